@@ -1,0 +1,57 @@
+# The commands a person types. `make demo` and `make test` need Python 3.11+, git and make; nothing else.
+PYTHON ?= python3
+VENV := .venv
+LS_VENV := .venv-label-studio
+UV = $(VENV)/bin/uv --no-config --no-progress
+ARGS ?=
+
+.PHONY: install demo test check format lint types layers bench clean
+.DEFAULT_GOAL := install
+
+install: $(VENV)/.installed
+
+# uv reads the same lock as pip, in a fraction of the time; the exact pin of uv itself is in the lock too.
+$(VENV)/.installed: pyproject.toml constraints/app.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' constraints/app.txt)"
+	$(UV) pip install --python $(VENV)/bin/python --require-hashes -r constraints/app.txt
+	$(UV) pip install --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Label Studio pins versions of redis, rq and Django that cannot live beside ours: it gets its own environment.
+$(LS_VENV)/.installed: constraints/label-studio.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(LS_VENV)
+	$(UV) pip install --python $(LS_VENV)/bin/python --require-hashes -r constraints/label-studio.txt
+	@touch $@
+
+demo: $(VENV)/.installed $(LS_VENV)/.installed
+	$(VENV)/bin/yolo-mlsam demo --label-studio $(LS_VENV)/bin/label-studio $(ARGS)
+
+test: $(VENV)/.installed $(LS_VENV)/.installed
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: format lint types layers test
+
+format: $(VENV)/.installed
+	$(VENV)/bin/ruff format --check .
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.installed
+	$(VENV)/bin/mypy
+
+layers: $(VENV)/.installed
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(LS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: lock
+LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
+lock: $(VENV)/.installed
+	$(LOCK) --extra embedded --extra dev pyproject.toml -o constraints/app.txt
+	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt

@@ -1,0 +1,79 @@
+"""Every exception this system raises on purpose.
+
+    MammoError                     something in the world is wrong; `code` is stable, the message is for a person
+    ├── InvalidSettings            the environment does not describe a runnable service
+    ├── UnreadableImage            bytes that are no image we accept (`code` says which check failed)
+    │   └── UnsupportedImage       a valid file of a kind we refuse: tomosynthesis, CT, colour ...
+    ├── ImageNotFound              a task names an image that is not there or may not be read
+    ├── InvalidRegion              a Label Studio region that cannot be a finding
+    ├── LabelStudioError           Label Studio refused or did not answer
+    ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
+    ├── ModelNotFound              a model version or alias that the registry does not hold
+    ├── PromotionConflict          the champion moved while somebody else was promoting
+    ├── InsufficientData           too few corrections, patients or positives to train or to judge
+    ├── StorageUnavailable         the database or the blob store cannot take a write now
+    └── Cancelled                  a person or the service stopped a run
+
+A caller's mistake is a `ValueError`; ours is an `assert`.
+"""
+
+from __future__ import annotations
+
+
+class MammoError(Exception):
+    """Base of all deliberate errors. The message says what came, what is allowed and what to do."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class InvalidSettings(MammoError):
+    code = "invalid_settings"
+
+
+class UnreadableImage(MammoError):
+    code = "unreadable_image"
+
+
+class UnsupportedImage(UnreadableImage):
+    code = "unsupported_image"
+
+
+class ImageNotFound(MammoError):
+    code = "image_not_found"
+
+
+class InvalidRegion(MammoError):
+    code = "invalid_region"
+
+
+class LabelStudioError(MammoError):
+    code = "label_studio"
+
+
+class InvalidWeights(MammoError):
+    code = "invalid_weights"
+
+
+class ModelNotFound(MammoError):
+    code = "model_not_found"
+
+
+class PromotionConflict(MammoError):
+    code = "promotion_conflict"
+
+
+class InsufficientData(MammoError):
+    code = "insufficient_data"
+
+
+class StorageUnavailable(MammoError):
+    code = "storage_unavailable"
+
+
+class Cancelled(MammoError):
+    code = "cancelled"

@@ -1,0 +1,38 @@
+"""Finding: the value that travels from the detector to the annotator and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammo.geometry import Box, Point
+from mammo.masks import Mask
+
+CLUSTER = "Cluster"
+"""The label of a microcalcification cluster, in findings and in the labeling config alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One microcalcification cluster in the pixel frame of one mammogram."""
+
+    label: str
+    """What it is; today always `CLUSTER`."""
+
+    score: float
+    """Detector confidence in [0, 1]; 1 for what a person drew."""
+
+    box: Box
+    """Half-open pixels inside the image."""
+
+    prompts: tuple[Point, ...] = ()
+    """The point prompts that led to the mask, brightest first."""
+
+    mask: Mask | None = None
+    """The cluster's pixels; None when only the box is known."""
+
+    id: str = ""
+    """Stable name of this finding inside its prediction or annotation; empty before it has one."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"a score lies in [0, 1], got {self.score}")

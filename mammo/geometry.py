@@ -1,0 +1,159 @@
+"""Points, boxes and sizes in the pixel frame of one image, and the maps between such frames.
+
+The pixel frame: column `x` grows to the right, row `y` grows downwards, the first pixel is (0, 0). A `Point` names a
+whole pixel by its indices; its centre lies at (x + 0.5, y + 0.5). A `Box` is half open: it holds the pixels
+x0 <= x < x1 and y0 <= y < y1, so its width is x1 - x0. Percent coordinates exist only in `labelstudio/regions.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """One pixel, by its column `x` and row `y`."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """Width and height of an image, in pixels."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"a size needs positive sides, got {self.width} x {self.height}")
+
+    @property
+    def box(self) -> Box:
+        """The box that covers the whole image."""
+        return Box(0, 0, self.width, self.height)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open rectangle of pixels; never empty."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def __post_init__(self) -> None:
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise ValueError(f"a box needs x0 < x1 and y0 < y1, got {self.as_tuple()}")
+
+    @classmethod
+    def around(cls, x0: float, y0: float, x1: float, y1: float) -> Self:
+        """The smallest box of whole pixels that covers a rectangle with real corners."""
+        left, top = math.floor(x0), math.floor(y0)
+        return cls(left, top, max(math.ceil(x1), left + 1), max(math.ceil(y1), top + 1))
+
+    @classmethod
+    def centred(cls, x: float, y: float, *, width: int, height: int) -> Self:
+        """A box of a given size whose centre is (x, y), to the nearest pixel."""
+        left, top = round(x - width / 2), round(y - height / 2)
+        return cls(left, top, left + width, top + height)
+
+    @property
+    def width(self) -> int:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        return self.y1 - self.y0
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) of the middle, in the continuous pixel frame."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices for indexing an H x W array; the box must lie inside it."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return self.x0, self.y0, self.x1, self.y1
+
+    def contains(self, point: Point) -> bool:
+        return self.x0 <= point.x < self.x1 and self.y0 <= point.y < self.y1
+
+    def intersection(self, other: Box) -> Box | None:
+        """The common pixels, or None where there are none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
+        return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+    def union(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        return Box(
+            min(self.x0, other.x0), min(self.y0, other.y0), max(self.x1, other.x1), max(self.y1, other.y1)
+        )
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, in [0, 1]."""
+        common = self.intersection(other)
+        if common is None:
+            return 0.0
+        return common.area / (self.area + other.area - common.area)
+
+    def dilated(self, pixels: int) -> Box:
+        """Grown by `pixels` on every side (may leave the image)."""
+        return Box(self.x0 - pixels, self.y0 - pixels, self.x1 + pixels, self.y1 + pixels)
+
+    def shifted(self, dx: int, dy: int) -> Box:
+        return Box(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
+
+    def within(self, size: Size) -> Box:
+        """Clipped to the image.
+
+        Raises:
+            ValueError: the box does not meet the image.
+        """
+        clipped = self.intersection(size.box)
+        if clipped is None:
+            raise ValueError(
+                f"box {self.as_tuple()} lies outside an image of {size.width} x {size.height} pixels"
+            )
+        return clipped
+
+    def moved_into(self, size: Size) -> Box:
+        """The same box moved, and cut only where it is larger than the image, so that it lies inside it."""
+        width, height = min(self.width, size.width), min(self.height, size.height)
+        x0 = min(max(self.x0, 0), size.width - width)
+        y0 = min(max(self.y0, 0), size.height - height)
+        return Box(x0, y0, x0 + width, y0 + height)
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Millimetres between neighbouring pixels, and where the figure comes from."""
+
+    row_mm: float
+    """Distance between rows (down the image), in mm."""
+
+    column_mm: float
+    """Distance between columns (across the image), in mm."""
+
+    source: str
+    """`imager`, `pixel`, `given` ...: shown beside every measurement."""
+
+    @property
+    def mean_mm(self) -> float:
+        return (self.row_mm + self.column_mm) / 2
+
+    def pixels(self, millimetres: float) -> int:
+        """A length in whole pixels, at least one."""
+        return max(1, round(millimetres / self.mean_mm))

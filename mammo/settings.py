@@ -1,0 +1,117 @@
+"""Settings: one frozen object, read from the environment once, by an entry point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mammo.errors import InvalidSettings
+
+PREFIX = "YOLO_MLSAM_"
+
+
+class Settings(BaseSettings):
+    """Every field is the environment variable `YOLO_MLSAM_<FIELD>`; README lists them all."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    data_dir: Path = Path("data")
+    """Folder of database, blobs, runs and caches; created when missing, mode 0700."""
+
+    database_url: str = ""
+    """SQLAlchemy URL; empty means SQLite in `data_dir`."""
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Queue broker; `redis://`, `rediss://` or `unix://`, password included."""
+
+    host: str = "127.0.0.1"
+    """Address the backend listens on."""
+
+    port: int = Field(9090, ge=1, le=65535)
+    """Port the backend listens on."""
+
+    auth_user: str = "label-studio"
+    """User name of the basic auth that Label Studio sends to the backend."""
+
+    auth_password: SecretStr = SecretStr("")
+    """Password of the basic auth; the backend does not start without one."""
+
+    webhook_secret: SecretStr = SecretStr("")
+    """Value of the `X-Yolo-Mlsam-Secret` header that Label Studio's webhooks carry; required."""
+
+    label_studio_url: str = ""
+    """Where this server reaches Label Studio, for example `http://127.0.0.1:8080`."""
+
+    label_studio_api_key: SecretStr = SecretStr("")
+    """Access token of a Label Studio user who sees the project (legacy or personal)."""
+
+    mammogram_root: Path | None = None
+    """Folder below which tasks may name DICOM files; None: tasks are read through Label Studio only."""
+
+    patient_secret: SecretStr = SecretStr("")
+    """Key that turns a DICOM PatientID into a patient key; required to import DICOM."""
+
+    threads: int = Field(0, ge=0)
+    """CPU threads of the networks; 0 lets torch choose."""
+
+    max_image_bytes: int = Field(256 * 2**20, ge=2**20)
+    """Largest image file that is read, in bytes."""
+
+    max_body_bytes: int = Field(64 * 2**20, ge=2**16)
+    """Largest request body that is taken, in bytes."""
+
+    train_after: int = Field(0, ge=0)
+    """New corrections that start a retrain by themselves; 0: only on request."""
+
+    recipe: str = "finetune"
+    """Name of the training recipe for retrains."""
+
+    reload_seconds: float = Field(2.0, gt=0)
+    """How often the backend looks for a new champion, in seconds."""
+
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment.
+
+        Raises:
+            InvalidSettings: a variable cannot be understood; names the variable, never its value.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            details = "; ".join(
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+            raise InvalidSettings(f"the environment holds settings that cannot be used: {details}") from None
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
+
+    @property
+    def blobs(self) -> Path:
+        """Folder of the content-addressed blobs."""
+        return self.data_dir / "blobs"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of training runs."""
+        return self.data_dir / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Folder where model files are unpacked and verified for loading."""
+        return self.data_dir / "models"
