@@ -1,0 +1,244 @@
+"""The walk: the steps of the loop on a running stack, each of which checks that it really happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from cli.demo.expert import correct
+from cli.demo.stack import Stack
+from cli.importing import import_mammogram
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.errors import MammoError
+from mammo.findings import Finding
+from mammo.geometry import Size
+from mammo.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
+from mammo.labelstudio.client import Connection, LabelStudioClient
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio.regions import from_regions, to_regions
+from training.cases import Case, Progress
+from training.edit_effort import EditEffort, edit_effort
+
+POLL_SECONDS = 0.5
+JOB_SECONDS = 3600.0
+WEBHOOK_SECONDS = 30.0
+
+
+class StepFailed(MammoError):
+    """A step of the demo did not happen as it must."""
+
+    code = "step_failed"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the expert did on one task."""
+
+    task: int
+    prelabel: tuple[Finding, ...]
+    corrected: tuple[Finding, ...]
+    effort: EditEffort
+
+
+@dataclass
+class Walk:
+    """The state of one demo: the project, its tasks and what has been read so far."""
+
+    stack: Stack
+    client: LabelStudioClient
+    queue: JobQueue
+    project: int = 0
+    connection: Connection | None = None
+    tags: ControlTags | None = None
+    cases: dict[int, Case] = field(default_factory=dict)
+    """Task id to phantom, truth included; only the expert and the report look at the truth."""
+    data: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Task id to the task's data."""
+    annotations: int = 0
+    """Annotations submitted so far."""
+
+    @classmethod
+    def on(cls, stack: Stack) -> Walk:
+        """A walk that has not begun."""
+        client = LabelStudioClient(
+            stack.label_studio.url, stack.settings.label_studio_api_key.get_secret_value()
+        )
+        queue = JobQueue(redis_connection(stack.settings.redis_url.get_secret_value()))
+        return cls(stack, client, queue)
+
+    def create_project(self) -> None:
+        """Project, labeling config, storage of the twins, ML backend and webhook."""
+        config = labeling_config()
+        self.tags = ControlTags.from_config(config)
+        self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
+        self.client.add_local_storage(self.project, str(self.stack.label_studio.files.resolve() / "twins"))
+        settings = self.stack.settings
+        self.connection = self.client.connect_backend(
+            self.project,
+            url=self.stack.backend_url,
+            user=settings.auth_user,
+            password=settings.auth_password.get_secret_value(),
+            webhook_secret=settings.webhook_secret.get_secret_value(),
+        )
+
+    def import_cases(self, cases: Sequence[Case], progress: Progress) -> None:
+        """Twins and tasks for the phantoms, which lie below the mammogram root."""
+        settings = self.stack.settings
+        root = settings.mammogram_root
+        assert root is not None
+        secret = settings.patient_secret.get_secret_value().encode()
+        by_image = {case.image: case for case in cases}
+        described = []
+        files = sorted(root.rglob("*.dcm"))
+        for index, file in enumerate(files, 1):
+            described.append(
+                import_mammogram(file, root=root, files=self.stack.label_studio.files, patient_secret=secret)
+            )
+            progress(index / len(files), f"{index} of {len(files)} mammograms")
+        self.client.import_tasks(self.project, described)
+        for task in self.client.tasks(self.project):
+            self.data[task["id"]] = task["data"]
+            self.cases[task["id"]] = by_image[task["data"]["sha256"]]
+        _require(len(self.cases) == len(cases), f"{len(cases)} mammograms became {len(self.cases)} tasks")
+
+    def prelabel(self, progress: Progress) -> None:
+        """Predict every task with the champion, through the queue, and see the predictions in Label Studio."""
+        queued = self.queue.enqueue_prelabel(PrelabelProject(self.project, None))
+        self._finish(queued.job_id, progress)
+        self.expect_predictions(self.version())
+
+    def version(self) -> str:
+        """The model version that the backend serves now."""
+        version = self.stack.health().get("model_version")
+        _require(isinstance(version, str), "the backend serves no model")
+        return str(version)
+
+    def expect_predictions(self, version: str) -> None:
+        """Every task shows exactly one prediction of a model version, with a score in [0, 1]."""
+        for task in self.cases:
+            found = [p for p in self.client.predictions(task) if p["model_version"] == version]
+            _require(len(found) == 1, f"task {task} has {len(found)} predictions of {version}")
+            _require(0.0 <= found[0]["score"] <= 1.0, f"task {task}: score {found[0]['score']}")
+
+    def ask_backend(self, task: int) -> dict[str, Any]:
+        """One task through `/predict`, as Label Studio asks."""
+        body = {"tasks": [{"id": task, "data": self.data[task], "project": self.project}]}
+        body |= {
+            "project": f"{self.project}.1",
+            "label_config": labeling_config(),
+            "params": {"context": None},
+        }  # type: ignore[dict-item]
+        answer = httpx.post(
+            f"{self.stack.backend_url}/predict", json=body, auth=self.stack.auth, timeout=100, trust_env=False
+        )
+        _require(answer.status_code == httpx.codes.OK, f"/predict answered {answer.status_code}")
+        results = answer.json()["results"]
+        _require(len(results) == 1, f"/predict answered {len(results)} results for one task")
+        return dict(results[0])
+
+    def read(self, tasks: Sequence[int], version: str, progress: Progress) -> list[Reading]:
+        """The scripted expert corrects tasks in Label Studio; the corrections must arrive by its webhook."""
+        readings = []
+        for index, task in enumerate(tasks, 1):
+            prediction = next(p for p in self.client.predictions(task) if p["model_version"] == version)
+            reading = self.reading(task, prediction)
+            assert self.tags is not None
+            regions = to_regions(
+                reading.corrected, size=self.size(task), tags=self.tags, model_version=version
+            )
+            self.client.annotate(task, regions, lead_time=12.0, parent_prediction=prediction["id"])
+            self.annotations += 1
+            readings.append(reading)
+            progress(index / len(tasks), f"{index} of {len(tasks)} tasks")
+        self.expect_corrections()
+        return readings
+
+    def reading(self, task: int, prediction: dict[str, Any]) -> Reading:
+        """What the expert would do with a prediction."""
+        prelabel = from_regions(prediction["result"])
+        corrected = correct(prelabel, self.cases[task].truth)
+        return Reading(task, tuple(prelabel), tuple(corrected), edit_effort(prelabel, corrected))
+
+    def size(self, task: int) -> Size:
+        """Size of a task's image, from its phantom."""
+        return self.cases[task].read().size
+
+    def expect_corrections(self) -> None:
+        """Every submitted annotation is in the store, where only Label Studio's webhook could have put it."""
+        store = AnnotationStore(open_database(self.stack.settings.database))
+        try:
+            _wait_for(
+                lambda: len(store.corrections(self.project)) >= self.annotations,
+                within=WEBHOOK_SECONDS,
+                otherwise=f"fewer than {self.annotations} corrections arrived by webhook",
+            )
+        finally:
+            store.close()
+
+    def train(self, progress: Progress) -> dict[str, Any]:
+        """Press Label Studio's "Start training", twice: one run must start, and it must end well."""
+        assert self.connection is not None
+        self.client.start_training(self.connection.backend)
+        _wait_for(
+            lambda: self.queue.active(self.project) is not None,
+            within=WEBHOOK_SECONDS,
+            otherwise="START_TRAINING did not start a run",
+        )
+        first = self.queue.active(self.project)
+        self.client.start_training(self.connection.backend)
+        _require(self.queue.active(self.project) == first, "a second trigger started a second run")
+        assert first is not None
+        return self._finish(first, progress).result or {}
+
+    def expect_reload(self, version: str) -> None:
+        """The backend serves the promoted version."""
+        _wait_for(
+            lambda: self.version() == version, within=120, otherwise=f"the backend did not load {version}"
+        )
+
+    def expect_refresh(self, version: str, progress: Progress) -> None:
+        """After a promotion every task gets a new prediction, beside the old one."""
+        deadline = time.monotonic() + JOB_SECONDS
+        while time.monotonic() < deadline:
+            done = sum(
+                any(p["model_version"] == version for p in self.client.predictions(task))
+                for task in self.cases
+            )
+            progress(done / len(self.cases), f"{done} of {len(self.cases)} tasks")
+            if done == len(self.cases):
+                break
+            time.sleep(4 * POLL_SECONDS)
+        self.expect_predictions(version)
+
+    def _finish(self, job_id: str, progress: Progress) -> JobStatus:
+        """Wait for a job, showing its progress."""
+        deadline = time.monotonic() + JOB_SECONDS
+        while time.monotonic() < deadline:
+            status = self.queue.status(job_id)
+            if status.state == "finished":
+                progress(1.0, "done")
+                return status
+            _require(
+                status.state in ("queued", "started", "deferred", "scheduled"),
+                f"job {job_id} is {status.state}: {status.error}; see {self.stack.supervisor.log('worker')}",
+            )
+            progress(status.progress, f"{status.stage}: {status.message}".strip(": "))
+            time.sleep(POLL_SECONDS)
+        raise StepFailed(f"job {job_id} did not end within {JOB_SECONDS:.0f} s")
+
+
+def _wait_for(condition: Callable[[], bool], *, within: float, otherwise: str) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        _require(time.monotonic() < deadline, f"{otherwise} within {within:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise StepFailed(otherwise)

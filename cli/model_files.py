@@ -1,0 +1,69 @@
+"""Which model a command uses: a version of the registry, or the starter that ships with the package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mammo
+from mammo.errors import ModelNotFound
+from mammo.settings import Settings
+
+if TYPE_CHECKING:
+    from mammo.pipeline import Prelabeller
+    from mammo.registry import ModelFiles
+
+STARTER = Path(mammo.__file__).parent / "starter"
+"""Folder of the starter weights inside the installed package."""
+
+
+def load_prelabeller(model: str) -> Prelabeller:
+    """Load a model version.
+
+    Args:
+        model: `champion`, `starter` or a version string of the registry.
+
+    Raises:
+        ModelNotFound: no such version.
+        InvalidWeights: its files are damaged.
+    """
+    from mammo.pipeline import Prelabeller
+
+    settings = Settings.load()
+    return Prelabeller.load(find_model(model, settings), threads=settings.threads)
+
+
+def find_model(model: str, settings: Settings) -> ModelFiles:
+    """The files of a model version; see `load_prelabeller`."""
+    starter = starter_files()
+    has_registry = bool(settings.database_url) or (settings.data_dir / "yolo-mlsam.db").is_file()
+    if model in ("starter", starter.version) or (model == "champion" and not has_registry):
+        return starter
+    if not has_registry:
+        raise ModelNotFound(
+            f"model {model!r} is not here: {settings.data_dir} holds no registry; "
+            "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
+        )
+    from mammo.database import open_database
+    from mammo.registry import ModelRegistry
+
+    registry = ModelRegistry(open_database(settings.database), settings.blobs)
+    registry.ensure_starter(STARTER)
+    version = registry.champion().version if model == "champion" else model
+    return registry.files(version, into=settings.models)
+
+
+def starter_files() -> ModelFiles:
+    """The starter as it lies in the package."""
+    from mammo.registry import ModelFiles
+
+    manifest = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
+    return ModelFiles(
+        version=manifest["version"],
+        detector=STARTER / "detector.safetensors",
+        segmenter=STARTER / "segmenter.safetensors",
+        threshold=manifest["threshold"],
+        prompt_rule=manifest["prompt_rule"],
+        prompt_count=manifest["prompt_count"],
+    )

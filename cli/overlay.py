@@ -1,0 +1,62 @@
+"""An overlay: a mammogram with its findings drawn on it, as an RGB picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mammo.findings import Finding
+from mammo.geometry import Box
+
+Picture = npt.NDArray[np.uint8]
+
+TRUTH = (90, 220, 90)
+PRELABEL = (255, 120, 60)
+PROMPT = (255, 240, 80)
+"""RGB."""
+
+
+def grey_picture(pixels: npt.NDArray[np.float32]) -> Picture:
+    """H x W float32 in [0, 1] to H x W x 3 uint8, stretched to the brightest half per cent of the breast."""
+    breast = pixels[::8, ::8]
+    breast = breast[breast > 0]
+    low, high = np.percentile(breast, (1.0, 99.8)) if breast.size else (0.0, 1.0)
+    scaled = np.clip((pixels - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)
+
+
+def draw(
+    picture: Picture, findings: Sequence[Finding], *, colour: tuple[int, int, int], scores: bool = True
+) -> None:
+    """Draw outlines, boxes, prompts and scores onto an H x W x 3 RGB picture, in place."""
+    thickness = max(1, round(max(picture.shape) / 1200))
+    for finding in findings:
+        box = finding.box
+        cv2.rectangle(picture, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), colour, thickness)
+        if finding.mask is not None:
+            for part in finding.mask.components():
+                points = np.array([(p.x, p.y) for p in part.outline()], np.int32)
+                cv2.polylines(picture, [points], isClosed=True, color=colour, thickness=thickness)
+        for point in finding.prompts:
+            cv2.drawMarker(picture, (point.x, point.y), PROMPT, cv2.MARKER_CROSS, 6 * thickness, thickness)
+        if scores:
+            size = max(0.4, max(picture.shape) / 2600)
+            at = (box.x0, max(box.y0 - 4 * thickness, 12))
+            cv2.putText(
+                picture, f"{finding.score:.2f}", at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness
+            )
+
+
+def cut(picture: Picture, box: Box) -> Picture:
+    """The part of a picture inside a box that lies within it."""
+    rows, columns = box.slices
+    return np.ascontiguousarray(picture[rows, columns])
+
+
+def write_png(path: str, picture: Picture) -> None:
+    """Write an RGB picture as PNG at a fast level."""
+    if not cv2.imwrite(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+        raise OSError(f"cannot write {path}")

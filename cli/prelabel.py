@@ -1,0 +1,118 @@
+"""`yolo-mlsam prelabel`: files in, one JSON and one overlay per file out; no server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from mammo.errors import MammoError
+from mammo.findings import Finding
+from mammo.geometry import Size
+
+if TYPE_CHECKING:
+    from mammo.pipeline import Prelabeller
+
+UNREADABLE = 2
+"""Exit code when at least one input could not be read."""
+
+
+def prelabel_files(files: Sequence[Path], *, out: Path, spacing: float | None, model: str) -> int:
+    """Prelabel every file; unreadable ones are reported and the others still done.
+
+    Returns:
+        0, or `UNREADABLE` when any input failed.
+    """
+    from cli.model_files import load_prelabeller
+
+    out.mkdir(parents=True, exist_ok=True)
+    prelabeller = load_prelabeller(model)
+    failed = False
+    names = distinct_names(files)
+    console = Console(stderr=True)
+    for file, name in track(
+        list(zip(files, names, strict=True)), "Prelabelling", console=console, transient=True
+    ):
+        try:
+            report = _prelabel_file(file, prelabeller, spacing=spacing, overlay=out / f"{name}.overlay.png")
+        except (MammoError, OSError) as error:
+            failed = True
+            reason = _sentence(error)
+            typer.echo(f"{file}: {reason}", err=True)
+            report = describe(
+                file, prelabeller.version, spacing_mm=None, findings=(), size=None, error=reason
+            )
+        (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return UNREADABLE if failed else 0
+
+
+def distinct_names(files: Iterable[Path]) -> list[str]:
+    """Output names: the stem, or the whole file name, or that with a number, until no two are equal."""
+    names: list[str] = []
+    for file in files:
+        numbered = (f"{file.name}.{index}" for index in range(2, 10**6))
+        candidates = (name for source in ([file.stem or file.name, file.name], numbered) for name in source)
+        names.append(next(name for name in candidates if name not in names))
+    return names
+
+
+def describe(
+    file: Path,
+    model_version: str,
+    *,
+    spacing_mm: float | None,
+    findings: Sequence[Finding],
+    size: Size | None,
+    error: str | None,
+) -> dict[str, Any]:
+    """The JSON of one input; coordinates in original pixels, masks as COCO compressed RLE."""
+    return {
+        "file": str(file),
+        "model_version": model_version,
+        "spacing_mm": spacing_mm,
+        "findings": [_describe_finding(finding, size) for finding in findings if size],
+        "error": error,
+    }
+
+
+def _describe_finding(finding: Finding, size: Size) -> dict[str, Any]:
+    return {
+        "label": finding.label,
+        "score": round(finding.score, 4),
+        "box": list(finding.box.as_tuple()),
+        "prompts": [[point.x, point.y] for point in finding.prompts],
+        "mask": finding.mask.to_coco(size) if finding.mask else None,
+        "polygon": [[point.x, point.y] for point in finding.mask.outline()] if finding.mask else [],
+    }
+
+
+def _prelabel_file(
+    file: Path, prelabeller: Prelabeller, *, spacing: float | None, overlay: Path
+) -> dict[str, Any]:
+    from cli.overlay import PRELABEL, draw, grey_picture, write_png
+    from mammo.dicom import read_mammogram
+
+    mammogram = read_mammogram(file, spacing=spacing)
+    findings = prelabeller.prelabel(mammogram)
+    picture = grey_picture(mammogram.pixels)
+    draw(picture, findings, colour=PRELABEL)
+    write_png(str(overlay), picture)
+    return describe(
+        file,
+        prelabeller.version,
+        spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
+        findings=findings,
+        size=mammogram.size,
+        error=None,
+    )
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be opened: {error.strerror or error}"
+    return str(error)

@@ -1,0 +1,236 @@
+"""The contract between backend and worker: job names, payloads, the queue. Payloads are JSON; nothing is pickled.
+
+The backend enqueues by name and imports no job. One retrain per project is active at a time: a slot in Redis
+names it, and taking the slot and enqueueing are one transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry as ConnectionRetry
+from rq import Queue, Retry
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from mammo.errors import StorageUnavailable
+
+RETRAIN = "worker.jobs.retrain"
+PRELABEL = "worker.jobs.prelabel_project"
+
+QUEUES = ("prelabel", "retrain")
+"""Names of the queues; a worker takes from the first that has a job. Annotators wait for prelabels."""
+
+ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited", "started"})
+
+RESULT_SECONDS = 30 * 86400
+NO_TIMEOUT = -1
+"""Training takes as long as it takes; a dead worker is noticed by its heartbeat, not by a clock."""
+
+RESTARTS = 3
+"""How often a job is started again after its worker was stopped or killed. A job that fails is not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrain:
+    """Train a challenger from a project's corrections, judge it, promote it if it wins."""
+
+    project: int
+    recipe: str
+    """A key of `training.recipes.RECIPES`."""
+
+    reason: str
+    """Who asked: `START_TRAINING`, `schedule` ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrelabelProject:
+    """Prelabel every task of a project that a model version has not prelabelled yet."""
+
+    project: int
+    model_version: str | None = None
+    """None: the champion of the moment the job runs."""
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    job_id: str
+    created: bool
+    """False: one for the same purpose is active, and this is its id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """What a person wants to know of a job."""
+
+    id: str
+    state: str
+    """`queued`, `started`, `finished`, `failed`, `stopped`; RQ's word."""
+
+    stage: str
+    progress: float
+    """Of the whole job, in [0, 1]."""
+
+    message: str
+    result: Any
+    """What the job returned (JSON); None before the end."""
+
+    error: str | None
+    """Why it failed, in one line; None unless it did."""
+
+
+def redis_connection(url: str, *, patience: int = 90) -> redis.Redis:
+    """A connection that survives a broker restart.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, password included.
+        patience: seconds to go on trying while the broker is away. A worker waits long (without patience it dies
+            with the broker and its job stands still); a web request must not.
+    """
+    return redis.Redis.from_url(
+        url,
+        retry=ConnectionRetry(ConstantBackoff(1), patience),
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        socket_connect_timeout=5,
+        socket_timeout=30,
+        health_check_interval=30,
+    )
+
+
+class JobQueue:
+    """Enqueues jobs and tells how they are."""
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._connection = connection
+        prelabel, retrain = QUEUES
+        self._prelabel = Queue(prelabel, connection=connection, serializer=JSONSerializer)
+        self._retrain = Queue(retrain, connection=connection, serializer=JSONSerializer)
+
+    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+        """Ask for a retrain; one that is queued or running already stands for this one too.
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
+        return self._enqueue_once(_retrain_slot(payload.project), self._retrain, RETRAIN, asdict(payload))
+
+    def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
+        """Ask for prelabels; one per project and model version is active at a time.
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
+        slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
+        return self._enqueue_once(slot, self._prelabel, PRELABEL, asdict(payload))
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """How a job is; None when the broker does not know it (any more).
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
+        with _reporting():
+            job = self._fetch(job_id)
+            return None if job is None else _describe(job)
+
+    def active(self, project: int) -> JobStatus | None:
+        """The retrain of a project that is queued or running; None without one."""
+        with _reporting():
+            job = self._holder(_retrain_slot(project), self._connection)
+            return None if job is None else _describe(job)
+
+    def latest(self, project: int) -> JobStatus | None:
+        """The newest retrain of a project, ended or not; None without one."""
+        with _reporting():
+            held = self._connection.get(_retrain_slot(project))
+            job = self._fetch(held.decode()) if isinstance(held, bytes) else None
+            return None if job is None else _describe(job)
+
+    def _enqueue_once(self, slot: str, queue: Any, function: str, payload: Mapping[str, Any]) -> Enqueued:
+        with _reporting():
+            while True:
+                with self._connection.pipeline() as transaction:
+                    transaction.watch(slot)  # whoever takes the slot between here and execute() makes it fail
+                    holder = self._holder(slot, transaction)
+                    if holder is not None:
+                        return Enqueued(holder.id, created=False)
+                    job_id = f"{queue.name}-{payload['project']}-{uuid.uuid4().hex[:12]}"
+                    transaction.multi()
+                    transaction.set(slot, job_id)
+                    queue.enqueue_call(
+                        function,
+                        kwargs={"payload": dict(payload)},
+                        job_id=job_id,
+                        timeout=NO_TIMEOUT,
+                        result_ttl=RESULT_SECONDS,
+                        failure_ttl=RESULT_SECONDS,
+                        retry=Retry(max=RESTARTS),
+                        description=f"{function} project={payload['project']}",
+                        pipeline=transaction,
+                    )
+                    try:
+                        transaction.execute()
+                    except redis.WatchError:
+                        continue
+                    return Enqueued(job_id, created=True)
+
+    def _holder(self, slot: str, connection: redis.Redis) -> Any:
+        """The active job that holds a slot; None when it is free or its job has ended."""
+        held = connection.get(slot)
+        job = self._fetch(held.decode()) if isinstance(held, bytes) else None
+        if job is None:
+            return None
+        try:
+            return job if job.get_status() in ACTIVE else None
+        except InvalidJobOperation:  # it vanished in between
+            return None
+
+    def _fetch(self, job_id: str) -> Any:
+        try:
+            return Job.fetch(job_id, connection=self._connection, serializer=JSONSerializer)
+        except NoSuchJobError:
+            return None
+
+
+def _retrain_slot(project: int) -> str:
+    return f"yolo-mlsam:retrain:{project}"
+
+
+def _describe(job: Any) -> JobStatus:
+    meta, result = job.meta, job.latest_result()
+    state = str(getattr(status := job.get_status(refresh=False), "value", status))
+    failed = state == "failed"
+    return JobStatus(
+        id=job.id,
+        state=state,
+        stage=str(meta.get("stage", "")),
+        progress=1.0 if state == "finished" else float(meta.get("progress", 0.0)),
+        message=str(meta.get("message", "")),
+        result=result.return_value if result is not None and state == "finished" else None,
+        error=_reason(meta, result) if failed else None,
+    )
+
+
+def _reason(meta: Mapping[str, Any], result: Any) -> str:
+    """The sentence that the job left, else the last line of its traceback."""
+    told = meta.get("error")
+    lines = (result.exc_string or "").strip().splitlines() if result is not None else []
+    return str(told) if told else (lines[-1] if lines else "the job ended without a reason")
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StorageUnavailable(
+            f"the job queue does not answer: {type(error).__name__}; is Redis running?",
+            code="queue_unavailable",
+        ) from error

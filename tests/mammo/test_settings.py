@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from mammo.errors import InvalidSettings
+from mammo.settings import Settings
+
+
+def test_a_wrong_variable_is_named_and_its_value_is_not_shown(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_PORT", "hunter2")
+    with pytest.raises(InvalidSettings, match="YOLO_MLSAM_PORT") as failure:
+        Settings.load()
+    assert "hunter2" not in str(failure.value)
+
+
+def test_secrets_do_not_show_in_a_repr(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_WEBHOOK_SECRET", "hunter2")
+    settings = Settings.load()
+    assert settings.webhook_secret.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Settings.load().port = 1  # type: ignore[misc]
+
+
+def test_the_database_lies_in_the_data_folder_unless_said_otherwise(tmp_path: Path):
+    assert Settings.load(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/yolo-mlsam.db"
+    assert Settings.load(database_url="postgresql+psycopg://x").database == "postgresql+psycopg://x"
+
+
+def test_a_trailing_slash_of_an_address_is_dropped():
+    assert (
+        Settings.load(label_studio_url="http://127.0.0.1:8080/").label_studio_url == "http://127.0.0.1:8080"
+    )
