@@ -70,6 +70,28 @@ def import_(
 
 
 @app.command()
+def connect(
+    project: Annotated[int, typer.Option(help="Label Studio project id.")],
+    url: Annotated[str, typer.Option(help="Where Label Studio reaches the backend.")],
+) -> None:
+    """Connect a Label Studio project to the backend: ML backend and webhook, each exactly once."""
+    from cli.project import connect as run
+
+    run(project=project, url=url)
+
+
+@app.command("prelabel-project")
+def prelabel_project(
+    project: Annotated[int, typer.Option(help="Label Studio project id.")],
+    wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
+) -> None:
+    """Let the worker prelabel every task of a project that the champion has not prelabelled yet."""
+    from cli.project import prelabel_project as run
+
+    run(project=project, wait=wait)
+
+
+@app.command()
 def serve() -> None:
     """Run the Label Studio ML backend; settings come from the environment."""
     from backend.__main__ import main as run
@@ -90,7 +112,7 @@ def demo(
     label_studio: Annotated[
         Path, typer.Option(help="The label-studio program, in its own environment.")
     ] = Path(".venv-label-studio/bin/label-studio"),
-    patients: Annotated[int, typer.Option(min=5, help="Phantom patients, four views each.")] = 8,
+    patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="Turns of correct, train, gate.")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0 takes a free one.")] = 0,
     keep: Annotated[

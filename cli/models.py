@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.model_files import STARTER
+from mammo.database import open_database
+from mammo.registry import ModelRegistry
 from mammo.settings import Settings
 
 
@@ -35,10 +37,7 @@ def roll_back(reason: str) -> None:
     Console().print(f"champion: {before} -> {after.version}")
 
 
-def _registry():  # type: ignore[no-untyped-def]
-    from mammo.database import open_database
-    from mammo.registry import ModelRegistry
-
+def _registry() -> ModelRegistry:
     settings = Settings.load()
     registry = ModelRegistry(open_database(settings.database), settings.blobs)
     registry.ensure_starter(STARTER)

@@ -38,7 +38,7 @@ RESTARTS = 3
 """How often a job is started again after its worker was stopped or killed. A job that fails is not."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Retrain:
     """Train a challenger from a project's corrections, judge it, promote it if it wins."""
 
@@ -50,7 +50,7 @@ class Retrain:
     """Who asked: `START_TRAINING`, `schedule` ..."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class PrelabelProject:
     """Prelabel every task of a project that a model version has not prelabelled yet."""
 
@@ -72,7 +72,7 @@ class JobStatus:
 
     id: str
     state: str
-    """`queued`, `started`, `finished`, `failed`, `stopped`; RQ's word."""
+    """`queued`, `started`, `finished`, `failed`, `stopped`, as RQ calls it; `unknown` for a job that is forgotten."""
 
     stage: str
     progress: float
@@ -130,34 +130,31 @@ class JobQueue:
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
         return self._enqueue_once(slot, self._prelabel, PRELABEL, asdict(payload))
 
-    def status(self, job_id: str) -> JobStatus | None:
-        """How a job is; None when the broker does not know it (any more).
+    def status(self, job_id: str) -> JobStatus:
+        """How a job is; state `unknown` when the broker does not know it (any more).
 
         Raises:
             StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         """
         with _reporting():
             job = self._fetch(job_id)
-            return None if job is None else _describe(job)
+            return _unknown(job_id) if job is None else _describe(job)
 
-    def active(self, project: int) -> JobStatus | None:
-        """The retrain of a project that is queued or running; None without one."""
+    def active(self, project: int) -> str | None:
+        """Id of the project's retrain that is queued or running; None without one.
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
         with _reporting():
             job = self._holder(_retrain_slot(project), self._connection)
-            return None if job is None else _describe(job)
-
-    def latest(self, project: int) -> JobStatus | None:
-        """The newest retrain of a project, ended or not; None without one."""
-        with _reporting():
-            held = self._connection.get(_retrain_slot(project))
-            job = self._fetch(held.decode()) if isinstance(held, bytes) else None
-            return None if job is None else _describe(job)
+            return None if job is None else str(job.id)
 
     def _enqueue_once(self, slot: str, queue: Any, function: str, payload: Mapping[str, Any]) -> Enqueued:
         with _reporting():
             while True:
                 with self._connection.pipeline() as transaction:
-                    transaction.watch(slot)  # whoever takes the slot between here and execute() makes it fail
+                    transaction.watch(slot)  # type: ignore[no-untyped-call]  # whoever takes the slot between here and execute() makes it fail
                     holder = self._holder(slot, transaction)
                     if holder is not None:
                         return Enqueued(holder.id, created=False)
@@ -201,6 +198,11 @@ class JobQueue:
 
 def _retrain_slot(project: int) -> str:
     return f"yolo-mlsam:retrain:{project}"
+
+
+def _unknown(job_id: str) -> JobStatus:
+    error = "the queue does not know this job; results are kept for 30 days"
+    return JobStatus(id=job_id, state="unknown", stage="", progress=0.0, message="", result=None, error=error)
 
 
 def _describe(job: Any) -> JobStatus:

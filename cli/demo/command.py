@@ -33,6 +33,9 @@ POSITIVE = 0.85
 UNSEEN = 2
 """Patients that no round corrects before the end: the before/after of the edit effort is measured on them."""
 
+FIRST_ROUND = 7
+"""Fewest patients of the first round: of so many, two are held out, the least that the demo's gate judges on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
@@ -54,6 +57,9 @@ def run_demo(options: DemoOptions) -> int:
     Raises:
         MammoError: a step failed; everything that was started is stopped by then.
     """
+    fewest = FIRST_ROUND + options.rounds - 1 + UNSEEN
+    if options.patients < fewest:
+        raise MammoError(f"--patients {options.patients}: {options.rounds} rounds need at least {fewest}")
     console = Console()
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
@@ -156,8 +162,7 @@ def _batches(walk: Walk, rounds: int) -> list[list[int]]:
         patients.setdefault(case.patient, []).append(task)
     keys = list(patients)
     seen, unseen = keys[:-UNSEEN], keys[-UNSEEN:]
-    # The first round gets what is left over: it has the least to learn from.
-    share = len(seen) // rounds
+    share = (len(seen) - FIRST_ROUND) // max(rounds - 1, 1)
     cuts = [0, *(len(seen) - share * (rounds - turn) for turn in range(1, rounds + 1))]
     groups = [seen[start:end] for start, end in pairwise(cuts)]
     return [[task for key in group for task in patients[key]] for group in [*groups, unseen]]

@@ -11,14 +11,14 @@ import httpx
 
 from cli.demo.expert import correct
 from cli.demo.stack import Stack
-from cli.importing import import_mammogram
+from cli.importing import TWINS, import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.errors import MammoError
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
-from mammo.labelstudio.client import Connection, LabelStudioClient
+from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.regions import from_regions, to_regions
 from training.cases import Case, Progress
@@ -53,7 +53,7 @@ class Walk:
     client: LabelStudioClient
     queue: JobQueue
     project: int = 0
-    connection: Connection | None = None
+    connection: ConnectedBackend | None = None
     tags: ControlTags | None = None
     cases: dict[int, Case] = field(default_factory=dict)
     """Task id to phantom, truth included; only the expert and the report look at the truth."""
@@ -74,13 +74,13 @@ class Walk:
     def create_project(self) -> None:
         """Project, labeling config, storage of the twins, ML backend and webhook."""
         config = labeling_config()
-        self.tags = ControlTags.from_config(config)
+        self.tags = ControlTags.read(config)
         self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
-        self.client.add_local_storage(self.project, str(self.stack.label_studio.files.resolve() / "twins"))
+        self.client.add_local_storage(self.project, self.stack.label_studio.files.resolve() / TWINS)
         settings = self.stack.settings
         self.connection = self.client.connect_backend(
             self.project,
-            url=self.stack.backend_url,
+            self.stack.backend_url,
             user=settings.auth_user,
             password=settings.auth_password.get_secret_value(),
             webhook_secret=settings.webhook_secret.get_secret_value(),
@@ -127,12 +127,12 @@ class Walk:
 
     def ask_backend(self, task: int) -> dict[str, Any]:
         """One task through `/predict`, as Label Studio asks."""
-        body = {"tasks": [{"id": task, "data": self.data[task], "project": self.project}]}
-        body |= {
+        body = {
+            "tasks": [{"id": task, "data": self.data[task], "project": self.project}],
             "project": f"{self.project}.1",
             "label_config": labeling_config(),
             "params": {"context": None},
-        }  # type: ignore[dict-item]
+        }
         answer = httpx.post(
             f"{self.stack.backend_url}/predict", json=body, auth=self.stack.auth, timeout=100, trust_env=False
         )
@@ -183,14 +183,14 @@ class Walk:
     def train(self, progress: Progress) -> dict[str, Any]:
         """Press Label Studio's "Start training", twice: one run must start, and it must end well."""
         assert self.connection is not None
-        self.client.start_training(self.connection.backend)
+        self.client.start_training(self.connection.ml_backend)
         _wait_for(
             lambda: self.queue.active(self.project) is not None,
             within=WEBHOOK_SECONDS,
             otherwise="START_TRAINING did not start a run",
         )
         first = self.queue.active(self.project)
-        self.client.start_training(self.connection.backend)
+        self.client.start_training(self.connection.ml_backend)
         _require(self.queue.active(self.project) == first, "a second trigger started a second run")
         assert first is not None
         return self._finish(first, progress).result or {}

@@ -1,0 +1,108 @@
+"""`python -m backend`: read the settings once, wire the services, serve."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+import mammo
+from backend.app import create_app
+from backend.logs import configure
+from backend.model_host import ModelHost, Prelabels
+from backend.services import Services
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.errors import InvalidSettings, MammoError
+from mammo.jobs import JobQueue, redis_connection
+from mammo.labelstudio import LabelStudioClient
+from mammo.registry import ModelRegistry
+from mammo.settings import PREFIX, Settings
+from mammo.task_images import TaskImages
+
+STARTER = Path(mammo.__file__).parent / "starter"
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Serve until stopped; 2 when the settings do not describe a service."""
+    try:
+        settings = Settings.load()
+        require_secrets(settings)
+        configure(settings.log_level)
+        services = wire(settings)
+    except MammoError as error:
+        print(f"backend: {error}", file=sys.stderr)  # noqa: T201  # there is no log without settings
+        return 2
+    uvicorn.run(
+        create_app(services),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )
+    return 0
+
+
+def require_secrets(settings: Settings) -> None:
+    """Refuse to serve without the two secrets.
+
+    Raises:
+        InvalidSettings: names what is missing and how to make one.
+    """
+    needed = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
+    missing = [PREFIX + name for name, secret in needed.items() if not secret.get_secret_value()]
+    if missing:
+        raise InvalidSettings(
+            f"set {' and '.join(missing)}: mammograms are not served without; make a secret with "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+        )
+
+
+def wire(settings: Settings) -> Services:
+    """Open what the backend works with.
+
+    Raises:
+        MammoError: the database or the folders cannot be used.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = open_database(settings.database)
+    registry = ModelRegistry(engine, settings.blobs)
+    try:
+        registry.ensure_starter(STARTER)
+    except MammoError as error:
+        log.warning("the starter model is not registered", code=error.code)
+    client = None
+    if settings.label_studio_url:
+        client = LabelStudioClient(
+            settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
+        )
+
+    def load(version: str) -> Prelabels:
+        # torch takes seconds to import: meanwhile the server answers, and says that no model is loaded yet.
+        from mammo.pipeline import Prelabeller
+
+        return Prelabeller.load(registry.files(version, into=settings.models), threads=settings.threads)
+
+    return Services(
+        settings=settings,
+        store=AnnotationStore(engine),
+        queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
+        host=ModelHost(registry, load=load, every=settings.reload_seconds),
+        images=TaskImages(
+            root=settings.mammogram_root,
+            downloads=client,
+            patient_secret=settings.patient_secret.get_secret_value().encode() or None,
+            max_bytes=settings.max_image_bytes,
+        ),
+        closing=(engine.dispose, *([client.close] if client else [])),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The backend as an ASGI application: Label Studio's ML backend protocol and its webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+
+from backend import error_table
+from backend.middleware import BodyLimit, Guard
+from backend.recent_images import RecentImages
+from backend.routes import health, metrics, predict, setup, webhook
+from backend.services import Services
+
+CLICKS_AT_ONCE = 2
+TASKS_AT_ONCE = 1
+"""A mammogram keeps all cores busy by itself; more at once only cost memory."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """Build the application; its lifespan starts the model host, and closes the store at the end."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        services.host.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(_close, services)
+
+    app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.services = services
+    app.state.recent_images = RecentImages(services.images)
+    app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
+    app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
+    for route in (health, setup, predict, webhook, metrics):
+        app.include_router(route.router)
+    error_table.install(app)
+    app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(Guard, metrics=services.metrics)  # added last: outermost
+    return app
+
+
+def _close(services: Services) -> None:
+    services.host.stop()
+    services.store.close()
+    for close in services.closing:
+        close()

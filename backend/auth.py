@@ -1,0 +1,56 @@
+"""Who may talk to the backend: Label Studio with basic auth, and its webhooks with a secret header."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+
+from fastapi import HTTPException, Request
+
+from backend.dependencies import ServicesDep
+from mammo.labelstudio.client import SECRET_HEADER
+from mammo.settings import Settings
+
+
+async def require_basic(request: Request, services: ServicesDep) -> None:
+    """Refuse whoever does not know user and password.
+
+    Raises:
+        HTTPException: 401.
+    """
+    if not _has_basic(request, services.settings):
+        raise _refusal("user name or password is wrong; Label Studio sends what its model settings hold")
+
+
+async def require_webhook(request: Request, services: ServicesDep) -> None:
+    """Let in the secret header, or basic auth: START_TRAINING comes from the ML client, which sends that.
+
+    Raises:
+        HTTPException: 401.
+    """
+    secret = services.settings.webhook_secret.get_secret_value()
+    if not (_same(request.headers.get(SECRET_HEADER, ""), secret) or _has_basic(request, services.settings)):
+        raise _refusal(f"the webhook lacks the right {SECRET_HEADER} header; connect the project again")
+
+
+def _has_basic(request: Request, settings: Settings) -> bool:
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    right_user = _same(user, settings.auth_user)
+    right_password = _same(password, settings.auth_password.get_secret_value())
+    return right_user and right_password
+
+
+def _same(given: str, expected: str) -> bool:
+    """Compare in a time that tells nothing; an empty secret opens nothing."""
+    return bool(expected) and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8"))
+
+
+def _refusal(message: str) -> HTTPException:
+    return HTTPException(401, message, headers={"WWW-Authenticate": 'Basic realm="yolo-mlsam"'})

@@ -1,0 +1,60 @@
+"""One table from errors to HTTP. A caller gets a code and a sentence; tracebacks stay in the log."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from backend.answers import Json
+from mammo import errors
+
+RETRY_SECONDS = 5
+"""What a 503 asks the caller to wait."""
+
+STATUS: dict[type[errors.MammoError], int] = {
+    errors.UnreadableImage: 422,
+    errors.ImageNotFound: 404,
+    errors.InvalidRegion: 422,
+    errors.LabelStudioError: 502,
+    errors.ModelNotFound: 404,
+    errors.PromotionConflict: 409,
+    errors.InsufficientData: 409,
+    errors.StorageUnavailable: 503,
+    errors.Cancelled: 409,
+}
+
+STATUS_OF_CODE = {"model_not_loaded": 503}
+
+
+def status_of(error: errors.MammoError) -> int:
+    """HTTP status of a deliberate error; 500 for those that are nobody's request's fault."""
+    if error.code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[error.code]
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
+def answer(code: str, message: str, *, status: int, headers: dict[str, str] | None = None) -> Json:
+    """`{"error": code, "message": sentence}`."""
+    more = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return Json({"error": code, "message": message}, status, headers={**more, **(headers or {})})
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the routes from this table."""
+
+    @app.exception_handler(errors.MammoError)
+    def deliberate(_: Request, error: errors.MammoError) -> Json:
+        return answer(error.code, str(error), status=status_of(error))
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> Json:
+        headers = dict(error.headers) if error.headers else None
+        return answer(
+            f"http_{error.status_code}", str(error.detail), status=error.status_code, headers=headers
+        )
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Json:
+        places = sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})
+        return answer("invalid_request", f"cannot be understood: {', '.join(places)}", status=422)

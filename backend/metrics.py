@@ -1,0 +1,42 @@
+"""Prometheus metrics of one backend. Labels have few values and never come from a request as they are."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+class Metrics:
+    """A registry of its own, so that two backends in one process (tests) do not add up."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        r = self._registry
+        self.predictions = Counter(
+            "yolo_mlsam_predictions", "Tasks answered by /predict", ["outcome"], registry=r
+        )
+        """Outcome: `predicted`, `stored`, `suggested`, `unreadable`, `failed`."""
+
+        self.predict_seconds = Histogram(
+            "yolo_mlsam_predict_seconds", "Time for one task", ["kind"], buckets=SECONDS, registry=r
+        )
+        """Kind: `prelabel` or `click`."""
+
+        self.webhooks = Counter(
+            "yolo_mlsam_webhook_events", "Webhook events kept", ["action", "duplicate"], registry=r
+        )
+        self.trainings = Counter(
+            "yolo_mlsam_training_requests", "Retrains asked for", ["outcome"], registry=r
+        )
+        """Outcome: `queued`, `active`, `refused`."""
+
+        self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
+        self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)
+
+    def text(self, *, serving: str | None) -> bytes:
+        """The exposition format, with the version that serves now."""
+        self.model.clear()
+        if serving is not None:
+            self.model.labels(version=serving).set(1)
+        return generate_latest(self._registry)

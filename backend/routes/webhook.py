@@ -1,0 +1,110 @@
+"""`/webhook`: what annotators did. Answered 2xx only when it is on the disk: Label Studio sends
+it once, and waits for a second.
+
+Retraining is asked for after that, and nothing about it can take the 2xx back.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import structlog
+from fastapi import APIRouter, Depends, HTTPException, Request
+from starlette.background import BackgroundTask
+
+from backend.answers import Json
+from backend.auth import require_webhook
+from backend.dependencies import ServicesDep
+from backend.schemas import read_json
+from backend.services import Services
+from mammo.errors import MammoError
+from mammo.jobs import Retrain
+from mammo.labelstudio.client import WEBHOOK_ACTIONS
+
+START_TRAINING = "START_TRAINING"
+
+ANNOTATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
+"""Events that may bring a project to the number of corrections that starts a retrain."""
+
+QUEUE_SECONDS = 3.0
+"""How long START_TRAINING waits for the queue: an annotator's save may be waiting for us."""
+
+log = structlog.get_logger()
+
+router = APIRouter(dependencies=[Depends(require_webhook)])
+
+
+@router.post("/webhook", status_code=201)
+async def webhook(request: Request, services: ServicesDep) -> Json:
+    """Keep an event, then act on it.
+
+    Answers 400 for what is no event, 503 when it could not be kept.
+    """
+    body = await request.body()
+    action = await anyio.to_thread.run_sync(_action_of, body)
+    keep = partial(services.store.append, body, action=action, received_at=datetime.now(UTC))
+    receipt = await anyio.to_thread.run_sync(keep)
+    known = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
+    services.metrics.webhooks.labels(action=known, duplicate=str(receipt.duplicate).lower()).inc()
+    log.info(
+        "event kept",
+        action=known,
+        event_id=receipt.event,
+        project=receipt.project,
+        duplicate=receipt.duplicate,
+        revisions=receipt.num_revisions,
+    )
+    answer: dict[str, Any] = {"status": "ok", "event": receipt.event, "duplicate": receipt.duplicate}
+    after = None
+    if action == START_TRAINING:
+        answer |= await _start_training(receipt.project, services)
+    elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:
+        after = BackgroundTask(_train_if_due, receipt.project, services)
+    return Json(answer, 201, background=after)
+
+
+def _action_of(body: bytes) -> str:
+    action = read_json(body).get("action")
+    if not isinstance(action, str) or not 0 < len(action) <= 100:
+        raise HTTPException(400, "an event names its action")
+    return action
+
+
+async def _start_training(project: int | None, services: Services) -> dict[str, Any]:
+    """Ask for a retrain and say how that went; Label Studio keeps the `job`."""
+    if project is None:
+        return {"training": {"queued": False, "reason": "the event names no project"}}
+    ask = partial(_enqueue, project, "START_TRAINING", services)
+    with anyio.move_on_after(QUEUE_SECONDS):
+        return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    services.metrics.trainings.labels(outcome="refused").inc()
+    log.warning("a retrain could not be queued", project=project, code="queue_timeout")
+    return {"training": {"queued": False, "reason": "the job queue does not answer in time"}}
+
+
+def _train_if_due(project: int, services: Services) -> None:
+    """Ask for a retrain when enough corrections have come since the last dataset version."""
+    try:
+        fresh = services.store.corrections_since(project)
+    except MammoError as error:
+        log.warning("corrections could not be counted", project=project, code=error.code)
+        return
+    if fresh >= services.settings.train_after:
+        _enqueue(project, f"{fresh} new corrections", services)
+
+
+def _enqueue(project: int, reason: str, services: Services) -> dict[str, Any]:
+    job = Retrain(project=project, recipe=services.settings.recipe, reason=reason)
+    try:
+        enqueued = services.queue.enqueue_retrain(job)
+    except MammoError as error:
+        services.metrics.trainings.labels(outcome="refused").inc()
+        log.warning("a retrain could not be queued", project=project, code=error.code)
+        return {"training": {"queued": False, "reason": str(error)}}
+    services.metrics.trainings.labels(outcome="queued" if enqueued.created else "active").inc()
+    log.info("retrain queued", project=project, job=enqueued.job_id, created=enqueued.created)
+    return {"job": enqueued.job_id, "training": {"queued": True, "created": enqueued.created}}

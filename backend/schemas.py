@@ -1,0 +1,83 @@
+"""What Label Studio sends to /predict, reduced to what we use. Unknown fields are its business."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from fastapi import HTTPException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MAX_TASKS = 10_000
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Task(Wire):
+    id: int | None = None
+    data: dict[str, Any]
+    project: int | None = None
+
+
+class Context(Wire):
+    result: list[dict[str, Any]] = []
+
+
+class Params(Wire):
+    context: Context | None = None
+
+
+class PredictRequest(Wire):
+    """`POST /predict`; with `params.context` it is a click of a smart tool on one task."""
+
+    tasks: list[Task] = Field(max_length=MAX_TASKS)
+    project: str | int | None = None
+    """`<id>.<creation time>`, as Label Studio writes it."""
+
+    label_config: str | None = None
+    params: Params | None = None
+
+    @property
+    def project_id(self) -> int | None:
+        """The project's id; None when it is not told."""
+        match = re.match(r"\d{1,15}", str(self.project or ""))
+        return int(match.group()) if match else None
+
+    @property
+    def context(self) -> Context | None:
+        """What a smart tool was pointed at; None when tasks are to be prelabelled."""
+        return self.params.context if self.params else None
+
+    @classmethod
+    def read(cls, body: bytes) -> PredictRequest:
+        """Parse a body; annotations and predictions in it, which may be megabytes, are dropped.
+
+        Raises:
+            HTTPException: 400, no JSON; 422, not a predict request.
+        """
+        content = read_json(body)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            places = sorted(
+                {".".join(str(part) for part in problem["loc"][:3]) for problem in error.errors()}
+            )
+            raise HTTPException(422, f"no predict request: {', '.join(places[:5])}") from None
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        HTTPException: 400.
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise HTTPException(400, "the body is no JSON") from None
+    if not isinstance(content, dict):
+        raise HTTPException(400, "the body must be a JSON object")
+    return content

@@ -1,0 +1,64 @@
+"""What the routes work with, handed to them by `__main__` or by a test; nothing here is built on import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from backend.metrics import Metrics
+from backend.model_host import ModelHost
+from mammo.annotations import Prelabel, Receipt
+from mammo.dicom import Mammogram
+from mammo.jobs import Enqueued, Retrain
+from mammo.settings import Settings
+
+
+class Store(Protocol):
+    """The part of `mammo.annotations.AnnotationStore` that the backend needs."""
+
+    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt: ...
+
+    def corrections_since(self, project: int, moment: datetime | None = None) -> int: ...
+
+    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None: ...
+
+    def record_prelabel(
+        self,
+        *,
+        project: int,
+        task: int,
+        model_version: str,
+        regions: Sequence[dict[str, Any]],
+        score: float,
+        image_sha256: str,
+    ) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Queue(Protocol):
+    """The part of `mammo.jobs.JobQueue` that the backend needs."""
+
+    def enqueue_retrain(self, payload: Retrain) -> Enqueued: ...
+
+
+class Images(Protocol):
+    """`mammo.task_images.TaskImages`."""
+
+    def open(self, data: Mapping[str, Any], /) -> Mammogram: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One running backend."""
+
+    settings: Settings
+    store: Store
+    queue: Queue
+    host: ModelHost
+    images: Images
+    metrics: Metrics = field(default_factory=Metrics)
+    closing: tuple[Callable[[], None], ...] = ()
+    """Called when the server stops, after the store is closed."""

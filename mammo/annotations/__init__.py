@@ -1,0 +1,26 @@
+"""What annotators said: an append-only store of Label Studio's events, and the current view of it.
+
+events.py   the body of a webhook becomes revisions of annotations
+view.py     the history of revisions becomes the current view, by a pure function
+writer.py   one thread writes for all, many writes to one flush of the disk
+store.py    AnnotationStore: append, corrections, prelabels
+"""
+
+from __future__ import annotations
+
+from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
+from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Receipt
+from mammo.annotations.view import Heading, current_view
+
+__all__ = [
+    "RECONCILED",
+    "AnnotationStore",
+    "Correction",
+    "Heading",
+    "Prelabel",
+    "Receipt",
+    "Revision",
+    "current_view",
+    "project_of",
+    "revisions_of",
+]

@@ -1,0 +1,268 @@
+"""AnnotationStore: every event is kept word for word, and nothing is ever changed or lost."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from mammo.annotations.events import Revision, canonical, parse, project_of, revisions_of
+from mammo.annotations.view import Heading, current_view
+from mammo.annotations.writer import GroupCommit
+from mammo.database import dataset_version, event, insert, prelabel, reading, revision
+
+REQUESTS = frozenset({"START_TRAINING"})
+"""Actions whose bodies are equal byte for byte however often a person asks: every receipt is its own event."""
+
+CHUNK = 200
+"""Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Says that an event is on the disk."""
+
+    event: int
+    duplicate: bool
+    """The very same event was kept before; nothing was written."""
+
+    project: int | None
+    num_revisions: int
+    """Annotations and deletions that the event told of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """The newest revision of one annotation."""
+
+    annotation_id: int
+    task_id: int
+    project_id: int
+    updated_at: datetime
+    task_data: dict[str, Any]
+    result: list[dict[str, Any]]
+    completed_by: int | None
+    lead_time: float | None
+    """Seconds the annotator spent."""
+
+    content_hash: str
+    prelabel_version: str | None = None
+    """Model version of the prelabel the annotator started from, when Label Studio told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prelabel:
+    """Our own copy of a prediction that annotators saw: Label Studio's copy can be deleted or replaced."""
+
+    project: int
+    task: int
+    model_version: str
+    regions: list[dict[str, Any]]
+    score: float
+    image_sha256: str
+    created_at: datetime
+
+
+class AnnotationStore:
+    """Append-only. Threads of one process share one store; several processes may each have one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = GroupCommit(engine)
+
+    def close(self) -> None:
+        """Finish what waits; later writes raise StorageUnavailable."""
+        self._writer.close()
+
+    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt:
+        """Keep an event; returns only once it is flushed to the disk.
+
+        Args:
+            body: the webhook's body as it came; parts that cannot be understood are kept and not used.
+            action: its action, for example `ANNOTATION_CREATED`; unknown ones are kept too.
+            received_at: with a time zone.
+
+        Raises:
+            StorageUnavailable: it is not kept: the database is full, locked or gone.
+        """
+        content = parse(body)
+        project, revisions = project_of(content), revisions_of(action, content)
+        key = uuid.uuid4().hex if action in REQUESTS else _event_key(action, body)
+        row = {"key": key, "action": action, "project": project, "received_at": received_at, "body": body}
+        return self._writer.run(lambda connection: _append(connection, row, revisions))
+
+    def corrections(self, project: int) -> list[Correction]:
+        """The current view of a project: each annotation's newest revision, not deleted, not cancelled.
+
+        A pure function of the events kept, whatever their order and however often each arrived.
+        """
+        with reading(self._engine) as connection:
+            rows = [heading.row for heading in _view(connection, project)]
+            found: dict[int, Correction] = {}
+            for start in range(0, len(rows), CHUNK):
+                statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
+                found.update({row.id: _correction(row) for row in connection.execute(statement)})
+        return [found[row] for row in rows]
+
+    def corrections_since(self, project: int, moment: datetime | None = None) -> int:
+        """How many corrections of the current view are new.
+
+        Args:
+            moment: count what was received after it; None: after the newest dataset version of the project
+                was built, or all where there is none.
+        """
+        with reading(self._engine) as connection:
+            after: sa.ColumnElement[bool]
+            if moment is not None:
+                after = event.c.received_at > moment
+            else:
+                newest = sa.select(sa.func.max(dataset_version.c.last_event))
+                after = event.c.id > (
+                    connection.scalar(newest.where(dataset_version.c.project == project)) or 0
+                )
+            new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
+            fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
+            return sum(heading.row in fresh for heading in _view(connection, project))
+
+    def last_event(self) -> int:
+        """Number of the newest event; 0 before the first."""
+        with reading(self._engine) as connection:
+            return connection.scalar(sa.select(sa.func.max(event.c.id))) or 0
+
+    def record_prelabel(
+        self,
+        *,
+        project: int,
+        task: int,
+        model_version: str,
+        regions: Sequence[dict[str, Any]],
+        score: float,
+        image_sha256: str,
+    ) -> None:
+        """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
+
+        Raises:
+            StorageUnavailable: it is not kept.
+        """
+        row = {
+            "project": project,
+            "task": task,
+            "model_version": model_version,
+            "regions": canonical(list(regions)),
+            "score": score,
+            "image_sha256": image_sha256,
+            "created_at": datetime.now(UTC),
+        }
+        self._writer.run(lambda connection: _replace_prelabel(connection, row))
+
+    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
+        """What a model version proposed for a task; None when it proposed nothing we know of."""
+        return self._newest_prelabel(project, task, prelabel.c.model_version == model_version)
+
+    def prelabel_before(self, project: int, task: int, moment: datetime) -> Prelabel | None:
+        """The newest proposal made before a moment, usually the one an annotation was made on."""
+        return self._newest_prelabel(project, task, prelabel.c.created_at < moment)
+
+    def _newest_prelabel(self, project: int, task: int, condition: sa.ColumnElement[bool]) -> Prelabel | None:
+        mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
+        statement = sa.select(prelabel).where(mine).order_by(prelabel.c.created_at.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        values = {key: value for key, value in row._mapping.items() if key != "id"}
+        return Prelabel(**{**values, "regions": orjson.loads(values["regions"])})
+
+
+def _event_key(action: str, body: bytes) -> str:
+    return hashlib.sha256(action.encode("utf-8", "replace") + b"\0" + body).hexdigest()
+
+
+def _append(connection: Connection, row: dict[str, Any], revisions: list[Revision]) -> Receipt:
+    fresh = insert(connection, event).values(row).on_conflict_do_nothing(index_elements=["key"])
+    number = connection.scalar(fresh.returning(event.c.id))  # not rowcount: psycopg answers -1
+    duplicate = number is None
+    if number is None:
+        number = connection.scalar(sa.select(event.c.id).where(event.c.key == row["key"]))
+        assert number is not None
+    elif revisions:
+        connection.execute(sa.insert(revision), [_revision_row(number, each) for each in revisions])
+    return Receipt(event=number, duplicate=duplicate, project=row["project"], num_revisions=len(revisions))
+
+
+def _revision_row(number: int, told: Revision) -> dict[str, Any]:
+    return {
+        "event": number,
+        "kind": told.kind,
+        "project": told.project,
+        "annotation": told.annotation,
+        "task": told.task,
+        "updated_at": told.updated_at,
+        "cancelled": told.cancelled,
+        "content_hash": told.content_hash,
+        "result": None if told.result is None else canonical(told.result),
+        "task_data": None if told.task_data is None else canonical(told.task_data),
+        "completed_by": told.completed_by,
+        "lead_time": told.lead_time,
+        "prelabel_version": told.prelabel_version,
+    }
+
+
+def _replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
+    new = insert(connection, prelabel).values(row)
+    changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["project", "task", "model_version"], set_=changed)
+    )
+
+
+def _view(connection: Connection, project: int) -> list[Heading]:
+    columns = revision.c
+    statement = sa.select(
+        columns.id,
+        columns.kind,
+        columns.annotation,
+        columns.task,
+        columns.updated_at,
+        columns.cancelled,
+        columns.content_hash,
+        columns.prelabel_version,
+    ).where(
+        # A deletion that does not name its project still deletes: ids are unique over all projects.
+        (columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation"))
+    )
+    return current_view(
+        Heading(
+            row=row.id,
+            kind=row.kind,
+            annotation=row.annotation,
+            task=row.task,
+            updated_at=row.updated_at,
+            cancelled=row.cancelled,
+            content_hash=row.content_hash,
+            prelabel_version=row.prelabel_version,
+        )
+        for row in connection.execute(statement.order_by(columns.id))
+    )
+
+
+def _correction(row: Any) -> Correction:
+    return Correction(
+        annotation_id=row.annotation,
+        task_id=row.task,
+        project_id=row.project,
+        updated_at=row.updated_at,
+        task_data=orjson.loads(row.task_data),
+        result=orjson.loads(row.result),
+        completed_by=row.completed_by,
+        lead_time=row.lead_time,
+        content_hash=row.content_hash,
+        prelabel_version=row.prelabel_version,
+    )

@@ -1,0 +1,112 @@
+"""GroupCommit: one thread writes for all, and all who wait share one flush of the disk.
+
+A durable insert costs one fsync, 4 to 8 ms. Sixteen threads that each commit for themselves fight for SQLite's
+one write lock, and some wait for seconds; one writer that commits whatever has queued up makes thousands of
+durable inserts a second and nobody waits long.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+
+from mammo.database import UNAVAILABLE, writing
+from mammo.errors import StorageUnavailable
+
+T = TypeVar("T")
+
+MAX_BATCH = 256
+"""Most writes that share one commit."""
+
+
+@dataclass
+class _Write:
+    run: Callable[[Connection], Any]
+    done: Future[Any] = field(default_factory=Future)
+
+
+class GroupCommit:
+    """Runs writes one after the other on a thread of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closed = False
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="group-commit", daemon=True)
+        self._thread.start()
+
+    def run(self, write: Callable[[Connection], T]) -> T:
+        """Run a write; returns its value once it is committed and flushed.
+
+        Raises:
+            StorageUnavailable: it was not written, or the writer is closed.
+            Exception: whatever `write` raised; nothing of it was written.
+        """
+        entry = _Write(write)
+        with self._gate:
+            if self._closed:
+                raise StorageUnavailable("the annotation store is closed: the service is stopping")
+            self._waiting.put(entry)
+        result: T = entry.done.result()
+        return result
+
+    def close(self) -> None:
+        """Finish what waits, then stop. Safe to call twice."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, last = self._gather(first)
+            self._commit(batch)
+            if last:
+                return
+
+    def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
+        """All that waits already, and whether the end has come."""
+        batch = [first]
+        while len(batch) < MAX_BATCH:
+            try:
+                entry = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if entry is None:
+                return batch, True
+            batch.append(entry)
+        return batch, False
+
+    def _commit(self, batch: list[_Write]) -> None:
+        outcomes: list[tuple[_Write, Any, Exception | None]] = []
+        try:
+            with writing(self._engine) as connection:
+                outcomes = [(entry, *_attempt(entry, connection)) for entry in batch]
+        except Exception as error:  # whatever happened, nobody may wait for ever
+            for entry in batch:
+                entry.done.set_exception(error)
+            return
+        for entry, value, failure in outcomes:
+            if failure is None:
+                entry.done.set_result(value)
+            else:
+                entry.done.set_exception(failure)
+
+
+def _attempt(entry: _Write, connection: Connection) -> tuple[Any, Exception | None]:
+    """Run one write in a savepoint, so that its failure does not take its neighbours with it."""
+    try:
+        with connection.begin_nested():
+            return entry.run(connection), None
+    except UNAVAILABLE:
+        raise  # the database itself: the whole batch fails
+    except Exception as error:  # handed to the one who asked for this write
+        return None, error

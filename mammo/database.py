@@ -1,0 +1,234 @@
+"""The database: its schema on one page, and how to read and write it.
+
+SQLite by default (write-ahead log, every commit flushed to the disk), PostgreSQL by URL; the statements are the
+same. Each table has one module that writes it:
+
+    event, revision, prelabel          mammo.annotations
+    model_version, alias, promotion    mammo.registry
+    patient_fold                       training.folds
+    dataset_version                    training.dataset_versions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import DatabaseError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from mammo.errors import StorageUnavailable
+
+UNAVAILABLE = (InterfaceError, PoolTimeout, sa.exc.OperationalError, sa.exc.InternalError)
+"""What SQLAlchemy raises when the database, not the statement, is at fault: locked, full, read-only, gone."""
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A point in time as fixed-width ISO text in UTC, which sorts like time on every database."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a moment with a time zone, got {value!r}")
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.fromisoformat(value)
+
+
+metadata = sa.MetaData()
+
+# SQLite numbers rows by itself only in a column of exactly the type INTEGER, which there holds 64 bits.
+RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _table(name: str, *parts: sa.Column[Any] | sa.UniqueConstraint | sa.Index) -> sa.Table:
+    return sa.Table(name, metadata, *parts)
+
+
+event = _table(
+    "event",  # what arrived, word for word; never changed, never deleted
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("project", sa.BigInteger, index=True),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+revision = _table(
+    "revision",  # what an event says about one annotation (or, for kind task_deleted, about a task)
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("event", sa.ForeignKey("event.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("project", sa.BigInteger, index=True),
+    sa.Column("annotation", sa.BigInteger),
+    sa.Column("task", sa.BigInteger),
+    sa.Column("updated_at", Moment),
+    sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
+    sa.Column("content_hash", sa.String(64), nullable=False, default=""),
+    sa.Column("result", sa.LargeBinary),
+    sa.Column("task_data", sa.LargeBinary),
+    sa.Column("completed_by", sa.BigInteger),
+    sa.Column("lead_time", sa.Float),
+    sa.Column("prelabel_version", sa.Text),
+)
+
+prelabel = _table(
+    "prelabel",  # our own copy of what was shown to annotators
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False),
+    sa.Column("task", sa.BigInteger, nullable=False),
+    sa.Column("model_version", sa.String(64), nullable=False),
+    sa.Column("regions", sa.LargeBinary, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("image_sha256", sa.String(64), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("project", "task", "model_version"),
+)
+
+model_version = _table(
+    "model_version",
+    sa.Column("version", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),
+    sa.Column("content_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("manifest", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+alias = _table(
+    "alias",
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("version", sa.ForeignKey("model_version.version"), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+
+promotion = _table(
+    "promotion",  # every move of an alias, oldest first
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("alias", sa.String(32), nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("version", sa.ForeignKey("model_version.version"), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("alias", "epoch"),
+)
+
+patient_fold = _table(
+    "patient_fold",
+    sa.Column("patient", sa.String(64), primary_key=True),
+    sa.Column("fold", sa.String(16), nullable=False),
+    sa.Column("positive", sa.Boolean, nullable=False),
+    sa.Column("assigned_at", Moment, nullable=False),
+)
+
+dataset_version = _table(
+    "dataset_version",
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False, index=True),
+    sa.Column("num_items", sa.Integer, nullable=False),
+    sa.Column("num_excluded", sa.Integer, nullable=False),
+    sa.Column("last_event", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+
+def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
+    """Connect, and create the tables that are missing. Safe to call from several processes at once.
+
+    Args:
+        url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
+        busy_seconds: how long a SQLite write waits for another process before it gives up.
+
+    Raises:
+        StorageUnavailable: the database cannot be opened or written.
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
+        engine = sa.create_engine(address, pool_pre_ping=True)
+    else:
+        if address.database and address.database != ":memory:":
+            folder = Path(address.database).parent
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
+        engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
+        _use_write_ahead_log(engine)
+    with writing(engine) as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may write; committed at the end, rolled back on an exception.
+
+    Raises:
+        StorageUnavailable: the database is locked, full, read-only or gone. Nothing of it was written.
+    """
+    with _reporting(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads: one consistent state, and no writer waits for it.
+
+    Raises:
+        StorageUnavailable: the database is gone.
+    """
+    with _reporting(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def insert(connection: Connection, table: sa.Table) -> Any:
+    """The dialect's own insert statement, which knows ON CONFLICT."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        if not isinstance(error, UNAVAILABLE) and "not a database" not in str(error.orig):
+            raise  # a wrong statement is ours to mend
+        raise StorageUnavailable(f"the database cannot be used now: {error.orig}") from error
+    except UNAVAILABLE as error:
+        raise StorageUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = (
+            None  # the driver's implicit BEGIN is deferred: two writers would deadlock
+        )
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # a commit returns only after fsync
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,101 @@
+"""Process switches that must be in force before `ultralytics` is imported.
+
+A stock `import ultralytics` probes the network, may install packages, reports usage, turns experiment trackers on
+and writes into the home folder. Importing this module first makes it an offline library that writes only below
+`YOLO_CONFIG_DIR`: the folder of that environment variable where it can be written, else a private temporary folder
+that is removed at exit. No product setting is read here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+if "ultralytics" in sys.modules:
+    raise RuntimeError("ultralytics was imported before mammo.detector: its network access is already open")
+
+
+def _config_folder() -> Path:
+    """The folder for ultralytics' own files; private to this process tree unless somebody chose one."""
+    chosen = os.environ.get("YOLO_CONFIG_DIR")
+    if chosen:
+        try:
+            Path(chosen).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=chosen):
+                return Path(chosen)
+        except OSError:
+            pass  # read-only: fall back to a folder of our own
+    folder = Path(tempfile.mkdtemp(prefix="yolo-mlsam-"))
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # a forked child must not take its parent's folder away
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _place_font(folder: Path) -> None:
+    """Put a font where ultralytics looks for Arial: it would download one otherwise, even when offline."""
+    target = folder / "Ultralytics" / "Arial.ttf"
+    found = importlib.util.find_spec("matplotlib")
+    if target.exists() or found is None or found.origin is None:
+        return
+    font = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if font.exists():
+        shutil.copyfile(font, target)
+
+
+CONFIG_FOLDER = _config_folder()
+"""Where ultralytics keeps its settings, caches and fonts in this process."""
+
+os.environ["YOLO_CONFIG_DIR"] = str(CONFIG_FOLDER)
+os.environ["YOLO_OFFLINE"] = "1"  # no name lookup, no version check, no telemetry
+os.environ["YOLO_AUTOINSTALL"] = "0"  # a checkpoint must never name a package to install
+os.environ.setdefault("YOLO_VERBOSE", "False")
+os.environ.setdefault("MPLCONFIGDIR", str(CONFIG_FOLDER / "matplotlib"))
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+_place_font(CONFIG_FOLDER)
+
+# ultralytics sets OMP_NUM_THREADS=1 for its data loaders; torch goes first so that it still sees every core,
+# and the variable is put back so that child processes do too.
+import torch  # noqa: E402
+
+_threads, _omp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+
+import ultralytics  # noqa: E402
+
+if _omp is None:
+    os.environ.pop("OMP_NUM_THREADS", None)
+else:
+    os.environ["OMP_NUM_THREADS"] = _omp
+torch.set_num_threads(_threads)
+
+_WANTED = {
+    "sync": False,
+    "api_key": "",
+    "clearml": False,
+    "comet": False,
+    "dvc": False,
+    "mlflow": False,
+    "raytune": False,
+    "tensorboard": False,
+    "wandb": False,
+    "vscode_msg": False,
+    "openvino_msg": False,
+    "runs_dir": str(CONFIG_FOLDER / "runs"),
+    "weights_dir": str(CONFIG_FOLDER / "weights"),
+    "datasets_dir": str(CONFIG_FOLDER / "datasets"),
+}
+if any(ultralytics.settings.get(key) != value for key, value in _WANTED.items()):
+    ultralytics.settings.update(_WANTED)
+
+logging.getLogger("ultralytics").setLevel(logging.WARNING)

@@ -1,0 +1,90 @@
+"""One safetensors file holds a detector: half-precision tensors, and its spec and training facts as JSON metadata.
+
+Nothing is unpickled, and nothing is loaded approximately: names, shapes and values must be exactly right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mammo.detector.network import DetectorNetwork
+from mammo.detector.spec import SPEC, DetectorSpec
+from mammo.errors import InvalidWeights
+
+FORMAT = "yolo-mlsam-detector/1"
+
+
+def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]) -> None:
+    """Write a detector; the file appears whole or not at all.
+
+    Args:
+        network: not fused; its tensors are stored as float16.
+        facts: what is known about its training, JSON-able; travels with it and is never interpreted.
+
+    Raises:
+        ValueError: a tensor is not finite in half precision.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        stored = tensor.detach().cpu()
+        if stored.is_floating_point():
+            stored = stored.half()
+            if not bool(torch.isfinite(stored).all()):
+                raise ValueError(f"tensor {name} is not finite in half precision: the training diverged")
+        tensors[name] = stored.contiguous()
+    metadata = {
+        "format": FORMAT,
+        "spec": SPEC.dump_json(network.spec).decode(),
+        "facts": json.dumps(facts, sort_keys=True),
+    }
+    partial = path.with_name(f".{path.name}.part")
+    save_file(tensors, partial, metadata=metadata)
+    os.replace(partial, path)
+
+
+def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:
+    """Rebuild a detector on the CPU, float32, in evaluation mode, with its facts.
+
+    Raises:
+        InvalidWeights: no safetensors file of this format, an impossible spec, or tensors that do not fit it.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            spec, facts = _header(path, file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+    except (OSError, SafetensorError) as error:
+        raise InvalidWeights(f"{path.name}: not a readable safetensors file") from error
+    try:
+        network = DetectorNetwork(spec)
+    except ValueError as error:
+        raise InvalidWeights(f"{path.name}: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InvalidWeights(f"{path.name}: tensor {name} holds values that are not finite")
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise InvalidWeights(f"{path.name}: the tensors do not fit the specification: {error}") from error
+    return network.eval(), facts
+
+
+def _header(path: Path, metadata: dict[str, str]) -> tuple[DetectorSpec, dict[str, Any]]:
+    if metadata.get("format") != FORMAT:
+        raise InvalidWeights(f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}")
+    try:
+        spec = SPEC.validate_json(metadata.get("spec", ""))
+        facts = json.loads(metadata.get("facts", "{}"))
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise InvalidWeights(f"{path.name}: the specification cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise InvalidWeights(f"{path.name}: facts must be a JSON object")
+    return spec, facts

@@ -1,0 +1,157 @@
+"""A DICOM data set from hostile bytes, and careful access to its elements.
+
+pydicom converts an element when it is first read and has no common exception: any type may come out of a broken file,
+with the offending value, perhaps a patient's name, in its text. So both happen here only, and no text is passed on.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from typing import Any
+
+import pydicom
+from pydicom.config import IGNORE, settings
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from mammo.errors import UnreadableImage
+
+# pydicom's validation warnings quote the value that they complain about: patient data on stderr.
+settings.reading_validation_mode = IGNORE
+
+TAGS = [
+    "SpecificCharacterSet", "SOPClassUID", "Modality", "PresentationIntentType", "PatientID",
+    "ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence",
+    "ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing", "EstimatedRadiographicMagnificationFactor",
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
+]  # fmt: skip
+"""Everything that is read; other elements (names, dates, private tags) never become Python objects."""
+
+PREAMBLE = 128
+MAX_DEFLATE_RATIO = 100
+"""A mammogram deflates about 3 : 1, an empty one perhaps 50 : 1, a bomb 1000 : 1."""
+
+
+def is_dicom(data: bytes) -> bool:
+    """True when the bytes carry the DICM marker, or begin like a data set that lost its preamble."""
+    if data[PREAMBLE : PREAMBLE + 4] == b"DICM":
+        return True
+    if len(data) < 16:
+        return False
+    group, element, vr = struct.unpack("<HH2s", data[:6])
+    return (
+        group in (2, 8) and element <= 0x100 and (vr in (b"UL", b"UI", b"CS", b"OB") or data[6:8] == b"\0\0")
+    )
+
+
+def open_dataset(data: bytes, *, max_bytes: int) -> FileDataset:
+    """Parse the elements named in `TAGS`; pixel data are kept as bytes, nothing is decoded.
+
+    Args:
+        data: a whole file, with or without preamble.
+        max_bytes: most bytes that a deflated data set may become.
+
+    Raises:
+        UnreadableImage: `deflate_limit`, `nesting`, `too_large` or `parse`.
+    """
+    data = _inflated(data, max_bytes=max_bytes)
+    force = data[PREAMBLE : PREAMBLE + 4] != b"DICM"
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), force=force, specific_tags=list(TAGS))
+        _complete_file_meta(dataset)
+    except RecursionError:
+        raise UnreadableImage("the DICOM file nests its sequences too deep", code="nesting") from None
+    except MemoryError:
+        raise UnreadableImage("the DICOM file asks for more memory than there is", code="too_large") from None
+    except Exception:  # pydicom has no exception tree; its message may quote a patient's value
+        raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse") from None
+    return dataset
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """A string element, stripped; empty when missing, empty, multi-valued or broken."""
+    value = _value(dataset, keyword)
+    return str(value).strip() if isinstance(value, str | int | float) else ""
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """The finite values of a numeric element; empty when missing or when any value is broken."""
+    value = _value(dataset, keyword)
+    if value is None:
+        return ()
+    try:
+        values = tuple(float(part) for part in (value if isinstance(value, MultiValue | list) else [value]))
+    except (ValueError, TypeError, OverflowError):
+        return ()
+    return values if all(math.isfinite(part) for part in values) else ()
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """A whole number; None when missing or broken."""
+    values = numbers(dataset, keyword)
+    return int(values[0]) if len(values) == 1 and values[0] == int(values[0]) else None
+
+
+def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence; None when missing, empty or broken."""
+    value = _value(dataset, keyword)
+    try:
+        return value[0] if value else None
+    except (TypeError, IndexError, KeyError):
+        return None
+
+
+def payload(dataset: Dataset, keyword: str) -> bytes:
+    """The bytes of a binary element; empty when missing or of another kind."""
+    value = _value(dataset, keyword)
+    return value if isinstance(value, bytes) else b""
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    try:
+        return dataset.get(keyword)
+    except Exception:  # conversion of a hostile value; see the module's docstring
+        return None
+
+
+def _complete_file_meta(dataset: FileDataset) -> None:
+    """Give a file that lost its meta header the transfer syntax that its encoding shows."""
+    meta = getattr(dataset, "file_meta", None)
+    if meta is None:
+        meta = dataset.file_meta = FileMetaDataset()
+    if not meta.get("TransferSyntaxUID"):
+        implicit, _ = dataset.original_encoding
+        meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = UID(str(meta.TransferSyntaxUID))
+
+
+def _inflated(data: bytes, *, max_bytes: int) -> bytes:
+    """Inflate a deflated data set within limits; other files are returned as they are."""
+    if data[PREAMBLE : PREAMBLE + 8] != b"DICM\x02\0\0\0" or len(data) < PREAMBLE + 16:
+        return data
+    start = PREAMBLE + 16 + int(struct.unpack("<L", data[PREAMBLE + 12 : PREAMBLE + 16])[0])
+    uid = DeflatedExplicitVRLittleEndian.encode()
+    header = data[:start]
+    if uid not in header:
+        return data
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    limit = min(max_bytes, max(2**20, MAX_DEFLATE_RATIO * len(data)))
+    try:
+        body = stream.decompress(data[start:], limit)
+    except zlib.error:
+        raise UnreadableImage("the deflated DICOM file is damaged", code="parse") from None
+    if stream.unconsumed_tail:
+        raise UnreadableImage(
+            f"the deflated DICOM file inflates to more than {limit} bytes", code="deflate_limit"
+        )
+    if not stream.eof:
+        raise UnreadableImage("the deflated DICOM file ends too early", code="truncated")
+    plain = ExplicitVRLittleEndian.encode()
+    return header.replace(uid, plain + b"\0" * (len(uid) - len(plain)), 1) + body

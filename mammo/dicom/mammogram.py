@@ -1,0 +1,47 @@
+"""Mammogram: the pixels of one view and the few facts about them that the rest of the system needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo.geometry import Size, Spacing
+
+Pixels = npt.NDArray[np.float32]
+"""H x W, float32 in [0, 1], dense tissue bright."""
+
+Laterality = Literal["L", "R"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mammogram:
+    """One view of one breast. Holds no identifier of the patient, only a key."""
+
+    pixels: Pixels
+    """H x W, float32 in [0, 1]: stored value / (2**depth - 1), inverted once for MONOCHROME1; padding is 0."""
+
+    spacing: Spacing | None
+    """Millimetres between pixels; None when nothing plausible is known."""
+
+    laterality: Laterality | None
+    """The breast, L or R."""
+
+    view: str | None
+    """`CC`, `MLO`, `ML` ...: DICOM's short name of the projection."""
+
+    patient: str | None
+    """Patient key (see `patient_key`); None without a PatientID or without a secret."""
+
+    sha256: str
+    """Of the file's bytes, hexadecimal."""
+
+    depth: int
+    """Bits of the stored values."""
+
+    @property
+    def size(self) -> Size:
+        height, width = self.pixels.shape
+        return Size(width, height)

@@ -1,0 +1,125 @@
+"""A PNG, JPEG, TIFF or PGM becomes a StoredImage: size from the header first, then OpenCV decodes."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mammo.dicom.codestream import jpeg_size
+from mammo.dicom.limits import check_size
+from mammo.dicom.spacing import given_spacing
+from mammo.dicom.stored_image import StoredImage
+from mammo.dicom.voi import Window
+from mammo.errors import UnreadableImage, UnsupportedImage
+from mammo.geometry import Size
+
+GREY_TOLERANCE = 4
+"""Most that the channels of a grey image saved as colour may differ, in grey levels (JPEG rounds)."""
+
+
+@dataclass(frozen=True)
+class PlainHeader:
+    """What the header of a plain image says about its pixels."""
+
+    size: Size
+    inverted: bool = False
+    """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
+
+
+def is_plain(data: bytes) -> bool:
+    """True when the bytes begin like a PNG, JPEG, TIFF or PGM."""
+    return data[:8] == b"\x89PNG\r\n\x1a\n" or data[:3] == b"\xff\xd8\xff" or data[:4] in (
+        b"II*\0",
+        b"MM\0*",
+    ) or data[:2] in (b"P2", b"P5")  # fmt: skip
+
+
+def read_plain(data: bytes, *, spacing: float | None) -> StoredImage:
+    """Read one plain image, 8 or 16 bit, grey (or colour with three equal channels).
+
+    Raises:
+        UnreadableImage: damaged, or larger than we read.
+        UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
+    """
+    header = _header(data)
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, MemoryError):
+        found = None
+    if found is None:
+        raise UnreadableImage("the image is damaged and cannot be decoded", code="decode")
+    values = _grey(found)
+    if values.shape != (header.size.height, header.size.width):
+        raise UnreadableImage("the decoded image has another size than its header says", code="bad_geometry")
+    if values.dtype not in (np.uint8, np.uint16):
+        raise UnsupportedImage(f"expected 8 or 16 bit pixels, got {values.dtype}", code="bit_depth")
+    if values.min() == values.max():
+        raise UnreadableImage(
+            "every pixel has the same value: there is nothing to see", code="constant_image"
+        )
+    depth = 8 * values.dtype.itemsize
+    return StoredImage(
+        levels=values.astype(np.uint16),
+        depth=depth,
+        inverted=header.inverted,
+        voi=Window(127.5, 255, "LINEAR_EXACT") if depth == 8 else None,
+        spacing=given_spacing(spacing),
+    )
+
+
+def _header(data: bytes) -> PlainHeader:
+    try:
+        if data[:4] == b"\x89PNG":
+            width, height = struct.unpack(">LL", data[16:24])
+            return PlainHeader(check_size(width, height))
+        if data[:2] == b"\xff\xd8":
+            size = jpeg_size(data)
+            if size is None:
+                raise UnreadableImage("the JPEG has no frame header", code="decode")
+            return PlainHeader(check_size(size.width, size.height))
+        if data[:2] in (b"II", b"MM"):
+            return _tiff_header(data)
+        return _pgm_header(data)
+    except (struct.error, KeyError, IndexError):
+        raise UnreadableImage("the image's header is damaged", code="truncated") from None
+
+
+def _pgm_header(data: bytes) -> PlainHeader:
+    match = re.match(rb"P[25](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s", data[:4096])
+    if match is None:
+        raise UnreadableImage("the PGM's header is damaged", code="decode")
+    return PlainHeader(check_size(int(match[1]), int(match[2])))
+
+
+def _tiff_header(data: bytes) -> PlainHeader:
+    """First image file directory of a classic TIFF (TIFF 6.0, section 2)."""
+    order = "<" if data[:2] == b"II" else ">"
+    at = struct.unpack(order + "L", data[4:8])[0]
+    count = struct.unpack(order + "H", data[at : at + 2])[0]
+    tags: dict[int, int] = {}
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind = struct.unpack(order + "HH", data[entry : entry + 4])
+        width = {1: "B", 3: "H", 4: "L"}.get(kind)
+        if width:
+            tags[tag] = struct.unpack_from(order + width, data, entry + 8)[0]
+    end = at + 2 + 12 * count
+    if struct.unpack(order + "L", data[end : end + 4])[0]:
+        raise UnsupportedImage("expected a single image, got a TIFF of several pages", code="multi_frame")
+    size = check_size(tags[256], tags[257])
+    # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.
+    return PlainHeader(size, inverted=tags.get(262) == 0 and tags.get(258) == 16)
+
+
+def _grey(found: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+    """H x W out of H x W (x 3 or 4); colour is refused."""
+    if found.ndim == 2:
+        return found  # type: ignore[return-value]  # the caller checks the type
+    colours = found[..., :3].astype(np.int32)
+    if int(np.ptp(colours, axis=2).max()) > GREY_TOLERANCE:
+        raise UnsupportedImage("expected a grey image, got colour", code="not_grayscale")
+    return np.ascontiguousarray(found[..., 1])

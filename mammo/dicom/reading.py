@@ -1,0 +1,59 @@
+"""Step 1 of the walk: a file becomes a Mammogram."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from mammo.dicom.dataset import is_dicom
+from mammo.dicom.dicom_file import read_dicom
+from mammo.dicom.limits import MAX_BYTES, read_bytes
+from mammo.dicom.mammogram import Mammogram
+from mammo.dicom.patient import patient_key
+from mammo.dicom.plain_file import is_plain, read_plain
+from mammo.dicom.stored_image import StoredImage
+from mammo.errors import UnreadableImage
+
+
+def read_mammogram(
+    source: Path | bytes,
+    *,
+    spacing: float | None = None,
+    patient_secret: bytes | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Mammogram:
+    """Read a DICOM file (MG For Presentation, DX, CR, SC) or a PNG, JPEG, TIFF or PGM.
+
+    Args:
+        source: a path, or the bytes of a file.
+        spacing: mm per pixel, believed only when the file itself says nothing plausible.
+        patient_secret: key of `patient_key`; without it the mammogram carries no patient.
+        max_bytes: longest file, and longest inflated data set, that is read.
+
+    Raises:
+        UnreadableImage: damaged, no image at all, or too large; `code` says which check failed.
+        UnsupportedImage: a sound file of a kind that is refused, such as tomosynthesis, CT or colour.
+    """
+    data = read_bytes(source, max_bytes=max_bytes)
+    stored = read_stored(data, spacing=spacing, max_bytes=max_bytes)
+    known = bool(patient_secret and stored.patient_id)
+    return Mammogram(
+        pixels=stored.pixels(),
+        spacing=stored.spacing,
+        laterality=stored.laterality,
+        view=stored.view,
+        patient=patient_key(stored.patient_id, patient_secret) if patient_secret and known else None,
+        sha256=hashlib.sha256(data).hexdigest(),
+        depth=stored.depth,
+    )
+
+
+def read_stored(data: bytes, *, spacing: float | None, max_bytes: int) -> StoredImage:
+    """Recognise the kind of file by its first bytes and read it; see `read_mammogram` for the errors."""
+    if is_dicom(data):
+        return read_dicom(data, spacing=spacing, max_bytes=max_bytes)
+    if is_plain(data):
+        return read_plain(data, spacing=spacing)
+    raise UnreadableImage(
+        "expected a DICOM, PNG, JPEG, TIFF or PGM file, got something else", code="not_an_image"
+    )

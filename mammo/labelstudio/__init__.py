@@ -1,0 +1,18 @@
+"""Label Studio's side of the walk: labeling config, regions and back, predictions, and the API client.
+
+Percent coordinates and brush RLE exist only in this package.
+"""
+
+from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio.predictions import prediction
+from mammo.labelstudio.regions import from_regions, to_regions
+
+__all__ = [
+    "ControlTags",
+    "LabelStudioClient",
+    "from_regions",
+    "labeling_config",
+    "prediction",
+    "to_regions",
+]

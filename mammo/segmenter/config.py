@@ -1,0 +1,161 @@
+"""MlsamConfig: one frozen object that expresses SAM, HQ-SAM, MLSAM and every row of the paper's Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+Stem = Literal["patch", "convolutions"]
+FinalSource = Literal["neck", "block"]
+Combine = Literal["sum", "hq", "sam"]
+Channels = Literal["grey", "contrast"]
+
+STRIDE = 16
+"""Input pixels per token, along each axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViT:
+    """Shape of a plain vision transformer."""
+
+    width: int
+    """Channels of a token."""
+
+    depth: int
+    """Number of blocks; a multiple of 4."""
+
+    heads: int
+    """Attention heads."""
+
+    global_blocks: tuple[int, ...]
+    """Blocks (the first is 1) whose attention sees the whole input; the others see windows."""
+
+    window: int = 14
+    """Side of an attention window, in tokens."""
+
+    stem: Stem = "patch"
+    """`patch`: SAM's one 16 x 16 projection. `convolutions`: four stride-2 convolutions, which learn from few
+    images (Xiao et al. 2021) and see a speck of three pixels that a 16 x 16 average would hide."""
+
+
+ENCODERS: Mapping[str, ViT] = {
+    "vit_b": ViT(width=768, depth=12, heads=12, global_blocks=(3, 6, 9, 12)),
+    "vit_l": ViT(width=1024, depth=24, heads=16, global_blocks=(6, 12, 18, 24)),
+    "vit_h": ViT(width=1280, depth=32, heads=16, global_blocks=(8, 16, 24, 32)),
+    "starter": ViT(width=192, depth=8, heads=3, global_blocks=(1, 2, 3, 4, 5, 6, 7, 8), stem="convolutions"),
+    "smoke": ViT(width=32, depth=4, heads=1, global_blocks=(2, 4), window=2, stem="convolutions"),
+}
+"""Encoders by name: SAM's three, the one of the starter weights, and one small enough for a unit test."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlsamConfig:
+    """Everything that decides the shape and the meaning of a segmenter's tensors."""
+
+    encoder: str = "vit_l"
+    """A name in `ENCODERS`."""
+
+    input_size: int = 1024
+    """Side of the square network input, in pixels; a multiple of 16, at most 2048."""
+
+    decoder_width: int = 256
+    """Channels of the neck and of the mask decoder; a multiple of 32."""
+
+    hq_token: bool = True
+    """HQ-SAM's extra output token with its MLP; False is the plain SAM decoder."""
+
+    decoder_feature: bool = True
+    """Table 3, "Decoder mask features": the decoder's upscaled feature takes part in the fusion."""
+
+    early: bool = True
+    """Table 3, early ViT layer: block depth/4 (6 of ViT-L's 24)."""
+
+    middle: bool = True
+    """Table 3, middle ViT layer: block depth/2 (12 of 24); the branch that MLSAM adds to HQ-SAM."""
+
+    final: bool = True
+    """Table 3, final ViT layer: block depth (24 of 24)."""
+
+    global_fusion: bool = True
+    """Table 3, "Global fusion": learned 3 x 3 convolutions on the decoder feature before the sum."""
+
+    final_source: FinalSource = "neck"
+    """`neck`: the last block after the neck, as HQ-SAM; `block`: its raw tokens, the paper's literal text."""
+
+    combine: Combine = "sum"
+    """Logits in force: SAM + HQ, or one of them. `sum` fits zero-shot use, `hq` fits fine-tuned weights."""
+
+    channels: Channels = "grey"
+    """`grey`: three equal channels, what SAM's weights expect. `contrast`: grey, local contrast, top-hat."""
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder {self.encoder!r} is not one of {', '.join(ENCODERS)}")
+        if self.input_size % STRIDE or not STRIDE <= self.input_size <= 2048:
+            raise ValueError(f"input_size is a multiple of {STRIDE} up to 2048, got {self.input_size}")
+        if self.decoder_width % 32 or not 32 <= self.decoder_width <= 512:
+            raise ValueError(f"decoder_width is a multiple of 32 up to 512, got {self.decoder_width}")
+        fused = self.decoder_feature or self.early or self.middle or self.final
+        if self.hq_token and not fused:
+            raise ValueError("an HQ token needs at least one feature source to multiply")
+        if not self.hq_token and self.combine == "hq":
+            raise ValueError("combine='hq' needs hq_token=True")
+
+    @property
+    def vit(self) -> ViT:
+        """The encoder's shape."""
+        return ENCODERS[self.encoder]
+
+    @property
+    def taps(self) -> tuple[int, int, int]:
+        """(early, middle, final) block numbers, the first block is 1: 3/6/12 for ViT-B, 6/12/24 for ViT-L."""
+        return self.vit.depth // 4, self.vit.depth // 2, self.vit.depth
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the input."""
+        return self.input_size // STRIDE
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> MlsamConfig:
+        """Strict inverse of `dataclasses.asdict`.
+
+        Raises:
+            ValueError: a field is missing, unknown, of another type, or out of range.
+        """
+        hints = get_type_hints(cls)
+        if set(fields) != set(hints):
+            raise ValueError(f"the fields {sorted(set(fields) ^ set(hints))} are missing or unknown")
+        for name, hint in hints.items():
+            choices = get_args(hint)
+            fits = fields[name] in choices if choices else type(fields[name]) is hint
+            if not fits:
+                raise ValueError(f"{name} cannot be {fields[name]!r}")
+        return cls(**fields)
+
+
+def sam(encoder: str = "vit_l", *, input_size: int = 1024) -> MlsamConfig:
+    """Plain SAM (Kirillov et al. 2023)."""
+    return MlsamConfig(encoder=encoder, input_size=input_size, hq_token=False, combine="sam")
+
+
+def hq_sam(encoder: str = "vit_l", *, input_size: int = 1024) -> MlsamConfig:
+    """HQ-SAM (Ke et al. 2023): decoder feature, early and final layer, no middle."""
+    return MlsamConfig(encoder=encoder, input_size=input_size, middle=False)
+
+
+def mlsam(encoder: str = "vit_l", *, input_size: int = 1024) -> MlsamConfig:
+    """The paper's segmenter: all three levels, fused."""
+    return MlsamConfig(encoder=encoder, input_size=input_size)
+
+
+TABLE3: Mapping[str, MlsamConfig] = {
+    "HQ-SAM": hq_sam(),
+    "M1": MlsamConfig(early=False, middle=False, final=False, global_fusion=False),
+    "M2": MlsamConfig(early=False, middle=False, final=False),
+    "M3": MlsamConfig(early=False, middle=False),
+    "M4": MlsamConfig(global_fusion=False),
+    "MLSAM": mlsam(),
+}
+"""The six rows of the paper's Table 3, in its order."""

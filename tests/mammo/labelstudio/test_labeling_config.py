@@ -1,0 +1,55 @@
+"""Our labeling config says what it should to Label Studio, and we find our way in other people's."""
+
+from __future__ import annotations
+
+import pytest
+from label_studio_sdk.label_interface import LabelInterface
+
+from mammo.errors import InvalidRegion
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+
+THEIRS = """<View>
+  <Image name="scan" value="$image"/>
+  <BrushLabels name="paint" toName="scan"><Label value="Mass"/><Label value="cluster"/></BrushLabels>
+  <RectangleLabels name="mass" toName="scan"><Label value="Mass"/></RectangleLabels>
+  <KeyPointLabels name="ask" toName="scan" smart="true" smartOnly="true"><Label value="cluster"/></KeyPointLabels>
+  <Choices name="density" toName="scan"><Choice value="A"/></Choices>
+</View>"""
+
+
+def test_our_config_is_valid_for_label_studio() -> None:
+    LabelInterface(labeling_config()).validate()
+
+
+def test_our_config_reads_back_as_the_default_control_tags() -> None:
+    assert ControlTags.read(labeling_config()) == ControlTags()
+
+
+def test_controls_of_another_project_are_found_by_their_label_under_any_name() -> None:
+    assert ControlTags.read(THEIRS) == ControlTags(
+        image="scan", brush="paint", rectangle=None, polygon=None, keypoint=None,
+        label="cluster", prompts=frozenset({"ask"}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "<View",
+        "<View><Image name='image' value='$image'/></View>",
+        "<View><BrushLabels name='b' toName='image'><Label value='Cluster'/></BrushLabels></View>",
+        "<!DOCTYPE x [<!ENTITY a 'b'>]>" + labeling_config(),
+        "<View>" + " " * 300_000 + "</View>",
+    ],
+)
+def test_a_config_without_a_place_for_clusters_is_refused_by_name(config: str) -> None:
+    with pytest.raises(InvalidRegion, match="labeling config") as error:
+        ControlTags.read(config)
+    assert error.value.code == "labeling_config"
+
+
+def test_regions_fit_only_the_project_whose_controls_they_name() -> None:
+    region = {"from_name": "paint", "to_name": "scan"}
+    assert ControlTags.read(THEIRS).fit([region])
+    assert not ControlTags().fit([region])

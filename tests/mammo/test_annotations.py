@@ -1,0 +1,418 @@
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mammo.annotations import AnnotationStore, Heading, current_view, project_of, revisions_of
+from mammo.annotations.writer import GroupCommit
+from mammo.database import dataset_version, event, insert, open_database, reading, writing
+from mammo.errors import StorageUnavailable
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+PROJECT = {"id": 1, "title": "x"}
+
+
+@pytest.fixture
+def store(engine):
+    made = AnnotationStore(engine)
+    yield made
+    made.close()
+
+
+def moment(second):
+    return f"2026-11-23T05:17:{second:02d}.938304Z"
+
+
+def annotation(number, task, *, second=0, cancelled=False, x=10, **fields):
+    region = {"id": "r", "type": "rectanglelabels", "value": {"x": x, "y": 1.5, "width": 2, "height": 3}}
+    return {
+        "id": number,
+        "task": task,
+        "result": [region],
+        "was_cancelled": cancelled,
+        "updated_at": moment(second),
+        "completed_by": 7,
+        "lead_time": 3.25,
+        "prediction": {},
+        **fields,
+    }
+
+
+def task(number):
+    return {"id": number, "data": {"image": f"/data/{number}.png", "patient": "p"}}
+
+
+def written(number, on, *, action="ANNOTATION_CREATED", **fields):
+    body = {
+        "action": action,
+        "annotation": annotation(number, on, **fields),
+        "task": task(on),
+        "project": PROJECT,
+    }
+    return action, body
+
+
+def deleted(*numbers):
+    return "ANNOTATIONS_DELETED", {"annotations": [{"id": n} for n in numbers], "project": PROJECT}
+
+
+def tasks_deleted(*numbers):
+    return "TASKS_DELETED", {"tasks": [{"id": n} for n in numbers], "project": PROJECT}
+
+
+def send(store, told, *, at=NOW):
+    action, body = told
+    return store.append(json.dumps(body).encode(), action=action, received_at=at)
+
+
+def ids(store):
+    return [correction.annotation_id for correction in store.corrections(1)]
+
+
+def test_an_annotation_is_a_correction_with_its_task(store):
+    send(store, written(3, 5, prediction={"model_version": "m0001-aa", "result": []}))
+    (correction,) = store.corrections(1)
+    assert (correction.annotation_id, correction.task_id, correction.project_id) == (3, 5, 1)
+    assert correction.result == annotation(3, 5)["result"]
+    assert correction.task_data == task(5)["data"]
+    assert correction.updated_at == datetime(2026, 11, 23, 5, 17, 0, 938304, tzinfo=UTC)
+    assert (correction.completed_by, correction.lead_time) == (7, 3.25)
+    assert correction.prelabel_version == "m0001-aa"
+    assert store.corrections(2) == []
+
+
+def test_the_newest_revision_counts_whatever_arrives_last(store):
+    send(store, written(3, 5, second=9, x=99, action="ANNOTATION_UPDATED"))
+    send(store, written(3, 5, second=2, x=22))
+    (correction,) = store.corrections(1)
+    assert correction.result[0]["value"]["x"] == 99
+
+
+def test_a_list_of_annotations_is_matched_to_its_tasks_by_id(store):
+    body = {
+        "annotation": [annotation(4, 1), annotation(5, 1), annotation(6, 2)],
+        "task": [task(2), task(1), task(1)],  # another order than the annotations
+        "project": PROJECT,
+    }
+    receipt = send(store, ("ANNOTATIONS_CREATED", body))
+    assert receipt.num_revisions == 3
+    assert [(c.annotation_id, c.task_data["image"]) for c in store.corrections(1)] == [
+        (4, "/data/1.png"),
+        (5, "/data/1.png"),
+        (6, "/data/2.png"),
+    ]
+
+
+def test_skipped_and_deleted_annotations_are_no_corrections(store):
+    for number in (1, 2, 3, 4):
+        send(store, written(number, number * 10))
+    send(store, written(2, 20, second=5, cancelled=True, action="ANNOTATION_UPDATED"))
+    send(store, deleted(3))
+    send(store, tasks_deleted(40))
+    assert ids(store) == [1]
+
+
+def test_a_deletion_that_overtakes_its_annotation_still_deletes(store):
+    send(store, deleted(3))
+    send(store, tasks_deleted(9))
+    send(store, written(3, 5))
+    send(store, written(4, 9))
+    assert ids(store) == []
+
+
+def test_the_same_event_twice_is_one_event(store, engine):
+    first = send(store, written(3, 5))
+    again = send(store, written(3, 5), at=NOW + timedelta(hours=1))
+    assert (first.duplicate, again.duplicate) == (False, True)
+    assert again.event == first.event
+    assert count_events(engine) == 1
+
+
+def test_every_request_to_train_is_an_event_of_its_own(store, engine):
+    receipts = [send(store, ("START_TRAINING", {"project": PROJECT})) for _ in range(3)]
+    assert [receipt.duplicate for receipt in receipts] == [False] * 3
+    assert receipts[0].project == 1
+    assert count_events(engine) == 3
+    assert send(store, ("PROJECT_UPDATED", {"project": PROJECT})).duplicate is False
+    assert send(store, ("PROJECT_UPDATED", {"project": PROJECT})).duplicate is True
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("A_NEW_ACTION", b'{"project": {"id": 1}}'),
+        ("ANNOTATION_CREATED", b"{}"),
+        ("ANNOTATION_CREATED", b'{"annotation": null, "task": [], "project": 3}'),
+        ("ANNOTATION_CREATED", b'{"annotation": {"id": true, "task": 1}, "task": {"id": 1, "data": {}}}'),
+        ("ANNOTATION_CREATED", json.dumps(written(3, 5, updated_at="yesterday")[1]).encode()),
+        ("ANNOTATION_CREATED", json.dumps(written(3, 5, updated_at="0001-01-01T00:00:00+14:00")[1]).encode()),
+        ("ANNOTATION_CREATED", json.dumps(written(2**63, 5)[1]).encode()),
+        ("ANNOTATION_CREATED", json.dumps(written(3, 5, result="all")[1]).encode()),
+        ("ANNOTATION_CREATED", json.dumps(written(3, 5, result=[1])[1]).encode()),
+        (
+            "ANNOTATION_CREATED",
+            json.dumps(written(3, 5, result=[{"a": json.loads("[" * 300 + "]" * 300)}])[1]).encode(),
+        ),
+        ("ANNOTATION_CREATED", json.dumps({**written(3, 5)[1], "task": {"id": 5}}).encode()),
+        ("ANNOTATIONS_DELETED", b'{"annotations": {"id": 1}}'),
+        ("ANNOTATIONS_DELETED", b'{"annotations": [{}, "x", {"id": -1}, {"id": 1.0}]}'),
+        ("TASKS_DELETED", b'{"tasks": 5}'),
+        ("TASKS_CREATED", b'{"tasks": [{"id": 1}]}'),
+        ("x" * 5000, b"[1, 2]"),
+        ("ANNOTATION_CREATED", b'"\\ud800"'),
+        ("ANNOTATION_CREATED", b"\xff\xfe"),
+    ],
+)
+def test_a_body_that_says_nothing_useful_is_kept_word_for_word_and_not_used(store, engine, action, body):
+    receipt = store.append(body, action=action, received_at=NOW)
+    assert (receipt.duplicate, receipt.num_revisions) == (False, 0)
+    with reading(engine) as connection:
+        row = connection.execute(sa.select(event)).one()
+    assert (row.body, row.action, row.received_at) == (body, action, NOW)
+    assert ids(store) == []
+
+
+def test_odd_optional_fields_do_not_cost_the_annotation(store):
+    odd = {"completed_by": "me", "lead_time": True, "prediction": [], "was_cancelled": None}
+    send(store, written(3, 5, **odd))
+    (correction,) = store.corrections(1)
+    assert (correction.completed_by, correction.lead_time, correction.prelabel_version) == (None, None, None)
+
+
+def test_what_was_acknowledged_is_there_after_the_process_is_gone(store, engine):
+    send(store, written(3, 5))
+    other = open_database(str(engine.url))  # as another process would: the writer was never closed
+    second = AnnotationStore(other)
+    assert ids(second) == [3]
+    second.close()
+    other.dispose()
+
+
+def test_many_threads_write_at_once_and_all_of_it_is_kept(store, engine):
+    receipts = []
+
+    def work(start):
+        for number in range(start, start + 25):
+            receipts.append(send(store, written(number, number)))
+
+    threads = [threading.Thread(target=work, args=(1 + 100 * turn,)) for turn in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({receipt.event for receipt in receipts}) == 200
+    assert len(ids(store)) == 200
+
+
+def test_a_full_database_is_said_so_and_the_store_goes_on_when_there_is_room(engine):
+    full = True
+
+    @sa.event.listens_for(engine, "begin")
+    def limit(connection):
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {60 if full else 100_000}")
+
+    store = AnnotationStore(engine)
+    big = written(3, 5, result=[{"rle": [255] * 400_000}])
+    with pytest.raises(StorageUnavailable, match="full"):
+        send(store, big)
+    full = False
+    assert ids(store) == []
+    assert send(store, big).duplicate is False
+    assert ids(store) == [3]
+    store.close()
+
+
+def test_a_locked_database_is_said_so(engine):
+    hasty = open_database(str(engine.url), busy_seconds=0.05)
+    store = AnnotationStore(hasty)
+    with writing(engine), pytest.raises(StorageUnavailable, match="locked"):
+        send(store, written(3, 5))
+    assert send(store, written(3, 5)).duplicate is False
+    store.close()
+    hasty.dispose()
+
+
+def test_a_closed_store_takes_nothing_but_has_written_everything(engine):
+    store = AnnotationStore(engine)
+    send(store, written(3, 5))
+    store.close()
+    store.close()
+    with pytest.raises(StorageUnavailable, match="closed"):
+        send(store, written(4, 5))
+    assert count_events(engine) == 1
+
+
+def test_one_failing_write_does_not_take_its_neighbours_with_it(engine):
+    writer = GroupCommit(engine)
+    gate, outcomes = threading.Event(), {}
+
+    def fail(connection):
+        connection.execute(insert(connection, event).values(row("lost")))
+        raise KeyError("mine")
+
+    def attempt(name, write):
+        try:
+            outcomes[name] = writer.run(write)
+        except KeyError as error:
+            outcomes[name] = error
+
+    writes = {
+        "first": lambda connection: gate.wait(30),
+        "bad": fail,
+        "good": lambda connection: connection.execute(insert(connection, event).values(row("kept"))).rowcount,
+    }
+    threads = [threading.Thread(target=attempt, args=item) for item in writes.items()]
+    for thread in threads:
+        thread.start()
+    gate.set()
+    for thread in threads:
+        thread.join(30)
+    writer.close()
+    assert isinstance(outcomes["bad"], KeyError)
+    assert outcomes["first"] is True
+    with reading(engine) as connection:
+        assert list(connection.scalars(sa.select(event.c.key))) == ["kept"]
+
+
+def test_new_corrections_are_counted_from_a_moment_or_from_the_last_dataset_version(store, engine):
+    send(store, written(1, 1), at=NOW)
+    send(store, written(2, 2), at=NOW + timedelta(minutes=1))
+    assert store.corrections_since(1) == 2
+    assert store.corrections_since(1, NOW) == 1
+    with writing(engine) as connection:
+        built = {
+            "name": "d",
+            "project": 1,
+            "num_items": 2,
+            "num_excluded": 0,
+            "last_event": store.last_event(),
+        }
+        connection.execute(insert(connection, dataset_version).values(**built, created_at=NOW))
+    assert store.corrections_since(1) == 0
+    send(store, written(2, 2, second=9, action="ANNOTATION_UPDATED"))
+    send(store, written(3, 3))
+    send(store, deleted(1))
+    assert store.corrections_since(1) == 2
+    assert store.corrections_since(2) == 0
+
+
+def test_a_prelabel_is_kept_per_model_version_and_the_latest_before_a_moment_is_found(store):
+    def propose(version, score):
+        store.record_prelabel(
+            project=1,
+            task=5,
+            model_version=version,
+            regions=[{"id": version}],
+            score=score,
+            image_sha256="0" * 64,
+        )
+
+    propose("m1", 0.5)
+    propose("m2", 0.75)
+    propose("m1", 0.25)
+    assert store.prelabel(1, 5, "m1").score == 0.25
+    assert store.prelabel(1, 5, "m2").regions == [{"id": "m2"}]
+    assert store.prelabel(1, 6, "m1") is None
+    newest = store.prelabel(1, 5, "m1").created_at
+    assert store.prelabel_before(1, 5, newest + timedelta(seconds=1)).model_version == "m1"
+    assert store.prelabel_before(1, 5, newest).model_version == "m2"
+    assert store.prelabel_before(1, 5, newest - timedelta(days=1)) is None
+
+
+def row(key):
+    return {"key": key, "action": "A", "project": 1, "received_at": NOW, "body": b"{}"}
+
+
+def count_events(engine):
+    with reading(engine) as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(event))
+
+
+# The view is a pure function of the history.
+
+numbers, seconds = st.integers(1, 4), st.integers(0, 5)
+histories = st.lists(
+    st.one_of(
+        st.builds(
+            lambda n, s, x, c: written(n, n % 3 + 1, second=s, x=x, cancelled=c),
+            numbers,
+            seconds,
+            st.integers(0, 2),
+            st.booleans(),
+        ),
+        st.builds(deleted, numbers),
+        st.builds(tasks_deleted, numbers),
+        st.just(("START_TRAINING", {"project": PROJECT})),
+    ),
+    max_size=8,
+)
+
+
+def view(history):
+    headings = [
+        Heading(
+            row=index,
+            kind=told.kind,
+            annotation=told.annotation,
+            task=told.task,
+            updated_at=told.updated_at,
+            cancelled=told.cancelled,
+            content_hash=told.content_hash,
+            prelabel_version=told.prelabel_version,
+        )
+        for index, told in enumerate(told for action, body in history for told in revisions_of(action, body))
+    ]
+    return [(h.annotation, h.task, h.updated_at, h.content_hash) for h in current_view(headings)]
+
+
+@given(histories, st.data())
+def test_order_and_repetition_of_events_do_not_matter(history, data):
+    repeated = history + data.draw(st.lists(st.sampled_from(history), max_size=4) if history else st.just([]))
+    assert view(data.draw(st.permutations(repeated))) == view(history)
+
+
+@given(histories)
+def test_the_view_holds_exactly_the_newest_of_what_is_neither_deleted_nor_skipped(history):
+    seen, gone, tasks_gone = {}, set(), set()
+    for action, body in history:
+        if action == "ANNOTATION_CREATED":
+            told = body["annotation"]
+            seen.setdefault(told["id"], []).append(told)
+        elif action == "ANNOTATIONS_DELETED":
+            gone |= {item["id"] for item in body["annotations"]}
+        elif action == "TASKS_DELETED":
+            tasks_gone |= {item["id"] for item in body["tasks"]}
+    found = {number: updated for number, _, updated, _ in view(history)}
+    for number, revisions in seen.items():
+        newest = max(revision["updated_at"] for revision in revisions)
+        skipped = {r["was_cancelled"] for r in revisions if r["updated_at"] == newest}
+        if number in gone or revisions[0]["task"] in tasks_gone or skipped == {True}:
+            assert number not in found
+        elif skipped == {False}:
+            assert found[number].isoformat()[:26] == newest[:26]
+
+
+words = st.sampled_from(["", "x", "\0", "\ud800", "2026-11-23", moment(1)])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=5,
+)
+keys = st.sampled_from(
+    ["annotation", "annotations", "task", "tasks", "project", "id", "result", "data", "updated_at"]
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"]),
+    st.dictionaries(keys, json_values | st.dictionaries(keys, json_values, max_size=5), max_size=5),
+)
+def test_no_body_breaks_the_reader(action, body):
+    for told in revisions_of(action, body):
+        assert told.annotation is not None or told.task is not None
+    assert project_of(body) is None or project_of(body) > 0

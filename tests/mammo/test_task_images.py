@@ -1,0 +1,77 @@
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mammo.errors import ImageNotFound
+from mammo.task_images import TaskImages
+
+
+class FakeDownloads:
+    """Serves one image under one address, as Label Studio would."""
+
+    def __init__(self, url: str, content: bytes) -> None:
+        self.url, self.content = url, content
+
+    def download(self, url: str, *, max_bytes: int) -> bytes:
+        assert url == self.url
+        return self.content[:max_bytes]
+
+
+def png(value: int = 200) -> bytes:
+    picture = np.zeros((40, 30), np.uint8)
+    picture[10:20, 5:15] = value
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def test_the_named_file_is_read_and_not_the_twin(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(png())
+    images = TaskImages(root=tmp_path, downloads=None)
+    mammogram = images.open({"mammogram": "a.png", "image": "/data/local-files/?d=twin.png"})
+    assert (mammogram.size.width, mammogram.size.height) == (30, 40)
+
+
+@pytest.mark.parametrize(
+    "reference", ["../secret.png", "/etc/passwd", "a/../../secret.png", "", "a\0b", 7, ["a"]]
+)
+def test_a_task_cannot_leave_the_mammogram_folder(tmp_path: Path, reference):
+    (tmp_path / "secret.png").write_bytes(png())
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.raises(ImageNotFound):
+        TaskImages(root=root, downloads=None).open({"mammogram": reference})
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path):
+    (tmp_path / "secret.png").write_bytes(png())
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(ImageNotFound, match="outside"):
+        TaskImages(root=root, downloads=None).open({"mammogram": "link.png"})
+
+
+def test_a_file_that_changed_since_the_import_is_refused(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(png())
+    data = {"mammogram": "a.png", "sha256": hashlib.sha256(png()).hexdigest()}
+    images = TaskImages(root=tmp_path, downloads=None)
+    assert images.open(data).sha256 == data["sha256"]
+    (tmp_path / "a.png").write_bytes(png(120))
+    with pytest.raises(ImageNotFound) as failure:
+        images.open(data)
+    assert failure.value.code == "image_changed"
+
+
+def test_a_task_without_a_file_is_read_through_label_studio_with_its_stated_spacing():
+    images = TaskImages(root=None, downloads=FakeDownloads("/data/upload/1/a.png", png()))
+    mammogram = images.open({"image": "/data/upload/1/a.png", "spacing_mm": [0.085, 0.085]})
+    assert mammogram.spacing is not None
+    assert mammogram.spacing.mean_mm == pytest.approx(0.085)
+
+
+@pytest.mark.parametrize("data", [{}, {"image": None}, {"image": 3}, {"image": "/data/upload/1/a.png"}])
+def test_a_task_without_a_reachable_image_says_so(data):
+    with pytest.raises(ImageNotFound):
+        TaskImages(root=None, downloads=None).open(data)

@@ -1,0 +1,108 @@
+"""Claims about the repository itself."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from mammo.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent
+OURS = ("mammo", "backend", "worker", "training", "cli")
+SOURCES = sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
+TRACKED = subprocess.run(
+    ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+
+
+def test_there_is_something_to_check():
+    assert len(SOURCES) > 40
+    assert "README.md" in TRACKED
+
+
+def test_no_python_file_is_longer_than_one_sitting():
+    lengths = {name: len((ROOT / name).read_text().splitlines()) for name in TRACKED if name.endswith(".py")}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+@pytest.mark.parametrize("package", OURS)
+def test_no_other_distribution_owns_our_package_names(package):
+    assert packages_distributions().get(package, ["yolo-mlsam"]) == ["yolo-mlsam"]
+
+
+def test_every_setting_is_documented_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`{PREFIX}{name.upper()}`" not in readme]
+    assert missing == []
+
+
+def test_the_readme_documents_no_setting_that_does_not_exist():
+    named = set(re.findall(rf"{PREFIX}([A-Z_]+)", (ROOT / "README.md").read_text()))
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    "document", ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/operations.md"]
+)
+def test_paths_named_in_a_document_exist(document):
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"`((?:mammo|backend|worker|training|cli|tests|docs|benchmarks)/[\w./-]*)`", text))
+    named |= {link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not link.startswith("http")}
+    base = (ROOT / document).parent
+    assert [name for name in sorted(named) if not ((ROOT / name).exists() or (base / name).exists())] == []
+
+
+def test_mammo_does_not_read_the_environment():
+    # hardening sets ultralytics' own switches before its import; settings is the one reader.
+    allowed = {ROOT / "mammo/settings.py", ROOT / "mammo/detector/hardening.py"}
+    readers = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "mammo") and path not in allowed
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    ]
+    assert readers == []
+
+
+def test_percent_coordinates_exist_only_in_regions():
+    suspects = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if path.name != "regions.py" and re.search(r"\*\s*100\.0|/\s*100\.0|100\s*\*\s*\(", path.read_text())
+    ]
+    assert suspects == []
+
+
+def test_serving_never_unpickles():
+    pattern = re.compile(r"torch\.load|pickle\.load|weights_only\s*=\s*False|joblib")
+    serving = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ("mammo", "backend")]
+    assert [str(path) for path in serving if pattern.search(path.read_text())] == []
+
+
+def test_locks_hold_hashes_and_no_registry_host():
+    for lock in (ROOT / "constraints/app.txt", ROOT / "constraints/label-studio.txt"):
+        text = lock.read_text()
+        assert "://" not in text
+        pins = re.findall(r"^[\w.\[\]-]+==", text, re.M)
+        assert len(pins) > 50
+        assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_help_is_quick_because_networks_are_imported_late():
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, cli.__main__; print('torch' in sys.modules, 'cv2' in sys.modules)",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.split() == ["False", "False"]

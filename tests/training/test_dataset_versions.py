@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.blobs import Blobs
+from mammo.errors import ImageNotFound, InvalidWeights, LabelStudioError
+from mammo.geometry import Size
+from tests.training.detections import square
+from tests.training.project import Project, mammogram, sha
+from training.dataset_versions import build_dataset_version, open_dataset_version
+
+PATIENTS = [f"{number:016x}" for number in range(12)]
+
+
+@pytest.fixture
+def store(engine):
+    made = AnnotationStore(engine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def project(store):
+    return Project(store)
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    return Blobs(tmp_path / "blobs")
+
+
+@pytest.fixture
+def build(store, engine, blobs, project):
+    def made(**options):
+        options = {"project": 1, "open_image": project.open_image} | options
+        return build_dataset_version(store, engine, blobs, **options)
+
+    return made
+
+
+def same_findings(found, drawn):
+    assert [finding.box for finding in found] == [finding.box for finding in drawn]
+    for one, other in zip(found, drawn, strict=True):
+        assert one.mask.dice(other.mask) == 1.0
+
+
+def test_corrections_become_cases_with_their_truth(build, project):
+    drawn = [square(5, 5, 8), square(30, 20, 12)]
+    project.annotate(7, drawn, patient=PATIENTS[0])
+    dataset = build()
+    (case,) = dataset.cases("train", open_image=project.open_image)
+    assert (case.image, case.patient) == (sha(7), PATIENTS[0])
+    assert sorted(f.box.x0 for f in case.truth) == [5, 30]
+    same_findings(sorted(case.truth, key=lambda f: f.box.x0), drawn)
+    assert case.read() is project.images["7.dcm"]
+
+
+def test_a_normal_mammogram_is_a_case_without_findings(build, project):
+    project.annotate(7, [], patient=PATIENTS[0])
+    (case,) = build().cases("train", open_image=project.open_image)
+    assert case.truth == ()
+
+
+def test_building_twice_from_the_same_corrections_gives_the_same_name(build, project, blobs):
+    for number, patient in enumerate(PATIENTS, 1):
+        project.annotate(number, [square(number, 5)], patient=patient)
+    first, second = build(), build()
+    assert first == second
+    project.annotate(1, [square(9, 9)], patient=PATIENTS[0])
+    third = build()
+    assert third.name != first.name
+    assert open_dataset_version(first.name, blobs=blobs) == first
+
+
+def test_a_dataset_version_opens_as_it_was_built_and_only_whole(build, project, blobs, tmp_path):
+    project.annotate(7, [square(5, 5)], patient=PATIENTS[0])
+    project.annotate(8, [], patient=None)
+    dataset = build()
+    assert open_dataset_version(dataset.name, blobs=blobs) == dataset
+    path = tmp_path / "blobs" / "sha256" / dataset.name[:2] / dataset.name
+    path.write_bytes(path.read_bytes().replace(b"train", b"tests"))
+    with pytest.raises(InvalidWeights):
+        open_dataset_version(dataset.name, blobs=blobs)
+
+
+def test_all_views_of_a_patient_are_in_one_fold_for_ever(build, project):
+    number = 0
+    for patient in PATIENTS[:6]:
+        for _ in range(4):
+            number += 1
+            project.annotate(number, [square(5, 5)] if number % 4 == 1 else [], patient=patient)
+    early = {item.patient: item.fold for item in build().items}
+    for patient in PATIENTS[6:]:
+        number += 1
+        project.annotate(number, [square(5, 5)], patient=patient)
+    dataset = build()
+    folds = {}
+    for item in dataset.items:
+        folds.setdefault(item.patient, set()).add(item.fold)
+    assert all(len(fold) == 1 for fold in folds.values())
+    assert all(folds[patient] == {fold} for patient, fold in early.items())
+    assert set(early.values()) == {"train", "validation", "test"}
+    assert (
+        dataset.num_patients("train") + dataset.num_patients("test") + dataset.num_patients("validation")
+        == 12
+    )
+
+
+def test_what_cannot_be_trusted_is_left_out_with_a_reason(build, project):
+    region = {"type": "rectanglelabels", "from_name": "box", "to_name": "image", "original_width": 64}
+    box = {"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["Cluster"]}
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
+    project.annotate(2, [square(5, 5)], patient=None)
+    project.annotate(3, [square(5, 5)], patient=PATIENTS[1])
+    project.images["3.dcm"] = mammogram(333)  # another image than the task was made from
+    project.annotate(4, [square(5, 5)], patient=PATIENTS[2])
+    del project.images["4.dcm"]
+    project.annotate(5, [square(5, 5)], patient=PATIENTS[3])
+    project.images["5.dcm"] = mammogram(5, size=Size(48, 64))
+    project.annotate(6, [], patient=PATIENTS[4], result=[region | {"value": box}])
+    dataset = build()
+    assert [item.task_id for item in dataset.items] == [1]
+    assert [(each.task_id, each.code) for each in dataset.excluded] == [
+        (2, "no_patient"),
+        (3, "image_changed"),
+        (4, "image_not_found"),
+        (5, "other_size"),
+        (6, "invalid_region"),
+    ]
+    assert all(each.reason for each in dataset.excluded)
+    assert dataset.why_excluded["no_patient"] == 1
+
+
+def test_unknown_patients_are_taken_only_when_asked_and_each_image_is_one(build, project):
+    for number in (1, 2):
+        project.annotate(number, [square(5, 5)], patient=None)
+    assert build().items == ()
+    patients = [item.patient for item in build(allow_unknown_patients=True).items]
+    assert len(set(patients)) == 2
+
+
+def test_the_dicom_files_own_patient_is_used_where_the_task_names_none(build, project):
+    project.annotate(1, [square(5, 5)], patient=None)
+    project.images["1.dcm"] = mammogram(1, patient=PATIENTS[5])
+    assert [item.patient for item in build().items] == [PATIENTS[5]]
+
+
+def test_an_image_has_one_truth_the_newest(build, project):
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[0], annotation=11)
+    project.annotate(1, [square(20, 20)], patient=PATIENTS[0], annotation=12)
+    project.annotate(2, [], patient=PATIENTS[0], annotation=13, sha256=sha(1), mammogram="1.dcm")
+    dataset = build()
+    assert [item.annotation_id for item in dataset.items] == [13]
+    assert [(each.annotation_id, each.code) for each in dataset.excluded] == [
+        (11, "superseded"),
+        (12, "superseded"),
+    ]
+
+
+def test_an_image_that_changes_later_is_refused_when_it_is_read(build, project):
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
+    (case,) = build().cases("train", open_image=project.open_image)
+    project.images["1.dcm"] = mammogram(2)
+    with pytest.raises(ImageNotFound) as caught:
+        case.read()
+    assert caught.value.code == "image_changed"
+
+
+def test_only_what_opens_the_image_is_kept_of_a_task(build, project):
+    project.annotate(1, [], patient=PATIENTS[0])
+    (item,) = build().items
+    assert set(item.task_data) == {"mammogram", "sha256", "patient"}
+
+
+def test_label_studio_being_away_is_no_reason_to_train_on_less(build, project):
+    project.annotate(1, [], patient=PATIENTS[0])
+
+    def away(data):
+        raise LabelStudioError("did not answer", code="label_studio_unreachable")
+
+    def gone(data):
+        raise LabelStudioError("it is not there", code="label_studio_404")
+
+    with pytest.raises(LabelStudioError):
+        build(open_image=away)
+    assert build(open_image=gone).why_excluded == {"label_studio_404": 1}
+
+
+def test_corrections_of_a_dataset_version_are_not_new_any_more(build, project, store):
+    project.annotate(1, [], patient=PATIENTS[0])
+    assert store.corrections_since(1) == 1
+    build()
+    assert store.corrections_since(1) == 0
+    project.annotate(2, [], patient=PATIENTS[1])
+    assert store.corrections_since(1) == 1
+
+
+def test_pixels_are_read_only_when_a_case_is_read(build, project):
+    project.annotate(1, [], patient=PATIENTS[0])
+    dataset = build()
+    project.opened.clear()
+    (case,) = dataset.cases("train", open_image=project.open_image)
+    assert project.opened == []
+    assert case.read().pixels.dtype == np.float32

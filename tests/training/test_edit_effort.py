@@ -1,0 +1,58 @@
+import pytest
+
+from tests.training.detections import square
+from training.edit_effort import EditEffort, edit_effort, total_effort
+
+
+def counts(effort):
+    return effort.accepted, effort.edited, effort.added, effort.deleted
+
+
+def test_a_prelabel_left_alone_is_accepted():
+    findings = [square(0, 0, name="c1"), square(100, 0, name="c2")]
+    effort = edit_effort(findings, list(reversed(findings)))
+    assert counts(effort) == (2, 0, 0, 0)
+    assert effort.dice == 1.0
+
+
+def test_moved_drawn_and_removed_findings_are_told_apart():
+    before = [square(0, 0, name="c1"), square(100, 0, name="c2")]
+    after = [square(3, 0, name="c1"), square(200, 0)]
+    assert counts(edit_effort(before, after)) == (0, 1, 1, 1)
+
+
+def test_the_id_decides_before_the_overlap():
+    before = [square(0, 0, name="c1"), square(100, 0, name="c2")]
+    after = [square(100, 0, name="c1"), square(0, 0, name="c2")]
+    assert counts(edit_effort(before, after)) == (0, 2, 0, 0)
+
+
+def test_without_ids_overlap_decides():
+    assert counts(edit_effort([square(0, 0)], [square(0, 0)])) == (1, 0, 0, 0)
+    assert counts(edit_effort([square(0, 0)], [square(2, 2)])) == (0, 1, 0, 0)
+    assert counts(edit_effort([square(0, 0)], [square(50, 50)])) == (0, 0, 1, 1)
+
+
+def test_another_mask_in_the_same_box_is_an_edit():
+    from dataclasses import replace
+
+    finer = replace(square(0, 0), mask=square(0, 0, 5).mask)
+    assert counts(edit_effort([square(0, 0)], [finer])) == (0, 1, 0, 0)
+    assert counts(edit_effort([square(0, 0, mask=False)], [square(0, 0)])) == (0, 1, 0, 0)
+
+
+def test_dice_is_of_all_pixels_and_does_not_exist_where_there_are_none():
+    assert edit_effort([square(0, 0)], [square(0, 5)]).dice == pytest.approx(0.5)
+    assert edit_effort([square(0, 0)], []).dice == 0.0
+    assert edit_effort([], [square(0, 0)]).dice == 0.0
+    assert edit_effort([], []).dice is None
+
+
+def test_the_total_adds_counts_and_averages_dice_over_images_with_pixels():
+    efforts = [
+        edit_effort([square(0, 0)], [square(0, 5)]),
+        edit_effort([], []),
+        edit_effort([], [square(0, 0)]),
+    ]
+    assert total_effort(efforts) == EditEffort(accepted=0, edited=1, added=1, deleted=0, dice=0.25)
+    assert total_effort([]).dice is None

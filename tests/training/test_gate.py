@@ -1,0 +1,145 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from training.evaluate import Evaluation, ImageScore
+from training.gate import GateRule, judge
+from training.metrics import Hits
+
+RULE = GateRule(min_patients=4)
+
+
+def image(patient, number, *, found=True, score=0.9, dice=0.8, false=(), lesions=1):
+    hits = sorted([(score, True)] * (found and lesions) + [(each, False) for each in false], reverse=True)
+    return ImageScore(
+        image=f"{patient}-{number}",
+        patient=patient,
+        hits=Hits(tuple(s for s, _ in hits), tuple(t for _, t in hits), lesions),
+        dice=(dice if found else 0.0,) * lesions,
+        num_findings=len(hits),
+        seconds=0.1,
+    )
+
+
+def evaluation(version, patients=10, *, change=lambda index, each: each, **fields):
+    images = [image(f"p{index:02d}", 1, **fields) for index in range(patients)]
+    return Evaluation(version, 0.2, tuple(change(index, each) for index, each in enumerate(images)))
+
+
+def worse(count, **fields):
+    """Change the images of the first `count` patients."""
+    return lambda index, each: image(each.patient, 1, **fields) if index < count else each
+
+
+def test_a_clear_winner_is_promoted():
+    champion = evaluation("old", change=worse(5, found=False))
+    verdict = judge(champion, evaluation("new"), rule=RULE)
+    assert verdict.promote
+    assert verdict.champion.sensitivity["0.5"] == pytest.approx(0.5)
+    assert verdict.challenger.sensitivity["0.5"] == 1.0
+    assert verdict.difference == pytest.approx((1 + 0.8) / 2 - (0.5 + 0.4) / 2)
+    assert verdict.confidence > 0.99
+    assert verdict.interval[0] > 0
+    assert "promoted new over old" in verdict.reason
+
+
+def test_equal_is_not_better():
+    verdict = judge(evaluation("old"), evaluation("new"), rule=RULE)
+    assert not verdict.promote
+    assert (verdict.difference, verdict.confidence) == (0.0, 0.0)
+
+
+def test_a_win_that_rests_on_one_patient_is_not_sure_enough():
+    champion = evaluation("old", change=worse(1, found=False))
+    verdict = judge(champion, evaluation("new"), rule=RULE)
+    assert verdict.difference > 0
+    assert 0.5 < verdict.confidence < 0.95  # one of ten patients is missing from a third of the draws
+    assert not verdict.promote
+    assert "not surely better" in verdict.reason
+    assert judge(champion, evaluation("new"), rule=replace(RULE, confidence=0.5)).promote
+
+
+def test_many_images_of_one_patient_are_one_witness():
+    def of_one_person(version, found):
+        return Evaluation(
+            version,
+            0.2,
+            tuple(image("p0", n, found=found) for n in range(50)) + evaluation(version, 9).images[1:],
+        )
+
+    verdict = judge(of_one_person("old", False), of_one_person("new", True), rule=RULE)
+    assert verdict.difference > 0.4
+    assert verdict.confidence < 0.75
+
+
+def test_better_masks_do_not_buy_lost_lesions():
+    champion = evaluation("old", dice=0.3)
+    challenger = evaluation("new", dice=0.95, change=worse(1, found=False))
+    verdict = judge(champion, challenger, rule=RULE)
+    assert verdict.difference > 0
+    assert not verdict.promote
+    assert "sensitivity at 1 false positives per image fell by 0.100" in verdict.reason
+
+
+def test_more_lesions_do_not_buy_bad_masks():
+    champion = evaluation("old", dice=0.8, change=worse(5, score=0.5, dice=0.8, false=(0.9, 0.8)))
+    challenger = evaluation("new", dice=0.7)
+    verdict = judge(champion, challenger, rule=RULE)
+    assert verdict.difference > 0
+    assert not verdict.promote
+    assert "Dice fell by 0.100" in verdict.reason
+
+
+def test_too_few_patients_keep_the_champion_and_say_how_many_are_missing():
+    champion = evaluation("old", 3, change=worse(3, found=False))
+    verdict = judge(champion, evaluation("new", 3), rule=RULE)
+    assert not verdict.promote
+    assert "only 3 test patients" in verdict.reason
+    assert "annotate 1 more" in verdict.reason
+
+
+def test_test_patients_without_clusters_keep_the_champion():
+    verdict = judge(evaluation("old", lesions=0), evaluation("new", lesions=0), rule=RULE)
+    assert not verdict.promote
+    assert "no test patient has" in verdict.reason
+    assert json.loads(json.dumps(verdict.to_json(), allow_nan=False))["difference"] is None
+
+
+def test_nobody_at_all_keeps_the_champion():
+    verdict = judge(Evaluation("old", 0.2, ()), Evaluation("new", 0.2, ()), rule=RULE)
+    assert not verdict.promote
+    json.dumps(verdict.to_json(), allow_nan=False)
+
+
+def test_truth_without_masks_is_judged_on_detection_alone():
+    def boxes_only(version, **fields):
+        made = evaluation(version, **fields)
+        return replace(made, images=tuple(replace(each, dice=()) for each in made.images))
+
+    champion = boxes_only("old", change=worse(5, found=False))
+    verdict = judge(champion, boxes_only("new"), rule=RULE)
+    assert verdict.promote
+    assert verdict.challenger.primary == 1.0
+    assert verdict.to_json()["challenger"]["dice"] is None
+
+
+def test_the_verdict_is_a_function_of_evaluations_and_seed():
+    champion = evaluation("old", change=worse(3, found=False))
+    first = judge(champion, evaluation("new"), rule=RULE, seed=1)
+    again = replace(champion, images=tuple(reversed(champion.images)))
+    assert judge(again, evaluation("new"), rule=RULE, seed=1) == first
+
+
+def test_evaluations_of_different_images_cannot_be_compared():
+    with pytest.raises(ValueError, match="different images"):
+        judge(evaluation("old", 9), evaluation("new", 10), rule=RULE)
+
+
+def test_the_verdict_is_flat_json_with_every_number():
+    content = judge(evaluation("old", dice=0.5), evaluation("new"), rule=RULE).to_json()
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert content["champion"]["dice"] == 0.5
+    assert content["challenger"]["sensitivity_0.5"] == content["challenger"]["sensitivity_1"] == 1.0
+    assert (content["num_patients"], content["num_images"], content["num_truth"]) == (10, 10, 10)
+    assert content["rule"]["confidence"] == 0.95

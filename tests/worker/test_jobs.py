@@ -1,0 +1,155 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from mammo.errors import InsufficientData
+from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
+from worker import jobs
+from worker.services import install
+from worker.stoppable import make_worker
+
+
+class FakeServices:
+    """What the jobs ask for; `training.retrain` is replaced where a test says what it shall do."""
+
+    def __init__(self, url):
+        self.queue = JobQueue(redis_connection(url))
+        self.workshop = "workshop"
+        self.settings = SimpleNamespace(models="models", label_studio_url="http://label-studio")
+        self.registry = SimpleNamespace(
+            champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
+        )
+        self.client = self.store = None
+        self.images = SimpleNamespace(open=None)
+        self.load = lambda files: SimpleNamespace(version=files)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def queue(redis_url):
+    return JobQueue(redis_connection(redis_url))
+
+
+def work_off(url, setup):
+    """Run a worker in a process of its own until the queues are empty."""
+
+    def process():
+        install(lambda: FakeServices(url))
+        setup()
+        make_worker(redis_connection(url)).work(burst=True)
+
+    worker = multiprocessing.get_context("fork").Process(target=process)
+    worker.start()
+    worker.join(120)
+    assert worker.exitcode == 0
+
+
+def fake_retrain(monkeypatch, behave):
+    recipes = SimpleNamespace(RECIPES={"demo": "the demo recipe"})
+    monkeypatch.setitem(sys.modules, "training.recipes", recipes)  # the real ones bring torch
+    import training
+    import training.retrain
+
+    monkeypatch.setattr(jobs, "reconcile", lambda project, *, client, store: 0)
+    monkeypatch.setattr(training, "recipes", recipes, raising=False)
+    monkeypatch.setattr(training.retrain, "retrain", behave)
+
+
+def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, redis_url, monkeypatch):
+    def behave(order, *, run, recipe, workshop, report):
+        report("detector", 0.3, "epoch 1")
+        assert (recipe, workshop) == ("the demo recipe", "workshop")
+        return {"promoted": True, "challenger": "m2", "run": run, "project": order.project}
+
+    seen = []
+    monkeypatch.setattr(
+        jobs, "prelabel_tasks", lambda project, prelabeller, **_: [project, prelabeller.version]
+    )
+    made = queue.enqueue_retrain(Retrain(4, "demo", "START_TRAINING"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    status = queue.status(made.job_id)
+    assert (status.state, status.progress, status.stage) == ("finished", 1.0, "detector")
+    assert status.result == {"promoted": True, "challenger": "m2", "run": made.job_id, "project": 4}
+    assert queue.active(4) is None
+    for key in queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2"):
+        seen.append(queue.status(queue._connection.get(key).decode()))
+    assert [each.result for each in seen] == [[4, "m2"]]
+
+
+def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, monkeypatch, tmp_path):
+    def behave(order, **_):
+        with (tmp_path / "runs").open("a") as file:
+            file.write("x")
+        raise InsufficientData("only 1 patient is annotated")
+
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    status = queue.status(made.job_id)
+    assert (status.state, status.error) == ("failed", "only 1 patient is annotated")
+    assert (tmp_path / "runs").read_text() == "x"
+    assert queue.enqueue_retrain(Retrain(1, "demo", "b")).created
+
+
+def test_an_unforeseen_failure_shows_its_last_line(queue, redis_url, monkeypatch):
+    def behave(order, **_):
+        raise ZeroDivisionError("by zero")
+
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    assert queue.status(made.job_id).error == "ZeroDivisionError: by zero"
+
+
+def test_an_unknown_recipe_is_refused_by_name(queue, redis_url, monkeypatch):
+    made = queue.enqueue_retrain(Retrain(1, "best", "a"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, None))
+    assert "recipe 'best' is not one of demo" in queue.status(made.job_id).error
+
+
+def test_a_job_that_is_killed_is_started_again(queue, redis_url, monkeypatch, tmp_path):
+    def behave(order, **_):
+        if not (tmp_path / "killed").exists():
+            (tmp_path / "killed").write_text("")
+            os.kill(os.getpid(), 9)
+        return {"promoted": False, "challenger": "m2"}
+
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    assert (tmp_path / "killed").exists()
+    assert queue.status(made.job_id).state == "finished"
+
+
+def test_prelabels_without_a_version_are_the_champions(queue, redis_url, monkeypatch):
+    monkeypatch.setattr(jobs, "prelabel_tasks", lambda project, prelabeller, **_: prelabeller.version)
+    made = queue.enqueue_prelabel(PrelabelProject(1))
+    work_off(redis_url, lambda: None)
+    assert queue.status(made.job_id).result == "m1"
+
+
+def environment(tmp_path, url):
+    own = {"YOLO_MLSAM_REDIS_URL": url, "YOLO_MLSAM_DATA_DIR": str(tmp_path / "data")}
+    return {key: value for key, value in os.environ.items() if not key.startswith("YOLO_MLSAM_")} | own
+
+
+def test_the_worker_command_works_off_the_queue_and_never_brings_torch_in(redis_url, tmp_path):
+    program = (
+        "import sys; from worker.__main__ import main; code = main(['--burst']); "
+        "sys.exit(code or (3 if 'torch' in sys.modules else 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(tmp_path, redis_url), timeout=120)
+    assert done.returncode == 0
+    assert not (tmp_path / "data").exists()  # connections are made by jobs, not by the worker
+
+
+def test_the_worker_command_says_which_setting_is_wrong(redis_url, tmp_path):
+    wrong = environment(tmp_path, redis_url) | {"YOLO_MLSAM_THREADS": "many"}
+    done = subprocess.run(
+        [sys.executable, "-m", "worker"], env=wrong, timeout=120, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "YOLO_MLSAM_THREADS" in done.stderr

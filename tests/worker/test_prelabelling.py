@@ -1,0 +1,123 @@
+from types import SimpleNamespace
+
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.errors import ImageNotFound, LabelStudioError, UnsupportedImage
+from mammo.geometry import Size
+from mammo.labelstudio.labeling_config import labeling_config
+from mammo.labelstudio.regions import from_regions
+from tests.training.detections import square
+from worker.prelabelling import prelabel_tasks
+
+
+class FakeLabelStudio:
+    def __init__(self, count):
+        self.known = {number: [] for number in range(1, count + 1)}
+        self.shown = None
+        self.breaks_after = None
+
+    def project(self, project):
+        return {"id": project, "label_config": labeling_config()}
+
+    def tasks(self, project):
+        return [{"id": number, "data": {"image": f"{number}.png"}} for number in self.known]
+
+    def predictions(self, task):
+        return self.known[task]
+
+    def push_prediction(self, task, prediction):
+        if self.breaks_after is not None and sum(map(len, self.known.values())) >= self.breaks_after:
+            raise LabelStudioError("gone", code="label_studio_unreachable")
+        self.known[task].append(dict(prediction))
+        return 1
+
+    def set_model_version(self, project, version):
+        self.shown = version
+
+
+class FakePrelabeller:
+    version = "m0002-aa"
+
+    def prelabel(self, mammogram):
+        return [square(5, 5, score=0.75, name="c1")]
+
+
+@pytest.fixture
+def store(engine):
+    made = AnnotationStore(engine)
+    yield made
+    made.close()
+
+
+def open_image(data):
+    return SimpleNamespace(size=Size(64, 48), sha256="a" * 64)
+
+
+def prelabel(server, store, *, open_image=open_image, told=None):
+    report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
+    return prelabel_tasks(
+        1, FakePrelabeller(), client=server, store=store, open_image=open_image, report=report
+    )
+
+
+def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
+    server, told = FakeLabelStudio(3), []
+    result = prelabel(server, store, told=told)
+    assert result == {"version": "m0002-aa", "predicted": 3, "already": 0, "failed": {}}
+    for task, predictions in server.known.items():
+        (prediction,) = predictions
+        assert (prediction["model_version"], prediction["score"]) == ("m0002-aa", 0.75)
+        (finding,) = from_regions(prediction["result"])
+        assert finding.box == square(5, 5).box
+        kept = store.prelabel(1, task, "m0002-aa")
+        assert (kept.regions, kept.score, kept.image_sha256) == (prediction["result"], 0.75, "a" * 64)
+    assert server.shown == "m0002-aa"
+    assert told[-1] == ("prelabel", 1.0, "3 of 3 tasks")
+
+
+def test_a_second_call_does_only_what_is_missing(store):
+    server = FakeLabelStudio(3)
+    server.breaks_after = 1
+    with pytest.raises(LabelStudioError):
+        prelabel(server, store)
+    assert server.shown is None
+    server.breaks_after = None
+    assert prelabel(server, store) == {"version": "m0002-aa", "predicted": 2, "already": 1, "failed": {}}
+    assert [len(predictions) for predictions in server.known.values()] == [1, 1, 1]
+
+
+def test_predictions_of_another_version_do_not_count(store):
+    server = FakeLabelStudio(1)
+    server.known[1].append({"model_version": "m0001-bb"})
+    assert prelabel(server, store)["predicted"] == 1
+    assert len(server.known[1]) == 2
+
+
+def test_one_bad_image_costs_one_prediction(store):
+    def sometimes(data):
+        if data["image"] == "1.png":
+            raise ImageNotFound("not there")
+        if data["image"] == "2.png":
+            raise UnsupportedImage("a CT")
+        return open_image(data)
+
+    server = FakeLabelStudio(3)
+    result = prelabel(server, store, open_image=sometimes)
+    assert result["failed"] == {"image_not_found": 1, "unsupported_image": 1}
+    assert result["predicted"] == 1
+    assert server.known[1] == []  # an empty prediction would say that nothing was found
+
+
+def test_label_studio_not_handing_over_images_stops_the_job(store):
+    def away(data):
+        raise LabelStudioError("did not answer", code="label_studio_unreachable")
+
+    with pytest.raises(LabelStudioError):
+        prelabel(FakeLabelStudio(2), store, open_image=away)
+
+
+def test_a_project_without_tasks_shows_no_version(store):
+    server = FakeLabelStudio(0)
+    assert prelabel(server, store)["predicted"] == 0
+    assert server.shown is None

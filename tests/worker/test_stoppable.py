@@ -1,0 +1,56 @@
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rq import Queue, Retry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from mammo.jobs import redis_connection
+
+
+@pytest.fixture
+def connection(redis_url):
+    made = redis_connection(redis_url)
+    yield made
+    made.close()
+
+
+def start(redis_url, *arguments):
+    return subprocess.Popen([sys.executable, "-m", "tests.worker.slow_job", redis_url, *arguments])
+
+
+def wait_for(condition, *, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_a_stopped_worker_goes_at_once_and_the_next_one_does_its_job(redis_url, connection, tmp_path):
+    queue = Queue("retrain", connection=connection, serializer=JSONSerializer)
+    job = queue.enqueue_call(
+        "tests.worker.slow_job.slow", kwargs={"folder": str(tmp_path)}, timeout=-1, retry=Retry(max=3)
+    )
+    worker = start(redis_url)
+    wait_for((tmp_path / "started").exists)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    assert queue.job_ids == [job.id]
+    assert job.get_status() == "queued"
+
+    assert start(redis_url, "--burst").wait(timeout=60) == 0
+    done = Job.fetch(job.id, connection=connection, serializer=JSONSerializer)
+    assert done.get_status() == "finished"
+    assert done.return_value() == "second run"
+
+
+def test_an_idle_worker_stops_cleanly(redis_url, connection):
+    worker = start(redis_url)
+    wait_for(lambda: connection.scard("rq:workers") == 1)
+    time.sleep(0.2)  # it has told Redis of itself and goes on to wait for jobs
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    assert connection.scard("rq:workers") == 0

@@ -1,0 +1,134 @@
+"""Every number of a detector run, and the named runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mammo.detector import DetectorSpec
+from training.box_loss import BoxLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorRecipe:
+    """How to train a detector."""
+
+    name: str
+
+    spec: DetectorSpec = field(default_factory=DetectorSpec)
+    """The network of a run from scratch; a run with start weights keeps the spec of those."""
+
+    gate_bias: float = 0.0
+    """Where the attention's gates start in a run from scratch; see `build_attention`."""
+
+    box_loss: BoxLoss = field(default_factory=BoxLoss)
+
+    tile: int = 640
+    """Side of a training tile in native pixels, a multiple of 32."""
+
+    crops: int = 4
+    """Tiles for every cluster."""
+
+    background: float = 0.3
+    """Share of tiles without a cluster."""
+
+    validation_crops: int = 0
+    """Tiles for every validation cluster; 0: no validation between epochs, the last weights are the result."""
+
+    epochs: int = 150
+    batch: int = 8
+    optimizer: Literal["SGD", "AdamW"] = "SGD"
+    lr0: float = 0.01
+    """Highest learning rate; falls to `lrf * lr0` along a cosine."""
+
+    lrf: float = 0.01
+    momentum: float = 0.937
+    """Of SGD; beta1 of AdamW."""
+
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 3.0
+    freeze: int = 0
+    """Layers whose weights stay, counted from the input; 10 is the backbone."""
+
+    mosaic: float = 1.0
+    """Probability that a training image is put together from four tiles."""
+
+    close_mosaic: int = 10
+    """Last epochs without mosaic."""
+
+    zoom: float = 0.1
+    """Random scaling by up to this part; small, because the size of a calcification means something."""
+
+    brightness: float = 0.2
+    """Random scaling of grey levels by up to this part."""
+
+    seed: int = 0
+
+
+def detector_paper() -> DetectorRecipe:
+    """Section 4: batch 8, 150 epochs, learning rate 0.01, cosine annealing, mosaic."""
+    return DetectorRecipe(name="paper", validation_crops=2)
+
+
+def detector_finetune() -> DetectorRecipe:
+    """Corrections of a site on top of the champion, on a machine with time or a GPU."""
+    return replace(
+        detector_paper(),
+        name="finetune",
+        epochs=30,
+        optimizer="AdamW",
+        lr0=5e-4,
+        momentum=0.9,
+        warmup_epochs=0.5,
+        close_mosaic=5,
+        mosaic=0.5,
+    )
+
+
+def detector_demo() -> DetectorRecipe:
+    """About 16 mammograms in 90 seconds on two cores, on top of the starter."""
+    return replace(
+        detector_finetune(),
+        name="demo",
+        tile=384,
+        crops=6,
+        validation_crops=0,
+        epochs=8,
+        batch=8,
+        lr0=1e-3,
+        mosaic=0.0,
+        close_mosaic=0,
+    )
+
+
+def detector_starter() -> DetectorRecipe:
+    """From scratch on phantoms, in at most 12 minutes on two cores: the weights the product ships with."""
+    return replace(
+        detector_paper(),
+        name="starter",
+        tile=384,
+        crops=6,
+        validation_crops=0,
+        epochs=24,
+        batch=16,
+        optimizer="AdamW",
+        lr0=2e-3,
+        momentum=0.9,
+        warmup_epochs=1.0,
+        mosaic=0.0,
+        close_mosaic=0,
+    )
+
+
+def detector_smoke() -> DetectorRecipe:
+    """A few seconds: shows that the parts fit, teaches nothing."""
+    return replace(
+        detector_demo(),
+        name="smoke",
+        spec=DetectorSpec(tile=256, overlap=64),
+        tile=128,
+        crops=2,
+        epochs=1,
+        batch=4,
+        warmup_epochs=0.0,
+    )

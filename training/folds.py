@@ -1,0 +1,65 @@
+"""Folds: every patient belongs to one of train, validation and test, for ever.
+
+All views of a person share much of their look, so folds hold patients, not images. The table of patients outlives
+every dataset version: a patient that a champion was once trained on can never appear in a later test.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from mammo.database import insert, patient_fold, writing
+
+Fold = Literal["train", "test", "validation"]
+
+SHARES: Mapping[Fold, float] = {"train": 0.6, "test": 0.25, "validation": 0.15}
+"""Target shares of patients. Ties go to the earlier one, so the first patient trains and the second tests."""
+
+
+def assign_folds(engine: Engine, patients: Mapping[str, bool]) -> dict[str, Fold]:
+    """The fold of each patient; new patients are assigned now and keep theirs.
+
+    Args:
+        patients: patient key to whether any finding of theirs is known, by which new patients are balanced.
+
+    Raises:
+        StorageUnavailable: new patients cannot be recorded.
+    """
+    with writing(engine) as connection:
+        rows = connection.execute(sa.select(patient_fold)).all()
+        known: dict[str, Fold] = {row.patient: row.fold for row in rows}
+        new = choose_folds(Counter((row.positive, row.fold) for row in rows), _missing(patients, known))
+        now = datetime.now(UTC)
+        for patient, fold in new.items():
+            row = {"patient": patient, "fold": fold, "positive": patients[patient], "assigned_at": now}
+            connection.execute(insert(connection, patient_fold).values(row))
+    return {patient: known.get(patient) or new[patient] for patient in sorted(patients)}
+
+
+def choose_folds(counts: Mapping[tuple[bool, Fold], int], patients: Mapping[str, bool]) -> dict[str, Fold]:
+    """Folds for new patients, in the order of their keys: each goes where its kind is furthest below its share.
+
+    Args:
+        counts: patients that are assigned already, by (positive, fold).
+        patients: new patients and whether they are positive.
+    """
+    taken = Counter(counts)
+    chosen: dict[str, Fold] = {}
+    for patient in sorted(patients):
+        positive = patients[patient]
+        total = 1 + sum(taken[positive, fold] for fold in SHARES)
+        missing = {fold: share * total - taken[positive, fold] for fold, share in SHARES.items()}
+        fold = max(missing, key=lambda fold: round(missing[fold], 9))
+        chosen[patient] = fold
+        taken[positive, fold] += 1
+    return chosen
+
+
+def _missing(patients: Mapping[str, bool], known: Mapping[str, Fold]) -> dict[str, bool]:
+    return {patient: positive for patient, positive in patients.items() if patient not in known}

@@ -1,0 +1,240 @@
+"""The gate: does a challenger replace the champion? A pure decision that gives its reason and every number.
+
+Both were evaluated on the same images of the same held-out patients. The score is the mean of detection (mean
+sensitivity at a few false-positive rates) and segmentation (mean Dice over all true clusters). Patients are drawn
+with replacement, the same draw for both; the challenger must win in enough draws, and may not buy its win by
+losing noticeably in one of the guarded numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluate import Evaluation
+from training.metrics import Pooled, sensitivity_at
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateRule:
+    """What a challenger must do to be promoted."""
+
+    confidence: float = 0.95
+    """Least share of bootstrap draws in which the challenger is strictly better, in [0, 1)."""
+
+    draws: int = 2000
+    """Bootstrap draws of patients."""
+
+    rates: tuple[float, ...] = (0.25, 0.5, 1.0)
+    """False positives per image at which sensitivity is taken."""
+
+    min_patients: int = 8
+    """Fewest test patients that allow a judgement."""
+
+    guard_rate: float = 1.0
+    """False positives per image of the guarded sensitivity."""
+
+    sensitivity_margin: float = 0.05
+    """Greatest loss of the guarded sensitivity."""
+
+    dice_margin: float = 0.03
+    """Greatest loss of mean Dice."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One model version in numbers; NaN where the test patients do not allow one."""
+
+    version: str
+    primary: float
+    """Mean of the mean sensitivity and Dice, in [0, 1]."""
+
+    sensitivity: dict[str, float]
+    """By false positives per image, the guard's rate included."""
+
+    dice: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat: `version`, `primary`, `sensitivity_0.5` ..., `dice`; numbers that do not exist are null."""
+        rates = {f"sensitivity_{rate}": value for rate, value in self.sensitivity.items()}
+        flat = {"version": self.version, "primary": self.primary, **rates, "dice": self.dice}
+        return {key: _plain(value) for key, value in flat.items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision, why, and what it rests on."""
+
+    promote: bool
+    reason: str
+    """A sentence for a person."""
+
+    champion: Score
+    challenger: Score
+    difference: float
+    """Challenger's primary score minus the champion's."""
+
+    interval: tuple[float, float]
+    """5th and 95th percentile of the difference over the draws."""
+
+    confidence: float
+    """Share of draws in which the challenger is strictly better."""
+
+    num_patients: int
+    num_images: int
+    num_truth: int
+    """True clusters in them."""
+
+    rule: GateRule
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; numbers that do not exist are null."""
+        scores = {"champion": self.champion.to_json(), "challenger": self.challenger.to_json()}
+        return {**_plain(asdict(self)), **scores}
+
+
+def judge(champion: Evaluation, challenger: Evaluation, *, rule: GateRule, seed: int = 0) -> Verdict:
+    """Decide.
+
+    Args:
+        champion: what serves now.
+        challenger: evaluated on the same images.
+        seed: of the draws; the same evaluations and seed give the same verdict.
+
+    Raises:
+        ValueError: the evaluations are not of the same images.
+    """
+    mine, theirs = _by_image(champion), _by_image(challenger)
+    if [(image.image, image.patient) for image in mine.images] != [
+        (image.image, image.patient) for image in theirs.images
+    ]:
+        raise ValueError("champion and challenger were evaluated on different images; evaluate both again")
+    before, after = _Sample(mine, rule), _Sample(theirs, rule)
+    differences = _differences(before, after, mine, rule=rule, seed=seed)
+    old, new = before.score(), after.score()
+    confidence = float(np.mean(differences > 0)) if differences.size else math.nan
+    low, high = np.percentile(differences, (5, 95)) if differences.size else (math.nan, math.nan)
+    promote, reason = _decide(old, new, confidence, num_patients=len(mine.patients), rule=rule)
+    return Verdict(
+        promote=promote,
+        reason=reason,
+        champion=old,
+        challenger=new,
+        difference=new.primary - old.primary,
+        interval=(float(low), float(high)),
+        confidence=confidence,
+        num_patients=len(mine.patients),
+        num_images=len(mine.images),
+        num_truth=mine.num_lesions,
+        rule=rule,
+        seed=seed,
+    )
+
+
+def _decide(
+    old: Score, new: Score, confidence: float, *, num_patients: int, rule: GateRule
+) -> tuple[bool, str]:
+    if num_patients < rule.min_patients:
+        return False, (
+            f"kept {old.version}: only {num_patients} test patients are annotated, a judgement needs "
+            f"{rule.min_patients}; annotate {rule.min_patients - num_patients} more"
+        )
+    if math.isnan(new.primary):
+        return False, (
+            f"kept {old.version}: no test patient has an annotated cluster, so nothing can be compared; "
+            "annotate patients with clusters"
+        )
+    numbers = f"score {old.primary:.3f} -> {new.primary:.3f}, better in {confidence:.1%} of draws"
+    guard = f"{rule.guard_rate:g}"
+    lost = old.sensitivity[guard] - new.sensitivity[guard]
+    if lost > rule.sensitivity_margin:
+        return False, (
+            f"kept {old.version}: sensitivity at {guard} false positives per image fell by {lost:.3f} "
+            f"(at most {rule.sensitivity_margin:g} is allowed); {numbers}"
+        )
+    lost = old.dice - new.dice
+    if lost > rule.dice_margin:  # False without masks: NaN
+        return False, (
+            f"kept {old.version}: Dice fell by {lost:.3f} (at most {rule.dice_margin:g} is allowed); {numbers}"
+        )
+    if new.primary <= old.primary or confidence < rule.confidence:
+        return (
+            False,
+            f"kept {old.version}: {new.version} is not surely better ({rule.confidence:.0%} asked); {numbers}",
+        )
+    return True, f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} asked)"
+
+
+class _Sample:
+    """One evaluation, ready to be scored under many weightings of its images."""
+
+    def __init__(self, evaluation: Evaluation, rule: GateRule) -> None:
+        self._version = evaluation.version
+        self._rule = rule
+        self._pooled = Pooled.of([image.hits for image in evaluation.images])
+        self._dice = np.array([sum(image.dice) for image in evaluation.images], np.float64)
+        self._num_dice = np.array([len(image.dice) for image in evaluation.images], np.float64)
+
+    def score(self) -> Score:
+        every = np.ones(len(self._dice))
+        rates = sorted({*self._rule.rates, self._rule.guard_rate})
+        sensitivity = dict(zip((f"{rate:g}" for rate in rates), self._sensitivity(every, rates), strict=True))
+        return Score(self._version, self.primary(every), sensitivity, self._mean_dice(every))
+
+    def primary(self, weights: Floats) -> float:
+        """NaN when the images that count hold no lesion; detection alone when they hold no mask."""
+        parts = [float(np.mean(self._sensitivity(weights, self._rule.rates)))]
+        dice = self._mean_dice(weights)
+        if not math.isnan(dice):
+            parts.append(dice)
+        return sum(parts) / len(parts)
+
+    def _sensitivity(self, weights: Floats, rates: Sequence[float]) -> list[float]:
+        try:
+            curve = self._pooled.curve(weights)
+        except ValueError:
+            return [math.nan for _ in rates]
+        return [sensitivity_at(curve, rate) for rate in rates]
+
+    def _mean_dice(self, weights: Floats) -> float:
+        num = float(weights @ self._num_dice)
+        return float(weights @ self._dice) / num if num else math.nan
+
+
+def _differences(before: _Sample, after: _Sample, images: Evaluation, *, rule: GateRule, seed: int) -> Floats:
+    """Challenger minus champion in each draw of patients that holds a lesion."""
+    patients = images.patients
+    place = {patient: index for index, patient in enumerate(patients)}
+    owner = np.array([place[image.patient] for image in images.images], np.intp)
+    if not patients:
+        return np.empty(0)
+    draws = np.random.default_rng(seed).multinomial(
+        len(patients), np.full(len(patients), 1 / len(patients)), size=rule.draws
+    )
+    values = []
+    for counts in draws.astype(np.float64):
+        weights = counts[owner]
+        values.append(after.primary(weights) - before.primary(weights))
+    return np.array([value for value in values if not math.isnan(value)], np.float64)
+
+
+def _by_image(evaluation: Evaluation) -> Evaluation:
+    ordered = sorted(evaluation.images, key=lambda image: (image.image, image.patient))
+    return Evaluation(evaluation.version, evaluation.threshold, tuple(ordered))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

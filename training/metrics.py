@@ -1,0 +1,156 @@
+"""What is measured: FROC over boxes, Dice over masks. Pure functions of predictions and truth.
+
+The rule of a hit, as in computer-aided detection: a detection hits the lesion whose true box contains the
+detection's centre. A lesion counts once; further hits on it are neither true nor false positives. Overlap rules
+such as IoU 0.5 are too harsh for clusters of a few millimetres, and the segmenter only needs a box around one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mammo.findings import Finding
+from mammo.geometry import Box
+
+if TYPE_CHECKING:
+    from mammo.detector import Detection
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Detections of one image against its truth; extra hits on a lesion that is found are left out."""
+
+    scores: tuple[float, ...]
+    """Best first."""
+
+    true: tuple[bool, ...]
+    """For each score, whether it found a lesion (else a false positive)."""
+
+    num_lesions: int
+
+
+@dataclass(frozen=True, eq=False)
+class Froc:
+    """Free-response ROC: one point for every distinct score, and (0, 0) first."""
+
+    false_positives: Floats
+    """Mean false positives per image, rising."""
+
+    sensitivity: Floats
+    """Found lesions / lesions, in [0, 1], rising."""
+
+    thresholds: Floats
+    """Detections with at least this score make the point; infinite for the first."""
+
+
+def match(detections: Sequence[Detection], truth: Sequence[Box]) -> Hits:
+    """Which detections of one image hit a lesion.
+
+    A detection whose centre lies in several lesions takes one that is still free, the best overlapping first.
+    """
+    found: set[int] = set()
+    scores: list[float] = []
+    true: list[bool] = []
+    for detection in sorted(detections, key=lambda each: (-each.score, each.box.as_tuple())):
+        inside = [index for index, box in enumerate(truth) if _contains(box, detection.box.centre)]
+        free = [index for index in inside if index not in found]
+        if free:
+            found.add(max(free, key=lambda index: truth[index].iou(detection.box)))
+        elif inside:
+            continue
+        scores.append(detection.score)
+        true.append(bool(free))
+    return Hits(tuple(scores), tuple(true), len(truth))
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """The detections of many images in one row, best first, ready for curves under many weightings."""
+
+    scores: Floats
+    true: npt.NDArray[np.bool_]
+    image: npt.NDArray[np.intp]
+    """Index of the image that each detection belongs to."""
+
+    num_lesions: Floats
+    """Of each image."""
+
+    @classmethod
+    def of(cls, images: Sequence[Hits]) -> Pooled:
+        scores = np.array([score for image in images for score in image.scores], np.float64)
+        true = np.array([hit for image in images for hit in image.true], np.bool_)
+        image = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])
+        order = np.argsort(-scores, kind="stable")
+        lesions = np.array([image.num_lesions for image in images], np.float64)
+        return cls(scores[order], true[order], image[order], lesions)
+
+    def curve(self, weights: Floats | None = None) -> Froc:
+        """The FROC curve.
+
+        Args:
+            weights: how often each image counts (a bootstrap draw); None: once.
+
+        Raises:
+            ValueError: no lesion in any image that counts.
+        """
+        counts = np.ones(len(self.num_lesions)) if weights is None else weights
+        num_images, num_lesions = counts.sum(), counts @ self.num_lesions
+        if not num_lesions:
+            raise ValueError(f"sensitivity needs lesions: {num_images:g} images hold none")
+        weight = counts[self.image]
+        # Equal scores cannot be told apart by a threshold: only the end of such a group is a point of the curve.
+        last = np.append(self.scores[1:] != self.scores[:-1], True)[: len(self.scores)]
+        return Froc(
+            false_positives=np.append(0.0, np.cumsum(weight * ~self.true)[last] / num_images),
+            sensitivity=np.append(0.0, np.cumsum(weight * self.true)[last] / num_lesions),
+            thresholds=np.append(np.inf, self.scores[last]),
+        )
+
+
+def froc(images: Sequence[Hits]) -> Froc:
+    """The FROC curve over images; raises ValueError where there is no lesion."""
+    return Pooled.of(images).curve()
+
+
+def sensitivity_at(curve: Froc, rate: float) -> float:
+    """Greatest sensitivity with at most `rate` false positives per image."""
+    return float(curve.sensitivity[curve.false_positives <= rate + 1e-9][-1])
+
+
+def threshold_at(curve: Froc, rate: float) -> float:
+    """Highest score threshold that reaches `sensitivity_at(curve, rate)`; infinite when that is zero."""
+    reached = curve.sensitivity >= sensitivity_at(curve, rate) - 1e-9
+    return float(curve.thresholds[reached][0])
+
+
+def lesion_dice(predicted: Sequence[Finding], truth: Sequence[Finding]) -> tuple[float, ...]:
+    """Dice of each true lesion that has a mask, in [0, 1]; 0 for a lesion that no predicted mask meets.
+
+    Predictions and lesions are paired one to one, the best overlapping pair first.
+    """
+    masks = [finding.mask for finding in predicted if finding.mask is not None]
+    lesions = [finding.mask for finding in truth if finding.mask is not None]
+    pairs = [
+        (lesion.dice(mask), row, column)
+        for row, lesion in enumerate(lesions)
+        for column, mask in enumerate(masks)
+    ]
+    found: dict[int, float] = {}
+    used: set[int] = set()
+    for dice, row, column in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if dice > 0 and row not in found and column not in used:
+            found[row] = dice
+            used.add(column)
+    return tuple(found.get(row, 0.0) for row in range(len(lesions)))
+
+
+def _contains(box: Box, point: tuple[float, float]) -> bool:
+    x, y = point
+    return box.x0 <= x < box.x1 and box.y0 <= y < box.y1

@@ -1,0 +1,56 @@
+"""The operating point: the detector score from which a detection becomes a finding that annotators see.
+
+Training shifts a detector's scores, so a challenger's threshold is set anew, on patients it was not trained on
+and that do not judge it: the validation fold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mammo.dicom import Mammogram
+from training.cases import Case, Progress
+from training.evaluate import LOW_THRESHOLD
+from training.metrics import froc, match, threshold_at
+
+if TYPE_CHECKING:
+    from mammo.detector import Detection
+
+MIN_CLUSTERS = 5
+"""Fewest validation clusters that can tell anything about a threshold."""
+
+LOWEST, HIGHEST = 0.05, 0.9
+
+
+class Detects(Protocol):
+    def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]: ...
+
+
+def operating_threshold(
+    detector: Detects, cases: Sequence[Case], *, rate: float, default: float, progress: Progress
+) -> float:
+    """A score threshold with at most `rate` false positives per image.
+
+    Between the highest threshold that finds all that can be found at this rate and the lowest that keeps to it,
+    the geometric middle: the furthest from both mistakes.
+
+    Args:
+        cases: the validation fold.
+        rate: false positives per image.
+        default: the answer where the cases hold fewer than `MIN_CLUSTERS` clusters or nothing is found.
+    """
+    if sum(len(case.truth) for case in cases) < MIN_CLUSTERS:
+        return default
+    hits = []
+    for index, case in enumerate(cases, 1):
+        detections = detector.detect(case.read(), threshold=LOW_THRESHOLD)
+        hits.append(match(detections, [finding.box for finding in case.truth]))
+        progress(index / len(cases), f"{index} of {len(cases)} validation images")
+    curve = froc(hits)
+    highest = threshold_at(curve, rate)
+    lowest = float(curve.thresholds[curve.false_positives <= rate][-1])
+    if not math.isfinite(highest) or not math.isfinite(lowest):
+        return default
+    return round(min(max(math.sqrt(highest * lowest), LOWEST), HIGHEST), 4)

@@ -1,0 +1,136 @@
+"""Phantom patients as training cases: real DICOM files in a folder, with their truth beside them in one JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammo.dicom import patient_key, read_mammogram, write_mammogram
+from mammo.findings import CLUSTER, Finding
+from mammo.masks import Mask
+from mammo.phantom import Appearance, PhantomView, phantom_patient
+from training.cases import Case, Progress
+
+TRUTH = "truth.json"
+GENERATION = 1
+"""Raised when the phantom draws other pixels for the same seed: folders of an older generation are drawn again."""
+
+
+def write_phantom_patients(
+    folder: Path,
+    *,
+    seeds: Sequence[int],
+    appearance: Appearance,
+    positive: float = 0.6,
+    patient_secret: bytes,
+    progress: Progress,
+) -> list[Case]:
+    """Draw the four views of each patient into `folder`, unless they are there already.
+
+    Args:
+        folder: made when missing; gets `<patient>_<laterality><view>.dcm` and `truth.json`.
+        seeds: one per patient. Keep those of training and evaluation apart.
+        appearance: the vendor.
+        positive: probability that a breast has clusters.
+        patient_secret: key of `patient_key`.
+
+    Returns:
+        The cases of these seeds, patient by patient, in the order of `seeds`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = {"generation": GENERATION, "appearance": asdict(appearance), "positive": positive}
+    document = _load(folder)
+    if document.get("recipe") != recipe:
+        document = {"recipe": recipe, "patients": {}}
+    patients = document["patients"]
+    for done, seed in enumerate(seeds):
+        name = f"PHANTOM-{seed:06d}"
+        progress(done / len(seeds), f"drawing phantom patient {done + 1} of {len(seeds)}")
+        if not _is_complete(folder, patients.get(name)):
+            views = phantom_patient(seed, appearance=appearance, positive=positive)
+            patients[name] = [
+                _write_view(folder, name, view, number) for number, view in enumerate(views, start=1)
+            ]
+            _save(folder, document)
+    progress(1.0, f"{len(seeds)} phantom patients are ready")
+    chosen = [f"PHANTOM-{seed:06d}" for seed in seeds]
+    return [_case(folder, name, entry, patient_secret) for name in chosen for entry in patients[name]]
+
+
+def read_phantom_cases(folder: Path, patient_secret: bytes) -> list[Case]:
+    """Return all cases that `write_phantom_patients` has left in a folder.
+
+    Raises:
+        FileNotFoundError: there is no `truth.json`.
+    """
+    document = json.loads((folder / TRUTH).read_bytes())
+    return [
+        _case(folder, name, entry, patient_secret)
+        for name, entries in document["patients"].items()
+        for entry in entries
+    ]
+
+
+def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict[str, Any]:
+    look = view.appearance
+    path = folder / f"{name}_{view.laterality}{view.view}.dcm"
+    inverted = look.photometric == "MONOCHROME1"
+    write_mammogram(
+        path,
+        np.uint16(2**view.bits - 1) - view.stored if inverted else view.stored,
+        laterality=view.laterality,
+        view=view.view,
+        spacing_mm=view.spacing_mm,
+        bits=view.bits,
+        patient_id=name,
+        entropy=f"{name}/{look.name}",
+        photometric=look.photometric,
+        number=number,
+        manufacturer=f"SYNTHETIC {look.name}".upper(),
+        syntax="rle",  # a third of the size, and decoded as fast as a busy disk reads the rest
+    )
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "truth": [
+            {"mask": finding.mask.to_coco(view.size)} for finding in view.truth if finding.mask is not None
+        ],
+    }
+
+
+def _case(folder: Path, name: str, entry: dict[str, Any], patient_secret: bytes) -> Case:
+    truth = []
+    for index, item in enumerate(entry["truth"]):
+        mask = Mask.from_coco(item["mask"])
+        assert mask is not None, "a phantom cluster has pixels"
+        truth.append(Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=f"truth-{index}"))
+    return Case(
+        image=entry["sha256"],
+        patient=patient_key(name, patient_secret),
+        read=partial(read_mammogram, folder / entry["file"], patient_secret=patient_secret),
+        truth=tuple(truth),
+    )
+
+
+def _is_complete(folder: Path, entries: list[dict[str, Any]] | None) -> bool:
+    return bool(entries) and all((folder / entry["file"]).is_file() for entry in entries or [])
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    path = folder / TRUTH
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+def _save(folder: Path, document: dict[str, Any]) -> None:
+    """Replace the truth in one step: an interrupted run leaves the last whole one."""
+    fresh = folder / f"{TRUTH}.new"
+    fresh.write_text(json.dumps(document))
+    os.replace(fresh, folder / TRUTH)

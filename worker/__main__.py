@@ -1,0 +1,43 @@
+"""`python -m worker`: takes jobs from the queue. Reads the environment once; this process never runs torch."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import redis
+
+from mammo.errors import MammoError
+from mammo.jobs import redis_connection
+from mammo.settings import Settings
+from worker.services import Services, install
+from worker.stoppable import make_worker
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Work until stopped; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--burst", action="store_true", help="work off what is queued, then end")
+    parser.add_argument(
+        "--with-scheduler", action="store_true", help="also run RQ's scheduler; exactly one worker may"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        settings = Settings.load()
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+        install(lambda: Services(settings))
+        worker = make_worker(redis_connection(settings.redis_url.get_secret_value()))
+    except MammoError as error:
+        print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return 2
+    except redis.RedisError as error:
+        found = type(error).__name__
+        print(f"worker: the broker of YOLO_MLSAM_REDIS_URL does not answer ({found})", file=sys.stderr)  # noqa: T201
+        return 1
+    worker.work(burst=options.burst, with_scheduler=options.with_scheduler, logging_level=settings.log_level)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Services: what jobs work with, built from the settings when a job first needs it.
+
+`python -m worker` installs the settings before it forks; a job then builds its own connections in its own process,
+because neither database connections nor threads survive a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mammo
+from mammo.annotations import AnnotationStore
+from mammo.blobs import Blobs
+from mammo.database import open_database
+from mammo.errors import InvalidSettings
+from mammo.jobs import JobQueue, redis_connection
+from mammo.labelstudio.client import LabelStudioClient
+from mammo.registry import ModelFiles, ModelRegistry
+from mammo.settings import Settings
+from mammo.task_images import TaskImages
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from mammo.pipeline import Prelabeller
+    from training.retrain import Workshop
+
+STARTER = Path(mammo.__file__).parent / "starter"
+"""Folder of the model that ships with the package."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything lives as long as the job."""
+
+    settings: Settings
+
+    @cached_property
+    def engine(self) -> Engine:
+        return open_database(self.settings.database)
+
+    @cached_property
+    def store(self) -> AnnotationStore:
+        return AnnotationStore(self.engine)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        registry = ModelRegistry(self.engine, self.settings.blobs)
+        registry.ensure_starter(STARTER)
+        return registry
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        return JobQueue(redis_connection(self.settings.redis_url.get_secret_value()))
+
+    @cached_property
+    def client(self) -> LabelStudioClient:
+        """Raises InvalidSettings when Label Studio's address or key is not set."""
+        key = self.settings.label_studio_api_key.get_secret_value()
+        if not self.settings.label_studio_url or not key:
+            raise InvalidSettings(
+                "the worker needs YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY for this job"
+            )
+        return LabelStudioClient(self.settings.label_studio_url, key)
+
+    @cached_property
+    def images(self) -> TaskImages:
+        secret = self.settings.patient_secret.get_secret_value()
+        return TaskImages(
+            root=self.settings.mammogram_root,
+            downloads=self.client if self.settings.label_studio_url else None,
+            patient_secret=secret.encode() if secret else None,
+            max_bytes=self.settings.max_image_bytes,
+        )
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        from training.networks import TorchNetworks
+        from training.retrain import Workshop
+
+        return Workshop(
+            engine=self.engine,
+            store=self.store,
+            registry=self.registry,
+            blobs=Blobs(self.settings.blobs),
+            open_image=self.images.open,
+            networks=TorchNetworks(self.settings.threads),
+            runs=self.settings.runs,
+            models=self.settings.models,
+        )
+
+    def load(self, files: ModelFiles) -> Prelabeller:
+        from mammo.pipeline import Prelabeller
+
+        return Prelabeller.load(files, threads=self.settings.threads)
+
+    def close(self) -> None:
+        """Write what waits, close what is open."""
+        if "store" in self.__dict__:
+            self.store.close()
+        if "client" in self.__dict__:
+            self.client.close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+
+_build: Callable[[], Services] | None = None
+
+
+def install(build: Callable[[], Services]) -> None:
+    """Say how jobs of this process, and of those it forks, get their services."""
+    global _build  # noqa: PLW0603 - RQ calls jobs by name and hands them their payload only
+    _build = build
+
+
+def services() -> Services:
+    """Fresh services for one job."""
+    if _build is None:
+        raise InvalidSettings("this worker was not started by `python -m worker`: its jobs have no settings")
+    return _build()
