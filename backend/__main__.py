@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import structlog
 import uvicorn
 
-import mammo
 from backend.app import create_app
 from backend.logs import configure
 from backend.model_host import ModelHost, Prelabels
@@ -18,11 +16,9 @@ from mammo.database import open_database
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
-from mammo.registry import ModelRegistry
+from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
 from mammo.task_images import TaskImages
-
-STARTER = Path(mammo.__file__).parent / "starter"
 
 log = structlog.get_logger()
 

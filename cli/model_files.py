@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mammo
-from mammo.errors import ModelNotFound
+from mammo.blobs import hash_file
+from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.settings import Settings
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
     from mammo.registry import ModelFiles
-
-STARTER = Path(mammo.__file__).parent / "starter"
-"""Folder of the starter weights inside the installed package."""
 
 
 def load_prelabeller(model: str) -> Prelabeller:
@@ -46,7 +42,7 @@ def find_model(model: str, settings: Settings) -> ModelFiles:
             "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
         )
     from mammo.database import open_database
-    from mammo.registry import ModelRegistry
+    from mammo.registry import STARTER, ModelRegistry
 
     registry = ModelRegistry(open_database(settings.database), settings.blobs)
     registry.ensure_starter(STARTER)
@@ -55,14 +51,24 @@ def find_model(model: str, settings: Settings) -> ModelFiles:
 
 
 def starter_files() -> ModelFiles:
-    """The starter as it lies in the package."""
-    from mammo.registry import ModelFiles
+    """The starter as it lies in the package.
+
+    Raises:
+        InvalidWeights: a file is not the one that the manifest names.
+    """
+    from mammo.registry import STARTER, ModelFiles
 
     manifest = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
+    files = {name: STARTER / f"{name}.safetensors" for name in ("detector", "segmenter")}
+    for name, path in files.items():
+        if hash_file(path) != manifest["weights"][name]["sha256"]:
+            raise InvalidWeights(
+                f"{path.name} of the starter model is damaged: its SHA-256 is not the manifest's; install again"
+            )
     return ModelFiles(
         version=manifest["version"],
-        detector=STARTER / "detector.safetensors",
-        segmenter=STARTER / "segmenter.safetensors",
+        detector=files["detector"],
+        segmenter=files["segmenter"],
         threshold=manifest["threshold"],
         prompt_rule=manifest["prompt_rule"],
         prompt_count=manifest["prompt_count"],

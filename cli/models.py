@@ -5,9 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from cli.model_files import STARTER
 from mammo.database import open_database
-from mammo.registry import ModelRegistry
+from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import Settings
 
 

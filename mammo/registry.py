@@ -30,6 +30,10 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 Move = Literal["promote", "roll_back"]
 
 
+STARTER = Path(__file__).parent / "starter"
+"""Folder of the model that ships with the package."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
     """A model version's files on this machine, verified, with its operating point."""

@@ -59,9 +59,6 @@ class DetectorRecipe:
     zoom: float = 0.1
     """Random scaling by up to this part; small, because the size of a calcification means something."""
 
-    brightness: float = 0.2
-    """Random scaling of grey levels by up to this part."""
-
     seed: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Cases become training tiles: native-resolution crops of normalised pixels, as 8-bit PNG with YOLO labels.
+"""Cases become training tiles: native-resolution crops of the network's input planes, as PNG with YOLO labels.
 
 Every cluster gives several crops at different places of the tile. Background tiles come from the breast away from
 any cluster; half of them are those richest in specks, the false positives a detector would make.
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from mammo.detector.normalise import Breast, Pixels, find_breast, normalise
+from mammo.detector.normalise import Breast, Planes, find_breast, normalise
+from mammo.detector.tiling import cut_tile
 from mammo.geometry import Box, Size
 from training.cases import Case, Progress
 
@@ -25,9 +25,8 @@ _MIN_BREAST = 0.3
 """Background tiles hold at least this share of breast."""
 
 _TRIES = 24
-_SPECK_SIDE = 15
-_SPECK_CONTRAST = 0.06
-"""Specks: brighter than their surroundings of 15 pixels by this part of the normalised range."""
+_SPECK = 160
+"""From this level on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,16 @@ def write_tiles(
         progress(number / len(cases), f"cutting tiles, image {number + 1} of {len(cases)}")
         pixels = case.read().pixels
         breast = find_breast(pixels)
-        image = normalise(pixels, breast)
-        size = Size(image.shape[1], image.shape[0])
+        planes = normalise(pixels, breast)
+        size = Size(planes.shape[1], planes.shape[0])
         truth = [finding.box for finding in case.truth]
         places = [_around(box, size, side, rng) for box in truth for _ in range(crops)]
-        places += _background(image, breast, truth, side=side, count=empty_per_case, rng=rng)
+        places += _background(planes, breast, truth, side=side, count=empty_per_case, rng=rng)
         for place in places:
             boxes = list(_visible(truth, place))
             name = f"{sum(counts.values()):06d}"
-            cv2.imwrite(str(images / f"{name}.png"), _crop(image, place), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            tile = cut_tile(planes, place)[..., ::-1]  # OpenCV's order; ultralytics turns it back
+            cv2.imwrite(str(images / f"{name}.png"), tile, [cv2.IMWRITE_PNG_COMPRESSION, 1])
             (labels / f"{name}.txt").write_text("".join(_label(box, place) for box in boxes))
             counts[bool(boxes)] += 1
     return TileSet(folder, counts[True], counts[False])
@@ -101,7 +101,7 @@ def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
 
 
 def _background(
-    image: Pixels,
+    planes: Planes,
     breast: Breast,
     truth: Sequence[Box],
     *,
@@ -110,7 +110,7 @@ def _background(
     rng: np.random.Generator,
 ) -> list[Box]:
     """Places without any cluster: half the richest in specks among random ones, half as they come."""
-    size = Size(image.shape[1], image.shape[0])
+    size = Size(planes.shape[1], planes.shape[0])
     places = []
     for _ in range(_TRIES * max(1, count // 2)):
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
@@ -119,16 +119,14 @@ def _background(
         clear = all(place.intersection(box) is None for box in truth)
         if clear and breast.share(place.within(size)) >= _MIN_BREAST:
             places.append(place)
-    hardest = sorted(places, key=lambda place: -_num_specks(image, place))[: (count + 1) // 2]
+    hardest = sorted(places, key=lambda place: -_num_specks(planes, place))[: (count + 1) // 2]
     rest = [place for place in places if place not in hardest]
     return [*hardest, *rest[: count - len(hardest)]]
 
 
-def _num_specks(image: Pixels, place: Box) -> int:
+def _num_specks(planes: Planes, place: Box) -> int:
     """Pixels that stand out of their surroundings."""
-    part = image[place.within(Size(image.shape[1], image.shape[0])).slices]
-    opened = cv2.morphologyEx(part, cv2.MORPH_TOPHAT, np.ones((_SPECK_SIDE, _SPECK_SIDE), np.uint8))
-    return int(np.count_nonzero(opened > _SPECK_CONTRAST))
+    return int(np.count_nonzero(cut_tile(planes, place)[..., 2] >= _SPECK))
 
 
 def _visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
@@ -136,13 +134,6 @@ def _visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
         common = box.intersection(place)
         if common is not None and common.area >= _MIN_VISIBLE * min(box.area, place.area):
             yield common
-
-
-def _crop(image: Pixels, place: Box) -> npt.NDArray[np.uint8]:
-    part = image[place.within(Size(image.shape[1], image.shape[0])).slices]
-    tile = np.zeros((place.height, place.width), np.uint8)
-    tile[: part.shape[0], : part.shape[1]] = np.rint(part * 255)
-    return tile
 
 
 def _label(box: Box, place: Box) -> str:

@@ -131,7 +131,7 @@ def _overrides(recipe: DetectorRecipe, folder: Path) -> dict[str, Any]:
         "flipud": 0.5,
         "hsv_h": 0.0,
         "hsv_s": 0.0,
-        "hsv_v": recipe.brightness,
+        "hsv_v": 0.0,  # the input planes are no colours, and normalised
         "seed": recipe.seed,
         "deterministic": True,
         "amp": False,

@@ -88,13 +88,13 @@ def segmenter_starter() -> SegmenterRecipe:
         name="segmenter_starter",
         config=starter_network(),
         policy="all",
-        steps=1000,
-        batch=8,
+        steps=1300,
+        batch=4,
         prompts=2,
-        learning_rate=6e-4,
-        warm_up=60,
+        learning_rate=8e-4,
+        warm_up=80,
         weight_decay=0.05,
-        validate_every=250,
+        validate_every=100,
         seed=7,
     )
 

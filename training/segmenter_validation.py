@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from mammo.geometry import Box, Size
 from mammo.masks import Mask
 from mammo.prompts import robust_points
 from mammo.segmenter import Segmenter
-from training.segmenter_rois import TrainingRoi, jittered
+from mammo.segmenter.weights import load_segmenter, save_segmenter
+from training.cases import Case
+from training.segmenter_rois import TrainingRoi, cut_rois, jittered
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,28 @@ def score_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) 
         scores.append([mask.dice(roi.mask) if mask else 0.0 for mask in masks])
     box_dice, both_dice, ellipse_dice = np.mean(scores, axis=0).tolist()
     return RoiScore(box_dice, both_dice, ellipse_dice, len(rois))
+
+
+def record_held_out(
+    weights: Path, cases: Sequence[Case], *, data: str, folder: Path, seed: int = 0
+) -> RoiScore:
+    """Score weights on cases that neither trained nor chose them, and write the result into their facts.
+
+    Args:
+        weights: a segmenter's file; only the facts `held_out` change.
+        data: what the cases are, for whoever reads the facts.
+        folder: receives the regions.
+
+    Raises:
+        InvalidWeights: the file cannot be loaded.
+        ValueError: no case has a mask.
+    """
+    network, facts = load_segmenter(weights)
+    score = score_rois(Segmenter(network), cut_rois(cases, folder, config=network.config), seed=seed)
+    fresh = weights.with_suffix(".new")
+    save_segmenter(fresh, network, facts={**facts, "held_out": {"data": data, **asdict(score)}})
+    fresh.replace(weights)
+    return score
 
 
 def filled_ellipse(box: Box) -> Mask:

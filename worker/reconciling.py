@@ -19,6 +19,19 @@ from mammo.annotations import RECONCILED, AnnotationStore, revisions_of
 log = structlog.get_logger()
 
 
+KEPT = (
+    "id",
+    "result",
+    "was_cancelled",
+    "ground_truth",
+    "created_at",
+    "updated_at",
+    "lead_time",
+    "parent_prediction",
+)
+"""What is kept of an annotation: what does not change by itself, and no names."""
+
+
 class LabelStudio(Protocol):
     def tasks(self, project: int, *, all_fields: bool = False) -> Iterable[dict[str, Any]]: ...
 
@@ -60,7 +73,8 @@ def _is_news(told: Any, known: Mapping[int, Any]) -> bool:
 
 
 def _event(project: int, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {**annotation, "task": task["id"], "completed_by": _user(annotation.get("completed_by"))}
+    shown = {key: annotation.get(key) for key in KEPT}
+    shown |= {"task": task["id"], "completed_by": _user(annotation.get("completed_by"))}
     return {
         "action": RECONCILED,
         "project": {"id": project},

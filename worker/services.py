@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mammo
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.errors import InvalidSettings
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.registry import ModelFiles, ModelRegistry
+from mammo.registry import STARTER, ModelFiles, ModelRegistry
 from mammo.settings import Settings
 from mammo.task_images import TaskImages
 
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
     from mammo.pipeline import Prelabeller
     from training.retrain import Workshop
-
-STARTER = Path(mammo.__file__).parent / "starter"
-"""Folder of the model that ships with the package."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ class Walk:
         config = labeling_config()
         self.tags = ControlTags.read(config)
         self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
-        self.client.add_local_storage(self.project, self.stack.label_studio.files.resolve() / TWINS)
+        twins = self.stack.label_studio.files.resolve() / TWINS
+        twins.mkdir(exist_ok=True)  # Label Studio wants to see the folder
+        self.client.add_local_storage(self.project, twins)
         settings = self.stack.settings
         self.connection = self.client.connect_backend(
             self.project,

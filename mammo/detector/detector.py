@@ -10,9 +10,9 @@ import torch
 
 from mammo.detector.decode import decode
 from mammo.detector.network import DetectorNetwork
-from mammo.detector.normalise import Pixels, find_breast, normalise
+from mammo.detector.normalise import Pixels, Planes, find_breast, normalise
 from mammo.detector.spec import DetectorSpec
-from mammo.detector.tiling import Candidate, Detection, merge, plan_tiles
+from mammo.detector.tiling import Candidate, Detection, cut_tile, merge, plan_tiles
 from mammo.detector.weights import load_network
 from mammo.geometry import Box, Size
 
@@ -72,28 +72,21 @@ class Detector:
             raise ValueError(f"a threshold lies between 0 and 1, got {threshold}")
         size = Size(pixels.shape[1], pixels.shape[0])
         breast = find_breast(pixels)
-        image = normalise(pixels, breast)
+        planes = normalise(pixels, breast)
         candidates: list[Candidate] = []
         for tile in plan_tiles(breast, size, tile=self.spec.tile, overlap=self.spec.overlap):
-            candidates += self._look(image, tile, threshold=threshold)
+            candidates += self._look(planes, tile, threshold=threshold)
         return merge(candidates, size)
 
     @torch.inference_mode()
-    def _look(self, image: Pixels, tile: Box, *, threshold: float) -> list[Candidate]:
+    def _look(self, planes: Planes, tile: Box, *, threshold: float) -> list[Candidate]:
         """Candidates in one tile, in the frame of the mammogram."""
-        size = Size(image.shape[1], image.shape[0])
-        part = image[tile.within(size).slices]
-        if part.shape != (
-            tile.height,
-            tile.width,
-        ):  # an image smaller than one tile: air on its right and below
-            part = np.pad(part, ((0, tile.height - part.shape[0]), (0, tile.width - part.shape[1])))
-        grey = torch.from_numpy(np.ascontiguousarray(part)).to(self._device)
-        batch = grey.expand(1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        size = Size(planes.shape[1], planes.shape[0])
+        pixels = torch.from_numpy(cut_tile(planes, tile)).to(self._device)
+        batch = pixels.permute(2, 0, 1)[None].float() / 255  # B 3 H W, channels last in memory
         (found,) = decode(self._network(batch), strides=self._strides, threshold=threshold)
-        return [
-            Candidate(x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0, score, cut=False).touching(
-                tile, size
-            )
+        corners = (
+            (x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0, score)
             for x0, y0, x1, y1, score in found.tolist()
-        ]
+        )
+        return [Candidate(*numbers, cut=False).touching(tile, size) for numbers in corners]

@@ -1,7 +1,13 @@
 """What a mammogram goes through before the detector sees it, in training and at work alike.
 
-Vendors differ in offset and gain. Both are taken out per image, measured on breast pixels only: air, which is 30 to
-60 % of a mammogram, and the lead markers in it must not move the scale.
+Vendors differ in offset, gain and noise. All are taken out per image, measured on breast pixels only: air, which is
+30 to 60 % of a mammogram, and the lead markers in it must not move the scale. The three input planes of the network
+hold what a plain grey image would hide from it: a calcification is a few pixels that stand out by a few standard
+deviations of their surroundings, on tissue whose own brightness varies far more.
+
+    plane 0   grey: the breast's percentiles on a fixed scale
+    plane 1   fine contrast: grey minus its surroundings of about 1.5 mm, in standard deviations
+    plane 2   smooth contrast: the same after a blur that matches small calcifications
 """
 
 from __future__ import annotations
@@ -15,6 +21,10 @@ import numpy.typing as npt
 from mammo.geometry import Box, Size
 
 Pixels = npt.NDArray[np.float32]
+"""H x W, float32 in [0, 1], dense tissue bright."""
+
+Planes = npt.NDArray[np.uint8]
+"""H x W x 3: what the network looks at, see above."""
 
 CELL = 16
 """Side of one cell of the breast map, in pixels."""
@@ -22,9 +32,21 @@ CELL = 16
 _AIR = 0.05
 """Share of the grey range below which a cell is air."""
 
+_ROUNDING = 1e-4
+"""Grey differences below this are none: an image of one grey has no air."""
+
 _PERCENTILES = (1.0, 99.0)
 _LEVELS = (0.05, 0.75)
 """Where the percentiles of the breast go; the rest above is room for calcifications brighter than tissue."""
+
+_WIDE, _SMOOTH = 16.0, 1.5
+"""Standard deviations of the two blurs, in pixels."""
+
+_CONTRAST_GAIN, _CONTRAST_ZERO = 12.75, 89.0
+"""Levels per standard deviation, and the level of no contrast: from -7 to +13 standard deviations."""
+
+_STEP = 4
+"""Every fourth pixel of every fourth row is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +75,7 @@ def find_breast(pixels: Pixels) -> Breast:
     rows, columns = -(-height // CELL), -(-width // CELL)
     coarse: Pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = float(coarse.min()), float(np.percentile(coarse, 99.5))
-    inside = (coarse > low + _AIR * (high - low)).astype(np.uint8)
+    inside = (coarse > low + max(_AIR * (high - low), _ROUNDING)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
     if count < 2:
         return Breast(np.ones((rows, columns), np.bool_), Size(width, height).box)
@@ -64,20 +86,61 @@ def find_breast(pixels: Pixels) -> Breast:
     return Breast(cells, box.within(Size(width, height)))
 
 
-def normalise(pixels: Pixels, breast: Breast) -> Pixels:
-    """Bring the breast's grey levels to a common scale.
+def normalise(pixels: Pixels, breast: Breast) -> Planes:
+    """Make the network's input planes, 8 bits each: what training reads from its tiles is the same to the bit.
 
     Args:
         pixels: H x W, float32 in [0, 1].
 
     Returns:
-        H x W float32 in [0, 1]; the breast's 1st and 99th percentile lie at 0.05 and 0.75.
+        H x W x 3 uint8.
     """
-    height, width = pixels.shape
-    step = max(1, CELL // 4)  # one pixel in sixteen is plenty for two percentiles
-    sample = pixels[::step, ::step]
-    inside = np.repeat(np.repeat(breast.cells, CELL // step, axis=0), CELL // step, axis=1)
-    low, high = np.percentile(sample[inside[: -(-height // step), : -(-width // step)]], _PERCENTILES)
-    gain = (_LEVELS[1] - _LEVELS[0]) / max(float(high - low), 1e-6)
+    grey = _grey(pixels, breast)
+    surroundings = _surroundings(grey)
+    fine = grey - surroundings
+    smooth = cv2.GaussianBlur(grey, (0, 0), _SMOOTH) - surroundings
+    planes = np.empty((*pixels.shape, 3), np.uint8)
+    planes[..., 0] = _eight_bit(grey, 255.0, 0.0)
+    for index, contrast in ((1, fine), (2, smooth)):
+        gain = _CONTRAST_GAIN / max(_spread(contrast, breast), _ROUNDING)
+        planes[..., index] = _eight_bit(contrast, gain, _CONTRAST_ZERO)
+    return planes
+
+
+def _grey(pixels: Pixels, breast: Breast) -> Pixels:
+    """Grey levels on a common scale: the breast's 1st and 99th percentile come to lie at 0.05 and 0.75."""
+    low, high = np.percentile(_sample(pixels, breast), _PERCENTILES)
+    gain = (_LEVELS[1] - _LEVELS[0]) / max(float(high - low), _ROUNDING)
     scaled = pixels * np.float32(gain) + np.float32(_LEVELS[0] - float(low) * gain)
     return np.clip(scaled, 0.0, 1.0, out=scaled)
+
+
+def _surroundings(grey: Pixels) -> Pixels:
+    """A wide blur, made on an image eight times smaller."""
+    height, width = grey.shape
+    small = cv2.resize(grey, (-(-width // 8), -(-height // 8)), interpolation=cv2.INTER_AREA)
+    wide = cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), _WIDE / 8), (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return np.asarray(wide, np.float32)
+
+
+def _sample(image: Pixels, breast: Breast) -> Pixels:
+    """One breast pixel in sixteen: plenty for a percentile. The rim is left out: it holds air."""
+    height, width = image.shape
+    core = cv2.erode(breast.cells.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2) > 0
+    cells = core if core.any() else breast.cells
+    inside = np.repeat(np.repeat(cells, CELL // _STEP, axis=0), CELL // _STEP, axis=1)
+    return image[::_STEP, ::_STEP][inside[: -(-height // _STEP), : -(-width // _STEP)]]
+
+
+def _spread(contrast: Pixels, breast: Breast) -> float:
+    """Standard deviation of the ordinary: the median deviation does not see calcifications."""
+    sample = _sample(contrast, breast)
+    return 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
+
+
+def _eight_bit(image: Pixels, gain: float, zero: float) -> npt.NDArray[np.uint8]:
+    levels = image * np.float32(gain) + np.float32(zero)
+    np.rint(levels, out=levels)
+    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)

@@ -40,7 +40,7 @@ class DetectorSpec:
     overlap: Annotated[int, Field(ge=0, le=2048)] = 320
     """What two neighbouring tiles share at least, in pixels: a cluster up to this size is whole in one of them."""
 
-    normalisation: Literal["breast-percentiles"] = "breast-percentiles"
+    normalisation: Literal["grey-and-contrast"] = "grey-and-contrast"
     """Name of the rule in `normalise.py` that the tensors were trained behind."""
 
     def __post_init__(self) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mammo.detector.normalise import Breast
+import numpy as np
+
+from mammo.detector.normalise import Breast, Planes
 from mammo.geometry import Box, Size
 
 STRIDE = 32
@@ -109,6 +111,17 @@ def plan_tiles(breast: Breast, size: Size, *, tile: int, overlap: int) -> list[B
     lefts, width = _axis(breast.box.x0, breast.box.x1, size.width, tile=tile, overlap=overlap)
     boxes = [Box(x, y, x + width, y + height) for y in tops for x in lefts]
     return [box for box in boxes if breast.share(box.within(size)) >= MIN_BREAST]
+
+
+def cut_tile(planes: Planes, tile: Box) -> Planes:
+    """The part of H x W x 3 planes under a tile; zeros where it sticks out of a small image."""
+    height, width = planes.shape[:2]
+    part = planes[tile.within(Size(width, height)).slices]
+    if part.shape[:2] == (tile.height, tile.width):
+        return np.ascontiguousarray(part)
+    padded = np.zeros((tile.height, tile.width, planes.shape[2]), planes.dtype)
+    padded[: part.shape[0], : part.shape[1]] = part
+    return padded
 
 
 def merge(candidates: Sequence[Candidate], size: Size) -> list[Detection]:

@@ -76,8 +76,10 @@ def open_dataset(data: bytes, *, max_bytes: int) -> FileDataset:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """A string element, stripped; empty when missing, empty, multi-valued or broken."""
+    """A string element, stripped; several values are joined by the backslash that divided them; empty when broken."""
     value = _value(dataset, keyword)
+    if isinstance(value, MultiValue):
+        return "\\".join(str(part).strip() for part in value)
     return str(value).strip() if isinstance(value, str | int | float) else ""
 
 

@@ -8,7 +8,7 @@ from pydicom.dataset import FileDataset
 
 from mammo.dicom import projection
 from mammo.dicom.dataset import integer, numbers, open_dataset, text
-from mammo.dicom.decoding import decode, pixel_format
+from mammo.dicom.decoding import PixelFormat, decode, pixel_format
 from mammo.dicom.spacing import spacing_of
 from mammo.dicom.stored_image import StoredImage
 from mammo.dicom.voi import voi_of
@@ -37,7 +37,7 @@ def read_dicom(data: bytes, *, spacing: float | None, max_bytes: int) -> StoredI
     _check_kind(dataset)
     form = pixel_format(dataset)
     values = decode(dataset, form)
-    padding = _padding(dataset, values)
+    padding = _padding(dataset, values, form)
     seen = values if padding is None else values[~padding]
     if not seen.size or seen.min() == seen.max():
         raise UnreadableImage(
@@ -87,15 +87,22 @@ def _check_kind(dataset: FileDataset) -> None:
         raise UnsupportedImage("expected Modality MG, DX, CR, SC, OT or RG", code="wrong_modality")
 
 
-def _padding(dataset: FileDataset, values: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
+def _padding(
+    dataset: FileDataset, values: npt.NDArray[np.int32], form: PixelFormat
+) -> npt.NDArray[np.bool_] | None:
     """Where PixelPaddingValue (to PixelPaddingRangeLimit) marks pixels outside the image; None where it does not."""
     value = integer(dataset, "PixelPaddingValue")
     if value is None:
         return None
     limit = integer(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted((value, value if limit is None else limit))
+    low, high = sorted(_signed(end, form) for end in (value, value if limit is None else limit))
     padding = (values >= low) & (values <= high)
     return padding if padding.any() else None
+
+
+def _signed(value: int, form: PixelFormat) -> int:
+    """A 16-bit value as the pixels mean it; many writers label a signed one unsigned."""
+    return value - 2**16 if form.signed and value >= 2**15 else value
 
 
 def _rescale(dataset: FileDataset) -> tuple[float, float]:

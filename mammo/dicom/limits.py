@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from mammo.errors import UnreadableImage
@@ -18,20 +19,26 @@ MIN_SIDE = 16
 
 
 def read_bytes(source: Path | bytes, *, max_bytes: int) -> bytes:
-    """Return the bytes of a file, or those given.
+    """Return the bytes of a regular file, or those given.
 
     Raises:
         UnreadableImage: `file_too_large` or `unreadable_file`.
     """
-    try:
-        length = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if length > max_bytes:
-            raise UnreadableImage(
-                f"the file has {length} bytes, at most {max_bytes} are read", code="file_too_large"
-            )
-        return source if isinstance(source, bytes) else source.read_bytes()
-    except OSError:
-        raise UnreadableImage("the image file cannot be opened", code="unreadable_file") from None
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            if not stat.S_ISREG(source.stat().st_mode):  # a pipe or a device may never end
+                raise UnreadableImage("the image path names no regular file", code="unreadable_file")
+            with source.open("rb") as file:
+                data = file.read(max_bytes + 1)
+        except (OSError, ValueError):  # ValueError: a null byte in the path
+            raise UnreadableImage("the image file cannot be opened", code="unreadable_file") from None
+    if len(data) > max_bytes:
+        raise UnreadableImage(
+            f"the file has more than the {max_bytes} bytes that are read", code="file_too_large"
+        )
+    return data
 
 
 def check_size(width: int, height: int) -> Size:

@@ -7,6 +7,7 @@ statistics of real mammograms. It is no patient: a figure measured on it is a ph
     anatomy.py         one view of a breast, from skin line to fine texture, as relative attenuation
     calcifications.py  clusters sampled once in 3-D, seen in CC and MLO
     distractors.py     what looks like a cluster and is none
+    placement.py       where they go, and how dense they must be to be seen
     appearance.py      what the vendor makes of it: noise, sharpness, grey scale, pixel size
     view.py            the stages composed, with their truth
 """

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 
 from mammo.segmenter.attention import LowMemoryAttention
@@ -39,7 +38,7 @@ class ConvolutionStem(nn.Module):
         for i in range(4):
             layers += [
                 nn.Conv2d(channels[i], channels[i + 1], 3, stride=2, padding=1),
-                LayerNorm2d(channels[i + 1]),
+                nn.GroupNorm(4, channels[i + 1]),
                 nn.GELU(),
             ]
         self.proj = nn.Sequential(*layers, nn.Conv2d(width, width, 1))

@@ -104,20 +104,26 @@ def _windowed(crop: Pixels) -> Pixels:
 
 
 def _local_contrast(crop: Pixels) -> Pixels:
-    """Deviation from the surroundings in units of its own robust spread."""
-    return _in_spreads(crop - cv2.GaussianBlur(crop, (0, 0), 12), limit=6.0)
+    """Deviation from the mean of the surrounding tissue, in units of its own robust spread."""
+    tissue = crop > 0
+    share = cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), 12)
+    mean = cv2.GaussianBlur(crop, (0, 0), 12) / np.maximum(share, 1e-3)
+    return _in_spreads(crop - mean, tissue=tissue, limit=6.0)
 
 
 def _specks(crop: Pixels) -> Pixels:
     """White top-hat: what is brighter than anything as large as `SPECK` around it, in robust spreads."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (SPECK, SPECK))
     smooth = cv2.GaussianBlur(crop, (0, 0), 0.8)
-    return _in_spreads(cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, disc), limit=12.0)
+    return _in_spreads(cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, disc), tissue=crop > 0, limit=12.0)
 
 
-def _in_spreads(values: npt.NDArray[Any], *, limit: float) -> Pixels:
-    """(value - median) / 1.4826 MAD, cut at +- limit and scaled to +- 3."""
-    middle = np.median(values)
-    spread = 1.4826 * np.median(np.abs(values - middle)) + 1e-6
-    scaled: Pixels = (np.clip((values - middle) / spread, -limit, limit) * (3 / limit)).astype(np.float32)
-    return scaled
+def _in_spreads(values: npt.NDArray[Any], *, tissue: npt.NDArray[np.bool_], limit: float) -> Pixels:
+    """(value - median) / 1.4826 MAD of the tissue, cut at +- limit and scaled to +- 3; 0 in the air."""
+    if not tissue.any():
+        return np.zeros(values.shape, np.float32)
+    inside = values[tissue]
+    middle = np.median(inside)
+    spread = 1.4826 * np.median(np.abs(inside - middle)) + 1e-6
+    scaled = np.clip((values - middle) / spread, -limit, limit) * (3 / limit)
+    return np.where(tissue, scaled, 0).astype(np.float32)

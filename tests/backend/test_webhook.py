@@ -42,6 +42,12 @@ def test_a_wrong_secret_keeps_it_shut(secret: str) -> None:
     assert backend.store.events == []
 
 
+def test_an_empty_secret_opens_nothing() -> None:
+    backend = Backend(changes={"webhook_secret": ""})
+    assert send(backend, SAVED, {SECRET_HEADER: ""}).status_code == 401
+    assert send(backend, SAVED, {}).status_code == 401
+
+
 @pytest.mark.parametrize("action", ["PROJECT_UPDATED", "SOMETHING_NEW", "LABEL_LINK_CREATED"])
 def test_actions_we_do_not_know_are_kept_too(action: str) -> None:
     backend = Backend()
@@ -139,3 +145,19 @@ def test_metrics_count_known_actions_by_name_and_all_others_together() -> None:
         'yolo_mlsam_webhook_events_total{action="ANNOTATION_CREATED",duplicate="false"} 1.0'
     )
     assert backend.counted('yolo_mlsam_webhook_events_total{action="other",duplicate="false"} 2.0')
+
+
+def test_a_fault_of_ours_is_a_500_without_a_word_of_it_for_the_caller(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("PatientName=Doe^Jane")
+
+    backend = Backend()
+    monkeypatch.setattr(backend.store, "append", fail)
+    answer = send(backend, SAVED)
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    log = capsys.readouterr().out
+    assert "RuntimeError" in log
+    assert "test_webhook.py" in log
+    assert "Doe^Jane" not in log + answer.text

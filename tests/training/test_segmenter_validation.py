@@ -4,9 +4,11 @@ import torch
 
 from mammo.geometry import Box
 from mammo.segmenter import Segmenter
-from tests.training.segmenter_cases import region
+from mammo.segmenter.network import new_network
+from mammo.segmenter.weights import load_segmenter, save_segmenter
+from tests.training.segmenter_cases import case, region
 from training.segmenter_recipes import segmenter_smoke
-from training.segmenter_validation import filled_ellipse, score_rois
+from training.segmenter_validation import filled_ellipse, record_held_out, score_rois
 
 
 class Constant(torch.nn.Module):
@@ -57,6 +59,21 @@ def test_the_same_seed_gives_the_same_score(tmp_path):
 def test_no_region_is_the_callers_mistake():
     with pytest.raises(ValueError, match="at least one"):
         score_rois(Segmenter(Constant(1.0)), [], seed=0)
+
+
+def test_a_held_out_score_changes_the_facts_and_nothing_else(tmp_path):
+    path = tmp_path / "segmenter.safetensors"
+    save_segmenter(path, new_network(segmenter_smoke().config, seed=1), facts={"recipe": "none"})
+    before, _ = load_segmenter(path)
+    score = record_held_out(path, [case(4)], data="one phantom", folder=tmp_path / "regions")
+    after, facts = load_segmenter(path)
+    assert facts["recipe"] == "none"
+    assert facts["held_out"]["data"] == "one phantom"
+    assert facts["held_out"]["ellipse"] == score.ellipse
+    assert score.num_clusters == 1
+    others = after.state_dict()
+    assert all(torch.equal(tensor, others[name]) for name, tensor in before.state_dict().items())
+    assert [p.name for p in tmp_path.glob("*.*")] == [path.name]
 
 
 def test_an_ellipse_touches_its_box_and_covers_pi_quarters_of_it():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -229,8 +230,9 @@ def test_a_file_beyond_the_limit_is_not_even_read(tmp_path: Path) -> None:
         assert caught.value.code == "file_too_large"
 
 
-@pytest.mark.parametrize("missing", ["nowhere.dcm", "."])
+@pytest.mark.parametrize("missing", ["nowhere.dcm", ".", "a\0b", "pipe", "/dev/zero"])
 def test_a_path_that_is_no_file_is_unreadable(tmp_path: Path, missing: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UnreadableImage) as caught:
         read_mammogram(tmp_path / missing)
     assert caught.value.code == "unreadable_file"

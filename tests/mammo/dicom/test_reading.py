@@ -139,3 +139,23 @@ def test_a_file_that_lost_its_preamble_or_meta_header_is_still_read(start: int) 
     meta_end = 144 + int.from_bytes(data[140:144], "little")
     cut = data[132:] if start == 0 else data[meta_end:]
     np.testing.assert_array_equal(read_mammogram(cut).pixels, read_mammogram(data).pixels)
+
+
+def test_padding_of_signed_pixels_may_be_labelled_unsigned() -> None:
+    signed = np.linspace(-1000, 2047, 32).astype("<i2")
+    signed[:4] = -2048
+    data = with_elements(
+        PixelRepresentation=1, PixelData=np.tile(signed, (48, 1)).tobytes(), PixelPaddingValue=2**16 - 2048
+    )
+    pixels = read_mammogram(data).pixels
+    assert (pixels[:, :4] == 0).all()
+    assert pixels[0, 4] > 0
+
+
+def test_a_patient_id_with_a_backslash_is_still_one_patient() -> None:
+    keys = {
+        read_mammogram(mammogram_file(patient_id=name), patient_secret=SECRET).patient
+        for name in ("A\\B", "A\\C", "A")
+    }
+    assert len(keys) == 3
+    assert None not in keys

@@ -114,3 +114,11 @@ def test_a_missing_project_is_an_error_with_its_status_as_code(client: LabelStud
     with pytest.raises(LabelStudioError, match="answered 404 to GET /api/projects/5/next/") as error:
         client.call("GET", "/api/projects/5/next/")
     assert error.value.code == "label_studio_404"
+
+
+def test_a_list_that_is_not_there_is_an_error_and_not_an_empty_list(
+    server: FakeLabelStudio, client: LabelStudioClient
+) -> None:
+    server.routes = []
+    with pytest.raises(LabelStudioError, match="answered 404"):
+        list(client.tasks(99))

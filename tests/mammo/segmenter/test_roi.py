@@ -75,5 +75,17 @@ def test_air_alone_gives_finite_numbers(channels):
     assert np.isfinite(roi_input(np.zeros((200, 200), np.float32), roi, channels=channels)).all()
 
 
+def test_air_beside_the_breast_does_not_change_how_tissue_looks():
+    pixels = np.random.default_rng(0).normal(0.4, 0.01, (200, 200)).astype(np.float32)
+    roi = roi_around(Box(60, 60, 120, 120), Size(200, 200), config=CONFIG)
+    inside = roi_input(pixels, roi, channels="contrast")
+    pixels[:, 80:] = 0
+    beside = roi_input(pixels, roi, channels="contrast")
+    far = slice(0, 80 - roi.crop.x0 - 40)
+    assert far.stop > 5
+    for plane in (1, 2):
+        assert beside[plane, :, far].std() == pytest.approx(inside[plane, :, far].std(), rel=0.5)
+
+
 def test_a_box_is_dilated_by_a_tenth_of_each_side():
     assert dilated(Box(100, 100, 200, 140)) == Box(90, 96, 210, 144)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mammo.detector import DetectorSpec
+from mammo.detector.decode import RawMaps, decode
+from tests.mammo.detector.networks import lively_network
+
+
+def stock_and_ours(height: int, width: int, threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Candidates above the threshold as the stock head decodes them (x0 y0 x1 y1 score), and ours after NMS."""
+    network = lively_network(DetectorSpec())
+    head = network.model[-1]
+    pixels = torch.rand(1, 3, height, width)
+    with torch.inference_mode():
+        decoded, raw = network(pixels)
+        strides = [float(stride) for stride in head.stride]
+        (ours,) = decode(raw, strides=strides, threshold=threshold)
+    boxes, scores = decoded[0, :4].T, decoded[0, 4]
+    corners = torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
+    return torch.cat([corners, scores[:, None]], 1)[scores >= threshold], ours
+
+
+def test_every_box_is_one_that_the_stock_head_decodes() -> None:
+    stock, ours = stock_and_ours(160, 224, 0.1)
+    assert 3 < len(ours) <= len(stock)
+    nearest = (stock[None] - ours[:, None]).abs().amax(-1).amin(1)
+    assert float(nearest.max()) < 1e-3
+
+
+def test_the_best_candidate_survives_and_the_rest_is_sorted() -> None:
+    stock, ours = stock_and_ours(160, 224, 0.1)
+    assert float(ours[0, 4]) == pytest.approx(float(stock[:, 4].max()))
+    assert bool((ours[:-1, 4] >= ours[1:, 4]).all())
+
+
+def test_nothing_above_the_threshold_is_an_empty_table() -> None:
+    raw: RawMaps = {
+        "boxes": torch.zeros(2, 64, 21),
+        "scores": torch.full((2, 1, 21), -9.0),
+        "feats": [torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 1, 1)],
+    }
+    assert [tuple(found.shape) for found in decode(raw, strides=[8, 16, 32], threshold=0.5)] == [
+        (0, 5),
+        (0, 5),
+    ]
+
+
+def test_a_box_lies_around_its_anchor_in_input_pixels() -> None:
+    logits = torch.full((1, 1, 21), -20.0)
+    logits[0, 0, 16 + 3] = 20.0  # second map, row 1, column 1: anchor at (1.5, 1.5) strides of 16
+    distances = torch.full((1, 4, 16, 21), -50.0)
+    for side, bin_ in enumerate((1, 1, 2, 3)):
+        distances[0, side, bin_] = 50.0
+    raw: RawMaps = {
+        "boxes": distances.view(1, 64, 21),
+        "scores": logits,
+        "feats": [torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)],
+    }
+    (found,) = decode(raw, strides=[8, 16, 32], threshold=0.5)
+    torch.testing.assert_close(found[:, :4], torch.tensor([[8.0, 8.0, 56.0, 72.0]]))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammo.detector.normalise import CELL, Pixels, find_breast, normalise
+from mammo.geometry import Box
+
+
+def phantom(*, offset: float = 0.0, gain: float = 1.0) -> Pixels:
+    """640 x 480: a textured breast on the left, air on the right, a lead marker in the air."""
+    rng = np.random.default_rng(5)
+    pixels = np.zeros((640, 480), np.float32)
+    pixels[96:560, :240] = rng.uniform(0.3, 0.6, (464, 240))
+    pixels[20:52, 420:452] = 1.0
+    return np.where(pixels > 0, pixels * gain + offset, offset).astype(np.float32)
+
+
+def test_the_breast_is_found_and_the_marker_is_not() -> None:
+    breast = find_breast(phantom())
+    assert breast.box.intersection(Box(420, 20, 452, 52)) is None
+    assert breast.box.intersection(Box(0, 96, 240, 560)) == Box(0, 96, 240, 560)
+    assert breast.box.width <= 240 + 2 * CELL
+    assert breast.share(Box(0, 200, 160, 400)) == 1.0
+    assert breast.share(Box(320, 200, 480, 400)) == 0.0
+
+
+@given(gain=st.floats(0.2, 1.0), offset=st.floats(0.0, 0.3))
+def test_a_vendors_gain_and_offset_make_no_difference(gain: float, offset: float) -> None:
+    plain, other = phantom(), phantom(gain=gain, offset=offset)
+    ours, theirs = (normalise(pixels, find_breast(pixels)) for pixels in (plain, other))
+    inside = np.s_[112:544, :224]
+    assert np.abs(ours[inside].astype(int) - theirs[inside]).max() <= 1
+
+
+def test_the_breasts_percentiles_come_to_lie_where_the_docstring_says() -> None:
+    pixels = phantom()
+    scaled = normalise(pixels, find_breast(pixels))
+    assert scaled.dtype == np.uint8
+    assert scaled.shape == (640, 480, 3)
+    low, high = np.percentile(scaled[96:560, :240, 0] / 255, (1, 99))
+    assert high == pytest.approx(0.75, abs=0.03)
+    assert low == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_calcification_brighter_than_tissue_stays_brighter_than_tissue() -> None:
+    pixels = phantom()
+    pixels[300:304, 100:104] = 0.7
+    scaled = normalise(pixels, find_breast(pixels))
+    for plane in range(3):
+        brightest = scaled[300:304, 100:104, plane].max()
+        assert brightest > np.percentile(scaled[96:560, :240, plane], 99.5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
+def test_an_image_of_one_grey_is_all_breast_and_stays_finite(level: float) -> None:
+    pixels = np.full((50, 70), level, np.float32)
+    breast = find_breast(pixels)
+    assert breast.box == Box(0, 0, 70, 50)
+    planes = normalise(pixels, breast)
+    assert planes.min(axis=(0, 1)).tolist() == planes.max(axis=(0, 1)).tolist()
+
+
+def test_contrast_planes_do_not_see_whether_the_tissue_is_dense() -> None:
+    """The same speck on tissue twice as bright looks the same to them; the grey plane tells the two apart."""
+    rng = np.random.default_rng(1)
+    pixels = rng.normal(0.3, 0.01, (640, 640)).astype(np.float32)
+    pixels[:, 320:] += 0.3
+    for x in (120, 520):
+        pixels[300:304, x : x + 4] += 0.08
+    planes = normalise(pixels, find_breast(pixels))
+    dark, dense = (planes[296:308, x - 4 : x + 8].max(axis=(0, 1)).astype(int) for x in (120, 520))
+    assert abs(dark[1] - dense[1]) < 25
+    assert abs(dark[2] - dense[2]) < 25
+    assert dense[0] - dark[0] > 50
+
+
+def test_contrast_is_measured_in_standard_deviations_of_the_breast() -> None:
+    rng = np.random.default_rng(1)
+    pixels = rng.normal(0.5, 0.02, (640, 640)).astype(np.float32)
+    planes = normalise(pixels, find_breast(pixels)).astype(float)
+    assert planes[64:-64, 64:-64, 1].mean() == pytest.approx(89, abs=1)
+    assert planes[64:-64, 64:-64, 1].std() == pytest.approx(12.75, rel=0.05)
+    assert planes[64:-64, 64:-64, 2].std() == pytest.approx(12.75, rel=0.05)

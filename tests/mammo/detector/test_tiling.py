@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammo.detector.normalise import CELL, Breast
+from mammo.detector.tiling import STRIDE, Candidate, Detection, merge, plan_tiles
+from mammo.geometry import Box, Size
+
+SIZE = Size(2000, 3000)
+
+
+def everywhere(size: Size, box: Box | None = None) -> Breast:
+    cells = np.ones((-(-size.height // CELL), -(-size.width // CELL)), np.bool_)
+    return Breast(cells, box or size.box)
+
+
+def whole(x0: float, y0: float, x1: float, y1: float, score: float) -> Candidate:
+    return Candidate(x0, y0, x1, y1, score, cut=False)
+
+
+def piece(x0: float, y0: float, x1: float, y1: float, score: float) -> Candidate:
+    return Candidate(x0, y0, x1, y1, score, cut=True)
+
+
+@given(
+    width=st.integers(40, 5000),
+    height=st.integers(40, 5000),
+    tile=st.sampled_from([256, 640, 1024]),
+    overlap=st.integers(0, 120),
+)
+def test_any_cluster_up_to_the_overlap_is_whole_in_some_tile(
+    width: int, height: int, tile: int, overlap: int
+) -> None:
+    size = Size(width, height)
+    tiles = plan_tiles(everywhere(size), size, tile=tile, overlap=overlap)
+    side = max(overlap - 2, 1)  # starts are rounded to whole pixels
+    for x in range(0, max(width - side, 1), 97):
+        for y in range(0, max(height - side, 1), 97):
+            cluster = Box(x, y, min(x + side, width), min(y + side, height))
+            assert any(place.intersection(cluster) == cluster for place in tiles)
+
+
+@given(width=st.integers(40, 5000), height=st.integers(40, 5000), tile=st.sampled_from([256, 1024]))
+def test_tiles_are_equal_fit_the_network_and_stick_out_only_of_a_smaller_image(
+    width: int, height: int, tile: int
+) -> None:
+    size = Size(width, height)
+    tiles = plan_tiles(everywhere(size), size, tile=tile, overlap=64)
+    assert len({(place.width, place.height) for place in tiles}) == 1
+    assert tiles[0].width % STRIDE == 0
+    assert tiles[0].height % STRIDE == 0
+    assert max(tiles[0].width, tiles[0].height) <= tile
+    for place in tiles:
+        assert place.x0 >= 0
+        assert place.y0 >= 0
+        assert place.x1 <= max(width, place.width)
+        assert place.y1 <= max(height, place.height)
+
+
+def test_air_is_not_looked_at() -> None:
+    breast = Box(0, 480, 800, 2400)
+    cells = np.zeros((-(-SIZE.height // CELL), -(-SIZE.width // CELL)), np.bool_)
+    cells[480 // CELL : 2400 // CELL, : 800 // CELL] = True
+    cells[480 // CELL : 1440 // CELL, 400 // CELL :] = False  # an L-shaped breast
+    tiles = plan_tiles(Breast(cells, breast), SIZE, tile=512, overlap=64)
+    assert tiles
+    assert sum(place.area for place in tiles) < 0.6 * SIZE.box.area
+    assert all(place.x1 <= 800 + STRIDE * 2 for place in tiles)
+    assert not any(place.x0 >= 400 and place.y1 <= 1440 for place in tiles)
+
+
+def test_one_cluster_seen_by_two_tiles_is_one_detection_with_the_better_score() -> None:
+    found = merge([whole(100, 100, 180, 190, 0.6), whole(104, 98, 184, 186, 0.8)], SIZE)
+    assert found == [Detection(Box(104, 98, 184, 186), 0.8)]
+
+
+def test_a_box_cut_by_a_tile_gives_way_to_the_whole_one_even_with_a_better_score() -> None:
+    found = merge([piece(100, 100, 140, 190, 0.9), whole(100, 100, 180, 190, 0.5)], SIZE)
+    assert found == [Detection(Box(100, 100, 180, 190), 0.5)]
+
+
+def test_pieces_of_a_cluster_larger_than_the_overlap_are_united() -> None:
+    found = merge([piece(100, 100, 500, 300, 0.7), piece(400, 110, 900, 290, 0.6)], SIZE)
+    assert found == [Detection(Box(100, 100, 900, 300), 0.7)]
+
+
+def test_neighbouring_clusters_stay_two_and_the_better_comes_first() -> None:
+    found = merge([whole(10, 10, 50, 50, 0.3), whole(48, 10, 90, 50, 0.4)], SIZE)
+    assert [detection.score for detection in found] == [0.4, 0.3]
+
+
+def test_detections_are_clipped_to_the_image_and_dropped_outside_it() -> None:
+    found = merge(
+        [whole(-5, -5, 30, 30, 0.9), whole(1990, 2990, 2100, 3100, 0.8), whole(2001, 0, 2050, 9, 0.7)], SIZE
+    )
+    assert [detection.box for detection in found] == [Box(0, 0, 30, 30), Box(1990, 2990, 2000, 3000)]
+
+
+@pytest.mark.parametrize(
+    ("box", "cut"),
+    [
+        ((300.0, 300.0, 350.0, 350.0), False),
+        ((257.0, 300.0, 300.0, 350.0), True),
+        ((300.0, 300.0, 350.0, 511.0), True),
+    ],
+)
+def test_touching_the_inner_border_of_a_tile_marks_a_box_as_cut(
+    box: tuple[float, float, float, float], cut: bool
+) -> None:
+    assert whole(*box, 0.5).touching(Box(256, 256, 512, 512), SIZE).cut is cut
+
+
+def test_the_border_of_the_image_cuts_nothing() -> None:
+    assert not whole(0, 0, 40, 40, 0.5).touching(Box(0, 0, 512, 512), SIZE).cut
+    assert not whole(480, 480, 512, 512, 0.5).touching(Box(0, 0, 512, 512), Size(512, 512)).cut

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mammo.detector import Detector, DetectorSpec, load_network, save_detector
+from mammo.errors import Cancelled, InsufficientData, InvalidWeights
+from mammo.geometry import Box
+from tests.mammo.detector.networks import lively_network
+from tests.training.detector_cases import case
+from training.box_loss import BoxLoss
+from training.cases import silent
+from training.detector_finetune import finetune_detector
+from training.detector_recipes import detector_smoke
+
+CLUSTER_BOX = Box(60, 200, 110, 250)
+CASES = [case(1, CLUSTER_BOX), case(2, CLUSTER_BOX), case(3)]
+RECIPE = replace(detector_smoke(), tile=96, background=0.2)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("start") / "detector.safetensors"
+    save_detector(path, lively_network(DetectorSpec(attention="se", tile=128, overlap=32)), facts={})
+    return path
+
+
+def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> None:
+    told: list[float] = []
+    result = finetune_detector(
+        CASES,
+        [],
+        start=None,
+        recipe=RECIPE,
+        folder=tmp_path / "run",
+        progress=lambda fraction, message: told.append(fraction),
+    )
+    detector = Detector.load(result)
+    assert detector.spec == RECIPE.spec
+    assert detector.facts["recipe"]["name"] == "smoke"
+    assert (detector.facts["clusters"], detector.facts["images"], detector.facts["from_scratch"]) == (
+        2,
+        3,
+        True,
+    )
+    detector.detect(CASES[0].read().pixels, threshold=0.5)
+    assert told == sorted(told)
+    assert told[0] == 0.0
+    assert told[-1] == 1.0
+    assert torch.get_num_threads() == 1
+
+
+def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
+    tmp_path: Path, start: Path
+) -> None:
+    result = finetune_detector(
+        CASES, [], start=start, recipe=RECIPE, folder=tmp_path / "run", progress=silent
+    )
+    assert load_network(result)[0].spec.attention == "se"
+    before, after = load_file(start), load_file(result)
+    name = "model.0.conv.weight"
+    change = float((after[name].float() - before[name].float()).norm() / before[name].float().norm())
+    assert 0 < change < 0.2
+
+
+def test_the_same_seed_on_the_same_cases_gives_the_same_weights(tmp_path: Path, start: Path) -> None:
+    recipe = replace(RECIPE, box_loss=BoxLoss(kind="paper"), mosaic=1.0)
+    first, again = (
+        load_file(
+            finetune_detector(CASES, [], start=start, recipe=recipe, folder=tmp_path / name, progress=silent)
+        )
+        for name in ("first", "again")
+    )
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_with_validation_the_best_epoch_is_kept(tmp_path: Path, start: Path) -> None:
+    recipe = replace(RECIPE, validation_crops=1, epochs=2)
+    result = finetune_detector(
+        CASES[:1], CASES[1:2], start=start, recipe=recipe, folder=tmp_path / "run", progress=silent
+    )
+    assert (tmp_path / "run" / "tiles" / "validation" / "images" / "000000.png").exists()
+    load_network(result)
+
+
+def test_no_pickle_is_left_behind(tmp_path: Path, start: Path) -> None:
+    finetune_detector(CASES, [], start=start, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
+    assert list((tmp_path / "run").rglob("*.safetensors"))
+    assert not list((tmp_path / "run").rglob("*.pt"))
+
+
+def test_a_cancelled_run_stops_at_once_and_says_so(tmp_path: Path, start: Path) -> None:
+    def stop(fraction: float, message: str) -> None:
+        if message.startswith("detector: epoch"):
+            raise Cancelled("somebody pressed stop")
+
+    with pytest.raises(Cancelled, match="pressed stop"):
+        finetune_detector(CASES, [], start=start, recipe=RECIPE, folder=tmp_path / "run", progress=stop)
+    assert not (tmp_path / "run" / "detector.safetensors").exists()
+    assert torch.get_num_threads() == 1
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_without_any_cluster_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    with pytest.raises(InsufficientData, match="none of 2 training images"):
+        finetune_detector(
+            [case(1), case(2)], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent
+        )
+
+
+def test_start_weights_that_are_no_detector_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"not weights")
+    with pytest.raises(InvalidWeights):
+        finetune_detector(CASES, [], start=other, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
