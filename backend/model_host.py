@@ -163,7 +163,9 @@ class ModelHost:
     def _note(self, error: Exception, *, event: str, **facts: object) -> None:
         code = error.code if isinstance(error, MammoError) else type(error).__name__
         if code != self._problem or "retry_seconds" in facts:
-            log.warning(event, code=code, serving=self._loaded.version if self._loaded else None, **facts)
+            reason = str(error) if isinstance(error, MammoError) else type(error).__name__
+            serving = self._loaded.version if self._loaded else None
+            log.warning(event, code=code, reason=reason, serving=serving, **facts)
         self._problem = code
 
     def _run(self) -> None:

@@ -1,60 +1,173 @@
-"""From a file to pixels and to the annotator's picture: ours against plain pydicom; and drawing a phantom."""
+"""From a file to pixels and to the annotator's picture, ours against plain pydicom; hostile files; an import of 100."""
 
 from __future__ import annotations
 
+import io
+import resource
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from unittest.mock import patch
 
+import cv2
 import numpy as np
 import pydicom
+from pydicom import uid
 from pydicom.pixels import apply_voi_lut
 
 from benchmarks.result import Result, interleaved, milliseconds
+from cli import importing
 from mammo.dicom import display_twin, encode_png, read_mammogram, write_mammogram
+from mammo.dicom.burned_in import clean
+from mammo.dicom.deidentify import Deidentifier
+from mammo.dicom.limits import MAX_BYTES
+from mammo.dicom.reading import read_stored
+from mammo.errors import MammoError
 from mammo.phantom import phantom_view, vendor_a, vendor_b
 
 SYNTAXES: tuple[Literal["explicit", "rle", "jpeg-ls"], ...] = ("explicit", "rle", "jpeg-ls")
+SIZE = (3328, 4096)
+"""Width and height: 13.6 million pixels, the largest common detector."""
+
+NUM_FILES = 100
+SMALL = (1664, 2048)
 
 
 def run() -> Result:
-    view = phantom_view(1, clusters=1)
+    stored = cv2.resize(phantom_view(1, clusters=1).stored, SIZE)
     with tempfile.TemporaryDirectory() as folder:
-        candidates: dict[str, Callable[[], object]] = {}
-        files = {syntax: Path(folder) / f"{syntax}.dcm" for syntax in SYNTAXES}
-        for syntax, path in files.items():
-            write_mammogram(
-                path, view.stored, laterality="L", view="CC", spacing_mm=view.spacing_mm, bits=view.bits,
-                patient_id="BENCH", entropy="bench", syntax=syntax,
-            )  # fmt: skip
-            candidates[f"read, {syntax}, plain pydicom"] = lambda path=path: by_pydicom(path)
-            candidates[f"read, {syntax}, read_mammogram"] = lambda path=path: read_mammogram(path)
-        candidates["display, plain pydicom"] = lambda: twin_by_pydicom(files["explicit"])
-        candidates["display, display_twin"] = lambda: display_twin(files["explicit"])
-        twin = display_twin(files["explicit"])
-        candidates["display twin to PNG"] = lambda: encode_png(twin)
-        candidates["draw a phantom view, vendor_a"] = lambda: phantom_view(1, appearance=vendor_a())
-        candidates["draw a phantom view, vendor_b"] = lambda: phantom_view(1, appearance=vendor_b())
-        sizes = {syntax: path.stat().st_size / 1e6 for syntax, path in files.items()}
-        seconds = interleaved(candidates, rounds=5)
-    megabytes = ", ".join(f"{syntax} {size:.1f} MB" for syntax, size in sizes.items())
+        files = write_files(Path(folder), stored)
+        seconds = interleaved(candidates(files, stored), rounds=9)
+        seconds |= hostile()
+        seconds |= imports(Path(folder))
+        sizes = ", ".join(f"{name} {path.stat().st_size / 1e6:.1f} MB" for name, path in files.items())
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return Result(
-        title=f"Imaging, {view.size.width} x {view.size.height}, {view.bits} bit phantom",
-        method=f"Median of 5 interleaved rounds; files: {megabytes}.",
-        columns=("what", "time"),
-        rows=[(name, milliseconds(value)) for name, value in seconds.items()],
+        title=f"Imaging, {SIZE[0]} x {SIZE[1]}, 12 bit phantom",
+        method=f"Median of 9 interleaved rounds; {sizes}; largest process {peak / 1e3:.0f} MB.",
+        columns=("what", "time", "baseline / ours"),
+        rows=[(name, milliseconds(value), ratio(name, seconds)) for name, value in seconds.items()],
     )
+
+
+def write_files(folder: Path, stored: np.ndarray) -> dict[str, Path]:  # type: ignore[type-arg]
+    files = {}
+    for syntax in SYNTAXES:
+        files[syntax] = folder / f"{syntax}.dcm"
+        write(files[syntax], stored, syntax=syntax)
+    files["jpeg-2000"] = folder / "jpeg-2000.dcm"
+    dataset = pydicom.dcmread(files["explicit"])
+    dataset.compress(uid.JPEG2000Lossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
+    dataset.save_as(files["jpeg-2000"])
+    return files
+
+
+def write(path: Path, stored: np.ndarray, *, syntax: Any = "explicit", number: int = 1) -> None:  # type: ignore[type-arg]
+    write_mammogram(
+        path, stored, laterality="L", view="CC", spacing_mm=0.065, bits=12, patient_id="BENCH",
+        entropy="bench", syntax=syntax, number=number,
+    )  # fmt: skip
+
+
+def candidates(files: Mapping[str, Path], stored: np.ndarray) -> dict[str, Callable[[], object]]:  # type: ignore[type-arg]
+    made: dict[str, Callable[[], object]] = {}
+    for syntax, path in files.items():
+        made[f"read {syntax}, plain pydicom (baseline)"] = lambda path=path: by_pydicom(path)
+        made[f"read {syntax}, ours"] = lambda path=path: read_mammogram(path)
+    dataset = pydicom.dcmread(files["explicit"])
+    opened = read_stored(files["explicit"].read_bytes(), spacing=None, max_bytes=MAX_BYTES)
+    made["window to 8 bit, apply_voi_lut (baseline)"] = lambda: windowed(stored, dataset)
+    made["window to 8 bit, ours"] = opened.display
+    made["file to twin, plain pydicom (baseline)"] = lambda: windowed(
+        pydicom.dcmread(files["explicit"]).pixel_array, dataset
+    )
+    made["file to twin, ours"] = lambda: display_twin(files["explicit"])
+    twin = display_twin(files["explicit"])
+    made["twin to PNG"] = lambda: encode_png(twin)
+    made["find the breast, look for text"] = lambda: clean(stored, dense_is_high=True)
+    deidentify, data = Deidentifier(b"a key of a benchmark"), files["explicit"].read_bytes()
+    made["de-identify a file"] = lambda: deidentify(data)
+    made["draw a phantom view, vendor_a"] = lambda: phantom_view(1, appearance=vendor_a())
+    made["draw a phantom view, vendor_b"] = lambda: phantom_view(1, appearance=vendor_b())
+    return made
+
+
+def hostile() -> dict[str, float]:
+    """The slowest of the tests' bombs, with decoders that are running already, as in a service."""
+    from tests.mammo.dicom.bombs import BOMBS
+
+    slowest = 0.0
+    for make, _ in BOMBS.values():
+        data = make()
+        began = time.perf_counter()
+        try:
+            read_mammogram(data)
+        except MammoError:
+            slowest = max(slowest, time.perf_counter() - began)
+    return {f"refuse the slowest of {len(BOMBS)} bombs": slowest}
+
+
+class Project:
+    """Label Studio, without Label Studio."""
+
+    def __init__(self) -> None:
+        self.data: list[Mapping[str, Any]] = []
+
+    def tasks(self, project: int) -> list[Mapping[str, Any]]:
+        return [{"data": data} for data in self.data]
+
+    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        self.data += tasks
+        return list(range(len(tasks)))
+
+
+def imports(folder: Path) -> dict[str, float]:
+    root = folder / "root"
+    root.mkdir()
+    stored = cv2.resize(phantom_view(2, clusters=1).stored, SMALL)
+    for number in range(NUM_FILES):
+        write(root / f"{number:03d}.dcm", stored, syntax="jpeg-ls", number=number)
+    files = sorted(root.glob("*.dcm"))
+    what = f"import {NUM_FILES} JPEG-LS files of {SMALL[0]} x {SMALL[1]}"
+    seconds, project = {}, Project()
+    for name, threads, client in (
+        ("one at a time (baseline)", 1, Project()),
+        ("ours", importing.NUM_THREADS, project),
+        ("again: nothing new", importing.NUM_THREADS, project),
+    ):
+        with patch.object(importing, "NUM_THREADS", threads):
+            began = time.perf_counter()
+            outcome = importing.import_files(
+                files,
+                project=1,
+                client=client,
+                root=root,
+                twins=folder / name.replace(" ", "-"),
+                patient_secret=b"k",
+            )
+            seconds[f"{what}, {name}"] = time.perf_counter() - began
+            assert outcome.num_new == (0 if "again" in name else NUM_FILES)
+    return seconds
+
+
+def ratio(name: str, seconds: Mapping[str, float]) -> str:
+    """How many times longer the baseline of the same line took."""
+    what = name.rpartition(", ours")[0]
+    baseline = next(
+        (other for other in seconds if what and other.startswith(what) and "(baseline)" in other), None
+    )
+    return f"{seconds[baseline] / seconds[name]:.1f} x" if baseline else ""
 
 
 def by_pydicom(path: Path) -> np.ndarray:  # type: ignore[type-arg]
     """Stored values in [0, 1], without any check."""
-    dataset = pydicom.dcmread(path)
+    dataset = pydicom.dcmread(io.BytesIO(path.read_bytes()))
     return dataset.pixel_array.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
 
 
-def twin_by_pydicom(path: Path) -> np.ndarray:  # type: ignore[type-arg]
-    """Windowed to 8 bits, pixel by pixel."""
-    dataset = pydicom.dcmread(path)
-    grey = apply_voi_lut(dataset.pixel_array, dataset)
+def windowed(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:  # type: ignore[type-arg]
+    """8 bits, pixel by pixel."""
+    grey = apply_voi_lut(stored, dataset)
     return np.round(grey / (2**dataset.BitsStored - 1) * 255).astype(np.uint8)

@@ -50,11 +50,19 @@ def prelabel(
         str,
         typer.Option(help="Model version; 'champion' is the registry's, or the starter without a registry."),
     ] = "champion",
+    convert_for_processing: Annotated[
+        bool,
+        typer.Option("--convert-for-processing", help="Take raw detector values too, made presentable."),
+    ] = False,
 ) -> None:
     """Find clusters in mammograms, without any server. Exit code 2: at least one file could not be read."""
     from cli.prelabel import prelabel_files
 
-    raise typer.Exit(prelabel_files(files, out=out, spacing=spacing, model=model))
+    raise typer.Exit(
+        prelabel_files(
+            files, out=out, spacing=spacing, model=model, convert_for_processing=convert_for_processing
+        )
+    )
 
 
 @app.command("import")
@@ -62,11 +70,30 @@ def import_(
     files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...")],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
     twins: Annotated[Path, typer.Option(help="Folder that Label Studio serves as local files.")],
+    allow_identified: Annotated[
+        bool, typer.Option("--allow-identified", help="Take files that still name their patient.")
+    ] = False,
+    convert_for_processing: Annotated[
+        bool,
+        typer.Option("--convert-for-processing", help="Take raw detector values too, made presentable."),
+    ] = False,
 ) -> None:
-    """Make an 8-bit twin and a Label Studio task for each DICOM file below YOLO_MLSAM_MAMMOGRAM_ROOT."""
-    from cli.importing import import_command
+    """Make an 8-bit twin and a task for each DICOM file below YOLO_MLSAM_MAMMOGRAM_ROOT. Exit code 2: some refused."""
+    from cli.importing import Rules, import_command
 
-    raise typer.Exit(import_command(files, project=project, twins=twins))
+    rules = Rules(allow_identified=allow_identified, convert_for_processing=convert_for_processing)
+    raise typer.Exit(import_command(files, project=project, twins=twins, rules=rules))
+
+
+@app.command()
+def deidentify(
+    files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="IN...")],
+    out: Annotated[Path, typer.Option(help="Folder for the new files, outside the inputs.", file_okay=False)],
+) -> None:
+    """Write files without their patient, keyed by YOLO_MLSAM_PATIENT_SECRET. Exit code 2: look at the report."""
+    from cli.deidentify import deidentify_command
+
+    raise typer.Exit(deidentify_command(files, out=out))
 
 
 @app.command()
@@ -136,6 +163,112 @@ def demo(
         seed=seed,
     )
     raise typer.Exit(run_demo(options))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="JSON files of `yolo-mlsam prelabel`, or their folder.", metavar="[JSON]..."),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="seg (DICOM Segmentation), coco, yolo or png.")
+    ] = "seg",
+    project: Annotated[
+        int | None, typer.Option(help="Label Studio project whose annotations to export instead.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; default: beside each JSON file.")
+    ] = None,
+) -> None:
+    """Write masks as DICOM Segmentation, COCO, YOLO or PNG. Exit code 2: something could not be exported."""
+    from cli.export.command import export_command
+
+    raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
+
+
+@app.command("import-dataset")
+def import_dataset(
+    kind: Annotated[str, typer.Argument(help="cbis-ddsm, inbreast, vindr, mias, coco or folder.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The data set, as it was unpacked.", exists=True, file_okay=False)
+    ],
+    project: Annotated[int | None, typer.Option(help="Label Studio project id.")] = None,
+    twins: Annotated[
+        Path | None, typer.Option(help="Folder that Label Studio serves as local files.")
+    ] = None,
+    spacing: Annotated[
+        float | None,
+        typer.Option(help="Millimetres per pixel, where neither file nor data set says.", min=0.01, max=1.0),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="coco: the category that means a cluster, when its name does not say.")
+    ] = None,
+    patient_pattern: Annotated[
+        str, typer.Option(help="coco, folder: regular expression; its group is the patient in a file's path.")
+    ] = r"^([^_/]+)[_/]",
+    allow_identified: Annotated[
+        bool,
+        typer.Option("--allow-identified", help="coco, folder: take files that still name their patient."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would come in, and what not and why.")
+    ] = False,
+) -> None:
+    """Turn a data set into tasks with annotations and patient keys. Exit code 2: some of it was refused."""
+    from cli.datasets.command import import_dataset_command
+    from cli.datasets.contents import DatasetOptions
+
+    options = DatasetOptions(
+        kind=kind,
+        folder=folder,
+        project=project,
+        twins=twins,
+        spacing_mm=spacing,
+        label=label,
+        patient_pattern=patient_pattern,
+        allow_identified=allow_identified,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(import_dataset_command(options))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
+    patients: Annotated[int, typer.Option(min=1, max=100_000, help="How many, four views each.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first patient; the others follow it.")] = 0,
+    vendor: Annotated[str, typer.Option(help="Look of the images: a, b or c.")] = "a",
+    positive: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability that a breast has clusters.")
+    ] = 0.6,
+    density: Annotated[
+        str | None, typer.Option(help="BI-RADS density a, b, c or d; default: drawn for each patient.")
+    ] = None,
+    for_processing: Annotated[
+        bool, typer.Option("--for-processing", help="Also the raw detector values.")
+    ] = False,
+    extras: Annotated[
+        bool,
+        typer.Option(
+            "--extras", help="Also laterality markers, biopsy clips, linear and segmental clusters."
+        ),
+    ] = False,
+) -> None:
+    """Draw synthetic patients as DICOM files, with their truth as DICOM Segmentation and COCO JSON."""
+    from cli.phantom import phantom_command, phantom_options
+
+    options = phantom_options(
+        patients=patients,
+        seed=seed,
+        vendor=vendor,
+        positive=positive,
+        density=density,
+        for_processing=for_processing,
+        extras=extras,
+    )
+    phantom_command(options, out=out)
 
 
 @app.command("train-starter")

@@ -1,29 +1,79 @@
 """Import: a DICOM mammogram gets an 8-bit twin for people and a Label Studio task that names both.
 
 The twin has the DICOM's exact geometry, because percent coordinates and brush masks depend on it. Its name is the
-file's SHA-256, so no patient tag reaches a URL.
+file's SHA-256, so no patient tag reaches a URL; a file that still names its patient is refused unless that is wanted.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from mammo.dicom import display_twin, encode_png, read_mammogram
+from mammo.dicom import encode_png, take_in
+from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
 from mammo.settings import Settings
 
 TWINS = "twins"
 """Folder of the twins below the folder that Label Studio serves as local files."""
 
+NUM_THREADS = 2
+"""Files at a time. Hashing, numpy and PNG leave Python's lock, and codecs run in processes of their own."""
 
-def import_mammogram(file: Path, *, root: Path, files: Path, patient_secret: bytes) -> dict[str, Any]:
+BATCH = 20
+"""Tasks made at once: an import that is stopped loses at most these, and only their upload."""
+
+
+class Tasks(Protocol):
+    """What an import needs of Label Studio."""
+
+    def tasks(self, project: int) -> Iterable[Mapping[str, Any]]:
+        """Every task of a project, with `data`."""
+
+    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Make one task of each `data`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is taken although it is refused by default."""
+
+    allow_identified: bool = False
+    """Files that still name a person."""
+
+    convert_for_processing: bool = False
+    """Raw detector values, made presentable."""
+
+
+@dataclass
+class Outcome:
+    """What became of the files of one import."""
+
+    num_new: int = 0
+    num_known: int = 0
+    refused: list[str] = field(default_factory=list)
+    """A line for each file that was not imported."""
+
+
+def import_mammogram(
+    file: Path,
+    *,
+    root: Path,
+    files: Path,
+    patient_secret: bytes,
+    rules: Rules | None = None,
+) -> dict[str, Any]:
     """Write the twin of one DICOM file and describe its task.
 
     Args:
@@ -31,41 +81,79 @@ def import_mammogram(file: Path, *, root: Path, files: Path, patient_secret: byt
         root: the service's `mammogram_root`.
         files: the folder that Label Studio serves as local files; the twin goes into its `twins`.
         patient_secret: key of the patient keys.
+        rules: which files are taken that are refused by default.
 
     Returns:
         The task's `data`: `image` (what people see), `mammogram` (what the model reads, below the root),
-        `sha256`, `patient`, `view`, `laterality`, `spacing_mm` as [row, column].
+        `sha256`, `patient`, `view`, `laterality`, `spacing_mm` as [row, column]; and `converted`, true, when
+        raw detector values were made presentable.
 
     Raises:
-        UnreadableImage: not a mammogram we accept, or without a patient to group its views by.
+        UnreadableImage: not a mammogram we accept, `no_patient`, `identified` or `named_path`.
         ValueError: the file does not lie below the root.
     """
-    reference = file.resolve().relative_to(root.resolve())
-    mammogram = read_mammogram(file, patient_secret=patient_secret)
-    if mammogram.patient is None:
-        raise UnreadableImage(
-            "the file names no patient, so its views could end up on both sides of a split; set PatientID",
-            code="no_patient",
+    data = read_bytes(file, max_bytes=MAX_BYTES)
+    return _described(
+        data, file, root=root, files=files, patient_secret=patient_secret, rules=rules or Rules()
+    )
+
+
+def import_files(
+    paths: Sequence[Path],
+    *,
+    project: int,
+    client: Tasks,
+    root: Path,
+    twins: Path,
+    patient_secret: bytes,
+    rules: Rules | None = None,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
+) -> Outcome:
+    """Import files into a project, two at a time; a file whose content is already there is passed over.
+
+    Args:
+        paths: files; the order decides only the numbers in messages.
+        progress: wraps the finished files, with their number, to show how far it is.
+    """
+    known = {str(task["data"].get("sha256")) for task in client.tasks(project)}
+    outcome, waiting = Outcome(), list[dict[str, Any]]()
+
+    def describe(file: Path) -> dict[str, Any] | None:
+        data = read_bytes(file, max_bytes=MAX_BYTES)
+        if hashlib.sha256(data).hexdigest() in known:
+            return None
+        return _described(
+            data, file, root=root, files=twins, patient_secret=patient_secret, rules=rules or Rules()
         )
-    twin = files / TWINS / f"{mammogram.sha256}.png"
-    twin.parent.mkdir(parents=True, exist_ok=True)
-    if not twin.exists():
-        partial = twin.with_suffix(".partial")
-        partial.write_bytes(encode_png(display_twin(file)))
-        partial.replace(twin)
-    spacing = mammogram.spacing
-    return {
-        "image": f"/data/local-files/?d={TWINS}/{twin.name}",
-        "mammogram": reference.as_posix(),
-        "sha256": mammogram.sha256,
-        "patient": mammogram.patient,
-        "view": mammogram.view,
-        "laterality": mammogram.laterality,
-        "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
-    }
+
+    executor = ThreadPoolExecutor(NUM_THREADS)
+    try:
+        running: dict[Future[dict[str, Any] | None], int] = {
+            executor.submit(describe, file): number for number, file in enumerate(paths)
+        }
+        for done in progress(as_completed(running), len(running)):
+            try:
+                data = done.result()
+            except (MammoError, ValueError) as error:
+                number = running[done]
+                outcome.refused.append(f"{_shown(paths[number], number, error)}: {error}")
+                continue
+            if data is None or data["sha256"] in known:
+                outcome.num_known += 1
+                continue
+            known.add(data["sha256"])
+            waiting.append(data)
+            if len(waiting) >= BATCH:
+                outcome.num_new += len(client.import_tasks(project, waiting))
+                waiting.clear()
+        if waiting:
+            outcome.num_new += len(client.import_tasks(project, waiting))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return outcome
 
 
-def import_command(paths: Sequence[Path], *, project: int, twins: Path) -> int:
+def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: Rules | None = None) -> int:
     """`yolo-mlsam import`: returns 0, or 2 when any file was refused; the others are imported all the same."""
     from mammo.labelstudio.client import LabelStudioClient
 
@@ -76,27 +164,83 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path) -> int:
             "import needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, YOLO_MLSAM_LABEL_STUDIO_API_KEY "
             "and YOLO_MLSAM_PATIENT_SECRET"
         )
-    client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
-    known = {task["data"].get("sha256") for task in client.tasks(project)}
-    described, failed = [], False
-    for file in track(list(_files(paths)), "Importing", console=Console(file=sys.stderr)):
-        try:
-            data = import_mammogram(file, root=settings.mammogram_root, files=twins, patient_secret=secret)
-        except (MammoError, ValueError) as error:
-            failed = True
-            typer.echo(f"{file}: {error}", err=True)
-            continue
-        if data["sha256"] not in known:
-            known.add(data["sha256"])
-            described.append(data)
-    ids = client.import_tasks(project, described)
-    typer.echo(f"{len(ids)} new tasks in project {project}")
-    return 2 if failed else 0
+    outcome = import_files(
+        list(files_of(paths)),
+        project=project,
+        client=LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value()),
+        root=settings.mammogram_root,
+        twins=twins,
+        patient_secret=secret,
+        rules=rules,
+        progress=lambda done, total: track(done, "Importing", total=total, console=Console(file=sys.stderr)),
+    )
+    for line in outcome.refused:
+        typer.echo(line, err=True)
+    already = f", {outcome.num_known} were there already" if outcome.num_known else ""
+    typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
+    return 2 if outcome.refused else 0
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files named, and those below the folders named, each folder in order of name."""
     for path in paths:
         if path.is_dir():
             yield from sorted(file for file in path.rglob("*") if file.is_file())
         else:
             yield path
+
+
+def _described(
+    data: bytes, file: Path, *, root: Path, files: Path, patient_secret: bytes, rules: Rules
+) -> dict[str, Any]:
+    path = file.resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError("the file does not lie below YOLO_MLSAM_MAMMOGRAM_ROOT")
+    reference = path.relative_to(root.resolve()).as_posix()
+    found = take_in(
+        data,
+        path=reference,
+        patient_secret=patient_secret,
+        convert_for_processing=rules.convert_for_processing,
+    )
+    if found.named_in_path:
+        raise UnreadableImage(
+            "its path contains the patient's name, ID or birth date, and the path becomes part of the task; "
+            "rename it or run `yolo-mlsam deidentify`",
+            code="named_path",
+        )
+    if found.identifying and not rules.allow_identified:
+        raise UnreadableImage(
+            f"it names a person in {', '.join(found.identifying)}, and PatientIdentityRemoved is not YES; "
+            "run `yolo-mlsam deidentify`, or give --allow-identified if this is wanted",
+            code="identified",
+        )
+    if found.patient is None:
+        raise UnreadableImage(
+            "the file names no patient, so its views could end up on both sides of a split; set PatientID",
+            code="no_patient",
+        )
+    twin = files / TWINS / f"{found.sha256}.png"
+    if not twin.exists():
+        twin.parent.mkdir(parents=True, exist_ok=True)
+        partial = twin.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
+        partial.write_bytes(encode_png(found.twin))
+        partial.replace(twin)
+    spacing = found.spacing
+    described = {
+        "image": f"/data/local-files/?d={TWINS}/{twin.name}",
+        "mammogram": reference,
+        "sha256": found.sha256,
+        "patient": found.patient,
+        "view": found.view,
+        "laterality": found.laterality,
+        "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
+    }
+    return described | ({"converted": True} if found.converted else {})
+
+
+def _shown(file: Path, number: int, error: Exception) -> str:
+    """How a message names a file: by its path, but by its number when the file is known to name a person."""
+    if getattr(error, "code", "") in ("identified", "named_path"):
+        return f"file {number + 1}, in order of name"
+    return str(file)

@@ -22,7 +22,14 @@ UNREADABLE = 2
 """Exit code when at least one input could not be read."""
 
 
-def prelabel_files(files: Sequence[Path], *, out: Path, spacing: float | None, model: str) -> int:
+def prelabel_files(
+    files: Sequence[Path],
+    *,
+    out: Path,
+    spacing: float | None,
+    model: str,
+    convert_for_processing: bool = False,
+) -> int:
     """Prelabel every file; unreadable ones are reported and the others still done.
 
     Returns:
@@ -39,7 +46,13 @@ def prelabel_files(files: Sequence[Path], *, out: Path, spacing: float | None, m
         list(zip(files, names, strict=True)), "Prelabelling", console=console, transient=True
     ):
         try:
-            report = _prelabel_file(file, prelabeller, spacing=spacing, overlay=out / f"{name}.overlay.png")
+            report = _prelabel_file(
+                file,
+                prelabeller,
+                spacing=spacing,
+                convert_for_processing=convert_for_processing,
+                overlay=out / f"{name}.overlay.png",
+            )
         except (MammoError, OSError) as error:
             failed = True
             reason = _sentence(error)
@@ -92,17 +105,22 @@ def _describe_finding(finding: Finding, size: Size) -> dict[str, Any]:
 
 
 def _prelabel_file(
-    file: Path, prelabeller: Prelabeller, *, spacing: float | None, overlay: Path
+    file: Path,
+    prelabeller: Prelabeller,
+    *,
+    spacing: float | None,
+    convert_for_processing: bool,
+    overlay: Path,
 ) -> dict[str, Any]:
     from cli.overlay import PRELABEL, draw, grey_picture, write_png
     from mammo.dicom import read_mammogram
 
-    mammogram = read_mammogram(file, spacing=spacing)
+    mammogram = read_mammogram(file, spacing=spacing, convert_for_processing=convert_for_processing)
     findings = prelabeller.prelabel(mammogram)
     picture = grey_picture(mammogram.pixels)
     draw(picture, findings, colour=PRELABEL)
     write_png(str(overlay), picture)
-    return describe(
+    report = describe(
         file,
         prelabeller.version,
         spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
@@ -110,6 +128,7 @@ def _prelabel_file(
         size=mammogram.size,
         error=None,
     )
+    return report | ({"converted": True} if mammogram.converted else {})
 
 
 def _sentence(error: Exception) -> str:

@@ -57,7 +57,11 @@ class TaskImages:
         """
         reference = data.get(MAMMOGRAM_KEY)
         if reference is not None:
-            mammogram = self._read(self._path(reference))
+            mammogram = self._read(
+                self._path(reference),
+                spacing=_stated_spacing(data),
+                convert_for_processing=data.get("converted") is True,
+            )
             expected = data.get("sha256")
             if isinstance(expected, str) and SHA256.fullmatch(expected) and expected != mammogram.sha256:
                 raise ImageNotFound(
@@ -77,8 +81,23 @@ class TaskImages:
         content = self._downloads.download(url, max_bytes=self._max_bytes)
         return read_mammogram(content, spacing=_stated_spacing(data), max_bytes=self._max_bytes)
 
-    def _read(self, path: Path) -> Mammogram:
-        return read_mammogram(path, patient_secret=self._patient_secret, max_bytes=self._max_bytes)
+    def path(self, data: Mapping[str, Any]) -> Path | None:
+        """The DICOM file of a task; None for a task whose image lies in Label Studio.
+
+        Raises:
+            ImageNotFound: as for `open`.
+        """
+        reference = data.get(MAMMOGRAM_KEY)
+        return None if reference is None else self._path(reference)
+
+    def _read(self, path: Path, *, spacing: float | None, convert_for_processing: bool) -> Mammogram:
+        return read_mammogram(
+            path,
+            spacing=spacing,
+            patient_secret=self._patient_secret,
+            max_bytes=self._max_bytes,
+            convert_for_processing=convert_for_processing,
+        )
 
     def _path(self, reference: object) -> Path:
         """A task's path below the root; anything that could leave it is refused."""

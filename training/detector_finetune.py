@@ -36,7 +36,7 @@ def finetune_detector(
         train: at least one of them with a cluster.
         validation: other patients; used when the recipe validates between epochs.
         start: weights to begin with; their spec stays. None: random weights and the recipe's spec.
-        folder: for tiles and the files of the run; overwritten.
+        folder: for the files of the run, overwritten; the tiles cut there are removed at the end.
         progress: told how far the run is; may raise `Cancelled`, which comes through.
 
     Returns:
@@ -85,8 +85,10 @@ def finetune_detector(
         trainer.train()
     finally:
         torch.set_num_threads(num_threads)
+        shutil.rmtree(folder / "tiles", ignore_errors=True)  # patients' pixels, and many of them
     best, _ = load_network(trainer.result)
     result = folder / "detector.safetensors"
+    trainer.result.unlink()
     save_detector(result, best, facts=_facts(recipe, tiles, train, start))
     progress(1.0, "detector: trained")
     return result

@@ -25,7 +25,7 @@ _MIN_BREAST = 0.3
 """Background tiles hold at least this share of breast."""
 
 _TRIES = 24
-_SPECK = 160
+_SPECK = 180
 """From this level on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
 
 

@@ -7,7 +7,7 @@ every dataset version: a patient that a champion was once trained on can never a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -43,7 +43,10 @@ def assign_folds(engine: Engine, patients: Mapping[str, bool]) -> dict[str, Fold
 
 
 def choose_folds(counts: Mapping[tuple[bool, Fold], int], patients: Mapping[str, bool]) -> dict[str, Fold]:
-    """Folds for new patients, in the order of their keys: each goes where its kind is furthest below its share.
+    """Folds for new patients, in the order of their keys: each goes where patients are missing most.
+
+    What is missing of its kind and what is missing over all count alike: so folds stay alike in their share of
+    positive patients, and the first seven patients hold two for the test whatever they are.
 
     Args:
         counts: patients that are assigned already, by (positive, fold).
@@ -53,12 +56,19 @@ def choose_folds(counts: Mapping[tuple[bool, Fold], int], patients: Mapping[str,
     chosen: dict[str, Fold] = {}
     for patient in sorted(patients):
         positive = patients[patient]
-        total = 1 + sum(taken[positive, fold] for fold in SHARES)
-        missing = {fold: share * total - taken[positive, fold] for fold, share in SHARES.items()}
-        fold = max(missing, key=lambda fold: round(missing[fold], 9))
+        kind, everyone = _shortfall(taken, (positive,)), _shortfall(taken, (True, False))
+        missing = {fold: round(kind[fold] + everyone[fold], 9) for fold in SHARES}
+        fold = max(SHARES, key=missing.__getitem__)
         chosen[patient] = fold
         taken[positive, fold] += 1
     return chosen
+
+
+def _shortfall(taken: Mapping[tuple[bool, Fold], int], kinds: Sequence[bool]) -> dict[Fold, float]:
+    """How many patients each fold would lack of its share if one more came."""
+    held = {fold: sum(taken[kind, fold] for kind in kinds) for fold in SHARES}
+    total = 1 + sum(held.values())
+    return {fold: share * total - held[fold] for fold, share in SHARES.items()}
 
 
 def _missing(patients: Mapping[str, bool], known: Mapping[str, Fold]) -> dict[str, bool]:

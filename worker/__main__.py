@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.load()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, presigned ones included
         install(lambda: Services(settings))
         worker = make_worker(redis_connection(settings.redis_url.get_secret_value()))
     except MammoError as error:

@@ -11,13 +11,14 @@ from mammo.detector.detector import Detector
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import Detection
-from mammo.detector.weights import load_network, save_detector
+from mammo.detector.weights import add_facts, load_network, save_detector
 
 __all__ = [
     "Detection",
     "Detector",
     "DetectorNetwork",
     "DetectorSpec",
+    "add_facts",
     "hardening",
     "load_network",
     "save_detector",

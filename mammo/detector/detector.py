@@ -32,9 +32,8 @@ class Detector:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network.eval().fuse(verbose=False)
         head = network.model[-1]
-        head.training = (
-            True  # the head then hands out its raw maps, and `decode` reads them without its cache
-        )
+        # The head then hands out its raw maps: `decode` reads them without the head's cache of anchors.
+        head.training = True
         self._strides = [float(stride) for stride in head.stride]
         self._network = network.requires_grad_(False).to(self._device, memory_format=torch.channels_last)
 

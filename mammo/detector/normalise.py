@@ -6,7 +6,7 @@ hold what a plain grey image would hide from it: a calcification is a few pixels
 deviations of their surroundings, on tissue whose own brightness varies far more.
 
     plane 0   grey: the breast's percentiles on a fixed scale
-    plane 1   fine contrast: grey minus its surroundings of about 1.5 mm, in standard deviations
+    plane 1   fine contrast: grey minus its surroundings of about 1 mm, in standard deviations
     plane 2   smooth contrast: the same after a blur that matches small calcifications
 """
 
@@ -39,11 +39,11 @@ _PERCENTILES = (1.0, 99.0)
 _LEVELS = (0.05, 0.75)
 """Where the percentiles of the breast go; the rest above is room for calcifications brighter than tissue."""
 
-_WIDE, _SMOOTH = 16.0, 1.5
+_WIDE, _SMOOTH = 6.0, 1.2
 """Standard deviations of the two blurs, in pixels."""
 
-_CONTRAST_GAIN, _CONTRAST_ZERO = 12.75, 89.0
-"""Levels per standard deviation, and the level of no contrast: from -7 to +13 standard deviations."""
+_CONTRAST_GAIN, _CONTRAST_ZERO = 20.0, 70.0
+"""Levels per standard deviation, and the level of no contrast: from -3.5 to +9.25 standard deviations."""
 
 _STEP = 4
 """Every fourth pixel of every fourth row is measured."""
@@ -116,11 +116,11 @@ def _grey(pixels: Pixels, breast: Breast) -> Pixels:
 
 
 def _surroundings(grey: Pixels) -> Pixels:
-    """A wide blur, made on an image eight times smaller."""
+    """A wide blur, made on an image four times smaller."""
     height, width = grey.shape
-    small = cv2.resize(grey, (-(-width // 8), -(-height // 8)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(grey, (-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA)
     wide = cv2.resize(
-        cv2.GaussianBlur(small, (0, 0), _WIDE / 8), (width, height), interpolation=cv2.INTER_LINEAR
+        cv2.GaussianBlur(small, (0, 0), _WIDE / 4), (width, height), interpolation=cv2.INTER_LINEAR
     )
     return np.asarray(wide, np.float32)
 

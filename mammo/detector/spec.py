@@ -34,7 +34,7 @@ class DetectorSpec:
     kernel: Literal[3, 7] = 7
     """Side of the spatial attention's convolution."""
 
-    tile: Annotated[int, Field(ge=64, le=8192, multiple_of=32)] = 1024
+    tile: Annotated[int, Field(ge=64, le=8192, multiple_of=32)] = 2048
     """Largest side of a tile at detection, in native pixels."""
 
     overlap: Annotated[int, Field(ge=0, le=2048)] = 320

@@ -51,6 +51,16 @@ def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]
     os.replace(partial, path)
 
 
+def add_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Write more facts into a weights file; its tensors stay what they are, bit for bit.
+
+    Raises:
+        InvalidWeights: see `load_network`.
+    """
+    network, known = load_network(path)
+    save_detector(path, network, facts={**known, **facts})
+
+
 def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:
     """Rebuild a detector on the CPU, float32, in evaluation mode, with its facts.
 

@@ -10,33 +10,65 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import pydicom
 from pydicom.config import IGNORE, settings
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import PersonName
 
+from mammo.dicom.limits import MAX_PIXELS
 from mammo.errors import UnreadableImage
 
 # pydicom's validation warnings quote the value that they complain about: patient data on stderr.
 settings.reading_validation_mode = IGNORE
 
 TAGS = [
-    "SpecificCharacterSet", "SOPClassUID", "Modality", "PresentationIntentType", "PatientID",
+    "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID",
+    "FrameOfReferenceUID", "PatientOrientation", "Modality", "PresentationIntentType",
+    "PatientID", "PatientName", "PatientBirthDate", "PatientIdentityRemoved",
+    "PixelIntensityRelationship", "PixelIntensityRelationshipSign",
     "ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence",
     "ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing", "EstimatedRadiographicMagnificationFactor",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PlanarConfiguration",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
-    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
+    "PixelData",
 ]  # fmt: skip
-"""Everything that is read; other elements (names, dates, private tags) never become Python objects."""
+"""Everything that is read; other elements (addresses, comments, private tags) never become Python objects."""
 
 PREAMBLE = 128
 MAX_DEFLATE_RATIO = 100
 """A mammogram deflates about 3 : 1, an empty one perhaps 50 : 1, a bomb 1000 : 1."""
+
+MAX_INFLATED = 2 * MAX_PIXELS + 16 * 2**20
+"""The largest image that is read, at 16 bits, and a generous header."""
+
+MAX_READS = 60_000
+"""Each element and each item of a sequence costs pydicom one to three reads; a mammogram has a few hundred."""
+
+MAX_TEXT, MAX_SEQUENCE = 2**14, 2**19
+"""Longest raw value that is converted, in bytes: of a string or number, and of a sequence."""
+
+
+class MeteredBytes(io.BytesIO):
+    """Bytes that may be read only so often: millions of empty elements would become millions of Python objects."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.num_left = MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.num_left -= 1
+        if self.num_left < 0:
+            raise UnreadableImage(
+                "the DICOM file holds more elements than any mammogram", code="too_many_elements"
+            )
+        return super().read(size)
 
 
 def is_dicom(data: bytes) -> bool:
@@ -51,21 +83,23 @@ def is_dicom(data: bytes) -> bool:
     )
 
 
-def open_dataset(data: bytes, *, max_bytes: int) -> FileDataset:
-    """Parse the elements named in `TAGS`; pixel data are kept as bytes, nothing is decoded.
+def open_dataset(data: bytes, *, max_bytes: int, tags: Sequence[str] = TAGS) -> FileDataset:
+    """Parse the elements named in `tags`; pixel data are kept as bytes, nothing is decoded.
 
     Args:
         data: a whole file, with or without preamble.
         max_bytes: most bytes that a deflated data set may become.
 
     Raises:
-        UnreadableImage: `deflate_limit`, `nesting`, `too_large` or `parse`.
+        UnreadableImage: `deflate_limit`, `nesting`, `too_many_elements`, `too_large` or `parse`.
     """
     data = _inflated(data, max_bytes=max_bytes)
     force = data[PREAMBLE : PREAMBLE + 4] != b"DICM"
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data), force=force, specific_tags=list(TAGS))
+        dataset = pydicom.dcmread(MeteredBytes(data), force=force, specific_tags=list(tags))
         _complete_file_meta(dataset)
+    except UnreadableImage:
+        raise
     except RecursionError:
         raise UnreadableImage("the DICOM file nests its sequences too deep", code="nesting") from None
     except MemoryError:
@@ -80,7 +114,7 @@ def text(dataset: Dataset, keyword: str) -> str:
     value = _value(dataset, keyword)
     if isinstance(value, MultiValue):
         return "\\".join(str(part).strip() for part in value)
-    return str(value).strip() if isinstance(value, str | int | float) else ""
+    return str(value).strip() if isinstance(value, str | int | float | PersonName) else ""
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
@@ -96,9 +130,10 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """A whole number; None when missing or broken."""
+    """A whole number of 32 bits; None when missing or broken."""
     values = numbers(dataset, keyword)
-    return int(values[0]) if len(values) == 1 and values[0] == int(values[0]) else None
+    whole = len(values) == 1 and abs(values[0]) < 2**31 and values[0] == int(values[0])
+    return int(values[0]) if whole else None
 
 
 def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
@@ -117,10 +152,23 @@ def payload(dataset: Dataset, keyword: str) -> bytes:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
+    """The converted value; None when missing, broken, or too long to be converted at all."""
     try:
+        raw: Any = dataset.get_item(keyword)
+        if isinstance(raw, RawDataElement) and not _convertible(keyword, raw):
+            return None
         return dataset.get(keyword)
     except Exception:  # conversion of a hostile value; see the module's docstring
         return None
+
+
+def _convertible(keyword: str, raw: RawDataElement) -> bool:
+    """False where conversion would turn many bytes into very many objects, whatever the VR pretends."""
+    if keyword == "PixelData":
+        return raw.VR in (None, "OB", "OW", "UN")
+    if keyword in ("LUTData", "ViewCodeSequence", "VOILUTSequence"):
+        return len(raw.value or b"") <= MAX_SEQUENCE
+    return len(raw.value or b"") <= MAX_TEXT
 
 
 def _complete_file_meta(dataset: FileDataset) -> None:
@@ -131,7 +179,6 @@ def _complete_file_meta(dataset: FileDataset) -> None:
     if not meta.get("TransferSyntaxUID"):
         implicit, _ = dataset.original_encoding
         meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    meta.TransferSyntaxUID = UID(str(meta.TransferSyntaxUID))
 
 
 def _inflated(data: bytes, *, max_bytes: int) -> bytes:
@@ -144,7 +191,7 @@ def _inflated(data: bytes, *, max_bytes: int) -> bytes:
     if uid not in header:
         return data
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    limit = min(max_bytes, max(2**20, MAX_DEFLATE_RATIO * len(data)))
+    limit = min(max_bytes, MAX_INFLATED, max(2**20, MAX_DEFLATE_RATIO * len(data)))
     try:
         body = stream.decompress(data[start:], limit)
     except zlib.error:

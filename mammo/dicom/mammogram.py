@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from mammo.dicom.source import DicomSource
 from mammo.geometry import Size, Spacing
 
 Pixels = npt.NDArray[np.float32]
@@ -40,6 +41,12 @@ class Mammogram:
 
     depth: int
     """Bits of the stored values."""
+
+    converted: bool = False
+    """True when the pixels are raw detector values (For Processing) that were made presentable on request."""
+
+    source: DicomSource | None = field(default=None, repr=False)
+    """Where results made from it point back to; None for plain images and malformed UIDs."""
 
     @property
     def size(self) -> Size:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mammo.dicom.codestream import jpeg_size
+from mammo.dicom.decoding import decodable
+from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import check_size
 from mammo.dicom.spacing import given_spacing
 from mammo.dicom.stored_image import StoredImage
@@ -20,6 +23,9 @@ from mammo.geometry import Size
 
 GREY_TOLERANCE = 4
 """Most that the channels of a grey image saved as colour may differ, in grey levels (JPEG rounds)."""
+
+MAX_JPEG_PIXELS_PER_BYTE = 200
+"""64 pixels of one grey cost JPEG six bits."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,7 @@ def read_plain(data: bytes, *, spacing: float | None) -> StoredImage:
         UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
     """
     header = _header(data)
-    try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (cv2.error, MemoryError):
-        found = None
-    if found is None:
-        raise UnreadableImage("the image is damaged and cannot be decoded", code="decode")
+    found = shared_pool(decodable()).decode(Encoded(data=data, size=header.size))
     values = _grey(found)
     if values.shape != (header.size.height, header.size.width):
         raise UnreadableImage("the decoded image has another size than its header says", code="bad_geometry")
@@ -81,7 +82,13 @@ def _header(data: bytes) -> PlainHeader:
             size = jpeg_size(data)
             if size is None:
                 raise UnreadableImage("the JPEG has no frame header", code="decode")
-            return PlainHeader(check_size(size.width, size.height))
+            checked = check_size(size.width, size.height)
+            if checked.width * checked.height > max(MAX_JPEG_PIXELS_PER_BYTE * len(data), 2**20):
+                raise UnreadableImage(
+                    f"{len(data)} bytes of JPEG cannot hold {size.width} x {size.height} pixels",
+                    code="bad_geometry",
+                )
+            return PlainHeader(checked)
         if data[:2] in (b"II", b"MM"):
             return _tiff_header(data)
         return _pgm_header(data)
@@ -93,7 +100,10 @@ def _pgm_header(data: bytes) -> PlainHeader:
     match = re.match(rb"P[25](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s", data[:4096])
     if match is None:
         raise UnreadableImage("the PGM's header is damaged", code="decode")
-    return PlainHeader(check_size(int(match[1]), int(match[2])))
+    size = check_size(int(match[1]), int(match[2]))
+    if len(data) < size.width * size.height:  # a byte a pixel is the least, in the text form too
+        raise UnreadableImage("the PGM ends too early", code="truncated")
+    return PlainHeader(size)
 
 
 def _tiff_header(data: bytes) -> PlainHeader:
@@ -115,11 +125,16 @@ def _tiff_header(data: bytes) -> PlainHeader:
     return PlainHeader(size, inverted=tags.get(262) == 0 and tags.get(258) == 16)
 
 
-def _grey(found: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
+def _grey(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """H x W out of H x W (x 3 or 4); colour is refused."""
     if found.ndim == 2:
-        return found  # type: ignore[return-value]  # the caller checks the type
-    colours = found[..., :3].astype(np.int32)
-    if int(np.ptp(colours, axis=2).max()) > GREY_TOLERANCE:
+        return found
+    if found.shape[2] < 3 or found.dtype not in (np.uint8, np.uint16):
+        raise UnsupportedImage(
+            "expected a grey image, got an unusual number of channels", code="not_grayscale"
+        )
+    blue, green, red = (cv2.extractChannel(found, channel) for channel in range(3))
+    pairs = ((blue, green), (green, red), (blue, red))
+    if max(cv2.norm(one, other, cv2.NORM_INF) for one, other in pairs) > GREY_TOLERANCE:
         raise UnsupportedImage("expected a grey image, got colour", code="not_grayscale")
-    return np.ascontiguousarray(found[..., 1])
+    return green

@@ -21,6 +21,7 @@ def read_mammogram(
     spacing: float | None = None,
     patient_secret: bytes | None = None,
     max_bytes: int = MAX_BYTES,
+    convert_for_processing: bool = False,
 ) -> Mammogram:
     """Read a DICOM file (MG For Presentation, DX, CR, SC) or a PNG, JPEG, TIFF or PGM.
 
@@ -29,13 +30,17 @@ def read_mammogram(
         spacing: mm per pixel, believed only when the file itself says nothing plausible.
         patient_secret: key of `patient_key`; without it the mammogram carries no patient.
         max_bytes: longest file, and longest inflated data set, that is read.
+        convert_for_processing: make raw detector values presentable, and say so in `converted`, instead of
+            refusing them.
 
     Raises:
         UnreadableImage: damaged, no image at all, or too large; `code` says which check failed.
         UnsupportedImage: a sound file of a kind that is refused, such as tomosynthesis, CT or colour.
     """
     data = read_bytes(source, max_bytes=max_bytes)
-    stored = read_stored(data, spacing=spacing, max_bytes=max_bytes)
+    stored = read_stored(
+        data, spacing=spacing, max_bytes=max_bytes, convert_for_processing=convert_for_processing
+    )
     known = bool(patient_secret and stored.patient_id)
     return Mammogram(
         pixels=stored.pixels(),
@@ -45,13 +50,19 @@ def read_mammogram(
         patient=patient_key(stored.patient_id, patient_secret) if patient_secret and known else None,
         sha256=hashlib.sha256(data).hexdigest(),
         depth=stored.depth,
+        converted=stored.converted,
+        source=stored.source,
     )
 
 
-def read_stored(data: bytes, *, spacing: float | None, max_bytes: int) -> StoredImage:
+def read_stored(
+    data: bytes, *, spacing: float | None, max_bytes: int, convert_for_processing: bool = False
+) -> StoredImage:
     """Recognise the kind of file by its first bytes and read it; see `read_mammogram` for the errors."""
     if is_dicom(data):
-        return read_dicom(data, spacing=spacing, max_bytes=max_bytes)
+        return read_dicom(
+            data, spacing=spacing, max_bytes=max_bytes, convert_for_processing=convert_for_processing
+        )
     if is_plain(data):
         return read_plain(data, spacing=spacing)
     raise UnreadableImage(

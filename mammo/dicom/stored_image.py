@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mammo.dicom.mammogram import Laterality, Pixels
+from mammo.dicom.source import DicomSource
 from mammo.dicom.voi import LookupTable, Window, percentile_window
 from mammo.geometry import Spacing
+
+Contrast = Literal["standard", "high"]
+
+STRIP = 64
+"""Rows that are looked up at once."""
+
+HIGH_CONTRAST = (50.0, 99.9)
+"""Percentiles of the breast that become black and white."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +50,15 @@ class StoredImage:
     laterality: Laterality | None = None
     view: str | None = None
     patient_id: str = ""
+    identifying: tuple[str, ...] = ()
+    """Keywords of the attributes that name a person (see `identity`); empty when they were removed."""
+
+    identifiers: frozenset[str] = field(default=frozenset(), repr=False)
+    """Name, ID and birth date, for comparison only."""
+
+    source: DicomSource | None = None
+    converted: bool = False
+    """True when raw detector values were made presentable."""
 
     def pixels(self) -> Pixels:
         """H x W float32 in [0, 1], dense tissue bright, full depth; padding is 0."""
@@ -54,20 +73,34 @@ class StoredImage:
             pixels[self.padding] = 0
         return pixels
 
-    def display(self) -> npt.NDArray[np.uint8]:
+    def display(self, *, contrast: Contrast = "standard") -> npt.NDArray[np.uint8]:
         """H x W, windowed, dense tissue bright; padding is 0.
 
         The grey of every possible level is computed once (at most 65 536) and looked up: 8 to 14 million exponentials
         or divisions of float64 would take five times as long.
+
+        Args:
+            contrast: `standard` is the file's own window; `high` spends all greys on the brighter half of the breast,
+                where calcifications lie.
         """
         stored = np.arange(2**self.depth, dtype=np.float64) + self.offset
         values = stored * self.slope + self.intercept
-        voi = self.voi or percentile_window(self.levels, values, padding=self.padding)
+        voi: Window | LookupTable | None = self.voi
+        if contrast == "high":
+            dark, bright = HIGH_CONTRAST
+            share = (100 - bright, 100 - dark) if self.inverted else (dark, bright)
+            voi = percentile_window(self.levels, values, padding=self.padding, percentiles=share)
+        elif voi is None:
+            voi = percentile_window(self.levels, values, padding=self.padding)
         grey = voi.apply(values)
         if self.inverted:
             grey = 1 - grey
         table = np.round(grey * 255).astype(np.uint8)
-        twin = np.take(table, self.levels)
+        twin = np.empty(self.levels.shape, np.uint8)
+        for top in range(
+            0, len(twin), STRIP
+        ):  # numpy widens the indices to 64 bits: a strip of them stays in the cache
+            np.take(table, self.levels[top : top + STRIP], out=twin[top : top + STRIP], mode="clip")
         if self.padding is not None:
             twin[self.padding] = 0
         return twin

@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mammo.dicom.dataset import first_item, numbers, payload, text
+from mammo.dicom.dataset import first_item, integer, numbers, payload, text
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 Values = npt.NDArray[np.float64]
 
 PERCENTILES = (1.0, 99.5)
 """Of the pixels that are neither padding nor the darkest value, when a file brings no window."""
+
+FURTHEST = 1e9
+"""A window beyond is a slip or an attack; a file that has one is shown by percentiles."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,11 @@ def voi_of(dataset: Dataset) -> Window | LookupTable | None:
 
 
 def percentile_window(
-    levels: npt.NDArray[np.uint16], values: Values, *, padding: npt.NDArray[np.bool_] | None
+    levels: npt.NDArray[np.uint16],
+    values: Values,
+    *,
+    padding: npt.NDArray[np.bool_] | None,
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> Window:
     """A window that spans most of the breast, for files without one.
 
@@ -66,6 +73,7 @@ def percentile_window(
         levels: H x W, indices into `values`.
         values: modality value of each level.
         padding: H x W, True where there is no image.
+        percentiles: of the level, where the window begins and ends.
     """
     counted = levels.ravel() if padding is None else levels[~padding]
     counts = np.bincount(counted, minlength=len(values)).astype(np.float64)
@@ -73,7 +81,10 @@ def percentile_window(
     if present.size > 1:  # air is the darkest level, whichever end that is
         counts[present[-1] if counts[present[-1]] > counts[present[0]] else present[0]] = 0
     share = np.cumsum(counts) / max(counts.sum(), 1)
-    low, high = (float(values[np.searchsorted(share, percent / 100)]) for percent in PERCENTILES)
+    last = len(values) - 1
+    low, high = (
+        float(values[min(int(np.searchsorted(share, percent / 100)), last)]) for percent in percentiles
+    )
     low, high = min(low, high), max(low, high)
     return Window((low + high) / 2, max(high - low, 1), "LINEAR_EXACT")
 
@@ -87,7 +98,7 @@ def _window(dataset: Dataset) -> Window | None:
         function = "LINEAR_EXACT"
     least = 1.0 if function == "LINEAR" else 0.0
     for centre, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False):
-        if width > 0 and width >= least:
+        if least <= width <= FURTHEST and width > 1 / FURTHEST and abs(centre) <= FURTHEST:
             return Window(centre, width, function)
     return None
 
@@ -99,6 +110,8 @@ def _lookup_table(dataset: Dataset) -> LookupTable | None:
     descriptor = numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
         return None
+    if any(abs(part) > 2**16 for part in descriptor):
+        return None
     length, first, bits = (int(part) for part in descriptor)
     length = length or 2**16
     raw = payload(item, "LUTData")
@@ -106,6 +119,6 @@ def _lookup_table(dataset: Dataset) -> LookupTable | None:
     outputs = np.frombuffer(raw, np.uint8) if len(raw) in (length, length + 1) else wide
     if not 0 < length <= len(outputs) or not 1 <= bits <= 16:
         return None
-    if int(dataset.get("PixelRepresentation") or 0) == 1 and first >= 2**15:
+    if integer(dataset, "PixelRepresentation") == 1 and first >= 2**15:
         first -= 2**16
     return LookupTable(first, np.clip(outputs[:length] / (2.0**bits - 1), 0, 1))

@@ -1,4 +1,4 @@
-"""Stored values become a Digital Mammography X-Ray Image, For Presentation (PS3.3 A.27), as demo and tests need it."""
+"""Stored values become a Digital Mammography X-Ray Image (PS3.3 A.27), as phantoms, demo and tests need it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ SYNTAXES = {
     "rle": uid.RLELossless,
     "jpeg-ls": uid.JPEGLSLossless,
 }
+FOR_PROCESSING: Mapping[str, object] = {
+    "PresentationIntentType": "FOR PROCESSING", "ImageType": ["ORIGINAL", "PRIMARY", ""], "SeriesNumber": 2,
+    "PixelIntensityRelationship": "LIN", "PixelIntensityRelationshipSign": 1,
+}  # fmt: skip
+"""Where raw detector counts differ from a picture."""
+
 ENCODERS = {uid.RLELossless: "pylibjpeg", uid.JPEGLSLossless: "pyjpegls"}
 
 
@@ -46,6 +52,7 @@ def write_mammogram(
     number: int = 1,
     manufacturer: str = "SYNTHETIC",
     syntax: Literal["explicit", "rle", "jpeg-ls"] = "explicit",
+    for_processing: bool = False,
 ) -> None:
     """Write one view with all attributes that the standard requires (dciodvfy finds no error).
 
@@ -57,6 +64,8 @@ def write_mammogram(
         entropy: makes the UIDs that are not given a function of this text and not of chance.
         window: centre and width in stored values; default: the range that most of a mammogram fills.
         number: instance number.
+        for_processing: `stored` are detector counts, linear in exposure; the file is For Processing, in a series
+            of its own and without a window. Goes with MONOCHROME1, where few counts are shown bright.
 
     Raises:
         ValueError: values that do not fit into `bits`, or an unknown view.
@@ -69,16 +78,25 @@ def write_mammogram(
         raise ValueError(f"expected a view of {', '.join(SCT_CODES)}, got {view}")
     dataset = FileDataset(str(path), {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = uid.DigitalMammographyXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = _uid(entropy, f"instance {laterality} {view} {number}")
+    raw = "raw " if for_processing else ""
+    dataset.SOPClassUID = (
+        uid.DigitalMammographyXRayImageStorageForProcessing
+        if for_processing
+        else uid.DigitalMammographyXRayImageStorageForPresentation
+    )
+    dataset.SOPInstanceUID = _uid(entropy, f"{raw}instance {laterality} {view} {number}")
     dataset.StudyInstanceUID = study_uid or _uid(entropy, "study")
-    dataset.SeriesInstanceUID = series_uid or _uid(entropy, "series")
+    dataset.SeriesInstanceUID = series_uid or _uid(entropy, f"{raw}series")
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     _set(dataset, _patient_and_study(patient_id, number, manufacturer))
     _set(dataset, _acquisition(stored.shape, spacing_mm, laterality=laterality, view=view))
-    _set(dataset, _grey_scale(bits, photometric, window, voi_function))
+    _set(dataset, _grey_scale(bits, photometric))
+    if for_processing:
+        _set(dataset, FOR_PROCESSING)
+    else:
+        _set(dataset, _window(bits, photometric, window, voi_function))
     dataset.ViewCodeSequence = _code(*SCT_CODES[view])
     dataset.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence([])
     dataset.AnatomicRegionSequence = _code("76752008", "Breast")
@@ -96,7 +114,8 @@ def _patient_and_study(patient_id: str, number: int, manufacturer: str) -> Mappi
     times = {f"{of}Time": TIME for of in ("Study", "Series", "Acquisition", "Content")}
     return dates | times | {
         "PatientName": "SYNTHETIC^PHANTOM", "PatientID": patient_id, "PatientBirthDate": "", "PatientSex": "F",
-        "PatientAge": "060Y", "ReferringPhysicianName": "", "AccessionNumber": "", "StudyID": "1",
+        "PatientAge": "060Y", "PatientIdentityRemoved": "YES", "DeidentificationMethod": "synthetic: nobody was imaged",
+        "ReferringPhysicianName": "", "AccessionNumber": "", "StudyID": "1",
         "SeriesNumber": 1, "InstanceNumber": number, "Modality": "MG", "PresentationIntentType": "FOR PRESENTATION",
         "Manufacturer": manufacturer, "ManufacturerModelName": "PHANTOM", "DeviceSerialNumber": "0",
         "SoftwareVersions": "1", "ImageType": ["DERIVED", "PRIMARY", ""],
@@ -129,17 +148,23 @@ def _acquisition(
     }  # fmt: skip
 
 
-def _grey_scale(
-    bits: int, photometric: str, window: tuple[float, float] | None, function: str
-) -> Mapping[str, object]:
+def _grey_scale(bits: int, photometric: str) -> Mapping[str, object]:
     inverted = photometric == "MONOCHROME1"
-    centre, width = window or (2**bits * (0.58 if inverted else 0.42), 2**bits * 0.84)
     return {
         "SamplesPerPixel": 1, "PhotometricInterpretation": photometric, "BitsAllocated": 16, "BitsStored": bits,
         "HighBit": bits - 1, "PixelRepresentation": 0, "PixelIntensityRelationship": "LOG",
         "PixelIntensityRelationshipSign": 1 if inverted else -1,
         "RescaleIntercept": "0", "RescaleSlope": "1", "RescaleType": "US",
         "PresentationLUTShape": "INVERSE" if inverted else "IDENTITY",
+    }  # fmt: skip
+
+
+def _window(
+    bits: int, photometric: str, window: tuple[float, float] | None, function: str
+) -> Mapping[str, object]:
+    inverted = photometric == "MONOCHROME1"
+    centre, width = window or (2**bits * (0.58 if inverted else 0.42), 2**bits * 0.84)
+    return {
         "WindowCenter": [f"{centre:.8g}"], "WindowWidth": [f"{width:.8g}"],
         "WindowCenterWidthExplanation": "NORMAL", "VOILUTFunction": function,
     }  # fmt: skip

@@ -25,6 +25,9 @@ COARSE = 4
 RIM_MM = 15.0
 """Zone below the skin where the compressed breast gets thinner."""
 
+EQUALISED = 0.65
+"""Share of that roll-off that processing for presentation leaves in the picture."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anatomy:
@@ -45,6 +48,9 @@ class Anatomy:
 
     room: Field
     """h x w, mm to the nearest skin, image border or pectoral muscle: how large a cluster fits there."""
+
+    thickness: Field
+    """h x w, share of the compressed thickness, 0 (air) to 1 (everywhere but near the skin)."""
 
     vessels: tuple[tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]], ...]
     """Rows and columns of each vessel's course, coarse cells, towards the nipple."""
@@ -102,6 +108,7 @@ def grow(
         half_height_mm=half_height,
         glandular=glandular,
         room=_room(frame, muscle, height_mm=height * spacing_mm),
+        thickness=np.asarray(profile * frame.inside, np.float32),
         vessels=courses,
     )
 
@@ -219,8 +226,8 @@ def _full_resolution(
     texture = power_law(rng, (2 * rows, 2 * columns), beta=2.8, spacing=frame.cell / 2, lowest=0.07)
     strength = doubled((0.085 + 0.10 * glandular).astype(np.float32))
     half = doubled(tissue.astype(np.float32)) + texture * strength
-    # Thickness-equalised, as processing for presentation does: the rim keeps a third of its roll-off.
-    half *= doubled((0.35 + 0.65 * profile).astype(np.float32))
+    # Thickness-equalised, as processing for presentation does: a third of the roll-off is gone.
+    half *= doubled((1 - EQUALISED + EQUALISED * profile).astype(np.float32))
     half += doubled((skin * (0.5 + 0.5 * profile)).astype(np.float32))
     half *= doubled(frame.inside.astype(np.float32))
     return doubled(half)

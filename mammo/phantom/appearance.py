@@ -47,7 +47,7 @@ class Appearance:
     """Standard deviation of the detector's point spread, in pixels."""
 
     sharpening: float = 0.0
-    """Amount of the unsharp mask of the processing; 0 is none."""
+    """Edge enhancement: amount of the unsharp mask of the processing; 0 is none."""
 
     sharpening_mm: float = 0.35
     """Radius of the unsharp mask."""
@@ -82,6 +82,22 @@ def vendor_b() -> Appearance:
         sharpening_mm=0.5,
         calcification_contrast=0.75,
         hot_pixels=24,
+    )
+
+
+def vendor_c() -> Appearance:
+    """Edge-enhanced at the scale of septa and calcifications, with a grey scale that keeps dense tissue dark.
+
+    The sharpest of the three, and the nearest to processed clinical images in fine structure and median grey.
+    """
+    return Appearance(
+        name="vendor_c",
+        black=0.0,
+        white=2.5,
+        gamma=1.6,
+        noise=0.045,
+        sharpening=0.35,
+        sharpening_mm=0.25,
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 GLANDULARITY = {0.08: 0.12, 0.2: 0.38, 0.4: 0.38, 0.6: 0.12}
 """Fibroglandular share of the breast area for BI-RADS density a to d, and how common each is."""
+
+Density = Literal["a", "b", "c", "d"]
+DENSITIES: tuple[Density, ...] = ("a", "b", "c", "d")
+"""BI-RADS 5th ed.: almost entirely fatty, scattered areas, heterogeneously dense, extremely dense."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,12 @@ class Body:
 
     glandularity: float
     """Share of the breast area that is fibroglandular."""
+
+    @property
+    def density(self) -> Density:
+        """BI-RADS density: the category whose share is nearest."""
+        distances = [abs(share - self.glandularity) for share in GLANDULARITY]
+        return DENSITIES[distances.index(min(distances))]
 
 
 def sample_body(rng: np.random.Generator) -> Body:

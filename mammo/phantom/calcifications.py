@@ -21,6 +21,10 @@ Kind = Literal["punctate", "pleomorphic", "linear", "amorphous"]
 KINDS: dict[Kind, float] = {"punctate": 0.3, "pleomorphic": 0.4, "linear": 0.2, "amorphous": 0.1}
 """Morphology and how common it is here."""
 
+Distribution = Literal["grouped", "linear", "segmental"]
+DISTRIBUTIONS: tuple[Distribution, ...] = ("grouped", "linear", "segmental")
+"""BI-RADS distributions that are drawn: in one place, along a duct, in the wedge of a lobe."""
+
 MEDIAN_MM: dict[Kind, float] = {"punctate": 0.28, "pleomorphic": 0.33, "linear": 0.30, "amorphous": 0.20}
 LEAST_DISTANCE_MM = 0.35
 """Between two calcifications of a cluster, as seen in either view."""
@@ -38,6 +42,7 @@ class Cluster:
     """One cluster in the breast, independent of the view."""
 
     kind: Kind
+    distribution: Distribution = "grouped"
     offsets: npt.NDArray[np.float64]
     """N x 3, mm from the centre: towards the nipple, then the two axes that CC and MLO project on their rows."""
 
@@ -103,8 +108,11 @@ class Speck:
         return Speck(self.patch, self.x0 + dx, self.y0 + dy)
 
 
-def sample_cluster(rng: np.random.Generator) -> Cluster:
-    """Draw a cluster: an ellipsoid of 6 to 22 mm with 5 to 30 calcifications."""
+def sample_cluster(rng: np.random.Generator, *, distribution: Distribution = "grouped") -> Cluster:
+    """Draw a cluster: an ellipsoid of 6 to 22 mm with 5 to 30 calcifications.
+
+    A linear one is a thin line towards the nipple, a segmental one a wedge that opens away from it.
+    """
     kind = list(KINDS)[int(rng.choice(len(KINDS), p=list(KINDS.values())))]
     extent = float(np.clip(rng.lognormal(np.log(15), 0.28), 6, 22))
     number = int(np.clip(rng.lognormal(np.log(13), 0.5), 5, 30))
@@ -114,11 +122,14 @@ def sample_cluster(rng: np.random.Generator) -> Cluster:
     while len(offsets) < number:
         direction = rng.normal(size=3)
         point = rotation @ (direction / np.linalg.norm(direction) * rng.random() ** 0.55 * axes)
+        if distribution != "grouped":
+            point = _along_a_duct(point, extent, distribution)
         if all(_apart(point, other) for other in offsets) or rng.random() < 0.02:
             offsets.append(point)
     fading = 0.6 if kind == "amorphous" else 1.0
     return Cluster(
         kind=kind,
+        distribution=distribution,
         offsets=np.array(offsets),
         diameters=np.clip(rng.lognormal(np.log(MEDIAN_MM[kind]), 0.42, number), 0.1, 1.0),
         densities=rng.uniform(0.75, 1.25, number) * rng.lognormal(0, 0.25) * fading,
@@ -127,6 +138,16 @@ def sample_cluster(rng: np.random.Generator) -> Cluster:
         lateral=float(rng.uniform(-0.75, 0.75)),
         vertical=float(rng.uniform(-0.75, 0.75)),
     )
+
+
+def _along_a_duct(
+    point: npt.NDArray[np.float64], extent: float, distribution: Distribution
+) -> npt.NDArray[np.float64]:
+    """The same point squeezed towards the axis that leads to the nipple: to a line, or to a wedge that opens away."""
+    along = 1.3 * point[0]
+    share = 0.5 - along / (1.3 * extent)  # 0 at the end near the nipple, 1 at the far one
+    width = 0.12 if distribution == "linear" else 0.15 + 0.85 * float(np.clip(share, 0, 1))
+    return np.array([along, point[1] * width, point[2] * width])
 
 
 def contrast(diameter_mm: float) -> float:

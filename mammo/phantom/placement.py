@@ -29,18 +29,8 @@ def place(cluster: Cluster, anatomy: Anatomy, free: Field, view: View) -> list[S
     radius = min(cluster.radius_mm, float(free.max()))
     if radius < LEAST_ROOM_MM:
         return []
-    down, across = anatomy.nipple
-    wanted = (
-        down + (cluster.lateral if view == "CC" else cluster.vertical) * anatomy.half_height_mm * 0.8,
-        across * cluster.depth,
-    )
-    rows, columns = np.ogrid[: free.shape[0], : free.shape[1]]
-    cost = (rows * anatomy.cell_mm - wanted[0]) ** 2 + (columns * anatomy.cell_mm - wanted[1]) ** 2
-    cost = np.where(
-        free >= radius, cost - 60 * anatomy.glandular, np.inf
-    )  # most cancers arise in glandular tissue
-    row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
-    centre = int(row) * anatomy.cell_mm, int(column) * anatomy.cell_mm
+    along = cluster.lateral if view == "CC" else cluster.vertical
+    centre = nearest_place(anatomy, free, depth=cluster.depth, along=along, radius_mm=radius)
     shrink = radius / cluster.radius_mm
     specks = []
     for index, (dy, dx) in enumerate(zip(cluster.rows(view), cluster.columns, strict=True)):
@@ -57,6 +47,26 @@ def place(cluster: Cluster, anatomy: Anatomy, free: Field, view: View) -> list[S
             )
         )
     return specks
+
+
+def nearest_place(
+    anatomy: Anatomy, free: Field, *, depth: float, along: float, radius_mm: float
+) -> tuple[float, float]:
+    """Row and column in mm of the free place that is nearest to the one wanted, glandular tissue preferred.
+
+    Args:
+        free: h x w coarse grid, mm to whatever is in the way; somewhere at least `radius_mm`.
+        depth: share of the way from the chest wall to the nipple.
+        along: -1 to 1 of the breast's half height, seen from the nipple.
+    """
+    down, across = anatomy.nipple
+    wanted = down + along * anatomy.half_height_mm * 0.8, across * depth
+    rows, columns = np.ogrid[: free.shape[0], : free.shape[1]]
+    cost = (rows * anatomy.cell_mm - wanted[0]) ** 2 + (columns * anatomy.cell_mm - wanted[1]) ** 2
+    # most cancers arise in glandular tissue
+    cost = np.where(free >= radius_mm, cost - 60 * anatomy.glandular, np.inf)
+    row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
+    return int(row) * anatomy.cell_mm, int(column) * anatomy.cell_mm
 
 
 def expose_cluster(

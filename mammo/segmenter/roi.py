@@ -60,7 +60,7 @@ def roi_around(box: Box, size: Size, *, config: MlsamConfig, zoom: float = 1.0) 
         zoom: factor on the side; training varies it.
     """
     longer = max(box.width, box.height)
-    side = max(config.input_size, round(2 * longer * zoom))
+    side = max(config.input_size, min(round(2 * longer * zoom), max(size.width, size.height)))
     x, y = box.centre
     crop = Box.centred(x, y, width=side, height=side).moved_into(size)
     return Roi(crop=crop, side=side, input_size=config.input_size)

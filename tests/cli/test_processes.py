@@ -14,6 +14,10 @@ SLEEP = "import time; time.sleep(600)"
 FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).wait()"
 
 
+def descendants() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
 def gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -29,12 +33,12 @@ def wait_for(condition, seconds: float = 20.0) -> None:
 
 
 def test_stopping_leaves_no_grandchild(tmp_path: Path):
+    before = descendants()
     with Supervisor(tmp_path) as supervisor:
         supervisor.launch("family", [sys.executable, "-c", FAMILY], environment=dict(os.environ))
-        wait_for(lambda: len(psutil.Process().children(recursive=True)) >= 2)
-        pids = [process.pid for process in psutil.Process().children(recursive=True)]
-    assert pids
-    wait_for(lambda: all(gone(pid) for pid in pids))
+        wait_for(lambda: len(descendants() - before) >= 2)
+        family = descendants() - before
+    wait_for(lambda: all(gone(pid) for pid in family))
 
 
 def test_a_killed_parent_leaves_no_child(tmp_path: Path):

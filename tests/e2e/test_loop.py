@@ -1,5 +1,6 @@
 """The loop on real parts: Label Studio, Redis, DICOM, both networks. The tests build on each other, in order."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def test_a_task_that_cannot_be_read_gives_an_empty_result_and_a_metric_not_a_500
     assert answer.status_code == 200
     assert [result["result"] for result in answer.json()["results"]] == [[], []]
     metrics = httpx.get(f"{url}/metrics", auth=walk.stack.auth, timeout=10, trust_env=False).text
-    assert "image_not_found" in metrics
+    assert re.search(r'outcome="unreadable"\} 2', metrics), metrics
+    assert "image_not_found" in walk.stack.supervisor.log("backend").read_text()
 
 
 @pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook"])
@@ -83,7 +85,7 @@ def test_an_annotator_sees_the_aligned_prelabel_in_the_browser(walk, browser):
     page.fill("input[name=email]", server.email)
     page.fill("input[name=password]", server.password)
     page.click("button[type=submit]")
-    page.wait_for_url("**/projects**", timeout=60_000)
+    page.wait_for_url(lambda url: "/user/login" not in url, timeout=60_000)
     page.goto(f"{server.url}/projects/{walk.project}/data?task={task}", wait_until="domcontentloaded")
     page.wait_for_selector("canvas", timeout=120_000)
     outliner = page.locator(".lsf-outliner, .lsf-tree, [class*=outliner]").first

@@ -16,7 +16,7 @@ BREAST = 240
 
 def mammogram(seed: int, box: Box | None) -> Mammogram:
     rng = np.random.default_rng(seed)
-    pixels = rng.normal(0.4, 0.02, (HEIGHT, WIDTH)).astype(np.float32)
+    pixels = rng.uniform(0.37, 0.43, (HEIGHT, WIDTH)).astype(np.float32)
     if box is not None:
         for _ in range(10):
             x, y = int(rng.integers(box.x0, box.x1 - 3)), int(rng.integers(box.y0, box.y1 - 3))

@@ -70,4 +70,13 @@ def test_arriving_in_batches_changes_nothing_for_the_shares(kinds, cut):
     for kind in (True, False):
         mine = [chosen[patient] for patient in patients if patients[patient] is kind]
         for fold, share in SHARES.items():
-            assert abs(mine.count(fold) - share * len(mine)) <= 1.0 + 1e-9
+            assert abs(mine.count(fold) - share * len(mine)) <= 1.5
+    for fold, share in SHARES.items():
+        assert abs(list(chosen.values()).count(fold) - share * len(chosen)) <= 1.5
+
+
+@given(st.lists(st.booleans(), min_size=7, max_size=7))
+def test_of_seven_patients_two_are_held_out_for_the_test_whatever_they_are(kinds):
+    folds = choose_folds({}, {str(number): kind for number, kind in enumerate(kinds)})
+    assert sorted(folds.values()).count("test") == 2
+    assert sorted(folds.values()).count("train") == 4

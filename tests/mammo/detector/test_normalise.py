@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammo.detector.normalise import CELL, Pixels, find_breast, normalise
@@ -28,6 +28,7 @@ def test_the_breast_is_found_and_the_marker_is_not() -> None:
 
 
 @given(gain=st.floats(0.2, 1.0), offset=st.floats(0.0, 0.3))
+@settings(deadline=None, max_examples=25)
 def test_a_vendors_gain_and_offset_make_no_difference(gain: float, offset: float) -> None:
     plain, other = phantom(), phantom(gain=gain, offset=offset)
     ours, theirs = (normalise(pixels, find_breast(pixels)) for pixels in (plain, other))
@@ -70,10 +71,11 @@ def test_contrast_planes_do_not_see_whether_the_tissue_is_dense() -> None:
     pixels[:, 320:] += 0.3
     for x in (120, 520):
         pixels[300:304, x : x + 4] += 0.08
+    pixels[:, 600:] = 0  # air
     planes = normalise(pixels, find_breast(pixels))
     dark, dense = (planes[296:308, x - 4 : x + 8].max(axis=(0, 1)).astype(int) for x in (120, 520))
-    assert abs(dark[1] - dense[1]) < 25
-    assert abs(dark[2] - dense[2]) < 25
+    assert abs(dark[1] - dense[1]) < 40
+    assert abs(dark[2] - dense[2]) < 40
     assert dense[0] - dark[0] > 50
 
 
@@ -81,6 +83,6 @@ def test_contrast_is_measured_in_standard_deviations_of_the_breast() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.normal(0.5, 0.02, (640, 640)).astype(np.float32)
     planes = normalise(pixels, find_breast(pixels)).astype(float)
-    assert planes[64:-64, 64:-64, 1].mean() == pytest.approx(89, abs=1)
-    assert planes[64:-64, 64:-64, 1].std() == pytest.approx(12.75, rel=0.05)
-    assert planes[64:-64, 64:-64, 2].std() == pytest.approx(12.75, rel=0.05)
+    assert planes[64:-64, 64:-64, 1].mean() == pytest.approx(70, abs=1)
+    assert planes[64:-64, 64:-64, 1].std() == pytest.approx(20, rel=0.05)
+    assert planes[64:-64, 64:-64, 2].std() == pytest.approx(20, rel=0.05)

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammo.detector.normalise import CELL, Breast
-from mammo.detector.tiling import STRIDE, Candidate, Detection, merge, plan_tiles
+from mammo.detector.tiling import STRIDE, Candidate, Detection, cut_tile, merge, plan_tiles
 from mammo.geometry import Box, Size
 
 SIZE = Size(2000, 3000)
@@ -29,21 +29,23 @@ def piece(x0: float, y0: float, x1: float, y1: float, score: float) -> Candidate
     width=st.integers(40, 5000),
     height=st.integers(40, 5000),
     tile=st.sampled_from([256, 640, 1024]),
-    overlap=st.integers(0, 120),
+    overlap=st.integers(3, 120),
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
 )
-def test_any_cluster_up_to_the_overlap_is_whole_in_some_tile(
-    width: int, height: int, tile: int, overlap: int
+@settings(deadline=None)
+def test_a_cluster_up_to_the_overlap_is_whole_in_some_tile_wherever_it_lies(
+    width: int, height: int, tile: int, overlap: int, place: tuple[float, float]
 ) -> None:
     size = Size(width, height)
+    side = overlap - 2  # starts of tiles are rounded to whole pixels
+    x, y = (int(part * (length - 1)) for part, length in zip(place, (width, height), strict=True))
+    cluster = Box(x, y, x + side, y + side).within(size)
     tiles = plan_tiles(everywhere(size), size, tile=tile, overlap=overlap)
-    side = max(overlap - 2, 1)  # starts are rounded to whole pixels
-    for x in range(0, max(width - side, 1), 97):
-        for y in range(0, max(height - side, 1), 97):
-            cluster = Box(x, y, min(x + side, width), min(y + side, height))
-            assert any(place.intersection(cluster) == cluster for place in tiles)
+    assert any(tile_box.intersection(cluster) == cluster for tile_box in tiles)
 
 
 @given(width=st.integers(40, 5000), height=st.integers(40, 5000), tile=st.sampled_from([256, 1024]))
+@settings(deadline=None)
 def test_tiles_are_equal_fit_the_network_and_stick_out_only_of_a_smaller_image(
     width: int, height: int, tile: int
 ) -> None:
@@ -116,3 +118,16 @@ def test_touching_the_inner_border_of_a_tile_marks_a_box_as_cut(
 def test_the_border_of_the_image_cuts_nothing() -> None:
     assert not whole(0, 0, 40, 40, 0.5).touching(Box(0, 0, 512, 512), SIZE).cut
     assert not whole(480, 480, 512, 512, 0.5).touching(Box(0, 0, 512, 512), Size(512, 512)).cut
+
+
+def test_a_tile_that_sticks_out_of_a_small_image_is_filled_with_zeros() -> None:
+    planes = np.full((20, 30, 3), 7, np.uint8)
+    tile = cut_tile(planes, Box(0, 0, 64, 32))
+    assert tile.shape == (32, 64, 3)
+    assert tile[:20, :30].min() == 7
+    assert tile[20:].max() == tile[:, 30:].max() == 0
+
+
+def test_a_tile_inside_the_image_is_its_part_of_it() -> None:
+    planes = np.random.default_rng(0).integers(0, 255, (90, 100, 3), np.uint8)
+    np.testing.assert_array_equal(cut_tile(planes, Box(10, 20, 42, 52)), planes[20:52, 10:42])

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from mammo.detector import DetectorNetwork, DetectorSpec, load_network, save_detector
+from mammo.detector import DetectorNetwork, DetectorSpec, add_facts, load_network, save_detector
 from mammo.detector.weights import FORMAT
 from mammo.errors import InvalidWeights
 
@@ -104,3 +104,13 @@ def test_a_pickle_and_a_missing_file_are_refused_and_nothing_is_executed(tmp_pat
 def test_the_format_is_named_in_the_file(weights: Path) -> None:
     with safe_open(weights, framework="pt") as file:
         assert file.metadata()["format"] == FORMAT == "yolo-mlsam-detector/1"
+
+
+def test_facts_are_added_and_no_tensor_changes(weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "detector.safetensors"
+    target.write_bytes(weights.read_bytes())
+    add_facts(target, {"froc": {"1": 0.9}})
+    assert load_network(target)[1] == {"recipe": "test", "seed": 3, "froc": {"1": 0.9}}
+    before, after = load_file(weights), load_file(target)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
+from pydicom.tag import Tag
 
 from mammo.dicom import write_mammogram
 
@@ -57,5 +59,16 @@ def with_elements(data: bytes | None = None, /, **elements: Any) -> bytes:
                 setattr(dataset, keyword, value)
                 if dataset[keyword].VR == "US or SS":
                     dataset[keyword].VR = "US"
+
+    return edited(data or mammogram_file(), edit)
+
+
+def with_raw(data: bytes | None = None, /, **elements: tuple[str, bytes]) -> bytes:
+    """The file with elements of any VR and any bytes, as no library would write them."""
+
+    def edit(dataset: FileDataset) -> None:
+        for keyword, (vr, value) in elements.items():
+            tag = Tag(keyword)
+            dataset._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
 
     return edited(data or mammogram_file(), edit)

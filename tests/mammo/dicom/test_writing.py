@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,39 @@ import pytest
 
 from mammo.dicom import write_mammogram
 from tests.mammo.dicom.files import gradient, mammogram_file
+from tests.mammo.dicom.validator import assert_valid
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy of dicom3tools")
 @pytest.mark.parametrize("laterality", ["L", "R"])
 @pytest.mark.parametrize("view", ["CC", "MLO"])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_validator_finds_no_error(tmp_path: Path, laterality: str, view: str, photometric: str) -> None:
     path = tmp_path / "a.dcm"
     path.write_bytes(mammogram_file(laterality=laterality, view=view, photometric=photometric))
-    report = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False).stderr
-    assert "MammographyImageForPresentation" in report
-    assert "Error" not in report
+    assert_valid(path, "MammographyImageForPresentation")
+
+
+@pytest.mark.parametrize("view", ["CC", "MLO"])
+def test_a_validator_finds_no_error_in_raw_detector_values(tmp_path: Path, view: str) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(
+        mammogram_file(gradient(bits=14), bits=14, view=view, photometric="MONOCHROME1", for_processing=True)
+    )
+    assert_valid(path, "MammographyImageForProcessing")
+
+
+def test_raw_detector_values_are_another_series_of_the_same_study_without_a_window() -> None:
+    picture, raw = (
+        pydicom.dcmread(io.BytesIO(mammogram_file(for_processing=flag, photometric="MONOCHROME1")))
+        for flag in (False, True)
+    )
+    assert raw.StudyInstanceUID == picture.StudyInstanceUID
+    assert raw.SeriesInstanceUID != picture.SeriesInstanceUID
+    assert raw.SOPInstanceUID != picture.SOPInstanceUID
+    assert raw.PresentationIntentType == "FOR PROCESSING"
+    assert (raw.PixelIntensityRelationship, raw.PixelIntensityRelationshipSign) == ("LIN", 1)
+    assert "WindowCenter" in picture
+    assert "WindowCenter" not in raw
 
 
 def test_the_same_entropy_gives_the_same_file() -> None:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mammo.phantom import Appearance, vendor_a, vendor_b
+from mammo.phantom import Appearance, vendor_a, vendor_b, vendor_c
 from mammo.phantom.appearance import grey_levels, quantum_noise
 
 
-@pytest.mark.parametrize("vendor", [vendor_a(), vendor_b()], ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", [vendor_a(), vendor_b(), vendor_c()], ids=lambda vendor: vendor.name)
 def test_noise_has_the_stated_strength_and_grows_with_the_signal(vendor: Appearance) -> None:
     thin, thick = (
         quantum_noise(np.random.default_rng(0), np.full((300, 300), level, np.float32), vendor).std()
@@ -29,7 +29,7 @@ def test_coarser_grain_is_correlated_noise() -> None:
     assert correlation(0.9) > correlation(0.4) > 0.3
 
 
-@pytest.mark.parametrize("vendor", [vendor_a(), vendor_b()], ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", [vendor_a(), vendor_b(), vendor_c()], ids=lambda vendor: vendor.name)
 def test_more_attenuation_is_brighter_and_air_is_black(vendor: Appearance) -> None:
     attenuation = np.tile(np.linspace(vendor.black, vendor.white, 200, dtype=np.float32), (50, 1))
     air = np.zeros(attenuation.shape, np.bool_)

@@ -15,10 +15,11 @@ from mammo.phantom import (
     sample_cluster,
     vendor_a,
     vendor_b,
+    vendor_c,
 )
 
 SIDE = {"width": 512, "height": 640}
-VENDORS = [vendor_a(), vendor_b()]
+VENDORS = [vendor_a(), vendor_b(), vendor_c()]
 
 
 def views(appearance: Appearance | None = None) -> list[PhantomView]:
@@ -38,6 +39,28 @@ def test_the_same_seed_gives_the_same_view(appearance: Appearance) -> None:
     np.testing.assert_array_equal(one.stored, again.stored)
     assert [finding.box for finding in one.truth] == [finding.box for finding in again.truth]
     assert len(one.truth) == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "laterality", "view", "mean", "boxes"),
+    [
+        (vendor_a(), "L", "CC", 942.21, [(159, 215, 309, 408), (61, 438, 165, 535)]),
+        (vendor_a(), "R", "MLO", 909.26, [(262, 292, 440, 400), (93, 346, 234, 453)]),
+        (vendor_b(), "L", "CC", 4893.2, [(202, 202, 314, 346), (94, 375, 180, 456)]),
+        (vendor_b(), "R", "MLO", 5062.6, [(290, 232, 423, 314), (277, 380, 459, 512)]),
+    ],
+)
+def test_a_seed_draws_what_it_drew_when_the_starter_weights_were_trained(
+    vendor: Appearance,
+    laterality: Literal["L", "R"],
+    view: Literal["CC", "MLO"],
+    mean: float,
+    boxes: list[tuple[int, int, int, int]],
+) -> None:
+    """Who changes this raises `GENERATION` in training/phantom_cases.py and trains the starter again."""
+    drawn = phantom_view(5, laterality=laterality, view=view, clusters=2, appearance=vendor, **SIDE)
+    assert [finding.box.as_tuple() for finding in drawn.truth] == boxes
+    assert drawn.stored.mean() == pytest.approx(mean, rel=1e-3)
 
 
 def test_another_seed_side_or_projection_gives_another_view() -> None:

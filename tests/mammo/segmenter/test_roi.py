@@ -43,6 +43,11 @@ def test_an_image_smaller_than_the_input_is_padded_not_magnified():
     assert not planes[:, :, 40:].any()
 
 
+def test_a_box_around_everything_is_not_seen_smaller_than_the_image():
+    roi = roi_around(SIZE.box, SIZE, config=CONFIG)
+    assert (roi.crop, roi.side) == (SIZE.box, 800)
+
+
 def test_a_point_maps_to_the_middle_of_its_pixel():
     roi = roi_around(Box(300, 300, 330, 320), SIZE, config=CONFIG)
     assert roi.point_to_input(Point(roi.crop.x0, roi.crop.y0 + 3)) == (0.5, 3.5)

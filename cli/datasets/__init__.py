@@ -1,0 +1,14 @@
+"""Data sets people already have become tasks with annotations and patient keys.
+
+    contents.py    one image of a data set, and tables and paths from outside
+    command.py     `yolo-mlsam import-dataset`: count, or import
+    tasks.py       one image becomes a task with its annotation
+    cbis_ddsm.py   CSV tables and DICOM masks
+    inbreast.py    DICOM and outlines in XML property lists
+    vindr.py       DICOM and boxes in a CSV table
+    mias.py        PGM and circles in Info.txt
+    coco.py        any images and one COCO JSON
+    folder.py      a folder of images and one of masks
+
+Each reader is written against the data set's documented layout. None of the data is part of this project.
+"""

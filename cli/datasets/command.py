@@ -1,0 +1,179 @@
+"""`yolo-mlsam import-dataset`: read a data set, say what is in it, and import it unless only asked to say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from cli.datasets.cbis_ddsm import read_cbis_ddsm
+from cli.datasets.coco import read_coco
+from cli.datasets.contents import DatasetImage, DatasetOptions
+from cli.datasets.folder import read_folder
+from cli.datasets.inbreast import read_inbreast
+from cli.datasets.mias import read_mias
+from cli.datasets.tasks import TaskWriter
+from cli.datasets.vindr import read_vindr
+from cli.export.labelled import Refusal
+from cli.shown import shown
+from mammo.dicom import Intake, take_in
+from mammo.dicom.limits import MAX_BYTES, read_bytes
+from mammo.errors import InvalidSettings, LabelStudioError, MammoError, UnreadableImage
+from mammo.geometry import Size, Spacing
+from mammo.labelstudio import LabelStudioClient
+from mammo.settings import Settings
+
+REFUSED = 2
+"""Exit code when anything was refused."""
+
+READERS: dict[str, Callable[[DatasetOptions], Iterator[DatasetImage | Refusal]]] = {
+    "cbis-ddsm": read_cbis_ddsm,
+    "inbreast": read_inbreast,
+    "vindr": read_vindr,
+    "mias": read_mias,
+    "coco": read_coco,
+    "folder": read_folder,
+}
+
+
+@dataclass
+class Summary:
+    """What came in, or would."""
+
+    images: int = 0
+    clusters: int = 0
+    masks: int = 0
+    without: int = 0
+    """Images without any cluster."""
+
+    already: int = 0
+    patients: set[str] = field(default_factory=set)
+    classes: Counter[str] = field(default_factory=Counter)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def lines(self, *, dry_run: bool) -> Iterator[str]:
+        """The report; every refusal with its reason."""
+        for refusal in self.refusals:
+            yield f"refused: {refusal}"
+        verb = "would come in" if dry_run else f"are in ({self.already} of them were before)"
+        yield f"{self.images} images of {len(self.patients)} patients {verb}; {len(self.refusals)} refused"
+        yield f"  {self.clusters} clusters ({self.masks} with a mask), {self.without} images without any"
+        yield from (f"  class {name}: {count}" for name, count in self.classes.most_common(50))
+
+
+def import_dataset_command(options: DatasetOptions) -> int:
+    """Returns 0, or `REFUSED`; what can come in comes in all the same."""
+    if options.kind not in READERS:
+        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {shown(options.kind)}")
+    if not options.dry_run and (options.project is None or options.twins is None):
+        raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
+    with ExitStack() as stack:
+        writer = None if options.dry_run else _writer(options, stack)
+        summary = read_dataset(options, writer)
+    for line in summary.lines(dry_run=options.dry_run):
+        typer.echo(line)
+    return REFUSED if summary.refusals else 0
+
+
+def read_dataset(options: DatasetOptions, writer: TaskWriter | None) -> Summary:
+    """Read every image with its findings, as an import does; write it where there is a writer."""
+    summary = Summary()
+    seen: dict[str, str] = {}
+    found = READERS[options.kind](options)
+    for number, item in enumerate(
+        track(found, "Reading", console=Console(stderr=True), transient=True), start=1
+    ):
+        if isinstance(item, Refusal):
+            summary.refusals.append(item)
+            continue
+        try:
+            _read(item, options, writer, summary, seen)
+        except LabelStudioError:
+            raise  # no row's fault: it would meet all the others too
+        except (MammoError, ValueError) as error:
+            named = getattr(error, "code", "") in ("identified", "named_path")
+            where = f"image {number} of the data set" if named else item.where  # a path may name a person
+            summary.refusals.append(Refusal(where, str(error)))
+        except OSError as error:
+            reason = f"cannot be opened: {error.strerror or 'unknown reason'}"
+            summary.refusals.append(Refusal(item.where, reason))
+    return summary
+
+
+def _read(
+    item: DatasetImage,
+    options: DatasetOptions,
+    writer: TaskWriter | None,
+    summary: Summary,
+    seen: dict[str, str],
+) -> None:
+    """Read one image and its findings, and count them; raises what refuses it."""
+    relative = item.file.relative_to(options.folder).as_posix()
+    secret = writer.patient_secret if writer else b"of a dry run"
+    found = take_in(read_bytes(item.file, max_bytes=MAX_BYTES), path=relative, patient_secret=secret)
+    if item.trusts_file and not options.allow_identified:
+        _refuse_identified(found)
+    patient = (found.patient if item.trusts_file else None) or item.patient
+    if not patient:
+        raise ValueError("neither the file nor its path names a patient; see --patient-pattern")
+    height, width = found.twin.shape
+    findings = item.findings(Size(width, height))
+    first = seen.setdefault(found.sha256, item.where)
+    if first != item.where:
+        raise ValueError(f"the same image as {first}")
+    stated = item.spacing_mm or options.spacing_mm
+    spacing = found.spacing or (Spacing(stated, stated, "given") if stated else None)
+    if writer and not writer.write(item, found, findings, spacing=spacing):
+        summary.already += 1
+    summary.images += 1
+    summary.patients.add(patient)
+    summary.classes.update(item.classes)
+    summary.clusters += len(findings)
+    summary.masks += sum(finding.mask is not None for finding in findings)
+    summary.without += not findings
+
+
+def _refuse_identified(found: Intake) -> None:
+    """As `yolo-mlsam import` does.
+
+    Raises:
+        UnreadableImage: `named_path` or `identified`.
+    """
+    if found.named_in_path:
+        raise UnreadableImage(
+            "its path contains the patient's name, ID or birth date, and becomes part of the task; rename it",
+            code="named_path",
+        )
+    if found.identifying:
+        raise UnreadableImage(
+            f"it names a person in {', '.join(found.identifying)}; run `yolo-mlsam deidentify`, "
+            "or give --allow-identified if this is wanted",
+            code="identified",
+        )
+
+
+def _writer(options: DatasetOptions, stack: ExitStack) -> TaskWriter:
+    settings = Settings.load()
+    secret = settings.patient_secret.get_secret_value().encode()
+    key = settings.label_studio_api_key.get_secret_value()
+    root = settings.mammogram_root
+    if root is None or not settings.label_studio_url or not secret or not key:
+        raise InvalidSettings(
+            "import-dataset needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, "
+            "YOLO_MLSAM_LABEL_STUDIO_API_KEY and YOLO_MLSAM_PATIENT_SECRET"
+        )
+    if not options.folder.resolve().is_relative_to(root.resolve()):
+        raise InvalidSettings(
+            "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service reads it"
+        )
+    assert options.project is not None, "checked by the command"
+    assert options.twins is not None, "checked by the command"
+    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
+    return TaskWriter(
+        client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
+    )

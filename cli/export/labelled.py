@@ -1,0 +1,50 @@
+"""LabelledImage: one image with its findings, on the way into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mammo.dicom.segmentation import Origin
+from mammo.findings import Finding
+from mammo.geometry import Size
+from mammo.masks import Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImage:
+    """One image with what was found in it."""
+
+    name: str
+    """Stem of the files made from it: unique in one export, harmless, without any patient tag."""
+
+    file_name: str
+    """What the image is called, relative to the images' folder."""
+
+    size: Size
+    findings: tuple[Finding, ...]
+    origin: Origin
+    source: Path | bytes | None = None
+    """The image file itself, which a DICOM Segmentation refers to."""
+
+    calcifications: tuple[Mask, ...] = ()
+    """Single calcifications, where they are known."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """More for the COCO record of the image, such as `patient` (a key), `view`, `spacing_mm`."""
+
+    attributes: tuple[Mapping[str, Any], ...] = ()
+    """More for the COCO record of each finding; empty, or one per finding."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that is not exported or imported, and why."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"

@@ -1,0 +1,64 @@
+"""Labelled images out of a Label Studio project: the newest annotation of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from cli.export.labelled import LabelledImage, Refusal
+from cli.shown import shown
+from mammo.dicom.segmentation import Origin
+from mammo.errors import ImageNotFound, MammoError
+from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
+from mammo.task_images import MAMMOGRAM_KEY, TaskImages
+
+FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
+
+
+def read_project(
+    client: LabelStudioClient, project: int, images: TaskImages
+) -> Iterator[LabelledImage | Refusal]:
+    """Every task that somebody annotated, as its newest annotation that is not cancelled leaves it."""
+    tags = ControlTags.read(str(client.project(project)["label_config"]))
+    for task in client.tasks(project, all_fields=True):
+        number = int(task["id"])
+        kept = [row for row in task.get("annotations") or [] if not row.get("was_cancelled")]
+        if not kept:
+            continue
+        newest = max(kept, key=lambda row: (str(row.get("updated_at") or ""), int(row.get("id") or 0)))
+        try:
+            yield _labelled(number, task.get("data") or {}, newest, images, tags)
+        except (MammoError, ValueError) as error:
+            yield Refusal(f"task {number}", str(error))
+
+
+def _labelled(
+    number: int, data: Mapping[str, Any], annotation: Mapping[str, Any], images: TaskImages, tags: ControlTags
+) -> LabelledImage:
+    result = annotation.get("result") or []
+    findings = tuple(from_regions(result, tags=tags))
+    mammogram = images.open(data)
+    if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
+        raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
+    source = images.path(data)
+    reference = data.get(MAMMOGRAM_KEY) or data.get("image") or ""
+    return LabelledImage(
+        name=f"task-{number}",
+        file_name=str(reference) if source else shown(PurePosixPath(str(reference)).name, length=200),
+        size=mammogram.size,
+        findings=findings,
+        origin=_origin(result),
+        source=source,
+        facts={key: data[key] for key in FACTS if data.get(key) is not None} | {"task": number},
+    )
+
+
+def _origin(result: list[Mapping[str, Any]]) -> Origin:
+    """A person who corrected a model, when any region remembers its model; else a person."""
+    for region in result:
+        meta = region.get("meta")
+        version = meta.get("model_version") if isinstance(meta, Mapping) else None
+        if isinstance(version, str) and version:
+            return Origin(made_by="semiautomatic", version=version)
+    return Origin(made_by="manual")

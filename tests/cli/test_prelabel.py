@@ -1,0 +1,123 @@
+"""`yolo-mlsam prelabel` on real files with the starter weights."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cli.__main__ import main
+from cli.prelabel import describe, distinct_names
+from mammo.dicom import write_mammogram
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box, Point, Size
+from mammo.masks import Mask
+from mammo.phantom import phantom_view
+
+
+@pytest.fixture(scope="module")
+def view():
+    return phantom_view(4, clusters=1, width=640, height=832)
+
+
+@pytest.fixture(scope="module")
+def outcome(view, tmp_path_factory):
+    """One run over a DICOM, a PNG, a JPEG, a TIFF, a PGM and two files that are no images."""
+    folder = tmp_path_factory.mktemp("prelabel")
+    write_mammogram(
+        folder / "dicom.dcm",
+        view.stored,
+        laterality="L",
+        view="CC",
+        spacing_mm=view.spacing_mm,
+        bits=view.bits,
+        patient_id="P1",
+    )
+    grey = (view.stored >> (view.bits - 8)).astype(np.uint8)
+    for name in ("scan.png", "scan.jpg", "film.tif", "mias.pgm"):
+        assert cv2.imwrite(str(folder / name), grey)
+    (folder / "broken.dcm").write_bytes(b"\0" * 200)
+    files = ["broken.dcm", "dicom.dcm", "scan.png", "scan.jpg", "film.tif", "mias.pgm", "missing.png"]
+    arguments = ["prelabel", *(str(folder / file) for file in files), "--out", str(folder / "out")]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--spacing", "0.05", "--model", "starter"])
+    return end.value.code, folder
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / "out" / f"{name}.json").read_text())
+
+
+def test_unreadable_files_are_said_and_the_others_are_done(outcome):
+    code, folder = outcome
+    assert code == 2
+    for name in ("broken", "missing"):
+        report = read(folder, name)
+        assert report["error"]
+        assert report["findings"] == []
+        assert not (folder / "out" / f"{name}.overlay.png").exists()
+    for name in ("dicom", "scan", "scan.jpg", "film", "mias"):
+        assert read(folder, name)["error"] is None
+
+
+def test_every_report_names_its_file_and_one_model_version(outcome):
+    _, folder = outcome
+    reports = [json.loads(path.read_text()) for path in (folder / "out").glob("*.json")]
+    assert {Path(report["file"]).name for report in reports} == {
+        "broken.dcm", "dicom.dcm", "scan.png", "scan.jpg", "film.tif", "mias.pgm", "missing.png"
+    }  # fmt: skip
+    assert len({report["model_version"] for report in reports}) == 1
+    assert set(reports[0]) == {"file", "model_version", "spacing_mm", "findings", "error"}
+
+
+def test_a_dicom_knows_its_spacing_and_a_picture_takes_the_given_one(outcome, view):
+    _, folder = outcome
+    assert read(folder, "dicom")["spacing_mm"] == pytest.approx(view.spacing_mm)
+    assert read(folder, "scan")["spacing_mm"] == pytest.approx(0.05)
+
+
+def test_the_overlay_has_the_geometry_of_the_mammogram(outcome, view):
+    _, folder = outcome
+    overlay = cv2.imread(str(folder / "out" / "dicom.overlay.png"))
+    assert overlay.shape == (view.size.height, view.size.width, 3)
+
+
+def test_one_clear_line_per_unreadable_file(tmp_path, capfd):
+    (tmp_path / "broken.dcm").write_bytes(b"nothing")
+    with pytest.raises(SystemExit):
+        main(["prelabel", str(tmp_path / "broken.dcm"), "--out", str(tmp_path / "out"), "--model", "starter"])
+    lines = [line for line in capfd.readouterr().err.splitlines() if "broken.dcm" in line]
+    assert len(lines) == 1
+    assert "Traceback" not in lines[0]
+
+
+def test_an_unknown_model_is_one_line_and_exit_code_one(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    with pytest.raises(SystemExit) as end:
+        main(["prelabel", "x.png", "--out", str(tmp_path), "--model", "m0009-deadbeef"])
+    assert end.value.code == 1
+    assert "--model starter" in capfd.readouterr().err
+
+
+def test_a_finding_is_written_in_original_pixels():
+    mask = Mask(np.ones((3, 4), np.bool_), 10, 20)
+    finding = Finding(
+        label=CLUSTER, score=0.51239, box=Box(9, 19, 15, 24), prompts=(Point(11, 21),), mask=mask
+    )
+    report = describe(Path("a.dcm"), "m1", spacing_mm=0.07, findings=[finding], size=Size(64, 48), error=None)
+    (written,) = report["findings"]
+    assert written["box"] == [9, 19, 15, 24]
+    assert written["prompts"] == [[11, 21]]
+    assert written["mask"]["size"] == [48, 64]
+    assert np.array_equal(Mask.from_coco(written["mask"]).full(Size(64, 48)), mask.full(Size(64, 48)))
+    assert [10, 20] in written["polygon"]
+    json.dumps(report)
+
+
+def test_output_names_never_collide():
+    names = distinct_names(
+        [Path("a/x.dcm"), Path("b/x.png"), Path("c/x.dcm"), Path("d/x.png"), Path("e/x.png")]
+    )
+    assert names[0] == "x"
+    assert len(set(names)) == 5

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mammo.dicom.segmentation import MAX_SEGMENTS, Origin, read_segmentation, write_segmentation
+from mammo.errors import UnreadableImage, UnsupportedImage
+from mammo.findings import CLUSTER, Finding
+from mammo.masks import Mask
+from mammo.phantom import phantom_view
+from tests.mammo.dicom.files import PATIENT, gradient, mammogram_file, with_elements
+from tests.mammo.dicom.validator import assert_valid
+
+AUTOMATIC = Origin(made_by="automatic", version="m0007-aabbccdd")
+
+
+def finding(x: int = 3, y: int = 5, *, size: int = 6, name: str = "") -> Finding:
+    bitmap = np.tri(size, dtype=np.bool_)
+    mask = Mask(bitmap, x, y)
+    return Finding(label=CLUSTER, score=0.8, box=mask.frame, mask=mask, id=name)
+
+
+def segmentation_file(folder: Path, *findings: Finding, source: bytes | None = None, **options: Any) -> Path:
+    path = folder / "a.seg.dcm"
+    write_segmentation(
+        path,
+        findings or (finding(),),
+        source=source or mammogram_file(),
+        **({"origin": AUTOMATIC} | options),
+    )
+    return path
+
+
+@pytest.mark.parametrize("made_by", ["automatic", "semiautomatic", "manual"])
+@pytest.mark.parametrize("laterality", ["L", "R"])
+def test_a_phantom_comes_back_as_it_was_and_a_validator_finds_no_error(
+    tmp_path: Path, laterality: Literal["L", "R"], made_by: Literal["automatic", "semiautomatic", "manual"]
+) -> None:
+    view = phantom_view(2, laterality=laterality, view="MLO", clusters=2, width=512, height=640)
+    assert len(view.truth) == 2
+    source = mammogram_file(view.stored, laterality=laterality, view="MLO")
+    origin = Origin(made_by=made_by, version="m0001")
+    path = segmentation_file(
+        tmp_path, *view.truth, source=source, origin=origin, calcifications=view.calcifications
+    )
+    assert_valid(path, "Segmentation")
+    back = read_segmentation(path)
+    assert back.size == view.size
+    for found, true in zip(back.findings, view.truth, strict=True):
+        assert found.mask is not None
+        assert true.mask is not None
+        np.testing.assert_array_equal(found.mask.full(view.size), true.mask.full(view.size))
+    assert back.calcifications is not None
+    single = np.zeros((view.size.height, view.size.width), np.uint8)
+    for mask in view.calcifications:
+        mask.paste(single)
+    np.testing.assert_array_equal(back.calcifications.full(view.size), single)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_overlapping_masks_of_any_form_come_back(tmp_path: Path, data: st.DataObject) -> None:
+    findings = []
+    for index in range(data.draw(st.integers(1, 4))):
+        x, y = data.draw(st.integers(0, 24)), data.draw(st.integers(0, 40))
+        rows = data.draw(st.lists(st.lists(st.booleans(), min_size=8, max_size=8), min_size=8, max_size=8))
+        mask = Mask(np.array(rows, np.bool_), x, y).tight() or finding(x, y).mask
+        assert mask is not None
+        findings.append(Finding(label=CLUSTER, score=1, box=mask.frame, mask=mask, id=f"c{index}"))
+    back = read_segmentation(segmentation_file(tmp_path, *findings))
+    assert [found.id for found in back.findings] == [made.id for made in findings]
+    for found, made in zip(back.findings, findings, strict=True):
+        assert found.mask is not None
+        assert made.mask is not None
+        assert found.mask.dice(made.mask) == 1
+
+
+def test_it_stands_in_the_patient_and_study_of_its_image_and_points_back(tmp_path: Path) -> None:
+    image = pydicom.dcmread(io.BytesIO(mammogram_file()))
+    made = pydicom.dcmread(segmentation_file(tmp_path))
+    assert (made.PatientID, made.StudyInstanceUID) == (PATIENT, image.StudyInstanceUID)
+    assert made.SeriesInstanceUID != image.SeriesInstanceUID
+    assert made.PatientOrientation == image.PatientOrientation
+    assert read_segmentation(tmp_path / "a.seg.dcm").image == image.SOPInstanceUID
+
+
+def test_segments_carry_the_codes_and_who_made_them(tmp_path: Path) -> None:
+    calcification = finding(4, 6, size=2).mask
+    assert calcification is not None
+    path = segmentation_file(tmp_path, calcifications=[calcification])
+    cluster, single = pydicom.dcmread(path).SegmentSequence
+    codes = [
+        (item.SegmentedPropertyTypeCodeSequence[0].CodeValue, item.SegmentAlgorithmType)
+        for item in (cluster, single)
+    ]
+    assert codes == [("129769006", "AUTOMATIC"), ("129770007", "AUTOMATIC")]
+    algorithm = cluster.SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("Yolo-MLSAM", "m0007-aabbccdd")
+
+
+def test_a_cluster_keeps_its_tracking_uid_when_its_outline_is_corrected(tmp_path: Path) -> None:
+    first = read_segmentation(segmentation_file(tmp_path, finding(name="f1"), finding(15, 20, name="f2")))
+    second = read_segmentation(
+        segmentation_file(tmp_path, finding(4, 5, size=7, name="f1"), finding(15, 20, name="f2"))
+    )
+    assert first.tracking_uids == second.tracking_uids
+    assert len(set(first.tracking_uids)) == 2
+    files = {pydicom.dcmread(segmentation_file(tmp_path, finding(x, 5))).SOPInstanceUID for x in (3, 4, 4)}
+    assert len(files) == 2
+
+
+def test_a_synthetic_file_has_the_same_bytes_every_time(tmp_path: Path) -> None:
+    one, other = (segmentation_file(tmp_path, synthetic=True).read_bytes() for _ in range(2))
+    assert one == other
+
+
+def test_a_hostile_name_becomes_one_short_line(tmp_path: Path) -> None:
+    name = "a\\b\n\x1b[31m" + "x" * 100
+    path = segmentation_file(tmp_path, finding(name=name), origin=Origin(made_by="automatic", version=name))
+    tracker = str(pydicom.dcmread(path).SegmentSequence[0].TrackingID)
+    assert len(tracker) == 64
+    assert tracker.startswith("a_b__[31mxxx")
+    assert_valid(path, "Segmentation")
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [
+        (),
+        (Finding(label=CLUSTER, score=1, box=finding().box),),
+        (finding(30, 5),),
+        tuple(finding() for _ in range(MAX_SEGMENTS)),
+    ],
+    ids=["none", "box only", "outside", "too many"],
+)
+def test_what_no_segmentation_can_hold_is_refused(tmp_path: Path, findings: tuple[Finding, ...]) -> None:
+    with pytest.raises(ValueError, match=r"findings|mask"):
+        write_segmentation(tmp_path / "a.dcm", findings, source=mammogram_file(), origin=AUTOMATIC)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_that_nothing_can_refer_to_is_refused_without_quoting_it(tmp_path: Path) -> None:
+    sources = {
+        "not_dicom": b"\x89PNG\r\n\x1a\n" + bytes(100),
+        "no_reference": with_elements(StudyInstanceUID=None, PatientName="DOE^JANE"),
+        "parse": mammogram_file()[:300],
+    }
+    for code, source in sources.items():
+        with pytest.raises(UnreadableImage) as caught:
+            segmentation_file(tmp_path, source=source)
+        assert caught.value.code == code
+        assert "DOE" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("PatientOrientation",),
+        ("PatientName", "PatientBirthDate", "PatientSex", "ReferringPhysicianName"),
+        ("PatientID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+    ],
+)
+def test_a_source_that_lost_what_may_be_empty_still_gets_a_valid_result(
+    tmp_path: Path, lost: tuple[str, ...]
+) -> None:
+    source = with_elements(**dict.fromkeys(lost))
+    path = segmentation_file(tmp_path, source=source)
+    assert_valid(path, "Segmentation")
+    assert len(read_segmentation(path).findings) == 1
+
+
+def test_something_else_is_not_read_as_a_segmentation(tmp_path: Path) -> None:
+    whole = segmentation_file(tmp_path).read_bytes()
+    for data in (mammogram_file(), whole[: len(whole) // 2], whole.replace(b"BINARY", b"BINARX")):
+        with pytest.raises(UnsupportedImage):
+            read_segmentation(data)
+    with pytest.raises(UnreadableImage):
+        read_segmentation(b"nothing of the kind")
+    for elements in ({"NumberOfFrames": 10**6}, {"Rows": 65535, "Columns": 65535}, {"SegmentSequence": None}):
+        with pytest.raises(UnreadableImage):
+            read_segmentation(with_elements(whole, **elements))
+    assert gradient().shape == (48, 32)  # the findings above were drawn for this size
