@@ -1,7 +1,7 @@
 """What a de-identified file may keep (PS3.15 Annex E, turned round: everything that is not named here is dropped).
 
 Values are not copied but parsed and written anew, so that nothing hides in an element of another kind than its name:
-a code is capital letters, a number is a number, the meaning of a code is our own word for it.
+a code is one of the terms we know, a number is a number, the meaning of a code is our own word for it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from mammo.dicom.dataset import first_item, integer, numbers, payload, text
-from mammo.dicom.identity import mentions
 from mammo.dicom.projection import SCT_CODES, SRT_CODES
 from mammo.dicom.pseudonyms import Pseudonyms
 from mammo.dicom.source import MAX_UID, UID
+from mammo.dicom.terms import MAKERS, TERMS
 
 CODES = [
     "ImageType", "Modality", "PresentationIntentType", "BodyPartExamined", "Grid", "FilterType", "FilterMaterial",
@@ -27,7 +27,7 @@ CODES = [
     "PresentationLUTShape", "VOILUTFunction", "ExposureControlMode", "PixelSpacingCalibrationType", "RescaleType",
     "PatientSex", "ConversionType",
 ]  # fmt: skip
-"""Strings of capital letters, digits, blanks and underscores."""
+"""Values that are words of `TERMS`; another value is emptied, so that a name cannot pass for a code."""
 
 DECIMALS = [
     "KVP", "BodyPartThickness", "CompressionForce", "DistanceSourceToDetector", "DistanceSourceToPatient",
@@ -59,34 +59,29 @@ MEANINGS = {
 }
 """Codes that are kept, and what they mean; a code without an entry is dropped."""
 
-CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 SCHEMES = {"SCT", "SRT", "SNM3", "99SDM", "DCM"}
-NAME = re.compile(r"[\w .,()/+&-]{1,64}", re.ASCII)
 MAX_VALUES = 64
 MAX_INTEGER = 2**31 - 1
 
 
-def kept(
-    dataset: Dataset, *, pseudonyms: Pseudonyms, patient: str, forbidden: frozenset[str], signed: bool
-) -> Dataset:
+def kept(dataset: Dataset, *, pseudonyms: Pseudonyms, patient: str, signed: bool) -> Dataset:
     """A new data set with the allowed elements of a file, pixel description and pixels left out.
 
     Args:
         dataset: as `open_dataset` gives it.
         patient: what the patient's dates are shifted by.
-        forbidden: lower-case parts of names and IDs; a string that mentions one is dropped.
         signed: whether words are signed, as the pixels are.
     """
     out = Dataset()
     for keyword in CODES:
         values = text(dataset, keyword).upper().split("\\")[:MAX_VALUES]
-        values = [v if CODE.fullmatch(v) and not mentions(v, forbidden) else "" for v in values]
+        values = [v if v in TERMS else "" for v in values]
         if any(values):
             setattr(out, keyword, values)
     for keyword in NAMES:
-        value = text(dataset, keyword)
-        if NAME.fullmatch(value) and not mentions(value, forbidden):
-            setattr(out, keyword, value)
+        words = re.split(r"[^A-Z0-9]+", text(dataset, keyword).upper()[:64])
+        if known := " ".join(word for word in words if word in MAKERS):
+            setattr(out, keyword, known)
     for keyword in DECIMALS:
         if found := numbers(dataset, keyword)[:MAX_VALUES]:
             setattr(out, keyword, [f"{value:.10g}" for value in found])

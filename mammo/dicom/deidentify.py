@@ -7,7 +7,6 @@ Information with Modified Dates, and Retain Patient Characteristics (sex, and ag
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,7 @@ from mammo.dicom import allow_list
 from mammo.dicom.burned_in import clean
 from mammo.dicom.dataset import is_dicom, open_dataset, text
 from mammo.dicom.decoding import NATIVE
-from mammo.dicom.dicom_file import check_kind, stored_image
+from mammo.dicom.dicom_file import check_kind, sop_class_of, stored_image
 from mammo.dicom.for_processing import detector_scale
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.pixel_format import PixelFormat, pixel_format
@@ -27,12 +26,8 @@ from mammo.dicom.pseudonyms import Pseudonyms, age_band
 from mammo.dicom.stored_image import StoredImage
 from mammo.errors import UnreadableImage, UnsupportedImage
 
-PERSONAL = [
-    "PatientName", "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName",
-    "PatientMotherBirthName", "PatientBirthDate", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber",
-    "ReferringPhysicianName", "OperatorsName", "PerformingPhysicianName", "InstitutionName", "PatientAge",
-]  # fmt: skip
-"""Read only to be left out, and to look for in what is kept."""
+PERSONAL = ["PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientAge"]
+"""Read to be turned into pseudonyms and a band; no other element about a person is even parsed."""
 
 FORMAT = [
     "SOPClassUID", "SpecificCharacterSet", "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
@@ -91,7 +86,7 @@ class Deidentifier:
         """De-identify one file.
 
         Raises:
-            UnreadableImage: damaged; or `missing_attribute` without UIDs; or `identifier_left`.
+            UnreadableImage: damaged; or `missing_attribute` without UIDs.
             UnsupportedImage: not a DICOM mammogram (For Processing is taken too).
         """
         if not is_dicom(data):
@@ -102,7 +97,6 @@ class Deidentifier:
         dense_is_high = detector_scale(dataset).falling if raw else stored.inverted == (stored.slope < 0)
         cleaned = clean(stored.levels, dense_is_high=dense_is_high)
         out = self._header(dataset, form, concern=cleaned.concern)
-        _refuse_leftovers(out, _forbidden(dataset))
         content = _written(out, dataset, form, StoredImage(levels=cleaned.levels, depth=form.bits_stored))
         return Deidentified(
             content=content,
@@ -118,14 +112,13 @@ class Deidentifier:
             dataset,
             pseudonyms=self._pseudonyms,
             patient=patient,
-            forbidden=_forbidden(dataset),
             signed=form.signed,
         )
         if not all(keyword in out for keyword in allow_list.UIDS[:3]):
             raise UnreadableImage(
                 "the DICOM file lacks a well-formed instance, study or series UID", code="missing_attribute"
             )
-        out.SOPClassUID = uid.UID(text(dataset, "SOPClassUID"))
+        out.SOPClassUID = uid.UID(sop_class_of(dataset))
         out.SpecificCharacterSet = "ISO_IR 192"
         for keyword in TYPE_2:
             if keyword not in out:
@@ -142,27 +135,6 @@ class Deidentifier:
         out.DeidentificationMethodCodeSequence = Sequence([_code(*code) for code in codes])
         out.BurnedInAnnotation = "YES" if concern else "NO"
         return out
-
-
-def _forbidden(dataset: Dataset) -> frozenset[str]:
-    """Parts of names and IDs of at least three characters, in lower case, pseudonyms included."""
-    values = (text(dataset, keyword).lower() for keyword in PERSONAL if keyword != "PatientAge")
-    parts = (part for value in values for part in (value, *re.split(r"[\W_]+", value)))
-    return frozenset(part for part in parts if len(part) >= 3)
-
-
-def _refuse_leftovers(out: Dataset, forbidden: frozenset[str]) -> None:
-    """The allow-list cannot let a name through; should it ever, the file is refused and not written."""
-    own = (out.PatientID.lower(), *PROFILE, *METHOD.split())
-    suspects = [part for part in forbidden if len(part) >= 6 and not any(part in word for word in own)]
-    written = io.BytesIO()
-    header = FileDataset("", out, preamble=None)
-    header.save_as(written, implicit_vr=False, little_endian=True, enforce_file_format=False)
-    text_written = written.getvalue().lower()
-    if any(part.encode() in text_written for part in suspects):
-        raise UnreadableImage(
-            "a part of the patient's data is also part of what must stay in the file", code="identifier_left"
-        )
 
 
 def _written(out: Dataset, dataset: FileDataset, form: PixelFormat, stored: StoredImage) -> bytes:

@@ -92,7 +92,7 @@ def check_kind(dataset: FileDataset) -> bool:
         UnreadableImage: `truncated` or `missing_attribute`.
         UnsupportedImage: `dicomdir`, `tomosynthesis`, `wrong_sop_class` or `wrong_modality`.
     """
-    sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+    sop_class = sop_class_of(dataset)
     if sop_class == DICOMDIR:
         raise UnsupportedImage(
             "a DICOMDIR is a table of contents; send the images themselves", code="dicomdir"
@@ -110,6 +110,11 @@ def check_kind(dataset: FileDataset) -> bool:
     if text(dataset, "Modality").upper() not in MODALITIES:
         raise UnsupportedImage("expected Modality MG, DX, CR, SC, OT or RG", code="wrong_modality")
     return sop_class in FOR_PROCESSING or text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
+
+
+def sop_class_of(dataset: FileDataset) -> str:
+    """UID of the SOP class, from the meta header where the data set does not say."""
+    return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _padding(

@@ -190,3 +190,28 @@ def test_what_cannot_be_cleaned_is_refused(data: bytes, code: str) -> None:
         Deidentifier(KEY)(data)
     assert caught.value.code == code
     assert isinstance(caught.value, UnsupportedImage) == (code in ("not_dicom", "wrong_sop_class"))
+
+
+def test_a_name_cannot_pass_for_a_code_or_a_machine() -> None:
+    """The name and the hospital are gone from where they belong: nobody can know them by comparing."""
+    gone = dict.fromkeys(("PatientName", "InstitutionName", "PatientComments"))
+    data = with_elements(patient_file(), **gone)
+    assert {"name", "hospital"} <= set(leaks(data))
+    done = Deidentifier(KEY)(data)
+    assert leaks(done.content) == []
+    assert parsed(done.content).ImageType == ["DERIVED", "PRIMARY", ""]
+
+
+def test_maker_and_model_are_kept_as_far_as_they_are_known() -> None:
+    data = with_elements(
+        mammogram_file(breast_picture()),
+        Manufacturer="HOLOGIC, Inc.",
+        ManufacturerModelName="Selenia Dimensions of Springfield",
+    )
+    header = parsed(Deidentifier(KEY)(data).content)
+    assert (header.Manufacturer, header.ManufacturerModelName) == ("HOLOGIC INC", "SELENIA DIMENSIONS")
+
+
+def test_a_class_named_only_in_the_meta_header_is_written_out() -> None:
+    data = with_elements(mammogram_file(breast_picture()), SOPClassUID=None)
+    assert parsed(Deidentifier(KEY)(data).content).SOPClassUID.name.startswith("Digital Mammography")
