@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import structlog
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Serve until stopped; 2 when the settings do not describe a service."""
+    # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = Settings.load()
         require_secrets(settings)

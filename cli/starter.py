@@ -43,6 +43,7 @@ def train_starter(*, out: Path, work: Path, smoke: bool) -> None:
     from training.detector_recipes import detector_smoke, detector_starter
     from training.segmenter_finetune import finetune_segmenter
     from training.segmenter_recipes import segmenter_smoke, segmenter_starter
+    from training.segmenter_validation import record_held_out
 
     console = Console()
     began = time.monotonic()
@@ -78,6 +79,9 @@ def train_starter(*, out: Path, work: Path, smoke: bool) -> None:
         shutil.copyfile(detector, out / "detector.safetensors")
         shutil.copyfile(segmenter, out / "segmenter.safetensors")
         bars.update(bar, description="evaluation")
+        record_held_out(
+            out / "segmenter.safetensors", test, data=_held_out(), folder=work / "segmenter-held-out"
+        )
         write_manifest(out, test=test, minutes=minutes, progress=tell)
     console.print(f"starter in {out} after {minutes:.1f} min of phantoms and training")
 
@@ -106,12 +110,16 @@ def write_manifest(out: Path, *, test: list[Case], minutes: float | None, progre
         "trained_on": f"phantoms of vendor_a, seeds {TRAIN_SEEDS.start} to {TRAIN_SEEDS.stop - 1}",
         "training_minutes": None if minutes is None else round(minutes, 1),
         "evaluation": {
-            "data": f"phantoms of vendor_a, seeds {TEST_SEEDS.start} to {TEST_SEEDS.stop - 1}: phantom results",
+            "data": f"{_held_out()}: phantom results",
             **_numbers(evaluation),
         },
         "licence": "AGPL-3.0-or-later",
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _held_out() -> str:
+    return f"phantoms of vendor_a, seeds {TEST_SEEDS.start} to {TEST_SEEDS.stop - 1}"
 
 
 def _sets() -> list[tuple[str, range]]:

@@ -50,6 +50,10 @@ class DetectorRecipe:
     freeze: int = 0
     """Layers whose weights stay, counted from the input; 10 is the backbone."""
 
+    fixed_norms: bool = False
+    """Batch norms keep the statistics of the start weights. In a run of a few hundred steps they would lag behind
+    the weights, and the network would be another one in training than at work."""
+
     mosaic: float = 1.0
     """Probability that a training image is put together from four tiles."""
 
@@ -77,6 +81,7 @@ def detector_finetune() -> DetectorRecipe:
         lr0=5e-4,
         momentum=0.9,
         warmup_epochs=0.5,
+        fixed_norms=True,
         close_mosaic=5,
         mosaic=0.5,
     )
@@ -88,11 +93,9 @@ def detector_demo() -> DetectorRecipe:
         detector_finetune(),
         name="demo",
         tile=384,
-        crops=6,
+        crops=4,
         validation_crops=0,
-        epochs=8,
-        batch=8,
-        lr0=1e-3,
+        epochs=6,
         mosaic=0.0,
         close_mosaic=0,
     )
@@ -122,6 +125,7 @@ def detector_smoke() -> DetectorRecipe:
         detector_demo(),
         name="smoke",
         spec=DetectorSpec(tile=256, overlap=64),
+        fixed_norms=False,
         tile=128,
         crops=2,
         epochs=1,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import mammo.detector.hardening  # noqa: F401  # before anything of ultralytics
 
@@ -59,6 +60,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         """
         self.network = network
         self.validates = validates
+        self.fixed_norms = recipe.fixed_norms
         self.progress = progress
         self.result = folder / "best.safetensors"
         self.num_batches_done = 0
@@ -73,6 +75,13 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> TrainableNetwork:
         return self.network
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        if self.fixed_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def validate(self) -> tuple[dict[str, Any], float | None]:
         if self.validates:

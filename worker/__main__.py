@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 import redis
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--with-scheduler", action="store_true", help="also run RQ's scheduler; exactly one worker may"
     )
     options = parser.parse_args(arguments)
+    # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = Settings.load()
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")

@@ -30,7 +30,7 @@ PROGRAM = Path(__file__).with_name("decoder_process.py")
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 """All that a decoder process knows of ours: the service's secrets stay behind."""
 
-MEMORY = 800 * 2**20
+MEMORY = 700 * 2**20
 """Bytes by which a process may grow. JPEG 2000 needs about 16 per pixel."""
 
 SECONDS, SECONDS_PER_MEGAPIXEL = 1.5, 1.0

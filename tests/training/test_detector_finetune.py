@@ -72,6 +72,17 @@ def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
     assert 0 < change < 0.2
 
 
+def test_fixed_norms_keep_the_statistics_of_the_start(tmp_path: Path, start: Path) -> None:
+    name = "model.0.bn.running_mean"
+    before = load_file(start)[name]
+    for fixed in (True, False):
+        recipe = replace(RECIPE, fixed_norms=fixed)
+        result = finetune_detector(
+            CASES, [], start=start, recipe=recipe, folder=tmp_path / f"{fixed}", progress=silent
+        )
+        assert torch.equal(load_file(result)[name], before) is fixed
+
+
 def test_the_same_seed_on_the_same_cases_gives_the_same_weights(tmp_path: Path, start: Path) -> None:
     recipe = replace(RECIPE, box_loss=BoxLoss(kind="paper"), mosaic=1.0)
     first, again = (
