@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import typer
 from rich.console import Console
@@ -94,22 +92,10 @@ def phantom_command(options: PhantomOptions, *, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     numbers = range(options.seed, options.seed + options.patients)
     seeds = track(list(numbers), "Drawing", console=Console(stderr=True), transient=True)
-    with _one_thread():
-        images = [image for seed in seeds for image in _patient(seed, options, out)]
+    images = [image for seed in seeds for image in _patient(seed, options, out)]
     write_coco(images, out)
     clusters = sum(len(image.findings) for image in images)
     typer.echo(f"{options.patients} phantom patients, {len(images)} views, {clusters} clusters in {out}")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread: the last bit of its distance transform, and a grey level here and there, depend on that."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _patient(seed: int, options: PhantomOptions, out: Path) -> Iterator[LabelledImage]:

@@ -20,7 +20,7 @@ from mammo.phantom import Appearance, PhantomView, phantom_patient
 from training.cases import Case, Progress
 
 TRUTH = "truth.json"
-GENERATION = 1
+GENERATION = 2
 """Raised when the phantom draws other pixels for the same seed: folders of an older generation are drawn again."""
 
 

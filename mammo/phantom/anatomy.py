@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -141,9 +140,9 @@ def _outline(
     down, across = np.mgrid[:num_rows, :num_columns].astype(np.float32) * np.float32(cell)
     inside = across < edge[:, None]
     # The breast goes on beyond the chest wall and the receptor's ends: only the skin limits it.
-    padded = np.pad(inside, ((60, 60), (60, 0)), "edge").astype(np.uint8)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[60:-60, 60:]
-    return _Frame(down, across, distance * np.float32(cell), inside, nipple, cell), half
+    padded = np.pad(inside, ((60, 60), (60, 0)), "edge")
+    distance = distance_mm(padded, cell)[60:-60, 60:]
+    return _Frame(down, across, distance, inside, nipple, cell), half
 
 
 def _glandular(
@@ -244,5 +243,6 @@ def _room(frame: _Frame, muscle: Field, *, height_mm: float) -> Field:
 
 def distance_mm(free: npt.NDArray[np.bool_], cell_mm: float) -> Field:
     """Distance of each free cell to the nearest one that is not, mm; 0 where not free."""
-    cells = cv2.distanceTransform(free.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's transform rounds differently with the number of its threads; the same seed must give the same pixels.
+    cells = ndimage.distance_transform_edt(free)
     return np.asarray(cells * np.float32(cell_mm), np.float32)
