@@ -139,7 +139,7 @@ def demo(
     label_studio: Annotated[
         Path, typer.Option(help="The label-studio program, in its own environment.")
     ] = Path(".venv-label-studio/bin/label-studio"),
-    patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 10,
+    patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 16,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="Turns of correct, train, gate.")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0 takes a free one.")] = 0,
     keep: Annotated[

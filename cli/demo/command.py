@@ -97,7 +97,12 @@ def _turn_the_loop(
     from cli.demo.report import Comparison, summary_table, write_report
 
     stack = launch_stack(
-        supervisor, folder, label_studio=options.label_studio, port=options.port, recipe=options.recipe
+        supervisor,
+        folder,
+        label_studio=options.label_studio,
+        port=options.port,
+        recipe=options.recipe,
+        patient_secret=f"phantom patients from seed {options.seed}",  # nobody's secret: the same run each time
     )
     with _bars(console) as step:
         with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as tell:

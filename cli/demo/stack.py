@@ -53,7 +53,14 @@ class Stack:
 
 
 def launch_stack(
-    supervisor: Supervisor, folder: Path, *, label_studio: Path, port: int, recipe: str, threads: int = 0
+    supervisor: Supervisor,
+    folder: Path,
+    *,
+    label_studio: Path,
+    port: int,
+    recipe: str,
+    patient_secret: str,
+    threads: int = 0,
 ) -> Stack:
     """Start Redis and launch Label Studio, which takes a while; `finish_stack` waits and starts the rest.
 
@@ -62,6 +69,7 @@ def launch_stack(
         label_studio: the label-studio program.
         port: Label Studio's port; 0 takes a free one.
         recipe: training recipe of retrains.
+        patient_secret: key of the patient keys; the same one gives the same folds in every run.
         threads: CPU threads of the networks in backend and worker each; 0 lets torch choose.
 
     Raises:
@@ -85,7 +93,7 @@ def launch_stack(
         label_studio_url=server.url,
         label_studio_api_key=server.api_key,
         mammogram_root=mammograms,
-        patient_secret=secrets.token_urlsafe(24),
+        patient_secret=patient_secret,
         threads=threads,
         recipe=recipe,
         train_after=0,

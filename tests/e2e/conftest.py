@@ -42,7 +42,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         missing("Label Studio", "run `make test`, which installs it")
     folder = tmp_path_factory.mktemp("e2e")
     with Supervisor(folder / "logs") as supervisor:
-        stack = launch_stack(supervisor, folder, label_studio=LABEL_STUDIO, port=0, recipe="smoke")
+        stack = launch_stack(
+            supervisor,
+            folder,
+            label_studio=LABEL_STUDIO,
+            port=0,
+            recipe="smoke",
+            patient_secret="the end-to-end tests",
+        )
         try:
             yield stack
         finally:
