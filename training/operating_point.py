@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from mammo.dicom import Mammogram
 from training.cases import Case, Progress
 from training.evaluate import LOW_THRESHOLD
-from training.metrics import froc, match, threshold_at
+from training.metrics import froc, match
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
@@ -31,10 +31,10 @@ class Detects(Protocol):
 def operating_threshold(
     detector: Detects, cases: Sequence[Case], *, rate: float, default: float, progress: Progress
 ) -> float:
-    """A score threshold with at most `rate` false positives per image.
+    """The lowest score threshold with at most `rate` false positives per image.
 
-    Between the highest threshold that finds all that can be found at this rate and the lowest that keeps to it,
-    the geometric middle: the furthest from both mistakes.
+    The lowest, because the mistakes cost differently: an annotator deletes a false alarm with one key and may never
+    notice a miss.
 
     Args:
         cases: the validation fold.
@@ -49,8 +49,7 @@ def operating_threshold(
         hits.append(match(detections, [finding.box for finding in case.truth]))
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
     curve = froc(hits)
-    highest = threshold_at(curve, rate)
     lowest = float(curve.thresholds[curve.false_positives <= rate][-1])
-    if not math.isfinite(highest) or not math.isfinite(lowest):
+    if not math.isfinite(lowest):
         return default
-    return round(min(max(math.sqrt(highest * lowest), LOWEST), HIGHEST), 4)
+    return round(min(max(lowest, LOWEST), HIGHEST), 4)
