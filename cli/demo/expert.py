@@ -8,8 +8,8 @@ from dataclasses import replace
 from mammo.findings import Finding
 
 ACCEPTED_DICE = 0.85
-"""A mask this close to the truth is left alone. A laxer reader would hand the model its own masks back as truth, and the
-gate, which judges on what readers left, would favour the model that drew them."""
+"""A mask this close to the truth is left alone. A laxer reader would hand the model its own masks back as
+truth, and the gate, which judges on what readers left, would favour the model that drew them."""
 
 ACCEPTED_IOU = 0.6
 """A box this close to the truth is left alone."""
