@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
@@ -33,9 +35,14 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
 MEMORY = 700 * 2**20
 """Bytes by which a process may grow. JPEG 2000 needs about 16 per pixel."""
 
-SECONDS, SECONDS_PER_MEGAPIXEL = 1.5, 1.0
-"""Longest decoding. The slowest codec, JPEG 2000, takes about 0.2 s per megapixel on an idle core."""
+SECONDS, SECONDS_PER_MEGAPIXEL = 1.0, 0.07
+"""Longest decoding, in seconds of processor time: a hung codec is stopped within 2 s, and a busy machine refuses
+nothing. The slowest codec, JPEG 2000, takes about 0.06 s per megapixel."""
 
+PATIENCE = 8.0
+"""A decoder that waits for a processor may take so many times as long by the clock."""
+
+WATCH_SECONDS = 0.05
 SECONDS_TO_START = 60.0
 F_SETPIPE_SZ = 1031
 DTYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8")
@@ -168,7 +175,7 @@ class _Process:
             with self._deadline(SECONDS_TO_START, "no_decoder", otherwise="no_decoder"):
                 self._receive()
             self._ready = True
-        with self._deadline(seconds, "too_slow", otherwise="decode"):
+        with self._deadline(seconds, "too_slow", otherwise="decode", patience=PATIENCE):
             text = json.dumps(
                 {
                     "syntax": image.syntax,
@@ -239,17 +246,27 @@ class _Process:
         return pixels
 
     @contextlib.contextmanager
-    def _deadline(self, seconds: float, late: str, *, otherwise: str) -> Iterator[None]:
-        """Kill the process after `seconds`; a broken conversation becomes `_Lost`."""
-        passed = threading.Event()
+    def _deadline(
+        self, seconds: float, late: str, *, otherwise: str, patience: float = 1.0
+    ) -> Iterator[None]:
+        """Kill the process after `seconds` of its processor time, or `patience` times that by the clock.
 
-        def stop() -> None:
-            passed.set()
-            self._process.kill()
+        A broken conversation becomes `_Lost`.
+        """
+        answered, passed = threading.Event(), threading.Event()
+        pid = self._process.pid
+        began, used = time.monotonic(), _processor_seconds(pid)
 
-        timer = threading.Timer(seconds, stop)
-        timer.daemon = True
-        timer.start()
+        def watch() -> None:
+            while not answered.wait(min(WATCH_SECONDS, seconds)):
+                tired = _processor_seconds(pid) - used >= seconds
+                if tired or time.monotonic() - began >= patience * seconds:
+                    passed.set()
+                    self._process.kill()
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True, name="decoder-deadline")
+        watcher.start()
         lost: str | None = None
         try:
             yield
@@ -258,12 +275,21 @@ class _Process:
         except (OSError, ValueError, KeyError, TypeError):
             lost = otherwise
         finally:
-            timer.cancel()
-            timer.join()  # when it fired just now, the process is gone even though it has answered
+            answered.set()
+            watcher.join()  # when it fired just now, the process is gone even though it has answered
         if passed.is_set():
             raise _Lost(late)
         if lost is not None:
             raise _Lost(lost)
+
+
+def _processor_seconds(pid: int) -> float:
+    """Processor time of a process so far; 0 once it is gone, which the broken conversation will tell."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
 _pools: dict[int, DecodingPool] = {}
