@@ -124,12 +124,6 @@ def sensitivity_at(curve: Froc, rate: float) -> float:
     return float(curve.sensitivity[curve.false_positives <= rate + 1e-9][-1])
 
 
-def threshold_at(curve: Froc, rate: float) -> float:
-    """Highest score threshold that reaches `sensitivity_at(curve, rate)`; infinite when that is zero."""
-    reached = curve.sensitivity >= sensitivity_at(curve, rate) - 1e-9
-    return float(curve.thresholds[reached][0])
-
-
 def lesion_dice(predicted: Sequence[Finding], truth: Sequence[Finding]) -> tuple[float, ...]:
     """Dice of each true lesion that has a mask, in [0, 1]; 0 for a lesion that no predicted mask meets.
 

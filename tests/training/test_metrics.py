@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mammo.geometry import Box
 from tests.training.detections import Found, at, square
-from training.metrics import Hits, Pooled, froc, lesion_dice, match, sensitivity_at, threshold_at
+from training.metrics import Hits, Pooled, froc, lesion_dice, match, sensitivity_at
 
 LESION = Box(100, 100, 140, 140)
 OTHER = Box(300, 300, 340, 340)
@@ -49,8 +49,6 @@ def test_the_curve_of_a_worked_example():
     assert sensitivity_at(curve, 0.5) == pytest.approx(2 / 3)
     assert sensitivity_at(curve, 1.0) == pytest.approx(2 / 3)
     assert sensitivity_at(curve, 2.0) == 1.0
-    assert threshold_at(curve, 0.5) == 0.7
-    assert threshold_at(curve, 2.0) == 0.5
 
 
 def test_equal_scores_stand_or_fall_together():
@@ -64,7 +62,6 @@ def test_equal_scores_stand_or_fall_together():
 def test_nothing_detected_is_sensitivity_zero_and_no_threshold():
     curve = froc([Hits((), (), 2), Hits((), (), 0)])
     assert sensitivity_at(curve, 1.0) == 0.0
-    assert threshold_at(curve, 1.0) == math.inf
 
 
 @pytest.mark.parametrize("images", [[], [Hits((0.5,), (False,), 0)]])
