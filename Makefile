@@ -51,7 +51,7 @@ clean:
 	rm -rf $(VENV) $(LS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .PHONY: lock
-LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
+LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(VENV)/.installed
 	$(LOCK) --extra embedded --extra postgres --extra dev pyproject.toml -o constraints/app.txt
 	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt
