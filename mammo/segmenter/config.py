@@ -14,6 +14,9 @@ Channels = Literal["grey", "contrast"]
 STRIDE = 16
 """Input pixels per token, along each axis."""
 
+ADDED_LATER: Mapping[str, Any] = {"presence": False}
+"""Fields that weights files of format 1 may lack, and what their absence means."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ViT:
@@ -89,6 +92,9 @@ class MlsamConfig:
     channels: Channels = "grey"
     """`grey`: three equal channels, what SAM's weights expect. `contrast`: grey, local contrast, top-hat."""
 
+    presence: bool = False
+    """A head that says whether a prompt means a lesion at all (`mammo.segmenter.presence`)."""
+
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise ValueError(f"encoder {self.encoder!r} is not one of {', '.join(ENCODERS)}")
@@ -119,12 +125,13 @@ class MlsamConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> MlsamConfig:
-        """Strict inverse of `dataclasses.asdict`.
+        """Strict inverse of `dataclasses.asdict`; what files of an earlier version cannot know is taken as off.
 
         Raises:
             ValueError: a field is missing, unknown, of another type, or out of range.
         """
         hints = get_type_hints(cls)
+        fields = {**ADDED_LATER, **fields}
         if set(fields) != set(hints):
             raise ValueError(f"the fields {sorted(set(fields) ^ set(hints))} are missing or unknown")
         for name, hint in hints.items():

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.encoder import Levels
+from mammo.segmenter.presence import PresenceHead
 
-ADDED = ("hf_token", "hf_mlp", "compress_", "embedding_encoder", "embedding_maskfeature")
-"""Prefixes of the parameters that HQ-SAM and MLSAM add to SAM's mask decoder."""
+ADDED = ("hf_token", "hf_mlp", "compress_", "embedding_encoder", "embedding_maskfeature", "presence")
+"""Prefixes of the parameters that HQ-SAM, MLSAM and the presence head add to SAM's mask decoder."""
 
 
 class Decoded(NamedTuple):
@@ -31,6 +32,9 @@ class Decoded(NamedTuple):
 
     iou: Tensor
     """N: SAM's own estimate of its mask's IoU."""
+
+    presence: Tensor | None
+    """N: logit that the prompt means a lesion at all; None without a presence head."""
 
 
 def upscale4(channels: int, middle: int, out: int) -> nn.Sequential:
@@ -51,15 +55,19 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
     """
 
     def __init__(self, config: MlsamConfig) -> None:
-        C, c = config.decoder_width, config.decoder_width // 8
+        C = config.decoder_width
         super().__init__(
             transformer_dim=C,
             transformer=TwoWayTransformer(depth=2, embedding_dim=C, mlp_dim=8 * C, num_heads=8),
         )
         self._config = config
-        if not config.hq_token:
-            return
-        width = config.vit.width
+        if config.hq_token:
+            self._add_hq_token(config)
+        if config.presence:
+            self.presence = PresenceHead(C)
+
+    def _add_hq_token(self, config: MlsamConfig) -> None:
+        C, c, width = config.decoder_width, config.decoder_width // 8, config.vit.width
         self.hf_token = nn.Embedding(1, C)
         self.hf_mlp = MLP(C, C, c, 3)
         if config.early:
@@ -128,22 +136,26 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         tokens = torch.cat((torch.cat(own).expand(N, -1, -1), sparse), dim=1)
 
         source = neck.expand(N, -1, -1, -1) + dense
-        tokens, source = self.transformer(source, positions.expand(N, -1, -1, -1), tokens)
+        tokens, source = self.transformer(source, positions.expand(N, -1, -1, -1), tokens)  # N . C, N gg C
         upscaled = self.output_upscaling(source.transpose(1, 2).reshape(dense.shape))  # N c 4g 4g
 
         # The single-mask output of SAM: mask token 0, as its `multimask_output=False`.
         sam = _project(self.output_hypernetworks_mlps[0](tokens[:, 1]), upscaled)
         iou = self.iou_prediction_head(tokens[:, 0])[:, 0]
+        answer = tokens[:, 1 + self.num_mask_tokens if self._config.hq_token else 1]
+        presence = None
+        if self._config.presence:
+            presence = self.presence(answer, source, positions.flatten(2).transpose(1, 2))
         if not self._config.hq_token:
-            return Decoded(logits=sam, sam=sam, hq=None, iou=iou)
+            return Decoded(logits=sam, sam=sam, hq=None, iou=iou, presence=presence)
 
         feature = self._decoder_feature(upscaled)
         if fused is not None:
             feature = fused.expand(N, -1, -1, -1) if feature is None else feature + fused
         assert feature is not None, "the configuration guarantees a feature source"
-        hq = _project(self.hf_mlp(tokens[:, 1 + self.num_mask_tokens]), feature)
+        hq = _project(self.hf_mlp(answer), feature)
         logits = {"sum": sam + hq, "hq": hq, "sam": sam}[self._config.combine]
-        return Decoded(logits=logits, sam=sam, hq=hq, iou=iou)
+        return Decoded(logits=logits, sam=sam, hq=hq, iou=iou, presence=presence)
 
     def _decoder_feature(self, upscaled: Tensor) -> Tensor | None:
         if not self._config.decoder_feature:

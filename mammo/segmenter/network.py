@@ -13,7 +13,8 @@ from mammo.segmenter.decoder import ADDED, Decoded, MlsamDecoder
 from mammo.segmenter.encoder import Encoder, Levels
 
 Policy = Literal["hq", "decoder", "all"]
-"""What a training run may change: HQ-SAM's and MLSAM's own parameters, the whole mask decoder, or everything."""
+"""What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
+everything. SAM's prompt encoder, previous logits included, is changed only by `all`."""
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 """Labels of prompt coordinates, as in segment_anything's ONNX export."""
@@ -44,22 +45,49 @@ class Mlsam(nn.Module):
         fused: Tensor | None = self.mask_decoder.fuse(levels)
         return fused
 
-    def decode(self, neck: Tensor, fused: Tensor | None, coordinates: Tensor, labels: Tensor) -> Decoded:
+    def decode(
+        self,
+        neck: Tensor,
+        fused: Tensor | None,
+        coordinates: Tensor,
+        labels: Tensor,
+        *,
+        previous: Tensor | None = None,
+        known: Tensor | None = None,
+    ) -> Decoded:
         """Masks of N prompts.
 
         Args:
             neck, fused: of one image (1 x ...) or of each prompt's image (N x ...).
             coordinates: N x K x 2, (x, y) in the continuous frame of the input: the first pixel's centre is (0.5, 0.5).
             labels: N x K, one of the labels above; `PADDING` entries have no position.
+            previous: N x 1 x 4g x 4g, `Decoded.logits` of the prompt before, which this one corrects.
+            known: N, bool: whose `previous` counts; None: all of them.
+
+        Raises:
+            ValueError: `previous` has another shape, or `known` comes without it.
         """
         sparse = self._embed(coordinates, labels)
-        grid = self.config.grid
-        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
-            len(sparse), -1, grid, grid
-        )
+        dense = self._embed_previous(len(sparse), previous, known)
         positions = self.prompt_encoder.get_dense_pe()
         decoded: Decoded = self.mask_decoder(neck, positions, sparse, dense, fused=fused)
         return decoded
+
+    def _embed_previous(self, num_prompts: int, previous: Tensor | None, known: Tensor | None) -> Tensor:
+        """N x C x g x g: SAM's mask prompt, or its learned stand-in for no mask."""
+        grid = self.config.grid
+        nothing: Tensor = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
+            num_prompts, -1, grid, grid
+        )
+        if previous is None:
+            if known is not None:
+                raise ValueError("`known` says whose previous logits count; there are none")
+            return nothing
+        expected = (num_prompts, 1, 4 * grid, 4 * grid)
+        if tuple(previous.shape) != expected:
+            raise ValueError(f"previous logits are {expected}, got {tuple(previous.shape)}")
+        embedded: Tensor = self.prompt_encoder.mask_downscaling(previous)
+        return embedded if known is None else torch.where(known[:, None, None, None], embedded, nothing)
 
     def _embed(self, coordinates: Tensor, labels: Tensor) -> Tensor:
         """Points and box corners in one N x K x C tensor; PromptEncoder itself keeps them apart, with equal values."""

@@ -53,6 +53,12 @@ def test_a_missing_field_is_refused():
         MlsamConfig.from_dict(fields)
 
 
+def test_a_file_written_before_the_presence_head_has_none():
+    fields = asdict(mlsam())
+    del fields["presence"]
+    assert MlsamConfig.from_dict(fields) == mlsam()
+
+
 def test_an_hq_token_without_any_feature_is_refused():
     with pytest.raises(ValueError, match="feature source"):
         MlsamConfig(decoder_feature=False, early=False, middle=False, final=False)
