@@ -25,8 +25,8 @@ _MIN_BREAST = 0.3
 """Background tiles hold at least this share of breast."""
 
 _TRIES = 24
-_SPECK = 180
-"""From this level on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
+_SPECK = 180 / 255
+"""From this value on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,15 @@ def write_tiles(
         pixels = case.read().pixels
         breast = find_breast(pixels)
         planes = normalise(pixels, breast)
-        size = Size(planes.shape[1], planes.shape[0])
+        size = Size(planes.shape[2], planes.shape[1])
         truth = [finding.box for finding in case.truth]
         places = [_around(box, size, side, rng) for box in truth for _ in range(crops)]
         places += _background(planes, breast, truth, side=side, count=empty_per_case, rng=rng)
         for place in places:
             boxes = list(_visible(truth, place))
             name = f"{sum(counts.values()):06d}"
-            tile = cut_tile(planes, place)[..., ::-1]  # OpenCV's order; ultralytics turns it back
+            tile = np.rint(cut_tile(planes, place)[::-1] * 255).astype(np.uint8)  # OpenCV's order of planes;
+            tile = np.ascontiguousarray(tile.transpose(1, 2, 0))  # ultralytics turns it back
             cv2.imwrite(str(images / f"{name}.png"), tile, [cv2.IMWRITE_PNG_COMPRESSION, 1])
             (labels / f"{name}.txt").write_text("".join(_label(box, place) for box in boxes))
             counts[bool(boxes)] += 1
@@ -110,7 +111,7 @@ def _background(
     rng: np.random.Generator,
 ) -> list[Box]:
     """Places without any cluster: half the richest in specks among random ones, half as they come."""
-    size = Size(planes.shape[1], planes.shape[0])
+    size = Size(planes.shape[2], planes.shape[1])
     places = []
     for _ in range(_TRIES * max(1, count // 2)):
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
@@ -126,7 +127,7 @@ def _background(
 
 def _num_specks(planes: Planes, place: Box) -> int:
     """Pixels that stand out of their surroundings."""
-    return int(np.count_nonzero(cut_tile(planes, place)[..., 2] >= _SPECK))
+    return int(np.count_nonzero(cut_tile(planes, place)[2] >= _SPECK))
 
 
 def _visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:

@@ -9,17 +9,23 @@ from mammo.detector import hardening
 
 from mammo.detector.detector import Detector
 from mammo.detector.network import DetectorNetwork
+from mammo.detector.normalise import Breast, Planes, find_breast, normalise
 from mammo.detector.spec import DetectorSpec
-from mammo.detector.tiling import Detection
+from mammo.detector.tiling import Detection, cut_tile
 from mammo.detector.weights import add_facts, load_network, save_detector
 
 __all__ = [
+    "Breast",
     "Detection",
     "Detector",
     "DetectorNetwork",
     "DetectorSpec",
+    "Planes",
     "add_facts",
+    "cut_tile",
+    "find_breast",
     "hardening",
     "load_network",
+    "normalise",
     "save_detector",
 ]

@@ -80,9 +80,10 @@ class Detector:
     @torch.inference_mode()
     def _look(self, planes: Planes, tile: Box, *, threshold: float) -> list[Candidate]:
         """Candidates in one tile, in the frame of the mammogram."""
-        size = Size(planes.shape[1], planes.shape[0])
-        pixels = torch.from_numpy(cut_tile(planes, tile)).to(self._device)
-        batch = pixels.permute(2, 0, 1)[None].float() / 255  # B 3 H W, channels last in memory
+        size = Size(planes.shape[2], planes.shape[1])
+        batch = torch.from_numpy(cut_tile(planes, tile))[None].to(
+            self._device, memory_format=torch.channels_last
+        )
         (found,) = decode(self._network(batch), strides=self._strides, threshold=threshold)
         corners = (
             (x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0, score)

@@ -23,8 +23,8 @@ from mammo.geometry import Box, Size
 Pixels = npt.NDArray[np.float32]
 """H x W, float32 in [0, 1], dense tissue bright."""
 
-Planes = npt.NDArray[np.uint8]
-"""H x W x 3: what the network looks at, see above."""
+Planes = npt.NDArray[np.float32]
+"""3 x H x W, float32 in [0, 1]: what the network looks at, see above. Never rounded: 16 bits in are 16 bits seen."""
 
 CELL = 16
 """Side of one cell of the breast map, in pixels."""
@@ -42,8 +42,8 @@ _LEVELS = (0.05, 0.75)
 _WIDE, _SMOOTH = 6.0, 1.2
 """Standard deviations of the two blurs, in pixels."""
 
-_CONTRAST_GAIN, _CONTRAST_ZERO = 20.0, 70.0
-"""Levels per standard deviation, and the level of no contrast: from -3.5 to +9.25 standard deviations."""
+CONTRAST_GAIN, CONTRAST_ZERO = 20.0 / 255, 70.0 / 255
+"""What one standard deviation adds, and where no contrast lies: [0, 1] is -3.5 to +9.25 standard deviations."""
 
 _STEP = 4
 """Every fourth pixel of every fourth row is measured."""
@@ -87,32 +87,37 @@ def find_breast(pixels: Pixels) -> Breast:
 
 
 def normalise(pixels: Pixels, breast: Breast) -> Planes:
-    """Make the network's input planes, 8 bits each: what training reads from its tiles is the same to the bit.
+    """Make the network's input planes, for training and at work alike, at the full depth of the pixels.
 
     Args:
         pixels: H x W, float32 in [0, 1].
 
     Returns:
-        H x W x 3 uint8.
+        3 x H x W, float32 in [0, 1].
     """
-    grey = _grey(pixels, breast)
+    planes = np.empty((3, *pixels.shape), np.float32)
+    grey, fine, smooth = planes
+    _grey(pixels, breast, out=grey)
     surroundings = _surroundings(grey)
-    fine = grey - surroundings
-    smooth = cv2.GaussianBlur(grey, (0, 0), _SMOOTH) - surroundings
-    planes = np.empty((*pixels.shape, 3), np.uint8)
-    planes[..., 0] = _eight_bit(grey, 255.0, 0.0)
-    for index, contrast in ((1, fine), (2, smooth)):
-        gain = _CONTRAST_GAIN / max(_spread(contrast, breast), _ROUNDING)
-        planes[..., index] = _eight_bit(contrast, gain, _CONTRAST_ZERO)
+    np.subtract(grey, surroundings, out=fine)
+    np.subtract(cv2.GaussianBlur(grey, (0, 0), _SMOOTH), surroundings, out=smooth)
+    for contrast in (fine, smooth):
+        gain = CONTRAST_GAIN / max(_spread(contrast, breast), _ROUNDING)
+        _scale(contrast, gain, CONTRAST_ZERO, out=contrast)
     return planes
 
 
-def _grey(pixels: Pixels, breast: Breast) -> Pixels:
+def _grey(pixels: Pixels, breast: Breast, *, out: Pixels) -> None:
     """Grey levels on a common scale: the breast's 1st and 99th percentile come to lie at 0.05 and 0.75."""
     low, high = np.percentile(_sample(pixels, breast), _PERCENTILES)
     gain = (_LEVELS[1] - _LEVELS[0]) / max(float(high - low), _ROUNDING)
-    scaled = pixels * np.float32(gain) + np.float32(_LEVELS[0] - float(low) * gain)
-    return np.clip(scaled, 0.0, 1.0, out=scaled)
+    _scale(pixels, gain, _LEVELS[0] - float(low) * gain, out=out)
+
+
+def _scale(image: Pixels, gain: float, zero: float, *, out: Pixels) -> None:
+    np.multiply(image, np.float32(gain), out=out)
+    out += np.float32(zero)
+    np.clip(out, 0.0, 1.0, out=out)
 
 
 def _surroundings(grey: Pixels) -> Pixels:
@@ -138,9 +143,3 @@ def _spread(contrast: Pixels, breast: Breast) -> float:
     """Standard deviation of the ordinary: the median deviation does not see calcifications."""
     sample = _sample(contrast, breast)
     return 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
-
-
-def _eight_bit(image: Pixels, gain: float, zero: float) -> npt.NDArray[np.uint8]:
-    levels = image * np.float32(gain) + np.float32(zero)
-    np.rint(levels, out=levels)
-    return np.clip(levels, 0, 255, out=levels).astype(np.uint8)

@@ -114,13 +114,13 @@ def plan_tiles(breast: Breast, size: Size, *, tile: int, overlap: int) -> list[B
 
 
 def cut_tile(planes: Planes, tile: Box) -> Planes:
-    """The part of H x W x 3 planes under a tile; zeros where it sticks out of a small image."""
-    height, width = planes.shape[:2]
-    part = planes[tile.within(Size(width, height)).slices]
-    if part.shape[:2] == (tile.height, tile.width):
+    """The part of 3 x H x W planes under a tile; zeros where it sticks out of a small image."""
+    height, width = planes.shape[1:]
+    part = planes[:, *tile.within(Size(width, height)).slices]
+    if part.shape[1:] == (tile.height, tile.width):
         return np.ascontiguousarray(part)
-    padded = np.zeros((tile.height, tile.width, planes.shape[2]), planes.dtype)
-    padded[: part.shape[0], : part.shape[1]] = part
+    padded = np.zeros((len(planes), tile.height, tile.width), planes.dtype)
+    padded[:, : part.shape[1], : part.shape[2]] = part
     return padded
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammo.detector.normalise import CELL, Pixels, find_breast, normalise
+from mammo.detector.normalise import (
+    CELL,
+    CONTRAST_GAIN,
+    CONTRAST_ZERO,
+    Pixels,
+    find_breast,
+    normalise,
+)
 from mammo.geometry import Box
 
 
@@ -32,16 +39,35 @@ def test_the_breast_is_found_and_the_marker_is_not() -> None:
 def test_a_vendors_gain_and_offset_make_no_difference(gain: float, offset: float) -> None:
     plain, other = phantom(), phantom(gain=gain, offset=offset)
     ours, theirs = (normalise(pixels, find_breast(pixels)) for pixels in (plain, other))
-    inside = np.s_[112:544, :224]
-    assert np.abs(ours[inside].astype(int) - theirs[inside]).max() <= 1
+    inside = np.s_[:, 112:544, :224]
+    np.testing.assert_allclose(ours[inside], theirs[inside], atol=1 / 255)
+
+
+def test_one_step_of_a_14_bit_detector_is_seen_by_all_planes() -> None:
+    """The stock pipeline of ultralytics reads 8 bits: steps below 1/255 would be gone."""
+    stored = np.random.default_rng(2).integers(5000, 9000, (640, 480))
+    raised = stored.copy()
+    raised[300, 200] += 1
+    plain, other = (np.float32(values / np.float32(2**14 - 1)) for values in (stored, raised))
+    before, after = (normalise(pixels, find_breast(pixels))[:, 300, 200] for pixels in (plain, other))
+    assert (after > before).all()
+    assert (after - before).max() < 1 / 255
+
+
+def test_planes_are_floats_on_more_levels_than_8_bits_hold() -> None:
+    pixels = phantom()
+    for plane in normalise(pixels, find_breast(pixels)):
+        assert len(np.unique(plane)) > 10_000
 
 
 def test_the_breasts_percentiles_come_to_lie_where_the_docstring_says() -> None:
     pixels = phantom()
     scaled = normalise(pixels, find_breast(pixels))
-    assert scaled.dtype == np.uint8
-    assert scaled.shape == (640, 480, 3)
-    low, high = np.percentile(scaled[96:560, :240, 0] / 255, (1, 99))
+    assert scaled.dtype == np.float32
+    assert scaled.shape == (3, 640, 480)
+    assert scaled.min() >= 0.0
+    assert scaled.max() <= 1.0
+    low, high = np.percentile(scaled[0, 96:560, :240], (1, 99))
     assert high == pytest.approx(0.75, abs=0.03)
     assert low == pytest.approx(0.05, abs=0.03)
 
@@ -51,8 +77,8 @@ def test_a_calcification_brighter_than_tissue_stays_brighter_than_tissue() -> No
     pixels[300:304, 100:104] = 0.7
     scaled = normalise(pixels, find_breast(pixels))
     for plane in range(3):
-        brightest = scaled[300:304, 100:104, plane].max()
-        assert brightest > np.percentile(scaled[96:560, :240, plane], 99.5)
+        brightest = scaled[plane, 300:304, 100:104].max()
+        assert brightest > np.percentile(scaled[plane, 96:560, :240], 99.5)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
@@ -61,7 +87,8 @@ def test_an_image_of_one_grey_is_all_breast_and_stays_finite(level: float) -> No
     breast = find_breast(pixels)
     assert breast.box == Box(0, 0, 70, 50)
     planes = normalise(pixels, breast)
-    assert planes.min(axis=(0, 1)).tolist() == planes.max(axis=(0, 1)).tolist()
+    assert np.isfinite(planes).all()
+    assert np.ptp(planes, axis=(1, 2)).max() < 1e-3
 
 
 def test_contrast_planes_do_not_see_whether_the_tissue_is_dense() -> None:
@@ -73,7 +100,7 @@ def test_contrast_planes_do_not_see_whether_the_tissue_is_dense() -> None:
         pixels[300:304, x : x + 4] += 0.08
     pixels[:, 600:] = 0  # air
     planes = normalise(pixels, find_breast(pixels))
-    dark, dense = (planes[296:308, x - 4 : x + 8].max(axis=(0, 1)).astype(int) for x in (120, 520))
+    dark, dense = (planes[:, 296:308, x - 4 : x + 8].max(axis=(1, 2)) * 255 for x in (120, 520))
     assert abs(dark[1] - dense[1]) < 40
     assert abs(dark[2] - dense[2]) < 40
     assert dense[0] - dark[0] > 50
@@ -82,7 +109,7 @@ def test_contrast_planes_do_not_see_whether_the_tissue_is_dense() -> None:
 def test_contrast_is_measured_in_standard_deviations_of_the_breast() -> None:
     rng = np.random.default_rng(1)
     pixels = rng.normal(0.5, 0.02, (640, 640)).astype(np.float32)
-    planes = normalise(pixels, find_breast(pixels)).astype(float)
-    assert planes[64:-64, 64:-64, 1].mean() == pytest.approx(70, abs=1)
-    assert planes[64:-64, 64:-64, 1].std() == pytest.approx(20, rel=0.05)
-    assert planes[64:-64, 64:-64, 2].std() == pytest.approx(20, rel=0.05)
+    _, fine, smooth = normalise(pixels, find_breast(pixels))[:, 64:-64, 64:-64]
+    assert fine.mean() == pytest.approx(CONTRAST_ZERO, abs=1 / 255)
+    assert fine.std() == pytest.approx(CONTRAST_GAIN, rel=0.05)
+    assert smooth.std() == pytest.approx(CONTRAST_GAIN, rel=0.05)

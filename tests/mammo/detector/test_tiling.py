@@ -121,13 +121,13 @@ def test_the_border_of_the_image_cuts_nothing() -> None:
 
 
 def test_a_tile_that_sticks_out_of_a_small_image_is_filled_with_zeros() -> None:
-    planes = np.full((20, 30, 3), 7, np.uint8)
+    planes = np.full((3, 20, 30), 0.7, np.float32)
     tile = cut_tile(planes, Box(0, 0, 64, 32))
-    assert tile.shape == (32, 64, 3)
-    assert tile[:20, :30].min() == 7
-    assert tile[20:].max() == tile[:, 30:].max() == 0
+    assert tile.shape == (3, 32, 64)
+    assert tile[:, :20, :30].min() == np.float32(0.7)
+    assert tile[:, 20:].max() == tile[:, :, 30:].max() == 0
 
 
 def test_a_tile_inside_the_image_is_its_part_of_it() -> None:
-    planes = np.random.default_rng(0).integers(0, 255, (90, 100, 3), np.uint8)
-    np.testing.assert_array_equal(cut_tile(planes, Box(10, 20, 42, 52)), planes[20:52, 10:42])
+    planes = np.random.default_rng(0).uniform(size=(3, 90, 100)).astype(np.float32)
+    np.testing.assert_array_equal(cut_tile(planes, Box(10, 20, 42, 52)), planes[:, 20:52, 10:42])
