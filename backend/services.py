@@ -18,7 +18,14 @@ from mammo.settings import Settings
 class Store(Protocol):
     """The part of `mammo.annotations.AnnotationStore` that the backend needs."""
 
-    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt: ...
+    def append(
+        self,
+        body: bytes,
+        *,
+        action: str,
+        received_at: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> Receipt: ...
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int: ...
 

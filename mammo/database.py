@@ -22,9 +22,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DatabaseError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mammo.errors import StorageUnavailable
+
+SCHEMA = "0002"
+"""The newest migration in `mammo/migrations/versions`."""
+
+MIGRATION_LOCK = 0x596F6C6F
+"""Number of the advisory lock that a process holds on PostgreSQL while it migrates."""
 
 UNAVAILABLE = (InterfaceError, PoolTimeout, sa.exc.OperationalError, sa.exc.InternalError)
 """What SQLAlchemy raises when the database, not the statement, is at fault: locked, full, read-only, gone."""
@@ -65,6 +70,7 @@ event = _table(
     sa.Column("project", sa.BigInteger, index=True),
     sa.Column("received_at", Moment, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("headers", sa.LargeBinary),
 )
 
 revision = _table(
@@ -146,14 +152,15 @@ dataset_version = _table(
 
 
 def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
-    """Connect, and create the tables that are missing. Safe to call from several processes at once.
+    """Connect, and bring the schema up to date. Safe to call from several processes at once.
 
     Args:
         url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
         busy_seconds: how long a SQLite write waits for another process before it gives up.
 
     Raises:
-        StorageUnavailable: the database cannot be opened or written.
+        StorageUnavailable: the database cannot be opened or written (code `newer_database` where a newer release
+            of this software has migrated it already).
     """
     address = sa.make_url(url)
     if address.get_backend_name() != "sqlite":
@@ -167,12 +174,40 @@ def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
                 raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
         engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
         _use_write_ahead_log(engine)
-    with writing(engine) as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+    _migrate(engine)
     return engine
+
+
+def _migrate(engine: Engine) -> None:
+    """Apply the migrations that are missing, all or none; the first of several processes does it for all."""
+    with reading(engine) as connection:
+        found = _schema_of(connection)
+    if found == SCHEMA:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        found = _schema_of(connection)
+        if found is not None and found > SCHEMA:
+            raise StorageUnavailable(
+                f"the database has schema {found} and this release knows schemas up to {SCHEMA}: a newer release has "
+                "migrated it; start that release, or restore the backup made before the upgrade",
+                code="newer_database",
+            )
+        config = Config()
+        config.set_main_option("script_location", "mammo:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _schema_of(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from mammo.database import open_database
+from tests.postgres_server import PostgresServer
 
 
 def redis_program():
@@ -98,3 +99,25 @@ def engine(tmp_path):
     made = open_database(f"sqlite:///{tmp_path / 'data' / 'test.db'}")
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    server = PostgresServer().start()
+    yield server
+    server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """An empty database in a real PostgreSQL."""
+    made = open_database(postgres_server.new_database())
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(params=["engine", "postgres"], ids=["sqlite", "postgresql"])
+def any_engine(request):
+    """For claims that hold on both databases."""
+    return request.getfixturevalue(request.param)

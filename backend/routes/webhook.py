@@ -30,6 +30,12 @@ START_TRAINING = "START_TRAINING"
 ANNOTATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 """Events that may bring a project to the number of corrections that starts a retrain."""
 
+KEPT_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-request-id")
+"""Headers that say what was sent and by what; none that holds a secret or names a person."""
+
+MAX_HEADER = 200
+"""Characters that are kept of a header."""
+
 QUEUE_SECONDS = 3.0
 """How long START_TRAINING waits for the queue: an annotator's save may be waiting for us."""
 
@@ -46,7 +52,8 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     """
     body = await request.body()
     action = await anyio.to_thread.run_sync(_action_of, body)
-    keep = partial(services.store.append, body, action=action, received_at=datetime.now(UTC))
+    headers = {name: request.headers[name][:MAX_HEADER] for name in KEPT_HEADERS if name in request.headers}
+    keep = partial(services.store.append, body, action=action, received_at=datetime.now(UTC), headers=headers)
     receipt = await anyio.to_thread.run_sync(keep)
     known = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
     services.metrics.webhooks.labels(action=known, duplicate=str(receipt.duplicate).lower()).inc()

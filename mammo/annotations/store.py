@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.events import Revision, canonical, parse, project_of, revisions_of
 from mammo.annotations.view import Heading, current_view
-from mammo.annotations.writer import GroupCommit
+from mammo.annotations.writer import writer_for
 from mammo.database import dataset_version, event, insert, prelabel, reading, revision
 
 REQUESTS = frozenset({"START_TRAINING"})
@@ -75,19 +75,27 @@ class AnnotationStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = GroupCommit(engine)
+        self._writer = writer_for(engine)
 
     def close(self) -> None:
         """Finish what waits; later writes raise StorageUnavailable."""
         self._writer.close()
 
-    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt:
+    def append(
+        self,
+        body: bytes,
+        *,
+        action: str,
+        received_at: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> Receipt:
         """Keep an event; returns only once it is flushed to the disk.
 
         Args:
             body: the webhook's body as it came; parts that cannot be understood are kept and not used.
             action: its action, for example `ANNOTATION_CREATED`; unknown ones are kept too.
             received_at: with a time zone.
+            headers: those it came with that are worth keeping; never one that holds a secret.
 
         Raises:
             StorageUnavailable: it is not kept: the database is full, locked or gone.
@@ -95,7 +103,14 @@ class AnnotationStore:
         content = parse(body)
         project, revisions = project_of(content), revisions_of(action, content)
         key = uuid.uuid4().hex if action in REQUESTS else _event_key(action, body)
-        row = {"key": key, "action": action, "project": project, "received_at": received_at, "body": body}
+        row = {
+            "key": key,
+            "action": action,
+            "project": project,
+            "received_at": received_at,
+            "body": body,
+            "headers": canonical(dict(headers)) if headers else None,
+        }
         return self._writer.run(lambda connection: _append(connection, row, revisions))
 
     def corrections(self, project: int) -> list[Correction]:

@@ -1,4 +1,4 @@
-"""GroupCommit: one thread writes for all, and all who wait share one flush of the disk.
+"""How writes reach the disk: on SQLite one thread writes for all, on PostgreSQL each call is a transaction.
 
 A durable insert costs one fsync, 4 to 8 ms. Sixteen threads that each commit for themselves fight for SQLite's
 one write lock, and some wait for seconds; one writer that commits whatever has queued up makes thousands of
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
@@ -21,8 +21,47 @@ from mammo.errors import StorageUnavailable
 
 T = TypeVar("T")
 
+CLOSED = "the annotation store is closed: the service is stopping"
+
 MAX_BATCH = 256
 """Most writes that share one commit."""
+
+
+class Writer(Protocol):
+    """Runs writes of many threads; each returns once it is flushed."""
+
+    def run(self, write: Callable[[Connection], T]) -> T: ...
+
+    def close(self) -> None: ...
+
+
+def writer_for(engine: Engine) -> Writer:
+    """The way of writing that the database is good at."""
+    return GroupCommit(engine) if engine.dialect.name == "sqlite" else Transactions(engine)
+
+
+class Transactions:
+    """A transaction for each write: PostgreSQL lets many write at once and groups their flushes by itself."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._closed = threading.Event()
+
+    def run(self, write: Callable[[Connection], T]) -> T:
+        """Run a write; returns its value once it is committed and flushed.
+
+        Raises:
+            StorageUnavailable: it was not written, or the writer is closed.
+            Exception: whatever `write` raised; nothing of it was written.
+        """
+        if self._closed.is_set():
+            raise StorageUnavailable(CLOSED)
+        with writing(self._engine) as connection:
+            return write(connection)
+
+    def close(self) -> None:
+        """Take nothing more. Safe to call twice."""
+        self._closed.set()
 
 
 @dataclass
@@ -52,7 +91,7 @@ class GroupCommit:
         entry = _Write(write)
         with self._gate:
             if self._closed:
-                raise StorageUnavailable("the annotation store is closed: the service is stopping")
+                raise StorageUnavailable(CLOSED)
             self._waiting.put(entry)
         result: T = entry.done.result()
         return result

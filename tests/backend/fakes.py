@@ -47,7 +47,7 @@ class FakeStore:
         if self.down:
             raise StorageUnavailable("the disk is full")
 
-    def append(self, body: bytes, *, action: str, received_at: datetime) -> Receipt:
+    def append(self, body: bytes, *, action: str, received_at: datetime, headers=None) -> Receipt:
         self._check()
         duplicate = (action, body) in self.events
         self.events.append((action, body))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
 from cli.processes import Supervisor
 from mammo.phantom import vendor_b
+from tests.required import missing
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
@@ -25,14 +25,6 @@ LABEL_STUDIO = ROOT / ".venv-label-studio/bin/label-studio"
 ARTIFACTS = ROOT / "artifacts"
 SEEDS = range(9100, 9107)
 """Seven patients: two of them are held out, the least that the demo's gate judges on."""
-
-
-def missing(what: str, remedy: str) -> None:
-    """Skip with the reason; in CI, where everything is installed, fail."""
-    message = f"{what} is not here; {remedy}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -115,15 +115,3 @@ def test_processes_may_open_a_new_database_at_once(tmp_path):
     assert set(metadata.tables) <= set(sa.inspect(engine).get_table_names())
     assert promotion.name in metadata.tables
     engine.dispose()
-
-
-def test_the_same_schema_and_inserts_are_valid_postgresql():
-    from sqlalchemy.dialects import postgresql
-    from sqlalchemy.schema import CreateTable
-
-    dialect = postgresql.dialect()
-    for table in metadata.sorted_tables:
-        assert "CREATE TABLE" in str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
-    number = str(CreateTable(event).compile(dialect=dialect))
-    assert "BIGSERIAL" in number
-    assert "BYTEA" in number

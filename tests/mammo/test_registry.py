@@ -11,8 +11,8 @@ POINT = {"threshold": 0.2, "prompt_rule": "robust", "prompt_count": 3}
 
 
 @pytest.fixture
-def registry(engine, tmp_path):
-    return ModelRegistry(engine, tmp_path / "blobs")
+def registry(any_engine, tmp_path):
+    return ModelRegistry(any_engine, tmp_path / "blobs")
 
 
 def register(registry, tmp_path, name, **manifest):
@@ -156,14 +156,23 @@ def _promote(url, blobs, version, epoch, results):
         results.put("lost")
 
 
-def test_of_several_processes_that_promote_at_once_exactly_one_wins(registry, engine, tmp_path):
+def test_of_several_processes_that_promote_at_once_exactly_one_wins(registry, any_engine, tmp_path):
     versions = [register(registry, tmp_path, name) for name in "abcde"]
     epoch = registry.promote(versions[0], expected_epoch=0, reason="first").epoch
-    engine.dispose()  # a forked process must not inherit open connections
+    any_engine.dispose()  # a forked process must not inherit open connections
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     processes = [
-        context.Process(target=_promote, args=(str(engine.url), tmp_path / "blobs", version, epoch, results))
+        context.Process(
+            target=_promote,
+            args=(
+                any_engine.url.render_as_string(hide_password=False),
+                tmp_path / "blobs",
+                version,
+                epoch,
+                results,
+            ),
+        )
         for version in versions[1:]
     ]
     for process in processes:

@@ -17,24 +17,24 @@ def test_the_first_patient_trains_and_the_second_tests():
     assert list(choose_folds({}, people(4)).values()) == ["train", "test", "train", "validation"]
 
 
-def test_a_patient_never_changes_fold(engine):
-    first = assign_folds(engine, people(7))
-    later = assign_folds(engine, people(30))
+def test_a_patient_never_changes_fold(any_engine):
+    first = assign_folds(any_engine, people(7))
+    later = assign_folds(any_engine, people(30))
     assert {patient: later[patient] for patient in first} == first
-    assert assign_folds(engine, {patient: not known for patient, known in people(7).items()}) == first
+    assert assign_folds(any_engine, {patient: not known for patient, known in people(7).items()}) == first
 
 
-def test_folds_outlive_the_process(engine):
-    before = assign_folds(engine, people(9))
-    other = open_database(str(engine.url))
+def test_folds_outlive_the_process(any_engine):
+    before = assign_folds(any_engine, people(9))
+    other = open_database(any_engine.url.render_as_string(hide_password=False))
     assert assign_folds(other, people(9)) == before
     other.dispose()
 
 
-def test_only_who_was_asked_for_is_assigned(engine):
-    assert list(assign_folds(engine, people(3))) == sorted(people(3))
-    assert assign_folds(engine, {}) == {}
-    with reading(engine) as connection:
+def test_only_who_was_asked_for_is_assigned(any_engine):
+    assert list(assign_folds(any_engine, people(3))) == sorted(people(3))
+    assert assign_folds(any_engine, {}) == {}
+    with reading(any_engine) as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(patient_fold)) == 3
 
 
