@@ -24,6 +24,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoError, UnreadableImage
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions, size_of
 from mammo.masks import Mask
 from training.cases import Case, Progress, silent
@@ -134,12 +135,14 @@ def build_dataset_version(
     *,
     project: int,
     open_image: OpenImage,
+    tags: ControlTags | None = None,
     allow_unknown_patients: bool = False,
     progress: Progress = silent,
 ) -> DatasetVersion:
     """Freeze the present corrections of a project. Every image is opened once, to check it.
 
     Args:
+        tags: the project's labels and prompt controls; None takes those of our own labeling config.
         allow_unknown_patients: take an image without a patient key as a patient of its own. Views of one person
             may then end up on both sides of the split, so it is for images that are known to be unrelated.
 
@@ -153,7 +156,7 @@ def build_dataset_version(
     excluded: list[Excluded] = []
     for index, correction in enumerate(corrections, 1):
         try:
-            items.append(_item(correction, open_image, allow_unknown_patients=allow_unknown_patients))
+            items.append(_item(correction, open_image, tags, allow_unknown_patients=allow_unknown_patients))
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
@@ -200,8 +203,14 @@ def is_about_one_image(error: MammoError) -> bool:
     return isinstance(error, InvalidRegion | ImageNotFound | UnreadableImage)
 
 
-def _item(correction: Correction, open_image: OpenImage, *, allow_unknown_patients: bool) -> Item:
-    findings = from_regions(correction.result)
+def _item(
+    correction: Correction,
+    open_image: OpenImage,
+    tags: ControlTags | None,
+    *,
+    allow_unknown_patients: bool,
+) -> Item:
+    findings = from_regions(correction.result, tags=tags)
     mammogram = open_image(correction.task_data)
     stated = correction.task_data.get("sha256")
     if stated is not None and stated != mammogram.sha256:

@@ -21,6 +21,7 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.errors import InsufficientData, PromotionConflict
 from mammo.jobs import Retrain
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles, ModelRegistry
 from training.cases import Case, Progress
 from training.dataset_versions import DatasetVersion, OpenImage, build_dataset_version
@@ -96,13 +97,20 @@ class Workshop:
 
 
 def retrain(
-    order: Retrain, *, run: str, recipe: Recipe, workshop: Workshop, report: Report
+    order: Retrain,
+    *,
+    run: str,
+    recipe: Recipe,
+    workshop: Workshop,
+    report: Report,
+    tags: ControlTags | None = None,
 ) -> dict[str, Any]:
     """Train a challenger from a project's corrections, judge it, and promote it if it wins.
 
     Args:
         run: name of the run and of its folder.
         report: told how far the run is.
+        tags: the project's labels and prompt controls; None takes those of our own labeling config.
 
     Returns:
         JSON values: `run`, `project`, `recipe`, `dataset_version`, `champion` (the version judged against),
@@ -127,6 +135,7 @@ def retrain(
             workshop.blobs,
             project=order.project,
             open_image=workshop.open_image,
+            tags=tags,
             progress=progress,
         )
         _require_enough(dataset, recipe.gate)

@@ -15,6 +15,7 @@ from rq import get_current_job
 
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import PrelabelProject, Retrain
+from mammo.labelstudio.labeling_config import ControlTags
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.reconciling import reconcile
@@ -33,10 +34,14 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         if order.recipe not in RECIPES:
             raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
         recipe = RECIPES[order.recipe]
+        tags = None
         if tools.settings.label_studio_url:
             report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
             reconcile(order.project, client=tools.client, store=tools.store)
-        summary = training.retrain(order, run=job_id, recipe=recipe, workshop=tools.workshop, report=report)
+            tags = ControlTags.read(tools.client.project(order.project)["label_config"])
+        summary = training.retrain(
+            order, run=job_id, recipe=recipe, workshop=tools.workshop, report=report, tags=tags
+        )
         if summary["promoted"]:
             tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])

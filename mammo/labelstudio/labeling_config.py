@@ -7,6 +7,7 @@ A negative click is Alt + click with the same label; Label Studio does not send 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,35 @@ MAX_CONFIG = 2**18
 """Longest labeling config that is read, in characters."""
 
 PROMPT_CONTROLS = ("prompt-point", "prompt-box")
+
+DRAWN = ("brushlabels", "rectanglelabels", "polygonlabels", "keypointlabels")
+"""Control tags that the model can fill with regions, in lower case."""
+
+SYNONYMS = frozenset(
+    {
+        "clusters",
+        "mc",
+        "mcs",
+        "mcc",
+        "mccs",
+        "microcalcification",
+        "microcalcifications",
+        "microcalcification cluster",
+        "microcalcification clusters",
+        "calcification",
+        "calcifications",
+        "calcification cluster",
+        "calcification clusters",
+        "suspicious calcification",
+    }
+)
+"""What else projects call a cluster (lower case, words apart)."""
+
+NOTHING = "Nothing"
+NOTHING_SYNONYMS = frozenset(
+    {"none", "no cluster", "no clusters", "no finding", "no findings", "no microcalcifications", "negative"}
+)
+"""What a choice says when nothing was found."""
 
 _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 8em; margin-right: 1em;">
@@ -70,72 +100,140 @@ class ControlTags:
     polygon: str | None = "outline"
     keypoint: str | None = "point"
 
+    choices: str | None = None
+    """Choices about the whole image, of which one says that there is a cluster, or one that there is none."""
+
+    choice_found: str | None = None
+    choice_nothing: str | None = None
+
     label: str = CLUSTER
-    """The cluster label as the project spells it."""
+    """The cluster label, for controls that `labels` does not name."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    """(control, its cluster label) where that is spelled otherwise than `label`."""
 
     prompts: frozenset[str] = frozenset(PROMPT_CONTROLS)
     """Controls that only ask the model; nothing drawn with them is an annotation."""
 
     @classmethod
     def read(cls, config: str) -> ControlTags:
-        """Find the controls for clusters in any project's labeling config.
+        """Find the controls for clusters in any project's labeling config, whatever it calls them.
+
+        A label means a cluster when its `predicted_values` say `Cluster` (Label Studio's own convention), when it
+        is spelled so, or when it is one of `SYNONYMS`.
 
         Raises:
-            InvalidRegion: no XML, or no brush, rectangle or polygon control with the label Cluster on an image.
+            InvalidRegion: no XML, or no brush, rectangle or polygon control with such a label on an image.
         """
-        root = _parse(config)
-        images = [tag for tag in root.iter() if tag.tag.lower() == "image" and tag.get("name")]
-        for image in images:
-            tags = cls._on_image(root, str(image.get("name")))
-            if tags.brush or tags.rectangle or tags.polygon:
-                return tags
+        root = parse_config(config)
+        for image in root.iter():
+            if image.tag.lower() == "image" and image.get("name"):
+                tags = cls._on_image(root, str(image.get("name")))
+                if tags.brush or tags.rectangle or tags.polygon:
+                    return tags
         raise InvalidRegion(
-            f"the project's labeling config has no BrushLabels, RectangleLabels or PolygonLabels control with the "
-            f"label {CLUSTER} on an Image; add one (the config of a project made by this system shows how)",
+            "the project's labeling config has no BrushLabels, RectangleLabels or PolygonLabels control with a "
+            f"label for clusters on an Image; name a label {CLUSTER}, or give the label that means it "
+            f'predicted_values="{CLUSTER}"',
             code="labeling_config",
         )
 
     @classmethod
     def _on_image(cls, root: ElementTree.Element, image: str) -> ControlTags:
         found: dict[str, str] = {}
+        spelled: dict[str, str] = {}
         prompts: set[str] = set()
-        spelled = CLUSTER
+        choices: dict[str, str | None] = {}
         for tag in root.iter():
-            name, label = tag.get("name"), _cluster_label(tag)
-            targets = (tag.get("toName") or "").split(",")
-            if name is None or label is None or image not in targets:
+            kind, name = tag.tag.lower(), tag.get("name")
+            if name is None or image not in [each.strip() for each in (tag.get("toName") or "").split(",")]:
                 continue
-            if (tag.get("smartOnly") or tag.get("smartonly") or "").lower() == "true":
+            label = label_for(tag, CLUSTER, SYNONYMS)
+            if attribute(tag, "smartOnly") == "true":
                 prompts.add(name)
-            elif found.setdefault(tag.tag.lower(), name) == name:
-                spelled = label
+            elif kind == "choices" and not choices and attribute(tag, "perRegion") != "true":
+                nothing = label_for(tag, NOTHING, NOTHING_SYNONYMS)
+                choices = {"choices": name, "choice_found": label, "choice_nothing": nothing}
+                if label is None and nothing is None:
+                    choices = {}
+                continue
+            elif kind in DRAWN and label is not None and kind not in found:
+                found[kind] = name
+            if label is not None:
+                spelled[name] = label
+        common = spelled.get(next(iter(found.values()), ""), CLUSTER)
         return cls(
             image=image,
             brush=found.get("brushlabels"),
             rectangle=found.get("rectanglelabels"),
             polygon=found.get("polygonlabels"),
             keypoint=found.get("keypointlabels"),
-            label=spelled,
+            label=common,
+            labels=tuple(sorted((name, label) for name, label in spelled.items() if label != common)),
             prompts=frozenset(prompts),
+            **choices,
         )
+
+    def label_of(self, control: str | None) -> str:
+        """The cluster label as this control spells it."""
+        return dict(self.labels).get(control or "", self.label)
+
+    def is_cluster(self, region: Mapping[str, Any]) -> bool:
+        """Whether a region carries its control's cluster label, in any spelling of its case."""
+        value = region.get("value")
+        if not isinstance(value, Mapping):
+            return False
+        labels = value.get(str(region.get("type"))) or value.get("labels") or []
+        control = region.get("from_name")
+        wanted = self.label_of(control if isinstance(control, str) else None).casefold()
+        return isinstance(labels, list) and any(str(label).casefold() == wanted for label in labels)
 
     def fit(self, result: Sequence[Mapping[str, Any]]) -> bool:
         """Whether regions made earlier still name controls that this project has."""
-        names = {self.brush, self.rectangle, self.polygon, self.keypoint}
+        names = {self.brush, self.rectangle, self.polygon, self.keypoint, self.choices} - {None}
         return all(
             region.get("from_name") in names and region.get("to_name") == self.image for region in result
         )
 
 
-def _cluster_label(control: ElementTree.Element) -> str | None:
+def label_for(control: ElementTree.Element, meaning: str, synonyms: frozenset[str]) -> str | None:
+    """The label (or choice) of a control that means something; None when it has none.
+
+    What says so in `predicted_values` comes before what is spelled so, and that before synonyms.
+    """
+    ranked: list[tuple[int, str]] = []
     for child in control:
         value = child.get("value") or ""
-        if child.tag.lower() == "label" and value.lower() == CLUSTER.lower():
-            return value
+        if child.tag.lower() not in ("label", "choice") or not value:
+            continue
+        predicted = {_plain(each) for each in (attribute(child, "predicted_values") or "").split(",")}
+        if _plain(meaning) in predicted:
+            ranked.append((0, value))
+        elif _plain(value) == _plain(meaning):
+            ranked.append((1, value))
+        elif _plain(value) in synonyms:
+            ranked.append((2, value))
+    return min(ranked, key=lambda each: each[0])[1] if ranked else None
+
+
+def attribute(tag: ElementTree.Element, name: str) -> str | None:
+    """An attribute in lower case, however its name is spelled: Label Studio's front end lowers both."""
+    for key, value in tag.attrib.items():
+        if key.lower() == name.lower():
+            return value.strip().lower()
     return None
 
 
-def _parse(config: str) -> ElementTree.Element:
+def _plain(text: str) -> str:
+    return " ".join(re.split(r"[\s_-]+", text.casefold())).strip()
+
+
+def parse_config(config: str) -> ElementTree.Element:
+    """The XML tree of a labeling config.
+
+    Raises:
+        InvalidRegion: too long, no XML, or more than plain XML.
+    """
     # No document type, no entities: neither expansion nor a look outside is possible in what is left of XML.
     if len(config) > MAX_CONFIG or "<!" in config.replace("<!--", ""):
         raise InvalidRegion(

@@ -113,17 +113,18 @@ def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags | Non
 
     Args:
         result: `annotation.result`, as Label Studio sends it.
-        tags: names the project's prompt controls; None takes those of our own labeling config.
+        tags: names the project's prompt controls and labels; None takes those of our own labeling config.
 
     Raises:
         InvalidRegion: a cluster region that cannot be read; one unreadable region spoils the annotation.
     """
+    tags = tags or ControlTags()
     drawn = _Drawn()
     for region in result:
         if not isinstance(region, Mapping):
             raise InvalidRegion(f"a region is an object, got {type(region).__name__}")
-        if region.get("from_name") not in (tags or ControlTags()).prompts:
-            drawn.add(region)
+        if region.get("from_name") not in tags.prompts:
+            drawn.add(region, tags)
     boxes = [box for _, box, _ in drawn.boxes]
     shares, rest = share_out(union(drawn.masks), boxes)
     findings = [
@@ -149,11 +150,11 @@ class _Drawn:
     points: dict[str, list[Point]] = field(default_factory=dict)
     sizes: set[Size] = field(default_factory=set)
 
-    def add(self, region: Mapping[str, Any]) -> None:
+    def add(self, region: Mapping[str, Any], tags: ControlTags) -> None:
         kind = region.get("type")
         if kind not in ("brushlabels", "rectanglelabels", "polygonlabels", "keypointlabels"):
             return
-        if not is_cluster(region):
+        if not is_cluster(region, tags=tags):
             return
         size = size_of(region)
         self.sizes.add(size)
@@ -194,11 +195,10 @@ def size_of(region: Mapping[str, Any]) -> Size:
     return Size(width, height)
 
 
-def is_cluster(region: Mapping[str, Any]) -> bool:
-    """Whether a region carries the label Cluster, in any spelling of its case."""
-    value = _value(region)
-    labels = value.get(str(region.get("type"))) or value.get("labels") or []
-    return isinstance(labels, list) and any(str(label).lower() == CLUSTER.lower() for label in labels)
+def is_cluster(region: Mapping[str, Any], *, tags: ControlTags | None = None) -> bool:
+    """Whether a region carries the project's cluster label, in any spelling of its case."""
+    _value(region)
+    return (tags or ControlTags()).is_cluster(region)
 
 
 def box_of(region: Mapping[str, Any]) -> Box:
@@ -253,7 +253,7 @@ def _region(kind: str, control: str, value: Mapping[str, Any], *, tags: ControlT
         "original_width": size.width,
         "original_height": size.height,
         "image_rotation": 0,
-        "value": {**value, kind: [tags.label]},
+        "value": {**value, kind: [tags.label_of(control)]},
     }
 
 

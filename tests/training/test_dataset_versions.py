@@ -5,6 +5,7 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.errors import ImageNotFound, InvalidWeights, LabelStudioError
 from mammo.geometry import Size
+from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
 from training.dataset_versions import build_dataset_version, open_dataset_version
@@ -53,6 +54,16 @@ def test_corrections_become_cases_with_their_truth(build, project):
     assert sorted(f.box.x0 for f in case.truth) == [5, 30]
     same_findings(sorted(case.truth, key=lambda f: f.box.x0), drawn)
     assert case.read() is project.images["7.dcm"]
+
+
+def test_what_another_projects_prompt_controls_drew_is_no_truth_and_its_labels_are_understood(build, project):
+    tags = ControlTags(rectangle="frame", brush=None, keypoint=None, label="MC", prompts=frozenset({"ask"}))
+    (drawn,) = to_regions([square(5, 5, 8)], size=Size(64, 48), tags=tags, model_version="m1")
+    project.annotate(7, [], patient=PATIENTS[0], result=[drawn, drawn | {"from_name": "ask", "id": "p"}])
+    (case,) = build(tags=tags).cases("train", open_image=project.open_image)
+    assert [finding.box for finding in case.truth] == [square(5, 5, 8).box]
+    (case,) = build().cases("train", open_image=project.open_image)
+    assert case.truth == (), "without its tags nothing of it is known"
 
 
 def test_a_normal_mammogram_is_a_case_without_findings(build, project):

@@ -12,6 +12,10 @@ from worker import jobs
 from worker.services import install
 from worker.stoppable import make_worker
 
+OTHER_CONFIG = """<View><Image name="i" value="$image"/>
+<BrushLabels name="b" toName="i"><Label value="MC"/></BrushLabels>
+<KeyPointLabels name="ask" toName="i" smart="true" smartOnly="true"><Label value="MC"/></KeyPointLabels></View>"""
+
 
 class FakeServices:
     """What the jobs ask for; `training.retrain` is replaced where a test says what it shall do."""
@@ -23,7 +27,8 @@ class FakeServices:
         self.registry = SimpleNamespace(
             champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
         )
-        self.client = self.store = None
+        self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
+        self.store = None
         self.images = SimpleNamespace(open=None)
         self.load = lambda files: SimpleNamespace(version=files)
 
@@ -62,8 +67,9 @@ def fake_retrain(monkeypatch, behave):
 
 
 def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, redis_url, monkeypatch):
-    def behave(order, *, run, recipe, workshop, report):
+    def behave(order, *, run, recipe, workshop, report, tags):
         report("detector", 0.3, "epoch 1")
+        assert tags.prompts == {"ask"}, "the dataset is read with the project's own controls"
         assert (recipe, workshop) == ("the demo recipe", "workshop")
         return {"promoted": True, "challenger": "m2", "run": run, "project": order.project}
 

@@ -53,3 +53,43 @@ def test_regions_fit_only_the_project_whose_controls_they_name() -> None:
     region = {"from_name": "paint", "to_name": "scan"}
     assert ControlTags.read(THEIRS).fit([region])
     assert not ControlTags().fit([region])
+
+
+MANY_NAMES = """<View>
+  <Image name="scan" value="$image"/>
+  <BrushLabels name="paint" toName="scan"><Label value="Mass"/><Label value="Micro-Calcifications"/></BrushLabels>
+  <RectangleLabels name="frame" toName="scan">
+    <Label value="MC"/><Label value="Group" predicted_values="mass, cluster"/>
+  </RectangleLabels>
+  <PolygonLabels name="line" toName="scan"><Label value="cluster"/><Label value="MC"/></PolygonLabels>
+  <RectangleLabels name="mass" toName="scan"><Label value="MC"/></RectangleLabels>
+  <KeyPointLabels name="ask" toName="scan" smart="true" smartonly="True"><Label value="Lesion"/></KeyPointLabels>
+  <Choices name="finding" toName="scan"><Choice value="MCC"/><Choice value="No findings"/></Choices>
+</View>""".replace("Micro-Calcifications", "Microcalcification_cluster")
+
+
+def test_each_control_keeps_its_own_spelling_of_the_cluster_label() -> None:
+    tags = ControlTags.read(MANY_NAMES)
+    assert (tags.brush, tags.rectangle, tags.polygon, tags.keypoint) == ("paint", "frame", "line", None)
+    spelled = {name: tags.label_of(name) for name in ("paint", "frame", "line")}
+    assert spelled == {"paint": "Microcalcification_cluster", "frame": "Group", "line": "cluster"}
+    assert (tags.choices, tags.choice_found, tags.choice_nothing) == ("finding", "MCC", "No findings")
+    assert tags.prompts == {"ask"}
+
+
+@pytest.mark.parametrize(
+    ("control", "label", "is_one"),
+    [("frame", "Group", True), ("frame", "group", True), ("frame", "MC", False), ("mass", "MC", True),
+     ("line", "MC", False), ("paint", "Mass", False)],
+)  # fmt: skip
+def test_a_region_is_a_cluster_by_its_own_controls_label(control: str, label: str, is_one: bool) -> None:
+    region = {
+        "type": "rectanglelabels",
+        "from_name": control,
+        "value": {"rectanglelabels": [label]},
+    }
+    assert ControlTags.read(MANY_NAMES).is_cluster(region) is is_one
+
+
+def test_density_choices_are_nobodys_finding() -> None:
+    assert ControlTags.read(THEIRS).choices is None
