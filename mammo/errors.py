@@ -11,6 +11,8 @@
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
+    ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
+    ├── TrainingDiverged           a loss that is no number any more
     ├── StorageUnavailable         the database or the blob store cannot take a write now
     └── Cancelled                  a person or the service stopped a run
 
@@ -69,6 +71,14 @@ class PromotionConflict(MammoError):
 
 class InsufficientData(MammoError):
     code = "insufficient_data"
+
+
+class InvalidTrainingData(MammoError):
+    code = "invalid_training_data"
+
+
+class TrainingDiverged(MammoError):
+    code = "training_diverged"
 
 
 class StorageUnavailable(MammoError):

@@ -5,23 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from mammo.dicom import patient_key, read_mammogram, write_mammogram
+from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Spacing
 from mammo.masks import Mask
-from mammo.phantom import Appearance, PhantomView, phantom_patient
+from mammo.phantom import Appearance, Descriptor, PhantomView, phantom_patient, phantom_view
 from training.cases import Case, Progress
 
 TRUTH = "truth.json"
-GENERATION = 2
-"""Raised when the phantom draws other pixels for the same seed: folders of an older generation are drawn again."""
+GENERATION = 3
+"""Raised when a seed gives other pixels or the truth says more: folders of an older generation are drawn again."""
+
+
+LATERALITIES: Final[tuple[Literal["L", "R"], ...]] = ("L", "R")
+VIEWS: Final[tuple[Literal["CC", "MLO"], ...]] = ("CC", "MLO")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the generator knows of one cluster, for breaking results down."""
+
+    morphology: str
+    """BI-RADS word."""
+
+    density: str
+    """BI-RADS density of the breast, a to d."""
+
+    extent_mm: float
+    """Longer side of the cluster's box."""
 
 
 def write_phantom_patients(
@@ -79,6 +98,16 @@ def read_phantom_cases(folder: Path, patient_secret: bytes) -> list[Case]:
     ]
 
 
+def read_phantom_traits(folder: Path) -> dict[str, tuple[Traits, ...]]:
+    """SHA-256 of each image file in a folder to the traits of its clusters, in the order of `Case.truth`."""
+    document = json.loads((folder / TRUTH).read_bytes())
+    return {
+        entry["sha256"]: tuple(Traits(**cluster["traits"]) for cluster in entry["truth"])
+        for entries in document["patients"].values()
+        for entry in entries
+    }
+
+
 def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict[str, Any]:
     look = view.appearance
     path = folder / f"{name}_{view.laterality}{view.view}.dcm"
@@ -101,9 +130,54 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "truth": [
-            {"mask": finding.mask.to_coco(view.size)} for finding in view.truth if finding.mask is not None
+            {"mask": finding.mask.to_coco(view.size), "traits": asdict(_traits(view, finding, descriptor))}
+            for finding, descriptor in zip(view.truth, view.descriptors, strict=True)
+            if finding.mask is not None
         ],
     }
+
+
+def drawn_cases(seeds: Sequence[int], *, appearance: Appearance, width: int, height: int) -> Iterator[Case]:
+    """Normal and positive phantom views in memory, one patient each, drawn as they are asked for.
+
+    Args:
+        seeds: one view each; every third has no cluster, the others two.
+        width, height: of a view; smaller than a real one where only pieces of it are wanted.
+    """
+    for seed in seeds:
+        clusters = 0 if seed % 3 == 0 else 2
+        laterality, projection = LATERALITIES[seed % 2], VIEWS[seed // 2 % 2]
+        view = phantom_view(
+            seed,
+            laterality=laterality,
+            view=projection,
+            clusters=clusters,
+            appearance=appearance,
+            width=width,
+            height=height,
+        )
+        name = f"drawn-{appearance.name}-{seed}"
+        mammogram = Mammogram(
+            pixels=view.stored.astype(np.float32) / np.float32(2**view.bits - 1),
+            spacing=Spacing(view.spacing_mm, view.spacing_mm, "imager"),
+            laterality=laterality,
+            view=projection,
+            patient=name,
+            sha256=hashlib.sha256(view.stored.tobytes()).hexdigest(),
+            depth=view.bits,
+        )
+        yield Case(
+            image=mammogram.sha256, patient=name, read=partial(_same, mammogram), truth=tuple(view.truth)
+        )
+
+
+def _same(mammogram: Mammogram) -> Mammogram:
+    return mammogram
+
+
+def _traits(view: PhantomView, finding: Finding, descriptor: Descriptor) -> Traits:
+    extent = max(finding.box.width, finding.box.height) * view.spacing_mm
+    return Traits(descriptor.morphology, view.density, round(extent, 2))
 
 
 def _case(folder: Path, name: str, entry: dict[str, Any], patient_secret: bytes) -> Case:

@@ -9,7 +9,13 @@ import pytest
 
 from mammo.phantom import Appearance, phantom_patient, vendor_a, vendor_b
 from training.cases import Case, silent
-from training.phantom_cases import TRUTH, read_phantom_cases, write_phantom_patients
+from training.phantom_cases import (
+    TRUTH,
+    drawn_cases,
+    read_phantom_cases,
+    read_phantom_traits,
+    write_phantom_patients,
+)
 
 SECRET = b"a secret of the site"
 SMALL = replace(vendor_a(), width=384, height=512)
@@ -87,3 +93,26 @@ def test_the_truth_file_holds_no_key_and_no_secret(tmp_path: Path) -> None:
     assert json.loads(text)["patients"].keys() == {"PHANTOM-000001"}
     assert found[0].patient not in text
     assert SECRET.decode() not in text
+
+
+def test_the_generator_says_what_each_cluster_is(tmp_path: Path) -> None:
+    found = cases(tmp_path, seeds=(1, 2))
+    traits = read_phantom_traits(tmp_path)
+    for case in found:
+        assert len(traits[case.image]) == len(case.truth)
+        for trait, finding in zip(traits[case.image], case.truth, strict=True):
+            assert trait.morphology in {"punctate", "pleomorphic", "linear", "amorphous"}
+            assert trait.density in {"a", "b", "c", "d"}
+            assert trait.extent_mm == pytest.approx(
+                max(finding.box.width, finding.box.height) * SMALL.spacing_mm, abs=0.01
+            )
+
+
+def test_views_drawn_in_memory_are_the_same_for_the_same_seeds_and_some_are_normal() -> None:
+    first, again = (list(drawn_cases(range(1, 4), appearance=SMALL, width=384, height=512)) for _ in range(2))
+    assert [case.image for case in first] == [case.image for case in again]
+    assert [bool(case.truth) for case in first] == [True, True, False]
+    pixels = first[0].read().pixels
+    assert pixels.shape == (512, 384)
+    assert 0 <= pixels.min() < pixels.max() <= 1
+    assert len({case.patient for case in first}) == 3
