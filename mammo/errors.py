@@ -8,6 +8,7 @@
     ├── InvalidRegion              a Label Studio region that cannot be a finding
     ├── LabelStudioError           Label Studio refused or did not answer
     ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
+    ├── WeightsUnavailable         public weights that are not here and could not be fetched
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
@@ -59,6 +60,10 @@ class LabelStudioError(MammoError):
 
 class InvalidWeights(MammoError):
     code = "invalid_weights"
+
+
+class WeightsUnavailable(MammoError):
+    code = "weights_unavailable"
 
 
 class ModelNotFound(MammoError):

@@ -115,3 +115,8 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Folder where model files are unpacked and verified for loading."""
         return self.data_dir / "models"
+
+    @property
+    def public_weights(self) -> Path:
+        """Folder of public weights, as they were fetched and as they were converted."""
+        return self.data_dir / "public-weights"
