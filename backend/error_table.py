@@ -16,6 +16,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.UnreadableImage: 422,
     errors.ImageNotFound: 404,
     errors.InvalidRegion: 422,
+    errors.InvalidPrompt: 422,
     errors.LabelStudioError: 502,
     errors.ModelNotFound: 404,
     errors.PromotionConflict: 409,

@@ -6,6 +6,7 @@
     │   └── UnsupportedImage       a valid file of a kind we refuse: tomosynthesis, CT, colour ...
     ├── ImageNotFound              a task names an image that is not there or may not be read
     ├── InvalidRegion              a Label Studio region that cannot be a finding
+    ├── InvalidPrompt              boxes and points that cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not answer
     ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
     ├── WeightsUnavailable         public weights that are not here and could not be fetched
@@ -52,6 +53,10 @@ class ImageNotFound(MammoError):
 
 class InvalidRegion(MammoError):
     code = "invalid_region"
+
+
+class InvalidPrompt(MammoError):
+    code = "invalid_prompt"
 
 
 class LabelStudioError(MammoError):

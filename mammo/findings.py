@@ -30,6 +30,12 @@ class Finding:
     mask: Mask | None = None
     """The cluster's pixels; None when only the box is known."""
 
+    presence: float | None = None
+    """The segmenter's probability that the region holds a lesion at all; None where it does not say."""
+
+    pixels_per_logit: float | None = None
+    """Image pixels that the mask's finest detail is wide; None for what a person drew."""
+
     id: str = ""
     """Stable name of this finding inside its prediction or annotation; empty before it has one."""
 

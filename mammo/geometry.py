@@ -157,3 +157,7 @@ class Spacing:
     def pixels(self, millimetres: float) -> int:
         """A length in whole pixels, at least one."""
         return max(1, round(millimetres / self.mean_mm))
+
+
+ASSUMED_SPACING = Spacing(0.07, 0.07, "assumed")
+"""Taken for an image that states none, so that it can be worked on: the most common FFDM detector pitch."""

@@ -8,28 +8,31 @@ Serving, the evaluation gate and the command line all run this module, so what i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
+
+import structlog
 
 from mammo.detector import Detection, Detector
 from mammo.dicom import Mammogram
+from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Point, Spacing
-from mammo.masks import Mask
+from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
 from mammo.prompts import PROMPT_RULES, Pixels
 from mammo.registry import ModelFiles
-from mammo.segmenter import RoiEmbedding, Segmenter
+from mammo.segmenter import RoiEmbedding, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5
 """Least distance between two point prompts, in mm; about the nearest-neighbour distance inside a cluster."""
-
-ASSUMED_SPACING_MM = 0.07
-"""Pixel spacing taken for an image that states none: the most common FFDM detector pitch."""
 
 MAX_FINDINGS = 20
 """At most this many findings in one prelabel: each costs a segmentation, and an annotator's patience."""
 
 CLICK_BOX_MM = 20.0
 """Side of the region looked at around clicks without a box, in mm."""
+
+
+log = structlog.get_logger()
 
 
 class DetectsClusters(Protocol):
@@ -46,7 +49,8 @@ class SegmentsClusters(Protocol):
         box: Box | None,
         points: Sequence[Point] = (),
         negative: Sequence[Point] = (),
-    ) -> Mask | None: ...
+        previous: Segmentation | None = None,
+    ) -> Segmentation: ...
 
 
 class Prelabeller:
@@ -61,6 +65,7 @@ class Prelabeller:
         threshold: float = 0.2,
         prompt_rule: str = "robust",
         prompt_count: int = 3,
+        presence_threshold: float = 0.0,
     ) -> None:
         """
         Args:
@@ -68,6 +73,9 @@ class Prelabeller:
             threshold: least detector score of a finding, in [0, 1]; the paper's 0.2 where nothing is calibrated.
             prompt_rule: a key of `PROMPT_RULES`.
             prompt_count: point prompts per box.
+            presence_threshold: a detection whose region holds a lesion with less probability than this stays a box
+                without a mask: the detector's operating point was calibrated alone, so nothing is dropped. 0 is off,
+                and weights without a presence head say nothing.
 
         Raises:
             ValueError: an unknown prompt rule.
@@ -80,6 +88,7 @@ class Prelabeller:
         self._segmenter = segmenter
         self._rule = PROMPT_RULES[prompt_rule]
         self._prompt_count = prompt_count
+        self._presence_threshold = presence_threshold
 
     @classmethod
     def load(cls, files: ModelFiles, *, threads: int = 0) -> Prelabeller:
@@ -98,6 +107,7 @@ class Prelabeller:
             threshold=files.threshold,
             prompt_rule=files.prompt_rule,
             prompt_count=files.prompt_count,
+            presence_threshold=files.presence_threshold,
         )
 
     def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]:
@@ -121,42 +131,80 @@ class Prelabeller:
     def segment(
         self, mammogram: Mammogram, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
     ) -> Finding | None:
-        """The finding under an expert's clicks; None when the model sees nothing there.
+        """The finding under an expert's clicks; None when the model sees nothing there. Raises as `answer`."""
+        found = self.answer(mammogram, box, positive, negative)
+        if found.mask is None:
+            return None
+        return Finding(
+            label=CLUSTER,
+            score=1.0,
+            box=found.mask.frame,
+            prompts=found.points,
+            mask=found.mask,
+            presence=found.presence,
+            pixels_per_logit=found.pixels_per_logit,
+        )
+
+    def answer(
+        self,
+        mammogram: Mammogram,
+        box: Box | None,
+        positive: Sequence[Point],
+        negative: Sequence[Point],
+        *,
+        previous: Segmentation | None = None,
+    ) -> Segmentation:
+        """What the model makes of an expert's clicks; presence never suppresses what a person asked for.
 
         Args:
             box: drawn by the expert, in original pixels, or None.
             positive: clicks on the lesion.
             negative: clicks on what is not the lesion.
+            previous: the answer to the clicks so far, to refine; left out where the region is another one.
 
         Raises:
-            ValueError: neither a box nor a positive click, or all of it outside the image.
+            InvalidPrompt: neither a box nor a positive click, or all of it outside the image or the breast.
         """
         if box is None and not positive:
-            raise ValueError("a prompt needs a box or at least one positive point")
-        region = box.within(mammogram.size) if box else self._around(mammogram, positive)
+            raise InvalidPrompt(
+                f"a prompt needs a box or at least one positive point, got {len(negative)} negative points only; "
+                "click the lesion first"
+            )
+        size = mammogram.size
+        for point in (*positive, *negative):
+            if not size.box.contains(point):
+                raise InvalidPrompt(
+                    f"point ({point.x}, {point.y}) lies outside an image of {size.width} x {size.height} pixels"
+                )
+        region = box or self._around(mammogram, positive)
         embedding = self._segmenter.embed(mammogram.pixels, region, spacing=mammogram.spacing)
+        region = region.within(size)
         points = tuple(positive) or self._points(mammogram, region)
-        mask = self._segmenter.segment(embedding, box=box and region, points=points, negative=negative)
-        tight = mask.box if mask else None
-        if mask is None or tight is None:
-            return None
-        return Finding(label=CLUSTER, score=1.0, box=tight, prompts=points, mask=mask)
+        return self._segmenter.segment(
+            embedding, box=box and region, points=points, negative=negative, previous=previous
+        )
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
         points = self._points(mammogram, detection.box)
-        embedding = self._segmenter.embed(mammogram.pixels, detection.box, spacing=mammogram.spacing)
-        mask = self._segmenter.segment(embedding, box=detection.box, points=points)
-        return Finding(
-            label=CLUSTER,
-            score=detection.score,
-            box=detection.box,
-            prompts=points,
-            mask=mask,
-            id=f"c{index}",
+        bare = Finding(
+            label=CLUSTER, score=detection.score, box=detection.box, prompts=points, id=f"c{index}"
+        )
+        try:
+            embedding = self._segmenter.embed(mammogram.pixels, detection.box, spacing=mammogram.spacing)
+            found = self._segmenter.segment(embedding, box=detection.box, points=points)
+        except InvalidPrompt as error:  # a box on air costs its own mask, not the prelabel
+            log.warning("a detection has no mask", code=error.code)
+            return bare
+        absent = found.presence is not None and found.presence < self._presence_threshold
+        return replace(
+            bare,
+            mask=None if absent else found.mask,
+            presence=found.presence,
+            pixels_per_logit=found.pixels_per_logit,
         )
 
     def _points(self, mammogram: Mammogram, box: Box) -> tuple[Point, ...]:
-        spacing = mammogram.spacing or Spacing(ASSUMED_SPACING_MM, ASSUMED_SPACING_MM, "assumed")
+        spacing = mammogram.spacing or ASSUMED_SPACING
         return tuple(
             self._rule(
                 mammogram.pixels, box, count=self._prompt_count, spacing=spacing.pixels(PROMPT_SPACING_MM)
@@ -165,7 +213,7 @@ class Prelabeller:
 
     @staticmethod
     def _around(mammogram: Mammogram, points: Sequence[Point]) -> Box:
-        spacing = mammogram.spacing or Spacing(ASSUMED_SPACING_MM, ASSUMED_SPACING_MM, "assumed")
+        spacing = mammogram.spacing or ASSUMED_SPACING
         side = spacing.pixels(CLICK_BOX_MM)
         around = Box.centred(points[0].x + 0.5, points[0].y + 0.5, width=side, height=side)
         for point in points[1:]:

@@ -50,6 +50,9 @@ class ModelFiles:
     prompt_count: int
     """Point prompts per box."""
 
+    presence_threshold: float = 0.0
+    """Least probability of a lesion for a detection to become a mask, in [0, 1]; 0: every detection does."""
+
 
 @dataclass(frozen=True)
 class Alias:
@@ -83,7 +86,8 @@ class ModelRegistry:
         Args:
             detector: safetensors file.
             segmenter: safetensors file.
-            manifest: JSON values; needs `threshold`, `prompt_rule` and `prompt_count`; anything else is kept.
+            manifest: JSON values; needs `threshold`, `prompt_rule` and `prompt_count`, may have a
+                `presence_threshold`; anything else is kept.
 
         Raises:
             ValueError: the manifest lacks a key or is not JSON.
@@ -142,6 +146,7 @@ class ModelRegistry:
             threshold=manifest["threshold"],
             prompt_rule=manifest["prompt_rule"],
             prompt_count=manifest["prompt_count"],
+            presence_threshold=manifest.get("presence_threshold", 0.0),
         )
 
     def manifest(self, version: str) -> dict[str, Any]:

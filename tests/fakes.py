@@ -18,6 +18,7 @@ from mammo.labelstudio.labeling_config import labeling_config
 from mammo.masks import Mask
 from mammo.pipeline import Prelabeller
 from mammo.registry import ModelFiles
+from mammo.segmenter import Segmentation
 
 BRIGHT = 0.7
 """Calcifications of the fakes' mammograms are brighter than this, tissue is darker."""
@@ -44,19 +45,31 @@ class FakeDetector:
 class FakeSegmenter:
     """The convex hull of the bright dots in the box."""
 
-    def embed(self, pixels: np.ndarray, box: Box, *, spacing: object) -> np.ndarray:
+    def embed(self, pixels: np.ndarray, box: Box, **_: object) -> np.ndarray:
         return pixels
 
     def segment(
-        self, embedding: np.ndarray, *, box: Box | None, points: Any = (), negative: Any = ()
-    ) -> Mask | None:
+        self, embedding: np.ndarray, *, box: Box | None, points: Any = (), **_: object
+    ) -> Segmentation:
         region = box or Box(0, 0, embedding.shape[1], embedding.shape[0])
         dots = np.argwhere(embedding[region.slices] > BRIGHT)
         if not len(dots):
-            return None
+            return self._answer(None, points)
         canvas = np.zeros((region.height, region.width), np.uint8)
         cv2.fillConvexPoly(canvas, cv2.convexHull(dots[:, ::-1].astype(np.int32)), 1)
-        return Mask(canvas.astype(np.bool_), region.x0, region.y0).tight()
+        return self._answer(Mask(canvas.astype(np.bool_), region.x0, region.y0).tight(), points)
+
+    @staticmethod
+    def _answer(mask: Mask | None, points: Any) -> Segmentation:
+        return Segmentation(
+            mask=mask,
+            presence=None,
+            logits=None,
+            roi=None,
+            pixels_per_logit=1.0,
+            spacing=None,
+            points=tuple(points),
+        )
 
 
 class FakeNetworks:

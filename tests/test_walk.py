@@ -148,7 +148,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         for task, item in zip(tasks, data, strict=True):
             mammogram = images.open(item)
             (detection,) = FakeDetector().detect(mammogram.pixels, threshold=0.2)
-            mask = FakeSegmenter().segment(mammogram.pixels, box=detection.box)
+            mask = FakeSegmenter().segment(mammogram.pixels, box=detection.box).mask
             (finding,) = from_regions(label_studio.predictions(task)[0]["result"])
             assert mask is not None
             assert mask.box is not None

@@ -15,7 +15,8 @@ from mammo.masks import Mask
 from mammo.prompts import robust_points
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.roi import Pixels, Roi, dilated, roi_around, roi_input
+from mammo.segmenter.planes import roi_input
+from mammo.segmenter.roi import Pixels, Roi, dilated, roi_around
 from training.cases import Case, Progress, silent
 
 JITTER = 0.1
@@ -122,7 +123,11 @@ def draw_view(roi: TrainingRoi, rng: np.random.Generator, *, config: MlsamConfig
     pixels = roi.pixels()
     size = Size(pixels.shape[1], pixels.shape[0])
     frame = roi_around(
-        jittered(roi.box, size, rng), size, config=config, zoom=float(np.exp(rng.uniform(*np.log(ZOOM))))
+        jittered(roi.box, size, rng),
+        size,
+        config=config,
+        zoom=float(np.exp(rng.uniform(*np.log(ZOOM)))),
+        snap=False,
     )
     planes = roi_input(pixels, frame, channels=config.channels)
     specks = robust_points(pixels, roi.box, count=2 * MOST_POINTS, spacing=4)

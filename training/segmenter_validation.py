@@ -50,8 +50,8 @@ def score_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) 
         embedding = segmenter.embed(pixels, box, spacing=None)
         points = robust_points(pixels, box, count=4, spacing=4)
         masks = (
-            segmenter.segment(embedding, box=box),
-            segmenter.segment(embedding, box=box, points=points),
+            segmenter.segment(embedding, box=box).mask,
+            segmenter.segment(embedding, box=box, points=points).mask,
             filled_ellipse(box),
         )
         scores.append([mask.dice(roi.mask) if mask else 0.0 for mask in masks])

@@ -1,5 +1,7 @@
 """MLSAM: a box and points on a mammogram become a mask; embed a region once, segment it many times."""
 
-from mammo.segmenter.segmenter import RoiEmbedding, Segmenter
+from mammo.segmenter.embedding import RoiEmbedding
+from mammo.segmenter.segmentation import Segmentation
+from mammo.segmenter.segmenter import Segmenter
 
-__all__ = ["RoiEmbedding", "Segmenter"]
+__all__ = ["RoiEmbedding", "Segmentation", "Segmenter"]

@@ -1,27 +1,45 @@
-"""Roi: the square part of a mammogram that the segmenter looks at, and the maps between its frames."""
+"""Roi: the square part of a mammogram that the segmenter looks at, at which level, and the maps between its frames.
+
+Two levels, one network. A logit is a quarter of the input's side apart from the next, so what decides how fine an
+outline can be is how many native pixels the crop has:
+
+    level           crop's side (S = the network's input side)                   native pixels per logit
+    cluster         twice the box's longer side, at least S                      4 while the box is at most S / 2
+    calcification   S / 4, magnified four times (128 pixels for S = 512)         1; larger boxes are tiled
+
+The paper's encoders take S = 512 or 1024; the starter's S is 256 and its crops shrink in proportion (256 and 64
+pixels), so a logit stands for the same number of native pixels whatever the network.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mammo.geometry import Box, Point, Size
-from mammo.segmenter.config import Channels, MlsamConfig
+from mammo.geometry import Box, Point, Size, Spacing
+from mammo.segmenter.config import MlsamConfig
 
 Pixels = npt.NDArray[np.float32]
-
-SAM_MEAN = np.array([123.675, 116.28, 103.53], np.float32) / 255
-SAM_STD = np.array([58.395, 57.12, 57.375], np.float32) / 255
+Level = Literal["cluster", "calcification"]
 
 MARGIN = 0.1
 """How far a box is dilated on each side, as a part of that side, before it is a prompt and a limit of the mask."""
 
-SPECK = 15
-"""Diameter in input pixels below which a bright spot counts as a speck in the top-hat channel."""
+LOGIT_STRIDE = 4
+"""Input pixels from one logit to the next."""
+
+OVERLAP = 0.25
+"""Least part of a tile's side that it shares with its neighbour."""
+
+GRID = 16
+"""A crop's middle lies on multiples of its side / GRID, so that prompts a little apart share one region."""
+
+LEAST_LOGITS = 2
+"""A target narrower than this many logits has no outline that the network could draw (best Dice 0.6 and below)."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +55,23 @@ class Roi:
     input_size: int
     """Side of the network input, in pixels."""
 
+    spacing: Spacing | None = None
+    """Of the image's pixels, where known; the filters of the input are sized in mm."""
+
     @property
     def scale(self) -> float:
-        """Input pixels per image pixel, at most 1: a mammogram is never magnified."""
+        """Input pixels per image pixel: 1 or less at the cluster level, 4 at the calcification level."""
         return self.input_size / self.side
+
+    @property
+    def pixels_per_logit(self) -> float:
+        """Image pixels from one logit to the next: no detail of a mask is finer."""
+        return LOGIT_STRIDE / self.scale
+
+    @property
+    def logits_side(self) -> int:
+        """Logits along each side of the low-resolution map."""
+        return self.input_size // LOGIT_STRIDE
 
     def to_input(self, x: float, y: float) -> tuple[float, float]:
         """Continuous image coordinates to continuous input coordinates."""
@@ -51,79 +82,77 @@ class Roi:
         return self.to_input(point.x + 0.5, point.y + 0.5)
 
 
-def roi_around(box: Box, size: Size, *, config: MlsamConfig, zoom: float = 1.0) -> Roi:
-    """The square around a box: twice its longer side, at least the input size, moved into the image.
-
-    Native resolution while that fits the input; a larger crop is resized as a whole.
+def roi_around(
+    box: Box,
+    size: Size,
+    *,
+    config: MlsamConfig,
+    level: Level = "cluster",
+    spacing: Spacing | None = None,
+    zoom: float = 1.0,
+    snap: bool = True,
+) -> Roi:
+    """The square around a box, moved into the image; at the calcification level the one tile around its middle.
 
     Args:
+        box: in the image.
         zoom: factor on the side; training varies it.
+        snap: to the grid that neighbouring prompts share; training takes crops anywhere.
     """
-    longer = max(box.width, box.height)
-    side = max(config.input_size, min(round(2 * longer * zoom), max(size.width, size.height)))
+    side = _cluster_side(box, size, config=config, zoom=zoom, snap=snap)
+    if level == "calcification":
+        side = max(1, round(config.input_size // LOGIT_STRIDE * zoom))
     x, y = box.centre
-    crop = Box.centred(x, y, width=side, height=side).moved_into(size)
-    return Roi(crop=crop, side=side, input_size=config.input_size)
+    crop = Box.centred(x, y, width=side, height=side)
+    if snap:
+        step = max(1, side // GRID)
+        crop = Box.centred(round(x / step) * step, round(y / step) * step, width=side, height=side)
+    return Roi(
+        crop=crop.moved_into(size),
+        side=side,
+        input_size=config.input_size,
+        spacing=spacing,
+    )
+
+
+def _cluster_side(box: Box, size: Size, *, config: MlsamConfig, zoom: float, snap: bool) -> int:
+    """Twice the longer side; no less than native resolution gives, no more than the image."""
+    side = round(2 * max(box.width, box.height) * zoom)
+    if snap:
+        step = config.input_size // 8
+        side = math.ceil(side / step) * step
+    return max(config.input_size, min(side, max(size.width, size.height)))
+
+
+def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | None = None) -> list[Roi]:
+    """The tiles of the calcification level that cover a dilated box.
+
+    A box that fits one tile gets its own; a larger one takes the tiles of one grid over the whole image, so that
+    overlapping boxes share them. Neighbours overlap by `OVERLAP` of their side or more.
+    """
+    side = config.input_size // LOGIT_STRIDE
+    region = dilated(box).within(size)
+    alone = roi_around(region, size, config=config, level="calcification", spacing=spacing)
+    if alone.crop.intersection(region) == region:
+        return [alone]
+    step = math.floor(side * (1 - OVERLAP))
+    return [
+        Roi(Box(x, y, x + side, y + side).moved_into(size), side, config.input_size, spacing)
+        for y in _starts(region.y0, region.y1, side=side, step=step, length=size.height)
+        for x in _starts(region.x0, region.x1, side=side, step=step, length=size.width)
+    ]
+
+
+def _starts(first: int, last: int, *, side: int, step: int, length: int) -> list[int]:
+    """Where tiles begin along one axis so that they cover first <= i < last; multiples of `step`, inside the image."""
+    edge = max(0, length - side)
+    starts = [min(first // step * step, edge)]
+    while starts[-1] + side < last and starts[-1] < edge:
+        starts.append(min((starts[-1] // step + 1) * step, edge))
+    return starts
 
 
 def dilated(box: Box) -> Box:
     """A box grown by `MARGIN` of each side; what is outside is never part of its mask."""
     dx, dy = round(box.width * MARGIN), round(box.height * MARGIN)
     return Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy)
-
-
-def roi_input(pixels: Pixels, roi: Roi, *, channels: Channels) -> npt.NDArray[np.float32]:
-    """3 x S x S network input, normalised; what lies beyond the image is zero, as in SAM.
-
-    The window is taken from the crop's own tissue at full depth; nothing is rounded to 8 bit.
-
-    Args:
-        pixels: H x W, float32 in [0, 1], dense tissue bright.
-    """
-    crop = np.ascontiguousarray(pixels[roi.crop.slices])
-    if roi.scale < 1:
-        width, height = (max(1, round(n * roi.scale)) for n in (roi.crop.width, roi.crop.height))
-        crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    grey = _windowed(crop)
-    if channels == "grey":
-        planes = (np.clip(grey, 0, 1)[None] - SAM_MEAN[:, None, None]) / SAM_STD[:, None, None]
-    else:
-        planes = np.stack([(np.clip(grey, 0, 1.5) - 0.5) / 0.25, _local_contrast(crop), _specks(crop)])
-    out = np.zeros((3, roi.input_size, roi.input_size), np.float32)
-    out[:, : grey.shape[0], : grey.shape[1]] = planes[:, : roi.input_size, : roi.input_size]
-    return out
-
-
-def _windowed(crop: Pixels) -> Pixels:
-    """0 at the 0.5th and 1 at the 99.9th percentile of the tissue; air has the value 0 in a mammogram."""
-    tissue = crop[crop > 0]
-    if not tissue.size:
-        return np.zeros_like(crop)
-    low, high = np.percentile(tissue, (0.5, 99.9))
-    return (crop - np.float32(low)) / np.float32(max(high - low, 1e-6))
-
-
-def _local_contrast(crop: Pixels) -> Pixels:
-    """Deviation from the mean of the surrounding tissue, in units of its own robust spread."""
-    tissue = crop > 0
-    share = cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), 12)
-    mean = cv2.GaussianBlur(crop, (0, 0), 12) / np.maximum(share, 1e-3)
-    return _in_spreads(crop - mean, tissue=tissue, limit=6.0)
-
-
-def _specks(crop: Pixels) -> Pixels:
-    """White top-hat: what is brighter than anything as large as `SPECK` around it, in robust spreads."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (SPECK, SPECK))
-    smooth = cv2.GaussianBlur(crop, (0, 0), 0.8)
-    return _in_spreads(cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, disc), tissue=crop > 0, limit=12.0)
-
-
-def _in_spreads(values: npt.NDArray[Any], *, tissue: npt.NDArray[np.bool_], limit: float) -> Pixels:
-    """(value - median) / 1.4826 MAD of the tissue, cut at +- limit and scaled to +- 3; 0 in the air."""
-    if not tissue.any():
-        return np.zeros(values.shape, np.float32)
-    inside = values[tissue]
-    middle = np.median(inside)
-    spread = 1.4826 * np.median(np.abs(inside - middle)) + 1e-6
-    scaled = np.clip((values - middle) / spread, -limit, limit) * (3 / limit)
-    return np.where(tissue, scaled, 0).astype(np.float32)

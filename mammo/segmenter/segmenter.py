@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
+from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT, Mlsam
-from mammo.segmenter.roi import Pixels, Roi, dilated, roi_around, roi_input
+from mammo.segmenter.embedding import RoiEmbedding
+from mammo.segmenter.network import Mlsam
+from mammo.segmenter.planes import roi_input
+from mammo.segmenter.prompt_tokens import allowed_region, prompt_tokens
+from mammo.segmenter.roi import Level, Pixels, Roi, dilated, roi_around, tile_rois
+from mammo.segmenter.segmentation import Logits, Segmentation, notes_on
+from mammo.segmenter.tiles import blend
 from mammo.segmenter.weights import Facts, load_segmenter
-
-
-@dataclass(frozen=True, eq=False)
-class RoiEmbedding:
-    """One region as the decoder sees it, independent of any prompt; safe to keep and to share between threads."""
-
-    roi: Roi
-    """Where in the image it lies, and at which scale."""
-
-    size: Size
-    """Of the whole image."""
-
-    spacing: Spacing | None
-    """Of the image's pixels, where known."""
-
-    neck: Tensor
-    """1 x C x g x g float32."""
-
-    fused: Tensor | None
-    """1 x C/8 x 4g x 4g float32: the levels fused, the costly part of MLSAM."""
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that it holds."""
-        return sum(t.numel() * t.element_size() for t in (self.neck, self.fused) if t is not None)
 
 
 class Segmenter:
@@ -75,24 +54,26 @@ class Segmenter:
         """How the weights came about."""
         return self._facts
 
-    def embed(self, pixels: Pixels, box: Box, *, spacing: Spacing | None) -> RoiEmbedding:
-        """Encode the region around a box at native resolution.
+    def embed(
+        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, level: Level = "cluster"
+    ) -> RoiEmbedding:
+        """Encode the region around a box.
 
         Args:
             pixels: H x W, float32 in [0, 1], dense tissue bright.
-            box: in the image; the crop is twice as large and holds its surroundings.
-            spacing: kept with the embedding; the network works in pixels.
+            box: in the image; at the cluster level the crop is twice as large and holds its surroundings, at the
+                calcification level it is the one tile around the box's middle.
+            spacing: of the pixels, where known; the input's filters are sized in mm.
 
         Raises:
-            ValueError: the box does not meet the image.
+            InvalidPrompt: the box does not meet the image, or the region shows nothing (`code="empty_region"`).
+            UnreadableImage: pixels of the region are not finite numbers.
         """
-        size = Size(pixels.shape[1], pixels.shape[0])
-        roi = roi_around(box.within(size), size, config=self.config)
-        planes = torch.from_numpy(roi_input(pixels, roi, channels=self.config.channels))[None]
-        with torch.inference_mode():
-            levels = self._network.encode(planes.to(self._device))
-            fused = self._network.fuse(levels)
-        return RoiEmbedding(roi=roi, size=size, spacing=spacing, neck=levels.neck, fused=fused)
+        size = _size(pixels)
+        region = _within(box, size)
+        return self._embed(
+            pixels, roi_around(region, size, config=self.config, level=level, spacing=spacing), level=level
+        )
 
     def segment(
         self,
@@ -101,61 +82,145 @@ class Segmenter:
         box: Box | None,
         points: Sequence[Point] = (),
         negative: Sequence[Point] = (),
-    ) -> Mask | None:
-        """The mask of one prompt, in the image frame; None when it is empty.
+        previous: Segmentation | None = None,
+    ) -> Segmentation:
+        """The answer to one prompt, in the image frame.
 
         Args:
-            box: limits the mask to itself, slightly dilated; None: the points alone decide, within the region.
-            points: pixels that belong to the cluster.
+            box: limits the mask to itself, slightly dilated; None: the rest decides, within the region.
+            points: pixels that belong to the lesion.
             negative: pixels that do not.
+            previous: an earlier answer in the same region, to refine; one of another region is left out.
 
         Raises:
-            ValueError: no box and no positive point, or a prompt outside the embedded region.
+            InvalidPrompt: nothing that says where the lesion is, more than `MOST_POINTS` points, or a prompt outside
+                the embedded region.
         """
         roi = embedding.roi
-        allowed = self._allowed(embedding, box, [*points, *negative], positive=bool(points))
-        coordinates, labels = prompt_tokens(roi, box=box, points=points, negative=negative)
+        earlier = previous.logits if previous and previous.roi == roi else None
+        allowed = allowed_region(roi, box=box, points=points, negative=negative, previous=earlier is not None)
+        logits, presence = self._decode(embedding, box, points, negative, earlier)
         with torch.inference_mode():
-            logits = self._network.decode(
-                embedding.neck,
-                embedding.fused,
-                torch.tensor([coordinates], device=self._device),
-                torch.tensor([labels], device=self._device),
-            ).logits
-            native = F.interpolate(logits, size=(roi.side, roi.side), mode="bilinear", align_corners=False)
+            low = torch.from_numpy(logits)[None, None]
+            native = F.interpolate(low, size=(roi.side, roi.side), mode="bilinear", align_corners=False)
         rows, columns = allowed.shifted(-roi.crop.x0, -roi.crop.y0).slices
-        bitmap = (native[0, 0, rows, columns] > 0).cpu().numpy()
-        return Mask(np.ascontiguousarray(bitmap), allowed.x0, allowed.y0).tight()
+        mask = _mask(native[0, 0, rows, columns].numpy(), allowed)
+        return Segmentation(
+            mask=mask,
+            presence=presence,
+            logits=logits,
+            roi=roi,
+            pixels_per_logit=roi.pixels_per_logit,
+            spacing=roi.spacing,
+            points=tuple(points),
+            notes=notes_on(
+                box or (mask.frame if mask else None),
+                pixels_per_logit=roi.pixels_per_logit,
+                spacing=roi.spacing,
+            ),
+        )
 
-    @staticmethod
-    def _allowed(embedding: RoiEmbedding, box: Box | None, points: Sequence[Point], *, positive: bool) -> Box:
-        """Where the mask may lie."""
-        crop = embedding.roi.crop
-        if box is None and not positive:
-            raise ValueError("a prompt needs a box or at least one positive point")
-        for point in points:
-            if not crop.contains(point):
-                raise ValueError(f"point ({point.x}, {point.y}) lies outside the region {crop.as_tuple()}")
-        if box is None:
-            return crop
-        allowed = dilated(box).intersection(crop)
-        if allowed is None:
-            raise ValueError(f"box {box.as_tuple()} lies outside the region {crop.as_tuple()}")
-        return allowed
+    def segment_calcifications(
+        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, points: Sequence[Point] = ()
+    ) -> Segmentation:
+        """Every calcification under a box, at one image pixel per logit; a large box is tiled and blended.
+
+        Args:
+            pixels: H x W, float32 in [0, 1], dense tissue bright.
+            box: of a cluster or of one calcification; the mask stays in it, slightly dilated.
+            points: specks in the box, each prompted in the tiles that see it.
+
+        Raises:
+            InvalidPrompt: the box does not meet the image, or too many points.
+            UnreadableImage: pixels of the region are not finite numbers.
+        """
+        size = _size(pixels)
+        region = _within(box, size)
+        allowed = dilated(region).within(size)
+        answers: list[tuple[Roi, Logits]] = []
+        presences = []
+        for roi in tile_rois(region, size, config=self.config, spacing=spacing):
+            if not pixels[roi.crop.slices].any():
+                continue
+            inside = [point for point in points if roi.crop.contains(point)]
+            allowed_region(roi, box=region, points=inside, negative=())
+            embedding = self._embed(pixels, roi, level="calcification")
+            logits, presence = self._decode(embedding, region, inside, (), None)
+            answers.append((roi, logits))
+            if presence is not None:
+                presences.append(presence)
+        one = answers[0] if len(answers) == 1 else None
+        return Segmentation(
+            mask=_mask(blend(answers, allowed), allowed) if answers else None,
+            presence=max(presences, default=None),
+            logits=one[1] if one else None,
+            roi=one[0] if one else None,
+            pixels_per_logit=1.0,
+            spacing=spacing,
+            points=tuple(points),
+            notes=notes_on(region, pixels_per_logit=1.0, spacing=spacing),
+        )
+
+    def _embed(self, pixels: Pixels, roi: Roi, *, level: Level) -> RoiEmbedding:
+        if not pixels[roi.crop.slices].any():
+            raise InvalidPrompt(
+                f"the region {roi.crop.as_tuple()} shows only air: every pixel is 0; prompt inside the breast",
+                code="empty_region",
+            )
+        planes = torch.from_numpy(roi_input(pixels, roi, channels=self.config.channels))[None]
+        with torch.inference_mode():
+            levels = self._network.encode(planes.to(self._device))
+            fused = self._network.fuse(levels)
+        return RoiEmbedding(
+            roi=roi,
+            size=_size(pixels),
+            level=level,
+            neck=levels.neck.half(),
+            fused=None if fused is None else fused.half(),
+        )
+
+    @torch.inference_mode()
+    def _decode(
+        self,
+        embedding: RoiEmbedding,
+        box: Box | None,
+        points: Sequence[Point],
+        negative: Sequence[Point],
+        earlier: Logits | None,
+    ) -> tuple[Logits, float | None]:
+        """Low-resolution logits, s x s float32, and the presence probability where the network has that head."""
+        coordinates, labels = prompt_tokens(embedding.roi, box=box, points=points, negative=negative)
+        more = {} if earlier is None else {"previous": torch.from_numpy(earlier)[None, None].to(self._device)}
+        decoded = self._network.decode(
+            embedding.neck.float(),
+            None if embedding.fused is None else embedding.fused.float(),
+            torch.tensor([coordinates], device=self._device),
+            torch.tensor([labels], device=self._device),
+            **more,
+        )
+        presence = getattr(decoded, "presence", None)
+        probability = None if presence is None else float(torch.sigmoid(presence.float()).reshape(-1)[0])
+        return decoded.logits[0, 0].float().cpu().numpy(), probability
 
     @property
     def _device(self) -> torch.device:
         return next(self._network.parameters()).device
 
 
-def prompt_tokens(
-    roi: Roi, *, box: Box | None, points: Sequence[Point], negative: Sequence[Point]
-) -> tuple[list[tuple[float, float]], list[int]]:
-    """Coordinates (continuous, input frame) and labels of a prompt, in the order that SAM was trained with."""
-    coordinates = [roi.point_to_input(point) for point in (*points, *negative)]
-    labels = [POSITIVE] * len(points) + [NEGATIVE] * len(negative)
-    if box is None:
-        return [*coordinates, (0.0, 0.0)], [*labels, PADDING]
-    grown = dilated(box)
-    corners = [roi.to_input(grown.x0, grown.y0), roi.to_input(grown.x1, grown.y1)]
-    return [*coordinates, *corners], [*labels, TOP_LEFT, BOTTOM_RIGHT]
+def _size(pixels: Pixels) -> Size:
+    return Size(pixels.shape[1], pixels.shape[0])
+
+
+def _within(box: Box, size: Size) -> Box:
+    common = box.intersection(size.box)
+    if common is None:
+        raise InvalidPrompt(
+            f"box {box.as_tuple()} lies outside an image of {size.width} x {size.height} pixels; a box is in pixels of "
+            "the original image"
+        )
+    return common
+
+
+def _mask(logits: Logits, frame: Box) -> Mask | None:
+    """Positive logits of a frame of the image as a tight mask; None when there are none."""
+    return Mask(np.ascontiguousarray(logits > 0), frame.x0, frame.y0).tight()

@@ -1,12 +1,15 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammo.geometry import Box, Point, Size
-from mammo.segmenter.roi import dilated, roi_around, roi_input
+from mammo.errors import UnreadableImage
+from mammo.geometry import Box, Point, Size, Spacing
+from mammo.segmenter.planes import odd, roi_input
+from mammo.segmenter.roi import LOGIT_STRIDE, OVERLAP, dilated, roi_around, tile_rois
 from tests.mammo.segmenter.networks import SMALL
 
 CONFIG = replace(SMALL, input_size=128)
@@ -16,7 +19,8 @@ SIZE = Size(600, 800)
 def test_a_small_box_is_seen_at_native_resolution_with_its_surroundings():
     roi = roi_around(Box(300, 300, 330, 320), SIZE, config=CONFIG)
     assert (roi.crop.width, roi.crop.height, roi.scale) == (128, 128, 1.0)
-    assert roi.crop.centre == (315, 310)
+    assert abs(roi.crop.centre[0] - 315) <= 128 / 32
+    assert abs(roi.crop.centre[1] - 310) <= 128 / 32
 
 
 def test_a_large_box_is_seen_whole_and_resized():
@@ -51,6 +55,111 @@ def test_a_box_around_everything_is_not_seen_smaller_than_the_image():
 def test_a_point_maps_to_the_middle_of_its_pixel():
     roi = roi_around(Box(300, 300, 330, 320), SIZE, config=CONFIG)
     assert roi.point_to_input(Point(roi.crop.x0, roi.crop.y0 + 3)) == (0.5, 3.5)
+
+
+@given(st.integers(0, 590), st.integers(0, 790), st.integers(1, 64), st.integers(1, 64))
+def test_a_cluster_crop_is_twice_its_box_at_four_pixels_per_logit(x, y, width, height):
+    box = Box(x, y, x + width, y + height).within(SIZE)
+    roi = roi_around(box, SIZE, config=CONFIG)
+    assert roi.pixels_per_logit == 4
+    assert roi.crop.width >= 2 * box.width
+    assert roi.crop.height >= 2 * box.height
+
+
+@pytest.mark.parametrize("input_size", [64, 128, 256, 512, 1024])
+def test_the_levels_show_the_same_detail_whatever_the_networks_input(input_size):
+    config, size = replace(SMALL, input_size=input_size), Size(4000, 4000)
+    box = Box(2000, 2000, 2020, 2020)
+    assert roi_around(box, size, config=config).pixels_per_logit == 4
+    fine = roi_around(box, size, config=config, level="calcification")
+    assert fine.pixels_per_logit == 1
+    assert fine.crop.width == input_size // LOGIT_STRIDE
+
+
+def test_prompts_a_little_apart_share_a_region():
+    first = roi_around(Box(305, 302, 335, 322), SIZE, config=CONFIG)
+    assert roi_around(Box(307, 301, 336, 322), SIZE, config=CONFIG) == first
+    assert roi_around(Box(340, 300, 370, 320), SIZE, config=CONFIG) != first
+
+
+def test_training_takes_crops_anywhere():
+    middles = {
+        roi_around(Box(x, 300, x + 30, 320), SIZE, config=CONFIG, snap=False).crop.centre
+        for x in range(300, 308)
+    }
+    assert len(middles) == 8
+
+
+@given(st.integers(0, 590), st.integers(0, 790), st.integers(1, 300), st.integers(1, 300))
+def test_tiles_cover_the_dilated_box_and_overlap(x, y, width, height):
+    box = Box(x, y, x + width, y + height).within(SIZE)
+    tiles = tile_rois(box, SIZE, config=CONFIG)
+    covered = np.zeros((SIZE.height, SIZE.width), bool)
+    for tile in tiles:
+        assert tile.crop.within(SIZE) == tile.crop
+        assert tile.pixels_per_logit == 1
+        covered[tile.crop.slices] = True
+    assert covered[dilated(box).within(SIZE).slices].all()
+    columns = sorted({tile.crop.x0 for tile in tiles})
+    rows = sorted({tile.crop.y0 for tile in tiles})
+    assert len(tiles) == len(rows) * len(columns)
+    for a, b in [*pairwise(columns), *pairwise(rows)]:
+        assert b - a <= (1 - OVERLAP) * 32
+
+
+def test_overlapping_clusters_share_tiles():
+    a = {tile.crop for tile in tile_rois(Box(200, 200, 320, 320), SIZE, config=CONFIG)}
+    b = {tile.crop for tile in tile_rois(Box(210, 205, 330, 325), SIZE, config=CONFIG)}
+    assert len(a & b) >= 9
+
+
+def test_one_calcification_needs_one_tile():
+    (tile,) = tile_rois(Box(301, 303, 309, 312), SIZE, config=CONFIG)
+    assert tile.crop.width == tile.crop.height == 32
+
+
+def test_a_magnified_speck_lands_where_its_frame_says():
+    pixels = np.full((200, 200), 0.3, np.float32)
+    pixels[101:104, 98:101] = 0.9
+    roi = roi_around(Box(95, 95, 105, 105), Size(200, 200), config=CONFIG, level="calcification")
+    x, y = roi.point_to_input(Point(99, 102))
+    for plane in roi_input(pixels, roi, channels="grey"):
+        rows, columns = np.nonzero(plane > plane.max() - 0.1)
+        assert rows.mean() + 0.5 == pytest.approx(y, abs=0.6)
+        assert columns.mean() + 0.5 == pytest.approx(x, abs=0.6)
+
+
+@pytest.mark.parametrize("mm", [0.05, 0.07, 0.1])
+def test_a_speck_is_as_large_in_mm_whatever_the_pixel_spacing(mm):
+    """A bright disc of 1.4 mm is no speck, one of 0.5 mm is, at every spacing."""
+    heights = []
+    for diameter in (0.5, 1.4):
+        y, x = np.mgrid[:200, :200] - 100
+        pixels = np.random.default_rng(0).normal(0.3, 0.003, (200, 200)).astype(np.float32)
+        pixels[np.hypot(y, x) * mm <= diameter / 2] += 0.1
+        roi = roi_around(
+            Box(95, 95, 105, 105), Size(200, 200), config=CONFIG, spacing=Spacing(mm, mm, "imager")
+        )
+        specks = roi_input(pixels, roi, channels="contrast")[2]
+        heights.append(specks[100 - roi.crop.y0, 100 - roi.crop.x0])
+    assert heights[0] == pytest.approx(3)
+    assert heights[1] < 1
+
+
+def test_a_filter_has_an_odd_and_bounded_number_of_pixels():
+    assert [odd(d) for d in (0.1, 7.5, 10.5, 15, 1e6)] == [3, 7, 11, 15, 129]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused_and_counted(value):
+    pixels = np.full((200, 200), 0.3, np.float32)
+    roi = roi_around(Box(95, 95, 105, 105), Size(200, 200), config=CONFIG)
+    pixels[0, 0] = value
+    assert np.isfinite(roi_input(pixels, roi, channels="grey")).all()
+    pixels[100, 100:102] = value
+    with pytest.raises(UnreadableImage, match="2 of the 16384 pixels") as caught:
+        roi_input(pixels, roi, channels="grey")
+    assert caught.value.code == "not_finite"
 
 
 @pytest.mark.parametrize("channels", ["grey", "contrast"])

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Spacing
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
+from mammo.segmenter.prompt_tokens import MOST_POINTS, prompt_tokens
 from mammo.segmenter.roi import dilated
-from mammo.segmenter.segmenter import prompt_tokens
 from mammo.segmenter.weights import save_segmenter
 from tests.mammo.segmenter.networks import small
 
@@ -33,7 +34,8 @@ class Painter(torch.nn.Module):
     def fuse(self, levels):
         return None
 
-    def decode(self, neck, fused, coordinates, labels):
+    def decode(self, neck, fused, coordinates, labels, previous=None):
+        self.previous = previous
         y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
 
         class Out:
@@ -52,26 +54,26 @@ def nothing(x, y):
 
 def test_a_mask_lies_in_the_image_frame_inside_the_dilated_box():
     segmenter = Segmenter(Painter(everything))
-    mask = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX)
+    mask = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX).mask
     assert mask is not None
     assert mask.box == dilated(BOX)
     assert mask.area == dilated(BOX).area
 
 
 def test_logits_land_on_the_pixels_they_were_computed_for():
-    """The left half of a 64-pixel input at 1:1 is the left half of the crop."""
+    """The left half of the input is the left half of the crop."""
     segmenter = Segmenter(Painter(lambda x, y: 7.5 - x))
     embedding = segmenter.embed(PIXELS, BOX, spacing=None)
-    mask = segmenter.segment(embedding, box=None, points=[Point(110, 80)])
+    mask = segmenter.segment(embedding, box=None, points=[Point(110, 80)]).mask
     crop = embedding.roi.crop
-    assert embedding.roi.side == 80
+    assert embedding.roi.side == crop.width == 80
     assert mask is not None
     assert mask.box == Box(crop.x0, crop.y0, crop.x0 + 40, crop.y1)
 
 
 def test_an_empty_mask_is_none():
     segmenter = Segmenter(Painter(nothing))
-    assert segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX) is None
+    assert segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX).mask is None
 
 
 def test_many_prompts_need_one_encoding():
@@ -86,7 +88,7 @@ def test_many_prompts_need_one_encoding():
 def test_a_box_at_the_border_of_the_image_is_fine():
     segmenter = Segmenter(Painter(everything))
     box = Box(220, 190, 250, 210)
-    mask = segmenter.segment(segmenter.embed(PIXELS, box, spacing=None), box=box)
+    mask = segmenter.segment(segmenter.embed(PIXELS, box, spacing=None), box=box).mask
     assert mask is not None
     assert mask.box == Box(217, 188, 240, 200)
 
@@ -99,14 +101,14 @@ def test_the_real_network_answers_to_its_prompt_and_to_the_pixels(tmp_path):
     spacing = Spacing(0.07, 0.07, "imager")
     embedding = segmenter.embed(PIXELS, BOX, spacing=spacing)
     assert embedding.spacing == spacing
-    assert embedding.num_bytes == 4 * (32 * 4 * 4 + 4 * 16 * 16)
+    assert embedding.num_bytes == 2 * (32 * 4 * 4 + 4 * 16 * 16)
     logits = []
     for field, points in ((PIXELS, []), (PIXELS, [Point(105, 70)]), (1 - PIXELS, [])):
         at = segmenter.embed(field, BOX, spacing=None)
         coordinates, labels = prompt_tokens(at.roi, box=BOX, points=points, negative=[])
         with torch.inference_mode():
             decoded = segmenter._network.decode(
-                at.neck, at.fused, torch.tensor([coordinates]), torch.tensor([labels])
+                at.neck.float(), at.fused.float(), torch.tensor([coordinates]), torch.tensor([labels])
             )
         logits.append(decoded.logits)
     assert not torch.equal(logits[0], logits[1])
@@ -118,7 +120,7 @@ def test_threads_share_a_segmenter():
     boxes = [Box(x, 60, x + 30, 100) for x in range(40, 120, 10)]
 
     def area(box):
-        mask = segmenter.segment(segmenter.embed(PIXELS, box, spacing=None), box=box)
+        mask = segmenter.segment(segmenter.embed(PIXELS, box, spacing=None), box=box).mask
         return mask.area if mask else 0
 
     alone = [area(box) for box in boxes]
@@ -144,11 +146,90 @@ def test_prompt_tokens_are_points_then_corners_and_points_alone_are_padded():
         {"box": None, "negative": [Point(110, 80)]},
         {"box": Box(0, 0, 5, 5)},
         {"box": BOX, "points": [Point(0, 0)]},
+        {"box": BOX, "negative": [Point(110, 80)] * (MOST_POINTS + 1)},
+        {"box": BOX, "points": [Point(110, 80)] * 10_000},
     ],
-    ids=["nothing", "only negative", "box elsewhere", "point elsewhere"],
+    ids=["nothing", "only negative", "box elsewhere", "point elsewhere", "many clicks", "10,000 points"],
 )
-def test_a_prompt_that_says_nothing_about_the_region_is_the_callers_mistake(prompt):
+def test_a_prompt_that_the_region_cannot_answer_is_refused(prompt):
     segmenter = Segmenter(Painter(everything))
     embedding = segmenter.embed(PIXELS, BOX, spacing=None)
-    with pytest.raises(ValueError, match=r"needs|outside"):
+    with pytest.raises(InvalidPrompt, match=r"needs|outside|at most"):
         segmenter.segment(embedding, **prompt)
+
+
+def test_the_most_points_that_a_prompt_may_have_are_answered():
+    segmenter = Segmenter(small(combine="hq"))
+    embedding = segmenter.embed(PIXELS, BOX, spacing=None)
+    answer = segmenter.segment(embedding, box=BOX, points=[Point(110, 80)] * MOST_POINTS)
+    assert answer.logits is not None
+    assert np.isfinite(answer.logits).all()
+
+
+def test_an_answer_says_how_fine_it_is():
+    segmenter = Segmenter(Painter(everything))
+    known = segmenter.embed(PIXELS, BOX, spacing=Spacing(0.1, 0.1, "imager"))
+    answer = segmenter.segment(known, box=BOX)
+    assert answer.roi == known.roi
+    assert answer.logits is not None
+    assert answer.logits.shape == (16, 16)
+    assert answer.pixels_per_logit == 80 / 16
+    assert answer.mm_per_logit == pytest.approx(0.5)
+    assert answer.notes == ()
+    unknown = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX)
+    assert unknown.mm_per_logit is None
+    assert "no pixel spacing" in unknown.notes[0]
+
+
+def test_a_target_below_two_logits_is_said_to_be_a_guess():
+    segmenter = Segmenter(Painter(everything))
+    spacing = Spacing(0.1, 0.1, "imager")
+    tiny, small_box = Box(100, 60, 107, 90), Box(100, 60, 108, 90)
+    notes = [
+        segmenter.segment(segmenter.embed(PIXELS, box, spacing=spacing), box=box).notes
+        for box in (tiny, small_box)
+    ]
+    assert notes[1] == ()
+    assert "7 x 30 pixels and the mask resolves 8" in notes[0][0]
+    fine = segmenter.segment_calcifications(PIXELS, tiny, spacing=spacing)
+    assert (fine.notes, fine.pixels_per_logit) == ((), 1.0)
+
+
+def test_an_earlier_answer_is_refined_in_its_own_region_only():
+    network = Painter(lambda x, y: x)
+    segmenter = Segmenter(network)
+    embedding = segmenter.embed(PIXELS, BOX, spacing=None)
+    first = segmenter.segment(embedding, box=BOX)
+    assert network.previous is None
+    segmenter.segment(embedding, box=None, negative=[Point(110, 80)], previous=first)
+    assert torch.equal(network.previous[0, 0], torch.from_numpy(first.logits))
+    elsewhere = segmenter.embed(PIXELS, Box(10, 10, 40, 40), spacing=None)
+    segmenter.segment(elsewhere, box=Box(10, 10, 40, 40), previous=first)
+    assert network.previous is None
+
+
+def test_presence_is_a_probability():
+    class Present(Painter):
+        def decode(self, *arguments, **more):
+            out = super().decode(*arguments, **more)
+            out.presence = torch.tensor([2.0])
+            return out
+
+    segmenter = Segmenter(Present(everything))
+    answer = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX)
+    assert answer.presence == pytest.approx(0.8808, abs=1e-4)
+    assert answer.mask is not None
+
+
+@pytest.mark.parametrize("box", [Box(500, 500, 510, 510), Box(-20, -20, -5, -5)])
+def test_a_box_outside_the_image_is_refused(box):
+    with pytest.raises(InvalidPrompt, match="outside an image of 240 x 200"):
+        Segmenter(Painter(everything)).embed(PIXELS, box, spacing=None)
+    with pytest.raises(InvalidPrompt, match="outside an image of 240 x 200"):
+        Segmenter(Painter(everything)).segment_calcifications(PIXELS, box, spacing=None)
+
+
+def test_a_region_of_air_is_refused():
+    with pytest.raises(InvalidPrompt, match="only air") as caught:
+        Segmenter(Painter(everything)).embed(np.zeros_like(PIXELS), BOX, spacing=None)
+    assert caught.value.code == "empty_region"
