@@ -17,6 +17,7 @@ from mammo.database import open_database
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
+from mammo.labelstudio.images import ImageDownloads
 from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
 from mammo.task_images import TaskImages
@@ -95,7 +96,7 @@ def wire(settings: Settings) -> Services:
         host=ModelHost(registry, load=load, every=settings.reload_seconds),
         images=TaskImages(
             root=settings.mammogram_root,
-            downloads=client,
+            downloads=ImageDownloads.of(settings, client),
             patient_secret=settings.patient_secret.get_secret_value().encode() or None,
             max_bytes=settings.max_image_bytes,
         ),

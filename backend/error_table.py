@@ -15,6 +15,7 @@ RETRY_SECONDS = 5
 STATUS: dict[type[errors.MammoError], int] = {
     errors.UnreadableImage: 422,
     errors.ImageNotFound: 404,
+    errors.ImageUnavailable: 502,
     errors.InvalidRegion: 422,
     errors.InvalidPrompt: 422,
     errors.LabelStudioError: 502,

@@ -17,6 +17,7 @@ from mammo.errors import InvalidRegion, MammoError, StorageUnavailable
 from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import ControlTags, prediction
 from mammo.labelstudio.regions import box_of, brush_region, is_cluster, point_of, size_of
+from mammo.task_images import of_task
 
 UNREADABLE_SCORE = 0.0
 """Score of a task whose image cannot be read: it is the first that a person should look at."""
@@ -41,7 +42,7 @@ def prelabel_task(
             services.metrics.predictions.labels(outcome="stored").inc()
             return kept
         with services.metrics.predict_seconds.labels(kind="prelabel").time():
-            mammogram = services.images.open(task.data)
+            mammogram = services.images.open(of_task(task.id, task.data))
             findings = loaded.prelabeller.prelabel(mammogram)
             made = prediction(findings, size=mammogram.size, tags=tags, model_version=loaded.version)
     except (
@@ -120,7 +121,7 @@ def suggest(
             if tags.brush is None:
                 raise InvalidRegion("suggestions need a BrushLabels control", code="labeling_config")
             click = read_click(regions)
-            mammogram = images.open(task.data)
+            mammogram = images.open(of_task(task.id, task.data))
             if mammogram.size != click.size:
                 raise InvalidRegion(
                     f"the image on the screen has {click.size} pixels, the mammogram {mammogram.size}",

@@ -5,6 +5,7 @@
     ├── UnreadableImage            bytes that are no image we accept (`code` says which check failed)
     │   └── UnsupportedImage       a valid file of a kind we refuse: tomosynthesis, CT, colour ...
     ├── ImageNotFound              a task names an image that is not there or may not be read
+    ├── ImageUnavailable           an image's server does not answer now; it may later
     ├── InvalidRegion              a Label Studio region that cannot be a finding
     ├── InvalidPrompt              boxes and points that cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not answer
@@ -49,6 +50,10 @@ class UnsupportedImage(UnreadableImage):
 
 class ImageNotFound(MammoError):
     code = "image_not_found"
+
+
+class ImageUnavailable(MammoError):
+    code = "image_unavailable"
 
 
 class InvalidRegion(MammoError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,6 +49,21 @@ class Settings(BaseSettings):
     label_studio_api_key: SecretStr = SecretStr("")
     """Access token of a Label Studio user who sees the project (legacy or personal)."""
 
+    label_studio_public_url: str = ""
+    """Label Studio's address as browsers know it, where that differs; it writes it into tasks of a storage."""
+
+    image_hosts: str = ""
+    """Hosts from which tasks may show images by http(s), comma separated; `http://` only where it is written."""
+
+    private_networks: str = ""
+    """Private networks into which image downloads may go, comma separated, for example `10.1.0.0/16`."""
+
+    download_seconds: float = Field(120.0, gt=0)
+    """Longest time for the download of one image."""
+
+    download_cache_bytes: int = Field(2 * 2**30, ge=0)
+    """Disk space for downloaded images; 0 keeps none."""
+
     mammogram_root: Path | None = None
     """Folder below which tasks may name DICOM files; None: tasks are read through Label Studio only."""
 
@@ -75,10 +91,17 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("label_studio_url")
+    @field_validator("label_studio_url", "label_studio_public_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @field_validator("private_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for entry in filter(None, (each.strip() for each in value.split(","))):
+            ip_network(entry, strict=False)
+        return value
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -13,14 +13,35 @@ from typing import Any, Protocol
 
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.errors import ImageNotFound
+from mammo.labelstudio.images import CLOUD_SCHEMES, image_reference
 
 MAMMOGRAM_KEY = "mammogram"
+TASK_KEY = "label_studio_task"
+"""Id of the task, in what `of_task` makes of its data."""
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def of_task(task: int | None, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A task's data, with all that it takes to open its image when only the data is at hand.
+
+    A cloud address is resolved by Label Studio for one task, whose id is then added; an image under another name
+    than `image` gets that name. Other data is returned as it is.
+    """
+    if MAMMOGRAM_KEY in data:
+        return data
+    reference = image_reference(data)
+    if reference is None:
+        return data
+    more: dict[str, Any] = {} if "image" in data else {"image": reference}
+    if reference.startswith(CLOUD_SCHEMES):
+        more[TASK_KEY] = task
+    return {**data, **more} if more else data
+
+
 class Downloads(Protocol):
-    def download(self, url: str, *, max_bytes: int) -> bytes:
-        """The bytes behind an image reference of a task; raises LabelStudioError."""
+    def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
+        """`mammo.labelstudio.images.ImageDownloads.download`."""
 
 
 class TaskImages:
@@ -37,7 +58,7 @@ class TaskImages:
         """
         Args:
             root: folder below which tasks may name DICOM files; None forbids it.
-            downloads: fetches what Label Studio serves; None forbids it.
+            downloads: fetches what tasks name by address; None forbids it.
             patient_secret: key of the patient keys; None leaves `Mammogram.patient` empty.
             max_bytes: largest file that is read.
         """
@@ -53,7 +74,8 @@ class TaskImages:
             ImageNotFound: the task names no image, or one that may not be or cannot be reached, or whose
                 content is no longer what the task was made from.
             UnreadableImage: the bytes are no image we accept.
-            LabelStudioError: Label Studio did not hand it over.
+            ImageUnavailable: the server that has it does not answer now.
+            LabelStudioError: Label Studio refuses our access token.
         """
         reference = data.get(MAMMOGRAM_KEY)
         if reference is not None:
@@ -70,15 +92,21 @@ class TaskImages:
                     code="image_changed",
                 )
             return mammogram
-        url = data.get("image")
-        if not isinstance(url, str) or not url:
-            raise ImageNotFound("the task's data holds neither 'mammogram' nor 'image'; import it again")
+        url = image_reference(data)
+        if url is None:
+            raise ImageNotFound(
+                "the task's data holds neither 'mammogram' nor 'image', nor exactly one address of an image; import "
+                "it again"
+            )
         if self._downloads is None:
             raise ImageNotFound(
                 "the task's image lies in Label Studio, and YOLO_MLSAM_LABEL_STUDIO_URL and "
                 "YOLO_MLSAM_LABEL_STUDIO_API_KEY are not set"
             )
-        content = self._downloads.download(url, max_bytes=self._max_bytes)
+        task = data.get(TASK_KEY)
+        content = self._downloads.download(
+            url, max_bytes=self._max_bytes, task=task if isinstance(task, int) else None
+        )
         return read_mammogram(content, spacing=_stated_spacing(data), max_bytes=self._max_bytes)
 
     def path(self, data: Mapping[str, Any]) -> Path | None:

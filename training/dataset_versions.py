@@ -27,13 +27,14 @@ from mammo.geometry import Box, Size
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions, size_of
 from mammo.masks import Mask
+from mammo.task_images import TASK_KEY, of_task
 from training.cases import Case, Progress, silent
 from training.folds import Fold, assign_folds
 
 OpenImage = Callable[[Mapping[str, Any]], Mammogram]
 """Reads the mammogram of a task's data; `mammo.task_images.TaskImages.open`."""
 
-IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "spacing_mm")
+IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "spacing_mm", TASK_KEY)
 """What of a task's data is kept: enough to open the image again."""
 
 REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
@@ -211,7 +212,8 @@ def _item(
     allow_unknown_patients: bool,
 ) -> Item:
     findings = from_regions(correction.result, tags=tags)
-    mammogram = open_image(correction.task_data)
+    task_data = of_task(correction.task_id, correction.task_data)
+    mammogram = open_image(task_data)
     stated = correction.task_data.get("sha256")
     if stated is not None and stated != mammogram.sha256:
         raise _changed(correction.task_id)
@@ -227,7 +229,7 @@ def _item(
         updated_at=correction.updated_at.isoformat(),
         content_hash=correction.content_hash,
         image=mammogram.sha256,
-        task_data={key: correction.task_data[key] for key in IMAGE_KEYS if key in correction.task_data},
+        task_data={key: task_data[key] for key in IMAGE_KEYS if key in task_data},
         patient=_patient(correction, mammogram, allow_unknown=allow_unknown_patients),
         fold="train",  # until the patient's own is known
         findings=tuple(_finding(finding, mammogram.size) for finding in findings),

@@ -13,6 +13,7 @@ from mammo.errors import MammoError
 from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.predictions import prediction
+from mammo.task_images import of_task
 from training.dataset_versions import is_about_one_image
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def prelabel_tasks(
             already += 1
         else:
             try:
-                mammogram = open_image(task["data"])
+                mammogram = open_image(of_task(number, task["data"]))
                 findings = prelabeller.prelabel(mammogram)
             except MammoError as error:
                 if not is_about_one_image(error):

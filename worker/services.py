@@ -17,6 +17,7 @@ from mammo.database import open_database
 from mammo.errors import InvalidSettings
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.images import ImageDownloads
 from mammo.registry import STARTER, ModelFiles, ModelRegistry
 from mammo.settings import Settings
 from mammo.task_images import TaskImages
@@ -67,7 +68,9 @@ class Services:
         secret = self.settings.patient_secret.get_secret_value()
         return TaskImages(
             root=self.settings.mammogram_root,
-            downloads=self.client if self.settings.label_studio_url else None,
+            downloads=ImageDownloads.of(
+                self.settings, self.client if self.settings.label_studio_url else None
+            ),
             patient_secret=secret.encode() if secret else None,
             max_bytes=self.settings.max_image_bytes,
         )

@@ -16,6 +16,7 @@ from cli.export.project import read_project
 from cli.shown import shown
 from mammo.errors import InvalidSettings
 from mammo.labelstudio import LabelStudioClient
+from mammo.labelstudio.images import ImageDownloads
 from mammo.settings import Settings
 from mammo.task_images import TaskImages
 
@@ -63,6 +64,8 @@ def _project(project: int) -> Iterator[LabelledImage | Refusal]:
         raise InvalidSettings("set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY")
     with LabelStudioClient(settings.label_studio_url, key) as client:
         images = TaskImages(
-            root=settings.mammogram_root, downloads=client, max_bytes=settings.max_image_bytes
+            root=settings.mammogram_root,
+            downloads=ImageDownloads.of(settings, client),
+            max_bytes=settings.max_image_bytes,
         )
         yield from read_project(client, project, images)

@@ -11,7 +11,7 @@ from cli.shown import shown
 from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, MammoError
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
-from mammo.task_images import MAMMOGRAM_KEY, TaskImages
+from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 
 FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
 
@@ -38,7 +38,7 @@ def _labelled(
 ) -> LabelledImage:
     result = annotation.get("result") or []
     findings = tuple(from_regions(result, tags=tags))
-    mammogram = images.open(data)
+    mammogram = images.open(of_task(number, data))
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
     source = images.path(data)

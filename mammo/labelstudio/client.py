@@ -6,13 +6,10 @@ Measured against 1.23.2. Label Studio stores almost anything it is sent, so what
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from mammo.errors import LabelStudioError
 from mammo.labelstudio.connection import Connection
@@ -29,7 +26,6 @@ WEBHOOK_ACTIONS = (
     "TASKS_DELETED",
 )
 
-CLOUD_SCHEMES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 PAGE = 100
 IMPORT_BATCH = 500
 
@@ -198,13 +194,6 @@ class LabelStudioClient(Connection):
     def start_training(self, ml_backend: int) -> None:
         """What the button "Start training" does; Label Studio waits for the backend's answer."""
         self.call("POST", f"/api/ml/{ml_backend}/train", json={})
-
-    def download_task_image(self, task: int, url: str, *, max_bytes: int) -> bytes:
-        """The image of a task, `s3://` and other cloud addresses included: Label Studio resolves those."""
-        if url.startswith(CLOUD_SCHEMES):
-            name = base64.urlsafe_b64encode(url.encode()).decode("ascii")
-            url = f"/tasks/{task}/resolve/?{httpx.QueryParams({'fileuri': name})}"
-        return self.download(url, max_bytes=max_bytes)
 
     def _repair_webhook(self, project: int, url: str, secret: str) -> int:
         """Leave exactly one webhook to our URL: with the secret, and with a list of actions.

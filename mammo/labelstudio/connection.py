@@ -1,4 +1,4 @@
-"""One authenticated way to a Label Studio server: tokens, timeouts, errors as sentences, bounded downloads.
+"""One authenticated way to a Label Studio server: tokens, timeouts, errors as sentences.
 
 Label Studio has two kinds of API token. A legacy token is sent as it is. A personal access token is a refresh token:
 it is exchanged for an access token that lives five minutes.
@@ -6,7 +6,6 @@ it is exchanged for an access token that lives five minutes.
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 import time
@@ -18,13 +17,6 @@ from mammo.errors import LabelStudioError
 
 ACCESS_SECONDS = 240.0
 """How long an access token is used; Label Studio's lives 300 s."""
-
-DOWNLOAD_SECONDS = 300.0
-"""Longest time one download may take in all."""
-
-MAX_REDIRECTS = 3
-
-_RESOLVES = re.compile(r"/tasks/\d+/(resolve|presign)/$")
 
 
 class Connection:
@@ -76,7 +68,7 @@ class Connection:
         url = self._origin.join(path.lstrip("/"))  # relative: the server may live below a path of its own
         response = self._send(method, url, json=json, params=params)
         if response.status_code == 401 and self._personal:
-            self._access_until = 0.0  # the access token may have ended early: the server was restarted
+            self.renew()  # the access token may have ended early: the server was restarted
             response = self._send(method, url, json=json, params=params)
         if not response.is_success:
             raise _refused(method, url, response)
@@ -90,50 +82,22 @@ class Connection:
                 "YOLO_MLSAM_LABEL_STUDIO_URL really a Label Studio?"
             ) from None
 
-    def download(self, url: str, *, max_bytes: int) -> bytes:
-        """The bytes behind a path or URL of this server.
+    @property
+    def origin(self) -> httpx.URL:
+        """The server's address, with a slash at its end."""
+        return self._origin
 
-        Where Label Studio resolves cloud storage, a redirect may lead to another server; it never gets our token.
+    @property
+    def personal(self) -> bool:
+        """Whether the key is a personal access token, whose access tokens end."""
+        return self._personal
+
+    def authorization(self) -> str:
+        """Value of the Authorization header, for requests to this server only.
 
         Raises:
-            LabelStudioError: another server, too large (`code="too_large"`), too slow, or refused.
+            LabelStudioError: the personal access token was not exchanged.
         """
-        target = _join(self._origin, url)
-        if not _same_origin(target, self._origin):
-            raise LabelStudioError(
-                f"an image at {target.scheme}://{target.host} is not fetched: only images that Label Studio at "
-                f"{self._origin.host} serves are",
-                code="foreign_image",
-            )
-        deadline = time.monotonic() + DOWNLOAD_SECONDS
-        headers = {"Authorization": self._authorization()}
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                with self._http.stream("GET", target, headers=headers) as response:
-                    if not response.has_redirect_location:
-                        return _read(response, target, max_bytes=max_bytes, deadline=deadline)
-                    following = _join(target, response.headers["location"])
-            except httpx.HTTPError as error:
-                raise _unreachable("GET", target, error) from None
-            if not _same_origin(following, self._origin):
-                if following.scheme not in ("http", "https") or not (
-                    _RESOLVES.search(target.path) or not headers
-                ):
-                    break
-                headers = {}
-            target = following
-        raise LabelStudioError(f"GET {target.path}: too many or senseless redirects", code="foreign_image")
-
-    def _send(
-        self, method: str, url: httpx.URL, *, json: Any, params: dict[str, Any] | None
-    ) -> httpx.Response:
-        headers = {"Authorization": self._authorization()}
-        try:
-            return self._http.request(method, url, json=json, params=params, headers=headers)
-        except httpx.HTTPError as error:
-            raise _unreachable(method, url, error) from None
-
-    def _authorization(self) -> str:
         if not self._personal:
             return f"Token {self._key}"
         with self._lock:
@@ -141,6 +105,19 @@ class Connection:
                 self._access = self._exchange()
                 self._access_until = time.monotonic() + ACCESS_SECONDS
             return f"Bearer {self._access}"
+
+    def renew(self) -> None:
+        """Exchange the personal access token again, whatever the age of what we have."""
+        self._access_until = 0.0
+
+    def _send(
+        self, method: str, url: httpx.URL, *, json: Any, params: dict[str, Any] | None
+    ) -> httpx.Response:
+        headers = {"Authorization": self.authorization()}
+        try:
+            return self._http.request(method, url, json=json, params=params, headers=headers)
+        except httpx.HTTPError as error:
+            raise _unreachable(method, url, error) from None
 
     def _exchange(self) -> str:
         url = self._origin.join("api/token/refresh/")
@@ -154,38 +131,6 @@ class Connection:
         if not isinstance(access, str):
             raise LabelStudioError("Label Studio did not exchange the personal access token; make a new one")
         return access
-
-
-def _read(response: httpx.Response, url: httpx.URL, *, max_bytes: int, deadline: float) -> bytes:
-    if not response.is_success:
-        raise _refused("GET", url, response, body=False)
-    too_large = LabelStudioError(f"GET {url.path}: more than {max_bytes} bytes", code="too_large")
-    if int(response.headers.get("content-length") or 0) > max_bytes:
-        raise too_large
-    content = bytearray()
-    for chunk in response.iter_bytes():
-        content += chunk
-        if len(content) > max_bytes:
-            raise too_large
-        if time.monotonic() > deadline:
-            raise LabelStudioError(f"GET {url.path}: not complete after {DOWNLOAD_SECONDS:.0f} s")
-    return bytes(content)
-
-
-def _join(base: httpx.URL, reference: str) -> httpx.URL:
-    try:
-        return base.join(reference)
-    except (httpx.InvalidURL, ValueError):
-        raise LabelStudioError("an image's address is no URL", code="foreign_image") from None
-
-
-def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    ports = {"http": 80, "https": 443}
-    return (one.scheme, one.host, one.port or ports.get(one.scheme)) == (
-        other.scheme,
-        other.host,
-        other.port or ports.get(other.scheme),
-    )
 
 
 def _trust() -> ssl.SSLContext:
@@ -207,10 +152,10 @@ _ADVICE = {
 }
 
 
-def _refused(method: str, url: httpx.URL, response: httpx.Response, *, body: bool = True) -> LabelStudioError:
+def _refused(method: str, url: httpx.URL, response: httpx.Response) -> LabelStudioError:
     status = response.status_code
     advice = _ADVICE.get(status) or ("try again later" if status >= 500 else "see its documentation")
-    detail = f" ({_detail(response)})" if body and _detail(response) else ""
+    detail = f" ({_detail(response)})" if _detail(response) else ""
     return LabelStudioError(
         f"Label Studio answered {status} to {method} {url.path}: {advice}{detail}",
         code=f"label_studio_{status}",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammo.errors import ImageNotFound
-from mammo.task_images import TaskImages
+from mammo.task_images import TASK_KEY, TaskImages, of_task
 
 
 class FakeDownloads:
@@ -15,8 +15,9 @@ class FakeDownloads:
     def __init__(self, url: str, content: bytes) -> None:
         self.url, self.content = url, content
 
-    def download(self, url: str, *, max_bytes: int) -> bytes:
-        assert url == self.url
+    def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
+        assert reference == self.url
+        self.task = task
         return self.content[:max_bytes]
 
 
@@ -75,3 +76,19 @@ def test_a_task_without_a_file_is_read_through_label_studio_with_its_stated_spac
 def test_a_task_without_a_reachable_image_says_so(data):
     with pytest.raises(ImageNotFound):
         TaskImages(root=None, downloads=None).open(data)
+
+
+def test_a_cloud_image_is_opened_with_the_id_of_its_task_and_under_any_name():
+    downloads = FakeDownloads("s3://bucket/a.png", png())
+    images = TaskImages(root=None, downloads=downloads)
+    data = of_task(7, {"scan": "s3://bucket/a.png", "patient": "p1"})
+    assert data == {"scan": "s3://bucket/a.png", "patient": "p1", "image": "s3://bucket/a.png", TASK_KEY: 7}
+    assert images.open(data).size.width == 30
+    assert downloads.task == 7
+
+
+@pytest.mark.parametrize(
+    "data", [{"mammogram": "a.dcm", "image": "s3://b/a.png"}, {"image": "/data/a.png"}, {}]
+)
+def test_data_that_says_all_it_takes_stays_as_it_is(data):
+    assert of_task(7, data) is data

@@ -1,8 +1,8 @@
-"""Connection: the token goes to one server only and into no message; downloads are bounded."""
+"""Connection: the token goes to one server only and into no message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -11,8 +11,6 @@ from mammo.errors import LabelStudioError
 from mammo.labelstudio import connection
 from mammo.labelstudio.connection import Connection
 from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL, URL, FakeLabelStudio
-
-CLOUD = "https://bucket.test/scan.png?X-Amz-Signature=abc"
 
 
 class Server:
@@ -30,14 +28,6 @@ class Server:
 
 def connect(server: Callable[[httpx.Request], httpx.Response], key: str = KEY, url: str = URL) -> Connection:
     return Connection(url, key, transport=httpx.MockTransport(server))
-
-
-def redirect(to: str) -> Callable[[httpx.Request], httpx.Response]:
-    return lambda request: httpx.Response(303, headers={"location": to})
-
-
-def content(size: int) -> Callable[[httpx.Request], httpx.Response]:
-    return lambda request: httpx.Response(200, content=b"x" * size)
 
 
 def test_a_legacy_token_is_sent_as_it_is() -> None:
@@ -88,12 +78,11 @@ def test_a_server_that_does_not_answer_is_named_without_token_and_password(
         raise fault(f"{request.headers}")
 
     client = connect(fail, url="http://user:pass@ls.test:8080")
-    for ask in (lambda: client.call("GET", "/api/x"), lambda: client.download("/data/x.png", max_bytes=9)):
-        with pytest.raises(LabelStudioError, match="did not answer GET") as error:
-            ask()
-        assert error.value.code == "label_studio_unreachable"
-        assert KEY not in str(error.value)
-        assert "pass" not in str(error.value)
+    with pytest.raises(LabelStudioError, match="did not answer GET") as error:
+        client.call("GET", "/api/x")
+    assert error.value.code == "label_studio_unreachable"
+    assert KEY not in str(error.value)
+    assert "pass" not in str(error.value)
 
 
 def test_a_page_of_something_else_is_not_taken_for_an_answer() -> None:
@@ -105,73 +94,6 @@ def test_a_server_below_a_path_is_asked_below_that_path() -> None:
     server = Server(annotate=lambda request: httpx.Response(200, json={}))
     connect(server, url=URL + "/annotate/").call("GET", "/api/x")
     assert server.asked[0].url.path == "/annotate/api/x"
-
-
-@pytest.mark.parametrize("reference", ["/data/a.png", URL + "/data/a.png"])
-def test_an_image_of_the_same_server_is_fetched_with_the_token(reference: str) -> None:
-    server = Server(data=content(5))
-    assert connect(server).download(reference, max_bytes=5) == b"xxxxx"
-    assert server.asked[0].headers["Authorization"] == f"Token {KEY}"
-
-
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "http://other.test/a.png",
-        "//other.test/a.png",
-        "http://label-studio.test/a.png",
-        "https://label-studio.test:8080/a.png",
-        "http://label-studio.test:8080@other.test/a.png",
-        "file:///etc/passwd",
-        "s3://bucket/key",
-        "http://[::1",
-    ],
-)
-def test_an_image_of_any_other_server_is_not_asked_for(reference: str) -> None:
-    server = Server()
-    with pytest.raises(LabelStudioError) as error:
-        connect(server, url=URL).download(reference, max_bytes=5)
-    assert error.value.code == "foreign_image"
-    assert server.asked == []
-
-
-def test_cloud_storage_is_reached_through_label_studio_and_never_sees_the_token() -> None:
-    server = Server(tasks=redirect(CLOUD), scan_png=content(4))
-    assert connect(server).download("/tasks/7/resolve/?fileuri=czM6", max_bytes=9) == b"xxxx"
-    assert [request.url.host for request in server.asked] == ["label-studio.test", "bucket.test"]
-    assert "Authorization" not in server.asked[1].headers
-
-
-def test_any_other_path_may_not_lead_to_another_server() -> None:
-    server = Server(data=redirect("http://169.254.169.254/latest"))
-    with pytest.raises(LabelStudioError, match="redirects"):
-        connect(server).download("/data/a.png", max_bytes=9)
-    assert len(server.asked) == 1
-
-
-def test_redirects_have_an_end() -> None:
-    server = Server(data=redirect("/data/b.png"))
-    with pytest.raises(LabelStudioError, match="redirects"):
-        connect(server).download("/data/a.png", max_bytes=9)
-    assert len(server.asked) < 10
-
-
-def test_a_file_over_the_limit_is_given_up_whether_it_says_its_length_or_not() -> None:
-    taken = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal taken
-        while True:
-            taken += 1000
-            yield b"x" * 1000
-
-    stated = Server(data=content(11))
-    streamed = Server(data=lambda request: httpx.Response(200, content=endless()))
-    for server in (stated, streamed):
-        with pytest.raises(LabelStudioError) as error:
-            connect(server).download("/data/a.png", max_bytes=10)
-        assert error.value.code == "too_large"
-    assert taken < 10_000
 
 
 @pytest.mark.parametrize("url", ["", "label-studio:8080", "ftp://x", "http://"])
