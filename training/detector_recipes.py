@@ -10,6 +10,24 @@ from training.box_loss import BoxLoss
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Phantoms that a fine-tune sees again beside its new material, against forgetting what the starter knew.
+
+    They are drawn from their seeds when they are needed, so they are always at hand and are nobody's images.
+    """
+
+    views: int = 0
+    """How many; two of three hold two clusters. 0: no replay."""
+
+    seed: int = 60_000
+    """Of the first one; no other phantoms of this product use seeds from here on."""
+
+    width: int = 1408
+    height: int = 1664
+    """Of a view: a small breast at native resolution, quickly drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorRecipe:
     """How to train a detector."""
 
@@ -30,7 +48,13 @@ class DetectorRecipe:
     """Tiles for every cluster."""
 
     background: float = 0.3
-    """Share of tiles without a cluster."""
+    """Share of tiles without a cluster, half of them hard ones."""
+
+    mined: int = 0
+    """False alarms of the start weights that an image gives as hard tiles at most; 0: those richest in specks."""
+
+    replay: Replay = field(default_factory=Replay)
+    """What a run on top of other weights sees again."""
 
     validation_crops: int = 0
     """Tiles for every validation cluster; 0: no validation between epochs, the last weights are the result."""
@@ -61,7 +85,7 @@ class DetectorRecipe:
     """Last epochs without mosaic."""
 
     zoom: float = 0.1
-    """Random scaling by up to this part; small, because the size of a calcification means something."""
+    """Half of the tiles are scaled by up to this part; small, because the size of a calcification means something."""
 
     seed: int = 0
 
@@ -84,6 +108,8 @@ def detector_finetune() -> DetectorRecipe:
         fixed_norms=True,
         close_mosaic=5,
         mosaic=0.5,
+        mined=2,
+        replay=Replay(views=48),
     )
 
 
@@ -98,18 +124,20 @@ def detector_demo() -> DetectorRecipe:
         epochs=6,
         mosaic=0.0,
         close_mosaic=0,
+        mined=0,
+        replay=Replay(views=9),
     )
 
 
 def detector_starter() -> DetectorRecipe:
-    """From scratch on phantoms, in some 6 minutes on two cores: the weights the product ships with."""
+    """From scratch on phantoms, in some 25 minutes on one core: the weights the product ships with."""
     return replace(
         detector_paper(),
         name="starter",
         tile=384,
         crops=3,
         validation_crops=0,
-        epochs=7,
+        epochs=9,
         optimizer="AdamW",
         lr0=2e-3,
         momentum=0.9,
@@ -126,6 +154,7 @@ def detector_smoke() -> DetectorRecipe:
         name="smoke",
         spec=DetectorSpec(tile=256, overlap=64),
         fixed_norms=False,
+        replay=Replay(),
         tile=128,
         crops=2,
         epochs=1,

@@ -1,24 +1,39 @@
-"""Cases become training tiles: native-resolution crops of the network's input planes, as PNG with YOLO labels.
+"""Cases become training tiles: native-resolution crops of the network's input planes at 16 bits, and their boxes.
 
-Every cluster gives several crops at different places of the tile. Background tiles come from the breast away from
-any cluster; half of them are those richest in specks, the false positives a detector would make.
+Every cluster gives several crops at different places of the tile. Tiles without a cluster are of two kinds: hard ones,
+where the start model raised a false alarm or the tissue is richest in specks, and background as it comes.
+
+    tiles/index.json     what each tile holds, and the CRC-32 of its pixels
+    tiles/000123.npy     3 planes as side x side x 3 uint16: plane = stored / 65535
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
-from mammo.detector.normalise import Breast, Planes, find_breast, normalise
+from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
 from mammo.detector.tiling import cut_tile
+from mammo.errors import InvalidTrainingData
 from mammo.geometry import Box, Size
 from training.cases import Case, Progress
 
-_MIN_VISIBLE = 0.4
+FULL = 65535
+"""Stored value of a plane's 1.0."""
+
+Kind = Literal["positive", "hard", "background"]
+FalseAlarms = Callable[[Case, Pixels], Sequence[Box]]
+"""Where a model found a cluster in a case and there is none, worst first."""
+
+MIN_VISIBLE = 0.4
 """A cluster cut by the tile is labelled when at least this part of it (or of the tile) is inside."""
 
 _MIN_BREAST = 0.3
@@ -26,16 +41,59 @@ _MIN_BREAST = 0.3
 
 _TRIES = 24
 _SPECK = 180 / 255
-"""From this value on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
+"""From this level on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
+
+_INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is known of one tile."""
+
+    name: str
+    kind: Kind
+    crc: int
+    """CRC-32 of the file."""
+
+    boxes: tuple[tuple[int, int, int, int], ...]
+    """Clusters: x0, y0, x1, y1 in pixels of the tile, half open."""
 
 
 @dataclass(frozen=True)
 class TileSet:
-    """Tiles on disk: `folder/images/*.png` with `folder/labels/*.txt`."""
+    """Tiles on disk."""
 
     folder: Path
-    num_positive: int
-    num_background: int
+    side: int
+    tiles: tuple[Tile, ...]
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def count(self, kind: Kind) -> int:
+        return sum(tile.kind == kind for tile in self.tiles)
+
+    def read(self, index: int) -> npt.NDArray[np.float32]:
+        """The planes of one tile: side x side x 3 float32 in [0, 1], within 1/131070 of what serving computes.
+
+        Raises:
+            InvalidTrainingData: the file is missing or not the one that was written (code `corrupt_tile`).
+        """
+        tile = self.tiles[index]
+        path = self.folder / f"{tile.name}.npy"
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b""
+        expected = self.side * self.side * 3 * 2
+        if zlib.crc32(content) != tile.crc or len(content) < expected:
+            raise InvalidTrainingData(
+                f"training tile {path.name} is damaged or missing ({len(content)} bytes); its disk may be full or "
+                f"failing: delete {self.folder.name} in the run's folder and start the run again",
+                code="corrupt_tile",
+            )
+        stored = np.frombuffer(content, np.uint16, offset=len(content) - expected)
+        return stored.reshape(self.side, self.side, 3) * np.float32(1 / FULL)
 
 
 def write_tiles(
@@ -47,40 +105,100 @@ def write_tiles(
     background: float,
     seed: int,
     progress: Progress,
+    key: str = "",
+    more: Iterator[Case] | None = None,
+    false_alarms: FalseAlarms | None = None,
 ) -> TileSet:
-    """Cut the tiles of all cases.
+    """Cut the tiles of all cases; tiles that were cut already for the same key are used again.
 
     Args:
         side: of a tile, in pixels.
         crops: tiles for every cluster.
-        background: share of background tiles aimed at, in [0, 1).
+        background: share of tiles without a cluster aimed at, in [0, 1); a normal image gives as many as one cluster.
         seed: the same cases, arguments and seed give the same tiles.
+        key: names the arguments; empty: cut in any case.
+        more: further cases, drawn while they are cut.
+        false_alarms: gives the places of hard tiles; without it those richest in specks are taken.
     """
-    images, labels = folder / "images", folder / "labels"
-    images.mkdir(parents=True, exist_ok=True)
-    labels.mkdir(exist_ok=True)
-    rng = np.random.default_rng(seed)
-    wanted = crops * sum(len(case.truth) for case in cases)
-    empty_per_case = -(-round(wanted * background / (1 - background)) // max(len(cases), 1))
-    counts = {True: 0, False: 0}
+    known = _read_index(folder, key) if key else None
+    if known is not None:
+        return known
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / _INDEX).unlink(missing_ok=True)
+    cutter = _Cutter(folder, side, crops, background, false_alarms, np.random.default_rng(seed))
     for number, case in enumerate(cases):
         progress(number / len(cases), f"cutting tiles, image {number + 1} of {len(cases)}")
+        cutter.cut(case)
+    for case in more or ():
+        progress(1.0, "cutting tiles of phantoms to remember")
+        cutter.cut(case)
+    result = TileSet(folder, side, tuple(cutter.tiles))
+    _write_index(result, key)
+    return result
+
+
+@dataclass
+class _Cutter:
+    """Cuts case after case."""
+
+    folder: Path
+    side: int
+    crops: int
+    background: float
+    false_alarms: FalseAlarms | None
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.tiles: list[Tile] = []
+
+    def cut(self, case: Case) -> None:
         pixels = case.read().pixels
         breast = find_breast(pixels)
         planes = normalise(pixels, breast)
-        size = Size(planes.shape[2], planes.shape[1])
+        size = Size(pixels.shape[1], pixels.shape[0])
         truth = [finding.box for finding in case.truth]
-        places = [_around(box, size, side, rng) for box in truth for _ in range(crops)]
-        places += _background(planes, breast, truth, side=side, count=empty_per_case, rng=rng)
-        for place in places:
-            boxes = list(_visible(truth, place))
-            name = f"{sum(counts.values()):06d}"
-            tile = np.rint(cut_tile(planes, place)[::-1] * 255).astype(np.uint8)  # OpenCV's order of planes;
-            tile = np.ascontiguousarray(tile.transpose(1, 2, 0))  # ultralytics turns it back
-            cv2.imwrite(str(images / f"{name}.png"), tile, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-            (labels / f"{name}.txt").write_text("".join(_label(box, place) for box in boxes))
-            counts[bool(boxes)] += 1
-    return TileSet(folder, counts[True], counts[False])
+        for box in truth:
+            for _ in range(self.crops):
+                self._write(planes, _around(box, size, self.side, self.rng), truth, "positive")
+        wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
+        count = int(wanted + self.rng.random())
+        alarms = self.false_alarms(case, pixels) if self.false_alarms else ()
+        for place, kind in self._empty_places(planes, breast, truth, alarms, count):
+            self._write(planes, place, truth, kind)
+
+    def _empty_places(
+        self, planes: Planes, breast: Breast, truth: Sequence[Box], alarms: Sequence[Box], count: int
+    ) -> list[tuple[Box, Kind]]:
+        """Up to half hard ones, the rest as they come; none of them meets a cluster."""
+        size = Size(planes.shape[2], planes.shape[1])
+        num_hard = (count + 1) // 2
+        mined = [_around(box, size, self.side, self.rng) for box in alarms[:num_hard]]
+        hard = [place for place in mined if _is_clear(place, truth)]
+        random = _random_places(breast, truth, size, side=self.side, count=count, rng=self.rng)
+        by_specks = sorted(random, key=lambda place: -_num_specks(planes, place))
+        hard += by_specks[: num_hard - len(hard)]
+        rest = [place for place in random if place not in hard][: count - len(hard)]
+        return [*((place, "hard") for place in hard), *((place, "background") for place in rest)]
+
+    def _write(self, planes: Planes, place: Box, truth: Sequence[Box], kind: Kind) -> None:
+        name = f"{len(self.tiles):06d}"
+        path = self.folder / f"{name}.npy"
+        np.save(path, quantised(cut_tile(planes, place)), allow_pickle=False)
+        boxes = tuple(box.shifted(-place.x0, -place.y0).as_tuple() for box in visible(truth, place))
+        self.tiles.append(Tile(name, kind, zlib.crc32(path.read_bytes()), boxes))
+
+
+def quantised(planes: Planes) -> npt.NDArray[np.uint16]:
+    """3 x H x W float32 in [0, 1] as H x W x 3 uint16, to the nearest of 65536 levels."""
+    return np.ascontiguousarray(np.rint(planes * np.float32(FULL)).astype(np.uint16).transpose(1, 2, 0))
+
+
+def visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
+    """The visible parts of those boxes that a tile shows enough of."""
+    for box in truth:
+        common = box.intersection(place)
+        if common is not None and common.area >= MIN_VISIBLE * min(box.area, place.area):
+            yield common
 
 
 def _around(box: Box, size: Size, side: int, rng: np.random.Generator) -> Box:
@@ -101,28 +219,22 @@ def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
     return Box(x0, y0, x0 + side, y0 + side)
 
 
-def _background(
-    planes: Planes,
-    breast: Breast,
-    truth: Sequence[Box],
-    *,
-    side: int,
-    count: int,
-    rng: np.random.Generator,
+def _random_places(
+    breast: Breast, truth: Sequence[Box], size: Size, *, side: int, count: int, rng: np.random.Generator
 ) -> list[Box]:
-    """Places without any cluster: half the richest in specks among random ones, half as they come."""
-    size = Size(planes.shape[2], planes.shape[1])
+    """Places in the breast without any cluster."""
     places = []
     for _ in range(_TRIES * max(1, count // 2)):
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
         y = int(rng.integers(breast.box.y0 - side // 2, breast.box.y1 - side // 2 + 1))
         place = _placed(x, y, size, side)
-        clear = all(place.intersection(box) is None for box in truth)
-        if clear and breast.share(place.within(size)) >= _MIN_BREAST:
+        if _is_clear(place, truth) and breast.share(place.within(size)) >= _MIN_BREAST:
             places.append(place)
-    hardest = sorted(places, key=lambda place: -_num_specks(planes, place))[: (count + 1) // 2]
-    rest = [place for place in places if place not in hardest]
-    return [*hardest, *rest[: count - len(hardest)]]
+    return places
+
+
+def _is_clear(place: Box, truth: Sequence[Box]) -> bool:
+    return all(place.intersection(box) is None for box in truth)
 
 
 def _num_specks(planes: Planes, place: Box) -> int:
@@ -130,20 +242,20 @@ def _num_specks(planes: Planes, place: Box) -> int:
     return int(np.count_nonzero(cut_tile(planes, place)[2] >= _SPECK))
 
 
-def _visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
-    for box in truth:
-        common = box.intersection(place)
-        if common is not None and common.area >= _MIN_VISIBLE * min(box.area, place.area):
-            yield common
+def _write_index(tiles: TileSet, key: str) -> None:
+    content = {"key": key, "side": tiles.side, "tiles": [asdict(tile) for tile in tiles.tiles]}
+    part = tiles.folder / ".index.part"
+    part.write_text(json.dumps(content))
+    os.replace(part, tiles.folder / _INDEX)
 
 
-def _label(box: Box, place: Box) -> str:
-    """One line of a YOLO label file: class, centre and size as parts of the tile."""
-    x, y = box.centre
-    numbers = (
-        (x - place.x0) / place.width,
-        (y - place.y0) / place.height,
-        box.width / place.width,
-        box.height / place.height,
-    )
-    return "0 " + " ".join(f"{number:.6f}" for number in numbers) + "\n"
+def _read_index(folder: Path, key: str) -> TileSet | None:
+    """The tiles of this key, when all of them were cut."""
+    try:
+        content: dict[str, Any] = json.loads((folder / _INDEX).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if content["key"] != key:
+        return None
+    tiles = (Tile(t["name"], t["kind"], t["crc"], tuple(map(tuple, t["boxes"]))) for t in content["tiles"])
+    return TileSet(folder, content["side"], tuple(tiles))

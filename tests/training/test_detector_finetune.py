@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from mammo.detector import Detector, DetectorSpec, load_network, save_detector
-from mammo.errors import Cancelled, InsufficientData, InvalidWeights
+from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, InvalidWeights
 from mammo.geometry import Box
 from tests.mammo.detector.networks import lively_network
 from tests.training.detector_cases import case
 from training.box_loss import BoxLoss
 from training.cases import silent
 from training.detector_finetune import finetune_detector
-from training.detector_recipes import detector_smoke
+from training.detector_recipes import Replay, detector_smoke
 
 CLUSTER_BOX = Box(60, 200, 110, 250)
 CASES = [case(1, CLUSTER_BOX), case(2, CLUSTER_BOX), case(3)]
@@ -129,6 +129,37 @@ def test_without_any_cluster_there_is_nothing_to_learn(tmp_path: Path) -> None:
         finetune_detector(
             [case(1), case(2)], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent
         )
+    with pytest.raises(InsufficientData, match="none of 0 training images"):
+        finetune_detector([], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
+
+
+def test_a_label_that_is_no_class_of_the_model_is_refused(tmp_path: Path) -> None:
+    (cluster,) = CASES[0].truth
+    foreign = replace(CASES[0], truth=(cluster, replace(cluster, label="Mass")))
+    with pytest.raises(InvalidTrainingData, match="'Mass'; the models know only 'Cluster': rename") as error:
+        finetune_detector([foreign], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
+    assert error.value.code == "foreign_label"
+
+
+def test_a_patient_in_two_folds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTrainingData, match="patient-2 among them") as error:
+        finetune_detector(
+            CASES, CASES[1:2], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent
+        )
+    assert error.value.code == "patient_in_two_folds"
+
+
+def test_a_fine_tune_sees_phantoms_again_and_false_alarms_of_its_start(tmp_path: Path, start: Path) -> None:
+    recipe = replace(RECIPE, replay=Replay(views=2, width=256, height=256), mined=1)
+    plain, remembering = (
+        finetune_detector(
+            CASES[:1], [], start=start, recipe=each, folder=tmp_path / str(index), progress=silent
+        )
+        for index, each in enumerate((RECIPE, recipe))
+    )
+    before, after = (Detector.load(path).facts for path in (plain, remembering))
+    assert after["positive_tiles"] > before["positive_tiles"]
+    assert after["recipe"]["replay"]["views"] == 2
 
 
 def test_start_weights_that_are_no_detector_are_refused(tmp_path: Path) -> None:

@@ -1,77 +1,121 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
+from mammo.detector.normalise import Pixels, find_breast, normalise
+from mammo.detector.tiling import cut_tile
+from mammo.errors import Cancelled, InvalidTrainingData
 from mammo.geometry import Box
 from tests.training.detector_cases import case
 from training.cases import Case, silent
-from training.detector_tiles import TileSet, write_tiles
+from training.detector_tiles import FalseAlarms, TileSet, write_tiles
 
 CLUSTER_BOX = Box(60, 200, 100, 250)
 SIDE = 128
 
 
 def cut(
-    cases: list[Case], folder: Path, *, crops: int = 4, background: float = 0.3, seed: int = 0
+    cases: list[Case],
+    folder: Path,
+    *,
+    crops: int = 4,
+    background: float = 0.3,
+    seed: int = 0,
+    key: str = "",
+    false_alarms: FalseAlarms | None = None,
 ) -> TileSet:
     return write_tiles(
-        cases, folder, side=SIDE, crops=crops, background=background, seed=seed, progress=silent
+        cases,
+        folder,
+        side=SIDE,
+        crops=crops,
+        background=background,
+        seed=seed,
+        progress=silent,
+        key=key,
+        false_alarms=false_alarms,
     )
 
 
-def labels(tiles: TileSet) -> dict[str, list[list[float]]]:
-    return {
-        path.stem: [[float(number) for number in line.split()] for line in path.read_text().splitlines()]
-        for path in sorted((tiles.folder / "labels").iterdir())
-    }
-
-
-def image(tiles: TileSet, name: str) -> np.ndarray:
-    read = cv2.imread(str(tiles.folder / "images" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
-    assert read is not None
-    return read[..., ::-1]
+def with_boxes(tiles: TileSet) -> list[int]:
+    return [index for index, tile in enumerate(tiles.tiles) if tile.boxes]
 
 
 def test_every_cluster_gives_its_crops_and_background_fills_its_share(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX), case(2), case(3, CLUSTER_BOX)], tmp_path, crops=6)
-    assert tiles.num_positive == 12
-    assert 3 <= tiles.num_background <= 8
-    assert sum(bool(boxes) for boxes in labels(tiles).values()) == 12
-    assert {path.stem for path in (tmp_path / "images").iterdir()} == set(labels(tiles))
+    assert tiles.count("positive") == 12
+    assert (
+        6 <= tiles.count("hard") + tiles.count("background") <= 9
+    )  # a normal image gives as much as one cluster
+    assert tiles.count("hard") >= tiles.count("background")
+    assert len(with_boxes(tiles)) == 12
+    assert len(list(tmp_path.glob("*.npy"))) == len(tiles)
 
 
 def test_a_label_encloses_the_specks_that_the_tile_shows(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=8, background=0.0)
-    assert len(labels(tiles)) == 8
-    for name, ((kind, x, y, width, height),) in labels(tiles).items():
-        pixels = image(tiles, name)
-        assert pixels.shape == (SIDE, SIDE, 3)
-        assert pixels.dtype == np.uint8
-        assert kind == 0
-        assert (width * SIDE, height * SIDE) == pytest.approx((40, 50), abs=0.01)
-        rows, columns = np.nonzero(pixels[..., 0] > 250)
+    assert len(tiles) == 8
+    for index, tile in enumerate(tiles.tiles):
+        ((x0, y0, x1, y1),) = tile.boxes
+        assert (x1 - x0, y1 - y0) == (40, 50)
+        rows, columns = np.nonzero(tiles.read(index)[..., 0] > 0.98)
         assert len(rows) > 20
-        assert (x - width / 2) * SIDE - 0.01 <= columns.min() <= columns.max() <= (x + width / 2) * SIDE
-        assert (y - height / 2) * SIDE - 0.01 <= rows.min() <= rows.max() <= (y + height / 2) * SIDE
+        assert x0 <= columns.min() <= columns.max() < x1
+        assert y0 <= rows.min() <= rows.max() < y1
+
+
+def test_a_tile_holds_what_serving_computes_to_half_of_a_16_bit_step(tmp_path: Path) -> None:
+    tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=3)
+    pixels = case(1, CLUSTER_BOX).read().pixels
+    planes = normalise(pixels, find_breast(pixels))
+    rows, columns = planes.shape[1] - SIDE + 1, planes.shape[2] - SIDE + 1
+    for index in range(len(tiles)):
+        tile = tiles.read(index).transpose(2, 0, 1)
+        corner = tile[0, :4, :4]
+        places = (Box(x, y, x + SIDE, y + SIDE) for y in range(rows) for x in range(columns))
+        fitting = [
+            p for p in places if np.abs(planes[0, p.y0 : p.y0 + 4, p.x0 : p.x0 + 4] - corner).max() < 1e-4
+        ]
+        best = min(float(np.abs(cut_tile(planes, place) - tile).max()) for place in fitting)
+        assert best <= 0.51 / 65535
 
 
 def test_crops_of_one_cluster_lie_in_different_places(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=8, background=0.0)
-    assert len({tuple(boxes[0]) for boxes in labels(tiles).values()}) > 5
+    assert len({tile.boxes for tile in tiles.tiles}) > 5
 
 
 def test_background_tiles_hold_breast_and_no_cluster(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX), case(2)], tmp_path, crops=4, background=0.5)
-    empty = [name for name, boxes in labels(tiles).items() if not boxes]
+    empty = [index for index, tile in enumerate(tiles.tiles) if not tile.boxes]
     assert empty
-    for name in empty:
-        pixels = image(tiles, name)
-        assert np.count_nonzero(pixels[..., 0] > 250) < 30
-        assert float((pixels[..., 0] > 5).mean()) > 0.25
+    for index in empty:
+        grey = tiles.read(index)[..., 0]
+        assert np.count_nonzero(grey > 0.98) < 30
+        assert float((grey > 0.02).mean()) > 0.25
+
+
+def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) -> None:
+    alarm = Box(150, 60, 170, 80)
+    asked: list[str] = []
+
+    def alarms(case: Case, pixels: Pixels) -> list[Box]:
+        asked.append(case.image)
+        return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
+
+    pixels = case(1, CLUSTER_BOX).read().pixels
+    patch = normalise(pixels, find_breast(pixels))[0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1]
+    tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
+    assert len(asked) == 1
+    hard = [index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard"]
+    assert hard
+    windows = np.lib.stride_tricks.sliding_window_view(tiles.read(hard[0])[..., 0], patch.shape)
+    assert np.abs(windows - patch).max((2, 3)).min() < 1e-4
+    assert all(not tiles.tiles[index].boxes for index in hard)
 
 
 def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(tmp_path: Path) -> None:
@@ -79,24 +123,59 @@ def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(tmp_path: Pa
     first, again, other = (
         cut(cases, tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
-    assert labels(first) == labels(again)
-    assert labels(first) != labels(other)
-    for name in labels(first):
-        np.testing.assert_array_equal(image(first, name), image(again, name))
+    assert first.tiles == again.tiles
+    assert first.tiles != other.tiles
 
 
 def test_a_cluster_larger_than_the_tile_fills_it(tmp_path: Path) -> None:
     tiles = cut([case(1, Box(10, 20, 230, 400))], tmp_path, crops=3, background=0.0)
-    for ((_, _, _, width, height),) in labels(tiles).values():
-        assert width > 0.9
-        assert height > 0.9
+    for tile in tiles.tiles:
+        ((x0, y0, x1, y1),) = tile.boxes
+        assert x1 - x0 > 0.9 * SIDE
+        assert y1 - y0 > 0.9 * SIDE
 
 
 def test_a_cluster_at_the_border_of_the_image_is_cut_out_whole(tmp_path: Path) -> None:
     tiles = cut([case(1, Box(0, 0, 30, 40))], tmp_path, crops=4, background=0.0)
-    for ((_, _, _, width, height),) in labels(tiles).values():
-        assert (width * SIDE, height * SIDE) == pytest.approx((30, 40), abs=0.01)
+    for tile in tiles.tiles:
+        ((x0, y0, x1, y1),) = tile.boxes
+        assert (x1 - x0, y1 - y0) == (30, 40)
+
+
+def test_tiles_of_the_same_key_are_used_again_and_of_another_cut_anew(tmp_path: Path) -> None:
+    first = cut([case(1, CLUSTER_BOX)], tmp_path, key="one")
+    assert cut([], tmp_path, key="one") == first
+    assert len(cut([case(2)], tmp_path, key="two")) != len(first)
+
+
+def test_a_cutting_that_was_stopped_half_way_starts_again(tmp_path: Path) -> None:
+    def stop(fraction: float, message: str) -> None:
+        if fraction > 0:
+            raise Cancelled("stop")
+
+    cases = [case(1, CLUSTER_BOX), case(2)]
+    with pytest.raises(Cancelled):
+        write_tiles(cases, tmp_path, side=SIDE, crops=2, background=0.3, seed=0, progress=stop, key="one")
+    assert cut(cases, tmp_path, crops=2, key="one").tiles == cut(cases, tmp_path / "whole", crops=2).tiles
+
+
+@pytest.mark.parametrize("damage", ["cut short", "one bit", "missing"])
+def test_a_damaged_tile_is_an_error_that_names_it_and_the_remedy(tmp_path: Path, damage: str) -> None:
+    tiles = cut([case(1, CLUSTER_BOX)], tmp_path)
+    path = tmp_path / "000002.npy"
+    if damage == "cut short":
+        os.truncate(path, 1000)
+    elif damage == "one bit":
+        content = bytearray(path.read_bytes())
+        content[5000] ^= 1
+        path.write_bytes(content)
+    else:
+        path.unlink()
+    with pytest.raises(InvalidTrainingData, match=r"000002\.npy is damaged .* start the run again") as error:
+        tiles.read(2)
+    assert error.value.code == "corrupt_tile"
+    tiles.read(1)
 
 
 def test_cases_without_any_cluster_give_no_tiles_of_their_own(tmp_path: Path) -> None:
-    assert cut([case(1), case(2)], tmp_path).num_positive == 0
+    assert cut([case(1), case(2)], tmp_path).count("positive") == 0
