@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -21,6 +23,9 @@ from mammo.labelstudio.images import ImageDownloads
 from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
 from mammo.task_images import TaskImages
+
+if TYPE_CHECKING:
+    from mammo.segmenter import EmbeddingCache
 
 log = structlog.get_logger()
 
@@ -83,11 +88,25 @@ def wire(settings: Settings) -> Services:
             settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
         )
 
+    @cache
+    def embeddings() -> EmbeddingCache:
+        from mammo.segmenter import EmbeddingCache
+
+        return EmbeddingCache(
+            memory_bytes=settings.embedding_memory_bytes,
+            folder=settings.embeddings,
+            disk_bytes=settings.embedding_disk_bytes,
+        )
+
     def load(version: str) -> Prelabels:
         # torch takes seconds to import: meanwhile the server answers, and says that no model is loaded yet.
         from mammo.pipeline import Prelabeller
 
-        return Prelabeller.load(registry.files(version, into=settings.models), threads=settings.threads)
+        return Prelabeller.load(
+            registry.files(version, into=settings.models),
+            threads=settings.threads,
+            embeddings=embeddings(),
+        )
 
     return Services(
         settings=settings,

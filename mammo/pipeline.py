@@ -20,7 +20,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
 from mammo.prompts import PROMPT_RULES, Pixels
 from mammo.registry import ModelFiles
-from mammo.segmenter import RoiEmbedding, Segmentation, Segmenter
+from mammo.segmenter import EmbeddingCache, Roi, RoiEmbedding, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5
 """Least distance between two point prompts, in mm; about the nearest-neighbour distance inside a cluster."""
@@ -40,7 +40,21 @@ class DetectsClusters(Protocol):
 
 
 class SegmentsClusters(Protocol):
-    def embed(self, pixels: Pixels, box: Box, *, spacing: Spacing | None) -> RoiEmbedding: ...
+    def embed(
+        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, image: str | None = None
+    ) -> RoiEmbedding: ...
+
+    def embed_click(
+        self,
+        pixels: Pixels,
+        box: Box,
+        *,
+        spacing: Spacing | None,
+        image: str,
+        points: Sequence[Point],
+        drawn: bool,
+        prefer: Roi | None = None,
+    ) -> RoiEmbedding: ...
 
     def segment(
         self,
@@ -91,18 +105,21 @@ class Prelabeller:
         self._presence_threshold = presence_threshold
 
     @classmethod
-    def load(cls, files: ModelFiles, *, threads: int = 0) -> Prelabeller:
+    def load(
+        cls, files: ModelFiles, *, threads: int = 0, embeddings: EmbeddingCache | None = None
+    ) -> Prelabeller:
         """Build both networks from a model version's files.
 
         Args:
             threads: CPU threads of the networks; 0 lets torch choose.
+            embeddings: where the segmenter keeps embedded regions; several versions may share one.
 
         Raises:
             InvalidWeights: a file does not hold what its specification says.
         """
         return cls(
             Detector.load(files.detector, threads=threads),
-            Segmenter.load(files.segmenter, threads=threads),
+            Segmenter.load(files.segmenter, threads=threads, cache=embeddings),
             version=files.version,
             threshold=files.threshold,
             prompt_rule=files.prompt_rule,
@@ -177,7 +194,15 @@ class Prelabeller:
                     f"point ({point.x}, {point.y}) lies outside an image of {size.width} x {size.height} pixels"
                 )
         region = box or self._around(mammogram, positive)
-        embedding = self._segmenter.embed(mammogram.pixels, region, spacing=mammogram.spacing)
+        embedding = self._segmenter.embed_click(
+            mammogram.pixels,
+            region,
+            spacing=mammogram.spacing,
+            image=mammogram.sha256,
+            points=(*positive, *negative),
+            drawn=box is not None,
+            prefer=previous.roi if previous else None,
+        )
         region = region.within(size)
         points = tuple(positive) or self._points(mammogram, region)
         return self._segmenter.segment(
@@ -190,7 +215,9 @@ class Prelabeller:
             label=CLUSTER, score=detection.score, box=detection.box, prompts=points, id=f"c{index}"
         )
         try:
-            embedding = self._segmenter.embed(mammogram.pixels, detection.box, spacing=mammogram.spacing)
+            embedding = self._segmenter.embed(
+                mammogram.pixels, detection.box, spacing=mammogram.spacing, image=mammogram.sha256
+            )
             found = self._segmenter.segment(embedding, box=detection.box, points=points)
         except InvalidPrompt as error:  # a box on air costs its own mask, not the prelabel
             log.warning("a detection has no mask", code=error.code)

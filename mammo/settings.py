@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0)
     """CPU threads of the networks; 0 lets torch choose."""
 
+    embedding_memory_bytes: int = Field(256 * 2**20, ge=0)
+    """Budget of embedded regions in memory: a click inside one answers without encoding again; 0 keeps none."""
+
+    embedding_disk_bytes: int = Field(2 * 2**30, ge=0)
+    """Budget of embedded regions in `data_dir`, which outlive the process; 0 keeps none."""
+
     max_image_bytes: int = Field(256 * 2**20, ge=2**20)
     """Largest image file that is read, in bytes."""
 
@@ -128,6 +134,11 @@ class Settings(BaseSettings):
     def blobs(self) -> Path:
         """Folder of the content-addressed blobs."""
         return self.data_dir / "blobs"
+
+    @property
+    def embeddings(self) -> Path:
+        """Folder of the segmenter's embedded regions."""
+        return self.data_dir / "embeddings"
 
     @property
     def runs(self) -> Path:

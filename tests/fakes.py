@@ -48,6 +48,8 @@ class FakeSegmenter:
     def embed(self, pixels: np.ndarray, box: Box, **_: object) -> np.ndarray:
         return pixels
 
+    embed_click = embed
+
     def segment(
         self, embedding: np.ndarray, *, box: Box | None, points: Any = (), **_: object
     ) -> Segmentation:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from mammo.geometry import Box, Point, Spacing
 from mammo.masks import Mask
 from mammo.segmenter.roi import LEAST_LOGITS, Roi
-
-Logits = npt.NDArray[np.float32]
+from mammo.segmenter.runtime import Logits
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

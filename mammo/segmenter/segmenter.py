@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,29 +14,55 @@ from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.embedding import RoiEmbedding
+from mammo.segmenter.embedding import RoiEmbedding, embedding_key
+from mammo.segmenter.embedding_cache import EmbeddingCache
+from mammo.segmenter.known_regions import KnownRegions
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.planes import roi_input
 from mammo.segmenter.prompt_tokens import allowed_region, prompt_tokens
 from mammo.segmenter.roi import Level, Pixels, Roi, dilated, roi_around, tile_rois
-from mammo.segmenter.segmentation import Logits, Segmentation, notes_on
+from mammo.segmenter.runtime import Answer, Features, Logits, Runtime, TorchRuntime
+from mammo.segmenter.segmentation import Segmentation, notes_on
 from mammo.segmenter.tiles import blend
 from mammo.segmenter.weights import Facts, load_segmenter
 
 
 class Segmenter:
-    """MLSAM for one region at a time. It has no state that a call changes: threads may share it."""
+    """MLSAM for one region at a time; threads may share it. What it remembers changes how long an answer takes."""
 
-    def __init__(self, network: Mlsam, *, facts: Facts | None = None) -> None:
-        self._network = network.eval()
+    def __init__(
+        self,
+        network: Mlsam | Runtime,
+        *,
+        facts: Facts | None = None,
+        weights: str = "",
+        cache: EmbeddingCache | None = None,
+    ) -> None:
+        """
+        Args:
+            network: computes in torch, or a runtime that computes by itself.
+            facts: how the weights came about.
+            weights: SHA-256 of the weights; needed with a cache.
+            cache: where embeddings are kept; None: nowhere.
+
+        Raises:
+            ValueError: a cache without the hash of the weights.
+        """
+        if cache is not None and not weights:
+            raise ValueError("a cache tells embeddings apart by the SHA-256 of the weights; give it too")
+        self._runtime: Runtime = TorchRuntime(network) if isinstance(network, torch.nn.Module) else network
         self._facts: Facts = facts or {}
+        self._weights = weights
+        self._cache = cache
+        self._regions = KnownRegions()
 
     @classmethod
-    def load(cls, weights: Path, *, threads: int = 0) -> Segmenter:
+    def load(cls, weights: Path, *, threads: int = 0, cache: EmbeddingCache | None = None) -> Segmenter:
         """Load a safetensors file.
 
         Args:
             threads: CPU threads of torch in this process; 0 leaves torch's own choice.
+            cache: where embeddings are kept; None: nowhere.
 
         Raises:
             InvalidWeights: the file cannot be rebuilt into a network exactly.
@@ -43,11 +70,13 @@ class Segmenter:
         if threads:
             torch.set_num_threads(threads)
         network, facts = load_segmenter(weights)
-        return cls(network, facts=facts)
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(network, facts=facts, weights=digest, cache=cache)
 
     @property
     def config(self) -> MlsamConfig:
-        return self._network.config
+        return self._runtime.config
 
     @property
     def facts(self) -> Facts:
@@ -55,15 +84,22 @@ class Segmenter:
         return self._facts
 
     def embed(
-        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, level: Level = "cluster"
+        self,
+        pixels: Pixels,
+        box: Box,
+        *,
+        spacing: Spacing | None,
+        level: Level = "cluster",
+        image: str | None = None,
     ) -> RoiEmbedding:
-        """Encode the region around a box.
+        """Encode the region around a box; the same box gives the same region, whatever was asked before.
 
         Args:
             pixels: H x W, float32 in [0, 1], dense tissue bright.
             box: in the image; at the cluster level the crop is twice as large and holds its surroundings, at the
                 calcification level it is the one tile around the box's middle.
             spacing: of the pixels, where known; the input's filters are sized in mm.
+            image: the image's SHA-256; the region is then remembered for `embed_click`.
 
         Raises:
             InvalidPrompt: the box does not meet the image, or the region shows nothing (`code="empty_region"`).
@@ -71,9 +107,36 @@ class Segmenter:
         """
         size = _size(pixels)
         region = _within(box, size)
-        return self._embed(
-            pixels, roi_around(region, size, config=self.config, level=level, spacing=spacing), level=level
+        roi = roi_around(region, size, config=self.config, level=level, spacing=spacing)
+        return self._embed(pixels, roi, level=level, image=image)
+
+    def embed_click(
+        self,
+        pixels: Pixels,
+        box: Box,
+        *,
+        spacing: Spacing | None,
+        image: str,
+        points: Sequence[Point],
+        drawn: bool,
+        prefer: Roi | None = None,
+        level: Level = "cluster",
+    ) -> RoiEmbedding:
+        """As `embed`, but a region of the image that was embedded before is taken again where it can answer.
+
+        Args:
+            box: drawn by a person, or the surroundings of the points.
+            points: every click, positive or negative.
+            drawn: a person drew the box.
+            prefer: the region of the answer that is being refined.
+        """
+        size = _size(pixels)
+        region = _within(box, size)
+        fresh = roi_around(region, size, config=self.config, level=level, spacing=spacing)
+        known = self._regions.answering(
+            image, level, box=region if drawn else None, points=points, size=size, fresh=fresh, prefer=prefer
         )
+        return self._embed(pixels, known or fresh, level=level, image=image)
 
     def segment(
         self,
@@ -161,25 +224,27 @@ class Segmenter:
             notes=notes_on(region, pixels_per_logit=1.0, spacing=spacing),
         )
 
-    def _embed(self, pixels: Pixels, roi: Roi, *, level: Level) -> RoiEmbedding:
+    def _embed(self, pixels: Pixels, roi: Roi, *, level: Level, image: str | None = None) -> RoiEmbedding:
         if not pixels[roi.crop.slices].any():
             raise InvalidPrompt(
                 f"the region {roi.crop.as_tuple()} shows only air: every pixel is 0; prompt inside the breast",
                 code="empty_region",
             )
-        planes = torch.from_numpy(roi_input(pixels, roi, channels=self.config.channels))[None]
-        with torch.inference_mode():
-            levels = self._network.encode(planes.to(self._device))
-            fused = self._network.fuse(levels)
-        return RoiEmbedding(
-            roi=roi,
-            size=_size(pixels),
-            level=level,
-            neck=levels.neck.half(),
-            fused=None if fused is None else fused.half(),
-        )
 
-    @torch.inference_mode()
+        def encode() -> Features:
+            return self._runtime.encode(roi_input(pixels, roi, channels=self.config.channels))
+
+        if self._cache is None:
+            features = encode()
+        else:
+            key = embedding_key(
+                pixels, roi, config=self.config, weights=self._weights, precision=self._runtime.precision
+            )
+            features = self._cache.get(key, encode)
+        if image is not None:
+            self._regions.remember(image, level, roi)
+        return RoiEmbedding(roi=roi, size=_size(pixels), level=level, features=features)
+
     def _decode(
         self,
         embedding: RoiEmbedding,
@@ -187,24 +252,9 @@ class Segmenter:
         points: Sequence[Point],
         negative: Sequence[Point],
         earlier: Logits | None,
-    ) -> tuple[Logits, float | None]:
-        """Low-resolution logits, s x s float32, and the presence probability where the network has that head."""
+    ) -> Answer:
         coordinates, labels = prompt_tokens(embedding.roi, box=box, points=points, negative=negative)
-        more = {} if earlier is None else {"previous": torch.from_numpy(earlier)[None, None].to(self._device)}
-        decoded = self._network.decode(
-            embedding.neck.float(),
-            None if embedding.fused is None else embedding.fused.float(),
-            torch.tensor([coordinates], device=self._device),
-            torch.tensor([labels], device=self._device),
-            **more,
-        )
-        presence = getattr(decoded, "presence", None)
-        probability = None if presence is None else float(torch.sigmoid(presence.float()).reshape(-1)[0])
-        return decoded.logits[0, 0].float().cpu().numpy(), probability
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._network.parameters()).device
+        return self._runtime.decode(embedding.features, coordinates, labels, previous=earlier)
 
 
 def _size(pixels: Pixels) -> Size:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mammo.geometry import Box
 from mammo.segmenter.roi import Roi
-from mammo.segmenter.segmentation import Logits
+from mammo.segmenter.runtime import Logits
 
 LEAST_WEIGHT = 1e-3
 """Weight of a tile's border, where nothing else may cover the image."""

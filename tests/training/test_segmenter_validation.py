@@ -28,8 +28,9 @@ class Constant(torch.nn.Module):
     def fuse(self, levels):
         return None
 
-    def decode(self, neck, fused, coordinates, labels):
+    def decode(self, neck, fused, coordinates, labels, previous=None):
         class Decoded:
+            presence = None
             logits = self.logit.expand(1, 1, 16, 16)
 
         return Decoded()

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from mammo.detector import Detection
+from mammo.dicom import Mammogram
+from mammo.errors import InvalidPrompt
+from mammo.geometry import Box, Point, Spacing
+from mammo.pipeline import Prelabeller
+from mammo.segmenter import EmbeddingCache, Segmenter
+from tests.mammo.segmenter.fakes import CountingRuntime
+
+BOX = Box(180, 180, 210, 205)
+IN_AIR = Box(20, 300, 60, 340)
+
+
+class Boxes:
+    """A detector that always says the same."""
+
+    def __init__(self, *boxes: Box) -> None:
+        self._boxes = boxes
+
+    def detect(self, pixels: np.ndarray, *, threshold: float) -> list[Detection]:
+        return [Detection(box, 0.9) for box in self._boxes]
+
+
+def mammogram() -> Mammogram:
+    pixels = np.random.default_rng(0).uniform(0.2, 0.4, (400, 400)).astype(np.float32)
+    pixels[:, :130] = 0
+    return Mammogram(
+        pixels=pixels,
+        spacing=Spacing(0.1, 0.1, "imager"),
+        laterality=None,
+        view=None,
+        patient=None,
+        sha256="1" * 64,
+        depth=12,
+    )
+
+
+def prelabeller(runtime: CountingRuntime, *boxes: Box, presence_threshold: float = 0.0) -> Prelabeller:
+    segmenter = Segmenter(runtime, weights="w", cache=EmbeddingCache(memory_bytes=2**20))
+    return Prelabeller(Boxes(*boxes), segmenter, version="m1", presence_threshold=presence_threshold)
+
+
+def test_a_finding_says_how_fine_its_mask_is_and_whether_there_is_a_lesion():
+    (finding,) = prelabeller(CountingRuntime(), BOX).prelabel(mammogram())
+    assert finding.mask is not None
+    assert finding.pixels_per_logit == 4
+    assert finding.presence == 0.25
+
+
+def test_a_detection_without_presence_stays_a_box():
+    (finding,) = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3).prelabel(mammogram())
+    assert (finding.mask, finding.presence, finding.box) == (None, 0.25, BOX)
+
+
+def test_presence_never_suppresses_what_a_person_asked_for():
+    model = prelabeller(CountingRuntime(), presence_threshold=0.9)
+    finding = model.segment(mammogram(), None, [Point(190, 190)], [])
+    assert finding is not None
+    assert finding.mask is not None
+    assert finding.presence == 0.25
+
+
+def test_a_click_on_a_prelabel_does_not_encode_and_starts_from_the_answer_before():
+    runtime = CountingRuntime()
+    model = prelabeller(runtime, BOX)
+    image = mammogram()
+    model.prelabel(image)
+    first = model.answer(image, None, [Point(190, 190)], [])
+    second = model.answer(image, None, [Point(190, 190)], [Point(200, 185)], previous=first)
+    assert runtime.num_encoded == 1
+    assert runtime.previous[:2] == [None, None]
+    assert runtime.previous[2] is first.logits
+    assert second.points == (Point(190, 190),)
+
+
+def test_a_box_on_air_costs_its_own_mask_only():
+    in_air, in_breast = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram())
+    assert in_air.mask is None
+    assert in_breast.mask is not None
+
+
+@pytest.mark.parametrize(
+    ("box", "positive", "negative"),
+    [
+        (None, [], []),
+        (None, [], [Point(190, 190)]),
+        (None, [Point(400, 10)], []),
+        (BOX, [], [Point(-1, 10)]),
+        (Box(500, 500, 600, 600), [], []),
+        (IN_AIR, [], []),
+    ],
+    ids=["nothing", "negative", "positive outside", "negative outside", "box outside", "air"],
+)
+def test_a_prompt_that_cannot_be_answered_is_refused(box, positive, negative):
+    with pytest.raises(InvalidPrompt):
+        prelabeller(CountingRuntime()).answer(mammogram(), box, positive, negative)
