@@ -1,20 +1,20 @@
-"""What is measured: FROC over boxes, Dice over masks. Pure functions of predictions and truth.
+"""FROC over boxes: sensitivity against false positives per image.
 
 The rule of a hit, as in computer-aided detection: a detection hits the lesion whose true box contains the
 detection's centre. A lesion counts once; further hits on it are neither true nor false positives. Overlap rules
-such as IoU 0.5 are too harsh for clusters of a few millimetres, and the segmenter only needs a box around one.
+such as IoU 0.5 are harsh for clusters of a few millimetres, and the segmenter only needs a box around one; they are
+here for comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mammo.findings import Finding
 from mammo.geometry import Box
 
 if TYPE_CHECKING:
@@ -50,16 +50,35 @@ class Froc:
     """Detections with at least this score make the point; infinite for the first."""
 
 
-def match(detections: Sequence[Detection], truth: Sequence[Box]) -> Hits:
+Rule = Callable[[Box, Box], bool]
+"""Whether a detection's box (first) hits a lesion's (second)."""
+
+
+def centre_rule(detection: Box, lesion: Box) -> bool:
+    """The lesion's box contains the detection's centre."""
+    x, y = detection.centre
+    return lesion.x0 <= x < lesion.x1 and lesion.y0 <= y < lesion.y1
+
+
+def iou_rule(least: float) -> Rule:
+    """The boxes' intersection over union reaches `least`, in (0, 1]."""
+    return lambda detection, lesion: lesion.iou(detection) >= least
+
+
+RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""False positives per image at which sensitivity is reported."""
+
+
+def match(detections: Sequence[Detection], truth: Sequence[Box], *, rule: Rule = centre_rule) -> Hits:
     """Which detections of one image hit a lesion.
 
-    A detection whose centre lies in several lesions takes one that is still free, the best overlapping first.
+    A detection that hits several lesions takes one that is still free, the best overlapping first.
     """
     found: set[int] = set()
     scores: list[float] = []
     true: list[bool] = []
     for detection in sorted(detections, key=lambda each: (-each.score, each.box.as_tuple())):
-        inside = [index for index, box in enumerate(truth) if _contains(box, detection.box.centre)]
+        inside = [index for index, box in enumerate(truth) if rule(detection.box, box)]
         free = [index for index in inside if index not in found]
         if free:
             found.add(max(free, key=lambda index: truth[index].iou(detection.box)))
@@ -122,29 +141,3 @@ def froc(images: Sequence[Hits]) -> Froc:
 def sensitivity_at(curve: Froc, rate: float) -> float:
     """Greatest sensitivity with at most `rate` false positives per image."""
     return float(curve.sensitivity[curve.false_positives <= rate + 1e-9][-1])
-
-
-def lesion_dice(predicted: Sequence[Finding], truth: Sequence[Finding]) -> tuple[float, ...]:
-    """Dice of each true lesion that has a mask, in [0, 1]; 0 for a lesion that no predicted mask meets.
-
-    Predictions and lesions are paired one to one, the best overlapping pair first.
-    """
-    masks = [finding.mask for finding in predicted if finding.mask is not None]
-    lesions = [finding.mask for finding in truth if finding.mask is not None]
-    pairs = [
-        (lesion.dice(mask), row, column)
-        for row, lesion in enumerate(lesions)
-        for column, mask in enumerate(masks)
-    ]
-    found: dict[int, float] = {}
-    used: set[int] = set()
-    for dice, row, column in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if dice > 0 and row not in found and column not in used:
-            found[row] = dice
-            used.add(column)
-    return tuple(found.get(row, 0.0) for row in range(len(lesions)))
-
-
-def _contains(box: Box, point: tuple[float, float]) -> bool:
-    x, y = point
-    return box.x0 <= x < box.x1 and box.y0 <= y < box.y1

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammo.geometry import Box
-from tests.training.detections import Found, at, square
-from training.metrics import Hits, Pooled, froc, lesion_dice, match, sensitivity_at
+from tests.training.detections import Found, at
+from training.metrics import Hits, Pooled, froc, iou_rule, match, sensitivity_at
 
 LESION = Box(100, 100, 140, 140)
 OTHER = Box(300, 300, 340, 340)
@@ -121,19 +121,12 @@ def test_a_weight_is_a_number_of_copies(cases, data):
         assert sensitivity_at(weighted, rate) == pytest.approx(sensitivity_at(copied, rate))
 
 
-def test_dice_counts_missed_lesions_as_zero_and_pairs_one_to_one():
-    truth = [square(0, 0), square(100, 100), square(200, 200, mask=False)]
-    # Half of the first lesion, twice: the second copy has nothing left to pair with.
-    predicted = [square(0, 5), square(0, 5), square(400, 400)]
-    assert lesion_dice(predicted, truth) == pytest.approx((0.5, 0.0))
+def test_a_small_box_in_a_large_lesion_hits_by_its_centre_and_misses_by_overlap():
+    assert match([at(120, 120, 0.9)], [LESION]).true == (True,)
+    assert match([at(120, 120, 0.9)], [LESION], rule=iou_rule(0.5)).true == (False,)
 
 
-def test_the_best_overlap_is_paired_first():
-    truth = [square(0, 0), square(4, 0)]
-    assert lesion_dice([square(4, 0)], truth) == (0.0, 1.0)
-    assert lesion_dice([square(4, 0), square(1, 0)], truth) == pytest.approx((0.9, 1.0))
-
-
-def test_nothing_predicted_is_dice_zero_and_no_lesion_no_number():
-    assert lesion_dice([], [square(0, 0)]) == (0.0,)
-    assert lesion_dice([square(0, 0)], []) == ()
+def test_overlap_of_exactly_the_least_is_a_hit():
+    half = Found(Box(100, 100, 120, 140), 0.5)  # IoU 0.5
+    assert match([half], [LESION], rule=iou_rule(0.5)).true == (True,)
+    assert match([half], [LESION], rule=iou_rule(0.51)).true == (False,)

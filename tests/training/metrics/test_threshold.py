@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from training.metrics import Counts, Hits, at_threshold
+
+IMAGES = [
+    Hits((0.9, 0.6, 0.3), (True, False, True), 3),  # lesions: 2 of 3 found
+    Hits((0.5,), (False,), 1),  # a lesion missed, a false alarm elsewhere
+    Hits((0.7,), (False,), 0),  # a normal image called positive
+    Hits((0.1,), (False,), 0),  # a normal image, rightly left alone
+]
+
+
+def test_a_worked_example():
+    figures = at_threshold(IMAGES, 0.3)
+    assert figures.sensitivity == pytest.approx(2 / 4)
+    assert figures.precision == pytest.approx(2 / 5)
+    assert figures.f1 == pytest.approx(2 * 0.4 * 0.5 / 0.9)
+    assert figures.false_positives == pytest.approx(3 / 4)
+    assert figures.image_sensitivity == 1.0
+    assert figures.image_fpr == pytest.approx(1 / 2)
+    assert figures.image_accuracy == pytest.approx(3 / 4)
+
+
+def test_a_detection_at_the_threshold_counts():
+    assert at_threshold(IMAGES, 0.9).sensitivity == pytest.approx(1 / 4)
+    assert at_threshold(IMAGES, 0.91).sensitivity == 0.0
+
+
+def test_figures_that_do_not_exist_are_no_numbers():
+    nothing = at_threshold([Hits((), (), 0)], 0.5)
+    assert math.isnan(nothing.sensitivity)
+    assert math.isnan(nothing.precision)
+    assert (nothing.image_fpr, nothing.image_accuracy) == (0.0, 1.0)
+
+
+def test_a_weight_is_a_number_of_copies():
+    import numpy as np
+
+    weights = np.array([2.0, 0.0, 1.0, 3.0])
+    copies = [IMAGES[0], IMAGES[0], IMAGES[2], IMAGES[3], IMAGES[3], IMAGES[3]]
+    assert Counts.of(IMAGES, 0.3).figures(weights) == at_threshold(copies, 0.3)
