@@ -234,7 +234,11 @@ class Prelabeller:
         spacing = mammogram.spacing or ASSUMED_SPACING
         return tuple(
             self._rule(
-                mammogram.pixels, box, count=self._prompt_count, spacing=spacing.pixels(PROMPT_SPACING_MM)
+                mammogram.pixels,
+                box,
+                count=self._prompt_count,
+                spacing=spacing.pixels(PROMPT_SPACING_MM),
+                mm_per_pixel=spacing.mean_mm,
             )
         )
 

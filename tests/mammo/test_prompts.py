@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
-from mammo.prompts import PROMPT_RULES, brightest_points, robust_points
+from mammo.prompts import MOST_POINTS, PROMPT_RULES, SKIN_MM, brightest_points, robust_points
 
 WHOLE = Box(0, 0, 96, 96)
 PIXELS = hnp.arrays(np.float32, (12, 17), elements=st.floats(0, 1, width=32))
@@ -92,8 +93,8 @@ def test_a_speck_in_the_corner_of_the_image_is_found():
 
 
 @pytest.mark.parametrize("rule", PROMPT_RULES.values(), ids=PROMPT_RULES.keys())
-def test_a_box_outside_the_image_is_the_callers_mistake(rule):
-    with pytest.raises(ValueError, match="outside"):
+def test_a_box_outside_the_image_is_refused(rule):
+    with pytest.raises(InvalidPrompt, match="outside"):
         rule(tissue(), Box(200, 200, 220, 220), count=1, spacing=1)
 
 
@@ -102,3 +103,66 @@ def test_a_box_outside_the_image_is_the_callers_mistake(rule):
 def test_count_and_spacing_start_at_one(rule, count, spacing):
     with pytest.raises(ValueError, match="at least 1"):
         rule(tissue(), WHOLE, count=count, spacing=spacing)
+
+
+@pytest.mark.parametrize("rule", PROMPT_RULES.values(), ids=PROMPT_RULES.keys())
+def test_ten_thousand_points_are_refused(rule):
+    with pytest.raises(InvalidPrompt, match=f"at most {MOST_POINTS} points, got 10000"):
+        rule(tissue(), WHOLE, count=10_000, spacing=1)
+
+
+@pytest.mark.parametrize("rule", PROMPT_RULES.values(), ids=PROMPT_RULES.keys())
+def test_pixels_that_are_no_numbers_are_never_chosen(rule):
+    pixels = tissue()
+    add_speck(pixels, 60, 40, 0.3)
+    pixels[10:14, 10:14] = np.nan
+    pixels[80, 80] = np.inf
+    assert rule(pixels, WHOLE, count=1, spacing=4) == [Point(60, 40)]
+    assert rule(np.full((96, 96), np.nan, np.float32), WHOLE, count=3, spacing=4) == []
+
+
+def test_the_skin_line_gives_no_robust_point():
+    """A bright rim beside the air, with pores on it, and a fainter speck inside the breast."""
+    pixels = tissue()
+    pixels[:, :30] = 0
+    pixels[:, 30:38] += 0.2
+    for y in range(5, 96, 12):
+        add_speck(pixels, 33, y, 0.3)
+    pixels[:, :30] = 0
+    add_speck(pixels, 75, 50, 0.15)
+    assert robust_points(pixels, WHOLE, count=3, spacing=6) == [Point(75, 50)]
+    closest = min(p.x for p in robust_points(pixels, Box(0, 0, 60, 96), count=1, spacing=6))
+    assert closest >= 30 + SKIN_MM / 0.07
+
+
+def test_a_marker_gives_no_robust_point():
+    """The strokes of a letter are as narrow as a calcification, but long, flat and brighter than all else."""
+    pixels = tissue()
+    pixels[20:60, 20:24] = pixels[56:60, 20:45] = 1.0
+    add_speck(pixels, 75, 30, 0.15)
+    assert robust_points(pixels, WHOLE, count=3, spacing=6) == [Point(75, 30)]
+
+
+def test_a_saturated_calcification_is_no_marker():
+    pixels = tissue()
+    add_speck(pixels, 40, 40, 0.9, sigma=2.5)
+    pixels = np.minimum(pixels, 1.0)
+    (point,) = robust_points(pixels, WHOLE, count=1)
+    assert np.hypot(point.x - 40, point.y - 40) <= 2
+
+
+def test_a_faint_speck_on_bright_even_tissue_is_found():
+    pixels = np.full((96, 96), 0.9, np.float32)
+    add_speck(pixels, 50, 30, 0.01)
+    assert robust_points(pixels, WHOLE, count=1) == [Point(50, 30)]
+
+
+@pytest.mark.parametrize("mm", [0.05, 0.07, 0.1])
+def test_what_is_a_calcification_is_decided_in_mm(mm):
+    """A bright disc of 0.6 mm gives the point, a brighter one of 1.6 mm does not, at every spacing."""
+    pixels = np.full((160, 160), 0.4, np.float32)
+    y, x = np.mgrid[:160, :160]
+    pixels[np.hypot(y - 40, x - 40) * mm <= 0.8] += 0.2
+    pixels[np.hypot(y - 110, x - 110) * mm <= 0.3] += 0.1
+    (point,) = robust_points(pixels, Size(160, 160).box, count=1, mm_per_pixel=mm)
+    assert np.hypot(point.x - 110, point.y - 110) * mm <= 0.3
