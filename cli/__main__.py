@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="List model versions; roll the champion back.", no_args_is_help=True)
 app.add_typer(models, name="models")
+weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
+app.add_typer(weights, name="weights")
 
 
 def _print_version(wanted: bool) -> None:
@@ -299,6 +301,31 @@ def roll_back(
     from cli.models import roll_back as run
 
     run(reason)
+
+
+@weights.command("list")
+def list_weights() -> None:
+    """The public weights we know, their hashes and licences, and which are here."""
+    from cli.weights import list_weights as run
+
+    run()
+
+
+@weights.command("add")
+def add_weights(
+    what: Annotated[str, typer.Argument(help="Name of `weights list`, or a file.", metavar="NAME|FILE")],
+    sha256: Annotated[str | None, typer.Option(help="Hash that the file must have.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Use this file, download nothing.")] = None,
+    known_as: Annotated[
+        str | None, typer.Option("--as", help="What a FILE is, when its hash is none we know.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the downloaded original too.")] = False,
+) -> None:
+    """Fetch public weights, check their hash, and convert them once to safetensors below YOLO_MLSAM_DATA_DIR."""
+    from cli.weights import AddOptions
+    from cli.weights import add_weights as run
+
+    run(AddOptions(what=what, sha256=sha256, file=file, known_as=known_as, keep=keep))
 
 
 def main(arguments: list[str] | None = None) -> Any:

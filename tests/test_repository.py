@@ -81,7 +81,25 @@ def test_percent_coordinates_exist_only_in_regions():
 def test_serving_never_unpickles():
     pattern = re.compile(r"torch\.load|pickle\.load|weights_only\s*=\s*False|joblib")
     serving = [path for path in SOURCES if path.relative_to(ROOT).parts[0] in ("mammo", "backend")]
+    serving = [path for path in serving if path.name != "public.py"]  # see the next test
     assert [str(path) for path in serving if pattern.search(path.read_text())] == []
+
+
+def test_public_checkpoints_are_opened_by_the_import_command_alone_and_as_weights_only():
+    converters = [path for path in SOURCES if path.name == "public.py"]
+    assert ROOT / "mammo/detector/public.py" in converters
+    for path in converters:
+        text = path.read_text()
+        assert (
+            text.count("torch.load(") == len(re.findall(r"torch\.load\([^()]*weights_only=True\)", text)) > 0
+        )
+        assert not re.search(r"pickle\.loads?\(|Unpickler\(", text)
+    importers = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if re.search(r"^\s*(from|import) mammo.*\bpublic\b|import_module\(.*public", path.read_text(), re.M)
+    ]
+    assert importers == ["cli/weights.py"]
 
 
 def test_locks_hold_hashes_and_no_registry_host():

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 from torch import Tensor, nn
-from ultralytics.nn.modules import C2f
+from ultralytics.nn.modules import C2f, Conv
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+from ultralytics.utils.torch_utils import initialize_weights
 
 from mammo.detector.attention import build_attention
 from mammo.detector.spec import DetectorSpec
@@ -58,6 +59,8 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
         super().__init__(_layers(spec), ch=3, nc=1, verbose=False)
         self.spec = spec
         self.names = {0: CLUSTER}
+        if spec.class_width is not None:
+            self._widen_classes(spec.class_width)
         if spec.attention == "none":
             return
         for index in spec.after:
@@ -72,3 +75,19 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
                 gate_bias=gate_bias,
             )
             self.model[index] = C2fAttention.wrap(block, attention)
+
+    def _widen_classes(self, width: int) -> None:
+        """Make the class branch of the head `width` channels wide, started like the stock one."""
+        head: Any = self.model[-1]
+        if head.cv3[0][-1].in_channels == width:
+            return
+        head.cv3 = nn.ModuleList(
+            nn.Sequential(
+                Conv(branch[0].conv.in_channels, width, 3),
+                Conv(width, width, 3),
+                nn.Conv2d(width, head.nc, 1),
+            )
+            for branch in head.cv3
+        )
+        initialize_weights(head.cv3)
+        head.bias_init()

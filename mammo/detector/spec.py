@@ -34,6 +34,10 @@ class DetectorSpec:
     kernel: Literal[3, 7] = 7
     """Side of the spatial attention's convolution."""
 
+    class_width: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Hidden channels of the head's class branch; None is what YOLOv8 takes for one class. Official weights of scale n
+    have 80 where one class would have 64."""
+
     tile: Annotated[int, Field(ge=64, le=8192, multiple_of=32)] = 2048
     """Largest side of a tile at detection, in native pixels."""
 
