@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.evaluate import evaluate
+from cli.train import train
 from mammo.errors import MammoError
 
 app = typer.Typer(
@@ -21,6 +23,8 @@ models = typer.Typer(help="List model versions; roll the champion back.", no_arg
 app.add_typer(models, name="models")
 weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
 app.add_typer(weights, name="weights")
+app.add_typer(train, name="train")
+app.add_typer(evaluate, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:

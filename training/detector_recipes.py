@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -161,3 +162,22 @@ def detector_smoke() -> DetectorRecipe:
         batch=4,
         warmup_epochs=0.0,
     )
+
+
+def detector_table() -> DetectorRecipe:
+    """From scratch, in a few minutes on one core: to compare attentions (Table 1), not to serve."""
+    return replace(detector_starter(), name="table", tile=256, epochs=8)
+
+
+DETECTOR_RECIPES: Mapping[str, Callable[[], DetectorRecipe]] = {
+    "paper": detector_paper,
+    "finetune": detector_finetune,
+    "demo": detector_demo,
+    "starter": detector_starter,
+    "table": detector_table,
+    "smoke": detector_smoke,
+}
+"""By name, as the command line calls them."""
+
+FROM_SCRATCH = frozenset({"paper", "starter", "table"})
+"""Recipes that begin with random weights."""

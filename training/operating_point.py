@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from mammo.dicom import Mammogram
 from training.cases import Case, Progress
 from training.evaluate import LOW_THRESHOLD
-from training.metrics import froc, match
+from training.metrics import Froc, froc, match
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
@@ -48,7 +48,11 @@ def operating_threshold(
         detections = detector.detect(case.read(), threshold=LOW_THRESHOLD)
         hits.append(match(detections, [finding.box for finding in case.truth]))
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
-    curve = froc(hits)
+    return threshold_at(froc(hits), rate=rate, default=default)
+
+
+def threshold_at(curve: Froc, *, rate: float, default: float) -> float:
+    """The lowest threshold of a curve with at most `rate` false positives per image, kept believable."""
     lowest = float(curve.thresholds[curve.false_positives <= rate][-1])
     if not math.isfinite(lowest):
         return default

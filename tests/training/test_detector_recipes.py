@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 
 from training.detector_recipes import (
+    DETECTOR_RECIPES,
+    FROM_SCRATCH,
     DetectorRecipe,
-    detector_demo,
     detector_finetune,
     detector_paper,
-    detector_smoke,
     detector_starter,
 )
 
-ALL = [detector_demo, detector_finetune, detector_paper, detector_smoke, detector_starter]
+ALL = list(DETECTOR_RECIPES.values())
 
 
 def test_the_papers_recipe_is_section_4() -> None:
@@ -29,3 +29,14 @@ def test_a_recipe_is_named_as_its_function_and_fits_the_network(make: Callable[[
     assert recipe.tile % 32 == 0
     assert recipe.tile <= recipe.spec.tile
     assert recipe.close_mosaic <= recipe.epochs
+
+
+def test_a_recipe_is_known_by_its_name() -> None:
+    assert all(make().name == name for name, make in DETECTOR_RECIPES.items())
+    assert set(DETECTOR_RECIPES) >= FROM_SCRATCH
+
+
+def test_only_runs_on_top_of_other_weights_replay() -> None:
+    assert detector_finetune().replay.views > 0
+    assert detector_finetune().mined > 0
+    assert detector_starter().replay.views == detector_paper().replay.views == 0

@@ -1,0 +1,88 @@
+"""`yolo-mlsam train`: train one network on a dataset version or on phantoms; a run that was stopped goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.cases import Case
+
+train = typer.Typer(help="Train one network, on a dataset version or on phantoms.", no_args_is_help=True)
+
+
+@train.command("detector")
+def train_detector(
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; gets detector.safetensors at its end.", file_okay=False)
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="paper and starter begin from scratch; finetune, demo and smoke from --start.")
+    ] = "finetune",
+    dataset: Annotated[str | None, typer.Option(help="Name of a dataset version (SHA-256).")] = None,
+    phantoms: Annotated[
+        str | None, typer.Option(help="Seeds of phantom patients to train on instead, as FIRST-LAST.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Seeds of phantom patients to validate on, as FIRST-LAST.")
+    ] = None,
+    vendor: Annotated[str, typer.Option(help="Look of the phantoms: a, b or c.")] = "a",
+    start: Annotated[
+        str, typer.Option(help="Model version to begin with: champion, starter or a version of the registry.")
+    ] = "champion",
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for phantoms.", file_okay=False)] = Path("data/phantoms"),
+) -> None:
+    """Train the detector. The same command goes on where a stopped or killed one was; nothing is promoted."""
+    from dataclasses import replace
+
+    from cli.material import shown_progress
+    from cli.model_files import find_model
+    from mammo.errors import InvalidSettings
+    from mammo.settings import Settings
+    from training.detector_finetune import finetune_detector
+    from training.detector_recipes import DETECTOR_RECIPES, FROM_SCRATCH
+
+    if recipe not in DETECTOR_RECIPES:
+        raise InvalidSettings(f"recipe {recipe!r} is not one of {', '.join(DETECTOR_RECIPES)}")
+    chosen = DETECTOR_RECIPES[recipe]()
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
+    weights = None if recipe in FROM_SCRATCH else find_model(start, Settings.load()).detector
+    with (
+        shown_progress("detector") as tell,
+        _folds(dataset, phantoms, validation, vendor, work) as (new, held),
+    ):
+        result = finetune_detector(new, held, start=weights, recipe=chosen, folder=out, progress=tell)
+    typer.echo(f"{result}: recipe {recipe}, seed {chosen.seed}, {len(new)} images")
+
+
+@contextmanager
+def _folds(
+    dataset: str | None, phantoms: str | None, validation: str | None, vendor: str, work: Path
+) -> Iterator[tuple[list[Case], list[Case]]]:
+    """Training and validation cases of either source."""
+    from cli.material import dataset_material, parse_seeds, phantom_material
+    from mammo.errors import InvalidSettings
+    from training.cases import silent
+
+    if (dataset is None) == (phantoms is None):
+        raise InvalidSettings("give either --dataset NAME or --phantoms FIRST-LAST")
+    if dataset is not None:
+        with dataset_material(dataset, "train", "validation") as (training, holding):
+            yield training.cases, holding.cases
+        return
+    parts = [parse_seeds(text) if text else range(0) for text in (phantoms, validation)]
+    if set(parts[0]) & set(parts[1]):
+        raise InvalidSettings(
+            f"the seeds {phantoms} and {validation} share patients; give others to validate on"
+        )
+    new, held = (
+        phantom_material(seeds, vendor=vendor, work=work, tell=silent).cases if seeds else []
+        for seeds in parts
+    )
+    yield new, held

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import mammo.phantom
+from cli.__main__ import main
+from cli.material import parse_seeds
+from mammo.detector import load_network
+from mammo.errors import InvalidSettings
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = replace(mammo.phantom.vendor_a(), width=448, height=576)
+    monkeypatch.setattr("mammo.phantom.vendor_a", lambda: look)
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(each) for each in arguments])
+    return int(end.value.code or 0)
+
+
+def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    work = tmp_path / "work"
+    train = (
+        "train",
+        "detector",
+        "--recipe",
+        "smoke",
+        "--phantoms",
+        "1-2",
+        "--out",
+        tmp_path / "run",
+        "--work",
+        work,
+    )
+    assert run(*train) == 0
+    weights = tmp_path / "run" / "detector.safetensors"
+    assert load_network(weights)[1]["recipe"]["name"] == "smoke"
+    assert str(weights) in capsys.readouterr().out
+
+    judge = ("evaluate", "detector", "--phantoms", "7-8", "--work", work, "--out", tmp_path / "report")
+    assert run(*judge, "--weights", weights, "--threshold", "0.3") == 0
+    content = json.loads((tmp_path / "report" / "detector.json").read_text())
+    assert content["facts"]["data"] == "phantoms of vendor_a, seeds 7-8"
+    assert content["figures"]["measured"]["threshold"] == 0.3
+    assert content["facts"]["images"] == 8
+    assert run(*judge, "--table", "2") == 0
+    assert "| 0.2 |" in (tmp_path / "report" / "detector-table-2.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "detector"], "give either --dataset NAME or --phantoms FIRST-LAST"),
+        (["train", "detector", "--phantoms", "5-1"], "seeds are given as FIRST-LAST"),
+        (["train", "detector", "--phantoms", "1-4", "--validation", "4-6"], "share patients"),
+        (["train", "detector", "--phantoms", "1", "--recipe", "best"], "recipe 'best' is not one of paper"),
+        (["train", "detector", "--phantoms", "1", "--vendor", "z"], "a phantom's vendor is one of a, b, c"),
+        (["train", "detector", "--phantoms", "1", "--start", "m9999-x"], "holds no registry"),
+        (["evaluate", "detector", "--dataset", "0" * 64], "0000"),
+        (
+            ["evaluate", "detector", "--phantoms", "1000-1001", "--table", "1"],
+            "a test needs patients of its own",
+        ),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_seeds_are_a_range_of_both_ends() -> None:
+    assert parse_seeds("7000-7039") == range(7000, 7040)
+    assert parse_seeds(" 5 ") == range(5, 6)
+    with pytest.raises(InvalidSettings, match="FIRST-LAST"):
+        parse_seeds("a-b")
