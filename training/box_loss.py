@@ -40,6 +40,10 @@ class BoxLoss:
     beta: float = 1.0
     """Weight of the angle term; only for `paper`."""
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf):
+            raise ValueError(f"alpha and beta are finite and not negative, got {self.alpha} and {self.beta}")
+
 
 def box_loss(predicted: Tensor, target: Tensor, *, rule: BoxLoss) -> Tensor:
     """Loss of every pair of boxes.

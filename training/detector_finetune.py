@@ -20,6 +20,7 @@ from mammo.phantom import vendor_a
 from training.cases import Case, Progress, check_cases
 from training.checkpoints import Checkpoints
 from training.detector_recipes import DetectorRecipe, Replay
+from training.detector_start import prepare
 from training.detector_tiles import TileSet, write_tiles
 from training.detector_trainer import AttentionTrainer, TrainableNetwork
 from training.phantom_cases import drawn_cases
@@ -48,7 +49,8 @@ def finetune_detector(
     Args:
         train: at least one of them with a cluster.
         validation: other patients; used when the recipe validates between epochs.
-        start: weights to begin with; their spec stays. None: random weights and the recipe's spec.
+        start: weights to begin with: a detector, whose spec stays, or public weights. None: random weights. See
+            `prepare`.
         folder: for the files of the run, of which only the result stays at the end. Tiles, which are patients' pixels,
             go even when the run stops early; only a killed one leaves them behind, for itself.
         progress: told how far the run is, in [0, 1]; may raise `Cancelled`, which comes through.
@@ -58,7 +60,7 @@ def finetune_detector(
 
     Raises:
         InsufficientData, InvalidTrainingData: see `check_cases`; a damaged tile too (code `corrupt_tile`).
-        InvalidWeights: `start` is no detector.
+        InvalidWeights: `start` is neither, or of another scale.
         TrainingDiverged: the loss became NaN or infinite.
     """
     check_cases(train, validation, what="detector")
@@ -70,17 +72,17 @@ def finetune_detector(
         return result
     torch.manual_seed(recipe.seed)
     run = _Run(folder, key, recipe, progress)
-    network = _network(start, recipe)
+    begin = prepare(start, recipe)
     num_threads = torch.get_num_threads()  # ultralytics takes one thread and deterministic kernels for itself
     try:
-        tiles = run.cut_training(train, start)
+        tiles = run.cut_training(train, begin.detector)
         checks = run.cut_validation(validation)
-        best = run.train(network, tiles, checks)
+        best = run.train(begin.network, tiles, checks)
     finally:
         torch.set_num_threads(num_threads)
         shutil.rmtree(folder / "tiles", ignore_errors=True)
     trained, _ = load_network(best)
-    save_detector(result, trained, facts={"run_key": key, **_facts(recipe, tiles, train, start)})
+    save_detector(result, trained, facts={"run_key": key, **_facts(recipe, tiles, train), **begin.facts})
     best.unlink()
     run.checkpoints.remove()
     progress(1.0, "detector: trained")
@@ -190,15 +192,6 @@ def _remembered(replay: Replay) -> Iterator[Case]:
     return drawn_cases(seeds, appearance=vendor_a(), width=replay.width, height=replay.height)
 
 
-def _network(start: Path | None, recipe: DetectorRecipe) -> TrainableNetwork:
-    if start is None:
-        return TrainableNetwork(recipe.spec, gate_bias=recipe.gate_bias, rule=recipe.box_loss)
-    known, _ = load_network(start)
-    network = TrainableNetwork(known.spec, gate_bias=0.0, rule=recipe.box_loss)
-    network.load_state_dict(known.state_dict(), strict=True)
-    return network
-
-
 def _key(
     train: Sequence[Case], validation: Sequence[Case], *, start: Path | None, recipe: DetectorRecipe
 ) -> str:
@@ -224,12 +217,9 @@ def _is_made(result: Path, key: str) -> bool:
         return False
 
 
-def _facts(
-    recipe: DetectorRecipe, tiles: TileSet, train: Sequence[Case], start: Path | None
-) -> dict[str, Any]:
+def _facts(recipe: DetectorRecipe, tiles: TileSet, train: Sequence[Case]) -> dict[str, Any]:
     return {
         "recipe": asdict(recipe),
-        "from_scratch": start is None,
         "images": len(train),
         "patients": len({case.patient for case in train}),
         "clusters": sum(len(case.truth) for case in train),

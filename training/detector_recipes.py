@@ -40,7 +40,8 @@ class DetectorRecipe:
     gate_bias: float = 0.0
     """Where the attention's gates start in a run from scratch; see `build_attention`."""
 
-    box_loss: BoxLoss = field(default_factory=BoxLoss)
+    box_loss: BoxLoss | None = None
+    """None: the rule that the start weights were trained by, CIoU from scratch."""
 
     tile: int = 640
     """Side of a training tile in native pixels, a multiple of 32."""

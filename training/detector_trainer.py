@@ -7,8 +7,9 @@ with other random numbers after a restart, and train on one thread.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -21,6 +22,7 @@ import mammo.detector.hardening  # noqa: F401  # before anything of ultralytics
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from mammo.detector import DetectorNetwork, DetectorSpec, save_detector
+from mammo.detector.network import spec_of
 from mammo.errors import TrainingDiverged
 from mammo.findings import CLUSTER
 from training.box_loss import BoxLoss, DetectorLoss
@@ -37,6 +39,12 @@ class TrainableNetwork(DetectorNetwork):
     def __init__(self, spec: DetectorSpec, *, gate_bias: float, rule: BoxLoss) -> None:
         super().__init__(spec, gate_bias=gate_bias)
         self.rule = rule
+        self.yaml["box_loss"] = asdict(rule)  # beside the spec, in the model's own config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """See `DetectorNetwork.from_config`; the box loss travels with the spec."""
+        return cls(spec_of(config), gate_bias=0.0, rule=BoxLoss(**config["box_loss"]))
 
     def init_criterion(self) -> DetectorLoss:
         return DetectorLoss(self, rule=self.rule)

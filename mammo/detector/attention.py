@@ -1,7 +1,8 @@
 """Attention modules of the detector: CBAM as in the paper (eq. 4-11), and SE and ECA for its Table 1.
 
 All take and give B C H W and scale the features by gates in (0, 1). A freshly initialised sigmoid gate stands near
-0.5 and shrinks what passes; on top of pretrained layers give `gate_bias` 4, so that the gate starts open (0.98).
+0.5 and shrinks what passes; on top of pretrained layers give
+`PRETRAINED_GATE_BIAS`, so that the gate starts open (0.98).
 
 The paper does not state the reduction of the shared MLP: 16, with at least 8 hidden units, because the early layers
 of YOLOv8-n have only 32 channels.
@@ -16,6 +17,9 @@ import torch
 from torch import Tensor, nn
 
 AttentionKind = Literal["cbam", "se", "eca", "none"]
+
+PRETRAINED_GATE_BIAS = 4.0
+"""`gate_bias` on top of layers that were trained without attention."""
 
 MIN_HIDDEN = 8
 

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from pydantic import ValidationError
 from torch import Tensor, nn
 from ultralytics.nn.modules import C2f, Conv
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils.torch_utils import initialize_weights
 
 from mammo.detector.attention import build_attention
-from mammo.detector.spec import DetectorSpec
+from mammo.detector.spec import SPEC, DetectorSpec
+from mammo.errors import InvalidWeights
 from mammo.findings import CLUSTER
+
+_KEY = "mammo_spec"
+
+
+def spec_of(config: dict[str, Any]) -> DetectorSpec:
+    """The specification in a network's own config (`network.yaml`), where ultralytics carries it along.
+
+    Raises:
+        InvalidWeights: there is none, or an impossible one.
+    """
+    try:
+        return SPEC.validate_python(config[_KEY], strict=False)
+    except (KeyError, ValidationError) as error:
+        raise InvalidWeights(f"this model config holds no specification of a detector: {error}") from error
 
 
 class C2fAttention(C2f):  # type: ignore[misc]  # ultralytics carries no types
@@ -58,6 +74,7 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
         """
         super().__init__(_layers(spec), ch=3, nc=1, verbose=False)
         self.spec = spec
+        self.yaml[_KEY] = SPEC.dump_python(spec, mode="json")
         self.names = {0: CLUSTER}
         if spec.class_width is not None:
             self._widen_classes(spec.class_width)
@@ -75,6 +92,15 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
                 gate_bias=gate_bias,
             )
             self.model[index] = C2fAttention.wrap(block, attention)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The same architecture from the config of a network, with random weights.
+
+        Raises:
+            InvalidWeights: see `spec_of`.
+        """
+        return cls(spec_of(config))
 
     def _widen_classes(self, width: int) -> None:
         """Make the class branch of the head `width` channels wide, started like the stock one."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mammo.blobs import hash_file
 from mammo.detector import hardening  # noqa: F401  # before anything of ultralytics
+from mammo.detector.attention import PRETRAINED_GATE_BIAS
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.transfer import StockWeights, TransferReport, check_stock, save_stock, transfer
@@ -87,7 +88,9 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
 def rehearse(stock: StockWeights) -> TransferReport:
     """What would move into the default network of that scale."""
     scale: Any = stock.architecture.removeprefix("yolov8")
-    return transfer(stock, DetectorNetwork(stock.spec(DetectorSpec(scale=scale)), gate_bias=4.0))
+    return transfer(
+        stock, DetectorNetwork(stock.spec(DetectorSpec(scale=scale)), gate_bias=PRETRAINED_GATE_BIAS)
+    )
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
