@@ -42,14 +42,38 @@ class ViT:
     images (Xiao et al. 2021) and see a speck of three pixels that a 16 x 16 average would hide."""
 
 
-ENCODERS: Mapping[str, ViT] = {
+@dataclass(frozen=True, kw_only=True)
+class Pyramid:
+    """Shape of a TinyViT: four stages of growing width; entry i belongs to stage i + 1."""
+
+    widths: tuple[int, ...] = (64, 128, 160, 320)
+    """Channels inside the stage."""
+
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    """Blocks."""
+
+    heads: tuple[int, ...] = (2, 4, 5, 10)
+    """Attention heads."""
+
+    windows: tuple[int, ...] = (0, 7, 14, 7)
+    """Side of an attention window, in tokens; 0: convolutions, no attention."""
+
+    strides: tuple[int, ...] = (2, 2, 1)
+    """Of the step to the next stage; the first stage has stride 4, MobileSAM's last two have 16."""
+
+    expansion: int = 4
+    """Hidden channels of a block, in widths."""
+
+
+ENCODERS: Mapping[str, ViT | Pyramid] = {
     "vit_b": ViT(width=768, depth=12, heads=12, global_blocks=(3, 6, 9, 12)),
     "vit_l": ViT(width=1024, depth=24, heads=16, global_blocks=(6, 12, 18, 24)),
     "vit_h": ViT(width=1280, depth=32, heads=16, global_blocks=(8, 16, 24, 32)),
+    "vit_t": Pyramid(),
     "starter": ViT(width=192, depth=8, heads=3, global_blocks=(1, 2, 3, 4, 5, 6, 7, 8), stem="convolutions"),
     "smoke": ViT(width=32, depth=4, heads=1, global_blocks=(2, 4), window=2, stem="convolutions"),
 }
-"""Encoders by name: SAM's three, the one of the starter weights, and one small enough for a unit test."""
+"""Encoders by name: SAM's three, MobileSAM's, the one of the starter weights, and one for unit tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +133,32 @@ class MlsamConfig:
             raise ValueError("combine='hq' needs hq_token=True")
 
     @property
-    def vit(self) -> ViT:
+    def vit(self) -> ViT | Pyramid:
         """The encoder's shape."""
         return ENCODERS[self.encoder]
 
     @property
     def taps(self) -> tuple[int, int, int]:
-        """(early, middle, final) block numbers, the first block is 1: 3/6/12 for ViT-B, 6/12/24 for ViT-L."""
-        return self.vit.depth // 4, self.vit.depth // 2, self.vit.depth
+        """(early, middle, final) block numbers, the first block is 1: 3/6/12 for ViT-B, 6/12/24 for ViT-L.
+
+        TinyViT has no such blocks: there they are the three stages whose output has stride 16.
+        """
+        vit = self.vit
+        return (vit.depth // 4, vit.depth // 2, vit.depth) if isinstance(vit, ViT) else (2, 3, 4)
+
+    @property
+    def level_widths(self) -> tuple[int, int, int]:
+        """Channels of the (early, middle, final) level."""
+        vit = self.vit
+        if isinstance(vit, ViT):
+            return vit.width, vit.width, vit.width
+        return vit.widths[2], vit.widths[3], vit.widths[3]  # a stage ends with the step to the next width
+
+    @property
+    def used_levels(self) -> tuple[bool, bool, bool]:
+        """Whether the decoder takes the encoder's (early, middle, final) level; the neck it always takes."""
+        raw_final = self.final and self.final_source == "block"
+        return self.hq_token and self.early, self.hq_token and self.middle, self.hq_token and raw_final
 
     @property
     def grid(self) -> int:

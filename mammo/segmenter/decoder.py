@@ -67,17 +67,18 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             self.presence = PresenceHead(C)
 
     def _add_hq_token(self, config: MlsamConfig) -> None:
-        C, c, width = config.decoder_width, config.decoder_width // 8, config.vit.width
+        C, c = config.decoder_width, config.decoder_width // 8
+        early, middle, final = config.level_widths
         self.hf_token = nn.Embedding(1, C)
         self.hf_mlp = MLP(C, C, c, 3)
         if config.early:
-            self.compress_vit_feat = upscale4(width, C, c)
+            self.compress_vit_feat = upscale4(early, C, c)
         if config.middle:
-            self.compress_mid_feat = upscale4(width, C, c)
+            self.compress_mid_feat = upscale4(middle, C, c)
         if config.final and config.final_source == "neck":
             self.embedding_encoder = upscale4(C, C // 4, c)
         elif config.final:
-            self.compress_final_feat = upscale4(width, C, c)
+            self.compress_final_feat = upscale4(final, C, c)
         if config.global_fusion and config.decoder_feature:
             self.embedding_maskfeature = nn.Sequential(
                 nn.Conv2d(c, 2 * c, 3, padding=1),

@@ -13,19 +13,22 @@ from mammo.segmenter.config import STRIDE, MlsamConfig, ViT
 
 
 class Levels(NamedTuple):
-    """What the decoder takes from the encoder; every level has stride 16 (g = input side / 16)."""
+    """What the decoder takes from the encoder; every level has stride 16 (g = input side / 16).
+
+    The channels of the last three are `MlsamConfig.level_widths`.
+    """
 
     neck: Tensor
     """B x decoder_width x g x g."""
 
     early: Tensor | None
-    """B x width x g x g, output of block depth/4; None where the configuration does not use it."""
+    """B x width x g x g, block depth/4 (TinyViT: stage 2); None where the configuration does not use it."""
 
     middle: Tensor | None
-    """B x width x g x g, output of block depth/2."""
+    """B x width x g x g, block depth/2 (TinyViT: stage 3)."""
 
     final: Tensor | None
-    """B x width x g x g, output of the last block before the neck; only for `final_source="block"`."""
+    """B x width x g x g, the last block before the neck; only for `final_source="block"`."""
 
 
 class ConvolutionStem(nn.Module):
@@ -52,7 +55,8 @@ class Encoder(ImageEncoderViT):  # type: ignore[misc]
     """segment_anything's ViT, parameter names kept; positions are built for the input size in use."""
 
     def __init__(self, config: MlsamConfig) -> None:
-        vit: ViT = config.vit
+        vit = config.vit
+        assert isinstance(vit, ViT)
         super().__init__(
             img_size=config.input_size,
             patch_size=STRIDE,
@@ -70,11 +74,10 @@ class Encoder(ImageEncoderViT):  # type: ignore[misc]
         if vit.stem == "convolutions":
             self.patch_embed = ConvolutionStem(vit.width)
 
-        early, middle, final = config.taps
-        self._early = early if config.hq_token and config.early else 0
-        self._middle = middle if config.hq_token and config.middle else 0
-        raw_final = config.hq_token and config.final and config.final_source == "block"
-        self._final = final if raw_final else 0
+        # 0 numbers no block: a level that is not used.
+        self._early, self._middle, self._final = (
+            tap if used else 0 for tap, used in zip(config.taps, config.used_levels, strict=True)
+        )
 
     def forward(self, x: Tensor) -> Levels:
         """Encode B x 3 x S x S normalised pixels, S = the configuration's `input_size`."""

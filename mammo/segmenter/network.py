@@ -8,9 +8,10 @@ import torch
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
-from mammo.segmenter.config import MlsamConfig
+from mammo.segmenter.config import MlsamConfig, ViT
 from mammo.segmenter.decoder import ADDED, Decoded, MlsamDecoder
 from mammo.segmenter.encoder import Encoder, Levels
+from mammo.segmenter.tiny_vit import TinyViT
 
 Policy = Literal["hq", "decoder", "all"]
 """What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
@@ -26,7 +27,7 @@ class Mlsam(nn.Module):
     def __init__(self, config: MlsamConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_encoder = Encoder(config)
+        self.image_encoder = Encoder(config) if isinstance(config.vit, ViT) else TinyViT(config)
         self.prompt_encoder = PromptEncoder(
             embed_dim=config.decoder_width,
             image_embedding_size=(config.grid, config.grid),
@@ -116,5 +117,6 @@ def new_network(config: MlsamConfig, *, seed: int) -> Mlsam:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Mlsam(config)
-        nn.init.trunc_normal_(network.image_encoder.pos_embed, std=0.02)
+        if isinstance(network.image_encoder, Encoder):
+            nn.init.trunc_normal_(network.image_encoder.pos_embed, std=0.02)
     return network

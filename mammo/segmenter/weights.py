@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from mammo.errors import InvalidWeights
 from mammo.segmenter.config import MlsamConfig
@@ -25,20 +26,27 @@ Facts = Mapping[str, Any]
 """How the weights came about: recipe, seed, data, scores; JSON values only."""
 
 
-def save_segmenter(path: Path, network: Mlsam, *, facts: Facts) -> None:
-    """Write weights as float16, configuration and facts into one file.
+def save_segmenter(path: Path, network: Mlsam, *, facts: Facts, half: bool = True) -> None:
+    """Write weights, configuration and facts into one file.
+
+    Args:
+        half: round to float16, half the size; False keeps float32.
 
     Raises:
         ValueError: a weight is not finite, or too large for float16.
     """
-    tensors = {
-        name: tensor.detach().cpu().half().contiguous() for name, tensor in network.state_dict().items()
-    }
+    tensors = {name: _stored(tensor, half=half) for name, tensor in network.state_dict().items()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} holds a value that float16 cannot: the run has diverged")
+            raise ValueError(f"{name} holds a value that {tensor.dtype} cannot: the run has diverged")
     spec = {"kind": KIND, "format": FORMAT, "config": asdict(network.config), "facts": dict(facts)}
     save_file(tensors, path, metadata={KEY: json.dumps(spec, sort_keys=True, allow_nan=False)})
+
+
+def _stored(tensor: Tensor, *, half: bool) -> Tensor:
+    """Counters stay whole numbers."""
+    kept = tensor.detach().cpu().contiguous()
+    return kept if not kept.is_floating_point() else kept.half() if half else kept.float()
 
 
 def load_segmenter(path: Path) -> tuple[Mlsam, Facts]:
@@ -55,7 +63,8 @@ def load_segmenter(path: Path) -> tuple[Mlsam, Facts]:
             config, facts = _parse(path.name, file.metadata())
             with torch.device("meta"):
                 network = Mlsam(config)
-            expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+            blank = network.state_dict()
+            expected = {name: tuple(tensor.shape) for name, tensor in blank.items()}
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             wrong = sorted(
                 name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
@@ -72,9 +81,10 @@ def load_segmenter(path: Path) -> tuple[Mlsam, Facts]:
             f"{path.name} is not a readable safetensors file ({type(error).__name__})"
         ) from error
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
-            raise InvalidWeights(f"{path.name}: {name!r} does not hold finite floating point numbers")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+        if tensor.is_floating_point() != blank[name].is_floating_point() or not torch.isfinite(tensor).all():
+            raise InvalidWeights(f"{path.name}: {name!r} does not hold finite numbers of its kind")
+        tensors[name] = tensor.to(blank[name].dtype)
+    network.load_state_dict(tensors, assign=True)
     return network.eval(), facts
 
 
