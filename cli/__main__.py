@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -280,13 +280,17 @@ def phantom(
 @app.command("train-starter")
 def train_starter(
     out: Annotated[Path, typer.Option(help="Folder for the two weight files and their manifest.")],
-    work: Annotated[Path, typer.Option(help="Folder for phantoms and checkpoints.")] = Path("data/starter"),
+    work: Annotated[Path, typer.Option(help="Folder for phantoms and runs.")] = Path("data/starter"),
     smoke: Annotated[bool, typer.Option(help="A few seconds of training, to try the command.")] = False,
+    only: Annotated[
+        Literal["detector", "segmenter"] | None,
+        typer.Option(help="Train this network alone, and describe it beside the other in --out."),
+    ] = None,
 ) -> None:
-    """Train the starter model on phantoms by its committed recipe (about half an hour on two cores)."""
+    """Train the starter model on phantoms by its committed recipe; the same command goes on where it was stopped."""
     from cli.starter import train_starter as train
 
-    train(out=out, work=work, smoke=smoke)
+    train(out=out, work=work, smoke=smoke, only=only)
 
 
 @models.command("list")

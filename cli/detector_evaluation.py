@@ -58,7 +58,7 @@ def evaluate_detector_command(wanted: DetectorEvaluation, *, out: Path, stack: E
 
 
 def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell: Progress) -> list[Path]:
-    from training.detector_evaluation import finder, score_images
+    from training.detector_evaluation import finder, measure, score_images
     from training.detector_report import detector_report
     from training.detector_tables import table_2
 
@@ -73,8 +73,8 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
     facts = {"model": name, "data": test.name}
     if wanted.table == 2:
         return table_2(scored, facts=facts).write(out, name="detector-table-2")
-    report = detector_report(scored, threshold=wanted.threshold or threshold, facts=facts)
-    return report.write(out, name="detector")
+    found = measure(scored, threshold=wanted.threshold or threshold)
+    return detector_report(scored, found, facts=facts).write(out, name="detector")
 
 
 def _table_1(

@@ -1,140 +1,241 @@
-"""`yolo-mlsam train-starter`: the committed recipe of the starter weights, from phantoms to manifest."""
+"""`yolo-mlsam train-starter`: the committed recipe of the starter weights, from phantoms to manifest.
+
+The two networks are trained apart, in any order and on any day; each says in its facts what it was trained and judged
+on. The manifest names both files and is written anew from what lies in the folder. A command that was stopped goes on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
-from rich.progress import Progress as Bars
-from rich.progress import TextColumn, TimeElapsedColumn
 
+from cli.material import PHANTOM_SECRET, POSITIVE, shown_progress
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress
 from training.metrics import sensitivity_at
-from training.phantom_cases import write_phantom_patients
+from training.phantom_cases import read_phantom_traits, write_phantom_patients
 
 if TYPE_CHECKING:
     from training.evaluate import Evaluation
 
-TRAIN_SEEDS = range(1000, 1040)
-VALIDATION_SEEDS = range(2000, 2006)
-TEST_SEEDS = range(3000, 3010)
-"""Phantom patients. The three sets never meet, nor do they meet the demo's or the tests'."""
-
-POSITIVE = 0.85
-SECRET = b"phantoms have no secrets"
-"""Phantom patients are nobody; their keys only have to be the same each time."""
+Half = Literal["detector", "segmenter"]
+HALVES: tuple[Half, ...] = ("detector", "segmenter")
 
 
-def train_starter(*, out: Path, work: Path, smoke: bool) -> None:
-    """Write phantoms, train both networks from scratch, evaluate on held-out phantoms, write the manifest.
+@dataclass(frozen=True)
+class Seeds:
+    """Phantom patients of one network. The sets never meet, nor do they meet the demo's, the replay's or the tests'."""
+
+    train: range
+    validation: range
+    """Sets the operating point, or chooses among checkpoints."""
+
+    test: range
+    """Judges; looked at once, when the weights are final."""
+
+
+SEEDS: dict[Half, Seeds] = {
+    "detector": Seeds(range(1000, 1080), range(2000, 2020), range(7000, 7040)),
+    "segmenter": Seeds(range(1000, 1040), range(2000, 2006), range(3000, 3010)),
+}
+
+OPERATING_RATE = 0.5
+"""False positives per validation image at which the detector's threshold is set."""
+
+PROMPT_RULE, PROMPT_COUNT = "robust", 3
+
+
+def train_starter(*, out: Path, work: Path, smoke: bool, only: Half | None = None) -> None:
+    """Write phantoms, train from scratch, judge on phantoms kept apart, write the manifest.
 
     Args:
         out: gets `detector.safetensors`, `segmenter.safetensors` and `manifest.json`.
-        work: gets phantoms and checkpoints; phantoms already there are used again.
+        work: gets phantoms and runs; phantoms already there are used again, and runs go on.
         smoke: two patients a set and seconds of training, to try the command.
+        only: leave the other network's file as it is; without one in `out` there is no manifest.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with shown_progress("starter") as tell:
+        if only != "segmenter":
+            _train_detector(out, work, smoke, tell)
+        if only != "detector":
+            _train_segmenter(out, work, smoke, tell)
+        if all((out / f"{half}.safetensors").is_file() for half in HALVES):
+            write_manifest(out, test=_cases("segmenter", "test", work, smoke, tell), progress=tell)
+    Console().print(f"starter in {out}: {only or 'both networks'} trained")
+
+
+def _train_detector(out: Path, work: Path, smoke: bool, tell: Progress) -> None:
     from training.detector_finetune import finetune_detector
     from training.detector_recipes import detector_smoke, detector_starter
+
+    train, validation, test = (
+        _cases("detector", fold, work, smoke, tell) for fold in ("train", "validation", "test")
+    )
+    trained = finetune_detector(
+        train,
+        validation,
+        start=None,
+        recipe=detector_smoke() if smoke else detector_starter(),
+        folder=work / "detector",
+        progress=tell,
+    )
+    shutil.copyfile(trained, out / "detector.safetensors")
+    judge_detector(out / "detector.safetensors", validation, test, work=work, progress=tell)
+
+
+def judge_detector(
+    weights: Path, validation: list[Case], test: list[Case], *, work: Path, progress: Progress
+) -> None:
+    """Set the operating point on the validation patients, judge on the test patients, write both into the facts.
+
+    Args:
+        work: holds the test patients' truth in `test`; gets the report in `report`.
+    """
+    from mammo.detector import add_facts
+    from training.detector_evaluation import finder, hits_of, measure, score_images
+    from training.detector_report import detector_report
+    from training.metrics import froc
+    from training.operating_point import threshold_at
+
+    seeds = SEEDS["detector"]
+    find = finder(weights)
+    held = score_images(find, validation, progress=progress)
+    threshold = threshold_at(froc(hits_of(held)), rate=OPERATING_RATE, default=0.2)
+    scored = score_images(find, test, traits=read_phantom_traits(work / "test"), progress=progress)
+    found = measure(scored, threshold=threshold)
+    report = detector_report(scored, found, facts={"data": _phantoms(seeds.test)})
+    report.write(work / "report", name="detector")
+    add_facts(
+        weights,
+        {
+            "phantoms": {
+                "appearance": vendor_a().name,
+                "positive": POSITIVE,
+                "train_seeds": [seeds.train.start, seeds.train.stop],
+            },
+            "operating_point": {
+                "threshold": threshold,
+                "false_positives_per_image": OPERATING_RATE,
+                "seeds": [seeds.validation.start, seeds.validation.stop],
+            },
+            "held_out": {
+                "appearance": vendor_a().name,
+                "seeds": list(seeds.test),
+                "rule": "centre of the box inside the true box",
+                "patients": found.num_patients,
+                "images": found.num_images,
+                "clusters": found.num_lesions,
+                "at_the_operating_point": {
+                    "sensitivity": _rounded(found.sensitivity),
+                    "false_positives_per_image": _rounded(found.false_positives),
+                },
+                "sensitivity_at_false_positives_per_image": {
+                    f"{rate:g}": round(each.value, 3) for rate, each in found.froc_centre.items()
+                },
+            },
+        },
+    )
+
+
+def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None:
     from training.segmenter_finetune import finetune_segmenter
     from training.segmenter_recipes import segmenter_smoke, segmenter_starter
     from training.segmenter_validation import record_held_out
 
-    console = Console()
-    began = time.monotonic()
-    columns = (TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[message]}"))
-    with Bars(*columns, console=console) as bars:
-        bar = bars.add_task("starter", message="")
-
-        def tell(fraction: float, message: str) -> None:
-            bars.update(bar, message=f"{fraction:4.0%} {message}")
-
-        sets = [_cases(work / name, seeds, smoke, tell) for name, seeds in _sets()]
-        train, validation, test = sets
-        bars.update(bar, description="detector")
-        detector = finetune_detector(
-            train,
-            validation,
-            start=None,
-            recipe=detector_smoke() if smoke else detector_starter(),
-            folder=work / "detector",
-            progress=tell,
-        )
-        bars.update(bar, description="segmenter")
-        segmenter = finetune_segmenter(
-            train,
-            validation,
-            start=None,
-            recipe=segmenter_smoke() if smoke else segmenter_starter(),
-            folder=work / "segmenter",
-            progress=tell,
-        )
-        minutes = (time.monotonic() - began) / 60
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(detector, out / "detector.safetensors")
-        shutil.copyfile(segmenter, out / "segmenter.safetensors")
-        bars.update(bar, description="evaluation")
-        record_held_out(
-            out / "segmenter.safetensors", test, data=_held_out(), folder=work / "segmenter-held-out"
-        )
-        write_manifest(out, test=test, minutes=minutes, progress=tell)
-    console.print(f"starter in {out} after {minutes:.1f} min of phantoms and training")
+    train, validation, test = (
+        _cases("segmenter", fold, work, smoke, tell) for fold in ("train", "validation", "test")
+    )
+    trained = finetune_segmenter(
+        train,
+        validation,
+        start=None,
+        recipe=segmenter_smoke() if smoke else segmenter_starter(),
+        folder=work / "segmenter",
+        progress=tell,
+    )
+    weights = out / "segmenter.safetensors"
+    shutil.copyfile(trained, weights)
+    data = _phantoms(SEEDS["segmenter"].test)
+    record_held_out(weights, test, data=data, folder=work / "segmenter-held-out")
 
 
-def write_manifest(out: Path, *, test: list[Case], minutes: float | None, progress: Progress) -> None:
-    """Evaluate the two weight files in `out` on held-out phantoms and describe them in `manifest.json`."""
+def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
+    """Describe the two weight files in `out` in `manifest.json`, judged together on `test`.
+
+    Args:
+        test: the segmenter's test patients; the detector's own figures are in its facts, and copied from there.
+    """
+    from mammo.detector import load_network
     from mammo.pipeline import Prelabeller
     from mammo.registry import ModelFiles
     from training.evaluate import evaluate
 
-    files = {name: out / f"{name}.safetensors" for name in ("detector", "segmenter")}
+    files = {name: out / f"{name}.safetensors" for name in HALVES}
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     joint = hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()
-    serving = {"threshold": 0.2, "prompt_rule": "robust", "prompt_count": 3}
+    facts = load_network(files["detector"])[1]
+    point = facts.get("operating_point", {"threshold": 0.2})
     version = f"starter-{joint[:8]}"
-    prelabeller = Prelabeller.load(ModelFiles(version=version, **files, **serving))  # type: ignore[arg-type]
+    prelabeller = Prelabeller.load(
+        ModelFiles(
+            version=version,
+            detector=files["detector"],
+            segmenter=files["segmenter"],
+            threshold=point["threshold"],
+            prompt_rule=PROMPT_RULE,
+            prompt_count=PROMPT_COUNT,
+        )
+    )
     evaluation = evaluate(prelabeller, test, progress=progress)
     manifest = {
         "version": version,
-        **serving,
+        "threshold": point["threshold"],
+        "prompt_rule": PROMPT_RULE,
+        "prompt_count": PROMPT_COUNT,
         "weights": {
             name: {"sha256": hashes[name], "bytes": path.stat().st_size} for name, path in files.items()
         },
         "recipe": "starter",
         "parent": None,
-        "trained_on": f"phantoms of vendor_a, seeds {TRAIN_SEEDS.start} to {TRAIN_SEEDS.stop - 1}",
-        "training_minutes": None if minutes is None else round(minutes, 1),
+        "trained_on": {half: _phantoms(seeds.train) for half, seeds in SEEDS.items()},
+        "operating_point": point,
         "evaluation": {
-            "data": f"{_held_out()}: phantom results",
+            "data": f"{_phantoms(SEEDS['segmenter'].test)}: phantom results",
             **_numbers(evaluation),
+            "detector": facts.get("held_out"),
         },
         "licence": "AGPL-3.0-or-later",
     }
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _held_out() -> str:
-    return f"phantoms of vendor_a, seeds {TEST_SEEDS.start} to {TEST_SEEDS.stop - 1}"
+def _phantoms(seeds: range) -> str:
+    return f"phantoms of vendor_a, seeds {seeds.start} to {seeds.stop - 1}"
 
 
-def _sets() -> list[tuple[str, range]]:
-    return [("train", TRAIN_SEEDS), ("validation", VALIDATION_SEEDS), ("test", TEST_SEEDS)]
-
-
-def _cases(folder: Path, seeds: range, smoke: bool, tell: Progress) -> list[Case]:
+def _cases(
+    half: Half, fold: Literal["train", "validation", "test"], work: Path, smoke: bool, tell: Progress
+) -> list[Case]:
+    seeds: range = getattr(SEEDS[half], fold)
     return write_phantom_patients(
-        folder,
+        work / fold,
         seeds=seeds[:2] if smoke else seeds,
         appearance=vendor_a(),
         positive=1.0 if smoke else POSITIVE,
-        patient_secret=SECRET,
+        patient_secret=PHANTOM_SECRET,
         progress=tell,
     )
+
+
+def _rounded(figure: Any) -> dict[str, float]:
+    return {name: round(getattr(figure, name), 3) for name in ("value", "low", "high")}
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, Any]:

@@ -149,13 +149,14 @@ def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, se
     counts = Counts.of(hits, threshold)
     shared = partial(interval, owners=owners, draws=draws, seed=seed)
     precision = partial(interval, owners=owners, draws=min(draws, AP_DRAWS), seed=seed)
+    curves = _AveragePrecisions(scored)
     return Measured(
         num_patients=len(set(owners)),
         num_images=len(scored),
         num_lesions=sum(len(image.truth) for image in scored),
         threshold=threshold,
-        ap50=precision(lambda weights: _average_precision(scored, weights).ap50),
-        ap50_95=precision(lambda weights: _average_precision(scored, weights).ap50_95),
+        ap50=precision(lambda weights: curves(weights).ap50),
+        ap50_95=precision(lambda weights: curves(weights).ap50_95),
         sensitivity=shared(lambda weights: counts.figures(weights).sensitivity),
         precision=shared(lambda weights: counts.figures(weights).precision),
         f1=shared(lambda weights: counts.figures(weights).f1),
@@ -186,13 +187,20 @@ def _froc(hits: Sequence[Hits], shared: Callable[..., Interval]) -> dict[float, 
     return {rate: at(rate) for rate in RATES}
 
 
-def _average_precision(scored: Sequence[Scored], weights: Any) -> AveragePrecision:
-    images = [
-        (image.found, image.truth)
-        for image, weight in zip(scored, weights, strict=True)
-        for _ in range(int(weight))
-    ]
-    return average_precision(images)
+class _AveragePrecisions:
+    """Average precision under weightings; both figures of one draw are counted once."""
+
+    def __init__(self, scored: Sequence[Scored]) -> None:
+        self._images = [(image.found, image.truth) for image in scored]
+        self._known: dict[bytes, AveragePrecision] = {}
+
+    def __call__(self, weights: Any) -> AveragePrecision:
+        key = weights.tobytes()
+        if key not in self._known:
+            copies = zip(self._images, weights, strict=True)
+            drawn = [image for image, weight in copies for _ in range(int(weight))]
+            self._known[key] = average_precision(drawn)
+        return self._known[key]
 
 
 def breakdown(

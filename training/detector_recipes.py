@@ -167,7 +167,7 @@ def detector_smoke() -> DetectorRecipe:
 
 def detector_table() -> DetectorRecipe:
     """From scratch, in a few minutes on one core: to compare attentions (Table 1), not to serve."""
-    return replace(detector_starter(), name="table", tile=256, epochs=8)
+    return replace(detector_starter(), name="table", tile=256, epochs=6)
 
 
 DETECTOR_RECIPES: Mapping[str, Callable[[], DetectorRecipe]] = {

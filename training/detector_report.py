@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.detector_evaluation import Measured, Scored, breakdown, hits_of, measure
+from training.detector_evaluation import Measured, Scored, breakdown, hits_of
 from training.metrics import RATES, Interval, froc
 
 LOWEST_RATE = 0.02
@@ -72,11 +72,14 @@ class Report:
 
 
 def detector_report(
-    scored: Sequence[Scored], *, threshold: float, facts: Mapping[str, Any], draws: int = 1000, seed: int = 0
+    scored: Sequence[Scored], found: Measured, *, facts: Mapping[str, Any], draws: int = 1000, seed: int = 0
 ) -> Report:
-    """One detector on one set of images."""
-    found = measure(scored, threshold=threshold, draws=draws, seed=seed)
-    parts = breakdown(scored, threshold=threshold, draws=draws, seed=seed)
+    """One detector on one set of images.
+
+    Args:
+        found: what `measure` says of `scored`, with the same draws and seed.
+    """
+    parts = breakdown(scored, threshold=found.threshold, draws=draws, seed=seed)
     tables = [_summary(found), _curve(found)]
     if parts:
         rows = [

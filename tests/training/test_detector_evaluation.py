@@ -56,7 +56,8 @@ def test_sensitivity_is_broken_down_by_what_the_clusters_are(scored):
 
 def test_a_report_is_markdown_json_and_a_picture(scored, tmp_path):
     facts = {"model": "m0001", "data": "phantoms, seeds 1-4"}
-    paths = detector_report(scored, threshold=0.5, facts=facts, draws=50).write(tmp_path, name="detector")
+    found = measure(scored, threshold=0.5, draws=50)
+    paths = detector_report(scored, found, facts=facts, draws=50).write(tmp_path, name="detector")
     assert [path.name for path in paths] == ["detector.md", "detector.json", "detector.froc.png"]
     text = paths[0].read_text()
     assert "| sensitivity (TPR) | 0.500 (0.500-0.500) |" in text

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from cli.starter import HALVES, SEEDS, train_starter
+from mammo.detector import load_network
+from mammo.phantom import vendor_a
+from mammo.registry import STARTER
+from training.detector_recipes import detector_finetune
+
+SMALL = replace(vendor_a(), width=448, height=576)
+
+
+def test_one_half_is_trained_and_described_beside_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.starter.vendor_a", lambda: SMALL)
+    out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    shutil.copyfile(STARTER / "segmenter.safetensors", out / "segmenter.safetensors")
+    train_starter(out=out, work=work, smoke=True, only="detector")
+    facts = load_network(out / "detector.safetensors")[1]
+    assert facts["operating_point"]["seeds"] == [2000, 2020]
+    assert facts["held_out"]["images"] == 8
+    manifest = json.loads((out / "manifest.json").read_text())
+    for half in HALVES:
+        content = (out / f"{half}.safetensors").read_bytes()
+        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["threshold"] == facts["operating_point"]["threshold"]
+    assert manifest["evaluation"]["detector"] == facts["held_out"]
+    assert manifest["version"].startswith("starter-")
+
+
+def test_no_patient_is_in_two_sets() -> None:
+    for seeds in SEEDS.values():
+        for first, second in combinations((seeds.train, seeds.validation, seeds.test), 2):
+            assert set(first).isdisjoint(second)
+    replay = detector_finetune().replay
+    replayed = range(replay.seed, replay.seed + replay.views)
+    assert all(
+        set(replayed).isdisjoint(part) for each in SEEDS.values() for part in (each.test, each.validation)
+    )
+
+
+def test_the_shipped_manifest_says_what_its_weights_say() -> None:
+    manifest = json.loads((STARTER / "manifest.json").read_text())
+    facts = load_network(STARTER / "detector.safetensors")[1]
+    for half in HALVES:
+        content = (STARTER / f"{half}.safetensors").read_bytes()
+        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["threshold"] == facts.get("operating_point", {"threshold": 0.2})["threshold"]
