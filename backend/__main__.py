@@ -105,6 +105,8 @@ def wire(settings: Settings) -> Services:
         return Prelabeller.load(
             registry.files(version, into=settings.models),
             threads=settings.threads,
+            runtime=settings.runtime,
+            exported=settings.exported,
             embeddings=embeddings(),
         )
 

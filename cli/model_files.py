@@ -27,7 +27,12 @@ def load_prelabeller(model: str) -> Prelabeller:
     from mammo.pipeline import Prelabeller
 
     settings = Settings.load()
-    return Prelabeller.load(find_model(model, settings), threads=settings.threads)
+    return Prelabeller.load(
+        find_model(model, settings),
+        threads=settings.threads,
+        runtime=settings.runtime,
+        exported=settings.exported if settings.data_dir.is_dir() else None,
+    )
 
 
 def find_model(model: str, settings: Settings) -> ModelFiles:

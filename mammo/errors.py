@@ -11,6 +11,7 @@
     ├── LabelStudioError           Label Studio refused or did not answer
     ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
     ├── WeightsUnavailable         public weights that are not here and could not be fetched
+    ├── UnusableRuntime            a runtime that cannot run the network, or computes something else than torch
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
@@ -74,6 +75,10 @@ class InvalidWeights(MammoError):
 
 class WeightsUnavailable(MammoError):
     code = "weights_unavailable"
+
+
+class UnusableRuntime(MammoError):
+    code = "unusable_runtime"
 
 
 class ModelNotFound(MammoError):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
-from mammo.detector import Detection, Detector
+from mammo.detector import Detection, Detector, RuntimeName
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 
 class DetectsClusters(Protocol):
-    def detect(self, pixels: Pixels, *, threshold: float) -> list[Detection]: ...
+    def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None) -> list[Detection]: ...
 
 
 class SegmentsClusters(Protocol):
@@ -106,19 +107,28 @@ class Prelabeller:
 
     @classmethod
     def load(
-        cls, files: ModelFiles, *, threads: int = 0, embeddings: EmbeddingCache | None = None
+        cls,
+        files: ModelFiles,
+        *,
+        threads: int = 0,
+        runtime: RuntimeName = "auto",
+        exported: Path | None = None,
+        embeddings: EmbeddingCache | None = None,
     ) -> Prelabeller:
         """Build both networks from a model version's files.
 
         Args:
             threads: CPU threads of the networks; 0 lets torch choose.
+            runtime: of the detector.
+            exported: where the detector's exported network is kept for the next start; None: nowhere.
             embeddings: where the segmenter keeps embedded regions; several versions may share one.
 
         Raises:
             InvalidWeights: a file does not hold what its specification says.
+            UnusableRuntime: the runtime asked for by name cannot run the detector.
         """
         return cls(
-            Detector.load(files.detector, threads=threads),
+            Detector.load(files.detector, threads=threads, runtime=runtime, cache=exported),
             Segmenter.load(files.segmenter, threads=threads, cache=embeddings),
             version=files.version,
             threshold=files.threshold,
@@ -130,7 +140,9 @@ class Prelabeller:
     def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]:
         """Cluster boxes in original pixels, best first; `threshold` None means the operating point."""
         return self._detector.detect(
-            mammogram.pixels, threshold=self.threshold if threshold is None else threshold
+            mammogram.pixels,
+            threshold=self.threshold if threshold is None else threshold,
+            spacing=mammogram.spacing,
         )
 
     def prelabel(

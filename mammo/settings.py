@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0)
     """CPU threads of the networks; 0 lets torch choose."""
 
+    runtime: Literal["auto", "torch", "openvino", "openvino-bf16"] = "auto"
+    """What runs the detector: `auto` is torch on a GPU, else OpenVINO where it equals torch."""
+
     embedding_memory_bytes: int = Field(256 * 2**20, ge=0)
     """Budget of embedded regions in memory: a click inside one answers without encoding again; 0 keeps none."""
 
@@ -134,6 +137,11 @@ class Settings(BaseSettings):
     def blobs(self) -> Path:
         """Folder of the content-addressed blobs."""
         return self.data_dir / "blobs"
+
+    @property
+    def exported(self) -> Path:
+        """Folder of the detector's exported networks."""
+        return self.data_dir / "exported"
 
     @property
     def embeddings(self) -> Path:

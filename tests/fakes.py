@@ -33,7 +33,7 @@ class FakeDetector:
     def __init__(self, *, sees: bool = True) -> None:
         self.sees = sees
 
-    def detect(self, pixels: np.ndarray, *, threshold: float) -> list[Detection]:
+    def detect(self, pixels: np.ndarray, *, threshold: float, spacing: object = None) -> list[Detection]:
         if not self.sees:
             return [Detection(Box(0, 0, 20, 20), 0.5)]
         groups = cv2.dilate((pixels > BRIGHT).astype(np.uint8), np.ones((31, 31), np.uint8))

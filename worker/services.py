@@ -86,7 +86,9 @@ class Services:
             registry=self.registry,
             blobs=Blobs(self.settings.blobs),
             open_image=self.images.open,
-            networks=TorchNetworks(self.settings.threads),
+            networks=TorchNetworks(
+                threads=self.settings.threads, runtime=self.settings.runtime, exported=self.settings.exported
+            ),
             runs=self.settings.runs,
             models=self.settings.models,
         )
@@ -94,7 +96,12 @@ class Services:
     def load(self, files: ModelFiles) -> Prelabeller:
         from mammo.pipeline import Prelabeller
 
-        return Prelabeller.load(files, threads=self.settings.threads)
+        return Prelabeller.load(
+            files,
+            threads=self.settings.threads,
+            runtime=self.settings.runtime,
+            exported=self.settings.exported,
+        )
 
     def close(self) -> None:
         """Write what waits, close what is open."""

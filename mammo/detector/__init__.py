@@ -10,6 +10,8 @@ from mammo.detector import hardening
 from mammo.detector.detector import Detector
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Breast, Planes, find_breast, normalise
+from mammo.detector.resample import Scale, resample, scale_to
+from mammo.detector.runtime import RuntimeName
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import Detection, cut_tile
 from mammo.detector.weights import add_facts, load_network, save_detector
@@ -21,11 +23,15 @@ __all__ = [
     "DetectorNetwork",
     "DetectorSpec",
     "Planes",
+    "RuntimeName",
+    "Scale",
     "add_facts",
     "cut_tile",
     "find_breast",
     "hardening",
     "load_network",
     "normalise",
+    "resample",
     "save_detector",
+    "scale_to",
 ]

@@ -64,6 +64,7 @@ os.environ.setdefault("YOLO_VERBOSE", "False")
 os.environ.setdefault("MPLCONFIGDIR", str(CONFIG_FOLDER / "matplotlib"))
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 _place_font(CONFIG_FOLDER)
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # `import openvino` reports usage without asking
 
 # ultralytics sets OMP_NUM_THREADS=1 for its data loaders; torch goes first so that it still sees every core,
 # and the variable is put back so that child processes do too.

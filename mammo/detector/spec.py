@@ -44,6 +44,9 @@ class DetectorSpec:
     overlap: Annotated[int, Field(ge=0, le=2048)] = 320
     """What two neighbouring tiles share at least, in pixels: a cluster up to this size is whole in one of them."""
 
+    spacing_mm: Annotated[float, Field(ge=0.02, le=0.5)] = 0.07
+    """Pixel spacing it was trained at, in mm; images of another one are resampled to it."""
+
     normalisation: Literal["grey-and-contrast"] = "grey-and-contrast"
     """Name of the rule in `normalise.py` that the tensors were trained behind."""
 

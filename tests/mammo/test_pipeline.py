@@ -19,7 +19,8 @@ class Boxes:
     def __init__(self, *boxes: Box) -> None:
         self._boxes = boxes
 
-    def detect(self, pixels: np.ndarray, *, threshold: float) -> list[Detection]:
+    def detect(self, pixels: np.ndarray, *, threshold: float, spacing: Spacing | None) -> list[Detection]:
+        self.spacing = spacing
         return [Detection(box, 0.9) for box in self._boxes]
 
 
@@ -52,6 +53,12 @@ def test_a_finding_says_how_fine_its_mask_is_and_whether_there_is_a_lesion():
 def test_a_detection_without_presence_stays_a_box():
     (finding,) = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3).prelabel(mammogram())
     assert (finding.mask, finding.presence, finding.box) == (None, 0.25, BOX)
+
+
+def test_the_detector_is_told_how_far_apart_the_pixels_are():
+    boxes = Boxes(BOX)
+    Prelabeller(boxes, Segmenter(CountingRuntime(), weights="w"), version="m1").detect(mammogram())
+    assert boxes.spacing == Spacing(0.1, 0.1, "imager")
 
 
 def test_presence_never_suppresses_what_a_person_asked_for():

@@ -4,12 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from mammo.detector import Detector, DetectorNetwork, DetectorSpec, save_detector
 from mammo.detector.normalise import Pixels
+from mammo.errors import UnreadableImage
+from mammo.geometry import Spacing
 from tests.mammo.detector.networks import lively_network
 
 # isort: split
@@ -81,10 +84,42 @@ def test_other_arrays_than_grey_float_pixels_are_the_callers_mistake(detector: D
         detector.detect(pixels, threshold=0.5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(20_000, 20_000), (8, 20_001), (30_000, 1)])
+def test_an_image_too_large_to_look_at_is_refused_with_the_limit(
+    detector: Detector, height: int, width: int
+) -> None:
+    endless = np.broadcast_to(np.float32(0.5), (height, width))  # takes no memory
+    with pytest.raises(UnreadableImage, match=f"up to .* got {width} x {height}; crop") as caught:
+        detector.detect(endless, threshold=0.5)
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_pixels_that_are_no_numbers_are_refused(detector: Detector, value: float) -> None:
+    pixels = mammogram(100, 80)
+    pixels[50, 40] = value
+    with pytest.raises(UnreadableImage, match="finite") as caught:
+        detector.detect(pixels, threshold=0.5)
+    assert caught.value.code == "not_finite"
+
+
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
 def test_a_threshold_outside_0_and_1_is_the_callers_mistake(detector: Detector, threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
         detector.detect(np.zeros((32, 32), np.float32), threshold=threshold)
+
+
+def test_boxes_of_a_resampled_image_come_back_in_its_own_pixels(detector: Detector) -> None:
+    """Rows twice as far apart as columns: the network sees square pixels."""
+    pixels = mammogram(400, 500, seed=3)
+    square = cv2.resize(pixels, (500, 800), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    expected = detector.detect(square, threshold=0.1)
+    found = detector.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
+    assert len(found) == len(expected) > 3
+    for detection, other in zip(found, expected, strict=True):
+        assert detection.score == pytest.approx(other.score, abs=1e-5)
+        x0, y0, x1, y1 = other.box.as_tuple()
+        assert detection.box.as_tuple() == pytest.approx((x0, y0 / 2, x1, y1 / 2), abs=1)
 
 
 def test_a_loaded_detector_knows_its_spec_and_facts(detector: Detector) -> None:

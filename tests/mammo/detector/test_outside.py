@@ -1,0 +1,118 @@
+"""The starter on what is no ordinary phantom: film scans, other pitches, markers, empty and tiny images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import mammo
+from mammo.detector import Detection, Detector, load_network
+from mammo.detector.normalise import Pixels
+from mammo.geometry import Spacing
+from mammo.phantom import PhantomView, phantom_view
+
+STARTER = Path(mammo.__file__).parent / "starter" / "detector.safetensors"
+
+SEEDS = range(9201, 9207)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector.load(STARTER, threads=1, runtime="torch")
+
+
+def view(seed: int, *, spacing_mm: float = 0.07) -> PhantomView:
+    width, height = (round(side * 0.07 / spacing_mm) for side in (1216, 1536))
+    return phantom_view(seed, clusters=1, spacing_mm=spacing_mm, width=width, height=height)
+
+
+def pixels_of(phantom: PhantomView, *, bits: int | None = None) -> Pixels:
+    pixels = phantom.stored / (2**phantom.bits - 1)
+    if bits:
+        pixels = np.rint(pixels * (2**bits - 1)) / (2**bits - 1)
+    return pixels.astype(np.float32)
+
+
+def hits(detections: list[Detection], phantom: PhantomView) -> int:
+    centres = [detection.box.centre for detection in detections]
+    boxes = [finding.box for finding in phantom.truth]
+    return sum(any(b.x0 <= x < b.x1 and b.y0 <= y < b.y1 for x, y in centres) for b in boxes)
+
+
+@pytest.mark.parametrize(("spacing_mm", "bits"), [(0.2, 8), (0.05, 14)])
+def test_most_clusters_are_found_on_film_scans_and_on_finer_detectors(
+    detector: Detector, spacing_mm: float, bits: int
+) -> None:
+    found = false = 0
+    for seed in SEEDS:
+        phantom = view(seed, spacing_mm=spacing_mm)
+        detections = detector.detect(
+            pixels_of(phantom, bits=bits), threshold=0.2, spacing=Spacing(spacing_mm, spacing_mm, "given")
+        )
+        found += hits(detections, phantom)
+        false += len(detections) - hits(detections, phantom)
+    assert found >= 4
+    assert false <= len(SEEDS)
+
+
+def test_without_its_spacing_a_film_scan_is_seen_worse(detector: Detector) -> None:
+    """The proof that it is the millimetres that help."""
+    scores = {True: 0.0, False: 0.0}
+    for seed in SEEDS:
+        phantom = view(seed, spacing_mm=0.2)
+        for known in scores:
+            spacing = Spacing(0.2, 0.2, "given") if known else None
+            detections = detector.detect(pixels_of(phantom, bits=8), threshold=0.02, spacing=spacing)
+            scores[known] += sum(d.score for d in detections if hits([d], phantom))
+    assert scores[True] > scores[False]
+
+
+def test_markers_and_labels_are_no_findings_and_hide_none(detector: Detector) -> None:
+    phantom = view(9201)
+    plain = pixels_of(phantom)
+    marked = plain.copy()
+    height, width = marked.shape
+    cv2.putText(marked, "L CC", (width - 330, 160), cv2.FONT_HERSHEY_SIMPLEX, 4.0, 1.0, 12)
+    cv2.rectangle(marked, (width - 260, height - 220), (width - 40, height - 60), 1.0, -1)
+    cv2.putText(marked, "No. 1234", (width - 250, height - 120), cv2.FONT_HERSHEY_SIMPLEX, 1.3, 0.0, 3)
+    expected = detector.detect(plain, threshold=0.2)
+    found = detector.detect(marked, threshold=0.2)
+    assert hits(expected, phantom)
+    assert len(found) == len(expected)
+    for detection, other in zip(found, expected, strict=True):
+        assert detection.box.iou(other.box) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 500), (512, 384)])
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("pitch", [None, 0.2])
+def test_black_constant_and_tiny_images_hold_nothing(
+    detector: Detector, shape: tuple[int, int], level: float, pitch: float | None
+) -> None:
+    spacing = Spacing(pitch, pitch, "given") if pitch else None
+    assert detector.detect(np.full(shape, level, np.float32), threshold=0.2, spacing=spacing) == []
+
+
+def test_tiles_and_one_pass_over_the_breast_find_the_same_clusters() -> None:
+    """Not to the pixel: the channel attention pools over all that it is shown."""
+    detectors = []
+    for mode in ("tiles", "whole"):
+        network, _ = load_network(STARTER)
+        network.spec = replace(network.spec, tile=640)
+        detectors.append(Detector(network, mode=mode))  # type: ignore[arg-type]
+    found = 0
+    for seed in SEEDS[:4]:
+        phantom = view(seed)
+        tiles, whole = (
+            [d for d in detector.detect(pixels_of(phantom), threshold=0.3) if hits([d], phantom)]
+            for detector in detectors
+        )
+        assert bool(tiles) == bool(whole)
+        if tiles:
+            assert tiles[0].box.iou(whole[0].box) > 0.6
+            found += 1
+    assert found >= 2
