@@ -51,6 +51,10 @@ class DetectorSpec:
     """Name of the rule in `normalise.py` that the tensors were trained behind."""
 
     def __post_init__(self) -> None:
+        if self.attention != "none" and not self.after:
+            raise ValueError(
+                f"attention {self.attention!r} needs a place: name layers in `after`, or take 'none'"
+            )
         if self.overlap * 2 > self.tile:
             raise ValueError(
                 f"an overlap of {self.overlap} leaves no progress on tiles of {self.tile} pixels"

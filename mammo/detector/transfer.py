@@ -7,7 +7,6 @@ with and without a P2 head; it is no detector of clusters and cannot serve.
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import DetectorSpec
+from mammo.detector.weights import write_safetensors
 from mammo.errors import InvalidWeights
 
 FORMAT = "yolo-mlsam-yolov8/1"
@@ -132,9 +131,7 @@ def save_stock(path: Path, stock: StockWeights) -> None:
         "architecture": stock.architecture,
         "facts": json.dumps(stock.facts, sort_keys=True),
     }
-    partial = path.with_name(f".{path.name}.part")
-    save_file(tensors, partial, metadata=metadata)
-    os.replace(partial, path)
+    write_safetensors(path, tensors, metadata)
 
 
 def is_stock(path: Path) -> bool:

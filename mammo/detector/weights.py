@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mammo.detector.network import DetectorNetwork
@@ -46,8 +46,21 @@ def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]
         "spec": SPEC.dump_json(network.spec).decode(),
         "facts": json.dumps(facts, sort_keys=True),
     }
+    write_safetensors(path, tensors, metadata)
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a file that appears whole or not at all; the same content gives the same bytes, and so the same hash."""
+    content = save(tensors, metadata=metadata)
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = metadata  # the library puts it down in another order each time
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
     partial = path.with_name(f".{path.name}.part")
-    save_file(tensors, partial, metadata=metadata)
+    with partial.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(memoryview(content)[8 + size :])
     os.replace(partial, path)
 
 

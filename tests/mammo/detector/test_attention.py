@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mammo.detector.attention import CBAM, AttentionKind, ChannelAttention, SpatialAttention, build_attention
+from mammo.detector.attention import (
+    CBAM,
+    ECA,
+    AttentionKind,
+    ChannelAttention,
+    SpatialAttention,
+    SqueezeExcitation,
+    build_attention,
+)
 
 KINDS: list[AttentionKind] = ["cbam", "se", "eca", "none"]
 
@@ -34,6 +42,31 @@ def test_cbam_is_the_papers_equations_4_to_11_written_out() -> None:
         nn.functional.conv2d(stacked, module.spatial.conv.weight, module.spatial.conv.bias, padding=3)
     )
     torch.testing.assert_close(module(F), M_s * F_c, atol=1e-6, rtol=0)
+
+
+def test_se_is_its_equation_written_out() -> None:
+    """Hu et al. 2018, eq. 2-4: s = sigmoid(W2 relu(W1 z)), z the mean of each channel."""
+    torch.manual_seed(0)
+    module = SqueezeExcitation(32, reduction=4, gate_bias=0.0)
+    first, last = module.mlp[0], module.mlp[2]
+    F = features()
+    hidden = torch.relu(F.mean((2, 3)) @ first.weight[:, :, 0, 0].T + first.bias)
+    s = torch.sigmoid(hidden @ last.weight[:, :, 0, 0].T + last.bias)
+    torch.testing.assert_close(module(F), s[:, :, None, None] * F, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("channels", "width"), [(32, 3), (64, 3), (128, 5), (256, 5), (640, 5)])
+def test_eca_is_its_equation_written_out(channels: int, width: int) -> None:
+    """Wang et al. 2020, eq. 9 and 12: neighbouring channels, |log2(C)/2 + 1/2| of them, next odd number."""
+    torch.manual_seed(0)
+    module = ECA(channels, gate_bias=0.0)
+    assert module.conv.kernel_size == (width,)
+    F = features(channels)
+    means = nn.functional.pad(F.mean((2, 3)), (width // 2, width // 2))
+    kernel = module.conv.weight[0, 0]
+    sums = torch.stack([(means[:, i : i + width] * kernel).sum(1) for i in range(channels)], 1)
+    gates = torch.sigmoid(sums + module.conv.bias)
+    torch.testing.assert_close(module(F), gates[:, :, None, None] * F, atol=1e-6, rtol=0)
 
 
 def test_channel_attention_sees_the_maximum_and_not_the_mean_alone() -> None:

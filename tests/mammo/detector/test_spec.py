@@ -18,6 +18,8 @@ def test_a_spec_comes_back_from_its_json() -> None:
         '{"tile": 1000}',
         '{"tile": 1000000}',
         '{"after": [-1]}',
+        '{"after": []}',
+        '{"class_width": 8}',
         '{"normalisation": "other"}',
         '{"unknown": 1}',
         "[]",

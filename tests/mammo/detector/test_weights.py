@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from mammo.blobs import hash_file
 from mammo.detector import DetectorNetwork, DetectorSpec, add_facts, load_network, save_detector
 from mammo.detector.weights import FORMAT
 from mammo.errors import InvalidWeights
@@ -114,3 +115,14 @@ def test_facts_are_added_and_no_tensor_changes(weights: Path, tmp_path: Path) ->
     before, after = load_file(weights), load_file(target)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_detector_is_always_the_same_file(network: DetectorNetwork, tmp_path: Path) -> None:
+    facts = {"b": "ü", "a": [1, 2]}
+    hashes = set()
+    for number in range(8):
+        path = tmp_path / f"{number}.safetensors"
+        save_detector(path, network, facts=facts)
+        hashes.add(hash_file(path))
+    assert len(hashes) == 1
+    assert load_network(path)[1] == facts
