@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from sqlalchemy.engine import Engine
 
 from backend.app import create_app
 from backend.logs import configure
+from backend.metrics import Metrics
 from backend.model_host import ModelHost, Prelabels
+from backend.reconciling import Reconciler
 from backend.services import Services
-from mammo.annotations import AnnotationStore
+from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import open_database
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import JobQueue, redis_connection
@@ -110,9 +113,12 @@ def wire(settings: Settings) -> Services:
             embeddings=embeddings(),
         )
 
+    store, metrics = AnnotationStore(engine), Metrics()
     return Services(
         settings=settings,
-        store=AnnotationStore(engine),
+        store=store,
+        metrics=metrics,
+        reconciler=_reconciler(settings, store, engine, client, metrics),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
         host=ModelHost(registry, load=load, every=settings.reload_seconds),
         images=TaskImages(
@@ -122,6 +128,24 @@ def wire(settings: Settings) -> Services:
             max_bytes=settings.max_image_bytes,
         ),
         closing=(engine.dispose, *([client.close] if client else [])),
+    )
+
+
+def _reconciler(
+    settings: Settings,
+    store: AnnotationStore,
+    engine: Engine,
+    client: LabelStudioClient | None,
+    metrics: Metrics,
+) -> Reconciler | None:
+    if client is None or not settings.label_studio_api_key.get_secret_value():
+        log.warning("corrections are not reconciled: Label Studio's address or key is not set")
+        return None
+    return Reconciler(
+        lambda project: reconcile(project, client=client, store=store, engine=engine),
+        projects=store.projects,
+        every=settings.reconcile_seconds,
+        metrics=metrics,
     )
 
 

@@ -26,6 +26,8 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.host.start()
+        if services.reconciler:
+            services.reconciler.start()
         try:
             yield
         finally:
@@ -46,6 +48,8 @@ def create_app(services: Services) -> FastAPI:
 
 def _close(services: Services) -> None:
     services.host.stop()
+    if services.reconciler:
+        services.reconciler.stop()
     services.store.close()
     for close in services.closing:
         close()

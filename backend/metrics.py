@@ -31,6 +31,16 @@ class Metrics:
         )
         """Outcome: `queued`, `active`, `refused`."""
 
+        self.reconciliations = Counter(
+            "yolo_mlsam_reconciliations", "Projects compared with Label Studio", ["outcome"], registry=r
+        )
+        """Outcome: `done`, `failed`."""
+
+        self.repaired = Counter(
+            "yolo_mlsam_repaired_annotations", "Annotations the store had wrong", ["kind"], registry=r
+        )
+        """Kind: `missing`, `stale`, `deleted`; what webhooks lost."""
+
         self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
         self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
+from backend.reconciling import Reconciler
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.jobs import Enqueued, Retrain
@@ -67,5 +68,8 @@ class Services:
     host: ModelHost
     images: Images
     metrics: Metrics = field(default_factory=Metrics)
+    reconciler: Reconciler | None = None
+    """None where Label Studio's API is not to be asked."""
+
     closing: tuple[Callable[[], None], ...] = ()
     """Called when the server stops, after the store is closed."""

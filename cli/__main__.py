@@ -125,6 +125,23 @@ def prelabel_project(
 
 
 @app.command()
+def reconcile(
+    projects: Annotated[
+        list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="Look at every task, not only at those changed since the last time."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the stored corrections with Label Studio and repair what its webhooks did not tell."""
+    from cli.reconciling import reconcile_command
+
+    reconcile_command(projects or [], complete=complete, as_json=as_json)
+
+
+@app.command()
 def serve() -> None:
     """Run the Label Studio ML backend; settings come from the environment."""
     from backend.__main__ import main as run

@@ -3,7 +3,8 @@
 SQLite by default (write-ahead log, every commit flushed to the disk), PostgreSQL by URL; the statements are the
 same. Each table has one module that writes it:
 
-    event, revision, prelabel          mammo.annotations
+    event, revision, prelabel          mammo.annotations.store
+    reconciliation                     mammo.annotations.reconciling
     model_version, alias, promotion    mammo.registry
     patient_fold                       training.folds
     dataset_version                    training.dataset_versions
@@ -25,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -79,8 +80,8 @@ revision = _table(
     sa.Column("event", sa.ForeignKey("event.id"), nullable=False, index=True),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("project", sa.BigInteger, index=True),
-    sa.Column("annotation", sa.BigInteger),
-    sa.Column("task", sa.BigInteger),
+    sa.Column("annotation", sa.BigInteger, index=True),
+    sa.Column("task", sa.BigInteger, index=True),
     sa.Column("updated_at", Moment),
     sa.Column("cancelled", sa.Boolean, nullable=False, default=False),
     sa.Column("content_hash", sa.String(64), nullable=False, default=""),
@@ -89,6 +90,16 @@ revision = _table(
     sa.Column("completed_by", sa.BigInteger),
     sa.Column("lead_time", sa.Float),
     sa.Column("prelabel_version", sa.Text),
+)
+
+reconciliation = _table(
+    "reconciliation",  # every comparison with Label Studio, oldest first
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("watermark", Moment),
+    sa.Column("report", sa.LargeBinary, nullable=False),
 )
 
 prelabel = _table(

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(64 * 2**20, ge=2**16)
     """Largest request body that is taken, in bytes."""
 
+    reconcile_seconds: float = Field(600.0, ge=0)
+    """How often the backend compares its store with Label Studio, in seconds, and at start-up; 0: never."""
+
     train_after: int = Field(0, ge=0)
     """New corrections that start a retrain by themselves; 0: only on request."""
 

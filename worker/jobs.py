@@ -13,12 +13,12 @@ from typing import Any
 import structlog
 from rq import get_current_job
 
+from mammo.annotations import reconcile
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import PrelabelProject, Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
-from worker.reconciling import reconcile
 from worker.services import services
 
 log = structlog.get_logger()
@@ -37,7 +37,9 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         tags = None
         if tools.settings.label_studio_url:
             report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
-            reconcile(order.project, client=tools.client, store=tools.store)
+            reconcile(
+                order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True
+            )
             tags = ControlTags.read(tools.client.project(order.project)["label_config"])
         summary = training.retrain(
             order, run=job_id, recipe=recipe, workshop=tools.workshop, report=report, tags=tags

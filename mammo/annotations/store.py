@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +13,14 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.events import Revision, canonical, parse, project_of, revisions_of
-from mammo.annotations.view import Heading, current_view
+from mammo.annotations.events import RECONCILED, Revision, canonical, parse, project_of, revisions_of
+from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
 from mammo.database import dataset_version, event, insert, prelabel, reading, revision
 
-REQUESTS = frozenset({"START_TRAINING"})
-"""Actions whose bodies are equal byte for byte however often a person asks: every receipt is its own event."""
+ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
+"""Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
+deletion of an id that was given anew: every receipt is its own event."""
 
 CHUNK = 200
 """Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
@@ -102,7 +103,7 @@ class AnnotationStore:
         """
         content = parse(body)
         project, revisions = project_of(content), revisions_of(action, content)
-        key = uuid.uuid4().hex if action in REQUESTS else _event_key(action, body)
+        key = uuid.uuid4().hex if action in ALIKE else _event_key(action, body)
         row = {
             "key": key,
             "action": action,
@@ -145,6 +146,25 @@ class AnnotationStore:
             new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
             fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
             return sum(heading.row in fresh for heading in _view(connection, project))
+
+    def outline(self, project: int, *, tasks: Collection[int] | None = None) -> list[Heading]:
+        """The annotations that are there as far as is known, skipped ones included, without their content.
+
+        Args:
+            tasks: of these only; None: of all.
+        """
+        with reading(self._engine) as connection:
+            return [
+                heading
+                for heading in living(_history(connection, project, tasks=tasks))
+                if tasks is None or heading.task in tasks
+            ]
+
+    def projects(self) -> list[int]:
+        """Every project that an event or a prelabel names."""
+        with reading(self._engine) as connection:
+            found = sa.union(sa.select(event.c.project), sa.select(prelabel.c.project))
+            return sorted(each for each in connection.scalars(found) if each is not None)
 
     def last_event(self) -> int:
         """Number of the newest event; 0 before the first."""
@@ -239,22 +259,35 @@ def _replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
 
 
 def _view(connection: Connection, project: int) -> list[Heading]:
+    return current_view(_history(connection, project))
+
+
+def _history(
+    connection: Connection, project: int, *, tasks: Collection[int] | None = None
+) -> Iterator[Heading]:
     columns = revision.c
-    statement = sa.select(
-        columns.id,
-        columns.kind,
-        columns.annotation,
-        columns.task,
-        columns.updated_at,
-        columns.cancelled,
-        columns.content_hash,
-        columns.prelabel_version,
-    ).where(
+    statement = (
+        sa.select(
+            columns.id,
+            columns.kind,
+            columns.annotation,
+            columns.task,
+            columns.updated_at,
+            columns.cancelled,
+            columns.content_hash,
+            columns.prelabel_version,
+            event.c.action,
+            event.c.received_at,
+        )
+        .join(event, columns.event == event.c.id)
         # A deletion that does not name its project still deletes: ids are unique over all projects.
-        (columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation"))
+        .where((columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation")))
     )
-    return current_view(
-        Heading(
+    if tasks is not None:  # an id may have been on another task before
+        theirs = sa.select(columns.annotation).where(columns.task.in_(tasks))
+        statement = statement.where(columns.annotation.in_(theirs) | columns.task.in_(tasks))
+    for row in connection.execute(statement.order_by(columns.id)):
+        yield Heading(
             row=row.id,
             kind=row.kind,
             annotation=row.annotation,
@@ -263,9 +296,11 @@ def _view(connection: Connection, project: int) -> list[Heading]:
             cancelled=row.cancelled,
             content_hash=row.content_hash,
             prelabel_version=row.prelabel_version,
+            # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
+            moment=row.updated_at
+            if row.kind == "annotation" and row.action != RECONCILED
+            else row.received_at,
         )
-        for row in connection.execute(statement.order_by(columns.id))
-    )
 
 
 def _correction(row: Any) -> Correction:

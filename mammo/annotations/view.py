@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from mammo.annotations.events import Kind
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,34 +26,46 @@ class Heading:
     cancelled: bool
     content_hash: str
     prelabel_version: str | None
+    moment: datetime
+    """Of an annotation: when it is known to have been there. Of a deletion: when we were told."""
 
 
 def current_view(history: Iterable[Heading]) -> list[Heading]:
-    """The newest revision of each annotation that is neither deleted nor cancelled, by task and annotation.
+    """The newest revision of each annotation that is neither deleted nor cancelled, by task and annotation."""
+    return [heading for heading in living(history) if not heading.cancelled]
 
-    Label Studio never gives an id twice, so a deletion is final, also where it arrives before the creation.
-    Revisions of one moment that differ (Label Studio sends none) are told apart by their content, not by arrival.
+
+def living(history: Iterable[Heading]) -> list[Heading]:
+    """The newest revision of each annotation that is there, skipped ones included, by task and annotation.
+
+    A deletion takes what was there before it. It is not final: on SQLite, Label Studio's import numbers tasks and
+    annotations from the highest id that is left, so the id of a deleted one may come again. Revisions of one moment
+    that differ (Label Studio sends none) are told apart by their content, not by arrival.
     """
     newest: dict[int, Heading] = {}
-    gone_annotations: set[int | None] = set()
-    gone_tasks: set[int | None] = set()
+    seen: dict[int, datetime] = {}
+    gone_annotations: dict[int | None, datetime] = {}
+    gone_tasks: dict[int | None, datetime] = {}
     for heading in history:
         if heading.kind == "annotation_deleted":
-            gone_annotations.add(heading.annotation)
+            _latest(gone_annotations, heading.annotation, heading.moment)
         elif heading.kind == "task_deleted":
-            gone_tasks.add(heading.task)
+            _latest(gone_tasks, heading.task, heading.moment)
         elif heading.annotation is not None:
+            _latest(seen, heading.annotation, heading.moment)
             known = newest.get(heading.annotation)
             if known is None or _age(heading) > _age(known):
                 newest[heading.annotation] = heading
     kept = (
         heading
-        for heading in newest.values()
-        if not heading.cancelled
-        and heading.annotation not in gone_annotations
-        and heading.task not in gone_tasks
+        for number, heading in newest.items()
+        if seen[number] > max(gone_annotations.get(number, NEVER), gone_tasks.get(heading.task, NEVER))
     )
     return sorted(kept, key=lambda heading: (heading.task or 0, heading.annotation or 0))
+
+
+def _latest(known: dict[Any, datetime], key: int | None, moment: datetime) -> None:
+    known[key] = max(known.get(key, NEVER), moment)
 
 
 def _age(heading: Heading) -> tuple[datetime, str, str]:

@@ -6,8 +6,10 @@ Measured against 1.23.2. Label Studio stores almost anything it is sent, so what
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,23 @@ class LabelStudioClient(Connection):
         """Every task, `data` included; with `all_fields` also full annotations and predictions."""
         fields = {"fields": "all"} if all_fields else {}
         return self._pages("/api/tasks", "tasks", project=project, **fields)
+
+    def outlines(self, project: int, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+        """Every task with `id`, `data`, `updated_at` and its annotations' `id` and `updated_at`, without content.
+
+        Args:
+            since: only tasks changed at or after it; a change or deletion of an annotation changes its task.
+        """
+        wanted = {"fields": "all", "include": "id,data,updated_at,annotations"}
+        if since is not None:
+            item = {
+                "filter": "filter:tasks:updated_at",
+                "operator": "greater_or_equal",
+                "type": "Datetime",
+                "value": since.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            }
+            wanted["query"] = json.dumps({"filters": {"conjunction": "and", "items": [item]}})
+        return self._pages("/api/tasks", "tasks", project=project, **wanted)
 
     def task(self, task: int) -> dict[str, Any]:
         """One task with data, annotations and predictions.

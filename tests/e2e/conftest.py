@@ -50,7 +50,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def walk(stack: Stack) -> Walk:
+def running_stack(stack: Stack) -> Stack:
+    """All of it answers."""
+    finish_stack(stack)
+    return stack
+
+
+@pytest.fixture(scope="session")
+def walk(stack: Stack, request: pytest.FixtureRequest) -> Walk:
     """A project whose tasks are imported and prelabelled."""
     settings = stack.settings
     assert settings.mammogram_root is not None
@@ -62,7 +69,7 @@ def walk(stack: Stack) -> Walk:
         patient_secret=settings.patient_secret.get_secret_value().encode(),
         progress=silent,
     )
-    finish_stack(stack)
+    request.getfixturevalue("running_stack")  # Label Studio starts while the phantoms are drawn
     walk = Walk.on(stack)
     walk.create_project()
     walk.import_cases(cases, silent)

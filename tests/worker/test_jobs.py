@@ -29,6 +29,7 @@ class FakeServices:
         )
         self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
         self.store = None
+        self.engine = None
         self.images = SimpleNamespace(open=None)
         self.load = lambda files: SimpleNamespace(version=files)
 
@@ -61,7 +62,7 @@ def fake_retrain(monkeypatch, behave):
     import training
     import training.retrain
 
-    monkeypatch.setattr(jobs, "reconcile", lambda project, *, client, store: 0)
+    monkeypatch.setattr(jobs, "reconcile", lambda project, **_: None)
     monkeypatch.setattr(training, "recipes", recipes, raising=False)
     monkeypatch.setattr(training.retrain, "retrain", behave)
 

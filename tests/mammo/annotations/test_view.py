@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +37,7 @@ def view(history):
             cancelled=told.cancelled,
             content_hash=told.content_hash,
             prelabel_version=told.prelabel_version,
+            moment=told.updated_at or datetime(2026, 11, 24, tzinfo=UTC),
         )
         for index, told in enumerate(told for action, body in history for told in revisions_of(action, body))
     ]

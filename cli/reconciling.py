@@ -1,0 +1,49 @@
+"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from mammo.annotations import AnnotationStore, reconcile
+from mammo.database import open_database
+from mammo.errors import InvalidSettings
+from mammo.labelstudio import LabelStudioClient
+from mammo.settings import Settings
+
+
+def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool) -> None:
+    """Reconcile the named projects, or all that the store knows, and print what was repaired."""
+    settings = Settings.load()
+    key = settings.label_studio_api_key.get_secret_value()
+    if not settings.label_studio_url or not key:
+        raise InvalidSettings(
+            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: Label Studio is compared with"
+        )
+    engine = open_database(settings.database)
+    with (
+        closing(AnnotationStore(engine)) as store,
+        closing(LabelStudioClient(settings.label_studio_url, key)) as client,
+    ):
+        reports = [
+            reconcile(project, client=client, store=store, engine=engine, complete=complete)
+            for project in projects or store.projects()
+        ]
+    console = Console()
+    if as_json:
+        console.print_json(orjson.dumps([asdict(report) for report in reports]).decode())
+        return
+    if not reports:
+        console.print("no project is known yet: name one, or wait for its first event")
+        return
+    table = Table("project", "looked at", "tasks", "missing", "stale", "deleted")
+    for report in reports:
+        looked = "all" if report.complete else "changed since the last time"
+        numbers = (report.tasks, report.missing, report.stale, report.deleted)
+        table.add_row(str(report.project), looked, *map(str, numbers))
+    console.print(table)
