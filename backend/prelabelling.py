@@ -43,7 +43,8 @@ def prelabel_task(
             return kept
         with services.metrics.predict_seconds.labels(kind="prelabel").time():
             mammogram = services.images.open(of_task(task.id, task.data))
-            findings = loaded.prelabeller.prelabel(mammogram)
+            threshold = None if project is None else services.settings.thresholds.get(project)
+            findings = loaded.prelabeller.prelabel(mammogram, threshold=threshold)
             made = prediction(findings, size=mammogram.size, tags=tags, model_version=loaded.version)
     except (
         Exception

@@ -146,15 +146,21 @@ class Prelabeller:
         )
 
     def prelabel(
-        self, mammogram: Mammogram, *, detections: Sequence[Detection] | None = None
+        self,
+        mammogram: Mammogram,
+        *,
+        detections: Sequence[Detection] | None = None,
+        threshold: float | None = None,
     ) -> list[Finding]:
         """Findings at the operating point, best first, at most `MAX_FINDINGS`. Empty means nothing was found.
 
         Args:
             detections: boxes already computed (at any threshold) for this mammogram; None computes them.
+            threshold: in place of the operating point, where a project wants another.
         """
-        found = self.detect(mammogram) if detections is None else detections
-        kept = sorted((d for d in found if d.score >= self.threshold), key=lambda d: -d.score)[:MAX_FINDINGS]
+        least = self.threshold if threshold is None else threshold
+        found = self.detect(mammogram, threshold=least) if detections is None else detections
+        kept = sorted((d for d in found if d.score >= least), key=lambda d: -d.score)[:MAX_FINDINGS]
         return [self._describe(mammogram, detection, index) for index, detection in enumerate(kept, 1)]
 
     def segment(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from mammo.errors import InvalidSettings
 
@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     runtime: Literal["auto", "torch", "openvino", "openvino-bf16"] = "auto"
     """What runs the detector: `auto` is torch on a GPU, else OpenVINO where it equals torch."""
 
+    thresholds: dict[int, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
+    """Least detector score by project, as JSON, for projects that want another than the model's: `{"12": 0.3}`."""
+
     embedding_memory_bytes: int = Field(256 * 2**20, ge=0)
     """Budget of embedded regions in memory: a click inside one answers without encoding again; 0 keeps none."""
 
@@ -130,6 +133,8 @@ class Settings(BaseSettings):
                 for problem in error.errors(include_input=False, include_url=False)
             )
             raise InvalidSettings(f"the environment holds settings that cannot be used: {details}") from None
+        except SettingsError as error:  # names the field, never its value
+            raise InvalidSettings(f"the environment holds a setting that is no JSON: {error}") from None
 
     @property
     def database(self) -> str:

@@ -63,6 +63,7 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
             store=tools.store,
             open_image=tools.images.open,
             report=report,
+            threshold=tools.settings.thresholds.get(order.project),
         )
 
 

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 class Prelabels(Protocol):
     version: str
 
-    def prelabel(self, mammogram: Mammogram) -> list[Finding]: ...
+    def prelabel(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Finding]: ...
 
 
 class LabelStudio(Protocol):
@@ -48,10 +48,14 @@ def prelabel_tasks(
     store: AnnotationStore,
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
 
     An image that cannot be read leaves its task without a prediction, and the others go on.
+
+    Args:
+        threshold: least detector score in this project; None: the model's operating point.
 
     Returns:
         `version`, `predicted`, `already` and `failed` (tasks by error code).
@@ -72,7 +76,7 @@ def prelabel_tasks(
         else:
             try:
                 mammogram = open_image(of_task(number, task["data"]))
-                findings = prelabeller.prelabel(mammogram)
+                findings = prelabeller.prelabel(mammogram, threshold=threshold)
             except MammoError as error:
                 if not is_about_one_image(error):
                     raise

@@ -108,11 +108,13 @@ class FakePrelabeller:
     def __init__(self, version: str = "m1") -> None:
         self.version = version
         self.prelabelled: list[str] = []
+        self.thresholds: list[float | None] = []
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
         self.sees_something = True
 
-    def prelabel(self, mammogram: Mammogram, /) -> list[Finding]:
+    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]:
         self.prelabelled.append(mammogram.sha256)
+        self.thresholds.append(threshold)
         return [self._finding(0.8)]
 
     def segment(

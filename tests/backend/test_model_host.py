@@ -122,7 +122,7 @@ def test_files_that_say_another_version_than_the_registry_never_serve() -> None:
 
 def test_a_model_that_fails_its_first_prediction_never_serves() -> None:
     class Broken(FakePrelabeller):
-        def prelabel(self, mammogram: object, /) -> list[object]:  # type: ignore[override]
+        def prelabel(self, mammogram: object, /, *, threshold: object = None) -> list[object]:  # type: ignore[override]
             raise RuntimeError("out of memory")
 
     registry = FakeRegistry()

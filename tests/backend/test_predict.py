@@ -57,6 +57,13 @@ def test_every_task_gets_its_prediction_in_order_and_label_studio_accepts_it() -
         assert [(f.box, f.score) for f in from_regions(result["result"])] == [(BOX, 0.8)]
 
 
+def test_a_project_with_a_threshold_of_its_own_is_prelabelled_at_it() -> None:
+    for thresholds, expected in (({3: 0.35}, 0.35), ({4: 0.35}, None)):
+        backend = Backend({"thresholds": thresholds})
+        backend.predict(TASK, label_config=labeling_config())
+        assert backend.model.thresholds[-1] == expected
+
+
 def test_no_tasks_are_no_predictions() -> None:
     assert Backend().predict().json() == {"results": []}
 

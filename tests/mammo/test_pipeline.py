@@ -55,6 +55,14 @@ def test_a_detection_without_presence_stays_a_box():
     assert (finding.mask, finding.presence, finding.box) == (None, 0.25, BOX)
 
 
+def test_a_threshold_given_for_one_call_takes_the_place_of_the_operating_point():
+    model = prelabeller(CountingRuntime(), BOX)  # scored 0.9
+    assert model.threshold == 0.2
+    assert len(model.prelabel(mammogram(), threshold=0.85)) == 1
+    assert model.prelabel(mammogram(), threshold=0.95) == []
+    assert model.prelabel(mammogram(), detections=[Detection(BOX, 0.1)], threshold=0.05) != []
+
+
 def test_the_detector_is_told_how_far_apart_the_pixels_are():
     boxes = Boxes(BOX)
     Prelabeller(boxes, Segmenter(CountingRuntime(), weights="w"), version="m1").detect(mammogram())

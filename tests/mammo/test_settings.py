@@ -35,3 +35,17 @@ def test_a_trailing_slash_of_an_address_is_dropped():
     assert (
         Settings.load(label_studio_url="http://127.0.0.1:8080/").label_studio_url == "http://127.0.0.1:8080"
     )
+
+
+def test_projects_may_have_thresholds_of_their_own(monkeypatch):
+    assert Settings.load().thresholds == {}
+    monkeypatch.setenv("YOLO_MLSAM_THRESHOLDS", '{"12": 0.3, "3": 0.05}')
+    assert Settings.load().thresholds == {12: 0.3, 3: 0.05}
+
+
+@pytest.mark.parametrize("value", ["0.31415", '{"12": 31415}', '{"31415x": 0.3}', "{31415", '{"1": 0}'])
+def test_thresholds_that_are_none_are_refused_by_name(value, monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_THRESHOLDS", value)
+    with pytest.raises(InvalidSettings, match=r"(?i)thresholds") as failure:
+        Settings.load()
+    assert "31415" not in str(failure.value).replace("31415X", "")  # a key is part of the name

@@ -23,7 +23,9 @@ class FakeServices:
     def __init__(self, url):
         self.queue = JobQueue(redis_connection(url))
         self.workshop = "workshop"
-        self.settings = SimpleNamespace(models="models", label_studio_url="http://label-studio")
+        self.settings = SimpleNamespace(
+            models="models", label_studio_url="http://label-studio", thresholds={1: 0.35}
+        )
         self.registry = SimpleNamespace(
             champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
         )
@@ -136,6 +138,13 @@ def test_prelabels_without_a_version_are_the_champions(queue, redis_url, monkeyp
     made = queue.enqueue_prelabel(PrelabelProject(1))
     work_off(redis_url, lambda: None)
     assert queue.status(made.job_id).result == "m1"
+
+
+def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, monkeypatch):
+    monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, threshold, **__: threshold)
+    made = [queue.enqueue_prelabel(PrelabelProject(project)) for project in (1, 2)]
+    work_off(redis_url, lambda: None)
+    assert [queue.status(each.job_id).result for each in made] == [0.35, None]
 
 
 def environment(tmp_path, url):

@@ -39,8 +39,8 @@ class FakeLabelStudio:
 class FakePrelabeller:
     version = "m0002-aa"
 
-    def prelabel(self, mammogram):
-        return [square(5, 5, score=0.75, name="c1")]
+    def prelabel(self, mammogram, *, threshold=None):
+        return [square(5, 5, score=0.75, name="c1")] if (threshold or 0) <= 0.75 else []
 
 
 @pytest.fixture
@@ -54,10 +54,16 @@ def open_image(data):
     return SimpleNamespace(size=Size(64, 48), sha256="a" * 64)
 
 
-def prelabel(server, store, *, open_image=open_image, told=None):
+def prelabel(server, store, *, open_image=open_image, told=None, threshold=None):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
     return prelabel_tasks(
-        1, FakePrelabeller(), client=server, store=store, open_image=open_image, report=report
+        1,
+        FakePrelabeller(),
+        client=server,
+        store=store,
+        open_image=open_image,
+        report=report,
+        threshold=threshold,
     )
 
 
@@ -121,3 +127,11 @@ def test_a_project_without_tasks_shows_no_version(store):
     server = FakeLabelStudio(0)
     assert prelabel(server, store)["predicted"] == 0
     assert server.shown is None
+
+
+def test_the_projects_threshold_decides_what_annotators_see(store):
+    for threshold, regions in ((0.7, True), (0.8, False)):
+        server = FakeLabelStudio(1)
+        assert prelabel(server, store, threshold=threshold)["predicted"] == 1
+        ((pushed,),) = server.known.values()
+        assert bool(pushed["result"]) is regions
