@@ -78,31 +78,55 @@ def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:
     """Rebuild a detector on the CPU, float32, in evaluation mode, with its facts.
 
     Raises:
-        InvalidWeights: no safetensors file of this format, an impossible spec, or tensors that do not fit it.
+        InvalidWeights: no safetensors file of this format (code `missing_file` where there is none at all), an
+            impossible spec, or tensors that do not fit it.
     """
+    if not path.is_file():
+        raise InvalidWeights(
+            f"{path.name}: there is no such file; restore it from the registry's blobs, or name another model",
+            code="missing_file",
+        )
     try:
         with safe_open(path, framework="pt") as file:
             spec, facts = _header(path, file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (OSError, SafetensorError) as error:
-        raise InvalidWeights(f"{path.name}: not a readable safetensors file") from error
+        raise InvalidWeights(
+            f"{path.name}: not a readable safetensors file, or a torn one; restore it. Pickles (.pt) are not read here"
+        ) from error
     try:
         network = DetectorNetwork(spec)
     except ValueError as error:
         raise InvalidWeights(f"{path.name}: {error}") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        raise InvalidWeights(
+            f"{path.name}: {len(wrong)} of {len(expected)} tensors do not fit the specification, the first is "
+            f"{wrong[0]!r}: expected {expected.get(wrong[0])}, found {found.get(wrong[0])}; take the file as it was "
+            "written"
+        )
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InvalidWeights(f"{path.name}: tensor {name} holds values that are not finite")
-    try:
-        network.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise InvalidWeights(f"{path.name}: the tensors do not fit the specification: {error}") from error
+            raise InvalidWeights(
+                f"{path.name}: tensor {name} holds values that are not finite; restore the file"
+            )
+    network.load_state_dict(tensors, strict=True)
     return network.eval(), facts
 
 
 def _header(path: Path, metadata: dict[str, str]) -> tuple[DetectorSpec, dict[str, Any]]:
+    if metadata.get("format", "").startswith("yolo-mlsam-yolov8/"):
+        raise InvalidWeights(
+            f"{path.name}: holds public weights of the stock network, which know no cluster; start a training run with "
+            "them",
+            code="public_weights",
+        )
     if metadata.get("format") != FORMAT:
-        raise InvalidWeights(f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}")
+        raise InvalidWeights(
+            f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; it is no detector of ours"
+        )
     try:
         spec = SPEC.validate_json(metadata.get("spec", ""))
         facts = json.loads(metadata.get("facts", "{}"))

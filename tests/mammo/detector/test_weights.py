@@ -81,7 +81,7 @@ def _spec(metadata: dict[str, str], **changes: Any) -> None:
         (lambda t, m: _spec(m, surprise=1), "surprise"),
         (lambda t, m: _spec(m, after=[3]), "layer 3 is Conv"),
         (lambda t, m: _spec(m, attention="se"), "do not fit"),
-        (lambda t, m: t.pop("model.0.conv.weight"), "do not fit"),
+        (lambda t, m: t.pop("model.0.conv.weight"), r"1 of \d+ tensors do not fit .*'model.0.conv.weight'"),
         (lambda t, m: t.update(extra=torch.zeros(1)), "do not fit"),
         (lambda t, m: t.update({"model.0.conv.weight": torch.zeros(3)}), "do not fit"),
         (lambda t, m: t["model.0.conv.weight"].fill_(float("nan")), "not finite"),
@@ -97,9 +97,20 @@ def test_a_file_that_is_not_exactly_right_is_refused(
 def test_a_pickle_and_a_missing_file_are_refused_and_nothing_is_executed(tmp_path: Path) -> None:
     pickle = tmp_path / "detector.pt"
     torch.save({"model": torch.zeros(3)}, pickle)
-    for path in (pickle, tmp_path / "missing.safetensors"):
-        with pytest.raises(InvalidWeights, match="not a readable safetensors file"):
-            load_network(path)
+    with pytest.raises(InvalidWeights, match="not a readable safetensors file"):
+        load_network(pickle)
+    for nothing in (tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(InvalidWeights, match="no such file; restore it") as missing:
+            load_network(nothing)
+        assert missing.value.code == "missing_file"
+
+
+def test_a_torn_file_is_refused(weights: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.safetensors"
+    for size in (0, 7, 1000, weights.stat().st_size - 1):
+        torn.write_bytes(weights.read_bytes()[:size])
+        with pytest.raises(InvalidWeights, match="torn one; restore it"):
+            load_network(torn)
 
 
 def test_the_format_is_named_in_the_file(weights: Path) -> None:
