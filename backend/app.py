@@ -14,6 +14,7 @@ from backend.middleware import BodyLimit, Guard
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, setup, webhook
 from backend.services import Services
+from backend.suggestions import Suggestions
 
 CLICKS_AT_ONCE = 2
 TASKS_AT_ONCE = 1
@@ -35,7 +36,7 @@ def create_app(services: Services) -> FastAPI:
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
-    app.state.recent_images = RecentImages(services.images)
+    app.state.suggestions = Suggestions(services, RecentImages(services.images))
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
     for route in (health, setup, predict, webhook, metrics):

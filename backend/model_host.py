@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -19,6 +19,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights, MammoError, ModelNotFound
 from mammo.findings import Finding
 from mammo.geometry import Box, Point
+from mammo.masks import Mask
 from mammo.registry import Alias
 
 WARM_UP_PIXELS = 640
@@ -30,6 +31,19 @@ LONGEST_PAUSE = 60.0
 log = structlog.get_logger()
 
 
+class Segmented(Protocol):
+    """The part of `mammo.segmenter.Segmentation` that serving needs."""
+
+    @property
+    def mask(self) -> Mask | None: ...
+
+    @property
+    def presence(self) -> float | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
 class Prelabels(Protocol):
     """The part of `mammo.pipeline.Prelabeller` that serving needs."""
 
@@ -38,9 +52,16 @@ class Prelabels(Protocol):
 
     def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]: ...
 
-    def segment(
-        self, mammogram: Mammogram, box: Box | None, positive: Sequence[Point], negative: Sequence[Point], /
-    ) -> Finding | None: ...
+    def answer(
+        self,
+        mammogram: Mammogram,
+        box: Box | None,
+        positive: Sequence[Point],
+        negative: Sequence[Point],
+        /,
+        *,
+        previous: Any = None,
+    ) -> Segmented: ...
 
 
 class Champions(Protocol):
@@ -190,4 +211,4 @@ def warm_up(prelabeller: Prelabels) -> None:
     )
     prelabeller.prelabel(mammogram)
     middle = Point(WARM_UP_PIXELS // 4, WARM_UP_PIXELS // 2)
-    prelabeller.segment(mammogram, None, [middle], [])
+    prelabeller.answer(mammogram, None, [middle], [])

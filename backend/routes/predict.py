@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
-from backend.prelabelling import prelabel_task, suggest
+from backend.prelabelling import prelabel_task
 from backend.schemas import PredictRequest
 from mammo.labelstudio import ControlTags
 
@@ -32,15 +32,8 @@ async def predict(request: Request, services: ServicesDep) -> Json:
     if body.context is not None:
         if len(body.tasks) != 1:
             raise HTTPException(422, "a click is on one task")
-        click = partial(
-            suggest,
-            body.tasks[0],
-            body.context.result,
-            tags=tags,
-            loaded=loaded,
-            images=state.recent_images,
-            services=services,
-        )
+        suggest = state.suggestions.suggest
+        click = partial(suggest, body.tasks[0], body.context.result, tags=tags, loaded=loaded)
         results.append(await anyio.to_thread.run_sync(click, limiter=state.click_places))
     else:
         for task in body.tasks:

@@ -13,13 +13,13 @@ import orjson
 from starlette.testclient import TestClient
 
 from backend.app import create_app
-from backend.model_host import ModelHost
+from backend.model_host import ModelHost, Segmented
 from backend.services import Services
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Point
+from mammo.geometry import Box, Point, Spacing
 from mammo.jobs import Enqueued, Retrain
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
@@ -102,6 +102,13 @@ class FakeQueue:
         return Enqueued(f"retrain-{payload.project}", created=created)
 
 
+@dataclass(frozen=True)
+class FakeSegmentation:
+    mask: Mask | None
+    presence: float | None = 0.75
+    notes: tuple[str, ...] = ("the image states no pixel spacing",)
+
+
 class FakePrelabeller:
     """Finds one filled box in every image; remembers what it was asked."""
 
@@ -110,6 +117,7 @@ class FakePrelabeller:
         self.prelabelled: list[str] = []
         self.thresholds: list[float | None] = []
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
+        self.previous: list[Segmented | None] = []
         self.sees_something = True
 
     def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]:
@@ -117,11 +125,19 @@ class FakePrelabeller:
         self.thresholds.append(threshold)
         return [self._finding(0.8)]
 
-    def segment(
-        self, mammogram: Mammogram, box: Box | None, positive: Sequence[Point], negative: Sequence[Point], /
-    ) -> Finding | None:
+    def answer(
+        self,
+        mammogram: Mammogram,
+        box: Box | None,
+        positive: Sequence[Point],
+        negative: Sequence[Point],
+        /,
+        *,
+        previous: Segmented | None = None,
+    ) -> FakeSegmentation:
         self.clicks.append((box, tuple(positive), tuple(negative)))
-        return self._finding(1.0) if self.sees_something else None
+        self.previous.append(previous)
+        return FakeSegmentation(self._finding(1.0).mask if self.sees_something else None)
 
     @staticmethod
     def _finding(score: float) -> Finding:
@@ -134,6 +150,7 @@ class FakeImages:
 
     def __init__(self) -> None:
         self.num_opened = 0
+        self.spacing: Spacing | None = None
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         self.num_opened += 1
@@ -143,7 +160,7 @@ class FakeImages:
             raise RuntimeError("PatientName=Doe^Jane")
         return Mammogram(
             pixels=np.full((HEIGHT, WIDTH), 0.5, np.float32),
-            spacing=None,
+            spacing=self.spacing,
             laterality=None,
             view=None,
             patient=None,
