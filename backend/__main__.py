@@ -120,7 +120,7 @@ def wire(settings: Settings) -> Services:
         metrics=metrics,
         reconciler=_reconciler(settings, store, engine, client, metrics),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
-        host=ModelHost(registry, load=load, every=settings.reload_seconds),
+        host=ModelHost(registry, load=load, every=settings.reload_seconds, pins=settings.pinned_models),
         images=TaskImages(
             root=settings.mammogram_root,
             downloads=ImageDownloads.of(settings, client),

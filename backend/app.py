@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from backend import error_table
+from backend.backlog import Backlog
 from backend.middleware import BodyLimit, Guard
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, setup, webhook
@@ -24,19 +25,24 @@ TASKS_AT_ONCE = 1
 def create_app(services: Services) -> FastAPI:
     """Build the application; its lifespan starts the model host, and closes the store at the end."""
 
+    backlog = Backlog()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.host.start()
         if services.reconciler:
             services.reconciler.start()
+        backlog.start()
         try:
             yield
         finally:
-            await anyio.to_thread.run_sync(_close, services)
+            await anyio.to_thread.run_sync(_close, services, backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
-    app.state.suggestions = Suggestions(services, RecentImages(services.images))
+    app.state.recent_images = RecentImages(services.images)
+    app.state.suggestions = Suggestions(services, app.state.recent_images)
+    app.state.backlog = backlog
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
     for route in (health, setup, predict, webhook, metrics):
@@ -47,7 +53,8 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _close(services: Services) -> None:
+def _close(services: Services, backlog: Backlog) -> None:
+    backlog.stop()
     services.host.stop()
     if services.reconciler:
         services.reconciler.stop()

@@ -26,7 +26,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.Cancelled: 409,
 }
 
-STATUS_OF_CODE = {"model_not_loaded": 503}
+STATUS_OF_CODE = {"model_not_loaded": 503, "other_model": 409}
 
 
 def status_of(error: errors.MammoError) -> int:

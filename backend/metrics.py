@@ -16,7 +16,7 @@ class Metrics:
         self.predictions = Counter(
             "yolo_mlsam_predictions", "Tasks answered by /predict", ["outcome"], registry=r
         )
-        """Outcome: `predicted`, `stored`, `suggested`, `unreadable`, `failed`."""
+        """Outcome: `predicted`, `stored`, `suggested`, `unfinished`, `unreadable`, `failed`."""
 
         self.predict_seconds = Histogram(
             "yolo_mlsam_predict_seconds", "Time for one task", ["kind"], buckets=SECONDS, registry=r

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,6 +84,9 @@ class HostStatus:
     champion: str | None
     """Version the registry named last; None when it was never reached or has no champion."""
 
+    pinned: tuple[str, ...] = ()
+    """Versions that projects are pinned to, and that are loaded."""
+
     problem: str | None
     """Code of what went wrong at the last look; None when all is well."""
 
@@ -97,6 +100,7 @@ class ModelHost:
         *,
         load: Callable[[str], Prelabels],
         every: float,
+        pins: Mapping[int, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -104,10 +108,14 @@ class ModelHost:
             champions: the model registry.
             load: builds the networks of a version; may take long, and may fail.
             every: seconds between two looks.
+            pins: model versions of the projects that do not follow the champion; loaded once, and kept.
         """
         self._champions = champions
         self._load = load
         self._every = every
+        self._pins = dict(pins or {})
+        self._pinned: dict[str, Loaded] = {}
+        self._pin_retry_at: dict[str, float] = {}
         self._clock = clock
         self._loaded: Loaded | None = None
         self._champion: str | None = None
@@ -125,13 +133,19 @@ class ModelHost:
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
-    def current(self) -> Loaded:
-        """The model that serves now.
+    def current(self, project: int | None = None) -> Loaded:
+        """The model that serves a project now: the one it is pinned to, else the champion.
 
         Raises:
-            ModelNotFound: none is loaded yet (`code="model_not_loaded"`).
+            ModelNotFound: it is not loaded yet (`code="model_not_loaded"`).
         """
-        loaded = self._loaded
+        pin = self._pins.get(project) if project is not None else None
+        if pin is not None and pin not in self._pinned:
+            raise ModelNotFound(
+                f"project {project} stays with model {pin}, which is not loaded (yet); the server's log says why",
+                code="model_not_loaded",
+            )
+        loaded = self._pinned[pin] if pin else self._loaded
         if loaded is None:
             reason = f" ({self._problem})" if self._problem else ""
             raise ModelNotFound(
@@ -142,11 +156,15 @@ class ModelHost:
     def status(self) -> HostStatus:
         loaded = self._loaded
         return HostStatus(
-            serving=loaded.version if loaded else None, champion=self._champion, problem=self._problem
+            serving=loaded.version if loaded else None,
+            champion=self._champion,
+            pinned=tuple(sorted(self._pinned)),
+            problem=self._problem,
         )
 
     def look(self) -> None:
         """Look once: load and swap when the champion is another one. Never raises; problems show in `status`."""
+        self._load_pins()
         try:
             version = self._champions.champion().version
         except (
@@ -160,13 +178,30 @@ class ModelHost:
         elif version != self._failed or self._clock() >= self._retry_at:
             self._swap(version)
 
+    def _load_pins(self) -> None:
+        for version in sorted(set(self._pins.values()) - self._pinned.keys()):
+            if self._clock() < self._pin_retry_at.get(version, 0.0):
+                continue
+            try:
+                self._pinned[version] = Loaded(version, self._ready(version))
+                log.info("pinned model serves", version=version)
+            except Exception as error:  # the champion's projects must not wait for it
+                self._pin_retry_at[version] = self._clock() + LONGEST_PAUSE
+                self._note(error, event="a pinned model does not load", version=version)
+
+    def _ready(self, version: str) -> Prelabels:
+        if self._loaded and self._loaded.version == version:
+            return self._loaded.prelabeller
+        prelabeller = self._load(version)
+        if prelabeller.version != version:
+            raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
+        warm_up(prelabeller)
+        return prelabeller
+
     def _swap(self, version: str) -> None:
         began = self._clock()
         try:
-            prelabeller = self._load(version)
-            if prelabeller.version != version:
-                raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
-            warm_up(prelabeller)
+            prelabeller = self._ready(version)
         except (
             Exception
         ) as error:  # a model that does not load for any reason must not stop the one that serves

@@ -10,10 +10,20 @@ from backend.logs import where
 from backend.metrics import Metrics
 from backend.model_host import Loaded
 from backend.schemas import Task
-from mammo.errors import MammoError
+from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 
 NOTHING_SCORE = 0.0
 """Score of a task without a prediction: it is the first that a person should look at."""
+
+UNFINISHED = "+unfinished"
+"""Behind the model version of a task that is worth asking again for.
+
+Label Studio asks for a task until it has a prediction of the version that `/setup` names; with that very string an
+answer given for lack of time would stand as "nothing found" for ever.
+"""
+
+PASSING = (ImageUnavailable, LabelStudioError, StorageUnavailable)
+"""What may be over at the next call."""
 
 log = structlog.get_logger()
 
@@ -36,4 +46,12 @@ def nothing(error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics) -
             error=type(error).__name__,
             where=where(error),
         )
-    return {"result": [], "score": NOTHING_SCORE, "model_version": loaded.version, "reason": reason}
+    version = loaded.version + (UNFINISHED if isinstance(error, PASSING) else "")
+    return {"result": [], "score": NOTHING_SCORE, "model_version": version, "reason": reason}
+
+
+def out_of_time(*, loaded: Loaded, metrics: Metrics) -> Prediction:
+    """An empty prediction for a task that a batch had no time for."""
+    metrics.predictions.labels(outcome="unfinished").inc()
+    version = loaded.version + UNFINISHED
+    return {"result": [], "score": NOTHING_SCORE, "model_version": version, "reason": "out_of_time"}

@@ -2,71 +2,108 @@
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
 from backend.model_host import Loaded
-from backend.no_prediction import Prediction, nothing
+from backend.no_prediction import Prediction, nothing, out_of_time
 from backend.schemas import Task
 from backend.services import Services
-from mammo.errors import StorageUnavailable
-from mammo.labelstudio import ControlTags, prediction
+from mammo.errors import InvalidRegion, StorageUnavailable
+from mammo.labelstudio import ControlTags, labeling_config, prediction
+from mammo.labelstudio.prediction_check import problems
 from mammo.task_images import of_task
 
 log = structlog.get_logger()
 
 
-def prelabel_task(
-    task: Task, *, project: int | None, tags: ControlTags, loaded: Loaded, services: Services
-) -> Prediction:
-    """What the model says of a task: what it said before if we kept that, else now.
+class Prelabelling:
+    """The tasks of one request: one project, one labeling config, one model version."""
 
-    Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives an
-    empty result with the lowest score, and its reason in the log.
-    """
-    project = task.project if project is None else project
-    try:
-        kept = _kept(task, project=project, tags=tags, version=loaded.version, services=services)
-        if kept is not None:
-            services.metrics.predictions.labels(outcome="stored").inc()
-            return kept
-        with services.metrics.predict_seconds.labels(kind="prelabel").time():
-            mammogram = services.images.open(of_task(task.id, task.data))
-            threshold = None if project is None else services.settings.thresholds.get(project)
-            findings = loaded.prelabeller.prelabel(mammogram, threshold=threshold)
-            made = prediction(findings, size=mammogram.size, tags=tags, model_version=loaded.version)
-    except (
-        Exception
-    ) as error:  # a fault in one image's decoding must not cost the other tasks their predictions
-        return nothing(error, task=task, loaded=loaded, metrics=services.metrics)
-    services.metrics.predictions.labels(outcome="predicted").inc()
-    if task.id is not None and project is not None:
+    def __init__(
+        self, *, project: int | None, config: str | None, loaded: Loaded, services: Services
+    ) -> None:
+        """
+        Args:
+            config: the project's labeling config; None takes that of the projects we make.
+
+        Raises:
+            InvalidRegion: the model can fill none of the config's controls.
+        """
+        self._project = project
+        self._config = config or labeling_config()
+        self.tags = ControlTags() if config is None else ControlTags.read(config)
+        self._loaded = loaded
+        self._services = services
+
+    def kept(self, task: Task) -> Prediction | None:
+        """What this version said of a task before, if it is of the same image and fits the project's controls."""
+        project = self._project_of(task)
+        if task.id is None or project is None:
+            return None
         try:
-            services.store.record_prelabel(
-                project=project,
-                task=task.id,
-                model_version=loaded.version,
-                regions=made["result"],
-                score=made["score"],
-                image_sha256=mammogram.sha256,
-            )
+            kept = self._services.store.prelabel(project, task.id, self._loaded.version)
         except StorageUnavailable as error:
-            log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
-    return made
+            log.warning("kept prelabels cannot be read", task=task.id, project=project, code=error.code)
+            return None
+        if kept is None or task.data.get("sha256", kept.image_sha256) != kept.image_sha256:
+            return None
+        if not self.tags.fit(kept.regions):
+            return None
+        self._services.metrics.predictions.labels(outcome="stored").inc()
+        return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
 
+    def predict(self, task: Task, *, until: float | None = None) -> Prediction:
+        """What the model says of a task.
 
-def _kept(
-    task: Task, *, project: int | None, tags: ControlTags, version: str, services: Services
-) -> Prediction | None:
-    """The prediction that this version made before, if it is of the same image and fits the project's controls."""
-    if task.id is None or project is None:
-        return None
-    try:
-        kept = services.store.prelabel(project, task.id, version)
-    except StorageUnavailable as error:
-        log.warning("kept prelabels cannot be read", task=task.id, project=project, code=error.code)
-        return None
-    if kept is None or task.data.get("sha256", kept.image_sha256) != kept.image_sha256:
-        return None
-    if not tags.fit(kept.regions):
-        return None
-    return {"result": kept.regions, "score": kept.score, "model_version": version}
+        Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives
+        an empty result with the lowest score and the code of its reason.
+
+        Args:
+            until: `time.monotonic()` after which no more is begun.
+        """
+        if until is not None and time.monotonic() > until:
+            return out_of_time(loaded=self._loaded, metrics=self._services.metrics)
+        services, version, project = self._services, self._loaded.version, self._project_of(task)
+        try:
+            with services.metrics.predict_seconds.labels(kind="prelabel").time():
+                mammogram = services.images.open(of_task(task.id, task.data))
+                threshold = None if project is None else services.settings.thresholds.get(project)
+                findings = self._loaded.prelabeller.prelabel(mammogram, threshold=threshold)
+                made = prediction(findings, size=mammogram.size, tags=self.tags, model_version=version)
+                self._check(made)
+        except (
+            Exception
+        ) as error:  # a fault in one image's decoding must not cost the other tasks their predictions
+            return nothing(error, task=task, loaded=self._loaded, metrics=services.metrics)
+        services.metrics.predictions.labels(outcome="predicted").inc()
+        if task.id is not None and project is not None:
+            try:
+                services.store.record_prelabel(
+                    project=project,
+                    task=task.id,
+                    model_version=version,
+                    regions=made["result"],
+                    score=made["score"],
+                    image_sha256=mammogram.sha256,
+                )
+            except StorageUnavailable as error:
+                log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
+        return made
+
+    def _check(self, made: Prediction) -> None:
+        try:
+            found = problems(made, config=self._config)
+        except (
+            ValueError
+        ) as error:  # a config that the SDK does not understand says nothing about our prediction
+            log.warning("the SDK cannot read a labeling config", error=type(error).__name__)
+            return
+        if found:
+            raise InvalidRegion(
+                f"our prediction does not pass the SDK's validator: {found[0]}", code="invalid_prediction"
+            )
+
+    def _project_of(self, task: Task) -> int | None:
+        return task.project if self._project is None else self._project

@@ -43,8 +43,7 @@ class PredictRequest(Wire):
     @property
     def project_id(self) -> int | None:
         """The project's id; None when it is not told."""
-        match = re.match(r"\d{1,15}", str(self.project or ""))
-        return int(match.group()) if match else None
+        return project_number(self.project)
 
     @property
     def context(self) -> Context | None:
@@ -66,6 +65,12 @@ class PredictRequest(Wire):
                 {".".join(str(part) for part in problem["loc"][:3]) for problem in error.errors()}
             )
             raise HTTPException(422, f"no predict request: {', '.join(places[:5])}") from None
+
+
+def project_number(project: object) -> int | None:
+    """The id in `<id>.<creation time>`; None when there is none."""
+    match = re.match(r"\d{1,15}", str(project or ""))
+    return int(match.group()) if match else None
 
 
 def read_json(body: bytes) -> dict[str, Any]:

@@ -94,6 +94,15 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(600.0, ge=0)
     """How often the backend compares its store with Label Studio, in seconds, and at start-up; 0: never."""
 
+    predict_seconds: float = Field(75.0, gt=0)
+    """Time for one `/predict`; Label Studio waits 100 s. Tasks that do not fit are finished afterwards."""
+
+    prefetch_tasks: int = Field(4, ge=0)
+    """New tasks of an import that the backend prelabels, when idle, before anybody opens them."""
+
+    project_models: str = ""
+    """Projects that stay with an older model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
+
     train_after: int = Field(0, ge=0)
     """New corrections that start a retrain by themselves; 0: only on request."""
 
@@ -117,6 +126,21 @@ class Settings(BaseSettings):
         for entry in filter(None, (each.strip() for each in value.split(","))):
             ip_network(entry, strict=False)
         return value
+
+    @field_validator("project_models")
+    @classmethod
+    def _pins(cls, value: str) -> str:
+        for entry in filter(None, (each.strip() for each in value.split(","))):
+            project, _, version = entry.partition("=")
+            if not project.strip().isdigit() or not version.strip():
+                raise ValueError("expected <project>=<model version>, comma separated")
+        return value
+
+    @property
+    def pinned_models(self) -> dict[int, str]:
+        """Model versions of the projects that do not follow the champion."""
+        pairs = (each.partition("=") for each in self.project_models.split(",") if each.strip())
+        return {int(project): version.strip() for project, _, version in pairs}
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -6,39 +6,60 @@ task of a batch and not for its end. Clicks do not queue behind tasks.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, HTTPException, Request
+from starlette.datastructures import State
 
 from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
-from backend.prelabelling import prelabel_task
-from backend.schemas import PredictRequest
-from mammo.labelstudio import ControlTags
+from backend.prelabelling import Prelabelling
+from backend.schemas import PredictRequest, Task
+from backend.services import Services
+from mammo.task_images import of_task
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 
 @router.post("/predict")
 async def predict(request: Request, services: ServicesDep) -> Json:
-    loaded = services.host.current()
     body = await anyio.to_thread.run_sync(PredictRequest.read, await request.body())
-    tags = ControlTags() if body.label_config is None else ControlTags.read(body.label_config)
-    state = request.app.state
-    results: list[dict[str, Any]] = []
-    if body.context is not None:
+    loaded = services.host.current(body.project_id)
+    work = Prelabelling(project=body.project_id, config=body.label_config, loaded=loaded, services=services)
+    with request.app.state.backlog.request():
+        if body.context is None:
+            return Json({"results": await _prelabel(body.tasks, work, request.app.state, services)})
         if len(body.tasks) != 1:
             raise HTTPException(422, "a click is on one task")
-        suggest = state.suggestions.suggest
-        click = partial(suggest, body.tasks[0], body.context.result, tags=tags, loaded=loaded)
-        results.append(await anyio.to_thread.run_sync(click, limiter=state.click_places))
-    else:
-        for task in body.tasks:
-            work = partial(
-                prelabel_task, task, project=body.project_id, tags=tags, loaded=loaded, services=services
-            )
-            results.append(await anyio.to_thread.run_sync(work, limiter=state.task_places))
-    return Json({"results": results})
+        suggest = request.app.state.suggestions.suggest
+        click = partial(suggest, body.tasks[0], body.context.result, tags=work.tags, loaded=loaded)
+        suggestion = await anyio.to_thread.run_sync(click, limiter=request.app.state.click_places)
+        return Json({"results": [suggestion]})
+
+
+async def _prelabel(
+    tasks: list[Task], work: Prelabelling, state: State, services: Services
+) -> list[dict[str, Any]]:
+    """What fits into the time that Label Studio waits; the rest is done afterwards, for the next call."""
+    until = time.monotonic() + services.settings.predict_seconds
+    results: list[dict[str, Any]] = []
+    for task in tasks:
+        kept = await anyio.to_thread.run_sync(work.kept, task)
+        if kept is not None:
+            results.append(kept)
+            continue
+        answer = await anyio.to_thread.run_sync(
+            partial(work.predict, task, until=until), limiter=state.task_places
+        )
+        if answer.get("reason") == "out_of_time":
+            state.backlog.add(("task", task.project, task.id), partial(work.predict, task))
+        results.append(answer)
+    if len(tasks) == 1 and not results[0].get("reason"):
+        # Somebody opens this task: have its image ready for his first click.
+        image = of_task(tasks[0].id, tasks[0].data)
+        state.backlog.add("opened", partial(state.recent_images.open, image))
+    return results

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request
 
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
+from backend.schemas import project_number
+from mammo.errors import ModelNotFound
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 
 @router.post("/setup")
-async def setup(services: ServicesDep) -> dict[str, str]:
+async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
     """The version string that `/predict` answers with too: a difference would make Label Studio ask for ever.
 
-    The body (the project's config, and an access token that we do not want) is not read.
+    Of the body (the project's config, and an access token that we do not want) only the project's id and the
+    `model_version` of the connection's extra parameters are read: who asks for another version than the one that
+    serves his project is refused, and not served by it silently.
+
+    Raises:
+        ModelNotFound: none is loaded, or not the one that is asked for (`code="other_model"`).
     """
-    return {"model_version": services.host.current().version}
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    version = services.host.current(project_number(body.get("project"))).version
+    wanted = _wanted(body.get("extra_params"))
+    if wanted is not None and wanted != version:
+        raise ModelNotFound(
+            "the connection's extra_params ask for a model version that does not serve this project; pin it with "
+            "YOLO_MLSAM_PROJECT_MODELS, or remove it from extra_params",
+            code="other_model",
+        )
+    return {"model_version": version}
+
+
+def _wanted(extra: Any) -> str | None:
+    version = extra.get("model_version") if isinstance(extra, dict) else None
+    return version if isinstance(version, str) and version else None
 
 
 @router.get("/versions")
 async def versions(services: ServicesDep) -> dict[str, list[str]]:
     status = services.host.status()
-    return {"versions": [status.serving] if status.serving else []}
+    return {"versions": sorted({*status.pinned, *([status.serving] if status.serving else [])})}

@@ -19,6 +19,7 @@ from starlette.background import BackgroundTask
 from backend.answers import Json
 from backend.auth import require_webhook
 from backend.dependencies import ServicesDep
+from backend.prefetch import prefetch
 from backend.schemas import read_json
 from backend.services import Services
 from mammo.errors import MammoError
@@ -26,6 +27,7 @@ from mammo.jobs import Retrain
 from mammo.labelstudio.client import WEBHOOK_ACTIONS
 
 START_TRAINING = "START_TRAINING"
+TASKS_CREATED = "TASKS_CREATED"
 
 ANNOTATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 """Events that may bring a project to the number of corrections that starts a retrain."""
@@ -67,6 +69,9 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     )
     answer: dict[str, Any] = {"status": "ok", "event": receipt.event, "duplicate": receipt.duplicate}
     after = None
+    if action == TASKS_CREATED and not receipt.duplicate and services.settings.prefetch_tasks:
+        backlog = request.app.state.backlog
+        backlog.add(("created", receipt.event), partial(prefetch, body, services=services, backlog=backlog))
     if action == START_TRAINING:
         answer |= await _start_training(receipt.project, services)
     elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from backend.model_host import ModelHost, Segmented
 from backend.services import Services
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
-from mammo.errors import ImageNotFound, InvalidWeights, ModelNotFound, StorageUnavailable
+from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Spacing
 from mammo.jobs import Enqueued, Retrain
@@ -119,10 +119,13 @@ class FakePrelabeller:
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
         self.previous: list[Segmented | None] = []
         self.sees_something = True
+        self.seconds: Callable[[], object] = lambda: None
+        """Called by every prelabel: sleeps in tests of slow models."""
 
     def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]:
         self.prelabelled.append(mammogram.sha256)
         self.thresholds.append(threshold)
+        self.seconds()
         return [self._finding(0.8)]
 
     def answer(
@@ -156,6 +159,8 @@ class FakeImages:
         self.num_opened += 1
         if data.get("broken"):
             raise ImageNotFound("not there: /secret/patient-name.dcm")
+        if data.get("away"):
+            raise ImageUnavailable("the server does not answer")
         if data.get("bug"):
             raise RuntimeError("PatientName=Doe^Jane")
         return Mammogram(
@@ -207,7 +212,12 @@ class Backend:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
     def __post_init__(self) -> None:
-        self.host = ModelHost(self.registry, load=self.registry.load, every=0.01)
+        self.host = ModelHost(
+            self.registry,
+            load=self.registry.load,
+            every=0.01,
+            pins=settings(**self.changes).pinned_models,
+        )
         self.host.look()
         self.services = Services(
             settings=settings(**self.changes),

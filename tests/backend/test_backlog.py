@@ -1,0 +1,107 @@
+"""What nobody waits for yet: unfinished batches, new tasks, images about to be clicked on."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import orjson
+import pytest
+
+from backend import backlog as module
+from backend.backlog import Backlog
+from mammo.annotations import Receipt
+from mammo.labelstudio import labeling_config
+from tests.backend.fakes import HOOK, Backend
+
+TASKS = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(4)]
+
+
+def waiting(backend: Backend) -> Backlog:
+    found = backend.client.app.state.backlog  # type: ignore[attr-defined]
+    assert isinstance(found, Backlog)
+    return found
+
+
+def test_tasks_that_do_not_fit_are_empty_at_once_and_there_at_the_next_call() -> None:
+    backend = Backend(changes={"predict_seconds": 0.05})
+    backend.model.seconds = lambda: time.sleep(0.1)
+    with backend.client:
+        first = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
+        assert [r.get("reason") for r in first] == [None, "out_of_time", "out_of_time", "out_of_time"]
+        assert waiting(backend).wait_until_done(10)
+        second = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
+    assert all(r["result"] for r in second)
+    assert backend.counted('yolo_mlsam_predictions_total{outcome="unfinished"} 3.0')
+
+
+def test_label_studio_asks_again_for_what_is_unfinished_and_never_for_what_cannot_be_read() -> None:
+    backend = Backend(changes={"predict_seconds": 1e-9})
+    (late,) = backend.predict(TASKS[0]).json()["results"]
+    backend = Backend()
+    away, broken = backend.predict(
+        {"id": 8, "data": {"away": True}}, {"id": 9, "data": {"broken": True}}
+    ).json()["results"]
+    assert late["model_version"] == away["model_version"] == "m1+unfinished"
+    assert broken["model_version"] == "m1"
+
+
+def test_new_tasks_are_prelabelled_before_anybody_opens_them_but_only_the_first_ones() -> None:
+    backend = Backend(changes={"prefetch_tasks": 2})
+    event = {
+        "action": "TASKS_CREATED",
+        "tasks": [task | {"project": 3} for task in TASKS],
+        "project": {"id": 3, "label_config": labeling_config()},
+    }
+    with backend.client:
+        assert backend.client.post("/webhook", json=event, headers=HOOK).status_code == 201
+        assert waiting(backend).wait_until_done(10)
+    assert set(backend.store.prelabels) == {(3, 0, "m1"), (3, 1, "m1")}
+
+
+@pytest.mark.parametrize("change", [{"tasks": 5}, {"tasks": [5]}, {"project": 5}, {"tasks": [{"id": "x"}]}])
+def test_an_event_about_new_tasks_that_makes_no_sense_is_kept_all_the_same(change: dict[str, object]) -> None:
+    backend = Backend()
+    kept = Receipt(event=1, duplicate=False, project=3, num_revisions=0)
+    backend.store.append = lambda *_, **__: kept  # type: ignore[method-assign]
+    event = {"action": "TASKS_CREATED", "tasks": [], "project": {"id": 3}} | change
+    with backend.client:
+        answer = backend.client.post("/webhook", content=orjson.dumps(event), headers=HOOK)
+        assert answer.status_code == 201
+        assert waiting(backend).wait_until_done(10)
+
+
+def test_an_opened_task_has_its_image_ready_for_the_first_click() -> None:
+    backend = Backend()
+    with backend.client:
+        backend.predict(TASKS[0])
+        backend.predict(TASKS[0])
+        assert waiting(backend).wait_until_done(10)
+    assert backend.images.num_opened == 2  # one for the prelabel, one for the click to come
+
+
+def test_nothing_is_begun_while_a_request_is_open() -> None:
+    backlog, done = Backlog(), threading.Event()
+    backlog.start()
+    with backlog.request():
+        backlog.add("a", done.set)
+        assert not done.wait(0.1)
+    assert done.wait(5)
+    backlog.stop()
+
+
+def test_a_failure_does_not_stop_the_rest_and_of_one_key_one_piece_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    backlog, done = Backlog(), []
+    backlog.add("dropped", lambda: done.append("dropped"))
+    backlog.add("bug", lambda: 1 / 0)
+    backlog.add("a", lambda: done.append("old"))
+    backlog.add("a", lambda: done.append("new"))
+    backlog.add("b", lambda: done.append("b"))
+    assert backlog.num_waiting == 3
+    backlog.start()
+    assert backlog.wait_until_done(5)
+    backlog.stop()
+    assert done == ["new", "b"]
