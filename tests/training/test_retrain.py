@@ -32,7 +32,7 @@ class FakeNetworks:
         (folder / "detector.safetensors").write_text(self.learns)
         return folder / "detector.safetensors"
 
-    def finetune_segmenter(self, train, validation, *, start, recipe, folder, progress):
+    def finetune_segmenter(self, train, validation, *, start, recipe, folder, detector, progress):
         self.calls.append(("segmenter", [case.patient for case in train], start.read_text(), recipe))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "segmenter.safetensors").write_text("segmenter")
