@@ -19,7 +19,7 @@ from rich.table import Table
 from safetensors import SafetensorError, safe_open
 
 from mammo.blobs import SHA256, hash_file
-from mammo.errors import InvalidWeights
+from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
 from mammo.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
 from mammo.settings import Settings
 
@@ -65,6 +65,7 @@ def add_weights(options: AddOptions) -> Path:
     Raises:
         InvalidWeights: its content is not what the hash promises, or holds no such network.
         WeightsUnavailable: no such entry, or it cannot be fetched.
+        StorageUnavailable: the data folder cannot be written.
     """
     folder = Settings.load().public_weights
     entry, given = _resolve(options)
@@ -88,11 +89,39 @@ def add_weights(options: AddOptions) -> Path:
         verify(given, sha256=entry.sha256, size=entry.size)
         source = given
     convert = importlib.import_module(f"mammo.{entry.network}.public").convert
-    convert(source, name=entry.name, out=out)
-    _write_manifest(out, entry)
+    try:
+        convert(source, name=entry.name, out=out)
+        _write_manifest(out, entry)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{entry.name}: {folder} cannot be written ({type(error).__name__}); is the disk full, or read-only?"
+        ) from error
     if given is None and not options.keep:
         source.unlink()
     Console().print(f"{entry.name}: {_outcome(out)}{out}", soft_wrap=True)
+    return out
+
+
+def converted(name: str, *, network: str) -> Path:
+    """The converted file of public weights that were added before, unharmed.
+
+    Raises:
+        WeightsUnavailable: no such weights, or they have not been added.
+        InvalidWeights: they belong to the other network, or the file is not the one that was made.
+    """
+    entry = find(name)
+    if entry.network != network:
+        raise InvalidWeights(f"{name} belongs to the {entry.network}, the {network} cannot start from it")
+    out = Settings.load().public_weights / f"{name}.safetensors"
+    if not out.is_file():
+        raise WeightsUnavailable(
+            f"{name} is not here; get it with `yolo-mlsam weights add {name}`", code="not_added"
+        )
+    if _read_manifest(out).get("converted") != _hash(out):
+        raise InvalidWeights(
+            f"{out.name} is not the file that its manifest names; make it again with `yolo-mlsam weights add {name}`",
+            code="wrong_hash",
+        )
     return out
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from mammo.blobs import SHA256, hash_file
-from mammo.errors import InvalidWeights, WeightsUnavailable
+from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
 from mammo.public_weights.catalogue import PublicWeights
 
 Progress = Callable[[int, int | None], None]
@@ -59,6 +59,7 @@ def fetch(
         InvalidWeights: the content is not what the hash promises, or no hash is known.
         WeightsUnavailable: it is not here and could not be fetched (codes `offline`, `download_failed`,
             `download_refused`, `download_busy`).
+        StorageUnavailable: the folder cannot be written.
     """
     if weights.sha256 is None:
         raise InvalidWeights(
@@ -76,31 +77,46 @@ def fetch(
             "give the file with --file",
             code="offline",
         )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if client is not None:
+            return _fetch(client, weights, path, progress)
+        with httpx.Client(timeout=_TIMEOUT) as own:
+            return _fetch(own, weights, path, progress)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{weights.name}: {folder} cannot be written ({type(error).__name__}); is the disk full, or read-only?"
+        ) from error
+
+
+def _fetch(client: httpx.Client, weights: PublicWeights, path: Path, progress: Progress) -> Path:
     partial = path.with_name(f"{path.name}.partial")
+    digest = weights.sha256 or ""
     with partial.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise WeightsUnavailable(
                 f"{weights.name}: another process is downloading it to {partial}; wait for that one",
                 code="download_busy",
             ) from None
         if path.is_file():  # finished by another process while we came here
-            verify(path, sha256=weights.sha256, size=weights.size)
+            verify(path, sha256=digest, size=weights.size)
             return path
-        if client is not None:
+        leftover = file.seek(0, os.SEEK_END) > 0
+        while True:
             _download(client, weights, file, progress)
-        else:
-            with httpx.Client(timeout=_TIMEOUT) as own:
-                _download(own, weights, file, progress)
-        file.flush()
-        os.fsync(file.fileno())
-        try:
-            verify(partial, sha256=weights.sha256, size=weights.size)
-        except InvalidWeights:
-            partial.unlink(missing_ok=True)  # nothing to go on from: its bytes are wrong
-            raise
+            file.flush()
+            os.fsync(file.fileno())
+            try:
+                verify(partial, sha256=digest, size=weights.size)
+                break
+            except InvalidWeights:
+                if not leftover:
+                    partial.unlink(missing_ok=True)
+                    raise
+                file.truncate(0)  # the leftover may be of another file: once more, from the start
+                leftover = False
         partial.replace(path)
     return path
 

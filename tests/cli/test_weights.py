@@ -11,6 +11,7 @@ import cli.weights
 from cli.__main__ import app, main
 from mammo.blobs import hash_file
 from mammo.detector.transfer import load_stock
+from mammo.errors import InvalidWeights, WeightsUnavailable
 from mammo.public_weights import fetch, find
 from tests.mammo.detector.checkpoints import save_official, stock_network
 from tests.mammo.public_weights.file_server import Behaviour, FileServer
@@ -60,6 +61,30 @@ def test_a_file_of_ones_own_is_converted_once_on_ones_own_word(checkpoint: Path,
     assert "already here" in run("add", "yolov8n", "--file", checkpoint, "--sha256", digest).output
     assert (folder / "yolov8n.safetensors").stat().st_mtime_ns == made
     assert str(folder / "yolov8n.safetensors") in run("list").output
+
+
+def test_a_command_finds_what_was_added_and_refuses_what_was_not_or_was_changed(
+    checkpoint: Path, folder: Path
+) -> None:
+    with pytest.raises(WeightsUnavailable, match="get it with `yolo-mlsam weights add yolov8n`"):
+        cli.weights.converted("yolov8n", network="detector")
+    with pytest.raises(InvalidWeights, match="belongs to the segmenter"):
+        cli.weights.converted("sam-b", network="detector")
+    run("add", checkpoint, "--as", "yolov8n", "--sha256", hash_file(checkpoint))
+    path = cli.weights.converted("yolov8n", network="detector")
+    assert path == folder / "yolov8n.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(InvalidWeights, match="make it again"):
+        cli.weights.converted("yolov8n", network="detector")
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "file"))
+    own = ("add", checkpoint, "--as", "yolov8n", "--sha256", hash_file(checkpoint))
+    assert "is the disk full, or read-only?" in refusal(capsys, *own)
 
 
 def test_a_converted_file_that_was_damaged_is_made_again(checkpoint: Path, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mammo.errors import InvalidWeights, WeightsUnavailable
+from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
 from mammo.public_weights import PublicWeights, download, fetch, verify
 from tests.mammo.public_weights.file_server import Behaviour, FileServer
 
@@ -115,6 +115,20 @@ def test_a_wrong_hash_is_refused_and_nothing_of_it_stays(server: FileServer, fol
         get(server, folder, entry(server))
     assert refused.value.code == "wrong_hash"
     assert list(folder.iterdir()) == []
+
+
+def test_a_leftover_of_another_file_costs_one_more_download(server: FileServer, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "tiny.pt.partial").write_bytes(b"?" * 3000)
+    server.paths["/tiny.pt"] = Behaviour(CONTENT)
+    assert get(server, folder, entry(server)).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.requests] == ["bytes=3000-", None]
+
+
+def test_a_folder_that_cannot_be_written_is_named(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageUnavailable, match=r"file/weights cannot be written \(NotADirectoryError\)"):
+        get(server, tmp_path / "file" / "weights", entry(server))
 
 
 def test_a_file_damaged_after_it_came_is_not_used(server: FileServer, folder: Path) -> None:
