@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,10 @@ def train_detector(
     start: Annotated[
         str, typer.Option(help="Model version to begin with: champion, starter or a version of the registry.")
     ] = "champion",
+    public: Annotated[
+        str | None,
+        typer.Option(help="Public weights to begin with instead, whatever the recipe; see `weights list`."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for phantoms.", file_okay=False)] = Path("data/phantoms"),
 ) -> None:
@@ -42,7 +46,9 @@ def train_detector(
 
     from cli.material import shown_progress
     from cli.model_files import find_model
+    from cli.weights import converted
     from mammo.errors import InvalidSettings
+    from mammo.public_weights import find
     from mammo.settings import Settings
     from training.detector_finetune import finetune_detector
     from training.detector_recipes import DETECTOR_RECIPES, FROM_SCRATCH
@@ -52,7 +58,12 @@ def train_detector(
     chosen = DETECTOR_RECIPES[recipe]()
     if seed is not None:
         chosen = replace(chosen, seed=seed)
-    weights = None if recipe in FROM_SCRATCH else find_model(start, Settings.load()).detector
+    if public is not None:
+        weights: Path | None = converted(public, network="detector")
+        scale: Any = find(public).architecture.removeprefix("yolov8")
+        chosen = replace(chosen, spec=replace(chosen.spec, scale=scale))
+    else:
+        weights = None if recipe in FROM_SCRATCH else find_model(start, Settings.load()).detector
     with (
         shown_progress("detector") as tell,
         _folds(dataset, phantoms, validation, vendor, work) as (new, held),

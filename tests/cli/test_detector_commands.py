@@ -9,8 +9,10 @@ import pytest
 import mammo.phantom
 from cli.__main__ import main
 from cli.material import parse_seeds
+from mammo.blobs import hash_file
 from mammo.detector import load_network
 from mammo.errors import InvalidSettings
+from tests.mammo.detector.checkpoints import save_official, stock_network
 
 
 @pytest.fixture
@@ -57,6 +59,22 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     assert "| 0.2 |" in (tmp_path / "report" / "detector-table-2.md").read_text()
 
 
+def test_a_detector_begins_with_public_weights_of_their_own_scale(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    official = save_official(stock_network("s"), tmp_path / "mine.pt")
+    assert run("weights", "add", official, "--as", "yolov8s", "--sha256", hash_file(official)) == 0
+    where = ("--out", tmp_path / "run", "--work", tmp_path / "work")
+    assert (
+        run("train", "detector", "--recipe", "smoke", "--phantoms", "1", "--public", "yolov8s", *where) == 0
+    )
+    network, facts = load_network(tmp_path / "run" / "detector.safetensors")
+    assert network.spec.scale == "s"
+    assert facts["transfer"]["copied"] == 349
+    assert facts["public_weights"]["licence"] == "AGPL-3.0"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -66,6 +84,8 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
         (["train", "detector", "--phantoms", "1", "--recipe", "best"], "recipe 'best' is not one of paper"),
         (["train", "detector", "--phantoms", "1", "--vendor", "z"], "a phantom's vendor is one of a, b, c"),
         (["train", "detector", "--phantoms", "1", "--start", "m9999-x"], "holds no registry"),
+        (["train", "detector", "--phantoms", "1", "--public", "yolov8s"], "`yolo-mlsam weights add yolov8s`"),
+        (["train", "detector", "--phantoms", "1", "--public", "sam-b"], "belongs to the segmenter"),
         (["evaluate", "detector", "--dataset", "0" * 64], "0000"),
         (
             ["evaluate", "detector", "--phantoms", "1000-1001", "--table", "1"],
