@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,10 +19,12 @@ from backend.reconciling import Reconciler
 from backend.services import Services
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import open_database
+from mammo.effort_records import effort_records
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
+from mammo.provenance import trace
 from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
 from mammo.task_images import TaskImages
@@ -118,6 +120,8 @@ def wire(settings: Settings) -> Services:
         settings=settings,
         store=store,
         metrics=metrics,
+        trace=partial(trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret),
+        efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
         reconciler=_reconciler(settings, store, engine, client, metrics),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
         host=ModelHost(registry, load=load, every=settings.reload_seconds, pins=settings.pinned_models),

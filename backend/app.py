@@ -13,7 +13,7 @@ from backend import error_table
 from backend.backlog import Backlog
 from backend.middleware import BodyLimit, Guard
 from backend.recent_images import RecentImages
-from backend.routes import health, metrics, predict, setup, webhook
+from backend.routes import health, metrics, predict, provenance, setup, webhook
 from backend.services import Services
 from backend.suggestions import Suggestions
 
@@ -45,7 +45,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.backlog = backlog
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
-    for route in (health, setup, predict, webhook, metrics):
+    for route in (health, setup, predict, webhook, metrics, provenance):
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)

@@ -19,6 +19,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.InvalidRegion: 422,
     errors.InvalidPrompt: 422,
     errors.LabelStudioError: 502,
+    errors.UnknownAnnotation: 404,
     errors.ModelNotFound: 404,
     errors.PromotionConflict: 409,
     errors.InsufficientData: 409,

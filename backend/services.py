@@ -12,7 +12,10 @@ from backend.model_host import ModelHost
 from backend.reconciling import Reconciler
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
+from mammo.effort_records import EffortRecord
+from mammo.errors import UnknownAnnotation
 from mammo.jobs import Enqueued, Retrain
+from mammo.provenance import Trace
 from mammo.settings import Settings
 
 
@@ -58,6 +61,14 @@ class Images(Protocol):
     def open(self, data: Mapping[str, Any], /) -> Mammogram: ...
 
 
+def _nothing_known(annotation: int) -> Trace:
+    raise UnknownAnnotation(f"nothing is known of annotation {annotation}")
+
+
+def _nothing_done(_project: int) -> list[EffortRecord]:
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One running backend."""
@@ -68,6 +79,12 @@ class Services:
     host: ModelHost
     images: Images
     metrics: Metrics = field(default_factory=Metrics)
+    trace: Callable[[int], Trace] = _nothing_known
+    """Follows one annotation."""
+
+    efforts: Callable[[int], list[EffortRecord]] = _nothing_done
+    """What the corrections of a project cost."""
+
     reconciler: Reconciler | None = None
     """None where Label Studio's API is not to be asked."""
 

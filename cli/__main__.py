@@ -142,6 +142,33 @@ def reconcile(
 
 
 @app.command()
+def trace(
+    annotation: Annotated[int, typer.Argument(help="Label Studio's number of the annotation.", min=1)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Follow an annotation: its prelabel, what was changed by whom, the models that learned from it."""
+    from cli.provenance import trace_command
+
+    trace_command(annotation, as_json=as_json)
+
+
+@app.command()
+def effort(
+    projects: Annotated[
+        list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="Comma-separated: model, annotator, week, project.")
+    ] = "project,model",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What the corrections cost: accept rate, Dice prelabel to correction, added, deleted, time."""
+    from cli.provenance import effort_command
+
+    effort_command(projects or [], by=[name.strip() for name in by.split(",")], as_json=as_json)
+
+
+@app.command()
 def serve() -> None:
     """Run the Label Studio ML backend; settings come from the environment."""
     from backend.__main__ import main as run

@@ -7,7 +7,8 @@ same. Each table has one module that writes it:
     reconciliation                     mammo.annotations.reconciling
     model_version, alias, promotion    mammo.registry
     patient_fold                       training.folds
-    dataset_version                    training.dataset_versions
+    dataset_version, dataset_item      training.dataset_versions
+    edit_effort                        mammo.effort_records
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -159,6 +160,21 @@ dataset_version = _table(
     sa.Column("num_excluded", sa.Integer, nullable=False),
     sa.Column("last_event", sa.BigInteger, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+)
+
+dataset_item = _table(
+    "dataset_item",  # which annotations a dataset version holds, in which revision
+    sa.Column("dataset", sa.ForeignKey("dataset_version.name"), primary_key=True),
+    sa.Column("annotation", sa.BigInteger, primary_key=True),
+    sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Index("ix_dataset_item_annotation", "annotation"),
+)
+
+edit_effort = _table(
+    "edit_effort",  # computed once for a revision and the prelabel it was made on; may be dropped and is computed again
+    sa.Column("revision", sa.ForeignKey("revision.id"), primary_key=True),
+    sa.Column("prelabel", sa.BigInteger, primary_key=True),
+    sa.Column("effort", sa.LargeBinary, nullable=False),
 )
 
 

@@ -12,6 +12,7 @@
     ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
     ├── WeightsUnavailable         public weights that are not here and could not be fetched
     ├── UnusableRuntime            a runtime that cannot run the network, or computes something else than torch
+    ├── UnknownAnnotation          an annotation that nothing was ever told of
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
@@ -84,6 +85,10 @@ class UnusableRuntime(MammoError):
 
 class ModelNotFound(MammoError):
     code = "model_not_found"
+
+
+class UnknownAnnotation(MammoError):
+    code = "unknown_annotation"
 
 
 class PromotionConflict(MammoError):

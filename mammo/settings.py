@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
 
     @property
+    def annotator_secret(self) -> bytes:
+        """Key of the annotators' pseudonyms."""
+        return (self.patient_secret.get_secret_value() or self.webhook_secret.get_secret_value()).encode()
+
+    @property
     def blobs(self) -> Path:
         """Folder of the content-addressed blobs."""
         return self.data_dir / "blobs"

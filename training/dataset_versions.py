@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore, Correction
 from mammo.blobs import Blobs
-from mammo.database import dataset_version, insert, writing
+from mammo.database import dataset_item, dataset_version, insert, writing
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoError, UnreadableImage
 from mammo.findings import CLUSTER, Finding
@@ -311,6 +311,13 @@ def _record(engine: Engine, dataset: DatasetVersion, *, last_event: int) -> None
         connection.execute(
             new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
         )
+        for item in dataset.items:
+            held = {
+                "dataset": dataset.name,
+                "annotation": item.annotation_id,
+                "content_hash": item.content_hash,
+            }
+            connection.execute(insert(connection, dataset_item).values(held).on_conflict_do_nothing())
 
 
 def _read(item: Item, open_image: OpenImage) -> Mammogram:

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from cli.demo.walk import Reading
 from cli.overlay import PRELABEL, TRUTH, cut, draw, grey_picture
+from mammo.edit_effort import EditEffort, total_effort
 from mammo.findings import Finding
 from mammo.geometry import Box
 from training.cases import Case
-from training.edit_effort import EditEffort, total_effort
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

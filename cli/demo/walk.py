@@ -14,6 +14,7 @@ from cli.demo.stack import Stack
 from cli.importing import TWINS, import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from mammo.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
 from mammo.findings import Finding
 from mammo.geometry import Size
@@ -22,7 +23,6 @@ from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.regions import from_regions, to_regions
 from training.cases import Case, Progress
-from training.edit_effort import EditEffort, edit_effort
 
 POLL_SECONDS = 0.5
 JOB_SECONDS = 3600.0

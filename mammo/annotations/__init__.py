@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
 from mammo.annotations.reconciling import Reconciliation, reconcile
-from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Receipt
+from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Receipt, Told
 from mammo.annotations.view import Heading, current_view
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Receipt",
     "Reconciliation",
     "Revision",
+    "Told",
     "current_view",
     "project_of",
     "reconcile",

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.events import RECONCILED, Revision, canonical, parse, project_of, revisions_of
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
-from mammo.database import dataset_version, event, insert, prelabel, reading, revision
+from mammo.database import dataset_version, edit_effort, event, insert, prelabel, reading, revision
 
 ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
 """Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
@@ -54,13 +54,33 @@ class Correction:
     """Seconds the annotator spent."""
 
     content_hash: str
+    revision: int = 0
+    """Number of its row in the store."""
+
     prelabel_version: str | None = None
     """Model version of the prelabel the annotator started from, when Label Studio told."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """One event about one annotation."""
+
+    action: str
+    received_at: datetime
+    revision: int
+    """Number of the row."""
+
+    cancelled: bool
+    content: Correction | None
+    """None when it is a deletion."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prelabel:
     """Our own copy of a prediction that annotators saw: Label Studio's copy can be deleted or replaced."""
+
+    id: int
+    """Number of the row."""
 
     project: int
     task: int
@@ -126,6 +146,26 @@ class AnnotationStore:
                 statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
                 found.update({row.id: _correction(row) for row in connection.execute(statement)})
         return [found[row] for row in rows]
+
+    def history(self, annotation: int) -> list[Told]:
+        """Everything that was ever told of one annotation, in the order in which it was received."""
+        statement = (
+            sa.select(revision, event.c.action, event.c.received_at)
+            .join(event, revision.c.event == event.c.id)
+            .where(revision.c.annotation == annotation)
+            .order_by(revision.c.id)
+        )
+        with reading(self._engine) as connection:
+            return [
+                Told(
+                    action=row.action,
+                    received_at=row.received_at,
+                    revision=row.id,
+                    cancelled=row.cancelled,
+                    content=_correction(row) if row.kind == "annotation" else None,
+                )
+                for row in connection.execute(statement)
+            ]
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
         """How many corrections of the current view are new.
@@ -212,8 +252,7 @@ class AnnotationStore:
             row = connection.execute(statement).one_or_none()
         if row is None:
             return None
-        values = {key: value for key, value in row._mapping.items() if key != "id"}
-        return Prelabel(**{**values, "regions": orjson.loads(values["regions"])})
+        return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
 
 
 def _event_key(action: str, body: bytes) -> str:
@@ -251,6 +290,9 @@ def _revision_row(number: int, told: Revision) -> dict[str, Any]:
 
 
 def _replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
+    mine = [prelabel.c[name] == row[name] for name in ("project", "task", "model_version")]
+    old = sa.select(prelabel.c.id).where(*mine)
+    connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))
     new = insert(connection, prelabel).values(row)
     changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
     connection.execute(
@@ -314,5 +356,6 @@ def _correction(row: Any) -> Correction:
         completed_by=row.completed_by,
         lead_time=row.lead_time,
         content_hash=row.content_hash,
+        revision=row.id,
         prelabel_version=row.prelabel_version,
     )

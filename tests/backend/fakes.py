@@ -74,6 +74,7 @@ class FakeStore:
     ) -> None:
         self._check()
         self.prelabels[project, task, model_version] = Prelabel(
+            id=len(self.prelabels) + 1,
             project=project,
             task=task,
             model_version=model_version,
@@ -210,6 +211,7 @@ class Backend:
     queue: FakeQueue = field(default_factory=FakeQueue)
     images: FakeImages = field(default_factory=FakeImages)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
+    more: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.host = ModelHost(
@@ -225,6 +227,7 @@ class Backend:
             queue=self.queue,
             host=self.host,
             images=self.images,
+            **self.more,
         )
         self.client = TestClient(create_app(self.services), raise_server_exceptions=False)
 

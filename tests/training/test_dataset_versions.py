@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
+from mammo.database import dataset_item, reading
 from mammo.errors import ImageNotFound, InvalidWeights, LabelStudioError
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags, to_regions
@@ -213,3 +215,16 @@ def test_pixels_are_read_only_when_a_case_is_read(build, project):
     (case,) = dataset.cases("train", open_image=project.open_image)
     assert project.opened == []
     assert case.read().pixels.dtype == np.float32
+
+
+def test_which_annotations_a_dataset_version_holds_can_be_asked(build, project, engine):
+    project.annotate(1, [square(10, 10)], patient=PATIENTS[0])
+    project.annotate(2, [], patient=PATIENTS[1])
+    dataset = build()
+    build()  # the same name again: nothing is kept twice
+    with reading(engine) as connection:
+        rows = connection.execute(sa.select(dataset_item).order_by(dataset_item.c.annotation)).all()
+    assert [(row.dataset, row.annotation, row.content_hash) for row in rows] == [
+        (dataset.name, item.annotation_id, item.content_hash) for item in dataset.items
+    ]
+    assert len(rows) == 2

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
+from mammo.edit_effort import EditEffort, boundary_shift, changes, edit_effort, total_effort
 from tests.training.detections import square
-from training.edit_effort import EditEffort, edit_effort, total_effort
 
 
 def counts(effort):
@@ -34,8 +36,6 @@ def test_without_ids_overlap_decides():
 
 
 def test_another_mask_in_the_same_box_is_an_edit():
-    from dataclasses import replace
-
     finer = replace(square(0, 0), mask=square(0, 0, 5).mask)
     assert counts(edit_effort([square(0, 0)], [finer])) == (0, 1, 0, 0)
     assert counts(edit_effort([square(0, 0, mask=False)], [square(0, 0)])) == (0, 1, 0, 0)
@@ -56,3 +56,35 @@ def test_the_total_adds_counts_and_averages_dice_over_images_with_pixels():
     ]
     assert total_effort(efforts) == EditEffort(accepted=0, edited=1, added=1, deleted=0, dice=0.25)
     assert total_effort([]).dice is None
+
+
+def test_every_change_is_named():
+    before = [square(60 * x, 0, name=f"c{x}") for x in range(5)]
+    after = [
+        before[0],
+        square(63, 0, name="c1"),
+        square(120, 0, side=8, name="c2"),
+        replace(before[3], label="Mass"),
+        square(500, 0, name="new"),
+    ]
+    told = changes(before, after)
+    kinds = ["accepted", "moved", "reshaped", "relabelled", "deleted", "added"]
+    assert [change.kind for change in told] == kinds
+    assert [change.finding for change in told] == ["c0", "c1", "c2", "c3", "c4", "new"]
+    assert told[1].dice == pytest.approx(0.7)
+    assert told[-1].dice is None
+
+
+def test_a_box_without_pixels_is_moved_or_reshaped_by_its_size():
+    before = square(0, 0, name="c", mask=False)
+    assert [c.kind for c in changes([before], [square(4, 0, name="c", mask=False)])] == ["moved"]
+    assert [c.kind for c in changes([before], [square(0, 0, 12, name="c", mask=False)])] == ["reshaped"]
+    assert changes([before], [square(4, 0, name="c", mask=False)])[0].boundary_shift is None
+
+
+def test_the_boundary_shift_is_the_mean_distance_of_the_outlines():
+    whole, grown = square(10, 10, 20).mask, square(8, 8, 24).mask
+    assert boundary_shift(whole, whole) == 0
+    # Each side moves by two pixels; only the new corners are farther away (2 * sqrt 2).
+    assert boundary_shift(whole, grown) == pytest.approx(2.0, abs=0.05)
+    assert boundary_shift(grown, whole) == boundary_shift(whole, grown)

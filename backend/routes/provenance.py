@@ -1,0 +1,46 @@
+"""`/annotations/{id}/trace` and `/projects/{id}/effort`: where a correction came from, and what corrections cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
+
+from backend.answers import Json
+from backend.auth import require_basic
+from backend.dependencies import ServicesDep
+from mammo.effort_records import GROUPS, grouped
+
+router = APIRouter(dependencies=[Depends(require_basic)])
+
+Number = Annotated[int, Path(gt=0, lt=2**63)]
+
+
+@router.get("/annotations/{annotation}/trace")
+async def trace(annotation: Number, services: ServicesDep) -> Json:
+    """The chain prelabel, corrections, dataset versions, runs, model versions; 404 for an unknown annotation."""
+    found = await anyio.to_thread.run_sync(services.trace, annotation)
+    return Json(found.to_json())
+
+
+@router.get("/projects/{project}/effort")
+async def effort(
+    project: Number,
+    services: ServicesDep,
+    by: Annotated[str, Query(description=f"comma-separated: {', '.join(GROUPS)}", max_length=100)] = "model",
+) -> Json:
+    """Edit effort of a project's corrections, a row per group."""
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if not names or repeated or not set(names) <= set(GROUPS):
+        raise HTTPException(422, f"`by` takes different names of {', '.join(GROUPS)}, got {by!r}")
+    records = await anyio.to_thread.run_sync(partial(services.efforts, project))
+    rows = [
+        {**dict(zip(names, group, strict=True)), **asdict(summary)}
+        for group, summary in grouped(records, names).items()
+    ]
+    return Json({"project": project, "groups": rows})

@@ -1,0 +1,125 @@
+"""`yolo-mlsam trace` and `yolo-mlsam effort`: where a correction came from, and what corrections cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.effort_records import effort_records, grouped
+from mammo.provenance import Deed, Trace, trace
+from mammo.registry import ModelRegistry
+from mammo.settings import Settings
+
+
+def trace_command(annotation: int, *, as_json: bool) -> None:
+    """Print the chain of one annotation."""
+    with _opened() as (settings, store, engine):
+        registry = ModelRegistry(engine, settings.blobs)
+        found = trace(
+            annotation, store=store, engine=engine, registry=registry, secret=settings.annotator_secret
+        )
+    console = Console()
+    if as_json:
+        console.print_json(orjson.dumps(found.to_json()).decode())
+    else:
+        console.print(_tree(found))
+
+
+def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool) -> None:
+    """Print what the corrections of some projects cost, a row per group."""
+    with _opened() as (settings, store, engine):
+        records = [
+            record
+            for project in projects or store.projects()
+            for record in effort_records(
+                project, store=store, engine=engine, secret=settings.annotator_secret
+            )
+        ]
+    groups = grouped(records, by)
+    console = Console()
+    if as_json:
+        rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
+        console.print_json(orjson.dumps(rows).decode())
+        return
+    columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "median s", "hasty")
+    table = Table(*by, *columns)
+    for group, summary in groups.items():
+        cells = (
+            summary.images,
+            _percent(summary.accept_rate),
+            _shown(summary.dice, "{:.2f}"),
+            f"{summary.added_per_image:.2f}",
+            f"{summary.deleted_per_image:.2f}",
+            _shown(summary.lead_time, "{:.0f}"),
+            summary.hasty,
+        )
+        table.add_row(*group, *map(str, cells))
+    console.print(table if groups else "there are no corrections yet")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, AnnotationStore, Any]]:
+    settings = Settings.load()
+    engine = open_database(settings.database)
+    with closing(AnnotationStore(engine)) as store:
+        yield settings, store, engine
+
+
+def _tree(found: Trace) -> Tree:
+    state = "part of the current view" if found.present else "deleted or skipped"
+    tree = Tree(f"annotation {found.annotation} · task {found.task} · project {found.project} · {state}")
+    if found.prelabel is None:
+        tree.add("no prelabel: read without help, as far as is known")
+    else:
+        shown = found.prelabel
+        text = (
+            f"prelabel of {shown.model_version}, {shown.created_at:%Y-%m-%d %H:%M}, score {shown.score:.2f}"
+        )
+        branch = tree.add(text)
+        for finding in shown.findings:
+            branch.add(
+                f"{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
+                f"prompts {finding['prompts']}"
+            )
+    corrections = tree.add("corrections")
+    for deed in found.history:
+        _add_deed(corrections, deed)
+    trainings = tree.add("trained on" if found.trainings else "not in any dataset version yet")
+    for training in found.trainings:
+        revision = "this revision" if training.current else "an older revision"
+        branch = trainings.add(f"dataset version {training.dataset_version[:12]} ({revision})")
+        for model in training.model_versions:
+            served = ", has served" if model["champion"] else ""
+            branch.add(f"run {model['run']}, recipe {model['recipe']} -> {model['version']}{served}")
+    return tree
+
+
+def _add_deed(tree: Tree, deed: Deed) -> None:
+    moment = deed.done_at or deed.told_at
+    time = f", {deed.lead_time:.0f} s" if deed.lead_time is not None else ""
+    skipped = ", skipped" if deed.cancelled else ""
+    branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")
+    for change in deed.changes or []:
+        details = [] if change.dice is None else [f"Dice {change.dice:.3f}"]
+        if change.boundary_shift is not None:
+            details.append(f"outline {change.boundary_shift:.1f} px")
+        branch.add(
+            f"{change.finding or '(no id)'}: {change.kind}" + (f" ({', '.join(details)})" if details else "")
+        )
+
+
+def _percent(part: float | None) -> str:
+    return "-" if part is None else f"{part:.0%}"
+
+
+def _shown(value: float | None, pattern: str) -> str:
+    return "-" if value is None else pattern.format(value)

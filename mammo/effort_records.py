@@ -1,0 +1,197 @@
+"""Edit effort of every correction: by model version, project, annotator and week, computed once each.
+
+A correction is compared with the prelabel it was made on: the one whose version Label Studio told, or else the
+newest that we had recorded before the annotation's first revision. A correction without any is the control:
+somebody read the image without help.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from mammo.annotations import AnnotationStore, Correction, Prelabel
+from mammo.database import edit_effort as kept
+from mammo.database import insert, reading, writing
+from mammo.edit_effort import EditEffort, edit_effort, total_effort
+from mammo.errors import InvalidRegion
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import from_regions
+
+CONTROL = "none"
+"""Model version of a correction that was made without a prelabel."""
+
+HASTY_SECONDS = 10.0
+"""A prelabel accepted as it is in less time than this may not have been looked at: a sign of automation bias."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffortRecord:
+    """One correction and what it cost."""
+
+    project: int
+    task: int
+    annotation: int
+    model_version: str
+    """Of the prelabel; `CONTROL` where there was none."""
+
+    annotator: str
+    """A pseudonym, the same for the same person."""
+
+    at: datetime
+    lead_time: float | None
+    """Seconds the annotator spent, all sessions of the annotation together."""
+
+    effort: EditEffort
+    hasty: bool
+    """Something was proposed and accepted as it was in less than `HASTY_SECONDS`."""
+
+    @property
+    def week(self) -> date:
+        """The Monday of its week, UTC."""
+        return self.at.date() - timedelta(days=self.at.weekday())
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffortSummary:
+    """Some corrections together."""
+
+    images: int
+    accept_rate: float | None
+    """Of the findings proposed, the part left as it was; None where nothing was proposed."""
+
+    dice: float | None
+    """Prelabel to correction, mean over the images with any pixels."""
+
+    added_per_image: float
+    deleted_per_image: float
+    lead_time: float | None
+    """Median seconds; None where Label Studio told of none."""
+
+    hasty: int
+
+
+def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
+    """A stable name for a Label Studio user that does not lead back to the account without the secret."""
+    if user is None:
+        return "unknown"
+    return "annotator-" + hmac.new(secret, f"annotator {user}".encode(), hashlib.sha256).hexdigest()[:8]
+
+
+def effort_records(
+    project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags | None = None
+) -> list[EffortRecord]:
+    """A record for each correction of a project that can be read; what was computed before is read back."""
+    with reading(engine) as connection:
+        known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
+    records = []
+    for correction in store.corrections(project):
+        prelabel = prelabel_of(correction, store)
+        key = correction.revision, prelabel.id if prelabel else 0
+        if key in known:
+            effort = EditEffort(**orjson.loads(known[key]))
+        else:
+            try:
+                effort = _effort(correction, prelabel, tags)
+            except InvalidRegion:  # it is no ground truth either: the dataset build says so
+                continue
+            _keep(engine, key, effort)
+        records.append(_record(correction, prelabel, effort, secret))
+    return records
+
+
+def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
+    """The prelabel that a correction was made on, as far as is known."""
+    project, task = correction.project_id, correction.task_id
+    if correction.prelabel_version:
+        told = store.prelabel(project, task, correction.prelabel_version)
+        if told:
+            return told
+    written = [told.content for told in store.history(correction.annotation_id) if told.content]
+    first = min((content.updated_at for content in written), default=correction.updated_at)
+    return store.prelabel_before(project, task, first)
+
+
+def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
+    """The figures of some corrections.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not records:
+        raise ValueError("there is nothing to summarise")
+    total = total_effort([record.effort for record in records])
+    proposed = total.accepted + total.edited + total.deleted
+    times = [record.lead_time for record in records if record.lead_time is not None]
+    return EffortSummary(
+        images=len(records),
+        accept_rate=total.accepted / proposed if proposed else None,
+        dice=total.dice,
+        added_per_image=total.added / len(records),
+        deleted_per_image=total.deleted / len(records),
+        lead_time=median(times) if times else None,
+        hasty=sum(record.hasty for record in records),
+    )
+
+
+GROUPS: dict[str, Callable[[EffortRecord], str]] = {
+    "model": lambda record: record.model_version,
+    "annotator": lambda record: record.annotator,
+    "week": lambda record: record.week.isoformat(),
+    "project": lambda record: str(record.project),
+}
+"""What records can be grouped by."""
+
+
+def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[str, ...], EffortSummary]:
+    """A summary for each group, in the order of the groups' names.
+
+    Args:
+        by: keys of `GROUPS`.
+
+    Raises:
+        ValueError: an unknown key.
+    """
+    unknown = [name for name in by if name not in GROUPS]
+    if unknown:
+        raise ValueError(f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}")
+    groups: dict[tuple[str, ...], list[EffortRecord]] = {}
+    for record in records:
+        groups.setdefault(tuple(GROUPS[name](record) for name in by), []).append(record)
+    return {name: summarise(members) for name, members in sorted(groups.items())}
+
+
+def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags | None) -> EditEffort:
+    proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
+    return edit_effort(proposed, from_regions(correction.result, tags=tags))
+
+
+def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort) -> None:
+    row = {"revision": key[0], "prelabel": key[1], "effort": orjson.dumps(asdict(effort))}
+    with writing(engine) as connection:
+        connection.execute(insert(connection, kept).values(row).on_conflict_do_nothing())
+
+
+def _record(
+    correction: Correction, prelabel: Prelabel | None, effort: EditEffort, secret: bytes
+) -> EffortRecord:
+    quick = correction.lead_time is not None and correction.lead_time < HASTY_SECONDS
+    return EffortRecord(
+        project=correction.project_id,
+        task=correction.task_id,
+        annotation=correction.annotation_id,
+        model_version=prelabel.model_version if prelabel else CONTROL,
+        annotator=annotator_pseudonym(correction.completed_by, secret=secret),
+        at=correction.updated_at,
+        lead_time=correction.lead_time,
+        effort=effort,
+        hasty=bool(effort.accepted and effort.untouched and quick),
+    )

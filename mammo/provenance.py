@@ -1,0 +1,194 @@
+"""Trace: from an annotation back to the prelabel it was made on, and on to the models that learned from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from mammo.annotations import AnnotationStore, Correction, Prelabel, Told
+from mammo.database import dataset_item, dataset_version, reading
+from mammo.edit_effort import Change, changes
+from mammo.effort_records import annotator_pseudonym, prelabel_of
+from mammo.errors import InvalidRegion, UnknownAnnotation
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import from_regions
+from mammo.registry import ModelRegistry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPrelabel:
+    """What the annotator was shown."""
+
+    model_version: str
+    created_at: datetime
+    score: float
+    image_sha256: str
+    findings: list[dict[str, Any]]
+    """`id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """One thing that was done to the annotation, as it was told."""
+
+    action: str
+    told_at: datetime
+    done_at: datetime | None
+    """Label Studio's moment; None for a deletion."""
+
+    annotator: str
+    lead_time: float | None
+    cancelled: bool
+    changes: list[Change] | None
+    """Against the prelabel, finding by finding; None for a deletion, or where a region cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """A dataset version that holds the annotation, and what was trained on it."""
+
+    dataset_version: str
+    created_at: datetime
+    current: bool
+    """It holds the annotation as it is now, not an older revision."""
+
+    model_versions: list[dict[str, Any]]
+    """`version`, `run`, `recipe`, and `champion`: it has served."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """The whole chain of one annotation."""
+
+    annotation: int
+    task: int | None
+    project: int | None
+    present: bool
+    """It is part of the current view: neither deleted nor skipped."""
+
+    prelabel: ShownPrelabel | None
+    """None: it was made without one, as far as is known."""
+
+    history: list[Deed]
+    trainings: list[Training]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; moments stay `datetime`."""
+        return asdict(self)
+
+
+def trace(
+    annotation: int,
+    *,
+    store: AnnotationStore,
+    engine: Engine,
+    registry: ModelRegistry,
+    secret: bytes,
+    tags: ControlTags | None = None,
+) -> Trace:
+    """Follow one annotation.
+
+    Args:
+        secret: of the annotators' pseudonyms.
+        tags: the project's control tags, where they are not our own.
+
+    Raises:
+        UnknownAnnotation: nothing was ever told of it.
+    """
+    history = store.history(annotation)
+    written = [told.content for told in history if told.content]
+    if not written:
+        raise UnknownAnnotation(
+            f"nothing is known of annotation {annotation}; its number is in Label Studio's address bar "
+            "(`annotation=`), and `yolo-mlsam reconcile` fetches what webhooks did not tell"
+        )
+    newest = max(written, key=lambda content: content.updated_at)
+    alive = {
+        heading.annotation: heading for heading in store.outline(newest.project_id, tasks=[newest.task_id])
+    }
+    prelabel = prelabel_of(newest, store)
+    return Trace(
+        annotation=annotation,
+        task=newest.task_id,
+        project=newest.project_id,
+        present=annotation in alive and not alive[annotation].cancelled,
+        prelabel=_shown(prelabel, tags) if prelabel else None,
+        history=[_deed(told, prelabel, secret, tags) for told in history],
+        trainings=_trainings(annotation, newest, engine, registry),
+    )
+
+
+def _shown(prelabel: Prelabel, tags: ControlTags | None) -> ShownPrelabel:
+    return ShownPrelabel(
+        model_version=prelabel.model_version,
+        created_at=prelabel.created_at,
+        score=prelabel.score,
+        image_sha256=prelabel.image_sha256,
+        findings=[
+            {
+                "id": finding.id,
+                "score": finding.score,
+                "box": list(finding.box.as_tuple()),
+                "prompts": [[point.x, point.y] for point in finding.prompts],
+            }
+            for finding in from_regions(prelabel.regions, tags=tags)
+        ],
+    )
+
+
+def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags | None) -> Deed:
+    content = told.content
+    return Deed(
+        action=told.action,
+        told_at=told.received_at,
+        done_at=content.updated_at if content else None,
+        annotator=annotator_pseudonym(content.completed_by if content else None, secret=secret),
+        lead_time=content.lead_time if content else None,
+        cancelled=told.cancelled,
+        changes=_changes(content, prelabel, tags) if content else None,
+    )
+
+
+def _changes(content: Correction, prelabel: Prelabel | None, tags: ControlTags | None) -> list[Change] | None:
+    try:
+        proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
+        return changes(proposed, from_regions(content.result, tags=tags))
+    except InvalidRegion:
+        return None
+
+
+def _trainings(
+    annotation: int, newest: Correction, engine: Engine, registry: ModelRegistry
+) -> list[Training]:
+    statement = (
+        sa.select(dataset_item.c.dataset, dataset_item.c.content_hash, dataset_version.c.created_at)
+        .join(dataset_version, dataset_item.c.dataset == dataset_version.c.name)
+        .where(dataset_item.c.annotation == annotation)
+        .order_by(dataset_version.c.created_at)
+    )
+    with reading(engine) as connection:
+        rows = connection.execute(statement).all()
+    manifests = {version: registry.manifest(version) for version in registry.versions()} if rows else {}
+    served = {move.version for move in registry.history()} if rows else set()
+    return [
+        Training(
+            dataset_version=row.dataset,
+            created_at=row.created_at,
+            current=row.content_hash == newest.content_hash,
+            model_versions=[
+                {
+                    "version": version,
+                    "run": manifest.get("run"),
+                    "recipe": manifest.get("recipe"),
+                    "champion": version in served,
+                }
+                for version, manifest in manifests.items()
+                if manifest.get("dataset_version") == row.dataset
+            ],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.settings import Settings
+from tests.mammo.corrected import correct, show
+from tests.training.detections import square
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A data folder with one prelabel and its correction."""
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("YOLO_MLSAM_PATIENT_SECRET", "the tests")
+    engine = open_database(Settings.load().database)
+    store = AnnotationStore(engine)
+    show(store, square(20, 20, name="c1"), square(200, 20, name="c2"))
+    correct(store, square(20, 20, name="c1"))
+    store.close()
+    engine.dispose()
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "160"})
+
+
+def test_a_trace_is_printed_for_a_person(site):
+    printed = run("trace", "3").output
+    for words in (
+        "task 5",
+        "prelabel of m1",
+        "c1: accepted",
+        "c2: deleted",
+        "not in any dataset version yet",
+    ):
+        assert words in printed
+
+
+def test_effort_is_a_table_or_json(site):
+    assert "50%" in run("effort").output
+    (row,) = json.loads(run("effort", "--by", "annotator", "--json").output)
+    assert row["images"] == 1
+    assert row["annotator"].startswith("annotator-")
+
+
+def test_an_unknown_annotation_is_one_sentence(site):
+    result = run("trace", "99")
+    assert result.exit_code
+    assert "nothing is known of annotation 99" in str(result.exception)

@@ -1,0 +1,49 @@
+"""Prelabels and corrections as they travel: written as regions, told by webhooks."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from mammo.geometry import Size
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import to_regions
+
+SIZE = Size(400, 300)
+START = datetime(2026, 11, 23, 8, tzinfo=UTC)  # a Monday
+SECRET = b"the tests"
+
+
+def regions(*findings, version="m1"):
+    return to_regions(findings, size=SIZE, tags=ControlTags(), model_version=version)
+
+
+def show(store, *findings, task=5, version="m1"):
+    """Record a prelabel, as `/predict` does."""
+    store.record_prelabel(
+        project=1,
+        task=task,
+        model_version=version,
+        regions=regions(*findings, version=version),
+        score=0.7,
+        image_sha256="ab" * 32,
+    )
+
+
+def correct(store, *findings, annotation=3, task=5, minutes=0, user=7, seconds=60.0, version="m1", told=True):
+    """Tell of an annotation, as Label Studio's webhook does; `told`: whether it names the prelabel's version."""
+    moment = START + timedelta(minutes=minutes)
+    body = {
+        "action": "ANNOTATION_CREATED",
+        "project": {"id": 1},
+        "task": {"id": task, "data": {"image": f"/data/{task}.png"}},
+        "annotation": {
+            "id": annotation,
+            "task": task,
+            "result": regions(*findings, version=version),
+            "was_cancelled": False,
+            "updated_at": moment.isoformat(),
+            "completed_by": user,
+            "lead_time": seconds,
+            "prediction": {"model_version": version} if told else {},
+        },
+    }
+    store.append(json.dumps(body).encode(), action=body["action"], received_at=moment)

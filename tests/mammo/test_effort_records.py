@@ -1,0 +1,94 @@
+import pytest
+import sqlalchemy as sa
+
+from mammo import effort_records as module
+from mammo.annotations import AnnotationStore
+from mammo.database import edit_effort, reading
+from mammo.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
+from tests.mammo.corrected import SECRET, correct, show
+from tests.training.detections import square
+
+FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")
+
+
+@pytest.fixture
+def store(any_engine):
+    made = AnnotationStore(any_engine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def records(store, any_engine):
+    return lambda: effort_records(1, store=store, engine=any_engine, secret=SECRET)
+
+
+def test_a_correction_is_compared_with_the_prelabel_that_label_studio_names(store, records):
+    show(store, FIRST, SECOND, version="m1")
+    show(store, FIRST, version="m2")
+    correct(store, FIRST, version="m1")
+    (record,) = records()
+    assert (record.model_version, record.effort.accepted, record.effort.deleted) == ("m1", 1, 1)
+
+
+def test_where_no_version_is_told_the_newest_prelabel_before_the_first_revision_counts(store, records):
+    show(store, FIRST, version="m1")
+    correct(store, FIRST, SECOND, told=False, minutes=60 * 24 * 365 * 5)  # after every prelabel
+    (record,) = records()
+    assert (record.model_version, record.effort.accepted, record.effort.added) == ("m1", 1, 1)
+
+
+def test_a_correction_without_any_prelabel_is_the_control(store, records):
+    correct(store, FIRST, told=False)
+    show(store, FIRST)  # shown after it was read
+    (record,) = records()
+    assert (record.model_version, record.effort.added) == (CONTROL, 1)
+
+
+def test_accepted_as_it_was_within_seconds_is_hasty(store, records):
+    show(store, FIRST)
+    for task, seconds, findings in ((5, 3.0, [FIRST]), (6, 30.0, [FIRST]), (7, 3.0, [SECOND])):
+        show(store, FIRST, task=task)
+        correct(store, *findings, annotation=task, task=task, seconds=seconds)
+    assert [record.hasty for record in records()] == [True, False, False]
+
+
+def test_an_effort_is_computed_once_and_again_when_the_prelabel_is_another(
+    store, records, any_engine, monkeypatch
+):
+    show(store, FIRST)
+    correct(store, FIRST)
+    first = records()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "edit_effort", None)  # nothing is computed any more
+        assert records() == first
+    show(store, FIRST, SECOND)  # the same version, drawn again
+    with reading(any_engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(edit_effort)) == 0
+    (again,) = records()
+    assert again.effort.deleted == 1
+
+
+def test_groups_and_their_figures(store, records):
+    for task, user, minutes in ((5, 7, 0), (6, 7, 10), (7, 8, 60 * 24 * 7)):
+        show(store, FIRST, SECOND, task=task)
+        correct(store, FIRST, annotation=task, task=task, user=user, minutes=minutes, seconds=10.0 * task)
+    summary = summarise(records())
+    assert (summary.images, summary.accept_rate, summary.deleted_per_image) == (3, 0.5, 1.0)
+    assert (summary.lead_time, summary.hasty) == (60.0, 0)
+    assert summary.dice == pytest.approx(2 / 3)
+    weeks = grouped(records(), ["week", "annotator"])
+    first, second = annotator_pseudonym(7, secret=SECRET), annotator_pseudonym(8, secret=SECRET)
+    assert {key: group.images for key, group in weeks.items()} == {
+        ("2026-11-23", first): 2,
+        ("2026-11-30", second): 1,
+    }
+    with pytest.raises(ValueError, match=r"cannot group by day; possible are model"):
+        grouped(records(), ["day"])
+
+
+def test_a_pseudonym_depends_on_the_secret_and_does_not_show_the_account():
+    one = annotator_pseudonym(7, secret=b"a")
+    assert one == annotator_pseudonym(7, secret=b"a") != annotator_pseudonym(7, secret=b"b")
+    assert one != annotator_pseudonym(8, secret=b"a")
+    assert annotator_pseudonym(None, secret=b"a") == "unknown"
