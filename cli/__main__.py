@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli.evaluate import evaluate
+from cli.project.commands import connect, doctor, project
+from cli.project.commands import prelabel as prelabel_of_project
 from cli.train import train
 from mammo.errors import MammoError
 
@@ -25,6 +27,10 @@ weights = typer.Typer(help="Public weights that training can start from.", no_ar
 app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(project, name="project")
+app.command()(doctor)
+app.command()(connect)
+app.command("prelabel-project")(prelabel_of_project)
 
 
 def _print_version(wanted: bool) -> None:
@@ -103,28 +109,6 @@ def deidentify(
 
 
 @app.command()
-def connect(
-    project: Annotated[int, typer.Option(help="Label Studio project id.")],
-    url: Annotated[str, typer.Option(help="Where Label Studio reaches the backend.")],
-) -> None:
-    """Connect a Label Studio project to the backend: ML backend and webhook, each exactly once."""
-    from cli.project import connect as run
-
-    run(project=project, url=url)
-
-
-@app.command("prelabel-project")
-def prelabel_project(
-    project: Annotated[int, typer.Option(help="Label Studio project id.")],
-    wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
-) -> None:
-    """Let the worker prelabel every task of a project that the champion has not prelabelled yet."""
-    from cli.project import prelabel_project as run
-
-    run(project=project, wait=wait)
-
-
-@app.command()
 def reconcile(
     projects: Annotated[
         list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
@@ -177,11 +161,15 @@ def serve() -> None:
 
 
 @app.command()
-def work() -> None:
+def work(
+    with_scheduler: Annotated[
+        bool, typer.Option("--with-scheduler", help="Also watch for jobs that are planned for later.")
+    ] = False,
+) -> None:
     """Run one worker for training and prelabelling jobs; settings come from the environment."""
     from worker.__main__ import main as run
 
-    raise typer.Exit(run([]))
+    raise typer.Exit(run(["--with-scheduler"] if with_scheduler else []))
 
 
 @app.command()

@@ -47,7 +47,7 @@ def launch_label_studio(
     server.files.mkdir(parents=True, exist_ok=True)
     command = [str(program.absolute()), "start", "--no-browser"]
     command += ["--internal-host", "127.0.0.1", "--port", str(port)]
-    supervisor.launch("label-studio", command, environment=_environment(server, folder))
+    supervisor.launch("label-studio", command, environment=label_studio_environment(server, folder))
     return server
 
 
@@ -67,7 +67,8 @@ def _is_up(url: str) -> bool:
         return False
 
 
-def _environment(server: LabelStudioServer, folder: Path) -> dict[str, str]:
+def label_studio_environment(server: LabelStudioServer, folder: Path) -> dict[str, str]:
+    """The whole environment of a Label Studio whose data lie in `folder`."""
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     off = {

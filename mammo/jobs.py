@@ -6,6 +6,7 @@ names it, and taking the slot and enqueueing are one transaction.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry as ConnectionRetry
-from rq import Queue, Retry
+from rq import Queue, Retry, Worker
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -33,6 +34,12 @@ ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited"
 RESULT_SECONDS = 30 * 86400
 NO_TIMEOUT = -1
 """Training takes as long as it takes; a dead worker is noticed by its heartbeat, not by a clock."""
+
+SCHEDULER_LOCK = "rq:scheduler-lock:"
+"""Begin of the keys that a running RQ scheduler holds, one a queue."""
+
+OVERDUE_SECONDS = 120
+"""A scheduler looks every minute or so."""
 
 RESTARTS = 3
 """How often a job is started again after its worker was stopped or killed. A job that fails is not."""
@@ -64,6 +71,27 @@ class Enqueued:
     job_id: str
     created: bool
     """False: one for the same purpose is active, and this is its id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueCondition:
+    """How the queues are, all of ours together."""
+
+    waiting: int
+    """Jobs that a worker could take now."""
+
+    failed: int
+    workers: int
+    """Workers that have shown themselves in the last minutes."""
+
+    planned: int
+    """Jobs for later; only a worker with RQ's scheduler puts them into a queue when it is time."""
+
+    overdue: int
+    """Planned jobs whose time is over."""
+
+    schedulers: int
+    """Queues that a running scheduler watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +177,28 @@ class JobQueue:
         with _reporting():
             job = self._holder(_retrain_slot(project), self._connection)
             return None if job is None else str(job.id)
+
+    def condition(self) -> QueueCondition:
+        """How the queues are.
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
+        with _reporting():
+            queues = (self._prelabel, self._retrain)
+            now = int(time.time())
+            planned = [queue.scheduled_job_registry for queue in queues]
+            return QueueCondition(
+                waiting=sum(queue.count for queue in queues),
+                failed=sum(queue.failed_job_registry.count for queue in queues),
+                workers=len({worker.name for queue in queues for worker in Worker.all(queue=queue)}),
+                planned=sum(registry.count for registry in planned),
+                overdue=sum(
+                    int(self._connection.zcount(registry.key, 0, now - OVERDUE_SECONDS))
+                    for registry in planned
+                ),
+                schedulers=len(list(self._connection.scan_iter(f"{SCHEDULER_LOCK}*", count=1000))),
+            )
 
     def _enqueue_once(self, slot: str, queue: Any, function: str, payload: Mapping[str, Any]) -> Enqueued:
         with _reporting():

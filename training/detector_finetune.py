@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mammo.detector import Detector, load_network, save_detector
-from mammo.dicom import Mammogram
+from mammo.dicom.mammogram import Pixels
 from mammo.errors import InvalidWeights, TrainingDiverged
 from mammo.geometry import Box, Point
 from mammo.phantom import vendor_a
@@ -75,9 +75,8 @@ def finetune_detector(
     begin = prepare(start, recipe)
     num_threads = torch.get_num_threads()  # ultralytics takes one thread and deterministic kernels for itself
     try:
-        spacing_mm = begin.network.spec.spacing_mm
-        tiles = run.cut_training(train, begin.detector, spacing_mm=spacing_mm)
-        checks = run.cut_validation(validation, spacing_mm=spacing_mm)
+        tiles = run.cut_training(train, begin.detector)
+        checks = run.cut_validation(validation)
         best = run.train(begin.network, tiles, checks)
     finally:
         torch.set_num_threads(num_threads)
@@ -103,7 +102,7 @@ class _Run:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.folder / "state", self.key)
 
-    def cut_training(self, cases: Sequence[Case], start: Path | None, *, spacing_mm: float) -> TileSet:
+    def cut_training(self, cases: Sequence[Case], start: Path | None) -> TileSet:
         recipe = self.recipe
         return write_tiles(
             cases,
@@ -113,13 +112,12 @@ class _Run:
             background=recipe.background,
             seed=recipe.seed,
             progress=self._part(0.0, _TILING * 0.8),
-            spacing_mm=spacing_mm,
             key=self.key,
             more=_remembered(recipe.replay) if start else None,
             false_alarms=_Miner(start, recipe.mined) if start and recipe.mined else None,
         )
 
-    def cut_validation(self, cases: Sequence[Case], *, spacing_mm: float) -> TileSet | None:
+    def cut_validation(self, cases: Sequence[Case]) -> TileSet | None:
         recipe = self.recipe
         if not recipe.validation_crops or not any(case.truth for case in cases):
             return None
@@ -131,7 +129,6 @@ class _Run:
             background=recipe.background,
             seed=recipe.seed,
             progress=self._part(_TILING * 0.8, _TILING),
-            spacing_mm=spacing_mm,
             key=self.key,
         )
 
@@ -179,10 +176,10 @@ class _Miner:
     _THRESHOLD = 0.1
 
     def __post_init__(self) -> None:
-        self._detector = Detector.load(self.start, runtime="torch")
+        self._detector = Detector.load(self.start)
 
-    def __call__(self, case: Case, mammogram: Mammogram) -> list[Box]:
-        found = self._detector.detect(mammogram.pixels, threshold=self._THRESHOLD, spacing=mammogram.spacing)
+    def __call__(self, case: Case, pixels: Pixels) -> list[Box]:
+        found = self._detector.detect(pixels, threshold=self._THRESHOLD)
         truth = [finding.box for finding in case.truth]
         centres = [(each.box, Point(*map(int, each.box.centre))) for each in found]
         false = [box for box, centre in centres if not any(each.contains(centre) for each in truth)]

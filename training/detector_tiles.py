@@ -20,11 +20,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mammo.detector.detector import MAX_PIXELS
-from mammo.detector.normalise import Breast, Planes, find_breast, normalise
-from mammo.detector.resample import Scale, resample, scale_to
+from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
 from mammo.detector.tiling import cut_tile
-from mammo.dicom import Mammogram
 from mammo.errors import InvalidTrainingData
 from mammo.geometry import Box, Size
 from training.cases import Case, Progress
@@ -33,8 +30,8 @@ FULL = 65535
 """Stored value of a plane's 1.0."""
 
 Kind = Literal["positive", "hard", "background"]
-FalseAlarms = Callable[[Case, Mammogram], Sequence[Box]]
-"""Where a model found a cluster in a case and there is none, worst first; pixels of the mammogram."""
+FalseAlarms = Callable[[Case, Pixels], Sequence[Box]]
+"""Where a model found a cluster in a case and there is none, worst first."""
 
 MIN_VISIBLE = 0.4
 """A cluster cut by the tile is labelled when at least this part of it (or of the tile) is inside."""
@@ -108,7 +105,6 @@ def write_tiles(
     background: float,
     seed: int,
     progress: Progress,
-    spacing_mm: float = 0.07,
     key: str = "",
     more: Iterator[Case] | None = None,
     false_alarms: FalseAlarms | None = None,
@@ -120,7 +116,6 @@ def write_tiles(
         crops: tiles for every cluster.
         background: share of tiles without a cluster aimed at, in [0, 1); a normal image gives as many as one cluster.
         seed: the same cases, arguments and seed give the same tiles.
-        spacing_mm: the detector's; a mammogram of quite another one is resampled first, as at work.
         key: names the arguments; empty: cut in any case.
         more: further cases, drawn while they are cut.
         false_alarms: gives the places of hard tiles; without it those richest in specks are taken.
@@ -130,7 +125,7 @@ def write_tiles(
         return known
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _INDEX).unlink(missing_ok=True)
-    cutter = _Cutter(folder, side, crops, background, spacing_mm, false_alarms, np.random.default_rng(seed))
+    cutter = _Cutter(folder, side, crops, background, false_alarms, np.random.default_rng(seed))
     for number, case in enumerate(cases):
         progress(number / len(cases), f"cutting tiles, image {number + 1} of {len(cases)}")
         cutter.cut(case)
@@ -150,7 +145,6 @@ class _Cutter:
     side: int
     crops: int
     background: float
-    spacing_mm: float
     false_alarms: FalseAlarms | None
     rng: np.random.Generator
 
@@ -158,23 +152,17 @@ class _Cutter:
         self.tiles: list[Tile] = []
 
     def cut(self, case: Case) -> None:
-        mammogram = case.read()
-        scale = scale_to(
-            self.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
-        )
-        seen = resample(mammogram.pixels, scale)
-        breast = find_breast(seen)
-        planes = normalise(seen, breast)
-        size = scale.size
-        truth = [_scaled(finding.box, scale) for finding in case.truth]
+        pixels = case.read().pixels
+        breast = find_breast(pixels)
+        planes = normalise(pixels, breast)
+        size = Size(pixels.shape[1], pixels.shape[0])
+        truth = [finding.box for finding in case.truth]
         for box in truth:
             for _ in range(self.crops):
                 self._write(planes, _around(box, size, self.side, self.rng), truth, "positive")
         wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
         count = int(wanted + self.rng.random())
-        alarms = (
-            [_scaled(box, scale) for box in self.false_alarms(case, mammogram)] if self.false_alarms else ()
-        )
+        alarms = self.false_alarms(case, pixels) if self.false_alarms else ()
         for place, kind in self._empty_places(planes, breast, truth, alarms, count):
             self._write(planes, place, truth, kind)
 
@@ -198,13 +186,6 @@ class _Cutter:
         np.save(path, quantised(cut_tile(planes, place)), allow_pickle=False)
         boxes = tuple(box.shifted(-place.x0, -place.y0).as_tuple() for box in visible(truth, place))
         self.tiles.append(Tile(name, kind, zlib.crc32(path.read_bytes()), boxes))
-
-
-def _scaled(box: Box, scale: Scale) -> Box:
-    """A box of the mammogram in the image that the network sees."""
-    return Box.around(box.x0 * scale.x, box.y0 * scale.y, box.x1 * scale.x, box.y1 * scale.y).within(
-        scale.size
-    )
 
 
 def quantised(planes: Planes) -> npt.NDArray[np.uint16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from mammo.annotations import AnnotationStore
-from mammo.errors import MammoError
+from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.predictions import prediction
@@ -18,6 +19,12 @@ from training.dataset_versions import is_about_one_image
 
 if TYPE_CHECKING:
     from mammo.dicom import Mammogram
+
+PAUSES = (1.0, 5.0, 20.0)
+"""How long to wait for Label Studio before each new attempt, in seconds."""
+
+AWAY = 5
+"""So many images in a row whose server does not answer: it is not the images."""
 
 log = structlog.get_logger()
 
@@ -49,10 +56,12 @@ def prelabel_tasks(
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
     threshold: float | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
 
-    An image that cannot be read leaves its task without a prediction, and the others go on.
+    Tasks come page by page, and each is pushed before the next is begun, so a kill loses at most one. Predictions of
+    other versions stay. An image that cannot be read leaves its task without a prediction, and the others go on.
 
     Args:
         threshold: least detector score in this project; None: the model's operating point.
@@ -62,40 +71,115 @@ def prelabel_tasks(
 
     Raises:
         LabelStudioError: Label Studio is gone or refuses; what was pushed stays.
+        ImageUnavailable: the server of the images is gone.
         StorageUnavailable: our copy of a prediction could not be kept.
     """
     version = prelabeller.version
-    tags = ControlTags.read(client.project(project)["label_config"])
-    tasks = list(client.tasks(project))
+    described = client.project(project)
+    tags = ControlTags.read(described["label_config"])
+    total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
-    predicted = already = 0
-    for index, task in enumerate(tasks, 1):
+    predicted = already = away = index = 0
+    for index, task in enumerate(client.tasks(project), 1):
         number = task["id"]
-        if any(known.get("model_version") == version for known in client.predictions(number)):
+        if task.get("total_predictions") != 0 and _has(client, number, version):
             already += 1
         else:
             try:
-                mammogram = open_image(of_task(number, task["data"]))
-                findings = prelabeller.prelabel(mammogram, threshold=threshold)
+                made = _kept(store, project, task, version, tags) if threshold is None else None
+                if made is None:
+                    made = _predict(
+                        task,
+                        prelabeller,
+                        project=project,
+                        tags=tags,
+                        store=store,
+                        open_image=open_image,
+                        threshold=threshold,
+                    )
             except MammoError as error:
-                if not is_about_one_image(error):
+                away = away + 1 if isinstance(error, ImageUnavailable) else 0
+                if away == AWAY or not (away or is_about_one_image(error)):
                     raise
                 failed[error.code] += 1
                 log.warning("task_not_prelabelled", task=number, code=error.code)
             else:
-                proposal = prediction(findings, size=mammogram.size, tags=tags, model_version=version)
-                # Our copy first: a prediction that annotators see and we do not know could never be evaluated.
-                store.record_prelabel(
-                    project=project,
-                    task=number,
-                    model_version=version,
-                    regions=proposal["result"],
-                    score=proposal["score"],
-                    image_sha256=mammogram.sha256,
-                )
-                client.push_prediction(number, proposal)
+                away = 0
+                _push(client, number, made, version, wait=wait)
                 predicted += 1
-        report("prelabel", index / len(tasks), f"{index} of {len(tasks)} tasks")
+        report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks")
+    if index:
+        report("prelabel", 1.0, f"{index} of {index} tasks")
     if predicted or already:
         client.set_model_version(project, version)
     return {"version": version, "predicted": predicted, "already": already, "failed": dict(failed)}
+
+
+def _has(client: LabelStudio, task: int, version: str) -> bool:
+    return any(known.get("model_version") == version for known in client.predictions(task))
+
+
+def _kept(
+    store: AnnotationStore, project: int, task: Mapping[str, Any], version: str, tags: ControlTags
+) -> dict[str, Any] | None:
+    """What this version said of the task before, if that was pushed to nobody: it was killed, or only served."""
+    kept = store.prelabel(project, task["id"], version)
+    if kept is None or task["data"].get("sha256", kept.image_sha256) != kept.image_sha256:
+        return None
+    if not tags.fit(kept.regions):
+        return None
+    return {"result": kept.regions, "score": kept.score, "model_version": version}
+
+
+def _predict(
+    task: Mapping[str, Any],
+    prelabeller: Prelabels,
+    *,
+    project: int,
+    tags: ControlTags,
+    store: AnnotationStore,
+    open_image: Callable[[Mapping[str, Any]], Mammogram],
+    threshold: float | None,
+) -> dict[str, Any]:
+    """A new prediction, of which we keep a copy first: one that we do not know could never be evaluated."""
+    mammogram = open_image(of_task(task["id"], task["data"]))
+    findings = prelabeller.prelabel(mammogram, threshold=threshold)
+    made = prediction(findings, size=mammogram.size, tags=tags, model_version=prelabeller.version)
+    store.record_prelabel(
+        project=project,
+        task=task["id"],
+        model_version=prelabeller.version,
+        regions=made["result"],
+        score=made["score"],
+        image_sha256=mammogram.sha256,
+    )
+    return made
+
+
+def _push(
+    client: LabelStudio, task: int, made: Mapping[str, Any], version: str, *, wait: Callable[[float], None]
+) -> None:
+    """Push a prediction once, through a restart or a locked database of Label Studio.
+
+    After a failure it may be there all the same: so look first, and push again only if it is not.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            client.push_prediction(task, made)
+        except LabelStudioError as error:
+            if pause is None or not _passing(error):
+                raise
+        else:
+            return
+        wait(pause)
+        try:
+            if _has(client, task, version):
+                return
+        except LabelStudioError as error:
+            if not _passing(error):
+                raise
+
+
+def _passing(error: LabelStudioError) -> bool:
+    """Whether it may be over in a moment."""
+    return error.code == "label_studio_unreachable" or error.code.startswith("label_studio_5")

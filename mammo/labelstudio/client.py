@@ -8,39 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from mammo.errors import LabelStudioError
-from mammo.labelstudio.connection import Connection
-
-SECRET_HEADER = "X-Yolo-Mlsam-Secret"  # noqa: S105
-"""Header of our webhooks: Label Studio signs nothing, and sends no basic auth with them."""
-
-WEBHOOK_ACTIONS = (
-    "ANNOTATION_CREATED",
-    "ANNOTATION_UPDATED",
-    "ANNOTATIONS_CREATED",
-    "ANNOTATIONS_DELETED",
-    "TASKS_CREATED",
-    "TASKS_DELETED",
+from mammo.labelstudio.project_connection import (
+    SECRET_HEADER,
+    WEBHOOK_ACTIONS,
+    ConnectedBackend,
+    ProjectConnection,
 )
+from mammo.labelstudio.project_storage import ProjectStorage
+
+__all__ = ["SECRET_HEADER", "WEBHOOK_ACTIONS", "ConnectedBackend", "LabelStudioClient"]
 
 PAGE = 100
 IMPORT_BATCH = 500
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConnectedBackend:
-    """One project's link to an ML backend."""
-
-    ml_backend: int
-    webhook: int
-
-
-class LabelStudioClient(Connection):
+class LabelStudioClient(ProjectConnection, ProjectStorage):
     """One Label Studio server as one user sees it. Every method raises `LabelStudioError` with what to do."""
 
     def health(self) -> bool:
@@ -49,6 +35,15 @@ class LabelStudioClient(Connection):
             return bool(self.call("GET", "/health")["status"] == "UP")
         except (LabelStudioError, KeyError, TypeError):
             return False
+
+    def version(self) -> str:
+        """Label Studio's release, for example `1.23.2`; empty when it does not say."""
+        answer = self.call("GET", "/api/version")
+        return str(answer.get("release") or "") if isinstance(answer, dict) else ""
+
+    def token_settings(self) -> dict[str, bool]:
+        """Which kinds of token the organization accepts: `api_tokens_enabled`, `legacy_api_tokens_enabled`."""
+        return dict(self.call("GET", "/api/jwt/settings"))
 
     # Projects
 
@@ -78,15 +73,6 @@ class LabelStudioClient(Connection):
         Label Studio knows only versions that have at least one prediction in the project: push first.
         """
         self.update_project(project, model_version=version)
-
-    def add_local_storage(self, project: int, path: Path, *, title: str = "images") -> int:
-        """Let Label Studio serve the files of a folder below its document root; done once, then found again."""
-        folder = str(path)
-        for row in self.call("GET", "/api/storages/localfiles/", params={"project": project}):
-            if row["path"] == folder:
-                return int(row["id"])
-        row = {"project": project, "path": folder, "title": title, "use_blob_urls": True}
-        return int(self.call("POST", "/api/storages/localfiles/", json=row)["id"])
 
     # Tasks, predictions, annotations
 
@@ -129,6 +115,16 @@ class LabelStudioClient(Connection):
         """
         return dict(self.call("GET", f"/api/tasks/{task}/"))
 
+    def first_tasks(self, project: int, count: int) -> list[dict[str, Any]]:
+        """The first few tasks of a project."""
+        params = {"project": project, "page": 1, "page_size": count}
+        return list(self.call("GET", "/api/tasks", params=params)["tasks"])
+
+    def prediction_versions(self, project: int) -> dict[str, int]:
+        """Versions that have predictions in the project, and how many."""
+        answer = self.call("GET", f"/api/projects/{project}/model-versions/")
+        return {str(version): int(count) for version, count in dict(answer).items()}
+
     def predictions(self, task: int) -> list[dict[str, Any]]:
         return list(self.call("GET", "/api/predictions/", params={"task": task}))
 
@@ -159,80 +155,6 @@ class LabelStudioClient(Connection):
 
     def delete_annotation(self, annotation: int) -> None:
         self.call("DELETE", f"/api/annotations/{annotation}/")
-
-    # The ML backend
-
-    def connect_backend(
-        self,
-        project: int,
-        url: str,
-        *,
-        user: str,
-        password: str,
-        webhook_secret: str,
-        title: str = "Yolo-MLSAM",
-    ) -> ConnectedBackend:
-        """Connect a project to our backend, or repair the connection it has; safe to repeat.
-
-        Label Studio makes a webhook of its own on connecting, without the secret, for all actions; deleting the
-        backend leaves it behind. Afterwards exactly one webhook to this backend is left, and it is right.
-
-        Args:
-            url: of the backend, as Label Studio reaches it.
-            user, password: basic auth of the backend.
-            webhook_secret: value of the secret header.
-        """
-        url = url.rstrip("/")
-        row = {
-            "project": project,
-            "url": url,
-            "title": title,
-            "auth_method": "BASIC_AUTH",
-            "basic_auth_user": user,
-            "basic_auth_pass": password,
-            "is_interactive": True,
-        }
-        # Only the first backend of a project is ever asked for predictions.
-        known = [b for b in self.backends(project) if b["url"].rstrip("/") == url]
-        if known:
-            backend = self.call("PATCH", f"/api/ml/{known[0]['id']}", json=row)
-        else:
-            backend = self.call("POST", "/api/ml/", json=row)
-        return ConnectedBackend(
-            ml_backend=int(backend["id"]),
-            webhook=self._repair_webhook(project, f"{url}/webhook", webhook_secret),
-        )
-
-    def backends(self, project: int) -> list[dict[str, Any]]:
-        """ML backends of a project; Label Studio asks each for its health first."""
-        return list(self.call("GET", "/api/ml/", params={"project": project}))
-
-    def webhooks(self, project: int) -> list[dict[str, Any]]:
-        return list(self.call("GET", "/api/webhooks/", params={"project": project}))
-
-    def start_training(self, ml_backend: int) -> None:
-        """What the button "Start training" does; Label Studio waits for the backend's answer."""
-        self.call("POST", f"/api/ml/{ml_backend}/train", json={})
-
-    def _repair_webhook(self, project: int, url: str, secret: str) -> int:
-        """Leave exactly one webhook to our URL: with the secret, and with a list of actions.
-
-        A PATCH without `actions` would clear them, so the row is always sent whole.
-        """
-        row = {
-            "url": url,
-            "headers": {SECRET_HEADER: secret},
-            "actions": list(WEBHOOK_ACTIONS),
-            "send_payload": True,
-            "send_for_all_actions": False,
-            "is_active": True,
-        }
-        ours = [hook for hook in self.webhooks(project) if hook["url"].rstrip("/") == url]
-        for extra in ours[1:]:
-            self.call("DELETE", f"/api/webhooks/{extra['id']}/")
-        if ours:
-            return int(self.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=row)["id"])
-        return int(self.call("POST", "/api/webhooks/", json={"project": project, **row})["id"])
 
     def _pages(self, path: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
         """All rows of a paged list; the page behind the last one answers 404."""

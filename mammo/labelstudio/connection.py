@@ -9,6 +9,8 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import httpx
@@ -58,18 +60,29 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def call(self, method: str, path: str, *, json: Any = None, params: dict[str, Any] | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: dict[str, Any] | None = None,
+        files: dict[str, tuple[str, bytes]] | None = None,
+    ) -> Any:
         """One API call; the decoded JSON answer, or None where there is none.
+
+        Args:
+            files: form field to file name and content, instead of a JSON body.
 
         Raises:
             LabelStudioError: not reached, refused, or no JSON; `code` is `label_studio_<status>` or
                 `label_studio_unreachable`.
         """
         url = self._origin.join(path.lstrip("/"))  # relative: the server may live below a path of its own
-        response = self._send(method, url, json=json, params=params)
+        response = self._send(method, url, json=json, params=params, files=files)
         if response.status_code == 401 and self._personal:
             self.renew()  # the access token may have ended early: the server was restarted
-            response = self._send(method, url, json=json, params=params)
+            response = self._send(method, url, json=json, params=params, files=files)
         if not response.is_success:
             raise _refused(method, url, response)
         if not response.content:
@@ -110,12 +123,27 @@ class Connection:
         """Exchange the personal access token again, whatever the age of what we have."""
         self._access_until = 0.0
 
+    def server_time(self) -> datetime | None:
+        """What Label Studio's clock says; None when it does not tell.
+
+        Raises:
+            LabelStudioError: not reached.
+        """
+        url = self._origin.join("health")
+        try:
+            stated = self._http.get(url).headers.get("date", "")
+            return parsedate_to_datetime(stated)
+        except httpx.HTTPError as error:
+            raise _unreachable("GET", url, error) from None
+        except ValueError:
+            return None
+
     def _send(
-        self, method: str, url: httpx.URL, *, json: Any, params: dict[str, Any] | None
+        self, method: str, url: httpx.URL, *, json: Any, params: dict[str, Any] | None, files: Any
     ) -> httpx.Response:
         headers = {"Authorization": self.authorization()}
         try:
-            return self._http.request(method, url, json=json, params=params, headers=headers)
+            return self._http.request(method, url, json=json, params=params, files=files, headers=headers)
         except httpx.HTTPError as error:
             raise _unreachable(method, url, error) from None
 

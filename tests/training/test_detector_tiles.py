@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mammo.detector.normalise import find_breast, normalise
+from mammo.detector.normalise import Pixels, find_breast, normalise
 from mammo.detector.tiling import cut_tile
-from mammo.dicom import Mammogram
 from mammo.errors import Cancelled, InvalidTrainingData
-from mammo.geometry import Box, Spacing
+from mammo.geometry import Box
 from tests.training.detector_cases import case
 from training.cases import Case, silent
 from training.detector_tiles import FalseAlarms, TileSet, write_tiles
@@ -86,14 +84,6 @@ def test_a_tile_holds_what_serving_computes_to_half_of_a_16_bit_step(tmp_path: P
         assert best <= 0.51 / 65535
 
 
-def test_a_film_scan_is_cut_at_the_spacing_that_the_detector_knows(tmp_path: Path) -> None:
-    coarse = replace(case(1, CLUSTER_BOX).read(), spacing=Spacing(0.14, 0.14, "given"))
-    tiles = cut([replace(case(1, CLUSTER_BOX), read=lambda: coarse)], tmp_path, crops=2, background=0.0)
-    for tile in tiles.tiles:
-        ((x0, y0, x1, y1),) = tile.boxes
-        assert (x1 - x0, y1 - y0) == (80, 100)  # twice as many pixels of 0.07 mm
-
-
 def test_crops_of_one_cluster_lie_in_different_places(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=8, background=0.0)
     assert len({tile.boxes for tile in tiles.tiles}) > 5
@@ -113,7 +103,7 @@ def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) ->
     alarm = Box(150, 60, 170, 80)
     asked: list[str] = []
 
-    def alarms(case: Case, mammogram: Mammogram) -> list[Box]:
+    def alarms(case: Case, pixels: Pixels) -> list[Box]:
         asked.append(case.image)
         return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
 

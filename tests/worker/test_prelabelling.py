@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from mammo.annotations import AnnotationStore
-from mammo.errors import ImageNotFound, LabelStudioError, UnsupportedImage
+from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.labelstudio.regions import from_regions
@@ -16,9 +16,11 @@ class FakeLabelStudio:
         self.known = {number: [] for number in range(1, count + 1)}
         self.shown = None
         self.breaks_after = None
+        self.faults = []
+        """Raised by the next pushes: (error, whether the prediction was stored all the same)."""
 
     def project(self, project):
-        return {"id": project, "label_config": labeling_config()}
+        return {"id": project, "label_config": labeling_config(), "task_number": len(self.known)}
 
     def tasks(self, project):
         return [{"id": number, "data": {"image": f"{number}.png"}} for number in self.known]
@@ -27,6 +29,11 @@ class FakeLabelStudio:
         return self.known[task]
 
     def push_prediction(self, task, prediction):
+        if self.faults:
+            error, stored = self.faults.pop(0)
+            if stored:
+                self.known[task].append(dict(prediction))
+            raise error
         if self.breaks_after is not None and sum(map(len, self.known.values())) >= self.breaks_after:
             raise LabelStudioError("gone", code="label_studio_unreachable")
         self.known[task].append(dict(prediction))
@@ -54,16 +61,17 @@ def open_image(data):
     return SimpleNamespace(size=Size(64, 48), sha256="a" * 64)
 
 
-def prelabel(server, store, *, open_image=open_image, told=None, threshold=None):
+def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
     return prelabel_tasks(
         1,
-        FakePrelabeller(),
+        model or FakePrelabeller(),
         client=server,
         store=store,
         open_image=open_image,
         report=report,
         threshold=threshold,
+        wait=lambda seconds: None,
     )
 
 
@@ -135,3 +143,63 @@ def test_the_projects_threshold_decides_what_annotators_see(store):
         assert prelabel(server, store, threshold=threshold)["predicted"] == 1
         ((pushed,),) = server.known.values()
         assert bool(pushed["result"]) is regions
+
+
+UNREACHABLE = LabelStudioError("did not answer", code="label_studio_unreachable")
+LOCKED = LabelStudioError("database is locked", code="label_studio_500")
+
+
+@pytest.mark.parametrize(
+    "faults", [[(UNREACHABLE, False)], [(LOCKED, False), (UNREACHABLE, False)], [(UNREACHABLE, True)]]
+)
+def test_a_restart_of_label_studio_costs_no_prediction_and_makes_none_twice(store, faults):
+    server = FakeLabelStudio(2)
+    server.faults = list(faults)
+    assert prelabel(server, store)["predicted"] == 2
+    assert [len(predictions) for predictions in server.known.values()] == [1, 1]
+
+
+def test_label_studio_refusing_a_prediction_is_not_asked_again(store):
+    server = FakeLabelStudio(1)
+    server.faults = [(LabelStudioError("no", code="label_studio_400"), False)] * 2
+    with pytest.raises(LabelStudioError):
+        prelabel(server, store)
+    assert len(server.faults) == 1
+
+
+def test_what_was_predicted_before_a_kill_is_pushed_and_not_predicted_again(store):
+    """Killed between our copy and the push."""
+    asked = []
+
+    class Counting(FakePrelabeller):
+        def prelabel(self, mammogram, **options):
+            asked.append(mammogram)
+            return super().prelabel(mammogram, **options)
+
+    server = FakeLabelStudio(3)
+    server.breaks_after = 1
+    with pytest.raises(LabelStudioError):
+        prelabel(server, store, model=Counting())
+    server.breaks_after = None
+    assert prelabel(server, store, model=Counting())["predicted"] == 2
+    assert len(asked) == 3
+
+
+def test_an_image_server_that_is_away_for_a_moment_costs_its_images_and_one_that_stays_away_stops_the_job(
+    store,
+):
+    away = {"1.png", "3.png"}
+
+    def sometimes(data):
+        if data["image"] in away:
+            raise ImageUnavailable("did not come", code="image_timeout")
+        return open_image(data)
+
+    server = FakeLabelStudio(9)
+    result = prelabel(server, store, open_image=sometimes)
+    assert (result["predicted"], result["failed"]) == (7, {"image_timeout": 2})
+    other = FakeLabelStudio(9)
+    away = {f"{number}.png" for number in range(1, 10)}
+    with pytest.raises(ImageUnavailable):
+        prelabel(other, store, open_image=sometimes, model=SimpleNamespace(version="m0003-cc"))
+    assert not any(other.known.values())

@@ -24,6 +24,12 @@ class FakeLabelStudio:
         self.backends: list[dict[str, Any]] = []
         self.webhooks: list[dict[str, Any]] = []
         self.storages: list[dict[str, Any]] = []
+        self.versions: dict[str, int] = {}
+        """Model versions that have predictions, and how many."""
+
+        self.serving = "m0001-aa"
+        """What the backend answers to `/setup`."""
+
         self.access = 0
         """How many access tokens were handed out; only the newest one is good."""
 
@@ -36,6 +42,8 @@ class FakeLabelStudio:
             ),
             ("POST", r"/api/projects/", self._create_project),
             ("GET", r"/api/projects/(\d+)/", lambda body, params, number: self.projects[int(number)]),
+            ("PATCH", r"/api/projects/(\d+)/", self._patch_project),
+            ("GET", r"/api/projects/(\d+)/model-versions/", lambda body, params, number: self.versions),
             ("POST", r"/api/projects/(\d+)/import", self._import),
             ("GET", r"/api/tasks", lambda body, params: self._page(self.tasks, params, "tasks")),
             ("GET", r"/api/storages/localfiles/", lambda body, params: self.storages),
@@ -47,6 +55,7 @@ class FakeLabelStudio:
                 r"/api/ml/(\d+)",
                 lambda body, params, number: self._change(self.backends, number, body),
             ),
+            ("DELETE", r"/api/ml/(\d+)", self._delete_backend),
             ("GET", r"/api/webhooks/", lambda body, params: self.webhooks),
             ("POST", r"/api/webhooks/", lambda body, params: self._add(self.webhooks, body)),
             ("PATCH", r"/api/webhooks/(\d+)/", self._patch_webhook),
@@ -119,7 +128,21 @@ class FakeLabelStudio:
                 "project": body["project"],
             }
             self._add(self.webhooks, hook)
-        return self._add(self.backends, body)
+        project = self.projects[body["project"]]
+        project["model_version"] = project.get("model_version") or body["title"]
+        return self._add(self.backends, body | {"model_version": self.serving})
+
+    def _patch_project(self, body: dict[str, Any], params: dict[str, str], number: str) -> dict[str, Any]:
+        """It knows the versions that have predictions, and the titles of backends."""
+        known = {"", *self.versions, *(row["title"] for row in self.backends)}
+        assert body.get("model_version", "") in known, "Label Studio answers 400"
+        self.projects[int(number)].update(body)
+        return self.projects[int(number)]
+
+    def _delete_backend(self, body: None, params: dict[str, str], number: str) -> bytes:
+        """Its webhook stays behind."""
+        self.backends = [row for row in self.backends if row["id"] != int(number)]
+        return b""
 
     def _patch_webhook(self, body: dict[str, Any], params: dict[str, str], number: str) -> dict[str, Any]:
         """A change without `actions` clears them."""

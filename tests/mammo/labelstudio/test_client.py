@@ -9,6 +9,7 @@ import pytest
 
 from mammo.errors import LabelStudioError
 from mammo.labelstudio.client import IMPORT_BATCH, PAGE, SECRET_HEADER, WEBHOOK_ACTIONS, LabelStudioClient
+from mammo.labelstudio.project_connection import TITLE
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 BACKEND = "http://backend.test:9090"
@@ -16,7 +17,9 @@ BACKEND = "http://backend.test:9090"
 
 @pytest.fixture
 def server() -> FakeLabelStudio:
-    return FakeLabelStudio()
+    made = FakeLabelStudio()
+    made.projects[1] = {"id": 1, "title": "a project", "model_version": ""}
+    return made
 
 
 @pytest.fixture
@@ -69,6 +72,39 @@ def test_a_webhook_that_somebody_deleted_is_made_again(
     assert_one_right_webhook(server)
 
 
+def test_what_an_earlier_address_of_ours_left_behind_is_removed_and_other_peoples_stay(
+    server: FakeLabelStudio, client: LabelStudioClient
+) -> None:
+    connect(client, "http://old.test:9090")
+    other = {"id": 50, "title": "another model", "url": "http://other.test", "model_version": "x"}
+    server.backends.append(other)
+    server.webhooks.append({"id": 51, "url": "http://other.test/webhook", "headers": {}, "actions": []})
+    connect(client)
+    assert [row["url"] for row in server.backends] == ["http://other.test", BACKEND]
+    assert [hook["url"] for hook in server.webhooks] == ["http://other.test/webhook", f"{BACKEND}/webhook"]
+
+
+def test_two_rows_to_the_same_address_become_one(server: FakeLabelStudio, client: LabelStudioClient) -> None:
+    connect(client)
+    server.backends.append({**server.backends[0], "id": 9})
+    connect(client)
+    assert [row["id"] for row in server.backends] == [1]
+
+
+def test_annotators_see_the_served_version_once_it_has_predictions_and_the_backends_title_before(
+    server: FakeLabelStudio, client: LabelStudioClient
+) -> None:
+    connect(client)
+    assert server.projects[1]["model_version"] == TITLE
+    server.versions = {"m0000-zz": 3}
+    server.projects[1]["model_version"] = "m0000-zz"
+    connect(client)
+    assert server.projects[1]["model_version"] == "m0000-zz", "an older version is better than none"
+    server.versions = {"m0000-zz": 3, "m0001-aa": 2}
+    connect(client)
+    assert server.projects[1]["model_version"] == "m0001-aa"
+
+
 @pytest.mark.parametrize("count", [0, 1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE])
 def test_every_task_comes_once_however_many_pages_there_are(
     server: FakeLabelStudio, client: LabelStudioClient, count: int
@@ -81,6 +117,7 @@ def test_tasks_are_imported_in_order_and_in_batches(
     server: FakeLabelStudio, client: LabelStudioClient
 ) -> None:
     project = client.create_project("title", "<View/>")
+    assert project in server.projects
     data = [{"image": f"/{n}.png"} for n in range(IMPORT_BATCH + 3)]
     ids = client.import_tasks(project, data)
     assert [task["data"] for task in server.tasks] == data

@@ -1,0 +1,43 @@
+"""The images of the first tasks, read from here as the model would read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
+from cli.doctor.site import Site
+from mammo.errors import MammoError
+from mammo.labelstudio.images import ImageDownloads, image_reference
+from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
+
+LOOKED_AT = 3
+
+
+def check_images(site: Site) -> Iterator[Diagnosis]:
+    """The mammogram of a task, and where that is a file of ours, the picture that people see as well."""
+    assert site.client is not None
+    assert site.project is not None
+    settings = site.settings
+    downloads = ImageDownloads.of(settings, site.client)
+    images = TaskImages(root=settings.mammogram_root, downloads=downloads, max_bytes=settings.max_image_bytes)
+    tasks = site.client.first_tasks(site.project, LOOKED_AT)
+    if not tasks:
+        yield skipped("images", "the project has no tasks yet")
+        return
+    for task in tasks:
+        number, data = int(task["id"]), task["data"]
+        try:
+            images.open(of_task(number, data))
+        except MammoError as error:
+            yield broken(
+                "images", f"the image of task {number} cannot be read here ({error.code})", str(error)
+            )
+            return
+        picture = image_reference(data)
+        if MAMMOGRAM_KEY in data and picture:
+            try:
+                downloads.download(picture, max_bytes=settings.max_image_bytes, task=number)
+            except MammoError as error:
+                yield broken("images", f"task {number} shows people no image ({error.code})", str(error))
+                return
+    yield well("images", f"the images of {len(tasks)} tasks can be read here")

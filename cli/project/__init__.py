@@ -1,0 +1,1 @@
+"""`yolo-mlsam project`: a Label Studio project meets this service."""

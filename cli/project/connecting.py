@@ -1,0 +1,131 @@
+"""Create or adopt a project, look at its labeling config, give it its images, and connect it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mammo.errors import InvalidRegion, InvalidSettings
+from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio.config_review import ConfigReview, review_config
+from mammo.labelstudio.project_storage import S3Bucket
+from mammo.settings import Settings
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectOrder:
+    """What `project create` is asked for."""
+
+    title: str
+    url: str
+    """Where Label Studio reaches the backend."""
+
+    config: Path | None = None
+    """A labeling config of somebody's own."""
+
+    local: Path | None = None
+    """Folder below Label Studio's document root, as Label Studio sees it."""
+
+    upload: Path | None = None
+    """Folder of images here."""
+
+    s3: S3Bucket | None = None
+
+
+def create_project(order: ProjectOrder, *, settings: Settings, console: Console) -> int:
+    """Make a project, or adopt the one of this title; its id. Safe to repeat.
+
+    Raises:
+        InvalidRegion: the labeling config cannot work (code `labeling_config`).
+        LabelStudioError: Label Studio refuses.
+    """
+    with label_studio(settings) as client:
+        project = client.find_project(order.title)
+        if project is None:
+            config = order.config.read_text(encoding="utf-8") if order.config else labeling_config()
+            require_good(review_config(config))
+            project = client.create_project(order.title, config)
+            console.print(f"project {project}: created")
+        else:
+            if order.config:
+                config = order.config.read_text(encoding="utf-8")
+                require_good(review_config(config))
+                client.update_project(project, label_config=config)
+            console.print(f"project {project}: adopted")
+        _connect(client, project, order.url, settings=settings, console=console)
+        _give_images(client, project, order, console=console)
+    return project
+
+
+def connect_project(project: int, url: str, *, settings: Settings, console: Console) -> None:
+    """Connect a project that is there to the backend, or repair its connection.
+
+    Raises:
+        InvalidRegion: the project's labeling config cannot work (code `labeling_config`).
+        LabelStudioError: Label Studio refuses.
+    """
+    with label_studio(settings) as client:
+        _connect(client, project, url, settings=settings, console=console)
+
+
+def label_studio(settings: Settings) -> LabelStudioClient:
+    """A client for the Label Studio of the settings.
+
+    Raises:
+        InvalidSettings: its address or key is not set.
+    """
+    key = settings.label_studio_api_key.get_secret_value()
+    if not settings.label_studio_url or not key:
+        raise InvalidSettings("set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY")
+    return LabelStudioClient(settings.label_studio_url, key)
+
+
+def require_good(review: ConfigReview) -> None:
+    """Raise InvalidRegion when a labeling config cannot work."""
+    if review.problems:
+        raise InvalidRegion("; ".join(review.problems), code="labeling_config")
+
+
+def _connect(
+    client: LabelStudioClient, project: int, url: str, *, settings: Settings, console: Console
+) -> None:
+    password = settings.auth_password.get_secret_value()
+    secret = settings.webhook_secret.get_secret_value()
+    if not password or not secret:
+        raise InvalidSettings("set YOLO_MLSAM_AUTH_PASSWORD and YOLO_MLSAM_WEBHOOK_SECRET")
+    review = review_config(client.project(project)["label_config"])
+    require_good(review)
+    connected = client.connect_backend(
+        project, url, user=settings.auth_user, password=password, webhook_secret=secret
+    )
+    lines = [f"project {project}: the model fills {', '.join(review.fills)}"]
+    lines += [f"project {project}: {each}" for each in review.advice]
+    lines += [
+        f"project {project}: ML backend {connected.ml_backend} and webhook {connected.webhook}, both to {url}",
+        f"project {project}: annotators see predictions of {connected.shown!r}",
+    ]
+    for line in lines:
+        console.print(Text(line))
+
+
+def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *, console: Console) -> None:
+    if order.local:
+        storage = client.add_local_storage(project, order.local)
+        console.print(Text(f"project {project}: local files of {order.local} (storage {storage})"))
+    if order.s3:
+        storage = client.add_s3_storage(project, order.s3)
+        count = client.sync_s3_storage(storage)
+        console.print(
+            Text(
+                f"project {project}: s3://{order.s3.bucket}/{order.s3.prefix} (storage {storage}), {count} tasks"
+            )
+        )
+    if order.upload:
+        files = sorted(path for path in order.upload.iterdir() if path.suffix.lower() in PICTURES)
+        count = client.upload_images(project, files)
+        console.print(f"project {project}: {count} images uploaded")

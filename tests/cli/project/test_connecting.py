@@ -1,0 +1,117 @@
+"""`project create` makes or adopts, refuses a config that cannot work, and connects exactly once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cli.project import connecting
+from cli.project.connecting import ProjectOrder, connect_project, create_project
+from mammo.errors import InvalidRegion, InvalidSettings
+from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.settings import Settings
+from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+
+BACKEND = "http://backend.test:9090"
+MASSES = (
+    '<View><Image name="i" value="$image"/>'
+    '<BrushLabels name="b" toName="i"><Label value="Mass"/></BrushLabels></View>'
+)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
+    made = FakeLabelStudio()
+    monkeypatch.setattr(
+        connecting,
+        "LabelStudioClient",
+        lambda url, key: LabelStudioClient(url, key, transport=made.transport),
+    )
+    return made
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.load(
+        label_studio_url=URL, label_studio_api_key=KEY, auth_password="p", webhook_secret="s"
+    )
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(record=True, width=200)
+
+
+def order(title: str = "breasts", **fields: object) -> ProjectOrder:
+    return ProjectOrder(title=title, url=BACKEND, **fields)  # type: ignore[arg-type]
+
+
+def test_a_new_project_gets_our_config_and_is_connected(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    project = create_project(order(), settings=settings, console=console)
+    assert server.projects[project]["label_config"] == labeling_config()
+    assert [row["url"] for row in server.backends] == [BACKEND]
+    assert [hook["url"] for hook in server.webhooks] == [f"{BACKEND}/webhook"]
+    said = console.export_text()
+    assert "created" in said
+    assert "the model fills brush 'mask' (Cluster)" in said
+    assert "predictions of 'Yolo-MLSAM'" in said
+
+
+def test_a_project_of_that_title_is_adopted_with_its_own_config(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    theirs = MASSES.replace("Mass", "MCC")
+    server.projects[1] = {"id": 1, "title": "breasts", "label_config": theirs}
+    for _ in range(2):
+        assert create_project(order(), settings=settings, console=console) == 1
+    assert server.projects[1]["label_config"] == theirs
+    assert (len(server.projects), len(server.backends), len(server.webhooks)) == (1, 1, 1)
+    assert "no control asks the model" in console.export_text()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_config_that_cannot_be_filled_is_refused_before_anything_is_made(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path, there: bool
+) -> None:
+    if there:
+        server.projects[1] = {"id": 1, "title": "breasts", "label_config": MASSES}
+    file = tmp_path / "config.xml"
+    file.write_text(MASSES)
+    with pytest.raises(InvalidRegion, match="predicted_values") as failure:
+        create_project(order(config=file), settings=settings, console=console)
+    assert failure.value.code == "labeling_config"
+    assert len(server.projects) == there
+    assert server.backends == []
+
+
+def test_an_existing_project_that_cannot_be_filled_is_not_connected(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    server.projects[1] = {"id": 1, "title": "masses", "label_config": MASSES}
+    with pytest.raises(InvalidRegion):
+        connect_project(1, BACKEND, settings=settings, console=console)
+    assert server.backends == []
+
+
+def test_a_folder_that_label_studio_serves_is_registered_once(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    for _ in range(2):
+        create_project(order(local=Path("/files/twins")), settings=settings, console=console)
+    assert [row["path"] for row in server.storages] == ["/files/twins"]
+
+
+@pytest.mark.parametrize(
+    "missing", ["auth_password", "webhook_secret", "label_studio_url", "label_studio_api_key"]
+)
+def test_what_must_be_set_is_named(
+    server: FakeLabelStudio, settings: Settings, console: Console, missing: str
+) -> None:
+    empty = type(getattr(settings, missing))("")
+    with pytest.raises(InvalidSettings, match=f"YOLO_MLSAM_{missing.upper()}"):
+        create_project(order(), settings=settings.model_copy(update={missing: empty}), console=console)
+    assert server.backends == []
