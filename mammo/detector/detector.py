@@ -112,11 +112,14 @@ class Detector:
         scale = scale_to(self.spec.spacing_mm, spacing=spacing, size=size, max_pixels=MAX_PIXELS)
         seen = resample(pixels, scale)
         breast = find_breast(seen)
-        planes = normalise(seen, breast)
+        frame = breast.frame(scale.size)
+        part = breast.inside(frame)
+        planes = normalise(seen[frame.slices], part)
         candidates: list[Candidate] = []
-        for tile in self._plan(breast, scale.size):
+        for tile in self._plan(part, Size(frame.width, frame.height)):
             found = self.runtime.look(cut_tile(planes, tile), threshold=threshold)
-            candidates += [_placed(row, tile, scale) for row in found.tolist()]
+            place = tile.shifted(frame.x0, frame.y0)
+            candidates += [_placed(row, place, scale) for row in found.tolist()]
         return merge(candidates, size)
 
     def _plan(self, breast: Breast, size: Size) -> list[Box]:

@@ -45,6 +45,9 @@ _WIDE, _SMOOTH = 6.0, 1.2
 CONTRAST_GAIN, CONTRAST_ZERO = 20.0 / 255, 70.0 / 255
 """What one standard deviation adds, and where no contrast lies: [0, 1] is -3.5 to +9.25 standard deviations."""
 
+_MARGIN = 64
+"""Pixels around the breast that are worked on with it: more than the widest blur and the erosion reach."""
+
 _STEP = 4
 """Every fourth pixel of every fourth row is measured."""
 
@@ -63,6 +66,17 @@ class Breast:
         """Part of a box (inside the image) that is breast, in [0, 1]."""
         part = self.cells[box.y0 // CELL : -(-box.y1 // CELL), box.x0 // CELL : -(-box.x1 // CELL)]
         return float(part.mean())
+
+    def frame(self, size: Size) -> Box:
+        """The part of the image worth working on: the breast's box and what the planes there depend on."""
+        x0, y0, x1, y1 = self.box.dilated(_MARGIN).as_tuple()
+        low = (x0 // CELL * CELL, y0 // CELL * CELL)
+        return Box(*low, -(-x1 // CELL) * CELL, -(-y1 // CELL) * CELL).within(size)
+
+    def inside(self, frame: Box) -> Breast:
+        """The same breast in the image cut to a frame, whose corner lies on the grid of the cells."""
+        cells = self.cells[frame.y0 // CELL : -(-frame.y1 // CELL), frame.x0 // CELL : -(-frame.x1 // CELL)]
+        return Breast(cells, self.box.shifted(-frame.x0, -frame.y0))
 
 
 def find_breast(pixels: Pixels) -> Breast:
@@ -121,13 +135,15 @@ def _scale(image: Pixels, gain: float, zero: float, *, out: Pixels) -> None:
 
 
 def _surroundings(grey: Pixels) -> Pixels:
-    """A wide blur, made on an image four times smaller."""
+    """A wide blur, made on an image exactly four times smaller: odd sides are filled up with their last pixels."""
     height, width = grey.shape
-    small = cv2.resize(grey, (-(-width // 4), -(-height // 4)), interpolation=cv2.INTER_AREA)
-    wide = cv2.resize(
-        cv2.GaussianBlur(small, (0, 0), _WIDE / 4), (width, height), interpolation=cv2.INTER_LINEAR
-    )
-    return np.asarray(wide, np.float32)
+    below, beside = -height % 4, -width % 4
+    if below or beside:
+        grey = cv2.copyMakeBorder(grey, 0, below, 0, beside, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    full = (width + beside, height + below)
+    small = cv2.resize(grey, (full[0] // 4, full[1] // 4), interpolation=cv2.INTER_AREA)
+    wide = cv2.resize(cv2.GaussianBlur(small, (0, 0), _WIDE / 4), full, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide[:height, :width], np.float32)
 
 
 def _sample(image: Pixels, breast: Breast) -> Pixels:

@@ -13,7 +13,7 @@ from mammo.detector.normalise import (
     find_breast,
     normalise,
 )
-from mammo.geometry import Box
+from mammo.geometry import Box, Size
 
 
 def phantom(*, offset: float = 0.0, gain: float = 1.0) -> Pixels:
@@ -113,3 +113,18 @@ def test_contrast_is_measured_in_standard_deviations_of_the_breast() -> None:
     assert fine.mean() == pytest.approx(CONTRAST_ZERO, abs=1 / 255)
     assert fine.std() == pytest.approx(CONTRAST_GAIN, rel=0.05)
     assert smooth.std() == pytest.approx(CONTRAST_GAIN, rel=0.05)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1280, 960), (1277, 951)])
+def test_the_planes_of_the_breasts_frame_are_those_of_the_whole_image(height: int, width: int) -> None:
+    rng = np.random.default_rng(5)
+    pixels = np.zeros((height, width), np.float32)
+    pixels[300:900, 200:700] = rng.uniform(0.3, 0.6, (600, 500))
+    breast = find_breast(pixels)
+    frame = breast.frame(Size(width, height))
+    assert frame.area < 0.7 * pixels.size
+    part = breast.inside(frame)
+    assert part.box.shifted(frame.x0, frame.y0) == breast.box
+    assert part.share(part.box) == breast.share(breast.box)
+    whole, cropped = normalise(pixels, breast), normalise(pixels[frame.slices], part)
+    np.testing.assert_array_equal(cropped[:, *part.box.slices], whole[:, *breast.box.slices])

@@ -101,6 +101,54 @@ def test_detections_are_clipped_to_the_image_and_dropped_outside_it() -> None:
     assert [detection.box for detection in found] == [Box(0, 0, 30, 30), Box(1990, 2990, 2000, 3000)]
 
 
+@st.composite
+def image_with_clusters(draw: st.DrawFn, *, largest: int) -> tuple[Size, list[Box], int]:
+    """A mammogram, clusters in it that keep 40 pixels of distance, and the side of a tile."""
+    size = Size(draw(st.integers(64, 2200)), draw(st.integers(64, 2200)))
+    boxes: list[Box] = []
+    for _ in range(draw(st.integers(1, 5))):
+        width, height = draw(st.integers(12, largest)), draw(st.integers(12, largest))
+        x, y = draw(st.integers(0, size.width - 1)), draw(st.integers(0, size.height - 1))
+        box = Box(x, y, x + width, y + height).within(size)
+        if all(box.dilated(40).intersection(other) is None for other in boxes):
+            boxes.append(box)
+    return size, boxes, draw(st.sampled_from([256, 512, 1024]))
+
+
+def seen_through_tiles(
+    size: Size, clusters: list[Box], *, tile: int, overlap: int, rng: np.random.Generator
+) -> list[Detection]:
+    """What comes out when the network draws every visible part of a cluster exactly, with random scores."""
+    candidates = []
+    for place in plan_tiles(everywhere(size), size, tile=tile, overlap=overlap):
+        for cluster in clusters:
+            part = cluster.intersection(place)
+            if part is not None:
+                corners = map(float, part.as_tuple())
+                candidates.append(whole(*corners, float(rng.uniform(0.2, 1))).touching(place, size))
+    return merge([candidates[i] for i in rng.permutation(len(candidates))], size)
+
+
+@given(drawn=image_with_clusters(largest=100), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_clusters_up_to_the_overlap_come_back_as_they_are_each_once(
+    drawn: tuple[Size, list[Box], int], seed: int
+) -> None:
+    size, clusters, tile = drawn
+    found = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
+    assert sorted(d.box.as_tuple() for d in found) == sorted(box.as_tuple() for box in clusters)
+
+
+@given(drawn=image_with_clusters(largest=900), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_clusters_of_any_size_are_put_together_from_their_pieces(
+    drawn: tuple[Size, list[Box], int], seed: int
+) -> None:
+    size, clusters, tile = drawn
+    found = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
+    assert sorted(d.box.as_tuple() for d in found) == sorted(box.as_tuple() for box in clusters)
+
+
 @pytest.mark.parametrize(
     ("box", "cut"),
     [
