@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import uvicorn
 from sqlalchemy.engine import Engine
 
 from backend.app import create_app
+from backend.auth import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import ModelHost, Prelabels
@@ -35,15 +37,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def main() -> int:
-    """Serve until stopped; 2 when the settings do not describe a service."""
+def main(*, insecure: bool = False) -> int:
+    """Serve until stopped; 2 when the settings do not describe a service.
+
+    Args:
+        insecure: serve without secrets, to this machine only.
+    """
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = Settings.load()
-        require_secrets(settings)
+        if insecure:
+            require_loopback(settings)
+        else:
+            require_secrets(settings)
         configure(settings.log_level)
-        services = wire(settings)
+        services = replace(wire(settings), insecure=insecure)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201  # there is no log without settings
         return 2
@@ -71,6 +80,18 @@ def require_secrets(settings: Settings) -> None:
         raise InvalidSettings(
             f"set {' and '.join(missing)}: mammograms are not served without; make a secret with "
             "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
+        )
+
+
+def require_loopback(settings: Settings) -> None:
+    """Refuse to serve strangers without secrets.
+
+    Raises:
+        InvalidSettings: the address is reachable from elsewhere.
+    """
+    if not is_loopback(settings.host):
+        raise InvalidSettings(
+            f"--insecure serves this machine only, and {PREFIX}HOST is {settings.host}; take 127.0.0.1, or set secrets"
         )
 
 
@@ -154,4 +175,4 @@ def _reconciler(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(insecure="--insecure" in sys.argv[1:]))

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from backend import error_table
 from backend.backlog import Backlog
 from backend.middleware import BodyLimit, Guard
+from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, provenance, setup, webhook
 from backend.services import Services
@@ -49,6 +50,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(RateLimit, per_minute=services.settings.requests_per_minute)
     app.add_middleware(Guard, metrics=services.metrics)  # added last: outermost
     return app
 

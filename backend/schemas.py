@@ -67,6 +67,28 @@ class PredictRequest(Wire):
             raise HTTPException(422, f"no predict request: {', '.join(places[:5])}") from None
 
 
+def json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI's description of a body that a route reads by itself, since it may be megabytes."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema without `$defs`: OpenAPI keeps definitions elsewhere."""
+    definitions = schema.get("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [resolve(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].rsplit("/", 1)[-1]])
+        return {key: resolve(value) for key, value in node.items() if key != "$defs"}
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
 def project_number(project: object) -> int | None:
     """The id in `<id>.<creation time>`; None when there is none."""
     match = re.match(r"\d{1,15}", str(project or ""))

@@ -85,6 +85,9 @@ class Services:
     efforts: Callable[[int], list[EffortRecord]] = _nothing_done
     """What the corrections of a project cost."""
 
+    insecure: bool = False
+    """Let in whoever comes from this machine, without a secret; only when asked for on the command line."""
+
     reconciler: Reconciler | None = None
     """None where Label Studio's API is not to be asked."""
 

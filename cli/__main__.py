@@ -153,11 +153,15 @@ def effort(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Without secrets, for this machine only: to try things out.")
+    ] = False,
+) -> None:
     """Run the Label Studio ML backend; settings come from the environment."""
     from backend.__main__ import main as run
 
-    run()
+    raise typer.Exit(run(insecure=insecure))
 
 
 @app.command()

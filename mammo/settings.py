@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -42,6 +43,12 @@ class Settings(BaseSettings):
 
     webhook_secret: SecretStr = SecretStr("")
     """Value of the `X-Yolo-Mlsam-Secret` header that Label Studio's webhooks carry; required."""
+
+    api_keys: SecretStr = SecretStr("")
+    """SHA-256 (hex) of the keys that automation may send as `Authorization: Bearer`, comma separated."""
+
+    requests_per_minute: int = Field(6000, ge=0)
+    """Requests from one address; all annotators of one Label Studio share its address. 0: no limit."""
 
     label_studio_url: str = ""
     """Where this server reaches Label Studio, for example `http://127.0.0.1:8080`."""
@@ -126,6 +133,23 @@ class Settings(BaseSettings):
         for entry in filter(None, (each.strip() for each in value.split(","))):
             ip_network(entry, strict=False)
         return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _digests(cls, value: SecretStr) -> SecretStr:
+        for digest in filter(None, (each.strip() for each in value.get_secret_value().split(","))):
+            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+                raise ValueError(
+                    "expected SHA-256 digests of 64 hex digits, comma separated, not the keys themselves"
+                )
+        return value
+
+    @property
+    def api_key_digests(self) -> tuple[str, ...]:
+        """Lower-case SHA-256 of every key that opens the backend."""
+        return tuple(
+            each.strip().lower() for each in self.api_keys.get_secret_value().split(",") if each.strip()
+        )
 
     @field_validator("project_models")
     @classmethod

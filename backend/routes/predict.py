@@ -18,14 +18,14 @@ from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.prelabelling import Prelabelling
-from backend.schemas import PredictRequest, Task
+from backend.schemas import PredictRequest, Task, json_body
 from backend.services import Services
 from mammo.task_images import of_task
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 
-@router.post("/predict")
+@router.post("/predict", openapi_extra=json_body(PredictRequest.model_json_schema()))
 async def predict(request: Request, services: ServicesDep) -> Json:
     body = await anyio.to_thread.run_sync(PredictRequest.read, await request.body())
     loaded = services.host.current(body.project_id)

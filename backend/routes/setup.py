@@ -9,13 +9,18 @@ from fastapi import APIRouter, Depends, Request
 
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
-from backend.schemas import project_number
+from backend.schemas import json_body, project_number
 from mammo.errors import ModelNotFound
+
+SETUP = {
+    "type": "object",
+    "properties": {"project": {"type": "string"}, "extra_params": {"type": "object"}},
+}
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 
-@router.post("/setup")
+@router.post("/setup", openapi_extra=json_body(SETUP))
 async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
     """The version string that `/predict` answers with too: a difference would make Label Studio ask for ever.
 

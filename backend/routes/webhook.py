@@ -20,7 +20,7 @@ from backend.answers import Json
 from backend.auth import require_webhook
 from backend.dependencies import ServicesDep
 from backend.prefetch import prefetch
-from backend.schemas import read_json
+from backend.schemas import json_body, read_json
 from backend.services import Services
 from mammo.errors import MammoError
 from mammo.jobs import Retrain
@@ -43,10 +43,22 @@ QUEUE_SECONDS = 3.0
 
 log = structlog.get_logger()
 
+EVENT = {
+    "type": "object",
+    "properties": {
+        "action": {"type": "string", "minLength": 1, "maxLength": 100},
+        "project": {"type": "object"},
+        "annotation": {},
+        "task": {},
+        "tasks": {"type": "array"},
+    },
+    "required": ["action"],
+}
+
 router = APIRouter(dependencies=[Depends(require_webhook)])
 
 
-@router.post("/webhook", status_code=201)
+@router.post("/webhook", status_code=201, openapi_extra=json_body(EVENT))
 async def webhook(request: Request, services: ServicesDep) -> Json:
     """Keep an event, then act on it.
 

@@ -1,0 +1,98 @@
+"""RateLimit: so many requests a minute from one address, and far fewer different wrong secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.error_table import answer
+from mammo.labelstudio.client import SECRET_HEADER
+
+WRONG_SECRETS = 20
+"""Different wrong secrets a minute from one address. The same one again is a project that is not connected right, and
+must not take the events of the others on that Label Studio with it."""
+
+MOST_ADDRESSES = 10_000
+
+NEVER_LIMITED = ("/webhook", "/health", "/")
+"""Label Studio sends an event once and asks three times for health: with a right secret these always pass."""
+
+
+class Buckets:
+    """Token buckets by name: each holds a minute's worth and fills evenly. Safe to share between threads."""
+
+    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, name: str) -> float:
+        """Seconds until there is a token; 0 when there is one now."""
+        with self._lock:
+            missing = 1 - self._level(name)
+        return max(0.0, missing * 60 / self._per_minute)
+
+    def take(self, name: str) -> None:
+        with self._lock:
+            self._levels[name] = (max(self._level(name) - 1, 0.0), self._clock())
+            self._levels.move_to_end(name)
+            while len(self._levels) > MOST_ADDRESSES:
+                self._levels.popitem(last=False)
+
+    def _level(self, name: str) -> float:
+        level, at = self._levels.get(name, (float(self._per_minute), self._clock()))
+        return min(level + (self._clock() - at) * self._per_minute / 60, float(self._per_minute))
+
+
+class RateLimit:
+    """Answers 429 with `Retry-After` when an address has used up its minute. All annotators of one Label Studio
+    share its address."""
+
+    def __init__(self, app: ASGIApp, *, per_minute: int) -> None:
+        """
+        Args:
+            per_minute: requests from one address; 0: no limit but that on wrong secrets.
+        """
+        self._app = app
+        self._requests = Buckets(per_minute) if per_minute else None
+        self._guesses = Buckets(WRONG_SECRETS)
+        self._wrong: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        address = (scope.get("client") or ("unknown", 0))[0]
+        wait = self._guesses.wait(address)
+        if self._requests and scope["path"] not in NEVER_LIMITED:
+            wait = max(wait, self._requests.wait(address))
+            self._requests.take(address)
+        if wait and scope["path"] not in ("/health", "/"):
+            headers = {"Retry-After": str(int(wait) + 1)}
+            refusal = answer("too_many_requests", "slow down", status=429, headers=headers)
+            await refusal(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                self._note(address, Headers(scope=scope))
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+    def _note(self, address: str, headers: Headers) -> None:
+        shown = f"{headers.get('Authorization', '')}\n{headers.get(SECRET_HEADER, '')}"
+        guess = (address, hashlib.sha256(shown.encode()).digest())
+        if guess not in self._wrong:
+            self._guesses.take(address)
+        self._wrong[guess] = None
+        self._wrong.move_to_end(guess)
+        while len(self._wrong) > MOST_ADDRESSES:
+            self._wrong.popitem(last=False)
