@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 LS_VENV := .venv-label-studio
+LS_ML_VENV := .venv-label-studio-ml
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
 
@@ -24,10 +25,16 @@ $(LS_VENV)/.installed: constraints/label-studio.txt $(VENV)/.installed
 	$(UV) pip install --python $(LS_VENV)/bin/python --require-hashes -r constraints/label-studio.txt
 	@touch $@
 
+# The label-studio-ml package pins Flask 1.1 and Jinja2 3.0: its tests run in an environment of their own (70 MB).
+$(LS_ML_VENV)/.installed: constraints/label-studio-ml.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(LS_ML_VENV)
+	$(UV) pip install --python $(LS_ML_VENV)/bin/python --require-hashes -r constraints/label-studio-ml.txt
+	@touch $@
+
 demo: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/yolo-mlsam demo --label-studio $(LS_VENV)/bin/label-studio $(ARGS)
 
-test: $(VENV)/.installed $(LS_VENV)/.installed
+test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 check: format lint types layers test
@@ -48,10 +55,11 @@ bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(LS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(VENV)/.installed
 	$(LOCK) --extra embedded --extra postgres --extra dev pyproject.toml -o constraints/app.txt
 	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt
+	$(LOCK) constraints/label-studio-ml.in -o constraints/label-studio-ml.txt
