@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
@@ -31,6 +32,7 @@ app.add_typer(project, name="project")
 app.command()(doctor)
 app.command()(connect)
 app.command("prelabel-project")(prelabel_of_project)
+app.add_typer(dataset_versions, name="dataset")
 
 
 def _print_version(wanted: bool) -> None:

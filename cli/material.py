@@ -81,15 +81,16 @@ def dataset_material(name: str, *folds: Fold) -> Iterator[list[Material]]:
     """The folds of a dataset version; its images can be read while the context lasts.
 
     Raises:
-        InvalidWeights: no such dataset version.
+        ModelNotFound: no such dataset version.
     """
     from mammo.blobs import Blobs
-    from training.dataset_versions import open_dataset_version
+    from training.dataset_versions import find_dataset_version, open_dataset_version
     from worker.services import Services
 
     settings = Settings.load()
-    dataset = open_dataset_version(name, blobs=Blobs(settings.blobs))
     with closing(Services(settings)) as services:
+        whole = find_dataset_version(name, engine=services.engine)
+        dataset = open_dataset_version(whole, blobs=Blobs(settings.blobs))
         yield [
             Material(
                 name=f"dataset version {name[:12]}, fold {fold}",

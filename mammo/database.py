@@ -3,7 +3,7 @@
 SQLite by default (write-ahead log, every commit flushed to the disk), PostgreSQL by URL; the statements are the
 same. Each table has one module that writes it:
 
-    event, revision, prelabel          mammo.annotations.store
+    event, revision, prelabel, image_pin   mammo.annotations.store
     reconciliation                     mammo.annotations.reconciling
     model_version, alias, promotion    mammo.registry
     patient_fold                       training.folds
@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -162,11 +162,20 @@ dataset_version = _table(
     sa.Column("created_at", Moment, nullable=False),
 )
 
+image_pin = _table(
+    "image_pin",  # the image that a task showed when we first saw it; never changed
+    sa.Column("project", sa.BigInteger, primary_key=True),
+    sa.Column("task", sa.BigInteger, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+)
+
 dataset_item = _table(
     "dataset_item",  # which annotations a dataset version holds, in which revision
     sa.Column("dataset", sa.ForeignKey("dataset_version.name"), primary_key=True),
     sa.Column("annotation", sa.BigInteger, primary_key=True),
     sa.Column("content_hash", sa.String(64), nullable=False),
+    sa.Column("digest", sa.String(64)),
     sa.Index("ix_dataset_item_annotation", "annotation"),
 )
 

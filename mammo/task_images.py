@@ -118,6 +118,21 @@ class TaskImages:
         reference = data.get(MAMMOGRAM_KEY)
         return None if reference is None else self._path(reference)
 
+    def fingerprint(self, data: Mapping[str, Any]) -> str | None:
+        """What changes whenever a task's DICOM file does, without reading it; None for an image elsewhere.
+
+        Raises:
+            ImageNotFound: as for `open`.
+        """
+        path = self.path(data)
+        if path is None:
+            return None
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
     def _read(self, path: Path, *, spacing: float | None, convert_for_processing: bool) -> Mammogram:
         return read_mammogram(
             path,

@@ -120,6 +120,8 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 client=label_studio,
                 store=store,
                 open_image=images.open,
+                fingerprint=images.fingerprint,
+                secret=b"the tests",
                 report=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS
@@ -180,6 +182,8 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 registry=registry,
                 blobs=Blobs(settings.blobs),
                 open_image=images.open,
+                fingerprint=images.fingerprint,
+                secret=b"the tests",
                 networks=networks,
                 runs=settings.runs,
                 models=settings.models,

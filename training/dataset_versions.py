@@ -1,8 +1,9 @@
 """Dataset versions: the corrections of one moment, frozen under the SHA-256 of their manifest.
 
-A manifest is JSON: one item per image with its patient, fold and findings (boxes and COCO RLE masks), and what was
-left out and why. Its hash is its name, so a dataset version never changes after it is named, and building twice
-from the same corrections gives the same name.
+A manifest is JSON: one item per image with its patient, annotator, view, spacing, fold and findings (boxes, and the
+hashes of their masks), and what was left out and why. Its hash is its name, so a dataset version never changes after
+it is named, and building from the same corrections gives the same name, in whatever order they came. What the
+version before holds is not read again: building costs what is new.
 """
 
 from __future__ import annotations
@@ -10,72 +11,38 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy.engine import Engine
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations import AnnotationStore, Correction
 from mammo.blobs import Blobs
-from mammo.database import dataset_item, dataset_version, insert, writing
+from mammo.database import dataset_item, dataset_version, insert, reading, writing
 from mammo.dicom import Mammogram
-from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoError, UnreadableImage
-from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Size
+from mammo.errors import InvalidWeights, MammoError, ModelNotFound
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions, size_of
-from mammo.masks import Mask
-from mammo.task_images import TASK_KEY, of_task
 from training.cases import Case, Progress, silent
+from training.dataset_items import (
+    ALONE,
+    SCHEMA,
+    Item,
+    OpenImage,
+    digest_of,
+    image_changed,
+    is_about_one_image,
+    make_item,
+)
 from training.folds import Fold, assign_folds
 
-OpenImage = Callable[[Mapping[str, Any]], Mammogram]
-"""Reads the mammogram of a task's data; `mammo.task_images.TaskImages.open`."""
+log = structlog.get_logger()
 
-IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "spacing_mm", TASK_KEY)
-"""What of a task's data is kept: enough to open the image again."""
-
-REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
-"""Codes of a LabelStudioError that would come again for this image and for no other."""
-
-MAX_PATIENT = 64
-"""Longest patient key, in characters."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One image and its truth."""
-
-    task_id: int
-    annotation_id: int
-    updated_at: str
-    """Label Studio's moment of the annotation, ISO, UTC."""
-
-    content_hash: str
-    """Of the correction in the annotation store."""
-
-    image: str
-    """SHA-256 of the image file."""
-
-    task_data: dict[str, Any]
-    patient: str
-    fold: Fold
-    findings: tuple[dict[str, Any], ...]
-    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, pixels of the image."""
-
-    @property
-    def truth(self) -> tuple[Finding, ...]:
-        return tuple(
-            Finding(
-                label=CLUSTER,
-                score=1.0,
-                box=Box(*finding["box"]),
-                mask=Mask.from_coco(finding["mask"]) if finding["mask"] else None,
-            )
-            for finding in self.findings
-        )
+Fingerprint = Callable[[Mapping[str, Any]], str | None]
+"""Says of a task's image, without reading it, what changes whenever its file does; None where nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +52,7 @@ class Excluded:
     task_id: int
     annotation_id: int
     code: str
-    """Stable: an error's code, `no_patient`, `other_size`, `superseded`."""
+    """Stable: an error's code, `image_changed`, `other_size`, `superseded`."""
 
     reason: str
 
@@ -124,6 +91,11 @@ class DatasetVersion:
         return sum(len(item.findings) for item in self.items if item.fold == fold)
 
     @property
+    def num_alone(self) -> int:
+        """Images of which neither patient nor study is known: two of one person may be on both sides of the split."""
+        return sum(item.patient.startswith(ALONE) for item in self.items)
+
+    @property
     def why_excluded(self) -> dict[str, int]:
         """How many corrections were left out, by code."""
         return dict(sorted(Counter(each.code for each in self.excluded).items()))
@@ -136,16 +108,18 @@ def build_dataset_version(
     *,
     project: int,
     open_image: OpenImage,
+    fingerprint: Fingerprint = lambda _data: None,
+    secret: bytes = b"",
     tags: ControlTags | None = None,
-    allow_unknown_patients: bool = False,
     progress: Progress = silent,
 ) -> DatasetVersion:
-    """Freeze the present corrections of a project. Every image is opened once, to check it.
+    """Freeze the present corrections of a project.
 
     Args:
+        open_image: opens every image that is new or may have changed, to check it.
+        fingerprint: tells which have not; without it every image is opened.
+        secret: key of the annotators' and studies' pseudonyms.
         tags: the project's labels and prompt controls; None takes those of our own labeling config.
-        allow_unknown_patients: take an image without a patient key as a patient of its own. Views of one person
-            may then end up on both sides of the split, so it is for images that are known to be unrelated.
 
     Raises:
         StorageUnavailable: it cannot be kept.
@@ -153,32 +127,36 @@ def build_dataset_version(
     """
     last_event = store.last_event()
     corrections = store.corrections(project)
+    pins = store.pinned_images(project)
+    before = _newest_items(engine, blobs, project)
     items: list[Item] = []
     excluded: list[Excluded] = []
+    digests: dict[int, str | None] = {}
     for index, correction in enumerate(corrections, 1):
+        digest = _digest(correction, fingerprint, tags)
+        digests[correction.annotation_id] = digest
+        known = before.get((correction.annotation_id, correction.content_hash, digest))
+        pinned = pins.get(correction.task_id)
         try:
-            items.append(_item(correction, open_image, tags, allow_unknown_patients=allow_unknown_patients))
+            item = known or make_item(correction, open_image, tags=tags, pinned=pinned, secret=secret)
+            items.append(item)
+            if pinned is None:
+                store.pin_image(project, item.task_id, item.image)
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
             excluded.append(_excluded(correction, error.code, str(error)))
         progress(index / len(corrections), f"{index} of {len(corrections)} corrections")
     items, superseded = _one_per_image(items)
-    excluded += superseded
-    positive: dict[str, bool] = {}
-    for item in items:
-        positive[item.patient] = positive.get(item.patient, False) or bool(item.findings)
-    folds = assign_folds(engine, positive)
-    dataset = DatasetVersion(
-        "",
-        project,
-        tuple(replace(item, fold=folds[item.patient]) for item in items),
-        tuple(sorted(excluded, key=lambda each: (each.task_id, each.annotation_id))),
-    )
-    manifest = _manifest(dataset)
+    dataset = _split(engine, project, items, excluded + superseded)
+    manifest = _manifest(dataset, blobs)
     dataset = replace(dataset, name=hashlib.sha256(manifest).hexdigest())
     blobs.put(manifest)
-    _record(engine, dataset, last_event=last_event)
+    _record(engine, dataset, last_event=last_event, digests=digests)
+    if dataset.num_alone:
+        log.warning(
+            "images without a patient are split one by one", project=project, images=dataset.num_alone
+        )
     return dataset
 
 
@@ -186,77 +164,82 @@ def open_dataset_version(name: str, *, blobs: Blobs) -> DatasetVersion:
     """Open a dataset version by its name.
 
     Raises:
-        InvalidWeights: the manifest is missing or damaged (code `missing_blob` or `damaged_blob`).
+        InvalidWeights: the manifest or a mask is missing or damaged (code `missing_blob` or `damaged_blob`), or an
+            earlier release made it (code `old_dataset`).
     """
     manifest = orjson.loads(blobs.read(name))
+    if manifest["schema"] != SCHEMA:
+        raise InvalidWeights(
+            f"dataset version {name[:12]} has schema {manifest['schema']}, this release reads {SCHEMA}; "
+            "build a new one",
+            code="old_dataset",
+        )
     return DatasetVersion(
         name,
         manifest["project"],
-        tuple(Item(**{**item, "findings": tuple(item["findings"])}) for item in manifest["items"]),
+        tuple(Item.from_json(item, blobs) for item in manifest["items"]),
         tuple(Excluded(**each) for each in manifest["excluded"]),
     )
 
 
-def is_about_one_image(error: MammoError) -> bool:
-    """Whether only this image or annotation is at fault, so that the others can go on without it."""
-    if isinstance(error, LabelStudioError):
-        return error.code in REFUSED_IMAGES
-    return isinstance(error, InvalidRegion | ImageNotFound | UnreadableImage)
+def find_dataset_version(prefix: str, *, engine: Engine) -> str:
+    """The whole name that begins so.
+
+    Raises:
+        ModelNotFound: none does, or several do (code `unknown_dataset`).
+    """
+    with reading(engine) as connection:
+        names: list[str] = list(connection.scalars(sa.select(dataset_version.c.name)))
+    found = [name for name in names if name.startswith(prefix)]
+    if len(found) != 1 or not prefix:
+        known = ", ".join(sorted(name[:12] for name in names)) or "none"
+        which = "several dataset versions begin" if len(found) > 1 else "no dataset version begins"
+        raise ModelNotFound(f"{which} with {prefix!r}; there are: {known}", code="unknown_dataset")
+    return found[0]
 
 
-def _item(
-    correction: Correction,
-    open_image: OpenImage,
-    tags: ControlTags | None,
-    *,
-    allow_unknown_patients: bool,
-) -> Item:
-    findings = from_regions(correction.result, tags=tags)
-    task_data = of_task(correction.task_id, correction.task_data)
-    mammogram = open_image(task_data)
-    stated = correction.task_data.get("sha256")
-    if stated is not None and stated != mammogram.sha256:
-        raise _changed(correction.task_id)
-    for region in correction.result:
-        if "original_width" in region and size_of(region) != mammogram.size:
-            raise InvalidRegion(
-                f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
-                code="other_size",
-            )
-    return Item(
-        task_id=correction.task_id,
-        annotation_id=correction.annotation_id,
-        updated_at=correction.updated_at.isoformat(),
-        content_hash=correction.content_hash,
-        image=mammogram.sha256,
-        task_data={key: task_data[key] for key in IMAGE_KEYS if key in task_data},
-        patient=_patient(correction, mammogram, allow_unknown=allow_unknown_patients),
-        fold="train",  # until the patient's own is known
-        findings=tuple(_finding(finding, mammogram.size) for finding in findings),
-    )
-
-
-def _finding(finding: Finding, size: Size) -> dict[str, Any]:
+def _digest(correction: Correction, fingerprint: Fingerprint, tags: ControlTags | None) -> str | None:
     try:
-        box = finding.box.within(size)
-    except ValueError as error:
-        raise InvalidRegion(str(error)) from error
-    mask = finding.mask.within(size.box) if finding.mask is not None else None
-    return {"box": list(box.as_tuple()), "mask": mask.to_coco(size) if mask else None}
+        found = fingerprint(correction.task_data)
+    except MammoError:  # opening it will say what is wrong
+        return None
+    return None if found is None else digest_of(found, tags=tags)
 
 
-def _patient(correction: Correction, mammogram: Mammogram, *, allow_unknown: bool) -> str:
-    stated = correction.task_data.get("patient")
-    if isinstance(stated, str) and 0 < len(stated) <= MAX_PATIENT:
-        return stated
-    if mammogram.patient is not None:
-        return mammogram.patient
-    if allow_unknown:
-        return f"image-{mammogram.sha256[:16]}"
-    raise InvalidRegion(
-        "the task names no patient, so its image could end up on both sides of a split; import it with "
-        "`yolo-mlsam import`, which reads the patient from the DICOM file",
-        code="no_patient",
+def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int, str, str | None], Item]:
+    """The items of the project's newest dataset version that can be taken over, by all that they depend on."""
+    columns = dataset_version.c
+    newest = (
+        sa.select(columns.name).where(columns.project == project).order_by(columns.created_at.desc()).limit(1)
+    )
+    with reading(engine) as connection:
+        name = connection.scalar(newest)
+        held = sa.select(dataset_item).where(
+            dataset_item.c.dataset == name, dataset_item.c.digest.is_not(None)
+        )
+        rows = connection.execute(held).all() if name else []
+    if not rows:
+        return {}
+    try:
+        items = {item.annotation_id: item for item in open_dataset_version(str(name), blobs=blobs).items}
+    except InvalidWeights as error:  # every image is opened again, then
+        log.warning("the dataset version before cannot be read", code=error.code)
+        return {}
+    return {(row.annotation, row.content_hash, row.digest): items[row.annotation] for row in rows}
+
+
+def _split(
+    engine: Engine, project: int, items: Sequence[Item], excluded: Sequence[Excluded]
+) -> DatasetVersion:
+    positive: dict[str, bool] = {}
+    for item in items:
+        positive[item.patient] = positive.get(item.patient, False) or bool(item.findings)
+    folds = assign_folds(engine, positive)
+    return DatasetVersion(
+        "",
+        project,
+        tuple(replace(item, fold=folds[item.patient]) for item in items),
+        tuple(sorted(excluded, key=lambda each: (each.task_id, each.annotation_id))),
     )
 
 
@@ -287,17 +270,19 @@ def _excluded(correction: Correction, code: str, reason: str) -> Excluded:
     )
 
 
-def _manifest(dataset: DatasetVersion) -> bytes:
+def _manifest(dataset: DatasetVersion, blobs: Blobs) -> bytes:
     content = {
-        "schema": 1,
+        "schema": SCHEMA,
         "project": dataset.project,
-        "items": dataset.items,
-        "excluded": dataset.excluded,
+        "items": [item.to_json(blobs) for item in dataset.items],
+        "excluded": [asdict(each) for each in dataset.excluded],
     }
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
-def _record(engine: Engine, dataset: DatasetVersion, *, last_event: int) -> None:
+def _record(
+    engine: Engine, dataset: DatasetVersion, *, last_event: int, digests: Mapping[int, str | None]
+) -> None:
     row = {
         "name": dataset.name,
         "project": dataset.project,
@@ -312,23 +297,18 @@ def _record(engine: Engine, dataset: DatasetVersion, *, last_event: int) -> None
             new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
         )
         for item in dataset.items:
-            held = {
-                "dataset": dataset.name,
-                "annotation": item.annotation_id,
-                "content_hash": item.content_hash,
-            }
-            connection.execute(insert(connection, dataset_item).values(held).on_conflict_do_nothing())
+            _record_item(connection, dataset.name, item, digests[item.annotation_id])
+
+
+def _record_item(connection: Connection, name: str, item: Item, digest: str | None) -> None:
+    held = {"dataset": name, "annotation": item.annotation_id, "content_hash": item.content_hash}
+    new = insert(connection, dataset_item).values(**held, digest=digest)
+    same = ["dataset", "annotation"]
+    connection.execute(new.on_conflict_do_update(index_elements=same, set_={"digest": new.excluded.digest}))
 
 
 def _read(item: Item, open_image: OpenImage) -> Mammogram:
     mammogram = open_image(item.task_data)
     if mammogram.sha256 != item.image:
-        raise _changed(item.task_id)
+        raise image_changed(item.task_id)
     return mammogram
-
-
-def _changed(task: int) -> MammoError:
-    return ImageNotFound(
-        f"the image of task {task} is another one than when it was annotated: its SHA-256 has changed",
-        code="image_changed",
-    )

@@ -24,7 +24,8 @@ from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles, ModelRegistry
 from training.cases import Case, Progress
-from training.dataset_versions import DatasetVersion, OpenImage, build_dataset_version
+from training.dataset_items import OpenImage
+from training.dataset_versions import DatasetVersion, Fingerprint, build_dataset_version
 from training.evaluate import Evaluation, Prelabels, evaluate
 from training.gate import GateRule, Verdict, judge
 from training.operating_point import operating_threshold
@@ -88,6 +89,10 @@ class Workshop:
     registry: ModelRegistry
     blobs: Blobs
     open_image: OpenImage
+    fingerprint: Fingerprint
+    secret: bytes
+    """Key of the pseudonyms in dataset versions."""
+
     networks: Networks
     runs: Path
     """Folder of the run folders."""
@@ -135,6 +140,8 @@ def retrain(
             workshop.blobs,
             project=order.project,
             open_image=workshop.open_image,
+            fingerprint=workshop.fingerprint,
+            secret=workshop.secret,
             tags=tags,
             progress=progress,
         )
@@ -199,6 +206,7 @@ def retrain(
         "dataset_version": dataset.name,
         "images": {fold: len(cases) for fold, cases in _folds(train, validation, test)},
         "excluded": dataset.why_excluded,
+        "images_without_patient": dataset.num_alone,
         "champion": champion.version,
         "challenger": challenger,
         "promoted": promoted,

@@ -15,7 +15,7 @@ from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.predictions import prediction
 from mammo.task_images import of_task
-from training.dataset_versions import is_about_one_image
+from training.dataset_items import is_about_one_image
 
 if TYPE_CHECKING:
     from mammo.dicom import Mammogram

@@ -86,6 +86,8 @@ class Services:
             registry=self.registry,
             blobs=Blobs(self.settings.blobs),
             open_image=self.images.open,
+            fingerprint=self.images.fingerprint,
+            secret=self.settings.annotator_secret,
             networks=TorchNetworks(
                 threads=self.settings.threads, runtime=self.settings.runtime, exported=self.settings.exported
             ),

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.events import RECONCILED, Revision, canonical, parse, project_of, revisions_of
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
-from mammo.database import dataset_version, edit_effort, event, insert, prelabel, reading, revision
+from mammo.database import dataset_version, edit_effort, event, image_pin, insert, prelabel, reading, revision
 
 ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
 """Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
@@ -245,6 +245,23 @@ class AnnotationStore:
         """The newest proposal made before a moment, usually the one an annotation was made on."""
         return self._newest_prelabel(project, task, prelabel.c.created_at < moment)
 
+    def pin_image(self, project: int, task: int, sha256: str) -> None:
+        """Remember the image of a task, unless one is remembered: it is the one that annotators saw first.
+
+        Raises:
+            StorageUnavailable: it is not kept.
+        """
+        self._writer.run(lambda connection: _pin(connection, project, task, sha256))
+
+    def pinned_images(self, project: int) -> dict[int, str]:
+        """SHA-256 of the image that each task showed when it was first seen."""
+        columns = image_pin.c
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                sa.select(columns.task, columns.sha256).where(columns.project == project)
+            )
+            return {row.task: row.sha256 for row in rows}
+
     def _newest_prelabel(self, project: int, task: int, condition: sa.ColumnElement[bool]) -> Prelabel | None:
         mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
         statement = sa.select(prelabel).where(mine).order_by(prelabel.c.created_at.desc()).limit(1)
@@ -289,7 +306,13 @@ def _revision_row(number: int, told: Revision) -> dict[str, Any]:
     }
 
 
+def _pin(connection: Connection, project: int, task: int, sha256: str) -> None:
+    row = {"project": project, "task": task, "sha256": sha256, "seen_at": datetime.now(UTC)}
+    connection.execute(insert(connection, image_pin).values(row).on_conflict_do_nothing())
+
+
 def _replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
+    _pin(connection, row["project"], row["task"], row["image_sha256"])
     mine = [prelabel.c[name] == row[name] for name in ("project", "task", "model_version")]
     old = sa.select(prelabel.c.id).where(*mine)
     connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, reading
+from mammo.dicom.source import DicomSource
 from mammo.errors import ImageNotFound, InvalidWeights, LabelStudioError
-from mammo.geometry import Size
+from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
@@ -123,7 +127,6 @@ def test_what_cannot_be_trusted_is_left_out_with_a_reason(build, project):
     region = {"type": "rectanglelabels", "from_name": "box", "to_name": "image", "original_width": 64}
     box = {"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["Cluster"]}
     project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
-    project.annotate(2, [square(5, 5)], patient=None)
     project.annotate(3, [square(5, 5)], patient=PATIENTS[1])
     project.images["3.dcm"] = mammogram(333)  # another image than the task was made from
     project.annotate(4, [square(5, 5)], patient=PATIENTS[2])
@@ -134,22 +137,30 @@ def test_what_cannot_be_trusted_is_left_out_with_a_reason(build, project):
     dataset = build()
     assert [item.task_id for item in dataset.items] == [1]
     assert [(each.task_id, each.code) for each in dataset.excluded] == [
-        (2, "no_patient"),
         (3, "image_changed"),
         (4, "image_not_found"),
         (5, "other_size"),
         (6, "invalid_region"),
     ]
     assert all(each.reason for each in dataset.excluded)
-    assert dataset.why_excluded["no_patient"] == 1
+    assert dataset.why_excluded["other_size"] == 1
 
 
-def test_unknown_patients_are_taken_only_when_asked_and_each_image_is_one(build, project):
-    for number in (1, 2):
+def test_without_a_patient_the_study_is_the_group_and_without_a_study_the_image_which_is_said(build, project):
+    study = {"sop_class_uid": "1.2", "sop_instance_uid": "1.3", "series_instance_uid": "1.4"}
+    source = DicomSource(**study, study_instance_uid="1.2.840.99")
+    for number in (1, 2, 3, 4):
         project.annotate(number, [square(5, 5)], patient=None)
-    assert build().items == ()
-    patients = [item.patient for item in build(allow_unknown_patients=True).items]
-    assert len(set(patients)) == 2
+        if number < 3:
+            project.images[f"{number}.dcm"] = replace(mammogram(number), source=source)
+    with structlog.testing.capture_logs() as logged:
+        dataset = build(secret=b"a")
+    one, other, third, fourth = (item.patient for item in dataset.items)
+    assert one == other != third != fourth
+    assert one.startswith("study-")
+    assert "840" not in one
+    assert dataset.num_alone == 2
+    assert [line["images"] for line in logged if line["log_level"] == "warning"] == [2]
 
 
 def test_the_dicom_files_own_patient_is_used_where_the_task_names_none(build, project):
@@ -228,3 +239,82 @@ def test_which_annotations_a_dataset_version_holds_can_be_asked(build, project, 
         (dataset.name, item.annotation_id, item.content_hash) for item in dataset.items
     ]
     assert len(rows) == 2
+
+
+class Files:
+    """What `TaskImages.fingerprint` says: changes with the file."""
+
+    def __init__(self):
+        self.states = {}
+
+    def fingerprint(self, data):
+        return self.states.setdefault(data["mammogram"], "first")
+
+
+def test_building_again_opens_only_what_is_new_or_may_have_changed(build, project):
+    files = Files()
+    for number in (1, 2, 3):
+        project.annotate(number, [square(5, 5)], patient=PATIENTS[number])
+    first = build(fingerprint=files.fingerprint)
+    project.opened.clear()
+    assert build(fingerprint=files.fingerprint) == first
+    assert project.opened == []
+    project.annotate(4, [square(5, 5)], patient=PATIENTS[4])
+    project.annotate(1, [square(9, 9)], patient=PATIENTS[1])  # a correction of the correction
+    files.states["2.dcm"] = "touched"
+    second = build(fingerprint=files.fingerprint)
+    assert sorted(data["mammogram"] for data in project.opened) == ["1.dcm", "2.dcm", "4.dcm"]
+    assert second == build()  # as if nothing had been taken over
+
+
+def test_other_labels_are_read_again_from_the_same_files(build, project):
+    files = Files()
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[1])
+    assert build(fingerprint=files.fingerprint).num_findings("train") == 1
+    other = ControlTags(rectangle="frame", label="MC")
+    assert build(fingerprint=files.fingerprint, tags=other).num_findings("train") == 0
+
+
+def test_a_vanished_file_is_not_taken_over_from_the_version_before(build, project):
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[1])
+    files = Files()
+    build(fingerprint=files.fingerprint)
+    del project.images["1.dcm"]
+
+    def gone(data):
+        raise ImageNotFound("gone")
+
+    assert [each.code for each in build(fingerprint=gone).excluded] == ["image_not_found"]
+
+
+def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
+    store.record_prelabel(
+        project=1, task=1, model_version="m1", regions=[], score=0.0, image_sha256=sha("what people saw")
+    )
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[1], sha256=None)
+    project.annotate(2, [square(5, 5)], patient=PATIENTS[2], sha256=None)
+    assert [(each.task_id, each.code) for each in build().excluded] == [(1, "image_changed")]
+    project.images["2.dcm"] = mammogram(222)
+    assert [each.task_id for each in build().excluded] == [1, 2]
+    assert store.pinned_images(1) == {1: sha("what people saw"), 2: sha(2)}
+
+
+def test_a_mask_is_one_blob_however_many_versions_hold_it(build, project, blobs, tmp_path):
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[1])
+    first = build()
+    kept = {path for path in (tmp_path / "blobs").rglob("*") if path.is_file()}
+    project.annotate(2, [], patient=PATIENTS[2])
+    second = build()
+    assert first.name != second.name
+    assert (
+        len({path for path in (tmp_path / "blobs").rglob("*") if path.is_file()} - kept) == 1
+    )  # the manifest
+    assert b"counts" not in blobs.read(second.name)
+
+
+def test_a_manifest_says_who_view_and_spacing(build, project):
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[1])
+    project.images["1.dcm"] = replace(mammogram(1), spacing=Spacing(0.07, 0.07, "given"))
+    (item,) = build().items
+    assert (item.view, item.spacing_mm, item.size) == ("LCC", 0.07, (64, 48))
+    assert item.annotator == "unknown"

@@ -71,6 +71,8 @@ def world(engine, tmp_path):
         registry=registry,
         blobs=Blobs(tmp_path / "blobs"),
         open_image=project.open_image,
+        fingerprint=lambda data: None,
+        secret=b"the tests",
         networks=networks,
         runs=tmp_path / "runs",
         models=tmp_path / "models",
@@ -186,8 +188,9 @@ def test_a_champion_that_moved_during_the_run_is_not_pushed_aside(world):
 def test_too_little_to_learn_or_to_judge_stops_before_training(world):
     with pytest.raises(InsufficientData, match="no correction"):
         run(world)
-    world.project.annotate(99, [square(5, 5)], patient=None)
-    with pytest.raises(InsufficientData, match="no_patient"):
+    world.project.annotate(99, [square(5, 5)], patient=PATIENTS[0])
+    del world.project.images["99.dcm"]
+    with pytest.raises(InsufficientData, match="image_not_found"):
         run(world)
     annotate(world, PATIENTS[:1])
     with pytest.raises(

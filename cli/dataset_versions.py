@@ -1,0 +1,175 @@
+"""`yolo-mlsam dataset`: build, list, show, compare and export dataset versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mammo.settings import Settings
+
+if TYPE_CHECKING:
+    from cli.export.labelled import LabelledImage
+    from training.dataset_versions import DatasetVersion
+
+app = typer.Typer(
+    no_args_is_help=True, help="Dataset versions: immutable, split by patient, named by content."
+)
+
+Name = Annotated[str, typer.Argument(help="A dataset version's name, or how it begins.", metavar="NAME")]
+
+
+@app.command()
+def build(project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)]) -> None:
+    """Freeze a project's present corrections; only new or changed images are read."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from mammo.blobs import Blobs
+    from mammo.labelstudio import ControlTags
+    from training.dataset_versions import build_dataset_version
+    from worker.services import Services
+
+    settings = Settings.load()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
+    with closing(Services(settings)) as services, Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task("building", total=1.0, message="")
+        there = settings.label_studio_url and settings.label_studio_api_key.get_secret_value()
+        made = build_dataset_version(
+            services.store,
+            services.engine,
+            Blobs(settings.blobs),
+            project=project,
+            open_image=services.images.open,
+            fingerprint=services.images.fingerprint,
+            secret=settings.annotator_secret,
+            tags=ControlTags.read(services.client.project(project)["label_config"]) if there else None,
+            progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
+        )
+    _print(made)
+
+
+@app.command("list")
+def list_versions() -> None:
+    """Print every dataset version, oldest first."""
+    import sqlalchemy as sa
+    from rich.console import Console
+    from rich.table import Table
+
+    from mammo.database import dataset_version, open_database, reading
+
+    with reading(open_database(Settings.load().database)) as connection:
+        rows = connection.execute(sa.select(dataset_version).order_by(dataset_version.c.created_at)).all()
+    table = Table("name", "project", "images", "left out", "made")
+    for row in rows:
+        made = f"{row.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(row.name[:12], str(row.project), str(row.num_items), str(row.num_excluded), made)
+    Console().print(table if rows else "there is no dataset version yet")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print the folds of a dataset version, and what was left out and why."""
+    _print(_open(name))
+
+
+@app.command()
+def diff(before: Name, after: Name) -> None:
+    """Print which images were added, removed or corrected from one dataset version to another."""
+    from training.dataset_diff import dataset_diff
+
+    old, new = _open(before), _open(after)
+    tasks = {item.image: item.task_id for item in (*old.items, *new.items)}
+    found = dataset_diff(old, new)
+    for kind in ("added", "removed", "changed"):
+        images = getattr(found, kind)
+        numbers = ", ".join(str(number) for number in sorted(tasks[image] for image in images))
+        typer.echo(f"{kind}: {len(images)} images" + (f" (tasks {numbers})" if images else ""))
+    typer.echo(f"same: {found.same} images")
+
+
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
+    kind: Annotated[str, typer.Option("--format", help="coco, yolo or png.")] = "coco",
+    fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
+) -> None:
+    """Write a dataset version for other tools; images are named by their hash, not copied."""
+    from cli.export.formats import FORMATS
+
+    formats = sorted(set(FORMATS) - {"seg"})  # a DICOM Segmentation needs the mammogram's own file
+    if kind not in formats:
+        raise typer.BadParameter(f"expected {', '.join(formats)}, got {kind!r}", param_hint="--format")
+    if fold not in ("train", "validation", "test", "all"):
+        raise typer.BadParameter(
+            f"expected train, validation, test or all, got {fold!r}", param_hint="--fold"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    images = list(_labelled(_open(name), fold))
+    for refusal in FORMATS[kind](iter(images), out):
+        typer.echo(str(refusal), err=True)
+    typer.echo(
+        f"{len(images)} images with {sum(len(i.findings) for i in images)} findings as {kind} in {out}"
+    )
+
+
+def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
+    from cli.export.labelled import LabelledImage
+    from mammo.dicom.segmentation import Origin
+    from mammo.geometry import Size
+
+    for item in dataset.items:
+        if fold in ("all", item.fold):
+            facts = {
+                "patient": item.patient,
+                "fold": item.fold,
+                "view": item.view,
+                "spacing_mm": item.spacing_mm,
+                "annotator": item.annotator,
+                "task": item.task_id,
+            }
+            yield LabelledImage(
+                name=item.image[:16],
+                file_name=str(item.task_data.get("mammogram") or item.image),
+                size=Size(*item.size),
+                findings=item.truth,
+                origin=Origin(made_by="manual"),
+                facts={key: value for key, value in facts.items() if value is not None},
+            )
+
+
+def _open(name: str) -> DatasetVersion:
+    from mammo.blobs import Blobs
+    from mammo.database import open_database
+    from training.dataset_versions import find_dataset_version, open_dataset_version
+
+    settings = Settings.load()
+    engine = open_database(settings.database)
+    return open_dataset_version(find_dataset_version(name, engine=engine), blobs=Blobs(settings.blobs))
+
+
+def _print(dataset: DatasetVersion) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("fold", "patients", "images", "with clusters", "clusters")
+    for fold in ("train", "validation", "test"):
+        items = [item for item in dataset.items if item.fold == fold]
+        positive = sum(bool(item.findings) for item in items)
+        numbers = (dataset.num_patients(fold), len(items), positive, dataset.num_findings(fold))
+        table.add_row(fold, *map(str, numbers))
+    console = Console()
+    console.print(f"dataset version {dataset.name} of project {dataset.project}")
+    console.print(table)
+    for code, count in dataset.why_excluded.items():
+        reason = next(each.reason for each in dataset.excluded if each.code == code)
+        console.print(f"left out: {count} {code} ({reason})")
+    if dataset.num_alone:
+        console.print(
+            f"[yellow]{dataset.num_alone} images name neither patient nor study: two views of one person may be on "
+            "both sides of the split. Import them with `yolo-mlsam import`, or give tasks a `patient`.[/yellow]"
+        )

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.annotations import AnnotationStore
+from mammo.blobs import Blobs
+from mammo.database import open_database
+from mammo.settings import Settings
+from tests.training.detections import square
+from tests.training.project import Project
+from training.dataset_versions import build_dataset_version
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch):
+    """A data folder with two dataset versions; their names."""
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    settings = Settings.load()
+    engine = open_database(settings.database)
+    store = AnnotationStore(engine)
+    project = Project(store)
+    found = []
+    for number in (1, 2):
+        project.annotate(number, [square(5, 5)] * (2 - number), patient=f"p{number}")
+        project.annotate(7, [square(5 * number, 5)], patient=None)
+        blobs = Blobs(settings.blobs)
+        found.append(
+            build_dataset_version(store, engine, blobs, project=1, open_image=project.open_image).name
+        )
+    store.close()
+    engine.dispose()
+    return found
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["dataset", *arguments], env={"COLUMNS": "160"})
+
+
+def test_versions_are_listed_and_shown_by_the_beginning_of_their_name(names):
+    listed = run("list").output
+    assert all(name[:12] in listed for name in names)
+    shown = run("show", names[0][:8]).output
+    assert names[0] in shown
+    assert "name neither patient nor study" in shown
+
+
+def test_two_versions_are_compared(names):
+    printed = run("diff", *names).output.splitlines()
+    assert printed == [
+        "added: 1 images (tasks 2)",
+        "removed: 0 images",
+        "changed: 1 images (tasks 7)",
+        "same: 1 images",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "png"])
+def test_a_version_is_exported(names, tmp_path, kind):
+    out = tmp_path / "out"
+    assert "3 images with 2 findings" in run("export", names[1], "--out", str(out), "--format", kind).output
+    assert any(out.rglob("*"))
+    if kind == "coco":
+        content = json.loads((out / "coco.json").read_text())
+        assert {image["fold"] for image in content["images"]} <= {"train", "validation", "test"}
+        assert len(content["annotations"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "ffff"), "no dataset version begins with 'ffff'"),
+        (("export", "x", "--out", "o", "--format", "seg"), "expected coco, png, yolo"),
+    ],
+)
+def test_a_mistake_is_one_sentence(names, arguments, words):
+    result = run(*arguments)
+    assert result.exit_code
+    assert words in result.output + str(result.exception)

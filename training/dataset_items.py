@@ -1,0 +1,203 @@
+"""Items: one correction becomes one image with its patient and its truth, or a reason why it cannot be trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from mammo.annotations import Correction
+from mammo.blobs import Blobs
+from mammo.dicom import Mammogram
+from mammo.effort_records import annotator_pseudonym
+from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoError, UnreadableImage
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box, Size
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import from_regions, size_of
+from mammo.masks import Mask
+from mammo.task_images import TASK_KEY, of_task
+from training.folds import Fold
+
+OpenImage = Callable[[Mapping[str, Any]], Mammogram]
+"""Reads the mammogram of a task's data; `mammo.task_images.TaskImages.open`."""
+
+IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "spacing_mm", TASK_KEY)
+"""What of a task's data is kept: enough to open the image again."""
+
+REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
+"""Codes of a LabelStudioError that would come again for this image and for no other."""
+
+SCHEMA = 2
+"""Of items in a manifest."""
+
+ALONE = "image-"
+"""Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
+
+MAX_PATIENT = 64
+"""Longest patient key, in characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One image and its truth."""
+
+    task_id: int
+    annotation_id: int
+    updated_at: str
+    """Label Studio's moment of the annotation, ISO, UTC."""
+
+    content_hash: str
+    """Of the correction in the annotation store."""
+
+    image: str
+    """SHA-256 of the image file."""
+
+    task_data: dict[str, Any]
+    patient: str
+    annotator: str
+    """Pseudonym of who made the correction."""
+
+    view: str | None
+    """Laterality and view, such as `LCC`, where the image states them."""
+
+    spacing_mm: float | None
+    """Side of a pixel, where the image states it."""
+
+    size: tuple[int, int]
+    """Width and height of the image, in pixels."""
+
+    fold: Fold
+    findings: tuple[dict[str, Any], ...]
+    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, pixels of the image."""
+
+    @property
+    def truth(self) -> tuple[Finding, ...]:
+        return tuple(
+            Finding(
+                label=CLUSTER,
+                score=1.0,
+                box=Box(*finding["box"]),
+                mask=Mask.from_coco(finding["mask"]) if finding["mask"] else None,
+            )
+            for finding in self.findings
+        )
+
+    def to_json(self, blobs: Blobs) -> dict[str, Any]:
+        """As it stands in a manifest: each mask is a blob of its own, kept once however many versions hold it."""
+        findings = [
+            {**finding, "mask": blobs.put(_canonical(finding["mask"])) if finding["mask"] else None}
+            for finding in self.findings
+        ]
+        return {**asdict(self), "findings": findings}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any], blobs: Blobs) -> Item:
+        """Back from a manifest.
+
+        Raises:
+            InvalidWeights: a mask is missing or damaged.
+        """
+        findings = tuple(
+            {**finding, "mask": orjson.loads(blobs.read(finding["mask"])) if finding["mask"] else None}
+            for finding in row["findings"]
+        )
+        return cls(**{**row, "findings": findings, "size": tuple(row["size"])})
+
+
+def is_about_one_image(error: MammoError) -> bool:
+    """Whether only this image or annotation is at fault, so that the others can go on without it."""
+    if isinstance(error, LabelStudioError):
+        return error.code in REFUSED_IMAGES
+    return isinstance(error, InvalidRegion | ImageNotFound | UnreadableImage)
+
+
+def make_item(
+    correction: Correction,
+    open_image: OpenImage,
+    *,
+    tags: ControlTags | None,
+    pinned: str | None,
+    secret: bytes,
+) -> Item:
+    """Open a correction's image, check that it is still the one that was annotated, and read the findings.
+
+    Args:
+        pinned: SHA-256 of the image when it was first seen, where that is known.
+        secret: key of pseudonyms, of annotators and of studies.
+
+    Raises:
+        ImageNotFound: it is gone, or another one now (code `image_changed`).
+        InvalidRegion: a region cannot be read.
+        UnreadableImage: it is no image we accept.
+    """
+    findings = from_regions(correction.result, tags=tags)
+    task_data = of_task(correction.task_id, correction.task_data)
+    mammogram = open_image(task_data)
+    for known in (correction.task_data.get("sha256"), pinned):
+        if known is not None and known != mammogram.sha256:
+            raise image_changed(correction.task_id)
+    for region in correction.result:
+        if "original_width" in region and size_of(region) != mammogram.size:
+            raise InvalidRegion(
+                f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
+                code="other_size",
+            )
+    return Item(
+        task_id=correction.task_id,
+        annotation_id=correction.annotation_id,
+        updated_at=correction.updated_at.isoformat(),
+        content_hash=correction.content_hash,
+        image=mammogram.sha256,
+        task_data={key: task_data[key] for key in IMAGE_KEYS if key in task_data},
+        patient=_patient(correction, mammogram, secret),
+        annotator=annotator_pseudonym(correction.completed_by, secret=secret),
+        view="".join(filter(None, (mammogram.laterality, mammogram.view))) or None,
+        spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
+        size=(mammogram.size.width, mammogram.size.height),
+        fold="train",  # until the patient's own is known
+        findings=tuple(_finding(finding, mammogram.size) for finding in findings),
+    )
+
+
+def digest_of(fingerprint: str, *, tags: ControlTags | None) -> str:
+    """What an item depends on besides its correction: where this is the same, the item is."""
+    return hashlib.sha256(f"{SCHEMA} {fingerprint} {tags}".encode()).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _finding(finding: Finding, size: Size) -> dict[str, Any]:
+    try:
+        box = finding.box.within(size)
+    except ValueError as error:
+        raise InvalidRegion(str(error)) from error
+    mask = finding.mask.within(size.box) if finding.mask is not None else None
+    return {"box": list(box.as_tuple()), "mask": mask.to_coco(size) if mask else None}
+
+
+def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:
+    """Whose image it is, as well as is known: the patient, or else the study, or else the image alone."""
+    stated = correction.task_data.get("patient")
+    if isinstance(stated, str) and 0 < len(stated) <= MAX_PATIENT:
+        return stated
+    if mammogram.patient is not None:
+        return mammogram.patient
+    if mammogram.source is not None:
+        study = mammogram.source.study_instance_uid.encode()
+        return "study-" + hmac.new(secret, study, hashlib.sha256).hexdigest()[:16]
+    return f"{ALONE}{mammogram.sha256[:16]}"
+
+
+def image_changed(task: int) -> ImageNotFound:
+    """What is raised for an image that is not the one that was annotated."""
+    return ImageNotFound(
+        f"the image of task {task} is another one than when it was annotated: its SHA-256 has changed",
+        code="image_changed",
+    )
