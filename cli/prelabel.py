@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mammo.errors import MammoError
+from mammo.extents import extent
 from mammo.findings import Finding
-from mammo.geometry import Size
+from mammo.geometry import Size, Spacing
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
@@ -88,12 +89,14 @@ def describe(
         "file": str(file),
         "model_version": model_version,
         "spacing_mm": spacing_mm,
-        "findings": [_describe_finding(finding, size) for finding in findings if size],
+        "findings": [_describe_finding(finding, size, spacing_mm) for finding in findings if size],
         "error": error,
     }
 
 
-def _describe_finding(finding: Finding, size: Size) -> dict[str, Any]:
+def _describe_finding(finding: Finding, size: Size, spacing_mm: float | None) -> dict[str, Any]:
+    spacing = Spacing(spacing_mm, spacing_mm, "given") if spacing_mm else None
+    measured = extent(finding.mask, spacing=spacing) if finding.mask else None
     return {
         "label": finding.label,
         "score": round(finding.score, 4),
@@ -101,7 +104,16 @@ def _describe_finding(finding: Finding, size: Size) -> dict[str, Any]:
         "prompts": [[point.x, point.y] for point in finding.prompts],
         "mask": finding.mask.to_coco(size) if finding.mask else None,
         "polygon": [[point.x, point.y] for point in finding.mask.outline()] if finding.mask else [],
+        "area_pixels": measured.area_pixels if measured else None,
+        "area_mm2": _rounded(measured.area_mm2) if measured else None,
+        "longest_mm": _rounded(measured.longest_mm) if measured else None,
+        "pixels_per_logit": finding.pixels_per_logit,
+        "presence": _rounded(finding.presence),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _prelabel_file(

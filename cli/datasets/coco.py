@@ -27,8 +27,8 @@ from cli.shown import shown
 from mammo.errors import MammoError
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
-from mammo.labelstudio.polygons import polygon_mask
 from mammo.masks import Mask, union
+from mammo.polygons import polygon_mask
 
 CLUSTER_NAMES = {
     "cluster", "calcification cluster", "microcalcification cluster", "microcalcification", "microcalcifications",

@@ -24,7 +24,7 @@ from cli.export.labelled import Refusal
 from cli.shown import shown
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
-from mammo.labelstudio.polygons import polygon_mask
+from mammo.polygons import polygon_mask
 
 FILE = re.compile(r"(\d{1,20})_([0-9a-fA-F]{1,64})_MG_([LR])_(CC|MLO?)_ANON\.dcm")
 POINT = re.compile(r"\(\s*([-+.\deE]{1,40})\s*,\s*([-+.\deE]{1,40})\s*\)")

@@ -4,6 +4,5 @@ labelled.py    the value that travels: one image with its findings
 prelabels.py   from the JSON files of `yolo-mlsam prelabel`
 project.py     from the annotations of a Label Studio project
 formats.py     to files
-polygons.py    exact outlines for COCO
 command.py     `yolo-mlsam export`
 """

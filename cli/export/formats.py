@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from cli.export.labelled import LabelledImage, Refusal
-from cli.export.polygons import edge_polygons
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import MammoError
 from mammo.findings import CLUSTER, Finding
+from mammo.pixel_edges import edge_polygons
 
 CATEGORY = {"id": 1, "name": CLUSTER, "supercategory": "calcification"}
 Writer = Callable[[Iterable[LabelledImage], Path], list[Refusal]]

@@ -24,8 +24,8 @@ from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import rle
 from mammo.labelstudio.brush_parts import share_out
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.polygons import polygon_mask
 from mammo.masks import Mask, union
+from mammo.polygons import polygon_mask
 
 Region = dict[str, Any]
 

@@ -112,6 +112,8 @@ def test_a_finding_is_written_in_original_pixels():
     assert written["mask"]["size"] == [48, 64]
     assert np.array_equal(Mask.from_coco(written["mask"]).full(Size(64, 48)), mask.full(Size(64, 48)))
     assert [10, 20] in written["polygon"]
+    assert (written["area_pixels"], written["area_mm2"]) == (12, round(12 * 0.07**2, 4))
+    assert written["longest_mm"] == 0.35
     json.dumps(report)
 
 

@@ -16,6 +16,13 @@ def edge_polygons(mask: Mask) -> list[list[int]]:
 
     COCO's polygons know no holes: a mask with one comes back with the hole filled.
     """
+    return [
+        [value for corner in loop for value in corner] for loop in edge_loops(mask) if signed_area(loop) > 0
+    ]
+
+
+def edge_loops(mask: Mask) -> list[list[Corner]]:
+    """Every closed outline as pixel corners in the image frame: around parts clockwise, around holes the other way."""
     padded = np.pad(mask.bitmap, 1)
     inside = padded[1:-1, 1:-1]
     starts: dict[Corner, list[int]] = {}
@@ -30,9 +37,7 @@ def edge_polygons(mask: Mask) -> list[list[int]]:
             starts.setdefault((int(x) + dx, int(y) + dy), []).append(direction)
     loops = []
     while starts:
-        loop = _loop(starts)
-        if _signed_area(loop) > 0:
-            loops.append([value for x, y in loop for value in (x + mask.x0, y + mask.y0)])
+        loops.append([(x + mask.x0, y + mask.y0) for x, y in _loop(starts)])
     return loops
 
 
@@ -57,6 +62,7 @@ def _loop(starts: dict[Corner, list[int]]) -> list[Corner]:
             return corners
 
 
-def _signed_area(corners: list[Corner]) -> float:
+def signed_area(corners: list[Corner]) -> float:
+    """Of a closed outline, in pixels; positive when it runs clockwise on the screen."""
     x, y = np.array(corners, np.float64).T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 from scipy import ndimage
 
-from cli.export.polygons import edge_polygons
 from mammo.masks import Mask
+from mammo.pixel_edges import edge_polygons
 
 
 def painted(polygons: list[list[int]], shape: tuple[int, int]) -> Any:
