@@ -1,4 +1,4 @@
-"""Runtime: what computes the two halves of the segmenter; torch here, an exported form in `openvino_form.py`."""
+"""Runtime: what computes the two halves of the segmenter; torch here, an exported form in `runtime_openvino.py`."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class TorchRuntime:
         decoded = self._network.decode(
             neck,
             fused,
-            torch.tensor([list(coordinates)], device=self._device),
-            torch.tensor([list(labels)], device=self._device),
+            torch.tensor([list(coordinates)], dtype=torch.float32, device=self._device),
+            torch.tensor([list(labels)], dtype=torch.int64, device=self._device),
             previous=None if previous is None else torch.from_numpy(previous)[None, None].to(self._device),
         )
         presence = None if decoded.presence is None else torch.sigmoid(decoded.presence.float()).item()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
+from mammo.segmenter.choosing import RuntimeName, open_runtime
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import RoiEmbedding, embedding_key
 from mammo.segmenter.embedding_cache import EmbeddingCache
@@ -57,22 +58,34 @@ class Segmenter:
         self._regions = KnownRegions()
 
     @classmethod
-    def load(cls, weights: Path, *, threads: int = 0, cache: EmbeddingCache | None = None) -> Segmenter:
+    def load(
+        cls,
+        weights: Path,
+        *,
+        threads: int = 0,
+        cache: EmbeddingCache | None = None,
+        runtime: RuntimeName = "torch",
+        exported: Path | None = None,
+    ) -> Segmenter:
         """Load a safetensors file.
 
         Args:
             threads: CPU threads of torch in this process; 0 leaves torch's own choice.
             cache: where embeddings are kept; None: nowhere.
+            runtime: what computes; see `choosing.py`.
+            exported: folder where exported networks are kept.
 
         Raises:
             InvalidWeights: the file cannot be rebuilt into a network exactly.
+            UnusableRuntime: the runtime asked for by name cannot be had.
         """
         if threads:
             torch.set_num_threads(threads)
         network, facts = load_segmenter(weights)
         with weights.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(network, facts=facts, weights=digest, cache=cache)
+        opened = open_runtime(network, name=runtime, weights=digest, exported=exported, threads=threads)
+        return cls(opened, facts=facts, weights=digest, cache=cache)
 
     @property
     def config(self) -> MlsamConfig:

@@ -1,0 +1,58 @@
+"""Which runtime carries the network out.
+
+auto            torch on a GPU; else OpenVINO in float32 where exported networks can be kept, if it passes its proof
+torch           the reference, float32
+openvino        float32, proven equal to torch within the bounds of `runtime_openvino.py`
+openvino-bf16   the encoder in bfloat16: twice as fast where the processor has it; only ever an explicit choice
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import torch
+
+from mammo.errors import UnusableRuntime
+from mammo.segmenter.network import Mlsam
+from mammo.segmenter.runtime import Runtime, TorchRuntime
+
+RuntimeName = Literal["auto", "torch", "openvino", "openvino-bf16"]
+
+log = structlog.get_logger()
+
+
+def open_runtime(
+    network: Mlsam, *, name: RuntimeName, weights: str, exported: Path | None, threads: int
+) -> Runtime:
+    """Choose and prepare a runtime.
+
+    Args:
+        network: in evaluation mode; kept by torch's runtime only.
+        weights: SHA-256 of its weights.
+        exported: folder of exported networks; without one `auto` is torch: an export takes seconds, every time.
+        threads: CPU threads; 0 lets the runtime choose.
+
+    Raises:
+        UnusableRuntime: the runtime asked for by name is missing, or does not compute what torch computes.
+    """
+    on_gpu = torch.cuda.is_available()
+    if name == "torch" or (name == "auto" and (on_gpu or exported is None)):
+        return TorchRuntime(network.to("cuda" if on_gpu else "cpu"))
+    # OpenVINO takes a third of a second to import: only who uses it waits.
+    from mammo.segmenter.runtime_openvino import OpenVinoRuntime
+
+    try:
+        return OpenVinoRuntime.open(
+            network,
+            precision="bf16" if name == "openvino-bf16" else "f32",
+            weights=weights,
+            exported=exported,
+            threads=threads,
+        )
+    except UnusableRuntime as error:
+        if name != "auto":
+            raise
+        log.warning("the segmenter runs on torch", reason=str(error))
+        return TorchRuntime(network)
