@@ -119,17 +119,25 @@ class Prelabeller:
 
         Args:
             threads: CPU threads of the networks; 0 lets torch choose.
-            runtime: of the detector.
-            exported: where the detector's exported network is kept for the next start; None: nowhere.
+            runtime: of both; `auto` leaves a small segmenter to torch.
+            exported: where exported networks are kept for the next start; None: nowhere.
             embeddings: where the segmenter keeps embedded regions; several versions may share one.
 
         Raises:
             InvalidWeights: a file does not hold what its specification says.
-            UnusableRuntime: the runtime asked for by name cannot run the detector.
+            UnusableRuntime: the runtime asked for by name cannot run a network.
         """
         return cls(
-            Detector.load(files.detector, threads=threads, runtime=runtime, cache=exported),
-            Segmenter.load(files.segmenter, threads=threads, cache=embeddings),
+            Detector.load(
+                files.detector, threads=threads, runtime=runtime, cache=exported and exported / "detector"
+            ),
+            Segmenter.load(
+                files.segmenter,
+                threads=threads,
+                cache=embeddings,
+                runtime=runtime,
+                exported=exported and exported / "segmenter",
+            ),
             version=files.version,
             threshold=files.threshold,
             prompt_rule=files.prompt_rule,

@@ -201,7 +201,7 @@ class Settings(BaseSettings):
 
     @property
     def exported(self) -> Path:
-        """Folder of the detector's exported networks."""
+        """Folder of exported networks."""
         return self.data_dir / "exported"
 
     @property

@@ -1,6 +1,7 @@
 """Which runtime carries the network out.
 
-auto            torch on a GPU; else OpenVINO in float32 where exported networks can be kept, if it passes its proof
+auto            torch on a GPU and for a small network; else OpenVINO in float32 where exported networks can be kept, if
+                it passes its proof
 torch           the reference, float32
 openvino        float32, proven equal to torch within the bounds of `runtime_openvino.py`
 openvino-bf16   the encoder in bfloat16: twice as fast where the processor has it; only ever an explicit choice
@@ -20,6 +21,9 @@ from mammo.segmenter.runtime import Runtime, TorchRuntime
 
 RuntimeName = Literal["auto", "torch", "openvino", "openvino-bf16"]
 
+SMALL = 20_000_000
+"""Parameters below which `auto` is torch: the starter answers in 50 ms, and every export takes seconds."""
+
 log = structlog.get_logger()
 
 
@@ -38,7 +42,8 @@ def open_runtime(
         UnusableRuntime: the runtime asked for by name is missing, or does not compute what torch computes.
     """
     on_gpu = torch.cuda.is_available()
-    if name == "torch" or (name == "auto" and (on_gpu or exported is None)):
+    small = sum(parameter.numel() for parameter in network.parameters()) < SMALL
+    if name == "torch" or (name == "auto" and (on_gpu or exported is None or small)):
         return TorchRuntime(network.to("cuda" if on_gpu else "cpu"))
     # OpenVINO takes a third of a second to import: only who uses it waits.
     from mammo.segmenter.runtime_openvino import OpenVinoRuntime

@@ -107,12 +107,20 @@ def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_pat
     assert calls == [other]
     with pytest.raises(UnusableRuntime, match="in logits"):
         opened(network, None)  # what is "exported" is the other network
-    chosen = open_runtime(network, name="auto", weights=WEIGHTS, exported=Path("nowhere"), threads=1)
+    monkeypatch.setattr("mammo.segmenter.choosing.SMALL", 0)
+    chosen = open_runtime(network, name="auto", weights=WEIGHTS, exported=tmp_path / "none", threads=1)
     assert isinstance(chosen, TorchRuntime)
     with pytest.raises(UnusableRuntime):
         open_runtime(network, name="openvino", weights=WEIGHTS, exported=None, threads=1)
 
 
-def test_auto_without_a_folder_is_torch():
+def test_auto_without_a_folder_is_torch(monkeypatch):
+    monkeypatch.setattr("mammo.segmenter.choosing.SMALL", 0)
     chosen = open_runtime(small(), name="auto", weights=WEIGHTS, exported=None, threads=1)
     assert isinstance(chosen, TorchRuntime)
+
+
+def test_auto_does_not_export_a_small_network(tmp_path):
+    chosen = open_runtime(small(), name="auto", weights=WEIGHTS, exported=tmp_path, threads=1)
+    assert isinstance(chosen, TorchRuntime)
+    assert not list(tmp_path.iterdir())
