@@ -34,6 +34,20 @@ _INERT = re.compile(r"(ultralytics(\.\w+)+|torch\.nn\.modules(\.\w+)+|pathlib\.(
 
 _MAX_DEPTH = 64
 
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What torch's reader raises for bytes that make no sense, as a fuzzer found."""
+
 
 class _Inert:
     """Stands for an object of the checkpoint: keeps its state, does nothing."""
@@ -114,16 +128,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             )
         with torch.serialization.safe_globals([(_Inert, place) for place in named]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        EOFError,
-    ) as error:
+    except _DAMAGED as error:
         raise InvalidWeights(
             f"{path.name}: cannot be read as a checkpoint ({type(error).__name__})"
         ) from error

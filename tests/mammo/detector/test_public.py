@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from mammo.blobs import hash_file
@@ -136,6 +140,40 @@ def test_a_truncated_checkpoint_and_one_without_a_network_are_refused(official: 
     torch.save({"state_dict": {"a": torch.zeros(1)}}, torn)
     with pytest.raises(InvalidWeights, match="holds no network"):
         read_checkpoint(torn)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4),
+    in_pickle=st.booleans(),
+)
+def test_a_damaged_checkpoint_is_refused_or_gives_tensors_and_nothing_else_happens(
+    places: list[tuple[int, int]], in_pickle: bool, tmp_path: Path
+) -> None:
+    small, path = tmp_path / "small.pt", tmp_path / "damaged.pt"
+    if not small.exists():
+        torch.save({"model": nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), "ema": None}, small)
+
+    def damaged(data: bytes) -> bytes:
+        changed = bytearray(data)
+        for place, value in places:
+            changed[place % len(changed)] = value
+        return bytes(changed)
+
+    if in_pickle:
+        with zipfile.ZipFile(small) as old, zipfile.ZipFile(path, "w") as new:
+            for item in old.infolist():
+                data = old.read(item)
+                new.writestr(item, damaged(data) if item.filename.endswith("data.pkl") else data)
+    else:
+        path.write_bytes(damaged(small.read_bytes()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a changed protocol number, a tensor of a strange size
+        try:
+            tensors = read_checkpoint(path)
+        except InvalidWeights:
+            return
+    assert all(type(tensor) is torch.Tensor for tensor in tensors.values())
 
 
 def test_modules_nested_without_end_are_refused(tmp_path: Path) -> None:
