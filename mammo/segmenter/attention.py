@@ -10,12 +10,15 @@ from torch.nn import functional as F
 LARGEST = 2**22
 """Elements of the position bias that one call may build; 16 MiB in float32."""
 
+LARGEST_TRACED = 2**24
+"""The same while a graph is exported, where every call is a node of its own."""
+
 
 class LowMemoryAttention(Attention):  # type: ignore[misc]
     """segment_anything's `Attention` with the same parameters and the same result (up to rounding).
 
-    The bias b[i, j] = q_i . (R_h[y_i - y_j] + R_w[x_i - x_j]) is added to one group of query rows at a time, inside
-    torch's fused attention: on ViT-B at 1024 pixels 1.6 times faster, with 2.4 times less memory.
+    The bias b[i, j] = q_i . (R_h[y_i - y_j] + R_w[x_i - x_j]) is added inside torch's fused attention, on the CPU to
+    one head and one group of query rows at a time, so that it stays in the cache. Figures: docs/benchmarks.md.
     """
 
     @classmethod
@@ -38,20 +41,36 @@ class LowMemoryAttention(Attention):  # type: ignore[misc]
         bias_h = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(H, H, self.rel_pos_h))  # B n H W H
         bias_w = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(W, W, self.rel_pos_w))  # B n H W W
 
-        rows = max(1, min(H, LARGEST // (B * self.num_heads * W * N)))
-        groups = []
-        for y in range(0, H, rows):
-            bias = bias_h[:, :, y : y + rows, :, :, None] + bias_w[:, :, y : y + rows, :, None, :]
-            queries = q[:, :, y * W : (y + rows) * W]
-            groups.append(
-                F.scaled_dot_product_attention(
-                    queries,
-                    k,
-                    v,
-                    attn_mask=bias.reshape(B, self.num_heads, -1, N),
-                    scale=self.scale,
-                )
+        def mix(heads: slice, rows: slice) -> Tensor:
+            bias = bias_h[:, heads, rows, :, :, None] + bias_w[:, heads, rows, :, None, :]  # B . . W H W
+            return F.scaled_dot_product_attention(
+                q[:, heads, rows.start * W : rows.stop * W],
+                k[:, heads],
+                v[:, heads],
+                attn_mask=bias.flatten(4, 5).flatten(2, 3),
+                scale=self.scale,
             )
-        mixed = torch.cat(groups, dim=2) if len(groups) > 1 else groups[0]
-        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, H, W, -1))
+
+        num_heads, num_rows = self._group(x)
+        mixed = [
+            _joined([mix(heads, rows) for rows in _slices(H, num_rows)], dim=2)
+            for heads in _slices(self.num_heads, num_heads)
+        ]
+        out: Tensor = self.proj(_joined(mixed, dim=1).transpose(1, 2).reshape(B, H, W, -1))
         return out
+
+    def _group(self, x: Tensor) -> tuple[int, int]:
+        """Heads and rows of queries that one call takes."""
+        B, H, W, _ = x.shape
+        traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        heads = 1 if x.device.type == "cpu" and not traced else self.num_heads
+        most = LARGEST_TRACED if traced else LARGEST
+        return heads, max(1, min(H, most // (B * heads * W * H * W)))
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    return [slice(i, min(i + step, length)) for i in range(0, length, step)]
+
+
+def _joined(parts: list[Tensor], *, dim: int) -> Tensor:
+    return torch.cat(parts, dim=dim) if len(parts) > 1 else parts[0]

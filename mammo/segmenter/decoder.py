@@ -9,6 +9,7 @@ from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.encoder import Levels
@@ -37,11 +38,21 @@ class Decoded(NamedTuple):
     """N: logit that the prompt means a lesion at all; None without a presence head."""
 
 
+class ChannelNorm(LayerNorm2d):  # type: ignore[misc]
+    """`LayerNorm2d` of segment_anything in one fused pass; fast where channels lie innermost, as a ViT gives them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N C H W -> N C H W, channels innermost in memory."""
+        innermost = x.permute(0, 2, 3, 1)
+        normed = F.layer_norm(innermost, self.weight.shape, self.weight, self.bias, self.eps)
+        return normed.permute(0, 3, 1, 2)
+
+
 def upscale4(channels: int, middle: int, out: int) -> nn.Sequential:
     """Two stride-2 transposed convolutions (HQ-SAM's upsampler): g x g -> 4g x 4g."""
     return nn.Sequential(
         nn.ConvTranspose2d(channels, middle, 2, 2),
-        LayerNorm2d(middle),
+        ChannelNorm(middle),
         nn.GELU(),
         nn.ConvTranspose2d(middle, out, 2, 2),
     )
@@ -60,6 +71,7 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             transformer_dim=C,
             transformer=TwoWayTransformer(depth=2, embedding_dim=C, mlp_dim=8 * C, num_heads=8),
         )
+        self.output_upscaling[1] = ChannelNorm(C // 4)
         self._config = config
         if config.hq_token:
             self._add_hq_token(config)
@@ -82,7 +94,7 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         if config.global_fusion and config.decoder_feature:
             self.embedding_maskfeature = nn.Sequential(
                 nn.Conv2d(c, 2 * c, 3, padding=1),
-                LayerNorm2d(2 * c),
+                ChannelNorm(2 * c),
                 nn.GELU(),
                 nn.Conv2d(2 * c, c, 3, padding=1),
             )
@@ -130,7 +142,7 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             dense: N x C x g x g, embedded mask prompt.
             fused: 1 or N x C/8 x 4g x 4g, the result of `fuse`.
         """
-        N = len(sparse)
+        N = sparse.shape[0]  # not `len`: that would fix N in an exported graph
         own = [self.iou_token.weight, self.mask_tokens.weight]
         if self._config.hq_token:
             own.append(self.hf_token.weight)

@@ -69,7 +69,7 @@ class Mlsam(nn.Module):
             ValueError: `previous` has another shape, or `known` comes without it.
         """
         sparse = self._embed(coordinates, labels)
-        dense = self._embed_previous(len(sparse), previous, known)
+        dense = self._embed_previous(sparse.shape[0], previous, known)
         positions = self.prompt_encoder.get_dense_pe()
         decoded: Decoded = self.mask_decoder(neck, positions, sparse, dense, fused=fused)
         return decoded
