@@ -77,7 +77,9 @@ def finder(weights: Path, *, threads: int = 0) -> Find:
     from mammo.detector import Detector
 
     detector = Detector.load(weights, threads=threads)
-    return lambda mammogram: detector.detect(mammogram.pixels, threshold=LOW_THRESHOLD)
+    return lambda mammogram: detector.detect(
+        mammogram.pixels, threshold=LOW_THRESHOLD, spacing=mammogram.spacing
+    )
 
 
 def score_images(

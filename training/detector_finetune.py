@@ -178,9 +178,8 @@ class _Miner:
     def __post_init__(self) -> None:
         self._detector = Detector.load(self.start)
 
-    def __call__(self, case: Case, pixels: Pixels) -> list[Box]:
+    def __call__(self, pixels: Pixels, truth: Sequence[Box]) -> list[Box]:
         found = self._detector.detect(pixels, threshold=self._THRESHOLD)
-        truth = [finding.box for finding in case.truth]
         centres = [(each.box, Point(*map(int, each.box.centre))) for each in found]
         false = [box for box, centre in centres if not any(each.contains(centre) for each in truth)]
         return false[: self.number]

@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
-from mammo.detector.tiling import cut_tile
+from mammo.detector.resample import resample, scale_to
+from mammo.detector.spec import DetectorSpec
+from mammo.detector.tiling import MAX_PIXELS, cut_tile
 from mammo.errors import InvalidTrainingData
 from mammo.geometry import Box, Size
 from training.cases import Case, Progress
@@ -30,7 +32,7 @@ FULL = 65535
 """Stored value of a plane's 1.0."""
 
 Kind = Literal["positive", "hard", "background"]
-FalseAlarms = Callable[[Case, Pixels], Sequence[Box]]
+FalseAlarms = Callable[[Pixels, Sequence[Box]], Sequence[Box]]
 """Where a model found a cluster in a case and there is none, worst first."""
 
 MIN_VISIBLE = 0.4
@@ -152,17 +154,21 @@ class _Cutter:
         self.tiles: list[Tile] = []
 
     def cut(self, case: Case) -> None:
-        pixels = case.read().pixels
+        mammogram = case.read()
+        scale = scale_to(
+            DetectorSpec.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
+        )
+        pixels = resample(mammogram.pixels, scale)  # as at work
         breast = find_breast(pixels)
         planes = normalise(pixels, breast)
         size = Size(pixels.shape[1], pixels.shape[0])
-        truth = [finding.box for finding in case.truth]
+        truth = [scale.seen(finding.box) for finding in case.truth]
         for box in truth:
             for _ in range(self.crops):
                 self._write(planes, _around(box, size, self.side, self.rng), truth, "positive")
         wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
         count = int(wanted + self.rng.random())
-        alarms = self.false_alarms(case, pixels) if self.false_alarms else ()
+        alarms = self.false_alarms(pixels, truth) if self.false_alarms else ()
         for place, kind in self._empty_places(planes, breast, truth, alarms, count):
             self._write(planes, place, truth, kind)
 

@@ -14,16 +14,13 @@ from mammo.detector.normalise import Breast, Pixels, find_breast, normalise
 from mammo.detector.resample import Scale, resample, scale_to
 from mammo.detector.runtime import Runtime, RuntimeName, TorchRuntime, open_runtime
 from mammo.detector.spec import DetectorSpec
-from mammo.detector.tiling import STRIDE, Candidate, Detection, cut_tile, merge, plan_tiles
+from mammo.detector.tiling import MAX_PIXELS, STRIDE, Candidate, Detection, cut_tile, merge, plan_tiles
 from mammo.detector.weights import load_network
 from mammo.errors import UnreadableImage
 from mammo.geometry import Box, Size, Spacing
 
 Mode = Literal["auto", "tiles", "whole"]
 """`whole` looks at the breast in one pass where `MAX_WHOLE` allows it; `auto` does so on a GPU."""
-
-MAX_PIXELS = 64 * 2**20
-"""Largest mammogram; about 2 GB of working memory. Digitised film reaches about 40 million pixels."""
 
 MAX_SIDE = 20_000
 """Longest side, in pixels."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mammo.detector.normalise import Pixels
-from mammo.geometry import Size, Spacing
+from mammo.geometry import Box, Size, Spacing
 
 TOLERANCE = 1.45
 """Spacings that differ by less than this factor are taken as they are: resampling blurs, and costs time.
@@ -36,6 +36,11 @@ class Scale:
 
     x: float = 1.0
     y: float = 1.0
+
+    def seen(self, box: Box) -> Box:
+        """A box of the mammogram in the pixels that the network sees."""
+        corners = (box.x0 * self.x, box.y0 * self.y, box.x1 * self.x, box.y1 * self.y)
+        return Box.around(*corners).within(self.size)
 
 
 def scale_to(trained_mm: float, *, spacing: Spacing | None, size: Size, max_pixels: int) -> Scale:

@@ -17,6 +17,9 @@ from mammo.geometry import Box, Size
 STRIDE = 32
 """Sides of a tile are multiples of this."""
 
+MAX_PIXELS = 64 * 2**20
+"""Largest mammogram; about 2 GB of working memory. Digitised film reaches about 40 million pixels."""
+
 MIN_BREAST = 0.01
 """Tiles with less breast than this share are air and skipped."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from mammo.detector.normalise import Pixels, find_breast, normalise
 from mammo.detector.tiling import cut_tile
 from mammo.errors import Cancelled, InvalidTrainingData
-from mammo.geometry import Box
+from mammo.geometry import Box, Spacing
 from tests.training.detector_cases import case
 from training.cases import Case, silent
 from training.detector_tiles import FalseAlarms, TileSet, write_tiles
@@ -101,21 +103,30 @@ def test_background_tiles_hold_breast_and_no_cluster(tmp_path: Path) -> None:
 
 def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) -> None:
     alarm = Box(150, 60, 170, 80)
-    asked: list[str] = []
+    asked: list[Sequence[Box]] = []
 
-    def alarms(case: Case, pixels: Pixels) -> list[Box]:
-        asked.append(case.image)
+    def alarms(pixels: Pixels, truth: Sequence[Box]) -> list[Box]:
+        asked.append(truth)
         return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
 
     pixels = case(1, CLUSTER_BOX).read().pixels
     patch = normalise(pixels, find_breast(pixels))[0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1]
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
-    assert len(asked) == 1
+    assert asked == [[CLUSTER_BOX]]
     hard = [index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard"]
     assert hard
     windows = np.lib.stride_tricks.sliding_window_view(tiles.read(hard[0])[..., 0], patch.shape)
     assert np.abs(windows - patch).max((2, 3)).min() < 1e-4
     assert all(not tiles.tiles[index].boxes for index in hard)
+
+
+def test_a_film_scan_is_cut_at_the_spacing_that_the_detector_works_at(tmp_path: Path) -> None:
+    plain = case(1, CLUSTER_BOX)
+    film = replace(plain.read(), spacing=Spacing(0.14, 0.14, "scanned"))
+    (tile,) = cut([replace(plain, read=lambda: film)], tmp_path, crops=1, background=0.0).tiles
+    (box,) = tile.boxes
+    assert box[2] - box[0] == min(2 * CLUSTER_BOX.width, SIDE)
+    assert box[3] - box[1] == min(2 * CLUSTER_BOX.height, SIDE)
 
 
 def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(tmp_path: Path) -> None:

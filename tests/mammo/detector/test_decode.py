@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mammo.detector import DetectorSpec
-from mammo.detector.decode import RawMaps, decode
+from mammo.detector.decode import MAX_ANCHORS, MAX_PER_TILE, RawMaps, decode, decode_anchors
 from tests.mammo.detector.networks import lively_network
 
 
@@ -60,3 +60,19 @@ def test_a_box_lies_around_its_anchor_in_input_pixels() -> None:
     }
     (found,) = decode(raw, strides=[8, 16, 32], threshold=0.5)
     torch.testing.assert_close(found[:, :4], torch.tensor([[8.0, 8.0, 56.0, 72.0]]))
+
+
+def test_a_threshold_near_0_costs_bounded_work_and_keeps_the_best() -> None:
+    asked: list[int] = []
+
+    def distributions(chosen: torch.Tensor) -> torch.Tensor:
+        asked.append(len(chosen))
+        assert bool((chosen[1:] > chosen[:-1]).all())
+        return torch.full((64, len(chosen)), -50.0).index_fill(0, torch.tensor([0, 16, 32, 48]), 50.0)
+
+    logits = torch.rand(200 * 300, generator=torch.Generator().manual_seed(0))
+    logits[777] = 5.0
+    found = decode_anchors(logits, distributions, grid=[(200, 300, 8.0)], threshold=1e-6)
+    assert asked == [MAX_ANCHORS]
+    assert len(found) == MAX_PER_TILE
+    torch.testing.assert_close(found[0, 4], torch.tensor(5.0).sigmoid())
