@@ -71,7 +71,9 @@ class Prelabelling:
                 mammogram = services.images.open(of_task(task.id, task.data))
                 threshold = None if project is None else services.settings.thresholds.get(project)
                 findings = self._loaded.prelabeller.prelabel(mammogram, threshold=threshold)
-                made = prediction(findings, size=mammogram.size, tags=self.tags, model_version=version)
+                made = prediction(
+                    findings, size=mammogram.size, tags=self.tags, model_version=version, packed=True
+                )
                 self._check(made)
         except (
             Exception

@@ -76,6 +76,7 @@ class Suggestions:
                 tags=tags,
                 meta=meta,
                 region_id=region_id(click, image=mammogram.sha256, version=loaded.version),
+                packed=True,
             )
             result.append(region)
         services.metrics.predictions.labels(outcome="suggested").inc()

@@ -59,8 +59,8 @@ class Revision:
 
 
 def canonical(value: Any) -> bytes:
-    """The one JSON text of a value: sorted keys, no spaces, UTF-8."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    """The one JSON text of a value: sorted keys, no spaces, UTF-8; arrays of numbers as lists."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def parse(body: bytes) -> dict[str, Any]:

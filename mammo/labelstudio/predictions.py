@@ -15,7 +15,7 @@ NOTHING_FOUND_SCORE = 0.5
 
 
 def prediction(
-    findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str
+    findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str, packed: bool = False
 ) -> dict[str, Any]:
     """`{"result", "score", "model_version"}` for one task.
 
@@ -24,9 +24,10 @@ def prediction(
         size: of the mammogram.
         tags: control tags of the project.
         model_version: the same string that `/setup` answers.
+        packed: brush streams as arrays of bytes; see `to_regions`.
     """
     return {
-        "result": to_regions(findings, size=size, tags=tags, model_version=model_version),
+        "result": to_regions(findings, size=size, tags=tags, model_version=model_version, packed=packed),
         "score": priority(findings),
         "model_version": model_version,
     }

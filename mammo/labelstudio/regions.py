@@ -40,7 +40,7 @@ _WHOLE = 1e-3
 
 
 def to_regions(
-    findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str
+    findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str, packed: bool = False
 ) -> list[Region]:
     """Regions of a prediction.
 
@@ -49,6 +49,7 @@ def to_regions(
         size: of the mammogram.
         tags: control tags of the project; a tool it does not have is left out.
         model_version: kept in every region's `meta`, since an accepted region forgets where it came from.
+        packed: brush streams as arrays of bytes, for who writes JSON with orjson; else as lists.
 
     Raises:
         ValueError: two findings share an id, or a box or mask reaches out of the image.
@@ -70,6 +71,7 @@ def to_regions(
                 tags=tags,
                 meta={"model_version": model_version, "findings": [name for name, f in named if f.mask]},
                 region_id=_digest(model_version, "mask"),
+                packed=packed,
             )
         )
     for name, finding in named:
@@ -92,7 +94,14 @@ def to_regions(
 
 
 def brush_region(
-    mask: Mask | None, *, score: float, size: Size, tags: ControlTags, meta: Mapping[str, Any], region_id: str
+    mask: Mask | None,
+    *,
+    score: float,
+    size: Size,
+    tags: ControlTags,
+    meta: Mapping[str, Any],
+    region_id: str,
+    packed: bool = False,
 ) -> Region:
     """One brush region; the project must have a brush control.
 
@@ -100,7 +109,8 @@ def brush_region(
         ValueError: the mask reaches out of the image.
     """
     assert tags.brush is not None
-    value = {"format": "rle", "rle": rle.encode(mask, size=size)}
+    stream = rle.encode_bytes(mask, size=size) if packed else rle.encode(mask, size=size)
+    value = {"format": "rle", "rle": stream}
     region = _region("brushlabels", tags.brush, value, tags=tags, size=size)
     return region | {"id": region_id, "score": score, "meta": dict(meta)}
 

@@ -1,0 +1,261 @@
+"""The backend over loopback HTTP: clicks, kept predictions, health while it works, twenty annotators at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import torch
+import uvicorn
+
+from backend.answers import Json
+from backend.app import create_app
+from backend.model_host import ModelHost
+from backend.services import Services
+from benchmarks.result import Result, interleaved, milliseconds
+from cli.model_files import starter_files
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.detector import Detector
+from mammo.dicom import Mammogram, read_mammogram
+from mammo.jobs import Enqueued, Retrain
+from mammo.labelstudio import labeling_config
+from mammo.phantom import vendor_a
+from mammo.pipeline import Prelabeller
+from mammo.registry import Alias
+from mammo.segmenter import EmbeddingCache, Segmenter
+from mammo.segmenter.config import mlsam
+from mammo.segmenter.network import Mlsam
+from mammo.segmenter.weights import load_segmenter
+from mammo.settings import Settings
+from training.cases import silent
+from training.phantom_cases import write_phantom_patients
+
+AUTH = ("label-studio", "benchmark")
+CLICKS = 20
+ANNOTATORS = 20
+CLICKS_EACH = 5
+
+
+class OneImage:
+    """Every task shows the same phantom."""
+
+    def __init__(self, mammogram: Mammogram) -> None:
+        self._mammogram = mammogram
+
+    def open(self, data: Mapping[str, Any], /) -> Mammogram:
+        return self._mammogram
+
+
+class NoQueue:
+    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+        raise NotImplementedError
+
+
+class OneModel:
+    def champion(self) -> Alias:
+        return Alias("benchmark", 1)
+
+
+def run() -> Result:
+    rows = [_serialising()]
+    with tempfile.TemporaryDirectory() as folder:
+        mammogram = _phantom(Path(folder))
+        starter, _ = load_segmenter(starter_files().segmenter)
+        torch.manual_seed(0)
+        vit_b = Mlsam(mlsam("vit_b", input_size=512))
+        for name, network in (("starter", starter), ("ViT-B/512, random weights", vit_b)):
+            with (
+                _serving(mammogram, network, Path(folder) / name[:7], keep=True) as ours,
+                _serving(mammogram, network, Path(folder) / f"{name[:7]}-2", keep=False) as theirs,
+            ):
+                rows += _clicks(name, ours, theirs, mammogram)
+                if network is starter:
+                    rows += _predictions(ours)
+                    rows += asyncio.run(_annotators(ours, mammogram))
+    return Result(
+        title="Backend over loopback HTTP, one 2560 x 3328 phantom",
+        method=(
+            f"Client and server in one process. Clicks: {CLICKS} interleaved pairs, each click at a new place in one "
+            "region. The baseline encodes the region at every click, as the SAM2 example of Label Studio does."
+        ),
+        columns=("what", "p50", "p95", "p99", "against the baseline"),
+        rows=rows,
+    )
+
+
+def _serialising() -> tuple[str, ...]:
+    stream = np.random.default_rng(0).integers(0, 256, 275_371).astype(np.uint8)
+    numbers = {"results": [{"result": [{"value": {"rle": stream.tolist()}}]}]}
+    packed = {"results": [{"result": [{"value": {"rle": stream}}]}]}
+    seconds = interleaved(
+        {"json": partial(json.dumps, numbers), "ours": partial(Json(None).render, packed)}, rounds=15
+    )
+    ratio = seconds["json"] / seconds["ours"]
+    return (
+        "answer with 275,371 RLE numbers, serialised",
+        milliseconds(seconds["ours"]),
+        "",
+        "",
+        f"{ratio:.0f} x json.dumps",
+    )
+
+
+def _clicks(
+    name: str, ours: httpx.Client, theirs: httpx.Client, mammogram: Mammogram
+) -> list[tuple[str, ...]]:
+    bodies = [_click(mammogram, number) for number in range(CLICKS + 1)]
+    seconds: dict[str, list[float]] = {"ours": [], "baseline": []}
+    for number, body in enumerate(bodies):
+        for key, client in (("ours", ours), ("baseline", theirs)):
+            taken = _timed(client, "/predict", body)
+            if number:
+                seconds[key].append(taken)
+            elif key == "ours":
+                first = taken
+    ratio = statistics.median(seconds["baseline"]) / statistics.median(seconds["ours"])
+    return [
+        (f"{name}: click, region encoded each time (baseline)", *_percentiles(seconds["baseline"]), "1 x"),
+        (f"{name}: first click in a new place", milliseconds(first), "", "", ""),
+        (f"{name}: click in a warm region", *_percentiles(seconds["ours"]), f"{ratio:.0f} x"),
+    ]
+
+
+def _predictions(client: httpx.Client) -> list[tuple[str, ...]]:
+    body = {"tasks": [{"id": 1, "data": {}}], "project": "1.1", "label_config": labeling_config()}
+    _timed(client, "/predict", body)
+    kept = [_timed(client, "/predict", body) for _ in range(CLICKS)]
+    fresh = [{**body, "tasks": [{"id": n, "data": {}} for n in range(10, 13)]}]
+    work = threading.Thread(target=_timed, args=(client, "/predict", fresh[0]))
+    work.start()
+    meanwhile: dict[str, list[float]] = {"/health": [], "/setup": []}
+    while work.is_alive():
+        for path, seconds in meanwhile.items():
+            seconds.append(_timed(client, path, None if path == "/health" else {"project": "1.1"}))
+        time.sleep(0.02)
+    return [
+        ("prediction that is kept", *_percentiles(kept), ""),
+        *((f"{path} while three tasks are predicted", *_percentiles(s), "") for path, s in meanwhile.items()),
+    ]
+
+
+async def _annotators(client: httpx.Client, mammogram: Mammogram) -> list[tuple[str, ...]]:
+    seconds: list[float] = []
+
+    async def annotate(number: int) -> None:
+        async with httpx.AsyncClient(
+            base_url=client.base_url, auth=AUTH, timeout=120, trust_env=False
+        ) as session:
+            for each in range(CLICKS_EACH):
+                began = time.perf_counter()
+                answer = await session.post("/predict", json=_click(mammogram, 100 + 10 * number + each))
+                answer.raise_for_status()
+                assert answer.json()["results"][0]["result"], answer.text
+                seconds.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(annotate(number) for number in range(ANNOTATORS)))
+    rate = len(seconds) / (time.perf_counter() - began)
+    return [
+        (
+            f"starter: {ANNOTATORS} annotators clicking without a pause, {rate:.0f} answers a second, no error",
+            *_percentiles(seconds),
+            "",
+        )
+    ]
+
+
+def _click(mammogram: Mammogram, number: int) -> dict[str, Any]:
+    """A click near the middle of the breast, at another pixel for every number."""
+    height, width = mammogram.pixels.shape
+    y, x = height // 2 + number // 15 * 3, _middle(mammogram) + number % 15 * 3
+    region = {
+        "id": f"k{number}", "type": "keypointlabels", "from_name": "prompt-point", "to_name": "image",
+        "original_width": width, "original_height": height, "image_rotation": 0, "is_positive": True,
+        "origin": "manual",
+        "value": {
+            "x": 100 * (x + 0.5) / width, "y": 100 * (y + 0.5) / height, "width": 0.3, "keypointlabels": ["Cluster"]
+        },
+    }  # fmt: skip
+    return {
+        "tasks": [{"id": 1, "data": {}}], "project": "1.1", "label_config": labeling_config(),
+        "params": {"context": {"result": [region]}},
+    }  # fmt: skip
+
+
+def _middle(mammogram: Mammogram) -> int:
+    tissue = np.flatnonzero(mammogram.pixels[mammogram.pixels.shape[0] // 2] > 0)
+    return int(tissue[tissue.size // 2])
+
+
+def _timed(client: httpx.Client, path: str, body: Any) -> float:
+    began = time.perf_counter()
+    answer = client.get(path) if body is None else client.post(path, json=body)
+    answer.raise_for_status()
+    return time.perf_counter() - began
+
+
+def _percentiles(seconds: list[float]) -> tuple[str, str, str]:
+    p50, p95, p99 = np.percentile(seconds, (50, 95, 99))
+    return milliseconds(p50), milliseconds(p95), milliseconds(p99)
+
+
+def _phantom(folder: Path) -> Mammogram:
+    write_phantom_patients(
+        folder, seeds=[77], appearance=vendor_a(), positive=1.0, patient_secret=b"k", progress=silent
+    )
+    return read_mammogram(sorted(folder.glob("*.dcm"))[0])
+
+
+@contextmanager
+def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) -> Iterator[httpx.Client]:
+    """A backend and a client for it; without `keep` every click encodes its region."""
+    data.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    cache = EmbeddingCache(memory_bytes=2**28) if keep else None
+    segmenter = Segmenter(network, weights="0" * 64, cache=cache)
+    model = Prelabeller(Detector.load(starter_files().detector), segmenter, version="benchmark")
+    host = ModelHost(OneModel(), load=lambda _: model, every=60)
+    host.look()
+    services = Services(
+        settings=Settings(
+            auth_password=AUTH[1], webhook_secret="s", data_dir=data, requests_per_minute=0, prefetch_tasks=0
+        ),
+        store=AnnotationStore(open_database(f"sqlite:///{data}/b.db")),
+        queue=NoQueue(),
+        host=host,
+        images=OneImage(mammogram),
+    )
+    server = uvicorn.Server(uvicorn.Config(create_app(services), port=port, log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=AUTH, timeout=300, trust_env=False) as client:
+        _wait(partial(client.get, "/health"))
+        yield client
+    server.should_exit = True
+    thread.join(10)
+
+
+def _wait(call: Callable[[], object]) -> None:
+    for _ in range(200):
+        try:
+            call()
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError("the backend does not answer")
