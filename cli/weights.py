@@ -54,9 +54,10 @@ def list_weights() -> None:
             "unknown" if entry.size is None else f"{entry.size / 1e6:.0f} MB",
             f"{entry.sha256[:12]}…" if entry.sha256 else "give --sha256",
             entry.licence,
-            str(here) if here.is_file() else "",
+            "yes" if here.is_file() else "",
         )
     Console().print(table)
+    Console().print(f"converted files: {folder}", soft_wrap=True)
 
 
 def add_weights(options: AddOptions) -> Path:

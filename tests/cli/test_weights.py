@@ -60,7 +60,9 @@ def test_a_file_of_ones_own_is_converted_once_on_ones_own_word(checkpoint: Path,
     made = (folder / "yolov8n.safetensors").stat().st_mtime_ns
     assert "already here" in run("add", "yolov8n", "--file", checkpoint, "--sha256", digest).output
     assert (folder / "yolov8n.safetensors").stat().st_mtime_ns == made
-    assert str(folder / "yolov8n.safetensors") in run("list").output
+    listed = run("list").output.splitlines()
+    assert [line.split()[1] for line in listed if " yes " in line] == ["yolov8n"]
+    assert listed[-1] == f"converted files: {folder}"
 
 
 def test_a_command_finds_what_was_added_and_refuses_what_was_not_or_was_changed(
