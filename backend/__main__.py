@@ -170,6 +170,7 @@ def _reconciler(
         lambda project: reconcile(project, client=client, store=store, engine=engine),
         projects=store.projects,
         every=settings.reconcile_seconds,
+        repair_webhook=partial(client.repair_webhook, secret=settings.webhook_secret.get_secret_value()),
         metrics=metrics,
     )
 

@@ -37,9 +37,9 @@ class Metrics:
         """Outcome: `done`, `failed`."""
 
         self.repaired = Counter(
-            "yolo_mlsam_repaired_annotations", "Annotations the store had wrong", ["kind"], registry=r
+            "yolo_mlsam_repairs", "Annotations the store had wrong, and webhooks", ["kind"], registry=r
         )
-        """Kind: `missing`, `stale`, `deleted`; what webhooks lost."""
+        """Kind: `missing`, `stale`, `deleted`, which is what webhooks lost; `webhook`."""
 
         self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
         self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)

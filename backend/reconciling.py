@@ -28,10 +28,12 @@ class Reconciler:
         projects: Callable[[], list[int]],
         every: float,
         metrics: Metrics,
+        repair_webhook: Callable[[int], list[str]] = lambda _project: [],
     ) -> None:
         """
         Args:
             look: reconciles one project.
+            repair_webhook: puts a project's webhook right; returns what was wrong with it.
             projects: those to look at.
             every: seconds between two rounds; 0: none at all.
         """
@@ -39,6 +41,7 @@ class Reconciler:
         self._projects = projects
         self._every = every
         self._metrics = metrics
+        self._repair_webhook = repair_webhook
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
 
@@ -66,6 +69,7 @@ class Reconciler:
 
     def _look_at(self, project: int) -> None:
         try:
+            wrong = self._repair_webhook(project)  # first: what happens from now on is told again
             found = self._look(project)
         except MammoError as error:
             self._metrics.reconciliations.labels(outcome="failed").inc()
@@ -78,6 +82,9 @@ class Reconciler:
         self._metrics.reconciliations.labels(outcome="done").inc()
         for kind in ("missing", "stale", "deleted"):
             self._metrics.repaired.labels(kind=kind).inc(getattr(found, kind))
+        if wrong:
+            self._metrics.repaired.labels(kind="webhook").inc()
+            log.warning("the webhook was repaired", project=project, wrong=wrong)
         if found.repaired:
             log.warning(
                 "corrections were repaired that no webhook told of", project=project, count=found.repaired

@@ -6,7 +6,7 @@ leaves it behind; a PATCH without `actions` clears them; and only the first back
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,23 @@ class ProjectConnection(Connection):
     def delete_webhook(self, webhook: int) -> None:
         self.call("DELETE", f"/api/webhooks/{webhook}/")
 
+    def repair_webhook(self, project: int, *, secret: str) -> list[str]:
+        """Put the webhook to our backend right, where the project is connected to it.
+
+        Returns:
+            What was wrong: `missing`, `deactivated`, `duplicated`, `without secret`, `other actions`; empty where all
+            was well, or the project has no backend of ours.
+        """
+        ours = [row for row in self.backends(project) if row["title"] == TITLE]
+        if not ours:
+            return []
+        url = f"{ours[0]['url'].rstrip('/')}/webhook"
+        hooks = [hook for hook in self.webhooks(project) if hook["url"].rstrip("/") == url]
+        wrong = _wrong_with(hooks, secret)
+        if wrong:
+            self._repair_webhook(project, url, secret)
+        return wrong
+
     def start_training(self, ml_backend: int) -> None:
         """What the button "Start training" does; Label Studio waits for the backend's answer."""
         self.call("POST", f"/api/ml/{ml_backend}/train", json={})
@@ -160,3 +177,17 @@ class ProjectConnection(Connection):
         if ours:
             return int(self.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=row)["id"])
         return int(self.call("POST", "/api/webhooks/", json={"project": project, **row})["id"])
+
+
+def _wrong_with(hooks: Sequence[Mapping[str, Any]], secret: str) -> list[str]:
+    """What keeps these webhooks to one address from telling us everything exactly once."""
+    if not hooks:
+        return ["missing"]
+    found = {
+        "duplicated": len(hooks) > 1,
+        "deactivated": not hooks[0]["is_active"],
+        "without secret": (hooks[0].get("headers") or {}).get(SECRET_HEADER) != secret,
+        "other actions": bool(hooks[0]["send_for_all_actions"])
+        or set(hooks[0]["actions"]) != set(WEBHOOK_ACTIONS),
+    }
+    return [name for name, is_so in found.items() if is_so]

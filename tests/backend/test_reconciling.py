@@ -35,7 +35,7 @@ def test_a_project_that_fails_does_not_keep_the_others_waiting(error):
     assert looks.seen == [1, 2, 3]
     text = metrics.text(serving=None).decode()
     assert 'yolo_mlsam_reconciliations_total{outcome="failed"} 1.0' in text
-    assert 'yolo_mlsam_repaired_annotations_total{kind="missing"} 4.0' in text
+    assert 'yolo_mlsam_repairs_total{kind="missing"} 4.0' in text
 
 
 def test_a_database_that_is_away_ends_the_round_and_not_the_schedule():
@@ -63,3 +63,15 @@ def test_a_schedule_of_zero_is_none():
     running.start()
     running.stop()
     assert looks.seen == []
+
+
+def test_a_webhook_that_was_wrong_is_counted_and_put_right_before_the_look():
+    looks, metrics, told = Looks(1, 2), Metrics(), []
+
+    def repair(project):
+        told.append((project, list(looks.seen)))
+        return ["deactivated"] if project == 2 else []
+
+    Reconciler(looks.look, projects=lambda: [1, 2], every=0, metrics=metrics, repair_webhook=repair).round()
+    assert told == [(1, []), (2, [1])]
+    assert 'yolo_mlsam_repairs_total{kind="webhook"} 1.0' in metrics.text(serving=None).decode()

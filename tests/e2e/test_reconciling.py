@@ -102,3 +102,45 @@ def test_label_studio_gives_the_id_of_a_deleted_annotation_again_and_the_store_k
     view = look.view()
     assert set(view) == {kept, old}
     assert view[old] not in (first, second)
+
+
+@pytest.fixture
+def hook(project, client, running_stack):
+    """Connects the project; `wrong()` repairs and says what was wrong, `row()` is the webhook now."""
+    settings = running_stack.settings
+    secret = settings.webhook_secret.get_secret_value()
+    password = settings.auth_password.get_secret_value()
+    url = running_stack.backend_url
+    client.connect_backend(project, url, user=settings.auth_user, password=password, webhook_secret=secret)
+
+    class Hook:
+        def row(self):
+            (found,) = client.webhooks(project)
+            return found
+
+        def change(self, **fields):
+            row = self.row()
+            client.call("PATCH", f"/api/webhooks/{row['id']}/", json={"actions": row["actions"], **fields})
+
+        def wrong(self):
+            return client.repair_webhook(project, secret=secret)
+
+    return Hook()
+
+
+def test_a_webhook_that_is_deactivated_stripped_doubled_or_lost_is_found_and_repaired(project, client, hook):
+    assert hook.wrong() == []
+    right = hook.row()
+    hook.change(is_active=False)
+    assert hook.wrong() == ["deactivated"]
+    hook.change(headers={})
+    assert hook.wrong() == ["without secret"]
+    hook.change(actions=["TASKS_CREATED"])
+    assert hook.wrong() == ["other actions"]
+    second = {"project": project, "url": right["url"], "send_for_all_actions": True}
+    client.call("POST", "/api/webhooks/", json=second)
+    assert hook.wrong() == ["duplicated"]
+    assert hook.row() == right | {"updated_at": hook.row()["updated_at"]}
+    client.delete_webhook(right["id"])
+    assert hook.wrong() == ["missing"]
+    assert hook.wrong() == []
