@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -67,8 +68,8 @@ def check_storage(site: Site) -> Iterator[Diagnosis]:
 def check_queue(site: Site) -> Iterator[Diagnosis]:
     """Redis, and whether somebody works off what is in it."""
     try:
-        url = site.settings.redis_url.get_secret_value()
-        condition = JobQueue(redis_connection(url, patience=0)).condition()
+        with closing(redis_connection(site.settings.redis_url.get_secret_value(), patience=0)) as connection:
+            condition = JobQueue(connection).condition()
     except (MammoError, ValueError):
         yield broken(
             "redis",

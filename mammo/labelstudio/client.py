@@ -22,6 +22,9 @@ from mammo.labelstudio.project_storage import ProjectStorage
 
 __all__ = ["SECRET_HEADER", "WEBHOOK_ACTIONS", "ConnectedBackend", "LabelStudioClient"]
 
+AS_STORED = {"resolve_uri": "false"}
+"""Show `s3://` addresses as they are, as /predict and webhooks do; else each becomes a link to Label Studio."""
+
 PAGE = 100
 IMPORT_BATCH = 500
 
@@ -88,7 +91,7 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
 
     def tasks(self, project: int, *, all_fields: bool = False) -> Iterator[dict[str, Any]]:
         """Every task, `data` included; with `all_fields` also full annotations and predictions."""
-        fields = {"fields": "all"} if all_fields else {}
+        fields = AS_STORED | ({"fields": "all"} if all_fields else {})
         return self._pages("/api/tasks", "tasks", project=project, **fields)
 
     def outlines(self, project: int, *, since: datetime | None = None) -> Iterator[dict[str, Any]]:
@@ -97,7 +100,7 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
         Args:
             since: only tasks changed at or after it; a change or deletion of an annotation changes its task.
         """
-        wanted = {"fields": "all", "include": "id,data,updated_at,annotations"}
+        wanted = AS_STORED | {"fields": "all", "include": "id,data,updated_at,annotations"}
         if since is not None:
             item = {
                 "filter": "filter:tasks:updated_at",
@@ -113,11 +116,11 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
 
         Asking may make Label Studio ask the ML backend for a prediction, when the task has none.
         """
-        return dict(self.call("GET", f"/api/tasks/{task}/"))
+        return dict(self.call("GET", f"/api/tasks/{task}/", params=AS_STORED))
 
     def first_tasks(self, project: int, count: int) -> list[dict[str, Any]]:
         """The first few tasks of a project."""
-        params = {"project": project, "page": 1, "page_size": count}
+        params = {"project": project, "page": 1, "page_size": count, **AS_STORED}
         return list(self.call("GET", "/api/tasks", params=params)["tasks"])
 
     def prediction_versions(self, project: int) -> dict[str, int]:

@@ -1,0 +1,104 @@
+"""Prelabelling a project in the real Label Studio is killed and begun again: one prediction a task, none lost."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cli.demo.stack import Stack
+from cli.label_studio_server import wait_for_label_studio
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.geometry import Size
+from mammo.labelstudio import LabelStudioClient, labeling_config
+from tests.training.detections import square
+from worker.prelabelling import prelabel_tasks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+NUM_TASKS = 12
+
+
+class Model:
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+    def prelabel(self, mammogram: object, **_: object) -> list:
+        return [square(5, 5, score=0.75, name="c1")]
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[LabelStudioClient]:
+    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    with closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as made:
+        yield made
+
+
+@pytest.fixture
+def project(client: LabelStudioClient) -> Iterator[int]:
+    made = client.create_project("killed", labeling_config())
+    client.import_tasks(made, [{"image": f"/data/local-files/?d={n}.png"} for n in range(NUM_TASKS)])
+    yield made
+    client.call("DELETE", f"/api/projects/{made}/")
+
+
+def prelabel(stack: Stack, database: str, project: int, version: str) -> dict:
+    with (
+        closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as client,
+        closing(AnnotationStore(open_database(database))) as store,
+    ):
+        return prelabel_tasks(
+            project,
+            Model(version),
+            client=client,
+            store=store,
+            open_image=lambda data: SimpleNamespace(size=Size(64, 48), sha256="a" * 64),
+            report=lambda *_: None,
+        )
+
+
+def versions(client: LabelStudioClient, project: int) -> list[list[str]]:
+    return [
+        sorted(each["model_version"] for each in client.predictions(task["id"]))
+        for task in client.tasks(project)
+    ]
+
+
+def test_a_killed_job_goes_on_where_it_was_and_a_refresh_adds_and_never_deletes(
+    stack: Stack, client: LabelStudioClient, project: int, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/own.db"
+    open_database(database).dispose()
+    for kill_after in (2, 6):
+        process = multiprocessing.get_context("fork").Process(
+            target=prelabel, args=(stack, database, project, "m0001-aa")
+        )
+        process.start()
+        deadline = time.monotonic() + 120
+        while client.prediction_versions(project).get("m0001-aa", 0) < kill_after:
+            assert time.monotonic() < deadline
+            assert process.is_alive()
+            time.sleep(0.02)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert client.project(project)["model_version"] != "m0001-aa", "shown only when it is complete"
+    done = prelabel(stack, database, project, "m0001-aa")
+    assert done["predicted"] + done["already"] == NUM_TASKS
+    assert done["already"] >= 6
+    assert versions(client, project) == [["m0001-aa"]] * NUM_TASKS
+    assert client.project(project)["model_version"] == "m0001-aa"
+
+    refreshed = prelabel(stack, database, project, "m0002-bb")
+    assert refreshed["predicted"] == NUM_TASKS
+    assert versions(client, project) == [["m0001-aa", "m0002-bb"]] * NUM_TASKS
+    assert client.project(project)["model_version"] == "m0002-bb"
+    assert prelabel(stack, database, project, "m0002-bb")["already"] == NUM_TASKS
