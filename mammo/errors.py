@@ -18,6 +18,7 @@
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
     ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
     ├── TrainingDiverged           a loss that is no number any more
+    ├── InvalidCheckpoint          a run folder holds the checkpoint of another run
     ├── StorageUnavailable         the database or the blob store cannot take a write now
     └── Cancelled                  a person or the service stopped a run
 
@@ -104,6 +105,10 @@ class InvalidTrainingData(MammoError):
 
 class TrainingDiverged(MammoError):
     code = "training_diverged"
+
+
+class InvalidCheckpoint(MammoError):
+    code = "invalid_checkpoint"
 
 
 class StorageUnavailable(MammoError):

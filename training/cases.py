@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData, InvalidTrainingData
 from mammo.findings import CLUSTER, Finding
+from mammo.masks import Mask
 
 Progress = Callable[[float, str], None]
 """Told how far a stage is, in [0, 1], with a short message; may raise `Cancelled` to stop it."""
@@ -28,6 +29,9 @@ class Case:
 
     truth: tuple[Finding, ...]
     """Clusters a person confirmed (boxes and masks); empty for a normal mammogram."""
+
+    calcifications: tuple[Mask, ...] = ()
+    """Every calcification of the clusters, where somebody knows them one by one; phantoms do."""
 
 
 def silent(fraction: float, message: str) -> None:

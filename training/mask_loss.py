@@ -1,4 +1,4 @@
-"""The segmenter's loss: cross entropy and Dice at points of the full-resolution target (HQ-SAM's, PointRend's)."""
+"""The segmenter's loss: cross entropy and Dice at points of the native truth (HQ-SAM's, PointRend's), and presence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+UNCERTAIN = 0.75
+"""The part of the points that is taken where the mask is least certain; the rest is taken as drawn."""
+
+OVERSAMPLE = 3
+"""Candidates per uncertain point (Kirillov et al. 2020, PointRend)."""
 
 
 class MaskLoss(NamedTuple):
@@ -23,62 +29,59 @@ class MaskLoss(NamedTuple):
         return self.cross_entropy + self.dice
 
 
+def num_candidates(num_points: int) -> int:
+    """How many candidates `mask_loss` needs for so many points."""
+    return round(num_points * UNCERTAIN) * OVERSAMPLE + num_points - round(num_points * UNCERTAIN)
+
+
 def mask_loss(
-    logits: Tensor, targets: Tensor, *, num_points: int | None, generator: torch.Generator | None = None
+    logits: Tensor, candidates: Tensor, truth: Tensor, *, num_points: int, present: Tensor
 ) -> MaskLoss:
-    """Compare N masks with their targets, never at less than the target's own resolution.
+    """Compare N masks with what is true at points, so that the truth is never seen at less than its own resolution.
 
     A target averaged down to the logits' grid would lose every object smaller than its cells; here the logits are
-    interpolated up to the target instead.
+    interpolated at points whose truth was looked up in native pixels.
 
     Args:
         logits: N x 1 x s x s.
-        targets: N x 1 x S x S in [0, 1]; S is a multiple of s.
-        num_points: how many points to compare: three quarters where the mask is least certain, the rest anywhere
-            (Kirillov et al. 2020, PointRend). None: every pixel of the target.
-        generator: source of the points; None uses torch's own.
-    """
-    if num_points is None:
-        full = F.interpolate(logits, size=targets.shape[-2:], mode="bilinear", align_corners=False)
-        z, y = full.flatten(1), targets.flatten(1)
-    else:
-        points = uncertain_points(logits, num_points=num_points, generator=generator)
-        z, y = _at(logits, points), _at(targets, points)
-    p = z.sigmoid()
-    dice = (2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)
-    return MaskLoss(F.binary_cross_entropy_with_logits(z, y), (1 - dice).mean())
-
-
-def uncertain_points(
-    logits: Tensor,
-    *,
-    num_points: int,
-    oversample: int = 3,
-    uncertain: float = 0.75,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Draw points where a mask is least certain, and some anywhere.
-
-    Args:
-        logits: N x 1 x s x s.
+        candidates: N x M x 2, (x, y) in [0, 1] of the input's side, M = `num_candidates(num_points)`.
+        truth: N x M in {0, 1}, whether the cluster covers the native pixel under each candidate.
         num_points: points per mask.
-        oversample: candidates per point; those with the smallest |logit| are taken.
-        uncertain: the part of the points that is chosen so; the rest is uniform.
+        present: N bool. A region without a lesion has no mask to learn and counts nothing here.
 
     Returns:
-        N x num_points x 2, (x, y) in [0, 1]; no gradient flows through them.
+        Means over the N masks, absent ones as 0, so that the halves of a batch average to the whole.
     """
-    N, chosen = len(logits), int(num_points * uncertain)
+    points, y = _uncertain(logits, candidates, truth, num_points=num_points)
+    z = sample(logits, points)
+    p = z.sigmoid()
+    weight = present.to(z.dtype)
+    entropy = F.binary_cross_entropy_with_logits(z, y, reduction="none").mean(1)
+    dice = 1 - (2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)
+    return MaskLoss((weight * entropy).mean(), (weight * dice).mean())
+
+
+def presence_loss(logits: Tensor, present: Tensor) -> Tensor:
+    """Binary cross entropy of N logits that a lesion is there at all."""
+    return F.binary_cross_entropy_with_logits(logits.float(), present.float())
+
+
+def _uncertain(
+    logits: Tensor, candidates: Tensor, truth: Tensor, *, num_points: int
+) -> tuple[Tensor, Tensor]:
+    """The points to compare, N x num_points x 2, and their truth: the least certain candidates, then the last ones."""
+    chosen = round(num_points * UNCERTAIN)
     with torch.no_grad():
-        candidates = torch.rand(N, num_points * oversample, 2, generator=generator).to(logits.device)
-        doubt = -_at(logits, candidates).abs()
+        doubt = -sample(logits, candidates[:, : chosen * OVERSAMPLE]).abs()
         best = doubt.topk(chosen, dim=1).indices
-        taken = candidates.gather(1, best[..., None].expand(-1, -1, 2))
-        anywhere = torch.rand(N, num_points - chosen, 2, generator=generator).to(logits.device)
-        return torch.cat([taken, anywhere], dim=1)
+        rest = torch.arange(chosen * OVERSAMPLE, candidates.shape[1], device=best.device)
+        index = torch.cat([best, rest.expand(len(best), -1)], dim=1)
+        return candidates.gather(1, index[..., None].expand(-1, -1, 2)), truth.gather(1, index)
 
 
-def _at(maps: Tensor, points: Tensor) -> Tensor:
-    """Bilinear samples: N x 1 x H x W at N x P x 2 in [0, 1] -> N x P."""
-    sampled = F.grid_sample(maps, 2 * points[:, :, None] - 1, mode="bilinear", align_corners=False)
+def sample(maps: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples, as `interpolate` would upsample: N x 1 x H x W at N x P x 2 in [0, 1] -> N x P, float32."""
+    sampled = F.grid_sample(
+        maps.float(), 2 * points[:, :, None] - 1, mode="bilinear", padding_mode="border", align_corners=False
+    )
     return sampled[:, 0, :, 0]

@@ -16,12 +16,12 @@ import numpy as np
 from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Spacing
-from mammo.masks import Mask
+from mammo.masks import Mask, union
 from mammo.phantom import Appearance, Descriptor, PhantomView, phantom_patient, phantom_view
 from training.cases import Case, Progress
 
 TRUTH = "truth.json"
-GENERATION = 3
+GENERATION = 4
 """Raised when a seed gives other pixels or the truth says more: folders of an older generation are drawn again."""
 
 
@@ -134,6 +134,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
             for finding, descriptor in zip(view.truth, view.descriptors, strict=True)
             if finding.mask is not None
         ],
+        "calcifications": together.to_coco(view.size) if (together := union(view.calcifications)) else None,
     }
 
 
@@ -186,11 +187,13 @@ def _case(folder: Path, name: str, entry: dict[str, Any], patient_secret: bytes)
         mask = Mask.from_coco(item["mask"])
         assert mask is not None, "a phantom cluster has pixels"
         truth.append(Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=f"truth-{index}"))
+    specks = Mask.from_coco(entry["calcifications"]) if entry["calcifications"] else None
     return Case(
         image=entry["sha256"],
         patient=patient_key(name, patient_secret),
         read=partial(read_mammogram, folder / entry["file"], patient_secret=patient_secret),
         truth=tuple(truth),
+        calcifications=tuple(specks.components()) if specks else (),
     )
 
 

@@ -74,6 +74,7 @@ class Networks(Protocol):
         start: Path | None,
         recipe: SegmenterRecipe,
         folder: Path,
+        detector: Path | None,
         progress: Progress,
     ) -> Path: ...
 
@@ -166,6 +167,7 @@ def retrain(
             start=serving.segmenter if recipe.from_champion else None,
             recipe=recipe.segmenter,
             folder=folder / "segmenter",
+            detector=detector,
             progress=progress,
         )
     with stages.enter("operating point") as progress:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mammo.segmenter.encoder import Levels
 from mammo.segmenter.network import Mlsam
 from training.cases import Progress
+from training.processes import Processes
+from training.segmenter_features import Features, keep_features, weights_key
+from training.segmenter_plan import Plan, Sight, generator
+from training.segmenter_prompts import draw_prompt
 from training.segmenter_recipes import SegmenterRecipe
-from training.segmenter_rois import TrainingRoi, View, draw_prompt, draw_view
+from training.segmenter_rois import TrainingRoi
+from training.segmenter_split import Kept, Split
+from training.segmenter_views import View, draw_view
 
 
 class Batch(NamedTuple):
     """B regions under P prompts each; the prompts of one region are neighbours."""
 
-    levels: Levels
-    """Of the B regions."""
-
-    targets: Tensor
-    """B*P x 1 x S x S in [0, 1]."""
+    kept: Kept
+    """What `Split.before` gives of the B regions."""
 
     coordinates: Tensor
     """B*P x K x 2, input frame."""
@@ -34,111 +35,131 @@ class Batch(NamedTuple):
     labels: Tensor
     """B*P x K."""
 
+    candidates: Tensor
+    """B*P x M x 2 in [0, 1]."""
 
-@dataclass(frozen=True, eq=False)
-class _KeptView:
-    """A view whose levels are in a file; its planes are no longer needed."""
+    truth: Tensor
+    """B*P x M in {0, 1}."""
 
-    view: View
-    file: Path
+    present: Tensor
+    """B*P bool."""
+
+    corrects: bool
+    """Whether a second click follows: its place is chosen where the first mask is wrong."""
 
 
-def training_batches(
+@dataclass(frozen=True)
+class Material:
+    """Everything a run's batches are made of."""
+
+    network: Mlsam
+    split: Split
+    rois: Sequence[TrainingRoi]
+    plan: Plan
+    features: Features | None
+    """None where nothing is kept."""
+
+    def view(self, sight: Sight, *, with_planes: bool) -> View:
+        """The same crop each time it is asked for."""
+        recipe = self.plan.recipe
+        entry = self.plan.entries[sight.entry]
+        rng = generator(recipe.seed, "view", sight.view, sight.entry)
+        return draw_view(
+            self.rois[entry.roi],
+            rng,
+            config=self.network.config,
+            level=entry.level,
+            with_planes=with_planes,
+        )
+
+
+def prepare(
     network: Mlsam,
     rois: Sequence[TrainingRoi],
     *,
     recipe: SegmenterRecipe,
     folder: Path,
+    processes: Processes,
     progress: Progress,
-) -> Iterator[Batch]:
-    """As many batches as the recipe has steps, the same for the same seed.
+) -> Material:
+    """Plan the run and, where the encoder is frozen, encode every view that it will see.
 
     Args:
-        folder: receives the kept levels, float16, one file per view; small next to encoding them again.
-        progress: told while views are encoded ahead.
+        folder: of the kept features; those of another encoder or other views are made anew.
+        progress: told while views are encoded.
     """
-    rng = np.random.default_rng(recipe.seed)
-    if recipe.policy == "all":
-        yield from _fresh(network, rois, rng, recipe=recipe)
-    else:
-        kept = _keep(network, rois, rng, recipe=recipe, folder=folder, progress=progress)
-        yield from _from_kept(network, kept, rng, recipe=recipe)
-
-
-def _fresh(
-    network: Mlsam, rois: Sequence[TrainingRoi], rng: np.random.Generator, *, recipe: SegmenterRecipe
-) -> Iterator[Batch]:
-    for chosen in _orders(len(rois), rng, recipe=recipe):
-        views = [draw_view(rois[i], rng, config=network.config) for i in chosen]
-        yield _batch(_encode(network, views), views, rng, recipe=recipe)
-
-
-def _from_kept(
-    network: Mlsam, kept: Sequence[_KeptView], rng: np.random.Generator, *, recipe: SegmenterRecipe
-) -> Iterator[Batch]:
+    split, plan = Split(network, recipe.policy), Plan.of(rois, recipe)
+    bare = Material(network, split, rois, plan, None)
+    if not split.keeps:
+        return bare
+    count = recipe.views * len(plan.entries)
     device = next(network.parameters()).device
-    for chosen in _orders(len(kept), rng, recipe=recipe):
-        files = [load_file(kept[i].file) for i in chosen]
-        joined = {name: torch.cat([f[name] for f in files]).float().to(device) for name in files[0]}
-        levels = Levels(*(joined.get(name) for name in Levels._fields))  # type: ignore[arg-type]
-        yield _batch(levels, [kept[i].view for i in chosen], rng, recipe=recipe)
 
+    def planes(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        view, entry = divmod(number, len(plan.entries))
+        return bare.view(Sight(entry, view), with_planes=True).planes
 
-def _keep(
-    network: Mlsam,
-    rois: Sequence[TrainingRoi],
-    rng: np.random.Generator,
-    *,
-    recipe: SegmenterRecipe,
-    folder: Path,
-    progress: Progress,
-) -> list[_KeptView]:
-    """Encode `recipe.views` views of every region. A ViT does not turn with its input, so each view is encoded."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = []
-    total = len(rois) * recipe.views
-    for number in range(total):
-        progress(number / total, f"encoding view {number + 1} of {total}")
-        view = draw_view(rois[number % len(rois)], rng, config=network.config)
-        with torch.no_grad():
-            levels = _encode(network, [view])
-        file = folder / f"{number:06}.safetensors"
-        save_file(
-            {
-                name: level.half().contiguous().cpu()
-                for name, level in levels._asdict().items()
-                if level is not None
-            },
-            file,
+    features = Features(folder, _features_key(network, rois, plan), count)
+    if processes.first:
+        keep_features(
+            folder,
+            key=features.key,
+            count=count,
+            planes=planes,
+            encode=split.before,
+            device=device,
+            progress=progress,
         )
-        kept.append(_KeptView(replace(view, planes=view.planes[:, :0]), file))
-    return kept
+    processes.wait()
+    return Material(network, split, rois, plan, features)
 
 
-def _orders(count: int, rng: np.random.Generator, *, recipe: SegmenterRecipe) -> Iterator[list[int]]:
-    """The indices of each step: every item once, in a new random order, then again."""
-    order: list[int] = []
-    for _ in range(recipe.steps):
-        while len(order) < recipe.batch:
-            order += rng.permutation(count).tolist()
-        chosen, order = order[: recipe.batch], order[recipe.batch :]
-        yield chosen
+def _features_key(network: Mlsam, rois: Sequence[TrainingRoi], plan: Plan) -> str:
+    """Names the encoder's weights and the views; the decoder's configuration takes no part in it."""
+    config, recipe = asdict(network.config), plan.recipe
+    shape = [config[name] for name in ("encoder", "input_size", "channels", "final_source")]
+    seen = [[roi.image, roi.box.as_tuple(), roi.pixels().shape] for roi in rois]
+    parts = [shape, recipe.policy == "lora", recipe.seed, recipe.views, seen, list(plan.entries)]
+    return weights_key(parts, list(network.image_encoder.state_dict().values()))
 
 
-def _batch(
-    levels: Levels, views: Sequence[View], rng: np.random.Generator, *, recipe: SegmenterRecipe
+def batches(
+    material: Material, *, first: int, processes: Processes, device: torch.device
+) -> Iterator[tuple[int, Batch]]:
+    """The steps from `first` on (the first of a run is 0) with their batches: this process's share of each."""
+    recipe = material.plan.recipe
+    for step in range(first, recipe.steps):
+        sights = material.plan.step(step)
+        slots = range(processes.rank, len(sights), processes.count)
+        yield step, make_batch(material, step, [(slot, sights[slot]) for slot in slots], device=device)
+
+
+def make_batch(
+    material: Material, step: int, sights: Sequence[tuple[int, Sight]], *, device: torch.device
 ) -> Batch:
-    device = levels.neck.device
-    prompts = [draw_prompt(view, rng) for view in views for _ in range(recipe.prompts)]
-    targets = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
-    return Batch(
-        levels=levels,
-        targets=targets.repeat_interleave(recipe.prompts, dim=0).to(device),
-        coordinates=torch.from_numpy(np.stack([coordinates for coordinates, _ in prompts])).to(device),
-        labels=torch.from_numpy(np.stack([labels for _, labels in prompts])).to(device),
+    """The batch of some slots of a step."""
+    plan, recipe = material.plan, material.plan.recipe
+    views = [material.view(sight, with_planes=material.features is None) for _, sight in sights]
+    prompts = [
+        draw_prompt(view, generator(recipe.seed, "prompt", step, slot, p), num_points=recipe.num_points)
+        for (slot, _), view in zip(sights, views, strict=True)
+        for p in range(recipe.prompts)
+    ]
+    if material.features is None:
+        kept: Kept = {"planes": torch.from_numpy(np.stack([view.planes for view in views])).to(device)}
+    else:
+        numbers = [sight.view * len(plan.entries) + sight.entry for _, sight in sights]
+        kept = material.features.read(numbers, device=device)
+    present = torch.tensor([view.present for view in views]).repeat_interleave(recipe.prompts)
+    coordinates, labels, candidates, truth = (
+        torch.from_numpy(np.stack(column)).to(device) for column in zip(*prompts, strict=True)
     )
-
-
-def _encode(network: Mlsam, views: Sequence[View]) -> Levels:
-    planes = torch.from_numpy(np.stack([view.planes for view in views]))
-    return network.encode(planes.to(next(network.parameters()).device))
+    return Batch(
+        kept=kept,
+        coordinates=coordinates,
+        labels=labels,
+        candidates=candidates,
+        truth=truth,
+        present=present.to(device),
+        corrects=plan.corrects(step),
+    )

@@ -1,26 +1,43 @@
-"""Fine-tune the segmenter: regions from cases, one page of loop, the best weights by validation Dice."""
+"""Fine-tune the segmenter: regions from cases, one page of loop, the best weights by validation Dice.
+
+A run that is killed goes on from its last checkpoint and ends with the same weights. Under `torchrun` every process
+takes a share of each step; the first one cuts, encodes, validates and writes.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from mammo.errors import InsufficientData
+from mammo.detector import Detector
+from mammo.dicom import Mammogram
+from mammo.errors import InsufficientData, InvalidCheckpoint, TrainingDiverged
+from mammo.geometry import Box
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import Mlsam, new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
-from training.cases import Case, Progress, silent
-from training.mask_loss import mask_loss
-from training.segmenter_batches import training_batches
+from training.cases import Case, Progress, check_cases, silent
+from training.checkpoints import Checkpoints
+from training.processes import Processes
+from training.segmenter_batches import Material, batches, prepare
+from training.segmenter_lora import add_lora, merge_lora
+from training.segmenter_loss import SegmenterLoss
 from training.segmenter_recipes import SegmenterRecipe
-from training.segmenter_rois import TrainingRoi, cut_rois
+from training.segmenter_rois import FindsBoxes, TrainingRoi, cut_rois, is_tiny, without_outline
 from training.segmenter_validation import RoiScore, score_rois
+
+FALSE_POSITIVES_FROM = 0.02
+"""Detector score from which a wrong box is worth learning from: far below any operating point."""
 
 
 def finetune_segmenter(
@@ -30,6 +47,7 @@ def finetune_segmenter(
     start: Path | None,
     recipe: SegmenterRecipe,
     folder: Path,
+    detector: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train and return the weights with the best validation Dice; the start itself is the first candidate.
@@ -37,95 +55,293 @@ def finetune_segmenter(
     Args:
         validation: cases of other patients; without any, the last step's weights are taken.
         start: weights to continue from; None: from scratch, by the recipe's configuration.
-        folder: work files; receives `segmenter.safetensors`, whose facts tell how it came about.
+        folder: work files; receives `segmenter.safetensors`, whose facts tell how it came about. One folder, one run:
+            a second call goes on where the first was killed, or returns what it finished.
+        detector: weights whose false positives teach the presence head, beside places drawn at random.
         progress: told after every step; stops the run by raising `Cancelled`.
 
     Raises:
         InsufficientData: no training case has a mask.
-        InvalidWeights: the start cannot be loaded.
+        InvalidTrainingData: a mask that does not lie in its image, a foreign label, a patient in both folds.
+        InvalidWeights: the start or the detector cannot be loaded.
+        InvalidCheckpoint: the folder holds a run of another recipe, start or data.
+        TrainingDiverged: the loss is no number any more.
         Cancelled: raised by `progress`.
     """
+    check_cases(train, validation, what="segmenter")
     network = load_segmenter(start)[0] if start else new_network(recipe.config, seed=recipe.seed)
-    if recipe.silence_middle and start is None:
+    if recipe.silence_middle and network.config.middle and start is None:
         network.mask_decoder.silence_middle()
-    config = network.config
-    rois = cut_rois(train, folder / "train", config=config, progress=_part(progress, 0.0, 0.05))
-    held_out = cut_rois(validation, folder / "validation", config=config, progress=_part(progress, 0.05, 0.1))
-    if not rois:
-        raise InsufficientData("no training case has a cluster with a mask; correct at least one mask first")
-
-    network.to("cuda" if torch.cuda.is_available() else "cpu")
-    best, score = _train(
-        network, rois, held_out, recipe=recipe, start=start, folder=folder, progress=progress
+    wants_negatives = network.config.presence and recipe.negatives > 0
+    finds = _finds_boxes(detector) if detector and wants_negatives else None
+    rois, held_out = (
+        cut_once(
+            cases,
+            folder / name,
+            network=network,
+            backgrounds=1 if wants_negatives else 0,
+            finds_boxes=finds,
+            progress=_part(progress, begin, begin + 0.05),
+        )
+        for name, cases, begin in (("train", train, 0.0), ("validation", validation, 0.05))
     )
-    network.load_state_dict(best)
+    origin = hashlib.sha256(start.read_bytes()).hexdigest() if start else None
     facts = {
-        "recipe": recipe.name,
-        "seed": recipe.seed,
-        "steps": recipe.steps,
-        "start_sha256": hashlib.sha256(start.read_bytes()).hexdigest() if start else None,
-        "num_train_clusters": len(rois),
+        "start_sha256": origin,
         "num_train_patients": len({roi.patient for roi in rois}),
-        "validation": asdict(score) if score else None,
+        "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
+        "num_train_regions": dict(Counter(roi.kind for roi in rois)),
+        "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=network.config) for roi in rois),
+        "num_without_outline": without_outline(train),
     }
-    path = folder / "segmenter.safetensors"
-    save_segmenter(path, network, facts=facts)
-    return path
+    return train_network(
+        network,
+        rois,
+        held_out,
+        recipe=recipe,
+        folder=folder,
+        start_competes=start is not None,
+        facts=facts,
+        progress=_part(progress, 0.1, 1.0),
+    )
 
 
-def _train(
+def cut_once(
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    network: Mlsam,
+    backgrounds: int,
+    finds_boxes: FindsBoxes | None,
+    progress: Progress,
+) -> list[TrainingRoi]:
+    """Cut in the first process; the others read what it has cut."""
+    processes = Processes.current()
+
+    def cut() -> list[TrainingRoi]:
+        return cut_rois(
+            cases,
+            folder,
+            config=network.config,
+            backgrounds=backgrounds,
+            finds_boxes=finds_boxes,
+            progress=progress,
+        )
+
+    rois = cut() if processes.first else []
+    processes.wait()
+    return rois if processes.first else cut()
+
+
+def train_network(
     network: Mlsam,
     rois: Sequence[TrainingRoi],
     held_out: Sequence[TrainingRoi],
     *,
     recipe: SegmenterRecipe,
-    start: Path | None,
     folder: Path,
+    start_competes: bool,
+    features: Path | None = None,
+    facts: dict[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """The run proper, on regions that are cut already.
+
+    Args:
+        network: the start; it is changed.
+        start_competes: whether the start may be the best; not where it knows nothing yet.
+        features: folder of the kept features, to share them between runs of one encoder; None: in `folder`.
+        facts: recorded with the weights.
+    """
+    if not any(roi.kind == "cluster" for roi in rois):
+        raise InsufficientData("no training case has a cluster with a mask; correct at least one mask first")
+    processes = Processes.current()
+    if recipe.batch % processes.count:
+        raise InsufficientData(
+            f"a batch of {recipe.batch} regions cannot be shared by {processes.count} processes; take a divisor"
+        )
+    key = _run_key(network, rois, held_out, recipe=recipe, facts=facts or {})
+    path = folder / "segmenter.safetensors"
+    if path.is_file() and load_segmenter(path)[1].get("run") == key:
+        progress(1.0, "this run has ended before; its weights are taken")
+        return path
+
+    network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    scored = [roi for roi in held_out if roi.kind == "cluster"] and held_out
+    material = prepare(
+        network,
+        rois,
+        recipe=recipe,
+        folder=features or folder / "features",
+        processes=processes,
+        progress=_part(progress, 0.0, 0.2),
+    )
+    best, score = _loop(
+        material,
+        scored,
+        key=key,
+        folder=folder,
+        start_competes=start_competes,
+        processes=processes,
+        progress=_part(progress, 0.2, 1.0),
+    )
+    network.load_state_dict(best, strict=False)
+    merge_lora(network)
+    if processes.first:
+        more = {
+            "recipe": recipe.name,
+            "policy": recipe.policy,
+            "seed": recipe.seed,
+            "steps": recipe.steps,
+            "run": key,
+            "validation": asdict(score) if score else None,
+        }
+        save_segmenter(path, network, facts={**(facts or {}), **more})
+        _checkpoints(folder).remove()
+    processes.wait()
+    return path
+
+
+def _loop(
+    material: Material,
+    held_out: Sequence[TrainingRoi],
+    *,
+    key: str,
+    folder: Path,
+    start_competes: bool,
+    processes: Processes,
     progress: Progress,
 ) -> tuple[dict[str, Tensor], RoiScore | None]:
-    """The loop. Returns the best state and its score; without held-out regions the last state and None."""
-    trained = network.allow(recipe.policy)
+    """Returns what was trained, at its best, and its score; without held-out regions the last state and None."""
+    network, recipe = material.network, material.plan.recipe
+    trained = allow(network, recipe)
+    device = next(network.parameters()).device
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe=recipe))
-    points = torch.Generator().manual_seed(recipe.seed)
+    checkpoints = _checkpoints(folder)
+    standing = _resumed(checkpoints, network, optimizer, key=key)
+    if standing is None:
+        competes = start_competes and held_out and processes.first
+        score = _validated(network, held_out, recipe=recipe) if competes else None
+        standing = _Standing(0, _trained_state(network), score)
+    objective: nn.Module = SegmenterLoss(network, recipe)
+    if processes.count > 1:
+        objective = DistributedDataParallel(objective, find_unused_parameters=True)
 
-    best = _validated(network, held_out, recipe=recipe) if start and held_out else None
-    state = _copy(network)
-    stepping = _part(progress, 0.3, 1.0)
-    for step, batch in enumerate(
-        training_batches(
-            network, rois, recipe=recipe, folder=folder / "views", progress=_part(progress, 0.1, 0.3)
-        ),
-        start=1,
-    ):
-        neck, fused = batch.levels.neck, network.fuse(batch.levels)
-        decoded = network.decode(
-            neck.repeat_interleave(recipe.prompts, dim=0),
-            None if fused is None else fused.repeat_interleave(recipe.prompts, dim=0),
-            batch.coordinates,
-            batch.labels,
-        )
-        loss = mask_loss(decoded.logits, batch.targets, num_points=recipe.num_points, generator=points).total
+    for step, batch in batches(material, first=standing.steps, processes=processes, device=device):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _rate(step, recipe=recipe)
+        loss = objective(batch)
+        _require_number(loss.total, step, recipe)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        schedule.step()
-        stepping(step / recipe.steps, f"step {step} of {recipe.steps}, loss {loss.item():.3f}")
-        if held_out and (step % recipe.validate_every == 0 or step == recipe.steps):
+        done = step + 1
+        share = done / recipe.steps
+        progress(share, f"step {done} of {recipe.steps}, loss {loss.total.item():.3f}")
+        last = done == recipe.steps
+        if held_out and processes.first and (last or done % recipe.validate_every == 0):
             score = _validated(network, held_out, recipe=recipe)
-            stepping(step / recipe.steps, f"step {step}: validation Dice {score.box:.3f}")
-            if best is None or score.box > best.box:
-                best, state = score, _copy(network)
-    return (state, best) if held_out else (_copy(network), None)
+            progress(share, f"step {done}: validation {_in_words(score)}")
+            if standing.score is None or score.choice > standing.score.choice:
+                standing = _Standing(done, _trained_state(network), score)
+        if processes.first and not last and done % recipe.checkpoint_every == 0:
+            checkpoints.save(done, _to_checkpoint(key, network, optimizer, standing))
+    return (standing.best, standing.score) if held_out else (_trained_state(network), None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """The best so far."""
+
+    steps: int
+    """Steps done, when it is resumed."""
+
+    best: dict[str, Tensor]
+    score: RoiScore | None
+
+
+def allow(network: Mlsam, recipe: SegmenterRecipe) -> list[nn.Parameter]:
+    """Freeze what the recipe does not train and return what it does."""
+    if recipe.policy != "lora":
+        return network.allow(recipe.policy)
+    decoder = network.allow("decoder")
+    return decoder + add_lora(network, rank=recipe.lora_rank, seed=recipe.seed)
+
+
+def _resumed(
+    checkpoints: Checkpoints, network: Mlsam, optimizer: torch.optim.Optimizer, *, key: str
+) -> _Standing | None:
+    found = checkpoints.latest()
+    if found is None:
+        return None
+    state = found.state
+    if state["run"] != key:
+        raise InvalidCheckpoint(
+            f"{checkpoints.folder.name} holds the checkpoint of another run: recipe, start, configuration or data "
+            "differ; take an empty folder, or delete its checkpoints to start anew"
+        )
+    network.load_state_dict(state["network"], strict=False)
+    optimizer.load_state_dict(state["optimizer"])
+    score = RoiScore(**state["score"]) if state["score"] else None
+    return _Standing(found.epochs, state["best"], score)
+
+
+def _to_checkpoint(
+    key: str, network: Mlsam, optimizer: torch.optim.Optimizer, standing: _Standing
+) -> dict[str, Any]:
+    return {
+        "run": key,
+        "network": _trained_state(network),
+        "optimizer": optimizer.state_dict(),
+        "best": standing.best,
+        "score": asdict(standing.score) if standing.score else None,
+    }
+
+
+def _checkpoints(folder: Path) -> Checkpoints:
+    # The key of the run is compared above: another run's checkpoint is refused, not passed over.
+    return Checkpoints(folder / "checkpoints", key="segmenter")
+
+
+def _require_number(loss: Tensor, step: int, recipe: SegmenterRecipe) -> None:
+    if not torch.isfinite(loss):
+        raise TrainingDiverged(
+            f"the loss is {loss.item()} at step {step + 1} of {recipe.steps}; lower the learning rate "
+            f"({recipe.learning_rate:g}), warm up longer ({recipe.warm_up} steps), or train in float32"
+        )
 
 
 def _validated(network: Mlsam, held_out: Sequence[TrainingRoi], *, recipe: SegmenterRecipe) -> RoiScore:
     return score_rois(Segmenter(network), held_out, seed=recipe.seed)
 
 
-def _copy(network: Mlsam) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+def _trained_state(network: Mlsam) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+
+
+def _run_key(
+    network: Mlsam,
+    rois: Sequence[TrainingRoi],
+    held_out: Sequence[TrainingRoi],
+    *,
+    recipe: SegmenterRecipe,
+    facts: dict[str, Any],
+) -> str:
+    """Names everything that decides the result; the number of processes does not."""
+    seen = [[roi.image, roi.kind, roi.box.as_tuple()] for roi in (*rois, *held_out)]
+    parts = [asdict(recipe), asdict(network.config), facts.get("start_sha256"), len(rois), seen]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _finds_boxes(weights: Path) -> FindsBoxes:
+    detector = Detector.load(weights)
+
+    def finds(mammogram: Mammogram) -> list[Box]:
+        found = detector.detect(mammogram.pixels, threshold=FALSE_POSITIVES_FROM)
+        return [detection.box for detection in sorted(found, key=lambda d: -d.score)]
+
+    return finds
 
 
 def _rate(step: int, *, recipe: SegmenterRecipe) -> float:
@@ -134,6 +350,11 @@ def _rate(step: int, *, recipe: SegmenterRecipe) -> float:
         return (step + 1) / recipe.warm_up
     left = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, left)))
+
+
+def _in_words(score: RoiScore) -> str:
+    presence = "" if score.presence_auc is None else f", presence AUC {score.presence_auc:.3f}"
+    return f"Dice {score.box:.3f} by box, {score.box_and_points:.3f} with points{presence}"
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

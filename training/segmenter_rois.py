@@ -1,40 +1,51 @@
-"""Training regions: cut once per case, then seen in many jittered views and under many prompts."""
+"""Training regions: cut once per case, then seen in many jittered views and under many prompts.
+
+Three kinds. `cluster`: a confirmed cluster with its mask. `background`: a place in the breast that resembles a cluster
+and is none. `false positive`: what the detector takes for a cluster and is none. The last two teach the presence head.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from mammo.geometry import Box, Size
-from mammo.masks import Mask
+from mammo.dicom import Mammogram
+from mammo.errors import InvalidTrainingData
+from mammo.geometry import ASSUMED_SPACING, Box, Point, Size, Spacing
+from mammo.masks import Mask, union
 from mammo.prompts import robust_points
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.planes import roi_input
-from mammo.segmenter.roi import Pixels, Roi, dilated, roi_around
+from mammo.segmenter.roi import LEAST_LOGITS, Pixels, roi_around
 from training.cases import Case, Progress, silent
+from training.segmenter_views import JITTER, MOST_POINTS, ZOOM
 
-JITTER = 0.1
-"""Each edge of a box prompt is off by up to this part of the side, as a detector's box is."""
+Kind = Literal["cluster", "background", "false positive"]
+FindsBoxes = Callable[[Mammogram], Sequence[Box]]
+"""Boxes that a detector would show, at a threshold low enough to err often."""
 
-ZOOM = (0.7, 1.5)
-"""Range of the factor on the crop's side: the scales that serving may meet."""
+MOST_FALSE_POSITIVES = 4
+"""Regions of one mammogram that the detector takes for clusters, at most; the most certain ones."""
 
-MOST_POINTS = 4
-"""Point prompts of one sample, at most."""
+BACKGROUND_MM = (4.0, 16.0)
+"""Sides of background boxes: those of clusters."""
 
-TOKENS = MOST_POINTS + 1 + 2
-"""Prompt tokens of one sample: positive points, one negative point, two box corners; the rest is padding."""
+SPECK_SPACING_MM = 0.5
+"""Least distance between two specks of a region; the pipeline's between two point prompts."""
+
+INDEX = "regions.json"
+VERSION = 1
+"""Raised when a cut would hold something else: older folders are cut again."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRoi:
-    """One cluster with surroundings wide enough for every jittered view; frame: the cut-out."""
+    """One place with surroundings wide enough for every jittered view; frame: the cut-out."""
 
     file: Path
     """Where its pixels are, H x W float32, as a `.npy` file that is read through the page cache."""
@@ -45,11 +56,21 @@ class TrainingRoi:
     patient: str
     """Patient key."""
 
+    kind: Kind
     box: Box
-    """The cluster's box as the annotator drew it, or that of the mask."""
+    """The cluster's box, that of its mask; or the box that holds no lesion."""
 
-    mask: Mask
-    """The cluster's pixels."""
+    mask: Mask | None
+    """The cluster's pixels; None where there is no lesion."""
+
+    specks: tuple[Point, ...] = ()
+    """What the prompt rule would click in the box, strongest first; of a cluster only those inside the mask."""
+
+    spacing: Spacing | None = None
+    """Of the pixels, where known."""
+
+    calcifications: Mask | None = None
+    """Every calcification of the cluster, where the truth knows them one by one."""
 
     def pixels(self) -> Pixels:
         """The cut-out, in [0, 1], not copied into memory."""
@@ -57,161 +78,223 @@ class TrainingRoi:
         return loaded
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """One crop of a region, as the network sees it; every coordinate is continuous in the input frame."""
-
-    planes: npt.NDArray[np.float32]
-    """3 x S x S, normalised."""
-
-    target: npt.NDArray[np.float32]
-    """S x S in [0, 1]: the part of each input pixel that the cluster covers."""
-
-    box: tuple[float, float, float, float]
-    """x0, y0, x1, y1 of the true cluster."""
-
-    bright: tuple[tuple[float, float], ...]
-    """Specks of the cluster, strongest first; inside the target."""
-
-
 def cut_rois(
-    cases: Sequence[Case], folder: Path, *, config: MlsamConfig, progress: Progress = silent
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    config: MlsamConfig,
+    backgrounds: int = 0,
+    finds_boxes: FindsBoxes | None = None,
+    progress: Progress = silent,
 ) -> list[TrainingRoi]:
-    """Read every case once and keep what is around its clusters; findings without a mask teach no segmenter.
+    """Read every case once and keep what is around its clusters, and around places that are none.
+
+    Findings without a mask, or with an empty one, teach no outline: `without_outline` counts them. A folder that was
+    cut from the same cases before is used again.
 
     Args:
-        folder: receives one file per cluster; created when missing.
+        folder: receives one file per region; created when missing.
+        backgrounds: regions without a lesion per case.
+        finds_boxes: also take what it finds outside the clusters.
+
+    Raises:
+        InvalidTrainingData: a mask that does not lie in its image (`code="mask_size"`).
     """
+    asked = [
+        VERSION,
+        asdict(config)["input_size"],
+        backgrounds,
+        finds_boxes is not None,
+        *map(_truth_of, cases),
+    ]
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    known = _load(folder, key)
+    if known is not None:
+        return known
     folder.mkdir(parents=True, exist_ok=True)
     rois: list[TrainingRoi] = []
     for number, case in enumerate(cases):
         progress(number / max(1, len(cases)), f"reading mammogram {number + 1} of {len(cases)}")
-        findings = [finding for finding in case.truth if finding.mask is not None]
-        if not findings:
+        outlined = any(finding.mask is not None for finding in case.truth)
+        if not outlined and not backgrounds and finds_boxes is None:
             continue
         mammogram = case.read()
-        for finding in findings:
-            assert finding.mask is not None
+        rng = np.random.default_rng([int(case.image[:8], 16), 1])
+        for kind, box, mask in _places(
+            case, mammogram, rng, backgrounds=backgrounds, finds_boxes=finds_boxes
+        ):
             file = folder / f"{len(rois):05}.npy"
-            box = finding.mask.box
-            if box is None:
-                continue
-            side = round(max(config.input_size, 2 * ZOOM[1] * max(box.width, box.height)) * (1 + 2 * JITTER))
-            x, y = box.centre
-            cut = Box.centred(x, y, width=side, height=side).moved_into(mammogram.size)
-            np.save(file, np.ascontiguousarray(mammogram.pixels[cut.slices], dtype=np.float32))
-            rois.append(
-                TrainingRoi(
-                    file=file,
-                    image=case.image,
-                    patient=case.patient,
-                    box=box.shifted(-cut.x0, -cut.y0),
-                    mask=Mask(finding.mask.bitmap, finding.mask.x0 - cut.x0, finding.mask.y0 - cut.y0),
-                )
-            )
+            rois.append(_cut(case, mammogram, kind, box, mask, file=file, config=config))
+    _save(folder, key, rois)
     return rois
 
 
-def jittered(box: Box, size: Size, rng: np.random.Generator) -> Box:
-    """A box whose edges are each off by up to `JITTER` of its side."""
-    dx, dy = rng.uniform(-JITTER, JITTER, (2, 2)) * ((box.width,), (box.height,))
-    return Box.around(box.x0 + dx[0], box.y0 + dy[0], box.x1 + dx[1], box.y1 + dy[1]).within(size)
-
-
-def draw_view(roi: TrainingRoi, rng: np.random.Generator, *, config: MlsamConfig) -> View:
-    """A random crop: centre and scale jittered, turned and mirrored at random."""
-    pixels = roi.pixels()
-    size = Size(pixels.shape[1], pixels.shape[0])
-    frame = roi_around(
-        jittered(roi.box, size, rng),
-        size,
-        config=config,
-        zoom=float(np.exp(rng.uniform(*np.log(ZOOM)))),
-        snap=False,
-    )
-    planes = roi_input(pixels, frame, channels=config.channels)
-    specks = robust_points(pixels, roi.box, count=2 * MOST_POINTS, spacing=4)
-    truth = roi.mask.full(size)
-    bright = [frame.point_to_input(p) for p in specks if truth[p.y, p.x] and frame.crop.contains(p)]
-    corners = (*frame.to_input(roi.box.x0, roi.box.y0), *frame.to_input(roi.box.x1, roi.box.y1))
-    view = View(planes, _target(truth, frame), corners, tuple(bright))
-    return turned(view, quarter_turns=int(rng.integers(4)), mirrored=bool(rng.integers(2)))
-
-
-def _target(truth: npt.NDArray[np.uint8], frame: Roi) -> npt.NDArray[np.float32]:
-    crop = np.ascontiguousarray(truth[frame.crop.slices], dtype=np.float32)
-    if frame.scale < 1:
-        width, height = (max(1, round(n * frame.scale)) for n in (frame.crop.width, frame.crop.height))
-        crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    out = np.zeros((frame.input_size, frame.input_size), np.float32)
-    out[: crop.shape[0], : crop.shape[1]] = crop
-    return out
-
-
-def turned(view: View, *, quarter_turns: int, mirrored: bool) -> View:
-    """One of the eight symmetries of the square: mirrored left to right, then turned counter-clockwise."""
-    S = float(view.target.shape[-1])
-
-    def moved(x: float, y: float) -> tuple[float, float]:
-        if mirrored:
-            x = S - x
-        for _ in range(quarter_turns % 4):
-            x, y = y, S - x
-        return x, y
-
-    def array(a: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        flipped = a[..., ::-1] if mirrored else a
-        return np.ascontiguousarray(np.rot90(flipped, quarter_turns, axes=(-2, -1)))
-
-    (ax, ay), (bx, by) = moved(*view.box[:2]), moved(*view.box[2:])
-    return View(
-        planes=array(view.planes),
-        target=array(view.target),
-        box=(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)),
-        bright=tuple(moved(x, y) for x, y in view.bright),
+def speck_points(pixels: Pixels, box: Box, *, count: int, spacing: Spacing | None) -> list[Point]:
+    """The point prompts that `mammo.pipeline` would give a box."""
+    used = spacing or ASSUMED_SPACING
+    return robust_points(
+        pixels, box, count=count, spacing=used.pixels(SPECK_SPACING_MM), mm_per_pixel=used.mean_mm
     )
 
 
-def draw_prompt(
-    view: View, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """A random prompt: half a box, three tenths a box with bright points, one fifth points alone.
-
-    Returns:
-        TOKENS x 2 coordinates and TOKENS labels, padded; a box is jittered and dilated as in serving.
-    """
-    kind = rng.choice(3, p=(0.5, 0.3, 0.2)) if view.bright else 0
-    coordinates: list[tuple[float, float]] = []
-    labels: list[int] = []
-    if kind > 0:
-        count = int(rng.integers(1, min(MOST_POINTS, len(view.bright)) + 1))
-        coordinates += [view.bright[i] for i in rng.permutation(len(view.bright))[:count]]
-        labels += [POSITIVE] * count
-    if rng.random() < 0.15:
-        outside = _outside(view, rng)
-        if outside is not None:
-            coordinates.append(outside)
-            labels.append(NEGATIVE)
-    if kind < 2:
-        x0, y0, x1, y1 = view.box
-        whole = Box.around(x0, y0, x1, y1)
-        off = rng.uniform(-JITTER, JITTER, 4) * (whole.width, whole.height, whole.width, whole.height)
-        grown = dilated(Box.around(x0 + off[0], y0 + off[1], x1 + off[2], y1 + off[3]))
-        coordinates += [(grown.x0, grown.y0), (grown.x1, grown.y1)]
-        labels += [TOP_LEFT, BOTTOM_RIGHT]
-    missing = TOKENS - len(labels)
-    coordinates += [(0.0, 0.0)] * missing
-    labels += [PADDING] * missing
-    return np.asarray(coordinates, np.float32), np.asarray(labels, np.int64)
+def without_outline(cases: Sequence[Case]) -> int:
+    """Findings that have no mask, or an empty one."""
+    return sum(finding.mask is None or not finding.mask.area for case in cases for finding in case.truth)
 
 
-def _outside(view: View, rng: np.random.Generator) -> tuple[float, float] | None:
-    """A place near the cluster that is not part of it."""
-    x0, y0, x1, y1 = view.box
-    S = view.target.shape[-1]
-    for _ in range(8):
-        x = rng.uniform(x0 - 0.2 * (x1 - x0), x1 + 0.2 * (x1 - x0))
-        y = rng.uniform(y0 - 0.2 * (y1 - y0), y1 + 0.2 * (y1 - y0))
-        if 0 <= x < S and 0 <= y < S and view.target[int(y), int(x)] == 0:
-            return float(x), float(y)
+def is_tiny(roi: TrainingRoi, *, config: MlsamConfig) -> bool:
+    """Whether a cluster is narrower than the network can outline at the cluster level; such ones are kept."""
+    size = roi.pixels().shape
+    frame = roi_around(roi.box, Size(size[1], size[0]), config=config, spacing=roi.spacing)
+    return min(roi.box.width, roi.box.height) < LEAST_LOGITS * frame.pixels_per_logit
+
+
+def _places(
+    case: Case,
+    mammogram: Mammogram,
+    rng: np.random.Generator,
+    *,
+    backgrounds: int,
+    finds_boxes: FindsBoxes | None,
+) -> Iterator[tuple[Kind, Box, Mask | None]]:
+    taken = [finding.box for finding in case.truth]
+    for finding in case.truth:
+        tight = finding.mask.tight() if finding.mask else None
+        if tight is None:
+            continue
+        if tight.frame.intersection(mammogram.size.box) != tight.frame:
+            raise InvalidTrainingData(
+                f"image {case.image[:12]}: a mask covers {tight.frame.as_tuple()}, the image has "
+                f"{mammogram.size.width} x {mammogram.size.height} pixels; masks are in pixels of the original image",
+                code="mask_size",
+            )
+        yield "cluster", tight.frame, tight
+    if finds_boxes is not None:
+        wrong = [
+            box for box in finds_boxes(mammogram) if all(box.intersection(other) is None for other in taken)
+        ]
+        for box in wrong[:MOST_FALSE_POSITIVES]:
+            yield "false positive", box.within(mammogram.size), None
+    for _ in range(backgrounds):
+        place = _background(mammogram, taken, rng)
+        if place is not None:
+            yield "background", place, None
+
+
+def _background(mammogram: Mammogram, taken: Sequence[Box], rng: np.random.Generator) -> Box | None:
+    """A box in the breast, around something bright as often as not; None where the clusters leave no room."""
+    spacing = (mammogram.spacing or ASSUMED_SPACING).mean_mm
+    low, high = np.log(BACKGROUND_MM)
+    size = mammogram.size
+    for _ in range(50):
+        width, height = (max(8, round(np.exp(rng.uniform(low, high)) / spacing)) for _ in "wh")
+        x, y = int(rng.integers(size.width)), int(rng.integers(size.height))
+        box = Box.centred(x, y, width=width, height=height).moved_into(size)
+        if rng.random() < 0.5:
+            wide = box.dilated(max(width, height)).within(size)
+            if mammogram.pixels[wide.slices].any():
+                specks = speck_points(mammogram.pixels, wide, count=1, spacing=mammogram.spacing)
+                if specks:
+                    box = Box.centred(specks[0].x, specks[0].y, width=width, height=height).moved_into(size)
+        tissue = (mammogram.pixels[box.slices] > 0).mean() > 0.9
+        if tissue and all(box.intersection(other) is None for other in taken):
+            return box
     return None
+
+
+def _cut(
+    case: Case,
+    mammogram: Mammogram,
+    kind: Kind,
+    box: Box,
+    mask: Mask | None,
+    *,
+    file: Path,
+    config: MlsamConfig,
+) -> TrainingRoi:
+    widest = roi_around(box, mammogram.size, config=config, zoom=ZOOM[1])
+    margin = int(np.ceil(JITTER * max(box.width, box.height))) + 1
+    x, y = box.centre
+    side = widest.side + 2 * margin
+    cut = Box.centred(x, y, width=side, height=side).moved_into(mammogram.size)
+    pixels = np.ascontiguousarray(mammogram.pixels[cut.slices], dtype=np.float32)
+    np.save(file, pixels)
+
+    def moved(m: Mask) -> Mask:
+        return Mask(m.bitmap, m.x0 - cut.x0, m.y0 - cut.y0)
+
+    local = box.shifted(-cut.x0, -cut.y0)
+    specks = speck_points(pixels, local, count=2 * MOST_POINTS, spacing=mammogram.spacing)
+    if mask is not None:
+        truth = moved(mask).full(Size(cut.width, cut.height))
+        specks = [point for point in specks if truth[point.y, point.x]]
+    inside = [] if mask is None else [m for m in case.calcifications if m.intersection_area(mask)]
+    together = union(moved(m) for m in inside)
+    return TrainingRoi(
+        file=file,
+        image=case.image,
+        patient=case.patient,
+        kind=kind,
+        box=local,
+        mask=moved(mask) if mask else None,
+        specks=tuple(specks),
+        spacing=mammogram.spacing,
+        calcifications=together.within(Size(cut.width, cut.height).box) if together else None,
+    )
+
+
+def _truth_of(case: Case) -> list[Any]:
+    masks = [finding.mask for finding in case.truth] + list(case.calcifications)
+    marks = [
+        [*m.frame.as_tuple(), hashlib.sha256(m.bitmap.tobytes()).hexdigest()[:16]] if m else None
+        for m in masks
+    ]
+    return [case.image, case.patient, [finding.box.as_tuple() for finding in case.truth], marks]
+
+
+def _save(folder: Path, key: str, rois: Sequence[TrainingRoi]) -> None:
+    regions = []
+    for roi in rois:
+        height, width = roi.pixels().shape
+        masks = {
+            name: mask.to_coco(Size(width, height)) if mask else None
+            for name, mask in (("mask", roi.mask), ("calcifications", roi.calcifications))
+        }
+        regions.append(
+            {
+                "file": roi.file.name,
+                "image": roi.image,
+                "patient": roi.patient,
+                "kind": roi.kind,
+                "box": roi.box.as_tuple(),
+                "specks": [(point.x, point.y) for point in roi.specks],
+                "spacing": asdict(roi.spacing) if roi.spacing else None,
+                **masks,
+            }
+        )
+    fresh = folder / f"{INDEX}.new"
+    fresh.write_text(json.dumps({"key": key, "regions": regions}))
+    fresh.replace(folder / INDEX)
+
+
+def _load(folder: Path, key: str) -> list[TrainingRoi] | None:
+    path = folder / INDEX
+    if not path.is_file():
+        return None
+    document = json.loads(path.read_bytes())
+    if document["key"] != key:
+        return None
+    return [
+        TrainingRoi(
+            file=folder / region["file"],
+            image=region["image"],
+            patient=region["patient"],
+            kind=region["kind"],
+            box=Box(*region["box"]),
+            mask=Mask.from_coco(region["mask"]) if region["mask"] else None,
+            specks=tuple(Point(x, y) for x, y in region["specks"]),
+            spacing=Spacing(**region["spacing"]) if region["spacing"] else None,
+            calcifications=Mask.from_coco(region["calcifications"]) if region["calcifications"] else None,
+        )
+        for region in document["regions"]
+    ]

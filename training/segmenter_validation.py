@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 
 from mammo.geometry import Box, Size
 from mammo.masks import Mask
-from mammo.prompts import robust_points
 from mammo.segmenter import Segmenter
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from training.cases import Case
-from training.segmenter_rois import TrainingRoi, cut_rois, jittered
+from training.mask_metrics import auc
+from training.segmenter_rois import Kind, TrainingRoi, cut_rois, speck_points
+from training.segmenter_views import jittered
 
 
 @dataclass(frozen=True)
@@ -33,30 +35,66 @@ class RoiScore:
     num_clusters: int
     """How many clusters the means are over."""
 
+    presence_auc: float | None = None
+    """How often a cluster scores above a region without one; None without a presence head or without such regions."""
+
+    @property
+    def choice(self) -> float:
+        """What the best weights of a run are chosen by."""
+        return (self.box + self.box_and_points) / 2
+
+
+@dataclass(frozen=True)
+class RoiAnswer:
+    """What the segmenter says of one region."""
+
+    patient: str
+    kind: Kind
+    box: float
+    """Dice; NaN where there is no cluster."""
+
+    box_and_points: float
+    ellipse: float
+    presence: float | None
+    """Probability, prompted with box and points."""
+
 
 def score_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) -> RoiScore:
     """Run the very code that serves on every region, once; the same seed gives the same boxes.
 
     Raises:
-        ValueError: there is no region.
+        ValueError: there is no cluster.
     """
-    if not rois:
-        raise ValueError("a score needs at least one region")
+    answers = answer_rois(segmenter, rois, seed=seed)
+    clusters = [answer for answer in answers if answer.kind == "cluster"]
+    if not clusters:
+        raise ValueError("a score needs at least one region with a cluster")
+    box, both, ellipse = np.mean([(a.box, a.box_and_points, a.ellipse) for a in clusters], axis=0).tolist()
+    known = [(a.presence, a.kind == "cluster") for a in answers if a.presence is not None]
+    area = auc([score for score, _ in known], [true for _, true in known]) if known else math.nan
+    return RoiScore(box, both, ellipse, len(clusters), None if math.isnan(area) else area)
+
+
+def answer_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) -> list[RoiAnswer]:
+    """Prompt every region with its jittered box, alone and with points, as `mammo.pipeline` does."""
     rng = np.random.default_rng(seed)
-    scores = []
+    answers = []
     for roi in rois:
         pixels = roi.pixels()
         box = jittered(roi.box, Size(pixels.shape[1], pixels.shape[0]), rng)
-        embedding = segmenter.embed(pixels, box, spacing=None)
-        points = robust_points(pixels, box, count=4, spacing=4)
-        masks = (
-            segmenter.segment(embedding, box=box).mask,
-            segmenter.segment(embedding, box=box, points=points).mask,
-            filled_ellipse(box),
-        )
-        scores.append([mask.dice(roi.mask) if mask else 0.0 for mask in masks])
-    box_dice, both_dice, ellipse_dice = np.mean(scores, axis=0).tolist()
-    return RoiScore(box_dice, both_dice, ellipse_dice, len(rois))
+        embedding = segmenter.embed(pixels, box, spacing=roi.spacing)
+        points = speck_points(pixels, box, count=3, spacing=roi.spacing)
+        alone = segmenter.segment(embedding, box=box)
+        both = segmenter.segment(embedding, box=box, points=points)
+        dice = [_dice(mask, roi.mask) for mask in (alone.mask, both.mask, filled_ellipse(box))]
+        answers.append(RoiAnswer(roi.patient, roi.kind, dice[0], dice[1], dice[2], both.presence))
+    return answers
+
+
+def _dice(mask: Mask | None, truth: Mask | None) -> float:
+    if truth is None:
+        return math.nan
+    return mask.dice(truth) if mask else 0.0
 
 
 def record_held_out(

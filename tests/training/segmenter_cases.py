@@ -57,4 +57,13 @@ def region(folder: Path, *, seed: int = 0) -> TrainingRoi:
     pixels[95:98, 90:93] += 0.2
     file = folder / "region.npy"
     np.save(file, pixels)
-    return TrainingRoi(file=file, image="0", patient="p", box=Box(60, 80, 101, 105), mask=mask)
+    return TrainingRoi(
+        file=file,
+        image="0",
+        patient="p",
+        kind="cluster",
+        box=Box(60, 80, 101, 105),
+        mask=mask,
+        specks=(Point(71, 86), Point(91, 96)),
+        calcifications=Mask.from_full(pixels > 0.5),
+    )

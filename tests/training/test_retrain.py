@@ -5,7 +5,7 @@ import pytest
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.errors import Cancelled, InsufficientData
+from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, TrainingDiverged
 from mammo.jobs import Retrain
 from mammo.registry import ModelRegistry
 from tests.training.detections import Found, square
@@ -32,7 +32,7 @@ class FakeNetworks:
         (folder / "detector.safetensors").write_text(self.learns)
         return folder / "detector.safetensors"
 
-    def finetune_segmenter(self, train, validation, *, start, recipe, folder, progress):
+    def finetune_segmenter(self, train, validation, *, start, recipe, folder, detector, progress):
         self.calls.append(("segmenter", [case.patient for case in train], start.read_text(), recipe))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "segmenter.safetensors").write_text("segmenter")
@@ -221,3 +221,25 @@ def test_a_run_can_be_stopped_from_outside(world):
         run(world, report=stop)
     assert world.registry.versions() == ["starter-1"]
     assert run(world)["promoted"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TrainingDiverged("the loss became nan"),
+        InvalidTrainingData("training tile 000002.npy is damaged", code="corrupt_tile"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_run_that_fails_leaves_the_champion_serving(world, error):
+    annotate(world)
+    before = world.registry.champion()
+
+    def fail(*_, **__):
+        raise error
+
+    world.networks.finetune_detector = fail
+    with pytest.raises(type(error)):
+        run(world)
+    assert world.registry.champion() == before
+    assert world.registry.versions() == ["starter-1"]

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mammo.errors import Cancelled, InsufficientData, InvalidWeights
+from mammo.errors import Cancelled, InsufficientData, InvalidWeights, TrainingDiverged
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
@@ -44,6 +44,16 @@ def test_a_run_returns_weights_that_serve_and_say_where_they_come_from(tmp_path,
     assert facts["validation"]["num_clusters"] == 1
 
 
+def test_lora_changes_only_queries_and_values_of_the_later_half_and_is_merged(tmp_path, start):
+    path = run(tmp_path / "run", start=start, validation=[], recipe=replace(SMOKE, policy="lora"))
+    touched = {name for name in changed(start, path) if name.startswith("image_encoder.")}
+    assert touched == {f"image_encoder.blocks.{block}.attn.qkv.weight" for block in (2, 3)}
+    before, after = (load_segmenter(p)[0].image_encoder.blocks[3].attn.qkv for p in (start, path))
+    keys = slice(32, 64)
+    assert torch.equal(before.weight[keys], after.weight[keys])
+    assert torch.equal(before.bias, after.bias)
+
+
 @pytest.mark.parametrize("policy", ["hq", "decoder"])
 def test_a_frozen_encoder_stays_as_it_was(tmp_path, start, policy):
     path = run(tmp_path / "run", start=start, validation=[], recipe=replace(SMOKE, policy=policy))
@@ -64,7 +74,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, start):
 
 
 def test_a_start_that_training_only_ruins_is_returned_as_it_was(tmp_path, start):
-    path = run(tmp_path / "run", start=start, recipe=replace(SMOKE, learning_rate=1e6))
+    path = run(tmp_path / "run", start=start, recipe=replace(SMOKE, learning_rate=10.0))
     assert changed(start, path) == set()
     moved = run(tmp_path / "moved", start=start, validation=[])
     assert changed(start, moved)
@@ -72,7 +82,7 @@ def test_a_start_that_training_only_ruins_is_returned_as_it_was(tmp_path, start)
 
 def test_learning_lowers_the_loss(tmp_path):
     messages = []
-    recipe = replace(SMOKE, steps=40, policy="all", learning_rate=3e-3, num_points=None, validate_every=40)
+    recipe = replace(SMOKE, steps=100, batch=4, policy="all", learning_rate=3e-3, num_points=1024)
     run(
         tmp_path,
         recipe=recipe,
@@ -80,8 +90,8 @@ def test_learning_lowers_the_loss(tmp_path):
         progress=lambda fraction, message: messages.append(message),
     )
     losses = [float(message.rsplit(" ", 1)[1]) for message in messages if message.startswith("step")]
-    assert len(losses) == 40
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert len(losses) == 100
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
 def test_progress_never_falls_and_ends_at_one(tmp_path):
@@ -102,6 +112,12 @@ def test_a_run_stops_at_the_step_where_it_is_cancelled(tmp_path):
     with pytest.raises(Cancelled):
         run(tmp_path, progress=cancel)
     assert not any(message.startswith("step 3") for message in seen)
+    assert not (tmp_path / "segmenter.safetensors").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(tmp_path):
+    with pytest.raises(TrainingDiverged, match="lower the learning rate"):
+        run(tmp_path, recipe=replace(SMOKE, learning_rate=1e30, steps=20))
     assert not (tmp_path / "segmenter.safetensors").exists()
 
 

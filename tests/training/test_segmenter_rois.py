@@ -1,15 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from mammo.geometry import Size
-from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from tests.training.segmenter_cases import case, mammogram, region
+from mammo.errors import InvalidTrainingData
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box
+from mammo.masks import Mask
+from tests.training.segmenter_cases import CENTRE, case, disc, mammogram
 from training.segmenter_recipes import segmenter_smoke
-from training.segmenter_rois import JITTER, TOKENS, cut_rois, draw_prompt, draw_view, jittered, turned
+from training.segmenter_rois import cut_rois, is_tiny, without_outline
 
 CONFIG = segmenter_smoke().config
+
+
+def cluster(box, mask):
+    return Finding(label=CLUSTER, score=1.0, box=box, mask=mask)
 
 
 def test_a_region_holds_the_pixels_and_the_mask_of_its_cluster(tmp_path):
@@ -22,81 +28,78 @@ def test_a_region_holds_the_pixels_and_the_mask_of_its_cluster(tmp_path):
     assert np.array_equal(roi.pixels(), whole[dy : dy + height, dx : dx + width])
     assert roi.mask.box == roi.box
     assert width > 2 * roi.box.width
+    assert roi.specks
+    assert all(roi.mask.full(mammogram(1).size)[point.y, point.x] for point in roi.specks)
 
 
-def test_only_findings_with_a_mask_become_regions(tmp_path):
-    cases = [case(1, masked=False), case(2, positive=False), case(3)]
+def test_only_findings_with_a_mask_become_regions_and_the_others_are_counted(tmp_path):
+    empty = replace(case(4), truth=(cluster(Box(1, 1, 9, 9), Mask(np.zeros((8, 8), bool), 1, 1)),))
+    cases = [case(1, masked=False), case(2, positive=False), case(3), empty]
     assert [roi.image for roi in cut_rois(cases, tmp_path, config=CONFIG)] == [cases[2].image]
+    assert without_outline(cases) == 2
 
 
-def test_a_jittered_box_is_off_by_at_most_a_tenth(tmp_path):
-    box = region(tmp_path).box
-    rng = np.random.default_rng(0)
-    drawn = [jittered(box, Size(200, 200), rng) for _ in range(200)]
-    assert len({b.as_tuple() for b in drawn}) > 20
-    for b in drawn:
-        assert abs(b.x0 - box.x0) <= JITTER * box.width + 1
-        assert abs(b.y1 - box.y1) <= JITTER * box.height + 1
+def test_a_mask_that_does_not_lie_in_its_image_is_refused(tmp_path):
+    mask = Mask(np.ones((20, 20), bool), 290, 100)
+    outside = replace(case(1), truth=(cluster(Box(280, 100, 300, 120), mask),))
+    with pytest.raises(InvalidTrainingData, match="300 x 260 pixels"):
+        cut_rois([outside], tmp_path, config=CONFIG)
 
 
-@pytest.fixture
-def view(tmp_path):
-    return draw_view(region(tmp_path), np.random.default_rng(0), config=CONFIG)
+def test_a_cut_is_read_again_and_made_anew_when_the_truth_changes(tmp_path):
+    def counting(seed):
+        def read():
+            reads.append(seed)
+            return mammogram(seed)
+
+        return replace(case(seed), read=read)
+
+    reads = []
+    first = cut_rois([counting(1), counting(2)], tmp_path, config=CONFIG, backgrounds=1)
+    again = cut_rois([counting(1), counting(2)], tmp_path, config=CONFIG, backgrounds=1)
+    assert reads == [1, 2]
+    for a, b in zip(first, again, strict=True):
+        assert (a.file, a.patient, a.kind, a.box, a.specks) == (b.file, b.patient, b.kind, b.box, b.specks)
+        assert (a.mask is None) == (b.mask is None)
+        assert a.mask is None or (a.mask.dice(b.mask) == 1 and a.mask.frame == b.mask.frame)
+    moved = replace(
+        counting(1), truth=(cluster(Box(90, 90, 111, 111), disc(100, 100, 10, mammogram(1).size)),)
+    )
+    cut_rois([moved, counting(2)], tmp_path, config=CONFIG, backgrounds=1)
+    assert reads == [1, 2, 1, 2]
 
 
-def test_a_views_target_fills_its_box_and_its_bright_points_lie_on_it(tmp_path):
-    roi = region(tmp_path)
-    for seed in range(20):
-        view = draw_view(roi, np.random.default_rng(seed), config=CONFIG)
-        x0, y0, x1, y1 = view.box
-        rows, columns = np.nonzero(view.target > 0.5)
-        assert abs(columns.min() - x0) <= 1
-        assert abs(columns.max() + 1 - x1) <= 1
-        assert abs(rows.min() - y0) <= 1
-        assert abs(rows.max() + 1 - y1) <= 1
-        assert view.bright
-        for x, y in view.bright:
-            assert view.target[int(y), int(x)] > 0
-            assert (
-                view.planes[2, int(y), int(x)] == view.planes[2].max() or view.planes[2, int(y), int(x)] > 1
-            )
+def test_a_background_lies_in_the_breast_and_off_every_cluster(tmp_path):
+    cases = [case(seed) for seed in range(5)]
+    regions = cut_rois(cases, tmp_path, config=CONFIG, backgrounds=3)
+    backgrounds = [roi for roi in regions if roi.kind == "background"]
+    assert len(backgrounds) > 5
+    for roi in backgrounds:
+        assert roi.mask is None
+        assert (roi.pixels()[roi.box.slices] > 0).mean() > 0.9
+        whole = mammogram(int(roi.image, 16)).pixels
+        corner = roi.pixels()[:5, :5]
+        places = np.argwhere(whole == corner[0, 0])
+        assert any(np.array_equal(whole[y : y + 5, x : x + 5], corner) for y, x in places)
 
 
-@pytest.mark.parametrize("quarter_turns", range(4))
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_turning_moves_box_and_points_with_the_pixels(view, quarter_turns, mirrored):
-    after = turned(view, quarter_turns=quarter_turns, mirrored=mirrored)
-    x0, y0, x1, y1 = after.box
-    rows, columns = np.nonzero(after.target > 0.5)
-    assert abs(columns.mean() + 0.5 - (x0 + x1) / 2) < 1
-    assert abs(rows.mean() + 0.5 - (y0 + y1) / 2) < 1
-    assert x0 < x1
-    assert y0 < y1
-    for (x, y), (u, v) in zip(view.bright, after.bright, strict=True):
-        assert np.array_equal(view.planes[:, int(y), int(x)], after.planes[:, int(v), int(u)])
+def test_what_a_detector_finds_beside_the_clusters_teaches_too(tmp_path):
+    boxes = [Box(10, 10, 40, 40), Box(CENTRE.x - 5, CENTRE.y - 5, CENTRE.x + 5, CENTRE.y + 5)]
+    regions = cut_rois([case(1)], tmp_path, config=CONFIG, finds_boxes=lambda mammogram: boxes)
+    assert sorted(roi.kind for roi in regions) == ["cluster", "false positive"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_a_prompt_is_a_box_or_positive_points_and_tells_the_truth(view, seed):
-    coordinates, labels = draw_prompt(view, np.random.default_rng(seed))
-    assert coordinates.shape == (TOKENS, 2)
-    assert labels.shape == (TOKENS,)
-    has_box = TOP_LEFT in labels
-    assert has_box == (BOTTOM_RIGHT in labels)
-    assert has_box or POSITIVE in labels
-    for (x, y), label in zip(coordinates, labels, strict=True):
-        if label == POSITIVE:
-            assert view.target[int(y), int(x)] > 0
-        if label == NEGATIVE:
-            assert view.target[int(y), int(x)] == 0
+def test_calcifications_go_with_their_cluster(tmp_path):
+    near, far = Mask(np.ones((3, 3), bool), CENTRE.x, CENTRE.y), Mask(np.ones((3, 3), bool), 5, 5)
+    (roi,) = cut_rois([replace(case(1), calcifications=(near, far))], tmp_path, config=CONFIG)
+    assert roi.calcifications is not None
+    assert roi.calcifications.area == 9
+    assert roi.calcifications.intersection_area(roi.mask) == 9
 
 
-def test_every_kind_of_prompt_is_drawn(view):
-    rng = np.random.default_rng(0)
-    kinds = set()
-    for _ in range(200):
-        _, labels = draw_prompt(view, rng)
-        kinds.add((POSITIVE in labels, NEGATIVE in labels, TOP_LEFT in labels))
-        assert PADDING in labels
-    assert kinds >= {(False, False, True), (True, False, True), (True, False, False), (True, True, True)}
+def test_a_cluster_narrower_than_two_logits_is_kept_and_counted(tmp_path):
+    size = mammogram(1).size
+    small = replace(case(1), truth=(cluster(Box(60, 60, 65, 65), disc(62, 62, 2, size)),))
+    tiny, large = cut_rois([small, case(2)], tmp_path, config=CONFIG)
+    assert is_tiny(tiny, config=CONFIG)
+    assert not is_tiny(large, config=CONFIG)

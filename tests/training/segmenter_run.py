@@ -1,0 +1,36 @@
+"""`python -m tests.training.segmenter_run FOLDER`: a small training run in a process of its own, to kill or to double.
+
+With `--group FILE RANK COUNT` it joins other processes through a file, as `torchrun` would by the network.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from tests.training.segmenter_cases import case
+from training.segmenter_finetune import finetune_segmenter
+from training.segmenter_recipes import segmenter_smoke
+
+RECIPE = replace(segmenter_smoke(), steps=12, batch=4, validate_every=4, checkpoint_every=2)
+
+
+def main(folder: Path) -> Path:
+    torch.set_num_threads(1)
+
+    def tell(fraction: float, message: str) -> None:
+        print(f"{fraction:.3f} {message}", flush=True)
+
+    cases = [case(seed) for seed in (1, 2, 3)]
+    return finetune_segmenter(cases, [case(9)], start=None, recipe=RECIPE, folder=folder, progress=tell)
+
+
+if __name__ == "__main__":
+    if "--group" in sys.argv:
+        meeting, rank, count = sys.argv[sys.argv.index("--group") + 1 :]
+        dist.init_process_group("gloo", f"file://{meeting}", rank=int(rank), world_size=int(count))
+    main(Path(sys.argv[1]))
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,136 @@
+"""What is measured of masks: overlap, boundary overlap in mm, rates per pixel and per image, with intervals.
+
+Pure functions. Rates say what they count: `pixels` are those of one region, `images` are whole mammograms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mammo.geometry import Box
+from mammo.masks import Mask
+from training.metrics import Interval, interval
+
+Bitmap = npt.NDArray[np.bool_]
+
+BAND_MM = 0.5
+"""Width of the boundary band: about the gap between two calcifications, half of a cluster's margin."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Counts of a two-by-two table and the rates of the paper's eq. 13, 14 and 18; NaN where nothing is counted."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @property
+    def tpr(self) -> float:
+        """TP / (TP + FN)."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def fpr(self) -> float:
+        """FP / (FP + TN)."""
+        return _ratio(self.fp, self.fp + self.tn)
+
+    @property
+    def acc(self) -> float:
+        """(TP + TN) / all."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    def __add__(self, other: Rates) -> Rates:
+        return Rates(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+
+def pixel_rates(predicted: Mask | None, truth: Mask | None, *, roi: Box) -> Rates:
+    """Every pixel of a region counts once; pixels outside it do not count."""
+    p, t = (_inside(mask, roi) for mask in (predicted, truth))
+    tp, fp, fn = (int(np.count_nonzero(x)) for x in (p & t, p & ~t, ~p & t))
+    return Rates(tp, fp, fn, roi.area - tp - fp - fn)
+
+
+def image_rates(predicted: Sequence[bool], truth: Sequence[bool]) -> Rates:
+    """Every image counts once: did it get a mask, does it hold a cluster?
+
+    Raises:
+        ValueError: the two have not the same length.
+    """
+    pairs = list(zip(predicted, truth, strict=True))
+    counts = {key: pairs.count(key) for key in ((True, True), (True, False), (False, True), (False, False))}
+    return Rates(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
+
+
+def boundary(mask: Mask, *, width: float) -> Mask | None:
+    """The pixels of a mask that are at most `width` pixels from its outside (Cheng et al. 2021); None when empty."""
+    padded = np.pad(mask.bitmap, 1).astype(np.uint8)
+    inwards = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return Mask((inwards > 0) & (inwards <= width), mask.x0, mask.y0).tight()
+
+
+def boundary_iou(predicted: Mask | None, truth: Mask | None, *, width: float) -> float:
+    """IoU of the two bands inside the outlines, in [0, 1]; 1 when both masks are empty.
+
+    Args:
+        width: of the band, in pixels; `BAND_MM` / spacing, at least 1.
+    """
+    bands = [boundary(mask, width=width) if mask else None for mask in (predicted, truth)]
+    first, second = bands
+    if first is None or second is None:
+        return float(first is second)
+    return first.iou(second)
+
+
+def auc(scores: Sequence[float], truth: Sequence[bool]) -> float:
+    """Area under the ROC curve: how often a true one scores above a false one, ties half; NaN without both kinds."""
+    values, true = np.asarray(scores, np.float64), np.asarray(truth, np.bool_)
+    if true.all() or not true.any():
+        return float("nan")
+    above = values[true][:, None] - values[~true][None]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+def mean_interval(
+    values: Sequence[float], patients: Sequence[str], *, draws: int = 1000, seed: int = 0
+) -> Interval:
+    """Mean over clusters with its 95 % interval; whole patients are drawn."""
+    array = np.asarray(values, np.float64)
+    return interval(lambda w: _mean(w, array), patients, draws=draws, seed=seed)
+
+
+def rate_intervals(
+    counts: Sequence[Rates], patients: Sequence[str], *, draws: int = 1000, seed: int = 0
+) -> dict[str, Interval]:
+    """TPR, FPR and ACC of the pooled counts with their 95 % intervals; whole patients are drawn."""
+    array = np.array([(c.tp, c.fp, c.fn, c.tn) for c in counts], np.float64).reshape(-1, 4)
+
+    def over(statistic: Callable[[float, float, float, float], float]) -> Interval:
+        return interval(lambda w: statistic(*(w @ array)), patients, draws=draws, seed=seed)
+
+    return {
+        "tpr": over(lambda tp, fp, fn, tn: _ratio(tp, tp + fn)),
+        "fpr": over(lambda tp, fp, fn, tn: _ratio(fp, fp + tn)),
+        "acc": over(lambda tp, fp, fn, tn: _ratio(tp + tn, tp + fp + fn + tn)),
+    }
+
+
+def _mean(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
+    return _ratio(float(weights @ values), float(weights.sum()))
+
+
+def _inside(mask: Mask | None, roi: Box) -> Bitmap:
+    out = np.zeros((roi.height, roi.width), np.bool_)
+    if mask is not None:
+        Mask(mask.bitmap, mask.x0 - roi.x0, mask.y0 - roi.y0).paste(out)
+    return out
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
