@@ -42,7 +42,7 @@ class Seeds:
 
 SEEDS: dict[Half, Seeds] = {
     "detector": Seeds(range(1000, 1080), range(2000, 2020), range(7000, 7040)),
-    "segmenter": Seeds(range(1000, 1040), range(2000, 2006), range(3000, 3010)),
+    "segmenter": Seeds(range(1000, 1040), range(2000, 2006), range(7000, 7040)),
 }
 
 OPERATING_RATE = 0.5
@@ -158,6 +158,7 @@ def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None
         start=None,
         recipe=segmenter_smoke() if smoke else segmenter_starter(),
         folder=work / "segmenter",
+        detector=detector if (detector := out / "detector.safetensors").is_file() else None,
         progress=tell,
     )
     weights = out / "segmenter.safetensors"

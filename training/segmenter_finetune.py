@@ -85,9 +85,9 @@ def finetune_segmenter(
         )
         for name, cases, begin in (("train", train, 0.0), ("validation", validation, 0.05))
     )
-    origin = hashlib.sha256(start.read_bytes()).hexdigest() if start else None
     facts = {
-        "start_sha256": origin,
+        "start_sha256": _sha256(start),
+        "detector_sha256": _sha256(detector if finds else None),
         "num_train_patients": len({roi.patient for roi in rois}),
         "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
         "num_train_regions": dict(Counter(roi.kind for roi in rois)),
@@ -342,6 +342,10 @@ def _finds_boxes(weights: Path) -> FindsBoxes:
         return [detection.box for detection in sorted(found, key=lambda d: -d.score)]
 
     return finds
+
+
+def _sha256(file: Path | None) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
 
 
 def _rate(step: int, *, recipe: SegmenterRecipe) -> float:
