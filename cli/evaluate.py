@@ -71,3 +71,50 @@ def evaluate_detector(
     with ExitStack() as stack:
         for path in evaluate_detector_command(wanted, out=out, stack=stack):
             typer.echo(str(path))
+
+
+@evaluate.command("segmenter")
+def evaluate_segmenter(
+    out: Annotated[Path, typer.Option(help="Folder for the Markdown and JSON files.", file_okay=False)],
+    dataset: Annotated[str | None, typer.Option(help="Dataset version (SHA-256); its test fold.")] = None,
+    phantoms: Annotated[
+        str | None, typer.Option(help="Seeds of phantom patients to judge on instead, as FIRST-LAST.")
+    ] = None,
+    vendor: Annotated[str, typer.Option(help="Look of the phantoms: a, b or c.")] = "a",
+    model: Annotated[
+        str, typer.Option(help="Model version: champion, starter or a version of the registry.")
+    ] = "champion",
+    weights: Annotated[
+        Path | None, typer.Option(help="A segmenter.safetensors instead of a model version.", exists=True)
+    ] = None,
+    table: Annotated[
+        int | None, typer.Option(min=3, max=4, help="3: feature sources. 4: encoders. Trains every row.")
+    ] = None,
+    start: Annotated[
+        list[str] | None, typer.Option(help="Tables: weights of a SAM, FILE; for Table 4 also NAME=FILE.")
+    ] = None,
+    train: Annotated[
+        str, typer.Option(help="Tables on phantoms: seeds of patients to train on, as FIRST-LAST.")
+    ] = "1000-1019",
+    recipe: Annotated[str, typer.Option(help="Tables: recipe of every row.")] = "row",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Tables: networks of every row.")] = 3,
+    work: Annotated[
+        Path, typer.Option(help="Folder for phantoms, regions and runs.", file_okay=False)
+    ] = Path("data/phantoms"),
+) -> None:
+    """Measure the segmenter given boxes, or make Table 3 or 4 again; a stopped table goes on."""
+    from cli.material import shown_progress
+    from cli.model_files import find_model
+    from cli.segmenter_runs import Comparison, Source, evaluate_table, evaluate_weights
+    from mammo.settings import Settings
+
+    source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
+    with shown_progress("evaluate") as tell:
+        if table is not None:
+            wanted = Comparison(start=start or [], recipe=recipe, seeds=seeds)
+            paths = evaluate_table(table, source, wanted, train=train, out=out, tell=tell)
+        else:
+            file = weights or find_model(model, Settings.load()).segmenter
+            paths = evaluate_weights(source, file, out=out, tell=tell)
+    for path in paths:
+        typer.echo(str(path))

@@ -72,6 +72,57 @@ def train_detector(
     typer.echo(f"{result}: recipe {recipe}, seed {chosen.seed}, {len(new)} images")
 
 
+@train.command("segmenter")
+def train_segmenter(
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; gets segmenter.safetensors at its end.", file_okay=False)
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(help="starter, sam and smoke begin from scratch; paper, finetune, demo from --start."),
+    ] = "finetune",
+    dataset: Annotated[str | None, typer.Option(help="Name of a dataset version (SHA-256).")] = None,
+    phantoms: Annotated[
+        str | None, typer.Option(help="Seeds of phantom patients to train on instead, as FIRST-LAST.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Seeds of phantom patients to validate on, as FIRST-LAST.")
+    ] = None,
+    vendor: Annotated[str, typer.Option(help="Look of the phantoms: a, b or c.")] = "a",
+    start: Annotated[
+        str, typer.Option(help="Model version to begin with: champion, starter or a version of the registry.")
+    ] = "champion",
+    weights: Annotated[
+        Path | None, typer.Option(help="A safetensors file to begin with instead.", exists=True)
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Model version whose false alarms teach that there may be no lesion.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for phantoms.", file_okay=False)] = Path("data/phantoms"),
+) -> None:
+    """Train the segmenter; also under torchrun. The same command goes on where a killed one was."""
+    from cli.material import shown_progress
+    from cli.segmenter_runs import train_segmenter as run
+
+    with (
+        shown_progress("segmenter") as tell,
+        _folds(dataset, phantoms, validation, vendor, work) as (new, held),
+    ):
+        result = run(
+            new,
+            held,
+            out=out,
+            recipe=recipe,
+            start=start,
+            weights=weights,
+            detector=detector,
+            seed=seed,
+            progress=tell,
+        )
+    typer.echo(f"{result}: recipe {recipe}, {len(new)} images")
+
+
 @contextmanager
 def _folds(
     dataset: str | None, phantoms: str | None, validation: str | None, vendor: str, work: Path

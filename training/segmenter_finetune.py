@@ -156,6 +156,7 @@ def train_network(
     if not any(roi.kind == "cluster" for roi in rois):
         raise InsufficientData("no training case has a cluster with a mask; correct at least one mask first")
     processes = Processes.current()
+    folder.mkdir(parents=True, exist_ok=True)
     if recipe.batch % processes.count:
         raise InsufficientData(
             f"a batch of {recipe.batch} regions cannot be shared by {processes.count} processes; take a divisor"

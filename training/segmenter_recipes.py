@@ -135,9 +135,9 @@ def segmenter_starter() -> SegmenterRecipe:
         name="segmenter_starter",
         config=starter_network(),
         policy="all",
-        steps=1000,
+        steps=900,
         batch=4,
-        prompts=3,
+        prompts=2,
         negatives=0.25,
         calcifications=0.15,
         second_click=0.2,
@@ -146,7 +146,7 @@ def segmenter_starter() -> SegmenterRecipe:
         weight_decay=0.05,
         num_points=4096,
         precision="bfloat16",
-        validate_every=100,
+        validate_every=150,
         seed=7,
     )
 
@@ -158,7 +158,7 @@ def segmenter_sam() -> SegmenterRecipe:
         segmenter_starter(),
         name="segmenter_sam",
         config=replace(starter_network(), hq_token=False, combine="sam", presence=False),
-        steps=500,
+        steps=400,
         negatives=0.0,
         calcifications=0.0,
         seed=11,
@@ -172,15 +172,15 @@ def segmenter_row() -> SegmenterRecipe:
         config=starter_network(),
         policy="hq",
         views=2,
-        steps=120,
+        steps=100,
         batch=4,
         prompts=2,
         learning_rate=1e-3,
         warm_up=20,
         num_points=4096,
         precision="bfloat16",
-        validate_every=120,
-        checkpoint_every=120,
+        validate_every=100,
+        checkpoint_every=100,
     )
 
 

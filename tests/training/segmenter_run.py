@@ -1,14 +1,10 @@
-"""`python -m tests.training.segmenter_run FOLDER`: a small training run in a process of its own, to kill or to double.
-
-With `--group FILE RANK COUNT` it joins other processes through a file, as `torchrun` would by the network.
-"""
+"""`python -m tests.training.segmenter_run FOLDER`: a small training run in a process of its own, to be killed."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 
 from tests.training.segmenter_cases import case
 from training.segmenter_finetune import finetune_segmenter
@@ -28,9 +24,4 @@ def main(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    if "--group" in sys.argv:
-        meeting, rank, count = sys.argv[sys.argv.index("--group") + 1 :]
-        dist.init_process_group("gloo", f"file://{meeting}", rank=int(rank), world_size=int(count))
     main(Path(sys.argv[1]))
-    if dist.is_initialized():
-        dist.destroy_process_group()
