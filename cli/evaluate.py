@@ -118,3 +118,32 @@ def evaluate_segmenter(
             paths = evaluate_weights(source, file, out=out, tell=tell)
     for path in paths:
         typer.echo(str(path))
+
+
+def crossval(
+    out: Annotated[Path, typer.Option(help="Folder for the Markdown and JSON files.", file_okay=False)],
+    start: Annotated[Path, typer.Option(help="Weights of a SAM that both arms begin with.", exists=True)],
+    table: Annotated[int, typer.Option(min=5, max=5, help="The paper's Table 5.")] = 5,
+    dataset: Annotated[str | None, typer.Option(help="Dataset version (SHA-256); all its folds.")] = None,
+    phantoms: Annotated[str | None, typer.Option(help="Seeds of phantom patients instead.")] = None,
+    vendor: Annotated[str, typer.Option(help="Look of the phantoms: a, b or c.")] = "a",
+    detector: Annotated[
+        str, typer.Option(help="Model version whose boxes both arms get; none of its training patients here.")
+    ] = "champion",
+    folds: Annotated[int, typer.Option(min=2, max=20, help="How many, by patient.")] = 5,
+    recipe: Annotated[str, typer.Option(help="Recipe of both arms.")] = "row",
+    work: Annotated[Path, typer.Option(help="Folder for phantoms and runs.", file_okay=False)] = Path(
+        "data/phantoms"
+    ),
+) -> None:
+    """Cross-validate by patient, end to end: HQ-SAM against Yolo-MLSAM. A stopped run goes on."""
+    from cli.material import shown_progress
+    from cli.segmenter_runs import Comparison, Source, crossvalidate
+
+    assert table == 5
+    source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
+    wanted = Comparison(start=[str(start)], recipe=recipe, seeds=1)
+    with shown_progress("crossval") as tell:
+        paths = crossvalidate(source, wanted, folds=folds, detector=detector, out=out, tell=tell)
+    for path in paths:
+        typer.echo(str(path))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,24 +47,6 @@ class Comparison:
     seeds: int
 
 
-@contextmanager
-def joined_processes() -> Iterator[None]:
-    """Join the other processes where `torchrun` has started this one."""
-    import torch
-    import torch.distributed as dist
-
-    if not dist.is_torchelastic_launched():
-        yield
-        return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    if torch.cuda.is_available():
-        torch.cuda.set_device(dist.get_rank() % torch.cuda.device_count())
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
 def train_segmenter(
     train: Sequence[Case],
     validation: Sequence[Case],
@@ -84,6 +66,7 @@ def train_segmenter(
         weights: a safetensors file to begin with.
         detector: model version whose detector's false alarms teach the presence head; None: places at random only.
     """
+    from training.processes import joined_processes
     from training.segmenter_finetune import finetune_segmenter
 
     chosen = named(recipe)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 import torch.distributed as dist
 
 
@@ -30,3 +33,18 @@ class Processes:
         """Until all are here."""
         if self.count > 1:
             dist.barrier()
+
+
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Join the other processes where `torchrun` has started this one."""
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(dist.get_rank() % torch.cuda.device_count())
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
