@@ -1,4 +1,4 @@
-"""Run the benchmarks named on the command line, or all of them, and print Markdown tables."""
+"""Run benchmarks by name (`segmenter`: every `segmenter_...`), or all of them, and print Markdown tables."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 def main(names: list[str]) -> int:
     helpers = {"__main__", "result"}
     known = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)
-    unknown = [name for name in names if name not in known]
+    chosen = [k for k in known if not names or any(k == n or k.startswith(f"{n}_") for n in names)]
+    unknown = [n for n in names if not any(k == n or k.startswith(f"{n}_") for k in known)]
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    for name in names or known:
+    for name in chosen:
         print(importlib.import_module(f"benchmarks.{name}").run().markdown(), "\n", flush=True)
     return 0
 

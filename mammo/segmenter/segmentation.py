@@ -9,6 +9,9 @@ from mammo.masks import Mask
 from mammo.segmenter.roi import LEAST_LOGITS, Roi
 from mammo.segmenter.runtime import Logits
 
+FINE_OUTLINE = 4
+"""Native pixels per logit at which a cluster's outline is fine enough; a box above half the input's side exceeds it."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation:
@@ -62,5 +65,10 @@ def notes_on(box: Box | None, *, pixels_per_logit: float, spacing: Spacing | Non
         notes.append(
             f"the target is {box.width} x {box.height} pixels and the mask resolves {least:.3g}: its outline is a "
             "guess; segment it at the calcification level"
+        )
+    if pixels_per_logit > FINE_OUTLINE:
+        notes.append(
+            f"the region is larger than the network's input: its outline is drawn at {pixels_per_logit:.3g} pixels per "
+            f"logit, not at {FINE_OUTLINE}; prompt a part of it for a finer one"
         )
     return tuple(notes)
