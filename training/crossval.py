@@ -29,9 +29,10 @@ from training.cases import Case, Progress
 from training.detector_report import Report, Table
 from training.mask_metrics import Rates, image_rates, mean_interval, pixel_rates, rate_intervals
 from training.segmenter_finetune import train_network
+from training.segmenter_growth import grown
 from training.segmenter_recipes import SegmenterRecipe
 from training.segmenter_rois import TrainingRoi
-from training.segmenter_tables import grown, percent, row_config
+from training.segmenter_tables import percent, row_config
 
 Detects = Callable[[Mammogram], Sequence[Box]]
 """The boxes of the operating point."""

@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from training.cases import Case, Progress, check_cases, silent
 from training.checkpoints import Checkpoints
 from training.processes import Processes
 from training.segmenter_batches import Material, batches, prepare
+from training.segmenter_growth import grown
 from training.segmenter_lora import add_lora, merge_lora
 from training.segmenter_loss import SegmenterLoss
 from training.segmenter_recipes import SegmenterRecipe
@@ -52,6 +53,9 @@ def finetune_segmenter(
 ) -> Path:
     """Train and return the weights with the best validation Dice; the start itself is the first candidate.
 
+    A start from before the presence head grows one where the recipe has regions without a lesion to teach it; its masks
+    are the same, but it is no candidate, since its new head knows nothing.
+
     Args:
         validation: cases of other patients; without any, the last step's weights are taken.
         start: weights to continue from; None: from scratch, by the recipe's configuration.
@@ -70,6 +74,9 @@ def finetune_segmenter(
     """
     check_cases(train, validation, what="segmenter")
     network = load_segmenter(start)[0] if start else new_network(recipe.config, seed=recipe.seed)
+    knew_presence = network.config.presence
+    if start and recipe.config.presence and recipe.negatives and not knew_presence:
+        network = grown(network, replace(network.config, presence=True), seed=recipe.seed)
     if recipe.silence_middle and network.config.middle and start is None:
         network.mask_decoder.silence_middle()
     wants_negatives = network.config.presence and recipe.negatives > 0
@@ -100,7 +107,7 @@ def finetune_segmenter(
         held_out,
         recipe=recipe,
         folder=folder,
-        start_competes=start is not None,
+        start_competes=start is not None and knew_presence == network.config.presence,
         facts=facts,
         progress=_part(progress, 0.1, 1.0),
     )

@@ -135,9 +135,9 @@ def segmenter_starter() -> SegmenterRecipe:
         name="segmenter_starter",
         config=starter_network(),
         policy="all",
-        steps=900,
+        steps=1000,
         batch=4,
-        prompts=2,
+        prompts=3,
         negatives=0.25,
         calcifications=0.15,
         second_click=0.2,
@@ -146,8 +146,24 @@ def segmenter_starter() -> SegmenterRecipe:
         weight_decay=0.05,
         num_points=4096,
         precision="bfloat16",
-        validate_every=150,
+        validate_every=100,
         seed=7,
+    )
+
+
+def segmenter_presence() -> SegmenterRecipe:
+    """The second stage of the shipped starter: an older segmenter learns whether there is a lesion, and its decoder
+    second clicks. Started from weights, it takes a minute or two on kept features."""
+    return replace(
+        segmenter_finetune(),
+        name="segmenter_presence",
+        views=2,
+        steps=400,
+        prompts=2,
+        negatives=0.35,
+        learning_rate=5e-4,
+        precision="bfloat16",
+        checkpoint_every=100,
     )
 
 
@@ -219,6 +235,7 @@ SEGMENTER_RECIPES: Mapping[str, Callable[[], SegmenterRecipe]] = {
     "finetune": segmenter_finetune,
     "demo": segmenter_demo,
     "starter": segmenter_starter,
+    "presence": segmenter_presence,
     "sam": segmenter_sam,
     "row": segmenter_row,
     "smoke": segmenter_smoke,

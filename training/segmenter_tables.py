@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from mammo.errors import InvalidWeights
 from mammo.geometry import ASSUMED_SPACING, Size
 from mammo.segmenter import Segmenter
 from mammo.segmenter.config import TABLE3, MlsamConfig
-from mammo.segmenter.network import Mlsam, new_network
+from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import load_segmenter
 from training.cases import Progress
 from training.detector_report import Report, Table
 from training.mask_metrics import BAND_MM, Rates, boundary_iou, mean_interval, pixel_rates, rate_intervals
 from training.segmenter_finetune import train_network
+from training.segmenter_growth import grown
 from training.segmenter_recipes import SegmenterRecipe
 from training.segmenter_rois import TrainingRoi, speck_points
 from training.segmenter_views import jittered
@@ -81,26 +81,6 @@ def row_config(start: MlsamConfig, row: str) -> MlsamConfig:
     """The configuration of a row of Table 3 on the encoder of `start`; the mask is the HQ token's alone."""
     switches = {name: getattr(TABLE3[row], name) for name in SWITCHES}
     return replace(start, **switches, combine="hq", presence=False)
-
-
-def grown(start: Mlsam, config: MlsamConfig, *, seed: int) -> Mlsam:
-    """A network of another configuration that computes what `start` does wherever the two agree; the rest is new.
-
-    Raises:
-        InvalidWeights: the two have encoders or decoders of another shape.
-    """
-    network = new_network(config, seed=seed)
-    ours, theirs = network.state_dict(), start.state_dict()
-    shared = {name for name in ours if name in theirs}
-    wrong = [name for name in sorted(shared) if ours[name].shape != theirs[name].shape]
-    missing = [name for name in ours if name.startswith("image_encoder.") and name not in shared]
-    if wrong or missing:
-        raise InvalidWeights(
-            f"the start has encoder {start.config.encoder!r} at {start.config.input_size} pixels and does not fit "
-            f"{config.encoder!r} at {config.input_size}: {(wrong + missing)[0]!r} differs; give weights of one encoder"
-        )
-    network.load_state_dict({name: theirs[name] for name in shared}, strict=False)
-    return network
 
 
 def measure_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int = 0) -> list[ClusterScore]:

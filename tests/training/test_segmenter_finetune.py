@@ -44,6 +44,16 @@ def test_a_run_returns_weights_that_serve_and_say_where_they_come_from(tmp_path,
     assert facts["validation"]["num_clusters"] == 1
 
 
+def test_a_start_without_presence_grows_the_head_that_negatives_teach(tmp_path):
+    old = tmp_path / "old.safetensors"
+    save_segmenter(old, new_network(replace(SMOKE.config, presence=False), seed=5), facts={})
+    network, facts = load_segmenter(run(tmp_path / "run", start=old, recipe=replace(SMOKE, policy="hq")))
+    assert network.config.presence
+    assert facts["validation"]["presence_auc"] is not None
+    plain, _ = load_segmenter(run(tmp_path / "plain", start=old, recipe=replace(SMOKE, negatives=0.0)))
+    assert not plain.config.presence
+
+
 def test_lora_changes_only_queries_and_values_of_the_later_half_and_is_merged(tmp_path, start):
     path = run(tmp_path / "run", start=start, validation=[], recipe=replace(SMOKE, policy="lora"))
     touched = {name for name in changed(start, path) if name.startswith("image_encoder.")}

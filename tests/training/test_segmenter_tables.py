@@ -14,9 +14,10 @@ from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import CENTRE, case
 from training.cases import silent
 from training.crossval import ARMS, CrossvalPlan, measure_image, patient_folds, remembered, table_5
+from training.segmenter_growth import grown
 from training.segmenter_recipes import segmenter_smoke
 from training.segmenter_rois import cut_rois
-from training.segmenter_tables import PAPER_TABLE3, SWITCHES, RowPlan, grown, row_config, table_3, table_4
+from training.segmenter_tables import PAPER_TABLE3, SWITCHES, RowPlan, row_config, table_3, table_4
 
 SMOKE = replace(segmenter_smoke(), policy="hq", steps=2, negatives=0.0, second_click=0.0)
 SAM = replace(SMOKE.config, hq_token=False, combine="sam", presence=False)
