@@ -64,8 +64,8 @@ def run() -> Result:
     slow, fast = min(seconds["fresh"]), min(seconds["kept"])
     return Result(
         title="Segmenter, one epoch at ViT-L, 512 pixels, policy hq, 3 prompts a region",
-        method=f"Best of 2 interleaved rounds over {REGIONS} regions, random weights, float32, {torch.get_num_threads()} "
-        f"threads; filling the features once, with one check per shard: {filling:.1f} s.",
+        method=f"Best of 2 interleaved rounds over {REGIONS} regions, random weights, float32, "
+        f"{torch.get_num_threads()} threads; filling the features once, with one check per shard: {filling:.1f} s.",
         columns=("epoch", "per region", "faster by"),
         rows=[
             ("every view encoded again (baseline)", milliseconds(slow / REGIONS), "1 x"),
