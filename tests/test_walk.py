@@ -120,8 +120,6 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 client=label_studio,
                 store=store,
                 open_image=images.open,
-                fingerprint=images.fingerprint,
-                secret=b"the tests",
                 report=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS
@@ -227,6 +225,8 @@ def test_a_run_on_too_few_patients_says_how_many_more_it_needs(world):
                 registry=registry,
                 blobs=Blobs(services.settings.blobs),
                 open_image=services.images.open,
+                fingerprint=services.images.fingerprint,
+                secret=b"the tests",
                 networks=FakeNetworks(),
                 runs=services.settings.runs,
                 models=services.settings.models,
