@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,26 +128,12 @@ def test_a_run_killed_after_its_last_epoch_is_not_trained_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("training.detector_finetune.load_network", _once_then(die))
+        patched.setattr("training.detector_finetune.load_network", die)  # for the result
         with pytest.raises(KeyboardInterrupt):
             run(start, folder)
     monkeypatch.setattr(AttentionTrainer, "train", die)
     assert_same_weights(run(start, folder), whole)
     assert_same_weights(run(start, folder), whole)  # and neither when it was wholly done
-
-
-def _once_then(die: Callable[..., None]) -> Callable[..., object]:
-    """`load_network` for the start weights; the second call, for the result, dies."""
-    from mammo.detector import load_network
-
-    calls: list[Path] = []
-
-    def load(path: Path) -> object:
-        if path.is_file():
-            calls.append(path)
-        return load_network(path) if len(calls) < 2 else die()
-
-    return load
 
 
 def test_other_arguments_are_another_run(tmp_path: Path, start: Path, whole: Path) -> None:
