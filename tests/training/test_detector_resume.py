@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mammo.detector import Detector, DetectorSpec, save_detector
+from mammo.detector import Detector, DetectorSpec, load_network, save_detector
 from mammo.errors import Cancelled, InvalidTrainingData, TrainingDiverged
 from tests.mammo.detector.networks import lively_network
 from tests.training.detector_run import CASES, RECIPE, run
@@ -127,8 +127,11 @@ def test_a_run_killed_after_its_last_epoch_is_not_trained_again(
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    def load(path: Path) -> object:
+        return die() if path.is_file() else load_network(path)
+
     with monkeypatch.context() as patched:
-        patched.setattr("training.detector_finetune.load_network", die)  # for the result
+        patched.setattr("training.detector_finetune.load_network", load)  # reads the trained weights
         with pytest.raises(KeyboardInterrupt):
             run(start, folder)
     monkeypatch.setattr(AttentionTrainer, "train", die)
