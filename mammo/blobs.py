@@ -1,4 +1,8 @@
-"""Blobs: files named by the SHA-256 of their content, written once and never changed."""
+"""Blobs: files named by the SHA-256 of their content, written once and never changed.
+
+They lie in a folder, or in a bucket of an S3-compatible store that several hosts share. Every byte is checked against
+its name on the way out, so a store that damages or swaps content is noticed and nothing of it is used.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +10,47 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore
+from obstore.store import LocalStore, S3Store
 
 from mammo.errors import InvalidWeights, StorageUnavailable
+from mammo.settings import Bucket
 
 CHUNK = 2**20
 SHA256 = re.compile(r"[0-9a-f]{64}")
+ROOT = "sha256"
+"""First part of every key."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A blob as a listing names it."""
+
+    digest: str
+    bytes: int
+    since: datetime
+    """When it was put, by the store's clock."""
 
 
 class Blobs:
-    """A folder of content-addressed files."""
+    """Content-addressed files in a folder or a bucket. Safe to share between threads and processes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, place: Path | Bucket) -> None:
         """Args:
-        folder: created when missing, open to its owner only.
+        place: a folder is created when missing, open to its owner only; a bucket must be there.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder.resolve()
-        self._store = LocalStore(prefix=self._folder)
+        if isinstance(place, Bucket):
+            self._folder: Path | None = None
+            self._store: LocalStore | S3Store = _open_bucket(place)
+        else:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder = place.resolve()
+            self._store = LocalStore(prefix=self._folder)
 
     def put(self, content: Path | bytes) -> str:
         """Keep a file or bytes; returns the SHA-256 once the content is on the disk. Twice is once.
@@ -48,16 +72,61 @@ class Blobs:
             raise StorageUnavailable("the blob store cannot take a file now; is its disk full?") from error
         return digest
 
+    def has(self, digest: str) -> bool:
+        """Is there a blob of this name? Its content is checked when it is read.
+
+        Raises:
+            StorageUnavailable: the store does not answer.
+        """
+        try:
+            self._store.head(_key(digest))
+        except FileNotFoundError:
+            return False
+        except BaseError as error:
+            raise _away() from error
+        return True
+
+    def all(self) -> Iterator[Kept]:
+        """Every blob, in no order.
+
+        Raises:
+            StorageUnavailable: the store does not answer.
+        """
+        try:
+            for page in self._store.list(prefix=ROOT):
+                for each in page:
+                    digest = each["path"].rpartition("/")[2]
+                    if SHA256.fullmatch(digest):
+                        yield Kept(digest, each["size"], each["last_modified"])
+        except BaseError as error:
+            raise _away() from error
+
+    def delete(self, digest: str) -> None:
+        """Remove a blob for good; none of this name is no error. For `yolo-mlsam models gc` only.
+
+        Raises:
+            StorageUnavailable: the store does not answer, or refuses.
+        """
+        try:
+            self._store.delete(_key(digest))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise _away() from error
+
     def read(self, digest: str) -> bytes:
         """The content of a small blob.
 
         Raises:
             InvalidWeights: it is missing or damaged (code `missing_blob` or `damaged_blob`).
+            StorageUnavailable: the store does not answer.
         """
         try:
             content = bytes(self._store.get(_key(digest)).bytes())
         except FileNotFoundError:
             raise _missing(digest) from None
+        except BaseError as error:
+            raise _away() from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise _damaged(digest)
         return content
@@ -67,12 +136,14 @@ class Blobs:
 
         Raises:
             InvalidWeights: it is missing or damaged (code `missing_blob` or `damaged_blob`).
-            StorageUnavailable: the target cannot be written.
+            StorageUnavailable: the store does not answer, or the target cannot be written.
         """
         try:
             source = self._store.get(_key(digest))
         except FileNotFoundError:
             raise _missing(digest) from None
+        except BaseError as error:
+            raise _away() from error
         try:
             to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
@@ -94,10 +165,17 @@ class Blobs:
             raise StorageUnavailable(f"{to.name} cannot be written; is its disk full?") from error
 
     def _hash(self, digest: str) -> str:
-        return hash_file(self._folder / _key(digest))
+        if self._folder is not None:
+            return hash_file(self._folder / _key(digest))
+        seen = hashlib.sha256()
+        for chunk in self._store.get(_key(digest)):
+            seen.update(chunk)
+        return seen.hexdigest()
 
     def _flush(self, digest: str) -> None:
-        """The store leaves flushing to the operating system; a registered model must survive a power cut."""
+        """A folder's writes stay with the operating system for a while; a registered model must survive a power cut."""
+        if self._folder is None:
+            return
         path = self._folder / _key(digest)
         for target in (path, path.parent):
             handle = os.open(target, os.O_RDONLY)
@@ -119,7 +197,28 @@ def hash_file(path: Path) -> str:
 def _key(digest: str) -> str:
     if not SHA256.fullmatch(digest):
         raise ValueError(f"expected a SHA-256 in hexadecimal, got {digest!r}")
-    return f"sha256/{digest[:2]}/{digest}"
+    return f"{ROOT}/{digest[:2]}/{digest}"
+
+
+def _open_bucket(bucket: Bucket) -> S3Store:
+    return S3Store(
+        bucket.name,
+        prefix=bucket.prefix or None,
+        endpoint=bucket.endpoint or None,
+        region=bucket.region,
+        access_key_id=bucket.access_key,
+        secret_access_key=bucket.secret_key.get_secret_value(),
+        virtual_hosted_style_request=not bucket.endpoint,
+        conditional_put="etag",  # create-only puts: If-None-Match
+        client_options={"allow_http": bucket.endpoint.startswith("http://"), "timeout": "120s"},
+        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
+    )
+
+
+def _away() -> StorageUnavailable:
+    return StorageUnavailable(
+        "the blob store does not answer; are the address and the keys of its bucket right?"
+    )
 
 
 def _missing(digest: str) -> InvalidWeights:

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.blobs import Blobs, hash_file
 from mammo.database import alias, insert, model_version, promotion, reading, writing
 from mammo.errors import InvalidWeights, ModelNotFound, PromotionConflict
+from mammo.settings import Bucket
 
 CHAMPION = "champion"
 PARTS = ("detector", "segmenter")
@@ -76,7 +77,7 @@ class Promotion:
 class ModelRegistry:
     """Safe to share between threads, and between processes that share the database and the folder."""
 
-    def __init__(self, engine: Engine, blobs: Path) -> None:
+    def __init__(self, engine: Engine, blobs: Path | Bucket) -> None:
         self._engine = engine
         self._blobs = Blobs(blobs)
 

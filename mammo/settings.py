@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from mammo.errors import InvalidSettings
 
 PREFIX = "YOLO_MLSAM_"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of an S3-compatible store, and the keys to it."""
+
+    name: str
+    prefix: str
+    endpoint: str
+    """Empty: Amazon's own."""
+
+    region: str
+    access_key: str
+    secret_key: SecretStr
 
 
 class Settings(BaseSettings):
@@ -25,6 +40,21 @@ class Settings(BaseSettings):
 
     database_url: str = ""
     """SQLAlchemy URL; empty means SQLite in `data_dir`."""
+
+    blob_store: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?)?$")
+    """`s3://bucket/prefix` for blobs that several hosts share; empty means a folder in `data_dir`."""
+
+    s3_endpoint: str = ""
+    """Address of the S3-compatible store, for example `http://minio:9000`; empty means Amazon's."""
+
+    s3_region: str = "us-east-1"
+    """Region of the bucket."""
+
+    s3_access_key: str = ""
+    """Access key of the bucket."""
+
+    s3_secret_key: SecretStr = SecretStr("")
+    """Secret key of the bucket."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Queue broker; `redis://`, `rediss://` or `unix://`, password included."""
@@ -122,10 +152,16 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
-    @field_validator("label_studio_url", "label_studio_public_url")
+    @field_validator("label_studio_url", "label_studio_public_url", "s3_endpoint")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _keys_of_the_bucket(self) -> Self:
+        if self.blob_store and not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
+            raise ValueError(f"BLOB_STORE needs {PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY")
+        return self
 
     @field_validator("private_networks")
     @classmethod
@@ -195,9 +231,14 @@ class Settings(BaseSettings):
         return (self.patient_secret.get_secret_value() or self.webhook_secret.get_secret_value()).encode()
 
     @property
-    def blobs(self) -> Path:
-        """Folder of the content-addressed blobs."""
-        return self.data_dir / "blobs"
+    def blobs(self) -> Path | Bucket:
+        """Folder or bucket of the content-addressed blobs."""
+        if not self.blob_store:
+            return self.data_dir / "blobs"
+        name, _, prefix = self.blob_store.removeprefix("s3://").partition("/")
+        return Bucket(
+            name, prefix.strip("/"), self.s3_endpoint, self.s3_region, self.s3_access_key, self.s3_secret_key
+        )
 
     @property
     def exported(self) -> Path:

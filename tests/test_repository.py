@@ -41,7 +41,7 @@ def test_every_setting_is_documented_in_the_readme():
 
 
 def test_the_readme_documents_no_setting_that_does_not_exist():
-    named = set(re.findall(rf"{PREFIX}([A-Z_]+)", (ROOT / "README.md").read_text()))
+    named = set(re.findall(rf"{PREFIX}([A-Z0-9_]+)", (ROOT / "README.md").read_text()))
     assert {name.lower() for name in named} <= set(Settings.model_fields)
 
 
