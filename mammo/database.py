@@ -5,7 +5,7 @@ same. Each table has one module that writes it:
 
     event, revision, prelabel, image_pin   mammo.annotations.store
     reconciliation                     mammo.annotations.reconciling
-    model_version, alias, promotion    mammo.registry
+    model_version, alias, promotion, model_note    mammo.registry
     patient_fold                       training.folds
     dataset_version, dataset_item      training.dataset_versions
     edit_effort                        mammo.effort_records
@@ -27,7 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -141,7 +141,17 @@ promotion = _table(
     sa.Column("version", sa.ForeignKey("model_version.version"), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.Text),
     sa.UniqueConstraint("alias", "epoch"),
+)
+
+model_note = _table(
+    "model_note",  # what was learnt of a model version after it was registered; never changed
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("version", sa.ForeignKey("model_version.version"), nullable=False, index=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("detail", sa.LargeBinary, nullable=False),
+    sa.Column("at", Moment, nullable=False),
 )
 
 patient_fold = _table(

@@ -1,8 +1,8 @@
-"""ModelRegistry: model versions, their files by SHA-256, and the champion.
+"""ModelRegistry: model versions, their files by SHA-256, and what is known of them.
 
 A model version is a manifest (JSON: hashes of its files, operating point, where it came from) that never changes.
-The champion is an alias that moves by compare-and-set: whoever moves it names the epoch it has seen, so of two
-who promote at once exactly one wins. Every move is kept, and any of them can be undone.
+What is learnt of it later (a verdict, a failed self-test, that its files were given up) is noted beside it. Which one
+serves is the alias `champion`: see `mammo.registry.aliases`.
 """
 
 from __future__ import annotations
@@ -10,28 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.blobs import Blobs, hash_file
-from mammo.database import alias, insert, model_version, promotion, reading, writing
-from mammo.errors import InvalidWeights, ModelNotFound, PromotionConflict
+from mammo.database import insert, model_note, model_version, reading, writing
+from mammo.errors import InvalidWeights, ModelNotFound
+from mammo.registry import aliases
+from mammo.registry.aliases import CHALLENGER, CHAMPION, Alias, AliasName, Promotion
 from mammo.settings import Bucket
 
-CHAMPION = "champion"
 PARTS = ("detector", "segmenter")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-Move = Literal["promote", "roll_back"]
 
-
-STARTER = Path(__file__).parent / "starter"
+STARTER = Path(__file__).parents[1] / "starter"
 """Folder of the model that ships with the package."""
 
 
@@ -55,22 +54,15 @@ class ModelFiles:
     """Least probability of a lesion for a detection to become a mask, in [0, 1]; 0: every detection does."""
 
 
-@dataclass(frozen=True)
-class Alias:
-    """Where an alias points, and how often it has moved."""
-
-    version: str
-    epoch: int
-
-
 @dataclass(frozen=True, kw_only=True)
-class Promotion:
-    """One move of the champion alias."""
+class Note:
+    """What was learnt of a model version after it was registered."""
 
-    epoch: int
-    kind: Move
     version: str
-    reason: str
+    kind: str
+    """`verdict`, `self_test_failed` or `files_removed`."""
+
+    detail: dict[str, Any]
     at: datetime
 
 
@@ -119,8 +111,15 @@ class ModelRegistry:
         digest = hashlib.sha256(_canonical({**content, "version": name})).hexdigest()
         with writing(self._engine) as connection:
             version = _insert_version(connection, content, digest, name=name)
-            if _alias(connection) is None:
-                _move(connection, version, expected_epoch=0, kind="promote", reason="the starter model")
+            if aliases.find(connection, CHAMPION) is None:
+                aliases.move_champion(
+                    connection,
+                    version,
+                    expected_epoch=0,
+                    kind="promote",
+                    reason="the starter model",
+                    actor="starter",
+                )
         return version
 
     def files(self, version: str, *, into: Path) -> ModelFiles:
@@ -175,44 +174,101 @@ class ModelRegistry:
         Raises:
             ModelNotFound: nothing was promoted yet.
         """
-        with reading(self._engine) as connection:
-            found = _alias(connection)
+        found = self.alias(CHAMPION)
         if found is None:
             raise ModelNotFound("the registry has no champion yet; register the starter model first")
         return found
 
-    def promote(self, version: str, *, expected_epoch: int, reason: str) -> Alias:
+    def alias(self, name: AliasName) -> Alias | None:
+        """Where an alias points; None before its first move."""
+        with reading(self._engine) as connection:
+            return aliases.find(connection, name)
+
+    def promote(self, version: str, *, expected_epoch: int, reason: str, actor: str = "gate") -> Alias:
         """Make a version the champion, unless the champion has moved since the caller looked.
 
         Args:
             expected_epoch: epoch of the champion that the decision was made against; 0: there was none.
+            actor: who decided; kept in the history.
 
         Raises:
             ModelNotFound: no such version.
             PromotionConflict: the champion's epoch is another one; nothing is changed.
         """
         with writing(self._engine) as connection:
-            return _move(connection, version, expected_epoch=expected_epoch, kind="promote", reason=reason)
+            return aliases.move_champion(
+                connection,
+                version,
+                expected_epoch=expected_epoch,
+                kind="promote",
+                reason=reason,
+                actor=actor,
+            )
 
-    def roll_back(self, reason: str) -> Alias:
+    def roll_back(self, reason: str, *, actor: str = "") -> Alias:
         """Make the previous champion the champion again; once more goes one further back.
 
         Raises:
             ModelNotFound: there is no earlier champion.
         """
         with writing(self._engine) as connection:
-            moves = _history(connection)
-            line = _line_of_champions(moves)
+            moves = aliases.history(connection, CHAMPION)
+            line = aliases.line_of_champions(moves)
             if len(line) < 2:
                 raise ModelNotFound("there is no earlier champion to go back to")
-            return _move(
-                connection, line[-2], expected_epoch=moves[-1].epoch, kind="roll_back", reason=reason
+            return aliases.move_champion(
+                connection,
+                line[-2],
+                expected_epoch=moves[-1].epoch,
+                kind="roll_back",
+                reason=reason,
+                actor=actor,
             )
 
-    def history(self) -> list[Promotion]:
-        """Every move of the champion alias, oldest first."""
+    def name_challenger(self, version: str, *, reason: str) -> Alias:
+        """Point the alias `challenger` at a version that was just trained.
+
+        Raises:
+            ModelNotFound: no such version.
+        """
+        with writing(self._engine) as connection:
+            return aliases.point(
+                connection, CHALLENGER, version, kind="train", reason=reason, actor="training"
+            )
+
+    def history(self, name: AliasName | None = CHAMPION) -> list[Promotion]:
+        """Every move of an alias, oldest first; of all aliases with None."""
         with reading(self._engine) as connection:
-            return _history(connection)
+            return aliases.history(connection, name)
+
+    def note(self, version: str, kind: str, detail: Mapping[str, Any]) -> None:
+        """Keep what was learnt of a version; the same of the same is kept once.
+
+        Args:
+            kind: see `Note.kind`.
+            detail: JSON values.
+
+        Raises:
+            ModelNotFound: no such version.
+        """
+        row = {"version": version, "kind": kind, "detail": _canonical(detail)}
+        self.manifest(version)
+        with writing(self._engine) as connection:
+            known = sa.select(model_note.c.id).filter_by(**row)
+            if connection.scalar(known) is None:
+                connection.execute(sa.insert(model_note).values(**row, at=datetime.now(UTC)))
+
+    def notes(self, version: str | None = None) -> list[Note]:
+        """What was learnt of one version, or of all, oldest first."""
+        statement = sa.select(model_note).order_by(model_note.c.id)
+        if version is not None:
+            statement = statement.where(model_note.c.version == version)
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement).all()
+        return [
+            Note(version=row.version, kind=row.kind, detail=orjson.loads(row.detail), at=row.at)
+            for row in rows
+        ]
 
     def _keep_files(self, detector: Path, segmenter: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         threshold, rule, count = (manifest.get(k) for k in ("threshold", "prompt_rule", "prompt_count"))
@@ -257,52 +313,3 @@ def _insert_version(
         if connection.scalar(taken) not in (None, digest):
             raise InvalidWeights(f"model version {version} is registered with other files already")
     return str(found)
-
-
-def _alias(connection: Connection) -> Alias | None:
-    row = connection.execute(sa.select(alias).where(alias.c.name == CHAMPION)).one_or_none()
-    return Alias(row.version, row.epoch) if row else None
-
-
-def _move(connection: Connection, version: str, *, expected_epoch: int, kind: Move, reason: str) -> Alias:
-    known = sa.select(model_version.c.number).where(model_version.c.version == version)
-    if connection.scalar(known) is None:
-        raise ModelNotFound(f"the registry holds no model version {version!r}")
-    if expected_epoch == 0:
-        first = {"name": CHAMPION, "version": version, "epoch": 1}
-        statement = insert(connection, alias).values(first).on_conflict_do_nothing()
-    else:
-        statement = (
-            sa.update(alias)
-            .where(alias.c.name == CHAMPION, alias.c.epoch == expected_epoch)
-            .values(version=version, epoch=alias.c.epoch + 1)
-        )
-    epoch = connection.scalar(statement.returning(alias.c.epoch))
-    if epoch is None:
-        now = _alias(connection)
-        raise PromotionConflict(
-            f"the champion moved: expected epoch {expected_epoch}, found {now.epoch if now else 0}; "
-            "compare against the present champion and promote again"
-        )
-    move = {"alias": CHAMPION, "epoch": epoch, "kind": kind, "version": version, "reason": reason}
-    connection.execute(sa.insert(promotion).values(**move, at=datetime.now(UTC)))
-    return Alias(version, epoch)
-
-
-def _history(connection: Connection) -> list[Promotion]:
-    statement = sa.select(promotion).where(promotion.c.alias == CHAMPION).order_by(promotion.c.epoch)
-    return [
-        Promotion(epoch=row.epoch, kind=row.kind, version=row.version, reason=row.reason, at=row.at)
-        for row in connection.execute(statement)
-    ]
-
-
-def _line_of_champions(moves: Sequence[Promotion]) -> list[str]:
-    """The champions that a roll back can still return to, the present one last."""
-    line: list[str] = []
-    for move in moves:
-        if move.kind == "roll_back":
-            line.pop()
-        else:
-            line.append(move.version)
-    return line
