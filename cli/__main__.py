@@ -10,6 +10,7 @@ import typer
 
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import crossval, evaluate
+from cli.models.commands import models
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
 from cli.train import train
@@ -22,7 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-models = typer.Typer(help="List model versions; roll the champion back.", no_args_is_help=True)
 app.add_typer(models, name="models")
 weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
 app.add_typer(weights, name="weights")
@@ -330,24 +330,6 @@ def train_starter(
     from cli.starter import train_starter as train
 
     train(out=out, work=work, smoke=smoke, only=only)
-
-
-@models.command("list")
-def list_models() -> None:
-    """Every model version with its parents and scores; the champion is marked."""
-    from cli.models import list_versions
-
-    list_versions()
-
-
-@models.command("rollback")
-def roll_back(
-    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
-) -> None:
-    """Make the previous champion the champion again; a running backend loads it within seconds."""
-    from cli.models import roll_back as run
-
-    run(reason)
 
 
 @weights.command("list")

@@ -75,6 +75,10 @@ class InvalidWeights(MammoError):
     code = "invalid_weights"
 
 
+class InvalidBundle(MammoError):
+    code = "invalid_bundle"
+
+
 class WeightsUnavailable(MammoError):
     code = "weights_unavailable"
 

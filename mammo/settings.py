@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr = SecretStr("")
     """Secret key of the bucket."""
 
+    trusted_keys: str = Field("", pattern=r"^([0-9a-fA-F]{64}([,\s]+|$))*$")
+    """Public keys (hexadecimal) of those whose model bundles are taken, comma separated."""
+
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Queue broker; `redis://`, `rediss://` or `unix://`, password included."""
 

@@ -198,6 +198,21 @@ def find_dataset_version(prefix: str, *, engine: Engine) -> str:
     return found[0]
 
 
+def blobs_of_dataset_versions(engine: Engine, blobs: Blobs) -> set[str]:
+    """SHA-256 of every manifest and mask that a dataset version needs, those of earlier releases included.
+
+    Raises:
+        InvalidWeights: a manifest is missing or damaged.
+    """
+    with reading(engine) as connection:
+        names: list[str] = list(connection.scalars(sa.select(dataset_version.c.name)))
+    found = set(names)
+    for name in names:
+        for item in orjson.loads(blobs.read(name))["items"]:
+            found.update(each["mask"] for each in item["findings"] if isinstance(each["mask"], str))
+    return found
+
+
 def _digest(correction: Correction, fingerprint: Fingerprint, tags: ControlTags | None) -> str | None:
     try:
         found = fingerprint(correction.task_data)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -190,8 +191,11 @@ def retrain(
             "dataset_version": dataset.name,
             "run": run,
             "reason": order.reason,
+            "code_version": installed_version("yolo-mlsam"),
+            "licence": workshop.registry.manifest(champion.version).get("licence"),
         },
     )
+    workshop.registry.name_challenger(challenger, reason=f"run {run}")
     contender = workshop.registry.files(challenger, into=workshop.models)
 
     with stages.enter("champion") as progress:
@@ -216,6 +220,11 @@ def retrain(
         "verdict": verdict.to_json(),
         "seconds": stages.seconds,
     }
+    workshop.registry.note(
+        challenger,
+        "verdict",
+        {key: summary[key] for key in ("run", "champion", "promoted", "reason", "verdict")},
+    )
     _write_verdict(folder, summary, old, new)
     return summary
 

@@ -122,6 +122,31 @@ class ModelRegistry:
                 )
         return version
 
+    def take_over(self, manifest: Mapping[str, Any], *, detector: Path, segmenter: Path) -> str:
+        """Register a version of another site under the name it has there; returns the name. Twice is once.
+
+        Args:
+            manifest: as `manifest` returned it there.
+
+        Raises:
+            InvalidWeights: the name is no name, or is taken by another version.
+            ValueError: the manifest lacks a key or is not JSON.
+            StorageUnavailable: it is not registered.
+        """
+        told = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
+        name = str(manifest.get("version", ""))
+        content = self._keep_files(detector, segmenter, told)
+        digests = [
+            hashlib.sha256(_canonical(each)).hexdigest() for each in (content, {**content, "version": name})
+        ]
+        with writing(self._engine) as connection:
+            known = sa.select(model_version.c.version).where(
+                model_version.c.version == name, model_version.c.content_hash.in_(digests)
+            )
+            if connection.scalar(known) is not None:
+                return name
+            return _insert_version(connection, content, digests[1], name=name)
+
     def files(self, version: str, *, into: Path) -> ModelFiles:
         """Unpack a version's files; every byte is verified, also of files that are there already.
 
@@ -138,7 +163,15 @@ class ModelRegistry:
         for part, path in paths.items():
             digest = manifest[part]["sha256"]
             if not path.is_file() or hash_file(path) != digest:
-                self._blobs.copy(digest, to=path)
+                try:
+                    self._blobs.copy(digest, to=path)
+                except InvalidWeights as error:
+                    if any(note.kind == "files_removed" for note in self.notes(version)):
+                        raise InvalidWeights(
+                            f"the files of {version} were removed by `models gc`; import its bundle to have it again",
+                            code="files_removed",
+                        ) from error
+                    raise
         return ModelFiles(
             version=version,
             detector=paths["detector"],

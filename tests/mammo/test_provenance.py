@@ -8,7 +8,7 @@ from mammo.errors import UnknownAnnotation
 from mammo.provenance import trace
 from mammo.registry import ModelRegistry
 from tests.mammo.corrected import SECRET, correct, show
-from tests.mammo.test_registry import register
+from tests.mammo.registry.versions import register
 from tests.training.detections import square
 
 FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")

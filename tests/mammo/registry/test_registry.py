@@ -1,4 +1,3 @@
-import json
 import multiprocessing
 
 import pytest
@@ -6,31 +5,7 @@ import pytest
 from mammo.database import open_database
 from mammo.errors import InvalidWeights, ModelNotFound, PromotionConflict
 from mammo.registry import ModelRegistry
-
-POINT = {"threshold": 0.2, "prompt_rule": "robust", "prompt_count": 3}
-
-
-@pytest.fixture
-def registry(any_engine, tmp_path):
-    return ModelRegistry(any_engine, tmp_path / "blobs")
-
-
-def register(registry, tmp_path, name, **manifest):
-    for part in ("detector", "segmenter"):
-        (tmp_path / f"{name}-{part}").write_bytes(f"{part} {name}".encode())
-    return registry.register(
-        detector=tmp_path / f"{name}-detector",
-        segmenter=tmp_path / f"{name}-segmenter",
-        manifest={**POINT, **manifest},
-    )
-
-
-def starter(folder, version="starter-1", content=b"weights"):
-    folder.mkdir(exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"version": version, "licence": "x", **POINT}))
-    (folder / "detector.safetensors").write_bytes(content)
-    (folder / "segmenter.safetensors").write_bytes(b"segmenter " + content)
-    return folder
+from tests.mammo.registry.versions import register, starter
 
 
 def test_a_registered_version_comes_back_whole(registry, tmp_path):

@@ -4,9 +4,7 @@ import pytest
 
 from mammo.errors import ModelNotFound
 from mammo.registry import CHALLENGER, CHAMPION, PREVIOUS
-from tests.mammo.test_registry import register, registry
-
-__all__ = ["registry"]
+from tests.mammo.registry.versions import register
 
 
 def test_previous_is_the_champion_before_this_one(registry, tmp_path):

@@ -1,0 +1,135 @@
+"""`models list|show|diff|history`: look at the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from cli.models.site import ALIASES, find_version, open_registry
+from mammo.registry import ModelRegistry, Promotion
+from mammo.settings import Settings
+
+
+def list_versions() -> None:
+    """Print every model version, newest last."""
+    registry = open_registry(Settings.load())
+    pointing: dict[str, list[str]] = {}
+    for name, alias in ALIASES.items():
+        if found := registry.alias(alias):
+            pointing.setdefault(found.version, []).append(name)
+    table = Table("", "version", "parent", "recipe", "dataset version", "verdict", "made")
+    for version in registry.versions():
+        manifest = registry.manifest(version)
+        table.add_row(
+            " ".join(pointing.get(version, [])),
+            version,
+            str(manifest.get("parent") or "-"),
+            str(manifest.get("recipe") or "-"),
+            str(manifest.get("dataset_version") or "-")[:12],
+            _verdict(registry, version),
+            str(manifest.get("created_at") or "-")[:19],
+        )
+    Console().print(table)
+
+
+def show_version(name: str, *, as_json: bool) -> None:
+    """Print all that is known of a version."""
+    registry = open_registry(Settings.load())
+    version = find_version(registry, name)
+    notes = [
+        {"kind": note.kind, "at": note.at.isoformat(timespec="seconds"), **note.detail}
+        for note in registry.notes(version)
+    ]
+    moves = [move for move in registry.history(None) if move.version == version]
+    if as_json:
+        content = {
+            "manifest": registry.manifest(version),
+            "notes": notes,
+            "moves": [_row(move) for move in moves],
+        }
+        Console().print_json(orjson.dumps(content).decode())
+        return
+    console = Console()
+    table = Table("what", "value", title=version, title_justify="left")
+    for key, value in _flat(registry.manifest(version)):
+        table.add_row(key, _shown(value))
+    for note in notes:
+        for key, value in _flat({k: v for k, v in note.items() if k != "kind"}):
+            table.add_row(f"{note['kind']}: {key}", _shown(value))
+    console.print(table)
+    if moves:
+        console.print(_moves(moves))
+
+
+def diff_versions(one: str, other: str) -> None:
+    """Print what differs between two versions."""
+    registry = open_registry(Settings.load())
+    versions = [find_version(registry, name) for name in (one, other)]
+    left, right = (dict(_flat(_known(registry, version))) for version in versions)
+    table = Table("what", *versions)
+    for key in sorted(left.keys() | right.keys()):
+        before, after = left.get(key), right.get(key)
+        if before != after:
+            table.add_row(key, _shown(before), _shown(after))
+    Console().print(table)
+
+
+def list_moves() -> None:
+    """Print every move of every alias, oldest first."""
+    Console().print(_moves(open_registry(Settings.load()).history(None)))
+
+
+def _known(registry: ModelRegistry, version: str) -> dict[str, Any]:
+    notes = {note.kind: note.detail for note in registry.notes(version)}
+    return {**registry.manifest(version), **notes}
+
+
+def _verdict(registry: ModelRegistry, version: str) -> str:
+    kinds = {note.kind: note.detail for note in registry.notes(version)}
+    if "files_removed" in kinds:
+        return "files removed"
+    if "self_test_failed" in kinds:
+        return "self-test failed"
+    if "verdict" not in kinds:
+        return "-"
+    return "promoted" if kinds["verdict"].get("promoted") else "kept the champion"
+
+
+def _moves(moves: list[Promotion]) -> Table:
+    table = Table("when", "alias", "move", "version", "who", "why")
+    for move in moves:
+        row = _row(move)
+        table.add_row(
+            row["at"], move.alias, move.kind.replace("_", " "), move.version, move.actor or "-", move.reason
+        )
+    return table
+
+
+def _row(move: Promotion) -> dict[str, Any]:
+    return {
+        "alias": move.alias,
+        "epoch": move.epoch,
+        "move": move.kind,
+        "version": move.version,
+        "actor": move.actor,
+        "reason": move.reason,
+        "at": move.at.isoformat(timespec="seconds"),
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,98 @@
+"""The commands as they are typed, on a data folder of their own."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.database import open_database
+from mammo.errors import InvalidBundle, InvalidSettings, ModelNotFound
+from mammo.registry import ModelRegistry
+from tests.mammo.registry.versions import register
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+    return ModelRegistry(
+        open_database(f"sqlite:///{tmp_path / 'data' / 'yolo-mlsam.db'}"), tmp_path / "data" / "blobs"
+    )
+
+
+def run(*words):
+    result = CliRunner().invoke(app, ["models", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_promote_by_hand_and_roll_back_leave_a_name_and_a_reason(site, tmp_path):
+    starter = re.search(r"starter-\w+", run("list"))[0]
+    version = register(site, tmp_path, "a", parent=starter)
+    assert f"{starter} -> {version}" in run("promote", version, "--reason", "our readers prefer it")
+    assert "already" in run("promote", "champion", "--reason", "again")
+    assert f"{version} -> {starter}" in run("rollback", "--reason", "it misses amorphous clusters")
+    told = run("history")
+    assert "our readers prefer it" in told
+    assert "it misses amorphous clusters" in told
+    assert "@" in told
+    assert site.champion().version == starter
+
+
+def test_a_move_without_a_reason_is_refused_and_moves_nothing(site, tmp_path):
+    run("list")
+    before = site.champion()
+    with pytest.raises(InvalidSettings, match="reason"):
+        run("promote", register(site, tmp_path, "a"), "--reason", " ")
+    assert site.champion() == before
+
+
+def test_show_and_diff_tell_manifest_verdict_and_moves(site, tmp_path):
+    run("list")
+    a, b = (register(site, tmp_path, name, recipe=f"recipe {name}") for name in "ab")
+    site.note(b, "verdict", {"promoted": False, "verdict": {"challenger": {"dice": 0.71234}}})
+    told = json.loads(run("show", b[:6], "--json"))
+    assert told["manifest"]["recipe"] == "recipe b"
+    assert told["notes"][0]["verdict"]["challenger"]["dice"] == 0.71234
+    assert "0.7123" in run("show", b)
+    difference = run("diff", a, b)
+    assert "recipe a" in difference
+    assert "recipe b" in difference
+    assert "verdict.verdict.challenger.dice" in difference
+    assert "prompt_rule" not in difference
+    assert "kept the champion" in run("list")
+
+
+@pytest.mark.parametrize("name", ["m", "nothing", "challenger", ""])
+def test_a_name_that_is_none_or_several_is_said_so(site, tmp_path, name):
+    run("list")
+    for each in "ab":
+        register(site, tmp_path, each)
+    with pytest.raises(ModelNotFound):
+        run("show", name)
+
+
+def test_a_version_travels_in_a_bundle_to_a_site_that_trusts_the_sender(site, tmp_path, monkeypatch):
+    run("list")
+    version = register(site, tmp_path, "a")
+    public = re.search(r"[0-9a-f]{64}", run("keygen", "site.key"))[0]
+    assert public in run("export", version, "--key", "site.key")
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "other"))
+    with pytest.raises(InvalidSettings, match="TRUSTED_KEYS"):
+        run("import", f"{version}.mlsam")
+    with pytest.raises(InvalidBundle, match=public):
+        run("import", f"{version}.mlsam", "--trust", "0" * 64)
+    assert "registered" in run("import", f"{version}.mlsam", "--trust", public)
+    monkeypatch.setenv("YOLO_MLSAM_TRUSTED_KEYS", public)
+    assert version in run("import", f"{version}.mlsam")
+    assert f"-> {version}" in run("promote", version, "--reason", "from the university")
+
+
+def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
+    run("list")
+    register(site, tmp_path, "a")
+    assert "nothing is deleted without --delete" in run("gc")
+    assert "deleted 0 files" in run("gc", "--delete")
