@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from dataclasses import replace
 from functools import cache, partial
@@ -16,13 +17,13 @@ from backend.app import create_app
 from backend.auth import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
-from backend.model_host import ModelHost, Prelabels
+from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
 from backend.reconciling import Reconciler
 from backend.services import Services
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import open_database
 from mammo.effort_records import effort_records
-from mammo.errors import InvalidSettings, MammoError
+from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
@@ -145,7 +146,13 @@ def wire(settings: Settings) -> Services:
         efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
         reconciler=_reconciler(settings, store, engine, client, metrics),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
-        host=ModelHost(registry, load=load, every=settings.reload_seconds, pins=settings.pinned_models),
+        host=ModelHost(
+            registry,
+            load=load,
+            check=partial(self_test, registry),
+            every=settings.reload_seconds,
+            pins=settings.pinned_models,
+        ),
         images=TaskImages(
             root=settings.mammogram_root,
             downloads=ImageDownloads.of(settings, client),
@@ -154,6 +161,27 @@ def wire(settings: Settings) -> Services:
         ),
         closing=(engine.dispose, *([client.close] if client else [])),
     )
+
+
+def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> None:
+    """Refuse a version that does not find in the phantom what its manifest says, and note it in the registry.
+
+    Raises:
+        InvalidWeights: it finds something else (code `self_test_failed`).
+    """
+    from mammo.self_test import LEAST_SCORE, check
+
+    expected = registry.manifest(version).get("self_test")
+    if not expected:
+        log.info("a model without a self-test", version=version)
+        return
+    try:
+        check(partial(prelabeller.prelabel, threshold=LEAST_SCORE), expected, version=version)
+    except InvalidWeights as error:
+        if error.code == SELF_TEST_FAILED:
+            registry.note(version, SELF_TEST_FAILED, {"reason": str(error), "host": socket.gethostname()})
+            raise
+        log.warning("a self-test that cannot be made", version=version, reason=str(error))
 
 
 def _reconciler(

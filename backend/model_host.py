@@ -25,6 +25,9 @@ from mammo.registry import Alias
 WARM_UP_PIXELS = 640
 """Side of the image that a new model looks at once before it serves: allocations and kernels happen then."""
 
+SELF_TEST_FAILED = "self_test_failed"
+"""Code of the error of a model that finds something else than where it was made; see `mammo.self_test`."""
+
 LONGEST_PAUSE = 60.0
 """Most seconds between two attempts at a model that does not load."""
 
@@ -100,6 +103,7 @@ class ModelHost:
         *,
         load: Callable[[str], Prelabels],
         every: float,
+        check: Callable[[str, Prelabels], None] | None = None,
         pins: Mapping[int, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -108,6 +112,8 @@ class ModelHost:
             champions: the model registry.
             load: builds the networks of a version; may take long, and may fail.
             every: seconds between two looks.
+            check: refuses a version that does not see what it should; such a version is not
+                tried again before this process starts anew.
             pins: model versions of the projects that do not follow the champion; loaded once, and kept.
         """
         self._champions = champions
@@ -121,6 +127,8 @@ class ModelHost:
         self._champion: str | None = None
         self._problem: str | None = None
         self._failed, self._failures, self._retry_at = "", 0, 0.0
+        self._check = check
+        self._rejected: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-host", daemon=True)
 
@@ -175,11 +183,13 @@ class ModelHost:
         self._champion = version
         if self._loaded and self._loaded.version == version:
             self._problem = None
+        elif version in self._rejected:
+            self._problem = SELF_TEST_FAILED
         elif version != self._failed or self._clock() >= self._retry_at:
             self._swap(version)
 
     def _load_pins(self) -> None:
-        for version in sorted(set(self._pins.values()) - self._pinned.keys()):
+        for version in sorted(set(self._pins.values()) - self._pinned.keys() - self._rejected):
             if self._clock() < self._pin_retry_at.get(version, 0.0):
                 continue
             try:
@@ -196,6 +206,13 @@ class ModelHost:
         if prelabeller.version != version:
             raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
         warm_up(prelabeller)
+        if self._check is not None:
+            try:
+                self._check(version, prelabeller)
+            except InvalidWeights as error:
+                if error.code == SELF_TEST_FAILED:
+                    self._rejected.add(version)
+                raise
         return prelabeller
 
     def _swap(self, version: str) -> None:

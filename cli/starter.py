@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -176,6 +177,7 @@ def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
     from mammo.detector import load_network
     from mammo.pipeline import Prelabeller
     from mammo.registry import ModelFiles
+    from mammo.self_test import LEAST_SCORE, record
     from training.evaluate import evaluate
 
     files = {name: out / f"{name}.safetensors" for name in HALVES}
@@ -203,6 +205,7 @@ def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
         "weights": {
             name: {"sha256": hashes[name], "bytes": path.stat().st_size} for name, path in files.items()
         },
+        "self_test": record(partial(prelabeller.prelabel, threshold=LEAST_SCORE)),
         "recipe": "starter",
         "parent": None,
         "trained_on": {half: _phantoms(seeds.train) for half, seeds in SEEDS.items()},

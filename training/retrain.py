@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -24,6 +24,7 @@ from mammo.errors import InsufficientData, PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles, ModelRegistry
+from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
 from training.dataset_items import OpenImage
 from training.dataset_versions import DatasetVersion, Fingerprint, build_dataset_version
@@ -171,9 +172,10 @@ def retrain(
             detector=detector,
             progress=progress,
         )
+    unregistered = _unregistered(serving, detector, segmenter)
     with stages.enter("operating point") as progress:
         threshold = operating_threshold(
-            workshop.networks.load(_unregistered(serving, detector, segmenter)),
+            workshop.networks.load(unregistered),
             validation,
             rate=recipe.operating_rate,
             default=serving.threshold,
@@ -191,6 +193,9 @@ def retrain(
             "dataset_version": dataset.name,
             "run": run,
             "reason": order.reason,
+            "self_test": record(
+                workshop.networks.load(replace(unregistered, threshold=LEAST_SCORE)).prelabel
+            ),
             "code_version": installed_version("yolo-mlsam"),
             "licence": workshop.registry.manifest(champion.version).get("licence"),
         },

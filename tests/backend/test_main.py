@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from backend import __main__ as entry
-from mammo.errors import InvalidSettings
-from tests.backend.fakes import settings
+from mammo.database import open_database
+from mammo.errors import InvalidSettings, InvalidWeights
+from mammo.registry import ModelRegistry
+from mammo.self_test import self_test_phantom
+from tests.backend.fakes import FakePrelabeller, settings
+from tests.mammo.registry.versions import register
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,20 @@ def test_without_secrets_the_command_ends_with_2_and_a_sentence(
         monkeypatch.delenv(f"YOLO_MLSAM_{name}", raising=False)
     assert entry.main() == 2
     assert "YOLO_MLSAM_AUTH_PASSWORD and YOLO_MLSAM_WEBHOOK_SECRET" in capsys.readouterr().err
+
+
+def test_a_failed_self_test_is_noted_in_the_registry_with_the_machine(tmp_path) -> None:
+    registry = ModelRegistry(open_database(f"sqlite:///{tmp_path / 'site.db'}"), tmp_path / "blobs")
+    expected = {
+        "image": self_test_phantom().sha256,
+        "findings": [{"score": 0.9, "box": [1, 1, 90, 90], "area": 50}],
+    }
+    version = register(registry, tmp_path, "a", self_test=expected)
+    with pytest.raises(InvalidWeights, match="should find"):
+        entry.self_test(registry, version, FakePrelabeller(version))
+    (note,) = registry.notes(version)
+    assert note.kind == "self_test_failed"
+    assert note.detail["host"] == socket.gethostname()
+    entry.self_test(
+        registry, register(registry, tmp_path, "b"), FakePrelabeller("b")
+    )  # made before there was one

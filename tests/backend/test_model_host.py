@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from backend.model_host import LONGEST_PAUSE, ModelHost
-from mammo.errors import ModelNotFound
+from mammo.errors import InvalidWeights, ModelNotFound
 from tests.backend.fakes import FakePrelabeller, FakeRegistry
 
 
@@ -152,3 +152,29 @@ def test_the_thread_looks_by_itself_and_stops_when_told() -> None:
         pass
     host.stop()
     assert host.current().version == "m1"
+
+
+def test_a_version_that_fails_its_self_test_never_serves_and_is_not_tried_again() -> None:
+    registry, clock = FakeRegistry(), Clock()
+    tested: list[str] = []
+
+    def check(version: str, _: object) -> None:
+        tested.append(version)
+        if version == "m2":
+            raise InvalidWeights("m2 finds nothing", code="self_test_failed")
+
+    host = ModelHost(registry, load=registry.load, check=check, every=2.0, clock=clock)
+    host.look()
+    registry.version = "m2"
+    for _ in range(5):
+        host.look()
+        clock.now += 2 * LONGEST_PAUSE
+    assert host.current().version == "m1"
+    assert host.status().problem == "self_test_failed"
+    registry.version = "m3"
+    host.look()
+    assert (host.current().version, host.status().problem) == ("m3", None)
+    registry.version = "m2"
+    host.look()
+    assert tested == ["m1", "m2", "m3"]
+    assert host.current().version == "m3"
