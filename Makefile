@@ -6,7 +6,7 @@ LS_ML_VENV := .venv-label-studio-ml
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
 
-.PHONY: install demo test check format lint types layers bench clean
+.PHONY: install demo test check format lint types layers bench env clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -53,6 +53,9 @@ layers: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+env:
+	$(PYTHON) deploy/make_env.py
 
 clean:
 	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

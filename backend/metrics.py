@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from mammo.jobs import QueueCondition
+
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -42,7 +44,22 @@ class Metrics:
         """Kind: `missing`, `stale`, `deleted`, which is what webhooks lost; `webhook`."""
 
         self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
+        self.broker = Gauge("yolo_mlsam_broker_up", "1 when the job queue's broker answers", registry=r)
+        self.jobs = Gauge("yolo_mlsam_queue_jobs", "Jobs in the queues", ["state"], registry=r)
+        """State: `waiting`, `failed`, `planned`, `overdue`."""
+
+        self.workers = Gauge("yolo_mlsam_workers", "Workers heard of in the last minutes", registry=r)
         self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)
+
+    def see(self, condition: QueueCondition | None) -> None:
+        """Take over how the queues are; None: the broker does not answer."""
+        self.broker.set(condition is not None)
+        if condition is None:
+            self.jobs.clear()
+            return
+        self.workers.set(condition.workers)
+        for state in ("waiting", "failed", "planned", "overdue"):
+            self.jobs.labels(state=state).set(getattr(condition, state))
 
     def text(self, *, serving: str | None) -> bytes:
         """The exposition format, with the version that serves now."""

@@ -14,7 +14,7 @@ from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.effort_records import EffortRecord
 from mammo.errors import UnknownAnnotation
-from mammo.jobs import Enqueued, Retrain
+from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.provenance import Trace
 from mammo.settings import Settings
 
@@ -53,6 +53,8 @@ class Queue(Protocol):
     """The part of `mammo.jobs.JobQueue` that the backend needs."""
 
     def enqueue_retrain(self, payload: Retrain) -> Enqueued: ...
+
+    def condition(self) -> QueueCondition: ...
 
 
 class Images(Protocol):

@@ -7,11 +7,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
+from mammo.errors import StorageUnavailable
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 
 @router.get("/metrics")
-async def metrics(services: ServicesDep) -> Response:
+def metrics(services: ServicesDep) -> Response:  # in a thread: it asks the broker, which may be away
+    try:
+        services.metrics.see(services.queue.condition())
+    except StorageUnavailable:
+        services.metrics.see(None)
     text = services.metrics.text(serving=services.host.status().serving)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -20,7 +20,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Spacing
-from mammo.jobs import Enqueued, Retrain
+from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
 from mammo.registry import Alias
@@ -101,6 +101,11 @@ class FakeQueue:
         self.asked.append(payload)
         created = [job.project for job in self.asked].count(payload.project) == 1
         return Enqueued(f"retrain-{payload.project}", created=created)
+
+    def condition(self) -> QueueCondition:
+        if self.down:
+            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
+        return QueueCondition(waiting=2, failed=1, workers=3, planned=0, overdue=0, schedulers=1)
 
 
 @dataclass(frozen=True)

@@ -94,3 +94,13 @@ def test_the_lifespan_starts_the_model_host_and_closes_the_store() -> None:
         assert client.get("/health").json()["model_version"] == "m2"
         assert not backend.store.closed
     assert backend.store.closed
+
+
+def test_metrics_show_the_queues_and_that_the_broker_is_away() -> None:
+    backend = Backend()
+    assert backend.counted('yolo_mlsam_queue_jobs{state="waiting"} 2.0')
+    assert backend.counted("yolo_mlsam_workers 3.0")
+    assert backend.counted("yolo_mlsam_broker_up 1.0")
+    backend.queue.down = True
+    assert backend.counted("yolo_mlsam_broker_up 0.0")
+    assert not backend.counted('yolo_mlsam_queue_jobs{state="waiting"} 2.0')

@@ -1,0 +1,90 @@
+"""The Kubernetes base is whole and valid by Kubernetes' own schemas; it ran on no cluster."""
+
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from mammo.jobs import QUEUES
+from mammo.settings import PREFIX, Settings
+
+FOLDER = Path(__file__).parent.parent / "deploy/kubernetes"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+MANIFESTS = [
+    manifest
+    for name in KUSTOMIZATION["resources"]
+    for manifest in yaml.safe_load_all((FOLDER / name).read_text())
+]
+OURS = [each for each in MANIFESTS if not each["apiVersion"].startswith("keda.sh")]
+
+
+def kinds(*names):
+    return [each for each in MANIFESTS if each["kind"] in names]
+
+
+def pods():
+    return {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]
+        for each in kinds("Deployment", "StatefulSet")
+    }
+
+
+@pytest.mark.parametrize("manifest", OURS, ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
+def test_a_manifest_is_valid_by_the_schema_of_its_kind(manifest):
+    kubernetes_validate.validate(manifest, "1.32", strict=True)
+
+
+def test_a_wrong_field_would_be_noticed():
+    wrong = {**OURS[0], "metadata": {"name": "x", "lables": {}}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.32", strict=True)
+
+
+def test_every_file_of_the_folder_is_in_the_kustomization_and_every_image_is_ours():
+    files = {path.name for path in FOLDER.glob("*.yaml")} - {"kustomization.yaml"}
+    assert files == set(KUSTOMIZATION["resources"])
+    used = {container["image"] for pod in pods().values() for container in pod["containers"]}
+    assert used == {image["name"] for image in KUSTOMIZATION["images"]}
+
+
+def test_every_setting_exists_and_every_secret_is_left_to_the_site():
+    (settings,) = kinds("ConfigMap")
+    named = {key.removeprefix(PREFIX).lower() for key in settings["data"]}
+    assert named <= set(Settings.model_fields)
+    assert not kinds("Secret")
+    told = (FOLDER / "README.md").read_text()
+    for name in ("DATABASE_URL", "REDIS_URL", "AUTH_PASSWORD", "WEBHOOK_SECRET", "PATIENT_SECRET"):
+        assert f"{PREFIX}{name}=" in told
+
+
+def test_no_pod_is_root_writes_its_root_or_holds_the_clusters_token():
+    for pod in pods().values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_one_pod_keeps_the_schedule_and_a_gpu_is_one_workers():
+    keepers = [n for n, pod in pods().items() if "--with-scheduler" in pod["containers"][0].get("args", [])]
+    assert keepers == ["scheduler"]
+    (scheduler,) = [each for each in kinds("Deployment") if each["metadata"]["name"] == "scheduler"]
+    assert scheduler["spec"]["replicas"] == 1
+    assert scheduler["spec"]["strategy"]["type"] == "Recreate"
+    assert pods()["worker"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_scaling_watches_the_queue_of_trainings_and_the_worker_that_takes_them():
+    (scaled,) = kinds("ScaledObject")
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["listName"] == f"rq:queue:{QUEUES[-1]}"
+    target = scaled["spec"]["scaleTargetRef"]
+    assert any(
+        (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"]) for each in MANIFESTS
+    )
+    (auth,) = kinds("TriggerAuthentication")
+    assert trigger["authenticationRef"]["name"] == auth["metadata"]["name"]
