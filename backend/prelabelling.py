@@ -10,9 +10,9 @@ from backend.model_host import Loaded
 from backend.no_prediction import Prediction, nothing, out_of_time
 from backend.schemas import Task
 from backend.services import Services
-from mammo.errors import InvalidRegion, StorageUnavailable
+from mammo.errors import StorageUnavailable
 from mammo.labelstudio import ControlTags, labeling_config, prediction
-from mammo.labelstudio.prediction_check import problems
+from mammo.labelstudio.prediction_check import require_valid
 from mammo.task_images import of_task
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class Prelabelling:
             InvalidRegion: the model can fill none of the config's controls.
         """
         self._project = project
-        self._config = config or labeling_config()
+        self.config = config or labeling_config()
         self.tags = ControlTags() if config is None else ControlTags.read(config)
         self._loaded = loaded
         self._services = services
@@ -49,7 +49,7 @@ class Prelabelling:
             return None
         if kept is None or task.data.get("sha256", kept.image_sha256) != kept.image_sha256:
             return None
-        if not self.tags.fit(kept.regions):
+        if not self._drawn(project).fit(kept.regions):
             return None
         self._services.metrics.predictions.labels(outcome="stored").inc()
         return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
@@ -71,10 +71,11 @@ class Prelabelling:
                 mammogram = services.images.open(of_task(task.id, task.data))
                 threshold = None if project is None else services.settings.thresholds.get(project)
                 findings = self._loaded.prelabeller.prelabel(mammogram, threshold=threshold)
+                tags = self._drawn(project)
                 made = prediction(
-                    findings, size=mammogram.size, tags=self.tags, model_version=version, packed=True
+                    findings, size=mammogram.size, tags=tags, model_version=version, packed=True
                 )
-                self._check(made)
+                require_valid(made, config=self.config)
         except (
             Exception
         ) as error:  # a fault in one image's decoding must not cost the other tasks their predictions
@@ -94,18 +95,9 @@ class Prelabelling:
                 log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
         return made
 
-    def _check(self, made: Prediction) -> None:
-        try:
-            found = problems(made, config=self._config)
-        except (
-            ValueError
-        ) as error:  # a config that the SDK does not understand says nothing about our prediction
-            log.warning("the SDK cannot read a labeling config", error=type(error).__name__)
-            return
-        if found:
-            raise InvalidRegion(
-                f"our prediction does not pass the SDK's validator: {found[0]}", code="invalid_prediction"
-            )
+    def _drawn(self, project: int | None) -> ControlTags:
+        """The controls that are filled: a project may ask for polygons in place of the brush."""
+        return self.tags.outlined() if project in self._services.settings.outlined_projects else self.tags
 
     def _project_of(self, task: Task) -> int | None:
         return task.project if self._project is None else self._project

@@ -21,6 +21,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidRegion
 from mammo.geometry import ASSUMED_SPACING
 from mammo.labelstudio import ControlTags
+from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.regions import brush_region
 from mammo.task_images import of_task
 
@@ -44,9 +45,19 @@ class Suggestions:
         self._answers: OrderedDict[Key, Segmented] = OrderedDict()
 
     def suggest(
-        self, task: Task, regions: Sequence[Mapping[str, Any]], *, tags: ControlTags, loaded: Loaded
+        self,
+        task: Task,
+        regions: Sequence[Mapping[str, Any]],
+        *,
+        tags: ControlTags,
+        config: str,
+        loaded: Loaded,
     ) -> Prediction:
-        """One brush region under an expert's clicks; empty when the model sees nothing there. Never raises."""
+        """One brush region under an expert's clicks; empty when the model sees nothing there. Never raises.
+
+        Args:
+            config: the project's labeling config, which the answer is checked against.
+        """
         services = self._services
         try:
             with services.metrics.predict_seconds.labels(kind="click").time():
@@ -61,26 +72,12 @@ class Suggestions:
                     )
                 click = click.within((mammogram.spacing or ASSUMED_SPACING).pixels(REACH_MM))
                 found = self._answer(mammogram, click, loaded.prelabeller)
+                made = _suggestion(found, click, mammogram=mammogram, tags=tags, version=loaded.version)
+                require_valid(made, config=config)
         except Exception as error:  # the browser waits for an answer, and a suggestion is only that
             return nothing(error, task=task, loaded=loaded, metrics=services.metrics)
-        result = []
-        if found.mask is not None:
-            score = 1.0 if found.presence is None else min(max(found.presence, 0.0), 1.0)
-            meta: dict[str, Any] = {"model_version": loaded.version, "prompt": click.kind}
-            if found.notes:
-                meta["text"] = list(found.notes)
-            region = brush_region(
-                found.mask,
-                score=score,
-                size=mammogram.size,
-                tags=tags,
-                meta=meta,
-                region_id=region_id(click, image=mammogram.sha256, version=loaded.version),
-                packed=True,
-            )
-            result.append(region)
         services.metrics.predictions.labels(outcome="suggested").inc()
-        return {"result": result, "score": 1.0 if result else 0.0, "model_version": loaded.version}
+        return made
 
     def _answer(self, mammogram: Mammogram, click: Click, prelabeller: Prelabels) -> Segmented:
         """Follow the clicks one by one, from the latest that was answered before."""
@@ -113,6 +110,27 @@ class Suggestions:
             while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)
         return found
+
+
+def _suggestion(
+    found: Segmented, click: Click, *, mammogram: Mammogram, tags: ControlTags, version: str
+) -> Prediction:
+    result = []
+    if found.mask is not None:
+        meta: dict[str, Any] = {"model_version": version, "prompt": click.kind}
+        if found.notes:
+            meta["text"] = list(found.notes)
+        region = brush_region(
+            found.mask,
+            score=1.0 if found.presence is None else min(max(found.presence, 0.0), 1.0),
+            size=mammogram.size,
+            tags=tags,
+            meta=meta,
+            region_id=region_id(click, image=mammogram.sha256, version=version),
+            packed=True,
+        )
+        result.append(region)
+    return {"result": result, "score": 1.0 if result else 0.0, "model_version": version}
 
 
 def region_id(click: Click, *, image: str, version: str) -> str:

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
     project_models: str = ""
     """Projects that stay with an older model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
 
+    polygon_projects: str = ""
+    """Projects whose masks are drawn as polygons in place of the brush, comma separated, for example `3,7`."""
+
     train_after: int = Field(0, ge=0)
     """New corrections that start a retrain by themselves; 0: only on request."""
 
@@ -198,6 +201,18 @@ class Settings(BaseSettings):
             if not project.strip().isdigit() or not version.strip():
                 raise ValueError("expected <project>=<model version>, comma separated")
         return value
+
+    @field_validator("polygon_projects")
+    @classmethod
+    def _numbers(cls, value: str) -> str:
+        if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
+            raise ValueError("expected project numbers, comma separated")
+        return value
+
+    @property
+    def outlined_projects(self) -> frozenset[int]:
+        """Projects whose masks are drawn as polygons."""
+        return frozenset(int(each) for each in self.polygon_projects.split(",") if each.strip())
 
     @property
     def pinned_models(self) -> dict[int, str]:

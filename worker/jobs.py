@@ -64,6 +64,7 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
             open_image=tools.images.open,
             report=report,
             threshold=tools.settings.thresholds.get(order.project),
+            polygons=order.project in tools.settings.outlined_projects,
         )
 
 

@@ -13,6 +13,7 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import prediction
 from mammo.task_images import of_task
 from training.dataset_items import is_about_one_image
@@ -56,6 +57,7 @@ def prelabel_tasks(
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
     threshold: float | None = None,
+    polygons: bool = False,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
@@ -65,6 +67,7 @@ def prelabel_tasks(
 
     Args:
         threshold: least detector score in this project; None: the model's operating point.
+        polygons: draw masks as polygons in place of the brush.
 
     Returns:
         `version`, `predicted`, `already` and `failed` (tasks by error code).
@@ -76,7 +79,10 @@ def prelabel_tasks(
     """
     version = prelabeller.version
     described = client.project(project)
-    tags = ControlTags.read(described["label_config"])
+    config = described["label_config"]
+    tags = ControlTags.read(config)
+    if polygons:
+        tags = tags.outlined()
     total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
     predicted = already = away = index = 0
@@ -96,6 +102,7 @@ def prelabel_tasks(
                         store=store,
                         open_image=open_image,
                         threshold=threshold,
+                        config=config,
                     )
             except MammoError as error:
                 away = away + 1 if isinstance(error, ImageUnavailable) else 0
@@ -140,11 +147,13 @@ def _predict(
     store: AnnotationStore,
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     threshold: float | None,
+    config: str,
 ) -> dict[str, Any]:
     """A new prediction, of which we keep a copy first: one that we do not know could never be evaluated."""
     mammogram = open_image(of_task(task["id"], task["data"]))
     findings = prelabeller.prelabel(mammogram, threshold=threshold)
     made = prediction(findings, size=mammogram.size, tags=tags, model_version=prelabeller.version)
+    require_valid(made, config=config)
     store.record_prelabel(
         project=project,
         task=task["id"],

@@ -36,7 +36,9 @@ async def predict(request: Request, services: ServicesDep) -> Json:
         if len(body.tasks) != 1:
             raise HTTPException(422, "a click is on one task")
         suggest = request.app.state.suggestions.suggest
-        click = partial(suggest, body.tasks[0], body.context.result, tags=work.tags, loaded=loaded)
+        click = partial(
+            suggest, body.tasks[0], body.context.result, tags=work.tags, config=work.config, loaded=loaded
+        )
         suggestion = await anyio.to_thread.run_sync(click, limiter=request.app.state.click_places)
         return Json({"results": [suggestion]})
 

@@ -42,7 +42,7 @@ def review_config(config: str) -> ConfigReview:
         for kind, name in (
             ("brush", tags.brush),
             ("rectangle", tags.rectangle),
-            ("polygon", tags.polygon),
+            ("polygon", tags.outline),
             ("key point", tags.keypoint),
         )
         if name
@@ -78,8 +78,9 @@ def _advice(root: ElementTree.Element, tags: ControlTags) -> list[str]:
     found = []
     controls = [tag for tag in root.iter() if tag.tag.lower() in DRAWN]
     if tags.brush is None:
+        drawn = "drawn as polygons (holes filled)" if tags.polygon else "not drawn"
         found.append(
-            "no BrushLabels control for clusters: masks are not drawn, and clicks have nothing to answer"
+            f"no BrushLabels control for clusters: masks are {drawn}, and clicks have nothing to answer"
         )
     if tags.rectangle is None:
         found.append("no RectangleLabels control for clusters: the boxes of the clusters are not drawn")

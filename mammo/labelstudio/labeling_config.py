@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -188,12 +188,29 @@ class ControlTags:
         wanted = self.label_of(control if isinstance(control, str) else None).casefold()
         return isinstance(labels, list) and any(str(label).casefold() == wanted for label in labels)
 
+    @property
+    def outline(self) -> str | None:
+        """The polygon control that takes the masks; None where a brush does."""
+        return None if self.brush else self.polygon
+
+    def outlined(self) -> ControlTags:
+        """These tags for masks as polygons in place of the brush, where there is a polygon control."""
+        return replace(self, brush=None) if self.polygon else self
+
     def fit(self, result: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether regions made earlier still name controls that this project has."""
-        names = {self.brush, self.rectangle, self.polygon, self.keypoint, self.choices} - {None}
+        """Whether regions made earlier are what would be drawn in this project now."""
+        names = {self.brush, self.rectangle, self.outline, self.keypoint, self.choices} - {None}
         return all(
-            region.get("from_name") in names and region.get("to_name") == self.image for region in result
+            region.get("from_name") in names and region.get("to_name") == self.image and self._says_so(region)
+            for region in result
         )
+
+    def _says_so(self, region: Mapping[str, Any]) -> bool:
+        """Whether a region's label or choice still exists."""
+        value = region.get("value")
+        if region.get("type") == "choices" and isinstance(value, Mapping):
+            return value.get("choices") in ([self.choice_found], [self.choice_nothing])
+        return self.is_cluster(region)
 
 
 def label_for(control: ElementTree.Element, meaning: str, synonyms: frozenset[str]) -> str | None:

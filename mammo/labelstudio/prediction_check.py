@@ -10,7 +10,31 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from label_studio_sdk.label_interface import LabelInterface
+
+from mammo.errors import InvalidRegion
+
+log = structlog.get_logger()
+
+
+def require_valid(prediction: Mapping[str, Any], *, config: str) -> None:
+    """Let no prediction leave that Label Studio would store and not show.
+
+    A config that the SDK does not understand says nothing about our prediction: that is only logged.
+
+    Raises:
+        InvalidRegion: it does not pass (`code="invalid_prediction"`).
+    """
+    try:
+        found = problems(prediction, config=config)
+    except ValueError as error:
+        log.warning("the SDK cannot read a labeling config", error=type(error).__name__)
+        return
+    if found:
+        raise InvalidRegion(
+            f"our prediction does not pass the SDK's validator: {found[0]}", code="invalid_prediction"
+        )
 
 
 def problems(prediction: Mapping[str, Any], *, config: str) -> list[str]:

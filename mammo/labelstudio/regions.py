@@ -1,7 +1,8 @@
 """Findings to Label Studio regions and back, side by side: nowhere else do percent coordinates exist.
 
     finding  -> rectangle (its box) + key points (its prompts, children of the rectangle)
-    findings -> one brush region with the pixels of all their masks
+    findings -> one brush region with the pixels of all their masks, or polygons where the project has no brush
+    findings -> the choice about the whole image, where the project asks for one
 
 A full-field brush region costs an annotator's browser about three seconds a submit, so there is one per label and
 never one per cluster. The way back gives every rectangle its part of the brush again; brush that belongs to no
@@ -25,7 +26,7 @@ from mammo.labelstudio import rle
 from mammo.labelstudio.brush_parts import share_out
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import Mask, union
-from mammo.polygons import polygon_mask
+from mammo.polygons import mask_polygons, polygon_mask
 
 Region = dict[str, Any]
 
@@ -75,7 +76,7 @@ def to_regions(
             )
         )
     for name, finding in named:
-        meta = {"model_version": model_version, "finding": name}
+        meta: dict[str, Any] = {"model_version": model_version, "finding": name}
         parent = {}
         if tags.rectangle:
             parent = {"parentID": name}
@@ -90,7 +91,39 @@ def to_regions(
                 )
                 extra = {"id": f"{name}-p{index}", "score": finding.score, "meta": meta} | parent
                 regions.append(region | extra)
-    return regions
+        if tags.outline and finding.mask:
+            for index, points in enumerate(_outlines(finding.mask, size)):
+                value = {"points": points, "closed": True}
+                region = _region("polygonlabels", tags.outline, value, tags=tags, size=size)
+                extra = {"id": f"{name}-o{index}", "score": finding.score, "meta": meta} | parent
+                regions.append(region | extra)
+    return regions + _choice(findings, tags=tags, model_version=model_version)
+
+
+def _choice(findings: Sequence[Finding], *, tags: ControlTags, model_version: str) -> list[Region]:
+    """What the findings say about the whole image; nothing where the project has no word for it."""
+    said = tags.choice_found if findings else tags.choice_nothing
+    if not tags.choices or said is None:
+        return []
+    return [
+        {
+            "id": _digest(model_version, "choice"),
+            "from_name": tags.choices,
+            "to_name": tags.image,
+            "type": "choices",
+            "value": {"choices": [said]},
+            "meta": {"model_version": model_version},
+        }
+    ]
+
+
+def _outlines(mask: Mask, size: Size) -> list[list[list[float]]]:
+    """Corners of every part of a mask, in percent; a polygon of Label Studio has no holes, so they are filled."""
+    return [
+        [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in polygon.vertices]
+        for polygon in mask_polygons(mask)
+        if not polygon.hole
+    ]
 
 
 def brush_region(

@@ -34,6 +34,30 @@ def test_a_project_with_a_threshold_of_its_own_is_prelabelled_at_it() -> None:
         assert backend.model.thresholds[-1] == expected
 
 
+def test_a_project_that_asks_for_polygons_gets_them_and_no_kept_brush() -> None:
+    backend = Backend({"polygon_projects": "3"})
+    types = []
+    for project in ("4.1", "3.1"):
+        (result,) = backend.predict(TASK, label_config=labeling_config(), project=project).json()["results"]
+        types.append({r["type"] for r in result["result"]})
+    assert types[0] - types[1] == {"brushlabels"}
+    assert types[1] - types[0] == {"polygonlabels"}
+
+
+def test_a_megabyte_of_what_others_said_of_a_task_changes_nothing() -> None:
+    backend, heavy = Backend(), [{"id": 1, "result": [{"value": {"rle": [7] * 200_000}}]}]
+    loaded = TASK | {"predictions": heavy, "annotations": heavy, "drafts": "no list", "meta": 5}
+    assert backend.predict(loaded).json() == Backend().predict(TASK).json()
+
+
+def test_a_prediction_that_the_sdk_finds_wrong_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Backend()
+    made = {"result": [{"from_name": "nobody"}], "score": 0.5, "model_version": "m1"}
+    monkeypatch.setattr("backend.prelabelling.prediction", lambda *_, **__: made)
+    (result,) = backend.predict(TASK).json()["results"]
+    assert (result["result"], result["reason"]) == ([], "invalid_prediction")
+
+
 def test_no_tasks_are_no_predictions() -> None:
     assert Backend().predict().json() == {"results": []}
 

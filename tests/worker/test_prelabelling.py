@@ -61,7 +61,7 @@ def open_image(data):
     return SimpleNamespace(size=Size(64, 48), sha256="a" * 64)
 
 
-def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None):
+def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None, **more):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
     return prelabel_tasks(
         1,
@@ -72,6 +72,7 @@ def prelabel(server, store, *, open_image=open_image, told=None, threshold=None,
         report=report,
         threshold=threshold,
         wait=lambda seconds: None,
+        **more,
     )
 
 
@@ -88,6 +89,13 @@ def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
         assert (kept.regions, kept.score, kept.image_sha256) == (prediction["result"], 0.75, "a" * 64)
     assert server.shown == "m0002-aa"
     assert told[-1] == ("prelabel", 1.0, "3 of 3 tasks")
+
+
+def test_a_project_that_asks_for_polygons_gets_them(store):
+    server = FakeLabelStudio(1)
+    prelabel(server, store, polygons=True)
+    ((prediction,),) = server.known.values()
+    assert {r["type"] for r in prediction["result"]} == {"rectanglelabels", "polygonlabels"}
 
 
 def test_a_second_call_does_only_what_is_missing(store):

@@ -23,7 +23,7 @@ ASK = (
 def test_our_own_config_has_nothing_to_complain_about() -> None:
     review = review_config(labeling_config())
     assert (review.problems, review.advice) == ((), ())
-    assert [line.split()[0] for line in review.fills] == ["brush", "rectangle", "polygon", "key"]
+    assert [line.split()[0] for line in review.fills] == ["brush", "rectangle", "key"]
 
 
 def test_what_is_filled_is_named_with_control_and_label() -> None:

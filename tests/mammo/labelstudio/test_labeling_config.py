@@ -49,10 +49,13 @@ def test_a_config_without_a_place_for_clusters_is_refused_by_name(config: str) -
     assert error.value.code == "labeling_config"
 
 
-def test_regions_fit_only_the_project_whose_controls_they_name() -> None:
-    region = {"from_name": "paint", "to_name": "scan"}
-    assert ControlTags.read(THEIRS).fit([region])
+def test_regions_fit_only_the_project_whose_controls_and_labels_they_name() -> None:
+    tags = ControlTags.read(THEIRS)
+    value = {"brushlabels": [tags.label_of("paint")]}
+    region = {"from_name": "paint", "to_name": "scan", "type": "brushlabels", "value": value}
+    assert tags.fit([region])
     assert not ControlTags().fit([region])
+    assert not tags.fit([region | {"value": {"brushlabels": ["what it was called before"]}}])
 
 
 MANY_NAMES = """<View>

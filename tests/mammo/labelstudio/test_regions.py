@@ -151,7 +151,7 @@ def test_two_findings_with_one_id_are_a_mistake() -> None:
 
 
 def test_a_project_without_brush_or_rectangles_gets_what_it_has_tools_for() -> None:
-    only_boxes = ControlTags(brush=None, keypoint=None)
+    only_boxes = ControlTags(brush=None, polygon=None, keypoint=None)
     made = to_regions([finding(A, filled(A))], size=SIZE, tags=only_boxes, model_version="m1")
     assert [r["type"] for r in made] == ["rectanglelabels"]
 
