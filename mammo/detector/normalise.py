@@ -62,6 +62,9 @@ class Breast:
     box: Box
     """Smallest box of pixels that holds it, clipped to the image."""
 
+    foreign: npt.NDArray[np.bool_] | None = None
+    """Cells of what lies apart from it and is no air: lead markers, labels, writing. None: nothing."""
+
     def share(self, box: Box) -> float:
         """Part of a box (inside the image) that is breast, in [0, 1]."""
         part = self.cells[box.y0 // CELL : -(-box.y1 // CELL), box.x0 // CELL : -(-box.x1 // CELL)]
@@ -75,8 +78,9 @@ class Breast:
 
     def inside(self, frame: Box) -> Breast:
         """The same breast in the image cut to a frame, whose corner lies on the grid of the cells."""
-        cells = self.cells[frame.y0 // CELL : -(-frame.y1 // CELL), frame.x0 // CELL : -(-frame.x1 // CELL)]
-        return Breast(cells, self.box.shifted(-frame.x0, -frame.y0))
+        cut = slice(frame.y0 // CELL, -(-frame.y1 // CELL)), slice(frame.x0 // CELL, -(-frame.x1 // CELL))
+        foreign = None if self.foreign is None else self.foreign[cut]
+        return Breast(self.cells[cut], self.box.shifted(-frame.x0, -frame.y0), foreign)
 
 
 def find_breast(pixels: Pixels) -> Breast:
@@ -97,11 +101,18 @@ def find_breast(pixels: Pixels) -> Breast:
     cells = cv2.dilate(largest.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # the skin line is dim
     ys, xs = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     box = Box(int(xs[0]) * CELL, int(ys[0]) * CELL, int(xs[-1] + 1) * CELL, int(ys[-1] + 1) * CELL)
-    return Breast(cells, box.within(Size(width, height)))
+    foreign = (
+        cv2.dilate((inside > 0).astype(np.uint8) - largest.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    )
+    foreign &= ~cells
+    return Breast(cells, box.within(Size(width, height)), foreign if foreign.any() else None)
 
 
 def normalise(pixels: Pixels, breast: Breast) -> Planes:
     """Make the network's input planes, for training and at work alike, at the full depth of the pixels.
+
+    What is foreign becomes air: the channel attention takes the maximum over all that it is shown, and a lead marker
+    far from any cluster would change what is seen there.
 
     Args:
         pixels: H x W, float32 in [0, 1].
@@ -111,7 +122,7 @@ def normalise(pixels: Pixels, breast: Breast) -> Planes:
     """
     planes = np.empty((3, *pixels.shape), np.float32)
     grey, fine, smooth = planes
-    _grey(pixels, breast, out=grey)
+    _grey(_without(pixels, breast.foreign), breast, out=grey)
     surroundings = _surroundings(grey)
     np.subtract(grey, surroundings, out=fine)
     np.subtract(cv2.GaussianBlur(grey, (0, 0), _SMOOTH), surroundings, out=smooth)
@@ -119,6 +130,16 @@ def normalise(pixels: Pixels, breast: Breast) -> Planes:
         gain = CONTRAST_GAIN / max(_spread(contrast, breast), _ROUNDING)
         _scale(contrast, gain, CONTRAST_ZERO, out=contrast)
     return planes
+
+
+def _without(pixels: Pixels, foreign: npt.NDArray[np.bool_] | None) -> Pixels:
+    """The image with its darkest grey in the cells of what is foreign."""
+    if foreign is None or not foreign.any():
+        return pixels
+    cleared = pixels.copy()
+    dark = np.repeat(np.repeat(foreign, CELL, axis=0), CELL, axis=1)
+    cleared[dark[: pixels.shape[0], : pixels.shape[1]]] = pixels.min()
+    return cleared
 
 
 def _grey(pixels: Pixels, breast: Breast, *, out: Pixels) -> None:

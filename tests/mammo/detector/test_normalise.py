@@ -128,3 +128,24 @@ def test_the_planes_of_the_breasts_frame_are_those_of_the_whole_image(height: in
     assert part.share(part.box) == breast.share(breast.box)
     whole, cropped = normalise(pixels, breast), normalise(pixels[frame.slices], part)
     np.testing.assert_array_equal(cropped[:, *part.box.slices], whole[:, *breast.box.slices])
+
+
+def test_a_marker_beside_the_breast_changes_nothing() -> None:
+    pixels = np.zeros((512, 640), np.float32)
+    pixels[:, :360] = np.random.default_rng(0).uniform(0.3, 0.6, (512, 360))
+    marked = pixels.copy()
+    marked[40:120, 480:620] = 1.0
+    marked[400:470, 500:600:3] = 1.0  # writing
+    plain, breast = find_breast(pixels), find_breast(marked)
+    assert plain.foreign is None
+    assert breast.foreign is not None
+    assert np.array_equal(plain.cells, breast.cells)
+    assert np.array_equal(normalise(pixels, plain), normalise(marked, breast))
+    assert marked.max() == 1.0  # the image itself stays
+
+
+def test_a_marker_that_touches_the_breast_stays() -> None:
+    pixels = np.zeros((512, 640), np.float32)
+    pixels[:, :360] = np.random.default_rng(0).uniform(0.3, 0.6, (512, 360))
+    pixels[40:120, 350:480] = 1.0
+    assert find_breast(pixels).foreign is None
