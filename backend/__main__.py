@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -152,6 +153,7 @@ def wire(settings: Settings) -> Services:
             check=partial(self_test, registry),
             every=settings.reload_seconds,
             pins=settings.pinned_models,
+            settled=set_aside,
         ),
         images=TaskImages(
             root=settings.mammogram_root,
@@ -161,6 +163,17 @@ def wire(settings: Settings) -> Services:
         ),
         closing=(engine.dispose, *([client.close] if client else [])),
     )
+
+
+def set_aside() -> None:
+    """Let the garbage collector pass over all that is loaded by now.
+
+    With torch imported a full collection looks at a million objects and stops every thread for half a second or more,
+    and Label Studio gives a webhook one second. The model before, if there was one, is collected here.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> None:

@@ -105,6 +105,7 @@ class ModelHost:
         every: float,
         check: Callable[[str, Prelabels], None] | None = None,
         pins: Mapping[int, str] | None = None,
+        settled: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -115,6 +116,7 @@ class ModelHost:
             check: refuses a version that does not see what it should; such a version is not
                 tried again before this process starts anew.
             pins: model versions of the projects that do not follow the champion; loaded once, and kept.
+            settled: called each time that another champion serves and the one before has been let go.
         """
         self._champions = champions
         self._load = load
@@ -128,6 +130,7 @@ class ModelHost:
         self._problem: str | None = None
         self._failed, self._failures, self._retry_at = "", 0, 0.0
         self._check = check
+        self._settled = settled
         self._rejected: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-host", daemon=True)
@@ -232,6 +235,7 @@ class ModelHost:
         self._loaded = Loaded(version, prelabeller)
         self._problem, self._failed, self._failures = None, "", 0
         log.info("model serves", version=version, before=before, seconds=round(self._clock() - began, 3))
+        self._settled()
 
     def _note(self, error: Exception, *, event: str, **facts: object) -> None:
         code = error.code if isinstance(error, MammoError) else type(error).__name__

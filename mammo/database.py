@@ -280,9 +280,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def insert(connection: Connection, table: sa.Table) -> Any:
     """The dialect's own insert statement, which knows ON CONFLICT."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return dialect_insert(connection.dialect.name, table)
+
+
+def dialect_insert(dialect: str, table: sa.Table) -> Any:
+    """The insert statement of a dialect by name, for statements that are built once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Retraining is asked for after that, and nothing about it can take the 2xx back.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,7 +22,8 @@ from backend.auth import require_webhook
 from backend.dependencies import ServicesDep
 from backend.prefetch import prefetch
 from backend.schemas import json_body, read_json
-from backend.services import Services
+from backend.services import Services, Store
+from mammo.annotations import Receipt
 from mammo.errors import MammoError
 from mammo.jobs import Retrain
 from mammo.labelstudio.client import WEBHOOK_ACTIONS
@@ -65,10 +67,9 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     Answers 400 for what is no event, 503 when it could not be kept.
     """
     body = await request.body()
-    action = await anyio.to_thread.run_sync(_action_of, body)
     headers = {name: request.headers[name][:MAX_HEADER] for name in KEPT_HEADERS if name in request.headers}
-    keep = partial(services.store.append, body, action=action, received_at=datetime.now(UTC), headers=headers)
-    receipt = await anyio.to_thread.run_sync(keep)
+    keep = partial(_keep, body, services.store, received_at=datetime.now(UTC), headers=headers)
+    action, receipt = await anyio.to_thread.run_sync(keep)
     known = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
     services.metrics.webhooks.labels(action=known, duplicate=str(receipt.duplicate).lower()).inc()
     log.info(
@@ -89,6 +90,13 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:
         after = BackgroundTask(_train_if_due, receipt.project, services)
     return Json(answer, 201, background=after)
+
+
+def _keep(
+    body: bytes, store: Store, *, received_at: datetime, headers: Mapping[str, str]
+) -> tuple[str, Receipt]:
+    action = _action_of(body)
+    return action, store.append(body, action=action, received_at=received_at, headers=headers)
 
 
 def _action_of(body: bytes) -> str:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -16,11 +17,23 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.events import RECONCILED, Revision, canonical, parse, project_of, revisions_of
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
-from mammo.database import dataset_version, edit_effort, event, image_pin, insert, prelabel, reading, revision
+from mammo.database import (
+    dataset_version,
+    dialect_insert,
+    edit_effort,
+    event,
+    image_pin,
+    insert,
+    prelabel,
+    reading,
+    revision,
+)
 
 ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
 """Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
 deletion of an id that was given anew: every receipt is its own event."""
+
+NEW_REVISION = sa.insert(revision)
 
 CHUNK = 200
 """Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
@@ -277,15 +290,21 @@ def _event_key(action: str, body: bytes) -> str:
 
 
 def _append(connection: Connection, row: dict[str, Any], revisions: list[Revision]) -> Receipt:
-    fresh = insert(connection, event).values(row).on_conflict_do_nothing(index_elements=["key"])
-    number = connection.scalar(fresh.returning(event.c.id))  # not rowcount: psycopg answers -1
+    number = connection.scalar(_new_event(connection.dialect.name), row)
     duplicate = number is None
     if number is None:
         number = connection.scalar(sa.select(event.c.id).where(event.c.key == row["key"]))
         assert number is not None
     elif revisions:
-        connection.execute(sa.insert(revision), [_revision_row(number, each) for each in revisions])
+        connection.execute(NEW_REVISION, [_revision_row(number, each) for each in revisions])
     return Receipt(event=number, duplicate=duplicate, project=row["project"], num_revisions=len(revisions))
+
+
+@cache
+def _new_event(dialect: str) -> Any:
+    """Built once: building it costs as much as running it."""
+    fresh = dialect_insert(dialect, event).on_conflict_do_nothing(index_elements=["key"])
+    return fresh.returning(event.c.id)  # not rowcount: psycopg answers -1
 
 
 def _revision_row(number: int, told: Revision) -> dict[str, Any]:

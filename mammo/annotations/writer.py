@@ -84,6 +84,9 @@ class GroupCommit:
     def run(self, write: Callable[[Connection], T]) -> T:
         """Run a write; returns its value once it is committed and flushed.
 
+        Args:
+            write: may be run a second time, where another write of the same batch fails.
+
         Raises:
             StorageUnavailable: it was not written, or the writer is closed.
             Exception: whatever `write` raised; nothing of it was written.
@@ -125,27 +128,38 @@ class GroupCommit:
         return batch, False
 
     def _commit(self, batch: list[_Write]) -> None:
-        outcomes: list[tuple[_Write, Any, Exception | None]] = []
         try:
             with writing(self._engine) as connection:
-                outcomes = [(entry, *_attempt(entry, connection)) for entry in batch]
+                values = [_attempt(entry, connection) for entry in batch]
+        except _Failed:
+            self._commit_each(batch)
         except Exception as error:  # whatever happened, nobody may wait for ever
             for entry in batch:
                 entry.done.set_exception(error)
-            return
-        for entry, value, failure in outcomes:
-            if failure is None:
+        else:
+            for entry, value in zip(batch, values, strict=True):
                 entry.done.set_result(value)
+
+    def _commit_each(self, batch: list[_Write]) -> None:
+        """Run each write in a transaction of its own, so that one that fails does not take its neighbours with it."""
+        for entry in batch:
+            try:
+                with writing(self._engine) as connection:
+                    value = entry.run(connection)
+            except Exception as error:  # handed to the one who asked for this write
+                entry.done.set_exception(error)
             else:
-                entry.done.set_exception(failure)
+                entry.done.set_result(value)
 
 
-def _attempt(entry: _Write, connection: Connection) -> tuple[Any, Exception | None]:
-    """Run one write in a savepoint, so that its failure does not take its neighbours with it."""
+class _Failed(Exception):
+    """A write failed of itself; the batch is rolled back."""
+
+
+def _attempt(entry: _Write, connection: Connection) -> Any:
     try:
-        with connection.begin_nested():
-            return entry.run(connection), None
+        return entry.run(connection)
     except UNAVAILABLE:
         raise  # the database itself: the whole batch fails
-    except Exception as error:  # handed to the one who asked for this write
-        return None, error
+    except Exception as error:
+        raise _Failed from error

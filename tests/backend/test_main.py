@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 
 import pytest
 
@@ -62,3 +64,26 @@ def test_a_failed_self_test_is_noted_in_the_registry_with_the_machine(tmp_path) 
     entry.self_test(
         registry, register(registry, tmp_path, "b"), FakePrelabeller("b")
     )  # made before there was one
+
+
+def test_the_garbage_collector_passes_over_what_is_loaded_and_still_collects_the_model_before() -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    gone = weakref.ref(Cycle())
+    try:
+        entry.set_aside()
+        held = gc.get_freeze_count()
+        assert gone() is None
+        assert held > 10_000
+        first = Cycle()
+        entry.set_aside()
+        later = weakref.ref(first)
+        del first
+        assert gc.collect() >= 0
+        assert later() is not None  # set aside: not looked at
+        entry.set_aside()
+        assert later() is None
+    finally:
+        gc.unfreeze()

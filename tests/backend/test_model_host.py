@@ -178,3 +178,15 @@ def test_a_version_that_fails_its_self_test_never_serves_and_is_not_tried_again(
     host.look()
     assert tested == ["m1", "m2", "m3"]
     assert host.current().version == "m3"
+
+
+def test_each_new_champion_is_told_of_once_it_serves() -> None:
+    registry, told = FakeRegistry(), []
+    host: ModelHost = ModelHost(
+        registry, load=registry.load, every=2.0, settled=lambda: told.append(host.current().version)
+    )
+    host.look()
+    host.look()
+    registry.version = "m2"
+    host.look()
+    assert told == ["m1", "m2"]

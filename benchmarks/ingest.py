@@ -1,0 +1,219 @@
+"""Webhook events to the disk: the store by itself, and the whole backend over HTTP, with sixteen at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import httpx
+import numpy as np
+import orjson
+
+from benchmarks.result import Result, milliseconds
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.labelstudio.client import SECRET_HEADER
+from tests.postgres_server import PostgresServer
+
+SENDERS = 16
+ROUNDS = 5
+ACTION = "ANNOTATION_CREATED"
+NUMBERS = count(1)
+Keep = Callable[[bytes], object]
+
+
+def run() -> Result:
+    rows: list[tuple[str, ...]] = []
+    postgres = PostgresServer().start()
+    try:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # /tmp may be memory, where nothing waits
+            rows += _stores(Path(folder), postgres.new_database())
+            rows += _over_http("SQLite", Path(folder) / "sqlite", database="")
+            rows += _over_http("PostgreSQL", Path(folder) / "postgres", database=postgres.new_database())
+    finally:
+        postgres.stop()
+    return Result(
+        title="Webhook events to the disk",
+        method=(
+            f"{len(_body())} bytes an event, {SENDERS} at once, each sends its next when the one before is answered; "
+            f"every event flushed before its answer. Medians of {ROUNDS} rounds, the candidates of one kind in turns; "
+            "largest: of all rounds. HTTP: `python -m backend` in a process of its own with its model loaded, a new "
+            "connection for each event as Label Studio makes one, senders in another process on the same cores."
+        ),
+        columns=("what", "events a second", "p50", "p99", "largest"),
+        rows=rows,
+    )
+
+
+def _stores(folder: Path, postgres: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(folder / "naive.db")) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, received_at TEXT, body BLOB)")
+    engines = [open_database(f"sqlite:///{folder}/ours/b.db"), open_database(postgres)]
+    ours, theirs = (AnnotationStore(engine) for engine in engines)
+    kinds: dict[str, tuple[Keep, int]] = {
+        "store, one SQLite connection per event (baseline)": (partial(_naive, folder / "naive.db"), 10),
+        "store, SQLite, ours": (partial(_append, ours), 200),
+        "store, PostgreSQL, ours": (partial(_append, theirs), 60),
+    }
+    try:
+        return _measured(kinds)
+    finally:
+        for store, engine in zip((ours, theirs), engines, strict=True):
+            store.close()
+            engine.dispose()
+
+
+def _naive(path: Path, body: bytes) -> None:
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        now = datetime.now(UTC).isoformat()
+        connection.execute("INSERT INTO event (received_at, body) VALUES (?, ?)", (now, body))
+        connection.execute("COMMIT")
+
+
+def _append(store: AnnotationStore, body: bytes) -> None:
+    store.append(body, action=ACTION, received_at=datetime.now(UTC))
+
+
+def _over_http(name: str, data: Path, *, database: str) -> list[tuple[str, ...]]:
+    with _backend(data, database) as port:
+        rows = _measured({f"HTTP, {name}, ours": (partial(_post, port), 80)})
+        big = _body(num_rle=1_400_000)
+        seconds = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            _post(port, big)
+            seconds.append(time.perf_counter() - began)
+    size = f"HTTP, {name}, one body of {len(big) / 2**20:.1f} MiB"
+    return [*rows, (size, "", milliseconds(statistics.median(seconds)), "", milliseconds(max(seconds)))]
+
+
+def _post(port: int, body: bytes) -> None:
+    """As cheap as can be: the senders must not take the cores from the one who is measured."""
+    head = (
+        f"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: python-requests/2.34.2\r\nAccept: */*\r\n"
+        f"{SECRET_HEADER}: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head.encode() + body)
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+    if b" 201 " not in answer[:20]:
+        raise RuntimeError(answer[:300])
+
+
+def _measured(kinds: dict[str, tuple[Keep, int]]) -> list[tuple[str, ...]]:
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    seconds: dict[str, list[list[float]]] = {name: [] for name in kinds}
+    for turn in range(ROUNDS + 1):
+        for name, (keep, each) in kinds.items():
+            rate, taken = _round(keep, each)
+            if turn:  # the first warms up
+                rates[name].append(rate)
+                seconds[name].append(taken)
+    return [
+        (
+            name,
+            f"{statistics.median(rates[name]):.0f}",
+            *(
+                milliseconds(statistics.median(float(np.percentile(taken, q)) for taken in seconds[name]))
+                for q in (50, 99)
+            ),
+            milliseconds(max(max(taken) for taken in seconds[name])),
+        )
+        for name in kinds
+    ]
+
+
+def _round(keep: Keep, each: int) -> tuple[float, list[float]]:
+    """Events a second, and the seconds that each took."""
+    taken: list[float] = []
+    failed: list[Exception] = []
+
+    def send(bodies: list[bytes]) -> None:
+        try:
+            for body in bodies:
+                began = time.perf_counter()
+                keep(body)
+                taken.append(time.perf_counter() - began)
+        except Exception as error:  # raised again by the one who waits
+            failed.append(error)
+
+    senders = [threading.Thread(target=send, args=([_body() for _ in range(each)],)) for _ in range(SENDERS)]
+    began = time.perf_counter()
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    if failed:
+        raise failed[0]
+    return len(taken) / (time.perf_counter() - began), taken
+
+
+def _body(*, num_rle: int = 0) -> bytes:
+    """An event as Label Studio sends it, another at each call.
+
+    Args:
+        num_rle: numbers of a brush region besides, as a person's mask has them.
+    """
+    number = next(NUMBERS)
+    box = {"x": 10.5, "y": 20.5, "width": 4.25, "height": 3.5, "rotation": 0, "rectanglelabels": ["Cluster"]}
+    region = {"id": "r1", "type": "rectanglelabels", "from_name": "box", "to_name": "image", "value": box}
+    numbers = np.random.default_rng(number).integers(0, 256, num_rle).tolist()
+    brush = {"id": "r2", "type": "brushlabels", "value": {"format": "rle", "rle": numbers}}
+    annotation = {
+        "id": number, "task": 1, "result": [region, brush] if num_rle else [region], "was_cancelled": False,
+        "updated_at": datetime.now(UTC).isoformat(), "completed_by": 7, "lead_time": 3.25, "prediction": {},
+    }  # fmt: skip
+    task = {"id": 1, "data": {"image": "/data/local-files/?d=mammograms/one.dcm", "patient": "0f" * 16}}
+    project = {"id": 1, "title": "Benchmark", "label_config": "<View>" + " " * 1000 + "</View>"}
+    return orjson.dumps({"action": ACTION, "annotation": annotation, "task": task, "project": project})
+
+
+@contextmanager
+def _backend(data: Path, database: str) -> Iterator[int]:
+    """The backend as it is served, in a process of its own; its port once its model is loaded."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    settings = {"DATA_DIR": str(data), "AUTH_PASSWORD": "p", "WEBHOOK_SECRET": "s", "PORT": str(port)}
+    settings |= {"DATABASE_URL": database} if database else {}
+    environment = {**os.environ, **{f"YOLO_MLSAM_{name}": value for name, value in settings.items()}}
+    data.mkdir()
+    with (data / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "backend"], env=environment, stdout=log, stderr=log)
+        try:
+            _wait(f"http://127.0.0.1:{port}/health")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(health: str) -> None:
+    for _ in range(1200):
+        try:
+            if httpx.get(health, trust_env=False).json()["model_version"]:
+                time.sleep(3)  # the garbage of loading is set aside
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError("the backend does not load its model")
