@@ -3,15 +3,17 @@
 events.py   the body of a webhook becomes revisions of annotations
 view.py     the history of revisions becomes the current view, by a pure function
 writer.py   one thread writes for all, many writes to one flush of the disk
+appending.py   the statements that write
 store.py    AnnotationStore: append, corrections, prelabels
 reconciling.py   what Label Studio shows and the store does not know is appended
 """
 
 from __future__ import annotations
 
+from mammo.annotations.appending import Receipt
 from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
 from mammo.annotations.reconciling import Reconciliation, reconcile
-from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Receipt, Told
+from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Told
 from mammo.annotations.view import Heading, current_view
 
 __all__ = [

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.events import RECONCILED, Revision, canonical, parse, project_of, revisions_of
+from mammo.annotations.appending import Receipt, append_event, event_key, pin_image, replace_prelabel
+from mammo.annotations.events import RECONCILED, canonical, parse, project_of, revisions_of
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
 from mammo.database import (
     dataset_version,
-    dialect_insert,
-    edit_effort,
     event,
     image_pin,
-    insert,
     prelabel,
     reading,
     revision,
 )
 
-ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
-"""Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
-deletion of an id that was given anew: every receipt is its own event."""
-
-NEW_REVISION = sa.insert(revision)
-
 CHUNK = 200
 """Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """Says that an event is on the disk."""
-
-    event: int
-    duplicate: bool
-    """The very same event was kept before; nothing was written."""
-
-    project: int | None
-    num_revisions: int
-    """Annotations and deletions that the event told of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +112,7 @@ class AnnotationStore:
         """
         content = parse(body)
         project, revisions = project_of(content), revisions_of(action, content)
-        key = uuid.uuid4().hex if action in ALIKE else _event_key(action, body)
+        key = event_key(action, body)
         row = {
             "key": key,
             "action": action,
@@ -145,7 +121,7 @@ class AnnotationStore:
             "body": body,
             "headers": canonical(dict(headers)) if headers else None,
         }
-        return self._writer.run(lambda connection: _append(connection, row, revisions))
+        return self._writer.run(lambda connection: append_event(connection, row, revisions))
 
     def corrections(self, project: int) -> list[Correction]:
         """The current view of a project: each annotation's newest revision, not deleted, not cancelled.
@@ -248,7 +224,7 @@ class AnnotationStore:
             "image_sha256": image_sha256,
             "created_at": datetime.now(UTC),
         }
-        self._writer.run(lambda connection: _replace_prelabel(connection, row))
+        self._writer.run(lambda connection: replace_prelabel(connection, row))
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         """What a model version proposed for a task; None when it proposed nothing we know of."""
@@ -264,7 +240,7 @@ class AnnotationStore:
         Raises:
             StorageUnavailable: it is not kept.
         """
-        self._writer.run(lambda connection: _pin(connection, project, task, sha256))
+        self._writer.run(lambda connection: pin_image(connection, project, task, sha256))
 
     def pinned_images(self, project: int) -> dict[int, str]:
         """SHA-256 of the image that each task showed when it was first seen."""
@@ -283,63 +259,6 @@ class AnnotationStore:
         if row is None:
             return None
         return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
-
-
-def _event_key(action: str, body: bytes) -> str:
-    return hashlib.sha256(action.encode("utf-8", "replace") + b"\0" + body).hexdigest()
-
-
-def _append(connection: Connection, row: dict[str, Any], revisions: list[Revision]) -> Receipt:
-    number = connection.scalar(_new_event(connection.dialect.name), row)
-    duplicate = number is None
-    if number is None:
-        number = connection.scalar(sa.select(event.c.id).where(event.c.key == row["key"]))
-        assert number is not None
-    elif revisions:
-        connection.execute(NEW_REVISION, [_revision_row(number, each) for each in revisions])
-    return Receipt(event=number, duplicate=duplicate, project=row["project"], num_revisions=len(revisions))
-
-
-@cache
-def _new_event(dialect: str) -> Any:
-    """Built once: building it costs as much as running it."""
-    fresh = dialect_insert(dialect, event).on_conflict_do_nothing(index_elements=["key"])
-    return fresh.returning(event.c.id)  # not rowcount: psycopg answers -1
-
-
-def _revision_row(number: int, told: Revision) -> dict[str, Any]:
-    return {
-        "event": number,
-        "kind": told.kind,
-        "project": told.project,
-        "annotation": told.annotation,
-        "task": told.task,
-        "updated_at": told.updated_at,
-        "cancelled": told.cancelled,
-        "content_hash": told.content_hash,
-        "result": None if told.result is None else canonical(told.result),
-        "task_data": None if told.task_data is None else canonical(told.task_data),
-        "completed_by": told.completed_by,
-        "lead_time": told.lead_time,
-        "prelabel_version": told.prelabel_version,
-    }
-
-
-def _pin(connection: Connection, project: int, task: int, sha256: str) -> None:
-    row = {"project": project, "task": task, "sha256": sha256, "seen_at": datetime.now(UTC)}
-    connection.execute(insert(connection, image_pin).values(row).on_conflict_do_nothing())
-
-
-def _replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
-    _pin(connection, row["project"], row["task"], row["image_sha256"])
-    mine = [prelabel.c[name] == row[name] for name in ("project", "task", "model_version")]
-    old = sa.select(prelabel.c.id).where(*mine)
-    connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))
-    new = insert(connection, prelabel).values(row)
-    changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
-    connection.execute(
-        new.on_conflict_do_update(index_elements=["project", "task", "model_version"], set_=changed)
-    )
 
 
 def _view(connection: Connection, project: int) -> list[Heading]:
