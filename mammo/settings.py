@@ -152,6 +152,15 @@ class Settings(BaseSettings):
     recipe: str = "finetune"
     """Name of the training recipe for retrains."""
 
+    gate_primary: Literal["", "mean", "sensitivity", "dice"] = ""
+    """What a challenger must improve to be promoted; empty: the recipe's, which is `mean` of the two others."""
+
+    gate_confidence: float | None = Field(None, gt=0, lt=1)
+    """Least share of bootstrap draws in which a challenger must be better; None: the recipe's, 0.95."""
+
+    gate_min_patients: int | None = Field(None, ge=2)
+    """Fewest held-out patients that allow a promotion; None: the recipe's, 8."""
+
     reload_seconds: float = Field(2.0, gt=0)
     """How often the backend looks for a new champion, in seconds."""
 

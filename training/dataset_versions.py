@@ -87,6 +87,15 @@ class DatasetVersion:
     def num_patients(self, fold: Fold) -> int:
         return len({item.patient for item in self.items if item.fold == fold})
 
+    def newest_patients(self, fold: Fold, *, share: float = 0.25, least: int = 4) -> set[str]:
+        """The patients of a fold whose first correction is the latest: a share of them, but at least so many."""
+        first: dict[str, str] = {}
+        for item in self.items:
+            if item.fold == fold:
+                first[item.patient] = min(item.updated_at, first.get(item.patient, item.updated_at))
+        ordered = sorted(first, key=lambda patient: (first[patient], patient), reverse=True)
+        return set(ordered[: max(least, round(share * len(ordered)))])
+
     def num_findings(self, fold: Fold) -> int:
         return sum(len(item.findings) for item in self.items if item.fold == fold)
 

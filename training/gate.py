@@ -3,15 +3,16 @@
 Both were evaluated on the same images of the same held-out patients. The score is the mean of detection (mean
 sensitivity at a few false-positive rates) and segmentation (mean Dice over all true clusters). Patients are drawn
 with replacement, the same draw for both; the challenger must win in enough draws, and may not buy its win by
-losing noticeably in one of the guarded numbers.
+losing noticeably in one of the guarded numbers, nor among the newest patients: a clinic's images drift, and what is
+better on last year's may be worse on today's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ class GateRule:
     draws: int = 2000
     """Bootstrap draws of patients."""
 
+    primary: Literal["mean", "sensitivity", "dice"] = "mean"
+    """What must improve: mean sensitivity at `rates`, mean Dice over all clusters, or the mean of the two."""
+
     rates: tuple[float, ...] = (0.25, 0.5, 1.0)
     """False positives per image at which sensitivity is taken."""
 
@@ -47,6 +51,12 @@ class GateRule:
     dice_margin: float = 0.03
     """Greatest loss of mean Dice."""
 
+    newest_margin: float = 0.10
+    """Greatest loss of the primary score among the newest patients."""
+
+    min_newest: int = 4
+    """Fewest newest patients that count."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -54,7 +64,7 @@ class Score:
 
     version: str
     primary: float
-    """Mean of the mean sensitivity and Dice, in [0, 1]."""
+    """See `GateRule.primary`, in [0, 1]."""
 
     sensitivity: dict[str, float]
     """By false positives per image, the guard's rate included."""
@@ -66,6 +76,16 @@ class Score:
         rates = {f"sensitivity_{rate}": value for rate, value in self.sensitivity.items()}
         flat = {"version": self.version, "primary": self.primary, **rates, "dice": self.dice}
         return {key: _plain(value) for key, value in flat.items()}
+
+
+@dataclass(frozen=True)
+class Newest:
+    """Both versions on the newest of the test patients alone."""
+
+    champion: Score
+    challenger: Score
+    num_patients: int
+    num_truth: int
 
 
 @dataclass(frozen=True)
@@ -94,20 +114,36 @@ class Verdict:
 
     rule: GateRule
     seed: int
+    newest: Newest | None = None
+    """None: nobody said which patients are the newest, or there are too few of them."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; numbers that do not exist are null."""
         scores = {"champion": self.champion.to_json(), "challenger": self.challenger.to_json()}
-        return {**_plain(asdict(self)), **scores}
+        newest = self.newest and {
+            "champion": self.newest.champion.to_json(),
+            "challenger": self.newest.challenger.to_json(),
+            "num_patients": self.newest.num_patients,
+            "num_truth": self.newest.num_truth,
+        }
+        return {**_plain(asdict(self)), **scores, "newest": newest}
 
 
-def judge(champion: Evaluation, challenger: Evaluation, *, rule: GateRule, seed: int = 0) -> Verdict:
+def judge(
+    champion: Evaluation,
+    challenger: Evaluation,
+    *,
+    rule: GateRule,
+    seed: int = 0,
+    newest: Collection[str] = (),
+) -> Verdict:
     """Decide.
 
     Args:
         champion: what serves now.
         challenger: evaluated on the same images.
         seed: of the draws; the same evaluations and seed give the same verdict.
+        newest: keys of the newest test patients, judged once more by themselves.
 
     Raises:
         ValueError: the evaluations are not of the same images.
@@ -122,7 +158,8 @@ def judge(champion: Evaluation, challenger: Evaluation, *, rule: GateRule, seed:
     old, new = before.score(), after.score()
     confidence = float(np.mean(differences > 0)) if differences.size else math.nan
     low, high = np.percentile(differences, (5, 95)) if differences.size else (math.nan, math.nan)
-    promote, reason = _decide(old, new, confidence, num_patients=len(mine.patients), rule=rule)
+    recent = _newest(mine, theirs, newest, rule=rule)
+    promote, reason = _decide(old, new, confidence, num_patients=len(mine.patients), rule=rule, newest=recent)
     return Verdict(
         promote=promote,
         reason=reason,
@@ -136,11 +173,30 @@ def judge(champion: Evaluation, challenger: Evaluation, *, rule: GateRule, seed:
         num_truth=mine.num_lesions,
         rule=rule,
         seed=seed,
+        newest=recent,
     )
 
 
+def _newest(
+    mine: Evaluation, theirs: Evaluation, patients: Collection[str], *, rule: GateRule
+) -> Newest | None:
+    old, new = (
+        Evaluation(each.version, each.threshold, tuple(i for i in each.images if i.patient in patients))
+        for each in (mine, theirs)
+    )
+    if len(old.patients) < rule.min_newest or not old.num_lesions:
+        return None
+    return Newest(_Sample(old, rule).score(), _Sample(new, rule).score(), len(old.patients), old.num_lesions)
+
+
 def _decide(
-    old: Score, new: Score, confidence: float, *, num_patients: int, rule: GateRule
+    old: Score,
+    new: Score,
+    confidence: float,
+    *,
+    num_patients: int,
+    rule: GateRule,
+    newest: Newest | None,
 ) -> tuple[bool, str]:
     if num_patients < rule.min_patients:
         return False, (
@@ -164,6 +220,12 @@ def _decide(
     if lost > rule.dice_margin:  # False without masks: NaN
         return False, (
             f"kept {old.version}: Dice fell by {lost:.3f} (at most {rule.dice_margin:g} is allowed); {numbers}"
+        )
+    if newest and newest.champion.primary - newest.challenger.primary > rule.newest_margin:
+        return False, (
+            f"kept {old.version}: on the {newest.num_patients} newest patients the score fell from "
+            f"{newest.champion.primary:.3f} to {newest.challenger.primary:.3f} "
+            f"(at most {rule.newest_margin:g} is allowed); {numbers}"
         )
     if new.primary <= old.primary or confidence < rule.confidence:
         return (
@@ -191,11 +253,13 @@ class _Sample:
 
     def primary(self, weights: Floats) -> float:
         """NaN when the images that count hold no lesion; detection alone when they hold no mask."""
-        parts = [float(np.mean(self._sensitivity(weights, self._rule.rates)))]
         dice = self._mean_dice(weights)
-        if not math.isnan(dice):
-            parts.append(dice)
-        return sum(parts) / len(parts)
+        if self._rule.primary == "dice" and not math.isnan(dice):
+            return dice
+        sensitivity = float(np.mean(self._sensitivity(weights, self._rule.rates)))
+        if self._rule.primary == "sensitivity" or math.isnan(dice):
+            return sensitivity
+        return (sensitivity + dice) / 2
 
     def _sensitivity(self, weights: Floats, rates: Sequence[float]) -> list[float]:
         try:

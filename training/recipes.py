@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from training.detector_recipes import (
     DetectorRecipe,
@@ -34,6 +35,18 @@ class Recipe:
 
     operating_rate: float = 0.5
     """False positives per image, on the validation fold, at which the challenger's threshold is set."""
+
+    def with_gate(
+        self,
+        *,
+        primary: Literal["mean", "sensitivity", "dice"] | None = None,
+        confidence: float | None = None,
+        min_patients: int | None = None,
+    ) -> Recipe:
+        """The same recipe with another rule for its gate, where one is given."""
+        given = {"primary": primary, "confidence": confidence, "min_patients": min_patients}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return replace(self, gate=replace(self.gate, **changes))
 
 
 def demo_gate() -> GateRule:

@@ -208,7 +208,7 @@ def retrain(
     with stages.enter("challenger") as progress:
         new = evaluate(workshop.networks.load(contender), test, progress=progress)
 
-    verdict = judge(old, new, rule=recipe.gate)
+    verdict = judge(old, new, rule=recipe.gate, newest=dataset.newest_patients("test"))
     promoted, reason = _promote(workshop.registry, challenger, verdict, against=champion)
     summary = {
         "run": run,

@@ -33,7 +33,11 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
     with _job("retrain", project=order.project) as (job_id, report), closing(services()) as tools:
         if order.recipe not in RECIPES:
             raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
-        recipe = RECIPES[order.recipe]
+        recipe = RECIPES[order.recipe].with_gate(
+            primary=tools.settings.gate_primary or None,
+            confidence=tools.settings.gate_confidence,
+            min_patients=tools.settings.gate_min_patients,
+        )
         tags = None
         if tools.settings.label_studio_url:
             report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")

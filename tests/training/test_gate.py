@@ -143,3 +143,32 @@ def test_the_verdict_is_flat_json_with_every_number():
     assert content["challenger"]["sensitivity_0.5"] == content["challenger"]["sensitivity_1"] == 1.0
     assert (content["num_patients"], content["num_images"], content["num_truth"]) == (10, 10, 10)
     assert content["rule"]["confidence"] == 0.95
+
+
+def test_better_on_the_old_patients_does_not_buy_worse_on_the_newest():
+    champion = evaluation("old", 20, change=worse(14, found=False))
+    challenger = evaluation("new", 20, change=lambda i, each: image(each.patient, 1, found=i < 16))
+    newest = {f"p{index:02d}" for index in range(15, 20)}
+    assert judge(champion, challenger, rule=RULE).promote
+    verdict = judge(champion, challenger, rule=RULE, newest=newest)
+    assert not verdict.promote
+    assert "5 newest patients" in verdict.reason
+    assert verdict.newest.num_patients == verdict.newest.num_truth == 5
+    assert verdict.newest.champion.primary > verdict.newest.challenger.primary
+    assert json.loads(json.dumps(verdict.to_json()))["newest"]["challenger"]["sensitivity_1"] == 0.2
+
+
+def test_fewer_newest_patients_than_the_rule_asks_decide_nothing():
+    champion = evaluation("old", 20, change=worse(14, found=False))
+    challenger = evaluation("new", 20, change=lambda i, each: image(each.patient, 1, found=i < 17))
+    verdict = judge(champion, challenger, rule=RULE, newest={"p17", "p18", "p19"})
+    assert verdict.promote
+    assert verdict.newest is None
+
+
+@pytest.mark.parametrize(("primary", "promoted"), [("mean", False), ("sensitivity", True), ("dice", False)])
+def test_what_must_improve_is_the_rules_choice(primary, promoted):
+    champion = evaluation("old", dice=0.8, change=worse(1, found=False))
+    challenger = evaluation("new", dice=0.6)
+    rule = replace(RULE, primary=primary, confidence=0.6, dice_margin=1.0)
+    assert judge(champion, challenger, rule=rule).promote is promoted

@@ -8,6 +8,7 @@ import pytest
 
 from mammo.errors import InsufficientData
 from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.settings import Settings
 from worker import jobs
 from worker.services import install
 from worker.stoppable import make_worker
@@ -23,9 +24,7 @@ class FakeServices:
     def __init__(self, url):
         self.queue = JobQueue(redis_connection(url))
         self.workshop = "workshop"
-        self.settings = SimpleNamespace(
-            models="models", label_studio_url="http://label-studio", thresholds={1: 0.35}
-        )
+        self.settings = Settings(label_studio_url="http://label-studio", thresholds={1: 0.35})
         self.registry = SimpleNamespace(
             champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
         )
@@ -59,7 +58,8 @@ def work_off(url, setup):
 
 
 def fake_retrain(monkeypatch, behave):
-    recipes = SimpleNamespace(RECIPES={"demo": "the demo recipe"})
+    recipe = SimpleNamespace(with_gate=lambda **_: "the demo recipe")
+    recipes = SimpleNamespace(RECIPES={"demo": recipe})
     monkeypatch.setitem(sys.modules, "training.recipes", recipes)  # the real ones bring torch
     import training
     import training.retrain
