@@ -6,8 +6,9 @@ copy of the networks is loaded. See `docs/adr/0004-label-studio-ml-as-an-adapter
 
     gunicorn "backend.label_studio_ml_adapter:app()"
 
-Works with 1.0.9 (the index's) and with the 2.x API. The base class's own ways are kept where they work; in 1.0.9 they
-lose webhooks, answer one version for all models, and show tracebacks to callers.
+Works with 1.0.9 (the index's) and with the 2.x API. The package's own ways are kept where they work: for setup,
+predictions and clicks. 1.0.9 loses webhooks, 2.x drops those that are not for training, and both show tracebacks to
+callers: `app` sees to these.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PASSED_ON = ("Authorization", "X-Yolo-Mlsam-Secret")
 SECONDS = 110
 """Longest wait for an answer; Label Studio itself gives up after 100."""
 
+PASSED_WHOLE = {("POST", "/webhook"), ("GET", "/versions"), ("GET", "/health"), ("GET", "/")}
+"""What is about no model goes to our backend as it came: every event into the inbox, and a health that is ours."""
+
 
 class BackendRefusal(Exception):
     """Our backend answered with an error, or not at all (`status` 502)."""
@@ -45,6 +49,9 @@ class YoloMlsam(LabelStudioMLBase):  # type: ignore[misc]
         if has_request_context() and request.path == "/webhook":
             return  # a webhook has a secret of its own, which opens nothing else
         self.set("model_version", served_version(getattr(self, "project_id", None)))
+
+    def set_extra_params(self, extra_params: Any) -> None:
+        """Nothing: our backend reads them itself (2.x keeps only texts, and Label Studio sends an object)."""
 
     def predict(
         self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **more: Any
@@ -81,7 +88,11 @@ def served_version(project: Any) -> str:
     Raises:
         BackendRefusal: our backend says no.
     """
-    return str(call("/setup", {"project": str(project or "")})["model_version"])
+    body: dict[str, Any] = {"project": str(project or "")}
+    if has_request_context() and request.path == "/setup":
+        asked = request.get_json(silent=True)
+        body |= {"extra_params": asked.get("extra_params")} if isinstance(asked, dict) else {}
+    return str(call("/setup", body)["model_version"])
 
 
 def pass_event(event: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -101,21 +112,30 @@ def call(path: str, body: dict[str, Any] | bytes) -> dict[str, Any]:
     Raises:
         BackendRefusal: an error, or no answer.
     """
+    return ask("POST", path, body if isinstance(body, bytes) else json.dumps(body).encode())[1]
+
+
+def ask(method: str, path: str, content: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    """Status and content of our backend's answer.
+
+    Raises:
+        BackendRefusal: an error, or no answer.
+    """
     headers = {"Content-Type": "application/json"}
     if has_request_context():
         headers |= {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = os.environ.get(URL, "http://127.0.0.1:9090").rstrip("/")
     try:
-        answer = requests.post(
-            url + path, data=content, headers=headers, timeout=SECONDS, allow_redirects=False
+        answer = requests.request(
+            method, url + path, data=content, headers=headers, timeout=SECONDS, allow_redirects=False
         )
         parsed = answer.json()
     except (requests.RequestException, ValueError):
         raise _noted(BackendRefusal(502, "unreachable")) from None
     if answer.status_code >= 300 or not isinstance(parsed, dict):
-        raise _noted(BackendRefusal(answer.status_code, str(dict(parsed).get("error", "error"))))
-    return parsed
+        code = parsed.get("error", "error") if isinstance(parsed, dict) else "error"
+        raise _noted(BackendRefusal(max(answer.status_code, 400), str(code)))
+    return answer.status_code, parsed
 
 
 def app() -> Any:
@@ -123,12 +143,24 @@ def app() -> Any:
     server = api.init_app(model_class=YoloMlsam)
     if hasattr(api, "_manager"):
         api._manager = _manager()
+    # First of all: 2.x checks a password of its own, which webhooks do not have.
+    server.before_request_funcs.setdefault(None, []).insert(0, _pass_whole)
     server.after_request(_without_traceback)
     return server
 
 
+def _pass_whole() -> Response | None:
+    if (request.method, request.path) not in PASSED_WHOLE:
+        return None
+    try:
+        status, content = ask(request.method, request.path, request.get_data() or None)
+    except BackendRefusal as error:
+        return Response(status=error.status)  # `_without_traceback` says the rest
+    return Response(json.dumps(content), status, content_type="application/json")
+
+
 def _manager() -> Any:
-    """1.0.9's manager, with our backend's version and inbox in place of its own."""
+    """1.0.9's manager, with our backend's version in place of its own."""
 
     class Manager(package.LabelStudioMLManager):  # type: ignore[misc]
         @classmethod
@@ -143,10 +175,6 @@ def _manager() -> Any:
             results = wrapper.model.predict(tasks, context=params.get("context"), project=project)
             wrapper.model_version = next((r["model_version"] for r in results), "")
             return results, wrapper
-
-        @classmethod
-        def webhook(cls, event: str, data: dict[str, Any]) -> dict[str, Any]:
-            return pass_event(event, data)
 
         @classmethod
         def _wrapped(cls, label_config: Any, version: str) -> Any:

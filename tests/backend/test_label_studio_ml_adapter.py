@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import uvicorn
 
 from backend.app import create_app
 from mammo.labelstudio import labeling_config
+from mammo.labelstudio.client import WEBHOOK_ACTIONS
 from tests.backend.fakes import BASIC, HEIGHT, HOOK, WIDTH, Backend
 from tests.required import missing
 
@@ -28,6 +30,10 @@ ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / ".venv-label-studio-ml/bin/python"
 SHAPE_OF_2X = ROOT / "tests/backend/label_studio_ml_2x"
 SERVE = "import sys; from backend.label_studio_ml_adapter import app; app().run(port=int(sys.argv[1]))"
+SERVE_THEIR_WAY = (
+    "import sys; from label_studio_ml.api import init_app; from backend.label_studio_ml_adapter import YoloMlsam; "
+    "init_app(model_class=YoloMlsam).run(port=int(sys.argv[1]))"
+)
 TASK = {"id": 7, "project": 3, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
 
@@ -58,6 +64,13 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module", params=["1.0.9", "2.x"])
 def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
+    with running(request.param) as found:
+        yield found
+
+
+@contextmanager
+def running(package: str, serve: str = SERVE) -> Iterator[Adapter]:
+    """A backend of ours on fakes, and the package's server with the adapter before it."""
     if not PYTHON.is_file():
         missing("the environment of label-studio-ml", "run `make test`, which installs it")
     backend = Backend(changes={"requests_per_minute": 0})
@@ -66,12 +79,12 @@ def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
     thread = threading.Thread(target=ours.run, daemon=True)
     thread.start()
     url, port = f"http://127.0.0.1:{config.port}", free_port()
-    path = [str(ROOT)] if request.param == "1.0.9" else [str(SHAPE_OF_2X), str(ROOT)]
+    path = [str(ROOT)] if package == "1.0.9" else [str(SHAPE_OF_2X), str(ROOT)]
     environment = {
         **os.environ, "PYTHONPATH": os.pathsep.join(path), "ADAPTER_BACKEND_URL": url, "NO_PROXY": "*",
     }  # fmt: skip
     theirs = subprocess.Popen(
-        [str(PYTHON), "-c", SERVE, str(port)], env=environment, stderr=subprocess.DEVNULL
+        [str(PYTHON), "-c", serve, str(port)], env=environment, stderr=subprocess.DEVNULL
     )
     try:
         with (
@@ -126,11 +139,36 @@ def test_a_click_is_passed_on_and_comes_back_as_a_suggestion(adapter: Adapter) -
     assert [region["type"] for region in suggestion["result"]] == ["brushlabels"]
 
 
-def test_an_event_reaches_the_same_inbox_byte_for_byte(adapter: Adapter) -> None:
-    body = b'{"action": "ANNOTATION_CREATED",  "project": {"id": 3}, "annotation": {"id": 1}}'
+@pytest.mark.parametrize("action", [*WEBHOOK_ACTIONS, "START_TRAINING"])
+def test_every_event_reaches_the_same_inbox_byte_for_byte(adapter: Adapter, action: str) -> None:
+    body = b'{"action": "%s",  "project": {"id": 3}}' % action.encode()
     headers = {**HOOK, "Content-Type": "application/json"}
-    assert adapter.client.post("/webhook", content=body, headers=headers).status_code == 201
-    assert adapter.backend.store.events[-1] == ("ANNOTATION_CREATED", body)
+    answer = adapter.client.post("/webhook", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (201, "ok")
+    assert adapter.backend.store.events[-1] == (action, body)
+
+
+def test_started_by_the_2x_package_itself_training_events_reach_the_inbox() -> None:
+    body = b'{"action": "ANNOTATION_CREATED",  "project": {"id": 3, "label_config": "<View/>"}}'
+    with running("2.x", SERVE_THEIR_WAY) as adapter:
+        headers = {**HOOK, "Content-Type": "application/json"}
+        assert adapter.client.post("/webhook", content=body, headers=headers).status_code == 201
+        assert adapter.backend.store.events == [("ANNOTATION_CREATED", body)]
+
+
+def test_health_and_versions_are_those_of_our_backend(adapter: Adapter) -> None:
+    for path in ("/health", "/", "/versions"):
+        assert (
+            adapter.client.get(path, headers=BASIC).json() == adapter.direct.get(path, headers=BASIC).json()
+        )
+
+
+def test_who_asks_for_another_model_version_is_refused(adapter: Adapter) -> None:
+    body = {"project": "3.1", "schema": labeling_config(), "extra_params": {"model_version": "m0"}}
+    answer = adapter.client.post("/setup", json=body, headers=BASIC)
+    assert (answer.status_code, answer.json()["error"]) == (409, "other_model")
+    body["extra_params"] = {"model_version": "m1"}
+    assert adapter.client.post("/setup", json=body, headers=BASIC).json()["model_version"] == "m1"
 
 
 @pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook"])

@@ -1,5 +1,8 @@
 """The server of the 2.x API: a model is made for every request; events that are not for training are dropped."""
 
+import traceback
+from functools import wraps
+
 from flask import Flask, jsonify, request
 
 TRAIN_EVENTS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "START_TRAINING")
@@ -13,10 +16,22 @@ def init_app(model_class, basic_auth_user=None, basic_auth_pass=None):
     return server
 
 
+def with_traceback(route):
+    @wraps(route)
+    def wrapped():
+        try:
+            return route()
+        except Exception as error:
+            return jsonify({"detail": str(error), "result": {"traceback": traceback.format_exc()}}), 500
+
+    return wrapped
+
+
 @server.route("/predict", methods=["POST"])
+@with_traceback
 def predict():
     data = request.json
-    project = str(data.get("project") or "").split(".", 1)[0]
+    project = str(data.get("project")).split(".", 1)[0]
     params = data.get("params", {})
     context = params.pop("context", {})
     model = model_class(project_id=project, label_config=data.get("label_config"))
@@ -24,9 +39,12 @@ def predict():
 
 
 @server.route("/setup", methods=["POST"])
+@with_traceback
 def setup():
     data = request.json
     model = model_class(project_id=data["project"].split(".", 1)[0], label_config=data.get("schema"))
+    if data.get("extra_params"):
+        model.set_extra_params(data["extra_params"])
     return jsonify({"model_version": model.get("model_version")})
 
 
@@ -36,9 +54,8 @@ def webhook():
     event = data.pop("action")
     if event not in TRAIN_EVENTS:
         return jsonify({"status": "Unknown event"}), 200
-    model = model_class(str(data["project"]["id"]), label_config=data["project"].get("label_config"))
-    model.fit(event, data)
-    return jsonify({}), 201
+    model = model_class(str(data["project"]["id"]), label_config=data["project"]["label_config"])
+    return jsonify({"result": model.fit(event, data), "status": "ok"}), 201
 
 
 @server.route("/health", methods=["GET"])

@@ -19,7 +19,12 @@ class LabelStudioMLBase:
         return CACHE.get((self.project_id, key))
 
     def set(self, key, value):
+        if not isinstance(value, str):
+            raise ValueError("a value is a text")
         CACHE[self.project_id, key] = value
+
+    def set_extra_params(self, extra_params):
+        self.set("extra_params", extra_params)
 
     @property
     def label_config(self):
