@@ -20,7 +20,7 @@ from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
 from backend.reconciling import Reconciler
-from backend.services import Services
+from backend.services import Services, no_next_tasks
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import open_database
 from mammo.effort_records import effort_records
@@ -140,6 +140,7 @@ def wire(settings: Settings) -> Services:
 
     store, metrics = AnnotationStore(engine), Metrics()
     return Services(
+        next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
         store=store,
         metrics=metrics,

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from backend import error_table
 from backend.backlog import Backlog
 from backend.middleware import BodyLimit, Guard
+from backend.prefetch import Prefetch
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, provenance, setup, webhook
@@ -44,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.recent_images = RecentImages(services.images)
     app.state.suggestions = Suggestions(services, app.state.recent_images)
     app.state.backlog = backlog
+    app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
     for route in (health, setup, predict, webhook, metrics, provenance):

@@ -21,7 +21,7 @@ class RecentImages:
         self,
         images: Images,
         *,
-        keep: int = 2,
+        keep: int = 4,
         seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

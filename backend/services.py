@@ -71,6 +71,21 @@ def _nothing_done(_project: int) -> list[EffortRecord]:
     return []
 
 
+class NextTasks(Protocol):
+    """`mammo.labelstudio.LabelStudioClient.next_tasks`."""
+
+    def __call__(
+        self, project: int, task: int, count: int, /, *, by_score: bool = False
+    ) -> list[dict[str, Any]]: ...
+
+
+def no_next_tasks(
+    _project: int, _task: int, _count: int, /, *, by_score: bool = False
+) -> list[dict[str, Any]]:
+    """Without Label Studio's API nobody knows."""
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One running backend."""
@@ -86,6 +101,9 @@ class Services:
 
     efforts: Callable[[int], list[EffortRecord]] = _nothing_done
     """What the corrections of a project cost."""
+
+    next_tasks: NextTasks = no_next_tasks
+    """What annotators get after a task, as Label Studio tells it."""
 
     insecure: bool = False
     """Let in whoever comes from this machine, without a secret; only when asked for on the command line."""

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     """Time for one `/predict`; Label Studio waits 100 s. Tasks that do not fit are finished afterwards."""
 
     prefetch_tasks: int = Field(4, ge=0)
-    """New tasks of an import that the backend prelabels, when idle, before anybody opens them."""
+    """New tasks of an import that the backend prelabels, when idle, before anybody opens them; 0: prepare nothing."""
 
     project_models: str = ""
     """Projects that stay with an older model version, comma separated, for example `3=m-2026-11-02,7=starter`."""

@@ -20,7 +20,6 @@ from starlette.background import BackgroundTask
 from backend.answers import Json
 from backend.auth import require_webhook
 from backend.dependencies import ServicesDep
-from backend.prefetch import prefetch
 from backend.schemas import json_body, read_json
 from backend.services import Services, Store
 from mammo.annotations import Receipt
@@ -30,8 +29,9 @@ from mammo.labelstudio.client import WEBHOOK_ACTIONS
 
 START_TRAINING = "START_TRAINING"
 TASKS_CREATED = "TASKS_CREATED"
+ANNOTATION_CREATED = "ANNOTATION_CREATED"
 
-ANNOTATED = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
+ANNOTATED = frozenset({ANNOTATION_CREATED, "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 """Events that may bring a project to the number of corrections that starts a retrain."""
 
 KEPT_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-request-id")
@@ -82,9 +82,11 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     )
     answer: dict[str, Any] = {"status": "ok", "event": receipt.event, "duplicate": receipt.duplicate}
     after = None
-    if action == TASKS_CREATED and not receipt.duplicate and services.settings.prefetch_tasks:
-        backlog = request.app.state.backlog
-        backlog.add(("created", receipt.event), partial(prefetch, body, services=services, backlog=backlog))
+    if not receipt.duplicate and services.settings.prefetch_tasks:
+        if action == TASKS_CREATED:
+            request.app.state.prefetch.created(receipt.event, body)
+        elif action == ANNOTATION_CREATED and receipt.project:
+            request.app.state.prefetch.annotated(receipt.project, body)
     if action == START_TRAINING:
         answer |= await _start_training(receipt.project, services)
     elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:

@@ -123,6 +123,25 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
         params = {"project": project, "page": 1, "page_size": count, **AS_STORED}
         return list(self.call("GET", "/api/tasks", params=params)["tasks"])
 
+    def next_tasks(
+        self, project: int, task: int, count: int, *, by_score: bool = False
+    ) -> list[dict[str, Any]]:
+        """The tasks without an annotation that annotators get after this one: by id, or by lowest score."""
+        filters = [
+            {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
+        ]
+        if not by_score:
+            filters.append(
+                {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": task}
+            )
+        wanted = {
+            "filters": {"conjunction": "and", "items": filters},
+            "ordering": ["tasks:predictions_score" if by_score else "tasks:id"],
+        }
+        params = {"project": project, "page": 1, "page_size": count + 1, "query": json.dumps(wanted)}
+        found = self.call("GET", "/api/tasks", params=params | AS_STORED)["tasks"]
+        return [each for each in found if each["id"] != task][:count]
+
     def prediction_versions(self, project: int) -> dict[str, int]:
         """Versions that have predictions in the project, and how many."""
         answer = self.call("GET", f"/api/projects/{project}/model-versions/")

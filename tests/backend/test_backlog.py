@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import orjson
 import pytest
 
 from backend import backlog as module
 from backend.backlog import Backlog
+from backend.services import NextTasks
 from mammo.annotations import Receipt
+from mammo.errors import LabelStudioError
 from mammo.labelstudio import labeling_config
-from tests.backend.fakes import HOOK, Backend
+from tests.backend.fakes import BOX, HOOK, Backend
 
 TASKS = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(4)]
 
@@ -57,6 +60,57 @@ def test_new_tasks_are_prelabelled_before_anybody_opens_them_but_only_the_first_
         assert backend.client.post("/webhook", json=event, headers=HOOK).status_code == 201
         assert waiting(backend).wait_until_done(10)
     assert set(backend.store.prelabels) == {(3, 0, "m1"), (3, 1, "m1")}
+
+
+def annotated(task: int = 0, sampling: str = "Sequential sampling") -> dict[str, object]:
+    project = {"id": 3, "label_config": labeling_config(), "sampling": sampling}
+    return {"action": "ANNOTATION_CREATED", "task": {"id": task}, "annotation": {}, "project": project}
+
+
+def following(asked: list[tuple[object, ...]]) -> NextTasks:
+    def next_tasks(project: int, task: int, count: int, *, by_score: bool = False) -> list[dict[str, Any]]:
+        asked.append((project, task, by_score))
+        return [each | {"project": project} for each in TASKS[task + 1 : task + 1 + count]]
+
+    return next_tasks
+
+
+def test_while_a_task_is_annotated_the_next_ones_are_prelabelled_opened_and_embedded() -> None:
+    asked: list[tuple[object, ...]] = []
+    backend = Backend(more={"next_tasks": following(asked)})
+    with backend.client:
+        backend.client.post("/webhook", json=annotated(), headers=HOOK)
+        assert waiting(backend).wait_until_done(10)
+        assert asked == [(3, 0, False)]
+        assert set(backend.store.prelabels) == {(3, 1, "m1"), (3, 2, "m1")}
+        opened, embedded = backend.images.num_opened, len(backend.model.clicks)
+        backend.client.post("/webhook", json=annotated() | {"again": 1}, headers=HOOK)
+        assert waiting(backend).wait_until_done(10)
+        assert backend.model.clicks[embedded:] == [(BOX, (), ())] * 2, "where the prelabel found something"
+        assert backend.images.num_opened == opened, "the images are still open"
+        backend.predict(TASKS[1])
+        assert waiting(backend).wait_until_done(10)
+        assert backend.images.num_opened == opened, "and open for who opens the task"
+
+
+def test_the_least_certain_tasks_are_next_where_the_project_asks_for_them_first() -> None:
+    asked: list[tuple[object, ...]] = []
+    backend = Backend(more={"next_tasks": following(asked)})
+    with backend.client:
+        backend.client.post("/webhook", json=annotated(sampling="Uncertainty sampling"), headers=HOOK)
+        assert waiting(backend).wait_until_done(10)
+    assert asked == [(3, 0, True)]
+
+
+def test_a_label_studio_that_does_not_tell_what_is_next_costs_nothing() -> None:
+    def away(*_: int, by_score: bool = False) -> list[dict[str, Any]]:
+        raise LabelStudioError("gone", code="label_studio_unreachable")
+
+    backend = Backend(more={"next_tasks": away})
+    with backend.client:
+        assert backend.client.post("/webhook", json=annotated(), headers=HOOK).status_code == 201
+        assert waiting(backend).wait_until_done(10)
+    assert not backend.store.prelabels
 
 
 @pytest.mark.parametrize("change", [{"tasks": 5}, {"tasks": [5]}, {"project": 5}, {"tasks": [{"id": "x"}]}])

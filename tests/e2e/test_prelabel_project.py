@@ -102,3 +102,20 @@ def test_a_killed_job_goes_on_where_it_was_and_a_refresh_adds_and_never_deletes(
     assert versions(client, project) == [["m0001-aa", "m0002-bb"]] * NUM_TASKS
     assert client.project(project)["model_version"] == "m0002-bb"
     assert prelabel(stack, database, project, "m0002-bb")["already"] == NUM_TASKS
+
+
+def test_label_studio_tells_which_tasks_come_next_by_number_and_by_score(
+    client: LabelStudioClient, project: int
+) -> None:
+    tasks = [task["id"] for task in client.tasks(project)]
+    client.annotate(tasks[2], [])
+    for task, score in zip(tasks[:4], (0.9, 0.2, 0.1, 0.4), strict=True):
+        client.push_prediction(task, {"result": [], "score": score, "model_version": "m1"})
+    following = client.next_tasks(project, tasks[0], 2)
+    assert [task["id"] for task in following] == [tasks[1], tasks[3]]
+    assert following[0]["data"] == {"image": "/data/local-files/?d=1.png"}
+    assert following[0]["project"] == project
+    by_score = [task["id"] for task in client.next_tasks(project, tasks[0], 12, by_score=True)]
+    scored = [task for task in by_score if task in tasks[:4]]
+    assert scored == [tasks[1], tasks[3]], "annotated ones are done, and the one at hand is not next"
+    assert client.next_tasks(project, tasks[-1], 2) == []
