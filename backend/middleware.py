@@ -7,6 +7,7 @@ import time
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.error_table import answer
@@ -36,7 +37,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         stated = Headers(scope=scope).get("content-length", "0")
-        if not stated.isdigit() or int(stated) > self._max_bytes:
+        if not (stated.isascii() and stated.isdecimal()) or int(stated) > self._max_bytes:
             refusal = answer("too_large", f"a body may have {self._max_bytes} bytes", status=413)
             await refusal(scope, receive, send)
             return
@@ -77,6 +78,8 @@ class Guard:
 
         try:
             await self._app(scope, receive, guarded)
+        except ClientDisconnect:
+            log.info("the caller went away before its request was whole")
         except Exception as error:  # the last place that can keep a traceback from a caller
             log.error("unexpected error", error=type(error).__name__, where=where(error))
             if status == 0:

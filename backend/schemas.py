@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import HTTPException
@@ -16,10 +16,14 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What a database can hold."""
+
+
 class Task(Wire):
-    id: int | None = None
+    id: Id | None = None
     data: dict[str, Any]
-    project: int | None = None
+    project: Id | None = None
 
 
 class Context(Wire):

@@ -103,7 +103,7 @@ def _keep(
 
 def _action_of(body: bytes) -> str:
     action = read_json(body).get("action")
-    if not isinstance(action, str) or not 0 < len(action) <= 100:
+    if not isinstance(action, str) or not 0 < len(action) <= 100 or "\0" in action:
         raise HTTPException(400, "an event names its action")
     return action
 

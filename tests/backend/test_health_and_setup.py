@@ -56,14 +56,25 @@ def test_without_a_model_the_answer_is_503_and_when_to_come_back(path: str) -> N
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 @pytest.mark.parametrize(
     "header",
-    [None, "Basic", "Basic !!!", "Basic bGFiZWwtc3R1ZGlvOndyb25n", "Basic /////w==", f"Token {PASSWORD}"],
+    [
+        None,
+        "Basic",
+        "Basic !!!",
+        "Basic bGFiZWwtc3R1ZGlvOndyb25n",
+        "Basic /////w==",
+        "Basic \xff\xfe",
+        f"Token {PASSWORD}",
+    ],
 )
 def test_everything_else_is_closed_without_the_right_password(
     method: str, path: str, header: str | None
 ) -> None:
     backend = Backend()
     answer = backend.client.request(
-        method, path, json={"action": "X"}, headers={"Authorization": header} if header else {}
+        method,
+        path,
+        json={"action": "X"},
+        headers={"Authorization": header.encode("latin-1")} if header else {},
     )
     assert answer.status_code == 401
     assert answer.json()["error"] == "http_401"

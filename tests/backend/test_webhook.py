@@ -56,7 +56,18 @@ def test_actions_we_do_not_know_are_kept_too(action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[1]", b'"text"', b"{}", b'{"action": 5}', b'{"action": ""}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'"text"',
+        b"{}",
+        b'{"action": 5}',
+        b'{"action": ""}',
+        b'{"action": "\\u0000"}',
+        b"\xff",
+    ],
 )
 def test_what_is_no_event_is_refused_and_not_kept(body: bytes) -> None:
     backend = Backend()
