@@ -54,26 +54,25 @@ _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 8em; margin-right: 1em;">
     <Header size="6" value="Ask the model"/>
     <KeyPointLabels name="prompt-point" toName="image" smart="true" smartOnly="true">
-      <Label value="{CLUSTER}" background="#2f6fde" hotkey="1" model_index="0"/>
+      <Label value="{CLUSTER}" html="Click" hint="With the pink point tool: 1, then click. Alt + click: not here."
+        background="#2f6fde" hotkey="1" model_index="0"/>
     </KeyPointLabels>
     <RectangleLabels name="prompt-box" toName="image" smart="true" smartOnly="true">
-      <Label value="{CLUSTER}" background="#2f6fde" hotkey="2"/>
+      <Label value="{CLUSTER}" html="Box" hint="With the pink box tool: 2, then draw."
+        background="#2f6fde" hotkey="2"/>
     </RectangleLabels>
-    <Header size="6" value="Box"/>
-    <RectangleLabels name="box" toName="image" strokeWidth="2">
-      <Label value="{CLUSTER}" background="#f2a33a" hotkey="3"/>
+    <Header size="6" value="Findings"/>
+    <RectangleLabels name="box" toName="image" smart="false" strokeWidth="2" opacity="0">
+      <Label value="{CLUSTER}" html="Box" background="#f2a33a" hotkey="3"/>
     </RectangleLabels>
-    <Header size="6" value="Mask"/>
-    <BrushLabels name="mask" toName="image">
-      <Label value="{CLUSTER}" background="#e4572e" hotkey="4"/>
+    <BrushLabels name="mask" toName="image" smart="false">
+      <Label value="{CLUSTER}" html="Mask" background="#e4572e" hotkey="4"/>
     </BrushLabels>
-    <Header size="6" value="Outline"/>
-    <PolygonLabels name="outline" toName="image" strokeWidth="2">
-      <Label value="{CLUSTER}" background="#e4572e" hotkey="5"/>
+    <PolygonLabels name="outline" toName="image" smart="false" strokeWidth="2">
+      <Label value="{CLUSTER}" html="Outline" background="#e4572e" hotkey="5"/>
     </PolygonLabels>
-    <Header size="6" value="Points"/>
-    <KeyPointLabels name="point" toName="image" strokeWidth="2">
-      <Label value="{CLUSTER}" background="#34a06b" hotkey="6" model_index="0"/>
+    <KeyPointLabels name="point" toName="image" smart="false" strokeWidth="2">
+      <Label value="{CLUSTER}" html="Point" background="#34a06b" hotkey="6" model_index="0"/>
     </KeyPointLabels>
   </View>
   <View style="flex: 1 1 auto; min-width: 0;">
@@ -81,6 +80,8 @@ _CONFIG = f"""<View style="display: flex;">
   </View>
 </View>
 """
+# `html` is what a label is called on the screen: all mean the one label the model knows. Controls are smart unless they
+# say no, and a smart tool of a finding would ask the model and then take what was drawn away. No fill hides the lesion.
 
 
 def labeling_config() -> str:
