@@ -101,11 +101,14 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
         return Click(kind="stroke", size=size, steps=(Step(stroke_points(stroke), positive),))
     if kind != "keypointlabels":
         raise InvalidRegion(f"a prompt is a key point, a rectangle or a brush stroke, got {kind!r}")
-    points = [
-        r
-        for r in drawn
-        if r.get("type") == kind and isinstance(r.get("is_positive"), bool) and is_cluster(r, tags=tags)
-    ]
+    # A key point drawn while labels of two controls were chosen is sent once for each of them: it is one click.
+    points = list(
+        {
+            (str(r.get("id", "")), point_of(r), r["is_positive"]): r
+            for r in drawn
+            if r.get("type") == kind and isinstance(r.get("is_positive"), bool) and is_cluster(r, tags=tags)
+        }.values()
+    )
     if not points:
         raise InvalidRegion("a plain key point asks nothing; use the smart tool")
     if any(size_of(point) != size for point in points):
