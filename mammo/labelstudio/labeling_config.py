@@ -54,7 +54,7 @@ _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 8em; margin-right: 1em;">
     <Header size="6" value="Ask the model"/>
     <KeyPointLabels name="prompt-point" toName="image" smart="true" smartOnly="true">
-      <Label value="{CLUSTER}" html="Click" hint="With the pink point tool: 1, then click. Alt: not here. Ctrl: in a box."
+      <Label value="{CLUSTER}" html="Click" hint="Pink point tool: 1, then click. Alt: not here. Ctrl: in a box."
         background="#2f6fde" hotkey="1" model_index="0"/>
     </KeyPointLabels>
     <RectangleLabels name="prompt-box" toName="image" smart="true" smartOnly="true">
