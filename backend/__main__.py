@@ -23,6 +23,7 @@ from backend.reconciling import Reconciler
 from backend.services import Services, no_next_tasks
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import open_database
+from mammo.double_reading import ReadingRecords, ReadingRoom, open_room
 from mammo.effort_records import effort_records
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.jobs import JobQueue, redis_connection
@@ -138,7 +139,7 @@ def wire(settings: Settings) -> Services:
             embeddings=embeddings(),
         )
 
-    store, metrics = AnnotationStore(engine), Metrics()
+    store, metrics, records = AnnotationStore(engine), Metrics(), ReadingRecords(engine)
     return Services(
         next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
@@ -147,6 +148,8 @@ def wire(settings: Settings) -> Services:
         trace=partial(trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret),
         efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
         reconciler=_reconciler(settings, store, engine, client, metrics),
+        reading_room=_room(settings, store, engine, client),
+        is_read_blind=lambda project: project in records.projects(),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
         host=ModelHost(
             registry,
@@ -198,6 +201,14 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
         log.warning("a self-test that cannot be made", version=version, reason=str(error))
 
 
+def _room(
+    settings: Settings, store: AnnotationStore, engine: Engine, client: LabelStudioClient | None
+) -> ReadingRoom | None:
+    if client is None or not settings.label_studio_api_key.get_secret_value():
+        return None
+    return open_room(settings, client=client, store=store, engine=engine)
+
+
 def _reconciler(
     settings: Settings,
     store: AnnotationStore,
@@ -210,7 +221,7 @@ def _reconciler(
         return None
     return Reconciler(
         lambda project: reconcile(project, client=client, store=store, engine=engine),
-        projects=store.projects,
+        projects=lambda: sorted({*store.projects(), *ReadingRecords(engine).projects()}),
         every=settings.reconcile_seconds,
         repair_webhook=partial(client.repair_webhook, secret=settings.webhook_secret.get_secret_value()),
         metrics=metrics,

@@ -21,6 +21,8 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.LabelStudioError: 502,
     errors.UnknownAnnotation: 404,
     errors.ModelNotFound: 404,
+    errors.UnknownReading: 404,
+    errors.ReadingConflict: 409,
     errors.PromotionConflict: 409,
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,

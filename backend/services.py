@@ -12,6 +12,7 @@ from backend.model_host import ModelHost
 from backend.reconciling import Reconciler
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
+from mammo.double_reading import ReadingRoom
 from mammo.effort_records import EffortRecord
 from mammo.errors import UnknownAnnotation
 from mammo.jobs import Enqueued, QueueCondition, Retrain
@@ -86,6 +87,10 @@ def no_next_tasks(
     return []
 
 
+def _never(_project: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One running backend."""
@@ -104,6 +109,12 @@ class Services:
 
     next_tasks: NextTasks = no_next_tasks
     """What annotators get after a task, as Label Studio tells it."""
+
+    reading_room: ReadingRoom | None = None
+    """Where double readings are run; None where Label Studio's API is not to be asked."""
+
+    is_read_blind: Callable[[int], bool] = _never
+    """Whether a project was made for a double reading: it is trained from through its source project only."""
 
     insecure: bool = False
     """Let in whoever comes from this machine, without a secret; only when asked for on the command line."""

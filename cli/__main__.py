@@ -13,6 +13,7 @@ from cli.evaluate import crossval, evaluate
 from cli.models.commands import models
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
+from cli.reading.commands import reading
 from cli.train import train
 from mammo.errors import MammoError
 
@@ -34,6 +35,7 @@ app.command()(doctor)
 app.command()(connect)
 app.command("prelabel-project")(prelabel_of_project)
 app.add_typer(dataset_versions, name="dataset")
+app.add_typer(reading, name="reading")
 
 
 def _print_version(wanted: bool) -> None:

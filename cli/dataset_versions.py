@@ -30,6 +30,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
 
     from mammo.blobs import Blobs
     from mammo.labelstudio import ControlTags
+    from training.dataset_sources import preference
     from training.dataset_versions import build_dataset_version
     from worker.services import Services
 
@@ -47,6 +48,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
             fingerprint=services.images.fingerprint,
             secret=settings.annotator_secret,
             tags=ControlTags.read(services.client.project(project)["label_config"]) if there else None,
+            prefer=preference(settings.dataset_sources),
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
     _print(made)
@@ -130,6 +132,7 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 "view": item.view,
                 "spacing_mm": item.spacing_mm,
                 "annotator": item.annotator,
+                "source": item.source,
                 "task": item.task_id,
             }
             yield LabelledImage(
@@ -165,6 +168,8 @@ def _print(dataset: DatasetVersion) -> None:
     console = Console()
     console.print(f"dataset version {dataset.name} of project {dataset.project}")
     console.print(table)
+    if set(dataset.sources) != {"single"}:
+        console.print("read by: " + ", ".join(f"{count} {name}" for name, count in dataset.sources.items()))
     for code, count in dataset.why_excluded.items():
         reason = next(each.reason for each in dataset.excluded if each.code == code)
         console.print(f"left out: {count} {code} ({reason})")

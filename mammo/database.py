@@ -9,6 +9,7 @@ same. Each table has one module that writes it:
     patient_fold                       training.folds
     dataset_version, dataset_item      training.dataset_versions
     edit_effort                        mammo.effort_records
+    double_reading, reading_project, reading_task, reading_agreement    mammo.double_reading.records
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -194,6 +195,36 @@ edit_effort = _table(
     sa.Column("revision", sa.ForeignKey("revision.id"), primary_key=True),
     sa.Column("prelabel", sa.BigInteger, primary_key=True),
     sa.Column("effort", sa.LargeBinary, nullable=False),
+)
+
+double_reading = _table(
+    "double_reading",  # a project whose images two readers read, and by which rules
+    sa.Column("source", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("definition", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+reading_project = _table(
+    "reading_project",  # the project that we made for one reader and one round, or for the arbiter
+    sa.Column("source", sa.ForeignKey("double_reading.source"), primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("round", sa.Integer, primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False, unique=True),
+)
+
+reading_task = _table(
+    "reading_task",  # the task in it that shows the image of a task of the source project
+    sa.Column("project", sa.ForeignKey("reading_project.project"), primary_key=True),
+    sa.Column("case", sa.BigInteger, primary_key=True),
+    sa.Column("task", sa.BigInteger, nullable=False),
+)
+
+reading_agreement = _table(
+    "reading_agreement",  # computed once for two readings and the rules; may be dropped and is computed again
+    sa.Column("first", sa.String(64), primary_key=True),
+    sa.Column("second", sa.String(64), primary_key=True),
+    sa.Column("rules", sa.String(64), primary_key=True),
+    sa.Column("detail", sa.LargeBinary, nullable=False),
 )
 
 

@@ -13,6 +13,8 @@
     ├── WeightsUnavailable         public weights that are not here and could not be fetched
     ├── UnusableRuntime            a runtime that cannot run the network, or computes something else than torch
     ├── UnknownAnnotation          an annotation that nothing was ever told of
+    ├── UnknownReading             a project that is not read twice
+    ├── ReadingConflict            a double reading that cannot be what is asked for, or is being worked on now
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
@@ -93,6 +95,14 @@ class ModelNotFound(MammoError):
 
 class UnknownAnnotation(MammoError):
     code = "unknown_annotation"
+
+
+class UnknownReading(MammoError):
+    code = "unknown_reading"
+
+
+class ReadingConflict(MammoError):
+    code = "reading_conflict"
 
 
 class PromotionConflict(MammoError):

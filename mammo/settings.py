@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     polygon_projects: str = ""
     """Projects whose masks are drawn as polygons in place of the brush, comma separated, for example `3,7`."""
 
+    dataset_sources: str = "arbiter,consensus,single"
+    """Whose word counts in dataset versions for an image read by several, best first; who is not named is not used."""
+
     train_after: int = Field(0, ge=0)
     """New corrections that start a retrain by themselves; 0: only on request."""
 
@@ -177,6 +180,14 @@ class Settings(BaseSettings):
         if self.blob_store and not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
             raise ValueError(f"BLOB_STORE needs {PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY")
         return self
+
+    @field_validator("dataset_sources")
+    @classmethod
+    def _sources(cls, value: str) -> str:
+        named = [each.strip() for each in value.split(",")]
+        if len(set(named)) != len(named) or not set(named) <= {"arbiter", "consensus", "single"}:
+            raise ValueError("expected some of arbiter, consensus and single, each once, comma separated")
+        return ",".join(named)
 
     @field_validator("private_networks")
     @classmethod

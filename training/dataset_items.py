@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -32,8 +32,14 @@ IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "
 REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
 """Codes of a LabelStudioError that would come again for this image and for no other."""
 
-SCHEMA = 2
+SCHEMA = 3
 """Of items in a manifest."""
+
+READABLE = (2, 3)
+"""Schemas that this release reads; 2 knew no source of an item."""
+
+Source = Literal["single", "consensus", "arbiter"]
+"""Who says what an item holds: one annotator, two readers who agree, or the arbiter between them."""
 
 ALONE = "image-"
 """Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
@@ -75,6 +81,10 @@ class Item:
     findings: tuple[dict[str, Any], ...]
     """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, pixels of the image."""
 
+    source: Source = "single"
+    origins: tuple[tuple[int, str], ...] = ()
+    """Annotation and content hash of each reading that a consensus was made from; empty for any other item."""
+
     @property
     def truth(self) -> tuple[Finding, ...]:
         return tuple(
@@ -106,7 +116,8 @@ class Item:
             {**finding, "mask": orjson.loads(blobs.read(finding["mask"])) if finding["mask"] else None}
             for finding in row["findings"]
         )
-        return cls(**{**row, "findings": findings, "size": tuple(row["size"])})
+        origins = tuple((annotation, content) for annotation, content in row.get("origins", ()))
+        return cls(**{**row, "findings": findings, "size": tuple(row["size"]), "origins": origins})
 
 
 def is_about_one_image(error: MammoError) -> bool:
@@ -123,19 +134,22 @@ def make_item(
     tags: ControlTags | None,
     pinned: str | None,
     secret: bytes,
+    findings: Sequence[Finding] | None = None,
 ) -> Item:
     """Open a correction's image, check that it is still the one that was annotated, and read the findings.
 
     Args:
         pinned: SHA-256 of the image when it was first seen, where that is known.
         secret: key of pseudonyms, of annotators and of studies.
+        findings: what the image holds, where that is not what the correction says.
 
     Raises:
         ImageNotFound: it is gone, or another one now (code `image_changed`).
         InvalidRegion: a region cannot be read.
         UnreadableImage: it is no image we accept.
     """
-    findings = from_regions(correction.result, tags=tags)
+    if findings is None:
+        findings = from_regions(correction.result, tags=tags)
     task_data = of_task(correction.task_id, correction.task_data)
     mammogram = open_image(task_data)
     for known in (correction.task_data.get("sha256"), pinned):
@@ -164,9 +178,13 @@ def make_item(
     )
 
 
-def digest_of(fingerprint: str, *, tags: ControlTags | None) -> str:
-    """What an item depends on besides its correction: where this is the same, the item is."""
-    return hashlib.sha256(f"{SCHEMA} {fingerprint} {tags}".encode()).hexdigest()
+def digest_of(fingerprint: str, *, tags: ControlTags | None, basis: str) -> str:
+    """What an item depends on besides its correction: where this is the same, the item is.
+
+    Args:
+        basis: its source, and what else a consensus was made from.
+    """
+    return hashlib.sha256(f"{SCHEMA} {fingerprint} {tags} {basis}".encode()).hexdigest()
 
 
 def _canonical(value: Any) -> bytes:

@@ -24,37 +24,29 @@ from mammo.annotations import AnnotationStore, Correction
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, insert, reading, writing
 from mammo.dicom import Mammogram
+from mammo.effort_records import annotator_pseudonym
 from mammo.errors import InvalidWeights, MammoError, ModelNotFound
 from mammo.labelstudio.labeling_config import ControlTags
 from training.cases import Case, Progress, silent
 from training.dataset_items import (
     ALONE,
+    READABLE,
     SCHEMA,
     Item,
     OpenImage,
+    Source,
     digest_of,
     image_changed,
     is_about_one_image,
     make_item,
 )
+from training.dataset_sources import PREFERENCE, Candidate, Excluded, candidates_of
 from training.folds import Fold, assign_folds
 
 log = structlog.get_logger()
 
 Fingerprint = Callable[[Mapping[str, Any]], str | None]
 """Says of a task's image, without reading it, what changes whenever its file does; None where nothing is known."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Excluded:
-    """A correction that cannot be trained on."""
-
-    task_id: int
-    annotation_id: int
-    code: str
-    """Stable: an error's code, `image_changed`, `other_size`, `superseded`."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -105,6 +97,11 @@ class DatasetVersion:
         return sum(item.patient.startswith(ALONE) for item in self.items)
 
     @property
+    def sources(self) -> dict[str, int]:
+        """How many images each source speaks for."""
+        return dict(sorted(Counter(item.source for item in self.items).items()))
+
+    @property
     def why_excluded(self) -> dict[str, int]:
         """How many corrections were left out, by code."""
         return dict(sorted(Counter(each.code for each in self.excluded).items()))
@@ -120,43 +117,46 @@ def build_dataset_version(
     fingerprint: Fingerprint = lambda _data: None,
     secret: bytes = b"",
     tags: ControlTags | None = None,
+    prefer: Sequence[Source] = PREFERENCE,
     progress: Progress = silent,
 ) -> DatasetVersion:
-    """Freeze the present corrections of a project.
+    """Freeze the present corrections of a project, those of its double reading included.
 
     Args:
         open_image: opens every image that is new or may have changed, to check it.
         fingerprint: tells which have not; without it every image is opened.
         secret: key of the annotators' and studies' pseudonyms.
         tags: the project's labels and prompt controls; None takes those of our own labeling config.
+        prefer: whose word counts for an image that several have read, the first before the next; a source that is
+            not named is not used. An image that two readers dispute waits for the arbiter, whatever is preferred.
 
     Raises:
         StorageUnavailable: it cannot be kept.
         LabelStudioError: Label Studio does not hand over its images; nothing is kept.
     """
     last_event = store.last_event()
-    corrections = store.corrections(project)
     pins = store.pinned_images(project)
     before = _newest_items(engine, blobs, project)
+    candidates, excluded = candidates_of(project, store=store, engine=engine, tags=tags, prefer=prefer)
     items: list[Item] = []
-    excluded: list[Excluded] = []
     digests: dict[int, str | None] = {}
-    for index, correction in enumerate(corrections, 1):
-        digest = _digest(correction, fingerprint, tags)
+    for index, candidate in enumerate(candidates, 1):
+        correction = candidate.correction
+        digest = _digest(candidate, fingerprint, tags)
         digests[correction.annotation_id] = digest
         known = before.get((correction.annotation_id, correction.content_hash, digest))
-        pinned = pins.get(correction.task_id)
+        pinned = pins.get(candidate.task)
         try:
-            item = known or make_item(correction, open_image, tags=tags, pinned=pinned, secret=secret)
+            item = known or _item(candidate, open_image, tags=tags, pinned=pinned, secret=secret)
             items.append(item)
             if pinned is None:
-                store.pin_image(project, item.task_id, item.image)
+                store.pin_image(project, candidate.task, item.image)
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
             excluded.append(_excluded(correction, error.code, str(error)))
-        progress(index / len(corrections), f"{index} of {len(corrections)} corrections")
-    items, superseded = _one_per_image(items)
+        progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
+    items, superseded = _one_per_image(items, prefer)
     dataset = _split(engine, project, items, excluded + superseded)
     manifest = _manifest(dataset, blobs)
     dataset = replace(dataset, name=hashlib.sha256(manifest).hexdigest())
@@ -177,10 +177,10 @@ def open_dataset_version(name: str, *, blobs: Blobs) -> DatasetVersion:
             earlier release made it (code `old_dataset`).
     """
     manifest = orjson.loads(blobs.read(name))
-    if manifest["schema"] != SCHEMA:
+    if manifest["schema"] not in READABLE:
         raise InvalidWeights(
-            f"dataset version {name[:12]} has schema {manifest['schema']}, this release reads {SCHEMA}; "
-            "build a new one",
+            f"dataset version {name[:12]} has schema {manifest['schema']}, this release reads "
+            f"{READABLE[0]} to {SCHEMA}; build a new one",
             code="old_dataset",
         )
     return DatasetVersion(
@@ -222,12 +222,35 @@ def blobs_of_dataset_versions(engine: Engine, blobs: Blobs) -> set[str]:
     return found
 
 
-def _digest(correction: Correction, fingerprint: Fingerprint, tags: ControlTags | None) -> str | None:
+def _digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags | None) -> str | None:
     try:
-        found = fingerprint(correction.task_data)
+        found = fingerprint(candidate.correction.task_data)
     except MammoError:  # opening it will say what is wrong
         return None
-    return None if found is None else digest_of(found, tags=tags)
+    return None if found is None else digest_of(found, tags=tags, basis=candidate.basis)
+
+
+def _item(
+    candidate: Candidate,
+    open_image: OpenImage,
+    *,
+    tags: ControlTags | None,
+    pinned: str | None,
+    secret: bytes,
+) -> Item:
+    correction = candidate.correction
+    findings = candidate.findings() if candidate.findings else None
+    item = make_item(correction, open_image, tags=tags, pinned=pinned, secret=secret, findings=findings)
+    if not candidate.origins:
+        return replace(item, source=candidate.source)
+    names = [annotator_pseudonym(each.completed_by, secret=secret) for each in candidate.origins]
+    return replace(
+        item,
+        source=candidate.source,
+        annotator="+".join(names),
+        updated_at=max(each.updated_at for each in candidate.origins).isoformat(),
+        origins=tuple((each.annotation_id, each.content_hash) for each in candidate.origins),
+    )
 
 
 def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int, str, str | None], Item]:
@@ -267,12 +290,16 @@ def _split(
     )
 
 
-def _one_per_image(items: Sequence[Item]) -> tuple[list[Item], list[Excluded]]:
-    """The newest annotation of each image: an image has one truth, however many people or tasks showed it."""
+def _one_per_image(items: Sequence[Item], prefer: Sequence[Source]) -> tuple[list[Item], list[Excluded]]:
+    """The newest annotation of the best source of each image: it has one truth, however many tasks showed it."""
+
+    def weight(item: Item) -> tuple[int, str, int]:
+        return -prefer.index(item.source), item.updated_at, item.annotation_id
+
     newest: dict[str, Item] = {}
     for item in items:
         known = newest.get(item.image)
-        if known is None or (item.updated_at, item.annotation_id) > (known.updated_at, known.annotation_id):
+        if known is None or weight(item) > weight(known):
             newest[item.image] = item
     kept = [item for item in items if newest[item.image] is item]
     older = [
@@ -280,7 +307,7 @@ def _one_per_image(items: Sequence[Item]) -> tuple[list[Item], list[Excluded]]:
             task_id=item.task_id,
             annotation_id=item.annotation_id,
             code="superseded",
-            reason=f"annotation {newest[item.image].annotation_id} of the same image is newer",
+            reason=f"annotation {newest[item.image].annotation_id} of the same image counts",
         )
         for item in items
         if newest[item.image] is not item
@@ -321,11 +348,18 @@ def _record(
             new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
         )
         for item in dataset.items:
-            _record_item(connection, dataset.name, item, digests[item.annotation_id])
+            _record_item(
+                connection, dataset.name, item.annotation_id, item.content_hash, digests[item.annotation_id]
+            )
+            for annotation, content in item.origins:
+                if annotation != item.annotation_id:  # so that its trace leads here as well
+                    _record_item(connection, dataset.name, annotation, content, None)
 
 
-def _record_item(connection: Connection, name: str, item: Item, digest: str | None) -> None:
-    held = {"dataset": name, "annotation": item.annotation_id, "content_hash": item.content_hash}
+def _record_item(
+    connection: Connection, name: str, annotation: int, content: str, digest: str | None
+) -> None:
+    held = {"dataset": name, "annotation": annotation, "content_hash": content}
     new = insert(connection, dataset_item).values(**held, digest=digest)
     same = ["dataset", "annotation"]
     connection.execute(new.on_conflict_do_update(index_elements=same, set_={"digest": new.excluded.digest}))

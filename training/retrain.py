@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles, ModelRegistry
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
-from training.dataset_items import OpenImage
+from training.dataset_items import OpenImage, Source
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import DatasetVersion, Fingerprint, build_dataset_version
 from training.evaluate import Evaluation, Prelabels, evaluate
 from training.gate import GateRule, Verdict, judge
@@ -103,6 +104,9 @@ class Workshop:
     models: Path
     """Folder of unpacked model versions."""
 
+    prefer: Sequence[Source] = PREFERENCE
+    """Whose word counts for an image that several have read, best first."""
+
 
 def retrain(
     order: Retrain,
@@ -146,6 +150,7 @@ def retrain(
             fingerprint=workshop.fingerprint,
             secret=workshop.secret,
             tags=tags,
+            prefer=workshop.prefer,
             progress=progress,
         )
         _require_enough(dataset, recipe.gate)

@@ -77,6 +77,7 @@ class Services:
 
     @cached_property
     def workshop(self) -> Workshop:
+        from training.dataset_sources import preference
         from training.networks import TorchNetworks
         from training.retrain import Workshop
 
@@ -93,6 +94,7 @@ class Services:
             ),
             runs=self.settings.runs,
             models=self.settings.models,
+            prefer=preference(self.settings.dataset_sources),
         )
 
     def load(self, files: ModelFiles) -> Prelabeller:

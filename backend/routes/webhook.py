@@ -123,6 +123,8 @@ async def _start_training(project: int | None, services: Services) -> dict[str, 
 def _train_if_due(project: int, services: Services) -> None:
     """Ask for a retrain when enough corrections have come since the last dataset version."""
     try:
+        if services.is_read_blind(project):
+            return
         fresh = services.store.corrections_since(project)
     except MammoError as error:
         log.warning("corrections could not be counted", project=project, code=error.code)

@@ -27,6 +27,8 @@ AS_STORED = {"resolve_uri": "false"}
 
 PAGE = 100
 IMPORT_BATCH = 500
+PREDICTED_BATCH = 20
+"""Tasks of one import that bring their predictions, each of which may hold megabytes of brush."""
 
 
 class LabelStudioClient(ProjectConnection, ProjectStorage):
@@ -79,12 +81,26 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
 
     # Tasks, predictions, annotations
 
-    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Make one task of each `data` mapping; their ids, in order."""
+    def import_tasks(
+        self,
+        project: int,
+        tasks: Sequence[Mapping[str, Any]],
+        *,
+        predictions: Sequence[Sequence[Mapping[str, Any]]] = (),
+    ) -> list[int]:
+        """Make one task of each `data` mapping; their ids, in order.
+
+        Args:
+            predictions: of each task, kept together with it or not at all; none: without any. The project shows the
+                version of the last one from then on, if it showed none.
+        """
         ids: list[int] = []
         path = f"/api/projects/{project}/import"
-        for first in range(0, len(tasks), IMPORT_BATCH):
-            batch = [{"data": dict(data)} for data in tasks[first : first + IMPORT_BATCH]]
+        size = PREDICTED_BATCH if predictions else IMPORT_BATCH
+        for first in range(0, len(tasks), size):
+            batch: list[dict[str, Any]] = [{"data": dict(data)} for data in tasks[first : first + size]]
+            for row, held in zip(batch, predictions[first : first + size], strict=False):
+                row["predictions"] = [dict(each) for each in held]
             answer = self.call("POST", path, json=batch, params={"return_task_ids": "true"})
             ids.extend(int(task) for task in answer["task_ids"])
         return ids
@@ -141,6 +157,18 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
         params = {"project": project, "page": 1, "page_size": count + 1, "query": json.dumps(wanted)}
         found = self.call("GET", "/api/tasks", params=params | AS_STORED)["tasks"]
         return [each for each in found if each["id"] != task][:count]
+
+    def delete_task(self, task: int) -> None:
+        self.call("DELETE", f"/api/tasks/{task}/")
+
+    def drafts(self, task: int) -> list[dict[str, Any]]:
+        """What people have begun on a task and not submitted, whoever they are."""
+        return list(self.call("GET", f"/api/tasks/{task}/drafts"))
+
+    def users(self) -> list[dict[str, Any]]:
+        """Everybody in the organization: `id`, `email`."""
+        answer = self.call("GET", "/api/users/")
+        return list(answer["results"] if isinstance(answer, dict) else answer)
 
     def prediction_versions(self, project: int) -> dict[str, int]:
         """Versions that have predictions in the project, and how many."""

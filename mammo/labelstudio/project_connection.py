@@ -25,6 +25,8 @@ WEBHOOK_ACTIONS = (
     "TASKS_DELETED",
 )
 
+ANNOTATION_ACTIONS = tuple(action for action in WEBHOOK_ACTIONS if action != "TASKS_CREATED")
+
 TITLE = "Yolo-MLSAM"
 """What our ML backends are called in Label Studio; also what `project.model_version` may be."""
 
@@ -122,6 +124,21 @@ class ProjectConnection(Connection):
             self._repair_webhook(project, url, secret)
         return wrong
 
+    def tell_backend_of(self, source: int, project: int, *, secret: str) -> bool:
+        """Let a project tell of its annotations to the backend that another one is connected to.
+
+        The model stays out of it: there is no ML backend, and no word of new tasks, which would be prelabelled.
+
+        Returns:
+            Whether the other project is connected; if not, nothing was done.
+        """
+        ours = [row for row in self.backends(source) if row["title"] == TITLE]
+        if ours:
+            self._repair_webhook(
+                project, f"{ours[0]['url'].rstrip('/')}/webhook", secret, actions=ANNOTATION_ACTIONS
+            )
+        return bool(ours)
+
     def start_training(self, ml_backend: int) -> None:
         """What the button "Start training" does; Label Studio waits for the backend's answer."""
         self.call("POST", f"/api/ml/{ml_backend}/train", json={})
@@ -158,7 +175,9 @@ class ProjectConnection(Connection):
             self.call("PATCH", f"/api/projects/{project}/", json={"model_version": wanted})
         return wanted
 
-    def _repair_webhook(self, project: int, url: str, secret: str) -> int:
+    def _repair_webhook(
+        self, project: int, url: str, secret: str, *, actions: Sequence[str] = WEBHOOK_ACTIONS
+    ) -> int:
         """Leave exactly one webhook to our URL: with the secret, and with a list of actions.
 
         A PATCH without `actions` would clear them, so the row is always sent whole.
@@ -166,7 +185,7 @@ class ProjectConnection(Connection):
         row = {
             "url": url,
             "headers": {SECRET_HEADER: secret},
-            "actions": list(WEBHOOK_ACTIONS),
+            "actions": list(actions),
             "send_payload": True,
             "send_for_all_actions": False,
             "is_active": True,

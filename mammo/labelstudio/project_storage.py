@@ -70,6 +70,29 @@ class ProjectStorage(Connection):
                 return int(self.call("PATCH", f"/api/storages/s3/{known['id']}", json=row)["id"])
         return int(self.call("POST", "/api/storages/s3/", json=row)["id"])
 
+    def copy_s3_storages(
+        self, source: int, project: int, *, access_key: str = "", secret_key: str = ""
+    ) -> int:
+        """Let a project show the images of another one's buckets; how many there are.
+
+        Args:
+            access_key, secret_key: of the buckets, since Label Studio does not tell those it has; empty: it uses the
+                credentials of its own machine.
+        """
+        rows = self.call("GET", "/api/storages/s3/", params={"project": source})
+        for row in rows:
+            bucket = S3Bucket(
+                bucket=row["bucket"],
+                prefix=row["prefix"] or "",
+                endpoint=row["s3_endpoint"] or "",
+                region=row["region_name"] or "",
+                access_key=access_key,
+                secret_key=secret_key,
+                presign=row["presign"],
+            )
+            self.add_s3_storage(project, bucket)
+        return len(rows)
+
     def sync_s3_storage(self, storage: int) -> int:
         """Make tasks of what is new in a bucket; Label Studio answers when it is done. How many in all."""
         answer = self.call("POST", f"/api/storages/s3/{storage}/sync", json={})

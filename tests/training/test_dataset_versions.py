@@ -63,7 +63,9 @@ def test_corrections_become_cases_with_their_truth(build, project):
 
 
 def test_what_another_projects_prompt_controls_drew_is_no_truth_and_its_labels_are_understood(build, project):
-    tags = ControlTags(rectangle="frame", brush=None, keypoint=None, label="MC", prompts=frozenset({"ask"}))
+    tags = ControlTags(
+        rectangle="frame", brush=None, polygon=None, keypoint=None, label="MC", prompts=frozenset({"ask"})
+    )
     (drawn,) = to_regions([square(5, 5, 8)], size=Size(64, 48), tags=tags, model_version="m1")
     project.annotate(7, [], patient=PATIENTS[0], result=[drawn, drawn | {"from_name": "ask", "id": "p"}])
     (case,) = build(tags=tags).cases("train", open_image=project.open_image)

@@ -1,0 +1,1 @@
+"""`yolo-mlsam reading`: two blind readers, their agreement, and an arbiter."""

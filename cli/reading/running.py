@@ -1,0 +1,82 @@
+"""The steps of a double reading, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli.project.connecting import label_studio
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.double_reading import ROLES, ReadingRoom, ReadingRules, Step, open_room
+from mammo.settings import Settings
+
+
+@contextmanager
+def opened_room(s3_keys: tuple[str, str] = ("", "")) -> Iterator[ReadingRoom]:
+    """The reading room of the settings.
+
+    Raises:
+        InvalidSettings: Label Studio's address or key is not set.
+    """
+    settings = Settings.load()
+    with label_studio(settings) as client:
+        engine = open_database(settings.database)
+        with closing(AnnotationStore(engine)) as store:
+            yield open_room(settings, client=client, store=store, engine=engine, s3_keys=s3_keys)
+
+
+def create_command(
+    project: int, *, rules: Mapping[str, Any], emails: Mapping[str, str], s3_keys: tuple[str, str]
+) -> None:
+    """Begin to read a project twice, and print where each person works."""
+    made = rules_of(rules)
+    named = {role: emails[role] for role in ROLES if emails.get(role)}
+    with opened_room(s3_keys) as room:
+        double = room.create(project, rules=made, emails=named)
+    console = Console(soft_wrap=True)
+    for (role, number), desk in sorted(double.desks.items()):
+        who = "" if role in double.users else " (anybody's annotations count: no account was named)"
+        console.print(Text(f"{role}, round {number}: project {desk.project}, {len(desk.tasks)} tasks{who}"))
+
+
+def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
+    """Take one step, and print what it did."""
+    steps = {
+        "sync": ReadingRoom.sync,
+        "second-look": ReadingRoom.second_look,
+        "arbitrate": ReadingRoom.arbitrate,
+    }
+    with opened_room(s3_keys) as room:
+        print_step(steps[name](room, project))
+
+
+def rules_of(named: Mapping[str, Any]) -> ReadingRules:
+    """The rules, those that are not named by default.
+
+    Raises:
+        typer.BadParameter: they cannot be.
+    """
+    try:
+        return ReadingRules(**named)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def print_step(step: Step) -> None:
+    console = Console(soft_wrap=True)
+    for name, count in step.added.items():
+        console.print(f"{name}: {count} new tasks")
+    if not step.added:
+        console.print("no new tasks")
+    if step.removed:
+        console.print(f"{step.removed} tasks removed that nobody had begun")
+    if step.repaired:
+        console.print(f"{step.repaired} annotations fetched that no webhook had told of")
+    if step.orphans:
+        console.print(f"{step.orphans} cases whose task in project {step.source} is gone")

@@ -1,0 +1,131 @@
+"""Agreement: two readings of one image, compared lesion by lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mammo.double_reading.matching import match
+from mammo.double_reading.rules import ReadingRules
+from mammo.edit_effort import boundary_shift
+from mammo.findings import Finding
+from mammo.geometry import ASSUMED_SPACING, Box
+from mammo.masks import Mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionAgreement:
+    """One lesion that both readers saw."""
+
+    first: int
+    """Index of its finding in the first reading."""
+
+    second: int
+
+    dice: float
+    """2 |A and B| / (|A| + |B|) of the masks; of the filled boxes where one reader drew no mask."""
+
+    boundary_px: float
+    """Mean distance of the two outlines, both ways, in pixels."""
+
+    boundary_mm: float | None
+    """The same in mm; None where the image states no spacing."""
+
+    against: tuple[str, ...]
+    """Why the readers do not agree on it: `dice`, `boundary`, `mask` (only one drew pixels); empty: they do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Two readings of one image."""
+
+    lesions: tuple[LesionAgreement, ...]
+    only_first: tuple[int, ...]
+    """Indices of findings that only the first reader has."""
+
+    only_second: tuple[int, ...]
+
+    @property
+    def agreed(self) -> bool:
+        """Same lesions, each outlined alike; also when neither reader found any."""
+        return not self.against
+
+    @property
+    def present(self) -> tuple[bool, bool]:
+        """Whether each reader found anything."""
+        return bool(self.lesions or self.only_first), bool(self.lesions or self.only_second)
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Why not: `presence` (a lesion that one reader has alone), `dice`, `boundary`, `mask`."""
+        alone = {"presence"} if self.only_first or self.only_second else set()
+        return tuple(sorted(alone.union(*(lesion.against for lesion in self.lesions))))
+
+    @property
+    def worst_dice(self) -> float:
+        """Of all lesions of either reader, one seen by one reader alone counting 0; 1 without lesions."""
+        alone = [0.0] if self.only_first or self.only_second else []
+        return min([lesion.dice for lesion in self.lesions] + alone, default=1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Agreement:
+        lesions = tuple(
+            LesionAgreement(**{**each, "against": tuple(each["against"])}) for each in kept["lesions"]
+        )
+        return cls(
+            lesions=lesions, only_first=tuple(kept["only_first"]), only_second=tuple(kept["only_second"])
+        )
+
+
+def compare(
+    first: Sequence[Finding], second: Sequence[Finding], *, rules: ReadingRules, spacing_mm: float | None
+) -> Agreement:
+    """Match the lesions of two readings and measure each pair.
+
+    Args:
+        spacing_mm: side of a pixel; None where the image does not say, and 0.07 mm is assumed for the threshold.
+    """
+    pairs = match(first, second, least_iou=rules.match_iou, centres=rules.match_centres)
+    seen_first, seen_second = {a for a, _ in pairs}, {b for _, b in pairs}
+    return Agreement(
+        lesions=tuple(
+            _lesion(a, b, first[a], second[b], rules=rules, spacing_mm=spacing_mm) for a, b in pairs
+        ),
+        only_first=tuple(index for index in range(len(first)) if index not in seen_first),
+        only_second=tuple(index for index in range(len(second)) if index not in seen_second),
+    )
+
+
+def _lesion(
+    a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing_mm: float | None
+) -> LesionAgreement:
+    drawn = first.mask is not None, second.mask is not None
+    one, other = (
+        finding.mask if all(drawn) and finding.mask is not None else filled(finding.box)
+        for finding in (first, second)
+    )
+    dice, shift = one.dice(other), boundary_shift(one, other)
+    against = {
+        "dice": dice < rules.least_dice,
+        "boundary": shift * (spacing_mm or ASSUMED_SPACING.mean_mm) > rules.most_boundary_mm,
+        "mask": any(drawn) and not all(drawn),
+    }
+    return LesionAgreement(
+        first=a,
+        second=b,
+        dice=round(dice, 4),
+        boundary_px=round(shift, 2),
+        boundary_mm=round(shift * spacing_mm, 3) if spacing_mm else None,
+        against=tuple(name for name, is_so in against.items() if is_so),
+    )
+
+
+def filled(box: Box) -> Mask:
+    """All pixels of a box."""
+    return Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0)

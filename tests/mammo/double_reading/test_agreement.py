@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammo.double_reading.agreement import Agreement, compare
+from mammo.double_reading.rules import ReadingRules
+from tests.mammo.double_reading.drawing import boxed, lesion
+
+RULES = ReadingRules()
+
+
+def agree(first, second, *, spacing_mm=0.1, **rules):
+    return compare(first, second, rules=replace(RULES, **rules), spacing_mm=spacing_mm)
+
+
+def test_two_empty_readings_agree():
+    found = agree([], [])
+    assert found.agreed
+    assert found.present == (False, False)
+    assert found.worst_dice == 1.0
+
+
+def test_dice_and_the_distance_of_the_outlines_of_two_shifted_squares():
+    found = agree([lesion(0, 0, 20, 20)], [lesion(2, 0, 22, 20)])
+    (pair,) = found.lesions
+    assert pair.dice == pytest.approx(2 * 18 * 20 / (400 + 400))
+    # the two vertical sides are 2 px apart (20 pixels each of 76), the horizontal ones touch but for 2 + 2 ends
+    assert 0.5 < pair.boundary_px < 1.5
+    assert pair.boundary_mm == pytest.approx(pair.boundary_px * 0.1, abs=0.01)
+    assert found.agreed
+
+
+def test_each_threshold_alone_makes_a_disagreement():
+    first, second = [lesion(0, 0, 20, 20)], [lesion(2, 0, 22, 20)]
+    assert agree(first, second, least_dice=0.95).against == ("dice",)
+    assert agree(first, second, most_boundary_mm=0.01).against == ("boundary",)
+    assert agree(first, second, least_dice=0.9, most_boundary_mm=0.2).agreed
+
+
+def test_without_spacing_seventy_micrometres_a_pixel_are_assumed_for_the_threshold_and_not_stated():
+    first, second = [lesion(0, 0, 20, 20)], [lesion(4, 0, 24, 20)]
+    shift = agree(first, second).lesions[0].boundary_px
+    assert agree(first, second, spacing_mm=None, most_boundary_mm=shift * 0.07 + 0.001).agreed
+    assert agree(first, second, spacing_mm=None, most_boundary_mm=shift * 0.07 - 0.001).against == (
+        "boundary",
+    )
+    assert agree(first, second, spacing_mm=None).lesions[0].boundary_mm is None
+
+
+def test_a_lesion_that_one_reader_has_alone_is_a_disagreement_about_presence():
+    shared, alone = lesion(0, 0, 20, 20), lesion(50, 50, 60, 60)
+    found = agree([shared, alone], [shared])
+    assert found.against == ("presence",)
+    assert (found.only_first, found.only_second) == ((1,), ())
+    assert found.worst_dice == 0.0
+    assert agree([alone], []).present == (True, False)
+
+
+def test_boxes_without_masks_are_compared_as_boxes():
+    found = agree([boxed(0, 0, 20, 20)], [boxed(2, 0, 22, 20)])
+    assert found.lesions[0].dice == pytest.approx(0.9)
+    assert found.agreed
+
+
+def test_pixels_of_one_reader_only_are_a_disagreement():
+    assert agree([boxed(0, 0, 20, 20)], [lesion(0, 0, 20, 20)]).against == ("mask",)
+
+
+shapes = st.builds(
+    lambda x, y, w, h: lesion(x, y, x + w, y + h),
+    *(st.integers(0, 40), st.integers(0, 40), st.integers(2, 15), st.integers(2, 15)),
+)
+
+
+@given(st.lists(shapes, max_size=3), st.lists(shapes, max_size=3))
+def test_agreement_is_kept_as_json_and_does_not_depend_on_who_is_first_where_lesions_lie_apart(first, second):
+    found = agree(first, second)
+    assert Agreement.from_json(found.to_json()) == found
+    assert len(found.lesions) + len(found.only_first) == len(first)
+    assert len(found.lesions) + len(found.only_second) == len(second)
+
+
+@given(shapes, shapes)
+def test_of_one_lesion_each_the_measures_are_the_same_both_ways(first, second):
+    there, back = agree([first], [second]), agree([second], [first])
+    assert there.agreed == back.agreed
+    assert [(p.dice, p.boundary_px) for p in there.lesions] == [(p.dice, p.boundary_px) for p in back.lesions]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"least_dice": 1.1},
+        {"match_iou": -0.1},
+        {"most_boundary_mm": -1.0},
+        {"rounds": 0},
+        {"consensus": "majority"},
+        {"second_look": "theirs"},
+    ],
+)
+def test_rules_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong)) if "rounds" not in wrong else "rounds"):
+        replace(RULES, **wrong)
+
+
+def test_rules_are_kept_as_json_and_a_missing_one_has_its_default():
+    rules = replace(RULES, least_dice=0.8, consensus="union", rounds=1)
+    assert ReadingRules.from_json(rules.to_json()) == rules
+    assert ReadingRules.from_json({"rounds": 1}) == replace(RULES, rounds=1)
+
+
+def test_the_digest_follows_what_a_consensus_depends_on_and_nothing_else():
+    assert replace(RULES, rounds=1, second_look="nothing").digest == RULES.digest
+    for change in (
+        {"consensus": "union"},
+        {"least_dice": 0.8},
+        {"most_boundary_mm": 2.0},
+        {"match_iou": 0.2},
+    ):
+        assert replace(RULES, **change).digest != RULES.digest
