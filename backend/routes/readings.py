@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.answers import Json
@@ -16,6 +16,7 @@ from backend.dependencies import ServicesDep
 from backend.services import Services
 from mammo.double_reading import ReadingRoom, ReadingRules, Role, Step, Summary, summarise
 from mammo.double_reading.rules import ConsensusRule, SecondLook
+from mammo.errors import ReadingConflict
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
@@ -100,8 +101,9 @@ async def take(project: Number, step: StepName, services: ServicesDep) -> Json:
 
 def _room(services: Services) -> ReadingRoom:
     if services.reading_room is None:
-        raise HTTPException(
-            503, "double readings need YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY"
+        raise ReadingConflict(
+            "double readings need YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
+            code="no_label_studio",
         )
     return services.reading_room
 
