@@ -1,0 +1,33 @@
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.database import open_database
+from mammo.double_reading import ReadingRecords, ReadingRules
+from mammo.errors import InvalidSettings, UnknownReading
+from mammo.settings import Settings
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    for name in ("URL", "API_KEY"):
+        monkeypatch.delenv(f"YOLO_MLSAM_LABEL_STUDIO_{name}", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, ["reading", *arguments])
+
+
+def test_rules_are_shown_and_changed_and_projects_are_listed(run):
+    assert run("list").output == "no project is read twice\n"
+    engine = open_database(Settings.load().database)
+    ReadingRecords(engine).create(5, rules=ReadingRules(), users={})
+    engine.dispose()
+    assert "least_dice: 0.7\n" in run("rules", "--project", "5").output
+    assert "least_dice: 0.8\n" in run("rules", "--project", "5", "--least-dice", "0.8").output
+    assert "least_dice: 0.8\n" in run("rules", "--project", "5").output
+    assert run("list").output.startswith("project 5")
+
+
+def test_what_cannot_be_is_refused(run):
+    assert isinstance(run("rules", "--project", "9").exception, UnknownReading)
+    assert isinstance(run("sync", "--project", "9").exception, InvalidSettings)
+    assert run("create", "--project", "9", "--consensus", "majority").exit_code == 2
