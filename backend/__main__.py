@@ -21,7 +21,8 @@ from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
 from backend.reconciling import Reconciler
 from backend.services import Services, no_next_tasks
-from mammo.annotations import AnnotationStore, reconcile
+from mammo.annotations import AnnotationStore, Reconciliation, reconcile
+from mammo.blinding import Blinding
 from mammo.database import open_database
 from mammo.double_reading import ReadingRecords, ReadingRoom, open_room
 from mammo.effort_records import effort_records
@@ -32,6 +33,7 @@ from mammo.labelstudio.images import ImageDownloads
 from mammo.provenance import trace
 from mammo.registry import STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
+from mammo.stages import StageDesk, StageLog, Withholding
 from mammo.task_images import TaskImages
 
 if TYPE_CHECKING:
@@ -140,6 +142,7 @@ def wire(settings: Settings) -> Services:
         )
 
     store, metrics, records = AnnotationStore(engine), Metrics(), ReadingRecords(engine)
+    stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client)
     return Services(
         next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
@@ -147,7 +150,9 @@ def wire(settings: Settings) -> Services:
         metrics=metrics,
         trace=partial(trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret),
         efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
-        reconciler=_reconciler(settings, store, engine, client, metrics),
+        withheld=Withholding(StageLog(engine), Blinding(engine, settings.blind_shares)),
+        stages=stages,
+        reconciler=_reconciler(settings, store, engine, client, metrics, stages),
         reading_room=_room(settings, store, engine, client),
         is_read_blind=lambda project: project in records.projects(),
         queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
@@ -215,12 +220,19 @@ def _reconciler(
     engine: Engine,
     client: LabelStudioClient | None,
     metrics: Metrics,
+    stages: StageDesk,
 ) -> Reconciler | None:
     if client is None or not settings.label_studio_api_key.get_secret_value():
         log.warning("corrections are not reconciled: Label Studio's address or key is not set")
         return None
+
+    def look(project: int) -> Reconciliation:
+        found = reconcile(project, client=client, store=store, engine=engine)
+        stages.audit(project)  # what was reviewed meanwhile may end the automatic stage
+        return found
+
     return Reconciler(
-        lambda project: reconcile(project, client=client, store=store, engine=engine),
+        look,
         projects=lambda: sorted({*store.projects(), *ReadingRecords(engine).projects()}),
         every=settings.reconcile_seconds,
         repair_webhook=partial(client.repair_webhook, secret=settings.webhook_secret.get_secret_value()),

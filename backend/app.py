@@ -15,7 +15,7 @@ from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
-from backend.routes import health, metrics, predict, provenance, readings, setup, webhook
+from backend.routes import health, metrics, predict, provenance, readings, setup, stages, webhook
 from backend.services import Services
 from backend.suggestions import Suggestions
 
@@ -48,7 +48,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
-    for route in (health, setup, predict, webhook, metrics, provenance, readings):
+    for route in (health, setup, predict, webhook, metrics, provenance, readings, stages):
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)

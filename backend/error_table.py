@@ -24,6 +24,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.UnknownReading: 404,
     errors.ReadingConflict: 409,
     errors.PromotionConflict: 409,
+    errors.StageRefused: 409,
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,
     errors.Cancelled: 409,

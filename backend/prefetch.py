@@ -82,9 +82,11 @@ class Prefetch:
         try:
             loaded = services.host.current(project)
             work = Prelabelling(project=project, config=config, loaded=loaded, services=services)
-            kept = work.kept(task)
+            kept = work.kept(
+                task, shown=False
+            )  # nobody has seen it yet: `/predict` says so when it hands it out
             if kept is None:
-                work.predict(task)
+                work.predict(task, shown=False)
                 return
             mammogram = services.images.open(of_task(task.id, task.data))
             for finding in from_regions(kept["result"], tags=work.tags):

@@ -37,8 +37,19 @@ class Prelabelling:
         self._loaded = loaded
         self._services = services
 
-    def kept(self, task: Task) -> Prediction | None:
-        """What this version said of a task before, if it is of the same image and fits the project's controls."""
+    def withheld(self, task: Task) -> str | None:
+        """Why annotators get no prelabel of this task: `assisted`, `blind`; None: they get one."""
+        project = self._project_of(task)
+        if task.id is None or project is None:
+            return None
+        return self._services.withheld(project, task.id, task.data)
+
+    def kept(self, task: Task, *, shown: bool = True) -> Prediction | None:
+        """What this version said of a task before, if it is of the same image and fits the project's controls.
+
+        Args:
+            shown: it is for annotators, and they have seen it from now on.
+        """
         project = self._project_of(task)
         if task.id is None or project is None:
             return None
@@ -51,10 +62,18 @@ class Prelabelling:
             return None
         if not self._drawn(project).fit(kept.regions):
             return None
+        if not shown:
+            return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
+        try:
+            self._services.store.show_prelabel(project, task.id, self._loaded.version)
+        except StorageUnavailable as error:
+            log.warning(
+                "that a prelabel is shown is not kept", task=task.id, project=project, code=error.code
+            )
         self._services.metrics.predictions.labels(outcome="stored").inc()
         return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
 
-    def predict(self, task: Task, *, until: float | None = None) -> Prediction:
+    def predict(self, task: Task, *, until: float | None = None, shown: bool = True) -> Prediction:
         """What the model says of a task.
 
         Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives
@@ -62,6 +81,7 @@ class Prelabelling:
 
         Args:
             until: `time.monotonic()` after which no more is begun.
+            shown: it is for annotators; a silent prediction is only kept.
         """
         if until is not None and time.monotonic() > until:
             return out_of_time(loaded=self._loaded, metrics=self._services.metrics)
@@ -90,6 +110,7 @@ class Prelabelling:
                     regions=made["result"],
                     score=made["score"],
                     image_sha256=mammogram.sha256,
+                    shown=shown,
                 )
             except StorageUnavailable as error:
                 log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)

@@ -18,6 +18,7 @@ from mammo.errors import UnknownAnnotation
 from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.provenance import Trace
 from mammo.settings import Settings
+from mammo.stages import StageDesk
 
 
 class Store(Protocol):
@@ -45,7 +46,10 @@ class Store(Protocol):
         regions: Sequence[dict[str, Any]],
         score: float,
         image_sha256: str,
+        shown: bool = True,
     ) -> None: ...
+
+    def show_prelabel(self, project: int, task: int, model_version: str) -> None: ...
 
     def close(self) -> None: ...
 
@@ -91,6 +95,10 @@ def _never(_project: int) -> bool:
     return False
 
 
+def _all_are_shown(_project: int, _task: int, _data: Mapping[str, Any]) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """One running backend."""
@@ -109,6 +117,11 @@ class Services:
 
     next_tasks: NextTasks = no_next_tasks
     """What annotators get after a task, as Label Studio tells it."""
+    withheld: Callable[[int, int, Mapping[str, Any]], str | None] = _all_are_shown
+    """Why annotators get no prelabel of a task; None: they get one."""
+
+    stages: StageDesk | None = None
+    """None in a backend that keeps no stages."""
 
     reading_room: ReadingRoom | None = None
     """Where double readings are run; None where Label Studio's API is not to be asked."""

@@ -14,6 +14,7 @@ from cli.models.commands import models
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
 from cli.reading.commands import reading
+from cli.stages import stage
 from cli.train import train
 from mammo.errors import MammoError
 
@@ -36,6 +37,7 @@ app.command()(connect)
 app.command("prelabel-project")(prelabel_of_project)
 app.add_typer(dataset_versions, name="dataset")
 app.add_typer(reading, name="reading")
+app.add_typer(stage, name="stage")
 
 
 def _print_version(wanted: bool) -> None:
@@ -147,8 +149,8 @@ def effort(
         list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Comma-separated: model, annotator, week, project.")
-    ] = "project,model",
+        str, typer.Option(help="Comma-separated: model, arm, order, annotator, week, project.")
+    ] = "project,model,arm",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What the corrections cost: accept rate, Dice prelabel to correction, added, deleted, time."""

@@ -76,6 +76,8 @@ def _opened() -> Iterator[tuple[Settings, AnnotationStore, Any]]:
 
 def _tree(found: Trace) -> Tree:
     state = "part of the current view" if found.present else "deleted or skipped"
+    if found.automatic:
+        state += ", submitted by the service and changed by nobody"
     tree = Tree(f"annotation {found.annotation} · task {found.task} · project {found.project} · {state}")
     if found.prelabel is None:
         tree.add("no prelabel: read without help, as far as is known")

@@ -10,6 +10,10 @@ same. Each table has one module that writes it:
     dataset_version, dataset_item      training.dataset_versions
     edit_effort                        mammo.effort_records
     double_reading, reading_project, reading_task, reading_agreement    mammo.double_reading.records
+    task_arm                           mammo.blinding
+    stage_change                       mammo.stages.log
+    automatic_annotation               mammo.annotations.automatic
+    task_order                         mammo.work_order
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0007"
+SCHEMA = "0008"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
@@ -105,7 +109,7 @@ reconciliation = _table(
 )
 
 prelabel = _table(
-    "prelabel",  # our own copy of what was shown to annotators
+    "prelabel",  # our own copy of what was proposed, shown to annotators or not
     sa.Column("id", RowId, primary_key=True),
     sa.Column("project", sa.BigInteger, nullable=False),
     sa.Column("task", sa.BigInteger, nullable=False),
@@ -114,6 +118,7 @@ prelabel = _table(
     sa.Column("score", sa.Float, nullable=False),
     sa.Column("image_sha256", sa.String(64), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
+    sa.Column("shown_at", Moment),  # NULL: silent, nobody saw it
     sa.UniqueConstraint("project", "task", "model_version"),
 )
 
@@ -225,6 +230,59 @@ reading_agreement = _table(
     sa.Column("second", sa.String(64), primary_key=True),
     sa.Column("rules", sa.String(64), primary_key=True),
     sa.Column("detail", sa.LargeBinary, nullable=False),
+)
+
+task_arm = _table(
+    "task_arm",  # whether a task is read without a prelabel, decided once for ever
+    sa.Column("project", sa.BigInteger, primary_key=True),
+    sa.Column("task", sa.BigInteger, primary_key=True),
+    sa.Column("blind", sa.Boolean, nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("decided_at", Moment, nullable=False),
+)
+
+stage_change = _table(
+    "stage_change",  # every change of a project's stage, oldest first, with what was known then; never changed
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("before", sa.String(16), nullable=False),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("overruled", sa.Boolean, nullable=False),
+    sa.Column("model_version", sa.String(64)),
+    sa.Column("threshold", sa.Float),
+    sa.Column("audit_share", sa.Float),
+    sa.Column("evidence", sa.LargeBinary, nullable=False),
+)
+
+automatic_annotation = _table(
+    "automatic_annotation",  # predictions that became annotations without a person; written before Label Studio is told
+    sa.Column("project", sa.BigInteger, primary_key=True),
+    sa.Column("task", sa.BigInteger, primary_key=True),
+    sa.Column("model_version", sa.String(64), primary_key=True),
+    sa.Column("account", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("threshold", sa.Float, nullable=False),
+    sa.Column("annotation", sa.BigInteger),
+    sa.Column("decided_at", Moment, nullable=False),
+)
+
+task_order = _table(
+    "task_order",  # in which order tasks were offered, oldest plan first; never changed
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False),
+    sa.Column("task", sa.BigInteger, nullable=False),
+    sa.Column("strategy", sa.String(16), nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("stratum", sa.String(16), nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("score", sa.Float),
+    sa.Column("model_version", sa.String(64)),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("ix_task_order_project_task", "project", "task"),
 )
 
 

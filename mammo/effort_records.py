@@ -1,8 +1,11 @@
 """Edit effort of every correction: by model version, project, annotator and week, computed once each.
 
 A correction is compared with the prelabel it was made on: the one whose version Label Studio told, or else the
-newest that we had recorded before the annotation's first revision. A correction without any is the control:
-somebody read the image without help.
+newest that was shown before the annotation's first revision. A correction without any is the control: somebody read
+the image without a prelabel (a blind task, or a project in the assisted stage). It is compared with what the model had
+silently said of it by then, where it had: so control and prelabelled images have the same figures.
+
+Annotations that the service itself submitted are nobody's effort.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from statistics import median
+from typing import Literal
 
 import orjson
 import sqlalchemy as sa
@@ -25,9 +29,12 @@ from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.errors import InvalidRegion
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions
+from mammo.work_order import UNORDERED, strategies
 
 CONTROL = "none"
-"""Model version of a correction that was made without a prelabel."""
+"""Model version of a correction that no prediction is known for, shown or silent."""
+
+Arm = Literal["prelabelled", "control"]
 
 HASTY_SECONDS = 10.0
 """A prelabel accepted as it is in less time than this may not have been looked at: a sign of automation bias."""
@@ -41,7 +48,7 @@ class EffortRecord:
     task: int
     annotation: int
     model_version: str
-    """Of the prelabel; `CONTROL` where there was none."""
+    """Of the prelabel, or of the silent prediction; `CONTROL` where there was none."""
 
     annotator: str
     """A pseudonym, the same for the same person."""
@@ -52,7 +59,16 @@ class EffortRecord:
 
     effort: EditEffort
     hasty: bool
-    """Something was proposed and accepted as it was in less than `HASTY_SECONDS`."""
+    """Something was shown and accepted as it was in less than `HASTY_SECONDS`."""
+
+    arm: Arm = "prelabelled"
+    """`control`: nothing was shown, and `effort` says how far the silent prediction was from what was drawn."""
+
+    score: float | None = None
+    """Of the whole prediction; see `mammo.labelstudio.predictions.priority`."""
+
+    order: str = UNORDERED
+    """How the task's turn was chosen."""
 
     @property
     def week(self) -> date:
@@ -93,8 +109,14 @@ def effort_records(
     with reading(engine) as connection:
         known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
     records = []
+    orders = strategies(engine, project)
     for correction in store.corrections(project):
-        prelabel = prelabel_of(correction, store)
+        if correction.automatic:
+            continue
+        shown = prelabel_of(correction, store)
+        prelabel = shown or store.silent_prelabel(
+            correction.project_id, correction.task_id, _begun(correction, store)
+        )
         key = correction.revision, prelabel.id if prelabel else 0
         if key in known:
             effort = EditEffort(**orjson.loads(known[key]))
@@ -104,7 +126,10 @@ def effort_records(
             except InvalidRegion:  # it is no ground truth either: the dataset build says so
                 continue
             _keep(engine, key, effort)
-        records.append(_record(correction, prelabel, effort, secret))
+        record = _record(correction, prelabel, effort, secret)
+        if shown is None:
+            record = replace(record, arm="control", hasty=False)
+        records.append(replace(record, order=orders.get(correction.task_id, UNORDERED)))
     return records
 
 
@@ -115,9 +140,13 @@ def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | No
         told = store.prelabel(project, task, correction.prelabel_version)
         if told:
             return told
+    return store.prelabel_before(project, task, _begun(correction, store))
+
+
+def _begun(correction: Correction, store: AnnotationStore) -> datetime:
+    """The moment of an annotation's first revision."""
     written = [told.content for told in store.history(correction.annotation_id) if told.content]
-    first = min((content.updated_at for content in written), default=correction.updated_at)
-    return store.prelabel_before(project, task, first)
+    return min((content.updated_at for content in written), default=correction.updated_at)
 
 
 def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
@@ -147,6 +176,8 @@ GROUPS: dict[str, Callable[[EffortRecord], str]] = {
     "annotator": lambda record: record.annotator,
     "week": lambda record: record.week.isoformat(),
     "project": lambda record: str(record.project),
+    "arm": lambda record: record.arm,
+    "order": lambda record: record.order,
 }
 """What records can be grouped by."""
 
@@ -194,4 +225,5 @@ def _record(
         lead_time=correction.lead_time,
         effort=effort,
         hasty=bool(effort.accepted and effort.untouched and quick),
+        score=prelabel.score if prelabel else None,
     )

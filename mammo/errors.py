@@ -17,6 +17,7 @@
     ├── ReadingConflict            a double reading that cannot be what is asked for, or is being worked on now
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
+    ├── StageRefused               a project may not change to that stage now
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
     ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
     ├── TrainingDiverged           a loss that is no number any more
@@ -107,6 +108,10 @@ class ReadingConflict(MammoError):
 
 class PromotionConflict(MammoError):
     code = "promotion_conflict"
+
+
+class StageRefused(MammoError):
+    code = "stage_refused"
 
 
 class InsufficientData(MammoError):

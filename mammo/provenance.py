@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore, Correction, Prelabel, Told
+from mammo.annotations.automatic import automatic_revisions
 from mammo.database import dataset_item, dataset_version, reading
 from mammo.edit_effort import Change, changes
 from mammo.effort_records import annotator_pseudonym, prelabel_of
@@ -70,6 +71,9 @@ class Trace:
     present: bool
     """It is part of the current view: neither deleted nor skipped."""
 
+    automatic: bool
+    """The service submitted it and no person has changed it."""
+
     prelabel: ShownPrelabel | None
     """None: it was made without one, as far as is known."""
 
@@ -111,11 +115,14 @@ def trace(
         heading.annotation: heading for heading in store.outline(newest.project_id, tasks=[newest.task_id])
     }
     prelabel = prelabel_of(newest, store)
+    with reading(engine) as connection:
+        automatic = bool(automatic_revisions(connection, newest.project_id, {newest.revision}))
     return Trace(
         annotation=annotation,
         task=newest.task_id,
         project=newest.project_id,
         present=annotation in alive and not alive[annotation].cancelled,
+        automatic=automatic,
         prelabel=_shown(prelabel, tags) if prelabel else None,
         history=[_deed(told, prelabel, secret, tags) for told in history],
         trainings=_trainings(annotation, newest, engine, registry),

@@ -119,6 +119,18 @@ class Settings(BaseSettings):
     thresholds: dict[int, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
     """Least detector score by project, as JSON, for projects that want another than the model's: `{"12": 0.3}`."""
 
+    blind_shares: dict[int, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Share of the tasks that get no prelabel, by project, as JSON: `{"12": 0.1}`; the control of edit effort."""
+
+    stage_rules: dict[int, dict[str, float]] = Field(default_factory=dict)
+    """Fields of `mammo.stages.StageRules` that a project has otherwise, as JSON: `{"12": {"least_images": 100}}`."""
+
+    service_api_key: SecretStr = SecretStr("")
+    """Token of the Label Studio account, no person's, that submits annotations in the automatic stage."""
+
+    train_on_automatic: bool = False
+    """Train also on annotations that no person has looked at; they are never tested on."""
+
     embedding_memory_bytes: int = Field(256 * 2**20, ge=0)
     """Budget of embedded regions in memory: a click inside one answers without encoding again; 0 keeps none."""
 

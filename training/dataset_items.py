@@ -44,6 +44,9 @@ Source = Literal["single", "consensus", "arbiter"]
 ALONE = "image-"
 """Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
 
+AUTOMATIC = "automatic"
+"""Annotator of an item that no person has looked at: the service submitted it."""
+
 MAX_PATIENT = 64
 """Longest patient key, in characters."""
 
@@ -169,7 +172,9 @@ def make_item(
         image=mammogram.sha256,
         task_data={key: task_data[key] for key in IMAGE_KEYS if key in task_data},
         patient=_patient(correction, mammogram, secret),
-        annotator=annotator_pseudonym(correction.completed_by, secret=secret),
+        annotator=AUTOMATIC
+        if correction.automatic
+        else annotator_pseudonym(correction.completed_by, secret=secret),
         view="".join(filter(None, (mammogram.laterality, mammogram.view))) or None,
         spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
         size=(mammogram.size.width, mammogram.size.height),

@@ -19,7 +19,7 @@ from mammo.double_reading import Case, DoubleReading, ReadingRecords, cases_of, 
 from mammo.errors import InvalidSettings
 from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
-from training.dataset_items import Source
+from training.dataset_items import AUTOMATIC, Item, Source
 
 PREFERENCE: tuple[Source, ...] = ("arbiter", "consensus", "single")
 """Whose word counts, best first."""
@@ -32,7 +32,8 @@ class Excluded:
     task_id: int
     annotation_id: int
     code: str
-    """Stable: an error's code, `image_changed`, `other_size`, `superseded`, `disputed`, `source_not_used`."""
+    """Stable: an error's code, `image_changed`, `other_size`, `superseded`, `automatic`, `disputed`,
+    `source_not_used`."""
 
     reason: str
 
@@ -173,3 +174,18 @@ def _out(correction: Correction, code: str, reason: str) -> Excluded:
     return Excluded(
         task_id=correction.task_id, annotation_id=correction.annotation_id, code=code, reason=reason
     )
+
+
+def hold_back(items: Sequence[Item]) -> tuple[tuple[Item, ...], list[Excluded]]:
+    """Leave out what no person has looked at and that would be tested on: a model does not judge itself."""
+    unseen = [item for item in items if item.annotator == AUTOMATIC and item.fold != "train"]
+    left_out = [
+        Excluded(
+            task_id=item.task_id,
+            annotation_id=item.annotation_id,
+            code=AUTOMATIC,
+            reason="no person has looked at it, and its patient is held out",
+        )
+        for item in unseen
+    ]
+    return tuple(item for item in items if item not in unseen), left_out

@@ -30,6 +30,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from training.cases import Case, Progress, silent
 from training.dataset_items import (
     ALONE,
+    AUTOMATIC,
     READABLE,
     SCHEMA,
     Item,
@@ -40,7 +41,7 @@ from training.dataset_items import (
     is_about_one_image,
     make_item,
 )
-from training.dataset_sources import PREFERENCE, Candidate, Excluded, candidates_of
+from training.dataset_sources import PREFERENCE, Candidate, Excluded, candidates_of, hold_back
 from training.folds import Fold, assign_folds
 
 log = structlog.get_logger()
@@ -118,6 +119,7 @@ def build_dataset_version(
     secret: bytes = b"",
     tags: ControlTags | None = None,
     prefer: Sequence[Source] = PREFERENCE,
+    with_automatic: bool = False,
     progress: Progress = silent,
 ) -> DatasetVersion:
     """Freeze the present corrections of a project, those of its double reading included.
@@ -129,6 +131,7 @@ def build_dataset_version(
         tags: the project's labels and prompt controls; None takes those of our own labeling config.
         prefer: whose word counts for an image that several have read, the first before the next; a source that is
             not named is not used. An image that two readers dispute waits for the arbiter, whatever is preferred.
+        with_automatic: hold also annotations that no person has looked at; only ever to train on.
 
     Raises:
         StorageUnavailable: it cannot be kept.
@@ -146,6 +149,11 @@ def build_dataset_version(
         digests[correction.annotation_id] = digest
         known = before.get((correction.annotation_id, correction.content_hash, digest))
         pinned = pins.get(candidate.task)
+        if correction.automatic and not with_automatic:
+            excluded.append(
+                _excluded(correction, AUTOMATIC, "the service submitted it and no person has changed it")
+            )
+            continue
         try:
             item = known or _item(candidate, open_image, tags=tags, pinned=pinned, secret=secret)
             items.append(item)
@@ -158,6 +166,8 @@ def build_dataset_version(
         progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
     items, superseded = _one_per_image(items, prefer)
     dataset = _split(engine, project, items, excluded + superseded)
+    kept, held_back = hold_back(dataset.items)
+    dataset = replace(dataset, items=kept, excluded=_in_order([*dataset.excluded, *held_back]))
     manifest = _manifest(dataset, blobs)
     dataset = replace(dataset, name=hashlib.sha256(manifest).hexdigest())
     blobs.put(manifest)
@@ -286,15 +296,20 @@ def _split(
         "",
         project,
         tuple(replace(item, fold=folds[item.patient]) for item in items),
-        tuple(sorted(excluded, key=lambda each: (each.task_id, each.annotation_id))),
+        _in_order(excluded),
     )
 
 
-def _one_per_image(items: Sequence[Item], prefer: Sequence[Source]) -> tuple[list[Item], list[Excluded]]:
-    """The newest annotation of the best source of each image: it has one truth, however many tasks showed it."""
+def _in_order(excluded: Sequence[Excluded]) -> tuple[Excluded, ...]:
+    return tuple(sorted(excluded, key=lambda each: (each.task_id, each.annotation_id)))
 
-    def weight(item: Item) -> tuple[int, str, int]:
-        return -prefer.index(item.source), item.updated_at, item.annotation_id
+
+def _one_per_image(items: Sequence[Item], prefer: Sequence[Source]) -> tuple[list[Item], list[Excluded]]:
+    """The newest annotation of the best source of each image, of a person if there is one: it has one truth, however
+    many people or tasks showed it."""
+
+    def weight(item: Item) -> tuple[int, bool, str, int]:
+        return -prefer.index(item.source), item.annotator != AUTOMATIC, item.updated_at, item.annotation_id
 
     newest: dict[str, Item] = {}
     for item in items:

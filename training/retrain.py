@@ -106,6 +106,8 @@ class Workshop:
 
     prefer: Sequence[Source] = PREFERENCE
     """Whose word counts for an image that several have read, best first."""
+    train_on_automatic: bool = False
+    """Train also on annotations that no person has looked at."""
 
 
 def retrain(
@@ -151,6 +153,7 @@ def retrain(
             secret=workshop.secret,
             tags=tags,
             prefer=workshop.prefer,
+            with_automatic=workshop.train_on_automatic,
             progress=progress,
         )
         _require_enough(dataset, recipe.gate)

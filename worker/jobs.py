@@ -17,6 +17,8 @@ from mammo.annotations import reconcile
 from mammo.errors import InvalidSettings, MammoError
 from mammo.jobs import PrelabelProject, Retrain
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.stages import StageLog, Withholding
+from worker.accepting import accept_predictions
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.services import services
@@ -55,12 +57,15 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
-    """Every task of a project gets a prediction of a model version; see `worker.prelabelling`."""
+    """Every task of a project gets a prediction of a model version; see `worker.prelabelling`.
+
+    In the automatic stage some of them become annotations; see `worker.accepting`.
+    """
     order = PrelabelProject(**payload)
     with _job("prelabel", project=order.project) as (_, report), closing(services()) as tools:
         version = order.model_version or tools.registry.champion().version
         prelabeller = tools.load(tools.registry.files(version, into=tools.settings.models))
-        return prelabel_tasks(
+        done = prelabel_tasks(
             order.project,
             prelabeller,
             client=tools.client,
@@ -69,7 +74,19 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
             report=report,
             threshold=tools.settings.thresholds.get(order.project),
             polygons=order.project in tools.settings.outlined_projects,
+            withheld=Withholding(StageLog(tools.engine), tools.blinding),
         )
+        done["automatic"] = accept_predictions(
+            order.project,
+            version=version,
+            client=tools.client,
+            account=lambda: tools.service_account,
+            store=tools.store,
+            engine=tools.engine,
+            desk=tools.stages,
+            blinding=tools.blinding,
+        )
+        return done
 
 
 @contextmanager

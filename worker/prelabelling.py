@@ -58,6 +58,7 @@ def prelabel_tasks(
     report: Callable[[str, float, str], None],
     threshold: float | None = None,
     polygons: bool = False,
+    withheld: Callable[[int, int, Mapping[str, Any]], str | None] = lambda _project, _task, _data: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
@@ -68,9 +69,11 @@ def prelabel_tasks(
     Args:
         threshold: least detector score in this project; None: the model's operating point.
         polygons: draw masks as polygons in place of the brush.
+        withheld: says of project, task and its data why annotators get no prelabel of it; None: they get one. What
+            the model says of a withheld task is kept and not pushed.
 
     Returns:
-        `version`, `predicted`, `already` and `failed` (tasks by error code).
+        `version`, `predicted`, `already`, `withheld` and `failed` (tasks by error code).
 
     Raises:
         LabelStudioError: Label Studio is gone or refuses; what was pushed stays.
@@ -85,14 +88,17 @@ def prelabel_tasks(
         tags = tags.outlined()
     total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
-    predicted = already = away = index = 0
+    predicted = already = silent = away = index = 0
     for index, task in enumerate(client.tasks(project), 1):
         number = task["id"]
         if task.get("total_predictions") != 0 and _has(client, number, version):
             already += 1
         else:
+            shown = withheld(project, number, task["data"]) is None
             try:
                 made = _kept(store, project, task, version, tags) if threshold is None else None
+                if made is not None and shown:
+                    store.show_prelabel(project, number, version)
                 if made is None:
                     made = _predict(
                         task,
@@ -103,6 +109,7 @@ def prelabel_tasks(
                         open_image=open_image,
                         threshold=threshold,
                         config=config,
+                        shown=shown,
                     )
             except MammoError as error:
                 away = away + 1 if isinstance(error, ImageUnavailable) else 0
@@ -112,14 +119,23 @@ def prelabel_tasks(
                 log.warning("task_not_prelabelled", task=number, code=error.code)
             else:
                 away = 0
-                _push(client, number, made, version, wait=wait)
-                predicted += 1
+                if shown:
+                    _push(client, number, made, version, wait=wait)
+                    predicted += 1
+                else:
+                    silent += 1
         report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks")
     if index:
         report("prelabel", 1.0, f"{index} of {index} tasks")
     if predicted or already:
         client.set_model_version(project, version)
-    return {"version": version, "predicted": predicted, "already": already, "failed": dict(failed)}
+    return {
+        "version": version,
+        "predicted": predicted,
+        "already": already,
+        "withheld": silent,
+        "failed": dict(failed),
+    }
 
 
 def _has(client: LabelStudio, task: int, version: str) -> bool:
@@ -148,6 +164,7 @@ def _predict(
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     threshold: float | None,
     config: str,
+    shown: bool,
 ) -> dict[str, Any]:
     """A new prediction, of which we keep a copy first: one that we do not know could never be evaluated."""
     mammogram = open_image(of_task(task["id"], task["data"]))
@@ -161,6 +178,7 @@ def _predict(
         regions=made["result"],
         score=made["score"],
         image_sha256=mammogram.sha256,
+        shown=shown,
     )
     return made
 

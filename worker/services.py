@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mammo.annotations import AnnotationStore
+from mammo.blinding import Blinding
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.errors import InvalidSettings
@@ -20,6 +21,7 @@ from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
 from mammo.registry import STARTER, ModelFiles, ModelRegistry
 from mammo.settings import Settings
+from mammo.stages import StageDesk
 from mammo.task_images import TaskImages
 
 if TYPE_CHECKING:
@@ -64,6 +66,24 @@ class Services:
         return LabelStudioClient(self.settings.label_studio_url, key)
 
     @cached_property
+    def service_account(self) -> LabelStudioClient:
+        """Label Studio as the account of automatic annotations; raises InvalidSettings when its token is not set."""
+        key = self.settings.service_api_key.get_secret_value()
+        if not self.settings.label_studio_url or not key:
+            raise InvalidSettings("the automatic stage needs YOLO_MLSAM_SERVICE_API_KEY")
+        return LabelStudioClient(self.settings.label_studio_url, key)
+
+    @cached_property
+    def blinding(self) -> Blinding:
+        return Blinding(self.engine, self.settings.blind_shares)
+
+    @cached_property
+    def stages(self) -> StageDesk:
+        return StageDesk.of(
+            self.settings, store=self.store, engine=self.engine, registry=self.registry, client=self.client
+        )
+
+    @cached_property
     def images(self) -> TaskImages:
         secret = self.settings.patient_secret.get_secret_value()
         return TaskImages(
@@ -92,6 +112,7 @@ class Services:
             networks=TorchNetworks(
                 threads=self.settings.threads, runtime=self.settings.runtime, exported=self.settings.exported
             ),
+            train_on_automatic=self.settings.train_on_automatic,
             runs=self.settings.runs,
             models=self.settings.models,
             prefer=preference(self.settings.dataset_sources),
@@ -113,6 +134,8 @@ class Services:
             self.store.close()
         if "client" in self.__dict__:
             self.client.close()
+        if "service_account" in self.__dict__:
+            self.service_account.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

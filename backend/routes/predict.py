@@ -1,4 +1,7 @@
-"""`/predict`: N tasks in, exactly N predictions out, in order and of one model version; or one click, one suggestion.
+"""`/predict`: N tasks in, exactly N answers out, in order and of one model version; or one click, one suggestion.
+
+An answer is a prediction; of a task whose prelabel is withheld it is an empty list, of which Label Studio keeps nothing
+(an empty prediction would say that nothing was found). What the model says of it is kept silently afterwards.
 
 Tasks are worked on one after another over all requests, so that someone who opens a single task waits for one
 task of a batch and not for its end. Clicks do not queue behind tasks.
@@ -45,11 +48,16 @@ async def predict(request: Request, services: ServicesDep) -> Json:
 
 async def _prelabel(
     tasks: list[Task], work: Prelabelling, state: State, services: Services
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any] | list[dict[str, Any]]]:
     """What fits into the time that Label Studio waits; the rest is done afterwards, for the next call."""
     until = time.monotonic() + services.settings.predict_seconds
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, Any] | list[dict[str, Any]]] = []
     for task in tasks:
+        if await anyio.to_thread.run_sync(work.withheld, task):
+            services.metrics.predictions.labels(outcome="withheld").inc()
+            state.backlog.add(("task", task.project, task.id), partial(predict_silently, work, task))
+            results.append([])
+            continue
         kept = await anyio.to_thread.run_sync(work.kept, task)
         if kept is not None:
             results.append(kept)
@@ -58,10 +66,17 @@ async def _prelabel(
             partial(work.predict, task, until=until), limiter=state.task_places
         )
         if answer.get("reason") == "out_of_time":
-            state.backlog.add(("task", task.project, task.id), partial(work.predict, task))
+            silently = partial(work.predict, task, shown=False)  # nobody was given it yet
+            state.backlog.add(("task", task.project, task.id), silently)
         results.append(answer)
-    if len(tasks) == 1 and not results[0].get("reason"):
+    if len(tasks) == 1 and not (isinstance(results[0], dict) and results[0].get("reason")):
         # Somebody opens this task: have its image ready for his first click.
         image = of_task(tasks[0].id, tasks[0].data)
         state.backlog.add("opened", partial(state.recent_images.open, image))
     return results
+
+
+def predict_silently(work: Prelabelling, task: Task) -> None:
+    """Keep what the model says of a task whose prelabel nobody gets, unless it is known."""
+    if work.kept(task, shown=False) is None:
+        work.predict(task, shown=False)

@@ -31,7 +31,9 @@ async def trace(annotation: Number, services: ServicesDep) -> Json:
 async def effort(
     project: Number,
     services: ServicesDep,
-    by: Annotated[str, Query(description=f"comma-separated: {', '.join(GROUPS)}", max_length=100)] = "model",
+    by: Annotated[
+        str, Query(description=f"comma-separated: {', '.join(GROUPS)}", max_length=100)
+    ] = "model,arm",
 ) -> Json:
     """Edit effort of a project's corrections, a row per group."""
     names = [name.strip() for name in by.split(",") if name.strip()]

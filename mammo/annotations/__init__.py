@@ -4,6 +4,8 @@ events.py   the body of a webhook becomes revisions of annotations
 view.py     the history of revisions becomes the current view, by a pure function
 writer.py   one thread writes for all, many writes to one flush of the disk
 appending.py   the statements that write
+prelabels.py   what models proposed, shown to annotators or silent
+automatic.py   which annotations are a prediction that no person has seen
 store.py    AnnotationStore: append, corrections, prelabels
 reconciling.py   what Label Studio shows and the store does not know is appended
 """
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 from mammo.annotations.appending import Receipt
 from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
+from mammo.annotations.prelabels import Prelabel
 from mammo.annotations.reconciling import Reconciliation, reconcile
-from mammo.annotations.store import AnnotationStore, Correction, Prelabel, Told
+from mammo.annotations.store import AnnotationStore, Correction, Told
 from mammo.annotations.view import Heading, current_view
 
 __all__ = [

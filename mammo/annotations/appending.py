@@ -93,6 +93,7 @@ def replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))
     new = insert(connection, prelabel).values(row)
     changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
+    changed["shown_at"] = sa.func.coalesce(new.excluded.shown_at, prelabel.c.shown_at)  # seen is seen
     connection.execute(
         new.on_conflict_do_update(index_elements=["project", "task", "model_version"], set_=changed)
     )

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.appending import Receipt, append_event, event_key, pin_image, replace_prelabel
+from mammo.annotations.appending import Receipt, append_event, event_key
+from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import RECONCILED, canonical, parse, project_of, revisions_of
+from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import writer_for
-from mammo.database import (
-    dataset_version,
-    event,
-    image_pin,
-    prelabel,
-    reading,
-    revision,
-)
+from mammo.database import dataset_version, event, prelabel, reading, revision
 
 CHUNK = 200
 """Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
@@ -49,6 +44,9 @@ class Correction:
     prelabel_version: str | None = None
     """Model version of the prelabel the annotator started from, when Label Studio told."""
 
+    automatic: bool = False
+    """A prediction that no person has looked at; see `mammo.annotations.automatic`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
@@ -64,28 +62,11 @@ class Told:
     """None when it is a deletion."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prelabel:
-    """Our own copy of a prediction that annotators saw: Label Studio's copy can be deleted or replaced."""
-
-    id: int
-    """Number of the row."""
-
-    project: int
-    task: int
-    model_version: str
-    regions: list[dict[str, Any]]
-    score: float
-    image_sha256: str
-    created_at: datetime
-
-
-class AnnotationStore:
+class AnnotationStore(PrelabelRecords):
     """Append-only. Threads of one process share one store; several processes may each have one."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = writer_for(engine)
+        super().__init__(engine, writer_for(engine))
 
     def close(self) -> None:
         """Finish what waits; later writes raise StorageUnavailable."""
@@ -134,7 +115,8 @@ class AnnotationStore:
             for start in range(0, len(rows), CHUNK):
                 statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
                 found.update({row.id: _correction(row) for row in connection.execute(statement)})
-        return [found[row] for row in rows]
+            unseen = automatic_revisions(connection, project, found)
+        return [replace(found[row], automatic=row in unseen) for row in rows]
 
     def history(self, annotation: int) -> list[Told]:
         """Everything that was ever told of one annotation, in the order in which it was received."""
@@ -157,7 +139,7 @@ class AnnotationStore:
             ]
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
-        """How many corrections of the current view are new.
+        """How many corrections of the current view are new; automatic annotations are none.
 
         Args:
             moment: count what was received after it; None: after the newest dataset version of the project
@@ -174,6 +156,7 @@ class AnnotationStore:
                 )
             new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
             fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
+            fresh -= automatic_revisions(connection, project, fresh)
             return sum(heading.row in fresh for heading in _view(connection, project))
 
     def outline(self, project: int, *, tasks: Collection[int] | None = None) -> list[Heading]:
@@ -199,66 +182,6 @@ class AnnotationStore:
         """Number of the newest event; 0 before the first."""
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(sa.func.max(event.c.id))) or 0
-
-    def record_prelabel(
-        self,
-        *,
-        project: int,
-        task: int,
-        model_version: str,
-        regions: Sequence[dict[str, Any]],
-        score: float,
-        image_sha256: str,
-    ) -> None:
-        """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
-
-        Raises:
-            StorageUnavailable: it is not kept.
-        """
-        row = {
-            "project": project,
-            "task": task,
-            "model_version": model_version,
-            "regions": canonical(list(regions)),
-            "score": score,
-            "image_sha256": image_sha256,
-            "created_at": datetime.now(UTC),
-        }
-        self._writer.run(lambda connection: replace_prelabel(connection, row))
-
-    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
-        """What a model version proposed for a task; None when it proposed nothing we know of."""
-        return self._newest_prelabel(project, task, prelabel.c.model_version == model_version)
-
-    def prelabel_before(self, project: int, task: int, moment: datetime) -> Prelabel | None:
-        """The newest proposal made before a moment, usually the one an annotation was made on."""
-        return self._newest_prelabel(project, task, prelabel.c.created_at < moment)
-
-    def pin_image(self, project: int, task: int, sha256: str) -> None:
-        """Remember the image of a task, unless one is remembered: it is the one that annotators saw first.
-
-        Raises:
-            StorageUnavailable: it is not kept.
-        """
-        self._writer.run(lambda connection: pin_image(connection, project, task, sha256))
-
-    def pinned_images(self, project: int) -> dict[int, str]:
-        """SHA-256 of the image that each task showed when it was first seen."""
-        columns = image_pin.c
-        with reading(self._engine) as connection:
-            rows = connection.execute(
-                sa.select(columns.task, columns.sha256).where(columns.project == project)
-            )
-            return {row.task: row.sha256 for row in rows}
-
-    def _newest_prelabel(self, project: int, task: int, condition: sa.ColumnElement[bool]) -> Prelabel | None:
-        mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
-        statement = sa.select(prelabel).where(mine).order_by(prelabel.c.created_at.desc()).limit(1)
-        with reading(self._engine) as connection:
-            row = connection.execute(statement).one_or_none()
-        if row is None:
-            return None
-        return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
 
 
 def _view(connection: Connection, project: int) -> list[Heading]:

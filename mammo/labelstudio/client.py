@@ -50,6 +50,10 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
         """Which kinds of token the organization accepts: `api_tokens_enabled`, `legacy_api_tokens_enabled`."""
         return dict(self.call("GET", "/api/jwt/settings"))
 
+    def account(self) -> int:
+        """Number of the user whose token this is."""
+        return int(self.call("GET", "/api/current-user/whoami")["id"])
+
     # Projects
 
     def create_project(self, title: str, config: str, **fields: Any) -> int:

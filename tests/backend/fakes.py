@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,8 +71,10 @@ class FakeStore:
         regions: Sequence[dict[str, Any]],
         score: float,
         image_sha256: str,
+        shown: bool = True,
     ) -> None:
         self._check()
+        moment = datetime.now(UTC)
         self.prelabels[project, task, model_version] = Prelabel(
             id=len(self.prelabels) + 1,
             project=project,
@@ -81,8 +83,15 @@ class FakeStore:
             regions=list(regions),
             score=score,
             image_sha256=image_sha256,
-            created_at=datetime.now(UTC),
+            created_at=moment,
+            shown_at=moment if shown else None,
         )
+
+    def show_prelabel(self, project: int, task: int, model_version: str) -> None:
+        self._check()
+        kept = self.prelabels[project, task, model_version]
+        if kept.shown_at is None:
+            self.prelabels[project, task, model_version] = replace(kept, shown_at=datetime.now(UTC))
 
     def close(self) -> None:
         self.closed = True

@@ -21,7 +21,7 @@ def get(path, **more):
 
 
 def test_a_trace_is_json():
-    empty = {"prelabel": None, "history": [], "trainings": []}
+    empty = {"automatic": False, "prelabel": None, "history": [], "trainings": []}
     found = Trace(annotation=3, task=5, project=1, present=True, **empty)
     answer = get("/annotations/3/trace", trace=lambda annotation: found)
     assert answer.json() == {"annotation": 3, "task": 5, "project": 1, "present": True, **empty}

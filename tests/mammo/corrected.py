@@ -16,8 +16,8 @@ def regions(*findings, version="m1"):
     return to_regions(findings, size=SIZE, tags=ControlTags(), model_version=version)
 
 
-def show(store, *findings, task=5, version="m1"):
-    """Record a prelabel, as `/predict` does."""
+def show(store, *findings, task=5, version="m1", shown=True):
+    """Record a prelabel, as `/predict` does, or a silent one."""
     store.record_prelabel(
         project=1,
         task=task,
@@ -25,6 +25,7 @@ def show(store, *findings, task=5, version="m1"):
         regions=regions(*findings, version=version),
         score=0.7,
         image_sha256="ab" * 32,
+        shown=shown,
     )
 
 

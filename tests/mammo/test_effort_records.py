@@ -5,8 +5,12 @@ from mammo import effort_records as module
 from mammo.annotations import AnnotationStore
 from mammo.database import edit_effort, reading
 from mammo.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
+from mammo.work_order import Candidate, planned, record_order
 from tests.mammo.corrected import SECRET, correct, show
 from tests.training.detections import square
+
+LATER = 60 * 24 * 365 * 5
+"""Minutes: after every prelabel that a test makes."""
 
 FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")
 
@@ -43,6 +47,46 @@ def test_a_correction_without_any_prelabel_is_the_control(store, records):
     show(store, FIRST)  # shown after it was read
     (record,) = records()
     assert (record.model_version, record.effort.added) == (CONTROL, 1)
+
+
+def test_the_control_is_compared_with_what_the_model_said_silently(store, records):
+    show(store, FIRST, SECOND, shown=False)
+    correct(store, FIRST, told=False, minutes=LATER, seconds=3.0)
+    (record,) = records()
+    assert (record.arm, record.model_version, record.score) == ("control", "m1", 0.7)
+    assert (record.effort.accepted, record.effort.deleted, record.hasty) == (1, 1, False)
+    assert record.effort.dice == pytest.approx(2 / 3)
+
+
+def test_a_model_that_could_have_learned_from_a_correction_is_not_compared_with_it(store, records):
+    correct(store, FIRST, told=False)
+    show(store, FIRST, version="m2", shown=False)  # made by now, long after the correction
+    (record,) = records()
+    assert (record.arm, record.model_version) == ("control", CONTROL)
+
+
+def test_what_was_silent_when_the_image_was_read_stays_the_control(store, records):
+    show(store, FIRST, shown=False)
+    correct(store, FIRST, told=False, minutes=LATER)
+    assert [record.arm for record in records()] == ["control"]
+    show(store, FIRST)  # before the correction: it was shown
+    show(store, FIRST, shown=False)  # what was seen once was seen
+    assert [record.arm for record in records()] == ["prelabelled"]
+
+
+def test_efforts_are_grouped_by_arm_and_by_order(store, records, any_engine):
+    for task, shown in ((5, True), (6, False), (7, False)):
+        show(store, FIRST, task=task, shown=shown)
+        correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER, seconds=10.0 * task)
+    candidates = [Candidate(task=task, stratum="positive") for task in (5, 6)]
+    record_order(any_engine, 1, planned(candidates, "random", project=1, positive_share=0.5, limit=9))
+    arms = grouped(records(), ["arm"])
+    assert {key: (each.images, each.lead_time) for key, each in arms.items()} == {
+        ("control",): (2, 65.0),
+        ("prelabelled",): (1, 50.0),
+    }
+    orders = grouped(records(), ["order"])
+    assert {key: each.images for key, each in orders.items()} == {("none",): 1, ("random",): 2}
 
 
 def test_accepted_as_it_was_within_seconds_is_hasty(store, records):

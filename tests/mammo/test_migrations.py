@@ -48,6 +48,7 @@ def test_a_database_from_before_there_were_migrations_is_taken_over_with_its_con
         )
         connection.exec_driver_sql("ALTER TABLE event DROP COLUMN headers")
         connection.exec_driver_sql("ALTER TABLE promotion DROP COLUMN actor")
+        connection.exec_driver_sql("ALTER TABLE prelabel DROP COLUMN shown_at")
         for index in ("ix_revision_annotation", "ix_revision_task"):
             connection.exec_driver_sql(f"DROP INDEX {index}")
         connection.exec_driver_sql("DROP TABLE alembic_version")

@@ -46,7 +46,7 @@ class Project:
         self.images[f"{number}.dcm"] = mammogram(number)
         return {"mammogram": f"{number}.dcm", "sha256": sha(number), "patient": patient, "secret": "x"} | data
 
-    def annotate(self, number, findings, *, patient, annotation=None, result=None, **data):
+    def annotate(self, number, findings, *, patient, annotation=None, result=None, user=None, **data):
         """An annotation of task `number` arrives by webhook."""
         self._seconds += 1
         data = self.task(number, patient=patient, **data)
@@ -58,6 +58,7 @@ class Project:
                 "task": number,
                 "result": result,
                 "was_cancelled": False,
+                "completed_by": user,
                 "updated_at": f"2026-11-23T05:{self._seconds // 60:02d}:{self._seconds % 60:02d}.000000Z",
             },
             "task": {"id": number, "data": data},

@@ -79,7 +79,7 @@ def prelabel(server, store, *, open_image=open_image, told=None, threshold=None,
 def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
     server, told = FakeLabelStudio(3), []
     result = prelabel(server, store, told=told)
-    assert result == {"version": "m0002-aa", "predicted": 3, "already": 0, "failed": {}}
+    assert result == {"version": "m0002-aa", "predicted": 3, "already": 0, "withheld": 0, "failed": {}}
     for task, predictions in server.known.items():
         (prediction,) = predictions
         assert (prediction["model_version"], prediction["score"]) == ("m0002-aa", 0.75)
@@ -105,7 +105,13 @@ def test_a_second_call_does_only_what_is_missing(store):
         prelabel(server, store)
     assert server.shown is None
     server.breaks_after = None
-    assert prelabel(server, store) == {"version": "m0002-aa", "predicted": 2, "already": 1, "failed": {}}
+    assert prelabel(server, store) == {
+        "version": "m0002-aa",
+        "predicted": 2,
+        "already": 1,
+        "withheld": 0,
+        "failed": {},
+    }
     assert [len(predictions) for predictions in server.known.values()] == [1, 1, 1]
 
 

@@ -1,0 +1,51 @@
+"""A project's stage as tables for a person, or as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from rich.table import Table
+
+from mammo.stages import Proposal, StageReport
+
+
+def as_text(told: StageReport | Proposal) -> str:
+    """As JSON."""
+    return orjson.dumps(told).decode()
+
+
+def proposal_table(report: StageReport) -> Table:
+    """Each rule of the step in question against its number."""
+    proposal = report.proposal
+    stays = proposal.stage == report.stage
+    title = f"stays {report.stage}" if stays else f"the rules propose {proposal.stage}"
+    table = Table("rule", "measured", "needed", "", title=title, caption=proposal.reason)
+    for check in proposal.checks:
+        table.add_row(check.name, check.measured, check.needed, "met" if check.met else "-")
+    return table
+
+
+def history_table(report: StageReport) -> Table:
+    """The audit log, oldest first."""
+    table = Table("when", "who", "change", "why", "evidence", title="audit log")
+    for change in report.history:
+        step = f"{change.before} -> {change.stage}" + (" (overruled)" if change.overruled else "")
+        if change.threshold is not None:
+            step += f", {change.model_version} from {change.threshold:.2f}"
+        table.add_row(
+            f"{change.at:%Y-%m-%d %H:%M}", change.actor, step, change.reason, _evidence(change.evidence)
+        )
+    return table
+
+
+def _evidence(evidence: dict[str, Any]) -> str:
+    """The numbers that matter most; all are in the JSON."""
+    parts = []
+    for name in ("prelabelled", "control"):
+        figures = evidence[name]
+        dice = "" if figures["dice"] is None else f", Dice {figures['dice']:.2f}"
+        parts.append(f"{figures['images']} {name}{dice}")
+    if evidence["audits"]:
+        parts.append(f"{evidence['audits_right']} of {evidence['audits']} audits right")
+    return "; ".join(parts)

@@ -1,0 +1,132 @@
+"""What models proposed, shown to annotators or silent, and the images it was proposed for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from mammo.annotations.appending import pin_image, replace_prelabel
+from mammo.annotations.events import canonical
+from mammo.annotations.writer import Writer
+from mammo.database import image_pin, prelabel, reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prelabel:
+    """Our own copy of a prediction: Label Studio's copy can be deleted or replaced, and of a silent one it has none."""
+
+    id: int
+    """Number of the row."""
+
+    project: int
+    task: int
+    model_version: str
+    regions: list[dict[str, Any]]
+    score: float
+    image_sha256: str
+    created_at: datetime
+    shown_at: datetime | None = None
+    """When annotators were first given it; None: it is silent, nobody has seen it."""
+
+
+class PrelabelRecords:
+    """The part of the annotation store that keeps prelabels."""
+
+    def __init__(self, engine: Engine, writer: Writer) -> None:
+        self._engine = engine
+        self._writer = writer
+
+    def record_prelabel(
+        self,
+        *,
+        project: int,
+        task: int,
+        model_version: str,
+        regions: Sequence[dict[str, Any]],
+        score: float,
+        image_sha256: str,
+        shown: bool = True,
+    ) -> None:
+        """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
+
+        Args:
+            shown: annotators are given it; a silent one is kept only to be compared with what they draw.
+
+        Raises:
+            StorageUnavailable: it is not kept.
+        """
+        moment = datetime.now(UTC)
+        row = {
+            "project": project,
+            "task": task,
+            "model_version": model_version,
+            "regions": canonical(list(regions)),
+            "score": score,
+            "image_sha256": image_sha256,
+            "created_at": moment,
+            "shown_at": moment if shown else None,
+        }
+        self._writer.run(lambda connection: replace_prelabel(connection, row))
+
+    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
+        """What a model version proposed for a task; None when it proposed nothing we know of."""
+        return self._newest_prelabel(project, task, prelabel.c.model_version == model_version)
+
+    def show_prelabel(self, project: int, task: int, model_version: str) -> None:
+        """Note that annotators are given a prelabel that was silent until now; nothing happens to a shown one.
+
+        Raises:
+            StorageUnavailable: it is not noted.
+        """
+        columns = prelabel.c
+        mine = (columns.project == project, columns.task == task, columns.model_version == model_version)
+        change = sa.update(prelabel).where(*mine, columns.shown_at.is_(None))
+        self._writer.run(lambda connection: _execute(connection, change.values(shown_at=datetime.now(UTC))))
+
+    def prelabel_before(self, project: int, task: int, moment: datetime) -> Prelabel | None:
+        """The newest proposal shown before a moment, usually the one an annotation was made on."""
+        return self._newest_prelabel(project, task, prelabel.c.shown_at < moment)
+
+    def silent_prelabel(self, project: int, task: int, moment: datetime) -> Prelabel | None:
+        """The newest proposal made before a moment that nobody had seen then: what the control is compared with.
+
+        One made later does not count: its model may have learned from the very annotation.
+        """
+        unseen = prelabel.c.shown_at.is_(None) | (prelabel.c.shown_at >= moment)
+        return self._newest_prelabel(project, task, unseen & (prelabel.c.created_at < moment))
+
+    def pin_image(self, project: int, task: int, sha256: str) -> None:
+        """Remember the image of a task, unless one is remembered: it is the one that annotators saw first.
+
+        Raises:
+            StorageUnavailable: it is not kept.
+        """
+        self._writer.run(lambda connection: pin_image(connection, project, task, sha256))
+
+    def pinned_images(self, project: int) -> dict[int, str]:
+        """SHA-256 of the image that each task showed when it was first seen."""
+        columns = image_pin.c
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                sa.select(columns.task, columns.sha256).where(columns.project == project)
+            )
+            return {row.task: row.sha256 for row in rows}
+
+    def _newest_prelabel(self, project: int, task: int, condition: sa.ColumnElement[bool]) -> Prelabel | None:
+        mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
+        statement = sa.select(prelabel).where(mine).order_by(prelabel.c.created_at.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
+
+
+def _execute(connection: Connection, statement: sa.Update) -> None:
+    connection.execute(statement)

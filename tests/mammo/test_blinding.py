@@ -1,0 +1,76 @@
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mammo.annotations import AnnotationStore
+from mammo.blinding import Blinding, lot, patient_or_task
+from mammo.database import task_arm, writing
+from mammo.errors import StorageUnavailable
+from tests.mammo.corrected import show
+from tests.training.detections import square
+
+
+@given(st.integers(1, 2**40), st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_keeps_whom_a_smaller_one_had_drawn(project, key, one, other):
+    small, large = sorted((one, other))
+    drawn = lot("blind", project, key)
+    assert 0 <= drawn < 1
+    assert drawn == lot("blind", project, key)
+    if drawn < small:
+        assert drawn < large
+
+
+def test_the_share_is_met_and_projects_and_purposes_are_drawn_apart():
+    tasks = range(4000)
+    blind = {task for task in tasks if lot("blind", 1, f"task {task}") < 0.1}
+    assert len(blind) == pytest.approx(400, abs=60)  # three standard deviations
+    for purpose, project in (("blind", 2), ("audit", 1)):
+        other = {task for task in tasks if lot(purpose, project, f"task {task}") < 0.1}
+        assert len(blind & other) == pytest.approx(40, abs=20)
+
+
+def test_all_views_of_a_patient_fall_alike():
+    assert patient_or_task(1, {"patient": "p"}) == patient_or_task(2, {"patient": "p"})
+    assert patient_or_task(1, {}) != patient_or_task(2, {})
+    assert patient_or_task(1, {"patient": 7}) == "task 1"
+
+
+def test_what_was_decided_once_holds_whatever_the_share_becomes(any_engine):
+    def told(share):
+        return {task for task in range(60) if Blinding(any_engine, {1: share}).is_blind(1, task, {})}
+
+    first = told(0.3)
+    assert 5 < len(first) < 35
+    assert told(0.9) == first == told(0.0)
+    assert Blinding(any_engine, {}).blind_tasks(1) == first
+
+
+def test_without_a_share_nothing_is_decided_and_nothing_blind(any_engine):
+    assert not Blinding(any_engine, {2: 1.0}).is_blind(1, 5, {})
+    assert Blinding(any_engine, {1: 1.0}).is_blind(1, 5, {})
+
+
+def test_a_task_that_was_ever_shown_with_a_prelabel_is_not_blind(any_engine):
+    store = AnnotationStore(any_engine)
+    show(store, square(5, 5), task=5)
+    store.record_prelabel(
+        project=1, task=6, model_version="m1", regions=[], score=0.5, image_sha256="a" * 64, shown=False
+    )
+    store.close()
+    blinding = Blinding(any_engine, {1: 1.0})
+    assert [blinding.is_blind(1, task, {}) for task in (5, 6)] == [False, True]
+
+
+def test_while_the_database_is_away_the_draw_stands(engine, monkeypatch):
+    blinding = Blinding(engine, {1: 0.5})
+
+    def away(*_):
+        raise StorageUnavailable("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blinding, "_decided", away)
+        drawn = [blinding.is_blind(1, task, {}) for task in range(20)]
+    assert drawn == [blinding.is_blind(1, task, {}) for task in range(20)]
+    with writing(engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(task_arm)) == 20

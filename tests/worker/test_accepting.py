@@ -1,0 +1,182 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.annotations.automatic import num_automatic
+from mammo.blinding import Blinding
+from mammo.errors import LabelStudioError
+from mammo.stages import StageDesk, StageLog, StageRules, audited
+from tests.mammo.corrected import regions
+from tests.mammo.stages.measured import record
+from tests.training.detections import square
+from worker.accepting import accept_predictions
+
+TASKS = range(1, 61)
+FOUND = square(20, 20, name="c1")
+
+
+class FakeLabelStudio:
+    def __init__(self):
+        self.annotated = {}
+        self.human = {1}
+        self.breaks_after = None
+        self.on_annotate = lambda: None
+
+    def tasks(self, project):
+        return [
+            {
+                "id": task,
+                "data": {"image": f"{task}.png"},
+                "total_annotations": int(task in self.annotated or task in self.human),
+                "cancelled_annotations": 0,
+            }
+            for task in TASKS
+        ]
+
+    def account(self):
+        return 99
+
+    def annotate(self, task, result):
+        if self.breaks_after is not None and len(self.annotated) >= self.breaks_after:
+            raise LabelStudioError("gone", code="label_studio_unreachable")
+        assert task not in self.annotated
+        self.annotated[task] = result
+        self.on_annotate()
+        return 1000 + task
+
+
+class Ward:
+    def __init__(self, engine):
+        self.engine, self.server = engine, FakeLabelStudio()
+        self.store = AnnotationStore(engine)
+        self.records = []
+        self.stages = StageLog(engine)
+        self.desk = StageDesk(
+            self.stages,
+            efforts=lambda project: self.records,
+            serving=lambda project: "m1",
+            rules=lambda project: StageRules(audit_share=0.2),
+            can_submit=True,
+        )
+        for task in TASKS:
+            low, empty = task % 10 == 2, task % 10 == 3
+            self.store.record_prelabel(
+                project=1,
+                task=task,
+                model_version="m1",
+                regions=[] if empty else regions(FOUND),
+                score=0.4 if low else 0.95,
+                image_sha256="a" * 64,
+                shown=task != 4,
+            )
+
+    def set(self, stage):
+        return self.desk.set(
+            1,
+            stage,
+            actor="me",
+            reason="x",
+            override=True,
+            **({"threshold": 0.9} if stage == "automatic" else {}),
+        )
+
+    def accept(self, *, version="m1", shares=None, seconds=0.0):
+        return accept_predictions(
+            1,
+            version=version,
+            client=self.server,
+            account=lambda: self.server,
+            store=self.store,
+            engine=self.engine,
+            desk=self.desk,
+            blinding=Blinding(self.engine, shares or {}),
+            audit_seconds=seconds,
+        )
+
+
+@pytest.fixture
+def ward(engine):
+    made = Ward(engine)
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize("stage", [None, "assisted"])
+def test_nothing_is_submitted_in_a_project_that_is_not_automatic(ward, stage):
+    if stage:
+        ward.set(stage)
+    assert ward.accept() == {}
+    assert ward.server.annotated == {}
+
+
+def test_sure_predictions_are_submitted_and_the_audit_share_and_all_doubtful_ones_go_to_people(ward):
+    ward.set("automatic")
+    counts = ward.accept()
+    drawn = {task for task in TASKS if audited(1, task, 0.2)}
+    doubtful = {task for task in TASKS if task % 10 in (2, 3)} | {1, 4}
+    assert drawn - doubtful
+    assert set(ward.server.annotated) == set(TASKS) - drawn - doubtful
+    assert counts == {
+        "accepted": len(ward.server.annotated),
+        "audit": len(drawn - doubtful),
+        "low_score": 6,
+        "empty": 6,
+        "not_prelabelled": 1,
+    }
+    assert num_automatic(ward.engine, 1) == counts["accepted"]
+
+
+def test_blind_tasks_are_never_submitted(ward):
+    blind = Blinding(ward.engine, {1: 0.5})
+    with ward.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE prelabel SET shown_at = NULL")
+    chosen = {task for task in TASKS if blind.is_blind(1, task, {})}
+    with ward.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE prelabel SET shown_at = created_at")
+    ward.set("automatic")
+    ward.accept(shares={1: 0.5})
+    assert chosen
+    assert not chosen & set(ward.server.annotated)
+
+
+def test_a_repeated_job_submits_only_what_is_missing(ward):
+    ward.set("automatic")
+    ward.server.breaks_after = 3
+    with pytest.raises(LabelStudioError):
+        ward.accept()
+    ward.server.breaks_after = None
+    first = set(ward.server.annotated)
+    ward.accept()
+    assert len(first) == 3
+    assert first < set(ward.server.annotated)
+    assert ward.accept().get("accepted", 0) == 0
+
+
+def test_predictions_of_another_model_are_not_submitted(ward):
+    for task in TASKS:
+        ward.store.record_prelabel(
+            project=1, task=task, model_version="m2", regions=regions(FOUND), score=1.0, image_sha256="a" * 64
+        )
+    ward.set("automatic")
+    assert ward.accept(version="m2") == {"other_model": len(TASKS) - 1}
+
+
+def test_somebody_who_ends_the_stage_ends_it_between_two_submissions(ward):
+    ward.set("automatic")
+    ward.server.on_annotate = lambda: len(ward.server.annotated) == 2 and ward.set("semi-automatic")
+    assert ward.accept()["accepted"] == 2
+
+
+def test_bad_audits_end_the_stage_while_predictions_are_being_submitted(ward):
+    ward.set("automatic")
+
+    def reviewers_disagree():
+        drawn = [task for task in range(1, 1000) if audited(1, task, 0.2)][:12]
+        ward.records = [record(task, at=datetime.now(UTC), score=0.95, deleted=1) for task in drawn]
+
+    ward.server.on_annotate = reviewers_disagree
+    assert ward.accept()["accepted"] == 1
+    newest = ward.stages.current(1)
+    assert (newest.stage, newest.actor) == ("semi-automatic", "yolo-mlsam audit")
+    assert ward.accept() == {}
