@@ -96,7 +96,7 @@ def prelabel_tasks(
         else:
             shown = withheld(project, number, task["data"]) is None
             try:
-                made = _kept(store, project, task, version, tags) if threshold is None else None
+                made = _kept(store, project, task, version, tags) if threshold is None or not shown else None
                 if made is not None and shown:
                     store.show_prelabel(project, number, version)
                 if made is None:

@@ -217,3 +217,37 @@ def test_an_image_server_that_is_away_for_a_moment_costs_its_images_and_one_that
     with pytest.raises(ImageUnavailable):
         prelabel(other, store, open_image=sometimes, model=SimpleNamespace(version="m0003-cc"))
     assert not any(other.known.values())
+
+
+def test_a_withheld_task_is_predicted_silently_once_and_never_pushed(store):
+    server, model = FakeLabelStudio(3), FakePrelabeller()
+    why = {2: "blind"}
+    for threshold in (None, 0.5):
+        for _ in range(2):
+            result = prelabel(
+                server,
+                store,
+                model=model,
+                threshold=threshold,
+                withheld=lambda project, task, data: why.get(task),
+            )
+            assert result["withheld"] == 1
+    assert {task: len(predictions) for task, predictions in server.known.items()} == {1: 1, 2: 0, 3: 1}
+    silent, shown = store.prelabel(1, 2, "m0002-aa"), store.prelabel(1, 1, "m0002-aa")
+    assert silent.regions
+    assert silent.shown_at is None
+    assert shown.shown_at is not None
+
+
+def test_what_was_silent_is_pushed_without_predicting_again_when_it_is_withheld_no_more(store):
+    server, opened = FakeLabelStudio(1), []
+
+    def counted(data):
+        opened.append(data)
+        return open_image(data)
+
+    prelabel(server, store, open_image=counted, withheld=lambda *_: "assisted")
+    assert server.shown is None
+    assert prelabel(server, store, open_image=counted)["predicted"] == 1
+    assert len(opened) == 1
+    assert store.prelabel(1, 1, "m0002-aa").shown_at is not None

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.errors import StageRefused
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path, monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("YOLO_MLSAM_PATIENT_SECRET", "the tests")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["stage", *arguments], env={"COLUMNS": "200"})
+
+
+def test_a_stage_is_shown_with_its_rules_and_its_log():
+    printed = run("show", "4")
+    assert printed.exit_code == 0, printed.exception
+    for words in (
+        "project 4: semi-automatic",
+        "stays semi-automatic",
+        "control images (blind tasks)",
+        "audit log",
+    ):
+        assert words in printed.output
+
+
+def test_a_change_is_made_with_a_reason_and_is_in_the_log():
+    assert "semi-automatic -> assisted" in run("set", "4", "assisted", "--reason", "new scanner").output
+    report = json.loads(run("show", "4", "--json").output)
+    assert report["stage"] == "assisted"
+    (row,) = report["history"]
+    assert row["reason"] == "new scanner"
+    assert "@" in row["actor"]
+    assert run("set", "4", "assisted").exit_code == 2, "no reason"
+
+
+def test_a_proposal_changes_nothing_and_says_by_its_exit_code_whether_there_is_one():
+    printed = run("propose", "4")
+    assert printed.exit_code == 0
+    assert "reviewed prelabels" in printed.output
+    assert json.loads(run("propose", "4", "--json").output)["stage"] == "semi-automatic"
+    assert json.loads(run("show", "4", "--json").output)["history"] == []
+
+
+def test_what_is_not_proven_is_refused():
+    result = run("set", "4", "automatic", "--reason", "I am sure")
+    assert isinstance(result.exception, StageRefused)
+    assert "needed at least 50" in str(result.exception)
