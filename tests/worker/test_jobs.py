@@ -31,11 +31,17 @@ class FakeServices:
         self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
         self.store = None
         self.engine = None
+        self.blinding = self.stages = None
         self.images = SimpleNamespace(open=None)
         self.load = lambda files: SimpleNamespace(version=files)
 
     def close(self):
         pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_automatic(monkeypatch):
+    monkeypatch.setattr(jobs, "accept_predictions", lambda project, **_: {"accepted": 0})
 
 
 @pytest.fixture
@@ -78,7 +84,9 @@ def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, re
 
     seen = []
     monkeypatch.setattr(
-        jobs, "prelabel_tasks", lambda project, prelabeller, **_: [project, prelabeller.version]
+        jobs,
+        "prelabel_tasks",
+        lambda project, prelabeller, **_: {"project": project, "version": prelabeller.version},
     )
     made = queue.enqueue_retrain(Retrain(4, "demo", "START_TRAINING"))
     work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
@@ -88,7 +96,7 @@ def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, re
     assert queue.active(4) is None
     for key in queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2"):
         seen.append(queue.status(queue._connection.get(key).decode()))
-    assert [each.result for each in seen] == [[4, "m2"]]
+    assert [each.result for each in seen] == [{"project": 4, "version": "m2", "automatic": {"accepted": 0}}]
 
 
 def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, monkeypatch, tmp_path):
@@ -134,17 +142,19 @@ def test_a_job_that_is_killed_is_started_again(queue, redis_url, monkeypatch, tm
 
 
 def test_prelabels_without_a_version_are_the_champions(queue, redis_url, monkeypatch):
-    monkeypatch.setattr(jobs, "prelabel_tasks", lambda project, prelabeller, **_: prelabeller.version)
+    monkeypatch.setattr(
+        jobs, "prelabel_tasks", lambda project, prelabeller, **_: {"version": prelabeller.version}
+    )
     made = queue.enqueue_prelabel(PrelabelProject(1))
     work_off(redis_url, lambda: None)
-    assert queue.status(made.job_id).result == "m1"
+    assert queue.status(made.job_id).result == {"version": "m1", "automatic": {"accepted": 0}}
 
 
 def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, monkeypatch):
-    monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, threshold, **__: threshold)
+    monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, threshold, **__: {"at": threshold})
     made = [queue.enqueue_prelabel(PrelabelProject(project)) for project in (1, 2)]
     work_off(redis_url, lambda: None)
-    assert [queue.status(each.job_id).result for each in made] == [0.35, None]
+    assert [queue.status(each.job_id).result["at"] for each in made] == [0.35, None]
 
 
 def environment(tmp_path, url):
