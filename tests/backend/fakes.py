@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from backend.app import create_app
 from backend.model_host import ModelHost, Segmented
 from backend.services import Services
-from mammo.annotations import Prelabel, Receipt
+from mammo.annotations import Prelabel, Receipt, project_of
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
@@ -51,7 +51,7 @@ class FakeStore:
         self._check()
         duplicate = (action, body) in self.events
         self.events.append((action, body))
-        project = orjson.loads(body).get("project", {}).get("id")
+        project = project_of(orjson.loads(body))
         return Receipt(event=len(self.events), duplicate=duplicate, project=project, num_revisions=1)
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
