@@ -1,0 +1,146 @@
+"""How the database is opened, brought up to date, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DatabaseError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from mammo.errors import StorageUnavailable
+
+SCHEMA = "0008"
+"""The newest migration in `mammo/migrations/versions`."""
+
+MIGRATION_LOCK = 0x596F6C6F
+"""Number of the advisory lock that a process holds on PostgreSQL while it migrates."""
+
+UNAVAILABLE = (InterfaceError, PoolTimeout, sa.exc.OperationalError, sa.exc.InternalError)
+"""What SQLAlchemy raises when the database, not the statement, is at fault: locked, full, read-only, gone."""
+
+
+def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
+    """Connect, and bring the schema up to date. Safe to call from several processes at once.
+
+    Args:
+        url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
+        busy_seconds: how long a SQLite write waits for another process before it gives up.
+
+    Raises:
+        StorageUnavailable: the database cannot be opened or written (code `newer_database` where a newer release
+            of this software has migrated it already).
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
+        engine = sa.create_engine(address, pool_pre_ping=True)
+    else:
+        if address.database and address.database != ":memory:":
+            folder = Path(address.database).parent
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
+        engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
+        _use_write_ahead_log(engine)
+    _migrate(engine)
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    """Apply the migrations that are missing, all or none; the first of several processes does it for all."""
+    with reading(engine) as connection:
+        found = _schema_of(connection)
+    if found == SCHEMA:
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        found = _schema_of(connection)
+        if found is not None and found > SCHEMA:
+            raise StorageUnavailable(
+                f"the database has schema {found} and this release knows schemas up to {SCHEMA}: a newer release has "
+                "migrated it; start that release, or restore the backup made before the upgrade",
+                code="newer_database",
+            )
+        config = Config()
+        config.set_main_option("script_location", "mammo:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _schema_of(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may write; committed at the end, rolled back on an exception.
+
+    Raises:
+        StorageUnavailable: the database is locked, full, read-only or gone. Nothing of it was written.
+    """
+    with _reporting(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads: one consistent state, and no writer waits for it.
+
+    Raises:
+        StorageUnavailable: the database is gone.
+    """
+    with _reporting(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+def insert(connection: Connection, table: sa.Table) -> Any:
+    """The dialect's own insert statement, which knows ON CONFLICT."""
+    return dialect_insert(connection.dialect.name, table)
+
+
+def dialect_insert(dialect: str, table: sa.Table) -> Any:
+    """The insert statement of a dialect by name, for statements that are built once."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        if not isinstance(error, UNAVAILABLE) and "not a database" not in str(error.orig):
+            raise  # a wrong statement is ours to mend
+        raise StorageUnavailable(f"the database cannot be used now: {error.orig}") from error
+    except UNAVAILABLE as error:
+        raise StorageUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = (
+            None  # the driver's implicit BEGIN is deferred: two writers would deadlock
+        )
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # a commit returns only after fsync
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
