@@ -6,14 +6,11 @@ Exported is all but the box branch of the head: it runs in torch, at the few anc
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 import threading
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import openvino  # type: ignore[import-untyped]
@@ -27,8 +24,7 @@ from mammo.detector.decode import BoxBranch, RawMaps, decode_anchors
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Planes
 from mammo.errors import UnusableRuntime
-
-Precision = Literal["f32", "bf16"]
+from mammo.exported_networks import Precision, keep, kept, release
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 """Largest difference of a score from torch's."""
@@ -36,9 +32,6 @@ SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 LOGIT_BOUND: dict[Precision, float] = {"f32": 1e-3, "bf16": 0.1}
 """Largest difference of a logit from torch's, as a part of the logit or of 1: where scores are near 0 or 1 they alone
 would not tell one network from another."""
-
-KEPT = 8
-"""Exported networks that stay in the cache; 12 MB each for the smallest scale."""
 
 
 class _Exported(nn.Module):
@@ -95,21 +88,16 @@ class OpenVinoRuntime:
         expected = _logits_of_torch(network)
         try:
             folder = None if cache is None else cache / _name(key)
-            if folder is not None and (folder / "model.xml").is_file():
+            if folder is not None and (exported := kept(folder, ("model",))):
                 try:
-                    runtime = cls(
-                        openvino.Core().read_model(folder / "model.xml"),
-                        network,
-                        precision=precision,
-                        threads=threads,
-                    )
+                    runtime = cls(exported["model"], network, precision=precision, threads=threads)
                     runtime.check(expected, precision)
                     return runtime
                 except (RuntimeError, UnusableRuntime):
-                    shutil.rmtree(folder, ignore_errors=True)  # torn or tampered with: export again
+                    pass  # torn or tampered with: export again
             model = export(network)
             if folder is not None:
-                _keep(model, folder)
+                keep({"model": model}, folder)
             runtime = cls(model, network, precision=precision, threads=threads)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UnusableRuntime(
@@ -172,27 +160,7 @@ def _name(key: str) -> str:
     code = hashlib.sha256(f"{ultralytics.__version__} {torch.__version__}".encode())
     for module in (attention.__file__, network_module.__file__, __file__):
         code.update(Path(module).read_bytes())
-    release = openvino.get_version().split("-")[0]
-    return f"{key[:32]}-{release}-{code.hexdigest()[:16]}"
-
-
-def _keep(model: openvino.Model, folder: Path) -> None:
-    """Store an exported network in one step, and drop the oldest; a folder that cannot be written keeps nothing."""
-    try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix=".part-", ignore_cleanup_errors=True
-        ) as part:
-            whole = Path(part) / "whole"
-            whole.mkdir()
-            openvino.save_model(model, whole / "model.xml", compress_to_fp16=False)
-            if not folder.exists():  # another process may have been faster: then theirs is as good
-                os.rename(whole, folder)
-        kept = [path for path in folder.parent.iterdir() if not path.name.startswith(".")]
-        for old in sorted(kept, key=lambda path: -path.stat().st_mtime)[KEPT:]:
-            shutil.rmtree(old, ignore_errors=True)
-    except OSError:
-        return
+    return f"{key[:32]}-{release()}-{code.hexdigest()[:16]}"
 
 
 def _probe() -> Planes:

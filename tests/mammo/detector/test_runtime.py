@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import mammo
-from mammo.detector import Detection, Detector, DetectorSpec, load_network, save_detector
+from mammo import exported_networks
+from mammo.detector import Detection, Detector, DetectorNetwork, DetectorSpec, load_network, save_detector
 from mammo.detector import runtime_openvino as ov
 from mammo.detector.normalise import Pixels, Planes
 from mammo.detector.runtime import Runtime, RuntimeName, TorchRuntime, open_runtime
@@ -24,6 +27,26 @@ from tests.mammo.detector.networks import lively_network
 STARTER = Path(mammo.__file__).parent / "starter" / "detector.safetensors"
 
 Open = Callable[[RuntimeName], Runtime]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_network_is_converted_once() -> Iterator[None]:
+    """A conversion takes seconds, and what becomes of its result is what these tests are about."""
+    known: dict[str, Any] = {}
+    export = ov.export
+
+    def remembered(network: DetectorNetwork) -> Any:
+        digest = hashlib.sha256()
+        for tensor in network.state_dict().values():
+            digest.update(tensor.numpy().tobytes())
+        name = digest.hexdigest()
+        if name not in known:
+            known[name] = export(network)
+        return known[name].clone()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ov, "export", remembered)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +158,7 @@ def test_other_weights_never_get_the_exported_network_of_these(tmp_path: Path) -
 
 
 def test_a_damaged_export_is_made_again(tmp_path: Path) -> None:
-    path, cache = weights(tmp_path, seed=3), tmp_path / "cache"
+    path, cache = weights(tmp_path, seed=1), tmp_path / "cache"
     expected = Detector.load(path, threads=1, cache=cache).runtime.look(noise(64, 64), threshold=0.01)
     (folder,) = cache.iterdir()
     tensors = folder / "model.bin"
@@ -153,16 +176,16 @@ def test_a_damaged_export_is_made_again(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
     blocked = tmp_path / "a-file-and-no-folder"
     blocked.write_text("")
-    assert Detector.load(weights(tmp_path, seed=4), threads=1, cache=blocked).runtime.name == "openvino"
+    assert Detector.load(weights(tmp_path, seed=1), threads=1, cache=blocked).runtime.name == "openvino"
 
 
 def test_old_exports_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ov, "KEPT", 2)
+    monkeypatch.setattr(exported_networks, "KEPT", 2)
     cache = tmp_path / "cache"
     for number in range(3):
         (cache / f"old-{number}").mkdir(parents=True)
         os.utime(cache / f"old-{number}", (number, number))
-    Detector.load(weights(tmp_path, seed=5), threads=1, cache=cache)
+    Detector.load(weights(tmp_path, seed=1), threads=1, cache=cache)
     assert len(list(cache.iterdir())) == 2
     assert (cache / "old-2").is_dir()
 
