@@ -13,7 +13,7 @@ from mammo.settings import Settings
 from training.cases import Progress
 
 PAPERS_THRESHOLD = 0.2
-"""Where nothing was calibrated: section 4 of the paper."""
+"""Where no validation patients set one: section 4 of the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,7 @@ def evaluate_detector_command(wanted: DetectorEvaluation, *, out: Path, stack: E
 
 
 def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell: Progress) -> list[Path]:
+    from mammo.detector import load_network
     from training.detector_evaluation import finder, measure, score_images
     from training.detector_report import detector_report
     from training.detector_tables import table_2
@@ -67,8 +68,13 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
         files = find_model(wanted.model, settings)
         name, weights, threshold = files.version, files.detector, files.threshold
     else:
-        name, weights, threshold = wanted.weights.name, wanted.weights, PAPERS_THRESHOLD
-    find = finder(weights, threads=settings.threads)
+        point = load_network(wanted.weights)[1].get("operating_point", {})
+        name, weights, threshold = (
+            wanted.weights.name,
+            wanted.weights,
+            point.get("threshold", PAPERS_THRESHOLD),
+        )
+    find = finder(weights, threads=settings.threads, runtime=settings.runtime)
     scored = score_images(find, test.cases, traits=test.traits, progress=tell)
     facts = {"model": name, "data": test.name}
     if wanted.table == 2:

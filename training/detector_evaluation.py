@@ -35,6 +35,7 @@ from training.phantom_cases import Traits
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
+    from mammo.detector.runtime import RuntimeName
 
 Find = Callable[[Mammogram], Sequence["Detection"]]
 """Every detection from `LOW_THRESHOLD` up."""
@@ -68,15 +69,15 @@ class Scored:
         }
 
 
-def finder(weights: Path, *, threads: int = 0) -> Find:
+def finder(weights: Path, *, threads: int = 0, runtime: RuntimeName = "auto") -> Find:
     """The serving detector behind a weights file.
 
     Raises:
-        InvalidWeights: see `Detector.load`.
+        InvalidWeights, UnusableRuntime: see `Detector.load`.
     """
     from mammo.detector import Detector
 
-    detector = Detector.load(weights, threads=threads)
+    detector = Detector.load(weights, threads=threads, runtime=runtime)
     return lambda mammogram: detector.detect(
         mammogram.pixels, threshold=LOW_THRESHOLD, spacing=mammogram.spacing
     )

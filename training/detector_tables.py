@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mammo.detector.runtime import RuntimeName
 from training.cases import Case, Progress, silent
 from training.detector_evaluation import Measured, Scored, finder, hits_of, measure, score_images
 from training.detector_finetune import finetune_detector
@@ -92,6 +93,9 @@ class Table1Plan:
     rate: float = 0.5
     """False positives per validation image at which a network's threshold is set."""
 
+    runtime: RuntimeName = "auto"
+    """What the networks are measured on."""
+
 
 def table_1(plan: Table1Plan, *, folder: Path, facts: Mapping[str, Any], progress: Progress) -> Report:
     """Train every attention with every seed from scratch and measure it; a stopped table goes on.
@@ -136,7 +140,7 @@ def _one(
     weights = finetune_detector(
         plan.train, [], start=None, recipe=recipe, folder=folder, progress=lambda f, m: progress(f * 0.7, m)
     )
-    find = finder(weights)
+    find = finder(weights, runtime=plan.runtime)
     held = score_images(find, plan.validation, progress=silent)
     threshold = threshold_at(froc(hits_of(held)), rate=plan.rate, default=0.2)
     scored = score_images(find, plan.test, progress=lambda f, m: progress(0.7 + f * 0.3, m))

@@ -10,7 +10,7 @@ import mammo.phantom
 from cli.__main__ import main
 from cli.material import parse_seeds
 from mammo.blobs import hash_file
-from mammo.detector import load_network
+from mammo.detector import add_facts, load_network
 from mammo.errors import InvalidSettings
 from tests.mammo.detector.checkpoints import save_official, stock_network
 
@@ -31,6 +31,7 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("YOLO_MLSAM_RUNTIME", "torch")
     work = tmp_path / "work"
     train = (
         "train",
@@ -55,6 +56,11 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     assert content["facts"]["data"] == "phantoms of vendor_a, seeds 7-8"
     assert content["figures"]["measured"]["threshold"] == 0.3
     assert content["facts"]["images"] == 8
+    for point in (0.2, 0.35):  # the paper's, then its own
+        assert run(*judge, "--weights", weights) == 0
+        content = json.loads((tmp_path / "report" / "detector.json").read_text())
+        assert content["figures"]["measured"]["threshold"] == point
+        add_facts(weights, {"operating_point": {"threshold": 0.35}})
     assert run(*judge, "--table", "2") == 0
     assert "| 0.2 |" in (tmp_path / "report" / "detector-table-2.md").read_text()
 

@@ -26,6 +26,7 @@ def test_table_1_trains_every_attention_alike_and_goes_on_where_it_was(
         train=[case(1, CLUSTER_BOX), case(2, CLUSTER_BOX)],
         validation=[case(3, CLUSTER_BOX)],
         test=[case(4, CLUSTER_BOX), case(5)],
+        runtime="torch",
     )
     told: list[float] = []
     report = table_1(plan, folder=tmp_path, facts={"data": "toy"}, progress=lambda part, _: told.append(part))
