@@ -44,7 +44,7 @@ def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> Non
         folder=tmp_path / "run",
         progress=lambda fraction, message: told.append(fraction),
     )
-    detector = Detector.load(result)
+    detector = Detector.load(result, runtime="torch")
     assert detector.spec == RECIPE.spec
     assert detector.facts["recipe"]["name"] == "smoke"
     assert (detector.facts["clusters"], detector.facts["images"], detector.facts["from_scratch"]) == (
@@ -157,7 +157,7 @@ def test_a_fine_tune_sees_phantoms_again_and_false_alarms_of_its_start(tmp_path:
         )
         for index, each in enumerate((RECIPE, recipe))
     )
-    before, after = (Detector.load(path).facts for path in (plain, remembering))
+    before, after = (load_network(path)[1] for path in (plain, remembering))
     assert after["positive_tiles"] > before["positive_tiles"]
     assert after["recipe"]["replay"]["views"] == 2
 

@@ -67,7 +67,7 @@ def test_a_run_on_public_weights_ends_with_a_detector_that_remembers_them(
     public: Path, tmp_path: Path
 ) -> None:
     made = train(tmp_path / "a", public, None)
-    found = Detector.load(made)
+    found = Detector.load(made, runtime="torch")
     assert found.spec.class_width == 80
     assert found.facts["transfer"]["copied"] == 349
     assert found.facts["from_scratch"] is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -22,9 +23,10 @@ SEEDS = range(9201, 9207)
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return Detector.load(STARTER, threads=1, runtime="torch")
+    return Detector.load(STARTER, threads=1)
 
 
+@cache
 def view(seed: int, *, spacing_mm: float = 0.07) -> PhantomView:
     width, height = (round(side * 0.07 / spacing_mm) for side in (1216, 1536))
     return phantom_view(seed, clusters=1, spacing_mm=spacing_mm, width=width, height=height)
