@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import uvicorn
 
 from backend.middleware import BodyLimit
 from mammo.annotations import AnnotationStore
@@ -101,3 +105,30 @@ def test_a_length_that_is_none_is_refused_by_whoever_hears_of_it(stated: bytes) 
     scope = {"type": "http", "headers": [(b"content-length", stated)]}
     asyncio.run(BodyLimit(never, max_bytes=10)(scope, never, send))
     assert sent[0]["status"] == 413
+
+
+def test_headers_without_end_are_refused_by_the_web_server_which_goes_on() -> None:
+    config = uvicorn.Config(Backend().client.app, host="127.0.0.1", port=0, log_level="critical")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    address = server.servers[0].sockets[0].getsockname()
+
+    def ask(more: bytes) -> bytes:
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\n" + more + b"\r\n")
+            return connection.recv(100)
+
+    try:
+        for much in (
+            b"X: " + b"a" * 200_000 + b"\r\n",
+            b"X: a\r\n" * 50_000,
+            b"Authorization: " + b"a" * 200_000,
+        ):
+            assert ask(much).startswith(b"HTTP/1.1 400 ")
+        assert ask(b"").startswith(b"HTTP/1.1 200 ")
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -4,9 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-import cv2
 import httpx
-import numpy as np
 import pytest
 
 from cli.demo.walk import Walk
@@ -14,9 +12,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.jobs import PrelabelProject
 from mammo.labelstudio.regions import from_regions
-from mammo.masks import union
 from mammo.registry import ModelRegistry
-from tests.e2e.conftest import ARTIFACTS
 from training.cases import silent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -78,54 +74,6 @@ def test_strangers_are_turned_away(walk, path):
     assert "Traceback" not in answer.text
 
 
-def test_an_annotator_sees_the_aligned_prelabel_in_the_browser(walk, browser):
-    """Log in, open the task with the largest prelabel, and find the mask's pixels on the canvas."""
-    task, prediction = largest_prelabel(walk)
-    server = walk.stack.label_studio
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.goto(f"{server.url}/user/login/")
-    page.fill("input[name=email]", server.email)
-    page.fill("input[name=password]", server.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/user/login" not in url, timeout=60_000)
-    page.goto(f"{server.url}/projects/{walk.project}/data?task={task}", wait_until="domcontentloaded")
-    page.wait_for_selector("canvas", timeout=120_000)
-    brush = page.locator("[class*=type_brush]")
-    brush.first.wait_for(timeout=120_000)
-    page.wait_for_timeout(8_000)  # the canvas paints after the list
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "task.png", timeout=120_000)
-    assert brush.count() == 1, "one brush region per label"
-    assert page.locator("[class*=type_rect]").count() >= 1
-    left, top, width, height = page.evaluate(
-        """() => {
-            const boxes = [...document.querySelectorAll("img")].map(image => image.getBoundingClientRect());
-            const largest = boxes.sort((a, b) => b.width * b.height - a.width * a.height)[0];
-            return [largest.x, largest.y, largest.width, largest.height];
-        }"""
-    )
-    shot = cv2.imread(str(ARTIFACTS / "task.png")).astype(np.int32)
-    size = walk.size(task)
-    findings = [finding for finding in from_regions(prediction["result"]) if finding.mask]
-    painted = union(finding.mask for finding in findings).full(size)
-
-    def orange(where: np.ndarray) -> float:
-        """Share of image pixels that the browser shows in the colour of the brush."""
-        rows, columns = np.nonzero(where)
-        y = np.round(top + (rows + 0.5) / size.height * height).astype(int)
-        x = np.round(left + (columns + 0.5) / size.width * width).astype(int)
-        return float(np.mean(shot[y, x, 2] - shot[y, x, 0] > 20))
-
-    for finding in findings:
-        share = orange(finding.mask.full(size))
-        assert share > 0.7, f"only {share:.0%} of the mask in {finding.box} is where the browser paints"
-    beside = cv2.dilate(painted, np.ones((201, 201), np.uint8)) - cv2.dilate(
-        painted, np.ones((81, 81), np.uint8)
-    )
-    assert orange(beside) < 0.05
-    page.close()
-
-
 def test_a_second_reader_of_the_log_finds_no_patient(walk):
     for name in ("backend", "worker"):
         log = walk.stack.supervisor.log(name).read_text()
@@ -174,17 +122,6 @@ def test_a_correction_is_stored_once_however_often_its_webhook_arrives(walk, run
         assert answer.status_code in (200, 201)
     assert len(store.corrections(walk.project)) == before
     store.close()
-
-
-def largest_prelabel(walk: Walk) -> tuple[int, dict]:
-    """The task whose prelabel covers the most pixels, and its prediction."""
-
-    def area(prediction: dict) -> int:
-        return int(np.sum([f.mask.area for f in from_regions(prediction["result"]) if f.mask]))
-
-    found = {task: walk.client.predictions(task)[0] for task in walk.cases}
-    task = max(found, key=lambda key: area(found[key]))
-    return task, found[task]
 
 
 def test_the_command_line_prelabels_the_same_files_without_a_server(walk, tmp_path: Path):
