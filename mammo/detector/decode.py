@@ -123,12 +123,12 @@ class BoxBranch:
         """4R x N distance distributions, equal to those of the whole maps.
 
         Args:
-            features: H x W x C, one per map.
+            features: C x H x W, one per map.
             chosen: N ascending anchor numbers through all maps.
         """
         found = []
         for feature, branch in zip(features, self._branches, strict=True):
-            height, width = feature.shape[:2]
+            height, width = feature.shape[1:]
             inside = chosen[(chosen >= 0) & (chosen < height * width)]
             found += [self._run(feature, branch, part) for part in torch.split(inside, _CHUNK) if len(part)]
             chosen = chosen - height * width
@@ -137,12 +137,12 @@ class BoxBranch:
     @staticmethod
     def _run(feature: Tensor, branch: tuple[Any, Any, nn.Conv2d], anchors: Tensor) -> Tensor:
         """N x 4R. Zeros stand beyond the border, before each convolution: what its padding would put there."""
-        height, width = feature.shape[:2]
+        height, width = feature.shape[1:]
         rows = torch.div(anchors, width, rounding_mode="floor")[:, None] + _AROUND  # N x 5
         columns = (anchors % width)[:, None] + _AROUND
         here = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
-        patches = feature[rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
-        patches = (patches * here[..., None]).permute(0, 3, 1, 2)  # N C 5 5
+        patches = feature[:, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None]]
+        patches = (patches * here).transpose(0, 1)  # N C 5 5
         first, second, last = branch
         hidden = first.act(conv2d(patches, first.conv.weight, first.conv.bias)) * here[:, None, 1:4, 1:4]
         hidden = second.act(conv2d(hidden, second.conv.weight, second.conv.bias))

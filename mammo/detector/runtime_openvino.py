@@ -35,7 +35,7 @@ would not tell one network from another."""
 
 
 class _Exported(nn.Module):
-    """B 3 H W -> logits B x A, then the feature maps B x H x W x C, channels last as they lie in memory."""
+    """B 3 H W -> logits B x A, then the feature maps B x C x H x W."""
 
     def __init__(self, network: DetectorNetwork) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _Exported(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         output = self.network(pixels)
         raw: RawMaps = output[1] if isinstance(output, tuple) else output
-        return raw["scores"][:, 0], *(feature.permute(0, 2, 3, 1) for feature in raw["feats"])
+        return raw["scores"][:, 0], *raw["feats"]
 
 
 class OpenVinoRuntime:
@@ -110,7 +110,7 @@ class OpenVinoRuntime:
         with self._turn, torch.inference_mode():
             logits, *features = self._run(tile)
             grid = [
-                (*feature.shape[:2], stride) for feature, stride in zip(features, self._strides, strict=True)
+                (*feature.shape[1:], stride) for feature, stride in zip(features, self._strides, strict=True)
             ]
             return decode_anchors(
                 logits,
@@ -136,7 +136,7 @@ class OpenVinoRuntime:
             )
 
     def _run(self, tile: Planes) -> list[Tensor]:
-        """Logits (A) and feature maps (H x W x C); they live in the request until its next run."""
+        """Logits (A) and feature maps (C x H x W); they live in the request until its next run."""
         self._request.infer([tile[None]], share_inputs=True)
         return [torch.from_numpy(tensor.data)[0] for tensor in self._request.output_tensors]
 
