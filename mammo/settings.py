@@ -184,8 +184,17 @@ class Settings(BaseSettings):
 
     @field_validator("label_studio_url", "label_studio_public_url", "s3_endpoint")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
+    def _address(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^/]", value):
+            raise ValueError("expected an address that begins with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _broker(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("expected redis://, rediss:// or unix://")
+        return value
 
     @model_validator(mode="after")
     def _keys_of_the_bucket(self) -> Self:

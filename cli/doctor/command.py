@@ -64,9 +64,12 @@ def examine(site: Site) -> list[Diagnosis]:
         found.append(skipped("project", "give --project to examine one"))
     elif any(each.state == "broken" and each.check in ("label-studio", "token") for each in server):
         found.append(skipped("project", "Label Studio cannot be asked about the project"))
+    elif (gone := _is_gone(site)) is not None:
+        found.append(gone)
     else:
         found += _run(PROJECT, site)
-    return [*found, *_run((service_checks.check_model,), site)]
+        return [*found, *_run((service_checks.check_model,), site)]
+    return [*found, *_run((service_checks.check_model,), replace(site, project=None))]
 
 
 def repair(look: Callable[[], Site]) -> list[Diagnosis]:
@@ -125,9 +128,15 @@ def _run(checks: Iterable[Check], site: Site) -> Iterator[Diagnosis]:
         try:
             yield from check(site)
         except MammoError as error:
-            name = check.__name__.removeprefix("check_")
-            if isinstance(error, LabelStudioError) and error.code == "label_studio_404":
-                says = f"project {site.project} is not there, or our user does not see it"
-                yield broken(name, says, "correct --project, or let the user of the API key into the project")
-                return
-            yield broken(name, "the check itself failed", str(error))
+            yield broken(check.__name__.removeprefix("check_"), "the check itself failed", str(error))
+
+
+def _is_gone(site: Site) -> Diagnosis | None:
+    try:
+        _ = site.described
+    except LabelStudioError as error:
+        if error.code != "label_studio_404":
+            return broken("project", f"Label Studio does not show project {site.project}", str(error))
+        says = f"project {site.project} is not there, or our user does not see it"
+        return broken("project", says, "correct --project, or let the user of the API key into the project")
+    return None

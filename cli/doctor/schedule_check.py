@@ -30,13 +30,17 @@ def check_schedule(site: Site) -> Iterator[Diagnosis]:
             "set YOLO_MLSAM_RECONCILE_SECONDS to more than 0",
         )
         return
-    last, events = _looks(site)
-    if last is None and not events:
+    last, first = _looks(site)
+    if last is None and first is None:
         yield skipped("scheduler", "nothing of this project has arrived yet")
         return
     age = (site.now() - last).total_seconds() if last else None
     if age is not None and age <= MISSED_ROUNDS * every:
         yield well("scheduler", f"compared with Label Studio {max(age, 0):.0f} s ago")
+        return
+    if age is None and first is not None and (site.now() - first).total_seconds() <= every:
+        says = f"not compared with Label Studio yet, which the backend does every {every:.0f} s"
+        yield skipped("scheduler", says)
         return
     when = "never" if age is None else f"last {age / 60:.0f} minutes ago"
     yield broken(
@@ -47,18 +51,18 @@ def check_schedule(site: Site) -> Iterator[Diagnosis]:
     )
 
 
-def _looks(site: Site) -> tuple[datetime | None, int]:
-    """The newest look at the project, and how many of its events are known."""
+def _looks(site: Site) -> tuple[datetime | None, datetime | None]:
+    """The newest look at the project, and when its first event came."""
     engine = sa.create_engine(site.settings.database)
     try:
         with reading(engine) as connection:
             if not sa.inspect(connection).has_table(reconciliation.name):
-                return None, 0
+                return None, None
             last = connection.scalar(
                 sa.select(sa.func.max(reconciliation.c.at)).where(reconciliation.c.project == site.project)
             )
-            count = sa.select(sa.func.count()).select_from(event).where(event.c.project == site.project)
-            return last, int(connection.scalar(count) or 0)
+            came = sa.select(sa.func.min(event.c.received_at)).where(event.c.project == site.project)
+            return last, connection.scalar(came)
     finally:
         engine.dispose()
 

@@ -31,7 +31,11 @@ def check_settings(site: Site) -> Iterator[Diagnosis]:
     }
     missing = [name for name, value in needed.items() if not value]
     if missing:
-        yield broken("settings", f"{' and '.join(missing)} not set", "the backend does not start without")
+        yield broken(
+            "settings",
+            f"{' and '.join(missing)} not set",
+            "set what `openssl rand -hex 32` prints, here and for the backend, which does not start without",
+        )
     else:
         yield well("settings", "the secrets are set")
     root = settings.mammogram_root

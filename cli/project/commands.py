@@ -75,10 +75,10 @@ def prelabel(
     project: ProjectId,
     wait: Annotated[bool, typer.Option(help="Follow the job to its end.")] = True,
 ) -> None:
-    """Let the worker prelabel every task of a project that the champion has not prelabelled yet."""
+    """Let the worker prelabel every task that the champion has not yet. Exit code 2: some images failed."""
     from cli.project.prelabelling import prelabel_project
 
-    prelabel_project(project=project, wait=wait)
+    raise typer.Exit(prelabel_project(project=project, wait=wait))
 
 
 @project.command()

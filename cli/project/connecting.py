@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings
 from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.settings import Settings
@@ -126,6 +127,12 @@ def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *
             )
         )
     if order.upload:
-        files = sorted(path for path in order.upload.iterdir() if path.suffix.lower() in PICTURES)
-        count = client.upload_images(project, files)
-        console.print(f"project {project}: {count} images uploaded")
+        pictures = sorted(path for path in order.upload.iterdir() if path.suffix.lower() in PICTURES)
+        known = client.uploaded_names(project) if pictures else frozenset()
+        new = [path for path in pictures if name_of_upload(path.name) not in known]
+        count = client.upload_images(project, new)
+        if not pictures:
+            said = f"no {', '.join(sorted(PICTURES))} in {order.upload}"
+        else:
+            said = f"{count} images uploaded, {len(pictures) - len(new)} of these names were there"
+        console.print(Text(f"project {project}: {said}"))

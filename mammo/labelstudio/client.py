@@ -7,9 +7,11 @@ Measured against 1.23.2. Label Studio stores almost anything it is sent, so what
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from mammo.errors import LabelStudioError
 from mammo.labelstudio.project_connection import (
@@ -29,6 +31,14 @@ PAGE = 100
 IMPORT_BATCH = 500
 PREDICTED_BATCH = 20
 """Tasks of one import that bring their predictions, each of which may hold megabytes of brush."""
+
+
+_UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-(.+)$")
+
+
+def name_of_upload(name: str) -> str:
+    """How Label Studio writes the name of an uploaded file (behind eight characters of its own)."""
+    return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
 class LabelStudioClient(ProjectConnection, ProjectStorage):
@@ -142,6 +152,11 @@ class LabelStudioClient(ProjectConnection, ProjectStorage):
         """The first few tasks of a project."""
         params = {"project": project, "page": 1, "page_size": count, **AS_STORED}
         return list(self.call("GET", "/api/tasks", params=params)["tasks"])
+
+    def uploaded_names(self, project: int) -> frozenset[str]:
+        """Names of the files that were uploaded into the project's tasks, as `name_of_upload` writes them."""
+        texts = (str(value) for task in self.tasks(project) for value in task["data"].values())
+        return frozenset(match[1] for match in map(_UPLOAD.match, map(unquote, texts)) if match)
 
     def next_tasks(
         self, project: int, task: int, count: int, *, by_score: bool = False

@@ -174,7 +174,7 @@ _ADVICE = {
     "organization's settings)",
     403: "not allowed for this user, or the address is in a network that its SSRF protection blocks: set "
     "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or its own list of subnets, on Label Studio",
-    404: "it is not there, or this user may not see it; a local file also needs a storage row that covers its folder",
+    404: "it is not there, or this user may not see it",
     413: "the request is too large for it or for a proxy before it",
     500: "it failed inside; its own log says why",
 }

@@ -64,8 +64,16 @@ class ProjectConnection(Connection):
             url: of the backend, as Label Studio reaches it.
             user, password: basic auth of the backend.
             webhook_secret: value of the secret header.
+
+        Raises:
+            LabelStudioError: also when Label Studio cannot reach the backend (code `backend_unreachable`).
         """
         url = url.rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise LabelStudioError(
+                f"the backend's address must begin with http:// or https://, got {url!r}",
+                code="backend_address",
+            )
         row = {
             "project": project,
             "url": url,
@@ -78,10 +86,13 @@ class ProjectConnection(Connection):
         rows = self.backends(project)
         here = [b for b in rows if b["url"].rstrip("/") == url]
         moved = [b for b in rows if b["title"] == title and b["url"].rstrip("/") != url]
-        if here:
-            backend = self.call("PATCH", f"/api/ml/{here[0]['id']}", json=row)
-        else:
-            backend = self.call("POST", "/api/ml/", json=row)
+        try:
+            if here:
+                backend = self.call("PATCH", f"/api/ml/{here[0]['id']}", json=row)
+            else:
+                backend = self.call("POST", "/api/ml/", json=row)
+        except LabelStudioError as error:
+            raise _about_the_backend(url, error) from None
         for extra in (*here[1:], *moved):
             self.call("DELETE", f"/api/ml/{extra['id']}")
         stale = {f"{b['url'].rstrip('/')}/webhook" for b in moved}
@@ -196,6 +207,25 @@ class ProjectConnection(Connection):
         if ours:
             return int(self.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=row)["id"])
         return int(self.call("POST", "/api/webhooks/", json={"project": project, **row})["id"])
+
+
+def _about_the_backend(url: str, error: LabelStudioError) -> LabelStudioError:
+    """Label Studio asks a backend before it connects it, and answers 400 with the library's words for what it met."""
+    words = str(error)
+    if error.code != "label_studio_400":
+        return error
+    if "401 Client Error" in words:
+        says = "refuses the password: YOLO_MLSAM_AUTH_USER and YOLO_MLSAM_AUTH_PASSWORD must be those it serves with"
+    elif "503 Server Error" in words:
+        says = "serves no model yet: wait until `/health` names a model_version, and repeat the command"
+    elif "health check failed" in words:
+        says = (
+            "is not reached by Label Studio: is `yolo-mlsam serve` running, and is this its address as Label Studio's "
+            "machine knows it? There 127.0.0.1 is that machine itself, and YOLO_MLSAM_HOST must let others in"
+        )
+    else:
+        return error
+    return LabelStudioError(f"the backend at {url} {says}", code="backend_unreachable")
 
 
 def _wrong_with(hooks: Sequence[Mapping[str, Any]], secret: str) -> list[str]:

@@ -37,6 +37,17 @@ def test_a_trailing_slash_of_an_address_is_dropped():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LABEL_STUDIO_URL", "127.0.0.1:31415"), ("REDIS_URL", "31415:6379"), ("S3_ENDPOINT", "http:///31415")],
+)
+def test_an_address_without_its_scheme_or_host_is_refused_by_name(name, value, monkeypatch):
+    monkeypatch.setenv(f"YOLO_MLSAM_{name}", value)
+    with pytest.raises(InvalidSettings, match=rf"{name}.*://") as failure:
+        Settings.load()
+    assert "31415" not in str(failure.value)
+
+
 def test_projects_may_have_thresholds_of_their_own(monkeypatch):
     assert Settings.load().thresholds == {}
     monkeypatch.setenv("YOLO_MLSAM_THRESHOLDS", '{"12": 0.3, "3": 0.05}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,9 @@ from cli.doctor.command import examine, repair, show
 from cli.doctor.diagnosis import Diagnosis, broken, warning, well
 from cli.doctor.site import Site
 from mammo.errors import LabelStudioError
+from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
+from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 
 @pytest.fixture
@@ -87,3 +90,14 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
     assert len(lines) == 2
     assert "it [is] well" in lines[0]
     assert lines[1].endswith("it is not → do this")
+
+
+def test_a_project_that_is_not_there_is_said_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = FakeLabelStudio()
+    monkeypatch.setattr(command.server_checks, "check_server", lambda site: [])
+    with LabelStudioClient(URL, KEY, transport=server.transport) as client:
+        gone = replace(site, client=client, project=777)
+        server.routes = [each for each in server.routes if "(\\d+)/" not in each[1]]
+        found = [each for each in examine(gone) if "777" in each.line()]
+    assert [each.check for each in found] == ["project"]
+    assert "--project" in found[0].remedy

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.project import connecting
 from cli.project.connecting import ProjectOrder, connect_project, create_project
-from mammo.errors import InvalidRegion, InvalidSettings
+from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
@@ -115,3 +115,48 @@ def test_what_must_be_set_is_named(
     with pytest.raises(InvalidSettings, match=f"YOLO_MLSAM_{missing.upper()}"):
         create_project(order(), settings=settings.model_copy(update={missing: empty}), console=console)
     assert server.backends == []
+
+
+def test_uploading_a_folder_again_uploads_only_what_is_new(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path
+) -> None:
+    for name in ("a view.png", "b(1).JPG", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    create_project(order(upload=tmp_path), settings=settings, console=console)
+    for task in server.tasks:  # Label Studio cleans the names
+        task["data"]["image"] = task["data"]["image"].replace(" ", "_").replace("(1)", "1")
+    assert sorted(task["data"]["image"][-8:] for task in server.tasks) == ["d-b1.JPG", "view.png"]
+    (tmp_path / "c.png").write_bytes(b"x")
+    create_project(order(upload=tmp_path), settings=settings, console=console)
+    assert len(server.tasks) == 3
+    assert "1 images uploaded, 2 of these names were there" in console.export_text()
+    (tmp_path / "empty").mkdir()
+    create_project(order(upload=tmp_path / "empty"), settings=settings, console=console)
+    assert "no .jpeg, .jpg, .png in" in console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("Can't connect to ML backend, health check failed. Make sure it is up", "yolo-mlsam serve"),
+        ("it doesn't look like a valid ML backend. Reason: 503 Server Error", "wait until"),
+        ("it doesn't look like a valid ML backend. Reason: 401 Client Error", "AUTH_PASSWORD"),
+        ("Invalid title", "Invalid title"),
+    ],
+)
+def test_a_backend_that_label_studio_cannot_use_is_said_in_words(
+    server: FakeLabelStudio, settings: Settings, console: Console, words: str, said: str
+) -> None:
+    server.refuses_backends = words
+    with pytest.raises(LabelStudioError, match=said) as error:
+        create_project(order(), settings=settings, console=console)
+    assert ("answered 400" in str(error.value)) == (words == said)
+
+
+def test_an_address_without_http_is_refused_before_label_studio_is_asked(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    project = create_project(order(), settings=settings, console=console)
+    with pytest.raises(LabelStudioError, match="begin with http"):
+        connect_project(project, "127.0.0.1:9090", settings=settings, console=console)
+    assert [row["url"] for row in server.backends] == [BACKEND]

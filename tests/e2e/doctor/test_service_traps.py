@@ -49,7 +49,7 @@ def test_a_schedule_that_is_off_or_that_nobody_keeps(ward: Ward) -> None:
     engine = open_database(ward.settings.database)
     with closing(AnnotationStore(engine)) as store:
         body = orjson.dumps({"action": "TASKS_CREATED", "project": {"id": ward.project}, "tasks": []})
-        store.append(body, action="TASKS_CREATED", received_at=datetime.now(UTC))
+        store.append(body, action="TASKS_CREATED", received_at=datetime.now(UTC) - timedelta(minutes=11))
     engine.dispose()
     expect_fixed(ward, "scheduler", "never", "every 600 s")
     later = ward.broken(now=hours_ahead(1))

@@ -30,6 +30,9 @@ class FakeLabelStudio:
         self.serving = "m0001-aa"
         """What the backend answers to `/setup`."""
 
+        self.refuses_backends = ""
+        """Its words for a backend that it cannot use."""
+
         self.access = 0
         """How many access tokens were handed out; only the newest one is good."""
 
@@ -75,10 +78,16 @@ class FakeLabelStudio:
             return httpx.Response(200, json={"access": f"access-{self.access}"})
         if request.headers["Authorization"] not in (f"Token {KEY}", f"Bearer access-{self.access}"):
             return httpx.Response(401, json={"detail": "Invalid token."})
+        if self.refuses_backends and (request.method, request.url.path) == ("POST", "/api/ml/"):
+            problem = {"validation_errors": {"non_field_errors": [self.refuses_backends]}}
+            return httpx.Response(400, json=problem)
         for method, pattern, answer in self.routes:
             match = re.fullmatch(pattern, request.url.path)
             if match and method == request.method:
-                body = orjson.loads(request.content) if request.content else None
+                uploads = re.findall(rb'filename="([^"]+)"', request.content)
+                body = [{"data": {"image": f"/data/upload/1/0123abcd-{each.decode()}"}} for each in uploads]
+                if not uploads:
+                    body = orjson.loads(request.content) if request.content else None
                 content = answer(body, dict(request.url.params), *match.groups())
                 if content is None:
                     return httpx.Response(404, json={"detail": "Invalid page."})
