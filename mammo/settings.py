@@ -189,6 +189,13 @@ class Settings(BaseSettings):
             raise ValueError("expected an address that begins with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _broker(cls, value: SecretStr) -> SecretStr:

@@ -31,7 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, presigned ones included
         install(lambda: Services(settings))
-        worker = make_worker(redis_connection(settings.redis_url.get_secret_value()))
+        address = settings.redis_url.get_secret_value()
+        try:
+            redis_connection(address, patience=0).ping()
+        except redis.ConnectionError as error:
+            found = type(error).__name__
+            logging.warning("the broker of YOLO_MLSAM_REDIS_URL does not answer (%s); waiting for it", found)
+        worker = make_worker(redis_connection(address))
     except MammoError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

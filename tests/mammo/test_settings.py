@@ -39,7 +39,13 @@ def test_a_trailing_slash_of_an_address_is_dropped():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LABEL_STUDIO_URL", "127.0.0.1:31415"), ("REDIS_URL", "31415:6379"), ("S3_ENDPOINT", "http:///31415")],
+    [
+        ("LABEL_STUDIO_URL", "127.0.0.1:31415"),
+        ("REDIS_URL", "31415:6379"),
+        ("S3_ENDPOINT", "http:///31415"),
+        ("DATABASE_URL", "postgresql://me:31415@here/it"),
+        ("DATABASE_URL", "31415"),
+    ],
 )
 def test_an_address_without_its_scheme_or_host_is_refused_by_name(name, value, monkeypatch):
     monkeypatch.setenv(f"YOLO_MLSAM_{name}", value)
