@@ -18,6 +18,7 @@ from cli.processes import free_port
 from mammo.downloads import AddressRule, DownloadCache
 from mammo.errors import ImageNotFound
 from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.task_images import TaskImages, of_task
@@ -105,8 +106,10 @@ def test_a_bucket_is_read_through_label_studio_presigned_or_not(
 def test_uploads_and_local_files_are_read_and_a_changed_file_is_noticed(
     client: LabelStudioClient, project: int, stack: Stack, tmp_path: Path
 ) -> None:
-    (tmp_path / "up.png").write_bytes(picture(80))
-    assert client.upload_images(project, [tmp_path / "up.png"]) == 1
+    (tmp_path / "up (1) here.png").write_bytes(picture(80))
+    assert client.uploaded_names(project) == frozenset()
+    assert client.upload_images(project, [tmp_path / "up (1) here.png"]) == 1
+    assert client.uploaded_names(project) == {name_of_upload("up (1) here.png")}
     folder = stack.label_studio.files.resolve() / "storages"
     folder.mkdir(exist_ok=True)
     (folder / "local file.png").write_bytes(picture(81))
