@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from mammo.detector import DetectorSpec
-from mammo.detector.decode import MAX_ANCHORS, MAX_PER_TILE, RawMaps, decode, decode_anchors
+from mammo.detector.decode import MAX_ANCHORS, MAX_PER_TILE, RawMaps, best_apart, decode, decode_anchors
 from tests.mammo.detector.networks import lively_network
 
 
@@ -76,3 +79,23 @@ def test_a_threshold_near_0_costs_bounded_work_and_keeps_the_best() -> None:
     assert asked == [MAX_ANCHORS]
     assert len(found) == MAX_PER_TILE
     torch.testing.assert_close(found[0, 4], torch.tensor(5.0).sigmoid())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_overlapping_boxes_the_same_stay_as_with_torchvision(seed: int) -> None:
+    from torchvision.ops import nms  # type: ignore[import-untyped]
+
+    generator = torch.Generator().manual_seed(seed)
+    count = (0, 1, 2, 50, 400)[seed % 5]
+    low = torch.rand(count, 2, generator=generator) * 100
+    corners = torch.cat([low, low + torch.rand(count, 2, generator=generator) * 60], 1)
+    scores = (torch.rand(count, generator=generator) * 20).round() / 20  # many alike
+    expected = nms(corners, scores, 0.4)
+    torch.testing.assert_close(best_apart(corners, scores, iou=0.4, limit=count + 1), expected)
+    torch.testing.assert_close(best_apart(corners, scores, iou=0.4, limit=3), expected[:3])
+
+
+def test_serving_does_not_wait_for_torchvision_and_the_compiler_that_it_imports() -> None:
+    code = "import mammo.detector, sys; print({'torchvision', 'torch._dynamo'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
