@@ -25,6 +25,8 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.ReadingConflict: 409,
     errors.PromotionConflict: 409,
     errors.StageRefused: 409,
+    errors.UnknownRun: 404,
+    errors.RunConflict: 409,
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,
     errors.Cancelled: 409,

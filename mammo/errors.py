@@ -18,6 +18,8 @@
     ├── ModelNotFound              a model version or alias that the registry does not hold
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── StageRefused               a project may not change to that stage now
+    ├── UnknownRun                 a run that there is none of
+    ├── RunConflict                a run that cannot be cancelled or resumed as it is now
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
     ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
     ├── TrainingDiverged           a loss that is no number any more
@@ -112,6 +114,14 @@ class PromotionConflict(MammoError):
 
 class StageRefused(MammoError):
     code = "stage_refused"
+
+
+class UnknownRun(MammoError):
+    code = "unknown_run"
+
+
+class RunConflict(MammoError):
+    code = "run_conflict"
 
 
 class InsufficientData(MammoError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -86,6 +86,25 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Every number, image by image."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Evaluation:
+        """What `to_json` wrote."""
+        images = (
+            ImageScore(
+                **{
+                    **image,
+                    "hits": Hits(
+                        tuple(image["hits"]["scores"]),
+                        tuple(image["hits"]["true"]),
+                        image["hits"]["num_lesions"],
+                    ),
+                    "dice": tuple(image["dice"]),
+                }
+            )
+            for image in content["images"]
+        )
+        return cls(content["version"], content["threshold"], tuple(images))
 
 
 def evaluate(prelabeller: Prelabels, cases: Sequence[Case], *, progress: Progress) -> Evaluation:

@@ -1,17 +1,16 @@
 """A retrain, read from top to bottom: corrections -> dataset version -> challenger -> verdict -> champion or not.
 
-Every stage is safe to repeat: a run that was killed starts over, and what it left behind (a dataset version, an
-unpromoted model version, a run folder) is true and harmless.
+Every stage writes what it came to into the ledger, once; a run that was killed goes on at the first stage that has not,
+with the same dataset version, against the same champion.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,39 +19,36 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.errors import InsufficientData, PromotionConflict
+from mammo.errors import PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles, ModelRegistry
+from mammo.registry.aliases import move_champion
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
 from training.dataset_items import OpenImage, Source
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import DatasetVersion, Fingerprint, build_dataset_version
+from training.dataset_versions import (
+    DatasetVersion,
+    Fingerprint,
+    build_dataset_version,
+    open_dataset_version,
+)
+from training.enough import require_enough
 from training.evaluate import Evaluation, Prelabels, evaluate
-from training.gate import GateRule, Verdict, judge
+from training.gate import Verdict, judge
+from training.ledger import Ledger, Unrecorded
 from training.operating_point import operating_threshold
+from training.stages import Report, Stages
+from training.train_once import train_once
 
 if TYPE_CHECKING:
     from training.detector_recipes import DetectorRecipe
     from training.recipes import Recipe
     from training.segmenter_recipes import SegmenterRecipe
 
-Report = Callable[[str, float, str], None]
-"""Told the stage, how far the whole run is in [0, 1], and a short message; may raise `Cancelled` to stop it."""
-
 VERDICT = "verdict.json"
 """In the run folder: the summary, and both evaluations image by image."""
-
-SHARES = {
-    "dataset": 0.05,
-    "detector": 0.40,
-    "segmenter": 0.30,
-    "operating point": 0.05,
-    "champion": 0.10,
-    "challenger": 0.10,
-}
-"""The stages in order, and the part of a run's time that each takes, for the progress."""
 
 
 class Networks(Protocol):
@@ -118,6 +114,7 @@ def retrain(
     workshop: Workshop,
     report: Report,
     tags: ControlTags | None = None,
+    ledger: Ledger | None = None,
 ) -> dict[str, Any]:
     """Train a challenger from a project's corrections, judge it, and promote it if it wins.
 
@@ -125,6 +122,7 @@ def retrain(
         run: name of the run and of its folder.
         report: told how far the run is.
         tags: the project's labels and prompt controls; None takes those of our own labeling config.
+        ledger: knows what the run's stages came to before it was killed; None: it was not.
 
     Returns:
         JSON values: `run`, `project`, `recipe`, `dataset_version`, `champion` (the version judged against),
@@ -138,11 +136,121 @@ def retrain(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / VERDICT).is_file():  # it was killed after its end, before it could say so
         return _read_summary(folder)
-    stages = _Stages(report)
-    champion = workshop.registry.champion()
+    stages, from_champion = Stages(report), recipe.from_champion
+    kept = ledger or Unrecorded(workshop.engine)
+
+    kept.enter("building")
+    with stages.enter("dataset") as progress:
+        dataset, champion = _build(order, kept, workshop, recipe, tags, progress)
+        train, validation, test = (
+            dataset.cases(fold, open_image=workshop.open_image) for fold in ("train", "validation", "test")
+        )
     serving = workshop.registry.files(champion.version, into=workshop.models)
 
-    with stages.enter("dataset") as progress:
+    kept.enter("detector")
+    with stages.enter("detector") as progress:
+        detector = train_once(
+            "detector",
+            lambda recipe: workshop.networks.finetune_detector(
+                train,
+                validation,
+                start=serving.detector if from_champion else None,
+                recipe=recipe,
+                folder=folder / "detector",
+                progress=progress,
+            ),
+            recipe=recipe.detector,
+            folder=folder,
+            ledger=kept,
+            blobs=workshop.blobs,
+        )
+    kept.enter("segmenter")
+    with stages.enter("segmenter") as progress:
+        segmenter = train_once(
+            "segmenter",
+            lambda recipe: workshop.networks.finetune_segmenter(
+                train,
+                validation,
+                start=serving.segmenter if from_champion else None,
+                recipe=recipe,
+                folder=folder / "segmenter",
+                detector=detector,
+                progress=progress,
+            ),
+            recipe=recipe.segmenter,
+            folder=folder,
+            ledger=kept,
+            blobs=workshop.blobs,
+        )
+    kept.enter("evaluating")
+    unregistered = _unregistered(serving, detector, segmenter)
+    with stages.enter("operating point") as progress:
+        challenger = _register(
+            order,
+            unregistered,
+            validation,
+            run=run,
+            dataset=dataset,
+            parent=champion.version,
+            recipe=recipe,
+            workshop=workshop,
+            ledger=kept,
+            progress=progress,
+        )
+    contender = workshop.registry.files(challenger, into=workshop.models)
+
+    with stages.enter("champion") as progress:
+        old = _evaluated("champion", serving, test, workshop=workshop, ledger=kept, progress=progress)
+    with stages.enter("challenger") as progress:
+        new = _evaluated("challenger", contender, test, workshop=workshop, ledger=kept, progress=progress)
+
+    verdict = judge(old, new, rule=recipe.gate, newest=dataset.newest_patients("test"))
+    kept.keep("verdict", verdict.to_json())
+    kept.enter("judged")
+    summary = _end(
+        {
+            "run": run,
+            "project": order.project,
+            "recipe": order.recipe,
+            "dataset_version": dataset.name,
+            "images": {fold: len(cases) for fold, cases in _folds(train, validation, test)},
+            "excluded": dataset.why_excluded,
+            "images_without_patient": dataset.num_alone,
+            "champion": champion.version,
+            "challenger": challenger,
+            "verdict": verdict.to_json(),
+            "seconds": stages.seconds,
+        },
+        verdict,
+        against=champion,
+        ledger=kept,
+    )
+    conclude(summary, {"champion": old.to_json(), "challenger": new.to_json()}, workshop=workshop)
+    return summary
+
+
+def conclude(summary: dict[str, Any], evaluations: dict[str, Any], *, workshop: Workshop) -> None:
+    """What follows the end of a run: its verdict beside the model version and in the run folder. Safe to repeat."""
+    workshop.registry.note(
+        summary["challenger"],
+        "verdict",
+        {key: summary[key] for key in ("run", "champion", "promoted", "reason", "verdict")},
+    )
+    _write_verdict(workshop.runs / summary["run"], summary, evaluations)
+
+
+def _build(
+    order: Retrain,
+    ledger: Ledger,
+    workshop: Workshop,
+    recipe: Recipe,
+    tags: ControlTags | None,
+    progress: Progress,
+) -> tuple[DatasetVersion, Alias]:
+    """The dataset version and the champion of the moment the run began, however often it is taken up again."""
+    known = ledger.result("dataset")
+    if known is None:
+        champion = workshop.registry.champion()
         dataset = build_dataset_version(
             workshop.store,
             workshop.engine,
@@ -156,108 +264,82 @@ def retrain(
             with_automatic=workshop.train_on_automatic,
             progress=progress,
         )
-        _require_enough(dataset, recipe.gate)
-        train = dataset.cases("train", open_image=workshop.open_image)
-        validation = dataset.cases("validation", open_image=workshop.open_image)
-        test = dataset.cases("test", open_image=workshop.open_image)
+        require_enough(dataset, recipe.gate)
+        made = {"name": dataset.name, "champion": champion.version, "epoch": champion.epoch}
+        known = ledger.keep("dataset", made)
+        if known == made:
+            return dataset, champion
+    return (
+        open_dataset_version(known["name"], blobs=workshop.blobs),
+        Alias(known["champion"], known["epoch"]),
+    )
 
-    with stages.enter("detector") as progress:
-        detector = workshop.networks.finetune_detector(
-            train,
-            validation,
-            start=serving.detector if recipe.from_champion else None,
-            recipe=recipe.detector,
-            folder=folder / "detector",
-            progress=progress,
-        )
-    with stages.enter("segmenter") as progress:
-        segmenter = workshop.networks.finetune_segmenter(
-            train,
-            validation,
-            start=serving.segmenter if recipe.from_champion else None,
-            recipe=recipe.segmenter,
-            folder=folder / "segmenter",
-            detector=detector,
-            progress=progress,
-        )
-    unregistered = _unregistered(serving, detector, segmenter)
-    with stages.enter("operating point") as progress:
+
+def _register(
+    order: Retrain,
+    trained: ModelFiles,
+    validation: list[Case],
+    *,
+    run: str,
+    dataset: DatasetVersion,
+    parent: str,
+    recipe: Recipe,
+    workshop: Workshop,
+    ledger: Ledger,
+    progress: Progress,
+) -> str:
+    """Set the challenger's operating point and register it; returns its name. Once a run, also after a kill between."""
+    known = ledger.result("registered")
+    if known is not None:
+        return str(known["version"])
+    registry = workshop.registry
+    challenger = next(
+        (each for each in reversed(registry.versions()) if registry.manifest(each).get("run") == run), None
+    )
+    if challenger is None:
         threshold = operating_threshold(
-            workshop.networks.load(unregistered),
+            workshop.networks.load(trained),
             validation,
             rate=recipe.operating_rate,
-            default=serving.threshold,
+            default=trained.threshold,
             progress=progress,
         )
-    challenger = workshop.registry.register(
-        detector=detector,
-        segmenter=segmenter,
-        manifest={
-            "threshold": threshold,
-            "prompt_rule": serving.prompt_rule,
-            "prompt_count": serving.prompt_count,
-            "parent": champion.version,
-            "recipe": order.recipe,
-            "dataset_version": dataset.name,
-            "run": run,
-            "reason": order.reason,
-            "self_test": record(
-                workshop.networks.load(replace(unregistered, threshold=LEAST_SCORE)).prelabel
-            ),
-            "code_version": installed_version("yolo-mlsam"),
-            "licence": workshop.registry.manifest(champion.version).get("licence"),
-        },
-    )
-    workshop.registry.name_challenger(challenger, reason=f"run {run}")
-    contender = workshop.registry.files(challenger, into=workshop.models)
-
-    with stages.enter("champion") as progress:
-        old = evaluate(workshop.networks.load(serving), test, progress=progress)
-    with stages.enter("challenger") as progress:
-        new = evaluate(workshop.networks.load(contender), test, progress=progress)
-
-    verdict = judge(old, new, rule=recipe.gate, newest=dataset.newest_patients("test"))
-    promoted, reason = _promote(workshop.registry, challenger, verdict, against=champion)
-    summary = {
-        "run": run,
-        "project": order.project,
-        "recipe": order.recipe,
-        "dataset_version": dataset.name,
-        "images": {fold: len(cases) for fold, cases in _folds(train, validation, test)},
-        "excluded": dataset.why_excluded,
-        "images_without_patient": dataset.num_alone,
-        "champion": champion.version,
-        "challenger": challenger,
-        "promoted": promoted,
-        "reason": reason,
-        "verdict": verdict.to_json(),
-        "seconds": stages.seconds,
-    }
-    workshop.registry.note(
-        challenger,
-        "verdict",
-        {key: summary[key] for key in ("run", "champion", "promoted", "reason", "verdict")},
-    )
-    _write_verdict(folder, summary, old, new)
-    return summary
-
-
-def _require_enough(dataset: DatasetVersion, rule: GateRule) -> None:
-    """Stop before hours of training that could not end in a promotion."""
-    left_out = f" ({len(dataset.excluded)} left out: {dataset.why_excluded})" if dataset.excluded else ""
-    if not dataset.items:
-        raise InsufficientData(f"no correction can be trained on{left_out}; annotate some tasks first")
-    if not dataset.num_findings("train"):
-        raise InsufficientData(
-            f"none of the {dataset.num_patients('train')} training patients has an annotated cluster{left_out}; "
-            "annotate patients with clusters"
+        challenger = registry.register(
+            detector=trained.detector,
+            segmenter=trained.segmenter,
+            manifest={
+                "threshold": threshold,
+                "prompt_rule": trained.prompt_rule,
+                "prompt_count": trained.prompt_count,
+                "parent": parent,
+                "recipe": order.recipe,
+                "dataset_version": dataset.name,
+                "run": run,
+                "reason": order.reason,
+                "self_test": record(workshop.networks.load(replace(trained, threshold=LEAST_SCORE)).prelabel),
+                "code_version": installed_version("yolo-mlsam"),
+                "licence": registry.manifest(parent).get("licence"),
+            },
         )
-    held_out = dataset.num_patients("test")
-    if held_out < rule.min_patients:
-        raise InsufficientData(
-            f"only {held_out} patients are held out for the test and the gate needs {rule.min_patients}{left_out}; "
-            f"about every fourth new patient is held out, so annotate some {4 * (rule.min_patients - held_out)} more"
-        )
+    registry.name_challenger(challenger, reason=f"run {run}")
+    return str(ledger.keep("registered", {"version": challenger})["version"])
+
+
+def _evaluated(
+    stage: str,
+    files: ModelFiles,
+    test: list[Case],
+    *,
+    workshop: Workshop,
+    ledger: Ledger,
+    progress: Progress,
+) -> Evaluation:
+    """One of the two models on the test patients."""
+    known = ledger.result(stage)
+    if known is None:
+        made = evaluate(workshop.networks.load(files), test, progress=progress)
+        known = ledger.keep(stage, made.to_json())
+    return Evaluation.from_json(known)
 
 
 def _unregistered(serving: ModelFiles, detector: Path, segmenter: Path) -> ModelFiles:
@@ -272,29 +354,41 @@ def _unregistered(serving: ModelFiles, detector: Path, segmenter: Path) -> Model
     )
 
 
-def _promote(
-    registry: ModelRegistry, challenger: str, verdict: Verdict, *, against: Alias
-) -> tuple[bool, str]:
-    """Move the champion if the verdict says so and the champion is still the one it was judged against."""
-    if not verdict.promote:
-        return False, verdict.reason
-    try:
-        registry.promote(challenger, expected_epoch=against.epoch, reason=verdict.reason)
-    except PromotionConflict as error:
-        return False, f"won, but was not promoted: {error}"
-    return True, verdict.reason
+def _end(summary: dict[str, Any], verdict: Verdict, *, against: Alias, ledger: Ledger) -> dict[str, Any]:
+    """Move the champion if the verdict says so and the champion is still the one it was judged against.
+
+    The run ends and the champion moves in one transaction: neither is ever without the other, nor twice.
+    """
+    reason = verdict.reason
+    if verdict.promote:
+        won = {**summary, "promoted": True, "reason": reason}
+        move = partial(
+            move_champion,
+            version=summary["challenger"],
+            expected_epoch=against.epoch,
+            kind="promote",
+            reason=reason,
+            actor="gate",
+        )
+        try:
+            ledger.end("promoted", won, reason=reason, also=move)
+        except PromotionConflict as error:
+            reason = f"won, but was not promoted: {error}"
+        else:
+            return won
+    kept = {**summary, "promoted": False, "reason": reason}
+    ledger.end("kept", kept, reason=reason)
+    return kept
 
 
 def _folds(train: list[Case], validation: list[Case], test: list[Case]) -> tuple[tuple[str, list[Case]], ...]:
     return ("train", train), ("validation", validation), ("test", test)
 
 
-def _write_verdict(folder: Path, summary: dict[str, Any], old: Evaluation, new: Evaluation) -> None:
-    content = {
-        **summary,
-        "judged_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "evaluations": {"champion": asdict(old), "challenger": asdict(new)},
-    }
+def _write_verdict(folder: Path, summary: dict[str, Any], evaluations: dict[str, Any]) -> None:
+    judged_at = datetime.now(UTC).isoformat(timespec="seconds")
+    content = {**summary, "judged_at": judged_at, "evaluations": evaluations}
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = folder / f"{VERDICT}.partial"
     partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
     partial.replace(folder / VERDICT)
@@ -303,24 +397,3 @@ def _write_verdict(folder: Path, summary: dict[str, Any], old: Evaluation, new: 
 def _read_summary(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
     return {key: value for key, value in content.items() if key not in ("judged_at", "evaluations")}
-
-
-@dataclass
-class _Stages:
-    """Turns the progress of one stage into that of the run, and keeps the time."""
-
-    report: Report
-    seconds: dict[str, float] = field(default_factory=dict)
-    _done: float = 0.0
-
-    @contextmanager
-    def enter(self, stage: str) -> Iterator[Progress]:
-        share, began = SHARES[stage], time.monotonic()
-
-        def progress(fraction: float, message: str) -> None:
-            self.report(stage, self._done + share * min(max(fraction, 0.0), 1.0), message)
-
-        progress(0.0, "")
-        yield progress
-        self._done += share
-        self.seconds[stage] = round(time.monotonic() - began, 1)

@@ -6,7 +6,8 @@ job whose worker was stopped or killed is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -14,14 +15,20 @@ import structlog
 from rq import get_current_job
 
 from mammo.annotations import reconcile
-from mammo.errors import InvalidSettings, MammoError
+from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.jobs import PrelabelProject, Retrain
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
+from mammo.runs.claims import STALE
 from mammo.stages import StageLog, Withholding
 from worker.accepting import accept_predictions
+from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
-from worker.services import services
+from worker.services import Services, services
+
+PATIENCE = STALE.total_seconds() + 10
+"""How long a job waits for a process of another host that may be dead, in seconds."""
 
 log = structlog.get_logger()
 
@@ -29,31 +36,90 @@ log = structlog.get_logger()
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
     """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain`."""
     from training import retrain as training
-    from training.recipes import RECIPES
 
     order = Retrain(**payload)
-    with _job("retrain", project=order.project) as (job_id, report), closing(services()) as tools:
-        if order.recipe not in RECIPES:
-            raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
-        recipe = RECIPES[order.recipe].with_gate(
-            primary=tools.settings.gate_primary or None,
-            confidence=tools.settings.gate_confidence,
-            min_patients=tools.settings.gate_min_patients,
-        )
-        tags = None
-        if tools.settings.label_studio_url:
-            report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
-            reconcile(
-                order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True
+    with _job("retrain", project=order.project) as (job_id, tell), closing(services()) as tools:
+        runs = Runs(tools.engine)
+        run, taken = _take_up(runs, order, job_id)
+        if run.state in ("promoted", "kept"):  # it was killed after its end, before it could say so
+            results = runs.results(run.id)
+            summary = results["outcome"]
+            both = {each: results[each] for each in ("champion", "challenger")}
+            training.conclude(summary, both, workshop=tools.workshop)
+        elif taken is None:
+            raise RunConflict(
+                f"run {run.id} is {run.state}, and this process cannot take it up; see its events"
             )
-            tags = ControlTags.read(tools.client.project(order.project)["label_config"])
-        summary = training.retrain(
-            order, run=job_id, recipe=recipe, workshop=tools.workshop, report=report, tags=tags
-        )
+        else:
+            summary = _train(run, RunLedger(tools.engine, taken), tools, tell)
         if summary["promoted"]:
             tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary
+
+
+def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None]:
+    """The run of a job, and the right to work on it. A run of the project that nobody finished is gone on with."""
+    try:
+        run = runs.get(job_id)
+    except UnknownRun:
+        asked = runs.ask(
+            order.project, recipe=order.recipe, reason=order.reason, trigger="button", run_id=job_id
+        )
+        run = runs.get(asked.run)
+    deadline = time.monotonic() + PATIENCE
+    while (taken := claim(runs, run.id, owner=this_process())) is None:
+        run = runs.get(run.id)
+        if not run.active or time.monotonic() > deadline:
+            return run, None
+        time.sleep(1.0)
+    return runs.get(run.id), taken
+
+
+def _train(run: Run, ledger: RunLedger, tools: Services, tell: JobProgress) -> dict[str, Any]:
+    """The run proper; whatever stops it is written down in plain words."""
+
+    def report(stage: str, progress: float, message: str) -> None:
+        tell(stage, progress, message)
+        ledger.beat(stage, progress, message)
+
+    with heartbeat(ledger):
+        try:
+            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, tools, report)
+        except Cancelled:
+            raise
+        except Exception as error:
+            failure = classify(error)
+            tell.fail(failure.sentence)
+            ledger.fail(failure)
+            raise
+
+
+def _retrain(
+    order: Retrain,
+    run: str,
+    ledger: RunLedger,
+    tools: Services,
+    report: Callable[[str, float, str], None],
+) -> dict[str, Any]:
+    from training import retrain as training
+    from training.recipes import RECIPES
+
+    if order.recipe not in RECIPES:
+        raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
+    recipe = RECIPES[order.recipe].with_gate(
+        primary=tools.settings.gate_primary or None,
+        confidence=tools.settings.gate_confidence,
+        min_patients=tools.settings.gate_min_patients,
+    )
+    tags = None
+    if tools.settings.label_studio_url:
+        report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
+        reconcile(order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True)
+        tags = ControlTags.read(tools.client.project(order.project)["label_config"])
+    return training.retrain(
+        order, run=run, recipe=recipe, workshop=tools.workshop, report=report, tags=tags, ledger=ledger
+    )
 
 
 def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +164,7 @@ def _job(name: str, **fields: Any) -> Iterator[tuple[str, JobProgress]]:
     try:
         yield (job.id if job else name), report
     except Exception as error:
-        if isinstance(error, MammoError):
+        if isinstance(error, MammoError) and not report.failed:
             report.fail(str(error))
         if job is not None:
             job.retries_left = 0  # the restarts are for jobs that were killed; this one would fail again

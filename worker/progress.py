@@ -25,6 +25,8 @@ class JobProgress:
         self._clock = clock
         self._saved_at = -SAVE_SECONDS
         self._stage = ""
+        self.failed = False
+        """Whether a reason was left."""
 
     def __call__(self, stage: str, progress: float, message: str) -> None:
         if stage != self._stage:
@@ -36,6 +38,7 @@ class JobProgress:
 
     def fail(self, reason: str) -> None:
         """Leave the sentence that says why the job failed."""
+        self.failed = True
         self._save(error=reason)
 
     def _save(self, **fields: Any) -> None:

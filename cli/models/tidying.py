@@ -10,6 +10,7 @@ from cli.models.site import open_registry
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.registry.garbage import collect, referenced_blobs, spent_versions, unreferenced
+from mammo.runs import Runs
 from mammo.settings import Settings
 
 
@@ -24,7 +25,8 @@ def gc(*, delete: bool, older_than: int) -> None:
     spent = spent_versions(registry, older_than=timedelta(days=older_than), keep=pinned)
 
     def referenced() -> set[str]:
-        return referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
+        kept = referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
+        return kept | Runs(engine).blobs()
 
     console = Console(soft_wrap=True, highlight=False)
     for version in spent:

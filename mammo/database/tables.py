@@ -11,6 +11,7 @@ task_arm                           mammo.blinding
 stage_change                       mammo.stages.log
 automatic_annotation               mammo.annotations.automatic
 task_order                         mammo.work_order
+run, run_stage, run_event, run_trigger    mammo.runs
 """
 
 from __future__ import annotations
@@ -197,6 +198,7 @@ reading_project = _table(
     sa.Column("project", sa.BigInteger, nullable=False, unique=True),
 )
 
+
 reading_task = _table(
     "reading_task",  # the task in it that shows the image of a task of the source project
     sa.Column("project", sa.ForeignKey("reading_project.project"), primary_key=True),
@@ -263,4 +265,61 @@ task_order = _table(
     sa.Column("model_version", sa.String(64)),
     sa.Column("at", Moment, nullable=False),
     sa.Index("ix_task_order_project_task", "project", "task"),
+)
+
+run = _table(
+    "run",  # a retrain; moves from state to state by compare-and-set on `attempt`
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("project", sa.BigInteger, nullable=False, index=True),
+    sa.Column("active_project", sa.BigInteger, unique=True),
+    sa.Column("recipe", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("trigger", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("stalled", sa.Integer, nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("claimed_at", Moment),
+    sa.Column("claimed_progress", sa.Float, nullable=False),
+    sa.Column("heartbeat_at", Moment),
+    sa.Column("progress", sa.Float, nullable=False),
+    sa.Column("stage", sa.String(32), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("failure", sa.String(16)),
+    sa.Column("error", sa.Text),
+    sa.Column("job", sa.String(100)),
+    sa.Column("not_before", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+)
+
+run_stage = _table(
+    "run_stage",  # what a stage of a run came to; written once
+    sa.Column("run", sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("stage", sa.String(32), primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("result", sa.LargeBinary, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+run_event = _table(
+    "run_event",  # everything that happened to a run, oldest first
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("run", sa.ForeignKey("run.id"), nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16)),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+run_trigger = _table(
+    "run_trigger",  # everything that asked for a run, those that found one active included
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("key", sa.String(120), unique=True),
+    sa.Column("project", sa.BigInteger, nullable=False, index=True),
+    sa.Column("run", sa.ForeignKey("run.id"), nullable=False),
+    sa.Column("trigger", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("started", sa.Boolean, nullable=False),
+    sa.Column("at", Moment, nullable=False),
 )

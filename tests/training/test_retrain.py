@@ -11,7 +11,8 @@ from mammo.registry import ModelRegistry
 from tests.training.detections import Found, square
 from tests.training.project import Project
 from training.gate import GateRule
-from training.retrain import SHARES, Workshop, retrain
+from training.retrain import Workshop, retrain
+from training.stages import SHARES
 
 ORDER = Retrain(1, "fake", "START_TRAINING")
 PATIENTS = [f"{number:016x}" for number in range(12)]

@@ -1,13 +1,16 @@
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
+from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.runs import Runs, claim
 from mammo.settings import Settings
 from worker import jobs
 from worker.services import install
@@ -21,7 +24,7 @@ OTHER_CONFIG = """<View><Image name="i" value="$image"/>
 class FakeServices:
     """What the jobs ask for; `training.retrain` is replaced where a test says what it shall do."""
 
-    def __init__(self, url):
+    def __init__(self, url, database):
         self.queue = JobQueue(redis_connection(url))
         self.workshop = "workshop"
         self.settings = Settings(label_studio_url="http://label-studio", thresholds={1: 0.35})
@@ -30,13 +33,13 @@ class FakeServices:
         )
         self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
         self.store = None
-        self.engine = None
+        self.engine = open_database(database)
         self.blinding = self.stages = None
         self.images = SimpleNamespace(open=None)
         self.load = lambda files: SimpleNamespace(version=files)
 
     def close(self):
-        pass
+        self.engine.dispose()
 
 
 @pytest.fixture(autouse=True)
@@ -49,11 +52,20 @@ def queue(redis_url):
     return JobQueue(redis_connection(redis_url))
 
 
-def work_off(url, setup):
-    """Run a worker in a process of its own until the queues are empty."""
+@pytest.fixture
+def work_off(tmp_path):
+    """Runs a worker in a process of its own until the queues are empty."""
+    return lambda url, setup: _work_off(url, setup, database_of(tmp_path))
+
+
+def database_of(tmp_path):
+    return f"sqlite:///{tmp_path / 'jobs.db'}"
+
+
+def _work_off(url, setup, database):
 
     def process():
-        install(lambda: FakeServices(url))
+        install(lambda: FakeServices(url, database))
         setup()
         make_worker(redis_connection(url)).work(burst=True)
 
@@ -75,8 +87,10 @@ def fake_retrain(monkeypatch, behave):
     monkeypatch.setattr(training.retrain, "retrain", behave)
 
 
-def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, redis_url, monkeypatch):
-    def behave(order, *, run, recipe, workshop, report, tags):
+def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(
+    queue, redis_url, work_off, monkeypatch
+):
+    def behave(order, *, run, recipe, workshop, report, tags, ledger):
         report("detector", 0.3, "epoch 1")
         assert tags.prompts == {"ask"}, "the dataset is read with the project's own controls"
         assert (recipe, workshop) == ("the demo recipe", "workshop")
@@ -99,7 +113,7 @@ def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(queue, re
     assert [each.result for each in seen] == [{"project": 4, "version": "m2", "automatic": {"accepted": 0}}]
 
 
-def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, monkeypatch, tmp_path):
+def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, work_off, monkeypatch, tmp_path):
     def behave(order, **_):
         with (tmp_path / "runs").open("a") as file:
             file.write("x")
@@ -110,25 +124,28 @@ def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, monkeypatch
     status = queue.status(made.job_id)
     assert (status.state, status.error) == ("failed", "only 1 patient is annotated")
     assert (tmp_path / "runs").read_text() == "x"
+    (run,) = Runs(open_database(database_of(tmp_path))).newest()
+    assert (run.state, run.failure, run.error) == ("failed", "bad_data", "only 1 patient is annotated")
     assert queue.enqueue_retrain(Retrain(1, "demo", "b")).created
 
 
-def test_an_unforeseen_failure_shows_its_last_line(queue, redis_url, monkeypatch):
+def test_an_unforeseen_failure_is_said_to_be_ours(queue, redis_url, work_off, monkeypatch):
     def behave(order, **_):
         raise ZeroDivisionError("by zero")
 
     made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
     work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
-    assert queue.status(made.job_id).error == "ZeroDivisionError: by zero"
+    error = queue.status(made.job_id).error
+    assert error.startswith("ZeroDivisionError: this is a fault of ours")
 
 
-def test_an_unknown_recipe_is_refused_by_name(queue, redis_url, monkeypatch):
+def test_an_unknown_recipe_is_refused_by_name(queue, redis_url, work_off, monkeypatch):
     made = queue.enqueue_retrain(Retrain(1, "best", "a"))
     work_off(redis_url, lambda: fake_retrain(monkeypatch, None))
     assert "recipe 'best' is not one of demo" in queue.status(made.job_id).error
 
 
-def test_a_job_that_is_killed_is_started_again(queue, redis_url, monkeypatch, tmp_path):
+def test_a_job_that_is_killed_is_started_again(queue, redis_url, work_off, monkeypatch, tmp_path):
     def behave(order, **_):
         if not (tmp_path / "killed").exists():
             (tmp_path / "killed").write_text("")
@@ -139,9 +156,44 @@ def test_a_job_that_is_killed_is_started_again(queue, redis_url, monkeypatch, tm
     work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
     assert (tmp_path / "killed").exists()
     assert queue.status(made.job_id).state == "finished"
+    (run,) = Runs(open_database(database_of(tmp_path))).newest()
+    assert (run.id, run.attempt) == (made.job_id, 2)
 
 
-def test_prelabels_without_a_version_are_the_champions(queue, redis_url, monkeypatch):
+def test_a_run_that_nobody_finished_is_gone_on_with_by_the_next_one_that_is_asked_for(
+    queue, redis_url, work_off, monkeypatch, tmp_path
+):
+    runs = Runs(open_database(database_of(tmp_path)))
+    left = runs.ask(1, recipe="demo", reason="lost with the queue", trigger="button").run
+    assert claim(runs, left, owner=f"{socket.gethostname()}/999999999/1") is not None
+
+    def behave(order, *, run, **_):
+        return {"promoted": False, "challenger": "m2", "run": run, "reason": order.reason}
+
+    made = queue.enqueue_retrain(Retrain(1, "demo", "asked again"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    result = queue.status(made.job_id).result
+    assert (result["run"], result["reason"]) == (left, "lost with the queue")
+    assert [each["run"] for each in runs.triggers(1)] == [left, left]
+
+
+def test_a_cancelled_run_stops_at_its_next_report(queue, redis_url, work_off, monkeypatch, tmp_path):
+    database = database_of(tmp_path)
+
+    def behave(order, *, run, report, **_):
+        report("detector", 0.1, "")
+        Runs(open_database(database)).cancel(run, reason="by hand")
+        report("detector", 0.2, "")
+        raise AssertionError("it was not stopped")
+
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
+    assert "is cancelled" in queue.status(made.job_id).error
+    (run,) = Runs(open_database(database)).newest()
+    assert (run.state, run.active) == ("cancelled", False)
+
+
+def test_prelabels_without_a_version_are_the_champions(queue, redis_url, work_off, monkeypatch):
     monkeypatch.setattr(
         jobs, "prelabel_tasks", lambda project, prelabeller, **_: {"version": prelabeller.version}
     )
@@ -150,7 +202,7 @@ def test_prelabels_without_a_version_are_the_champions(queue, redis_url, monkeyp
     assert queue.status(made.job_id).result == {"version": "m1", "automatic": {"accepted": 0}}
 
 
-def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, monkeypatch):
+def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, work_off, monkeypatch):
     monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, threshold, **__: {"at": threshold})
     made = [queue.enqueue_prelabel(PrelabelProject(project)) for project in (1, 2)]
     work_off(redis_url, lambda: None)

@@ -1,0 +1,26 @@
+"""Runs: retrains as rows of the database, so that neither a killed process nor a lost queue loses one."""
+
+from mammo.runs.claims import ALREADY_TAKEN, Claim, RunLedger, claim, owner_is_alive, this_process
+from mammo.runs.failures import Failure, classify
+from mammo.runs.records import Asked, Run, RunEvent, Runs
+from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
+
+__all__ = [
+    "ALREADY_TAKEN",
+    "ENDED",
+    "RESUMABLE",
+    "WORKING",
+    "Asked",
+    "Claim",
+    "Failure",
+    "Run",
+    "RunEvent",
+    "RunLedger",
+    "Runs",
+    "State",
+    "Trigger",
+    "claim",
+    "classify",
+    "owner_is_alive",
+    "this_process",
+]
