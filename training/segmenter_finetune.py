@@ -199,6 +199,7 @@ def train_network(
         more = {
             "recipe": recipe.name,
             "policy": recipe.policy,
+            "precision": recipe.precision,
             "seed": recipe.seed,
             "steps": recipe.steps,
             "run": key,

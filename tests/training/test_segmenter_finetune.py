@@ -38,7 +38,7 @@ def test_a_run_returns_weights_that_serve_and_say_where_they_come_from(tmp_path,
     path = run(tmp_path / "run", start=start)
     facts = Segmenter.load(path).facts
     assert path.suffix == ".safetensors"
-    assert facts["recipe"] == "segmenter_smoke"
+    assert (facts["recipe"], facts["precision"]) == ("segmenter_smoke", "float32")
     assert facts["start_sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
     assert (facts["num_train_clusters"], facts["num_train_patients"]) == (2, 2)
     assert facts["validation"]["num_clusters"] == 1
