@@ -25,19 +25,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(models, name="models")
+SITE = "Label Studio"
+IMAGES = "Images and findings"
+READINGS = "Corrections and readings"
+SERVICE = "Run the service"
+MODELS = "Models and training"
+"""Parts of `--help`, in its order."""
+
+app.add_typer(models, name="models", rich_help_panel=MODELS)
 weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
-app.add_typer(weights, name="weights")
-app.add_typer(train, name="train")
-app.add_typer(evaluate, name="evaluate")
-app.command()(crossval)
-app.add_typer(project, name="project")
-app.command()(doctor)
-app.command()(connect)
-app.command("prelabel-project")(prelabel_of_project)
-app.add_typer(dataset_versions, name="dataset")
-app.add_typer(reading, name="reading")
-app.add_typer(stage, name="stage")
+app.add_typer(weights, name="weights", rich_help_panel=MODELS)
+app.add_typer(train, name="train", rich_help_panel=MODELS)
+app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)
+app.add_typer(project, name="project", rich_help_panel=SITE)
+app.command(rich_help_panel=SITE)(doctor)
+app.command(rich_help_panel=SITE)(connect)
+app.command("prelabel-project", rich_help_panel=SITE)(prelabel_of_project)
+app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
+app.add_typer(reading, name="reading", rich_help_panel=READINGS)
+app.add_typer(stage, name="stage", rich_help_panel=SITE)
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +61,7 @@ def _common(
     """Semi-automatic annotation of breast microcalcification clusters with Label Studio."""
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 def prelabel(
     files: Annotated[
         list[Path], typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files.", metavar="FILE...")
@@ -84,7 +90,7 @@ def prelabel(
     )
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=SITE)
 def import_(
     files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...")],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
@@ -104,7 +110,7 @@ def import_(
     raise typer.Exit(import_command(files, project=project, twins=twins, rules=rules))
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 def deidentify(
     files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="IN...")],
     out: Annotated[Path, typer.Option(help="Folder for the new files, outside the inputs.", file_okay=False)],
@@ -115,7 +121,7 @@ def deidentify(
     raise typer.Exit(deidentify_command(files, out=out))
 
 
-@app.command()
+@app.command(rich_help_panel=READINGS)
 def reconcile(
     projects: Annotated[
         list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
@@ -132,7 +138,7 @@ def reconcile(
     reconcile_command(projects or [], complete=complete, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=READINGS)
 def trace(
     annotation: Annotated[int, typer.Argument(help="Label Studio's number of the annotation.", min=1)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -143,7 +149,7 @@ def trace(
     trace_command(annotation, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=READINGS)
 def effort(
     projects: Annotated[
         list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
@@ -159,7 +165,7 @@ def effort(
     effort_command(projects or [], by=[name.strip() for name in by.split(",")], as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Without secrets, for this machine only: to try things out.")
@@ -171,7 +177,7 @@ def serve(
     raise typer.Exit(run(insecure=insecure))
 
 
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def work(
     with_scheduler: Annotated[
         bool, typer.Option("--with-scheduler", help="Also watch for jobs that are planned for later.")
@@ -183,7 +189,7 @@ def work(
     raise typer.Exit(run(["--with-scheduler"] if with_scheduler else []))
 
 
-@app.command()
+@app.command(rich_help_panel=SERVICE)
 def demo(
     label_studio: Annotated[
         Path, typer.Option(help="The label-studio program, in its own environment.")
@@ -214,7 +220,7 @@ def demo(
     raise typer.Exit(run_demo(options))
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 def export(
     out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
     files: Annotated[
@@ -237,7 +243,7 @@ def export(
     raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
 
 
-@app.command("import-dataset")
+@app.command("import-dataset", rich_help_panel=SITE)
 def import_dataset(
     kind: Annotated[str, typer.Argument(help="cbis-ddsm, inbreast, vindr, mias, coco or folder.")],
     folder: Annotated[
@@ -283,7 +289,7 @@ def import_dataset(
     raise typer.Exit(import_dataset_command(options))
 
 
-@app.command()
+@app.command(rich_help_panel=IMAGES)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
     patients: Annotated[int, typer.Option(min=1, max=100_000, help="How many, four views each.")] = 1,
@@ -320,7 +326,7 @@ def phantom(
     phantom_command(options, out=out)
 
 
-@app.command("train-starter")
+@app.command("train-starter", rich_help_panel=MODELS)
 def train_starter(
     out: Annotated[Path, typer.Option(help="Folder for the two weight files and their manifest.")],
     work: Annotated[Path, typer.Option(help="Folder for phantoms and runs.")] = Path("data/starter"),
@@ -359,6 +365,9 @@ def add_weights(
     from cli.weights import add_weights as run
 
     run(AddOptions(what=what, sha256=sha256, file=file, known_as=known_as, keep=keep))
+
+
+app.command(rich_help_panel=MODELS)(crossval)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.effort_records import effort_records, grouped
+from mammo.effort_records import GROUPS, effort_records, grouped
 from mammo.provenance import Deed, Trace, trace
 from mammo.registry import ModelRegistry
 from mammo.settings import Settings
@@ -36,6 +37,10 @@ def trace_command(annotation: int, *, as_json: bool) -> None:
 
 def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool) -> None:
     """Print what the corrections of some projects cost, a row per group."""
+    if unknown := [name for name in by if name not in GROUPS]:
+        raise typer.BadParameter(
+            f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
+        )
     with _opened() as (settings, store, engine):
         records = [
             record

@@ -23,7 +23,8 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool)
     key = settings.label_studio_api_key.get_secret_value()
     if not settings.label_studio_url or not key:
         raise InvalidSettings(
-            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: Label Studio is compared with"
+            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: "
+            "the corrections are compared with Label Studio's"
         )
     engine = open_database(settings.database)
     with (

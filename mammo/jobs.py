@@ -283,6 +283,7 @@ def _reporting() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StorageUnavailable(
-            f"the job queue does not answer: {type(error).__name__}; is Redis running?",
+            f"the job queue does not answer: {type(error).__name__}; is Redis running, "
+            "and is YOLO_MLSAM_REDIS_URL right from here?",
             code="queue_unavailable",
         ) from error

@@ -224,6 +224,12 @@ class Settings(BaseSettings):
             ip_network(entry, strict=False)
         return value
 
+    @field_validator("auth_password", "webhook_secret", "label_studio_api_key", "service_api_key")
+    @classmethod
+    def _without_its_line_end(cls, value: SecretStr) -> SecretStr:
+        """A secret that was read from a file brings the file's last line end, which no header can carry."""
+        return SecretStr(value.get_secret_value().strip())
+
     @field_validator("api_keys")
     @classmethod
     def _digests(cls, value: SecretStr) -> SecretStr:
@@ -279,12 +285,16 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             details = "; ".join(
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_said(problem['msg'])}"
                 for problem in error.errors(include_input=False, include_url=False)
             )
             raise InvalidSettings(f"the environment holds settings that cannot be used: {details}") from None
         except SettingsError as error:  # names the field, never its value
-            raise InvalidSettings(f"the environment holds a setting that is no JSON: {error}") from None
+            named = re.search(r'field "(\w+)"', str(error))
+            name = f"{PREFIX}{named[1].upper()}" if named else "one"
+            raise InvalidSettings(
+                f"the environment holds a setting that is no JSON: {name}; README shows how it is written"
+            ) from None
 
     @property
     def database(self) -> str:
@@ -330,3 +340,8 @@ class Settings(BaseSettings):
     def public_weights(self) -> Path:
         """Folder of public weights, as they were fetched and as they were converted."""
         return self.data_dir / "public-weights"
+
+
+def _said(message: str) -> str:
+    """pydantic's message without its word for where it was raised."""
+    return message.removeprefix("Value error, ")

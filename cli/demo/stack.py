@@ -16,7 +16,7 @@ from cli.label_studio_server import LabelStudioServer, launch_label_studio, wait
 from cli.processes import Supervisor, free_port
 from mammo.settings import PREFIX, Settings
 
-START_SECONDS = 180.0
+START_SECONDS = 400.0
 """The backend imports torch and loads the champion; a busy two-core machine takes its time."""
 
 

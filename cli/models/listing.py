@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.models.site import ALIASES, find_version, open_registry
 from mammo.registry import ModelRegistry, Promotion
@@ -21,7 +21,8 @@ def list_versions() -> None:
     for name, alias in ALIASES.items():
         if found := registry.alias(alias):
             pointing.setdefault(found.version, []).append(name)
-    table = Table("", "version", "parent", "recipe", "dataset version", "verdict", "made")
+    named = Column("version", overflow="fold")  # whole on a narrow screen too: it is what other commands take
+    table = Table("", named, "parent", "recipe", "dataset version", "verdict", "made")
     for version in registry.versions():
         manifest = registry.manifest(version)
         table.add_row(

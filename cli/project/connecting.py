@@ -13,7 +13,7 @@ from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.project_storage import S3Bucket
-from mammo.settings import Settings
+from mammo.settings import PREFIX, Settings
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 
@@ -43,8 +43,11 @@ def create_project(order: ProjectOrder, *, settings: Settings, console: Console)
 
     Raises:
         InvalidRegion: the labeling config cannot work (code `labeling_config`).
+        InvalidSettings: a secret, or the backend's address, is not set; nothing was made.
         LabelStudioError: Label Studio refuses.
     """
+    require_secrets(settings)
+    require_address(order.url)
     with label_studio(settings) as client:
         project = client.find_project(order.title)
         if project is None:
@@ -68,8 +71,11 @@ def connect_project(project: int, url: str, *, settings: Settings, console: Cons
 
     Raises:
         InvalidRegion: the project's labeling config cannot work (code `labeling_config`).
+        InvalidSettings: a secret, or the backend's address, is not set.
         LabelStudioError: Label Studio refuses.
     """
+    require_secrets(settings)
+    require_address(url)
     with label_studio(settings) as client:
         _connect(client, project, url, settings=settings, console=console)
 
@@ -92,17 +98,36 @@ def require_good(review: ConfigReview) -> None:
         raise InvalidRegion("; ".join(review.problems), code="labeling_config")
 
 
+def require_secrets(settings: Settings) -> None:
+    """Raise InvalidSettings when the secrets that Label Studio is to send are not set."""
+    needed = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
+    missing = [f"{PREFIX}{name}" for name, secret in needed.items() if not secret.get_secret_value()]
+    if missing:
+        raise InvalidSettings(
+            f"set {' and '.join(missing)}, to what the backend has: Label Studio is given them"
+        )
+
+
+def require_address(url: str) -> None:
+    """Raise InvalidSettings when the backend's address is no http(s) URL."""
+    if not url.startswith(("http://", "https://")):
+        raise InvalidSettings(
+            "the backend's address (--url) must begin with http:// or https://, and be right from where Label Studio "
+            f"runs, for example http://SERVER:9090; got {url!r}"
+        )
+
+
 def _connect(
     client: LabelStudioClient, project: int, url: str, *, settings: Settings, console: Console
 ) -> None:
-    password = settings.auth_password.get_secret_value()
-    secret = settings.webhook_secret.get_secret_value()
-    if not password or not secret:
-        raise InvalidSettings("set YOLO_MLSAM_AUTH_PASSWORD and YOLO_MLSAM_WEBHOOK_SECRET")
     review = review_config(client.project(project)["label_config"])
     require_good(review)
     connected = client.connect_backend(
-        project, url, user=settings.auth_user, password=password, webhook_secret=secret
+        project,
+        url,
+        user=settings.auth_user,
+        password=settings.auth_password.get_secret_value(),
+        webhook_secret=settings.webhook_secret.get_secret_value(),
     )
     lines = [f"project {project}: the model fills {', '.join(review.fills)}"]
     lines += [f"project {project}: {each}" for each in review.advice]

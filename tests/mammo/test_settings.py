@@ -21,6 +21,23 @@ def test_secrets_do_not_show_in_a_repr(monkeypatch):
     assert "hunter2" not in repr(settings)
 
 
+def test_a_setting_that_is_no_json_is_named(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_THRESHOLDS", "{12: 0.3}")
+    with pytest.raises(InvalidSettings, match="no JSON: YOLO_MLSAM_THRESHOLDS"):
+        Settings.load()
+
+
+def test_an_address_without_http_is_told_of_in_plain_words(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "label-studio:8080")
+    with pytest.raises(InvalidSettings, match="_URL: expected an address that begins with http"):
+        Settings.load()
+
+
+def test_a_token_that_a_file_held_comes_without_the_files_line_end(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", "hunter2\n")
+    assert Settings.load().label_studio_api_key.get_secret_value() == "hunter2"
+
+
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
         Settings.load().port = 1  # type: ignore[misc]
