@@ -18,9 +18,10 @@ from backend.app import create_app
 from backend.auth import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
-from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
+from backend.model_host import SELF_TEST_FAILED, Load, ModelHost, Prelabels
 from backend.reconciling import Reconciler
 from backend.services import Services, no_next_tasks
+from backend.shadow_model import ShadowModel
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.blinding import Blinding
 from mammo.database import open_database
@@ -30,9 +31,11 @@ from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
+from mammo.memory import free_memory
 from mammo.provenance import trace
-from mammo.registry import STARTER, ModelRegistry
+from mammo.registry import PARTS, STARTER, ModelRegistry
 from mammo.settings import PREFIX, Settings
+from mammo.shadow_comparison import compare_versions, named_versions
 from mammo.stages import StageDesk, StageLog, Withholding
 from mammo.task_images import TaskImages
 
@@ -129,7 +132,7 @@ def wire(settings: Settings) -> Services:
             disk_bytes=settings.embedding_disk_bytes,
         )
 
-    def load(version: str) -> Prelabels:
+    def load(version: str, *, cached: bool = True) -> Prelabels:
         # torch takes seconds to import: meanwhile the server answers, and says that no model is loaded yet.
         from mammo.pipeline import Prelabeller
 
@@ -138,7 +141,7 @@ def wire(settings: Settings) -> Services:
             threads=settings.threads,
             runtime=settings.runtime,
             exported=settings.exported,
-            embeddings=embeddings(),
+            embeddings=embeddings() if cached else None,
         )
 
     store, metrics, records = AnnotationStore(engine), Metrics(), ReadingRecords(engine)
@@ -170,7 +173,29 @@ def wire(settings: Settings) -> Services:
             patient_secret=settings.patient_secret.get_secret_value().encode() or None,
             max_bytes=settings.max_image_bytes,
         ),
+        shadow=_shadow(settings, registry, partial(load, cached=False)),
+        comparison=lambda project, names: compare_versions(
+            project, named_versions(names, registry), store=store
+        ).to_json(),
         closing=(engine.dispose, *([client.close] if client else [])),
+    )
+
+
+def _shadow(settings: Settings, registry: ModelRegistry, load: Load) -> ShadowModel | None:
+    """Its embeddings are not kept: they would push out those that clicks need."""
+    if not settings.shadow:
+        return None
+
+    def size(version: str) -> int:
+        manifest = registry.manifest(version)
+        return sum(manifest[part]["bytes"] for part in PARTS)
+
+    return ShadowModel(
+        partial(registry.find, settings.shadow),
+        load=load,
+        size=size,
+        free=free_memory,
+        check=partial(self_test, registry),
     )
 
 

@@ -17,6 +17,7 @@ from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, provenance, readings, setup, stages, webhook
 from backend.services import Services
+from backend.shadow import Shadow
 from backend.suggestions import Suggestions
 
 CLICKS_AT_ONCE = 2
@@ -27,7 +28,7 @@ TASKS_AT_ONCE = 1
 def create_app(services: Services) -> FastAPI:
     """Build the application; its lifespan starts the model host, and closes the store at the end."""
 
-    backlog = Backlog()
+    backlog, shadow = Backlog(), Shadow(services, services.shadow)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,16 +36,18 @@ def create_app(services: Services) -> FastAPI:
         if services.reconciler:
             services.reconciler.start()
         backlog.start()
+        shadow.backlog.start()
         try:
             yield
         finally:
-            await anyio.to_thread.run_sync(_close, services, backlog)
+            await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     app.state.recent_images = RecentImages(services.images)
     app.state.suggestions = Suggestions(services, app.state.recent_images)
     app.state.backlog = backlog
+    app.state.shadow = shadow
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
@@ -57,8 +60,9 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _close(services: Services, backlog: Backlog) -> None:
-    backlog.stop()
+def _close(services: Services, *backlogs: Backlog) -> None:
+    for backlog in backlogs:
+        backlog.stop()
     services.host.stop()
     if services.reconciler:
         services.reconciler.stop()

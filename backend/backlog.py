@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -18,15 +20,20 @@ log = structlog.get_logger()
 
 
 class Backlog:
-    """One thread of low priority. Safe to share between threads."""
+    """One thread. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, name: str = "backlog", niceness: int = 0) -> None:
+        """
+        Args:
+            niceness: of the thread and of those that its work starts, in 0 ... 19; 19 runs when nobody else wants to.
+        """
+        self._niceness = niceness
         self._changed = threading.Condition()
         self._waiting: OrderedDict[Hashable, Callable[[], object]] = OrderedDict()
         self._num_requests = 0
         self._working = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="backlog", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -77,6 +84,8 @@ class Backlog:
             return self._changed.wait_for(lambda: not self._waiting and not self._working, timeout=seconds)
 
     def _run(self) -> None:
+        if self._niceness and sys.platform == "linux":  # elsewhere it would be the whole process's
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
             with self._changed:
                 self._working = False

@@ -25,6 +25,11 @@ class Metrics:
         )
         """Kind: `prelabel` or `click`."""
 
+        self.shadow = Counter(
+            "yolo_mlsam_shadow_predictions", "Tasks that a challenger looked at", ["outcome"], registry=r
+        )
+        """Outcome: `predicted`, `failed`."""
+
         self.webhooks = Counter(
             "yolo_mlsam_webhook_events", "Webhook events kept", ["action", "duplicate"], registry=r
         )

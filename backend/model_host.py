@@ -67,6 +67,13 @@ class Prelabels(Protocol):
     ) -> Segmented: ...
 
 
+Load = Callable[[str], Prelabels]
+"""Builds the networks of a version; may take long, and may fail."""
+
+Check = Callable[[str, Prelabels], None]
+"""Refuses a version that does not see what it should (code `self_test_failed`)."""
+
+
 class Champions(Protocol):
     def champion(self) -> Alias: ...
 
@@ -101,9 +108,9 @@ class ModelHost:
         self,
         champions: Champions,
         *,
-        load: Callable[[str], Prelabels],
+        load: Load,
         every: float,
-        check: Callable[[str, Prelabels], None] | None = None,
+        check: Check | None = None,
         pins: Mapping[int, str] | None = None,
         settled: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -205,18 +212,12 @@ class ModelHost:
     def _ready(self, version: str) -> Prelabels:
         if self._loaded and self._loaded.version == version:
             return self._loaded.prelabeller
-        prelabeller = self._load(version)
-        if prelabeller.version != version:
-            raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
-        warm_up(prelabeller)
-        if self._check is not None:
-            try:
-                self._check(version, prelabeller)
-            except InvalidWeights as error:
-                if error.code == SELF_TEST_FAILED:
-                    self._rejected.add(version)
-                raise
-        return prelabeller
+        try:
+            return load_whole(version, load=self._load, check=self._check)
+        except InvalidWeights as error:
+            if error.code == SELF_TEST_FAILED:
+                self._rejected.add(version)
+            raise
 
     def _swap(self, version: str) -> None:
         began = self._clock()
@@ -249,6 +250,21 @@ class ModelHost:
         while not self._stopping.is_set():
             self.look()
             self._stopping.wait(self._every)
+
+
+def load_whole(version: str, *, load: Load, check: Check | None) -> Prelabels:
+    """A version loaded, warm and tested.
+
+    Raises:
+        InvalidWeights: the files are of another version, or it does not see what it should.
+    """
+    prelabeller = load(version)
+    if prelabeller.version != version:
+        raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
+    warm_up(prelabeller)
+    if check is not None:
+        check(version, prelabeller)
+    return prelabeller
 
 
 def warm_up(prelabeller: Prelabels) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
 from backend.reconciling import Reconciler
+from backend.shadow_model import ShadowModel
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.double_reading import ReadingRoom
 from mammo.effort_records import EffortRecord
-from mammo.errors import UnknownAnnotation
+from mammo.errors import ModelNotFound, UnknownAnnotation
 from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.provenance import Trace
 from mammo.settings import Settings
@@ -76,6 +77,10 @@ def _nothing_done(_project: int) -> list[EffortRecord]:
     return []
 
 
+def _nothing_compared(_project: int, versions: Sequence[str]) -> dict[str, Any]:
+    raise ModelNotFound(f"nothing is known of {', '.join(versions)}")
+
+
 class NextTasks(Protocol):
     """`mammo.labelstudio.LabelStudioClient.next_tasks`."""
 
@@ -134,6 +139,12 @@ class Services:
 
     reconciler: Reconciler | None = None
     """None where Label Studio's API is not to be asked."""
+
+    shadow: ShadowModel | None = None
+    """The version that predicts silently beside the champion; None: the settings name none."""
+
+    comparison: Callable[[int, Sequence[str]], dict[str, Any]] = _nothing_compared
+    """What two versions said of the same tasks of a project, and how far each was from the corrections."""
 
     closing: tuple[Callable[[], None], ...] = ()
     """Called when the server stops, after the store is closed."""

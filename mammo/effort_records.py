@@ -115,7 +115,7 @@ def effort_records(
             continue
         shown = prelabel_of(correction, store)
         prelabel = shown or store.silent_prelabel(
-            correction.project_id, correction.task_id, _begun(correction, store)
+            correction.project_id, correction.task_id, begun(correction, store)
         )
         key = correction.revision, prelabel.id if prelabel else 0
         if key in known:
@@ -140,10 +140,10 @@ def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | No
         told = store.prelabel(project, task, correction.prelabel_version)
         if told:
             return told
-    return store.prelabel_before(project, task, _begun(correction, store))
+    return store.prelabel_before(project, task, begun(correction, store))
 
 
-def _begun(correction: Correction, store: AnnotationStore) -> datetime:
+def begun(correction: Correction, store: AnnotationStore) -> datetime:
     """The moment of an annotation's first revision."""
     written = [told.content for told in store.history(correction.annotation_id) if told.content]
     return min((content.updated_at for content in written), default=correction.updated_at)

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     project_models: str = ""
     """Projects that stay with an older model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
 
+    shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
+    """`challenger`, or a model version, that predicts silently beside the champion; empty: none."""
+
     polygon_projects: str = ""
     """Projects whose masks are drawn as polygons in place of the brush, comma separated, for example `3,7`."""
 

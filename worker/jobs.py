@@ -26,6 +26,7 @@ from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.services import Services, services
+from worker.shadowing import shadow_tasks
 
 PATIENCE = STALE.total_seconds() + 10
 """How long a job waits for a process of another host that may be dead, in seconds."""
@@ -152,6 +153,9 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
             desk=tools.stages,
             blinding=tools.blinding,
         )
+        silent = shadow_tasks(order.project, serving=version, tools=tools, report=report)
+        if silent is not None:
+            done["shadow"] = silent
         return done
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, HTTPException, Request
+from starlette.background import BackgroundTask
 from starlette.datastructures import State
 
 from backend.answers import Json
@@ -33,16 +34,26 @@ async def predict(request: Request, services: ServicesDep) -> Json:
     body = await anyio.to_thread.run_sync(PredictRequest.read, await request.body())
     loaded = services.host.current(body.project_id)
     work = Prelabelling(project=body.project_id, config=body.label_config, loaded=loaded, services=services)
-    with request.app.state.backlog.request():
+    state = request.app.state
+    with state.backlog.request(), state.shadow.request():
         if body.context is None:
-            return Json({"results": await _prelabel(body.tasks, work, request.app.state, services)})
+            results = await _prelabel(body.tasks, work, state, services)
+            # Starlette runs this when the answer has been sent.
+            followed = BackgroundTask(
+                state.shadow.follow,
+                [task for task, result in zip(body.tasks, results, strict=True) if not _failed(result)],
+                project=body.project_id,
+                config=body.label_config,
+                serving=loaded.version,
+            )
+            return Json({"results": results}, background=followed)
         if len(body.tasks) != 1:
             raise HTTPException(422, "a click is on one task")
-        suggest = request.app.state.suggestions.suggest
+        suggest = state.suggestions.suggest
         click = partial(
             suggest, body.tasks[0], body.context.result, tags=work.tags, config=work.config, loaded=loaded
         )
-        suggestion = await anyio.to_thread.run_sync(click, limiter=request.app.state.click_places)
+        suggestion = await anyio.to_thread.run_sync(click, limiter=state.click_places)
         return Json({"results": [suggestion]})
 
 
@@ -69,11 +80,15 @@ async def _prelabel(
             silently = partial(work.predict, task, shown=False)  # nobody was given it yet
             state.backlog.add(("task", task.project, task.id), silently)
         results.append(answer)
-    if len(tasks) == 1 and not (isinstance(results[0], dict) and results[0].get("reason")):
+    if len(tasks) == 1 and not _failed(results[0]):
         # Somebody opens this task: have its image ready for his first click.
         image = of_task(tasks[0].id, tasks[0].data)
         state.backlog.add("opened", partial(state.recent_images.open, image))
     return results
+
+
+def _failed(result: dict[str, Any] | list[dict[str, Any]]) -> bool:
+    return isinstance(result, dict) and bool(result.get("reason"))
 
 
 def predict_silently(work: Prelabelling, task: Task) -> None:

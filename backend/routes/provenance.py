@@ -1,4 +1,4 @@
-"""`/annotations/{id}/trace` and `/projects/{id}/effort`: where a correction came from, and what corrections cost."""
+"""Where a correction came from, what corrections cost, and what two versions said of the same tasks."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ async def effort(
         for group, summary in grouped(records, names).items()
     ]
     return Json({"project": project, "groups": rows})
+
+
+@router.get("/projects/{project}/shadow")
+async def shadow(
+    project: Number,
+    services: ServicesDep,
+    versions: Annotated[
+        str, Query(description="two model versions, comma-separated", max_length=200)
+    ] = "champion,challenger",
+) -> Json:
+    """What two versions said of the same tasks, and how far each was from the corrections."""
+    names = [name.strip() for name in versions.split(",") if name.strip()]
+    if len(names) != 2:
+        raise HTTPException(422, f"`versions` takes two model versions, got {versions!r}")
+    return Json(await anyio.to_thread.run_sync(services.comparison, project, names))

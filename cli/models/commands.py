@@ -45,6 +45,19 @@ def diff(one: Version, other: Version) -> None:
     diff_versions(one, other)
 
 
+@models.command("shadow")
+def shadow(
+    project: Annotated[int, typer.Option(help="Project whose tasks both have looked at.", min=1)],
+    first: Version = "champion",
+    second: Version = "challenger",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What two versions said of the same tasks: how far they agree, and how far each is from the corrections."""
+    from cli.models.shadowing import compare
+
+    compare(project, first, second, as_json=as_json)
+
+
 @models.command("promote")
 def promote(version: Version, reason: Reason) -> None:
     """Make a version the champion by hand, whatever the gate said; the reason is kept. Its files are checked first."""

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.appending import pin_image, replace_prelabel
 from mammo.annotations.events import canonical
 from mammo.annotations.writer import Writer
-from mammo.database import image_pin, prelabel, reading
+from mammo.database import image_pin, prelabel, promotion, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +94,28 @@ class PrelabelRecords:
         return self._newest_prelabel(project, task, prelabel.c.shown_at < moment)
 
     def silent_prelabel(self, project: int, task: int, moment: datetime) -> Prelabel | None:
-        """The newest proposal made before a moment that nobody had seen then: what the control is compared with.
+        """A proposal made before a moment that nobody had seen then: what the control is compared with.
 
-        One made later does not count: its model may have learned from the very annotation.
+        The champion's of that moment, if it made one, else the newest: a shadow may have spoken too. One made later
+        does not count: its model may have learned from the very annotation.
         """
         unseen = prelabel.c.shown_at.is_(None) | (prelabel.c.shown_at >= moment)
-        return self._newest_prelabel(project, task, unseen & (prelabel.c.created_at < moment))
+        served = (
+            sa.select(promotion.c.version)
+            .where(promotion.c.alias == "champion", promotion.c.at <= moment)
+            .order_by(promotion.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        first = sa.case((prelabel.c.model_version == served, 0), else_=1)
+        return self._newest_prelabel(project, task, unseen & (prelabel.c.created_at < moment), first)
+
+    def prelabels(self, project: int, model_version: str) -> list[Prelabel]:
+        """All that a model version proposed in a project, shown or silent, by task."""
+        mine = (prelabel.c.project == project, prelabel.c.model_version == model_version)
+        with reading(self._engine) as connection:
+            rows = connection.execute(sa.select(prelabel).where(*mine).order_by(prelabel.c.task)).all()
+        return [Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)}) for row in rows]
 
     def pin_image(self, project: int, task: int, sha256: str) -> None:
         """Remember the image of a task, unless one is remembered: it is the one that annotators saw first.
@@ -118,9 +134,12 @@ class PrelabelRecords:
             )
             return {row.task: row.sha256 for row in rows}
 
-    def _newest_prelabel(self, project: int, task: int, condition: sa.ColumnElement[bool]) -> Prelabel | None:
+    def _newest_prelabel(
+        self, project: int, task: int, condition: sa.ColumnElement[bool], *before: sa.ColumnElement[int]
+    ) -> Prelabel | None:
+        """`before`: sorts before the time does, least first."""
         mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
-        statement = sa.select(prelabel).where(mine).order_by(prelabel.c.created_at.desc()).limit(1)
+        statement = sa.select(prelabel).where(mine).order_by(*before, prelabel.c.created_at.desc()).limit(1)
         with reading(self._engine) as connection:
             row = connection.execute(statement).one_or_none()
         if row is None:

@@ -24,7 +24,7 @@ from mammo.blobs import Blobs, hash_file
 from mammo.database import insert, model_note, model_version, reading, writing
 from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.registry import aliases
-from mammo.registry.aliases import CHALLENGER, CHAMPION, Alias, AliasName, Promotion
+from mammo.registry.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.settings import Bucket
 
 PARTS = ("detector", "segmenter")
@@ -194,6 +194,13 @@ class ModelRegistry:
         if row is None:
             raise ModelNotFound(f"the registry holds no model version {version!r}")
         return {**orjson.loads(row.manifest), "version": version, "created_at": row.created_at.isoformat()}
+
+    def find(self, name: str) -> str | None:
+        """The version that an alias points at, or the version of that very name; None: there is none."""
+        if name in (CHAMPION, CHALLENGER, PREVIOUS):
+            found = self.alias(name)
+            return found.version if found else None
+        return name if name in self.versions() else None
 
     def versions(self) -> list[str]:
         """Every version, newest last."""

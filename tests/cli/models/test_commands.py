@@ -7,10 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidSettings, ModelNotFound
 from mammo.registry import ModelRegistry
+from tests.mammo.corrected import correct, show
 from tests.mammo.registry.versions import register
+from tests.training.detections import square
 
 
 @pytest.fixture
@@ -96,3 +99,21 @@ def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
     register(site, tmp_path, "a")
     assert "nothing is deleted without --delete" in run("gc")
     assert "deleted 0 files" in run("gc", "--delete")
+
+
+def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, tmp_path):
+    starter = re.search(r"starter-\w+", run("list"))[0]
+    version = register(site, tmp_path, "a", parent=starter)
+    site.name_challenger(version, reason="run")
+    store = AnnotationStore(site._engine)
+    show(store, square(20, 20, name="c1"), square(200, 20, name="c2"), version=starter, shown=False)
+    show(store, square(20, 20, name="c1"), version=version, shown=False)
+    assert "no image" in run("shadow", "--project", "1")
+    correct(store, square(20, 20, name="c1"), told=False, minutes=60 * 24 * 365 * 5)
+    store.close()
+    told = run("shadow", "--project", "1")
+    assert f"1 tasks that both looked at: 1 findings of both, 1 of {starter} only" in told
+    assert "without a prelabel" in told
+    found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
+    assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]
+    assert found["versions"] == [starter, version]

@@ -1,0 +1,189 @@
+"""Two model versions on the same tasks of a project: how far they agree, and how far each is from the corrections.
+
+One of them is usually the champion, the other a shadow whose predictions nobody saw. A correction that somebody made
+on a prelabel leans towards it, so what counts most are images that were read without one: those are the arm `control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mammo.annotations import AnnotationStore, Prelabel
+from mammo.edit_effort import EditEffort, edit_effort, total_effort
+from mammo.effort_records import Arm, begun, prelabel_of
+from mammo.errors import InvalidRegion, ModelNotFound
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import from_regions
+from mammo.registry import ModelRegistry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What two versions said of the same images."""
+
+    tasks: int
+    """Images of which both said something."""
+
+    both: int
+    """Findings that they share: those that overlap."""
+
+    first_only: int
+    second_only: int
+    dice: float | None
+    """Of all pixels of an image, mean over the images with any; None where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """How far one version was from the corrections of one arm."""
+
+    version: str
+    arm: Arm
+    """`prelabelled`: somebody was shown a prelabel, of whichever version; `control`: nobody was."""
+
+    images: int
+    accept_rate: float | None
+    """Of the findings proposed, the part that was left, or drawn, just so; None where nothing was proposed."""
+
+    dice: float | None
+    missed_per_image: float
+    false_per_image: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowComparison:
+    """The figures of both versions on the same images."""
+
+    project: int
+    versions: tuple[str, str]
+    agreement: Agreement
+    distances: tuple[Distance, ...]
+    """By arm, first version first; an arm without corrections is left out."""
+
+    dice_gain: float | None
+    """Second version's Dice minus the first's in the control arm, mean over its images; None without any."""
+
+    dice_gain_interval: tuple[float, float] | None
+    """5th and 95th percentile of that mean over bootstrap draws of images; None below two images."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def compare_versions(
+    project: int,
+    versions: tuple[str, str],
+    *,
+    store: AnnotationStore,
+    tags: ControlTags | None = None,
+    draws: int = 1000,
+) -> ShadowComparison:
+    """Compare what two versions said of a project's tasks.
+
+    A correction counts where both had spoken before it was begun: a version that came later may have learned from it.
+
+    Raises:
+        ModelNotFound: they are the same version.
+    """
+    first, second = versions
+    if first == second:
+        raise ModelNotFound(f"both are {first}: there is nothing to compare; name two versions")
+    ours, theirs = (
+        {each.task: each for each in store.prelabels(project, version)} for version in (first, second)
+    )
+    shared = sorted(ours.keys() & theirs.keys())
+    pairs = [(_findings(ours[task], tags), _findings(theirs[task], tags)) for task in shared]
+    together = total_effort([edit_effort(one, other) for one, other in pairs])
+    efforts = list(_efforts(project, (ours, theirs), store=store, tags=tags))
+    gains = [
+        (other.dice or 0.0) - (one.dice or 0.0)
+        for arm, one, other in efforts
+        if arm == "control" and (one.dice is not None or other.dice is not None)
+    ]
+    return ShadowComparison(
+        project=project,
+        versions=(first, second),
+        agreement=Agreement(
+            tasks=len(shared),
+            both=together.accepted + together.edited,
+            first_only=together.deleted,
+            second_only=together.added,
+            dice=together.dice,
+        ),
+        distances=tuple(_distances(versions, efforts)),
+        dice_gain=float(np.mean(gains)) if gains else None,
+        dice_gain_interval=_interval(gains, draws),
+    )
+
+
+def named_versions(names: Sequence[str], registry: ModelRegistry) -> tuple[str, str]:
+    """Two versions by their names or aliases.
+
+    Raises:
+        ModelNotFound: one is not there.
+    """
+    found = [(name, registry.find(name)) for name in names]
+    missing = [name for name, version in found if version is None]
+    if missing:
+        raise ModelNotFound(f"the registry holds no {' and no '.join(missing)}; see `yolo-mlsam models list`")
+    first, second = (str(version) for _, version in found)
+    return first, second
+
+
+def _efforts(
+    project: int,
+    sides: tuple[dict[int, Prelabel], dict[int, Prelabel]],
+    *,
+    store: AnnotationStore,
+    tags: ControlTags | None,
+) -> Iterator[tuple[Arm, EditEffort, EditEffort]]:
+    """Both versions against each correction that both preceded."""
+    for correction in store.corrections(project):
+        made = [side.get(correction.task_id) for side in sides]
+        moment = begun(correction, store)
+        if correction.automatic or any(each is None or each.created_at >= moment for each in made):
+            continue
+        try:
+            drawn = from_regions(correction.result, tags=tags)
+        except InvalidRegion:  # it is no ground truth either
+            continue
+        arm: Arm = "control" if prelabel_of(correction, store) is None else "prelabelled"
+        one, other = (edit_effort(_findings(each, tags), drawn) for each in made if each is not None)
+        yield arm, one, other
+
+
+def _distances(
+    versions: Sequence[str], efforts: Sequence[tuple[Arm, EditEffort, EditEffort]]
+) -> Iterator[Distance]:
+    arms: tuple[Arm, ...] = ("control", "prelabelled")
+    for arm in arms:
+        mine = [(one, other) for each, one, other in efforts if each == arm]
+        for version, side in zip(versions, zip(*mine, strict=True), strict=False):
+            total = total_effort(side)
+            proposed = total.accepted + total.edited + total.deleted
+            yield Distance(
+                version=version,
+                arm=arm,
+                images=len(side),
+                accept_rate=total.accepted / proposed if proposed else None,
+                dice=total.dice,
+                missed_per_image=total.added / len(side),
+                false_per_image=total.deleted / len(side),
+            )
+
+
+def _interval(gains: Sequence[float], draws: int) -> tuple[float, float] | None:
+    if len(gains) < 2:
+        return None
+    drawn = np.random.default_rng(0).choice(np.asarray(gains), size=(draws, len(gains)))
+    low, high = np.percentile(drawn.mean(axis=1), (5, 95))
+    return float(low), float(high)
+
+
+def _findings(prelabel: Prelabel, tags: ControlTags | None) -> list[Any]:
+    return from_regions(prelabel.regions, tags=tags)
