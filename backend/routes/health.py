@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
+from starlette.background import BackgroundTask
 
+from backend.answers import Json
 from backend.dependencies import ServicesDep
 
 router = APIRouter()
@@ -13,13 +13,18 @@ router = APIRouter()
 
 @router.api_route("/", methods=["GET", "HEAD"])
 @router.api_route("/health", methods=["GET", "HEAD"])
-async def health(services: ServicesDep) -> dict[str, Any]:
-    """UP means that this server answers; `model_version` is null until a model is loaded."""
-    status = services.host.status()
-    return {
+async def health(services: ServicesDep) -> Json:
+    """UP means that this server answers; `model_version` is null until a model is loaded.
+
+    `problem`: code of what is wrong with the storage (corrections are answered 503), else with loading the model. When
+    the storage is at fault it is tried again after the answer, so that whoever asks again learns when it is over.
+    """
+    status, storage = services.host.status(), services.store.problem
+    answer = {
         "status": "UP",
         "model_class": "Yolo-MLSAM",
         "model_version": status.serving,
         "champion": status.champion,
-        "problem": status.problem,
+        "problem": storage or status.problem,
     }
+    return Json(answer, background=BackgroundTask(services.store.retry) if storage else None)

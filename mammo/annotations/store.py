@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,8 +18,9 @@ from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import RECONCILED, canonical, parse, project_of, revisions_of
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
-from mammo.annotations.writer import writer_for
-from mammo.database import dataset_version, event, prelabel, reading, revision
+from mammo.annotations.writer import Watched, writer_for
+from mammo.database import dataset_version, event, prelabel, reading, revision, write_nothing_new
+from mammo.errors import StorageUnavailable
 
 CHUNK = 200
 """Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
@@ -66,7 +69,24 @@ class AnnotationStore(PrelabelRecords):
     """Append-only. Threads of one process share one store; several processes may each have one."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine, writer_for(engine))
+        self._watched = Watched(writer_for(engine))
+        super().__init__(engine, self._watched)
+        self._retrying = threading.Lock()
+
+    @property
+    def problem(self) -> str | None:
+        """Code of the error when the last write could not be kept: what comes now may be refused; else None."""
+        return self._watched.problem
+
+    def retry(self) -> None:
+        """After a write that could not be kept: look whether writing works again. Never raises, never waits twice."""
+        if self.problem is None or not self._retrying.acquire(blocking=False):
+            return
+        try:
+            with suppress(StorageUnavailable):
+                self._writer.run(write_nothing_new)
+        finally:
+            self._retrying.release()
 
     def close(self) -> None:
         """Finish what waits; later writes raise StorageUnavailable."""

@@ -40,6 +40,28 @@ def writer_for(engine: Engine) -> Writer:
     return GroupCommit(engine) if engine.dialect.name == "sqlite" else Transactions(engine)
 
 
+class Watched:
+    """A writer that remembers how its last write went."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.problem: str | None = None
+        """Code of the error when the last write could not be kept; None: it was kept, or there was none yet."""
+
+    def run(self, write: Callable[[Connection], T]) -> T:
+        """See `Writer`; a write that fails of itself says nothing about the database."""
+        try:
+            value = self._writer.run(write)
+        except StorageUnavailable as error:
+            self.problem = error.code
+            raise
+        self.problem = None
+        return value
+
+    def close(self) -> None:
+        self._writer.close()
+
+
 class Transactions:
     """A transaction for each write: PostgreSQL lets many write at once and groups their flushes by itself."""
 

@@ -11,6 +11,7 @@ from mammo.database.connection import (
     insert,
     open_database,
     reading,
+    write_nothing_new,
     writing,
 )
 from mammo.database.tables import (
@@ -80,5 +81,6 @@ __all__ = [
     "stage_change",
     "task_arm",
     "task_order",
+    "write_nothing_new",
     "writing",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -41,11 +42,17 @@ class FakeStore:
         self.prelabels: dict[tuple[int, int, str], Prelabel] = {}
         self.num_corrections = 0
         self.down = False
+        self.problem: str | None = None
         self.closed = False
 
     def _check(self) -> None:
+        self.problem = "storage_unavailable" if self.down else None
         if self.down:
             raise StorageUnavailable("the disk is full")
+
+    def retry(self) -> None:
+        with suppress(StorageUnavailable):
+            self._check()
 
     def append(self, body: bytes, *, action: str, received_at: datetime, headers=None) -> Receipt:
         self._check()

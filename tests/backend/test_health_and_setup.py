@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.backend.fakes import BASIC, PASSWORD, Backend, FakeRegistry
+from tests.backend.fakes import BASIC, HOOK, PASSWORD, Backend, FakeRegistry
 
 PROTECTED = [
     ("POST", "/setup"),
@@ -115,3 +115,14 @@ def test_metrics_show_the_queues_and_that_the_broker_is_away() -> None:
     backend.queue.down = True
     assert backend.counted("yolo_mlsam_broker_up 0.0")
     assert not backend.counted('yolo_mlsam_queue_jobs{state="waiting"} 2.0')
+
+
+def test_health_says_that_corrections_cannot_be_kept_and_tries_again_by_itself() -> None:
+    backend = Backend()
+    backend.store.down = True
+    event = {"action": "ANNOTATION_CREATED", "annotation": {}, "project": {"id": 3}, "task": {}}
+    assert backend.client.post("/webhook", json=event, headers=HOOK).status_code == 503
+    assert backend.client.get("/health").json()["problem"] == "storage_unavailable"
+    backend.store.down = False
+    assert backend.client.get("/health").json()["problem"] == "storage_unavailable", "what is known so far"
+    assert backend.client.get("/health").json()["problem"] is None
