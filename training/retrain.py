@@ -39,6 +39,7 @@ from training.evaluate import Evaluation, Prelabels, evaluate
 from training.gate import Verdict, judge
 from training.ledger import Ledger, Unrecorded
 from training.operating_point import operating_threshold
+from training.presence_point import presence_facts
 from training.stages import Report, Stages
 from training.train_once import train_once
 
@@ -213,7 +214,7 @@ def retrain(
             "project": order.project,
             "recipe": order.recipe,
             "dataset_version": dataset.name,
-            "images": {fold: len(cases) for fold, cases in _folds(train, validation, test)},
+            "images": {"train": len(train), "validation": len(validation), "test": len(test)},
             "excluded": dataset.why_excluded,
             "images_without_patient": dataset.num_alone,
             "champion": champion.version,
@@ -304,11 +305,13 @@ def _register(
             default=trained.threshold,
             progress=progress,
         )
+        trained = replace(trained, threshold=threshold)
         challenger = registry.register(
             detector=trained.detector,
             segmenter=trained.segmenter,
             manifest={
                 "threshold": threshold,
+                **presence_facts(trained, validation, load=workshop.networks.load, progress=progress),
                 "prompt_rule": trained.prompt_rule,
                 "prompt_count": trained.prompt_count,
                 "parent": parent,
@@ -351,6 +354,7 @@ def _unregistered(serving: ModelFiles, detector: Path, segmenter: Path) -> Model
         threshold=serving.threshold,
         prompt_rule=serving.prompt_rule,
         prompt_count=serving.prompt_count,
+        presence_threshold=serving.presence_threshold,
     )
 
 
@@ -379,10 +383,6 @@ def _end(summary: dict[str, Any], verdict: Verdict, *, against: Alias, ledger: L
     kept = {**summary, "promoted": False, "reason": reason}
     ledger.end("kept", kept, reason=reason)
     return kept
-
-
-def _folds(train: list[Case], validation: list[Case], test: list[Case]) -> tuple[tuple[str, list[Case]], ...]:
-    return ("train", train), ("validation", validation), ("test", test)
 
 
 def _write_verdict(folder: Path, summary: dict[str, Any], evaluations: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -42,7 +43,7 @@ class FakeNetworks:
 
     def load(self, files):
         x = int(files.detector.read_text())
-        finding = square(x, 5)
+        finding = replace(square(x, 5), presence=0.9)
         detection = Found(finding.box, 0.8)
         return SimpleNamespace(
             version=files.version,
@@ -118,6 +119,26 @@ def test_a_challenger_that_wins_becomes_the_champion(world):
     assert manifest["dataset_version"] == summary["dataset_version"]
     assert manifest["reason"] == "START_TRAINING"
     assert world.registry.history()[-1].reason == summary["verdict"]["reason"]
+
+
+def test_a_challenger_has_a_presence_threshold_where_the_champion_has_one(world):
+    annotate(world)
+    without = world.registry.manifest(run(world)["challenger"])
+    assert "presence_threshold" not in without
+    champion = {"threshold": 0.3, "prompt_rule": "robust", "prompt_count": 3, "presence_threshold": 0.25}
+    folder = world.workshop.runs.parent / "starter"
+    version = world.registry.register(
+        detector=folder / "detector.safetensors",
+        segmenter=folder / "segmenter.safetensors",
+        manifest=champion,
+    )
+    world.registry.promote(
+        version, expected_epoch=world.registry.champion().epoch, reason="it knows presence", actor="a test"
+    )
+    after = world.registry.manifest(run(world, "run-2")["challenger"])
+    assert after["presence_threshold"] == 0.25  # two validation clusters choose none: the champion's stays
+    assert after["presence_point"]["num_clusters"] == 2
+    assert after["presence_point"]["threshold"] == 0
 
 
 def test_a_challenger_that_does_not_win_is_kept_but_does_not_serve(world):
