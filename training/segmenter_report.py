@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mammo.segmenter import Segmenter
+from training.calcification_scores import calcification_figures, score_calcifications
 from training.detector_report import Report, Table
 from training.mask_metrics import BAND_MM, auc, mean_interval, rate_intervals
 from training.metrics import Interval, interval
@@ -25,7 +26,8 @@ def segmenter_report(
     """Prompt every region by its jittered true box, alone and with points.
 
     Args:
-        rois: clusters, and regions without one for the presence score.
+        rois: clusters, and regions without one for the presence score. Where their single calcifications are known,
+            the calcification level is measured too.
     """
     segmenter = Segmenter.load(weights)
     answers = answer_rois(segmenter, rois, seed=seed)
@@ -48,14 +50,29 @@ def segmenter_report(
         },
         **presence_figures(answers),
     }
-    rows = [[name, str(figure)] for name, figure in figures.items()]
+    single, together = score_calcifications(segmenter, rois, seed=seed)
+    fine = calcification_figures(single, together)
+    tables = [_table("Given a box", figures)]
+    if fine:
+        tables.append(_table("Calcification level: one calcification at a time, then a whole cluster", fine))
     counts = {str(kind): sum(a.kind == kind for a in answers) for kind in sorted({a.kind for a in answers})}
     return Report(
         title="Segmenter",
-        facts={**facts, "patients": len(set(patients)), **counts, "seed of the boxes": seed},
-        tables=[Table(title="Given a box", columns=["figure", "value (95 % CI)"], rows=rows)],
-        figures={name: asdict(figure) for name, figure in figures.items()},
+        facts={
+            **facts,
+            "patients": len(set(patients)),
+            **counts,
+            "calcifications prompted": len(single),
+            "seed of the boxes": seed,
+        },
+        tables=tables,
+        figures={name: asdict(figure) for name, figure in {**figures, **fine}.items()},
     )
+
+
+def _table(title: str, figures: Mapping[str, Interval]) -> Table:
+    rows = [[name, str(figure)] for name, figure in figures.items()]
+    return Table(title=title, columns=["figure", "value (95 % CI)"], rows=rows)
 
 
 def presence_figures(answers: Sequence[RoiAnswer]) -> dict[str, Interval]:
