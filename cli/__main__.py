@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import structlog
 import typer
 
 from cli.dataset_versions import app as dataset_versions
@@ -59,6 +61,13 @@ def _common(
     ] = False,
 ) -> None:
     """Semi-automatic annotation of breast microcalcification clusters with Label Studio."""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=_to_stderr)
+
+
+def _to_stderr(*_: Any) -> structlog.PrintLogger:
+    """Standard output is for answers, which may be JSON."""
+    return structlog.PrintLogger(sys.stderr)
 
 
 @app.command(rich_help_panel=IMAGES)

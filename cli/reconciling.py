@@ -1,4 +1,4 @@
-"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now."""
+"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now, and put its webhooks right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from mammo.settings import Settings
 
 
 def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool) -> None:
-    """Reconcile the named projects, or all that the store knows, and print what was repaired."""
+    """Reconcile the named projects, or all that the store knows, and print what was repaired.
+
+    The webhook comes first: what happens from then on is told again.
+    """
     settings = Settings.load()
     key = settings.label_studio_api_key.get_secret_value()
     if not settings.label_studio_url or not key:
@@ -31,20 +34,26 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool)
         closing(AnnotationStore(engine)) as store,
         closing(LabelStudioClient(settings.label_studio_url, key)) as client,
     ):
-        reports = [
-            reconcile(project, client=client, store=store, engine=engine, complete=complete)
-            for project in projects or store.projects()
-        ]
+        secret = settings.webhook_secret.get_secret_value()
+        reports = []
+        for project in projects or store.projects():
+            wrong = client.repair_webhook(project, secret=secret) if secret else []
+            found = reconcile(project, client=client, store=store, engine=engine, complete=complete)
+            reports.append((found, wrong))
     console = Console()
     if as_json:
-        console.print_json(orjson.dumps([asdict(report) for report in reports]).decode())
+        console.print_json(
+            orjson.dumps([asdict(found) | {"webhook": wrong} for found, wrong in reports]).decode()
+        )
         return
     if not reports:
         console.print("no project is known yet: name one, or wait for its first event")
         return
-    table = Table("project", "looked at", "tasks", "missing", "stale", "deleted")
-    for report in reports:
+    table = Table("project", "looked at", "tasks", "missing", "stale", "deleted", "webhook")
+    for report, wrong in reports:
         looked = "all" if report.complete else "changed since the last time"
         numbers = (report.tasks, report.missing, report.stale, report.deleted)
-        table.add_row(str(report.project), looked, *map(str, numbers))
+        table.add_row(
+            str(report.project), looked, *map(str, numbers), f"was {', '.join(wrong)}" if wrong else ""
+        )
     console.print(table)
