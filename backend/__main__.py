@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import structlog
 import uvicorn
@@ -20,8 +21,10 @@ from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, Load, ModelHost, Prelabels
 from backend.reconciling import Reconciler
+from backend.schedule import Schedule
 from backend.services import Services, no_next_tasks
 from backend.shadow_model import ShadowModel
+from backend.training import Training
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.blinding import Blinding
 from mammo.database import open_database
@@ -34,6 +37,7 @@ from mammo.labelstudio.images import ImageDownloads
 from mammo.memory import free_memory
 from mammo.provenance import trace
 from mammo.registry import PARTS, STARTER, ModelRegistry
+from mammo.runs import RunDesk
 from mammo.settings import PREFIX, Settings
 from mammo.shadow_comparison import compare_versions, named_versions
 from mammo.stages import StageDesk, StageLog, Withholding
@@ -145,6 +149,13 @@ def wire(settings: Settings) -> Services:
         )
 
     store, metrics, records = AnnotationStore(engine), Metrics(), ReadingRecords(engine)
+    queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
+    desk = RunDesk.of(settings, engine, queue)
+
+    def is_read_blind(project: int) -> bool:
+        return project in records.projects()
+
+    training = Training.of(settings, desk, store, metrics=metrics, is_read_blind=is_read_blind)
     stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client)
     return Services(
         next_tasks=client.next_tasks if client else no_next_tasks,
@@ -157,8 +168,10 @@ def wire(settings: Settings) -> Services:
         stages=stages,
         reconciler=_reconciler(settings, store, engine, client, metrics, stages),
         reading_room=_room(settings, store, engine, client),
-        is_read_blind=lambda project: project in records.projects(),
-        queue=JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0)),
+        is_read_blind=is_read_blind,
+        queue=queue,
+        training=training,
+        schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         host=ModelHost(
             registry,
             load=load,

@@ -15,7 +15,7 @@ from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
-from backend.routes import health, metrics, predict, provenance, readings, setup, stages, webhook
+from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
 from backend.services import Services
 from backend.shadow import Shadow
 from backend.suggestions import Suggestions
@@ -35,6 +35,8 @@ def create_app(services: Services) -> FastAPI:
         services.host.start()
         if services.reconciler:
             services.reconciler.start()
+        if services.schedule:
+            services.schedule.start()
         backlog.start()
         shadow.backlog.start()
         try:
@@ -51,7 +53,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
-    for route in (health, setup, predict, webhook, metrics, provenance, readings, stages):
+    for route in (health, setup, predict, webhook, metrics, provenance, readings, stages, runs):
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
@@ -66,6 +68,8 @@ def _close(services: Services, *backlogs: Backlog) -> None:
     services.host.stop()
     if services.reconciler:
         services.reconciler.stop()
+    if services.schedule:
+        services.schedule.stop()
     services.store.close()
     for close in services.closing:
         close()

@@ -10,13 +10,15 @@ from typing import Any, Protocol
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
 from backend.reconciling import Reconciler
+from backend.schedule import Schedule
 from backend.shadow_model import ShadowModel
+from backend.training import Training
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.double_reading import ReadingRoom
 from mammo.effort_records import EffortRecord
 from mammo.errors import ModelNotFound, UnknownAnnotation
-from mammo.jobs import Enqueued, QueueCondition, Retrain
+from mammo.jobs import QueueCondition
 from mammo.provenance import Trace
 from mammo.settings import Settings
 from mammo.stages import StageDesk
@@ -39,8 +41,6 @@ class Store(Protocol):
         headers: Mapping[str, str] | None = None,
     ) -> Receipt: ...
 
-    def corrections_since(self, project: int, moment: datetime | None = None) -> int: ...
-
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None: ...
 
     def record_prelabel(
@@ -62,8 +62,6 @@ class Store(Protocol):
 
 class Queue(Protocol):
     """The part of `mammo.jobs.JobQueue` that the backend needs."""
-
-    def enqueue_retrain(self, payload: Retrain) -> Enqueued: ...
 
     def condition(self) -> QueueCondition: ...
 
@@ -116,6 +114,9 @@ class Services:
     settings: Settings
     store: Store
     queue: Queue
+    training: Training
+    """Asks for runs, and shows, stops and resumes them."""
+
     host: ModelHost
     images: Images
     metrics: Metrics = field(default_factory=Metrics)
@@ -144,6 +145,9 @@ class Services:
 
     reconciler: Reconciler | None = None
     """None where Label Studio's API is not to be asked."""
+
+    schedule: Schedule | None = None
+    """Retrains by the clock, and runs that were left behind; None in tests that ask themselves."""
 
     shadow: ShadowModel | None = None
     """The version that predicts silently beside the champion; None: the settings name none."""

@@ -23,8 +23,10 @@ import uvicorn
 
 from backend.answers import Json
 from backend.app import create_app
+from backend.metrics import Metrics
 from backend.model_host import ModelHost
 from backend.services import Services
+from backend.training import Training
 from benchmarks.reencoding import Reencoding
 from benchmarks.result import Result, interleaved, milliseconds
 from cli.model_files import starter_files
@@ -37,6 +39,7 @@ from mammo.labelstudio import labeling_config
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
 from mammo.registry import Alias
+from mammo.runs import RunDesk
 from mammo.segmenter import EmbeddingCache, Segmenter
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import Mlsam
@@ -62,7 +65,10 @@ class OneImage:
 
 
 class NoQueue:
-    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
+        raise NotImplementedError
+
+    def drop(self, job_id: str) -> bool:
         raise NotImplementedError
 
     def condition(self) -> QueueCondition:
@@ -248,12 +254,16 @@ def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) ->
     model = Prelabeller(Detector.load(starter_files().detector), segmenter, version="benchmark")
     host = ModelHost(OneModel(), load=lambda _: model, every=60)
     host.look()
+    settings = Settings(
+        auth_password=AUTH[1], webhook_secret="s", data_dir=data, requests_per_minute=0, prefetch_tasks=0
+    )
+    engine, queue = open_database(f"sqlite:///{data}/b.db"), NoQueue()
+    store = AnnotationStore(engine)
     services = Services(
-        settings=Settings(
-            auth_password=AUTH[1], webhook_secret="s", data_dir=data, requests_per_minute=0, prefetch_tasks=0
-        ),
-        store=AnnotationStore(open_database(f"sqlite:///{data}/b.db")),
-        queue=NoQueue(),
+        settings=settings,
+        store=store,
+        queue=queue,
+        training=Training.of(settings, RunDesk.of(settings, engine, queue), store, metrics=Metrics()),
         host=host,
         images=OneImage(mammogram),
     )

@@ -16,6 +16,7 @@ from cli.models.commands import models
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
 from cli.reading.commands import reading
+from cli.runs import runs
 from cli.stages import stage
 from cli.train import train
 from mammo.errors import MammoError
@@ -38,6 +39,7 @@ app.add_typer(models, name="models", rich_help_panel=MODELS)
 weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
+app.add_typer(runs, name="runs", rich_help_panel=MODELS)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)
 app.add_typer(project, name="project", rich_help_panel=SITE)
 app.command(rich_help_panel=SITE)(doctor)

@@ -141,13 +141,30 @@ class JobQueue:
         self._prelabel = Queue(prelabel, connection=connection, serializer=JSONSerializer)
         self._retrain = Queue(retrain, connection=connection, serializer=JSONSerializer)
 
-    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
         """Ask for a retrain; one that is queued or running already stands for this one too.
+
+        Args:
+            run: id of the run's row, which its job then has too. One of that id that has ended makes room.
 
         Raises:
             StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         """
-        return self._enqueue_once(_retrain_slot(payload.project), self._retrain, RETRAIN, asdict(payload))
+        slot = _retrain_slot(payload.project)
+        return self._enqueue_once(slot, self._retrain, RETRAIN, asdict(payload), job_id=run)
+
+    def drop(self, job_id: str) -> bool:
+        """Take back a job that no worker has taken; True if it is gone.
+
+        Raises:
+            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        """
+        with _reporting():
+            job = self._fetch(job_id)
+            if job is None or job.get_status() not in ACTIVE - {"started"}:
+                return False
+            job.delete()
+            return True
 
     def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
         """Ask for prelabels; one per project and model version is active at a time.
@@ -200,7 +217,9 @@ class JobQueue:
                 schedulers=len(list(self._connection.scan_iter(f"{SCHEDULER_LOCK}*", count=1000))),
             )
 
-    def _enqueue_once(self, slot: str, queue: Any, function: str, payload: Mapping[str, Any]) -> Enqueued:
+    def _enqueue_once(
+        self, slot: str, queue: Any, function: str, payload: Mapping[str, Any], *, job_id: str | None = None
+    ) -> Enqueued:
         with _reporting():
             while True:
                 with self._connection.pipeline() as transaction:
@@ -208,13 +227,16 @@ class JobQueue:
                     holder = self._holder(slot, transaction)
                     if holder is not None:
                         return Enqueued(holder.id, created=False)
-                    job_id = f"{queue.name}-{payload['project']}-{uuid.uuid4().hex[:12]}"
+                    ended = self._fetch(job_id) if job_id else None
+                    if ended is not None:  # its end was written down in the run; the queue forgets it
+                        ended.delete()
+                    made = job_id or f"{queue.name}-{payload['project']}-{uuid.uuid4().hex[:12]}"
                     transaction.multi()
-                    transaction.set(slot, job_id)
+                    transaction.set(slot, made)
                     queue.enqueue_call(
                         function,
                         kwargs={"payload": dict(payload)},
-                        job_id=job_id,
+                        job_id=made,
                         timeout=NO_TIMEOUT,
                         result_ttl=RESULT_SECONDS,
                         failure_ttl=RESULT_SECONDS,
@@ -226,7 +248,7 @@ class JobQueue:
                         transaction.execute()
                     except redis.WatchError:
                         continue
-                    return Enqueued(job_id, created=True)
+                    return Enqueued(made, created=True)
 
     def _holder(self, slot: str, connection: redis.Redis) -> Any:
         """The active job that holds a slot; None when it is free or its job has ended."""

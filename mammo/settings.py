@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
+from croniter import croniter
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from mammo.errors import InvalidSettings
 
 PREFIX = "YOLO_MLSAM_"
+
+RecipeName = Literal["finetune", "demo", "smoke", "paper"]
+"""Recipes of a retrain; `training.recipes` says what each does."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,19 @@ class Settings(BaseSettings):
     train_after: int = Field(0, ge=0)
     """New corrections that start a retrain by themselves; 0: only on request."""
 
-    recipe: str = "finetune"
+    train_schedule: dict[int, str] = Field(default_factory=dict)
+    """When projects are retrained by the clock, if there are new corrections: cron expressions by project, as JSON."""
+
+    train_least_patients: int = Field(0, ge=0)
+    """Fewest patients among the new corrections for a retrain that starts by itself; 0: any."""
+
+    quiet_hours: str = ""
+    """Hours in which no retrain starts by itself, for example `07:00-19:00`; it waits for their end."""
+
+    time_zone: str = "UTC"
+    """Of the schedule and the quiet hours, for example `Europe/Zurich`."""
+
+    recipe: RecipeName = "finetune"
     """Name of the training recipe for retrains."""
 
     gate_primary: Literal["", "mean", "sensitivity", "dice"] = ""
@@ -249,6 +266,27 @@ class Settings(BaseSettings):
         return tuple(
             each.strip().lower() for each in self.api_keys.get_secret_value().split(",") if each.strip()
         )
+
+    @field_validator("train_schedule")
+    @classmethod
+    def _cron(cls, value: dict[int, str]) -> dict[int, str]:
+        if not all(croniter.is_valid(each) and len(each.split()) == 5 for each in value.values()):
+            raise ValueError("expected cron expressions of five fields by project, such as 0 20 * * 5")
+        return value
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)-(?!\1)([01]\d|2[0-3]):[0-5]\d", value):
+            raise ValueError("expected two different hours such as 07:00-19:00")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("expected the name of a time zone, such as Europe/Zurich")
+        return value
 
     @field_validator("project_models")
     @classmethod

@@ -117,11 +117,14 @@ class FakeQueue:
     def __init__(self) -> None:
         self.retrains: list[Retrain] = []
 
-    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
         created = not self.retrains
         if created:
             self.retrains.append(payload)
-        return Enqueued("retrain-1", created)
+        return Enqueued(run or "retrain-1", created)
+
+    def drop(self, job_id: str) -> bool:
+        return False
 
 
 class FakeLabelStudio:

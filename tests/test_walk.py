@@ -11,8 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.app import create_app
+from backend.metrics import Metrics
 from backend.model_host import ModelHost
 from backend.services import Services
+from backend.training import Training
 from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
@@ -20,6 +22,7 @@ from mammo.dicom import write_mammogram
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.regions import from_regions, to_regions
 from mammo.registry import ModelRegistry
+from mammo.runs import RunDesk
 from mammo.settings import Settings
 from mammo.task_images import TaskImages
 from tests.fakes import (
@@ -75,7 +78,11 @@ def world(tmp_path: Path, engine):
         registry, load=lambda v: fake_prelabeller(registry.files(v, into=settings.models)), every=0.05
     )
     store = AnnotationStore(engine)
-    services = Services(settings=settings, store=store, queue=FakeQueue(), host=host, images=images)
+    queue = FakeQueue()
+    training = Training.of(settings, RunDesk.of(settings, engine, queue), store, metrics=Metrics())
+    services = Services(
+        settings=settings, store=store, queue=queue, training=training, host=host, images=images
+    )
     yield engine, services, registry
     store.close()
 

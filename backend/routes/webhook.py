@@ -24,7 +24,6 @@ from backend.schemas import json_body, read_json
 from backend.services import Services, Store
 from mammo.annotations import Receipt
 from mammo.errors import MammoError
-from mammo.jobs import Retrain
 from mammo.labelstudio.client import WEBHOOK_ACTIONS
 
 START_TRAINING = "START_TRAINING"
@@ -112,35 +111,28 @@ async def _start_training(project: int | None, services: Services) -> dict[str, 
     """Ask for a retrain and say how that went; Label Studio keeps the `job`."""
     if project is None:
         return {"training": {"queued": False, "reason": "the event names no project"}}
-    ask = partial(_enqueue, project, "START_TRAINING", services)
+    ask = partial(_ask, project, services)
     with anyio.move_on_after(QUEUE_SECONDS):
         return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-    services.metrics.trainings.labels(outcome="refused").inc()
-    log.warning("a retrain could not be queued", project=project, code="queue_timeout")
+    log.warning("a retrain was asked for, and the answer is late", project=project, code="queue_timeout")
     return {"training": {"queued": False, "reason": "the job queue does not answer in time"}}
+
+
+def _ask(project: int, services: Services) -> dict[str, Any]:
+    try:
+        started = services.training.ask(project, reason="START_TRAINING", trigger="button")
+    except MammoError as error:
+        log.warning("a retrain could not be asked for", project=project, code=error.code)
+        return {"training": {"queued": False, "reason": str(error)}}
+    told: dict[str, Any] = {"queued": True, "created": started.created}
+    if started.problem:
+        told["waits"] = started.problem
+    return {"job": started.run, "training": told}
 
 
 def _train_if_due(project: int, services: Services) -> None:
     """Ask for a retrain when enough corrections have come since the last dataset version."""
     try:
-        if services.is_read_blind(project):
-            return
-        fresh = services.store.corrections_since(project)
+        services.training.by_corrections(project)
     except MammoError as error:
-        log.warning("corrections could not be counted", project=project, code=error.code)
-        return
-    if fresh >= services.settings.train_after:
-        _enqueue(project, f"{fresh} new corrections", services)
-
-
-def _enqueue(project: int, reason: str, services: Services) -> dict[str, Any]:
-    job = Retrain(project=project, recipe=services.settings.recipe, reason=reason)
-    try:
-        enqueued = services.queue.enqueue_retrain(job)
-    except MammoError as error:
-        services.metrics.trainings.labels(outcome="refused").inc()
-        log.warning("a retrain could not be queued", project=project, code=error.code)
-        return {"training": {"queued": False, "reason": str(error)}}
-    services.metrics.trainings.labels(outcome="queued" if enqueued.created else "active").inc()
-    log.info("retrain queued", project=project, job=enqueued.job_id, created=enqueued.created)
-    return {"job": enqueued.job_id, "training": {"queued": True, "created": enqueued.created}}
+        log.warning("a retrain could not be asked for", project=project, code=error.code)

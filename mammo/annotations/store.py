@@ -19,6 +19,7 @@ from mammo.annotations.events import RECONCILED, canonical, parse, project_of, r
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import Watched, writer_for
+from mammo.blinding import patient_or_task
 from mammo.database import dataset_version, event, prelabel, reading, revision, write_nothing_new
 from mammo.errors import StorageUnavailable
 
@@ -166,18 +167,18 @@ class AnnotationStore(PrelabelRecords):
                 was built, or all where there is none.
         """
         with reading(self._engine) as connection:
-            after: sa.ColumnElement[bool]
-            if moment is not None:
-                after = event.c.received_at > moment
-            else:
-                newest = sa.select(sa.func.max(dataset_version.c.last_event))
-                after = event.c.id > (
-                    connection.scalar(newest.where(dataset_version.c.project == project)) or 0
-                )
-            new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
-            fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
-            fresh -= automatic_revisions(connection, project, fresh)
-            return sum(heading.row in fresh for heading in _view(connection, project))
+            return len(_fresh(connection, project, moment))
+
+    def patients_since(self, project: int) -> int:
+        """How many patients the new corrections are of; a task that names none counts as one."""
+        with reading(self._engine) as connection:
+            rows = [heading.row for heading in _fresh(connection, project, None)]
+            patients: set[str] = set()
+            for start in range(0, len(rows), CHUNK):
+                statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
+                told = (_correction(row) for row in connection.execute(statement))
+                patients |= {patient_or_task(each.task_id, each.task_data) for each in told}
+            return len(patients)
 
     def outline(self, project: int, *, tasks: Collection[int] | None = None) -> list[Heading]:
         """The annotations that are there as far as is known, skipped ones included, without their content.
@@ -202,6 +203,20 @@ class AnnotationStore(PrelabelRecords):
         """Number of the newest event; 0 before the first."""
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(sa.func.max(event.c.id))) or 0
+
+
+def _fresh(connection: Connection, project: int, moment: datetime | None) -> list[Heading]:
+    """The new corrections of the current view; see `corrections_since`."""
+    after: sa.ColumnElement[bool]
+    if moment is not None:
+        after = event.c.received_at > moment
+    else:
+        newest = sa.select(sa.func.max(dataset_version.c.last_event))
+        after = event.c.id > (connection.scalar(newest.where(dataset_version.c.project == project)) or 0)
+    new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
+    fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
+    fresh -= automatic_revisions(connection, project, fresh)
+    return [heading for heading in _view(connection, project) if heading.row in fresh]
 
 
 def _view(connection: Connection, project: int) -> list[Heading]:

@@ -1,7 +1,9 @@
 """Runs: retrains as rows of the database, so that neither a killed process nor a lost queue loses one."""
 
 from mammo.runs.claims import ALREADY_TAKEN, Claim, RunLedger, claim, owner_is_alive, this_process
+from mammo.runs.desk import RunDesk, Started
 from mammo.runs.failures import Failure, classify
+from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Asked, Run, RunEvent, Runs
 from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
 
@@ -13,10 +15,13 @@ __all__ = [
     "Asked",
     "Claim",
     "Failure",
+    "QuietHours",
     "Run",
+    "RunDesk",
     "RunEvent",
     "RunLedger",
     "Runs",
+    "Started",
     "State",
     "Trigger",
     "claim",

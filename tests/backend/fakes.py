@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 import orjson
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from backend.app import create_app
+from backend.metrics import Metrics
 from backend.model_host import ModelHost, Segmented
 from backend.services import Services
+from backend.training import Training
 from mammo.annotations import Prelabel, Receipt, project_of
+from mammo.database import metadata
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
@@ -25,6 +29,7 @@ from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
 from mammo.registry import Alias
+from mammo.runs import RunDesk
 from mammo.settings import Settings
 
 PASSWORD, SECRET = "right-password", "right-secret"
@@ -41,6 +46,7 @@ class FakeStore:
         self.events: list[tuple[str, bytes]] = []
         self.prelabels: dict[tuple[int, int, str], Prelabel] = {}
         self.num_corrections = 0
+        self.num_patients = 0
         self.down = False
         self.problem: str | None = None
         self.closed = False
@@ -64,6 +70,10 @@ class FakeStore:
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
         self._check()
         return self.num_corrections
+
+    def patients_since(self, project: int) -> int:
+        self._check()
+        return self.num_patients
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         self._check()
@@ -109,14 +119,26 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.asked: list[Retrain] = []
+        self.active: dict[int, str] = {}
         self.down = False
 
-    def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
         if self.down:
             raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
+        holder = self.active.get(payload.project)
+        if holder is not None:
+            return Enqueued(holder, created=False)
         self.asked.append(payload)
-        created = [job.project for job in self.asked].count(payload.project) == 1
-        return Enqueued(f"retrain-{payload.project}", created=created)
+        self.active[payload.project] = job = run or f"retrain-{payload.project}"
+        return Enqueued(job, created=True)
+
+    def drop(self, job_id: str) -> bool:
+        if self.down:
+            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
+        held = [project for project, job in self.active.items() if job == job_id]
+        for project in held:
+            del self.active[project]
+        return bool(held)
 
     def condition(self) -> QueueCondition:
         if self.down:
@@ -219,6 +241,13 @@ class FakeRegistry:
         return FakePrelabeller(version)
 
 
+def run_desk(configured: Settings, queue: FakeQueue) -> RunDesk:
+    """The real one, on a database of its own in memory."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+    metadata.create_all(engine)
+    return RunDesk.of(configured, engine, queue)
+
+
 def settings(**changes: Any) -> Settings:
     return Settings(**{"auth_password": PASSWORD, "webhook_secret": SECRET, **changes})
 
@@ -242,10 +271,17 @@ class Backend:
             pins=settings(**self.changes).pinned_models,
         )
         self.host.look()
+        configured = settings(**self.changes)
+        metrics = Metrics()
+        blind = self.more.get("is_read_blind", lambda _project: False)
+        desk = run_desk(configured, self.queue)
+        training = Training.of(configured, desk, self.store, metrics=metrics, is_read_blind=blind)
         self.services = Services(
-            settings=settings(**self.changes),
+            settings=configured,
             store=self.store,
             queue=self.queue,
+            training=training,
+            metrics=metrics,
             host=self.host,
             images=self.images,
             **self.more,

@@ -90,24 +90,27 @@ def test_start_training_asks_for_one_retrain_of_its_project_and_names_the_job() 
     backend = Backend(changes={"recipe": "smoke"})
     first, second = send(backend, START, BASIC), send(backend, START, BASIC)
     assert backend.queue.asked[0] == Retrain(project=3, recipe="smoke", reason="START_TRAINING")
-    assert first.json()["job"] == "retrain-3"
+    assert first.json()["job"].startswith("retrain-3-")
+    assert first.json()["job"] == second.json()["job"]
     assert [answer.json()["training"] for answer in (first, second)] == [
         {"queued": True, "created": True}, {"queued": True, "created": False},
     ]  # fmt: skip
 
 
-def test_start_training_with_the_queue_down_is_kept_and_says_so() -> None:
+def test_start_training_with_the_queue_down_is_a_run_that_waits_and_says_so() -> None:
     backend = Backend()
     backend.queue.down = True
     answer = send(backend, START)
     assert answer.status_code == 201
-    assert answer.json()["training"] == {"queued": False, "reason": "the job queue does not answer"}
+    problem = "the job queue does not answer"
+    assert answer.json()["training"] == {"queued": True, "created": True, "waits": problem}
     assert len(backend.store.events) == 1
+    assert [run.state for run in backend.services.training.desk.runs.newest(project=3)] == ["queued"]
 
 
 def test_start_training_does_not_wait_for_a_queue_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging:
-        def enqueue_retrain(self, payload: Retrain) -> Enqueued:
+        def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
             time.sleep(0.5)
             return Enqueued("late", created=True)
 
@@ -141,11 +144,21 @@ def test_the_same_event_twice_is_a_duplicate_and_starts_nothing_again() -> None:
     assert len(backend.queue.asked) == 1
 
 
-def test_a_queue_that_is_down_at_the_threshold_costs_no_event() -> None:
+def test_a_queue_that_is_down_at_the_threshold_costs_neither_the_event_nor_the_run() -> None:
     backend = Backend(changes={"train_after": 1})
     backend.store.num_corrections, backend.queue.down = 5, True
     assert send(backend, SAVED).status_code == 201
-    assert backend.counted('yolo_mlsam_training_requests_total{outcome="refused"} 1.0')
+    assert backend.counted('yolo_mlsam_training_requests_total{outcome="queued"} 1.0')
+    assert [run.trigger for run in backend.services.training.desk.runs.newest()] == ["corrections"]
+
+
+def test_corrections_of_too_few_patients_start_nothing_by_themselves() -> None:
+    backend = Backend(changes={"train_after": 1, "train_least_patients": 2})
+    backend.store.num_corrections = 5
+    for patients in (1, 2):
+        backend.store.num_patients = patients
+        send(backend, SAVED | {"n": patients})
+        assert len(backend.queue.asked) == patients - 1
 
 
 def test_metrics_count_known_actions_by_name_and_all_others_together() -> None:

@@ -6,6 +6,7 @@ Label Studio is left out: its events are sent as it sends them. Everything else 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -27,6 +28,7 @@ from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.regions import to_regions
 from mammo.phantom import vendor_b
 from mammo.registry import CHALLENGER, ModelRegistry
+from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
@@ -48,6 +50,7 @@ class Sites:
     urls: tuple[str, str]
     registry: ModelRegistry
     queue: JobQueue
+    runs: Runs
 
     def health(self, url: str) -> dict:
         return httpx.get(f"{url}/health", timeout=10, trust_env=False).json()
@@ -122,12 +125,14 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url):
             )
         for name in ("worker-a", "worker-b"):
             supervisor.launch(name, [sys.executable, "-m", "worker"], environment=host(name))
+        engine = open_database(settings.database)
         sites = Sites(
             supervisor,
             settings,
             urls,
-            ModelRegistry(open_database(settings.database), settings.blobs),
+            ModelRegistry(engine, settings.blobs),
             JobQueue(redis_connection(_shared_redis.url)),
+            Runs(engine),
         )
         for name, url in zip(("backend-a", "backend-b"), urls, strict=True):
             supervisor.wait_until(name, lambda url=url: sites.serves(url), within=180)
@@ -212,6 +217,53 @@ def test_corrections_that_reach_either_backend_become_one_run_on_one_of_the_work
     assert [note.kind for note in sites.registry.notes(challenger)] == ["verdict"]
     began = [name for name in ("worker-a", "worker-b") if "stage=detector" in logs(sites, name)]
     assert len(began) == 1, "two triggers are one run"
+
+
+def follow(sites, url: str, run: str):
+    """The run's server-sent events, as (kind, content), while it lasts."""
+    with httpx.stream(
+        "GET", f"{url}/runs/{run}/events", auth=("label-studio", PASSWORD), timeout=120, trust_env=False
+    ) as answer:
+        kind = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                kind = line[7:]
+            elif line.startswith("data: "):
+                yield kind, json.loads(line[6:])
+
+
+def test_a_run_that_is_cancelled_on_one_backend_stops_its_worker_and_goes_on_when_it_is_resumed(
+    sites, record_property
+):
+    def post(url: str, path: str, **body: str) -> dict:
+        auth = ("label-studio", PASSWORD)
+        answer = httpx.post(f"{url}{path}", json=body, auth=auth, timeout=30, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    first, second = sites.urls
+    run = post(first, f"/projects/{PROJECT}/runs", reason="the test")["run"]
+    states, cancelled_at = [], 0.0
+    for kind, told in follow(sites, second, run):
+        if kind == "run":
+            states.append(told["state"])
+            if told["state"] == "detector" and not cancelled_at:
+                cancelled_at = time.monotonic()
+                assert post(second, f"/runs/{run}/cancel", reason="enough")["state"] == "cancelled"
+    assert states[-1] == "cancelled"
+    while sites.queue.active(PROJECT) is not None:  # until the worker has let go of it
+        assert time.monotonic() - cancelled_at < 60
+        time.sleep(0.05)
+    record_property("seconds_to_cancel", round(time.monotonic() - cancelled_at, 1))
+
+    dataset = sites.runs.results(run)["dataset"]
+    assert post(first, f"/runs/{run}/resume", reason="after all") == {"run": run}
+    last = [told for kind, told in follow(sites, second, run) if kind == "run"][-1]
+    assert last["state"] in ("kept", "promoted"), (last, logs(sites, "worker-a"), logs(sites, "worker-b"))
+    assert sites.runs.results(run)["dataset"] == dataset
+    texts = [each.text for each in sites.runs.events(run)]
+    assert "enough" in texts
+    assert "after all" in texts
 
 
 def test_a_promotion_and_a_roll_back_reach_every_backend(sites, record_property):

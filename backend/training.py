@@ -1,0 +1,131 @@
+"""Training: who may start a retrain by itself, and when; what people ask for goes straight through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, Self
+
+import structlog
+
+from backend.metrics import Metrics
+from mammo.errors import MammoError
+from mammo.runs import RunDesk, Started, Trigger
+from mammo.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Corrections(Protocol):
+    """The part of `mammo.annotations.AnnotationStore` that says how much is new."""
+
+    def corrections_since(self, project: int, moment: datetime | None = None) -> int: ...
+
+    def patients_since(self, project: int) -> int: ...
+
+
+class Training:
+    """Asks the desk for runs, and counts what came of it."""
+
+    def __init__(
+        self,
+        desk: RunDesk,
+        corrections: Corrections,
+        *,
+        recipe: str,
+        after: int,
+        least_patients: int,
+        is_read_blind: Callable[[int], bool],
+        metrics: Metrics,
+    ) -> None:
+        """
+        Args:
+            recipe: of runs for which nobody named another.
+            after: new corrections that start a run by themselves; 0: never.
+            least_patients: fewest patients among them.
+            is_read_blind: projects that are never trained from.
+        """
+        self.desk = desk
+        self._corrections = corrections
+        self._recipe = recipe
+        self._after = after
+        self._least_patients = least_patients
+        self._is_read_blind = is_read_blind
+        self._metrics = metrics
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        desk: RunDesk,
+        corrections: Corrections,
+        *,
+        metrics: Metrics,
+        is_read_blind: Callable[[int], bool] = lambda _project: False,
+    ) -> Self:
+        """As the settings have it."""
+        return cls(
+            desk,
+            corrections,
+            recipe=settings.recipe,
+            after=settings.train_after,
+            least_patients=settings.train_least_patients,
+            is_read_blind=is_read_blind,
+            metrics=metrics,
+        )
+
+    def ask(
+        self,
+        project: int,
+        *,
+        reason: str,
+        trigger: Trigger,
+        recipe: str | None = None,
+        key: str | None = None,
+    ) -> Started:
+        """Start a run, or let the active one stand for this too.
+
+        Raises:
+            StorageUnavailable: the database is away.
+        """
+        try:
+            started = self.desk.start(
+                project, recipe=recipe or self._recipe, reason=reason, trigger=trigger, key=key
+            )
+        except MammoError:
+            self._metrics.trainings.labels(outcome="refused").inc()
+            raise
+        self._metrics.trainings.labels(outcome="queued" if started.created else "active").inc()
+        log.info("run asked for", project=project, run=started.run, created=started.created, trigger=trigger)
+        return started
+
+    def by_corrections(self, project: int) -> Started | None:
+        """Start a run when enough corrections have come since the last dataset version."""
+        if not self._after or self._is_read_blind(project):
+            return None
+        fresh = self._corrections.corrections_since(project)
+        if fresh < self._after or not self._enough_patients(project):
+            return None
+        return self.ask(project, reason=f"{fresh} new corrections", trigger="corrections")
+
+    def by_the_clock(self, project: int, due: datetime) -> Started | None:
+        """Start the run of an hour of the schedule, once; without anything new to learn from there is none."""
+        if self._is_read_blind(project):
+            return None
+        fresh = self._corrections.corrections_since(project)
+        if not fresh or not self._enough_patients(project):
+            return None
+        return self.ask(
+            project,
+            reason=f"{fresh} new corrections at {due:%Y-%m-%d %H:%M %Z}",
+            trigger="schedule",
+            key=f"schedule {project} {due.isoformat()}",
+        )
+
+    def send_again(self) -> list[str]:
+        """See `RunDesk.send_again`."""
+        return self.desk.send_again()
+
+    def _enough_patients(self, project: int) -> bool:
+        least = self._least_patients
+        return not least or self._corrections.patients_since(project) >= least

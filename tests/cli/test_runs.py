@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from mammo.database import open_database
+from mammo.runs import Runs
+
+
+@pytest.fixture
+def site(tmp_path, redis_url, monkeypatch):
+    """A site's database and broker, as the environment names them."""
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("YOLO_MLSAM_DATABASE_URL", f"sqlite:///{tmp_path / 'site.db'}")
+    monkeypatch.setenv("YOLO_MLSAM_REDIS_URL", redis_url)
+    return Runs(open_database(f"sqlite:///{tmp_path / 'site.db'}"))
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["runs", *arguments])
+
+
+def test_a_run_is_started_listed_cancelled_and_resumed_from_the_command_line(site):
+    started = run("start", "--project", "3", "--recipe", "demo", "--reason", "new cases")
+    assert started.exit_code == 0, started.output
+    name = started.output.split(":")[0]
+    assert "active already" in run("start", "--project", "3").output
+    (listed,) = json.loads(run("list", "--json").output)
+    assert (listed["id"], listed["trigger"], listed["state"]) == (name, "cli", "queued")
+    assert "new cases" in run("list").output
+    assert "cancelled at 0%" in run("cancel", name[:12]).output
+    assert run("watch", name).exit_code == 1
+    assert "queued" in run("resume", name).output
+    assert "cli: new cases" in run("show", name).output
+    assert run("log", name).output.count("\n") == 4
+
+
+def test_an_unknown_recipe_or_run_is_named(site):
+    wrong = run("start", "--project", "3", "--recipe", "best")
+    assert wrong.exit_code == 2
+    assert "not one of finetune, demo, smoke, paper" in " ".join(wrong.output.replace("│", " ").split())
+    assert "no run begins with 'x'" in str(run("show", "x").exception)
+    assert site.newest() == []
+
+
+def test_every_recipe_of_a_retrain_can_be_named_in_the_settings():
+    from typing import get_args
+
+    from mammo.settings import RecipeName
+    from training.recipes import RECIPES
+
+    assert set(get_args(RecipeName)) == set(RECIPES)
