@@ -43,7 +43,7 @@ def run() -> Result:
     truths = [[finding.box for finding in view.truth] for view in views]
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
-        detectors = {name: make(cache) for name, make in CANDIDATES.items()}
+        detectors, absent = _open(cache)
         seconds: dict[str, list[float]] = {name: [] for name in detectors}
         found: dict[str, list[Found]] = {name: [] for name in detectors}
         for detect in detectors.values():
@@ -64,6 +64,7 @@ def run() -> Result:
                 (row, _memory(name, images[0], cache)) for row, name in zip(rows, detectors, strict=True)
             )
         ]
+    rows += [(name, "not on this processor", "", "", "", "", "", "") for name in absent]
     rows += [
         (f"OpenVINO float32, {tiles} tiles of 1024", f"{cost:.2f} s", "", "", "", "", "", "")
         for tiles, cost in _cost_of_tiles()
@@ -90,8 +91,25 @@ def run() -> Result:
     )
 
 
+class _Absent(Exception):
+    """This processor cannot do it."""
+
+
+def _open(cache: Path) -> tuple[dict[str, Detect], list[str]]:
+    """Every candidate that this processor can carry out, and the names of the others."""
+    detectors, absent = {}, []
+    for name, make in CANDIDATES.items():
+        try:
+            detectors[name] = make(cache)
+        except _Absent:
+            absent.append(name)
+    return detectors, absent
+
+
 def _ours(cache: Path, *, runtime: RuntimeName, mode: Mode) -> Detect:
     detector = Detector.load(WEIGHTS, threads=1, runtime=runtime, cache=cache, mode=mode)
+    if detector.runtime.name != runtime:  # bfloat16 asked for, float32 done
+        raise _Absent
 
     def detect(pixels: Pixels) -> Found:
         return [(d.box, d.score) for d in detector.detect(pixels, threshold=THRESHOLD)]

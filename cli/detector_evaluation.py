@@ -45,7 +45,15 @@ def evaluate_detector_command(wanted: DetectorEvaluation, *, out: Path, stack: E
 
     Raises:
         InsufficientData: no cluster to find in the test material.
+        InvalidSettings: options that do not go together, or no recipe of that name.
     """
+    if wanted.table is not None and wanted.threshold is not None:
+        raise InvalidSettings(
+            f"--threshold has no place in Table {wanted.table}: Table 1 sets a threshold for each network, Table 2 "
+            "sweeps them; leave it out"
+        )
+    if wanted.table == 1:
+        _check_table_1(wanted)
     tell = stack.enter_context(shown_progress("evaluate"))
     test, *more = _material(wanted, stack, tell)
     if not any(case.truth for case in test.cases):
@@ -83,6 +91,18 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
     return detector_report(scored, found, facts=facts).write(out, name="detector")
 
 
+def _check_table_1(wanted: DetectorEvaluation) -> None:
+    """Before an image is drawn or opened."""
+    from training.detector_recipes import FROM_SCRATCH
+
+    if wanted.recipe not in FROM_SCRATCH:
+        raise InvalidSettings(
+            f"Table 1 trains from scratch: {', '.join(sorted(FROM_SCRATCH))}; got {wanted.recipe!r}"
+        )
+    if wanted.weights is not None:
+        raise InvalidSettings("Table 1 trains its networks itself; leave --weights out")
+
+
 def _table_1(
     wanted: DetectorEvaluation,
     test: Material,
@@ -92,19 +112,16 @@ def _table_1(
     out: Path,
     tell: Progress,
 ) -> list[Path]:
-    from training.detector_recipes import DETECTOR_RECIPES, FROM_SCRATCH
+    from training.detector_recipes import DETECTOR_RECIPES
     from training.detector_tables import Table1Plan, table_1
 
-    if wanted.recipe not in FROM_SCRATCH:
-        raise InvalidSettings(
-            f"Table 1 trains from scratch: {', '.join(sorted(FROM_SCRATCH))}; got {wanted.recipe!r}"
-        )
     plan = Table1Plan(
         recipe=DETECTOR_RECIPES[wanted.recipe](),
         seeds=range(wanted.seeds),
         train=train.cases,
         validation=validation.cases,
         test=test.cases,
+        runtime=Settings.load().runtime,
     )
     facts = {"data": test.name, "trained on": train.name, "thresholds set on": validation.name}
     report = table_1(plan, folder=wanted.work / "table-1", facts=facts, progress=tell)

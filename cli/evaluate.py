@@ -42,7 +42,9 @@ def evaluate_detector(
     validation: Annotated[
         str, typer.Option(help="Table 1 on phantoms: seeds of patients that set the thresholds.")
     ] = "2000-2004",
-    recipe: Annotated[str, typer.Option(help="Table 1: recipe of every network; paper, or table.")] = "table",
+    recipe: Annotated[
+        str, typer.Option(help="Table 1: recipe of every network: paper, starter or table.")
+    ] = "table",
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Table 1: networks of every attention.")] = 2,
     work: Annotated[
         Path, typer.Option(help="Folder for phantoms and the runs of Table 1.", file_okay=False)

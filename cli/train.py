@@ -21,7 +21,10 @@ def train_detector(
         Path, typer.Option(help="Folder of the run; gets detector.safetensors at its end.", file_okay=False)
     ],
     recipe: Annotated[
-        str, typer.Option(help="paper and starter begin from scratch; finetune, demo and smoke from --start.")
+        str,
+        typer.Option(
+            help="paper, starter and table begin from scratch; finetune, demo and smoke from --start."
+        ),
     ] = "finetune",
     dataset: Annotated[str | None, typer.Option(help="Name of a dataset version (SHA-256).")] = None,
     phantoms: Annotated[

@@ -20,30 +20,47 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # `import 
 import openvino  # type: ignore[import-untyped]  # noqa: E402
 
 Precision = Literal["f32", "bf16"]
+"""`bf16` where the processor has it: OpenVINO computes in float32 elsewhere, see `compiled`."""
 
 KEPT = 8
 """Exported networks that stay in a folder; the oldest go."""
 
 
+def compiled(
+    model: openvino.Model, *, precision: Precision, threads: int
+) -> tuple[openvino.InferRequest, Precision]:
+    """Compile a network for this processor; also the precision that it computes in.
+
+    OpenVINO takes float32 without a word where the processor knows no bfloat16 (one with AVX2 alone): only the compiled
+    network tells.
+
+    Args:
+        threads: CPU threads; 0 lets OpenVINO choose.
+
+    Raises:
+        RuntimeError: OpenVINO cannot compile it for this processor.
+    """
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # the processor is shared with torch and with other processes
+    }
+    if threads > 0:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    network = openvino.Core().compile_model(model, "CPU", settings)
+    reduced = network.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16
+    return network.create_infer_request(), "bf16" if reduced else "f32"
+
+
 class CompiledNetwork:
     """Calls of several threads take turns: together they would be no faster, and need the memory of several."""
 
-    def __init__(self, model: openvino.Model, *, precision: Precision, threads: int) -> None:
-        """
-        Args:
-            threads: CPU threads; 0 lets OpenVINO choose.
+    precision: Precision
+    """What it computes in, which need not be what was asked for."""
 
-        Raises:
-            RuntimeError: OpenVINO cannot compile it for this processor.
-        """
-        settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # the processor is shared with torch and with other processes
-        }
-        if threads > 0:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    def __init__(self, model: openvino.Model, *, precision: Precision, threads: int) -> None:
+        """See `compiled`."""
+        self._request, self.precision = compiled(model, precision=precision, threads=threads)
         self._turn = threading.Lock()
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

@@ -75,8 +75,9 @@ def finetune_detector(
     begin = prepare(start, recipe)
     num_threads = torch.get_num_threads()  # ultralytics takes one thread and deterministic kernels for itself
     try:
-        tiles = run.cut_training(train, begin.detector)
-        checks = run.cut_validation(validation)
+        spacing_mm = begin.network.spec.spacing_mm
+        tiles = run.cut_training(train, begin.detector, spacing_mm=spacing_mm)
+        checks = run.cut_validation(validation, spacing_mm=spacing_mm)
         best = run.train(begin.network, tiles, checks)
     finally:
         torch.set_num_threads(num_threads)
@@ -102,7 +103,7 @@ class _Run:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.folder / "state", self.key)
 
-    def cut_training(self, cases: Sequence[Case], start: Path | None) -> TileSet:
+    def cut_training(self, cases: Sequence[Case], start: Path | None, *, spacing_mm: float) -> TileSet:
         recipe = self.recipe
         return write_tiles(
             cases,
@@ -111,13 +112,14 @@ class _Run:
             crops=recipe.crops,
             background=recipe.background,
             seed=recipe.seed,
+            spacing_mm=spacing_mm,
             progress=self._part(0.0, _TILING * 0.8),
             key=self.key,
             more=_remembered(recipe.replay) if start else None,
             false_alarms=_Miner(start, recipe.mined) if start and recipe.mined else None,
         )
 
-    def cut_validation(self, cases: Sequence[Case]) -> TileSet | None:
+    def cut_validation(self, cases: Sequence[Case], *, spacing_mm: float) -> TileSet | None:
         recipe = self.recipe
         if not recipe.validation_crops or not any(case.truth for case in cases):
             return None
@@ -128,6 +130,7 @@ class _Run:
             crops=recipe.validation_crops,
             background=recipe.background,
             seed=recipe.seed,
+            spacing_mm=spacing_mm,
             progress=self._part(_TILING * 0.8, _TILING),
             key=self.key,
         )

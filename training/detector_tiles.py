@@ -107,6 +107,7 @@ def write_tiles(
     background: float,
     seed: int,
     progress: Progress,
+    spacing_mm: float = DetectorSpec.spacing_mm,
     key: str = "",
     more: Iterator[Case] | None = None,
     false_alarms: FalseAlarms | None = None,
@@ -118,6 +119,7 @@ def write_tiles(
         crops: tiles for every cluster.
         background: share of tiles without a cluster aimed at, in [0, 1); a normal image gives as many as one cluster.
         seed: the same cases, arguments and seed give the same tiles.
+        spacing_mm: pixel spacing that the network works at; images of another one are resampled to it.
         key: names the arguments; empty: cut in any case.
         more: further cases, drawn while they are cut.
         false_alarms: gives the places of hard tiles; without it those richest in specks are taken.
@@ -127,7 +129,7 @@ def write_tiles(
         return known
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _INDEX).unlink(missing_ok=True)
-    cutter = _Cutter(folder, side, crops, background, false_alarms, np.random.default_rng(seed))
+    cutter = _Cutter(folder, side, crops, background, spacing_mm, false_alarms, np.random.default_rng(seed))
     for number, case in enumerate(cases):
         progress(number / len(cases), f"cutting tiles, image {number + 1} of {len(cases)}")
         cutter.cut(case)
@@ -147,6 +149,7 @@ class _Cutter:
     side: int
     crops: int
     background: float
+    spacing_mm: float
     false_alarms: FalseAlarms | None
     rng: np.random.Generator
 
@@ -156,7 +159,7 @@ class _Cutter:
     def cut(self, case: Case) -> None:
         mammogram = case.read()
         scale = scale_to(
-            DetectorSpec.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
+            self.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
         )
         pixels = resample(mammogram.pixels, scale)  # as at work
         breast = find_breast(pixels)

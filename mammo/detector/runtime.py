@@ -3,7 +3,8 @@
 auto            torch on a GPU; else OpenVINO in float32 if it passes its check, else torch with the reason logged
 torch           the reference
 openvino        float32: every score within 1e-4 of torch's
-openvino-bf16   bfloat16 where the processor has it: twice as fast, scores differ; only ever an explicit choice
+openvino-bf16   bfloat16 where the processor has it: twice as fast, scores differ; only ever an explicit choice.
+                Elsewhere it is `openvino`, and says so
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def open_runtime(
     from mammo.detector.runtime_openvino import OpenVinoRuntime
 
     try:
-        return OpenVinoRuntime.open(
+        runtime = OpenVinoRuntime.open(
             network,
             precision="bf16" if name == "openvino-bf16" else "f32",
             key=key,
@@ -99,3 +100,9 @@ def open_runtime(
             raise
         log.warning("detector runs on torch: %s", error)
         return TorchRuntime(network)
+    if name == "openvino-bf16" and runtime.precision != "bf16":
+        log.warning(
+            "detector runs in float32: this processor has no bfloat16; its scores are right, and it is no faster than "
+            "YOLO_MLSAM_RUNTIME=openvino"
+        )
+    return runtime

@@ -10,7 +10,7 @@ import threading
 import warnings
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import openvino  # type: ignore[import-untyped]
@@ -24,7 +24,7 @@ from mammo.detector.decode import BoxBranch, RawMaps, decode_anchors
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Planes
 from mammo.errors import UnusableRuntime
-from mammo.exported_networks import Precision, keep, kept, release
+from mammo.exported_networks import Precision, compiled, keep, kept, release
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 """Largest difference of a score from torch's."""
@@ -48,7 +48,8 @@ class _Exported(nn.Module):
 
 
 class OpenVinoRuntime:
-    """One exported network, compiled for this processor.
+    """One exported network, compiled for this processor. `precision` and `name` say what it computes in, not what was
+    asked for.
 
     Calls of several threads take turns at the processor: together they would need each other's caches and the memory
     of several tiles, and be no faster.
@@ -58,17 +59,10 @@ class OpenVinoRuntime:
         self, model: openvino.Model, network: DetectorNetwork, *, precision: Precision, threads: int
     ) -> None:
         head = network.model[-1]
-        self.name = "openvino" if precision == "f32" else "openvino-bf16"
+        self._request, self.precision = compiled(model, precision=precision, threads=threads)
+        self.name = "openvino" if self.precision == "f32" else "openvino-bf16"
         self._strides = [float(stride) for stride in head.stride]
         self._boxes = BoxBranch(deepcopy(head).requires_grad_(False))
-        settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # the processor is shared with torch and with other processes
-        }
-        if threads > 0:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
         self._turn = threading.Lock()
 
     @classmethod
@@ -91,7 +85,7 @@ class OpenVinoRuntime:
             if folder is not None and (exported := kept(folder, ("model",))):
                 try:
                     runtime = cls(exported["model"], network, precision=precision, threads=threads)
-                    runtime.check(expected, precision)
+                    runtime.check(expected)
                     return runtime
                 except (RuntimeError, UnusableRuntime):
                     pass  # torn or tampered with: export again
@@ -103,7 +97,7 @@ class OpenVinoRuntime:
             raise UnusableRuntime(
                 f"OpenVINO cannot run this detector ({type(error).__name__}); set YOLO_MLSAM_RUNTIME=torch"
             ) from error
-        runtime.check(expected, precision)
+        runtime.check(expected)
         return runtime
 
     def look(self, tile: Planes, *, threshold: float) -> Tensor:
@@ -119,20 +113,21 @@ class OpenVinoRuntime:
                 threshold=threshold,
             )
 
-    def check(self, expected: Tensor, precision: Precision) -> None:
+    def check(self, expected: Tensor) -> None:
         """Compare with the logits that torch gives for the tile of `_probe`.
 
         Raises:
-            UnusableRuntime: they differ by more than the bounds of this precision.
+            UnusableRuntime: they differ by more than the bounds of its precision.
         """
         with self._turn:
             logits = self._run(_probe())[0].clone()
         scores = float((logits.sigmoid() - expected.sigmoid()).abs().max())
         apart = float(((logits - expected).abs() / expected.abs().clamp(min=1)).max())
-        if not (scores <= SCORE_BOUND[precision] and apart <= LOGIT_BOUND[precision]):  # also when no numbers
+        bounds = SCORE_BOUND[self.precision], LOGIT_BOUND[self.precision]
+        if not (scores <= bounds[0] and apart <= bounds[1]):  # also when no numbers
             raise UnusableRuntime(
                 f"{self.name} differs from torch by {scores:.2g} in scores and {apart:.2g} in logits, more than "
-                f"{SCORE_BOUND[precision]:g} and {LOGIT_BOUND[precision]:g}; set YOLO_MLSAM_RUNTIME=torch"
+                f"{bounds[0]:g} and {bounds[1]:g}; set YOLO_MLSAM_RUNTIME=torch"
             )
 
     def _run(self, tile: Planes) -> list[Tensor]:

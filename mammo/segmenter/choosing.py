@@ -4,7 +4,8 @@ auto            torch on a GPU and for a small network; else OpenVINO in float32
                 it passes its proof
 torch           the reference, float32
 openvino        float32, proven equal to torch within the bounds of `runtime_openvino.py`
-openvino-bf16   the encoder in bfloat16: twice as fast where the processor has it; only ever an explicit choice
+openvino-bf16   the encoder in bfloat16: twice as fast where the processor has it; only ever an explicit choice.
+                Elsewhere it is `openvino`, and says so
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def open_runtime(
     from mammo.segmenter.runtime_openvino import OpenVinoRuntime
 
     try:
-        return OpenVinoRuntime.open(
+        runtime = OpenVinoRuntime.open(
             network,
             precision="bf16" if name == "openvino-bf16" else "f32",
             weights=weights,
@@ -61,3 +62,6 @@ def open_runtime(
             raise
         log.warning("the segmenter runs on torch", reason=str(error))
         return TorchRuntime(network)
+    if name == "openvino-bf16" and runtime.encoder_precision != "bf16":
+        log.warning("the segmenter runs in float32", reason="this processor has no bfloat16")
+    return runtime

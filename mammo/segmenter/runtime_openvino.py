@@ -89,7 +89,6 @@ class OpenVinoRuntime:
         self, models: Mapping[str, openvino.Model], config: MlsamConfig, *, precision: Precision, threads: int
     ) -> None:
         self._config = config
-        self._precision = precision
         self._encoder = CompiledNetwork(models["encoder"], precision=precision, threads=threads)
         self._decoder = CompiledNetwork(models["decoder"], precision="f32", threads=threads)
         side = 4 * config.grid
@@ -132,7 +131,7 @@ class OpenVinoRuntime:
         cls, models: Mapping[str, openvino.Model], network: Mlsam, *, precision: Precision, threads: int
     ) -> Self:
         runtime = cls(models, network.config, precision=precision, threads=threads)
-        prove(runtime, TorchRuntime(network), bound=FEATURE_BOUND[precision])
+        prove(runtime, TorchRuntime(network), bound=FEATURE_BOUND[runtime.encoder_precision])
         return runtime
 
     @property
@@ -140,8 +139,13 @@ class OpenVinoRuntime:
         return self._config
 
     @property
+    def encoder_precision(self) -> Precision:
+        """What the encoder computes in: float32 where bfloat16 was asked for and the processor has none."""
+        return self._encoder.precision
+
+    @property
     def precision(self) -> str:
-        return f"openvino {release()} {self._precision}"
+        return f"openvino {release()} {self.encoder_precision}"
 
     def encode(self, planes: Planes) -> Features:
         neck, *fused = self._encoder(planes[None])

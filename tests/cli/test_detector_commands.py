@@ -97,6 +97,18 @@ def test_a_detector_begins_with_public_weights_of_their_own_scale(
             ["evaluate", "detector", "--phantoms", "1000-1001", "--table", "1"],
             "a test needs patients of its own",
         ),
+        (
+            ["evaluate", "detector", "--phantoms", "7", "--table", "1", "--recipe", "smoke"],
+            "Table 1 trains from scratch: paper, starter, table; got 'smoke'",
+        ),
+        (
+            ["evaluate", "detector", "--phantoms", "7", "--table", "1", "--weights", __file__],
+            "leave --weights out",
+        ),
+        (
+            ["evaluate", "detector", "--phantoms", "7", "--table", "2", "--threshold", "0.3"],
+            "--threshold has no place in Table 2",
+        ),
     ],
 )
 def test_a_wrong_call_is_one_sentence(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from training.box_loss import BoxLoss
 from training.cases import silent
 from training.detector_finetune import finetune_detector
 from training.detector_recipes import Replay, detector_smoke
+from training.detector_tiles import TileSet, write_tiles
 
 CLUSTER_BOX = Box(60, 200, 110, 250)
 CASES = [case(1, CLUSTER_BOX), case(2, CLUSTER_BOX), case(3)]
@@ -70,6 +72,28 @@ def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
     name = "model.0.conv.weight"
     change = float((after[name].float() - before[name].float()).norm() / before[name].float().norm())
     assert 0 < change < 0.2
+
+
+def test_tiles_are_cut_at_the_spacing_that_the_start_works_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at that of the recipe, whose spec a run on top of other weights does not use."""
+    coarse = tmp_path / "coarse.safetensors"
+    save_detector(coarse, lively_network(DetectorSpec(tile=128, overlap=32, spacing_mm=0.1)), facts={})
+    asked = []
+
+    def noted(*arguments: Any, spacing_mm: float, **options: Any) -> TileSet:
+        asked.append(spacing_mm)
+        return write_tiles(*arguments, spacing_mm=spacing_mm, **options)
+
+    monkeypatch.setattr("training.detector_finetune.write_tiles", noted)
+    recipe = replace(RECIPE, validation_crops=1)
+    held = [case(9, CLUSTER_BOX)]
+    result = finetune_detector(
+        CASES, held, start=coarse, recipe=recipe, folder=tmp_path / "run", progress=silent
+    )
+    assert asked == [0.1, 0.1]
+    assert load_network(result)[0].spec.spacing_mm == 0.1
 
 
 def test_fixed_norms_keep_the_statistics_of_the_start(tmp_path: Path, start: Path) -> None:

@@ -129,6 +129,23 @@ def test_a_film_scan_is_cut_at_the_spacing_that_the_detector_works_at(tmp_path: 
     assert box[3] - box[1] == min(2 * CLUSTER_BOX.height, SIDE)
 
 
+def test_tiles_are_cut_at_another_spacing_where_the_detector_works_at_one(tmp_path: Path) -> None:
+    plain = case(1, CLUSTER_BOX)
+    film = replace(plain.read(), spacing=Spacing(0.14, 0.14, "scanned"))
+    tiles = write_tiles(
+        [replace(plain, read=lambda: film)],
+        tmp_path,
+        side=SIDE,
+        crops=1,
+        background=0.0,
+        seed=0,
+        progress=silent,
+        spacing_mm=0.14,
+    )
+    (box,) = tiles.tiles[0].boxes
+    assert (box[2] - box[0], box[3] - box[1]) == (CLUSTER_BOX.width, CLUSTER_BOX.height)
+
+
 def test_the_same_seed_gives_the_same_tiles_and_another_seed_others(tmp_path: Path) -> None:
     cases = [case(1, CLUSTER_BOX), case(2)]
     first, again, other = (

@@ -101,6 +101,26 @@ def test_bfloat16_stays_within_its_own_bound(detectors: dict[str, Detector], vie
         assert nearest.score == pytest.approx(detection.score, abs=0.02)
 
 
+def test_a_processor_without_bfloat16_computes_in_float32_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What OpenVINO does there, on whatever processor this runs."""
+
+    def without(model: Any, *, precision: str, threads: int, compiled: Any = ov.compiled) -> Any:
+        return compiled(model, precision="f32", threads=threads)
+
+    monkeypatch.setattr(ov, "compiled", without)
+    network, _ = load_network(STARTER)
+    network.fuse(verbose=False)
+    with caplog.at_level(logging.WARNING):
+        runtime = open_runtime(network, name="openvino-bf16", key="", cache=None, threads=1)
+        assert "this processor has no bfloat16" in caplog.text
+        assert runtime.name == "openvino"
+        caplog.clear()
+        open_runtime(network, name="openvino", key="", cache=None, threads=1)
+        assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     "spec", [DetectorSpec(p2=True), DetectorSpec(attention="eca"), DetectorSpec(attention="none")]
 )

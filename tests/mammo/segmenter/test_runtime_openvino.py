@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 import torch
 
 import mammo
+from mammo import exported_networks
 from mammo.errors import UnusableRuntime
 from mammo.geometry import Point, Spacing
 from mammo.phantom import phantom_view
@@ -67,7 +69,9 @@ def test_the_starter_outlines_the_same_clusters(exported, name, least):
     spacing = Spacing(0.07, 0.07, "imager")
     torch_one = Segmenter.load(STARTER, threads=1)
     other = Segmenter.load(STARTER, threads=1, runtime=name, exported=exported)
-    assert name.removeprefix("openvino-") in other._runtime.precision or name == "openvino"
+    done = other._runtime.encoder_precision  # bfloat16 where this processor has it
+    assert other._runtime.precision.endswith(done)
+    assert done == "f32" or name == "openvino-bf16"
     boxes = [finding.box for finding in view.truth]
     assert boxes
     for box in boxes:
@@ -80,6 +84,20 @@ def test_the_starter_outlines_the_same_clusters(exported, name, least):
         assert masks[0] is not None
         assert masks[1] is not None
         assert masks[0].iou(masks[1]) >= least
+
+
+def test_a_processor_without_bfloat16_computes_in_float32_and_names_its_features_so(monkeypatch):
+    """What OpenVINO does there, on whatever processor this runs; features of one precision are not kept for another."""
+
+    def without(model, *, precision, threads, compiled=exported_networks.compiled):
+        return compiled(model, precision="f32", threads=threads)
+
+    monkeypatch.setattr(exported_networks, "compiled", without)
+    with structlog.testing.capture_logs() as logs:
+        runtime = open_runtime(small(), name="openvino-bf16", weights=WEIGHTS, exported=None, threads=1)
+    assert [log["reason"] for log in logs] == ["this processor has no bfloat16"]
+    plain = open_runtime(small(), name="openvino", weights=WEIGHTS, exported=None, threads=1)
+    assert runtime.precision == plain.precision
 
 
 def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_path, monkeypatch):
