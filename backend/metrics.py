@@ -18,7 +18,12 @@ class Metrics:
         self.predictions = Counter(
             "yolo_mlsam_predictions", "Tasks answered by /predict", ["outcome"], registry=r
         )
-        """Outcome: `predicted`, `stored`, `suggested`, `unfinished`, `unreadable`, `failed`."""
+        """Outcome: `predicted`, `stored`, `suggested`, `withheld`, `unfinished`, `unreadable`, `failed`."""
+
+        self.missing = Counter(
+            "yolo_mlsam_predictions_missing", "Tasks and clicks without an answer", ["reason"], registry=r
+        )
+        """Reason: the code of the error, of which `mammo` has some dozens, `failed` or `out_of_time`."""
 
         self.predict_seconds = Histogram(
             "yolo_mlsam_predict_seconds", "Time for one task", ["kind"], buckets=SECONDS, registry=r

@@ -1,4 +1,8 @@
-"""A task without a prediction: counted, logged, and answered with the code of what went wrong."""
+"""A task without a prediction: counted, logged, and answered with the code of what went wrong.
+
+Label Studio keeps result, score and version of a prediction and nothing else, so the code is in the result too, where
+the labeling config has a place for it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from backend.metrics import Metrics
 from backend.model_host import Loaded
 from backend.schemas import Task
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
+from mammo.labelstudio import ControlTags
+from mammo.labelstudio.regions import note_regions
 
 NOTHING_SCORE = 0.0
 """Score of a task without a prediction: it is the first that a person should look at."""
@@ -30,8 +36,14 @@ log = structlog.get_logger()
 Prediction = dict[str, Any]
 
 
-def nothing(error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics) -> Prediction:
-    """An empty prediction with the code of what went wrong in `reason`; the whole story is in the log only."""
+def nothing(
+    error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics, tags: ControlTags | None = None
+) -> Prediction:
+    """A prediction without findings, with the code of what went wrong; the whole story is in the log only.
+
+    Args:
+        tags: of the project, whose annotators shall read the code; None: it is a click, whose answer they see at once.
+    """
     if isinstance(error, MammoError):
         reason = error.code
         metrics.predictions.labels(outcome="unreadable").inc()
@@ -47,11 +59,16 @@ def nothing(error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics) -
             where=where(error),
         )
     version = loaded.version + (UNFINISHED if isinstance(error, PASSING) else "")
-    return {"result": [], "score": NOTHING_SCORE, "model_version": version, "reason": reason}
+    return _empty(reason, version=version, metrics=metrics, tags=tags)
 
 
-def out_of_time(*, loaded: Loaded, metrics: Metrics) -> Prediction:
-    """An empty prediction for a task that a batch had no time for."""
+def out_of_time(*, loaded: Loaded, metrics: Metrics, tags: ControlTags) -> Prediction:
+    """A prediction without findings for a task that a batch had no time for."""
     metrics.predictions.labels(outcome="unfinished").inc()
-    version = loaded.version + UNFINISHED
-    return {"result": [], "score": NOTHING_SCORE, "model_version": version, "reason": "out_of_time"}
+    return _empty("out_of_time", version=loaded.version + UNFINISHED, metrics=metrics, tags=tags)
+
+
+def _empty(reason: str, *, version: str, metrics: Metrics, tags: ControlTags | None) -> Prediction:
+    metrics.missing.labels(reason=reason).inc()
+    result = note_regions(reason, tags=tags, model_version=version) if tags else []
+    return {"result": result, "score": NOTHING_SCORE, "model_version": version, "reason": reason}

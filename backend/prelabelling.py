@@ -77,14 +77,14 @@ class Prelabelling:
         """What the model says of a task.
 
         Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives
-        an empty result with the lowest score and the code of its reason.
+        a result without findings, with the lowest score and the code of its reason.
 
         Args:
             until: `time.monotonic()` after which no more is begun.
             shown: it is for annotators; a silent prediction is only kept.
         """
         if until is not None and time.monotonic() > until:
-            return out_of_time(loaded=self._loaded, metrics=self._services.metrics)
+            return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
         services, version, project = self._services, self._loaded.version, self._project_of(task)
         try:
             with services.metrics.predict_seconds.labels(kind="prelabel").time():
@@ -99,7 +99,7 @@ class Prelabelling:
         except (
             Exception
         ) as error:  # a fault in one image's decoding must not cost the other tasks their predictions
-            return nothing(error, task=task, loaded=self._loaded, metrics=services.metrics)
+            return nothing(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
         services.metrics.predictions.labels(outcome="predicted").inc()
         if task.id is not None and project is not None:
             try:

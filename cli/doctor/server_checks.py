@@ -95,9 +95,25 @@ _ENABLE = (
 def _about_token(site: Site, error: LabelStudioError) -> tuple[str, str]:
     if error.code == "label_studio_401" and "legacy token authentication has been disabled" in str(error):
         return "legacy tokens are disabled in this organization", _ENABLE
+    if error.code == "label_studio_401" and _is_exchanged(site):
+        return (
+            "personal access tokens are disabled in this organization: ours is exchanged, and then refused",
+            "enable them in the organization's API token settings, or set YOLO_MLSAM_LABEL_STUDIO_API_KEY to a legacy "
+            "token",
+        )
     if error.code == "label_studio_401":
         return (
             "the token is not accepted",
             "make a new one in Label Studio, and set YOLO_MLSAM_LABEL_STUDIO_API_KEY",
         )
     return "the token cannot be tried", str(error)
+
+
+def _is_exchanged(site: Site) -> bool:
+    """Whether our key is a personal access token that Label Studio still gives access tokens for."""
+    client = site.client
+    assert client is not None
+    try:
+        return client.personal and bool(client.authorization())
+    except LabelStudioError:
+        return False

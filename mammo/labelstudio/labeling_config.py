@@ -21,6 +21,9 @@ MAX_CONFIG = 2**18
 
 PROMPT_CONTROLS = ("prompt-point", "prompt-box")
 
+NOTE_CONTROL = "model-note"
+"""Name of a TextArea in which the model says why it drew nothing. Other text areas are the annotators'."""
+
 DRAWN = ("brushlabels", "rectanglelabels", "polygonlabels", "keypointlabels")
 """Control tags that the model can fill with regions, in lower case."""
 
@@ -74,6 +77,7 @@ _CONFIG = f"""<View style="display: flex;">
     <KeyPointLabels name="point" toName="image" smart="false" strokeWidth="2">
       <Label value="{CLUSTER}" html="Point" background="#34a06b" hotkey="6" model_index="0"/>
     </KeyPointLabels>
+    <TextArea name="{NOTE_CONTROL}" toName="image" editable="false" maxSubmissions="0"/>
   </View>
   <View style="flex: 1 1 auto; min-width: 0;">
     <Image name="image" value="$image" zoom="true" zoomControl="true" brightnessControl="true" contrastControl="true"/>
@@ -82,6 +86,7 @@ _CONFIG = f"""<View style="display: flex;">
 """
 # `html` is what a label is called on the screen: all mean the one label the model knows. Controls are smart unless they
 # say no, and a smart tool of a finding would ask the model and then take what was drawn away. No fill hides the lesion.
+# No submissions: a person gets no field to type in, and sees nothing where the model wrote nothing.
 
 
 def labeling_config() -> str:
@@ -106,6 +111,9 @@ class ControlTags:
 
     choice_found: str | None = None
     choice_nothing: str | None = None
+
+    note: str | None = NOTE_CONTROL
+    """TextArea about the whole image in which the model says why it drew nothing."""
 
     label: str = CLUSTER
     """The cluster label, for controls that `labels` does not name."""
@@ -145,9 +153,13 @@ class ControlTags:
         spelled: dict[str, str] = {}
         prompts: set[str] = set()
         choices: dict[str, str | None] = {}
+        note: str | None = None
         for tag in root.iter():
             kind, name = tag.tag.lower(), tag.get("name")
             if name is None or image not in [each.strip() for each in (tag.get("toName") or "").split(",")]:
+                continue
+            if kind == "textarea":
+                note = name if name == NOTE_CONTROL and attribute(tag, "perRegion") != "true" else note
                 continue
             label = label_for(tag, CLUSTER, SYNONYMS)
             if attribute(tag, "smartOnly") == "true":
@@ -169,6 +181,7 @@ class ControlTags:
             rectangle=found.get("rectanglelabels"),
             polygon=found.get("polygonlabels"),
             keypoint=found.get("keypointlabels"),
+            note=note,
             label=common,
             labels=tuple(sorted((name, label) for name, label in spelled.items() if label != common)),
             prompts=frozenset(prompts),

@@ -3,6 +3,7 @@
     finding  -> rectangle (its box) + key points (its prompts, children of the rectangle)
     findings -> one brush region with the pixels of all their masks, or polygons where the project has no brush
     findings -> the choice about the whole image, where the project asks for one
+    a reason -> the note about the whole image: why there is no finding, where the project has a place for it
 
 A full-field brush region costs an annotator's browser about three seconds a submit, so there is one per label and
 never one per cluster. The way back gives every rectangle its part of the brush again; brush that belongs to no
@@ -113,6 +114,26 @@ def _choice(findings: Sequence[Finding], *, tags: ControlTags, model_version: st
             "type": "choices",
             "value": {"choices": [said]},
             "meta": {"model_version": model_version},
+        }
+    ]
+
+
+def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[Region]:
+    """Say in the project's note why the model drew nothing; nothing where the project has no note.
+
+    Args:
+        reason: code of what went wrong; also in the region's `meta`, for who looks for it by program.
+    """
+    if tags.note is None:
+        return []
+    return [
+        {
+            "id": _digest(model_version, "note"),
+            "from_name": tags.note,
+            "to_name": tags.image,
+            "type": "textarea",
+            "value": {"text": [f"The model could not look at this image ({reason})."]},
+            "meta": {"model_version": model_version, "reason": reason},
         }
     ]
 

@@ -55,14 +55,24 @@ def test_a_prediction_that_the_sdk_finds_wrong_does_not_leave(monkeypatch: pytes
     made = {"result": [{"from_name": "nobody"}], "score": 0.5, "model_version": "m1"}
     monkeypatch.setattr("backend.prelabelling.prediction", lambda *_, **__: made)
     (result,) = backend.predict(TASK).json()["results"]
-    assert (result["result"], result["reason"]) == ([], "invalid_prediction")
+    assert (types(result), result["reason"]) == (["textarea"], "invalid_prediction")
 
 
 def test_no_tasks_are_no_predictions() -> None:
     assert Backend().predict().json() == {"results": []}
 
 
-def test_an_unreadable_image_gives_an_empty_result_in_its_place_and_the_reason_only_to_the_log(
+def types(result: dict[str, Any]) -> list[str]:
+    return [region["type"] for region in result["result"]]
+
+
+def test_a_project_without_a_place_for_notes_gets_an_empty_result_and_the_reason_beside_it() -> None:
+    bare = labeling_config().replace('name="model-note"', 'name="comment"')
+    (result,) = Backend().predict({"id": 8, "data": {"broken": True}}, label_config=bare).json()["results"]
+    assert result == {"result": [], "score": 0.0, "model_version": "m1", "reason": "image_not_found"}
+
+
+def test_an_unreadable_image_gives_a_note_in_its_place_and_its_reason_to_log_and_metrics(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     backend = Backend()
@@ -70,11 +80,15 @@ def test_an_unreadable_image_gives_an_empty_result_in_its_place_and_the_reason_o
         TASK, {"id": 8, "data": {"broken": True}}, {"id": 9, "data": {"bug": True}}, TASK
     )
     results = answer.json()["results"]
-    assert [len(r["result"]) > 0 for r in results] == [True, False, False, True]
-    assert results[1] == {
-        "result": [], "score": 0.0, "model_version": "m1", "reason": "image_not_found"
-    }  # fmt: skip
+    assert [types(r) == ["textarea"] for r in results] == [False, True, True, False]
+    (note,) = results[1].pop("result")
+    assert results[1] == {"score": 0.0, "model_version": "m1", "reason": "image_not_found"}
+    assert "(image_not_found)" in note["value"]["text"][0]
+    assert note["meta"] == {"model_version": "m1", "reason": "image_not_found"}
     assert results[2]["reason"] == "failed"
+    for failed in ({**results[1], "result": [note]}, results[2]):
+        assert from_regions(failed["result"]) == []
+        assert LabelInterface(labeling_config()).validate_prediction(failed, return_errors=True) == []
     log = capsys.readouterr().out
     assert "image_not_found" in log
     assert "RuntimeError" in log
@@ -82,6 +96,8 @@ def test_an_unreadable_image_gives_an_empty_result_in_its_place_and_the_reason_o
         assert secret not in log + answer.text
     assert backend.counted('yolo_mlsam_predictions_total{outcome="unreadable"} 1.0')
     assert backend.counted('yolo_mlsam_predictions_total{outcome="failed"} 1.0')
+    assert backend.counted('yolo_mlsam_predictions_missing_total{reason="image_not_found"} 1.0')
+    assert backend.counted('yolo_mlsam_predictions_missing_total{reason="failed"} 1.0')
 
 
 def test_a_prediction_is_kept_and_served_again_without_the_model() -> None:

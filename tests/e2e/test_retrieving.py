@@ -1,7 +1,7 @@
 """Label Studio's own *Retrieve predictions* and smart clicks, with a task in the batch whose image is gone.
 
-Of a prediction Label Studio keeps result, score and version, so the reason of an empty one stands in our log and
-metrics; the answer to a click it passes to the browser whole.
+Of a prediction Label Studio keeps result, score and version, so the reason of one without findings stands in its
+result, as a note that annotators read, and in our log and metrics; the answer to a click it passes on whole.
 """
 
 from __future__ import annotations
@@ -113,7 +113,11 @@ def test_a_batch_with_a_failing_task_fills_the_others_and_is_not_asked_again(pro
     found = [finding for (stored,) in (first, last) for finding in from_regions(stored["result"])]
     assert found, "nothing is found in either phantom"
     (empty,) = failed
-    assert (empty["result"], empty["score"], empty["model_version"]) == ([], 0.0, version)
+    assert (empty["score"], empty["model_version"]) == (0.0, version)
+    assert "reason" not in empty, "Label Studio drops what it does not know"
+    (note,) = empty["result"]
+    assert (note["type"], note["meta"]["reason"]) == ("textarea", "image_not_found")
+    assert from_regions(empty["result"]) == []
     assert project.unreadable() > before
     lines = project.walk.stack.supervisor.log("backend").read_text().splitlines()
     events = [json.loads(line) for line in lines if "image_not_found" in line]

@@ -136,6 +136,20 @@ def test_legacy_tokens_that_are_disabled_and_a_personal_one_that_works(ward: War
     assert "does not answer" in ward.broken(client=gone)["label-studio"].says
 
 
+def test_personal_tokens_that_are_disabled(ward: Ward) -> None:
+    """Label Studio exchanges them all the same, and refuses what it gave."""
+    server, both = ward.label_studio, {"api_tokens_enabled": True, "legacy_api_tokens_enabled": True}
+    with LabelStudioClient(server.url, personal_token(server)) as personal:
+        assert "token" not in ward.broken(client=personal)
+        ward.client.call("POST", "/api/jwt/settings", json=both | {"api_tokens_enabled": False})
+        try:
+            found = ward.broken(client=personal)["token"]
+        finally:
+            ward.client.call("POST", "/api/jwt/settings", json=both)
+        assert "personal access tokens are disabled" in found.says
+        assert "legacy token" in found.remedy
+
+
 @pytest.mark.parametrize("variant", ["both", "webhooks only"])
 def test_ssrf_switches(ward: Ward, stack: Stack, variant: str, tmp_path: Path) -> None:
     """A second Label Studio on the same data, with the switches as they come out of the box, or half set."""

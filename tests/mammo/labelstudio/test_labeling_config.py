@@ -28,8 +28,20 @@ def test_our_config_reads_back_as_the_default_control_tags() -> None:
 def test_controls_of_another_project_are_found_by_their_label_under_any_name() -> None:
     assert ControlTags.read(THEIRS) == ControlTags(
         image="scan", brush="paint", rectangle=None, polygon=None, keypoint=None,
-        label="cluster", prompts=frozenset({"ask"}),
+        label="cluster", prompts=frozenset({"ask"}), note=None,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("area", "note"),
+    [
+        ('<TextArea name="model-note" toName="scan"/>', "model-note"),
+        ('<TextArea name="model-note" toName="scan" perRegion="true"/>', None),
+        ('<TextArea name="comment" toName="scan"><Label value="cluster"/></TextArea>', None),
+    ],
+)
+def test_only_the_text_area_of_that_name_is_the_models_to_write_in(area: str, note: str | None) -> None:
+    assert ControlTags.read(THEIRS.replace("</View>", f"{area}</View>")).note == note
 
 
 @pytest.mark.parametrize(
