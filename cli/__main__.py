@@ -13,6 +13,7 @@ import typer
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import crossval, evaluate
 from cli.models.commands import models
+from cli.order import order
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_of_project
 from cli.reading.commands import reading
@@ -48,6 +49,7 @@ app.command("prelabel-project", rich_help_panel=SITE)(prelabel_of_project)
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=SITE)
+app.add_typer(order, name="order", rich_help_panel=SITE)
 
 
 def _print_version(wanted: bool) -> None:

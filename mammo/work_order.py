@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -102,12 +102,28 @@ def record_order(engine: Engine, project: int, places: Sequence[Place]) -> None:
             connection.execute(sa.insert(task_order), rows)
 
 
+def places(engine: Engine, project: int) -> list[Place]:
+    """The place that each task was given last, by task."""
+    return [
+        Place(
+            task=task,
+            strategy=row.strategy,
+            rank=row.rank,
+            stratum=row.stratum,
+            weight=row.weight,
+            score=row.score,
+            model_version=row.model_version,
+        )
+        for task, row in sorted(_newest(engine, project).items())
+    ]
+
+
 def strategies(engine: Engine, project: int) -> dict[int, str]:
     """The strategy that each task's place was planned by, the newest plan that has it."""
     return {task: row.strategy for task, row in _newest(engine, project).items()}
 
 
-def _newest(engine: Engine, project: int) -> dict[int, sa.Row[tuple[object, ...]]]:
+def _newest(engine: Engine, project: int) -> dict[int, sa.Row[Any]]:
     statement = sa.select(task_order).where(task_order.c.project == project).order_by(task_order.c.id)
     with reading(engine) as connection:
         return {row.task: row for row in connection.execute(statement)}

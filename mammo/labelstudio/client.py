@@ -21,6 +21,7 @@ from mammo.labelstudio.project_connection import (
     ProjectConnection,
 )
 from mammo.labelstudio.project_storage import ProjectStorage
+from mammo.labelstudio.project_tabs import ProjectTabs
 
 __all__ = ["SECRET_HEADER", "WEBHOOK_ACTIONS", "ConnectedBackend", "LabelStudioClient"]
 
@@ -41,7 +42,7 @@ def name_of_upload(name: str) -> str:
     return re.sub(r"[^-\w.]", "", name.strip().replace(" ", "_"))
 
 
-class LabelStudioClient(ProjectConnection, ProjectStorage):
+class LabelStudioClient(ProjectConnection, ProjectStorage, ProjectTabs):
     """One Label Studio server as one user sees it. Every method raises `LabelStudioError` with what to do."""
 
     def health(self) -> bool:
