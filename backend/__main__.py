@@ -27,6 +27,7 @@ from backend.shadow_model import ShadowModel
 from backend.training import Training
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.blinding import Blinding
+from mammo.champion_news import ChampionNews
 from mammo.database import open_database
 from mammo.double_reading import ReadingRecords, ReadingRoom, open_room
 from mammo.effort_records import effort_records
@@ -186,6 +187,7 @@ def wire(settings: Settings) -> Services:
             patient_secret=settings.patient_secret.get_secret_value().encode() or None,
             max_bytes=settings.max_image_bytes,
         ),
+        news=partial(ChampionNews, settings.redis_url.get_secret_value()),
         shadow=_shadow(settings, registry, partial(load, cached=False)),
         comparison=lambda project, names: compare_versions(
             project, named_versions(names, registry), store=store

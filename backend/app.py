@@ -29,10 +29,13 @@ def create_app(services: Services) -> FastAPI:
     """Build the application; its lifespan starts the model host, and closes the store at the end."""
 
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
+    news = services.news(services.host.wake) if services.news else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.host.start()
+        if news:
+            news.start()
         if services.reconciler:
             services.reconciler.start()
         if services.schedule:
@@ -42,6 +45,8 @@ def create_app(services: Services) -> FastAPI:
         try:
             yield
         finally:
+            if news:
+                await anyio.to_thread.run_sync(news.stop)
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

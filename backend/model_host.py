@@ -102,7 +102,7 @@ class HostStatus:
 
 
 class ModelHost:
-    """Looks for a new champion every few seconds, on a thread of its own."""
+    """Looks for a new champion every few seconds, and when it is woken, on a thread of its own."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class ModelHost:
         self._check = check
         self._settled = settled
         self._rejected: set[str] = set()
-        self._stopping = threading.Event()
+        self._stopping, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-host", daemon=True)
 
     def start(self) -> None:
@@ -148,8 +148,13 @@ class ModelHost:
     def stop(self) -> None:
         """Look no more; a load under way is not waited for longer than a few seconds."""
         self._stopping.set()
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+
+    def wake(self) -> None:
+        """Look now: somebody says that the champion has moved."""
+        self._woken.set()
 
     def current(self, project: int | None = None) -> Loaded:
         """The model that serves a project now: the one it is pinned to, else the champion.
@@ -248,8 +253,9 @@ class ModelHost:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._woken.clear()
             self.look()
-            self._stopping.wait(self._every)
+            self._woken.wait(self._every)
 
 
 def load_whole(version: str, *, load: Load, check: Check | None) -> Prelabels:

@@ -80,6 +80,14 @@ def _nothing_done(_project: int) -> list[EffortRecord]:
     return []
 
 
+class Listener(Protocol):
+    """`mammo.champion_news.ChampionNews`."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 def _nothing_compared(_project: int, versions: Sequence[str]) -> dict[str, Any]:
     raise ModelNotFound(f"nothing is known of {', '.join(versions)}")
 
@@ -154,6 +162,9 @@ class Services:
 
     comparison: Callable[[int, Sequence[str]], dict[str, Any]] = _nothing_compared
     """What two versions said of the same tasks of a project, and how far each was from the corrections."""
+
+    news: Callable[[Callable[[], None]], Listener] | None = None
+    """Makes what wakes the model host when the champion has moved; None: it only looks in turn."""
 
     closing: tuple[Callable[[], None], ...] = ()
     """Called when the server stops, after the store is closed."""

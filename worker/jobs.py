@@ -15,6 +15,7 @@ import structlog
 from rq import get_current_job
 
 from mammo.annotations import reconcile
+from mammo.champion_news import tell_backends
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.jobs import PrelabelProject, Retrain
 from mammo.labelstudio.labeling_config import ControlTags
@@ -54,6 +55,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         else:
             summary = _train(run, RunLedger(tools.engine, taken), tools, tell)
         if summary["promoted"]:
+            tell_backends(tools.settings.redis_url.get_secret_value(), summary["challenger"])
             tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary

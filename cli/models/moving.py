@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.models.site import find_version, open_registry, who
+from mammo.champion_news import tell_backends
 from mammo.errors import InvalidSettings
 from mammo.settings import Settings
 
@@ -15,7 +16,8 @@ from mammo.settings import Settings
 def promote(name: str, reason: str) -> None:
     """Move the champion alias to a version whose files are whole."""
     _require(reason)
-    registry = open_registry(Settings.load())
+    settings = Settings.load()
+    registry = open_registry(settings)
     version = find_version(registry, name)
     before = registry.champion()
     if version == before.version:
@@ -24,19 +26,26 @@ def promote(name: str, reason: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         registry.files(version, into=Path(folder))
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=who())
-    Console().print(
-        f"champion: {before.version} -> {version}\n"
-        "running backends load it within seconds (see /health); `yolo-mlsam models rollback` undoes it"
-    )
+    _tell(settings, before.version, version)
+    Console().print("`yolo-mlsam models rollback` undoes it")
 
 
 def roll_back(reason: str) -> None:
     """Move the champion alias back to the one before."""
     _require(reason)
-    registry = open_registry(Settings.load())
+    settings = Settings.load()
+    registry = open_registry(settings)
     before = registry.champion().version
     after = registry.roll_back(reason, actor=who())
-    Console().print(f"champion: {before} -> {after.version}")
+    _tell(settings, before, after.version)
+
+
+def _tell(settings: Settings, before: str, after: str) -> None:
+    told = tell_backends(settings.redis_url.get_secret_value(), after)
+    when = "now" if told else f"within {settings.reload_seconds:g} s, for the broker does not answer"
+    Console(soft_wrap=True, highlight=False).print(
+        f"champion: {before} -> {after}\nrunning backends look for it {when} (see /health)"
+    )
 
 
 def _require(reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import pytest
@@ -190,3 +191,16 @@ def test_each_new_champion_is_told_of_once_it_serves() -> None:
     registry.version = "m2"
     host.look()
     assert told == ["m1", "m2"]
+
+
+def test_a_host_that_is_woken_looks_at_once() -> None:
+    registry, looked = FakeRegistry(), threading.Event()
+    host = ModelHost(registry, load=registry.load, every=3600.0, settled=looked.set)
+    host.start()
+    assert looked.wait(20)
+    looked.clear()
+    registry.version = "m2"
+    host.wake()
+    assert looked.wait(20)
+    assert host.current().version == "m2"
+    host.stop()
