@@ -162,21 +162,38 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         if not self._config.hq_token:
             return Decoded(logits=sam, sam=sam, hq=None, iou=iou, presence=presence)
 
-        feature = self._decoder_feature(upscaled)
-        if fused is not None:
-            feature = fused.expand(N, -1, -1, -1) if feature is None else feature + fused
-        assert feature is not None, "the configuration guarantees a feature source"
-        hq = _project(self.hf_mlp(answer), feature)
+        hq = self._hq_mask(self.hf_mlp(answer), upscaled, fused)
         logits = {"sum": sam + hq, "hq": hq, "sam": sam}[self._config.combine]
         return Decoded(logits=logits, sam=sam, hq=hq, iou=iou, presence=presence)
 
-    def _decoder_feature(self, upscaled: Tensor) -> Tensor | None:
-        if not self._config.decoder_feature:
-            return None
-        if not self._config.global_fusion:
-            return upscaled
-        feature: Tensor = self.embedding_maskfeature(upscaled)
-        return feature
+    def _hq_mask(self, vector: Tensor, upscaled: Tensor, fused: Tensor | None) -> Tensor:
+        """The HQ token's vector times the sum of the feature sources; each is multiplied first, which is cheaper."""
+        masks = []
+        if self._config.decoder_feature and self._config.global_fusion:
+            feature = self.embedding_maskfeature[:-1](upscaled)
+            masks.append(_convolve_and_project(vector, feature, self.embedding_maskfeature[-1]))
+        elif self._config.decoder_feature:
+            masks.append(_project(vector, upscaled))
+        if fused is not None:
+            masks.append(_project(vector, fused.expand(vector.shape[0], -1, -1, -1)))
+        assert masks, "the configuration guarantees a feature source"
+        return masks[0] if len(masks) == 1 else masks[0] + masks[1]
+
+
+def _convolve_and_project(vector: Tensor, feature: Tensor, layer: nn.Module) -> Tensor:
+    """`_project(vector, layer(feature))` of a 3 x 3 convolution, a quarter of the time: one number per tap and pixel
+    in place of every channel."""
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None, "HQ-SAM's convolutions have a bias"
+    height, width = feature.shape[-2:]
+    taps = torch.einsum("nc,cdij->nijd", vector, layer.weight).flatten(1, 2)  # N 9 d
+    each = torch.einsum("nkd,ndhw->nkhw", taps, feature)
+    each = F.pad(each, (1, 1, 1, 1))
+    mask: Tensor = (vector @ layer.bias)[:, None, None]
+    for tap in range(9):
+        row, column = divmod(tap, 3)
+        mask = mask + each[:, tap, row : row + height, column : column + width]
+    return mask[:, None]
 
 
 def _project(vector: Tensor, feature: Tensor) -> Tensor:
