@@ -56,12 +56,15 @@ def test_the_backend_serves_the_same_prelabel_that_was_pushed(walk):
     ] == [f.box for f in from_regions(pushed["result"])]
 
 
-def test_a_task_that_cannot_be_read_gives_an_empty_result_and_a_metric_not_a_500(walk):
+def test_a_task_that_cannot_be_read_gives_a_note_without_findings_and_a_metric_not_a_500(walk):
     body = {"tasks": [{"id": 10**6, "data": {"mammogram": "nowhere.dcm"}}, {"id": 10**6 + 1, "data": {}}]}
     url = walk.stack.backend_url
     answer = httpx.post(f"{url}/predict", json=body, auth=walk.stack.auth, timeout=60, trust_env=False)
     assert answer.status_code == 200
-    assert [result["result"] for result in answer.json()["results"]] == [[], []]
+    for result in answer.json()["results"]:
+        (note,) = result["result"]
+        assert (note["type"], from_regions(result["result"])) == ("textarea", [])
+        assert note["meta"]["reason"] == "image_not_found"
     metrics = httpx.get(f"{url}/metrics", auth=walk.stack.auth, timeout=10, trust_env=False).text
     assert re.search(r'outcome="unreadable"\} 2', metrics), metrics
     assert "image_not_found" in walk.stack.supervisor.log("backend").read_text()
