@@ -1,6 +1,6 @@
 """Annotators submit in the real Label Studio while our backend is killed at random: nothing is lost.
 
-`pytest tests/e2e/test_faults.py --submits 1000` for the long run; docs/experiments.md has its figures.
+`pytest tests/e2e/test_faults.py --submits 1000` for the long run; it prints its figures (`-s`).
 """
 
 from __future__ import annotations
