@@ -5,6 +5,8 @@ LS_VENV := .venv-label-studio
 LS_ML_VENV := .venv-label-studio-ml
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
+# Two processes: one has the real Label Studio, the other the rest. `make test PARALLEL=` runs all in one.
+PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: install demo test check format lint types layers bench env clean
 .DEFAULT_GOAL := install
@@ -35,7 +37,7 @@ demo: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/yolo-mlsam demo --label-studio $(LS_VENV)/bin/label-studio $(ARGS)
 
 test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 check: format lint types layers test
 

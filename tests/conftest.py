@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests need."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -17,9 +18,28 @@ def pytest_addoption(parser):
     parser.addoption(
         "--submits",
         type=int,
-        default=300,
+        default=100,
         help="annotations of the test that kills the backend (1000: minutes)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """In two processes, one runs the real Label Studio and begins at once: that takes longest.
+
+    The tests of one file stay together: they share what is dear to make. Other end-to-end tests come next, so that no
+    long one begins last.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("label-studio" if _shares_stack(item) else str(item.path)))
+    end_to_end = Path(__file__).parent / "e2e"
+    items.sort(key=lambda item: (not _shares_stack(item), end_to_end not in item.path.parents))
+
+
+def _shares_stack(item):
+    return "stack" in getattr(item, "fixturenames", ())
 
 
 def redis_program():
