@@ -192,14 +192,17 @@ def serve(
 
 @app.command(rich_help_panel=SERVICE)
 def work(
-    with_scheduler: Annotated[
-        bool, typer.Option("--with-scheduler", help="Also watch for jobs that are planned for later.")
-    ] = False,
+    queues: Annotated[
+        str, typer.Option(help="Comma-separated: train, predict, light.")
+    ] = "train,predict,light",
+    gpus: Annotated[
+        str, typer.Option(help="auto; none; or numbers or UUIDs as nvidia-smi shows them, comma-separated.")
+    ] = "auto",
 ) -> None:
-    """Run one worker for training and prelabelling jobs; settings come from the environment."""
-    from worker.__main__ import main as run
+    """Run and look after this machine's workers: one per GPU for training, one for the rest."""
+    from cli.work import work_command
 
-    raise typer.Exit(run(["--with-scheduler"] if with_scheduler else []))
+    raise typer.Exit(work_command(queues=queues, gpus=gpus))
 
 
 @app.command(rich_help_panel=SERVICE)

@@ -72,7 +72,7 @@ class Supervisor:
         """Start a process and return at once."""
         with self.log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(  # noqa: S603 - the command is ours
-                [sys.executable, "-m", "cli.leash", *command],
+                [sys.executable, "-m", "cli.leash", str(os.getpid()), *command],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,13 +21,19 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.errors import StorageUnavailable
+from mammo.errors import InvalidSettings, StorageUnavailable
 
 RETRAIN = "worker.jobs.retrain"
 PRELABEL = "worker.jobs.prelabel_project"
 
-QUEUES = ("prelabel", "retrain")
-"""Names of the queues; a worker takes from the first that has a job. Annotators wait for prelabels."""
+LIGHT, PREDICT, TRAIN = "light", "predict", "train"
+QUEUES = (LIGHT, PREDICT, TRAIN)
+"""A worker of several takes from the first that has a job: what is short before what is long, and annotators wait for
+predictions. `light` is for short jobs that need no network and no torch."""
+
+FORMER = {PREDICT: "prelabel", TRAIN: "retrain"}
+"""What queues were called in earlier versions. Their workers empty those lists too: a job that was asked for before an
+upgrade, and one that its worker's death sends back, is done under the name by which it was asked for."""
 
 ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited", "started"})
 
@@ -84,6 +90,9 @@ class QueueCondition:
     workers: int
     """Workers that have shown themselves in the last minutes."""
 
+    unserved: Mapping[str, int]
+    """Waiting jobs by queue, of the queues that no worker takes from; empty when each has one."""
+
     planned: int
     """Jobs for later; only a worker with RQ's scheduler puts them into a queue when it is time."""
 
@@ -91,7 +100,7 @@ class QueueCondition:
     """Planned jobs whose time is over."""
 
     schedulers: int
-    """Queues that a running scheduler watches."""
+    """Schedulers that run; ours is one for all queues, on whichever host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +141,28 @@ def redis_connection(url: str, *, patience: int = 90) -> redis.Redis:
     )
 
 
+def lists_of(queues: Iterable[str]) -> list[str]:
+    """The lists in Redis that a worker of these queues takes from, first one first; older jobs before newer.
+
+    Raises:
+        InvalidSettings: one of the names is no queue of ours, or there is none.
+    """
+    wanted = set(queues)
+    if not wanted or wanted - set(QUEUES):
+        raise InvalidSettings(
+            f"queues {', '.join(sorted(wanted)) or '(none)'}: give one or more of {', '.join(QUEUES)}"
+        )
+    return [name for queue in QUEUES if queue in wanted for name in (FORMER.get(queue), queue) if name]
+
+
 class JobQueue:
     """Enqueues jobs and tells how they are."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
-        prelabel, retrain = QUEUES
-        self._prelabel = Queue(prelabel, connection=connection, serializer=JSONSerializer)
-        self._retrain = Queue(retrain, connection=connection, serializer=JSONSerializer)
+        self._queues = {
+            name: Queue(name, connection=connection, serializer=JSONSerializer) for name in lists_of(QUEUES)
+        }
 
     def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
         """Ask for a retrain; one that is queued or running already stands for this one too.
@@ -151,7 +174,7 @@ class JobQueue:
             StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         """
         slot = _retrain_slot(payload.project)
-        return self._enqueue_once(slot, self._retrain, RETRAIN, asdict(payload), job_id=run)
+        return self._enqueue_once(slot, self._queues[TRAIN], RETRAIN, asdict(payload), job_id=run)
 
     def drop(self, job_id: str) -> bool:
         """Take back a job that no worker has taken; True if it is gone.
@@ -173,7 +196,7 @@ class JobQueue:
             StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         """
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
-        return self._enqueue_once(slot, self._prelabel, PRELABEL, asdict(payload))
+        return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
 
     def status(self, job_id: str) -> JobStatus:
         """How a job is; state `unknown` when the broker does not know it (any more).
@@ -202,13 +225,18 @@ class JobQueue:
             StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         """
         with _reporting():
-            queues = (self._prelabel, self._retrain)
+            queues = self._queues.values()
+            waiting = {name: sum(self._queues[each].count for each in lists_of([name])) for name in QUEUES}
+            workers = {
+                name: {each.name for each in Worker.all(queue=queue)} for name, queue in self._queues.items()
+            }
             now = int(time.time())
             planned = [queue.scheduled_job_registry for queue in queues]
             return QueueCondition(
-                waiting=sum(queue.count for queue in queues),
+                waiting=sum(waiting.values()),
                 failed=sum(queue.failed_job_registry.count for queue in queues),
-                workers=len({worker.name for queue in queues for worker in Worker.all(queue=queue)}),
+                workers=len(set().union(*workers.values())),
+                unserved={name: count for name, count in waiting.items() if count and not workers[name]},
                 planned=sum(registry.count for registry in planned),
                 overdue=sum(
                     int(self._connection.zcount(registry.key, 0, now - OVERDUE_SECONDS))

@@ -12,6 +12,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend.metrics import Metrics
+from mammo.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +66,7 @@ def test_compose_refuses_to_start_without_secrets_and_make_env_gives_them_all(tm
 
 
 def test_no_service_of_ours_is_root_writes_its_root_or_gains_rights(compose):
-    for name in ("backend", "scheduler", "worker-gpu"):
+    for name in ("backend", "worker", "worker-gpu"):
         service = compose["services"][name]
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -83,12 +84,21 @@ def test_only_label_studio_and_grafana_are_reached_from_outside_and_only_from_th
     assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
 
 
-def test_exactly_one_service_keeps_the_schedule(compose):
-    keepers = [
-        name for name, each in compose["services"].items() if "--with-scheduler" in each.get("command", [])
-    ]
-    assert keepers == ["scheduler"]
-    assert "deploy" not in compose["services"]["scheduler"]
+def test_every_queue_has_a_worker_and_with_gpus_they_train_alone(compose):
+    def taken(service: str, queues: str) -> set[str]:
+        program, command, *options = compose["services"][service]["command"]
+        assert (program, command) == ("yolo-mlsam", "work")
+        return set(options[options.index("--queues") + 1].replace(default, queues).split(","))
+
+    default = "${WORKER_QUEUES:-train,predict,light}"
+    example = read(".env.example")
+    assert "\nWORKER_QUEUES=train,predict,light\n" in example
+    assert taken("worker", "train,predict,light") == set(QUEUES)
+    assert "cuda, and light" in example
+    gpu = taken("worker-gpu", "light")
+    assert taken("worker", "light") | gpu == set(QUEUES)
+    assert not taken("worker", "light") & gpu
+    assert "deploy" not in compose["services"]["worker"]
 
 
 def test_the_processor_only_image_takes_everything_of_the_lock_but_torch_and_cuda():

@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from mammo.jobs import QUEUES
+from mammo.jobs import QUEUES, TRAIN, lists_of
 from mammo.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parent.parent / "deploy/kubernetes"
@@ -69,22 +69,36 @@ def test_no_pod_is_root_writes_its_root_or_holds_the_clusters_token():
             assert context["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_one_pod_keeps_the_schedule_and_a_gpu_is_one_workers():
-    keepers = [n for n, pod in pods().items() if "--with-scheduler" in pod["containers"][0].get("args", [])]
-    assert keepers == ["scheduler"]
-    (scheduler,) = [each for each in kinds("Deployment") if each["metadata"]["name"] == "scheduler"]
-    assert scheduler["spec"]["replicas"] == 1
-    assert scheduler["spec"]["strategy"]["type"] == "Recreate"
+def test_every_queue_is_one_kind_of_pods_and_a_gpu_is_one_workers():
+    def options(pod: str) -> dict[str, str]:
+        program, command, *words = pods()[pod]["containers"][0]["args"]
+        assert (program, command) == ("yolo-mlsam", "work")
+        return dict(zip(words[::2], words[1::2], strict=True))
+
+    assert options("worker") == {"--queues": "train", "--gpus": "auto"}
+    assert options("predict") == {"--queues": "predict,light", "--gpus": "none"}
+    assert {queue for pod in ("worker", "predict") for queue in options(pod)["--queues"].split(",")} == set(
+        QUEUES
+    )
     assert pods()["worker"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_a_pod_that_keeps_the_schedule_is_always_there():
+    """KEDA stops the last worker of trainings; planned ones would then wait for ever."""
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in kinds("ScaledObject")}
+    (predict,) = [each for each in kinds("Deployment") if each["metadata"]["name"] == "predict"]
+    assert predict["spec"]["replicas"] >= 1
+    assert "predict" not in scaled
 
 
 def test_scaling_watches_the_queue_of_trainings_and_the_worker_that_takes_them():
     (scaled,) = kinds("ScaledObject")
-    (trigger,) = scaled["spec"]["triggers"]
-    assert trigger["metadata"]["listName"] == f"rq:queue:{QUEUES[-1]}"
+    triggers = scaled["spec"]["triggers"]
+    watched = {trigger["metadata"]["listName"] for trigger in triggers}
+    assert watched == {f"rq:queue:{name}" for name in lists_of([TRAIN])}
     target = scaled["spec"]["scaleTargetRef"]
     assert any(
         (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"]) for each in MANIFESTS
     )
     (auth,) = kinds("TriggerAuthentication")
-    assert trigger["authenticationRef"]["name"] == auth["metadata"]["name"]
+    assert {each["authenticationRef"]["name"] for each in triggers} == {auth["metadata"]["name"]}

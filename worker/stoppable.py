@@ -7,14 +7,18 @@ then killed in a worse moment. Jobs are safe to repeat, so a stopped one starts 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+from collections.abc import Iterable
 from typing import Any
 
 import redis
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from mammo.jobs import QUEUES
+from mammo.jobs import QUEUES, lists_of
+from mammo.leash import die_with
+from worker.scheduler import OneScheduler
 
 HEARTBEAT_SECONDS = 10
 WORKER_SECONDS = 30
@@ -36,6 +40,26 @@ class StoppableWorker(Worker):  # type: ignore[misc]
             self._kill_job()
         super().monitor_work_horse(job, queue, execution)
 
+    def main_work_horse(self, job: Any, queue: Any) -> None:
+        """In the job's process. A job whose worker was killed does not go on beside the next one on the same GPU."""
+        die_with(self.pid)
+        super().main_work_horse(job, queue)
+
+    def _start_scheduler(self, burst: bool = False, logging_level: str | None = "INFO", *_: Any) -> None:
+        """RQ's own would watch the queues of this worker only."""
+        self.scheduler = OneScheduler(
+            self.connection, serializer=self.serializer, logging_level=logging_level or self.log.level
+        )
+        if not self.scheduler.acquire_locks():
+            return
+        if not burst:
+            self.scheduler.start()
+            return
+        try:
+            self.scheduler.enqueue_scheduled_jobs()
+        finally:
+            self.scheduler.release_locks()
+
     def _kill_job(self) -> None:
         process = self.horse_pid
         if not process:
@@ -50,10 +74,21 @@ class StoppableWorker(Worker):  # type: ignore[misc]
             return
 
 
-def make_worker(connection: redis.Redis) -> StoppableWorker:
-    """A worker for our queues that notices a dead colleague's job within two minutes."""
+def make_worker(
+    connection: redis.Redis, *, queues: Iterable[str] = QUEUES, name: str = "worker"
+) -> StoppableWorker:
+    """A worker that notices a dead colleague's job within two minutes.
+
+    Args:
+        queues: which of `mammo.jobs.QUEUES` it takes from.
+        name: begins the name under which Redis and the log know it.
+
+    Raises:
+        InvalidSettings: a queue that is not ours, or none.
+    """
     return StoppableWorker(
-        list(QUEUES),
+        lists_of(queues),
+        name=f"{name}-{secrets.token_hex(4)}",
         connection=connection,
         serializer=JSONSerializer,
         worker_ttl=WORKER_SECONDS,

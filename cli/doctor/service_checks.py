@@ -147,12 +147,12 @@ def _database(url: str) -> Iterator[Diagnosis]:
 
 
 def _workers(condition: QueueCondition) -> Iterator[Diagnosis]:
-    if condition.workers:
+    if condition.unserved:
+        names = ", ".join(f"{count} job(s) in {queue}" for queue, count in condition.unserved.items())
+        remedy = f"run `yolo-mlsam work --queues {','.join(condition.unserved)}`"
+        yield broken("worker", f"no worker takes {names}", remedy)
+    elif condition.workers:
         yield well("worker", f"{condition.workers} worker(s), {condition.waiting} job(s) waiting")
-    elif condition.waiting:
-        yield broken(
-            "worker", f"{condition.waiting} job(s) wait, and no worker runs", "run `yolo-mlsam work`"
-        )
     else:
         yield warning(
             "worker", "no worker runs: nothing will be prelabelled or trained", "run `yolo-mlsam work`"
@@ -162,8 +162,8 @@ def _workers(condition: QueueCondition) -> Iterator[Diagnosis]:
 
 
 def _planned(condition: QueueCondition) -> Iterator[Diagnosis]:
-    """Jobs for later, which only RQ's scheduler, part of one worker, puts into their queue."""
-    remedy = "run one worker with `yolo-mlsam work --with-scheduler`"
+    """Jobs for later, which only RQ's scheduler, beside one of the workers, puts into their queue."""
+    remedy = "run `yolo-mlsam work`: one of its workers keeps the schedule"
     if condition.overdue:
         yield broken("planned-jobs", f"{condition.overdue} planned job(s) are overdue", remedy)
     elif condition.planned and not condition.schedulers:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mammo.errors import MammoError
-from mammo.jobs import JobQueue, PrelabelProject, redis_connection
+from mammo.jobs import PREDICT, JobQueue, PrelabelProject, redis_connection
 from mammo.settings import Settings
 
-NO_WORKER = "no worker runs: the job waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
+NO_WORKER = "no worker takes predictions: the job waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
 POLL_SECONDS = 1.0
 PATIENCE = 3
 """Seconds to wait for a broker that is away: somebody sits before the screen."""
@@ -37,7 +37,7 @@ def prelabel_project(*, project: int, wait: bool) -> int:
     job = queue.enqueue_prelabel(PrelabelProject(project, None)).job_id
     console = Console(soft_wrap=True)
     console.print(f"job {job}")
-    if not queue.condition().workers:
+    if PREDICT in queue.condition().unserved:
         console.print(NO_WORKER)
     if not wait:
         return 0

@@ -110,6 +110,7 @@ def test_the_lifespan_starts_the_model_host_and_closes_the_store() -> None:
 def test_metrics_show_the_queues_and_that_the_broker_is_away() -> None:
     backend = Backend()
     assert backend.counted('yolo_mlsam_queue_jobs{state="waiting"} 2.0')
+    assert backend.counted('yolo_mlsam_queue_jobs{state="unserved"} 1.0')
     assert backend.counted("yolo_mlsam_workers 3.0")
     assert backend.counted("yolo_mlsam_broker_up 1.0")
     backend.queue.down = True

@@ -2,12 +2,25 @@ import threading
 
 import pytest
 import redis
-from rq import Queue
+from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.errors import StorageUnavailable
-from mammo.jobs import PRELABEL, QUEUES, RETRAIN, JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.errors import InvalidSettings, StorageUnavailable
+from mammo.jobs import (
+    FORMER,
+    LIGHT,
+    PREDICT,
+    PRELABEL,
+    QUEUES,
+    RETRAIN,
+    TRAIN,
+    JobQueue,
+    PrelabelProject,
+    Retrain,
+    lists_of,
+    redis_connection,
+)
 
 
 @pytest.fixture
@@ -85,12 +98,13 @@ def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection)
 
 
 def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, connection):
+    assert QUEUES.index(PREDICT) < QUEUES.index(TRAIN)
     first = queue.enqueue_prelabel(PrelabelProject(1, "m1"))
     assert fetch(connection, first.job_id).func_name == PRELABEL
     assert queue.enqueue_prelabel(PrelabelProject(1, "m1")).created is False
     assert queue.enqueue_prelabel(PrelabelProject(1, "m2")).created
     assert queue.enqueue_prelabel(PrelabelProject(1)).created
-    assert QUEUES[0] == fetch(connection, first.job_id).origin == "prelabel"
+    assert fetch(connection, first.job_id).origin == PREDICT
     assert queue.active(1) is None
 
 
@@ -105,6 +119,27 @@ def test_the_status_tells_stage_progress_and_the_reason_of_a_failure(queue, conn
     assert (status.error, status.result) == (None, None)
     end(connection, made.job_id, state="failed")
     assert queue.status(made.job_id).error == "too few patients"
+
+
+def test_a_queue_is_emptied_under_its_former_name_too_and_older_jobs_go_first():
+    assert lists_of([TRAIN]) == ["retrain", TRAIN]
+    assert lists_of(QUEUES) == [LIGHT, "prelabel", PREDICT, "retrain", TRAIN]
+    for wrong in ([], ["retrain"], [TRAIN, "heavy"]):
+        with pytest.raises(InvalidSettings, match="light, predict, train"):
+            lists_of(wrong)
+
+
+def test_waiting_jobs_of_a_queue_that_no_worker_takes_from_are_told(queue, connection):
+    queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    queue.enqueue_prelabel(PrelabelProject(1))
+    old = Queue(FORMER[TRAIN], connection=connection, serializer=JSONSerializer)
+    old.enqueue_call(RETRAIN, kwargs={"payload": {}}, timeout=-1)
+    assert queue.condition().unserved == {PREDICT: 1, TRAIN: 2}
+    worker = Worker(lists_of([PREDICT, LIGHT]), connection=connection)
+    worker.register_birth()
+    condition = queue.condition()
+    assert (condition.waiting, condition.workers, condition.unserved) == (3, 1, {TRAIN: 2})
+    worker.register_death()
 
 
 def test_a_job_nobody_knows_is_unknown(queue):

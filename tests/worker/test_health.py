@@ -21,7 +21,7 @@ def test_without_a_worker_of_this_machine_it_is_ill(connection, capsys):
 
 
 def test_a_worker_that_was_heard_of_is_well_and_one_that_fell_silent_is_not(connection, capsys):
-    worker = Worker(["prelabel"], connection=connection)
+    worker = Worker(["predict"], connection=connection)
     worker.register_birth()
     assert main() == 0
     before = datetime.now(UTC) - SILENCE - timedelta(seconds=5)
@@ -32,7 +32,7 @@ def test_a_worker_that_was_heard_of_is_well_and_one_that_fell_silent_is_not(conn
 
 
 def test_another_machines_worker_says_nothing_of_this_one(connection):
-    worker = Worker(["prelabel"], connection=connection)
+    worker = Worker(["predict"], connection=connection)
     worker.hostname = "another"
     worker.register_birth()
     assert main() == 1

@@ -19,7 +19,7 @@ def test_a_broker_that_is_away_is_said_before_the_wait_and_at_its_end(
 ) -> None:
     said: list[str] = []
 
-    def give_up(connection: redis.Redis) -> NoReturn:
+    def give_up(connection: redis.Redis, **options: Any) -> NoReturn:
         said.extend(record.getMessage() for record in caplog.records)
         raise redis.ConnectionError
 

@@ -3,12 +3,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.jobs import redis_connection
+from mammo.jobs import FORMER, redis_connection
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def wait_for(condition, *, seconds=60):
 
 
 def test_a_stopped_worker_goes_at_once_and_the_next_one_does_its_job(redis_url, connection, tmp_path):
-    queue = Queue("retrain", connection=connection, serializer=JSONSerializer)
+    queue = Queue("train", connection=connection, serializer=JSONSerializer)
     job = queue.enqueue_call(
         "tests.worker.slow_job.slow", kwargs={"folder": str(tmp_path)}, timeout=-1, retry=Retry(max=3)
     )
@@ -45,6 +46,24 @@ def test_a_stopped_worker_goes_at_once_and_the_next_one_does_its_job(redis_url, 
     done = Job.fetch(job.id, connection=connection, serializer=JSONSerializer)
     assert done.get_status() == "finished"
     assert done.return_value() == "second run"
+
+
+def test_a_killed_workers_job_does_not_go_on_beside_its_next_run(redis_url, connection, tmp_path):
+    queue = Queue("train", connection=connection, serializer=JSONSerializer)
+    queue.enqueue_call("tests.worker.slow_job.slow", kwargs={"folder": str(tmp_path)}, timeout=-1)
+    worker = start(redis_url)
+    wait_for((tmp_path / "started").exists)
+    (horse,) = psutil.Process(worker.pid).children()
+    worker.kill()
+    worker.wait(timeout=30)
+    horse.wait(timeout=30)
+
+
+def test_what_was_asked_for_under_a_queues_former_name_is_done(redis_url, connection):
+    old = [Queue(name, connection=connection, serializer=JSONSerializer) for name in FORMER.values()]
+    jobs = [queue.enqueue_call("builtins.len", args=([1, 2],), timeout=-1) for queue in old]
+    assert start(redis_url, "--burst").wait(timeout=60) == 0
+    assert [job.get_status() for job in jobs] == ["finished"] * 2
 
 
 def test_an_idle_worker_stops_cleanly(redis_url, connection):

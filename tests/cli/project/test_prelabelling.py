@@ -29,7 +29,16 @@ class Queue:
         return Enqueued("job-1", created=True)
 
     def condition(self) -> QueueCondition:
-        return QueueCondition(waiting=1, failed=0, workers=self.workers, planned=0, overdue=0, schedulers=0)
+        unserved = {} if self.workers else {"predict": 1}
+        return QueueCondition(
+            waiting=1,
+            failed=0,
+            workers=self.workers,
+            unserved=unserved,
+            planned=0,
+            overdue=0,
+            schedulers=0,
+        )
 
     def status(self, job_id: str) -> JobStatus:
         self.looks += 1

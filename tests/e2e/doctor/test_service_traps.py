@@ -58,14 +58,14 @@ def test_a_schedule_that_is_off_or_that_nobody_keeps(ward: Ward) -> None:
 
 def test_a_queue_without_a_worker_and_planned_jobs_without_a_scheduler(ward: Ward, tmp_path: Path) -> None:
     redis = redis_connection(ward.settings.redis_url.get_secret_value())
-    queue = Queue("prelabel", connection=redis, serializer=JSONSerializer)
+    queue = Queue("predict", connection=redis, serializer=JSONSerializer)
     try:
         JobQueue(redis).enqueue_prelabel(PrelabelProject(10**6))
         queue.enqueue_at(datetime.now(UTC) - timedelta(hours=1), "builtins.len", [])
         found = ward.broken()
-        assert "no worker runs" in found["worker"].says
+        assert found["worker"].says == "no worker takes 1 job(s) in predict"
         assert "overdue" in found["planned-jobs"].says
-        assert "--with-scheduler" in found["planned-jobs"].remedy
+        assert "yolo-mlsam work" in found["planned-jobs"].remedy
         queue.empty()
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3])}
         environment |= environment_of(ward.settings)

@@ -1,0 +1,176 @@
+"""`yolo-mlsam work` with real processes and a real Redis: workers start, come again, stop, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from rq import Queue, Retry
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from cli.__main__ import main
+from mammo.jobs import JobQueue, redis_connection
+from mammo.settings import PREFIX
+from worker import health
+
+
+@dataclass
+class Site:
+    """A machine that works for the queues of one Redis."""
+
+    folder: Path
+    url: str
+    running: list[psutil.Popen] = field(default_factory=list)
+
+    def work(self, *options: str) -> psutil.Popen:
+        mine = {k: v for k, v in os.environ.items() if not k.startswith((PREFIX, "CUDA_"))}
+        mine |= {f"{PREFIX}REDIS_URL": self.url, f"{PREFIX}DATA_DIR": str(self.folder / "data")}
+        with (self.folder / "log").open("ab") as log:
+            made = psutil.Popen(
+                [sys.executable, "-m", "cli", "work", *options],
+                env=mine, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.running.append(made)
+        return made
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def queue(self) -> JobQueue:
+        return JobQueue(redis_connection(self.url))
+
+    def training(self) -> Job:
+        queue = Queue("train", connection=redis_connection(self.url), serializer=JSONSerializer)
+        return queue.enqueue_call(
+            "tests.worker.slow_job.slow", kwargs={"folder": str(self.folder)}, timeout=-1, retry=Retry(max=3)
+        )
+
+    def until(self, condition: Callable[[], object], *, seconds: float = 200) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def site(redis_url, tmp_path):
+    made = Site(tmp_path, redis_url)
+    yield made
+    for process in made.running:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=90)
+
+
+def workers(supervisor: psutil.Popen) -> dict[str, psutil.Process]:
+    """The supervisor's children by their names."""
+    found = {}
+    for child in supervisor.children():
+        try:
+            words = child.cmdline()
+        except psutil.NoSuchProcess:  # a zombie, soon to be noticed
+            continue
+        if "--name" in words:
+            found[words[words.index("--name") + 1]] = child
+    return found
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_each_gpu_has_a_worker_that_sees_it_alone_and_a_killed_one_comes_again(site, monkeypatch):
+    supervisor = site.work("--gpus", "0,1")
+    site.until(lambda: site.queue.condition().workers == 3)
+    staff = workers(supervisor)
+    seen = {name: child.environ()["CUDA_VISIBLE_DEVICES"] for name, child in staff.items()}
+    assert seen == {"train-gpu0": "0", "train-gpu1": "1", "light-predict": "1"}
+    assert not any("torch" in mapped.path for mapped in supervisor.memory_maps())
+    assert site.queue.condition().schedulers == 1
+    monkeypatch.setenv(f"{PREFIX}REDIS_URL", site.url)
+    assert health.main() == 0
+
+    killed = staff["train-gpu1"]
+    killed.kill()
+    site.until(lambda: workers(supervisor).get("train-gpu1", killed) != killed)
+    assert f"worker train-gpu1 (pid {killed.pid}) was killed by SIGKILL" in site.log
+    assert "the next one starts in 1 s" in site.log
+    assert workers(supervisor)["train-gpu1"].environ()["CUDA_VISIBLE_DEVICES"] == "1"
+    assert workers(supervisor)["train-gpu0"] == staff["train-gpu0"]
+
+
+def test_on_sigterm_the_running_job_goes_back_into_its_queue_and_nothing_is_left(site):
+    supervisor = site.work("--queues", "train", "--gpus", "none")
+    job = site.training()
+    site.until((site.folder / "started").exists)
+    family = supervisor.children(recursive=True)
+    assert len(family) == 3, "the worker, the scheduler, the job"
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(timeout=90) == 0
+    assert job.get_status() == "queued"
+    assert job.id in Queue("train", connection=job.connection, serializer=JSONSerializer).job_ids
+    assert all(gone(process) for process in family)
+    assert site.queue.condition().workers == 0
+    assert "all workers have stopped" in site.log
+
+
+def test_a_killed_supervisor_leaves_no_process_and_its_job_goes_back(site):
+    supervisor = site.work("--queues", "train", "--gpus", "none")
+    job = site.training()
+    site.until((site.folder / "started").exists)
+    family = supervisor.children(recursive=True)
+    supervisor.kill()
+    supervisor.wait(timeout=90)
+    site.until(lambda: all(gone(process) for process in family))
+    assert job.get_status() == "queued"
+
+
+def test_two_supervisors_have_one_scheduler(site):
+    both = [site.work("--queues", queues, "--gpus", "none") for queues in ("train", "predict,light")]
+    site.until(lambda: site.queue.condition().workers == 2)
+    connection = redis_connection(site.url)
+    site.until(lambda: "Acquired scheduler lock" in site.log)
+    assert len(list(connection.scan_iter("rq:scheduler:*"))) == 1
+    schedulers = [each for one in both for child in workers(one).values() for each in child.children()]
+    assert len(schedulers) == 1
+    both[0].terminate()
+    both[1].terminate()
+    assert [one.wait(timeout=90) for one in both] == [0, 0]
+    assert site.queue.condition().schedulers == 0
+
+
+def test_a_second_signal_ends_at_once(site):
+    supervisor = site.work("--queues", "train", "--gpus", "none")
+    site.until(lambda: site.queue.condition().workers == 1)
+    (worker,) = workers(supervisor).values()
+    worker.suspend()  # it cannot stop by itself
+    supervisor.send_signal(signal.SIGINT)
+    site.until(lambda: "SIGINT: 1 worker(s) are told to stop" in site.log)
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(timeout=90) == 1
+    assert gone(worker)
+    assert "a second signal: killed train-cpu" in site.log
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--queues", "retrain"), "give one or more of light, predict, train"),
+        (("--gpus", "zero"), "--gpus is 'zero'"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_in_one_line(options, says, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["work", *options])
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
