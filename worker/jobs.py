@@ -19,6 +19,7 @@ from mammo.champion_news import tell_backends
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.jobs import PrelabelProject, Retrain
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
 from mammo.stages import StageLog, Withholding
@@ -57,6 +58,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         if summary["promoted"]:
             tell_backends(tools.settings.redis_url.get_secret_value(), summary["challenger"])
             tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
+        mirror_if_wanted(tools.settings, tools.registry)
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary
 

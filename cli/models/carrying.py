@@ -10,6 +10,7 @@ from rich.console import Console
 from cli.models.site import find_version, open_registry
 from mammo.errors import InvalidSettings
 from mammo.registry.bundles import export_bundle, import_bundle, make_key
+from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 
 
@@ -42,7 +43,9 @@ def import_(bundle: Path, *, trust: Sequence[str]) -> None:
         raise InvalidSettings(
             "no key is trusted here: name the sender's public key with --trust or YOLO_MLSAM_TRUSTED_KEYS"
         )
-    version = import_bundle(open_registry(settings), bundle, trusted=trusted)
+    registry = open_registry(settings)
+    version = import_bundle(registry, bundle, trusted=trusted)
     Console(soft_wrap=True).print(
         f"{version} is registered; it serves after `yolo-mlsam models promote {version} --reason ...`"
     )
+    mirror_if_wanted(settings, registry)

@@ -10,6 +10,7 @@ from rich.console import Console
 from cli.models.site import find_version, open_registry, who
 from mammo.champion_news import tell_backends
 from mammo.errors import InvalidSettings
+from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 
 
@@ -28,6 +29,7 @@ def promote(name: str, reason: str) -> None:
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=who())
     _tell(settings, before.version, version)
     Console().print("`yolo-mlsam models rollback` undoes it")
+    mirror_if_wanted(settings, registry)
 
 
 def roll_back(reason: str) -> None:
@@ -38,6 +40,7 @@ def roll_back(reason: str) -> None:
     before = registry.champion().version
     after = registry.roll_back(reason, actor=who())
     _tell(settings, before, after.version)
+    mirror_if_wanted(settings, registry)
 
 
 def _tell(settings: Settings, before: str, after: str) -> None:

@@ -80,7 +80,7 @@ network, _ = load_network(made)
 network.args, network.task, network.pt_path = dict(DEFAULT_CFG_DICT), "detect", str(folder / "exported.pt")
 traced = Exporter(overrides={"format": "torchscript", "imgsz": 64, "batch": 1, "device": "cpu"})(model=network)
 openvino.convert_model(torch.jit.load(traced), example_input=torch.zeros(1, 3, 64, 64))
-print("exported")
+print("exported", "mlflow" in sys.modules)
 """
 
 
@@ -113,7 +113,12 @@ def run(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list
 def test_import_training_detection_and_export_open_no_connection(tmp_path: Path) -> None:
     done, noted = run(EVERYTHING, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["trained", "detected", "exported"]
+    assert done.stdout.split() == [
+        "trained",
+        "detected",
+        "exported",
+        "False",
+    ]  # ultralytics logs to no MLflow
     assert noted == []
     assert list((tmp_path / "home").rglob("*")) == []
 
