@@ -115,7 +115,7 @@ class Verdict:
     rule: GateRule
     seed: int
     newest: Newest | None = None
-    """None: nobody said which patients are the newest, or there are too few of them."""
+    """None: nobody said which patients are the newest, or there are too few of them; `reason` says so."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; numbers that do not exist are null."""
@@ -232,7 +232,12 @@ def _decide(
             False,
             f"kept {old.version}: {new.version} is not surely better ({rule.confidence:.0%} asked); {numbers}",
         )
-    return True, f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} asked)"
+    alone = (
+        ""
+        if newest
+        else f"; the newest patients were not judged alone, they are fewer than {rule.min_newest} or without clusters"
+    )
+    return True, f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} asked){alone}"
 
 
 class _Sample:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cli.models.site import ALIASES, find_version, open_registry
+from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
 from mammo.registry import ModelRegistry, Promotion
 from mammo.settings import Settings
 
@@ -21,8 +22,7 @@ def list_versions() -> None:
     for name, alias in ALIASES.items():
         if found := registry.alias(alias):
             pointing.setdefault(found.version, []).append(name)
-    named = Column("version", overflow="fold")  # whole on a narrow screen too: it is what other commands take
-    table = Table("", named, "parent", "recipe", "dataset version", "verdict", "made")
+    table = Table("alias", _whole("version"), "parent", "recipe", "dataset", "verdict", "made (UTC)")
     for version in registry.versions():
         manifest = registry.manifest(version)
         table.add_row(
@@ -32,7 +32,7 @@ def list_versions() -> None:
             str(manifest.get("recipe") or "-"),
             str(manifest.get("dataset_version") or "-")[:12],
             _verdict(registry, version),
-            str(manifest.get("created_at") or "-")[:19],
+            _minute(manifest["created_at"]),
         )
     Console().print(table)
 
@@ -55,13 +55,21 @@ def show_version(name: str, *, as_json: bool) -> None:
         Console().print_json(orjson.dumps(content).decode())
         return
     console = Console()
-    table = Table("what", "value", title=version, title_justify="left")
+    table = Table(_whole("what"), "value", title=version, title_justify="left")
     for key, value in _flat(registry.manifest(version)):
         table.add_row(key, _shown(value))
     for note in notes:
-        for key, value in _flat({k: v for k, v in note.items() if k != "kind"}):
-            table.add_row(f"{note['kind']}: {key}", _shown(value))
+        if note["kind"] != "verdict":
+            for key, value in _flat({k: v for k, v in note.items() if k != "kind"}):
+                table.add_row(f"{note['kind'].replace('_', ' ')}: {key}", _shown(value))
     console.print(table)
+    for note in notes:
+        if note["kind"] == "verdict":
+            console.print(f"verdict of run {note.get('run', '-')}, {_minute(note['at'])}", highlight=False)
+            for sentence in verdict_sentences(note):
+                console.print(sentence, highlight=False)
+            if (numbers := verdict_table(note)) is not None:
+                console.print(numbers)
     if moves:
         console.print(_moves(moves))
 
@@ -71,7 +79,7 @@ def diff_versions(one: str, other: str) -> None:
     registry = open_registry(Settings.load())
     versions = [find_version(registry, name) for name in (one, other)]
     left, right = (dict(_flat(_known(registry, version))) for version in versions)
-    table = Table("what", *versions)
+    table = Table(_whole("what"), *versions)
     for key in sorted(left.keys() | right.keys()):
         before, after = left.get(key), right.get(key)
         if before != after:
@@ -86,7 +94,9 @@ def list_moves() -> None:
 
 def _known(registry: ModelRegistry, version: str) -> dict[str, Any]:
     notes = {note.kind: note.detail for note in registry.notes(version)}
-    return {**registry.manifest(version), **notes}
+    verdict = own_numbers(notes.pop("verdict", {}))
+    manifest = {key: value for key, value in registry.manifest(version).items() if key != "version"}
+    return {**manifest, **notes, **verdict}
 
 
 def _verdict(registry: ModelRegistry, version: str) -> str:
@@ -101,11 +111,16 @@ def _verdict(registry: ModelRegistry, version: str) -> str:
 
 
 def _moves(moves: list[Promotion]) -> Table:
-    table = Table("when", "alias", "move", "version", "who", "why")
+    table = Table("when (UTC)", "alias", "move", _whole("version"), "who", "why")
     for move in moves:
         row = _row(move)
         table.add_row(
-            row["at"], move.alias, move.kind.replace("_", " "), move.version, move.actor or "-", move.reason
+            _minute(row["at"]),
+            move.alias,
+            move.kind.replace("_", " "),
+            move.version,
+            move.actor or "-",
+            move.reason,
         )
     return table
 
@@ -133,4 +148,16 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list) and all(isinstance(each, int | float) for each in value):
+        return " ".join(_shown(each) for each in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _minute(at: object) -> str:
+    """Of an ISO time: day, hour and minute."""
+    return str(at)[:16].replace("T", " ")
+
+
+def _whole(header: str) -> Column:
+    """A column whose words are needed whole, on a narrow screen too."""
+    return Column(header, overflow="fold")

@@ -28,7 +28,15 @@ def promote(name: str, reason: str) -> None:
         registry.files(version, into=Path(folder))
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=who())
     _tell(settings, before.version, version)
-    Console().print("`yolo-mlsam models rollback` undoes it")
+    console = Console(soft_wrap=True, highlight=False)
+    for note in registry.notes(version):
+        if note.kind == "self_test_failed":
+            console.print(
+                f"careful: it failed its self-test on {note.detail.get('host', 'a backend')} "
+                f"({note.detail.get('reason', 'no reason kept')}); "
+                f"a backend that sees the same goes on with {before.version}"
+            )
+    console.print('`yolo-mlsam models rollback --reason "..."` undoes it')
     mirror_if_wanted(settings, registry)
 
 

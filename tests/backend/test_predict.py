@@ -27,6 +27,24 @@ def test_every_task_gets_its_prediction_in_order_and_label_studio_accepts_it() -
         assert [(f.box, f.score) for f in from_regions(result["result"])] == [(BOX, 0.8)]
 
 
+def test_a_request_that_is_under_way_when_the_champion_moves_is_answered_by_the_model_it_began_with() -> None:
+    backend = Backend()
+    before = backend.model
+
+    def promoted_meanwhile() -> None:
+        backend.registry.version = "m2"
+        backend.host.look()
+
+    before.seconds = promoted_meanwhile
+    tasks = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(3)]
+    answer = backend.predict(*tasks).json()
+    assert backend.host.current().version == "m2"
+    assert {result["model_version"] for result in answer["results"]} == {"m1"}
+    assert before.prelabelled[-3:] == [task["data"]["sha256"] for task in tasks]
+    (late,) = backend.predict({"id": 9, "data": {"sha256": "9" * 64}}).json()["results"]
+    assert late["model_version"] == "m2"
+
+
 def test_a_project_with_a_threshold_of_its_own_is_prelabelled_at_it() -> None:
     for thresholds, expected in (({3: 0.35}, 0.35), ({4: 0.35}, None)):
         backend = Backend({"thresholds": thresholds})

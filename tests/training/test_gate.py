@@ -158,6 +158,16 @@ def test_better_on_the_old_patients_does_not_buy_worse_on_the_newest():
     assert json.loads(json.dumps(verdict.to_json()))["newest"]["challenger"]["sensitivity_1"] == 0.2
 
 
+def test_a_promotion_without_the_newest_patients_says_so():
+    champion = evaluation("old", 20, change=worse(14, found=False))
+    few = judge(champion, evaluation("new", 20), rule=RULE, newest={"p01", "p02"})
+    assert few.promote
+    assert "they are fewer than 4" in few.reason
+    enough = judge(champion, evaluation("new", 20), rule=RULE, newest={f"p{index:02d}" for index in range(5)})
+    assert enough.promote
+    assert "newest" not in enough.reason
+
+
 def test_fewer_newest_patients_than_the_rule_asks_decide_nothing():
     champion = evaluation("old", 20, change=worse(14, found=False))
     challenger = evaluation("new", 20, change=lambda i, each: image(each.patient, 1, found=i < 17))

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.errors import InvalidBundle, InvalidSettings, MirrorUnavailable, ModelNotFound
+from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
 from mammo.registry import ModelRegistry
 from tests.mammo.corrected import correct, show
 from tests.mammo.registry.versions import register
 from tests.training.detections import square
+from tests.training.test_gate import evaluation
+from training.gate import GateRule, judge
 
 
 @pytest.fixture
@@ -46,6 +48,24 @@ def test_promote_by_hand_and_roll_back_leave_a_name_and_a_reason(site, tmp_path)
     assert site.champion().version == starter
 
 
+def test_a_version_whose_files_are_damaged_is_not_promoted_and_one_that_failed_elsewhere_is_with_a_warning(
+    site, tmp_path
+):
+    run("list")
+    before = site.champion()
+    version, other = register(site, tmp_path, "a"), register(site, tmp_path, "b")
+    digest = site.manifest(version)["detector"]["sha256"]
+    (damaged,) = [path for path in (tmp_path / "data" / "blobs").rglob(f"*{digest[4:]}") if path.is_file()]
+    damaged.write_bytes(b"x" + damaged.read_bytes()[1:])
+    with pytest.raises(InvalidWeights):
+        run("promote", version, "--reason", "try")
+    assert site.champion() == before
+    site.note(other, "self_test_failed", {"host": "gpu-7", "reason": "it should find a cluster"})
+    assert "failed its self-test on gpu-7 (it should find a cluster)" in run(
+        "promote", other, "--reason", "try"
+    )
+
+
 def test_a_move_without_a_reason_is_refused_and_moves_nothing(site, tmp_path):
     run("list")
     before = site.champion()
@@ -57,15 +77,19 @@ def test_a_move_without_a_reason_is_refused_and_moves_nothing(site, tmp_path):
 def test_show_and_diff_tell_manifest_verdict_and_moves(site, tmp_path):
     run("list")
     a, b = (register(site, tmp_path, name, recipe=f"recipe {name}") for name in "ab")
-    site.note(b, "verdict", {"promoted": False, "verdict": {"challenger": {"dice": 0.71234}}})
+    verdict = judge(evaluation(a, dice=0.6), evaluation(b, dice=0.71234), rule=GateRule())
+    site.note(b, "verdict", {"promoted": False, "reason": verdict.reason, "verdict": verdict.to_json()})
     told = json.loads(run("show", b[:6], "--json"))
     assert told["manifest"]["recipe"] == "recipe b"
-    assert told["notes"][0]["verdict"]["challenger"]["dice"] == 0.71234
-    assert "0.7123" in run("show", b)
+    assert told["notes"][0]["verdict"]["challenger"]["dice"] == pytest.approx(0.71234)
+    shown = run("show", b)
+    assert verdict.reason in " ".join(shown.split())
+    assert re.search(r"Dice, all clusters +\S +0\.600 +\S +0\.712 +\S +\+0\.112 +\S +0\.03 ", shown)
+    assert "newest patients: fewer than 4" in shown
     difference = run("diff", a, b)
     assert "recipe a" in difference
     assert "recipe b" in difference
-    assert "verdict.verdict.challenger.dice" in difference
+    assert re.search(r"test dice +\S +- +\S +0\.7123", difference)
     assert "prompt_rule" not in difference
     assert "kept the champion" in run("list")
 
