@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import redis
 from rq.scheduler import RQScheduler
 
 from mammo.jobs import QUEUES, SCHEDULER_LOCK, lists_of
@@ -30,4 +31,10 @@ class OneScheduler(RQScheduler):  # type: ignore[misc]
     def work(self) -> None:
         """Until the worker stops it, or is no more: a killed worker's scheduler would keep the lock."""
         die_with(self._worker)
-        super().work()
+        try:
+            super().work()
+        except redis.ConnectionError as error:  # after all the patience of its connection
+            self.log.warning(
+                "the schedule is not kept while Redis is away (%s); a worker takes it up again afterwards",
+                type(error).__name__,
+            )

@@ -48,10 +48,15 @@ class Worker:
     due: float = 0.0
     """When the next process starts, by the monotonic clock."""
 
-    def start(self) -> None:
+    @property
+    def command(self) -> list[str]:
+        """Each may keep the schedule; the lock of `worker.scheduler` lets one."""
         options = ["--queues", ",".join(self.post.queues), "--name", self.post.name, "--with-scheduler"]
+        return [sys.executable, "-m", "worker", *options, "--parent", str(os.getpid())]
+
+    def start(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "worker", *options, "--parent", str(os.getpid())],
+            self.command,
             env={**self.environment, **self.post.variables},
             stdin=subprocess.DEVNULL,
             process_group=0,  # a Ctrl-C is ours to pass on

@@ -1,5 +1,6 @@
 """One scheduler watches all queues, whatever its worker takes."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,26 @@ def test_of_two_only_one_watches_and_the_other_takes_over(connection):
 def test_a_killed_ones_lock_ends_within_two_minutes(connection):
     OneScheduler(connection).acquire_locks()
     assert 0 < connection.ttl("rq:scheduler-lock:yolo-mlsam") <= 61
+
+
+def test_a_broker_that_stays_away_ends_it_in_plain_words(private_redis, tmp_path):
+    server = private_redis()
+    scheduler = OneScheduler(redis_connection(server.url, patience=0))
+    scheduler.acquire_locks()
+    server.stop()
+    file = logging.FileHandler(tmp_path / "log")
+    scheduler.log.addHandler(file)
+    try:
+        process = scheduler.start()
+        process.join(60)
+    finally:
+        scheduler.log.removeHandler(file)
+        file.close()
+        server.start()
+    assert process.exitcode == 0
+    said = (tmp_path / "log").read_text()
+    assert "the schedule is not kept while Redis is away" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("name", ["light", "predict", "train", "retrain"])

@@ -1,6 +1,7 @@
 """`yolo-mlsam work` with real processes and a real Redis: workers start, come again, stop, and leave nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from cli.__main__ import main
 from mammo.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX
 from worker import health
+from worker.posts import Post
+from worker.supervisor import SETTLED_SECONDS, Worker
 
 
 @dataclass
@@ -159,6 +162,30 @@ def test_a_second_signal_ends_at_once(site):
     assert supervisor.wait(timeout=90) == 1
     assert gone(worker)
     assert "a second signal: killed train-cpu" in site.log
+
+
+def test_a_worker_that_never_comes_up_is_tried_for_ever_at_longer_pauses(monkeypatch, caplog):
+    monkeypatch.setattr(Worker, "command", [sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
+    worker = Worker(Post("train-cpu", ("train",), {}), os.environ)
+
+    def die(*, lived: float = 0.0) -> int:
+        """Seconds of pause that the log tells."""
+        worker.start()
+        worker.process.wait(timeout=90)
+        worker.born = time.monotonic() - lived
+        worker.look_after()
+        (told,) = [each for each in caplog.messages if "ended with exit code 3" in each]
+        caplog.clear()
+        return int(re.search(r"starts in (\d+) s", told)[1])
+
+    assert [die() for _ in range(4)] == [1, 2, 4, 8]
+    worker.start()
+    worker.process.wait(timeout=90)
+    worker.look_after()
+    assert "train-cpu does not stay up" in caplog.messages[-1]
+    caplog.clear()
+    assert [die() for _ in range(4)] == [32, 60, 60, 60]
+    assert die(lived=SETTLED_SECONDS + 1) == 1
 
 
 @pytest.mark.parametrize(
