@@ -63,9 +63,10 @@ def _train(stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, l
             raise
         wanted = recipe.batch
     # Out here the exception is gone, and with it what its frames held on to.
+    # First the folder: a kill in between must not leave checkpoints of the batch that did not fit to the smaller one.
+    shutil.rmtree(folder / stage, ignore_errors=True)
     ledger.keep(f"{stage} batch", {"batch": wanted // 2})
     ledger.log(f"{stage}: out of memory with a batch of {wanted}; once more with {wanted // 2}")
-    shutil.rmtree(folder / stage, ignore_errors=True)
     _free_memory()
     return train(replace(recipe, batch=wanted // 2))
 

@@ -6,7 +6,7 @@ Exceptions are known by their type's name and their words, because nothing above
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,23 @@ from mammo.errors import (
     MammoError,
     PromotionConflict,
     StorageUnavailable,
+    UnusableRuntime,
+    WeightsUnavailable,
 )
 
 Kind = Literal[
     "out_of_memory", "bad_data", "lost_gpu", "disk_full", "unavailable", "settings", "killed", "bug"
 ]
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "unable to allocate")
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "unable to allocate",
+    "insufficient memory",  # OpenCV
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)
 LOST_GPU = (
     "cuda error",
     "cudnn error",
@@ -31,12 +41,17 @@ LOST_GPU = (
     "nccl",
     "no cuda-capable device",
     "no cuda gpus are available",
+    "no nvidia driver",
     "fallen off the bus",
-    "device-side assert",
     "driver shutting down",
 )
+OUR_FAULT_ON_THE_GPU = ("device-side assert",)
+"""An index out of range in a kernel: CUDA calls it an error of its own, and no other GPU would do better."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 FULL = ("no space left on device", "disk is full", "disk quota exceeded", "enospc")
+
+UNAVAILABLE = (LabelStudioError, ImageUnavailable, StorageUnavailable, WeightsUnavailable, PromotionConflict)
 
 IN_WORDS: dict[Kind, str] = {
     "out_of_memory": "the memory of the GPU or of the machine did not suffice, with half the batch either: "
@@ -69,9 +84,9 @@ def classify(error: BaseException) -> Failure:
     ):
         if any(test(each) for each in chain):
             return Failure(kind=kind, sentence=IN_WORDS[kind])  # type: ignore[arg-type, index]
-    if isinstance(error, InvalidSettings):
+    if isinstance(error, InvalidSettings | UnusableRuntime):
         return Failure(kind="settings", sentence=str(error))
-    if isinstance(error, LabelStudioError | ImageUnavailable | StorageUnavailable | PromotionConflict):
+    if isinstance(error, UNAVAILABLE):
         return Failure(kind="unavailable", sentence=f"{error}: {IN_WORDS['unavailable']}")
     if isinstance(error, MammoError):
         return Failure(kind="bad_data", sentence=str(error))
@@ -95,7 +110,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _is_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return True
-    return any(words in str(error).lower() for words in FULL)
+    return _says(error, FULL)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -103,8 +118,18 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)
+    return _is_of_a_library(error) and _says(error, OUT_OF_MEMORY)
 
 
 def _is_lost_gpu(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in LOST_GPU)
+    return _is_of_a_library(error) and _says(error, LOST_GPU) and not _says(error, OUR_FAULT_ON_THE_GPU)
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    """Torch and OpenVINO raise RuntimeErrors, OpenCV an Exception of its own; others may say anybody's words."""
+    return isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
+
+
+def _says(error: BaseException, words: Iterable[str]) -> bool:
+    text = str(error).lower()
+    return any(each in text for each in words)
