@@ -31,7 +31,7 @@ from worker.services import Services, services
 from worker.shadowing import shadow_tasks
 
 PATIENCE = STALE.total_seconds() + 10
-"""How long a job waits for a process of another host that may be dead, in seconds."""
+"""How long a job waits for a run that nobody works on and that cannot be taken up, in seconds."""
 
 log = structlog.get_logger()
 
@@ -64,7 +64,11 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None]:
-    """The run of a job, and the right to work on it. A run of the project that nobody finished is gone on with."""
+    """The run of a job, and the right to work on it. A run of the project that nobody finished is gone on with.
+
+    While another process works on it, which the queue has lost sight of, this one waits: to give up would call a run
+    that goes well failed, and leave nobody to go on with it.
+    """
     try:
         run = runs.get(job_id)
     except UnknownRun:
@@ -75,6 +79,8 @@ def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None
     deadline = time.monotonic() + PATIENCE
     while (taken := claim(runs, run.id, owner=this_process())) is None:
         run = runs.get(run.id)
+        if run.owner is not None:  # it works on it, or dies and leaves it to this one
+            deadline = time.monotonic() + PATIENCE
         if not run.active or time.monotonic() > deadline:
             return run, None
         time.sleep(1.0)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from mammo.jobs import QUEUES, lists_of
@@ -22,8 +22,18 @@ from worker.scheduler import OneScheduler
 
 HEARTBEAT_SECONDS = 10
 WORKER_SECONDS = 30
-MAINTENANCE_SECONDS = 30
+MAINTENANCE_SECONDS = 15
 """An abandoned job is found when its heartbeat is 70 s old, at the next maintenance: within two minutes."""
+
+CLEANING_SECONDS = 30
+"""Longest time that a worker which was killed in the middle of its maintenance keeps others from theirs."""
+
+
+class WatchedQueue(Queue):  # type: ignore[misc]
+    """RQ's, but for a lock: a worker that was killed holding it would leave abandoned jobs alone for 15 minutes."""
+
+    def acquire_maintenance_lock(self) -> bool:
+        return bool(self.connection.set(self.registry_cleaning_key, 1, nx=True, ex=CLEANING_SECONDS))
 
 
 class StoppableWorker(Worker):  # type: ignore[misc]
@@ -90,6 +100,7 @@ def make_worker(
         lists_of(queues),
         name=f"{name}-{secrets.token_hex(4)}",
         connection=connection,
+        queue_class=WatchedQueue,
         serializer=JSONSerializer,
         worker_ttl=WORKER_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,

@@ -3,6 +3,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +13,7 @@ from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.registry.mlflow_mirror import mirror_if_wanted
-from mammo.runs import Runs, claim
+from mammo.runs import RunLedger, Runs, claim, this_process
 from mammo.settings import Settings
 from worker import jobs
 from worker.services import install
@@ -190,6 +192,36 @@ def test_a_run_that_nobody_finished_is_gone_on_with_by_the_next_one_that_is_aske
     result = queue.status(made.job_id).result
     assert (result["run"], result["reason"]) == (left, "lost with the queue")
     assert [each["run"] for each in runs.triggers(1)] == [left, left]
+
+
+def test_a_job_waits_as_long_as_another_process_works_on_its_run_and_then_goes_on_with_it(
+    queue, redis_url, work_off, monkeypatch, tmp_path
+):
+    runs = Runs(open_database(database_of(tmp_path)))
+    run = runs.ask(1, recipe="demo", reason="a", trigger="button").run
+    taken = claim(runs, run, owner=this_process())
+    assert taken is not None
+
+    def let_go_late():
+        while queue.status(run).state != "started":
+            time.sleep(0.05)
+        time.sleep(4)  # far longer than the job's patience
+        RunLedger(runs.engine, taken).release("the test")
+
+    def setup():
+        monkeypatch.setattr(jobs, "PATIENCE", 0.5)
+        fake_retrain(
+            monkeypatch, lambda order, *, run, **_: {"promoted": False, "challenger": "m2", "run": run}
+        )
+
+    queue.enqueue_retrain(Retrain(1, "demo", "the queue lost sight of it"), run=run)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(let_go_late)
+        work_off(redis_url, setup)
+        other.result()
+    status = queue.status(run)
+    assert status.state == "finished", status
+    assert runs.get(run).attempt == 2
 
 
 def test_a_cancelled_run_stops_at_its_next_report(queue, redis_url, work_off, monkeypatch, tmp_path):

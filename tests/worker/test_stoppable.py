@@ -10,6 +10,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from mammo.jobs import FORMER, redis_connection
+from worker.stoppable import CLEANING_SECONDS, make_worker
 
 
 @pytest.fixture
@@ -73,3 +74,15 @@ def test_an_idle_worker_stops_cleanly(redis_url, connection):
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
     assert connection.scard("rq:workers") == 0
+
+
+def test_a_worker_that_is_killed_while_it_looks_for_lost_jobs_keeps_others_from_it_for_seconds_only(
+    connection,
+):
+    killed, colleague = make_worker(connection), make_worker(connection)
+    for its, theirs in zip(killed.queues, colleague.queues, strict=True):
+        assert its.acquire_maintenance_lock()
+        assert not theirs.acquire_maintenance_lock()
+        assert 0 < connection.ttl(its.registry_cleaning_key) <= CLEANING_SECONDS
+        its.release_maintenance_lock()
+        assert theirs.acquire_maintenance_lock()
