@@ -25,6 +25,7 @@
     ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
     ├── TrainingDiverged           a loss that is no number any more
     ├── InvalidCheckpoint          a run folder holds the checkpoint of another run
+    ├── ProcessKilled              one of the processes that train together was killed from outside
     ├── StorageUnavailable         the database or the blob store cannot take a write now
     └── Cancelled                  a person or the service stopped a run
 
@@ -143,6 +144,10 @@ class TrainingDiverged(MammoError):
 
 class InvalidCheckpoint(MammoError):
     code = "invalid_checkpoint"
+
+
+class ProcessKilled(MammoError):
+    code = "process_killed"
 
 
 class StorageUnavailable(MammoError):

@@ -187,6 +187,9 @@ class Settings(BaseSettings):
     recipe: RecipeName = "finetune"
     """Name of the training recipe for retrains."""
 
+    train_processes: int = Field(1, ge=1)
+    """Processes that train the segmenter of one job together, one for each GPU that the job sees."""
+
     gate_primary: Literal["", "mean", "sensitivity", "dice"] = ""
     """What a challenger must improve to be promoted; empty: the recipe's, which is `mean` of the two others."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+PATIENCE = timedelta(hours=12)
+"""How long the others wait for the first one, which encodes and validates. One that died is noticed by `torchrun`."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,13 @@ class Processes:
 
 @contextmanager
 def joined_processes() -> Iterator[None]:
-    """Join the other processes where `torchrun` has started this one."""
+    """Join the other processes where `torchrun` has started this one: by nccl with a GPU each, by gloo without."""
     if not dist.is_torchelastic_launched():
         yield
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     if torch.cuda.is_available():
-        torch.cuda.set_device(dist.get_rank() % torch.cuda.device_count())
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield
     finally:

@@ -10,8 +10,9 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from training.segmenter_batches import Material, batches, prepare
 from training.segmenter_growth import grown
 from training.segmenter_lora import add_lora, merge_lora
 from training.segmenter_loss import SegmenterLoss
+from training.segmenter_processes import train_in_processes
 from training.segmenter_recipes import SegmenterRecipe
 from training.segmenter_rois import FindsBoxes, TrainingRoi, cut_rois, is_tiny, without_outline
 from training.segmenter_validation import RoiScore, score_rois
@@ -49,6 +51,7 @@ def finetune_segmenter(
     recipe: SegmenterRecipe,
     folder: Path,
     detector: Path | None = None,
+    processes: int = 1,
     progress: Progress = silent,
 ) -> Path:
     """Train and return the weights with the best validation Dice; the start itself is the first candidate.
@@ -62,6 +65,7 @@ def finetune_segmenter(
         folder: work files; receives `segmenter.safetensors`, whose facts tell how it came about. One folder, one run:
             a second call goes on where the first was killed, or returns what it finished.
         detector: weights whose false positives teach the presence head, beside places drawn at random.
+        processes: how many train together, one for each GPU; the weights are those of one.
         progress: told after every step; stops the run by raising `Cancelled`.
 
     Raises:
@@ -101,10 +105,10 @@ def finetune_segmenter(
         "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=network.config) for roi in rois),
         "num_without_outline": without_outline(train),
     }
-    return train_network(
-        network,
-        rois,
-        held_out,
+    run: Callable[..., Path] = partial(train_network, network, rois, held_out)
+    if processes > 1:
+        run = partial(train_in_processes, network, count=processes)
+    return run(
         recipe=recipe,
         folder=folder,
         start_competes=start is not None and knew_presence == network.config.presence,

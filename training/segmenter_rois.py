@@ -129,6 +129,12 @@ def cut_rois(
     return rois
 
 
+def read_rois(folder: Path) -> list[TrainingRoi]:
+    """What `cut_rois` has left in a folder, whoever did."""
+    document = json.loads((folder / INDEX).read_bytes())
+    return _regions(folder, document)
+
+
 def speck_points(pixels: Pixels, box: Box, *, count: int, spacing: Spacing | None) -> list[Point]:
     """The point prompts that `mammo.pipeline` would give a box."""
     used = spacing or ASSUMED_SPACING
@@ -282,8 +288,10 @@ def _load(folder: Path, key: str) -> list[TrainingRoi] | None:
     if not path.is_file():
         return None
     document = json.loads(path.read_bytes())
-    if document["key"] != key:
-        return None
+    return _regions(folder, document) if document["key"] == key else None
+
+
+def _regions(folder: Path, document: dict[str, Any]) -> list[TrainingRoi]:
     return [
         TrainingRoi(
             file=folder / region["file"],

@@ -123,6 +123,10 @@ def _retrain(
         confidence=tools.settings.gate_confidence,
         min_patients=tools.settings.gate_min_patients,
     )
+    if (count := tools.settings.train_processes) > 1:  # said now, not after hours of training the detector
+        from training.segmenter_processes import require_shares
+
+        require_shares(count, batch=recipe.segmenter.batch)
     tags = None
     if tools.settings.label_studio_url:
         report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")

@@ -110,7 +110,10 @@ class Services:
             fingerprint=self.images.fingerprint,
             secret=self.settings.annotator_secret,
             networks=TorchNetworks(
-                threads=self.settings.threads, runtime=self.settings.runtime, exported=self.settings.exported
+                threads=self.settings.threads,
+                runtime=self.settings.runtime,
+                exported=self.settings.exported,
+                processes=self.settings.train_processes,
             ),
             train_on_automatic=self.settings.train_on_automatic,
             runs=self.settings.runs,

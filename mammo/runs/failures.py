@@ -15,6 +15,7 @@ from mammo.errors import (
     InvalidSettings,
     LabelStudioError,
     MammoError,
+    ProcessKilled,
     PromotionConflict,
     StorageUnavailable,
     UnusableRuntime,
@@ -88,6 +89,8 @@ def classify(error: BaseException) -> Failure:
         return Failure(kind="settings", sentence=str(error))
     if isinstance(error, UNAVAILABLE):
         return Failure(kind="unavailable", sentence=f"{error}: {IN_WORDS['unavailable']}")
+    if isinstance(error, ProcessKilled):
+        return Failure(kind="killed", sentence=str(error))
     if isinstance(error, MammoError):
         return Failure(kind="bad_data", sentence=str(error))
     return Failure(kind="bug", sentence=f"{type(error).__name__}: {IN_WORDS['bug']}")

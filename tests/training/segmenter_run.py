@@ -1,4 +1,4 @@
-"""`python -m tests.training.segmenter_run FOLDER`: a small training run in a process of its own, to be killed."""
+"""`python -m tests.training.segmenter_run FOLDER [PROCESSES]`: a small training run of its own, to be killed."""
 
 import sys
 from dataclasses import replace
@@ -13,15 +13,17 @@ from training.segmenter_recipes import segmenter_smoke
 RECIPE = replace(segmenter_smoke(), steps=12, batch=4, validate_every=4, checkpoint_every=2)
 
 
-def main(folder: Path) -> Path:
+def main(folder: Path, processes: int = 1) -> Path:
     torch.set_num_threads(1)
 
     def tell(fraction: float, message: str) -> None:
         print(f"{fraction:.3f} {message}", flush=True)
 
     cases = [case(seed) for seed in (1, 2, 3)]
-    return finetune_segmenter(cases, [case(9)], start=None, recipe=RECIPE, folder=folder, progress=tell)
+    return finetune_segmenter(
+        cases, [case(9)], start=None, recipe=RECIPE, folder=folder, processes=processes, progress=tell
+    )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
