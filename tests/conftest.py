@@ -21,6 +21,18 @@ def pytest_addoption(parser):
         default=100,
         help="annotations of the test that kills the backend (1000: minutes)",
     )
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=3,
+        help="kills of the test that kills a retrain's processes, of each kind in turn (30: an hour or more)",
+    )
+    parser.addoption(
+        "--outage",
+        type=float,
+        default=12.0,
+        help="seconds that Redis is away in the test of an outage; a worker's heartbeat comes every ten",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,6 +97,10 @@ class RedisServer:
     def stop(self):
         self._process.terminate()
         self._process.wait(timeout=20)
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,285 @@
+"""Retraining at one hospital as real processes that a test may hurt: Redis, a backend, workers; no Label Studio.
+
+Every site begins as a copy of one folder: a view each of seven phantom patients, corrected (an eighth waits), and a
+champion whose operating point lets nothing through, so that the challenger of the recipe `smoke` is promoted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cli.importing import import_mammogram
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.jobs import JobQueue, redis_connection
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import to_regions
+from mammo.phantom import vendor_b
+from mammo.registry import STARTER, ModelRegistry
+from mammo.runs import Run, RunDesk, Runs
+from mammo.settings import PREFIX, Settings
+from tests.backend_process import BackendProcess
+from tests.conftest import RedisServer
+from training.cases import silent
+from training.phantom_cases import write_phantom_patients
+
+PROJECT = 5
+SEEDS = range(9400, 9408)
+PATIENT_SECRET = b"the retraining site's test"
+PASSWORD = "the password of a test"
+LOOK_SECONDS = 0.3
+"""Between two looks at a run: seldom enough to leave the processor to it."""
+
+LONG = 1200.0
+"""Seconds after which a run is given up, also on a machine that does much else."""
+
+TOO_STRICT = 0.65
+"""Threshold of the first champion, above all its scores here; those of the challenger are higher."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """What every site begins with."""
+
+    data: Path
+    mammograms: Path
+    events: tuple[dict[str, Any], ...]
+    """What Label Studio sends of the corrections; those in `data` are all but the last."""
+
+
+def make_template(folder: Path) -> Template:
+    """Draw the patients, keep the corrections, register the champion."""
+    root = folder / "mammograms"
+    drawn = write_phantom_patients(
+        root,
+        seeds=SEEDS,
+        appearance=replace(vendor_b(), width=640, height=896),
+        positive=0.9,
+        patient_secret=PATIENT_SECRET,
+        progress=silent,
+    )
+    by_image = {case.image: case for case in drawn}
+    tasks = [
+        import_mammogram(file, root=root, files=root.parent, patient_secret=PATIENT_SECRET)
+        for file in sorted(root.rglob("*_LCC.dcm"))
+    ]
+    events = tuple(
+        _correction(number, data, by_image[data["sha256"]]) for number, data in enumerate(tasks, 1)
+    )
+    template = Template(folder / "data", root, events)
+    settings = Settings.load(data_dir=template.data)
+    engine = open_database(settings.database)
+    store = AnnotationStore(engine)
+    for each in events[:-1]:
+        store.append(
+            json.dumps(each).encode(),
+            action="ANNOTATION_CREATED",
+            received_at=datetime(2026, 11, 23, tzinfo=UTC),
+        )
+    store.close()
+    registry = ModelRegistry(engine, settings.blobs)
+    registry.ensure_starter(STARTER)
+    champion = registry.champion()
+    own = ("version", "created_at", "presence_threshold")
+    manifest = {key: value for key, value in registry.manifest(champion.version).items() if key not in own}
+    blind = registry.register(
+        detector=STARTER / "detector.safetensors",
+        segmenter=STARTER / "segmenter.safetensors",
+        manifest=manifest | {"threshold": TOO_STRICT},
+    )
+    registry.promote(blind, expected_epoch=champion.epoch, reason="the test's beginning", actor="test")
+    engine.dispose()
+    return template
+
+
+def _correction(number: int, data: dict[str, Any], case: Any) -> dict[str, Any]:
+    """What Label Studio sends when a reader has drawn the truth."""
+    regions = to_regions(case.truth, size=case.read().size, tags=ControlTags(), model_version="reader")
+    return {
+        "action": "ANNOTATION_CREATED",
+        "project": {"id": PROJECT},
+        "task": {"id": number, "data": data},
+        "annotation": {
+            "id": 100 + number,
+            "task": number,
+            "project": PROJECT,
+            "completed_by": 1,
+            "was_cancelled": False,
+            "lead_time": 30.0,
+            "updated_at": f"2026-11-23T08:00:{number:02d}.000000Z",
+            "result": regions,
+        },
+    }
+
+
+class RetrainingSite:
+    """The processes and what they share; `opened` makes one."""
+
+    def __init__(self, folder: Path, template: Template, redis: RedisServer) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.redis = folder, redis
+        shutil.copytree(template.data, folder / "data")
+        self.settings = Settings.load(data_dir=folder / "data")
+        self.environment = {
+            f"{PREFIX}{name}": value
+            for name, value in {
+                "DATA_DIR": str(folder / "data"),
+                "REDIS_URL": redis.url,
+                "AUTH_PASSWORD": PASSWORD,
+                "WEBHOOK_SECRET": "the secret of a test",
+                "PATIENT_SECRET": PATIENT_SECRET.decode(),
+                "MAMMOGRAM_ROOT": str(template.mammograms),
+                "RECIPE": "smoke",
+                "THREADS": "1",
+            }.items()
+        }
+        self.backend = BackendProcess(self.environment, log=folder / "backend.log")
+        self._has_backend = False
+        self.engine = open_database(self.settings.database)
+        self.registry = ModelRegistry(self.engine, self.settings.blobs)
+        self.runs = Runs(self.engine)
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_backend(self) -> None:
+        self._has_backend = True
+        self.backend.start()
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """One more; a worker that was killed stays in the list."""
+        given = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+        with (self.folder / "worker.log").open("ab") as log:
+            made = subprocess.Popen(
+                [sys.executable, "-m", "worker"],
+                env=given | self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.workers.append(made)
+        return made
+
+    def queue(self) -> JobQueue:
+        return JobQueue(redis_connection(self.redis.url))
+
+    def desk(self) -> RunDesk:
+        """What `yolo-mlsam runs` and every backend ask for runs, and send lost ones on with."""
+        return RunDesk.of(self.settings, self.engine, self.queue())
+
+    def ask(self) -> str:
+        """A run, as the command line asks for one; its id."""
+        return self.desk().start(PROJECT, recipe="smoke", reason="the test", trigger="cli").run
+
+    def wait(self, run: str, until: Callable[[Run], bool], *, within: float) -> Run:
+        """Look at a run until it is as wanted."""
+        deadline = time.monotonic() + within
+        while not until(found := self.runs.get(run)):
+            assert time.monotonic() < deadline, (found, self.tail())
+            time.sleep(LOOK_SECONDS)
+        return found
+
+    def wait_sending(self, run: str, until: Callable[[Run], bool], *, every: float, within: float) -> Run:
+        """As `wait`, and lost runs are sent on meanwhile, as every backend does."""
+        desk, sent_at = self.desk(), time.monotonic()
+
+        def wanted(found: Run) -> bool:
+            nonlocal sent_at
+            if time.monotonic() - sent_at > every:
+                desk.send_again()
+                sent_at = time.monotonic()
+            return until(found)
+
+        return self.wait(run, wanted, within=within)
+
+    def wait_for_job(self, run: str, *, within: float) -> Any:
+        """Until the queue's job of a run has ended too."""
+        deadline, queue = time.monotonic() + within, self.queue()
+        while (status := queue.status(run)).state not in ("finished", "failed", "stopped", "unknown"):
+            assert time.monotonic() < deadline, (status, self.tail())
+            time.sleep(LOOK_SECONDS)
+        return status
+
+    def horses(self) -> list[psutil.Process]:
+        """Processes that work on a job, whoever their worker was."""
+        mine = self.processes()
+        own = {each.pid for each in self.workers}
+        return [each for each in mine if each.pid not in own and _is_worker(each)]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process that was started with this site's settings, whoever its parent is now."""
+        wanted = self.environment[f"{PREFIX}DATA_DIR"]
+        return [each for each in psutil.process_iter() if _setting(each) == wanted]
+
+    def tail(self) -> str:
+        return (self.folder / "worker.log").read_text(errors="replace")[-4000:]
+
+    def stop(self) -> None:
+        """As a supervisor stops it: SIGTERM to the workers, which take a running job with them."""
+        for each in self.workers:
+            if each.poll() is None:
+                each.send_signal(signal.SIGTERM)
+        for each in self.workers:
+            each.wait(timeout=60)
+
+    def destroy(self) -> None:
+        """Whatever a failed test has left."""
+        for each in self.processes():
+            each.kill()
+        for worker in self.workers:
+            worker.wait()
+        if self._has_backend:
+            self.backend.kill()
+        self.engine.dispose()
+
+
+@contextmanager
+def opened(folder: Path, template: Template, redis: RedisServer) -> Iterator[RetrainingSite]:
+    """A site with one worker; nothing of it is left at the end."""
+    site = RetrainingSite(folder, template, redis)
+    try:
+        site.start_worker()
+        yield site
+    finally:
+        site.destroy()
+
+
+@contextmanager
+def own_redis() -> Iterator[RedisServer]:
+    """One that only this run has, and that may be killed."""
+    folder = Path(tempfile.mkdtemp(prefix="mlsam-"))  # short: socket paths end at 107 bytes
+    server = RedisServer(folder).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "worker" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _setting(process: psutil.Process) -> str | None:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.environ().get(f"{PREFIX}DATA_DIR")
+    except (psutil.Error, OSError):
+        return None
