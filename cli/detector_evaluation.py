@@ -6,7 +6,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.material import Material, dataset_material, parse_seeds, phantom_material, shown_progress
+from cli.material import (
+    Material,
+    dataset_material,
+    parse_seeds,
+    phantom_material,
+    shown_progress,
+    trained_on_warning,
+)
 from cli.model_files import find_model
 from mammo.errors import InsufficientData, InvalidSettings
 from mammo.settings import Settings
@@ -75,16 +82,16 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
     if wanted.weights is None:
         files = find_model(wanted.model, settings)
         name, weights, threshold = files.version, files.detector, files.threshold
+        known = load_network(weights)[1]
     else:
-        point = load_network(wanted.weights)[1].get("operating_point", {})
-        name, weights, threshold = (
-            wanted.weights.name,
-            wanted.weights,
-            point.get("threshold", PAPERS_THRESHOLD),
-        )
+        name, weights = wanted.weights.name, wanted.weights
+        known = load_network(weights)[1]
+        threshold = known.get("operating_point", {}).get("threshold", PAPERS_THRESHOLD)
+    facts = {"model": name, "data": test.name}
+    if warning := trained_on_warning(known, test):
+        facts["warning"] = warning
     find = finder(weights, threads=settings.threads, runtime=settings.runtime)
     scored = score_images(find, test.cases, traits=test.traits, progress=tell)
-    facts = {"model": name, "data": test.name}
     if wanted.table == 2:
         return table_2(scored, facts=facts).write(out, name="detector-table-2")
     found = measure(scored, threshold=wanted.threshold or threshold)

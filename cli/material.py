@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -16,6 +16,7 @@ from mammo.errors import Cancelled, InvalidSettings
 from mammo.settings import Settings
 
 if TYPE_CHECKING:
+    from mammo.phantom import Appearance
     from training.cases import Case
     from training.cases import Progress as Tell
     from training.folds import Fold
@@ -42,6 +43,34 @@ class Material:
     traits: dict[str, tuple[Traits, ...]] = field(default_factory=dict)
     """SHA-256 of an image to what the generator knows of its clusters; only for phantoms."""
 
+    look: str | None = None
+    """Vendor of phantoms, such as `vendor_a`; None for a dataset version."""
+
+    seeds: range = range(0)
+    """Of phantom patients."""
+
+
+def training_facts(look: str, seeds: range, *, positive: float = POSITIVE) -> dict[str, Any]:
+    """What weights that were trained on phantoms say of them, for `trained_on_warning` to find."""
+    patients = {"appearance": look, "positive": positive, "train_seeds": [seeds.start, seeds.stop]}
+    return {"phantoms": patients}
+
+
+def trained_on_warning(facts: Mapping[str, Any], material: Material) -> str | None:
+    """What to say where the facts of a weights file tell that it was trained on some of these phantom patients.
+
+    Returns:
+        One sentence; None where the facts tell of no such patient. A dataset version's folds never share patients.
+    """
+    known = facts.get("phantoms") or {}
+    shared = set(material.seeds) & set(range(*known.get("train_seeds", (0, 0))))
+    if not shared or known.get("appearance") != material.look:
+        return None
+    return (
+        f"these weights were trained on {len(shared)} of the {len(material.seeds)} phantom patients "
+        f"(seeds {min(shared)} to {max(shared)}): the figures are too good; take other seeds, such as 7000-7039"
+    )
+
 
 def parse_seeds(text: str) -> range:
     """`7000-7039` or `7000`.
@@ -55,25 +84,36 @@ def parse_seeds(text: str) -> range:
     return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
+def phantom_look(vendor: str) -> Appearance:
+    """Of `a`, `b` or `c`.
+
+    Raises:
+        InvalidSettings: no such vendor.
+    """
+    from mammo.phantom import vendor_a, vendor_b, vendor_c
+
+    looks = {"a": vendor_a, "b": vendor_b, "c": vendor_c}
+    if vendor not in looks:
+        raise InvalidSettings(f"a phantom's vendor is one of {', '.join(looks)}; got {vendor!r}")
+    return looks[vendor]()
+
+
 def phantom_material(seeds: range, *, vendor: str, work: Path, tell: Tell) -> Material:
     """Phantom patients, drawn into `work` where they are not there yet.
 
     Raises:
         InvalidSettings: no such vendor.
     """
-    from mammo.phantom import vendor_a, vendor_b, vendor_c
     from training.phantom_cases import read_phantom_traits, write_phantom_patients
 
-    looks = {"a": vendor_a, "b": vendor_b, "c": vendor_c}
-    if vendor not in looks:
-        raise InvalidSettings(f"a phantom's vendor is one of {', '.join(looks)}; got {vendor!r}")
-    look = looks[vendor]()
+    look = phantom_look(vendor)
     folder = work / PHANTOMS / look.name
     cases = write_phantom_patients(
         folder, seeds=seeds, appearance=look, positive=POSITIVE, patient_secret=PHANTOM_SECRET, progress=tell
     )
     name = f"phantoms of {look.name}, seeds {seeds.start}-{seeds.stop - 1}"
-    return Material(name=name, cases=cases, traits=read_phantom_traits(folder))
+    traits = read_phantom_traits(folder)
+    return Material(name=name, cases=cases, traits=traits, look=look.name, seeds=seeds)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cli.material import Material, dataset_material, parse_seeds, phantom_material
+from cli.material import Material, dataset_material, parse_seeds, phantom_material, trained_on_warning
 from cli.model_files import find_model
 from mammo.errors import InsufficientData, InvalidSettings
 from mammo.settings import Settings
@@ -57,6 +57,7 @@ def train_segmenter(
     weights: Path | None,
     detector: str | None,
     seed: int | None,
+    facts: Mapping[str, Any],
     progress: Progress,
 ) -> Path:
     """Train by a named recipe.
@@ -65,8 +66,10 @@ def train_segmenter(
         start: model version to begin with, where neither the recipe nor `weights` says otherwise.
         weights: a safetensors file to begin with.
         detector: model version whose detector's false alarms teach the presence head; None: places at random only.
+        facts: what the weights are to say of their training beside what the run itself writes.
     """
-    from training.processes import joined_processes
+    from mammo.segmenter.weights import add_facts
+    from training.processes import Processes, joined_processes
     from training.segmenter_finetune import finetune_segmenter
 
     chosen = named(recipe)
@@ -74,7 +77,7 @@ def train_segmenter(
     if begin is None and recipe not in FROM_SCRATCH:
         begin = find_model(start, Settings.load()).segmenter
     with joined_processes():
-        return finetune_segmenter(
+        trained = finetune_segmenter(
             train,
             validation,
             start=begin,
@@ -83,6 +86,9 @@ def train_segmenter(
             detector=find_model(detector, Settings.load()).detector if detector else None,
             progress=progress,
         )
+        if facts and Processes.current().first:
+            add_facts(trained, facts)
+        return trained
 
 
 def named(recipe: str) -> SegmenterRecipe:
@@ -125,12 +131,16 @@ def evaluate_table(
 
 def evaluate_weights(source: Source, weights: Path, *, out: Path, tell: Progress) -> list[Path]:
     """One segmenter on the test patients: overlap, boundary, pixel rates and presence; returns the files written."""
+    from mammo.segmenter.weights import load_segmenter
     from training.segmenter_report import segmenter_report
 
     with ExitStack() as stack:
         (tested,) = _parts(source, stack, tell)
         regions = _regions(tested, weights, source.work / "regions-test", tell, backgrounds=1)
-        report = segmenter_report(weights, regions, facts={"weights": weights.name, "data": tested.name})
+        facts = {"weights": weights.name, "data": tested.name}
+        if warning := trained_on_warning(load_segmenter(weights)[1], tested):
+            facts["warning"] = warning
+        report = segmenter_report(weights, regions, facts=facts)
         return report.write(out, name="segmenter")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from cli.material import PHANTOM_SECRET, POSITIVE, shown_progress
+from cli.material import PHANTOM_SECRET, POSITIVE, shown_progress, training_facts
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress
 from training.metrics import sensitivity_at
@@ -116,11 +116,7 @@ def judge_detector(
     add_facts(
         weights,
         {
-            "phantoms": {
-                "appearance": vendor_a().name,
-                "positive": POSITIVE,
-                "train_seeds": [seeds.train.start, seeds.train.stop],
-            },
+            **training_facts(vendor_a().name, seeds.train),
             "operating_point": {
                 "threshold": threshold,
                 "false_positives_per_image": OPERATING_RATE,
@@ -146,6 +142,7 @@ def judge_detector(
 
 
 def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None:
+    from mammo.segmenter.weights import add_facts
     from training.segmenter_finetune import finetune_segmenter
     from training.segmenter_recipes import segmenter_smoke, segmenter_starter
     from training.segmenter_validation import record_held_out
@@ -164,6 +161,7 @@ def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None
     )
     weights = out / "segmenter.safetensors"
     shutil.copyfile(trained, weights)
+    add_facts(weights, training_facts(vendor_a().name, SEEDS["segmenter"].train))
     data = _phantoms(SEEDS["segmenter"].test)
     record_held_out(weights, test, data=data, folder=work / "segmenter-held-out")
 

@@ -47,9 +47,10 @@ def train_detector(
     """Train the detector. The same command goes on where a stopped or killed one was; nothing is promoted."""
     from dataclasses import replace
 
-    from cli.material import shown_progress
+    from cli.material import parse_seeds, phantom_look, shown_progress, training_facts
     from cli.model_files import find_model
     from cli.weights import converted
+    from mammo.detector import add_facts
     from mammo.errors import InvalidSettings
     from mammo.public_weights import find
     from mammo.settings import Settings
@@ -72,6 +73,8 @@ def train_detector(
         _folds(dataset, phantoms, validation, vendor, work) as (new, held),
     ):
         result = finetune_detector(new, held, start=weights, recipe=chosen, folder=out, progress=tell)
+        if phantoms:
+            add_facts(result, training_facts(phantom_look(vendor).name, parse_seeds(phantoms)))
     typer.echo(f"{result}: recipe {recipe}, seed {chosen.seed}, {len(new)} images")
 
 
@@ -105,7 +108,7 @@ def train_segmenter(
     work: Annotated[Path, typer.Option(help="Folder for phantoms.", file_okay=False)] = Path("data/phantoms"),
 ) -> None:
     """Train the segmenter; also under torchrun. The same command goes on where a killed one was."""
-    from cli.material import shown_progress
+    from cli.material import parse_seeds, phantom_look, shown_progress, training_facts
     from cli.segmenter_runs import train_segmenter as run
 
     with (
@@ -121,6 +124,7 @@ def train_segmenter(
             weights=weights,
             detector=detector,
             seed=seed,
+            facts=training_facts(phantom_look(vendor).name, parse_seeds(phantoms)) if phantoms else {},
             progress=tell,
         )
     typer.echo(f"{result}: recipe {recipe}, {len(new)} images")

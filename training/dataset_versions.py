@@ -25,7 +25,7 @@ from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, insert, reading, writing
 from mammo.dicom import Mammogram
 from mammo.effort_records import annotator_pseudonym
-from mammo.errors import InvalidWeights, MammoError, ModelNotFound
+from mammo.errors import InsufficientData, InvalidWeights, MammoError, ModelNotFound
 from mammo.labelstudio.labeling_config import ControlTags
 from training.cases import Case, Progress, silent
 from training.dataset_items import (
@@ -134,6 +134,7 @@ def build_dataset_version(
         with_automatic: hold also annotations that no person has looked at; only ever to train on.
 
     Raises:
+        InsufficientData: there is no correction, not even one to leave out.
         StorageUnavailable: it cannot be kept.
         LabelStudioError: Label Studio does not hand over its images; nothing is kept.
     """
@@ -141,6 +142,11 @@ def build_dataset_version(
     pins = store.pinned_images(project)
     before = _newest_items(engine, blobs, project)
     candidates, excluded = candidates_of(project, store=store, engine=engine, tags=tags, prefer=prefer)
+    if not candidates and not excluded:
+        raise InsufficientData(
+            f"project {project} has no correction yet: there is nothing to freeze. Submit an annotation in Label "
+            "Studio, or run `yolo-mlsam reconcile` where there are some that its webhooks did not tell of"
+        )
     items: list[Item] = []
     digests: dict[int, str | None] = {}
     for index, candidate in enumerate(candidates, 1):

@@ -12,7 +12,7 @@ import numpy as np
 from mammo.geometry import Box, Size
 from mammo.masks import Mask
 from mammo.segmenter import Segmenter
-from mammo.segmenter.weights import load_segmenter, save_segmenter
+from mammo.segmenter.weights import add_facts, load_segmenter
 from training.cases import Case
 from training.mask_metrics import auc
 from training.segmenter_rois import Kind, TrainingRoi, cut_rois, speck_points
@@ -111,11 +111,9 @@ def record_held_out(
         InvalidWeights: the file cannot be loaded.
         ValueError: no case has a mask.
     """
-    network, facts = load_segmenter(weights)
+    network, _ = load_segmenter(weights)
     score = score_rois(Segmenter(network), cut_rois(cases, folder, config=network.config), seed=seed)
-    fresh = weights.with_suffix(".new")
-    save_segmenter(fresh, network, facts={**facts, "held_out": {"data": data, **asdict(score)}})
-    fresh.replace(weights)
+    add_facts(weights, {"held_out": {"data": data, **asdict(score)}})
     return score
 
 

@@ -43,6 +43,18 @@ def save_segmenter(path: Path, network: Mlsam, *, facts: Facts, half: bool = Tru
     save_file(tensors, path, metadata={KEY: json.dumps(spec, sort_keys=True, allow_nan=False)})
 
 
+def add_facts(path: Path, facts: Facts) -> None:
+    """Write more facts into a file of `save_segmenter`'s default form; its tensors stay what they are.
+
+    Raises:
+        InvalidWeights: see `load_segmenter`.
+    """
+    network, known = load_segmenter(path)
+    fresh = path.with_suffix(".new")
+    save_segmenter(fresh, network, facts={**known, **facts})
+    fresh.replace(path)
+
+
 def _stored(tensor: Tensor, *, half: bool) -> Tensor:
     """Counters stay whole numbers."""
     kept = tensor.detach().cpu().contiguous()

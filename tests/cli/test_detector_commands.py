@@ -50,10 +50,16 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     assert load_network(weights)[1]["recipe"]["name"] == "smoke"
     assert str(weights) in capsys.readouterr().out
 
+    own = ("--phantoms", "2-3", "--work", work, "--out", tmp_path / "own", "--weights", weights)
+    assert run("evaluate", "detector", *own) == 0
+    warning = json.loads((tmp_path / "own" / "detector.json").read_text())["facts"]["warning"]
+    assert "trained on 1 of the 2 phantom patients (seeds 2 to 2)" in warning
+
     judge = ("evaluate", "detector", "--phantoms", "7-8", "--work", work, "--out", tmp_path / "report")
     assert run(*judge, "--weights", weights, "--threshold", "0.3") == 0
     content = json.loads((tmp_path / "report" / "detector.json").read_text())
     assert content["facts"]["data"] == "phantoms of vendor_a, seeds 7-8"
+    assert "warning" not in content["facts"]
     assert content["figures"]["measured"]["threshold"] == 0.3
     assert content["facts"]["images"] == 8
     for point in (0.2, 0.35):  # the paper's, then its own

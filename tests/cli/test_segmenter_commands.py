@@ -53,9 +53,14 @@ def test_a_segmenter_is_trained_on_phantoms_and_measured_on_others(
     assert (facts["recipe"], facts["seed"]) == ("segmenter_smoke", 5)
     assert str(weights) in capsys.readouterr().out
 
+    own = ("--phantoms", "1-2", "--work", small, "--out", tmp_path / "own", "--weights", weights)
+    assert run("evaluate", "segmenter", *own) == 0
+    assert "trained on 2 of the 2 phantom patients" in (tmp_path / "own/segmenter.md").read_text()
+
     judge = ("evaluate", "segmenter", "--phantoms", "7-8", "--work", small, "--out", tmp_path / "report")
     assert run(*judge, "--weights", weights) == 0
     content = json.loads((tmp_path / "report/segmenter.json").read_text())
+    assert "warning" not in content["facts"]
     assert content["facts"]["data"] == "phantoms of vendor_a, seeds 7-8"
     assert content["figures"]["mIoU"]["low"] <= content["figures"]["mIoU"]["value"]
     assert "presence AUC, cluster against background" in content["figures"]

@@ -7,9 +7,9 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.database import dataset_item, reading
+from mammo.database import dataset_item, dataset_version, reading
 from mammo.dicom.source import DicomSource
-from mammo.errors import ImageNotFound, InvalidWeights, LabelStudioError
+from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError
 from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
@@ -320,3 +320,10 @@ def test_a_manifest_says_who_view_and_spacing(build, project):
     (item,) = build().items
     assert (item.view, item.spacing_mm, item.size) == ("LCC", 0.07, (64, 48))
     assert item.annotator == "unknown"
+
+
+def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
+    with pytest.raises(InsufficientData, match="project 1 has no correction yet"):
+        build()
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0
