@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from rich.console import Console
 
 from cli.material import PHANTOM_SECRET, POSITIVE, shown_progress, training_facts
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress
-from training.metrics import sensitivity_at
+from training.metrics import Interval, interval, sensitivity_at
+from training.metrics.bootstrap import Floats
 from training.phantom_cases import read_phantom_traits, write_phantom_patients
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class Seeds:
 
 SEEDS: dict[Half, Seeds] = {
     "detector": Seeds(range(1000, 1080), range(2000, 2020), range(7000, 7040)),
-    "segmenter": Seeds(range(1000, 1040), range(2000, 2006), range(7000, 7040)),
+    "segmenter": Seeds(range(1000, 1060), range(2000, 2006), range(7000, 7040)),
 }
 
 OPERATING_RATE = 0.5
@@ -68,7 +71,9 @@ def train_starter(*, out: Path, work: Path, smoke: bool, only: Half | None = Non
         if only != "detector":
             _train_segmenter(out, work, smoke, tell)
         if all((out / f"{half}.safetensors").is_file() for half in HALVES):
-            write_manifest(out, test=_cases("segmenter", "test", work, smoke, tell), progress=tell)
+            validation = _cases("detector", "validation", work, smoke, tell)
+            test = _cases("segmenter", "test", work, smoke, tell)
+            write_manifest(out, validation=validation, test=test, progress=tell)
     Console().print(f"starter in {out}: {only or 'both networks'} trained")
 
 
@@ -166,10 +171,11 @@ def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None
     record_held_out(weights, test, data=data, folder=work / "segmenter-held-out")
 
 
-def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
+def write_manifest(out: Path, *, validation: list[Case], test: list[Case], progress: Progress) -> None:
     """Describe the two weight files in `out` in `manifest.json`, judged together on `test`.
 
     Args:
+        validation: the detector's validation patients; the presence point is chosen on what it finds there.
         test: the segmenter's test patients; the detector's own figures are in its facts, and copied from there.
     """
     from mammo.detector import load_network
@@ -177,6 +183,7 @@ def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
     from mammo.registry import ModelFiles
     from mammo.self_test import LEAST_SCORE, record
     from training.evaluate import evaluate
+    from training.presence_point import presence_point
 
     files = {name: out / f"{name}.safetensors" for name in HALVES}
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
@@ -184,16 +191,16 @@ def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
     facts = load_network(files["detector"])[1]
     point = facts.get("operating_point", {"threshold": 0.2})
     version = f"starter-{joint[:8]}"
-    prelabeller = Prelabeller.load(
-        ModelFiles(
-            version=version,
-            detector=files["detector"],
-            segmenter=files["segmenter"],
-            threshold=point["threshold"],
-            prompt_rule=PROMPT_RULE,
-            prompt_count=PROMPT_COUNT,
-        )
+    described = ModelFiles(
+        version=version,
+        detector=files["detector"],
+        segmenter=files["segmenter"],
+        threshold=point["threshold"],
+        prompt_rule=PROMPT_RULE,
+        prompt_count=PROMPT_COUNT,
     )
+    presence = presence_point(Prelabeller.load(described), validation, progress=progress)
+    prelabeller = Prelabeller.load(replace(described, presence_threshold=presence.threshold))
     evaluation = evaluate(prelabeller, test, progress=progress)
     manifest = {
         "version": version,
@@ -208,6 +215,8 @@ def write_manifest(out: Path, *, test: list[Case], progress: Progress) -> None:
         "parent": None,
         "trained_on": {half: _phantoms(seeds.train) for half, seeds in SEEDS.items()},
         "operating_point": point,
+        "presence_threshold": presence.threshold,
+        "presence_point": asdict(presence),
         "evaluation": {
             "data": f"{_phantoms(SEEDS['segmenter'].test)}: phantom results",
             **_numbers(evaluation),
@@ -236,8 +245,10 @@ def _cases(
     )
 
 
-def _rounded(figure: Any) -> dict[str, float]:
-    return {name: round(getattr(figure, name), 3) for name in ("value", "low", "high")}
+def _rounded(figure: Any) -> dict[str, float | None]:
+    """None where there was nothing to measure: JSON knows no NaN."""
+    parts = {name: getattr(figure, name) for name in ("value", "low", "high")}
+    return {name: None if math.isnan(part) else round(part, 3) for name, part in parts.items()}
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, Any]:
@@ -248,5 +259,17 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
         "images": len(evaluation.images),
         "clusters": evaluation.num_lesions,
         "sensitivity": {f"{rate:g}": round(sensitivity_at(curve, rate), 3) for rate in (0.25, 0.5, 1.0, 2.0)},
-        "dice": round(evaluation.dice, 3),
+        "dice_all_clusters": _rounded(_dice(evaluation)),
+        "dice_matched_clusters": _rounded(_dice(evaluation, matched=True)),
     }
+
+
+def _dice(evaluation: Evaluation, *, matched: bool = False) -> Interval:
+    """Mean Dice over the true clusters with its interval by patient; `matched`: without those that no mask met."""
+    values = [[dice for dice in image.dice if dice > 0 or not matched] for image in evaluation.images]
+    sums, counts = np.array([sum(each) for each in values]), np.array([len(each) for each in values])
+
+    def mean(weights: Floats) -> float:
+        return float(weights @ sums / total) if (total := weights @ counts) else math.nan
+
+    return interval(mean, [image.patient for image in evaluation.images])

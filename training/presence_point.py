@@ -3,7 +3,8 @@
 Chosen on validation patients, on the detections that annotators would see there, by the code that serves. Of the
 detections that hit a cluster the k-th lowest presence is taken, k = floor((1 - keep) * (n + 1)): where new detections
 are like those (exchangeable), at most 1 - keep of them lie below it, on average over validation sets of n. With fewer
-than 1 / (1 - keep) - 1 of them no threshold can promise that, and none is set.
+than 1 / (1 - keep) - 1 of them no threshold can promise that, and none is set; nor is one that denied a mask to no
+false detection there: it could only cost.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def presence_point(
                 (true if hit else false).append(finding.presence)
         progress(number / len(cases), f"presence in {number} of {len(cases)} validation images")
     threshold = presence_threshold(true, keep=keep)
+    if not any(each < threshold for each in false):
+        threshold = 0.0
     return PresencePoint(
         threshold=threshold,
         keep=keep,

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.starter import HALVES, SEEDS, train_starter
+from cli.starter import HALVES, SEEDS, _dice, _rounded, train_starter
 from mammo.detector import load_network
 from mammo.phantom import vendor_a
 from mammo.registry import STARTER
 from training.detector_recipes import detector_finetune
+from training.evaluate import Evaluation, ImageScore
+from training.metrics import Hits
 
 SMALL = replace(vendor_a(), width=448, height=576)
 
@@ -36,6 +38,24 @@ def test_one_half_is_trained_and_described_beside_the_other(
     assert manifest["threshold"] == facts["operating_point"]["threshold"]
     assert manifest["evaluation"]["detector"] == facts["held_out"]
     assert manifest["version"].startswith("starter-")
+    assert manifest["presence_threshold"] == manifest["presence_point"]["threshold"]
+    dice = manifest["evaluation"]["dice_all_clusters"]
+    assert 0 <= dice["low"] <= dice["value"] <= dice["high"] <= 1
+
+
+def test_dice_counts_a_missed_cluster_as_nothing_or_not_at_all() -> None:
+    hits = Hits((), (), 0)
+    images = [
+        ImageScore(str(n), f"p{n}", hits, dice, 1, 1.0) for n, dice in enumerate([(0.8, 0.0), (0.6,), ()])
+    ]
+    evaluation = Evaluation("v", 0.5, tuple(images))
+    assert _dice(evaluation).value == pytest.approx(1.4 / 3)
+    assert _dice(evaluation, matched=True).value == pytest.approx(0.7)
+    assert _rounded(_dice(Evaluation("v", 0.5, tuple(images[2:])))) == {
+        "value": None,
+        "low": None,
+        "high": None,
+    }
 
 
 def test_no_patient_is_in_two_sets() -> None:

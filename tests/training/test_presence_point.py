@@ -53,12 +53,16 @@ def test_hits_choose_the_threshold_and_false_alarms_are_counted_against_it():
 
 def test_no_presence_and_few_clusters_choose_none():
     assert point([[square(0, 0)]] * 60) == PresencePoint(0.0, 0.98, 0, 0, 0, 0)
-    assert point([[found(0, 0.7)]] * 48).threshold == 0.0
-    assert point([[found(0, 0.7)]] * 49).threshold == 0.7
+    assert point([[found(0, 0.7), found(100, 0.1)]] * 48).threshold == 0.0
+    assert point([[found(0, 0.7), found(100, 0.1)]] * 49).threshold == 0.7
+
+
+def test_a_threshold_that_refuses_no_false_detection_is_not_set():
+    assert point([[found(0, 0.7), found(100, 0.8)]] * 60) == PresencePoint(0.0, 0.98, 60, 0, 60, 0)
 
 
 def test_rounding_refuses_no_cluster():
-    chosen = point([[found(0, 0.70009)]] * 60)
+    chosen = point([[found(0, 0.70009), found(100, 0.1)]] * 60)
     assert chosen.threshold == 0.7
     assert chosen.num_clusters_refused == 0
 
