@@ -6,7 +6,7 @@ LS_ML_VENV := .venv-label-studio-ml
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
 # Two processes: one has the real Label Studio, the other the rest. `make test PARALLEL=` runs all in one.
-PARALLEL ?= --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: install demo test check format lint types layers bench env clean
 .DEFAULT_GOAL := install

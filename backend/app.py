@@ -58,7 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
-    for route in (health, setup, predict, webhook, metrics, provenance, readings, stages, runs):
+    for route in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)

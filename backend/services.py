@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -40,6 +41,15 @@ class Store(Protocol):
         received_at: datetime,
         headers: Mapping[str, str] | None = None,
     ) -> Receipt: ...
+
+    def append_soon(
+        self,
+        body: bytes,
+        *,
+        action: str,
+        received_at: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> Future[Receipt]: ...
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None: ...
 

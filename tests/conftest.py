@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from xdist.scheduler import LoadScopeScheduling
 
 from mammo.database import open_database
 from tests.postgres_server import PostgresServer
@@ -35,23 +36,37 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(tryfirst=True)
+END_TO_END = "tests/e2e/"
+OWN_STACK = ("tests/e2e/test_convergence.py", "tests/e2e/test_topology.py")
+"""End-to-end tests that start what they need themselves."""
+
+
 def pytest_collection_modifyitems(items):
-    """In two processes, one runs the real Label Studio and begins at once: that takes longest.
-
-    The tests of one file stay together: they share what is dear to make. Other end-to-end tests come next, so that no
-    long one begins last.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("label-studio" if _shares_stack(item) else str(item.path)))
-    end_to_end = Path(__file__).parent / "e2e"
-    items.sort(key=lambda item: (not _shares_stack(item), end_to_end not in item.path.parents))
+    """In two processes, the longest begin first: the real Label Studio, then the other end-to-end tests."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(
+            key=lambda item: (scope_of(item.nodeid) != END_TO_END, not item.nodeid.startswith(END_TO_END))
+        )
 
 
-def _shares_stack(item):
-    return "stack" in getattr(item, "fixturenames", ())
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """In two processes, one runs the real Label Studio; tests of one file stay together: they share what is dear."""
+    # By a scheduler of our own: with pytest 9.2, pytest-xdist 3.8 does not see its `xdist_group` marks.
+    if config.getvalue("dist") != "loadscope":
+        return None
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return scope_of(nodeid)
+
+    return Scheduler(config, log)
+
+
+def scope_of(nodeid):
+    """What is run by one process: the name of a file, or `tests/e2e/` for all that share the one Label Studio."""
+    file = nodeid.partition("::")[0]
+    return END_TO_END if file.startswith(END_TO_END) and file not in OWN_STACK else file
 
 
 def redis_program():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.appending import Receipt, append_event, event_key
+from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
 from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import RECONCILED, canonical, parse, project_of, revisions_of
 from mammo.annotations.prelabels import PrelabelRecords
@@ -103,6 +104,8 @@ class AnnotationStore(PrelabelRecords):
     ) -> Receipt:
         """Keep an event; returns only once it is flushed to the disk.
 
+        The arguments of `append_soon` too, which returns at once.
+
         Args:
             body: the webhook's body as it came; parts that cannot be understood are kept and not used.
             action: its action, for example `ANNOTATION_CREATED`; unknown ones are kept too.
@@ -112,18 +115,22 @@ class AnnotationStore(PrelabelRecords):
         Raises:
             StorageUnavailable: it is not kept: the database is full, locked or gone.
         """
-        content = parse(body)
-        project, revisions = project_of(content), revisions_of(action, content)
-        key = event_key(action, body)
-        row = {
-            "key": key,
-            "action": action,
-            "project": project,
-            "received_at": received_at,
-            "body": body,
-            "headers": canonical(dict(headers)) if headers else None,
-        }
-        return self._writer.run(lambda connection: append_event(connection, row, revisions))
+        return self._watched.put(append_events, _new_event(body, action, received_at, headers))
+
+    def append_soon(
+        self,
+        body: bytes,
+        *,
+        action: str,
+        received_at: datetime,
+        headers: Mapping[str, str] | None = None,
+    ) -> Future[Receipt]:
+        """Begin to keep an event; the future ends once it is flushed to the disk, or as `append` raises.
+
+        Raises:
+            StorageUnavailable: the store is closed.
+        """
+        return self._watched.submit(append_events, _new_event(body, action, received_at, headers))
 
     def corrections(self, project: int) -> list[Correction]:
         """The current view of a project: each annotation's newest revision, not deleted, not cancelled.
@@ -278,3 +285,18 @@ def _correction(row: Any) -> Correction:
         revision=row.id,
         prelabel_version=row.prelabel_version,
     )
+
+
+def _new_event(
+    body: bytes, action: str, received_at: datetime, headers: Mapping[str, str] | None
+) -> NewEvent:
+    content = parse(body)
+    row = {
+        "key": event_key(action, body),
+        "action": action,
+        "project": project_of(content),
+        "received_at": received_at,
+        "body": body,
+        "headers": canonical(dict(headers)) if headers else None,
+    }
+    return NewEvent(row=row, revisions=revisions_of(action, content))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
@@ -20,17 +22,26 @@ from mammo.database import UNAVAILABLE, writing
 from mammo.errors import StorageUnavailable
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+
+Many = Callable[[Connection, Sequence[Item]], Sequence[T]]
+"""A write of several alike things at once; its values are in the order of the things."""
 
 CLOSED = "the annotation store is closed: the service is stopping"
 
 MAX_BATCH = 256
 """Most writes that share one commit."""
 
+TRANSACTIONS = 16
+"""Submitted transactions at once; PostgreSQL flushes those that wait together."""
+
 
 class Writer(Protocol):
     """Runs writes of many threads; each returns once it is flushed."""
 
     def run(self, write: Callable[[Connection], T]) -> T: ...
+
+    def submit(self, write: Many[Item, T], item: Item) -> Future[T]: ...
 
     def close(self) -> None: ...
 
@@ -50,12 +61,31 @@ class Watched:
 
     def run(self, write: Callable[[Connection], T]) -> T:
         """See `Writer`; a write that fails of itself says nothing about the database."""
+        return self._remember(lambda: self._writer.run(write))
+
+    def put(self, write: Many[Item, T], item: Item) -> T:
+        """`submit`, and wait for it."""
+        return self._remember(lambda: self._writer.submit(write, item).result())
+
+    def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
+        """See `Writer`; how it went is remembered before who waits for the future hears of it in an event loop."""
+
+        def remember(future: Future[T]) -> None:
+            with suppress(Exception):
+                self._remember(future.result)
+
+        future = self._remember(lambda: self._writer.submit(write, item), settled=False)
+        future.add_done_callback(remember)
+        return future
+
+    def _remember(self, act: Callable[[], T], *, settled: bool = True) -> T:
         try:
-            value = self._writer.run(write)
+            value = act()
         except StorageUnavailable as error:
             self.problem = error.code
             raise
-        self.problem = None
+        if settled:
+            self.problem = None
         return value
 
     def close(self) -> None:
@@ -68,6 +98,7 @@ class Transactions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(TRANSACTIONS, "transaction")
 
     def run(self, write: Callable[[Connection], T]) -> T:
         """Run a write; returns its value once it is committed and flushed.
@@ -81,14 +112,27 @@ class Transactions:
         with writing(self._engine) as connection:
             return write(connection)
 
+    def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
+        """Begin a write in a transaction of its own; the future ends as `run` does.
+
+        Raises:
+            StorageUnavailable: the writer is closed.
+        """
+        try:
+            return self._threads.submit(self.run, lambda connection: write(connection, [item])[0])
+        except RuntimeError as error:  # its threads have ended
+            raise StorageUnavailable(CLOSED) from error
+
     def close(self) -> None:
-        """Take nothing more. Safe to call twice."""
+        """Finish what was submitted, and take nothing more. Safe to call twice."""
+        self._threads.shutdown()
         self._closed.set()
 
 
 @dataclass
 class _Write:
-    run: Callable[[Connection], Any]
+    write: Many[Any, Any]
+    item: Any = None
     done: Future[Any] = field(default_factory=Future)
 
 
@@ -113,13 +157,29 @@ class GroupCommit:
             StorageUnavailable: it was not written, or the writer is closed.
             Exception: whatever `write` raised; nothing of it was written.
         """
-        entry = _Write(write)
+        result: T = self.submit(lambda connection, _: [write(connection)], None).result()
+        return result
+
+    def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
+        """Begin a write; those that wait with the same `write` are done in one call of it.
+
+        Args:
+            write: may be called a second time, with fewer things, where another write of the same batch fails.
+            item: the thing to be written.
+
+        Returns:
+            Ends once it is committed and flushed, as `run` does; it cannot be cancelled.
+
+        Raises:
+            StorageUnavailable: the writer is closed.
+        """
+        entry = _Write(write, item)
+        entry.done.set_running_or_notify_cancel()  # whoever stops waiting must not stop the writer
         with self._gate:
             if self._closed:
                 raise StorageUnavailable(CLOSED)
             self._waiting.put(entry)
-        result: T = entry.done.result()
-        return result
+        return entry.done
 
     def close(self) -> None:
         """Finish what waits, then stop. Safe to call twice."""
@@ -152,7 +212,7 @@ class GroupCommit:
     def _commit(self, batch: list[_Write]) -> None:
         try:
             with writing(self._engine) as connection:
-                values = [_attempt(entry, connection) for entry in batch]
+                values = list(_attempt(batch, connection))
         except _Failed:
             self._commit_each(batch)
         except Exception as error:  # whatever happened, nobody may wait for ever
@@ -167,7 +227,7 @@ class GroupCommit:
         for entry in batch:
             try:
                 with writing(self._engine) as connection:
-                    value = entry.run(connection)
+                    (value,) = entry.write(connection, [entry.item])
             except Exception as error:  # handed to the one who asked for this write
                 entry.done.set_exception(error)
             else:
@@ -178,9 +238,11 @@ class _Failed(Exception):
     """A write failed of itself; the batch is rolled back."""
 
 
-def _attempt(entry: _Write, connection: Connection) -> Any:
+def _attempt(batch: Sequence[_Write], connection: Connection) -> Iterator[Any]:
+    """The values of all, in their order; neighbours of one kind are written together."""
     try:
-        return entry.run(connection)
+        for write, alike in groupby(batch, key=lambda entry: entry.write):
+            yield from write(connection, [entry.item for entry in alike])
     except UNAVAILABLE:
         raise  # the database itself: the whole batch fails
     except Exception as error:

@@ -1,13 +1,16 @@
 import json
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
+from mammo.annotations.appending import append_events
+from mammo.annotations.store import _new_event
 from mammo.annotations.writer import GroupCommit
-from mammo.database import dataset_version, event, insert, open_database, reading, writing
+from mammo.database import dataset_version, event, insert, open_database, reading, revision, writing
 from mammo.errors import StorageUnavailable
 from tests.mammo.annotations.bodies import PROJECT, annotation, deleted, task, tasks_deleted, written
 
@@ -289,3 +292,73 @@ def row(key):
 def count_events(engine):
     with reading(engine) as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(event))
+
+
+@contextmanager
+def busy(writer):
+    """While it lasts, the writer is within a batch, and what is asked of it waits."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def hold(connection):
+        begun.set()
+        gate.wait(30)
+
+    holder = threading.Thread(target=writer.run, args=(hold,))
+    holder.start()
+    assert begun.wait(30)
+    yield
+    gate.set()
+    holder.join(30)
+
+
+def test_what_waits_of_one_kind_is_written_in_one_call_and_nobody_can_stop_it(engine):
+    writer, calls = GroupCommit(engine), []
+
+    def many(connection, items):
+        calls.append(list(items))
+        return [item * 2 for item in items]
+
+    with busy(writer):
+        futures = [writer.submit(many, number) for number in range(5)]
+        assert not futures[0].cancel()
+    assert [future.result(30) for future in futures] == [0, 2, 4, 6, 8]
+    writer.close()
+    assert calls == [[0, 1, 2, 3, 4]]
+
+
+def test_one_bad_thing_of_a_kind_does_not_take_the_others_with_it(engine):
+    writer = GroupCommit(engine)
+
+    def many(connection, keys):
+        if "bad" in keys:
+            raise KeyError("bad")
+        connection.execute(insert(connection, event), [row(key) for key in keys])
+        return keys
+
+    with busy(writer):
+        futures = {key: writer.submit(many, key) for key in ("a", "bad", "b")}
+    with pytest.raises(KeyError):
+        futures["bad"].result(30)
+    assert [futures[key].result(30) for key in "ab"] == ["a", "b"]
+    writer.close()
+    with reading(engine) as connection:
+        assert set(connection.scalars(sa.select(event.c.key))) == {"a", "b"}
+
+
+def test_equal_events_that_come_together_are_kept_once(store, any_engine):
+    old, new = (json.dumps(written(number, 1)[1]).encode() for number in (1, 2))
+    store.append(old, action="ANNOTATION_CREATED", received_at=NOW)
+    news = [_new_event(body, "ANNOTATION_CREATED", NOW, None) for body in (new, new, old, new)]
+    with writing(any_engine) as connection:
+        receipts = append_events(connection, news)
+    assert [receipt.duplicate for receipt in receipts] == [False, True, True, True]
+    assert len({receipt.event for receipt in receipts}) == 2
+    with reading(any_engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(revision)) == 2
+
+
+def test_an_event_begun_is_kept_when_its_future_ends(store, any_engine):
+    body = json.dumps(written(1, 1)[1]).encode()
+    futures = [store.append_soon(body, action="ANNOTATION_CREATED", received_at=NOW) for _ in range(20)]
+    assert sorted(future.result(30).duplicate for future in futures) == [False] + [True] * 19
+    assert store.problem is None
