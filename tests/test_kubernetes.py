@@ -1,12 +1,16 @@
 """The Kubernetes base is whole and valid by Kubernetes' own schemas; it ran on no cluster."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from mammo.database import reading
 from mammo.jobs import QUEUES, TRAIN, lists_of
+from mammo.runs import Runs, claim, this_process
 from mammo.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parent.parent / "deploy/kubernetes"
@@ -94,11 +98,33 @@ def test_a_pod_that_keeps_the_schedule_is_always_there():
 def test_scaling_watches_the_queue_of_trainings_and_the_worker_that_takes_them():
     (scaled,) = kinds("ScaledObject")
     triggers = scaled["spec"]["triggers"]
-    watched = {trigger["metadata"]["listName"] for trigger in triggers}
+    watched = {each["metadata"]["listName"] for each in triggers if each["type"] == "redis"}
     assert watched == {f"rq:queue:{name}" for name in lists_of([TRAIN])}
     target = scaled["spec"]["scaleTargetRef"]
     assert any(
         (each["kind"], each["metadata"]["name"]) == (target["kind"], target["name"]) for each in MANIFESTS
     )
-    (auth,) = kinds("TriggerAuthentication")
-    assert {each["authenticationRef"]["name"] for each in triggers} == {auth["metadata"]["name"]}
+    known = {each["metadata"]["name"] for each in kinds("TriggerAuthentication")}
+    assert {each["authenticationRef"]["name"] for each in triggers} == known
+
+
+def test_a_run_that_has_begun_keeps_its_worker_and_one_that_rests_wakes_none(postgres):
+    (scaled,) = kinds("ScaledObject")
+    (query,) = [
+        each["metadata"]["query"] for each in scaled["spec"]["triggers"] if each["type"] == "postgresql"
+    ]
+
+    def wanted():
+        with reading(postgres) as connection:
+            return connection.scalar(sa.text(query))
+
+    runs = Runs(postgres)
+    assert wanted() == 0
+    first = runs.ask(1, recipe="smoke", reason="a test", trigger="cli").run
+    assert claim(runs, first, owner=this_process()) is not None
+    assert wanted() == 1
+    tonight = datetime.now(UTC) + timedelta(hours=8)
+    runs.ask(2, recipe="smoke", reason="a test", trigger="schedule", not_before=tonight)
+    assert wanted() == 1
+    runs.cancel(first, reason="a test")
+    assert wanted() == 0

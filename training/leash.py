@@ -6,12 +6,10 @@ because importing torch takes seconds in which a parent can die, and code betwee
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
+from mammo.leash import die_with
 
 
 def leashed(program: list[str], *, parent: int) -> list[str]:
@@ -27,10 +25,7 @@ def leashed(program: list[str], *, parent: int) -> list[str]:
 
 def main(parent: int, program: list[str]) -> None:
     """Set the switch, which outlives the exec, then become the program; end now if the parent is gone already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with(parent)
     os.execv(program[0], program)  # noqa: S606 - the command comes from our own code
 
 
