@@ -25,7 +25,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--kills",
         type=int,
-        default=3,
+        default=1,
         help="kills of the test that kills a retrain's processes, of each kind in turn (30: an hour or more)",
     )
     parser.addoption(

@@ -144,8 +144,8 @@ def build_dataset_version(
     candidates, excluded = candidates_of(project, store=store, engine=engine, tags=tags, prefer=prefer)
     if not candidates and not excluded:
         raise InsufficientData(
-            f"project {project} has no correction yet: there is nothing to freeze. Submit an annotation in Label "
-            "Studio, or run `yolo-mlsam reconcile` where there are some that its webhooks did not tell of"
+            f"project {project} has no correction yet, so there is nothing to freeze: annotate some tasks first, or "
+            "run `yolo-mlsam reconcile` where there are some that its webhooks did not tell of"
         )
     items: list[Item] = []
     digests: dict[int, str | None] = {}

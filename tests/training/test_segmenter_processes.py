@@ -53,7 +53,9 @@ def require_equal(one, two):
 
 def family():
     """A launcher and its ranks."""
-    found = psutil.Process().children(recursive=True)
+    children = psutil.Process().children()  # those of other tests too, such as a browser
+    (launcher,) = [each for each in children if "training.launcher" in each.cmdline()]
+    found = [launcher, *launcher.children(recursive=True)]
     assert sum("training.segmenter_rank" in " ".join(each.cmdline()) for each in found) == 2
     return found
 
