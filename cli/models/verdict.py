@@ -85,10 +85,9 @@ def _named(name: str, rule: Mapping[str, Any]) -> str:
 
 
 def _row(old: float | None, new: float | None, margin: float | None) -> list[str]:
-    both = old is not None and new is not None
     return [
         "-" if old is None else f"{old:.3f}",
         "-" if new is None else f"{new:.3f}",
-        f"{new - old:+.3f}" if both else "-",  # type: ignore[operator]
+        "-" if old is None or new is None else f"{new - old:+.3f}",
         "" if margin is None else f"{margin:g}",
     ]

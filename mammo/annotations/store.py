@@ -104,8 +104,6 @@ class AnnotationStore(PrelabelRecords):
     ) -> Receipt:
         """Keep an event; returns only once it is flushed to the disk.
 
-        The arguments of `append_soon` too, which returns at once.
-
         Args:
             body: the webhook's body as it came; parts that cannot be understood are kept and not used.
             action: its action, for example `ANNOTATION_CREATED`; unknown ones are kept too.
@@ -126,6 +124,9 @@ class AnnotationStore(PrelabelRecords):
         headers: Mapping[str, str] | None = None,
     ) -> Future[Receipt]:
         """Begin to keep an event; the future ends once it is flushed to the disk, or as `append` raises.
+
+        Args:
+            body, action, received_at, headers: see `append`.
 
         Raises:
             StorageUnavailable: the store is closed.

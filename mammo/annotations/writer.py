@@ -41,6 +41,8 @@ class Writer(Protocol):
 
     def run(self, write: Callable[[Connection], T]) -> T: ...
 
+    def put(self, write: Many[Item, T], item: Item) -> T: ...
+
     def submit(self, write: Many[Item, T], item: Item) -> Future[T]: ...
 
     def close(self) -> None: ...
@@ -64,28 +66,27 @@ class Watched:
         return self._remember(lambda: self._writer.run(write))
 
     def put(self, write: Many[Item, T], item: Item) -> T:
-        """`submit`, and wait for it."""
-        return self._remember(lambda: self._writer.submit(write, item).result())
+        """See `Writer`."""
+        return self._remember(lambda: self._writer.put(write, item))
 
     def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
-        """See `Writer`; how it went is remembered before who waits for the future hears of it in an event loop."""
+        """See `Writer`; how it went is remembered before an event loop that waits for the future hears of it."""
 
         def remember(future: Future[T]) -> None:
-            with suppress(Exception):
+            with suppress(Exception):  # it is for the one who waits
                 self._remember(future.result)
 
-        future = self._remember(lambda: self._writer.submit(write, item), settled=False)
+        future = self._writer.submit(write, item)
         future.add_done_callback(remember)
         return future
 
-    def _remember(self, act: Callable[[], T], *, settled: bool = True) -> T:
+    def _remember(self, act: Callable[[], T]) -> T:
         try:
             value = act()
         except StorageUnavailable as error:
             self.problem = error.code
             raise
-        if settled:
-            self.problem = None
+        self.problem = None
         return value
 
     def close(self) -> None:
@@ -112,14 +113,18 @@ class Transactions:
         with writing(self._engine) as connection:
             return write(connection)
 
+    def put(self, write: Many[Item, T], item: Item) -> T:
+        """`run` a write of one thing."""
+        return self.run(lambda connection: write(connection, [item])[0])
+
     def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
-        """Begin a write in a transaction of its own; the future ends as `run` does.
+        """Begin a write in a transaction of its own; the future ends as `put` does.
 
         Raises:
             StorageUnavailable: the writer is closed.
         """
         try:
-            return self._threads.submit(self.run, lambda connection: write(connection, [item])[0])
+            return self._threads.submit(self.put, write, item)
         except RuntimeError as error:  # its threads have ended
             raise StorageUnavailable(CLOSED) from error
 
@@ -157,8 +162,11 @@ class GroupCommit:
             StorageUnavailable: it was not written, or the writer is closed.
             Exception: whatever `write` raised; nothing of it was written.
         """
-        result: T = self.submit(lambda connection, _: [write(connection)], None).result()
-        return result
+        return self.put(lambda connection, _: [write(connection)], None)
+
+    def put(self, write: Many[Item, T], item: Item) -> T:
+        """`submit`, and wait for it."""
+        return self.submit(write, item).result()
 
     def submit(self, write: Many[Item, T], item: Item) -> Future[T]:
         """Begin a write; those that wait with the same `write` are done in one call of it.
