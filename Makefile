@@ -7,6 +7,8 @@ UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
 # Two processes: one has the real Label Studio, the other the rest. `make test PARALLEL=` runs all in one.
 PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# The processes share the cores: threads of one that spin while they wait would take them from the other.
+TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 
 .PHONY: install demo test check format lint types layers bench env clean
 .DEFAULT_GOAL := install
@@ -37,7 +39,7 @@ demo: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/yolo-mlsam demo --label-studio $(LS_VENV)/bin/label-studio $(ARGS)
 
 test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
-	$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 check: format lint types layers test
 

@@ -62,15 +62,10 @@ class Prelabelling:
             return None
         if not self._drawn(project).fit(kept.regions):
             return None
-        if not shown:
-            return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
-        try:
-            self._services.store.show_prelabel(project, task.id, self._loaded.version)
-        except StorageUnavailable as error:
-            log.warning(
-                "that a prelabel is shown is not kept", task=task.id, project=project, code=error.code
-            )
-        self._services.metrics.predictions.labels(outcome="stored").inc()
+        if shown:
+            if kept.shown_at is None:
+                self._show(project, task.id)
+            self._services.metrics.predictions.labels(outcome="stored").inc()
         return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
 
     def predict(self, task: Task, *, until: float | None = None, shown: bool = True) -> Prediction:
@@ -115,6 +110,13 @@ class Prelabelling:
             except StorageUnavailable as error:
                 log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
         return made
+
+    def _show(self, project: int, task: int) -> None:
+        """Write down that annotators see from now on what was silent."""
+        try:
+            self._services.store.show_prelabel(project, task, self._loaded.version)
+        except StorageUnavailable as error:
+            log.warning("that a prelabel is shown is not kept", task=task, project=project, code=error.code)
 
     def _drawn(self, project: int | None) -> ControlTags:
         """The controls that are filled: a project may ask for polygons in place of the brush."""

@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,12 +23,12 @@ import orjson
 import psutil
 
 from benchmarks.result import Result, milliseconds
+from benchmarks.senders import SENDERS, send_at_once
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.labelstudio.client import SECRET_HEADER
 from tests.postgres_server import PostgresServer
 
-SENDERS = 16
 ROUNDS = 5
 ACTION = "ANNOTATION_CREATED"
 NUMBERS = count(1)
@@ -159,25 +158,15 @@ def _measured(kinds: dict[str, tuple[Keep, int, Spent]]) -> list[tuple[str, ...]
 def _round(keep: Keep, each: int) -> tuple[float, list[float]]:
     """Events a second, and the seconds that each took."""
     taken: list[float] = []
-    failed: list[Exception] = []
 
-    def send(bodies: list[bytes]) -> None:
-        try:
-            for body in bodies:
-                began = time.perf_counter()
-                keep(body)
-                taken.append(time.perf_counter() - began)
-        except Exception as error:  # raised again by the one who waits
-            failed.append(error)
+    def timed(body: bytes) -> None:
+        began = time.perf_counter()
+        keep(body)
+        taken.append(time.perf_counter() - began)
 
-    senders = [threading.Thread(target=send, args=([_body() for _ in range(each)],)) for _ in range(SENDERS)]
+    shares = [[_body() for _ in range(each)] for _ in range(SENDERS)]
     began = time.perf_counter()
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
-    if failed:
-        raise failed[0]
+    send_at_once(timed, shares)
     return len(taken) / (time.perf_counter() - began), taken
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ import numpy as np
 import orjson
 
 from benchmarks.result import Result, milliseconds
+from benchmarks.senders import SENDERS, send_at_once
 from cli.model_files import find_model
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
@@ -42,7 +42,7 @@ from training.phantom_cases import write_phantom_patients
 REGIONS = (0, 2, 4, 8)
 IMAGES = (1, 2, 3)
 GATED = (50, 100, 200)
-BLOCKS, BLOCK, SENDERS = 10, 320, 16
+BLOCKS, BLOCK = 10, 320
 STORED = (100, 200, 400)
 NEW = 20
 VERSIONS = (10, 40, 80)
@@ -289,22 +289,11 @@ def _medians(candidates: Mapping[int, Callable[[], object]]) -> Costs:
 
 def _tell(store: AnnotationStore, bodies: Sequence[bytes]) -> None:
     """Tell the store of events, as many at once as there are senders."""
-    failed: list[Exception] = []
 
-    def send(mine: Sequence[bytes]) -> None:
-        try:
-            for body in mine:
-                store.append(body, action="ANNOTATION_CREATED", received_at=datetime.now(UTC))
-        except Exception as error:  # raised again by the one who waits
-            failed.append(error)
+    def keep(body: bytes) -> None:
+        store.append(body, action="ANNOTATION_CREATED", received_at=datetime.now(UTC))
 
-    senders = [threading.Thread(target=send, args=(bodies[first::SENDERS],)) for first in range(SENDERS)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
-    if failed:
-        raise failed[0]
+    send_at_once(keep, [bodies[first::SENDERS] for first in range(SENDERS)])
 
 
 def _event(number: int, regions: Sequence[Mapping[str, Any]]) -> bytes:

@@ -91,6 +91,9 @@ class FakeNetworks:
     def load(self, files: ModelFiles) -> Prelabeller:
         return fake_prelabeller(files)
 
+    def runtimes(self) -> dict[str, str]:
+        return {"detector": "fake"}
+
     @staticmethod
     def _write(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

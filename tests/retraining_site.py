@@ -16,27 +16,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.jobs import JobQueue, redis_connection
-from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
-from mammo.phantom import vendor_b
 from mammo.registry import STARTER, ModelRegistry
 from mammo.runs import Run, RunDesk, Runs
 from mammo.settings import PREFIX, Settings
 from tests.backend_process import BackendProcess
 from tests.conftest import RedisServer
-from training.cases import silent
-from training.phantom_cases import write_phantom_patients
+from tests.phantom_corrections import correction, imported_phantoms
 
 PROJECT = 5
 SEEDS = range(9400, 9408)
@@ -65,21 +60,9 @@ class Template:
 def make_template(folder: Path) -> Template:
     """Draw the patients, keep the corrections, register the champion."""
     root = folder / "mammograms"
-    drawn = write_phantom_patients(
-        root,
-        seeds=SEEDS,
-        appearance=replace(vendor_b(), width=640, height=896),
-        positive=0.9,
-        patient_secret=PATIENT_SECRET,
-        progress=silent,
-    )
-    by_image = {case.image: case for case in drawn}
-    tasks = [
-        import_mammogram(file, root=root, files=root.parent, patient_secret=PATIENT_SECRET)
-        for file in sorted(root.rglob("*_LCC.dcm"))
-    ]
+    drawn = imported_phantoms(root, seeds=SEEDS, patient_secret=PATIENT_SECRET, views="*_LCC.dcm")
     events = tuple(
-        _correction(number, data, by_image[data["sha256"]]) for number, data in enumerate(tasks, 1)
+        correction(number, data, case, project=PROJECT) for number, (data, case) in enumerate(drawn, 1)
     )
     template = Template(folder / "data", root, events)
     settings = Settings.load(data_dir=template.data)
@@ -105,26 +88,6 @@ def make_template(folder: Path) -> Template:
     registry.promote(blind, expected_epoch=champion.epoch, reason="the test's beginning", actor="test")
     engine.dispose()
     return template
-
-
-def _correction(number: int, data: dict[str, Any], case: Any) -> dict[str, Any]:
-    """What Label Studio sends when a reader has drawn the truth."""
-    regions = to_regions(case.truth, size=case.read().size, tags=ControlTags(), model_version="reader")
-    return {
-        "action": "ANNOTATION_CREATED",
-        "project": {"id": PROJECT},
-        "task": {"id": number, "data": data},
-        "annotation": {
-            "id": 100 + number,
-            "task": number,
-            "project": PROJECT,
-            "completed_by": 1,
-            "was_cancelled": False,
-            "lead_time": 30.0,
-            "updated_at": f"2026-11-23T08:00:{number:02d}.000000Z",
-            "result": regions,
-        },
-    }
 
 
 class RetrainingSite:

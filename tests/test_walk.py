@@ -35,7 +35,8 @@ from tests.fakes import (
     fake_prelabeller,
 )
 from training.recipes import RECIPES
-from training.retrain import Workshop, retrain
+from training.retrain import retrain
+from training.workshop import Workshop
 from worker.prelabelling import prelabel_tasks
 
 PROJECT = 7

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from mammo.detector import RuntimeName
 from mammo.pipeline import Prelabeller
 from mammo.registry import ModelFiles
-from training.cases import Case, Progress
 from training.detector_finetune import finetune_detector
 from training.segmenter_finetune import finetune_segmenter
-from training.segmenter_recipes import SegmenterRecipe
+from training.workshop import FinetunesSegmenter
+
+LIBRARIES = ("torch", "ultralytics", "segment-anything", "openvino")
+"""Distributions whose versions decide what the networks compute."""
 
 
 @dataclass(frozen=True)
 class TorchNetworks:
-    """Implements `training.retrain.Networks`."""
+    """Implements `training.workshop.Networks`."""
 
     threads: int = 0
     """CPU threads of the networks; 0 lets torch choose."""
@@ -32,27 +36,13 @@ class TorchNetworks:
 
     finetune_detector = staticmethod(finetune_detector)
 
-    def finetune_segmenter(
-        self,
-        train: list[Case],
-        validation: list[Case],
-        *,
-        start: Path | None,
-        recipe: SegmenterRecipe,
-        folder: Path,
-        detector: Path | None,
-        progress: Progress,
-    ) -> Path:
-        return finetune_segmenter(
-            train,
-            validation,
-            start=start,
-            recipe=recipe,
-            folder=folder,
-            detector=detector,
-            processes=self.processes,
-            progress=progress,
-        )
+    @property
+    def finetune_segmenter(self) -> FinetunesSegmenter:
+        return partial(finetune_segmenter, processes=self.processes)
 
     def load(self, files: ModelFiles) -> Prelabeller:
         return Prelabeller.load(files, threads=self.threads, runtime=self.runtime, exported=self.exported)
+
+    def runtimes(self) -> dict[str, str]:
+        """What a version was trained and judged with: the detector's runtime as it is set, and the libraries."""
+        return {"detector": self.runtime, **{name: version(name) for name in LIBRARIES}}

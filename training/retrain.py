@@ -7,104 +7,40 @@ with the same dataset version, against the same champion.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.engine import Engine
-
-from mammo.annotations import AnnotationStore
-from mammo.blobs import Blobs
 from mammo.errors import PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.registry import Alias, ModelFiles, ModelRegistry
+from mammo.registry import Alias, ModelFiles
 from mammo.registry.aliases import move_champion
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
-from training.dataset_items import OpenImage, Source
-from training.dataset_sources import PREFERENCE
 from training.dataset_versions import (
     DatasetVersion,
-    Fingerprint,
     build_dataset_version,
     open_dataset_version,
 )
 from training.enough import require_enough
-from training.evaluate import Evaluation, Prelabels, evaluate
+from training.evaluate import Evaluation, evaluate
 from training.gate import Verdict, judge
 from training.ledger import Ledger, Unrecorded
 from training.operating_point import operating_threshold
 from training.presence_point import presence_facts
 from training.stages import Report, Stages
 from training.train_once import train_once
+from training.workshop import Workshop
 
 if TYPE_CHECKING:
-    from training.detector_recipes import DetectorRecipe
     from training.recipes import Recipe
-    from training.segmenter_recipes import SegmenterRecipe
 
 VERDICT = "verdict.json"
 """In the run folder: the summary, and both evaluations image by image."""
-
-
-class Networks(Protocol):
-    """What trains and loads the networks; `training.networks.TorchNetworks` in earnest."""
-
-    def finetune_detector(
-        self,
-        train: list[Case],
-        validation: list[Case],
-        *,
-        start: Path | None,
-        recipe: DetectorRecipe,
-        folder: Path,
-        progress: Progress,
-    ) -> Path: ...
-
-    def finetune_segmenter(
-        self,
-        train: list[Case],
-        validation: list[Case],
-        *,
-        start: Path | None,
-        recipe: SegmenterRecipe,
-        folder: Path,
-        detector: Path | None,
-        progress: Progress,
-    ) -> Path: ...
-
-    def load(self, files: ModelFiles) -> Prelabels: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """Where a run finds its material and leaves its work."""
-
-    engine: Engine
-    store: AnnotationStore
-    registry: ModelRegistry
-    blobs: Blobs
-    open_image: OpenImage
-    fingerprint: Fingerprint
-    secret: bytes
-    """Key of the pseudonyms in dataset versions."""
-
-    networks: Networks
-    runs: Path
-    """Folder of the run folders."""
-
-    models: Path
-    """Folder of unpacked model versions."""
-
-    prefer: Sequence[Source] = PREFERENCE
-    """Whose word counts for an image that several have read, best first."""
-    train_on_automatic: bool = False
-    """Train also on annotations that no person has looked at."""
 
 
 def retrain(
@@ -321,6 +257,7 @@ def _register(
                 "reason": order.reason,
                 "self_test": record(workshop.networks.load(replace(trained, threshold=LEAST_SCORE)).prelabel),
                 "code_version": installed_version("yolo-mlsam"),
+                "runtimes": workshop.networks.runtimes(),
                 "licence": registry.manifest(parent).get("licence"),
             },
         )

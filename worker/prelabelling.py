@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -63,8 +63,9 @@ def prelabel_tasks(
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
 
-    Tasks come page by page, and each is pushed before the next is begun, so a kill loses at most one. Predictions of
-    other versions stay. An image that cannot be read leaves its task without a prediction, and the others go on.
+    Tasks that nobody has annotated come first: somebody may be waiting for them. Each is pushed before the next is
+    begun, so a kill loses at most one. Predictions of other versions stay. An image that cannot be read leaves its task
+    without a prediction, and the others go on.
 
     Args:
         threshold: least detector score in this project; None: the model's operating point.
@@ -89,7 +90,7 @@ def prelabel_tasks(
     total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
     predicted = already = silent = away = index = 0
-    for index, task in enumerate(client.tasks(project), 1):
+    for index, task in enumerate(_unread_first(client, project), 1):
         number = task["id"]
         if task.get("total_predictions") != 0 and _has(client, number, version):
             already += 1
@@ -136,6 +137,17 @@ def prelabel_tasks(
         "withheld": silent,
         "failed": dict(failed),
     }
+
+
+def _unread_first(client: LabelStudio, project: int) -> Iterator[dict[str, Any]]:
+    """Every task once, page by page; one that is annotated meanwhile, or is no longer, is not passed over."""
+    done: set[int] = set()
+    for unread_only in (True, False):
+        for task in client.tasks(project):
+            if task["id"] in done or (unread_only and task.get("total_annotations")):
+                continue
+            done.add(task["id"])
+            yield task
 
 
 def _has(client: LabelStudio, task: int, version: str) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from mammo.pipeline import Prelabeller
-    from training.retrain import Workshop
+    from training.workshop import Workshop
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Services:
     def workshop(self) -> Workshop:
         from training.dataset_sources import preference
         from training.networks import TorchNetworks
-        from training.retrain import Workshop
+        from training.workshop import Workshop
 
         return Workshop(
             engine=self.engine,

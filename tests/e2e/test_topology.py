@@ -11,7 +11,8 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import boto3
@@ -19,19 +20,15 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from cli.importing import import_mammogram
 from cli.processes import Supervisor, free_port
 from mammo.database import open_database
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.client import SECRET_HEADER
-from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.regions import to_regions
-from mammo.phantom import vendor_b
+from mammo.labelstudio.labeling_config import labeling_config
 from mammo.registry import CHALLENGER, ModelRegistry
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
-from training.cases import silent
-from training.phantom_cases import write_phantom_patients
+from tests.phantom_corrections import correction, imported_phantoms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -143,40 +140,7 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url):
 def cases(sites):
     """Seven patients of four small views each, as tasks, with their truth."""
     root, secret = sites.settings.mammogram_root, sites.settings.patient_secret.get_secret_value().encode()
-    drawn = write_phantom_patients(
-        root,
-        seeds=SEEDS,
-        appearance=replace(vendor_b(), width=640, height=896),
-        positive=0.9,
-        patient_secret=secret,
-        progress=silent,
-    )
-    by_image = {case.image: case for case in drawn}
-    tasks = [
-        import_mammogram(file, root=root, files=root.parent, patient_secret=secret)
-        for file in sorted(root.rglob("*.dcm"))
-    ]
-    return [(data, by_image[data["sha256"]]) for data in tasks]
-
-
-def annotation(number: int, data: dict, case: object) -> dict:
-    """What Label Studio sends when a reader has drawn the truth."""
-    size = case.read().size
-    return {
-        "action": "ANNOTATION_CREATED",
-        "project": {"id": PROJECT},
-        "task": {"id": number, "data": data},
-        "annotation": {
-            "id": 100 + number,
-            "task": number,
-            "project": PROJECT,
-            "completed_by": 1,
-            "was_cancelled": False,
-            "lead_time": 30.0,
-            "updated_at": f"2026-11-23T08:00:{number:02d}.000000Z",
-            "result": to_regions(case.truth, size=size, tags=ControlTags(), model_version="reader"),
-        },
-    }
+    return imported_phantoms(root, seeds=SEEDS, patient_secret=secret)
 
 
 def test_both_backends_serve_the_same_champion_and_the_same_answer(sites, cases):
@@ -201,7 +165,7 @@ def test_both_backends_serve_the_same_champion_and_the_same_answer(sites, cases)
 
 def test_corrections_that_reach_either_backend_become_one_run_on_one_of_the_workers(sites, cases):
     for number, (data, case) in enumerate(cases, 1):
-        sites.send(sites.urls[number % 2], annotation(number, data, case))
+        sites.send(sites.urls[number % 2], correction(number, data, case, project=PROJECT))
     start = {"action": "START_TRAINING", "project": {"id": PROJECT}}
     for url in sites.urls:
         sites.send(url, start)
@@ -215,6 +179,7 @@ def test_corrections_that_reach_either_backend_become_one_run_on_one_of_the_work
     challenger = status.result["challenger"]
     assert sites.registry.alias(CHALLENGER).version == challenger
     assert [note.kind for note in sites.registry.notes(challenger)] == ["verdict"]
+    assert sites.registry.manifest(challenger)["runtimes"]["torch"] == version("torch")
     began = [name for name in ("worker-a", "worker-b") if "stage=detector" in logs(sites, name)]
     assert len(began) == 1, "two triggers are one run"
 

@@ -12,8 +12,9 @@ from mammo.registry import ModelRegistry
 from tests.training.detections import Found, square
 from tests.training.project import Project
 from training.gate import GateRule
-from training.retrain import Workshop, retrain
+from training.retrain import retrain
 from training.stages import SHARES
+from training.workshop import Workshop
 
 ORDER = Retrain(1, "fake", "START_TRAINING")
 PATIENTS = [f"{number:016x}" for number in range(12)]
@@ -51,6 +52,9 @@ class FakeNetworks:
             detect=lambda mammogram, *, threshold=None: [detection],
             prelabel=lambda mammogram, *, detections=None: [finding],
         )
+
+    def runtimes(self):
+        return {"detector": "fake"}
 
 
 @pytest.fixture
@@ -118,6 +122,7 @@ def test_a_challenger_that_wins_becomes_the_champion(world):
     assert manifest["parent"] == "starter-1"
     assert manifest["dataset_version"] == summary["dataset_version"]
     assert manifest["reason"] == "START_TRAINING"
+    assert manifest["runtimes"] == world.workshop.networks.runtimes()
     assert world.registry.history()[-1].reason == summary["verdict"]["reason"]
 
 

@@ -16,6 +16,7 @@ class FakeLabelStudio:
         self.known = {number: [] for number in range(1, count + 1)}
         self.shown = None
         self.breaks_after = None
+        self.annotated = set()
         self.faults = []
         """Raised by the next pushes: (error, whether the prediction was stored all the same)."""
 
@@ -23,7 +24,14 @@ class FakeLabelStudio:
         return {"id": project, "label_config": labeling_config(), "task_number": len(self.known)}
 
     def tasks(self, project):
-        return [{"id": number, "data": {"image": f"{number}.png"}} for number in self.known]
+        return [
+            {
+                "id": number,
+                "data": {"image": f"{number}.png"},
+                "total_annotations": int(number in self.annotated),
+            }
+            for number in self.known
+        ]
 
     def predictions(self, task):
         return self.known[task]
@@ -74,6 +82,20 @@ def prelabel(server, store, *, open_image=open_image, told=None, threshold=None,
         wait=lambda seconds: None,
         **more,
     )
+
+
+def test_tasks_that_nobody_has_annotated_come_first_and_each_once(store):
+    server, order = FakeLabelStudio(5), []
+    server.annotated = {1, 4}
+
+    def open_image_and_annotate(task):
+        order.append(int(task["image"].removesuffix(".png")))
+        server.annotated.add(2)  # meanwhile, somebody reads one that is predicted already
+        return open_image(task)
+
+    assert prelabel(server, store, open_image=open_image_and_annotate)["predicted"] == 5
+    assert order == [2, 3, 5, 1, 4]
+    assert all(len(made) == 1 for made in server.known.values())
 
 
 def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
