@@ -21,6 +21,8 @@ def configure(level: str) -> None:
     Raises:
         ValueError: another level.
     """
+    root = logging.getLogger()
+    root.setLevel(level.upper())
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -29,6 +31,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),  # what is not logged costs nothing
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -42,9 +45,7 @@ def configure(level: str) -> None:
             ],
         )
     )
-    root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error"):
