@@ -11,8 +11,10 @@ from backend.dependencies import ServicesDep
 router = APIRouter()
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
-@router.api_route("/health", methods=["GET", "HEAD"])
+@router.head("/", include_in_schema=False)
+@router.head("/health", include_in_schema=False)
+@router.get("/")
+@router.get("/health")
 async def health(services: ServicesDep) -> Json:
     """UP means that this server answers; `model_version` is null until a model is loaded.
 
