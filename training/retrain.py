@@ -21,11 +21,7 @@ from mammo.registry import Alias, ModelFiles
 from mammo.registry.aliases import move_champion
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
-from training.dataset_versions import (
-    DatasetVersion,
-    build_dataset_version,
-    open_dataset_version,
-)
+from training.dataset_versions import DatasetVersion, build_dataset_version, open_dataset_version
 from training.enough import require_enough
 from training.evaluate import Evaluation, evaluate
 from training.gate import Verdict, judge

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 class FinetunesSegmenter(Protocol):
+    """`training.segmenter_finetune.finetune_segmenter`, whose number of processes is settled already."""
+
     def __call__(
         self,
         train: list[Case],
@@ -56,7 +58,9 @@ class Networks(Protocol):
 
     def load(self, files: ModelFiles) -> Prelabels: ...
 
-    def runtimes(self) -> dict[str, str]: ...
+    def runtimes(self) -> dict[str, str]:
+        """The detector's runtime as it is set, and versions of the libraries, by name; part of a manifest."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

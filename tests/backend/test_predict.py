@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,22 @@ def test_a_prediction_is_kept_and_served_again_without_the_model() -> None:
     assert backend.predict(TASK).json() == first
     assert len(backend.model.prelabelled) == num_predicted
     assert (3, 7, "m1") in backend.store.prelabels
+
+
+def test_a_silent_prediction_is_written_down_as_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, written = Backend(), []
+    key = 3, 7, "m1"
+    backend.predict(TASK)
+    silent = replace(backend.store.prelabels[key], shown_at=None)
+    show = backend.store.show_prelabel
+    monkeypatch.setattr(backend.store, "show_prelabel", lambda *which: written.append(which) or show(*which))
+    backend.predict(TASK)
+    assert written == [], "it was shown when it was made: nothing is written again"
+    backend.store.prelabels[key] = silent
+    backend.predict(TASK)
+    backend.predict(TASK)
+    assert written == [key]
+    assert backend.store.prelabels[key].shown_at is not None
 
 
 @pytest.mark.parametrize(

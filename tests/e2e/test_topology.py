@@ -12,7 +12,7 @@ import secrets
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import boto3
@@ -179,7 +179,7 @@ def test_corrections_that_reach_either_backend_become_one_run_on_one_of_the_work
     challenger = status.result["challenger"]
     assert sites.registry.alias(CHALLENGER).version == challenger
     assert [note.kind for note in sites.registry.notes(challenger)] == ["verdict"]
-    assert sites.registry.manifest(challenger)["runtimes"]["torch"] == version("torch")
+    assert sites.registry.manifest(challenger)["runtimes"]["torch"] == installed_version("torch")
     began = [name for name in ("worker-a", "worker-b") if "stage=detector" in logs(sites, name)]
     assert len(began) == 1, "two triggers are one run"
 
