@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +32,7 @@ def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
 
     Args:
         url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
-        busy_seconds: how long a SQLite write waits for another process before it gives up.
+        busy_seconds: how long SQLite waits for another process before it gives up.
 
     Raises:
         StorageUnavailable: the database cannot be opened or written (code `newer_database` where a newer release
@@ -47,7 +49,7 @@ def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
             except OSError as error:
                 raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
         engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
-        _use_write_ahead_log(engine)
+        _use_write_ahead_log(engine, busy_seconds)
     _migrate(engine)
     return engine
 
@@ -133,14 +135,14 @@ def _reporting() -> Iterator[None]:
         raise StorageUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
 
 
-def _use_write_ahead_log(engine: Engine) -> None:
+def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = (
             None  # the driver's implicit BEGIN is deferred: two writers would deadlock
         )
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _switch_to_write_ahead_log(cursor, busy_seconds)
         cursor.execute("PRAGMA synchronous = FULL")  # a commit returns only after fsync
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
@@ -149,3 +151,20 @@ def _use_write_ahead_log(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _switch_to_write_ahead_log(cursor: sqlite3.Cursor, busy_seconds: float) -> None:
+    """The first switch of a new file: SQLite does not wait here, it refuses at once when another process switches too.
+
+    It holds a read lock already and wants the write lock; two of them that waited would wait for each other.
+    """
+    give_up = time.monotonic() + busy_seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            kind = error.sqlite_errorcode & 0xFF  # the bits above tell kinds of busy apart
+            if kind != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                raise
+        time.sleep(0.01)

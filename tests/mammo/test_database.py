@@ -1,5 +1,7 @@
 import multiprocessing
+import sqlite3
 import stat
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -96,6 +98,19 @@ def test_a_data_folder_that_cannot_be_made_is_storage_unavailable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageUnavailable, match="folder"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'x.db'}")
+
+
+def test_a_new_file_that_another_process_writes_is_waited_for(tmp_path):
+    file = tmp_path / "new.db"
+    other = sqlite3.connect(file, check_same_thread=False)
+    other.execute("CREATE TABLE of_another (id)")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageUnavailable, match="locked"):
+        open_database(f"sqlite:///{file}", busy_seconds=0.05)
+    release = threading.Timer(0.3, other.close)
+    release.start()
+    open_database(f"sqlite:///{file}").dispose()
+    release.join()
 
 
 def _open(url):
