@@ -110,7 +110,8 @@ def _first(segmenter: Segmenter, pixels: Pixels) -> None:
 
 
 def _click(segmenter: Segmenter, embedding: RoiEmbedding) -> None:
-    segmenter.segment(embedding, box=BOX, points=[Point(980, 1260)])
+    click = Point(980, 1260)
+    segmenter.segment(embedding, box=BOX, points=[click], binding=[click])
 
 
 def _fusing_click(network: Mlsam) -> Callable[[], object]:

@@ -7,7 +7,7 @@ Serving, the evaluation gate and the command line all run this module, so what i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +64,7 @@ class SegmentsClusters(Protocol):
         box: Box | None,
         points: Sequence[Point] = (),
         negative: Sequence[Point] = (),
+        binding: Collection[Point] = (),
         previous: Segmentation | None = None,
     ) -> Segmentation: ...
 
@@ -201,8 +202,8 @@ class Prelabeller:
 
         Args:
             box: drawn by the expert, in original pixels, or None.
-            positive: clicks on the lesion.
-            negative: clicks on what is not the lesion.
+            positive: clicks on the lesion; the mask holds them.
+            negative: clicks on what is not the lesion; the mask leaves them out.
             previous: the answer to the clicks so far, to refine; left out where the region is another one.
 
         Raises:
@@ -232,7 +233,12 @@ class Prelabeller:
         region = region.within(size)
         points = tuple(positive) or self._points(mammogram, region)
         return self._segmenter.segment(
-            embedding, box=box and region, points=points, negative=negative, previous=previous
+            embedding,
+            box=box and region,
+            points=points,
+            negative=negative,
+            binding=(*positive, *negative),
+            previous=previous,
         )
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mammo.segmenter import Segmenter
 from training.calcification_scores import calcification_figures, score_calcifications
+from training.click_scores import click_figures, score_clicks
 from training.detector_report import Report, Table
 from training.mask_metrics import BAND_MM, auc, mean_interval, rate_intervals
 from training.metrics import Interval, interval
@@ -52,7 +53,13 @@ def segmenter_report(
     }
     single, together = score_calcifications(segmenter, rois, seed=seed)
     fine = calcification_figures(single, together)
-    tables = [_table("Given a box", figures)]
+    followed = click_figures(
+        *(score_clicks(segmenter, rois, by_box=first, seed=seed) for first in (True, False))
+    )
+    tables = [
+        _table("Given a box", figures),
+        _table("Corrected by clicks on the largest error (simulated)", followed),
+    ]
     if fine:
         tables.append(_table("Calcification level: one calcification at a time, then a whole cluster", fine))
     counts = {str(kind): sum(a.kind == kind for a in answers) for kind in sorted({a.kind for a in answers})}
@@ -66,7 +73,7 @@ def segmenter_report(
             "seed of the boxes": seed,
         },
         tables=tables,
-        figures={name: asdict(figure) for name, figure in {**figures, **fine}.items()},
+        figures={name: asdict(figure) for name, figure in {**figures, **followed, **fine}.items()},
     )
 
 

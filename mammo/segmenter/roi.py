@@ -81,6 +81,11 @@ class Roi:
         """The centre of an image pixel in continuous input coordinates."""
         return self.to_input(point.x + 0.5, point.y + 0.5)
 
+    def point_to_logits(self, point: Point) -> tuple[float, float]:
+        """The centre of an image pixel in the continuous frame of the logits, whose first centre is (0.5, 0.5)."""
+        x, y = self.point_to_input(point)
+        return x / LOGIT_STRIDE, y / LOGIT_STRIDE
+
 
 def roi_around(
     box: Box,

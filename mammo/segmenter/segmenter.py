@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
+from mammo.segmenter.binding_clicks import bound
 from mammo.segmenter.choosing import RuntimeName, open_runtime
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import RoiEmbedding, embedding_key
@@ -158,6 +159,7 @@ class Segmenter:
         box: Box | None,
         points: Sequence[Point] = (),
         negative: Sequence[Point] = (),
+        binding: Collection[Point] = (),
         previous: Segmentation | None = None,
     ) -> Segmentation:
         """The answer to one prompt, in the image frame.
@@ -166,6 +168,8 @@ class Segmenter:
             box: limits the mask to itself, slightly dilated; None: the rest decides, within the region.
             points: pixels that belong to the lesion.
             negative: pixels that do not.
+            binding: those of both that a person set: there the mask holds what they say, whatever the network makes of
+                it, as far as the box allows.
             previous: an earlier answer in the same region, to refine; one of another region is left out.
 
         Raises:
@@ -176,6 +180,11 @@ class Segmenter:
         earlier = previous.logits if previous and previous.roi == roi else None
         allowed = allowed_region(roi, box=box, points=points, negative=negative, previous=earlier is not None)
         logits, presence = self._decode(embedding, box, points, negative, earlier)
+        logits = bound(
+            logits,
+            [roi.point_to_logits(point) for point in points if point in binding],
+            [roi.point_to_logits(point) for point in negative if point in binding],
+        )
         with torch.inference_mode():
             low = torch.from_numpy(logits)[None, None]
             native = F.interpolate(low, size=(roi.side, roi.side), mode="bilinear", align_corners=False)

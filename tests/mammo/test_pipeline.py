@@ -90,6 +90,23 @@ def test_a_click_on_a_prelabel_does_not_encode_and_starts_from_the_answer_before
     assert second.points == (Point(190, 190),)
 
 
+def test_an_experts_click_holds_and_a_point_of_the_prompt_rule_does_not():
+    image, wrong, runtime = mammogram(), Point(195, 192), CountingRuntime()  # paints all of the box
+    model = prelabeller(runtime, BOX)
+    shown = model.answer(image, BOX, [], [])
+    corrected = model.answer(image, BOX, [], [wrong], previous=shown)
+    assert shown.mask is not None
+    assert corrected.mask is not None
+    assert shown.mask.full(image.size)[wrong.y, wrong.x]
+    assert not corrected.mask.full(image.size)[wrong.y, wrong.x]
+
+    blind = prelabeller(CountingRuntime(logit=-1.0), BOX)
+    assert blind.answer(image, BOX, [], []).mask is None
+    clicked = blind.answer(image, None, [wrong], []).mask
+    assert clicked is not None
+    assert clicked.full(image.size)[wrong.y, wrong.x]
+
+
 def test_a_box_on_air_costs_its_own_mask_only():
     in_air, in_breast = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram())
     assert in_air.mask is None

@@ -10,15 +10,18 @@ from tests.mammo.segmenter.networks import SMALL
 
 
 class CountingRuntime:
-    """Counts what it is asked; every logit is positive. `gate`: encoding waits for it."""
+    """Counts what it is asked; every logit is `logit`. `gate`: encoding waits for it."""
 
-    def __init__(self, *, precision: str = "fake", gate: threading.Event | None = None) -> None:
+    def __init__(
+        self, *, precision: str = "fake", gate: threading.Event | None = None, logit: float = 1.0
+    ) -> None:
         self.config: MlsamConfig = SMALL
         self.precision = precision
         self.num_encoded = 0
         self.num_decoded = 0
         self.previous: list[np.ndarray | None] = []
         self._gate = gate
+        self._logit = logit
 
     def encode(self, planes: np.ndarray) -> Features:
         self.num_encoded += 1
@@ -30,4 +33,4 @@ class CountingRuntime:
     def decode(self, features, coordinates, labels, *, previous) -> Answer:
         self.num_decoded += 1
         self.previous.append(previous)
-        return Answer(np.ones((16, 16), np.float32), 0.25)
+        return Answer(np.full((16, 16), self._logit, np.float32), 0.25)

@@ -1,0 +1,114 @@
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mammo.geometry import Box, Point
+from mammo.masks import Mask
+from mammo.segmenter import Segmenter
+from mammo.segmenter.binding_clicks import MARGIN, REACH, bound
+from tests.mammo.segmenter.fakes import CountingRuntime
+
+SIDE = 64
+PIXELS = np.random.default_rng(0).uniform(0.1, 1, (400, 400)).astype(np.float32)
+BOX = Box(150, 150, 250, 250)
+
+place = st.tuples(st.floats(0.5, SIDE - 0.5), st.floats(0.5, SIDE - 0.5))
+
+
+def flat(value: float) -> np.ndarray:
+    return np.full((SIDE, SIDE), value, np.float32)
+
+
+def holds(mask: Mask, point: Point) -> bool:
+    return mask.frame.contains(point) and bool(mask.bitmap[point.y - mask.y0, point.x - mask.x0])
+
+
+def at(logits: np.ndarray, x: int, y: int) -> float:
+    return float(logits[y, x])
+
+
+def test_clicks_that_hold_change_nothing():
+    logits = flat(3)
+    assert bound(logits, [(10, 10)], []) is logits
+    assert bound(logits, [], []) is logits
+
+
+def test_a_negative_click_takes_a_hole_out_of_the_mask_and_leaves_the_rest():
+    found = bound(flat(3), [], [(20.5, 30.5)])
+    assert np.isclose(at(found, 20, 30), -MARGIN, atol=0.05)
+    assert at(found, 20 + 4 * round(REACH), 30) > 2.9
+    hole = found < 0
+    assert 1 < hole.sum() < 4 * np.pi * REACH**2
+
+
+def test_a_positive_click_adds_to_the_mask():
+    found = bound(flat(-3), [(20.5, 30.5)], [])
+    assert np.isclose(at(found, 20, 30), MARGIN, atol=0.05)
+    assert at(found, 50, 30) < -2.9
+
+
+def test_a_click_between_others_moves_what_it_must_and_not_them():
+    """The first click holds already, two logits away: it stays where it is."""
+    found = bound(flat(5), [(32.5, 30.5)], [(30.5, 30.5)])
+    assert at(found, 30, 30) < -1.5
+    assert np.isclose(at(found, 32, 30), 5, atol=0.1)
+
+
+def test_opposite_clicks_on_one_pixel_do_no_harm_elsewhere():
+    found = bound(flat(4), [(30.5, 30.5)], [(30.5, 30.5), (30.6, 30.5)])
+    assert np.isfinite(found).all()
+    assert np.abs(found - 4).max() < 10
+    assert np.allclose(found[:25], 4, atol=0.01)
+
+
+@given(
+    st.lists(place, min_size=1, max_size=12),
+    st.integers(0, 12),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1.0, 10.0, 50.0]),
+)
+def test_every_click_holds_where_the_logits_can_tell_it_from_the_opposite_ones(places, first, seed, scale):
+    positive, negative = places[:first], places[first:]
+    for one in positive:
+        assume(all(np.hypot(one[0] - two[0], one[1] - two[1]) >= 2 for two in negative))
+    logits = (
+        np.random.default_rng(seed).normal(0, scale, (SIDE // 8, SIDE // 8)).repeat(8, 0).repeat(8, 1)
+    ).astype(np.float32)
+    found = bound(logits, positive, negative)
+    for sign, clicks in ((1, positive), (-1, negative)):
+        for x, y in clicks:
+            assert sign * sampled(found, x, y) > 0
+
+
+def sampled(logits: np.ndarray, x: float, y: float) -> float:
+    """Bilinear, the long way."""
+    total = 0.0
+    for row in range(SIDE):
+        for column in range(SIDE):
+            weight = max(0, 1 - abs(x - 0.5 - column)) * max(0, 1 - abs(y - 0.5 - row))
+            total += weight * float(logits[row, column])
+    return total
+
+
+def test_a_mask_holds_what_a_person_clicked_and_not_what_a_rule_proposed():
+    segmenter = Segmenter(CountingRuntime())
+    embedding = segmenter.embed(PIXELS, BOX, spacing=None)
+    wrong, proposed = Point(200, 201), Point(170, 170)
+    prompt = {"box": BOX, "points": [proposed], "negative": [wrong]}
+    free = segmenter.segment(embedding, **prompt).mask
+    held = segmenter.segment(embedding, **prompt, binding=[wrong])
+    assert free is not None
+    assert holds(free, wrong)
+    assert held.mask is not None
+    assert not holds(held.mask, wrong)
+    assert holds(held.mask, Point(145, 255))
+    assert held.logits is not None
+    assert held.logits.min() < -1, "the next prompt starts from the mask that was shown"
+
+    nothing = Segmenter(CountingRuntime(logit=-1.0))
+    assert nothing.segment(nothing.embed(PIXELS, BOX, spacing=None), box=BOX, points=[proposed]).mask is None
+    clicked = nothing.segment(
+        nothing.embed(PIXELS, BOX, spacing=None), box=None, points=[proposed], binding=[proposed]
+    ).mask
+    assert clicked is not None
+    assert holds(clicked, proposed)
