@@ -92,13 +92,24 @@ def prelabel(
         bool,
         typer.Option("--convert-for-processing", help="Take raw detector values too, made presentable."),
     ] = False,
+    calcifications: Annotated[
+        bool,
+        typer.Option(
+            "--calcifications", help="Outline and measure every calcification of a cluster too; slower."
+        ),
+    ] = False,
 ) -> None:
     """Find clusters in mammograms, without any server. Exit code 2: at least one file could not be read."""
     from cli.prelabel import prelabel_files
 
     raise typer.Exit(
         prelabel_files(
-            files, out=out, spacing=spacing, model=model, convert_for_processing=convert_for_processing
+            files,
+            out=out,
+            spacing=spacing,
+            model=model,
+            convert_for_processing=convert_for_processing,
+            calcifications=calcifications,
         )
     )
 

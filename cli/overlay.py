@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from mammo.findings import Finding
 from mammo.geometry import Box
+from mammo.masks import Mask
 
 Picture = npt.NDArray[np.uint8]
 
 TRUTH = (90, 220, 90)
 PRELABEL = (255, 120, 60)
 PROMPT = (255, 240, 80)
+CALCIFICATION = (90, 230, 240)
 """RGB."""
 
 
@@ -37,9 +39,7 @@ def draw(
         box = finding.box
         cv2.rectangle(picture, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), colour, thickness)
         if finding.mask is not None:
-            for part in finding.mask.components():
-                points = np.array([(p.x, p.y) for p in part.outline()], np.int32)
-                cv2.polylines(picture, [points], isClosed=True, color=colour, thickness=thickness)
+            draw_masks(picture, [finding.mask], colour=colour, thickness=thickness)
         for point in finding.prompts:
             cv2.drawMarker(picture, (point.x, point.y), PROMPT, cv2.MARKER_CROSS, 6 * thickness, thickness)
         if scores:
@@ -48,6 +48,16 @@ def draw(
             cv2.putText(
                 picture, f"{finding.score:.2f}", at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness
             )
+
+
+def draw_masks(
+    picture: Picture, masks: Iterable[Mask], *, colour: tuple[int, int, int], thickness: int = 1
+) -> None:
+    """Draw the outlines of masks onto an H x W x 3 RGB picture, in place."""
+    for mask in masks:
+        for part in mask.components():
+            points = np.array([(p.x, p.y) for p in part.outline()], np.int32)
+            cv2.polylines(picture, [points], isClosed=True, color=colour, thickness=thickness)
 
 
 def cut(picture: Picture, box: Box) -> Picture:

@@ -15,6 +15,7 @@ from mammo.errors import MammoError
 from mammo.extents import extent
 from mammo.findings import Finding
 from mammo.geometry import Size, Spacing
+from mammo.masks import Mask
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
@@ -30,8 +31,12 @@ def prelabel_files(
     spacing: float | None,
     model: str,
     convert_for_processing: bool = False,
+    calcifications: bool = False,
 ) -> int:
     """Prelabel every file; unreadable ones are reported and the others still done.
+
+    Args:
+        calcifications: outline the single calcifications of every finding too.
 
     Returns:
         0, or `UNREADABLE` when any input failed.
@@ -52,6 +57,7 @@ def prelabel_files(
                 prelabeller,
                 spacing=spacing,
                 convert_for_processing=convert_for_processing,
+                calcifications=calcifications,
                 overlay=out / f"{name}.overlay.png",
             )
         except (MammoError, OSError) as error:
@@ -122,15 +128,19 @@ def _prelabel_file(
     *,
     spacing: float | None,
     convert_for_processing: bool,
+    calcifications: bool,
     overlay: Path,
 ) -> dict[str, Any]:
-    from cli.overlay import PRELABEL, draw, grey_picture, write_png
+    from cli.overlay import CALCIFICATION, PRELABEL, draw, draw_masks, grey_picture, write_png
     from mammo.dicom import read_mammogram
 
     mammogram = read_mammogram(file, spacing=spacing, convert_for_processing=convert_for_processing)
     findings = prelabeller.prelabel(mammogram)
     picture = grey_picture(mammogram.pixels)
     draw(picture, findings, colour=PRELABEL)
+    specks = [prelabeller.calcifications(mammogram, each.box) for each in findings] if calcifications else []
+    for each in specks:
+        draw_masks(picture, each, colour=CALCIFICATION)
     write_png(str(overlay), picture)
     report = describe(
         file,
@@ -140,7 +150,20 @@ def _prelabel_file(
         size=mammogram.size,
         error=None,
     )
+    for described, each in zip(report["findings"], specks, strict=False):
+        described["calcifications"] = [_describe_calcification(mask, mammogram.spacing) for mask in each]
     return report | ({"converted": True} if mammogram.converted else {})
+
+
+def _describe_calcification(mask: Mask, spacing: Spacing | None) -> dict[str, Any]:
+    measured = extent(mask, spacing=spacing)
+    return {
+        "box": list(mask.frame.as_tuple()),
+        "polygon": [[point.x, point.y] for point in mask.outline()],
+        "area_pixels": measured.area_pixels,
+        "area_mm2": _rounded(measured.area_mm2),
+        "longest_mm": _rounded(measured.longest_mm),
+    }
 
 
 def _sentence(error: Exception) -> str:

@@ -19,6 +19,8 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
+from mammo.instances import calcifications as instances_of
+from mammo.masks import Mask
 from mammo.prompts import PROMPT_RULES, Pixels
 from mammo.registry import ModelFiles
 from mammo.segmenter import EmbeddingCache, Roi, RoiEmbedding, Segmentation, Segmenter
@@ -28,6 +30,9 @@ PROMPT_SPACING_MM = 0.5
 
 MAX_FINDINGS = 20
 """At most this many findings in one prelabel: each costs a segmentation, and an annotator's patience."""
+
+MOST_SPECKS = 32
+"""Point prompts for the single calcifications of a cluster, at most."""
 
 CLICK_BOX_MM = 20.0
 """Side of the region looked at around clicks without a box, in mm."""
@@ -66,6 +71,10 @@ class SegmentsClusters(Protocol):
         negative: Sequence[Point] = (),
         binding: Collection[Point] = (),
         previous: Segmentation | None = None,
+    ) -> Segmentation: ...
+
+    def segment_calcifications(
+        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, points: Sequence[Point] = ()
     ) -> Segmentation: ...
 
 
@@ -241,6 +250,21 @@ class Prelabeller:
             previous=previous,
         )
 
+    def calcifications(self, mammogram: Mammogram, box: Box) -> list[Mask]:
+        """Every calcification that the model sees in a box, at one image pixel per logit; largest first, none shared.
+
+        Args:
+            box: of a cluster, or of one calcification; the masks stay in it, slightly dilated.
+
+        Raises:
+            InvalidPrompt: the box does not meet the image.
+        """
+        points = self._points(mammogram, box.within(mammogram.size), count=MOST_SPECKS)
+        found = self._segmenter.segment_calcifications(
+            mammogram.pixels, box, spacing=mammogram.spacing, points=points
+        )
+        return instances_of(found.mask, spacing=mammogram.spacing) if found.mask else []
+
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
         points = self._points(mammogram, detection.box)
         bare = Finding(
@@ -262,13 +286,13 @@ class Prelabeller:
             pixels_per_logit=found.pixels_per_logit,
         )
 
-    def _points(self, mammogram: Mammogram, box: Box) -> tuple[Point, ...]:
+    def _points(self, mammogram: Mammogram, box: Box, *, count: int | None = None) -> tuple[Point, ...]:
         spacing = mammogram.spacing or ASSUMED_SPACING
         return tuple(
             self._rule(
                 mammogram.pixels,
                 box,
-                count=self._prompt_count,
+                count=count or self._prompt_count,
                 spacing=spacing.pixels(PROMPT_SPACING_MM),
                 mm_per_pixel=spacing.mean_mm,
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from mammo.geometry import ASSUMED_SPACING, Point
 from mammo.masks import Mask
+from mammo.pipeline import MOST_SPECKS
 from mammo.segmenter import Segmenter
 from training.mask_metrics import boundary_iou, mean_interval
 from training.metrics import Interval
@@ -21,9 +22,6 @@ FINE_BAND_MM = 0.1
 
 MOST_OF_A_CLUSTER = 8
 """Calcifications of one cluster that are prompted, at most, drawn at random: neighbours look alike."""
-
-MOST_SPECKS = 32
-"""Point prompts for all calcifications of a cluster, at most."""
 
 
 @dataclass(frozen=True)

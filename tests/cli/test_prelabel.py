@@ -14,6 +14,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
+from mammo.segmenter.roi import dilated
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,33 @@ def test_a_dicom_knows_its_spacing_and_a_picture_takes_the_given_one(outcome, vi
     _, folder = outcome
     assert read(folder, "dicom")["spacing_mm"] == pytest.approx(view.spacing_mm)
     assert read(folder, "scan")["spacing_mm"] == pytest.approx(0.05)
+
+
+def test_single_calcifications_are_outlined_and_measured_on_request(outcome, view):
+    _, folder = outcome
+    assert all("calcifications" not in finding for finding in read(folder, "dicom")["findings"])
+    arguments = ["prelabel", str(folder / "dicom.dcm"), "--out", str(folder / "fine"), "--calcifications"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--model", "starter"])
+    assert end.value.code == 0
+    (truth,) = view.truth
+    finding = max(
+        json.loads((folder / "fine" / "dicom.json").read_text())["findings"],
+        key=lambda each: Box(*each["box"]).iou(truth.box),
+    )
+    found = finding["calcifications"]
+    near = dilated(Box(*finding["box"]))
+    assert len(found) >= 3
+    assert [each["area_pixels"] for each in found] == sorted((e["area_pixels"] for e in found), reverse=True)
+    for each in found:
+        box = Box(*each["box"])
+        assert near.intersection(box) == box
+        assert each["area_mm2"] == pytest.approx(each["area_pixels"] * view.spacing_mm**2, rel=0.01, abs=1e-4)
+        assert each["longest_mm"] >= view.spacing_mm
+    right = [any(m.frame.intersection(Box(*each["box"])) for m in view.calcifications) for each in found]
+    assert np.mean(right) > 0.5
+    fine, coarse = (cv2.imread(str(folder / name / "dicom.overlay.png")) for name in ("fine", "out"))
+    assert (fine != coarse).any()
 
 
 def test_the_overlay_has_the_geometry_of_the_mammogram(outcome, view):
