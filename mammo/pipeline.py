@@ -42,10 +42,16 @@ log = structlog.get_logger()
 
 
 class DetectsClusters(Protocol):
+    @property
+    def computes(self) -> str: ...
+
     def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None) -> list[Detection]: ...
 
 
 class SegmentsClusters(Protocol):
+    @property
+    def computes(self) -> str: ...
+
     def embed(
         self, pixels: Pixels, box: Box, *, spacing: Spacing | None, image: str | None = None
     ) -> RoiEmbedding: ...
@@ -154,6 +160,11 @@ class Prelabeller:
             prompt_count=files.prompt_count,
             presence_threshold=files.presence_threshold,
         )
+
+    @property
+    def runtimes(self) -> dict[str, str]:
+        """What computes the two networks, by their names."""
+        return {"detector": self._detector.computes, "segmenter": self._segmenter.computes}
 
     def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]:
         """Cluster boxes in original pixels, best first; `threshold` None means the operating point."""

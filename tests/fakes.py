@@ -30,6 +30,8 @@ SEES, BLIND = b"sees clusters", b"sees nothing"
 class FakeDetector:
     """Boxes around groups of bright dots; a blind one proposes a corner of the image."""
 
+    computes = "fake"
+
     def __init__(self, *, sees: bool = True) -> None:
         self.sees = sees
 
@@ -44,6 +46,8 @@ class FakeDetector:
 
 class FakeSegmenter:
     """The convex hull of the bright dots in the box."""
+
+    computes = "fake"
 
     def embed(self, pixels: np.ndarray, box: Box, **_: object) -> np.ndarray:
         return pixels
@@ -91,8 +95,8 @@ class FakeNetworks:
     def load(self, files: ModelFiles) -> Prelabeller:
         return fake_prelabeller(files)
 
-    def runtimes(self) -> dict[str, str]:
-        return {"detector": "fake"}
+    def libraries(self) -> dict[str, str]:
+        return {"torch": "none"}
 
     @staticmethod
     def _write(folder: Path) -> Path:

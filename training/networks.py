@@ -43,6 +43,5 @@ class TorchNetworks:
     def load(self, files: ModelFiles) -> Prelabeller:
         return Prelabeller.load(files, threads=self.threads, runtime=self.runtime, exported=self.exported)
 
-    def runtimes(self) -> dict[str, str]:
-        """What a version was trained and judged with: the detector's runtime as it is set, and the libraries."""
-        return {"detector": self.runtime, **{name: version(name) for name in LIBRARIES}}
+    def libraries(self) -> dict[str, str]:
+        return {name: version(name) for name in LIBRARIES}

@@ -238,6 +238,7 @@ def _register(
             progress=progress,
         )
         trained = replace(trained, threshold=threshold)
+        looking = workshop.networks.load(replace(trained, threshold=LEAST_SCORE))
         challenger = registry.register(
             detector=trained.detector,
             segmenter=trained.segmenter,
@@ -251,9 +252,9 @@ def _register(
                 "dataset_version": dataset.name,
                 "run": run,
                 "reason": order.reason,
-                "self_test": record(workshop.networks.load(replace(trained, threshold=LEAST_SCORE)).prelabel),
+                "self_test": record(looking.prelabel),
                 "code_version": installed_version("yolo-mlsam"),
-                "runtimes": workshop.networks.runtimes(),
+                "runtimes": {**looking.runtimes, **workshop.networks.libraries()},
                 "licence": registry.manifest(parent).get("licence"),
             },
         )

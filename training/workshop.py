@@ -39,6 +39,15 @@ class FinetunesSegmenter(Protocol):
     ) -> Path: ...
 
 
+class Loaded(Prelabels, Protocol):
+    """A model as it serves."""
+
+    @property
+    def runtimes(self) -> dict[str, str]:
+        """What computes its networks, by their names."""
+        ...
+
+
 class Networks(Protocol):
     """What trains and loads the networks; `training.networks.TorchNetworks` in earnest."""
 
@@ -56,10 +65,10 @@ class Networks(Protocol):
     @property
     def finetune_segmenter(self) -> FinetunesSegmenter: ...
 
-    def load(self, files: ModelFiles) -> Prelabels: ...
+    def load(self, files: ModelFiles) -> Loaded: ...
 
-    def runtimes(self) -> dict[str, str]:
-        """The detector's runtime as it is set, and versions of the libraries, by name; part of a manifest."""
+    def libraries(self) -> dict[str, str]:
+        """Versions of the libraries that decide what the networks compute, by name."""
         ...
 
 

@@ -90,6 +90,11 @@ class Detector:
             key = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(network, facts=facts, runtime=runtime, cache=cache, key=key, threads=threads, mode=mode)
 
+    @property
+    def computes(self) -> str:
+        """The runtime that was opened, by name."""
+        return self.runtime.name
+
     def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None = None) -> list[Detection]:
         """Find the clusters of a mammogram.
 

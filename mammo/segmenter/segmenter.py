@@ -97,6 +97,11 @@ class Segmenter:
         """How the weights came about."""
         return self._facts
 
+    @property
+    def computes(self) -> str:
+        """The runtime that was opened, its release and number format."""
+        return self._runtime.precision
+
     def embed(
         self,
         pixels: Pixels,

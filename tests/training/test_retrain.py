@@ -51,10 +51,11 @@ class FakeNetworks:
             threshold=files.threshold,
             detect=lambda mammogram, *, threshold=None: [detection],
             prelabel=lambda mammogram, *, detections=None: [finding],
+            runtimes={"detector": "fake runtime"},
         )
 
-    def runtimes(self):
-        return {"detector": "fake"}
+    def libraries(self):
+        return {"torch": "2.0"}
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_challenger_that_wins_becomes_the_champion(world):
     assert manifest["parent"] == "starter-1"
     assert manifest["dataset_version"] == summary["dataset_version"]
     assert manifest["reason"] == "START_TRAINING"
-    assert manifest["runtimes"] == world.workshop.networks.runtimes()
+    assert manifest["runtimes"] == {"detector": "fake runtime", "torch": "2.0"}
     assert world.registry.history()[-1].reason == summary["verdict"]["reason"]
 
 
