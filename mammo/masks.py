@@ -121,6 +121,19 @@ class Mask:
             parts.append((area, Mask(bitmap, self.x0 + x, self.y0 + y)))
         return [part for _, part in sorted(parts, key=lambda item: -item[0])]
 
+    def holds(self, point: Point) -> bool:
+        """Whether a pixel of the image is in the mask."""
+        return self.frame.contains(point) and bool(self.bitmap[point.y - self.y0, point.x - self.x0])
+
+    def parts_at(self, points: Iterable[Point]) -> Mask | None:
+        """The 8-connected parts that hold one of the points, as one tight mask; None when none does."""
+        inside = [point for point in points if self.holds(point)]
+        if not inside:
+            return None
+        _, labels = cv2.connectedComponents(self.bitmap.view(np.uint8), connectivity=8)
+        kept = {int(labels[point.y - self.y0, point.x - self.x0]) for point in inside}
+        return Mask(np.isin(labels, list(kept)), self.x0, self.y0).tight()
+
     def outline(self) -> list[Point]:
         """The outer border of the largest part as pixels in order; empty when the mask is empty."""
         contours, _ = cv2.findContours(self.bitmap.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -115,7 +115,10 @@ def _single(segmenter: Segmenter, roi: TrainingRoi, truth: Mask) -> Calcificatio
     embedding = segmenter.embed(pixels, box, spacing=roi.spacing, level="calcification")
     middle = _middle(truth)
     boxed = segmenter.segment(embedding, box=box).mask
-    clicked = _under(middle, segmenter.segment(embedding, box=None, points=[middle]).mask)
+    around = segmenter.segment(
+        embedding, box=None, points=[middle]
+    ).mask  # a binding click would make a dot by itself
+    clicked = around.parts_at([middle]) if around else None
     width = max(1.0, FINE_BAND_MM / (roi.spacing or ASSUMED_SPACING).mean_mm)
     return CalcificationScore(
         patient=roi.patient,
@@ -148,13 +151,3 @@ def _middle(mask: Mask) -> Point:
     rows, columns = np.nonzero(mask.bitmap)
     nearest = int(np.hypot(rows - rows.mean(), columns - columns.mean()).argmin())
     return Point(mask.x0 + int(columns[nearest]), mask.y0 + int(rows[nearest]))
-
-
-def _under(point: Point, mask: Mask | None) -> Mask | None:
-    """The part of a mask that holds a pixel."""
-    if mask is None or not mask.frame.contains(point):
-        return None
-    for part in mask.components():
-        if part.frame.contains(point) and part.bitmap[point.y - part.y0, point.x - part.x0]:
-            return part
-    return None

@@ -129,6 +129,17 @@ def _cluster_side(box: Box, size: Size, *, config: MlsamConfig, zoom: float, sna
     return max(config.input_size, min(side, max(size.width, size.height)))
 
 
+def level_of(box: Box, *, config: MlsamConfig) -> Level:
+    """The level that can outline what a person drew a box around.
+
+    It is that of calcifications where the cluster level has fewer than `LEAST_LOGITS` logits across the box and one
+    tile shows the box with its surroundings.
+    """
+    narrow = min(box.width, box.height) < LEAST_LOGITS * LOGIT_STRIDE
+    tile = config.input_size // LOGIT_STRIDE
+    return "calcification" if narrow and 2 * max(box.width, box.height) <= tile else "cluster"
+
+
 def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | None = None) -> list[Roi]:
     """The tiles of the calcification level that cover a dilated box.
 

@@ -22,7 +22,7 @@ from mammo.segmenter.known_regions import KnownRegions
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.planes import roi_input
 from mammo.segmenter.prompt_tokens import allowed_region, prompt_tokens
-from mammo.segmenter.roi import Level, Pixels, Roi, dilated, roi_around, tile_rois
+from mammo.segmenter.roi import Level, Pixels, Roi, dilated, level_of, roi_around, tile_rois
 from mammo.segmenter.runtime import Answer, Features, Logits, Runtime, TorchRuntime
 from mammo.segmenter.segmentation import Segmentation, notes_on
 from mammo.segmenter.tiles import blend
@@ -139,7 +139,7 @@ class Segmenter:
         points: Sequence[Point],
         drawn: bool,
         prefer: Roi | None = None,
-        level: Level = "cluster",
+        level: Level | None = None,
     ) -> RoiEmbedding:
         """As `embed`, but a region of the image that was embedded before is taken again where it can answer.
 
@@ -148,9 +148,12 @@ class Segmenter:
             points: every click, positive or negative.
             drawn: a person drew the box.
             prefer: the region of the answer that is being refined.
+            level: None: `level_of` a drawn box, and the cluster level for clicks.
         """
         size = _size(pixels)
         region = _within(box, size)
+        if level is None:
+            level = level_of(region, config=self.config) if drawn else "cluster"
         fresh = roi_around(region, size, config=self.config, level=level, spacing=spacing)
         known = self._regions.answering(
             image, level, box=region if drawn else None, points=points, size=size, fresh=fresh, prefer=prefer
@@ -170,7 +173,8 @@ class Segmenter:
         """The answer to one prompt, in the image frame.
 
         Args:
-            box: limits the mask to itself, slightly dilated; None: the rest decides, within the region.
+            box: limits the mask to itself, slightly dilated; None: the rest decides, within the region; of a mask in
+                several parts those remain that a person clicked.
             points: pixels that belong to the lesion.
             negative: pixels that do not.
             binding: those of both that a person set: there the mask holds what they say, whatever the network makes of
@@ -185,9 +189,10 @@ class Segmenter:
         earlier = previous.logits if previous and previous.roi == roi else None
         allowed = allowed_region(roi, box=box, points=points, negative=negative, previous=earlier is not None)
         logits, presence = self._decode(embedding, box, points, negative, earlier)
+        clicked = [point for point in points if point in binding]
         logits = bound(
             logits,
-            [roi.point_to_logits(point) for point in points if point in binding],
+            [roi.point_to_logits(point) for point in clicked],
             [roi.point_to_logits(point) for point in negative if point in binding],
         )
         with torch.inference_mode():
@@ -195,6 +200,8 @@ class Segmenter:
             native = F.interpolate(low, size=(roi.side, roi.side), mode="bilinear", align_corners=False)
         rows, columns = allowed.shifted(-roi.crop.x0, -roi.crop.y0).slices
         mask = _mask(native[0, 0, rows, columns].numpy(), allowed)
+        if mask is not None and box is None and clicked:
+            mask = mask.parts_at(clicked) or mask
         return Segmentation(
             mask=mask,
             presence=presence,

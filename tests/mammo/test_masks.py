@@ -61,6 +61,23 @@ def test_components_are_disjoint_and_add_up(full):
     assert [p.area for p in parts] == sorted((p.area for p in parts), reverse=True)
 
 
+def test_the_parts_at_some_pixels_are_whole_and_no_others():
+    full = np.zeros((20, 30), np.bool_)
+    full[2:6, 3:8] = full[2:4, 20:28] = full[12:18, 5:6] = True
+    mask = Mask.from_full(full)
+    assert mask is not None
+    first, second = Point(4, 5), Point(21, 3)
+    assert mask.holds(first)
+    assert not mask.holds(Point(15, 5))
+    assert not mask.holds(Point(-1, 400))
+    both = mask.parts_at([first, second, Point(15, 5)])
+    assert both is not None
+    assert both.area == 20 + 16
+    assert both.frame == Box(3, 2, 28, 6)
+    assert mask.parts_at([Point(15, 5)]) is None
+    assert mask.parts_at([]) is None
+
+
 def test_pasting_over_the_border_cuts_off_what_lies_outside():
     full = np.zeros((4, 4), np.uint8)
     Mask(np.ones((3, 3), np.bool_), 2, -1).paste(full)

@@ -3,9 +3,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mammo.geometry import Box, Point
-from mammo.masks import Mask
 from mammo.segmenter import Segmenter
 from mammo.segmenter.binding_clicks import MARGIN, REACH, bound
+from mammo.segmenter.runtime import Answer
 from tests.mammo.segmenter.fakes import CountingRuntime
 
 SIDE = 64
@@ -17,10 +17,6 @@ place = st.tuples(st.floats(0.5, SIDE - 0.5), st.floats(0.5, SIDE - 0.5))
 
 def flat(value: float) -> np.ndarray:
     return np.full((SIDE, SIDE), value, np.float32)
-
-
-def holds(mask: Mask, point: Point) -> bool:
-    return mask.frame.contains(point) and bool(mask.bitmap[point.y - mask.y0, point.x - mask.x0])
 
 
 def at(logits: np.ndarray, x: int, y: int) -> float:
@@ -98,10 +94,10 @@ def test_a_mask_holds_what_a_person_clicked_and_not_what_a_rule_proposed():
     free = segmenter.segment(embedding, **prompt).mask
     held = segmenter.segment(embedding, **prompt, binding=[wrong])
     assert free is not None
-    assert holds(free, wrong)
+    assert free.holds(wrong)
     assert held.mask is not None
-    assert not holds(held.mask, wrong)
-    assert holds(held.mask, Point(145, 255))
+    assert not held.mask.holds(wrong)
+    assert held.mask.holds(Point(145, 255))
     assert held.logits is not None
     assert held.logits.min() < -1, "the next prompt starts from the mask that was shown"
 
@@ -111,4 +107,31 @@ def test_a_mask_holds_what_a_person_clicked_and_not_what_a_rule_proposed():
         nothing.embed(PIXELS, BOX, spacing=None), box=None, points=[proposed], binding=[proposed]
     ).mask
     assert clicked is not None
-    assert holds(clicked, proposed)
+    assert clicked.holds(proposed)
+
+
+def test_a_click_without_a_box_answers_with_what_lies_under_it():
+    """Two blobs: the click is on one; a second click adds the other, and with a box both stay."""
+
+    class TwoBlobs(CountingRuntime):
+        def decode(self, features, coordinates, labels, *, previous):
+            logits = np.full((16, 16), -5, np.float32)
+            logits[6:9, 2:5] = logits[6:9, 11:14] = 5
+            return Answer(logits, None)
+
+    segmenter = Segmenter(TwoBlobs())
+    embedding = segmenter.embed(PIXELS, BOX, spacing=None)
+    roi = embedding.roi
+    left, right = (
+        Point(roi.crop.x0 + round(x * roi.pixels_per_logit), roi.crop.y0 + roi.side // 2) for x in (3.5, 12.5)
+    )
+    one = segmenter.segment(embedding, box=None, points=[left], binding=[left]).mask
+    both = segmenter.segment(embedding, box=None, points=[left, right], binding=[left, right]).mask
+    hinted = segmenter.segment(embedding, box=None, points=[left]).mask
+    assert one is not None
+    assert one.holds(left)
+    assert not one.holds(right)
+    assert both is not None
+    assert both.holds(right)
+    assert hinted is not None
+    assert hinted.area == both.area == 2 * one.area

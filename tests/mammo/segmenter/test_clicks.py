@@ -51,6 +51,17 @@ def test_a_click_elsewhere_encodes_once():
     assert runtime.num_encoded == 2
 
 
+def test_a_narrow_drawn_box_is_looked_at_from_near_by_and_a_click_is_not():
+    model = segmenter(CountingRuntime())
+    speck = Box(190, 190, 196, 195)
+    near = click(model, Point(192, 192), box=speck)
+    assert near.level == "calcification"
+    assert near.roi.pixels_per_logit == 1
+    assert not any("guess" in note for note in model.segment(near, box=speck).notes)
+    assert click(model, Point(192, 192)).level == "cluster"
+    assert click(model, Point(192, 192), box=BOX).level == "cluster"
+
+
 def test_a_region_that_fell_out_of_memory_is_the_same_region_again():
     runtime = CountingRuntime()
     model = Segmenter(runtime, weights="w", cache=EmbeddingCache(memory_bytes=0))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mammo.errors import UnreadableImage
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.segmenter.planes import odd, roi_input
-from mammo.segmenter.roi import LOGIT_STRIDE, OVERLAP, dilated, roi_around, tile_rois
+from mammo.segmenter.roi import LOGIT_STRIDE, OVERLAP, dilated, level_of, roi_around, tile_rois
 from tests.mammo.segmenter.networks import SMALL
 
 CONFIG = replace(SMALL, input_size=128)
@@ -88,6 +88,12 @@ def test_training_takes_crops_anywhere():
         for x in range(300, 308)
     }
     assert len(middles) == 8
+
+
+def test_a_box_too_narrow_for_the_cluster_level_is_a_calcifications():
+    sizes = [(7, 7), (14, 5), (8, 8), (20, 5)]
+    levels = [level_of(Box(10, 10, 10 + width, 10 + height), config=CONFIG) for width, height in sizes]
+    assert levels == ["calcification", "calcification", "cluster", "cluster"]
 
 
 @given(st.integers(0, 590), st.integers(0, 790), st.integers(1, 300), st.integers(1, 300))
