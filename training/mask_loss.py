@@ -61,9 +61,10 @@ def mask_loss(
     return MaskLoss((weight * entropy).mean(), (weight * dice).mean())
 
 
-def presence_loss(logits: Tensor, present: Tensor) -> Tensor:
-    """Binary cross entropy of N logits that a lesion is there at all."""
-    return F.binary_cross_entropy_with_logits(logits.float(), present.float())
+def presence_loss(logits: Tensor, present: Tensor, *, asked: Tensor) -> Tensor:
+    """Binary cross entropy of N logits that a lesion is there at all: the mean over N, those not asked as 0."""
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), present.float(), reduction="none")
+    return (asked.float() * entropy).mean()
 
 
 def _uncertain(

@@ -42,7 +42,10 @@ class Batch(NamedTuple):
     """B*P x M in {0, 1}."""
 
     present: Tensor
-    """B*P bool."""
+    """B*P bool: whether there is a lesion."""
+
+    whole: Tensor
+    """B*P bool: whether the region shows all of it, at the cluster level; only there presence is asked."""
 
     corrects: bool
     """Whether a second click follows: its place is chosen where the first mask is wrong."""
@@ -151,6 +154,7 @@ def make_batch(
         numbers = [sight.view * len(plan.entries) + sight.entry for _, sight in sights]
         kept = material.features.read(numbers, device=device)
     present = torch.tensor([view.present for view in views]).repeat_interleave(recipe.prompts)
+    whole = torch.tensor([plan.entries[sight.entry].level == "cluster" for _, sight in sights])
     coordinates, labels, candidates, truth = (
         torch.from_numpy(np.stack(column)).to(device) for column in zip(*prompts, strict=True)
     )
@@ -161,5 +165,6 @@ def make_batch(
         candidates=candidates,
         truth=truth,
         present=present.to(device),
+        whole=whole.repeat_interleave(recipe.prompts).to(device),
         corrects=plan.corrects(step),
     )

@@ -63,17 +63,19 @@ class SegmenterLoss(nn.Module):
         ).total
         presence = torch.zeros_like(mask)
         if decoded.presence is not None:
-            presence = presence_loss(decoded.presence, batch.present)
+            presence = presence_loss(decoded.presence, batch.present, asked=batch.whole)
         return Loss(mask + presence, mask, presence)
 
 
 def second_click(batch: Batch, first: Decoded) -> tuple[Tensor, Tensor]:
-    """The prompts of a batch with one click more, on a pixel that the first mask has wrong.
+    """The prompts of a batch with one click more, where the first mask is most certain of what is wrong.
 
-    A mask that is right at every candidate gets its click on any candidate; each click tells the truth.
+    That is deep inside an error, where people click too; at its edge a click tells little. A mask that is right at
+    every candidate gets its click on any candidate; each click tells the truth.
     """
-    wrong = (sample(first.logits, batch.candidates) > 0) != (batch.truth > 0.5)
-    place = wrong.int().argmax(dim=1)  # the candidates are in random order: the first is any
+    logits = sample(first.logits, batch.candidates)
+    wrong = (logits > 0) != (batch.truth > 0.5)
+    place = (logits.abs() * wrong).argmax(dim=1)
     rows = torch.arange(len(place), device=place.device)
     side = 4 * first.logits.shape[-1]
     coordinates, labels = batch.coordinates.clone(), batch.labels.clone()

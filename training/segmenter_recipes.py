@@ -8,8 +8,8 @@ from typing import Literal
 
 from mammo.segmenter.config import MlsamConfig, mlsam
 
-Training = Literal["hq", "decoder", "lora", "all"]
-"""What a run changes: what HQ-SAM, MLSAM and the presence head add to SAM (the paper's), the whole mask decoder, that
+Training = Literal["presence", "hq", "decoder", "lora", "all"]
+"""What a run changes: the presence head alone, which leaves every mask as it is; what HQ-SAM, MLSAM and the presence head add to SAM (the paper's), the whole mask decoder, that
 and a low-rank change of the later half of the encoder, or everything."""
 
 Precision = Literal["float32", "bfloat16"]
@@ -137,12 +137,12 @@ def segmenter_starter() -> SegmenterRecipe:
         name="segmenter_starter",
         config=starter_network(),
         policy="all",
-        steps=1600,
+        steps=2400,
         batch=4,
         prompts=3,
-        negatives=0.25,
-        calcifications=0.15,
-        second_click=0.2,
+        negatives=0.15,
+        calcifications=0.35,
+        second_click=0.35,
         learning_rate=1e-3,
         warm_up=60,
         weight_decay=0.05,
@@ -153,16 +153,18 @@ def segmenter_starter() -> SegmenterRecipe:
 
 
 def segmenter_presence() -> SegmenterRecipe:
-    """The second stage of the shipped starter: an older segmenter learns whether there is a lesion, and its decoder
-    second clicks. Started from weights, it takes a minute or two on kept features."""
+    """The starter's second stage: weights learn whether there is a lesion at all, and keep their masks bit by bit."""
     return replace(
         segmenter_finetune(),
         name="segmenter_presence",
-        views=2,
-        steps=400,
+        policy="presence",
+        views=3,
+        steps=900,
         prompts=2,
-        negatives=0.35,
-        learning_rate=5e-4,
+        negatives=0.5,
+        second_click=0.0,
+        learning_rate=1e-3,
+        num_points=64,
         checkpoint_every=100,
     )
 

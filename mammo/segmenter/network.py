@@ -13,7 +13,7 @@ from mammo.segmenter.decoder import ADDED, Decoded, MlsamDecoder
 from mammo.segmenter.encoder import Encoder, Levels
 from mammo.segmenter.tiny_vit import TinyViT
 
-Policy = Literal["hq", "decoder", "all"]
+Policy = Literal["presence", "hq", "decoder", "all"]
 """What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
 everything. SAM's prompt encoder, previous logits included, is changed only by `all`."""
 
@@ -100,13 +100,15 @@ class Mlsam(nn.Module):
 
     def allow(self, policy: Policy) -> list[nn.Parameter]:
         """Freeze what `policy` does not train and return what it does."""
+        prefixes = {
+            "presence": ("mask_decoder.presence",),
+            "hq": tuple(f"mask_decoder.{name}" for name in ADDED),
+            "decoder": ("mask_decoder.",),
+            "all": ("",),
+        }[policy]
         trained = []
         for name, parameter in self.named_parameters():
-            short = name.removeprefix("mask_decoder.")
-            in_decoder = short != name
-            parameter.requires_grad_(
-                policy == "all" or (in_decoder and (policy == "decoder" or short.startswith(ADDED)))
-            )
+            parameter.requires_grad_(name.startswith(prefixes))
             if parameter.requires_grad:
                 trained.append(parameter)
         return trained

@@ -79,6 +79,7 @@ def batch(*, corrects=False, present=(True, True)):
         candidates=candidates,
         truth=truth,
         present=torch.tensor(present),
+        whole=torch.tensor([True, True]),
         corrects=corrects,
     )
 
@@ -96,6 +97,17 @@ def test_a_second_click_is_where_the_first_mask_is_wrong_and_tells_the_truth():
     assert (given.labels[:, CLICK] == PADDING).all()
     kept = [token for token in range(TOKENS) if token != CLICK]
     assert torch.equal(coordinates[:, kept], given.coordinates[:, kept])
+
+
+def test_a_second_click_goes_where_the_mask_is_most_certain_of_what_is_wrong():
+    """The truth is the right half: of the left half, all wrong, the upper rows are the surest."""
+    rows = torch.linspace(5, 1, 16)[:, None].expand(16, 16)[None, None]
+    given = batch()
+    coordinates, labels = second_click(given, decoded(rows.repeat(2, 1, 1, 1)))
+    wrong = given.candidates[0][given.truth[0] < 0.5] * 64
+    assert labels[0, CLICK] == NEGATIVE
+    assert coordinates[0, CLICK, 1] <= wrong[:, 1].min() + 2  # rows beyond the first centre are all as sure
+    assert coordinates[0, CLICK, 0] < 32
 
 
 def test_a_right_mask_gets_its_click_too():
