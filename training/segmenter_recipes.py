@@ -9,8 +9,9 @@ from typing import Literal
 from mammo.segmenter.config import MlsamConfig, mlsam
 
 Training = Literal["presence", "hq", "decoder", "lora", "all"]
-"""What a run changes: the presence head alone, which leaves every mask as it is; what HQ-SAM, MLSAM and the presence head add to SAM (the paper's), the whole mask decoder, that
-and a low-rank change of the later half of the encoder, or everything."""
+"""What a run changes: the presence head alone, which leaves every mask as it is; what HQ-SAM, MLSAM and the presence
+head add to SAM (the paper's); the whole mask decoder; that and a low-rank change of the later half of the encoder; or
+everything."""
 
 Precision = Literal["float32", "bfloat16"]
 """Of the forward pass; weights, gradients and the optimiser stay in float32."""

@@ -14,7 +14,7 @@ from mammo.segmenter.encoder import Encoder, Levels
 from mammo.segmenter.tiny_vit import TinyViT
 
 Policy = Literal["presence", "hq", "decoder", "all"]
-"""What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
+"""What a training run may change: the presence head, what it and HQ-SAM and MLSAM add, the whole mask decoder, or
 everything. SAM's prompt encoder, previous logits included, is changed only by `all`."""
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
