@@ -149,24 +149,21 @@ def judge_detector(
 def _train_segmenter(out: Path, work: Path, smoke: bool, tell: Progress) -> None:
     from mammo.segmenter.weights import add_facts
     from training.segmenter_finetune import finetune_segmenter
-    from training.segmenter_recipes import segmenter_presence, segmenter_smoke, segmenter_starter
+    from training.segmenter_recipes import segmenter_smoke, segmenter_starter
     from training.segmenter_validation import record_held_out
 
     train, validation, test = (
         _cases("segmenter", fold, work, smoke, tell) for fold in ("train", "validation", "test")
     )
-    trained: Path | None = None
-    for folder, recipe in (("segmenter", segmenter_starter()), ("presence", segmenter_presence())):
-        trained = finetune_segmenter(
-            train,
-            validation,
-            start=trained,
-            recipe=segmenter_smoke() if smoke else recipe,
-            folder=work / folder,
-            detector=detector if (detector := out / "detector.safetensors").is_file() else None,
-            progress=tell,
-        )
-    assert trained is not None, "there are two stages"
+    trained = finetune_segmenter(
+        train,
+        validation,
+        start=None,
+        recipe=segmenter_smoke() if smoke else segmenter_starter(),
+        folder=work / "segmenter",
+        detector=detector if (detector := out / "detector.safetensors").is_file() else None,
+        progress=tell,
+    )
     weights = out / "segmenter.safetensors"
     shutil.copyfile(trained, weights)
     add_facts(weights, training_facts(vendor_a().name, SEEDS["segmenter"].train))

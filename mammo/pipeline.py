@@ -34,6 +34,10 @@ MAX_FINDINGS = 20
 MOST_SPECKS = 32
 """Point prompts for the single calcifications of a cluster, at most."""
 
+SMALLEST_CALCIFICATION_MM = 0.2
+"""Diameter of the smallest calcification that is told: most of what the starter outlines below it is noise
+(docs/experiments.md, 2026-11-29)."""
+
 CLICK_BOX_MM = 20.0
 """Side of the region looked at around clicks without a box, in mm."""
 
@@ -262,7 +266,7 @@ class Prelabeller:
         )
 
     def calcifications(self, mammogram: Mammogram, box: Box) -> list[Mask]:
-        """Every calcification that the model sees in a box, at one image pixel per logit; largest first, none shared.
+        """The calcifications that the model sees in a box, from `SMALLEST_CALCIFICATION_MM` on, largest first.
 
         Args:
             box: of a cluster, or of one calcification; the masks stay in it, slightly dilated.
@@ -274,7 +278,9 @@ class Prelabeller:
         found = self._segmenter.segment_calcifications(
             mammogram.pixels, box, spacing=mammogram.spacing, points=points
         )
-        return instances_of(found.mask, spacing=mammogram.spacing) if found.mask else []
+        if found.mask is None:
+            return []
+        return instances_of(found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM)
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
         points = self._points(mammogram, detection.box)

@@ -8,10 +8,9 @@ from typing import Literal
 
 from mammo.segmenter.config import MlsamConfig, mlsam
 
-Training = Literal["presence", "hq", "decoder", "lora", "all"]
-"""What a run changes: the presence head alone, which leaves every mask as it is; what HQ-SAM, MLSAM and the presence
-head add to SAM (the paper's); the whole mask decoder; that and a low-rank change of the later half of the encoder; or
-everything."""
+Training = Literal["hq", "decoder", "lora", "all"]
+"""What a run changes: what HQ-SAM, MLSAM and the presence head add to SAM (the paper's), the whole mask decoder, that
+and a low-rank change of the later half of the encoder, or everything."""
 
 Precision = Literal["float32", "bfloat16"]
 """Of the forward pass; weights, gradients and the optimiser stay in float32."""
@@ -154,18 +153,16 @@ def segmenter_starter() -> SegmenterRecipe:
 
 
 def segmenter_presence() -> SegmenterRecipe:
-    """The starter's second stage: weights learn whether there is a lesion at all, and keep their masks bit by bit."""
+    """Weights that never knew it learn whether there is a lesion, and their decoder second clicks: a minute or two on
+    kept features."""
     return replace(
         segmenter_finetune(),
         name="segmenter_presence",
-        policy="presence",
-        views=3,
-        steps=900,
+        views=2,
+        steps=400,
         prompts=2,
-        negatives=0.5,
-        second_click=0.0,
-        learning_rate=1e-3,
-        num_points=64,
+        negatives=0.35,
+        learning_rate=5e-4,
         checkpoint_every=100,
     )
 
@@ -180,6 +177,7 @@ def segmenter_sam() -> SegmenterRecipe:
         steps=400,
         negatives=0.0,
         calcifications=0.0,
+        second_click=0.2,
         precision="float32",
         seed=11,
     )

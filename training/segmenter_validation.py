@@ -39,9 +39,9 @@ class RoiScore:
     """How often a cluster scores above a region without one; None without a presence head or without such regions."""
 
     @property
-    def choice(self) -> tuple[float, float]:
-        """What the best weights of a run are chosen by: their masks; where those are the same, presence."""
-        return (self.box + self.box_and_points) / 2, self.presence_auc or 0.0
+    def choice(self) -> float:
+        """What the best weights of a run are chosen by."""
+        return (self.box + self.box_and_points) / 2
 
 
 @dataclass(frozen=True)

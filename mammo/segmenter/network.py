@@ -13,8 +13,8 @@ from mammo.segmenter.decoder import ADDED, Decoded, MlsamDecoder
 from mammo.segmenter.encoder import Encoder, Levels
 from mammo.segmenter.tiny_vit import TinyViT
 
-Policy = Literal["presence", "hq", "decoder", "all"]
-"""What a training run may change: the presence head, what it and HQ-SAM and MLSAM add, the whole mask decoder, or
+Policy = Literal["hq", "decoder", "all"]
+"""What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
 everything. SAM's prompt encoder, previous logits included, is changed only by `all`."""
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
@@ -100,15 +100,13 @@ class Mlsam(nn.Module):
 
     def allow(self, policy: Policy) -> list[nn.Parameter]:
         """Freeze what `policy` does not train and return what it does."""
-        prefixes = {
-            "presence": ("mask_decoder.presence",),
-            "hq": tuple(f"mask_decoder.{name}" for name in ADDED),
-            "decoder": ("mask_decoder.",),
-            "all": ("",),
-        }[policy]
         trained = []
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith(prefixes))
+            short = name.removeprefix("mask_decoder.")
+            in_decoder = short != name
+            parameter.requires_grad_(
+                policy == "all" or (in_decoder and (policy == "decoder" or short.startswith(ADDED)))
+            )
             if parameter.requires_grad:
                 trained.append(parameter)
         return trained

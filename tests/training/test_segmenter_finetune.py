@@ -73,13 +73,6 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path, start, policy):
     assert ("mask_decoder.output_upscaling.0.weight" in names) == (policy == "decoder")
 
 
-def test_policy_presence_leaves_every_mask_as_it_was(tmp_path, start):
-    recipe = replace(SMOKE, policy="presence", negatives=0.5, learning_rate=1e-2)
-    names = changed(start, run(tmp_path / "run", start=start, recipe=recipe, validation=[]))
-    assert names
-    assert all(name.startswith("mask_decoder.presence.") for name in names)
-
-
 def test_policy_all_trains_the_encoder_too(tmp_path, start):
     path = run(tmp_path / "run", start=start, validation=[], recipe=replace(SMOKE, policy="all"))
     assert "image_encoder.pos_embed" in changed(start, path)

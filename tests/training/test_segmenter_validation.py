@@ -8,7 +8,7 @@ from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case, region
 from training.segmenter_recipes import segmenter_smoke
-from training.segmenter_validation import RoiScore, filled_ellipse, record_held_out, score_rois
+from training.segmenter_validation import filled_ellipse, record_held_out, score_rois
 
 
 class Constant(torch.nn.Module):
@@ -43,14 +43,6 @@ def test_filling_the_dilated_box_scores_what_geometry_says(tmp_path):
     assert score.box == pytest.approx(expected, abs=0.05)
     assert score.box == score.box_and_points
     assert score.num_clusters == 20
-
-
-def test_the_best_weights_have_the_best_masks_and_of_equal_masks_the_best_presence():
-    plain = RoiScore(0.8, 0.8, 0.7, 5)
-    sure, unsure = (RoiScore(0.8, 0.8, 0.7, 5, presence_auc=auc) for auc in (0.9, 0.6))
-    better = RoiScore(0.8, 0.82, 0.7, 5, presence_auc=0.1)
-    assert max((plain, sure, better, unsure), key=lambda score: score.choice) is better
-    assert sorted((sure, plain, unsure), key=lambda score: score.choice) == [plain, unsure, sure]
 
 
 def test_an_empty_mask_counts_nothing(tmp_path):
