@@ -48,16 +48,19 @@ def bound(
     """
     places = np.array([*positive, *negative], np.float64).reshape(-1, 2)
     signs = np.array([1.0] * len(positive) + [-1.0] * len(negative))
-    lacking = np.maximum(0.0, MARGIN - signs * _sampled(logits[None], places)[0])
+    x, y = (_hats(places[:, axis], len(logits)) for axis in (0, 1))
+    lacking = np.maximum(0.0, MARGIN - signs * ((y @ logits) * x).sum(axis=1))
     if not lacking.any():
         return logits
     centres = np.arange(len(logits)) + 0.5
     width = 2 * _reach(places, signs)[:, None] ** 2
     across, down = (np.exp(-((centres - places[:, axis, None]) ** 2) / width) for axis in (0, 1))
-    influence = _sampled(down[:, :, None] * across[:, None, :], places).T  # [j, i]: at click j, of click i
+    influence = (x @ across.T) * (
+        y @ down.T
+    )  # [j, i]: at click j, of click i; a product of two profiles stays one
     normal = influence.T @ influence + RIDGE * np.eye(len(places))
     weights = np.linalg.solve(normal, influence.T @ (signs * lacking))
-    bent: Logits = (logits + np.einsum("i,iy,ix->yx", weights, down, across)).astype(np.float32)
+    bent: Logits = (logits + (weights[:, None] * down).T @ across).astype(np.float32)
     return bent
 
 
@@ -69,13 +72,8 @@ def _reach(places: Floats, signs: Floats) -> Floats:
     return reach
 
 
-def _sampled(maps: npt.NDArray[np.floating], places: Floats) -> Floats:
-    """N x s x s maps at K places -> N x K, bilinear with the border repeated: as the mask is drawn."""
-    side = maps.shape[-1]
+def _hats(places: Floats, side: int) -> Floats:
+    """K x side: how much of each logit along an axis is in the value at a place; linear, as the mask is drawn."""
     at = np.clip(places - 0.5, 0, side - 1)
-    low = np.minimum(at.astype(np.intp), side - 2)
-    (x, y), (fx, fy) = low.T, (at - low).T
-    above = maps[:, y, x] * (1 - fx) + maps[:, y, x + 1] * fx
-    below = maps[:, y + 1, x] * (1 - fx) + maps[:, y + 1, x + 1] * fx
-    sampled: Floats = above * (1 - fy) + below * fy
-    return sampled
+    hats: Floats = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(side)))
+    return hats
