@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from mammo.database import open_database
 from tests.postgres_server import PostgresServer
+
+# A property that takes long on a busy machine is no failure: time is measured in benchmarks/.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

@@ -1,4 +1,5 @@
 import numpy as np
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -7,6 +8,7 @@ from mammo.segmenter import Segmenter
 from mammo.segmenter.binding_clicks import MARGIN, REACH, bound
 from mammo.segmenter.runtime import Answer
 from tests.mammo.segmenter.fakes import CountingRuntime
+from training.mask_loss import sample
 
 SIDE = 64
 PIXELS = np.random.default_rng(0).uniform(0.1, 1, (400, 400)).astype(np.float32)
@@ -71,19 +73,10 @@ def test_every_click_holds_where_the_logits_can_tell_it_from_the_opposite_ones(p
         np.random.default_rng(seed).normal(0, scale, (SIDE // 8, SIDE // 8)).repeat(8, 0).repeat(8, 1)
     ).astype(np.float32)
     found = bound(logits, positive, negative)
-    for sign, clicks in ((1, positive), (-1, negative)):
-        for x, y in clicks:
-            assert sign * sampled(found, x, y) > 0
-
-
-def sampled(logits: np.ndarray, x: float, y: float) -> float:
-    """Bilinear, the long way."""
-    total = 0.0
-    for row in range(SIDE):
-        for column in range(SIDE):
-            weight = max(0, 1 - abs(x - 0.5 - column)) * max(0, 1 - abs(y - 0.5 - row))
-            total += weight * float(logits[row, column])
-    return total
+    at = torch.tensor([*positive, *negative], dtype=torch.float32)[None] / SIDE
+    drawn = sample(torch.from_numpy(found)[None, None], at)[0]
+    assert (drawn[: len(positive)] > 0).all()
+    assert (drawn[len(positive) :] < 0).all()
 
 
 def test_a_mask_holds_what_a_person_clicked_and_not_what_a_rule_proposed():
