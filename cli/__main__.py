@@ -20,6 +20,7 @@ from cli.reading.commands import reading
 from cli.runs import runs
 from cli.stages import stage
 from cli.train import train
+from cli.weight_commands import weights
 from mammo.errors import MammoError
 
 app = typer.Typer(
@@ -37,7 +38,6 @@ MODELS = "Models and training"
 """Parts of `--help`, in its order."""
 
 app.add_typer(models, name="models", rich_help_panel=MODELS)
-weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
 app.add_typer(runs, name="runs", rich_help_panel=MODELS)
@@ -367,31 +367,6 @@ def train_starter(
     from cli.starter import train_starter as train
 
     train(out=out, work=work, smoke=smoke, only=only)
-
-
-@weights.command("list")
-def list_weights() -> None:
-    """The public weights we know, their hashes and licences, and which are here."""
-    from cli.weights import list_weights as run
-
-    run()
-
-
-@weights.command("add")
-def add_weights(
-    what: Annotated[str, typer.Argument(help="Name of `weights list`, or a file.", metavar="NAME|FILE")],
-    sha256: Annotated[str | None, typer.Option(help="Hash that the file must have.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Use this file, download nothing.")] = None,
-    known_as: Annotated[
-        str | None, typer.Option("--as", help="What a FILE is, when its hash is none we know.")
-    ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the downloaded original too.")] = False,
-) -> None:
-    """Fetch public weights, check their hash, and convert them once to safetensors below YOLO_MLSAM_DATA_DIR."""
-    from cli.weights import AddOptions
-    from cli.weights import add_weights as run
-
-    run(AddOptions(what=what, sha256=sha256, file=file, known_as=known_as, keep=keep))
 
 
 app.command(rich_help_panel=MODELS)(crossval)
