@@ -187,11 +187,14 @@ class Screen:
             self.page.keyboard.up(key)
 
     def drag(self, box: Box) -> None:
+        """From corner to corner, with Ctrl as in `click`."""
         view = self.view()
+        self.page.keyboard.down("Control")
         self.page.mouse.move(*view.on_screen(Point(box.x0, box.y0)))
         self.page.mouse.down()
         self.page.mouse.move(*view.on_screen(Point(box.x1, box.y1)), steps=8)
         self.page.mouse.up()
+        self.page.keyboard.up("Control")
 
     def count(self, kind: str) -> int:
         """Regions of a kind in the annotation, listed or scrolled away: `brush`, `rectangle` or `keypoint`."""

@@ -215,6 +215,23 @@ def test_a_box_becomes_a_mask(desk):
     screen.shot("annotator-5-box")
 
 
+def test_a_narrow_box_becomes_the_outline_of_one_calcification(desk):
+    screen, inside = desk.screen, [speck for speck in desk.phantom.calcifications if speck.frame.width == 5]
+    speck = max(inside, key=lambda each: each.area * (each.frame.height <= 5))
+    view = screen.zoom_in(Point(*map(int, speck.frame.centre)), scale=2 * SCALE)
+    screen.choose_smart_tool("rectangle-tool")
+    screen.take("2")
+    region = screen.ask(lambda: screen.drag(speck.frame.dilated(1)))
+    outline = mask_of(region)
+    assert view.visible(SIZE).intersection(outline.frame) == outline.frame
+    assert outline.dice(speck) > 0.4
+    assert not any("guess" in note for note in region["meta"].get("text", ()))
+    screen.accept()
+    desk.accepted[region["id"]] = outline
+    assert screen.count("brush") == 4
+    screen.shot("annotator-6-calcification")
+
+
 def test_what_was_shown_is_what_is_stored(desk):
     page, before = desk.screen.page, {region["id"]: region for region in desk.prediction["result"]}
     with page.expect_response(
