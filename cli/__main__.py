@@ -95,7 +95,8 @@ def prelabel(
     calcifications: Annotated[
         bool,
         typer.Option(
-            "--calcifications", help="Outline and measure every calcification of a cluster too; slower."
+            "--calcifications",
+            help="Outline and measure the calcifications of each cluster too, from 0.2 mm on.",
         ),
     ] = False,
 ) -> None:

@@ -138,7 +138,7 @@ def _prelabel_file(
     findings = prelabeller.prelabel(mammogram)
     picture = grey_picture(mammogram.pixels)
     draw(picture, findings, colour=PRELABEL)
-    specks = [prelabeller.calcifications(mammogram, each.box) for each in findings] if calcifications else []
+    specks = [prelabeller.calcifications(mammogram, each.box) if calcifications else [] for each in findings]
     for each in specks:
         draw_masks(picture, each, colour=CALCIFICATION)
     write_png(str(overlay), picture)
@@ -150,8 +150,9 @@ def _prelabel_file(
         size=mammogram.size,
         error=None,
     )
-    for described, each in zip(report["findings"], specks, strict=False):
-        described["calcifications"] = [_describe_calcification(mask, mammogram.spacing) for mask in each]
+    if calcifications:
+        for described, each in zip(report["findings"], specks, strict=True):
+            described["calcifications"] = [_describe_calcification(mask, mammogram.spacing) for mask in each]
     return report | ({"converted": True} if mammogram.converted else {})
 
 

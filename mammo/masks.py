@@ -6,7 +6,7 @@ full-size array unless a caller asks for one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -125,14 +125,9 @@ class Mask:
         """Whether a pixel of the image is in the mask."""
         return self.frame.contains(point) and bool(self.bitmap[point.y - self.y0, point.x - self.x0])
 
-    def parts_at(self, points: Iterable[Point]) -> Mask | None:
+    def parts_at(self, points: Collection[Point]) -> Mask | None:
         """The 8-connected parts that hold one of the points, as one tight mask; None when none does."""
-        inside = [point for point in points if self.holds(point)]
-        if not inside:
-            return None
-        _, labels = cv2.connectedComponents(self.bitmap.view(np.uint8), connectivity=8)
-        kept = {int(labels[point.y - self.y0, point.x - self.x0]) for point in inside}
-        return Mask(np.isin(labels, list(kept)), self.x0, self.y0).tight()
+        return union(part for part in self.components() if any(part.holds(point) for point in points))
 
     def outline(self) -> list[Point]:
         """The outer border of the largest part as pixels in order; empty when the mask is empty."""

@@ -154,9 +154,13 @@ def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
 
 
 def _switch_to_write_ahead_log(cursor: sqlite3.Cursor, busy_seconds: float) -> None:
-    """The first switch of a new file: SQLite does not wait here, it refuses at once when another process switches too.
+    """Turn the log on, waiting for another process that turns it on in the same new file.
 
-    It holds a read lock already and wants the write lock; two of them that waited would wait for each other.
+    SQLite's own wait does not help: the switch reads first and then writes, and of two that have read each would wait
+    for the other, so SQLite refuses the second at once. The first gets through, and the second finds it done.
+
+    Raises:
+        sqlite3.OperationalError: the file cannot be used, or was held by another process for `busy_seconds`.
     """
     give_up = time.monotonic() + busy_seconds
     while True:
@@ -167,4 +171,4 @@ def _switch_to_write_ahead_log(cursor: sqlite3.Cursor, busy_seconds: float) -> N
             kind = error.sqlite_errorcode & 0xFF  # the bits above tell kinds of busy apart
             if kind != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
                 raise
-        time.sleep(0.01)
+        time.sleep(0.01)  # s, about one flush to the disk: what the other's switch takes

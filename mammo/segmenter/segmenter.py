@@ -139,21 +139,20 @@ class Segmenter:
         points: Sequence[Point],
         drawn: bool,
         prefer: Roi | None = None,
-        level: Level | None = None,
     ) -> RoiEmbedding:
-        """As `embed`, but a region of the image that was embedded before is taken again where it can answer.
+        """As `embed` at the `level_of` a drawn box, or the cluster level for clicks.
+
+        A region of the image that was embedded before is taken again where it can answer.
 
         Args:
             box: drawn by a person, or the surroundings of the points.
             points: every click, positive or negative.
             drawn: a person drew the box.
             prefer: the region of the answer that is being refined.
-            level: None: `level_of` a drawn box, and the cluster level for clicks.
         """
         size = _size(pixels)
         region = _within(box, size)
-        if level is None:
-            level = level_of(region, config=self.config) if drawn else "cluster"
+        level = level_of(region, config=self.config) if drawn else "cluster"
         fresh = roi_around(region, size, config=self.config, level=level, spacing=spacing)
         known = self._regions.answering(
             image, level, box=region if drawn else None, points=points, size=size, fresh=fresh, prefer=prefer

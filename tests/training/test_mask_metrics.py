@@ -68,7 +68,7 @@ def test_images_count_once_each():
         image_rates([True], [])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), width=st.sampled_from([1.0, 1.5, 2.0, 3.3]))
 def test_the_boundary_band_is_what_lies_near_the_outside(seed, width):
     bitmap = blob(seed)

@@ -24,7 +24,7 @@ def draw(view, seed, *, num_points=200):
     return draw_prompt(view, np.random.default_rng(seed), num_points=num_points)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
 def test_a_prompt_is_a_box_or_positive_points_and_tells_the_truth(view, seed):
     prompt = draw(view, seed)
