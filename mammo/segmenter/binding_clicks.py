@@ -55,9 +55,8 @@ def bound(
     centres = np.arange(len(logits)) + 0.5
     width = 2 * _reach(places, signs)[:, None] ** 2
     across, down = (np.exp(-((centres - places[:, axis, None]) ** 2) / width) for axis in (0, 1))
-    influence = (x @ across.T) * (
-        y @ down.T
-    )  # [j, i]: at click j, of click i; a product of two profiles stays one
+    # [j, i]: at click j, of click i; bilinear values of a product of two profiles are the product of their linear ones.
+    influence = (x @ across.T) * (y @ down.T)
     normal = influence.T @ influence + RIDGE * np.eye(len(places))
     weights = np.linalg.solve(normal, influence.T @ (signs * lacking))
     bent: Logits = (logits + (weights[:, None] * down).T @ across).astype(np.float32)
