@@ -35,6 +35,7 @@ from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.memory import free_memory
 from mammo.provenance import trace
 from mammo.registry import PARTS, STARTER, ModelRegistry
@@ -157,14 +158,19 @@ def wire(settings: Settings) -> Services:
         return project in records.projects()
 
     training = Training.of(settings, desk, store, metrics=metrics, is_read_blind=is_read_blind)
-    stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client)
+    tags = ProjectTags(client if settings.label_studio_api_key.get_secret_value() else None)
+    stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client, tags=tags)
     return Services(
         next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
         store=store,
         metrics=metrics,
-        trace=partial(trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret),
-        efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
+        trace=partial(
+            trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret, tags=tags
+        ),
+        efforts=lambda project: effort_records(
+            project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
+        ),
         withheld=Withholding(StageLog(engine), Blinding(engine, settings.blind_shares)),
         stages=stages,
         reconciler=_reconciler(settings, store, engine, client, metrics, stages),
@@ -190,7 +196,7 @@ def wire(settings: Settings) -> Services:
         news=partial(ChampionNews, settings.redis_url.get_secret_value()),
         shadow=_shadow(settings, registry, partial(load, cached=False)),
         comparison=lambda project, names: compare_versions(
-            project, named_versions(names, registry), store=store
+            project, named_versions(names, registry), store=store, tags=tags(project)
         ).to_json(),
         closing=(engine.dispose, *([client.close] if client else [])),
     )

@@ -37,7 +37,7 @@ Prediction = dict[str, Any]
 
 
 def nothing(
-    error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics, tags: ControlTags | None = None
+    error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics, tags: ControlTags | None
 ) -> Prediction:
     """A prediction without findings, with the code of what went wrong; the whole story is in the log only.
 

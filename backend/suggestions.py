@@ -75,7 +75,7 @@ class Suggestions:
                 made = _suggestion(found, click, mammogram=mammogram, tags=tags, version=loaded.version)
                 require_valid(made, config=config)
         except Exception as error:  # the browser waits for an answer, and a suggestion is only that
-            return nothing(error, task=task, loaded=loaded, metrics=services.metrics)
+            return nothing(error, task=task, loaded=loaded, metrics=services.metrics, tags=None)
         services.metrics.predictions.labels(outcome="suggested").inc()
         return made
 

@@ -29,7 +29,6 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
     from rich.progress import BarColumn, Progress, TextColumn
 
     from mammo.blobs import Blobs
-    from mammo.labelstudio import ControlTags
     from training.dataset_sources import preference
     from training.dataset_versions import build_dataset_version
     from worker.services import Services
@@ -38,7 +37,6 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
     with closing(Services(settings)) as services, Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("building", total=1.0, message="")
-        there = settings.label_studio_url and settings.label_studio_api_key.get_secret_value()
         made = build_dataset_version(
             services.store,
             services.engine,
@@ -47,7 +45,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
             open_image=services.images.open,
             fingerprint=services.images.fingerprint,
             secret=settings.annotator_secret,
-            tags=ControlTags.read(services.client.project(project)["label_config"]) if there else None,
+            tags=services.tags(project),
             prefer=preference(settings.dataset_sources),
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )

@@ -16,6 +16,7 @@ from rich.tree import Tree
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.effort_records import GROUPS, effort_records, grouped
+from mammo.labelstudio.project_tags import open_project_tags
 from mammo.provenance import Deed, Trace, trace
 from mammo.registry import ModelRegistry
 from mammo.settings import Settings
@@ -23,10 +24,15 @@ from mammo.settings import Settings
 
 def trace_command(annotation: int, *, as_json: bool) -> None:
     """Print the chain of one annotation."""
-    with _opened() as (settings, store, engine):
+    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
         registry = ModelRegistry(engine, settings.blobs)
         found = trace(
-            annotation, store=store, engine=engine, registry=registry, secret=settings.annotator_secret
+            annotation,
+            store=store,
+            engine=engine,
+            registry=registry,
+            secret=settings.annotator_secret,
+            tags=tags,
         )
     console = Console()
     if as_json:
@@ -41,12 +47,12 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
         raise typer.BadParameter(
             f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
         )
-    with _opened() as (settings, store, engine):
+    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
         records = [
             record
             for project in projects or store.projects()
             for record in effort_records(
-                project, store=store, engine=engine, secret=settings.annotator_secret
+                project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
             )
         ]
     groups = grouped(records, by)

@@ -41,6 +41,8 @@ def history_table(report: StageReport) -> Table:
 
 def _evidence(evidence: dict[str, Any]) -> str:
     """The numbers that matter most; all are in the JSON."""
+    if evidence.get("problem"):
+        return str(evidence["problem"])
     parts = []
     for name in ("prelabelled", "control"):
         figures = evidence[name]

@@ -41,10 +41,13 @@ def propose(project: Project, as_json: AsJson = False) -> None:
     from rich.console import Console
 
     from cli.stage_tables import as_text, proposal_table
+    from mammo.errors import LabelStudioError
 
     with _desk() as desk:
         report = desk.show(project)
     console = Console(soft_wrap=True)
+    if report.evidence.problem:
+        raise LabelStudioError(report.evidence.problem)
     if as_json:
         console.print_json(as_text(report.proposal))
     else:
@@ -84,6 +87,7 @@ def _desk() -> Iterator[StageDesk]:
     from mammo.annotations import AnnotationStore
     from mammo.database import open_database
     from mammo.labelstudio import LabelStudioClient
+    from mammo.labelstudio.project_tags import ProjectTags
     from mammo.settings import Settings
     from mammo.stages import StageDesk
 
@@ -94,7 +98,12 @@ def _desk() -> Iterator[StageDesk]:
     with closing(AnnotationStore(engine)) as store:
         try:
             yield StageDesk.of(
-                settings, store=store, engine=engine, registry=open_registry(settings), client=client
+                settings,
+                store=store,
+                engine=engine,
+                registry=open_registry(settings),
+                client=client,
+                tags=ProjectTags(client),
             )
         finally:
             if client is not None:

@@ -28,6 +28,7 @@ from mammo.database import insert, reading, writing
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.errors import InvalidRegion
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import from_regions
 from mammo.work_order import UNORDERED, strategies
 
@@ -103,9 +104,15 @@ def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
 
 
 def effort_records(
-    project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags | None = None
+    project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags
 ) -> list[EffortRecord]:
-    """A record for each correction of a project that can be read; what was computed before is read back."""
+    """A record for each correction of a project that can be read; what was computed before is read back.
+
+    Args:
+        secret: of the annotators' pseudonyms.
+        tags: the project's labels and controls. What was computed with others is computed again.
+    """
+    by = digest_of_tags(tags)
     with reading(engine) as connection:
         known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
     records = []
@@ -118,14 +125,13 @@ def effort_records(
             correction.project_id, correction.task_id, begun(correction, store)
         )
         key = correction.revision, prelabel.id if prelabel else 0
-        if key in known:
-            effort = EditEffort(**orjson.loads(known[key]))
-        else:
+        effort = _read_back(known.get(key), by)
+        if effort is None:
             try:
                 effort = _effort(correction, prelabel, tags)
             except InvalidRegion:  # it is no ground truth either: the dataset build says so
                 continue
-            _keep(engine, key, effort)
+            _keep(engine, key, effort, by)
         record = _record(correction, prelabel, effort, secret)
         if shown is None:
             record = replace(record, arm="control", hasty=False)
@@ -200,15 +206,27 @@ def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[st
     return {name: summarise(members) for name, members in sorted(groups.items())}
 
 
-def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags | None) -> EditEffort:
+def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags) -> EditEffort:
     proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
     return edit_effort(proposed, from_regions(correction.result, tags=tags))
 
 
-def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort) -> None:
-    row = {"revision": key[0], "prelabel": key[1], "effort": orjson.dumps(asdict(effort))}
+def _read_back(effort: bytes | None, by: str) -> EditEffort | None:
+    """An effort as it is kept; None where there is none, or it was computed with other tags."""
+    if effort is None:
+        return None
+    content = orjson.loads(effort)
+    return EditEffort(**content) if content.pop("by", None) == by else None
+
+
+def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort, by: str) -> None:
+    row = {"revision": key[0], "prelabel": key[1], "effort": orjson.dumps(asdict(effort) | {"by": by})}
     with writing(engine) as connection:
-        connection.execute(insert(connection, kept).values(row).on_conflict_do_nothing())
+        new = insert(connection, kept).values(row)
+        same = ["revision", "prelabel"]
+        connection.execute(
+            new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
+        )
 
 
 def _record(

@@ -16,6 +16,7 @@ from mammo.edit_effort import Change, changes
 from mammo.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.project_tags import TagsOf
 from mammo.labelstudio.regions import from_regions
 from mammo.registry import ModelRegistry
 
@@ -92,16 +93,17 @@ def trace(
     engine: Engine,
     registry: ModelRegistry,
     secret: bytes,
-    tags: ControlTags | None = None,
+    tags: TagsOf,
 ) -> Trace:
     """Follow one annotation.
 
     Args:
         secret: of the annotators' pseudonyms.
-        tags: the project's control tags, where they are not our own.
+        tags: names the control tags of the annotation's project.
 
     Raises:
         UnknownAnnotation: nothing was ever told of it.
+        LabelStudioError: the project's tags are not to be had.
     """
     history = store.history(annotation)
     written = [told.content for told in history if told.content]
@@ -114,7 +116,7 @@ def trace(
     alive = {
         heading.annotation: heading for heading in store.outline(newest.project_id, tasks=[newest.task_id])
     }
-    prelabel = prelabel_of(newest, store)
+    prelabel, names = prelabel_of(newest, store), tags(newest.project_id)
     with reading(engine) as connection:
         automatic = bool(automatic_revisions(connection, newest.project_id, {newest.revision}))
     return Trace(
@@ -123,13 +125,13 @@ def trace(
         project=newest.project_id,
         present=annotation in alive and not alive[annotation].cancelled,
         automatic=automatic,
-        prelabel=_shown(prelabel, tags) if prelabel else None,
-        history=[_deed(told, prelabel, secret, tags) for told in history],
+        prelabel=_shown(prelabel, names) if prelabel else None,
+        history=[_deed(told, prelabel, secret, names) for told in history],
         trainings=_trainings(annotation, newest, engine, registry),
     )
 
 
-def _shown(prelabel: Prelabel, tags: ControlTags | None) -> ShownPrelabel:
+def _shown(prelabel: Prelabel, tags: ControlTags) -> ShownPrelabel:
     return ShownPrelabel(
         model_version=prelabel.model_version,
         created_at=prelabel.created_at,
@@ -147,7 +149,7 @@ def _shown(prelabel: Prelabel, tags: ControlTags | None) -> ShownPrelabel:
     )
 
 
-def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags | None) -> Deed:
+def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags) -> Deed:
     content = told.content
     return Deed(
         action=told.action,
@@ -160,7 +162,7 @@ def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTag
     )
 
 
-def _changes(content: Correction, prelabel: Prelabel | None, tags: ControlTags | None) -> list[Change] | None:
+def _changes(content: Correction, prelabel: Prelabel | None, tags: ControlTags) -> list[Change] | None:
     try:
         proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
         return changes(proposed, from_regions(content.result, tags=tags))

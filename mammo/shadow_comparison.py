@@ -80,7 +80,7 @@ def compare_versions(
     versions: tuple[str, str],
     *,
     store: AnnotationStore,
-    tags: ControlTags | None = None,
+    tags: ControlTags,
     draws: int = 1000,
 ) -> ShadowComparison:
     """Compare what two versions said of a project's tasks.
@@ -140,7 +140,7 @@ def _efforts(
     sides: tuple[dict[int, Prelabel], dict[int, Prelabel]],
     *,
     store: AnnotationStore,
-    tags: ControlTags | None,
+    tags: ControlTags,
 ) -> Iterator[tuple[Arm, EditEffort, EditEffort]]:
     """Both versions against each correction that both preceded."""
     for correction in store.corrections(project):
@@ -185,5 +185,5 @@ def _interval(gains: Sequence[float], draws: int) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _findings(prelabel: Prelabel, tags: ControlTags | None) -> list[Any]:
+def _findings(prelabel: Prelabel, tags: ControlTags) -> list[Any]:
     return from_regions(prelabel.regions, tags=tags)

@@ -1,4 +1,6 @@
-"""Retraining at one hospital as real processes that a test may hurt: Redis, a backend, workers; no Label Studio.
+"""Retraining at one hospital as real processes that a test may hurt: Redis, a backend, workers.
+
+The workers ask a small Label Studio of the test's own for the projects' labeling configs and annotations.
 
 Every site begins as a copy of one folder: a view each of seven phantom patients, corrected (an eighth waits), and a
 champion whose operating point lets nothing through, so that the challenger of the recipe `smoke` is promoted.
@@ -26,11 +28,14 @@ import psutil
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.jobs import JobQueue, redis_connection
+from mammo.labelstudio.labeling_config import labeling_config
 from mammo.registry import STARTER, ModelRegistry
 from mammo.runs import Run, RunDesk, Runs
 from mammo.settings import PREFIX, Settings
 from tests.backend_process import BackendProcess
 from tests.conftest import RedisServer
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
 PROJECT = 5
@@ -93,9 +98,10 @@ def make_template(folder: Path) -> Template:
 class RetrainingSite:
     """The processes and what they share; `opened` makes one."""
 
-    def __init__(self, folder: Path, template: Template, redis: RedisServer) -> None:
+    def __init__(self, folder: Path, template: Template, redis: RedisServer, *, label_studio: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.redis = folder, redis
+        self._label_studio = label_studio
         shutil.copytree(template.data, folder / "data")
         self.settings = Settings.load(data_dir=folder / "data")
         self.environment = {
@@ -124,11 +130,15 @@ class RetrainingSite:
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """One more; a worker that was killed stays in the list."""
+        own = {
+            f"{PREFIX}LABEL_STUDIO_URL": self._label_studio,
+            f"{PREFIX}LABEL_STUDIO_API_KEY": KEY,
+        }
         given = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         with (self.folder / "worker.log").open("ab") as log:
             made = subprocess.Popen(
                 [sys.executable, "-m", "worker"],
-                env=given | self.environment,
+                env=given | self.environment | own,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -212,12 +222,26 @@ class RetrainingSite:
 @contextmanager
 def opened(folder: Path, template: Template, redis: RedisServer) -> Iterator[RetrainingSite]:
     """A site with one worker; nothing of it is left at the end."""
-    site = RetrainingSite(folder, template, redis)
-    try:
-        site.start_worker()
-        yield site
-    finally:
-        site.destroy()
+    with served(_label_studio(template)) as url:
+        site = RetrainingSite(folder, template, redis, label_studio=url)
+        try:
+            site.start_worker()
+            yield site
+        finally:
+            site.destroy()
+
+
+def _label_studio(template: Template) -> FakeLabelStudio:
+    """What the corrections come from: all in `PROJECT`, the first two once more in the project after it."""
+    fake = FakeLabelStudio()
+    for project, events in ((PROJECT, template.events), (PROJECT + 1, template.events[:2])):
+        fake.projects[project] = {"id": project, "label_config": labeling_config()}
+        fake.tasks += [
+            {"id": each["task"]["id"], "project": project, "data": each["task"]["data"]}
+            | {"updated_at": each["annotation"]["updated_at"], "annotations": [each["annotation"]]}
+            for each in events
+        ]
+    return fake
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from mammo.blobs import Blobs
 from mammo.database import metadata, open_database, reading
 from mammo.effort_records import effort_records
 from mammo.registry import ModelRegistry
-from tests.mammo.corrected import SECRET, correct, show
+from tests.mammo.corrected import SECRET, TAGS, correct, show
 from tests.mammo.registry.versions import register
 from tests.training.detections import square
 
@@ -76,7 +76,7 @@ def test_a_restored_site_has_the_same_store_the_same_registry_and_the_same_champ
     registry.note(second, "verdict", {"promoted": True})
     show(store, FIRST, SECOND, version=second)
     correct(store, FIRST, version=second)
-    before = effort_records(1, store=store, engine=engine, secret=SECRET)
+    before = effort_records(1, store=store, engine=engine, secret=SECRET, tags=TAGS)
 
     # The services go on running: the store is open, and what it wrote may still lie in SQLite's log.
     run(f"Back up, {kind}", DATA=tmp_path / "old", DATABASE=place, BACKUP=tmp_path / "backup")
@@ -98,7 +98,7 @@ def test_a_restored_site_has_the_same_store_the_same_registry_and_the_same_champ
         (second, "better"),
     ]
     store = AnnotationStore(restored)
-    assert effort_records(1, store=store, engine=restored, secret=SECRET) == before
+    assert effort_records(1, store=store, engine=restored, secret=SECRET, tags=TAGS) == before
     correct(store, FIRST, SECOND, annotation=5, task=7, version=second)  # it goes on: numbers follow on
     assert len(list(store.corrections(1))) == 2
     assert again.roll_back("it goes on").version == first

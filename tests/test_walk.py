@@ -157,7 +157,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             mammogram = images.open(item)
             (detection,) = FakeDetector().detect(mammogram.pixels, threshold=0.2)
             mask = FakeSegmenter().segment(mammogram.pixels, box=detection.box).mask
-            (finding,) = from_regions(label_studio.predictions(task)[0]["result"])
+            (finding,) = from_regions(label_studio.predictions(task)[0]["result"], tags=ControlTags())
             assert mask is not None
             assert mask.box is not None
             truth[task] = type(finding)(label=finding.label, score=1.0, box=mask.box, mask=mask, id="drawn")
@@ -168,7 +168,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         corrections = store.corrections(PROJECT)
         assert {c.task_id for c in corrections} == set(tasks)
         for correction in corrections:
-            (kept,) = from_regions(correction.result)
+            (kept,) = from_regions(correction.result, tags=ControlTags())
             assert kept.box == truth[correction.task_id].box
             assert kept.mask.dice(truth[correction.task_id].mask) == 1.0
 
@@ -195,6 +195,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 models=settings.models,
             ),
             report=lambda stage, fraction, message: stages.append((fraction, stage)),
+            tags=ControlTags(),
         )
         assert sum(summary["images"].values()) == PATIENTS
         assert summary["images"]["test"] >= 2
@@ -213,7 +214,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         for task in tasks:
             old, new = label_studio.predictions(task)
             assert old["model_version"] == "starter-0"
-            (finding,) = from_regions(new["result"])
+            (finding,) = from_regions(new["result"], tags=ControlTags())
             assert finding.box.iou(truth[task].box) > 0.5
 
 
@@ -240,4 +241,5 @@ def test_a_run_on_too_few_patients_says_how_many_more_it_needs(world):
                 models=services.settings.models,
             ),
             report=lambda *_: None,
+            tags=ControlTags(),
         )

@@ -18,6 +18,7 @@ from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoEr
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import from_regions, size_of
 from mammo.masks import Mask
 from mammo.task_images import TASK_KEY, of_task
@@ -134,7 +135,7 @@ def make_item(
     correction: Correction,
     open_image: OpenImage,
     *,
-    tags: ControlTags | None,
+    tags: ControlTags,
     pinned: str | None,
     secret: bytes,
     findings: Sequence[Finding] | None = None,
@@ -183,13 +184,13 @@ def make_item(
     )
 
 
-def digest_of(fingerprint: str, *, tags: ControlTags | None, basis: str) -> str:
+def digest_of(fingerprint: str, *, tags: ControlTags, basis: str) -> str:
     """What an item depends on besides its correction: where this is the same, the item is.
 
     Args:
         basis: its source, and what else a consensus was made from.
     """
-    return hashlib.sha256(f"{SCHEMA} {fingerprint} {tags} {basis}".encode()).hexdigest()
+    return hashlib.sha256(f"{SCHEMA} {fingerprint} {digest_of_tags(tags)} {basis}".encode()).hexdigest()
 
 
 def _canonical(value: Any) -> bytes:

@@ -77,7 +77,7 @@ def candidates_of(
     *,
     store: AnnotationStore,
     engine: Engine,
-    tags: ControlTags | None,
+    tags: ControlTags,
     prefer: Sequence[Source],
 ) -> tuple[list[Candidate], list[Excluded]]:
     """What may become an item of a project's dataset version, and what is left out with its reason."""
@@ -119,7 +119,7 @@ def _choose(
     double: DoubleReading,
     said: Sequence[Correction],
     prefer: Sequence[Source],
-    tags: ControlTags | None,
+    tags: ControlTags,
 ) -> list[Candidate]:
     """The candidates of the best source that has spoken; none where two readers dispute the image."""
     if _is_disputed(case, prefer):

@@ -117,7 +117,7 @@ def build_dataset_version(
     open_image: OpenImage,
     fingerprint: Fingerprint = lambda _data: None,
     secret: bytes = b"",
-    tags: ControlTags | None = None,
+    tags: ControlTags,
     prefer: Sequence[Source] = PREFERENCE,
     with_automatic: bool = False,
     progress: Progress = silent,
@@ -128,7 +128,7 @@ def build_dataset_version(
         open_image: opens every image that is new or may have changed, to check it.
         fingerprint: tells which have not; without it every image is opened.
         secret: key of the annotators' and studies' pseudonyms.
-        tags: the project's labels and prompt controls; None takes those of our own labeling config.
+        tags: the project's labels and prompt controls.
         prefer: whose word counts for an image that several have read, the first before the next; a source that is
             not named is not used. An image that two readers dispute waits for the arbiter, whatever is preferred.
         with_automatic: hold also annotations that no person has looked at; only ever to train on.
@@ -238,7 +238,7 @@ def blobs_of_dataset_versions(engine: Engine, blobs: Blobs) -> set[str]:
     return found
 
 
-def _digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags | None) -> str | None:
+def _digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags) -> str | None:
     try:
         found = fingerprint(candidate.correction.task_data)
     except MammoError:  # opening it will say what is wrong
@@ -250,7 +250,7 @@ def _item(
     candidate: Candidate,
     open_image: OpenImage,
     *,
-    tags: ControlTags | None,
+    tags: ControlTags,
     pinned: str | None,
     secret: bytes,
 ) -> Item:

@@ -46,7 +46,7 @@ def retrain(
     recipe: Recipe,
     workshop: Workshop,
     report: Report,
-    tags: ControlTags | None = None,
+    tags: ControlTags,
     ledger: Ledger | None = None,
 ) -> dict[str, Any]:
     """Train a challenger from a project's corrections, judge it, and promote it if it wins.
@@ -54,7 +54,7 @@ def retrain(
     Args:
         run: name of the run and of its folder.
         report: told how far the run is.
-        tags: the project's labels and prompt controls; None takes those of our own labeling config.
+        tags: the project's labels and prompt controls.
         ledger: knows what the run's stages came to before it was killed; None: it was not.
 
     Returns:
@@ -177,7 +177,7 @@ def _build(
     ledger: Ledger,
     workshop: Workshop,
     recipe: Recipe,
-    tags: ControlTags | None,
+    tags: ControlTags,
     progress: Progress,
 ) -> tuple[DatasetVersion, Alias]:
     """The dataset version and the champion of the moment the run began, however often it is taken up again."""

@@ -18,7 +18,6 @@ from mammo.annotations import reconcile
 from mammo.champion_news import tell_backends
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.jobs import PrelabelProject, Retrain
-from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
@@ -127,13 +126,16 @@ def _retrain(
         from training.segmenter_processes import require_shares
 
         require_shares(count, batch=recipe.segmenter.batch)
-    tags = None
-    if tools.settings.label_studio_url:
-        report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
-        reconcile(order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True)
-        tags = ControlTags.read(tools.client.project(order.project)["label_config"])
+    report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
+    reconcile(order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True)
     return training.retrain(
-        order, run=run, recipe=recipe, workshop=tools.workshop, report=report, tags=tags, ledger=ledger
+        order,
+        run=run,
+        recipe=recipe,
+        workshop=tools.workshop,
+        report=report,
+        tags=tools.tags(order.project),
+        ledger=ledger,
     )
 
 

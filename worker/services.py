@@ -19,6 +19,7 @@ from mammo.errors import InvalidSettings
 from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.images import ImageDownloads
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.registry import STARTER, ModelFiles, ModelRegistry
 from mammo.settings import Settings
 from mammo.stages import StageDesk
@@ -66,6 +67,11 @@ class Services:
         return LabelStudioClient(self.settings.label_studio_url, key)
 
     @cached_property
+    def tags(self) -> ProjectTags:
+        """The control tags of every project; raises InvalidSettings as `client` does."""
+        return ProjectTags(self.client)
+
+    @cached_property
     def service_account(self) -> LabelStudioClient:
         """Label Studio as the account of automatic annotations; raises InvalidSettings when its token is not set."""
         key = self.settings.service_api_key.get_secret_value()
@@ -80,7 +86,12 @@ class Services:
     @cached_property
     def stages(self) -> StageDesk:
         return StageDesk.of(
-            self.settings, store=self.store, engine=self.engine, registry=self.registry, client=self.client
+            self.settings,
+            store=self.store,
+            engine=self.engine,
+            registry=self.registry,
+            client=self.client,
+            tags=self.tags,
         )
 
     @cached_property

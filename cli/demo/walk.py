@@ -54,7 +54,8 @@ class Walk:
     queue: JobQueue
     project: int = 0
     connection: ConnectedBackend | None = None
-    tags: ControlTags | None = None
+    tags: ControlTags = field(default_factory=lambda: ControlTags.read(labeling_config()))
+    """Of the project that the demo makes, with our own labeling config."""
     cases: dict[int, Case] = field(default_factory=dict)
     """Task id to phantom, truth included; only the expert and the report look at the truth."""
     data: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -74,7 +75,6 @@ class Walk:
     def create_project(self) -> None:
         """Project, labeling config, storage of the twins, ML backend and webhook."""
         config = labeling_config()
-        self.tags = ControlTags.read(config)
         self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
         twins = self.stack.label_studio.files.resolve() / TWINS
         twins.mkdir(exist_ok=True)  # Label Studio wants to see the folder
@@ -149,7 +149,6 @@ class Walk:
         for index, task in enumerate(tasks, 1):
             prediction = next(p for p in self.client.predictions(task) if p["model_version"] == version)
             reading = self.reading(task, prediction)
-            assert self.tags is not None
             regions = to_regions(
                 reading.corrected, size=self.size(task), tags=self.tags, model_version=version
             )
@@ -162,7 +161,7 @@ class Walk:
 
     def reading(self, task: int, prediction: dict[str, Any]) -> Reading:
         """What the expert would do with a prediction."""
-        prelabel = from_regions(prediction["result"])
+        prelabel = from_regions(prediction["result"], tags=self.tags)
         corrected = correct(prelabel, self.cases[task].truth)
         return Reading(task, tuple(prelabel), tuple(corrected), edit_effort(prelabel, corrected))
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.models.site import find_version, open_registry
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from mammo.labelstudio.project_tags import open_project_tags
 from mammo.settings import Settings
 from mammo.shadow_comparison import compare_versions
 
@@ -20,8 +21,11 @@ def compare(project: int, first: str, second: str, *, as_json: bool) -> None:
     settings = Settings.load()
     registry = open_registry(settings)
     versions = find_version(registry, first), find_version(registry, second)
-    with closing(AnnotationStore(open_database(settings.database))) as store:
-        found = compare_versions(project, versions, store=store)
+    with (
+        closing(AnnotationStore(open_database(settings.database))) as store,
+        open_project_tags(settings) as tags,
+    ):
+        found = compare_versions(project, versions, store=store, tags=tags(project))
     console = Console(soft_wrap=True, highlight=False)
     if as_json:
         console.print_json(orjson.dumps(found.to_json()).decode())

@@ -19,6 +19,7 @@ from mammo.double_reading.rules import ReadingRules
 from mammo.errors import InvalidRegion
 from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import from_regions
 
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
@@ -96,13 +97,13 @@ def cases_of(
     *,
     corrections: Callable[[int], Sequence[Correction]],
     records: ReadingRecords,
-    tags: ControlTags | None = None,
+    tags: ControlTags,
 ) -> Cases:
     """The present state of every case.
 
     Args:
         corrections: the current view of a project; `AnnotationStore.corrections`.
-        tags: the project's labels and prompt controls; None takes those of our own labeling config.
+        tags: the project's labels and prompt controls.
     """
     said: dict[tuple[Role, int], dict[int, Correction]] = {}
     strangers: dict[Role, int] = {}
@@ -118,7 +119,7 @@ def cases_of(
     )
 
 
-def findings_of(correction: Correction, tags: ControlTags | None) -> list[Finding]:
+def findings_of(correction: Correction, tags: ControlTags) -> list[Finding]:
     """What one reading found.
 
     Raises:
@@ -127,7 +128,7 @@ def findings_of(correction: Correction, tags: ControlTags | None) -> list[Findin
     return from_regions(correction.result, tags=tags)
 
 
-def consensus_of(case: Case, *, rules: ReadingRules, tags: ControlTags | None) -> list[Finding]:
+def consensus_of(case: Case, *, rules: ReadingRules, tags: ControlTags) -> list[Finding]:
     """What the two readings of an agreed case say together."""
     assert case.readings is not None
     assert case.agreement is not None
@@ -162,7 +163,7 @@ def _case(
     double: DoubleReading,
     said: Mapping[tuple[Role, int], Mapping[int, Correction]],
     records: ReadingRecords,
-    tags: ControlTags | None,
+    tags: ControlTags,
 ) -> Case:
     def told(role: Role, number: int) -> Correction | None:
         desk = double.desk(role, number)
@@ -207,12 +208,12 @@ def _judged(
     second: Correction,
     rules: ReadingRules,
     records: ReadingRecords,
-    tags: ControlTags | None,
+    tags: ControlTags,
 ) -> Agreement:
     def judge() -> Agreement:
         return compare(
             findings_of(first, tags), findings_of(second, tags), rules=rules, spacing_mm=spacing_of(first)
         )
 
-    by = hashlib.sha256(f"{rules.digest} {tags}".encode()).hexdigest()
+    by = hashlib.sha256(f"{rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
     return records.agreement(first.content_hash, second.content_hash, by=by, judge=judge)

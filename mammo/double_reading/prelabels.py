@@ -41,9 +41,7 @@ def basis(case: Case) -> str:
     return hashlib.sha256("".join(each.content_hash for each in case.readings).encode()).hexdigest()[:16]
 
 
-def for_the_arbiter(
-    case: Case, *, source: int, secret: bytes, tags: ControlTags | None = None
-) -> list[dict[str, Any]]:
+def for_the_arbiter(case: Case, *, source: int, secret: bytes, tags: ControlTags) -> list[dict[str, Any]]:
     """Both readings of a disagreement as predictions, anonymous, A first.
 
     Raises:
@@ -57,7 +55,7 @@ def for_the_arbiter(
         readings.reverse()
     return [
         {
-            "result": _anonymous(findings, name=name, size=size, tags=tags or ControlTags()),
+            "result": _anonymous(findings, name=name, size=size, tags=tags),
             "score": case.agreement.worst_dice,
             "model_version": READINGS,
         }

@@ -169,7 +169,7 @@ def brush_region(
     return region | {"id": region_id, "score": score, "meta": dict(meta)}
 
 
-def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags | None = None) -> list[Finding]:
+def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> list[Finding]:
     """Findings that an annotation holds: rectangles in their order, then brush and outlines without a rectangle.
 
     Regions of prompt controls, other labels and relations are no findings. Two rectangles that overlap share the
@@ -177,12 +177,11 @@ def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags | Non
 
     Args:
         result: `annotation.result`, as Label Studio sends it.
-        tags: names the project's prompt controls and labels; None takes those of our own labeling config.
+        tags: names the project's prompt controls and labels.
 
     Raises:
         InvalidRegion: a cluster region that cannot be read; one unreadable region spoils the annotation.
     """
-    tags = tags or ControlTags()
     drawn = _Drawn()
     for region in result:
         if not isinstance(region, Mapping):
@@ -259,10 +258,10 @@ def size_of(region: Mapping[str, Any]) -> Size:
     return Size(width, height)
 
 
-def is_cluster(region: Mapping[str, Any], *, tags: ControlTags | None = None) -> bool:
+def is_cluster(region: Mapping[str, Any], *, tags: ControlTags) -> bool:
     """Whether a region carries the project's cluster label, in any spelling of its case."""
     _value(region)
-    return (tags or ControlTags()).is_cluster(region)
+    return tags.is_cluster(region)
 
 
 def box_of(region: Mapping[str, Any]) -> Box:

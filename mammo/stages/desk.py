@@ -12,10 +12,11 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
 from mammo.effort_records import EffortRecord, effort_records
-from mammo.errors import LabelStudioError, StageRefused
+from mammo.errors import InvalidRegion, LabelStudioError, StageRefused
+from mammo.labelstudio.project_tags import TagsOf
 from mammo.registry import ModelRegistry
 from mammo.settings import Settings
-from mammo.stages.evidence import Evidence, gather
+from mammo.stages.evidence import Evidence, Figures, gather
 from mammo.stages.log import StageChange, StageLog
 from mammo.stages.proposal import Proposal, entering, leaving, propose
 from mammo.stages.rules import DEFAULT_STAGE, ORDER, Stage, StageRules, rules_of
@@ -84,12 +85,19 @@ class StageDesk:
         engine: Engine,
         registry: ModelRegistry,
         client: LabelStudio | None,
+        tags: TagsOf,
     ) -> Self:
-        """The desk of an installation."""
+        """The desk of an installation.
+
+        Args:
+            tags: names the control tags of a project, with which its corrections are read.
+        """
         pinned = settings.pinned_models
         return cls(
             StageLog(engine),
-            efforts=partial(effort_records, store=store, engine=engine, secret=settings.annotator_secret),
+            efforts=lambda project: effort_records(
+                project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
+            ),
             serving=lambda project: pinned.get(project) or registry.champion().version,
             rules=partial(rules_of, settings.stage_rules),
             client=client,
@@ -97,12 +105,15 @@ class StageDesk:
         )
 
     def show(self, project: int) -> StageReport:
-        """The stage, what is measured, what the rules propose, and every change so far."""
+        """The stage, what is measured, what the rules propose, and every change so far.
+
+        Where the corrections cannot be read now, `evidence.problem` says why, and nothing is measured or proposed.
+        """
         history = self._stages.history(project)
         since = history[-1] if history else None
         stage = since.stage if since else DEFAULT_STAGE
         rules = self._rules(project)
-        evidence = self._evidence(project, since, rules)
+        evidence = self._evidence(project, since, rules, needed=False)
         proposal = propose(stage, evidence, rules, calibrated_for=since.model_version if since else None)
         return StageReport(
             project=project,
@@ -131,13 +142,15 @@ class StageDesk:
 
         Raises:
             StageRefused: says which rules are not met.
+            LabelStudioError: the corrections cannot be read now, so it goes back only.
         """
         if not reason.strip() or not actor.strip():
             raise StageRefused("say who changes the stage and why; whoever reads the log will ask")
         since = self._stages.current(project)
         before = since.stage if since else DEFAULT_STAGE
         rules = self._rules(project)
-        evidence = self._evidence(project, since, rules)
+        back = ORDER.index(stage) < ORDER.index(before)
+        evidence = self._evidence(project, since, rules, needed=not back)
         unmet = self._unmet(before, stage, evidence, rules)
         if threshold is not None:
             unmet.append(f"the threshold {threshold} is not the calibrated one")
@@ -191,8 +204,23 @@ class StageDesk:
         log.warning("automatic annotation has ended", project=project, reason=change.reason)
         return change
 
-    def _evidence(self, project: int, since: StageChange | None, rules: StageRules) -> Evidence:
-        return gather(self._efforts(project), model_version=self._serving(project), since=since, rules=rules)
+    def _evidence(
+        self, project: int, since: StageChange | None, rules: StageRules, *, needed: bool = True
+    ) -> Evidence:
+        """What the corrections say; where it is not needed, also that they cannot be read now."""
+        version = self._serving(project)
+        try:
+            return gather(self._efforts(project), model_version=version, since=since, rules=rules)
+        except (LabelStudioError, InvalidRegion) as error:
+            if needed:
+                raise
+            return Evidence(
+                model_version=version,
+                prelabelled=Figures(),
+                control=Figures(),
+                calibration=None,
+                problem=str(error),
+            )
 
     @staticmethod
     def _unmet(before: Stage, stage: Stage, evidence: Evidence, rules: StageRules) -> list[str]:

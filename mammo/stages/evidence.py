@@ -61,6 +61,9 @@ class Evidence:
 
     audits_right: int = 0
 
+    problem: str = ""
+    """Why there are no figures, where the corrections could not be read; then a project can only go back."""
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

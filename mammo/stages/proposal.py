@@ -39,6 +39,8 @@ def propose(
     Args:
         calibrated_for: model version of an automatic project's threshold.
     """
+    if evidence.problem:
+        return Proposal(current=current, stage=current, reason=evidence.problem, checks=())
     backward = leaving(current, evidence, rules, calibrated_for=calibrated_for)
     if any(check.met for check in backward):
         because = "; ".join(f"{check.name}: {check.measured}" for check in backward if check.met)

@@ -10,6 +10,7 @@ import pytest
 from label_studio_sdk.label_interface import LabelInterface
 
 from mammo.labelstudio import from_regions, labeling_config
+from mammo.labelstudio.labeling_config import ControlTags
 from tests.backend.fakes import BASIC, BOX, Backend
 
 TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
@@ -25,7 +26,7 @@ def test_every_task_gets_its_prediction_in_order_and_label_studio_accepts_it() -
     interface = LabelInterface(labeling_config())
     for result in results:
         assert interface.validate_prediction(result, return_errors=True) == []
-        assert [(f.box, f.score) for f in from_regions(result["result"])] == [(BOX, 0.8)]
+        assert [(f.box, f.score) for f in from_regions(result["result"], tags=ControlTags())] == [(BOX, 0.8)]
 
 
 def test_a_request_that_is_under_way_when_the_champion_moves_is_answered_by_the_model_it_began_with() -> None:
@@ -106,7 +107,7 @@ def test_an_unreadable_image_gives_a_note_in_its_place_and_its_reason_to_log_and
     assert note["meta"] == {"model_version": "m1", "reason": "image_not_found"}
     assert results[2]["reason"] == "failed"
     for failed in ({**results[1], "result": [note]}, results[2]):
-        assert from_regions(failed["result"]) == []
+        assert from_regions(failed["result"], tags=ControlTags()) == []
         assert LabelInterface(labeling_config()).validate_prediction(failed, return_errors=True) == []
     log = capsys.readouterr().out
     assert "image_not_found" in log

@@ -10,6 +10,7 @@ from label_studio_sdk.label_interface import LabelInterface
 
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.labelstudio import from_regions, labeling_config, rle
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import Mask
 from tests.backend.fakes import BOX, HEIGHT, WIDTH, Backend
 
@@ -56,7 +57,7 @@ def test_clicks_on_and_beside_the_lesion_become_one_brush_suggestion() -> None:
     assert backend.model.clicks[-1] == (None, (Point(12, 30), Point(14, 31)), (Point(90, 80),))
     assert [r["type"] for r in result["result"]] == ["brushlabels"]
     assert LabelInterface(labeling_config()).validate_prediction(result, return_errors=True) == []
-    (finding,) = from_regions(result["result"])
+    (finding,) = from_regions(result["result"], tags=ControlTags())
     assert finding.box == BOX
 
 

@@ -7,6 +7,7 @@ from cli.__main__ import app
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
 from tests.training.detections import square
 from tests.training.project import Project
@@ -27,7 +28,9 @@ def names(tmp_path, monkeypatch):
         project.annotate(7, [square(5 * number, 5)], patient=None)
         blobs = Blobs(settings.blobs)
         found.append(
-            build_dataset_version(store, engine, blobs, project=1, open_image=project.open_image).name
+            build_dataset_version(
+                store, engine, blobs, project=1, open_image=project.open_image, tags=ControlTags()
+            ).name
         )
     store.close()
     engine.dispose()

@@ -7,13 +7,26 @@ from cli.__main__ import app
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.settings import Settings
-from tests.mammo.corrected import correct, show
+from tests.mammo.corrected import CONFIG, correct, show
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
+def studio():
+    """Label Studio, with the project of the correction."""
+    fake = FakeLabelStudio()
+    fake.projects[1] = {"id": 1, "label_config": CONFIG}
+    with served(fake) as url:
+        yield url
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch, studio):
     """A data folder with one prelabel and its correction."""
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", studio)
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_MLSAM_PATIENT_SECRET", "the tests")
     engine = open_database(Settings.load().database)
@@ -57,3 +70,16 @@ def test_an_unknown_annotation_is_one_sentence(site):
     result = run("trace", "99")
     assert result.exit_code
     assert "nothing is known of annotation 99" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", [("trace", "3"), ("effort",)])
+def test_without_label_studio_nothing_is_counted_and_the_error_says_what_is_missing(
+    site, monkeypatch, command
+):
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    away = run(*command)
+    assert away.exit_code == 1
+    assert "project 1 calls a cluster is not known" in str(away.exception)
+    assert away.output == ""
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "")
+    assert "set YOLO_MLSAM_LABEL_STUDIO_URL" in str(run(*command).exception)

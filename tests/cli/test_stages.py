@@ -4,13 +4,22 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from mammo.errors import StageRefused
+from mammo.errors import LabelStudioError, StageRefused
+from tests.mammo.corrected import CONFIG
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 
 
 @pytest.fixture(autouse=True)
 def site(tmp_path, monkeypatch):
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_MLSAM_PATIENT_SECRET", "the tests")
+    fake = FakeLabelStudio()
+    fake.projects[4] = {"id": 4, "label_config": CONFIG, "model_version": ""}
+    with served(fake) as url:
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", url)
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
+        yield
 
 
 def run(*arguments):
@@ -51,3 +60,13 @@ def test_what_is_not_proven_is_refused():
     result = run("set", "4", "automatic", "--reason", "I am sure")
     assert isinstance(result.exception, StageRefused)
     assert "needed at least 50" in str(result.exception)
+
+
+def test_while_label_studio_is_away_the_stage_is_shown_and_nothing_is_proposed(monkeypatch):
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    assert "is it running" in " ".join(run("show", "4").output.split())
+    proposed = run("propose", "4")
+    assert proposed.exit_code == 1
+    assert isinstance(proposed.exception, LabelStudioError)
+    assert "semi-automatic -> assisted" in run("set", "4", "assisted", "--reason", "new scanner").output
+    assert "calls a cluster is not known" in " ".join(run("show", "4").output.split())

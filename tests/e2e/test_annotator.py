@@ -19,6 +19,7 @@ from mammo.database import open_database
 from mammo.dicom import write_mammogram
 from mammo.geometry import Point, Size
 from mammo.labelstudio import rle
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions
 from mammo.masks import Mask, union
 from mammo.phantom import PhantomView, phantom_view, vendor_a
@@ -127,7 +128,9 @@ def compare(desk: Desk, view: View, masks: list[Mask], name: str) -> None:
 
 
 def test_a_prelabel_is_painted_on_its_pixels(desk):
-    findings = [finding for finding in from_regions(desk.prediction["result"]) if finding.mask]
+    findings = [
+        finding for finding in from_regions(desk.prediction["result"], tags=ControlTags()) if finding.mask
+    ]
     assert any(finding.box.iou(true.box) > 0.1 for finding in findings for true in desk.phantom.truth)
     desk.screen.shot("annotator-1-opened")
     assert desk.screen.count("brush") == 1, "one brush region per label"
@@ -185,7 +188,11 @@ def test_a_click_and_a_click_beside_become_a_mask(desk):
     screen.accept()
     desk.accepted[second["id"]] = mask_of(second)
     assert screen.count("brush") == 2
-    prelabelled = [finding.mask for finding in from_regions(desk.prediction["result"]) if finding.mask]
+    prelabelled = [
+        finding.mask
+        for finding in from_regions(desk.prediction["result"], tags=ControlTags())
+        if finding.mask
+    ]
     compare(desk, view, [*prelabelled, mask_of(second)], "annotator-4-accepted")
 
 

@@ -131,7 +131,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     assert desk is not None
     assert list(desk.tasks) == [disputed]
     stream = people["arbiter"][1].call("GET", f"/api/projects/{desk.project}/next")
-    shown = [from_regions(prediction["result"]) for prediction in stream["predictions"]]
+    shown = [from_regions(prediction["result"], tags=ControlTags()) for prediction in stream["predictions"]]
     assert sorted(findings[0].box.as_tuple() for findings in shown) == [
         HERE.box.as_tuple(),
         ELSEWHERE.box.as_tuple(),
@@ -143,7 +143,13 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     found = summarise(room.records.find(source), room.cases(source))
     assert found.outcomes == {"agreed": 1, "arbitrated": 1}
     dataset = build_dataset_version(
-        room.store, engine, Blobs(tmp_path / "blobs"), project=source, open_image=opened, secret=b"s"
+        room.store,
+        engine,
+        Blobs(tmp_path / "blobs"),
+        project=source,
+        open_image=opened,
+        secret=b"s",
+        tags=ControlTags(),
     )
     items = {item.source: item for item in dataset.items}
     assert set(items) == {"arbiter", "consensus"}

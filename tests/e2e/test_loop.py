@@ -11,6 +11,7 @@ from cli.demo.walk import Walk
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.jobs import PrelabelProject
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions
 from mammo.registry import ModelRegistry
 from training.cases import silent
@@ -38,7 +39,7 @@ def test_the_prelabels_find_clusters_that_are_there(walk):
     hits = truths = 0
     for task, case in walk.cases.items():
         (prediction,) = walk.client.predictions(task)
-        found = from_regions(prediction["result"])
+        found = from_regions(prediction["result"], tags=ControlTags())
         truths += len(case.truth)
         hits += sum(any(t.box.iou(f.box) > 0.1 for f in found) for t in case.truth)
     assert truths >= 5
@@ -51,9 +52,11 @@ def test_the_backend_serves_the_same_prelabel_that_was_pushed(walk):
     served = walk.ask_backend(task)
     assert served["model_version"] == pushed["model_version"]
     assert served["score"] == pytest.approx(pushed["score"])
-    assert from_regions(served["result"]) == pytest.approx(from_regions(pushed["result"])) or [
-        f.box for f in from_regions(served["result"])
-    ] == [f.box for f in from_regions(pushed["result"])]
+    assert from_regions(served["result"], tags=ControlTags()) == pytest.approx(
+        from_regions(pushed["result"], tags=ControlTags())
+    ) or [f.box for f in from_regions(served["result"], tags=ControlTags())] == [
+        f.box for f in from_regions(pushed["result"], tags=ControlTags())
+    ]
 
 
 def test_a_task_that_cannot_be_read_gives_a_note_without_findings_and_a_metric_not_a_500(walk):
@@ -63,7 +66,7 @@ def test_a_task_that_cannot_be_read_gives_a_note_without_findings_and_a_metric_n
     assert answer.status_code == 200
     for result in answer.json()["results"]:
         (note,) = result["result"]
-        assert (note["type"], from_regions(result["result"])) == ("textarea", [])
+        assert (note["type"], from_regions(result["result"], tags=ControlTags())) == ("textarea", [])
         assert note["meta"]["reason"] == "image_not_found"
     metrics = httpx.get(f"{url}/metrics", auth=walk.stack.auth, timeout=10, trust_env=False).text
     assert re.search(r'outcome="unreadable"\} 2', metrics), metrics

@@ -21,6 +21,7 @@ from cli.importing import import_mammogram
 from mammo.dicom import write_mammogram
 from mammo.geometry import Size
 from mammo.labelstudio import rle
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions
 from mammo.phantom import PhantomView, phantom_view
 
@@ -110,14 +111,18 @@ def test_a_batch_with_a_failing_task_fills_the_others_and_is_not_asked_again(pro
     for (stored,) in (first, last):
         assert stored["model_version"] == version
         assert 0 < stored["score"] <= 1
-    found = [finding for (stored,) in (first, last) for finding in from_regions(stored["result"])]
+    found = [
+        finding
+        for (stored,) in (first, last)
+        for finding in from_regions(stored["result"], tags=ControlTags())
+    ]
     assert found, "nothing is found in either phantom"
     (empty,) = failed
     assert (empty["score"], empty["model_version"]) == (0.0, version)
     assert "reason" not in empty, "Label Studio drops what it does not know"
     (note,) = empty["result"]
     assert (note["type"], note["meta"]["reason"]) == ("textarea", "image_not_found")
-    assert from_regions(empty["result"]) == []
+    assert from_regions(empty["result"], tags=ControlTags()) == []
     assert project.unreadable() > before
     lines = project.walk.stack.supervisor.log("backend").read_text().splitlines()
     events = [json.loads(line) for line in lines if "image_not_found" in line]

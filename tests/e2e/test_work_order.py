@@ -18,6 +18,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.effort_records import effort_records, grouped
 from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.order_desk import TITLE
 from mammo.registry import STARTER, ModelRegistry
 from mammo.work_order import places
@@ -110,7 +111,7 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
         assert "random" in shown
         assert "score" in shown
 
-        records = effort_records(project, store=store, engine=engine, secret=b"the tests")
+        records = effort_records(project, store=store, engine=engine, secret=b"the tests", tags=ControlTags())
         images = {name: summary.images for (name,), summary in grouped(records, ["order"]).items()}
         assert images == {"random": 3, "score": 2}
     engine.dispose()

@@ -1,4 +1,4 @@
-"""Prelabels and corrections as they travel: written as regions, told by webhooks."""
+"""Prelabels and corrections as they travel: written as regions, told by webhooks, in a project that we did not make."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,13 +7,28 @@ from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import to_regions
 
+CONFIG = """<View>
+  <Image name="picture" value="$image"/>
+  <BrushLabels name="paint" toName="picture"><Label value="Mass"/><Label value="Microcalcification"/></BrushLabels>
+  <RectangleLabels name="frame" toName="picture"><Label value="Microcalcification"/></RectangleLabels>
+  <KeyPointLabels name="dot" toName="picture"><Label value="Microcalcification"/></KeyPointLabels>
+  <RectangleLabels name="ask" toName="picture" smart="true" smartOnly="true">
+    <Label value="Microcalcification"/>
+  </RectangleLabels>
+</View>"""
+"""The labeling config of the project: its own control names and its own label, none of which are ours."""
+
+TAGS = ControlTags.read(CONFIG)
+SPACING = [0.05, 0.1]
+"""Of the images' pixels, in mm: they are not square."""
+
 SIZE = Size(400, 300)
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)  # a Monday
 SECRET = b"the tests"
 
 
 def regions(*findings, version="m1"):
-    return to_regions(findings, size=SIZE, tags=ControlTags(), model_version=version)
+    return to_regions(findings, size=SIZE, tags=TAGS, model_version=version)
 
 
 def show(store, *findings, task=5, version="m1", shown=True):
@@ -35,7 +50,7 @@ def correct(store, *findings, annotation=3, task=5, minutes=0, user=7, seconds=6
     body = {
         "action": "ANNOTATION_CREATED",
         "project": {"id": 1},
-        "task": {"id": task, "data": {"image": f"/data/{task}.png"}},
+        "task": {"id": task, "data": {"image": f"/data/{task}.png", "spacing_mm": SPACING}},
         "annotation": {
             "id": annotation,
             "task": task,

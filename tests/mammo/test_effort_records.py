@@ -5,8 +5,9 @@ from mammo import effort_records as module
 from mammo.annotations import AnnotationStore
 from mammo.database import edit_effort, reading
 from mammo.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.work_order import Candidate, planned, record_order
-from tests.mammo.corrected import SECRET, correct, show
+from tests.mammo.corrected import SECRET, TAGS, correct, show
 from tests.training.detections import square
 
 LATER = 60 * 24 * 365 * 5
@@ -24,7 +25,7 @@ def store(any_engine):
 
 @pytest.fixture
 def records(store, any_engine):
-    return lambda: effort_records(1, store=store, engine=any_engine, secret=SECRET)
+    return lambda tags=TAGS: effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=tags)
 
 
 def test_a_correction_is_compared_with_the_prelabel_that_label_studio_names(store, records):
@@ -111,6 +112,16 @@ def test_an_effort_is_computed_once_and_again_when_the_prelabel_is_another(
         assert connection.scalar(sa.select(sa.func.count()).select_from(edit_effort)) == 0
     (again,) = records()
     assert again.effort.deleted == 1
+
+
+def test_an_effort_that_was_counted_with_other_names_is_counted_again(store, records):
+    show(store, FIRST, SECOND)
+    correct(store, FIRST)
+    (with_ours,) = records(ControlTags())  # as an earlier release did: none of it is a cluster
+    assert (with_ours.effort.accepted, with_ours.effort.deleted, with_ours.effort.dice) == (0, 0, None)
+    (record,) = records()
+    assert (record.effort.accepted, record.effort.deleted) == (1, 1)
+    assert records() == [record]
 
 
 def test_groups_and_their_figures(store, records):

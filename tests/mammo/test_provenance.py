@@ -7,7 +7,7 @@ from mammo.database import dataset_item, dataset_version, insert, writing
 from mammo.errors import UnknownAnnotation
 from mammo.provenance import trace
 from mammo.registry import ModelRegistry
-from tests.mammo.corrected import SECRET, correct, show
+from tests.mammo.corrected import SECRET, TAGS, correct, show
 from tests.mammo.registry.versions import register
 from tests.training.detections import square
 
@@ -23,7 +23,9 @@ def site(any_engine, tmp_path):
 
 def follow(site, annotation=3):
     engine, store, registry = site
-    return trace(annotation, store=store, engine=engine, registry=registry, secret=SECRET)
+    return trace(
+        annotation, store=store, engine=engine, registry=registry, secret=SECRET, tags={1: TAGS}.__getitem__
+    )
 
 
 def keep_dataset(engine, name, content_hash):

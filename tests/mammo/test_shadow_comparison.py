@@ -6,7 +6,7 @@ from mammo.database import writing
 from mammo.errors import ModelNotFound
 from mammo.registry import ModelRegistry
 from mammo.shadow_comparison import compare_versions, named_versions
-from tests.mammo.corrected import SECRET, correct, show
+from tests.mammo.corrected import SECRET, TAGS, correct, show
 from tests.mammo.registry.versions import register
 from tests.training.detections import square
 
@@ -27,7 +27,7 @@ def test_two_versions_agree_on_the_findings_that_overlap(store):
     show(store, FIRST, SECOND, version="m1")
     show(store, FIRST, THIRD, version="m2", shown=False)
     show(store, FIRST, version="m1", task=6)  # m2 has not seen it
-    found = compare_versions(1, ("m1", "m2"), store=store)
+    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
     assert (found.agreement.tasks, found.agreement.both) == (1, 1)
     assert (found.agreement.first_only, found.agreement.second_only) == (1, 1)
     assert found.agreement.dice == pytest.approx(0.5)
@@ -39,7 +39,7 @@ def test_each_version_is_compared_with_the_corrections_and_blind_images_are_told
         show(store, FIRST, SECOND, version="m1", task=task, shown=shown)
         show(store, FIRST, version="m2", task=task, shown=False)
         correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER)
-    found = compare_versions(1, ("m1", "m2"), store=store)
+    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
     rows = {(each.arm, each.version): each for each in found.distances}
     assert {key: (each.images, each.accept_rate, each.false_per_image) for key, each in rows.items()} == {
         ("control", "m1"): (2, 0.5, 1.0),
@@ -56,12 +56,12 @@ def test_a_correction_that_a_version_could_have_learned_from_does_not_count(stor
     show(store, FIRST, version="m1")
     correct(store, FIRST, told=False)  # years ago
     show(store, FIRST, version="m2", shown=False)
-    assert compare_versions(1, ("m1", "m2"), store=store).distances == ()
+    assert compare_versions(1, ("m1", "m2"), store=store, tags=TAGS).distances == ()
 
 
 def test_a_version_is_not_compared_with_itself(store):
     with pytest.raises(ModelNotFound, match="name two versions"):
-        compare_versions(1, ("m1", "m1"), store=store)
+        compare_versions(1, ("m1", "m1"), store=store, tags=TAGS)
 
 
 def test_versions_are_named_by_alias_or_by_name(any_engine, tmp_path):
@@ -88,9 +88,9 @@ def test_the_control_is_compared_with_the_champion_of_its_time_though_a_shadow_s
     show(store, FIRST, SECOND, version=champion, shown=False)
     show(store, FIRST, version=shadow, shown=False)
     correct(store, FIRST, told=False, minutes=LATER)
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
     assert (record.arm, record.model_version, record.effort.deleted) == ("control", champion, 1)
     with writing(any_engine) as connection:  # a site whose champion is not known has the newest
         connection.execute(sa.text("UPDATE promotion SET alias = 'other'"))
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
     assert record.model_version == shadow

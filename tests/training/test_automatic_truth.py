@@ -29,7 +29,13 @@ class Site:
 
     def build(self, **options):
         return build_dataset_version(
-            self.store, self.engine, self.blobs, project=1, open_image=self.project.open_image, **options
+            self.store,
+            self.engine,
+            self.blobs,
+            project=1,
+            open_image=self.project.open_image,
+            tags=ControlTags(),
+            **options,
         )
 
 

@@ -10,6 +10,7 @@ from mammo.blobs import Blobs
 from mammo.dicom import Mammogram
 from mammo.effort_records import annotator_pseudonym
 from mammo.errors import InvalidSettings
+from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.double_reading.clinic import SIZE, Clinic
 from tests.mammo.double_reading.drawing import lesion
 from training.dataset_sources import PREFERENCE, preference
@@ -47,6 +48,7 @@ def site(engine, tmp_path):
             fingerprint=lambda data: data["image"],
             secret=b"secret",
             prefer=prefer,
+            tags=ControlTags(),
         )
 
     yield SimpleNamespace(clinic=clinic, build=build, opened=opened, blobs=Blobs(tmp_path / "blobs"))

@@ -39,7 +39,7 @@ def blobs(tmp_path):
 @pytest.fixture
 def build(store, engine, blobs, project):
     def made(**options):
-        options = {"project": 1, "open_image": project.open_image} | options
+        options = {"project": 1, "open_image": project.open_image, "tags": ControlTags()} | options
         return build_dataset_version(store, engine, blobs, **options)
 
     return made
@@ -71,7 +71,7 @@ def test_what_another_projects_prompt_controls_drew_is_no_truth_and_its_labels_a
     (case,) = build(tags=tags).cases("train", open_image=project.open_image)
     assert [finding.box for finding in case.truth] == [square(5, 5, 8).box]
     (case,) = build().cases("train", open_image=project.open_image)
-    assert case.truth == (), "without its tags nothing of it is known"
+    assert case.truth == (), "with ours nothing of it is known"
 
 
 def test_a_normal_mammogram_is_a_case_without_findings(build, project):

@@ -8,6 +8,7 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, TrainingDiverged
 from mammo.jobs import Retrain
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import ModelRegistry
 from tests.training.detections import Found, square
 from tests.training.project import Project
@@ -107,6 +108,7 @@ def run(world, name="run-1", *, rule=None, report=None, **recipe):
         recipe=SimpleNamespace(**recipe),
         workshop=world.workshop,
         report=report or (lambda *told: world.told.append(told)),
+        tags=ControlTags(),
     )
 
 

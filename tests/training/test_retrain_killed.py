@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.runs import RunLedger, Runs, claim
 from tests.training.test_retrain import ORDER, annotate, world  # noqa: F401
 from training.gate import GateRule
@@ -68,6 +69,7 @@ def attempt(world, name, number, *, writes, before):  # noqa: F811
         workshop=world.workshop,
         report=lambda *_: ledger.beat(),
         ledger=ledger,
+        tags=ControlTags(),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.runs import RunLedger, Runs, claim, this_process
 from mammo.settings import Settings
@@ -35,6 +36,7 @@ class FakeServices:
             champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
         )
         self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
+        self.tags = ProjectTags(self.client)
         self.store = None
         self.engine = open_database(database)
         self.blinding = self.stages = None

@@ -5,7 +5,7 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
 from mammo.geometry import Size
-from mammo.labelstudio.labeling_config import labeling_config
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.regions import from_regions
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
@@ -105,7 +105,7 @@ def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
     for task, predictions in server.known.items():
         (prediction,) = predictions
         assert (prediction["model_version"], prediction["score"]) == ("m0002-aa", 0.75)
-        (finding,) = from_regions(prediction["result"])
+        (finding,) = from_regions(prediction["result"], tags=ControlTags())
         assert finding.box == square(5, 5).box
         kept = store.prelabel(1, task, "m0002-aa")
         assert (kept.regions, kept.score, kept.image_sha256) == (prediction["result"], 0.75, "a" * 64)

@@ -12,6 +12,7 @@ from cli.datasets.contents import DatasetOptions
 from cli.datasets.tasks import TaskWriter
 from mammo.dicom import patient_key
 from mammo.labelstudio import LabelStudioClient, from_regions, labeling_config
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.task_images import TaskImages
 from tests.cli.datasets.miniatures import digital, grey_image
 from tests.cli.datasets.test_folder import mask
@@ -63,8 +64,8 @@ def test_images_become_tasks_with_annotations_and_patient_keys(
     assert (second["laterality"], second["view"], second["spacing_mm"]) == ("L", "MLO", [0.2, 0.2])
     assert (tmp_path / "files" / first["image"].partition("?d=")[2]).is_file()
     results = [task["annotations"][0]["result"] for task in studio.tasks]
-    assert [len(from_regions(result)) for result in results] == [0, 2, 0]
-    assert from_regions(results[1])[0].box.as_tuple() == (5, 35, 15, 45)
+    assert [len(from_regions(result, tags=ControlTags())) for result in results] == [0, 2, 0]
+    assert from_regions(results[1], tags=ControlTags())[0].box.as_tuple() == (5, 35, 15, 45)
     assert all(region["meta"] == {"dataset": "mias"} and "score" not in region for region in results[1])
 
 

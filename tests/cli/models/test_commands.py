@@ -12,7 +12,9 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
 from mammo.registry import ModelRegistry
-from tests.mammo.corrected import correct, show
+from tests.mammo.corrected import CONFIG, correct, show
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from tests.mammo.registry.versions import register
 from tests.training.detections import square
 from tests.training.test_gate import evaluation
@@ -126,7 +128,18 @@ def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
     assert "deleted 0 files" in run("gc", "--delete")
 
 
-def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, tmp_path):
+@pytest.fixture
+def studio(monkeypatch):
+    """Label Studio, with a project that has its own label."""
+    fake = FakeLabelStudio()
+    fake.projects[1] = {"id": 1, "label_config": CONFIG}
+    with served(fake) as url:
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", url)
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
+        yield fake
+
+
+def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio, tmp_path):
     starter = re.search(r"starter-\w+", run("list"))[0]
     version = register(site, tmp_path, "a", parent=starter)
     site.name_challenger(version, reason="run")

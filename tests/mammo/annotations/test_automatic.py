@@ -8,7 +8,7 @@ from mammo.annotations.automatic import Automatic, name_automatic, num_automatic
 from mammo.effort_records import effort_records
 from mammo.provenance import trace
 from mammo.registry import ModelRegistry
-from tests.mammo.corrected import SECRET, correct, regions, show
+from tests.mammo.corrected import SECRET, TAGS, correct, regions, show
 from tests.training.detections import square
 
 FOUND, OTHER = square(20, 20, name="c1"), square(200, 20, name="c2")
@@ -46,10 +46,10 @@ def test_what_a_person_changes_is_that_persons_and_stays_so(store):
 def test_the_service_is_no_annotator_and_asks_for_no_training(store, any_engine):
     correct(store, FOUND, user=ROBOT)
     assert store.corrections_since(1) == 0
-    assert effort_records(1, store=store, engine=any_engine, secret=SECRET) == []
+    assert effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS) == []
     correct(store, FOUND, annotation=4, user=PERSON)
     assert store.corrections_since(1) == 1
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
     assert record.annotation == 4
 
 
@@ -67,7 +67,15 @@ def test_a_trace_says_that_no_person_was_there(store, any_engine, tmp_path):
     correct(store, FOUND, annotation=4, user=PERSON)
     registry = ModelRegistry(any_engine, tmp_path / "blobs")
     told = [
-        trace(number, store=store, engine=any_engine, registry=registry, secret=SECRET) for number in (3, 4)
+        trace(
+            number,
+            store=store,
+            engine=any_engine,
+            registry=registry,
+            secret=SECRET,
+            tags=lambda project: TAGS,
+        )
+        for number in (3, 4)
     ]
     assert [each.automatic for each in told] == [True, False]
 

@@ -8,6 +8,7 @@ from mammo.double_reading import ReadingRules, summarise
 from mammo.double_reading.desks import BASIS_KEY, CASE_KEY
 from mammo.double_reading.prelabels import READINGS, swapped
 from mammo.errors import LabelStudioError, ReadingConflict, UnknownReading
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import from_regions
 from tests.mammo.double_reading.clinic import PEOPLE, Clinic, Killed
 from tests.mammo.double_reading.drawing import lesion
@@ -89,7 +90,7 @@ def test_only_a_disagreement_reaches_the_arbiter_with_both_readings_and_no_trace
     (task,) = clinic.site.tasks(desk.project)
     assert task["id"] == desk.tasks[disputed]
     assert clinic.site.rows[desk.project]["model_version"] == READINGS
-    shown = [from_regions(prediction["result"]) for prediction in task["predictions"]]
+    shown = [from_regions(prediction["result"], tags=ControlTags()) for prediction in task["predictions"]]
     expected = [1, 2] if not swapped(clinic.source, disputed, secret=b"key") else [2, 1]
     assert [len(findings) for findings in shown] == expected
     told = json.dumps(task["predictions"])
@@ -118,8 +119,8 @@ def test_a_second_round_goes_to_both_readers_with_the_own_reading_only_and_then_
     assert clinic.room.second_look(clinic.source).added == {"reader-1 round 2": 2, "reader-2 round 2": 2}
     mine = clinic.site.by_id[clinic.task("reader-1", disputed, 2)]["predictions"]
     theirs = clinic.site.by_id[clinic.task("reader-2", disputed, 2)]["predictions"]
-    assert [from_regions(p["result"])[0].box for p in mine] == [HERE.box]
-    assert [from_regions(p["result"])[0].box for p in theirs] == [ELSEWHERE.box]
+    assert [from_regions(p["result"], tags=ControlTags())[0].box for p in mine] == [HERE.box]
+    assert [from_regions(p["result"], tags=ControlTags())[0].box for p in theirs] == [ELSEWHERE.box]
     clinic.both_read(settled, [HERE], [HERE], 2)
     clinic.read("reader-1", disputed, [HERE], 2)
     clinic.room.sync(clinic.source)
@@ -189,7 +190,7 @@ def test_what_readers_settle_afterwards_is_taken_back_unless_the_arbiter_has_beg
     assert sorted(desk.tasks) == [begun, changed]
     now = clinic.site.by_id[clinic.task("arbiter", changed)]
     assert now["data"][BASIS_KEY] != before
-    assert {len(from_regions(p["result"])) for p in now["predictions"]} == {1, 2}
+    assert {len(from_regions(p["result"], tags=ControlTags())) for p in now["predictions"]} == {1, 2}
     again = clinic.room.arbitrate(clinic.source)
     assert (again.added, again.removed) == ({}, 0)
 

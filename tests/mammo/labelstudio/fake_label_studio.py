@@ -44,11 +44,12 @@ class FakeLabelStudio:
                 self._list_projects,
             ),
             ("POST", r"/api/projects/", self._create_project),
-            ("GET", r"/api/projects/(\d+)/", lambda body, params, number: self.projects[int(number)]),
+            ("GET", r"/api/projects/(\d+)/", lambda body, params, number: self.projects.get(int(number))),
             ("PATCH", r"/api/projects/(\d+)/", self._patch_project),
             ("GET", r"/api/projects/(\d+)/model-versions/", lambda body, params, number: self.versions),
             ("POST", r"/api/projects/(\d+)/import", self._import),
-            ("GET", r"/api/tasks", lambda body, params: self._page(self.tasks, params, "tasks")),
+            ("GET", r"/api/tasks", self._list_tasks),
+            ("GET", r"/api/tasks/(\d+)/annotations/", self._annotations),
             ("GET", r"/api/storages/localfiles/", lambda body, params: self.storages),
             ("POST", r"/api/storages/localfiles/", lambda body, params: self._add(self.storages, body)),
             ("GET", r"/api/ml/", lambda body, params: self.backends),
@@ -67,9 +68,9 @@ class FakeLabelStudio:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._answer)
+        return httpx.MockTransport(self.answer)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         self.log.append(request)
         if request.url.path == "/api/token/refresh/":
             if orjson.loads(request.content) != {"refresh": PERSONAL}:
@@ -113,6 +114,16 @@ class FakeLabelStudio:
 
     def _list_projects(self, body: None, params: dict[str, str]) -> dict[str, Any] | None:
         return self._page(list(self.projects.values()), params, "results")
+
+    def _list_tasks(self, body: None, params: dict[str, str]) -> dict[str, Any] | None:
+        asked = params.get("project", "")
+        return self._page(
+            [row for row in self.tasks if str(row.get("project", asked)) == asked], params, "tasks"
+        )
+
+    def _annotations(self, body: None, params: dict[str, str], number: str) -> list[dict[str, Any]] | None:
+        found = [row for row in self.tasks if row["id"] == int(number)]
+        return [each for row in found for each in row.get("annotations", ())] if found else None
 
     def _create_project(self, body: dict[str, Any], params: dict[str, str]) -> dict[str, Any]:
         number = len(self.projects) + 1

@@ -44,7 +44,7 @@ def test_without_a_brush_a_mask_is_drawn_as_a_polygon_and_comes_back_as_nearly_t
     made = to_regions([finding(mask)], size=SIZE, tags=OUTLINES, model_version="m1")
     assert [r["type"] for r in made] == ["rectanglelabels", "polygonlabels"]
     assert made[1]["parentID"] == "c1"
-    (back,) = from_regions(made)
+    (back,) = from_regions(made, tags=OUTLINES)
     assert back.mask is not None
     union = back.mask.area + mask.area - back.mask.intersection_area(mask)
     assert back.mask.intersection_area(mask) >= 0.98 * union
@@ -56,7 +56,7 @@ def test_every_part_is_a_polygon_and_holes_are_filled() -> None:
     ring.bitmap[0, 0] = True
     made = to_regions([finding(ring)], size=SIZE, tags=OUTLINES, model_version="m1")
     assert [r["id"] for r in made] == ["c1", "c1-o0", "c1-o1"]
-    (back,) = from_regions(made)
+    (back,) = from_regions(made, tags=OUTLINES)
     assert back.mask is not None
     assert back.mask.intersection_area(disc(9)) == disc(9).area
 

@@ -91,7 +91,7 @@ def disjoint_findings(draw: st.DrawFn) -> tuple[Size, list[Finding]]:
 @given(disjoint_findings())
 def test_findings_in_disjoint_boxes_come_back_exactly(case: tuple[Size, list[Finding]]) -> None:
     size, findings = case
-    back = from_regions(to_regions(findings, size=size, tags=TAGS, model_version="m1"))
+    back = from_regions(to_regions(findings, size=size, tags=TAGS, model_version="m1"), tags=TAGS)
     assert [(f.id, f.box, f.score, f.prompts) for f in back] == [
         (f.id, f.box, f.score, f.prompts) for f in findings
     ]
@@ -158,21 +158,21 @@ def test_a_project_without_brush_or_rectangles_gets_what_it_has_tools_for() -> N
 
 def test_a_mask_that_leaves_its_box_a_little_stays_one_finding() -> None:
     mask = filled(A.dilated(6))
-    (back,) = from_regions(regions(finding(A, mask)))
+    (back,) = from_regions(regions(finding(A, mask)), tags=TAGS)
     assert back.box == A
     assert back.mask is not None
     assert back.mask.dice(mask) == 1.0
 
 
 def test_brush_without_a_rectangle_is_a_finding_with_its_own_box() -> None:
-    back = from_regions([*regions(finding(A, filled(A), name="c1")), brush(filled(B))])
+    back = from_regions([*regions(finding(A, filled(A), name="c1")), brush(filled(B))], tags=TAGS)
     assert [(f.id, f.box, f.score) for f in back] == [("c1", A, 0.8), ("part-60-20", B, 1.0)]
 
 
 def test_a_brush_over_two_rectangles_and_the_gap_between_them_is_cut_at_the_middle_of_the_gap() -> None:
     left, right = Box(20, 20, 40, 40), Box(50, 20, 70, 40)
     result = [*regions(finding(left, name="l"), finding(right, name="r")), brush(filled(Box(20, 20, 70, 40)))]
-    masks = {f.id: f.mask for f in from_regions(result)}
+    masks = {f.id: f.mask for f in from_regions(result, tags=TAGS)}
     assert {name: mask and mask.frame for name, mask in masks.items()} == {
         "l": Box(20, 20, 45, 40), "r": Box(45, 20, 70, 40),
     }  # fmt: skip
@@ -180,18 +180,18 @@ def test_a_brush_over_two_rectangles_and_the_gap_between_them_is_cut_at_the_midd
 
 def test_a_far_away_tail_of_a_brush_is_not_the_rectangles() -> None:
     tail = Box(35, 30, 140, 34)
-    back = from_regions([*regions(finding(A, name="c1")), brush(filled(tail))])
+    back = from_regions([*regions(finding(A, name="c1")), brush(filled(tail))], tags=TAGS)
     assert [f.id for f in back] == ["c1", "part-55-30"]
     assert back[1].box == Box(55, 30, 140, 34)
 
 
 def test_a_speck_left_by_the_eraser_is_no_finding() -> None:
-    assert from_regions([brush(filled(Box(100, 100, 101, 103)))]) == []
+    assert from_regions([brush(filled(Box(100, 100, 101, 103)))], tags=TAGS) == []
 
 
 def test_a_polygon_is_the_mask_of_the_pixels_it_encloses() -> None:
     corners = [[100 * x / 160, 100 * y / 120] for x, y in [(60, 20), (90, 20), (90, 60), (60, 60)]]
-    (back,) = from_regions([polygon(corners)])
+    (back,) = from_regions([polygon(corners)], tags=TAGS)
     assert back.box == B
     assert back.mask is not None
     assert back.mask.area == B.area
@@ -203,7 +203,7 @@ def test_the_area_of_a_round_polygon_is_that_of_its_circle(radius: float, corner
     points = [
         [100 * (80.3 + radius * math.cos(t)) / 160, 100 * (60.7 + radius * math.sin(t)) / 120] for t in turn
     ]
-    (back,) = from_regions([polygon(points)])
+    (back,) = from_regions([polygon(points)], tags=TAGS)
     assert back.mask is not None
     exact = corners / 2 * radius**2 * math.sin(2 * math.pi / corners)
     assert abs(back.mask.area - exact) < 4 * radius
@@ -211,15 +211,17 @@ def test_the_area_of_a_round_polygon_is_that_of_its_circle(radius: float, corner
 
 def test_what_was_drawn_to_ask_the_model_is_no_finding() -> None:
     asked = [rectangle() | {"from_name": "prompt-box"}, rectangle() | {"from_name": "ask"}]
-    assert [f.id for f in from_regions(asked)] == ["r"]
+    assert [f.id for f in from_regions(asked, tags=TAGS)] == ["r"]
     assert from_regions(asked, tags=ControlTags(prompts=frozenset({"prompt-box", "ask"}))) == []
 
 
 def test_other_labels_unlabelled_regions_and_relations_are_no_findings() -> None:
     other = rectangle() | {"value": rectangle()["value"] | {"rectanglelabels": ["Mass"]}}
     unlabelled = rectangle() | {"type": "rectangle"}
-    assert from_regions([other, unlabelled, {"type": "relation", "from_id": "a", "to_id": "b"}]) == []
-    assert len(from_regions([rectangle(rectanglelabels=["cluster"])])) == 1  # type: ignore[arg-type]
+    assert (
+        from_regions([other, unlabelled, {"type": "relation", "from_id": "a", "to_id": "b"}], tags=TAGS) == []
+    )
+    assert len(from_regions([rectangle(rectanglelabels=["cluster"])], tags=TAGS)) == 1  # type: ignore[arg-type]
 
 
 def test_a_rectangle_over_the_border_is_cut_and_a_rotated_one_gives_its_bounding_box() -> None:
@@ -248,12 +250,12 @@ def test_a_rectangle_over_the_border_is_cut_and_a_rotated_one_gives_its_bounding
 )
 def test_a_region_that_cannot_be_read_is_refused(region: Any) -> None:
     with pytest.raises(InvalidRegion):
-        from_regions([region])
+        from_regions([region], tags=TAGS)
 
 
 def test_regions_of_two_image_sizes_in_one_annotation_are_refused() -> None:
     with pytest.raises(InvalidRegion, match="different image sizes"):
-        from_regions([rectangle(), rectangle() | {"original_width": 161, "id": "s"}])
+        from_regions([rectangle(), rectangle() | {"original_width": 161, "id": "s"}], tags=TAGS)
 
 
 def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:

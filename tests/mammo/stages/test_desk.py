@@ -1,10 +1,18 @@
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mammo.annotations import AnnotationStore
 from mammo.errors import LabelStudioError, StageRefused
+from mammo.labelstudio.project_tags import ProjectTags
+from mammo.registry import ModelRegistry
+from mammo.settings import Settings
 from mammo.stages import StageDesk, StageLog, StageRules, audited
+from tests.mammo.corrected import CONFIG, correct, show
+from tests.mammo.registry.versions import register
 from tests.mammo.stages.measured import record, records
+from tests.training.detections import square
 
 
 class Told:
@@ -151,3 +159,60 @@ def test_label_studio_hides_predictions_in_the_assisted_stage_and_its_absence_st
     assert site.client.fields == [{"show_collab_predictions": False}]
     site.client.down = True
     assert site.set("semi-automatic", override=True).stage == "semi-automatic"
+
+
+class Studio:
+    """Label Studio, which may be away, with a project that has its own label."""
+
+    def __init__(self):
+        self.down = False
+
+    def project(self, project):
+        if self.down:
+            raise LabelStudioError("gone")
+        return {"label_config": CONFIG}
+
+
+@pytest.fixture
+def installed(any_engine, tmp_path):
+    """The desk of an installation, three prelabels and what became of them: one left, one of two deleted, one added."""
+    studio, store = Studio(), AnnotationStore(any_engine)
+    registry = ModelRegistry(any_engine, tmp_path / "blobs")
+    version = register(registry, tmp_path, "a")
+    registry.promote(version, expected_epoch=0, reason="first")
+    one, two = square(20, 20, name="c1"), square(200, 20, name="c2")
+    for task, shown, left in ((5, [one], [one]), (6, [one, two], [one]), (7, [one], [one, two])):
+        show(store, *shown, task=task, version=version)
+        correct(store, *left, annotation=task, task=task, version=version)
+    desk = StageDesk.of(
+        Settings(),
+        store=store,
+        engine=any_engine,
+        registry=registry,
+        client=None,
+        tags=ProjectTags(studio, clock=itertools.count(0.0, 60.0).__next__),
+    )
+    yield desk, studio
+    store.close()
+
+
+def test_evidence_is_counted_with_the_projects_own_label(installed):
+    desk, _ = installed
+    found = desk.show(1).evidence.prelabelled
+    assert (found.images, found.accept_rate) == (3, 3 / 4)
+    assert (found.added_per_image, found.deleted_per_image) == (1 / 3, 1 / 3)
+    assert found.dice == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
+
+
+def test_while_label_studio_is_away_a_project_goes_back_only_and_nothing_is_proposed(installed):
+    desk, studio = installed
+    studio.down = True
+    report = desk.show(1)
+    assert (report.proposal.stage, report.proposal.checks) == ("semi-automatic", ())
+    assert "project 1 calls a cluster is not known" in report.evidence.problem
+    with pytest.raises(LabelStudioError, match="gone"):
+        desk.set(1, "automatic", actor="me", reason="sure", override=True, threshold=0.9)
+    change = desk.set(1, "assisted", actor="me", reason="new scanner")
+    assert "not known" in change.evidence["problem"]
+    with pytest.raises(LabelStudioError):
+        desk.set(1, "semi-automatic", actor="me", reason="back again")

@@ -1,0 +1,97 @@
+"""What a project calls its clusters is asked of Label Studio, remembered for a moment, and never guessed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mammo.errors import InvalidRegion, LabelStudioError
+from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio.project_tags import REMEMBERED_SECONDS, ProjectTags, digest_of_tags, open_project_tags
+from mammo.settings import Settings
+from tests.mammo.corrected import CONFIG, TAGS
+from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
+
+
+@pytest.fixture
+def studio() -> FakeLabelStudio:
+    made = FakeLabelStudio()
+    made.projects[1] = {"id": 1, "label_config": CONFIG}
+    made.projects[2] = {"id": 2, "label_config": labeling_config()}
+    return made
+
+
+def test_each_project_has_its_own_names(studio: FakeLabelStudio) -> None:
+    with LabelStudioClient(URL, KEY, transport=studio.transport) as client:
+        tags = ProjectTags(client)
+        assert (tags(1), tags(2)) == (TAGS, ControlTags())
+
+
+def test_names_are_asked_for_again_once_somebody_may_have_changed_them(studio: FakeLabelStudio) -> None:
+    seconds = [0.0]
+    with LabelStudioClient(URL, KEY, transport=studio.transport) as client:
+        tags = ProjectTags(client, clock=lambda: seconds[0])
+        assert tags(1) == TAGS
+        studio.projects[1]["label_config"] = labeling_config()
+        seconds[0] = REMEMBERED_SECONDS - 1
+        assert tags(1) == TAGS
+        assert len(studio.log) == 1
+        seconds[0] = REMEMBERED_SECONDS + 1
+        assert tags(1) == ControlTags()
+
+
+def test_without_label_studio_there_are_no_names_and_the_error_says_what_to_set() -> None:
+    with (
+        open_project_tags(Settings()) as tags,
+        pytest.raises(LabelStudioError, match="LABEL_STUDIO_API_KEY") as none,
+    ):
+        tags(1)
+    assert none.value.code == "no_label_studio"
+
+
+def test_a_label_studio_that_is_away_or_does_not_show_the_project_is_an_error(
+    studio: FakeLabelStudio,
+) -> None:
+    with served(studio) as url:
+        settings = Settings.load(label_studio_url=url, label_studio_api_key=KEY)
+        with open_project_tags(settings) as tags:
+            assert tags(1) == TAGS
+            with pytest.raises(LabelStudioError, match="project 9 calls a cluster is not known") as hidden:
+                tags(9)
+    assert hidden.value.code == "label_studio_404"
+    with (
+        open_project_tags(settings) as tags,
+        pytest.raises(LabelStudioError, match="is it running") as away,
+    ):
+        tags(1)
+    assert away.value.code == "label_studio_unreachable"
+
+
+def test_a_project_without_clusters_is_refused_by_its_number(studio: FakeLabelStudio) -> None:
+    studio.projects[1]["label_config"] = CONFIG.replace("Microcalcification", "Mass")
+    with (
+        LabelStudioClient(URL, KEY, transport=studio.transport) as client,
+        pytest.raises(InvalidRegion, match="project 1: "),
+    ):
+        ProjectTags(client)(1)
+
+
+def test_the_same_names_have_the_same_digest_in_every_process() -> None:
+    tags = ControlTags(prompts=frozenset("abcdefgh"))
+    program = (
+        "from mammo.labelstudio.labeling_config import ControlTags;"
+        "from mammo.labelstudio.project_tags import digest_of_tags;"
+        "print(digest_of_tags(ControlTags(prompts=frozenset('abcdefgh'))))"
+    )
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        told = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        assert told.stdout.strip() == digest_of_tags(tags)
+    assert digest_of_tags(tags) != digest_of_tags(ControlTags())
