@@ -18,7 +18,8 @@ import structlog
 from sqlalchemy.engine import Engine
 
 from mammo.database import insert, prelabel, reading, task_arm, writing
-from mammo.errors import StorageUnavailable
+from mammo.errors import InvalidTaskData, StorageUnavailable
+from mammo.identifiers import identifier
 
 log = structlog.get_logger()
 
@@ -31,8 +32,12 @@ def lot(purpose: str, project: int, key: str) -> float:
 
 def patient_or_task(task: int, data: Mapping[str, Any]) -> str:
     """What tasks are drawn by."""
-    patient = data.get("patient")
-    return f"patient {patient}" if isinstance(patient, str) and patient else f"task {task}"
+    try:
+        patient = identifier(data.get("patient"))
+    except InvalidTaskData as error:
+        log.warning("a task's patient cannot be read", task=task, reason=str(error))
+        patient = None
+    return f"patient {patient}" if patient else f"task {task}"
 
 
 class Blinding:

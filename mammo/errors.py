@@ -6,6 +6,7 @@
     │   └── UnsupportedImage       a valid file of a kind we refuse: tomosynthesis, CT, colour ...
     ├── ImageNotFound              a task names an image that is not there or may not be read
     ├── ImageUnavailable           an image's server does not answer now; it may later
+    ├── InvalidTaskData            a task, table or file states a patient, spacing, breast or view that cannot be read
     ├── InvalidRegion              a Label Studio region that cannot be a finding
     ├── InvalidPrompt              boxes and points that cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not answer
@@ -19,6 +20,7 @@
     ├── MirrorUnavailable          the MLflow server that mirrors the registry does not take it
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── StageRefused               a project may not change to that stage now
+    ├── NeverTrainedFrom           a project from whose annotations no model may learn
     ├── UnknownRun                 a run that there is none of
     ├── RunConflict                a run that cannot be cancelled or resumed as it is now
     ├── InsufficientData           too few corrections, patients or positives to train or to judge
@@ -64,6 +66,10 @@ class ImageNotFound(MammoError):
 
 class ImageUnavailable(MammoError):
     code = "image_unavailable"
+
+
+class InvalidTaskData(MammoError):
+    code = "task_data"
 
 
 class InvalidRegion(MammoError):
@@ -120,6 +126,10 @@ class PromotionConflict(MammoError):
 
 class StageRefused(MammoError):
     code = "stage_refused"
+
+
+class NeverTrainedFrom(MammoError):
+    code = "never_trained_from"
 
 
 class UnknownRun(MammoError):

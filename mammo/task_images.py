@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.errors import ImageNotFound
+from mammo.geometry import Spacing
 from mammo.labelstudio.images import CLOUD_SCHEMES, image_reference
+from mammo.stated_facts import stated_spacing
 
 MAMMOGRAM_KEY = "mammogram"
 TASK_KEY = "label_studio_task"
@@ -74,6 +76,7 @@ class TaskImages:
             ImageNotFound: the task names no image, or one that may not be or cannot be reached, or whose
                 content is no longer what the task was made from.
             UnreadableImage: the bytes are no image we accept.
+            InvalidTaskData: the task states a pixel spacing that cannot be read (code `spacing`).
             ImageUnavailable: the server that has it does not answer now.
             LabelStudioError: Label Studio refuses our access token.
         """
@@ -81,7 +84,7 @@ class TaskImages:
         if reference is not None:
             mammogram = self._read(
                 self._path(reference),
-                spacing=_stated_spacing(data),
+                spacing=stated_spacing(data.get("spacing_mm")),
                 convert_for_processing=data.get("converted") is True,
             )
             expected = data.get("sha256")
@@ -107,7 +110,9 @@ class TaskImages:
         content = self._downloads.download(
             url, max_bytes=self._max_bytes, task=task if isinstance(task, int) else None
         )
-        return read_mammogram(content, spacing=_stated_spacing(data), max_bytes=self._max_bytes)
+        return read_mammogram(
+            content, spacing=stated_spacing(data.get("spacing_mm")), max_bytes=self._max_bytes
+        )
 
     def path(self, data: Mapping[str, Any]) -> Path | None:
         """The DICOM file of a task; None for a task whose image lies in Label Studio.
@@ -133,7 +138,7 @@ class TaskImages:
             return None
         return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
-    def _read(self, path: Path, *, spacing: float | None, convert_for_processing: bool) -> Mammogram:
+    def _read(self, path: Path, *, spacing: Spacing | None, convert_for_processing: bool) -> Mammogram:
         return read_mammogram(
             path,
             spacing=spacing,
@@ -156,10 +161,3 @@ class TaskImages:
                 "the task's 'mammogram' is not there; is the folder of YOLO_MLSAM_MAMMOGRAM_ROOT mounted here?"
             )
         return path
-
-
-def _stated_spacing(data: Mapping[str, Any]) -> float | None:
-    """Millimetres per pixel as a task states them, for an image that cannot carry them itself."""
-    stated = data.get("spacing_mm")
-    first = stated[0] if isinstance(stated, list) and stated else stated
-    return float(first) if isinstance(first, int | float) and 0.01 <= float(first) <= 1.0 else None

@@ -14,9 +14,17 @@ from mammo.annotations import Correction
 from mammo.blobs import Blobs
 from mammo.dicom import Mammogram
 from mammo.effort_records import annotator_pseudonym
-from mammo.errors import ImageNotFound, InvalidRegion, LabelStudioError, MammoError, UnreadableImage
+from mammo.errors import (
+    ImageNotFound,
+    InvalidRegion,
+    InvalidTaskData,
+    LabelStudioError,
+    MammoError,
+    UnreadableImage,
+)
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
+from mammo.identifiers import identifier, stored_key
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import from_regions, size_of
@@ -33,11 +41,11 @@ IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "
 REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
 """Codes of a LabelStudioError that would come again for this image and for no other."""
 
-SCHEMA = 3
+SCHEMA = 4
 """Of items in a manifest."""
 
-READABLE = (2, 3)
-"""Schemas that this release reads; 2 knew no source of an item."""
+READABLE = (2, 3, 4)
+"""Schemas that this release reads; 2 knew no source of an item, 3 only patients that were written as short text."""
 
 Source = Literal["single", "consensus", "arbiter"]
 """Who says what an item holds: one annotator, two readers who agree, or the arbiter between them."""
@@ -47,9 +55,6 @@ ALONE = "image-"
 
 AUTOMATIC = "automatic"
 """Annotator of an item that no person has looked at: the service submitted it."""
-
-MAX_PATIENT = 64
-"""Longest patient key, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +133,7 @@ def is_about_one_image(error: MammoError) -> bool:
     """Whether only this image or annotation is at fault, so that the others can go on without it."""
     if isinstance(error, LabelStudioError):
         return error.code in REFUSED_IMAGES
-    return isinstance(error, InvalidRegion | ImageNotFound | UnreadableImage)
+    return isinstance(error, InvalidRegion | InvalidTaskData | ImageNotFound | UnreadableImage)
 
 
 def make_item(
@@ -150,6 +155,7 @@ def make_item(
     Raises:
         ImageNotFound: it is gone, or another one now (code `image_changed`).
         InvalidRegion: a region cannot be read.
+        InvalidTaskData: its task states a patient or a spacing that cannot be read.
         UnreadableImage: it is no image we accept.
     """
     if findings is None:
@@ -207,10 +213,14 @@ def _finding(finding: Finding, size: Size) -> dict[str, Any]:
 
 
 def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:
-    """Whose image it is, as well as is known: the patient, or else the study, or else the image alone."""
-    stated = correction.task_data.get("patient")
-    if isinstance(stated, str) and 0 < len(stated) <= MAX_PATIENT:
-        return stated
+    """Whose image it is, as well as is known: the patient, or else the study, or else the image alone.
+
+    Raises:
+        InvalidTaskData: the task states a patient that cannot be read.
+    """
+    stated = identifier(correction.task_data.get("patient"))
+    if stated is not None:
+        return stored_key(stated)
     if mammogram.patient is not None:
         return mammogram.patient
     if mammogram.source is not None:

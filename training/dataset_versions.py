@@ -42,7 +42,7 @@ from training.dataset_items import (
     make_item,
 )
 from training.dataset_sources import PREFERENCE, Candidate, Excluded, candidates_of, hold_back
-from training.folds import Fold, assign_folds
+from training.folds import Fold, assign_folds, folds_of_images
 
 log = structlog.get_logger()
 
@@ -171,7 +171,7 @@ def build_dataset_version(
             excluded.append(_excluded(correction, error.code, str(error)))
         progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
     items, superseded = _one_per_image(items, prefer)
-    dataset = _split(engine, project, items, excluded + superseded)
+    dataset = _split(engine, blobs, project, items, excluded + superseded)
     kept, held_back = hold_back(dataset.items)
     dataset = replace(dataset, items=kept, excluded=_in_order([*dataset.excluded, *held_back]))
     manifest = _manifest(dataset, blobs)
@@ -292,12 +292,17 @@ def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int,
 
 
 def _split(
-    engine: Engine, project: int, items: Sequence[Item], excluded: Sequence[Excluded]
+    engine: Engine, blobs: Blobs, project: int, items: Sequence[Item], excluded: Sequence[Excluded]
 ) -> DatasetVersion:
     positive: dict[str, bool] = {}
     for item in items:
         positive[item.patient] = positive.get(item.patient, False) or bool(item.findings)
-    folds = assign_folds(engine, positive)
+    images = folds_of_images(engine, blobs)
+    before: dict[str, set[Fold]] = {}
+    for item in items:
+        if item.image in images:
+            before.setdefault(item.patient, set()).add(images[item.image])
+    folds = assign_folds(engine, positive, before=before)
     return DatasetVersion(
         "",
         project,

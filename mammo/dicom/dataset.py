@@ -23,6 +23,7 @@ from pydicom.valuerep import PersonName
 
 from mammo.dicom.limits import MAX_PIXELS
 from mammo.errors import UnreadableImage
+from mammo.stated_facts import decimal
 
 # pydicom's validation warnings quote the value that they complain about: patient data on stderr.
 settings.reading_validation_mode = IGNORE
@@ -118,15 +119,49 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """The finite values of a numeric element; empty when missing or when any value is broken."""
+    """The finite values of a numeric element, of text with a decimal comma too; empty when missing or any is broken."""
+    try:
+        return written_numbers(dataset, keyword)
+    except UnreadableImage:
+        return ()
+
+
+def written_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """As `numbers`, where a text that is no number must not pass for a missing one.
+
+    Raises:
+        UnreadableImage: such a text (code `not_a_number`).
+    """
+    bare = _bare(dataset, keyword)
     value = _value(dataset, keyword)
+    parts: list[Any] = list(value) if isinstance(value, MultiValue | list) else [value]
     if value is None:
+        parts = bare.split("\\")
+    parts = [each.strip("\0 ") if isinstance(each, str) else each for each in parts]
+    if not any(each != "" for each in parts):
         return ()
     try:
-        values = tuple(float(part) for part in (value if isinstance(value, MultiValue | list) else [value]))
+        values = tuple(_number(each) for each in parts)
     except (ValueError, TypeError, OverflowError):
-        return ()
-    return values if all(math.isfinite(part) for part in values) else ()
+        raise UnreadableImage(
+            f"its {keyword} is no number: write it with a decimal point, or take it out", code="not_a_number"
+        ) from None
+    return values if all(map(math.isfinite, values)) else ()
+
+
+def _bare(dataset: Dataset, keyword: str) -> str:
+    """The text of a decimal string that may not be convertible; empty where there is none."""
+    try:
+        raw: Any = dataset.get_item(keyword)
+    except Exception:  # as `_value`
+        return ""
+    if not isinstance(raw, RawDataElement) or raw.VR != "DS" or not _convertible(keyword, raw):
+        return ""
+    return bytes(raw.value or b"").decode("latin-1")
+
+
+def _number(value: Any) -> float:
+    return decimal(value) if isinstance(value, str) and "," in value else float(value)
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:

@@ -25,6 +25,7 @@ from mammo.dicom.pixel_format import PixelFormat, pixel_format
 from mammo.dicom.pseudonyms import Pseudonyms, age_band
 from mammo.dicom.stored_image import StoredImage
 from mammo.errors import UnreadableImage, UnsupportedImage
+from mammo.identifiers import identifier
 
 PERSONAL = ["PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientAge"]
 """Read to be turned into pseudonyms and a band; no other element about a person is even parsed."""
@@ -107,7 +108,8 @@ class Deidentifier:
 
     def _header(self, dataset: FileDataset, form: PixelFormat, *, concern: str | None) -> Dataset:
         study = text(dataset, "StudyInstanceUID")
-        patient = "|".join((text(dataset, "PatientID") or study, text(dataset, "IssuerOfPatientID")))
+        known = identifier(text(dataset, "PatientID")) or study
+        patient = "|".join((known, text(dataset, "IssuerOfPatientID")))
         out = allow_list.kept(
             dataset,
             pseudonyms=self._pseudonyms,

@@ -16,7 +16,9 @@ from mammo.dicom.source import source_of
 from mammo.dicom.spacing import spacing_of
 from mammo.dicom.stored_image import StoredImage
 from mammo.dicom.voi import voi_of
-from mammo.errors import UnreadableImage, UnsupportedImage
+from mammo.errors import InvalidTaskData, UnreadableImage, UnsupportedImage
+from mammo.geometry import Spacing
+from mammo.identifiers import identifier
 
 ACCEPTED = {
     "1.2.840.10008.5.1.4.1.1.1.2": "Digital Mammography, For Presentation",
@@ -32,7 +34,7 @@ MODALITIES = {"", "MG", "DX", "CR", "SC", "OT", "RG"}
 
 
 def read_dicom(
-    data: bytes, *, spacing: float | None, max_bytes: int, convert_for_processing: bool = False
+    data: bytes, *, spacing: float | Spacing | None, max_bytes: int, convert_for_processing: bool = False
 ) -> StoredImage:
     """Read one DICOM file.
 
@@ -55,7 +57,7 @@ def read_dicom(
     return presentable(stored, detector_scale(dataset)) if raw else stored
 
 
-def stored_image(dataset: FileDataset, *, spacing: float | None) -> StoredImage:
+def stored_image(dataset: FileDataset, *, spacing: float | Spacing | None) -> StoredImage:
     """Decode a data set whose kind was checked; the errors are those of `read_dicom`."""
     form = pixel_format(dataset)
     levels = decode(dataset, form)
@@ -78,7 +80,7 @@ def stored_image(dataset: FileDataset, *, spacing: float | None) -> StoredImage:
         spacing=spacing_of(dataset, given=spacing),
         laterality=projection.laterality(dataset),
         view=projection.view(dataset),
-        patient_id=text(dataset, "PatientID"),
+        patient_id=_patient_id(dataset),
         identifying=identifying(dataset),
         identifiers=identifiers(dataset),
         source=source_of(dataset),
@@ -115,6 +117,14 @@ def check_kind(dataset: FileDataset) -> bool:
 def sop_class_of(dataset: FileDataset) -> str:
     """UID of the SOP class, from the meta header where the data set does not say."""
     return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+
+
+def _patient_id(dataset: FileDataset) -> str:
+    """The PatientID in the form that is compared; empty when there is none."""
+    try:
+        return identifier(text(dataset, "PatientID")) or ""
+    except InvalidTaskData as error:
+        raise UnreadableImage(f"its PatientID: {error}", code="identifier") from None
 
 
 def _padding(

@@ -19,7 +19,7 @@ from mammo.dicom.spacing import given_spacing
 from mammo.dicom.stored_image import StoredImage
 from mammo.dicom.voi import Window
 from mammo.errors import UnreadableImage, UnsupportedImage
-from mammo.geometry import Size
+from mammo.geometry import Size, Spacing
 
 GREY_TOLERANCE = 4
 """Most that the channels of a grey image saved as colour may differ, in grey levels (JPEG rounds)."""
@@ -45,7 +45,7 @@ def is_plain(data: bytes) -> bool:
     ) or data[:2] in (b"P2", b"P5")  # fmt: skip
 
 
-def read_plain(data: bytes, *, spacing: float | None) -> StoredImage:
+def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
     """Read one plain image, 8 or 16 bit, grey (or colour with three equal channels).
 
     Raises:

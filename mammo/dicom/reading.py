@@ -13,12 +13,13 @@ from mammo.dicom.patient import patient_key
 from mammo.dicom.plain_file import is_plain, read_plain
 from mammo.dicom.stored_image import StoredImage
 from mammo.errors import UnreadableImage
+from mammo.geometry import Spacing
 
 
 def read_mammogram(
     source: Path | bytes,
     *,
-    spacing: float | None = None,
+    spacing: float | Spacing | None = None,
     patient_secret: bytes | None = None,
     max_bytes: int = MAX_BYTES,
     convert_for_processing: bool = False,
@@ -27,7 +28,7 @@ def read_mammogram(
 
     Args:
         source: a path, or the bytes of a file.
-        spacing: mm per pixel, believed only when the file itself says nothing plausible.
+        spacing: mm per pixel, or of rows and columns; believed only when the file itself says nothing plausible.
         patient_secret: key of `patient_key`; without it the mammogram carries no patient.
         max_bytes: longest file, and longest inflated data set, that is read.
         convert_for_processing: make raw detector values presentable, and say so in `converted`, instead of
@@ -56,7 +57,7 @@ def read_mammogram(
 
 
 def read_stored(
-    data: bytes, *, spacing: float | None, max_bytes: int, convert_for_processing: bool = False
+    data: bytes, *, spacing: float | Spacing | None, max_bytes: int, convert_for_processing: bool = False
 ) -> StoredImage:
     """Recognise the kind of file by its first bytes and read it; see `read_mammogram` for the errors."""
     if is_dicom(data):

@@ -16,14 +16,16 @@ from mammo.double_reading.agreement import Agreement, compare
 from mammo.double_reading.consensus import consensus
 from mammo.double_reading.records import ARBITER, READERS, DoubleReading, ReadingRecords, Role
 from mammo.double_reading.rules import ReadingRules
-from mammo.errors import InvalidRegion
+from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
+from mammo.identifiers import identifier
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import from_regions
+from mammo.stated_facts import stated_spacing
 
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
-"""`waiting`: not both readers have read. `unreadable`: a region of a reading cannot be understood."""
+"""`waiting`: not both readers have read. `unreadable`: a region of a reading, or its task, cannot be understood."""
 
 _WAITING: Outcome = "waiting"
 
@@ -71,8 +73,11 @@ class Case:
     def patient(self) -> str:
         """Patient key, or a name of its own for an image that states none."""
         known = [each for said in self.rounds for each in said if each is not None]
-        stated = [each.task_data.get("patient") for each in known]
-        return next((each for each in stated if isinstance(each, str) and each), f"case-{self.case}")
+        try:
+            stated = [patient_of(each) for each in known]
+        except InvalidTaskData:  # then the case is `unreadable`, for this reason
+            stated = []
+        return next(filter(None, stated), f"case-{self.case}")
 
     def due(self, rules: ReadingRules) -> Literal["round", "arbiter"] | None:
         """What a disagreement waits for that has not been set up: another round, or the arbiter."""
@@ -142,12 +147,23 @@ def pair(said: Readings) -> tuple[Correction, Correction] | None:
     return None if first is None or second is None else (first, second)
 
 
+def patient_of(correction: Correction) -> str | None:
+    """Who the task says it is; None where it does not.
+
+    Raises:
+        InvalidTaskData: it cannot be read.
+    """
+    return identifier(correction.task_data.get("patient"))
+
+
 def spacing_of(correction: Correction) -> float | None:
-    """Side of a pixel in mm, as the task states it."""
-    stated = correction.task_data.get("spacing_mm")
-    values = stated if isinstance(stated, list) else [stated]
-    good = [float(each) for each in values if isinstance(each, int | float) and 0.01 <= each <= 1.0]
-    return sum(good) / len(good) if good else None
+    """Side of a pixel in mm, as the task states it.
+
+    Raises:
+        InvalidTaskData: it cannot be read.
+    """
+    stated = stated_spacing(correction.task_data.get("spacing_mm"))
+    return stated.mean_mm if stated else None
 
 
 def _newest(corrections: Iterable[Correction]) -> dict[int, Correction]:
@@ -185,9 +201,11 @@ def _case(
         if both is not None:
             decided_in = number
             try:
+                for each in both:
+                    patient_of(each)
                 agreement = _judged(*both, double.rules, records, tags)
                 outcome, problem = "agreed" if agreement.agreed else "disagreed", ""
-            except InvalidRegion as error:
+            except (InvalidRegion, InvalidTaskData) as error:
                 outcome, problem = "unreadable", str(error)
         agreements.append(agreement)
     return Case(

@@ -1,5 +1,6 @@
 import pytest
 import sqlalchemy as sa
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,14 @@ def test_the_share_is_met_and_projects_and_purposes_are_drawn_apart():
 def test_all_views_of_a_patient_fall_alike():
     assert patient_or_task(1, {"patient": "p"}) == patient_or_task(2, {"patient": "p"})
     assert patient_or_task(1, {}) != patient_or_task(2, {})
-    assert patient_or_task(1, {"patient": 7}) == "task 1"
+    assert patient_or_task(1, {"patient": 4700}) == patient_or_task(2, {"patient": "4700 "}) == "patient 4700"
+
+
+def test_a_patient_that_cannot_be_read_is_drawn_by_its_task_and_said():
+    with structlog.testing.capture_logs() as logged:
+        assert patient_or_task(1, {"patient": ["p"]}) == "task 1"
+    assert [line["task"] for line in logged] == [1]
+    assert patient_or_task(1, {"patient": " "}) == "task 1"
 
 
 def test_what_was_decided_once_holds_whatever_the_share_becomes(any_engine):

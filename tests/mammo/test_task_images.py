@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mammo.errors import ImageNotFound
+from mammo.errors import ImageNotFound, InvalidTaskData
 from mammo.task_images import TASK_KEY, TaskImages, of_task
 
 
@@ -70,6 +70,25 @@ def test_a_task_without_a_file_is_read_through_label_studio_with_its_stated_spac
     mammogram = images.open({"image": "/data/upload/1/a.png", "spacing_mm": [0.085, 0.085]})
     assert mammogram.spacing is not None
     assert mammogram.spacing.mean_mm == pytest.approx(0.085)
+
+
+@pytest.mark.parametrize(
+    ("stated", "row", "column"),
+    [("0.07", 0.07, 0.07), ("0,07", 0.07, 0.07), ([0.05, 0.08], 0.05, 0.08), ("[0.05, 0.08]", 0.05, 0.08)],
+)
+def test_a_stated_spacing_is_read_however_it_is_written(stated, row, column):
+    images = TaskImages(root=None, downloads=FakeDownloads("/data/upload/1/a.png", png()))
+    found = images.open({"image": "/data/upload/1/a.png", "spacing_mm": stated}).spacing
+    assert found is not None
+    assert (found.row_mm, found.column_mm) == (row, column)
+
+
+@pytest.mark.parametrize("stated", ["about 0.07", "70", 70, True, {"row": 0.07}])
+def test_a_stated_spacing_that_cannot_be_read_refuses_the_task(stated):
+    images = TaskImages(root=None, downloads=FakeDownloads("/data/upload/1/a.png", png()))
+    with pytest.raises(InvalidTaskData) as caught:
+        images.open({"image": "/data/upload/1/a.png", "spacing_mm": stated})
+    assert caught.value.code == "spacing"
 
 
 @pytest.mark.parametrize("data", [{}, {"image": None}, {"image": 3}, {"image": "/data/upload/1/a.png"}])

@@ -18,22 +18,25 @@ def test_the_first_patient_trains_and_the_second_tests():
 
 
 def test_a_patient_never_changes_fold(any_engine):
-    first = assign_folds(any_engine, people(7))
-    later = assign_folds(any_engine, people(30))
+    first = assign_folds(any_engine, people(7), before={})
+    later = assign_folds(any_engine, people(30), before={})
     assert {patient: later[patient] for patient in first} == first
-    assert assign_folds(any_engine, {patient: not known for patient, known in people(7).items()}) == first
+    assert (
+        assign_folds(any_engine, {patient: not known for patient, known in people(7).items()}, before={})
+        == first
+    )
 
 
 def test_folds_outlive_the_process(any_engine):
-    before = assign_folds(any_engine, people(9))
+    before = assign_folds(any_engine, people(9), before={})
     other = open_database(any_engine.url.render_as_string(hide_password=False))
-    assert assign_folds(other, people(9)) == before
+    assert assign_folds(other, people(9), before={}) == before
     other.dispose()
 
 
 def test_only_who_was_asked_for_is_assigned(any_engine):
-    assert list(assign_folds(any_engine, people(3))) == sorted(people(3))
-    assert assign_folds(any_engine, {}) == {}
+    assert list(assign_folds(any_engine, people(3), before={})) == sorted(people(3))
+    assert assign_folds(any_engine, {}, before={}) == {}
     with reading(any_engine) as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(patient_fold)) == 3
 
@@ -44,7 +47,7 @@ def test_the_same_patients_get_the_same_folds_in_whatever_order_they_come(tmp_pa
     for seed in range(3):
         random.Random(seed).shuffle(patients)
         engine = open_database(f"sqlite:///{tmp_path / f'{seed}.db'}")
-        found.append(assign_folds(engine, dict(patients)))
+        found.append(assign_folds(engine, dict(patients), before={}))
         engine.dispose()
     assert found[0] == found[1] == found[2]
 
@@ -80,3 +83,10 @@ def test_of_seven_patients_two_are_held_out_for_the_test_whatever_they_are(kinds
     folds = choose_folds({}, {str(number): kind for number, kind in enumerate(kinds)})
     assert sorted(folds.values()).count("test") == 2
     assert sorted(folds.values()).count("train") == 4
+
+
+def test_whom_a_model_was_trained_on_under_another_key_is_never_tested_on(any_engine):
+    before = {"new-1": {"train", "test"}, "new-2": {"test"}, "new-3": {"test", "validation"}}
+    found = assign_folds(any_engine, {**people(3), **dict.fromkeys(before, True)}, before=before)
+    assert [found[patient] for patient in before] == ["train", "test", "validation"]
+    assert assign_folds(any_engine, {"new-2": True}, before={"new-2": {"train"}}) == {"new-2": "test"}

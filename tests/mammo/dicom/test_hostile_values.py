@@ -43,8 +43,12 @@ NUMERIC = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", WILD)
-@pytest.mark.parametrize("keyword", NUMERIC)
+MEASURES = ("ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor")
+WORDS = ("words", "hexadecimal")
+PASSED_OVER = [(k, v) for k in NUMERIC for v in WILD if not (k in MEASURES and v in WORDS)]
+
+
+@pytest.mark.parametrize(("keyword", "value"), PASSED_OVER)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_wild_number_is_passed_over_and_the_pixels_are_what_they_were(keyword: str, value: str) -> None:
     data = with_raw(
@@ -55,6 +59,14 @@ def test_a_wild_number_is_passed_over_and_the_pixels_are_what_they_were(keyword:
     np.testing.assert_allclose(levels, read_mammogram(mammogram_file()).pixels, atol=1e-6)
     assert mammogram.spacing is None or 0.01 <= mammogram.spacing.mean_mm <= 1
     assert np.ptp(display_twin(data)) > 100
+
+
+@pytest.mark.parametrize("keyword", MEASURES)
+@pytest.mark.parametrize("value", WORDS)
+def test_a_measure_that_is_no_number_refuses_the_file(keyword: str, value: str) -> None:
+    with pytest.raises(UnreadableImage) as caught:
+        read_mammogram(with_raw(**{keyword: ("DS", WILD[value])}))
+    assert caught.value.code == "not_a_number"
 
 
 @pytest.mark.parametrize(("keyword", "vr"), [("Rows", "IS"), ("Columns", "DS"), ("BitsAllocated", "IS")])
