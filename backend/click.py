@@ -12,7 +12,7 @@ import numpy as np
 from mammo.errors import InvalidRegion
 from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import ControlTags, rle
-from mammo.labelstudio.regions import box_of, is_cluster, point_of, size_of
+from mammo.labelstudio.regions import box_of, point_of, size_of
 from mammo.masks import Mask
 
 STROKE_POINTS = 5
@@ -72,22 +72,42 @@ class Click:
         return Click(kind=self.kind, size=self.size, steps=tuple(near))
 
 
+def image_of_click(
+    regions: Sequence[Mapping[str, Any]], tags: ControlTags, data: Mapping[str, Any]
+) -> ControlTags:
+    """The tags of the image that the newest region lies on.
+
+    Raises:
+        InvalidRegion: there is no region, or it lies on an image that the task does not show (code `unknown_image`).
+    """
+    if not regions:
+        raise InvalidRegion("a click without a region of its own")
+    for on_image in tags.on(data):
+        if on_image.shows(regions[-1]):
+            return on_image
+    raise InvalidRegion(
+        f"the click lies on the image {regions[-1].get('to_name')!r}, on which this project has no tool for clusters",
+        code="unknown_image",
+    )
+
+
 def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click:
     """Understand the context of a smart tool: the newest region is last and decides.
 
-    Label Studio sends every region of the newest one's type and label. What the model itself drew (`origin` starts
-    with `prediction`) is no prompt. Key points made by a smart tool say `is_positive`; plain ones beside them do not,
-    and are no prompts. Rectangles and brush strokes carry no mark at all: only the newest counts.
+    Label Studio sends every region of the newest one's type and label; those of other images are passed over. What the
+    model itself drew (`origin` starts with `prediction`) is no prompt. Key points made by a smart tool say
+    `is_positive`; plain ones beside them do not, and are no prompts. Rectangles and brush strokes carry no mark at all:
+    only the newest counts.
 
     Raises:
         InvalidRegion: nothing to go by, another label (`code="wrong_label"`), or a rotated image.
     """
-    drawn = [r for r in regions if not str(r.get("origin", "")).startswith("prediction")]
+    drawn = [r for r in regions if tags.shows(r) and not str(r.get("origin", "")).startswith("prediction")]
     if not drawn:
         raise InvalidRegion("a click without a region of its own")
     newest = drawn[-1]
     size, kind = size_of(newest), newest.get("type")
-    if not is_cluster(newest, tags=tags):
+    if not tags.is_cluster(newest):
         raise InvalidRegion(
             f"this model only knows clusters: choose the label {tags.label} and ask again", code="wrong_label"
         )
@@ -106,7 +126,7 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
         {
             (str(r.get("id", "")), point_of(r), r["is_positive"]): r
             for r in drawn
-            if r.get("type") == kind and isinstance(r.get("is_positive"), bool) and is_cluster(r, tags=tags)
+            if r.get("type") == kind and isinstance(r.get("is_positive"), bool) and tags.is_cluster(r)
         }.values()
     )
     if not points:

@@ -16,7 +16,7 @@ from backend.model_host import Loaded
 from backend.schemas import Task
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 from mammo.labelstudio import ControlTags
-from mammo.labelstudio.regions import note_regions
+from mammo.labelstudio.rendering import note_regions
 
 NOTHING_SCORE = 0.0
 """Score of a task without a prediction: it is the first that a person should look at."""

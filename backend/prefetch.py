@@ -14,7 +14,7 @@ from backend.prelabelling import Prelabelling
 from backend.schemas import Task, project_number, read_json
 from backend.services import Images, Services
 from mammo.errors import MammoError
-from mammo.labelstudio.regions import from_regions
+from mammo.labelstudio.interpretation import from_regions
 from mammo.task_images import of_task
 
 NEXT = 2
@@ -88,8 +88,11 @@ class Prefetch:
             if kept is None:
                 work.predict(task, shown=False)
                 return
-            mammogram = services.images.open(of_task(task.id, task.data))
-            for finding in from_regions(kept["result"], tags=work.tags):
-                loaded.prelabeller.answer(mammogram, finding.box, (), ())  # what matters is what it embeds
+            for on_image in work.tags.on(task.data):
+                mammogram = services.images.open(of_task(task.id, task.data, tags=on_image))
+                for finding in from_regions(kept["result"], tags=on_image):
+                    loaded.prelabeller.answer(
+                        mammogram, finding.box, (), ()
+                    )  # what matters is what it embeds
         except MammoError as error:
             log.info("a task is not prepared", task=task.id, project=project, code=error.code)

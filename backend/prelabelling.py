@@ -11,9 +11,8 @@ from backend.no_prediction import Prediction, nothing, out_of_time
 from backend.schemas import Task
 from backend.services import Services
 from mammo.errors import StorageUnavailable
-from mammo.labelstudio import ControlTags, labeling_config, prediction
-from mammo.labelstudio.prediction_check import require_valid
-from mammo.task_images import of_task
+from mammo.labelstudio import ControlTags, labeling_config
+from mammo.prelabelling import TaskPrelabeller, form_of
 
 log = structlog.get_logger()
 
@@ -33,9 +32,20 @@ class Prelabelling:
         """
         self._project = project
         self.config = config or labeling_config()
-        self.tags = ControlTags() if config is None else ControlTags.read(config)
         self._loaded = loaded
         self._services = services
+        settings = services.settings
+        self.tags = form_of(
+            ControlTags.read(self.config), project=project, brush_projects=settings.brush_project_ids
+        )
+        self._tasks = TaskPrelabeller(
+            prelabeller=loaded.prelabeller,
+            tags=self.tags,
+            config=self.config,
+            threshold=None if project is None else settings.thresholds.get(project),
+            open_image=services.images.open,
+            store=services.store,
+        )
 
     def withheld(self, task: Task) -> str | None:
         """Why annotators get no prelabel of this task: `assisted`, `blind`; None: they get one."""
@@ -54,13 +64,11 @@ class Prelabelling:
         if task.id is None or project is None:
             return None
         try:
-            kept = self._services.store.prelabel(project, task.id, self._loaded.version)
+            kept = self._tasks.kept(task.id, task.data, project=project)
         except StorageUnavailable as error:
             log.warning("kept prelabels cannot be read", task=task.id, project=project, code=error.code)
             return None
-        if kept is None or task.data.get("sha256", kept.image_sha256) != kept.image_sha256:
-            return None
-        if not self._drawn(project).fit(kept.regions):
+        if kept is None:
             return None
         if shown:
             if kept.shown_at is None:
@@ -80,33 +88,17 @@ class Prelabelling:
         """
         if until is not None and time.monotonic() > until:
             return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
-        services, version, project = self._services, self._loaded.version, self._project_of(task)
+        services, project = self._services, self._project_of(task)
         try:
             with services.metrics.predict_seconds.labels(kind="prelabel").time():
-                mammogram = services.images.open(of_task(task.id, task.data))
-                threshold = None if project is None else services.settings.thresholds.get(project)
-                findings = self._loaded.prelabeller.prelabel(mammogram, threshold=threshold)
-                tags = self._drawn(project)
-                made = prediction(
-                    findings, size=mammogram.size, tags=tags, model_version=version, packed=True
-                )
-                require_valid(made, config=self.config)
-        except (
-            Exception
-        ) as error:  # a fault in one image's decoding must not cost the other tasks their predictions
+                made, images = self._tasks.predict(task.id, task.data, packed=True)
+        # A fault in the decoding of one image must not cost the other tasks their predictions.
+        except Exception as error:
             return nothing(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
         services.metrics.predictions.labels(outcome="predicted").inc()
         if task.id is not None and project is not None:
             try:
-                services.store.record_prelabel(
-                    project=project,
-                    task=task.id,
-                    model_version=version,
-                    regions=made["result"],
-                    score=made["score"],
-                    image_sha256=mammogram.sha256,
-                    shown=shown,
-                )
+                self._tasks.keep(task.id, made, images, project=project, shown=shown)
             except StorageUnavailable as error:
                 log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
         return made
@@ -117,10 +109,6 @@ class Prelabelling:
             self._services.store.show_prelabel(project, task, self._loaded.version)
         except StorageUnavailable as error:
             log.warning("that a prelabel is shown is not kept", task=task, project=project, code=error.code)
-
-    def _drawn(self, project: int | None) -> ControlTags:
-        """The controls that are filled: a project may ask for polygons in place of the brush."""
-        return self.tags.outlined() if project in self._services.settings.outlined_projects else self.tags
 
     def _project_of(self, task: Task) -> int | None:
         return task.project if self._project is None else self._project

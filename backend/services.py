@@ -61,7 +61,7 @@ class Store(Protocol):
         model_version: str,
         regions: Sequence[dict[str, Any]],
         score: float,
-        image_sha256: str,
+        images: Mapping[str, str],
         shown: bool = True,
     ) -> None: ...
 

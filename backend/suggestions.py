@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.click import REACH_MM, Click, read_click
+from backend.click import REACH_MM, Click, image_of_click, read_click
 from backend.model_host import Loaded, Prelabels, Segmented
 from backend.no_prediction import Prediction, nothing
 from backend.schemas import Task
@@ -22,7 +22,8 @@ from mammo.errors import InvalidRegion
 from mammo.geometry import ASSUMED_SPACING
 from mammo.labelstudio import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.regions import brush_region
+from mammo.labelstudio.regions import EXACT, WHOLE, brush_region, mask_of, polygon_region
+from mammo.masks import Mask
 from mammo.task_images import of_task
 
 MOST_ANSWERS = 128
@@ -53,18 +54,23 @@ class Suggestions:
         config: str,
         loaded: Loaded,
     ) -> Prediction:
-        """One brush region under an expert's clicks; empty when the model sees nothing there. Never raises.
+        """One region under an expert's clicks; empty when the model sees nothing there. Never raises.
 
         Args:
+            tags: of the project, in the form that its masks are drawn in.
             config: the project's labeling config, which the answer is checked against.
         """
         services = self._services
         try:
             with services.metrics.predict_seconds.labels(kind="click").time():
-                if tags.brush is None:
-                    raise InvalidRegion("suggestions need a BrushLabels control", code="labeling_config")
+                tags = image_of_click(regions, tags, task.data)
+                if tags.polygon is None and tags.brush is None:
+                    raise InvalidRegion(
+                        "suggestions need a PolygonLabels or BrushLabels control on the image",
+                        code="labeling_config",
+                    )
                 click = read_click(regions, tags)
-                mammogram = self._images.open(of_task(task.id, task.data))
+                mammogram = self._images.open(of_task(task.id, task.data, tags=tags))
                 if mammogram.size != click.size:
                     raise InvalidRegion(
                         f"the image on the screen has {click.size} pixels, the mammogram {mammogram.size}",
@@ -120,17 +126,30 @@ def _suggestion(
         meta: dict[str, Any] = {"model_version": version, "prompt": click.kind}
         if found.notes:
             meta["text"] = list(found.notes)
-        region = brush_region(
+        region = _region(
             found.mask,
+            click,
             score=1.0 if found.presence is None else min(max(found.presence, 0.0), 1.0),
             size=mammogram.size,
             tags=tags,
             meta=meta,
             region_id=region_id(click, image=mammogram.sha256, version=version),
-            packed=True,
         )
         result.append(region)
     return {"result": result, "score": 1.0 if result else 0.0, "model_version": version}
+
+
+def _region(mask: Mask, click: Click, *, tags: ControlTags, **described: Any) -> dict[str, Any]:
+    """An outline with every part of the mask, or a brush region; what was clicked holds to the pixel."""
+    if tags.polygon is None:
+        return brush_region(mask, tags=tags, packed=True, **described)
+    region = polygon_region(mask, tags=tags, form=WHOLE, **described)
+    drawn = mask_of(region)
+    held = drawn is not None and all(drawn.holds(point) for point in click.positive if mask.holds(point))
+    kept_out = drawn is None or not any(
+        drawn.holds(point) for point in click.negative if not mask.holds(point)
+    )
+    return region if held and kept_out else polygon_region(mask, tags=tags, form=EXACT, **described)
 
 
 def region_id(click: Click, *, image: str, version: str) -> str:

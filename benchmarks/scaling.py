@@ -26,7 +26,7 @@ from mammo.database import open_database
 from mammo.detector import Detection
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import truth_regions
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
 from mammo.registry import ModelRegistry
@@ -223,7 +223,7 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
     """
     engine, blobs = open_database(f"sqlite:///{folder}/annotations.db"), Blobs(folder / "blobs")
     known = case.read()
-    regions = to_regions(case.truth, size=known.size, tags=ControlTags(), model_version="m1")
+    regions = truth_regions(case.truth, size=known.size, tags=ControlTags(), source="m1")
     nothing_new: dict[int, Cost] = {}
     new: dict[int, Cost] = {}
     number = 0

@@ -168,6 +168,12 @@ def _print(dataset: DatasetVersion) -> None:
     console.print(table)
     if set(dataset.sources) != {"single"}:
         console.print("read by: " + ", ".join(f"{count} {name}" for name, count in dataset.sources.items()))
+    points = sum(len(item.uncertain) for item in dataset.items)
+    console.print(
+        f"annotations read: {len({item.annotation_id for item in dataset.items})}, left out: {len(dataset.excluded)}; "
+        f"findings deleted by a part: {dataset.num_deleted}, parts too small to be meant: {dataset.num_crumbs}, "
+        f"marked by a point only: {points}, drawn and not explained: {dataset.num_unexplained}"
+    )
     for code, count in dataset.why_excluded.items():
         reason = next(each.reason for each in dataset.excluded if each.code == code)
         console.print(f"left out: {count} {code} ({reason})")

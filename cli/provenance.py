@@ -61,7 +61,7 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
         rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
         console.print_json(orjson.dumps(rows).decode())
         return
-    columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "median s", "hasty")
+    columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "crumbs", "median s", "hasty")
     table = Table(*by, *columns)
     for group, summary in groups.items():
         cells = (
@@ -70,6 +70,7 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
             _shown(summary.dice, "{:.2f}"),
             f"{summary.added_per_image:.2f}",
             f"{summary.deleted_per_image:.2f}",
+            summary.crumbs,
             _shown(summary.lead_time, "{:.0f}"),
             summary.hasty,
         )
@@ -100,7 +101,7 @@ def _tree(found: Trace) -> Tree:
         branch = tree.add(text)
         for finding in shown.findings:
             branch.add(
-                f"{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
+                f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
                 f"prompts {finding['prompts']}"
             )
     corrections = tree.add("corrections")
@@ -122,12 +123,23 @@ def _add_deed(tree: Tree, deed: Deed) -> None:
     skipped = ", skipped" if deed.cancelled else ""
     branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")
     for change in deed.changes or []:
-        details = [] if change.dice is None else [f"Dice {change.dice:.3f}"]
+        details = [change.note] if change.note else []
+        if change.dice is not None:
+            details.append(f"Dice {change.dice:.3f}")
         if change.boundary_shift is not None:
             details.append(f"outline {change.boundary_shift:.1f} px")
         branch.add(
-            f"{change.finding or '(no id)'}: {change.kind}" + (f" ({', '.join(details)})" if details else "")
+            f"{_on(change.image)}{change.finding or '(no id)'}: {change.kind}"
+            + (f" ({', '.join(details)})" if details else "")
         )
+    if deed.crumbs:
+        branch.add(f"{deed.crumbs} parts too small to be seen or meant were left out")
+    if deed.problem:
+        branch.add(f"cannot be read, so nothing is learned from it: {deed.problem}")
+
+
+def _on(image: str) -> str:
+    return f"{image} " if image else ""
 
 
 def _percent(part: float | None) -> str:

@@ -34,6 +34,12 @@ class Change:
     boundary_shift: float | None = None
     """Mean distance between the two outlines, both ways, in pixels; None where one has no mask."""
 
+    image: str = ""
+    """Which of the task's images it lies on; empty for the only one."""
+
+    note: str = ""
+    """Why, where it does not go without saying."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditEffort:
@@ -53,6 +59,9 @@ class EditEffort:
 
     dice: float | None
     """Of all pixels of the prelabel against all pixels of the correction, in [0, 1]; None when neither has any."""
+
+    crumbs: int = 0
+    """Parts of masks that were left out of the correction as too small to be seen or meant."""
 
     @property
     def untouched(self) -> bool:
@@ -99,6 +108,7 @@ def total_effort(efforts: Sequence[EditEffort]) -> EditEffort:
         added=sum(effort.added for effort in efforts),
         deleted=sum(effort.deleted for effort in efforts),
         dice=sum(dice) / len(dice) if dice else None,
+        crumbs=sum(effort.crumbs for effort in efforts),
     )
 
 

@@ -27,9 +27,9 @@ from mammo.database import edit_effort as kept
 from mammo.database import insert, reading, writing
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.errors import InvalidRegion
+from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
-from mammo.labelstudio.regions import from_regions
 from mammo.work_order import UNORDERED, strategies
 
 CONTROL = "none"
@@ -62,6 +62,9 @@ class EffortRecord:
     hasty: bool
     """Something was shown and accepted as it was in less than `HASTY_SECONDS`."""
 
+    image: str = ""
+    """Which of the task's images; empty for the only one."""
+
     arm: Arm = "prelabelled"
     """`control`: nothing was shown, and `effort` says how far the silent prediction was from what was drawn."""
 
@@ -90,6 +93,9 @@ class EffortSummary:
 
     added_per_image: float
     deleted_per_image: float
+    crumbs: int
+    """Parts of masks left out as too small to be meant."""
+
     lead_time: float | None
     """Median seconds; None where Label Studio told of none."""
 
@@ -114,7 +120,8 @@ def effort_records(
     """
     by = digest_of_tags(tags)
     with reading(engine) as connection:
-        known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
+        rows = connection.execute(sa.select(kept))
+        known = {(row.revision, row.prelabel, row.image): row.effort for row in rows}
     records = []
     orders = strategies(engine, project)
     for correction in store.corrections(project):
@@ -124,18 +131,20 @@ def effort_records(
         prelabel = shown or store.silent_prelabel(
             correction.project_id, correction.task_id, begun(correction, store)
         )
-        key = correction.revision, prelabel.id if prelabel else 0
-        effort = _read_back(known.get(key), by)
-        if effort is None:
-            try:
-                effort = _effort(correction, prelabel, tags)
-            except InvalidRegion:  # it is no ground truth either: the dataset build says so
-                continue
-            _keep(engine, key, effort, by)
-        record = _record(correction, prelabel, effort, secret)
-        if shown is None:
-            record = replace(record, arm="control", hasty=False)
-        records.append(replace(record, order=orders.get(correction.task_id, UNORDERED)))
+        for on_image in tags.on(correction.task_data):
+            key = correction.revision, prelabel.id if prelabel else 0, on_image.image_key
+            effort = _read_back(known.get(key), by)
+            if effort is None:
+                try:
+                    effort = _effort(correction, prelabel, on_image)
+                except InvalidRegion:  # it is no ground truth either: the dataset build says so
+                    continue
+                _keep(engine, key, effort, by)
+            record = _record(correction, prelabel, effort, secret)
+            if shown is None:
+                record = replace(record, arm="control", hasty=False)
+            order = orders.get(correction.task_id, UNORDERED)
+            records.append(replace(record, image=on_image.image_key, order=order))
     return records
 
 
@@ -165,13 +174,16 @@ def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
         raise ValueError("there is nothing to summarise")
     total = total_effort([record.effort for record in records])
     proposed = total.accepted + total.edited + total.deleted
-    times = [record.lead_time for record in records if record.lead_time is not None]
+    # All images of an annotation have its lead time.
+    by_annotation = {record.annotation: record.lead_time for record in records}
+    times = [seconds for seconds in by_annotation.values() if seconds is not None]
     return EffortSummary(
         images=len(records),
         accept_rate=total.accepted / proposed if proposed else None,
         dice=total.dice,
         added_per_image=total.added / len(records),
         deleted_per_image=total.deleted / len(records),
+        crumbs=total.crumbs,
         lead_time=median(times) if times else None,
         hasty=sum(record.hasty for record in records),
     )
@@ -208,7 +220,8 @@ def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[st
 
 def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags) -> EditEffort:
     proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
-    return edit_effort(proposed, from_regions(correction.result, tags=tags))
+    left = interpret(correction.result, tags=tags)
+    return replace(edit_effort(proposed, left.findings), crumbs=left.crumbs)
 
 
 def _read_back(effort: bytes | None, by: str) -> EditEffort | None:
@@ -219,11 +232,16 @@ def _read_back(effort: bytes | None, by: str) -> EditEffort | None:
     return EditEffort(**content) if content.pop("by", None) == by else None
 
 
-def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort, by: str) -> None:
-    row = {"revision": key[0], "prelabel": key[1], "effort": orjson.dumps(asdict(effort) | {"by": by})}
+def _keep(engine: Engine, key: tuple[int, int, str], effort: EditEffort, by: str) -> None:
+    row = {
+        "revision": key[0],
+        "prelabel": key[1],
+        "image": key[2],
+        "effort": orjson.dumps(asdict(effort) | {"by": by}),
+    }
     with writing(engine) as connection:
         new = insert(connection, kept).values(row)
-        same = ["revision", "prelabel"]
+        same = ["revision", "prelabel", "image"]
         connection.execute(
             new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
         )

@@ -30,6 +30,9 @@ class Finding:
     mask: Mask | None = None
     """The cluster's pixels; None when only the box is known."""
 
+    is_point: bool = False
+    """A person marked only the place: nothing is known of its extent, and `box` is the one pixel marked."""
+
     presence: float | None = None
     """The segmenter's probability that the region holds a lesion at all; None where it does not say."""
 

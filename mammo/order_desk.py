@@ -136,7 +136,7 @@ class OrderDesk:
             return Candidate(task=task, stratum="unknown")
         return Candidate(
             task=task,
-            stratum="positive" if known.regions else "negative",
+            stratum="positive" if any("original_width" in region for region in known.regions) else "negative",
             score=known.score,
             model_version=version,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from mammo.geometry import Box, Size
 from mammo.masks import Mask
@@ -74,6 +75,42 @@ def mask_polygons(mask: Mask) -> list[Polygon]:
     for part in mask.components():
         found += _part_polygons(part)
     return sorted(found, key=lambda polygon: polygon.hole)
+
+
+def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
+    """One closed outline of a whole mask: N x 2 (x, y), continuous pixel frame of the image.
+
+    Further parts, and holes, are joined to the nearest corner by a line that is drawn there and back, so that by the
+    even-odd rule the line covers nothing.
+
+    Args:
+        min_part: share of the largest part's pixels below which a part is left out.
+        exact: along the pixels' edges, with its holes; else simplified as by `mask_polygons`, and without holes.
+    """
+    parts = mask.components()
+    outline: Vertices = np.zeros((0, 2))
+    for part in parts:
+        if part.area < min_part * parts[0].area:
+            break
+        for vertices in _loops(part, exact=exact):
+            outline = _joined(outline, vertices)
+    return outline
+
+
+def _loops(part: Mask, *, exact: bool) -> list[Vertices]:
+    if exact:
+        return [np.array(loop, np.float64) for loop in edge_loops(part)]
+    filled = Mask(ndimage.binary_fill_holes(part.bitmap), part.x0, part.y0)
+    return [polygon.vertices for polygon in _part_polygons(filled)]
+
+
+def _joined(outline: Vertices, more: Vertices) -> Vertices:
+    if not len(outline):
+        return more
+    distances = np.hypot(*np.moveaxis(outline[:, None] - more[None], -1, 0))
+    here, there = np.unravel_index(int(np.argmin(distances)), distances.shape)
+    around = np.concatenate([more[there:], more[: there + 1]])
+    return np.concatenate([outline[: here + 1], around, outline[here:]])
 
 
 def polygons_mask(polygons: Sequence[Polygon], *, size: Size) -> Mask | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,12 @@ from mammo.database import dataset_item, dataset_version, reading
 from mammo.edit_effort import Change, changes
 from mammo.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
+from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import TagsOf
-from mammo.labelstudio.regions import from_regions
 from mammo.registry import ModelRegistry
+
+PART_DELETED = "a part of it was deleted or erased, and so the whole"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class ShownPrelabel:
     score: float
     image_sha256: str
     findings: list[dict[str, Any]]
-    """`id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
+    """`image`, `id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,12 @@ class Deed:
     cancelled: bool
     changes: list[Change] | None
     """Against the prelabel, finding by finding; None for a deletion, or where a region cannot be read."""
+
+    crumbs: int = 0
+    """Parts of masks that were left out as too small to be seen or meant."""
+
+    problem: str | None = None
+    """Why it cannot be read, and so is not learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +134,13 @@ def trace(
         project=newest.project_id,
         present=annotation in alive and not alive[annotation].cancelled,
         automatic=automatic,
-        prelabel=_shown(prelabel, names) if prelabel else None,
+        prelabel=_shown(prelabel, list(names.on(newest.task_data))) if prelabel else None,
         history=[_deed(told, prelabel, secret, names) for told in history],
         trainings=_trainings(annotation, newest, engine, registry),
     )
 
 
-def _shown(prelabel: Prelabel, tags: ControlTags) -> ShownPrelabel:
+def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
     return ShownPrelabel(
         model_version=prelabel.model_version,
         created_at=prelabel.created_at,
@@ -139,35 +148,54 @@ def _shown(prelabel: Prelabel, tags: ControlTags) -> ShownPrelabel:
         image_sha256=prelabel.image_sha256,
         findings=[
             {
+                "image": on_image.image_key,
                 "id": finding.id,
                 "score": finding.score,
                 "box": list(finding.box.as_tuple()),
                 "prompts": [[point.x, point.y] for point in finding.prompts],
             }
-            for finding in from_regions(prelabel.regions, tags=tags)
+            for on_image in images
+            for finding in from_regions(prelabel.regions, tags=on_image)
         ],
     )
 
 
 def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags) -> Deed:
     content = told.content
-    return Deed(
+    deed = Deed(
         action=told.action,
         told_at=told.received_at,
         done_at=content.updated_at if content else None,
         annotator=annotator_pseudonym(content.completed_by if content else None, secret=secret),
         lead_time=content.lead_time if content else None,
         cancelled=told.cancelled,
-        changes=_changes(content, prelabel, tags) if content else None,
+        changes=None,
     )
-
-
-def _changes(content: Correction, prelabel: Prelabel | None, tags: ControlTags) -> list[Change] | None:
+    if content is None:
+        return deed
     try:
-        proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
-        return changes(proposed, from_regions(content.result, tags=tags))
-    except InvalidRegion:
-        return None
+        return _compared(deed, content, prelabel, tags)
+    except InvalidRegion as error:
+        return replace(deed, problem=str(error))
+
+
+def _compared(deed: Deed, content: Correction, prelabel: Prelabel | None, tags: ControlTags) -> Deed:
+    """With what was changed on each image of the task.
+
+    Raises:
+        InvalidRegion: a region cannot be read.
+    """
+    images = require_on_images(content.result, tags=tags, data=content.task_data)
+    told: list[Change] = []
+    crumbs = 0
+    for on_image in images:
+        proposed = from_regions(prelabel.regions, tags=on_image) if prelabel else []
+        left = interpret(content.result, tags=on_image)
+        crumbs += left.crumbs
+        for change in changes(proposed, left.findings):
+            note = PART_DELETED if change.kind == "deleted" and change.finding in left.deleted else ""
+            told.append(replace(change, image=on_image.image_key, note=note))
+    return replace(deed, changes=told, crumbs=crumbs)
 
 
 def _trainings(

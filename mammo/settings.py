@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """`challenger`, or a model version, that predicts silently beside the champion; empty: none."""
 
-    polygon_projects: str = ""
-    """Projects whose masks are drawn as polygons in place of the brush, comma separated, for example `3,7`."""
+    brush_projects: str = ""
+    """Projects whose masks are drawn with the brush in place of outlines, comma separated, for example `3,7`."""
 
     dataset_sources: str = "arbiter,consensus,single"
     """Whose word counts in dataset versions for an image read by several, best first; who is not named is not used."""
@@ -306,7 +306,7 @@ class Settings(BaseSettings):
                 raise ValueError("expected <project>=<model version>, comma separated")
         return value
 
-    @field_validator("polygon_projects")
+    @field_validator("brush_projects")
     @classmethod
     def _numbers(cls, value: str) -> str:
         if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
@@ -314,9 +314,9 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def outlined_projects(self) -> frozenset[int]:
-        """Projects whose masks are drawn as polygons."""
-        return frozenset(int(each) for each in self.polygon_projects.split(",") if each.strip())
+    def brush_project_ids(self) -> frozenset[int]:
+        """Projects whose masks are drawn with the brush."""
+        return frozenset(int(each) for each in self.brush_projects.split(",") if each.strip())
 
     @property
     def pinned_models(self) -> dict[int, str]:

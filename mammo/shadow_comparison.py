@@ -16,8 +16,8 @@ from mammo.annotations import AnnotationStore, Prelabel
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.effort_records import Arm, begun, prelabel_of
 from mammo.errors import InvalidRegion, ModelNotFound
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions
 from mammo.registry import ModelRegistry
 
 

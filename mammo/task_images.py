@@ -14,31 +14,60 @@ from typing import Any, Protocol
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.errors import ImageNotFound
 from mammo.geometry import Spacing
-from mammo.labelstudio.images import CLOUD_SCHEMES, image_reference
+from mammo.labelstudio.images import CLOUD_SCHEMES
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.stated_facts import stated_spacing
 
 MAMMOGRAM_KEY = "mammogram"
 TASK_KEY = "label_studio_task"
 """Id of the task, in what `of_task` makes of its data."""
 
+OF_ONE_IMAGE = (MAMMOGRAM_KEY, "sha256", "spacing_mm", "view", "laterality", "converted")
+"""Keys that say something of one image: `mammogram` of the image `image`, `rcc_mammogram` of the image `rcc`."""
+
+SHARED = ("patient", "exam")
+"""Keys that say something of the whole task."""
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def of_task(task: int | None, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A task's data, with all that it takes to open its image when only the data is at hand.
+def of_task(task: int | None, data: Mapping[str, Any], *, tags: ControlTags) -> dict[str, Any]:
+    """What a task's data say of one of its images, in the keys of a task that shows only that one.
 
-    A cloud address is resolved by Label Studio for one task, whose id is then added; an image under another name
-    than `image` gets that name. Other data is returned as it is.
+    The labeling config names the image: `value="$rcc"` shows `data["rcc"]`, its DICOM file is `rcc_mammogram`, its
+    content `rcc_sha256`. Without such a prefix the keys belong to the image `image`, or to the only one there is. Of a
+    list of images each key holds a list. A cloud address is resolved by Label Studio for one task, whose id is added.
+
+    Raises:
+        ImageNotFound: the data hold no such image.
     """
-    if MAMMOGRAM_KEY in data:
-        return data
-    reference = image_reference(data)
-    if reference is None:
-        return data
-    more: dict[str, Any] = {} if "image" in data else {"image": reference}
-    if reference.startswith(CLOUD_SCHEMES):
-        more[TASK_KEY] = task
-    return {**data, **more} if more else data
+    stated = _of_page(data.get(tags.value), tags)
+    unprefixed = tags.value == "image" or ("image" not in data and tags.is_only_image)
+    found: dict[str, Any] = {}
+    for key in OF_ONE_IMAGE:
+        own = f"{tags.value}_{key}"
+        if own in data:
+            found[key] = _of_page(data[own], tags)
+        elif unprefixed and key in data:
+            found[key] = data[key] if key == "spacing_mm" else _of_page(data[key], tags)
+    found |= {key: data[key] for key in SHARED if key in data}
+    if isinstance(stated, str) and stated:
+        found["image"] = stated
+        if stated.startswith(CLOUD_SCHEMES):
+            found[TASK_KEY] = task
+    elif MAMMOGRAM_KEY not in found:
+        raise ImageNotFound(
+            f"the labeling config's image {tags.image!r} shows the task's {tags.value!r}, and the task's data hold "
+            "no address of an image there; import it again"
+        )
+    return found
+
+
+def _of_page(value: Any, tags: ControlTags) -> Any:
+    """What a list says of the tags' page; anything else as it is."""
+    if tags.page is None or not isinstance(value, list):
+        return value
+    return value[tags.page] if tags.page < len(value) else None
 
 
 class Downloads(Protocol):
@@ -70,7 +99,7 @@ class TaskImages:
         self._max_bytes = max_bytes
 
     def open(self, data: Mapping[str, Any]) -> Mammogram:
-        """Read the mammogram of a task's `data`.
+        """Read the mammogram of a task's data, as `of_task` makes them for one image.
 
         Raises:
             ImageNotFound: the task names no image, or one that may not be or cannot be reached, or whose
@@ -95,12 +124,9 @@ class TaskImages:
                     code="image_changed",
                 )
             return mammogram
-        url = image_reference(data)
-        if url is None:
-            raise ImageNotFound(
-                "the task's data holds neither 'mammogram' nor 'image', nor exactly one address of an image; import "
-                "it again"
-            )
+        url = data.get("image")
+        if not isinstance(url, str) or not url:
+            raise ImageNotFound("the task names neither a mammogram nor an image; import it again")
         if self._downloads is None:
             raise ImageNotFound(
                 "the task's image lies in Label Studio, and YOLO_MLSAM_LABEL_STUDIO_URL and "

@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.importing import import_mammogram
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import truth_regions
 from mammo.phantom import vendor_b
 from training.cases import Case, silent
 from training.phantom_cases import write_phantom_patients
@@ -41,7 +41,7 @@ def imported_phantoms(
 
 def correction(number: int, data: dict[str, Any], case: Case, *, project: int) -> dict[str, Any]:
     """The event of a reader who has drawn the truth of task `number`."""
-    regions = to_regions(case.truth, size=case.read().size, tags=ControlTags(), model_version="reader")
+    regions = truth_regions(case.truth, size=case.read().size, tags=ControlTags(), source="reader")
     return {
         "action": "ANNOTATION_CREATED",
         "project": {"id": project},

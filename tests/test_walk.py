@@ -19,8 +19,9 @@ from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.dicom import write_mammogram
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.regions import from_regions, to_regions
+from mammo.labelstudio.rendering import truth_regions
 from mammo.registry import ModelRegistry
 from mammo.runs import RunDesk
 from mammo.settings import Settings
@@ -163,7 +164,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             truth[task] = type(finding)(label=finding.label, score=1.0, box=mask.box, mask=mask, id="drawn")
             label_studio.annotate(
                 task,
-                to_regions([truth[task]], size=mammogram.size, tags=ControlTags(), model_version="expert"),
+                truth_regions([truth[task]], size=mammogram.size, tags=ControlTags(), source="expert"),
             )
         corrections = store.corrections(PROJECT)
         assert {c.task_id for c in corrections} == set(tasks)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData, InvalidTrainingData
 from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box
 from mammo.masks import Mask
 
 Progress = Callable[[float, str], None]
@@ -29,6 +30,9 @@ class Case:
 
     truth: tuple[Finding, ...]
     """Clusters a person confirmed (boxes and masks); empty for a normal mammogram."""
+
+    uncertain: tuple[Box, ...] = ()
+    """Where there may be a cluster of unknown extent: neither learned as lesion nor as background, nor judged."""
 
     calcifications: tuple[Mask, ...] = ()
     """Every calcification of the clusters, where somebody knows them one by one; phantoms do."""

@@ -23,19 +23,20 @@ from mammo.errors import (
     UnreadableImage,
 )
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Size
+from mammo.geometry import ASSUMED_SPACING, Box, Size, Spacing
 from mammo.identifiers import identifier, stored_key
+from mammo.labelstudio.interpretation import interpret, require_on_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
-from mammo.labelstudio.regions import from_regions, size_of
+from mammo.labelstudio.regions import size_of
 from mammo.masks import Mask
-from mammo.task_images import TASK_KEY, of_task
+from mammo.task_images import OF_ONE_IMAGE, SHARED, TASK_KEY, of_task
 from training.folds import Fold
 
 OpenImage = Callable[[Mapping[str, Any]], Mammogram]
 """Reads the mammogram of a task's data; `mammo.task_images.TaskImages.open`."""
 
-IMAGE_KEYS = ("image", "mammogram", "sha256", "patient", "view", "laterality", "spacing_mm", TASK_KEY)
+IMAGE_KEYS = ("image", *OF_ONE_IMAGE, *SHARED, TASK_KEY)
 """What of a task's data is kept: enough to open the image again."""
 
 REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
@@ -52,6 +53,9 @@ Source = Literal["single", "consensus", "arbiter"]
 
 ALONE = "image-"
 """Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
+
+POINT_REACH_MM = 11.0
+"""How far around a marked place a cluster may reach: half of the largest there is."""
 
 AUTOMATIC = "automatic"
 """Annotator of an item that no person has looked at: the service submitted it."""
@@ -88,7 +92,19 @@ class Item:
 
     fold: Fold
     findings: tuple[dict[str, Any], ...]
-    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, pixels of the image."""
+    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, of the image; `point` where only a place is known."""
+
+    image_key: str = ""
+    """Which of the task's images it is; empty for the only one."""
+
+    drawn: int = 0
+    """Cluster regions that the annotation holds on the image."""
+
+    deleted: int = 0
+    """Prelabelled findings of which a part was deleted and so the whole."""
+
+    crumbs: int = 0
+    """Parts of masks that were left out as too small to be meant."""
 
     source: Source = "single"
     origins: tuple[tuple[int, str], ...] = ()
@@ -96,6 +112,7 @@ class Item:
 
     @property
     def truth(self) -> tuple[Finding, ...]:
+        """The clusters whose extent is known."""
         return tuple(
             Finding(
                 label=CLUSTER,
@@ -104,7 +121,23 @@ class Item:
                 mask=Mask.from_coco(finding["mask"]) if finding["mask"] else None,
             )
             for finding in self.findings
+            if not finding.get("point")
         )
+
+    @property
+    def uncertain(self) -> tuple[Box, ...]:
+        """Where a person marked a place and nothing is known of the extent: neither lesion nor background."""
+        size = Size(*self.size)
+        half = (
+            Spacing(self.spacing_mm, self.spacing_mm, "item") if self.spacing_mm else ASSUMED_SPACING
+        ).pixels(POINT_REACH_MM)
+        places = (Box(*finding["box"]) for finding in self.findings if finding.get("point"))
+        return tuple(place.dilated(half).within(size) for place in places)
+
+    @property
+    def unexplained(self) -> bool:
+        """Something was drawn, nothing came of it, and nothing says why; there must be no such item."""
+        return bool(self.drawn and not self.findings and not self.deleted and not self.crumbs)
 
     def to_json(self, blobs: Blobs) -> dict[str, Any]:
         """As it stands in a manifest: each mask is a blob of its own, kept once however many versions hold it."""
@@ -136,6 +169,15 @@ def is_about_one_image(error: MammoError) -> bool:
     return isinstance(error, InvalidRegion | InvalidTaskData | ImageNotFound | UnreadableImage)
 
 
+def images_of(correction: Correction, tags: ControlTags) -> list[ControlTags]:
+    """The tags of every image that a correction's task shows.
+
+    Raises:
+        InvalidRegion: a region lies on none of them.
+    """
+    return require_on_images(correction.result, tags=tags, data=correction.task_data)
+
+
 def make_item(
     correction: Correction,
     open_image: OpenImage,
@@ -145,9 +187,10 @@ def make_item(
     secret: bytes,
     findings: Sequence[Finding] | None = None,
 ) -> Item:
-    """Open a correction's image, check that it is still the one that was annotated, and read the findings.
+    """Open one image of a correction, check that it is still the one that was annotated, and read its findings.
 
     Args:
+        tags: of the image.
         pinned: SHA-256 of the image when it was first seen, where that is known.
         secret: key of pseudonyms, of annotators and of studies.
         findings: what the image holds, where that is not what the correction says.
@@ -158,15 +201,16 @@ def make_item(
         InvalidTaskData: its task states a patient or a spacing that cannot be read.
         UnreadableImage: it is no image we accept.
     """
+    read = interpret(correction.result, tags=tags)
     if findings is None:
-        findings = from_regions(correction.result, tags=tags)
-    task_data = of_task(correction.task_id, correction.task_data)
+        findings = read.findings
+    task_data = of_task(correction.task_id, correction.task_data, tags=tags)
     mammogram = open_image(task_data)
-    for known in (correction.task_data.get("sha256"), pinned):
+    for known in (task_data.get("sha256"), pinned):
         if known is not None and known != mammogram.sha256:
             raise image_changed(correction.task_id)
     for region in correction.result:
-        if "original_width" in region and size_of(region) != mammogram.size:
+        if "original_width" in region and tags.shows(region) and size_of(region) != mammogram.size:
             raise InvalidRegion(
                 f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
                 code="other_size",
@@ -187,6 +231,10 @@ def make_item(
         size=(mammogram.size.width, mammogram.size.height),
         fold="train",  # until the patient's own is known
         findings=tuple(_finding(finding, mammogram.size) for finding in findings),
+        image_key=tags.image_key,
+        drawn=read.drawn,
+        deleted=len(read.deleted),
+        crumbs=read.crumbs,
     )
 
 
@@ -209,7 +257,8 @@ def _finding(finding: Finding, size: Size) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidRegion(str(error)) from error
     mask = finding.mask.within(size.box) if finding.mask is not None else None
-    return {"box": list(box.as_tuple()), "mask": mask.to_coco(size) if mask else None}
+    found = {"box": list(box.as_tuple()), "mask": mask.to_coco(size) if mask else None}
+    return found | ({"point": True} if finding.is_point else {})
 
 
 def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:

@@ -27,6 +27,7 @@ from mammo.dicom import Mammogram
 from mammo.effort_records import annotator_pseudonym
 from mammo.errors import InsufficientData, InvalidWeights, MammoError, ModelNotFound
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.task_images import of_task
 from training.cases import Case, Progress, silent
 from training.dataset_items import (
     ALONE,
@@ -38,6 +39,7 @@ from training.dataset_items import (
     Source,
     digest_of,
     image_changed,
+    images_of,
     is_about_one_image,
     make_item,
 )
@@ -72,6 +74,7 @@ class DatasetVersion:
                 patient=item.patient,
                 read=lambda item=item: _read(item, open_image),  # type: ignore[misc]
                 truth=item.truth,
+                uncertain=item.uncertain,
             )
             for item in self.items
             if item.fold == fold
@@ -101,6 +104,21 @@ class DatasetVersion:
     def sources(self) -> dict[str, int]:
         """How many images each source speaks for."""
         return dict(sorted(Counter(item.source for item in self.items).items()))
+
+    @property
+    def num_unexplained(self) -> int:
+        """Items of which something was drawn and nothing is left, and nothing says why: there must be none."""
+        return sum(item.unexplained for item in self.items)
+
+    @property
+    def num_crumbs(self) -> int:
+        """Parts of masks that were left out as too small to be meant."""
+        return sum(item.crumbs for item in self.items)
+
+    @property
+    def num_deleted(self) -> int:
+        """Prelabelled findings that were deleted by deleting a part of them."""
+        return sum(item.deleted for item in self.items)
 
     @property
     def why_excluded(self) -> dict[str, int]:
@@ -148,26 +166,30 @@ def build_dataset_version(
             "run `yolo-mlsam reconcile` where there are some that its webhooks did not tell of"
         )
     items: list[Item] = []
-    digests: dict[int, str | None] = {}
+    digests: dict[tuple[int, str], str | None] = {}
     for index, candidate in enumerate(candidates, 1):
         correction = candidate.correction
-        digest = _digest(candidate, fingerprint, tags)
-        digests[correction.annotation_id] = digest
-        known = before.get((correction.annotation_id, correction.content_hash, digest))
-        pinned = pins.get(candidate.task)
         if correction.automatic and not with_automatic:
             excluded.append(
                 _excluded(correction, AUTOMATIC, "the service submitted it and no person has changed it")
             )
             continue
         try:
-            item = known or _item(candidate, open_image, tags=tags, pinned=pinned, secret=secret)
-            items.append(item)
-            if pinned is None:
-                store.pin_image(project, candidate.task, item.image)
+            for on_image in images_of(correction, tags):
+                key = on_image.image_key
+                digest = _digest(candidate, fingerprint, on_image)
+                digests[correction.annotation_id, key] = digest
+                known = before.get((correction.annotation_id, key, correction.content_hash, digest))
+                pinned = pins.get((candidate.task, key))
+                item = known or _item(candidate, open_image, tags=on_image, pinned=pinned, secret=secret)
+                items.append(item)
+                if pinned is None:
+                    store.pin_image(project, candidate.task, key, item.image)
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
+            # What cannot be read on one image may be of another: the whole annotation waits.
+            items = [item for item in items if item.annotation_id != correction.annotation_id]
             excluded.append(_excluded(correction, error.code, str(error)))
         progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
     items, superseded = _one_per_image(items, prefer)
@@ -240,7 +262,8 @@ def blobs_of_dataset_versions(engine: Engine, blobs: Blobs) -> set[str]:
 
 def _digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags) -> str | None:
     try:
-        found = fingerprint(candidate.correction.task_data)
+        correction = candidate.correction
+        found = fingerprint(of_task(correction.task_id, correction.task_data, tags=tags))
     except MammoError:  # opening it will say what is wrong
         return None
     return None if found is None else digest_of(found, tags=tags, basis=candidate.basis)
@@ -269,7 +292,7 @@ def _item(
     )
 
 
-def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int, str, str | None], Item]:
+def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int, str, str, str | None], Item]:
     """The items of the project's newest dataset version that can be taken over, by all that they depend on."""
     columns = dataset_version.c
     newest = (
@@ -284,11 +307,17 @@ def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int,
     if not rows:
         return {}
     try:
-        items = {item.annotation_id: item for item in open_dataset_version(str(name), blobs=blobs).items}
+        items = {
+            (item.annotation_id, item.image_key): item
+            for item in open_dataset_version(str(name), blobs=blobs).items
+        }
     except InvalidWeights as error:  # every image is opened again, then
         log.warning("the dataset version before cannot be read", code=error.code)
         return {}
-    return {(row.annotation, row.content_hash, row.digest): items[row.annotation] for row in rows}
+    return {
+        (row.annotation, row.image, row.content_hash, row.digest): items[row.annotation, row.image]
+        for row in rows
+    }
 
 
 def _split(
@@ -358,7 +387,7 @@ def _manifest(dataset: DatasetVersion, blobs: Blobs) -> bytes:
 
 
 def _record(
-    engine: Engine, dataset: DatasetVersion, *, last_event: int, digests: Mapping[int, str | None]
+    engine: Engine, dataset: DatasetVersion, *, last_event: int, digests: Mapping[tuple[int, str], str | None]
 ) -> None:
     row = {
         "name": dataset.name,
@@ -374,20 +403,26 @@ def _record(
             new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
         )
         for item in dataset.items:
+            key = item.image_key
             _record_item(
-                connection, dataset.name, item.annotation_id, item.content_hash, digests[item.annotation_id]
+                connection,
+                dataset.name,
+                item.annotation_id,
+                key,
+                item.content_hash,
+                digests[item.annotation_id, key],
             )
             for annotation, content in item.origins:
                 if annotation != item.annotation_id:  # so that its trace leads here as well
-                    _record_item(connection, dataset.name, annotation, content, None)
+                    _record_item(connection, dataset.name, annotation, key, content, None)
 
 
 def _record_item(
-    connection: Connection, name: str, annotation: int, content: str, digest: str | None
+    connection: Connection, name: str, annotation: int, image: str, content: str, digest: str | None
 ) -> None:
-    held = {"dataset": name, "annotation": annotation, "content_hash": content}
+    held = {"dataset": name, "annotation": annotation, "image": image, "content_hash": content}
     new = insert(connection, dataset_item).values(**held, digest=digest)
-    same = ["dataset", "annotation"]
+    same = ["dataset", "annotation", "image"]
     connection.execute(new.on_conflict_do_update(index_elements=same, set_={"digest": new.excluded.digest}))
 
 

@@ -156,7 +156,7 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
             open_image=tools.images.open,
             report=report,
             threshold=tools.settings.thresholds.get(order.project),
-            polygons=order.project in tools.settings.outlined_projects,
+            brush=order.project in tools.settings.brush_project_ids,
             withheld=Withholding(StageLog(tools.engine), tools.blinding),
         )
         done["automatic"] = accept_predictions(

@@ -11,11 +11,8 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
-from mammo.findings import Finding
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.predictions import prediction
-from mammo.task_images import of_task
+from mammo.prelabelling import Prelabels, TaskPrelabeller, form_of
 from training.dataset_items import is_about_one_image
 
 if TYPE_CHECKING:
@@ -28,12 +25,6 @@ AWAY = 5
 """So many images in a row whose server does not answer: it is not the images."""
 
 log = structlog.get_logger()
-
-
-class Prelabels(Protocol):
-    version: str
-
-    def prelabel(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Finding]: ...
 
 
 class LabelStudio(Protocol):
@@ -57,7 +48,7 @@ def prelabel_tasks(
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
     threshold: float | None = None,
-    polygons: bool = False,
+    brush: bool = False,
     withheld: Callable[[int, int, Mapping[str, Any]], str | None] = lambda _project, _task, _data: None,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
@@ -69,7 +60,7 @@ def prelabel_tasks(
 
     Args:
         threshold: least detector score in this project; None: the model's operating point.
-        polygons: draw masks as polygons in place of the brush.
+        brush: draw masks as brush regions in place of outlines.
         withheld: says of project, task and its data why annotators get no prelabel of it; None: they get one. What
             the model says of a withheld task is kept and not pushed.
 
@@ -84,9 +75,16 @@ def prelabel_tasks(
     version = prelabeller.version
     described = client.project(project)
     config = described["label_config"]
-    tags = ControlTags.read(config)
-    if polygons:
-        tags = tags.outlined()
+    tasks = TaskPrelabeller(
+        prelabeller=prelabeller,
+        tags=form_of(
+            ControlTags.read(config), project=project, brush_projects=frozenset({project} if brush else ())
+        ),
+        config=config,
+        threshold=threshold,
+        open_image=open_image,
+        store=store,
+    )
     total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
     predicted = already = silent = away = index = 0
@@ -97,21 +95,19 @@ def prelabel_tasks(
         else:
             shown = withheld(project, number, task["data"]) is None
             try:
-                made = _kept(store, project, task, version, tags) if threshold is None or not shown else None
-                if made is not None and shown:
-                    store.show_prelabel(project, number, version)
-                if made is None:
-                    made = _predict(
-                        task,
-                        prelabeller,
-                        project=project,
-                        tags=tags,
-                        store=store,
-                        open_image=open_image,
-                        threshold=threshold,
-                        config=config,
-                        shown=shown,
-                    )
+                # With a threshold of its own a project may have changed it since: what is shown is made anew.
+                kept = (
+                    tasks.kept(number, task["data"], project=project)
+                    if threshold is None or not shown
+                    else None
+                )
+                if kept is not None:
+                    made = {"result": kept.regions, "score": kept.score, "model_version": version}
+                    if shown:
+                        store.show_prelabel(project, number, version)
+                else:
+                    made, images = tasks.predict(number, task["data"])
+                    tasks.keep(number, made, images, project=project, shown=shown)
             except MammoError as error:
                 away = away + 1 if isinstance(error, ImageUnavailable) else 0
                 if away == AWAY or not (away or is_about_one_image(error)):
@@ -152,47 +148,6 @@ def _unread_first(client: LabelStudio, project: int) -> Iterator[dict[str, Any]]
 
 def _has(client: LabelStudio, task: int, version: str) -> bool:
     return any(known.get("model_version") == version for known in client.predictions(task))
-
-
-def _kept(
-    store: AnnotationStore, project: int, task: Mapping[str, Any], version: str, tags: ControlTags
-) -> dict[str, Any] | None:
-    """What this version said of the task before, if that was pushed to nobody: it was killed, or only served."""
-    kept = store.prelabel(project, task["id"], version)
-    if kept is None or task["data"].get("sha256", kept.image_sha256) != kept.image_sha256:
-        return None
-    if not tags.fit(kept.regions):
-        return None
-    return {"result": kept.regions, "score": kept.score, "model_version": version}
-
-
-def _predict(
-    task: Mapping[str, Any],
-    prelabeller: Prelabels,
-    *,
-    project: int,
-    tags: ControlTags,
-    store: AnnotationStore,
-    open_image: Callable[[Mapping[str, Any]], Mammogram],
-    threshold: float | None,
-    config: str,
-    shown: bool,
-) -> dict[str, Any]:
-    """A new prediction, of which we keep a copy first: one that we do not know could never be evaluated."""
-    mammogram = open_image(of_task(task["id"], task["data"]))
-    findings = prelabeller.prelabel(mammogram, threshold=threshold)
-    made = prediction(findings, size=mammogram.size, tags=tags, model_version=prelabeller.version)
-    require_valid(made, config=config)
-    store.record_prelabel(
-        project=project,
-        task=task["id"],
-        model_version=prelabeller.version,
-        regions=made["result"],
-        score=made["score"],
-        image_sha256=mammogram.sha256,
-        shown=shown,
-    )
-    return made
 
 
 def _push(

@@ -23,7 +23,7 @@ from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.prelabelling import Prelabelling
 from backend.schemas import PredictRequest, Task, json_body
-from backend.services import Services
+from backend.services import Images, Services
 from mammo.task_images import of_task
 
 router = APIRouter(dependencies=[Depends(require_basic)])
@@ -81,10 +81,14 @@ async def _prelabel(
             state.backlog.add(("task", task.project, task.id), silently)
         results.append(answer)
     if len(tasks) == 1 and not _failed(results[0]):
-        # Somebody opens this task: have its image ready for his first click.
-        image = of_task(tasks[0].id, tasks[0].data)
-        state.backlog.add("opened", partial(state.recent_images.open, image))
+        # Somebody opens this task: have its images ready for his first click.
+        state.backlog.add("opened", partial(_open, work, tasks[0], state.recent_images))
     return results
+
+
+def _open(work: Prelabelling, task: Task, images: Images) -> None:
+    for on_image in work.tags.on(task.data):
+        images.open(of_task(task.id, task.data, tags=on_image))
 
 
 def _failed(result: dict[str, Any] | list[dict[str, Any]]) -> bool:

@@ -12,7 +12,7 @@ from cli.importing import TWINS
 from mammo.dicom import Intake, encode_png, patient_key
 from mammo.findings import Finding
 from mammo.geometry import Size, Spacing
-from mammo.labelstudio import ControlTags, LabelStudioClient, to_regions
+from mammo.labelstudio import ControlTags, LabelStudioClient, truth_regions
 
 
 class TaskWriter:
@@ -59,7 +59,7 @@ class TaskWriter:
             return False
         task = int(known["id"]) if known is not None else self._make(image, found, spacing)
         height, width = found.twin.shape
-        result = to_regions(findings, size=Size(width, height), tags=self._tags, model_version=self._kind)
+        result = truth_regions(findings, size=Size(width, height), tags=self._tags, source=self._kind)
         self._client.annotate(task, [_drawn_by_a_person(region, self._kind) for region in result])
         return True
 

@@ -20,8 +20,9 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
 from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.regions import from_regions, to_regions
+from mammo.labelstudio.rendering import truth_regions
 from training.cases import Case, Progress
 
 POLL_SECONDS = 0.5
@@ -149,9 +150,7 @@ class Walk:
         for index, task in enumerate(tasks, 1):
             prediction = next(p for p in self.client.predictions(task) if p["model_version"] == version)
             reading = self.reading(task, prediction)
-            regions = to_regions(
-                reading.corrected, size=self.size(task), tags=self.tags, model_version=version
-            )
+            regions = truth_regions(reading.corrected, size=self.size(task), tags=self.tags, source=version)
             self.client.annotate(task, regions, lead_time=12.0, parent_prediction=prediction["id"])
             self.annotations += 1
             readings.append(reading)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
 from cli.doctor.site import Site
 from mammo.errors import MammoError
-from mammo.labelstudio.images import ImageDownloads, image_reference
+from mammo.labelstudio.images import ImageDownloads
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 
 LOOKED_AT = 3
@@ -24,19 +25,28 @@ def check_images(site: Site) -> Iterator[Diagnosis]:
     if not tasks:
         yield skipped("images", "the project has no tasks yet")
         return
-    for task in tasks:
-        number, data = int(task["id"]), task["data"]
+    try:
+        tags = ProjectTags(site.client)(site.project)
+    except MammoError as error:
+        yield skipped("images", f"which images the project shows is not known ({error.code})")
+        return
+    for number, data, on_image in (
+        (int(task["id"]), task["data"], each) for task in tasks for each in tags.on(task["data"])
+    ):
         try:
-            images.open(of_task(number, data))
+            described = of_task(number, data, tags=on_image)
+            images.open(described)
         except MammoError as error:
             yield broken(
-                "images", f"the image of task {number} cannot be read here ({error.code})", str(error)
+                "images",
+                f"{on_image.image_tag!r} of task {number} cannot be read here ({error.code})",
+                str(error),
             )
             return
-        picture = image_reference(data)
-        if MAMMOGRAM_KEY in data and picture:
+        picture = described.get("image")
+        if MAMMOGRAM_KEY in described and picture:
             try:
-                downloads.download(picture, max_bytes=settings.max_image_bytes, task=number)
+                downloads.download(str(picture), max_bytes=settings.max_image_bytes, task=number)
             except MammoError as error:
                 yield broken("images", f"task {number} shows people no image ({error.code})", str(error))
                 return

@@ -38,7 +38,7 @@ def _labelled(
 ) -> LabelledImage:
     result = annotation.get("result") or []
     findings = tuple(from_regions(result, tags=tags))
-    mammogram = images.open(of_task(number, data))
+    mammogram = images.open(of_task(number, data, tags=tags))
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
     source = images.path(data)

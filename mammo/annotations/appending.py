@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -106,15 +106,16 @@ def _revision_row(number: int, told: Revision) -> dict[str, Any]:
     }
 
 
-def pin_image(connection: Connection, project: int, task: int, sha256: str) -> None:
-    """Remember the image of a task, unless one is remembered."""
-    row = {"project": project, "task": task, "sha256": sha256, "seen_at": datetime.now(UTC)}
+def pin_image(connection: Connection, project: int, task: int, image: str, sha256: str) -> None:
+    """Remember an image of a task, unless one is remembered under its key."""
+    row = {"project": project, "task": task, "image": image, "sha256": sha256, "seen_at": datetime.now(UTC)}
     connection.execute(insert(connection, image_pin).values(row).on_conflict_do_nothing())
 
 
-def replace_prelabel(connection: Connection, row: dict[str, Any]) -> None:
-    """Keep a proposal in the place of the one before of the same model version; pins its image."""
-    pin_image(connection, row["project"], row["task"], row["image_sha256"])
+def replace_prelabel(connection: Connection, row: dict[str, Any], images: Mapping[str, str]) -> None:
+    """Keep a proposal in the place of the one before of the same model version; pins its images."""
+    for image, sha256 in images.items():
+        pin_image(connection, row["project"], row["task"], image, sha256)
     mine = [prelabel.c[name] == row[name] for name in ("project", "task", "model_version")]
     old = sa.select(prelabel.c.id).where(*mine)
     connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,9 +31,18 @@ class Prelabel:
     regions: list[dict[str, Any]]
     score: float
     image_sha256: str
+    """Of the image; of several images the digest of theirs: `digest_of_images`."""
+
     created_at: datetime
     shown_at: datetime | None = None
     """When annotators were first given it; None: it is silent, nobody has seen it."""
+
+
+def digest_of_images(images: Mapping[str, str]) -> str:
+    """What changes whenever an image of a task does: the SHA-256 of the only one, else one over all."""
+    if len(images) == 1:
+        return next(iter(images.values()))
+    return hashlib.sha256(canonical(dict(images))).hexdigest()
 
 
 class PrelabelRecords:
@@ -50,12 +60,13 @@ class PrelabelRecords:
         model_version: str,
         regions: Sequence[dict[str, Any]],
         score: float,
-        image_sha256: str,
+        images: Mapping[str, str],
         shown: bool = True,
     ) -> None:
         """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
 
         Args:
+            images: SHA-256 of each image of the task, by its key.
             shown: annotators are given it; a silent one is kept only to be compared with what they draw.
 
         Raises:
@@ -68,11 +79,11 @@ class PrelabelRecords:
             "model_version": model_version,
             "regions": canonical(list(regions)),
             "score": score,
-            "image_sha256": image_sha256,
+            "image_sha256": digest_of_images(images),
             "created_at": moment,
             "shown_at": moment if shown else None,
         }
-        self._writer.run(lambda connection: replace_prelabel(connection, row))
+        self._writer.run(lambda connection: replace_prelabel(connection, row, images))
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         """What a model version proposed for a task; None when it proposed nothing we know of."""
@@ -117,22 +128,25 @@ class PrelabelRecords:
             rows = connection.execute(sa.select(prelabel).where(*mine).order_by(prelabel.c.task)).all()
         return [Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)}) for row in rows]
 
-    def pin_image(self, project: int, task: int, sha256: str) -> None:
-        """Remember the image of a task, unless one is remembered: it is the one that annotators saw first.
+    def pin_image(self, project: int, task: int, image: str, sha256: str) -> None:
+        """Remember an image of a task, unless one is remembered: it is the one that annotators saw first.
+
+        Args:
+            image: its key within the task.
 
         Raises:
             StorageUnavailable: it is not kept.
         """
-        self._writer.run(lambda connection: pin_image(connection, project, task, sha256))
+        self._writer.run(lambda connection: pin_image(connection, project, task, image, sha256))
 
-    def pinned_images(self, project: int) -> dict[int, str]:
-        """SHA-256 of the image that each task showed when it was first seen."""
+    def pinned_images(self, project: int) -> dict[tuple[int, str], str]:
+        """SHA-256 of each image when it was first seen, by task and the image's key."""
         columns = image_pin.c
         with reading(self._engine) as connection:
             rows = connection.execute(
-                sa.select(columns.task, columns.sha256).where(columns.project == project)
+                sa.select(columns.task, columns.image, columns.sha256).where(columns.project == project)
             )
-            return {row.task: row.sha256 for row in rows}
+            return {(row.task, row.image): row.sha256 for row in rows}
 
     def _newest_prelabel(
         self, project: int, task: int, condition: sa.ColumnElement[bool], *before: sa.ColumnElement[int]

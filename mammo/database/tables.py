@@ -45,6 +45,9 @@ metadata = sa.MetaData()
 # SQLite numbers rows by itself only in a column of exactly the type INTEGER, which there holds 64 bits.
 RowId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+ImageKey = sa.String(255)
+"""Names an image within its task: `mammo.labelstudio.labeling_config.ControlTags.image_key`."""
+
 
 def _table(name: str, *parts: sa.Column[Any] | sa.UniqueConstraint | sa.Index) -> sa.Table:
     return sa.Table(name, metadata, *parts)
@@ -160,26 +163,29 @@ dataset_version = _table(
 )
 
 image_pin = _table(
-    "image_pin",  # the image that a task showed when we first saw it; never changed
+    "image_pin",  # an image of a task as it was when we first saw it; never changed
     sa.Column("project", sa.BigInteger, primary_key=True),
     sa.Column("task", sa.BigInteger, primary_key=True),
+    sa.Column("image", ImageKey, primary_key=True),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("seen_at", Moment, nullable=False),
 )
 
 dataset_item = _table(
-    "dataset_item",  # which annotations a dataset version holds, in which revision
+    "dataset_item",  # of which images a dataset version holds which annotation, in which revision
     sa.Column("dataset", sa.ForeignKey("dataset_version.name"), primary_key=True),
     sa.Column("annotation", sa.BigInteger, primary_key=True),
+    sa.Column("image", ImageKey, primary_key=True),
     sa.Column("content_hash", sa.String(64), nullable=False),
     sa.Column("digest", sa.String(64)),
     sa.Index("ix_dataset_item_annotation", "annotation"),
 )
 
 edit_effort = _table(
-    "edit_effort",  # computed once for a revision and the prelabel it was made on; may be dropped and is computed again
+    "edit_effort",  # computed once for a revision, its prelabel and an image; may be dropped and is computed again
     sa.Column("revision", sa.ForeignKey("revision.id"), primary_key=True),
     sa.Column("prelabel", sa.BigInteger, primary_key=True),
+    sa.Column("image", ImageKey, primary_key=True),
     sa.Column("effort", sa.LargeBinary, nullable=False),
 )
 

@@ -19,9 +19,9 @@ from mammo.double_reading.rules import ReadingRules
 from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
 from mammo.identifiers import identifier
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
-from mammo.labelstudio.regions import from_regions
 from mammo.stated_facts import stated_spacing
 
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]

@@ -18,7 +18,8 @@ from mammo.double_reading.cases import Case, findings_of
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import size_of, to_regions
+from mammo.labelstudio.regions import size_of
+from mammo.labelstudio.rendering import truth_regions
 
 READINGS = "readings"
 """Model version of the two readings that the arbiter sees."""
@@ -73,7 +74,7 @@ def _anonymous(
 ) -> list[dict[str, Any]]:
     bare = [replace(finding, id="", score=1.0, prompts=()) for finding in findings]
     bare.sort(key=lambda finding: finding.box.as_tuple())  # not in the order in which they were drawn
-    regions = to_regions(bare, size=size, tags=tags, model_version=name)
+    regions = truth_regions(bare, size=size, tags=tags, source=name)
     return [
         {key: value for key, value in region.items() if key != "score"} | {"meta": {"text": [name]}}
         for region in regions

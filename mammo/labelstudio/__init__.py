@@ -4,9 +4,10 @@ Percent coordinates and brush RLE exist only in this package.
 """
 
 from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.regions import from_regions, to_regions
+from mammo.labelstudio.rendering import to_regions, truth_regions
 
 __all__ = [
     "ControlTags",
@@ -15,4 +16,5 @@ __all__ = [
     "labeling_config",
     "prediction",
     "to_regions",
+    "truth_regions",
 ]

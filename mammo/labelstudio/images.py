@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
@@ -229,18 +227,6 @@ class ImageDownloads:
             f"an image at {hop.url.host} redirects to {target.scheme}://{target.host}, which is not followed",
             code="foreign_image",
         )
-
-
-def image_reference(data: Mapping[str, Any]) -> str | None:
-    """What a task shows: its `image`, or the only value that looks like the address of one; None without any."""
-    stated = data.get("image")
-    if isinstance(stated, str) and stated:
-        return stated
-    if stated is not None:
-        return None
-    starts = ("/data/", "http://", "https://", *CLOUD_SCHEMES)
-    found = [value for value in data.values() if isinstance(value, str) and value.startswith(starts)]
-    return found[0] if len(found) == 1 else None
 
 
 def _bounded(content: bytes, url: httpx.URL, max_bytes: int) -> bytes:

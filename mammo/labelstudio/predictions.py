@@ -8,7 +8,7 @@ from typing import Any
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import to_regions
 
 NOTHING_FOUND_SCORE = 0.5
 """Score of an empty prediction: a miss costs more than a false alarm, so look at it before sure findings."""

@@ -21,8 +21,8 @@ from mammo.settings import Settings
 REMEMBERED_SECONDS = 30.0
 """How long tags are used before they are asked for again: somebody may have changed the labeling config."""
 
-READ_BY = 1
-"""Raise it when `regions.from_regions` reads the same annotation otherwise: what is kept is then computed again."""
+READ_BY = 2
+"""Raise it when `interpretation.interpret` reads the same annotation otherwise: what is kept is then computed again."""
 
 TagsOf = Callable[[int], ControlTags]
 """Names the controls of a project. Raises LabelStudioError or InvalidRegion."""
@@ -96,7 +96,13 @@ def open_project_tags(settings: Settings) -> Iterator[ProjectTags]:
 
 def digest_of_tags(tags: ControlTags) -> str:
     """Names a way to read annotations: the same in every process for the same tags, another for others."""
-    named = {
-        name: sorted(value) if isinstance(value, frozenset) else value for name, value in vars(tags).items()
+    named = [sorted(_values(each).items()) for each in (tags, *tags.siblings)]
+    return hashlib.sha256(f"{READ_BY} {named}".encode()).hexdigest()
+
+
+def _values(tags: ControlTags) -> dict[str, object]:
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in vars(tags).items()
+        if name != "siblings"
     }
-    return hashlib.sha256(f"{READ_BY} {sorted(named.items())}".encode()).hexdigest()

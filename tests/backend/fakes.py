@@ -21,6 +21,7 @@ from backend.model_host import ModelHost, Segmented
 from backend.services import Services
 from backend.training import Training
 from mammo.annotations import Prelabel, Receipt, project_of
+from mammo.annotations.prelabels import digest_of_images
 from mammo.database import metadata
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
@@ -96,7 +97,7 @@ class FakeStore:
         model_version: str,
         regions: Sequence[dict[str, Any]],
         score: float,
-        image_sha256: str,
+        images: Mapping[str, str],
         shown: bool = True,
     ) -> None:
         self._check()
@@ -108,7 +109,7 @@ class FakeStore:
             model_version=model_version,
             regions=list(regions),
             score=score,
-            image_sha256=image_sha256,
+            image_sha256=digest_of_images(images),
             created_at=moment,
             shown_at=moment if shown else None,
         )
@@ -204,7 +205,7 @@ class FakePrelabeller:
 
 
 class FakeImages:
-    """Gives every task a grey image; `data["broken"]` is not found, `data["bug"]` raises what nobody expected."""
+    """Gives every task a grey image; `/broken.png` is not found, `/bug.png` raises what nobody expected."""
 
     def __init__(self) -> None:
         self.num_opened = 0
@@ -212,11 +213,11 @@ class FakeImages:
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         self.num_opened += 1
-        if data.get("broken"):
+        if data.get("image") == "/broken.png":
             raise ImageNotFound("not there: /secret/patient-name.dcm")
-        if data.get("away"):
+        if data.get("image") == "/away.png":
             raise ImageUnavailable("the server does not answer")
-        if data.get("bug"):
+        if data.get("image") == "/bug.png":
             raise RuntimeError("PatientName=Doe^Jane")
         return Mammogram(
             pixels=np.full((HEIGHT, WIDTH), 0.5, np.float32),

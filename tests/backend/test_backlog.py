@@ -17,7 +17,7 @@ from mammo.errors import LabelStudioError
 from mammo.labelstudio import labeling_config
 from tests.backend.fakes import BOX, HOOK, Backend
 
-TASKS = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(4)]
+TASKS = [{"id": n, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(4)]
 
 
 def waiting(backend: Backend) -> Backlog:
@@ -43,7 +43,7 @@ def test_label_studio_asks_again_for_what_is_unfinished_and_never_for_what_canno
     (late,) = backend.predict(TASKS[0]).json()["results"]
     backend = Backend()
     away, broken = backend.predict(
-        {"id": 8, "data": {"away": True}}, {"id": 9, "data": {"broken": True}}
+        {"id": 8, "data": {"image": "/away.png"}}, {"id": 9, "data": {"image": "/broken.png"}}
     ).json()["results"]
     assert late["model_version"] == away["model_version"] == "m1+unfinished"
     assert broken["model_version"] == "m1"

@@ -119,7 +119,7 @@ def test_setup_names_the_version_that_our_backend_serves(adapter: Adapter) -> No
 
 
 def test_predictions_are_those_of_our_backend(adapter: Adapter) -> None:
-    tasks = [TASK | {"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(3)]
+    tasks = [TASK | {"id": n, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(3)]
     through = adapter.predict(*tasks).json()["results"]
     assert len(through) == 3
     assert all(result["result"] for result in through)
@@ -136,7 +136,7 @@ def test_a_click_is_passed_on_and_comes_back_as_a_suggestion(adapter: Adapter) -
     }  # fmt: skip
     answer = adapter.predict(TASK, params={"context": {"result": [clicked]}})
     (suggestion,) = answer.json()["results"]
-    assert [region["type"] for region in suggestion["result"]] == ["brushlabels"]
+    assert [region["type"] for region in suggestion["result"]] == ["polygonlabels"]
 
 
 @pytest.mark.parametrize("action", [*WEBHOOK_ACTIONS, "START_TRAINING"])

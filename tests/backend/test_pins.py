@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.backend.fakes import BASIC, Backend
 
-TASK = {"id": 7, "data": {"sha256": "a" * 64}}
+TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
 
 def setup(backend: Backend, project: str, **body: Any) -> Any:

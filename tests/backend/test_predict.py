@@ -18,7 +18,7 @@ TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
 def test_every_task_gets_its_prediction_in_order_and_label_studio_accepts_it() -> None:
     backend = Backend()
-    tasks = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(5)]
+    tasks = [{"id": n, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(5)]
     answer = backend.predict(*tasks, label_config=labeling_config(), params={"context": None})
     results = answer.json()["results"]
     assert backend.model.prelabelled[-5:] == [f"{n:064d}" for n in range(5)]
@@ -38,12 +38,12 @@ def test_a_request_that_is_under_way_when_the_champion_moves_is_answered_by_the_
         backend.host.look()
 
     before.seconds = promoted_meanwhile
-    tasks = [{"id": n, "data": {"sha256": f"{n:064d}"}} for n in range(3)]
+    tasks = [{"id": n, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(3)]
     answer = backend.predict(*tasks).json()
     assert backend.host.current().version == "m2"
     assert {result["model_version"] for result in answer["results"]} == {"m1"}
     assert before.prelabelled[-3:] == [task["data"]["sha256"] for task in tasks]
-    (late,) = backend.predict({"id": 9, "data": {"sha256": "9" * 64}}).json()["results"]
+    (late,) = backend.predict({"id": 9, "data": {"image": "/x.png", "sha256": "9" * 64}}).json()["results"]
     assert late["model_version"] == "m2"
 
 
@@ -54,14 +54,14 @@ def test_a_project_with_a_threshold_of_its_own_is_prelabelled_at_it() -> None:
         assert backend.model.thresholds[-1] == expected
 
 
-def test_a_project_that_asks_for_polygons_gets_them_and_no_kept_brush() -> None:
-    backend = Backend({"polygon_projects": "3"})
+def test_a_project_that_asks_for_the_brush_gets_it_and_no_kept_outline() -> None:
+    backend = Backend({"brush_projects": "3"})
     types = []
     for project in ("4.1", "3.1"):
         (result,) = backend.predict(TASK, label_config=labeling_config(), project=project).json()["results"]
         types.append({r["type"] for r in result["result"]})
-    assert types[0] - types[1] == {"brushlabels"}
-    assert types[1] - types[0] == {"polygonlabels"}
+    assert types[0] - types[1] == {"polygonlabels"}
+    assert types[1] - types[0] == {"brushlabels"}
 
 
 def test_a_megabyte_of_what_others_said_of_a_task_changes_nothing() -> None:
@@ -72,8 +72,7 @@ def test_a_megabyte_of_what_others_said_of_a_task_changes_nothing() -> None:
 
 def test_a_prediction_that_the_sdk_finds_wrong_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Backend()
-    made = {"result": [{"from_name": "nobody"}], "score": 0.5, "model_version": "m1"}
-    monkeypatch.setattr("backend.prelabelling.prediction", lambda *_, **__: made)
+    monkeypatch.setattr("mammo.prelabelling.to_regions", lambda *_, **__: [{"from_name": "nobody"}])
     (result,) = backend.predict(TASK).json()["results"]
     assert (types(result), result["reason"]) == (["textarea"], "invalid_prediction")
 
@@ -88,7 +87,9 @@ def types(result: dict[str, Any]) -> list[str]:
 
 def test_a_project_without_a_place_for_notes_gets_an_empty_result_and_the_reason_beside_it() -> None:
     bare = labeling_config().replace('name="model-note"', 'name="comment"')
-    (result,) = Backend().predict({"id": 8, "data": {"broken": True}}, label_config=bare).json()["results"]
+    (result,) = (
+        Backend().predict({"id": 8, "data": {"image": "/broken.png"}}, label_config=bare).json()["results"]
+    )
     assert result == {"result": [], "score": 0.0, "model_version": "m1", "reason": "image_not_found"}
 
 
@@ -97,7 +98,7 @@ def test_an_unreadable_image_gives_a_note_in_its_place_and_its_reason_to_log_and
 ) -> None:
     backend = Backend()
     answer = backend.predict(
-        TASK, {"id": 8, "data": {"broken": True}}, {"id": 9, "data": {"bug": True}}, TASK
+        TASK, {"id": 8, "data": {"image": "/broken.png"}}, {"id": 9, "data": {"image": "/bug.png"}}, TASK
     )
     results = answer.json()["results"]
     assert [types(r) == ["textarea"] for r in results] == [False, True, True, False]
@@ -148,7 +149,7 @@ def test_a_silent_prediction_is_written_down_as_shown_once(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "change",
     [
-        {"data": {"sha256": "b" * 64}},
+        {"data": {"image": "/x.png", "sha256": "b" * 64}},
         {"id": 8},
     ],
 )
@@ -163,9 +164,9 @@ def test_a_kept_prediction_of_another_image_or_task_is_not_served(change: dict[s
 def test_a_kept_prediction_is_not_served_to_a_project_that_renamed_its_controls() -> None:
     backend = Backend()
     backend.predict(TASK)
-    renamed = labeling_config().replace('name="box"', 'name="cluster-box"')
+    renamed = labeling_config().replace('name="outline"', 'name="cluster-line"')
     (result,) = backend.predict(TASK, label_config=renamed).json()["results"]
-    assert "cluster-box" in {r["from_name"] for r in result["result"]}
+    assert "cluster-line" in {r["from_name"] for r in result["result"]}
 
 
 def test_a_kept_prediction_of_another_model_version_is_not_served() -> None:

@@ -15,7 +15,7 @@ from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.labelstudio import labeling_config
 from tests.backend.fakes import BASIC, Backend, FakePrelabeller, FakeRegistry
 
-TASKS = [{"id": n, "project": 3, "data": {"sha256": f"{n:064d}"}} for n in range(3)]
+TASKS = [{"id": n, "project": 3, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(3)]
 PLENTY = 64 * 2**30
 
 
@@ -129,8 +129,8 @@ def test_blind_tasks_are_looked_at_and_pinned_projects_and_unreadable_images_are
     backend.host.look()
     with backend.client:
         (blind,) = backend.predict(TASKS[1], label_config=labeling_config()).json()["results"]
-        backend.predict({"id": 9, "data": {"broken": True}}, label_config=labeling_config())
-        pinned = {"id": 4, "project": 7, "data": {"sha256": "b" * 64}}
+        backend.predict({"id": 9, "data": {"image": "/broken.png"}}, label_config=labeling_config())
+        pinned = {"id": 4, "project": 7, "data": {"image": "/x.png", "sha256": "b" * 64}}
         backend.predict(pinned, project="7.1", label_config=labeling_config())
         assert work_of(backend).wait_until_done(20)
     assert blind == []

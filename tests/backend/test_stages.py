@@ -70,7 +70,7 @@ def test_a_silent_prediction_counts_as_shown_from_the_moment_it_is_handed_out():
 
 def test_clicks_are_answered_in_every_stage():
     answer = click(backend("assisted"), clicked(12, 30, positive=True))
-    assert [region["type"] for region in answer["result"]] == ["brushlabels"]
+    assert [region["type"] for region in answer["result"]] == ["polygonlabels"]
 
 
 @pytest.fixture

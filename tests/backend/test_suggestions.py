@@ -46,7 +46,7 @@ def click(backend: Backend, *regions: Any, task: dict[str, Any] = TASK) -> dict[
     return result
 
 
-def test_clicks_on_and_beside_the_lesion_become_one_brush_suggestion() -> None:
+def test_clicks_on_and_beside_the_lesion_become_one_suggested_outline() -> None:
     backend = Backend()
     result = click(
         backend,
@@ -55,7 +55,7 @@ def test_clicks_on_and_beside_the_lesion_become_one_brush_suggestion() -> None:
         clicked(14, 31, positive=True),
     )
     assert backend.model.clicks[-1] == (None, (Point(12, 30), Point(14, 31)), (Point(90, 80),))
-    assert [r["type"] for r in result["result"]] == ["brushlabels"]
+    assert [r["type"] for r in result["result"]] == ["polygonlabels"]
     assert LabelInterface(labeling_config()).validate_prediction(result, return_errors=True) == []
     (finding,) = from_regions(result["result"], tags=ControlTags())
     assert finding.box == BOX
@@ -178,7 +178,7 @@ def test_where_the_model_sees_nothing_the_suggestion_is_empty() -> None:
         ([region("ellipselabels", {})], "invalid_region"),
         ([clicked(12, 30, positive=True) | {"original_width": WIDTH + 1}], "size_mismatch"),
         ([clicked(12, 30, positive=True) | {"image_rotation": 90}], "invalid_region"),
-        ([clicked(12, 30, positive=True) | {"value": None}], "invalid_region"),
+        ([clicked(12, 30, positive=True) | {"value": None}], "wrong_label"),
         ([clicked(12, 30, positive=True, label="Background")], "wrong_label"),
         ([{}], "invalid_region"),
     ],
@@ -198,5 +198,7 @@ def test_a_click_that_makes_no_sense_gets_an_empty_suggestion_with_a_reason_and_
 
 
 def test_a_click_on_a_task_without_an_image_says_so() -> None:
-    answer = click(Backend(), clicked(12, 30, positive=True), task={"id": 7, "data": {"broken": True}})
+    answer = click(
+        Backend(), clicked(12, 30, positive=True), task={"id": 7, "data": {"image": "/broken.png"}}
+    )
     assert (answer["result"], answer["reason"]) == ([], "image_not_found")

@@ -19,8 +19,8 @@ from mammo.database import open_database
 from mammo.dicom import write_mammogram
 from mammo.geometry import Point, Size
 from mammo.labelstudio import rle
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions
 from mammo.masks import Mask, union
 from mammo.phantom import PhantomView, phantom_view, vendor_a
 from tests.e2e.screen import Screen, View, brushed

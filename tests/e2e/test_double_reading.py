@@ -21,7 +21,8 @@ from mammo.dicom import Mammogram
 from mammo.double_reading import ReadingRoom, ReadingRules, open_room, summarise
 from mammo.findings import Finding
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
-from mammo.labelstudio.regions import from_regions, to_regions
+from mammo.labelstudio.interpretation import from_regions
+from mammo.labelstudio.rendering import truth_regions
 from mammo.settings import Settings
 from tests.mammo.double_reading.clinic import SIZE
 from tests.mammo.double_reading.drawing import lesion
@@ -102,7 +103,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     def read(role: str, case: int, findings: list[Finding], number: int = 1) -> int:
         desk = room.records.find(source).desk(role, number)  # type: ignore[arg-type]
         assert desk is not None
-        regions = to_regions(findings, size=SIZE, tags=ControlTags(), model_version="hand")
+        regions = truth_regions(findings, size=SIZE, tags=ControlTags(), source="hand")
         return people[role][1].annotate(desk.tasks[case], regions)
 
     for number in (1, 2):

@@ -11,8 +11,8 @@ from cli.demo.walk import Walk
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.jobs import PrelabelProject
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions
 from mammo.registry import ModelRegistry
 from training.cases import silent
 

@@ -21,8 +21,8 @@ from cli.importing import import_mammogram
 from mammo.dicom import write_mammogram
 from mammo.geometry import Size
 from mammo.labelstudio import rle
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions
 from mammo.phantom import PhantomView, phantom_view
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

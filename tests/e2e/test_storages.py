@@ -21,6 +21,7 @@ from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.project_storage import S3Bucket
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.task_images import TaskImages, of_task
 from tests.e2e.site import picture
 
@@ -79,7 +80,10 @@ def images(client: LabelStudioClient, folder: Path, **options: object) -> TaskIm
 
 
 def hashes(client: LabelStudioClient, project: int, opener: TaskImages) -> list[str]:
-    return sorted(opener.open(of_task(task["id"], task["data"])).sha256 for task in client.tasks(project))
+    tags = ProjectTags(client)(project)
+    return sorted(
+        opener.open(of_task(task["id"], task["data"], tags=tags)).sha256 for task in client.tasks(project)
+    )
 
 
 def sha(value: int) -> str:

@@ -71,7 +71,7 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
                 model_version=version,
                 regions=[box(task)] if index % 2 else [],
                 score=(NUM_TASKS - index) / 10,
-                image_sha256="ab" * 32,
+                images={"": "ab" * 32},
             )
 
         def order(*arguments: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import to_regions
 
 CONFIG = """<View>
   <Image name="picture" value="$image"/>
@@ -39,7 +39,7 @@ def show(store, *findings, task=5, version="m1", shown=True):
         model_version=version,
         regions=regions(*findings, version=version),
         score=0.7,
-        image_sha256="ab" * 32,
+        images={"": "ab" * 32},
         shown=shown,
     )
 

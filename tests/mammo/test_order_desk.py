@@ -58,7 +58,7 @@ def tasks(store):
             model_version="m1",
             regions=regions(found) if task <= 4 else [],
             score=task / 20,
-            image_sha256="ab" * 32,
+            images={"": "ab" * 32},
             shown=task % 2 == 0,
         )
     return Tasks(12)

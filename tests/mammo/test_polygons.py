@@ -5,13 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mammo.geometry import Size
+from mammo.geometry import Point, Size
 from mammo.masks import Mask
-from mammo.polygons import LEAST_IOU, mask_polygons, polygon_mask, polygons_mask
+from mammo.polygons import LEAST_IOU, mask_outline, mask_polygons, polygon_mask, polygons_mask
 
 SIZE = Size(20, 16)
 corner = st.tuples(st.floats(-5, 25), st.floats(-5, 21))
@@ -77,3 +77,29 @@ def test_a_ring_is_an_outline_and_a_hole() -> None:
     painted = polygons_mask(polygons, size=Size(40, 40))
     assert painted is not None
     assert painted.iou(ring) >= LEAST_IOU
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.sampled_from([0.2, 0.5, 0.9]))
+def test_an_exact_outline_is_one_loop_that_covers_every_part_and_no_hole(seed: int, density: float) -> None:
+    bitmap = np.random.default_rng(seed).random((17, 23)) < density
+    mask = Mask(bitmap, 5, 9).tight()
+    assume(mask is not None)
+    assert mask is not None
+    drawn = polygon_mask(mask_outline(mask, min_part=0.0, exact=True), size=Size(60, 60))
+    assert drawn is not None
+    assert drawn.frame == mask.frame
+    assert np.array_equal(drawn.bitmap, mask.bitmap)
+
+
+def test_a_simplified_outline_leaves_crumbs_out_and_fills_holes() -> None:
+    bitmap = np.zeros((60, 80), np.bool_)
+    bitmap[5:45, 5:45], bitmap[20:30, 20:30] = True, False
+    bitmap[5:25, 55:75] = True
+    bitmap[55, 70] = True
+    drawn = polygon_mask(mask_outline(Mask(bitmap, 0, 0), min_part=0.02, exact=False), size=Size(80, 60))
+    assert drawn is not None
+    assert drawn.holds(Point(25, 25))
+    assert drawn.holds(Point(65, 15))
+    assert not drawn.holds(Point(70, 55))
+    assert not drawn.holds(Point(50, 15)), "the line between two parts covers nothing"

@@ -30,7 +30,7 @@ def follow(site, annotation=3):
 
 def keep_dataset(engine, name, content_hash):
     row = {"name": name, "project": 1, "num_items": 1, "num_excluded": 0, "last_event": 1}
-    item = {"dataset": name, "annotation": 3, "content_hash": content_hash}
+    item = {"dataset": name, "annotation": 3, "image": "", "content_hash": content_hash}
     with writing(engine) as connection:
         connection.execute(insert(connection, dataset_version).values(**row, created_at=datetime.now(UTC)))
         connection.execute(insert(connection, dataset_item).values(item))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mammo.errors import ImageNotFound, InvalidTaskData
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.task_images import TASK_KEY, TaskImages, of_task
 
 
@@ -100,14 +101,52 @@ def test_a_task_without_a_reachable_image_says_so(data):
 def test_a_cloud_image_is_opened_with_the_id_of_its_task_and_under_any_name():
     downloads = FakeDownloads("s3://bucket/a.png", png())
     images = TaskImages(root=None, downloads=downloads)
-    data = of_task(7, {"scan": "s3://bucket/a.png", "patient": "p1"})
-    assert data == {"scan": "s3://bucket/a.png", "patient": "p1", "image": "s3://bucket/a.png", TASK_KEY: 7}
+    scan = ControlTags(value="scan")
+    data = of_task(7, {"scan": "s3://bucket/a.png", "patient": "p1", "image": "/data/b.png"}, tags=scan)
+    assert data == {"patient": "p1", "image": "s3://bucket/a.png", TASK_KEY: 7}
     assert images.open(data).size.width == 30
     assert downloads.task == 7
 
 
+CC, MLO = (ControlTags(image=name.upper(), value=name, other_images=("X",)) for name in ("rcc", "rmlo"))
+EXAM = {
+    "rcc": "/data/a.png", "rmlo": "/data/b.png", "rcc_mammogram": "a.dcm", "rcc_sha256": "a" * 64,
+    "rmlo_spacing_mm": [0.07, 0.07], "mammogram": "other.dcm", "patient": "p1", "exam": "2026-11-30",
+}  # fmt: skip
+SHARED = {"patient": "p1", "exam": "2026-11-30"}
+
+
 @pytest.mark.parametrize(
-    "data", [{"mammogram": "a.dcm", "image": "s3://b/a.png"}, {"image": "/data/a.png"}, {}]
+    ("tags", "data", "shown"),
+    [
+        (CC, EXAM, {"image": "/data/a.png", "mammogram": "a.dcm", "sha256": "a" * 64, **SHARED}),
+        (MLO, EXAM, {"image": "/data/b.png", "spacing_mm": [0.07, 0.07], **SHARED}),
+        (ControlTags(), {"mammogram": "a.dcm"}, {"mammogram": "a.dcm"}),
+        (ControlTags(), {"image": "/data/a.png", "view": "CC"}, {"image": "/data/a.png", "view": "CC"}),
+        (
+            ControlTags(value="now"),
+            {"now": "/data/a.png", "view": "CC"},
+            {"image": "/data/a.png", "view": "CC"},
+        ),
+        (
+            ControlTags(value="now"),
+            {"now": "/data/a.png", "image": "/data/b.png", "mammogram": "b.dcm"},
+            {"image": "/data/a.png"},
+        ),
+        (
+            ControlTags(value="all", pages=True, page=1),
+            {"all": ["/data/a.png", "/data/b.png"], "all_view": ["CC", "MLO"]},
+            {"image": "/data/b.png", "view": "MLO"},
+        ),
+    ],
 )
-def test_data_that_says_all_it_takes_stays_as_it_is(data):
-    assert of_task(7, data) is data
+def test_what_is_said_of_an_image_is_what_its_image_tag_names(tags, data, shown):
+    assert of_task(7, data, tags=tags) == shown
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"image": "/data/a.png"}, {"scan": 3}, {"scan": ""}, {"scan": ["/a.png"]}]
+)
+def test_a_task_without_the_image_of_the_config_is_refused_and_none_is_guessed(data):
+    with pytest.raises(ImageNotFound, match="'scan'"):
+        of_task(7, data, tags=ControlTags(value="scan"))

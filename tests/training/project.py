@@ -10,7 +10,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import truth_regions
 
 SIZE = Size(64, 48)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Project:
         self._seconds += 1
         data = self.task(number, patient=patient, **data)
         if result is None:
-            result = to_regions(findings, size=SIZE, tags=ControlTags(), model_version="m1")
+            result = truth_regions(findings, size=SIZE, tags=ControlTags(), source="m1")
         body = {
             "annotation": {
                 "id": annotation or number,

@@ -5,13 +5,13 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
-from mammo.labelstudio import ControlTags, to_regions
+from mammo.labelstudio import ControlTags, truth_regions
 from tests.training.detections import square
 from tests.training.project import SIZE, Project
 from training.dataset_versions import build_dataset_version, open_dataset_version
 
 DRAWN = [square(5, 5, 8)]
-RESULT = to_regions(DRAWN, size=SIZE, tags=ControlTags(), model_version="m1")
+RESULT = truth_regions(DRAWN, size=SIZE, tags=ControlTags(), source="m1")
 ROBOT = 99
 PATIENTS = [f"{number:016x}" for number in range(7)]
 

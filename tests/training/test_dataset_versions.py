@@ -70,8 +70,7 @@ def test_what_another_projects_prompt_controls_drew_is_no_truth_and_its_labels_a
     project.annotate(7, [], patient=PATIENTS[0], result=[drawn, drawn | {"from_name": "ask", "id": "p"}])
     (case,) = build(tags=tags).cases("train", open_image=project.open_image)
     assert [finding.box for finding in case.truth] == [square(5, 5, 8).box]
-    (case,) = build().cases("train", open_image=project.open_image)
-    assert case.truth == (), "with ours nothing of it is known"
+    assert build().why_excluded == {"unknown_label": 1}, "with ours nothing of it is known"
 
 
 def test_a_normal_mammogram_is_a_case_without_findings(build, project):
@@ -336,14 +335,14 @@ def test_a_vanished_file_is_not_taken_over_from_the_version_before(build, projec
 
 def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
     store.record_prelabel(
-        project=1, task=1, model_version="m1", regions=[], score=0.0, image_sha256=sha("what people saw")
+        project=1, task=1, model_version="m1", regions=[], score=0.0, images={"": sha("what people saw")}
     )
     project.annotate(1, [square(5, 5)], patient=PATIENTS[1], sha256=None)
     project.annotate(2, [square(5, 5)], patient=PATIENTS[2], sha256=None)
     assert [(each.task_id, each.code) for each in build().excluded] == [(1, "image_changed")]
     project.images["2.dcm"] = mammogram(222)
     assert [each.task_id for each in build().excluded] == [1, 2]
-    assert store.pinned_images(1) == {1: sha("what people saw"), 2: sha(2)}
+    assert store.pinned_images(1) == {(1, ""): sha("what people saw"), (2, ""): sha(2)}
 
 
 def test_a_mask_is_one_blob_however_many_versions_hold_it(build, project, blobs, tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
 from mammo.geometry import Size
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.regions import from_regions
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 
@@ -113,11 +113,12 @@ def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
     assert told[-1] == ("prelabel", 1.0, "3 of 3 tasks")
 
 
-def test_a_project_that_asks_for_polygons_gets_them(store):
+@pytest.mark.parametrize(("brush", "kind"), [(True, "brushlabels"), (False, "polygonlabels")])
+def test_masks_are_outlines_unless_the_project_asks_for_the_brush(store, brush, kind):
     server = FakeLabelStudio(1)
-    prelabel(server, store, polygons=True)
+    prelabel(server, store, brush=brush)
     ((prediction,),) = server.known.values()
-    assert {r["type"] for r in prediction["result"]} == {"rectanglelabels", "polygonlabels"}
+    assert {r["type"] for r in prediction["result"]} == {kind}
 
 
 def test_a_second_call_does_only_what_is_missing(store):

@@ -9,7 +9,7 @@ from cli.export.labelled import LabelledImage, Refusal
 from cli.export.project import read_project
 from mammo.findings import Finding
 from mammo.geometry import Size
-from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, to_regions
+from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, truth_regions
 from mammo.task_images import TaskImages
 from tests.cli.export.labelled_images import SIZE, ring
 from tests.mammo.dicom.files import mammogram_file
@@ -17,7 +17,7 @@ from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 
 def drawn(*findings: Finding, model: str | None = "m0002", size: Size = SIZE) -> list[dict[str, Any]]:
-    regions = to_regions(findings, size=size, tags=ControlTags(), model_version=model or "")
+    regions = truth_regions(findings, size=size, tags=ControlTags(), source=model or "")
     if model is None:
         for region in regions:
             del region["meta"]

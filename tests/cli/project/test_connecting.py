@@ -57,7 +57,7 @@ def test_a_new_project_gets_our_config_and_is_connected(
     assert [hook["url"] for hook in server.webhooks] == [f"{BACKEND}/webhook"]
     said = console.export_text()
     assert "created" in said
-    assert "the model fills brush 'mask' (Cluster)" in said
+    assert "the model fills polygon 'outline' (Cluster)" in said
     assert "predictions of 'Yolo-MLSAM'" in said
 
 

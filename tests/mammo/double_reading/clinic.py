@@ -8,7 +8,7 @@ from mammo.double_reading.desks import CASE_KEY
 from mammo.errors import LabelStudioError
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import truth_regions
 
 SIZE = Size(96, 80)
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -131,7 +131,7 @@ class Site:
         number = mine[0] if mine else self.number()
         row["annotations"][number] = {
             "id": number,
-            "result": to_regions(findings, size=SIZE, tags=ControlTags(), model_version="hand"),
+            "result": truth_regions(findings, size=SIZE, tags=ControlTags(), source="hand"),
             "was_cancelled": False,
             "updated_at": moment.isoformat(),
             "completed_by": user,

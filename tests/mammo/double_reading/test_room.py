@@ -8,8 +8,8 @@ from mammo.double_reading import ReadingRules, summarise
 from mammo.double_reading.desks import BASIS_KEY, CASE_KEY
 from mammo.double_reading.prelabels import READINGS, swapped
 from mammo.errors import LabelStudioError, ReadingConflict, UnknownReading
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import from_regions
 from tests.mammo.double_reading.clinic import PEOPLE, Clinic, Killed
 from tests.mammo.double_reading.drawing import lesion
 

@@ -23,7 +23,7 @@ ASK = (
 def test_our_own_config_has_nothing_to_complain_about() -> None:
     review = review_config(labeling_config())
     assert (review.problems, review.advice) == ((), ())
-    assert [line.split()[0] for line in review.fills] == ["brush", "rectangle", "key"]
+    assert [line.split()[0] for line in review.fills] == ["polygon", "rectangle"]
 
 
 def test_what_is_filled_is_named_with_control_and_label() -> None:
@@ -37,7 +37,7 @@ def test_what_is_filled_is_named_with_control_and_label() -> None:
         ("<View", "no XML"),
         (with_tags(), 'predicted_values="Cluster"'),
         (with_tags(BRUSH, image='<Image name="i" value="http://x/y.png"/>'), 'write value="$image"'),
-        (with_tags(BRUSH, image='<Image name="i" valueList="$images"/>'), "a list of images"),
+        (with_tags(BRUSH, image='<Image name="i" value="$dir/$file"/>'), 'write value="$image"'),
         (with_tags(BRUSH, BOX.replace('"r"', '"b"')), "two tags are called 'b'"),
     ],
 )
@@ -48,8 +48,12 @@ def test_a_config_that_cannot_work_is_a_problem_with_its_remedy(config: str, pro
 @pytest.mark.parametrize(
     ("config", "advice"),
     [
-        (with_tags(BOX, ASK), "no BrushLabels"),
-        (with_tags(BRUSH, ASK), "no RectangleLabels"),
+        (with_tags(BOX, ASK), "no PolygonLabels or BrushLabels"),
+        (
+            with_tags(BRUSH, ASK, BOX.replace('"MC"/>', '"MC"/><Label value="Calcification"/>')),
+            "'calcification'",
+        ),
+        (with_tags(BRUSH, ASK, '<MagicWand name="w" toName="i"/>'), "'w' (MagicWand) cannot be read"),
         (with_tags(BRUSH, BOX), "no control asks the model"),
         (with_tags(BRUSH, BOX, ASK.replace('smartOnly="true"', "")), "'ask' stay in the annotation"),
         (with_tags(BRUSH, BOX, ASK.replace("MC", "Lesion")), "'ask' has no label for clusters"),

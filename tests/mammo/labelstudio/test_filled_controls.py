@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Size
+from mammo.geometry import Box, Point, Size
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.regions import from_regions, to_regions
+from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
 
 SIZE = Size(160, 120)
@@ -37,13 +38,12 @@ def finding(mask: Mask | None) -> Finding:
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(1, 24))
-def test_without_a_brush_a_mask_is_drawn_as_a_polygon_and_comes_back_as_nearly_the_same_pixels(
+def test_a_mask_is_drawn_as_an_outline_and_comes_back_as_nearly_the_same_pixels(
     radius: float,
 ) -> None:
     mask = disc(radius)
     made = to_regions([finding(mask)], size=SIZE, tags=OUTLINES, model_version="m1")
-    assert [r["type"] for r in made] == ["rectanglelabels", "polygonlabels"]
-    assert made[1]["parentID"] == "c1"
+    assert [r["type"] for r in made] == ["polygonlabels"]
     (back,) = from_regions(made, tags=OUTLINES)
     assert back.mask is not None
     union = back.mask.area + mask.area - back.mask.intersection_area(mask)
@@ -51,27 +51,33 @@ def test_without_a_brush_a_mask_is_drawn_as_a_polygon_and_comes_back_as_nearly_t
     assert (back.id, back.box) == ("c1", BOX)
 
 
-def test_every_part_is_a_polygon_and_holes_are_filled() -> None:
+def test_parts_are_joined_to_one_outline_crumbs_left_out_and_holes_filled() -> None:
     ring = disc(20, hole=10)
     ring.bitmap[0, 0] = True
-    made = to_regions([finding(ring)], size=SIZE, tags=OUTLINES, model_version="m1")
-    assert [r["id"] for r in made] == ["c1", "c1-o0", "c1-o1"]
-    (back,) = from_regions(made, tags=OUTLINES)
+    ring.bitmap[40:, 40:] = True
+    (made,) = to_regions([finding(ring)], size=SIZE, tags=OUTLINES, model_version="m1")
+    (back,) = from_regions([made], tags=OUTLINES)
     assert back.mask is not None
     assert back.mask.intersection_area(disc(9)) == disc(9).area
+    assert back.mask.holds(Point(BOX.x0 + 45, BOX.y0 + 45))
+    assert not back.mask.holds(Point(BOX.x0, BOX.y0))
 
 
-def test_polygons_are_for_who_asks_or_has_no_brush() -> None:
-    assert ControlTags().outline is None
-    assert OUTLINES.outline == "outline"
-    assert ControlTags(polygon=None).outlined() == ControlTags(polygon=None)
-    assert ControlTags.read(CHOICES).outline == "line"
+def test_masks_are_outlines_unless_a_project_asks_for_the_brush_or_has_no_outlines() -> None:
+    def kind(tags: ControlTags) -> str:
+        made = to_regions([finding(disc(9))], size=SIZE, tags=tags, model_version="m1")[0]
+        return str(made["type"])
+
+    assert kind(ControlTags()) == kind(ControlTags.read(CHOICES)) == "polygonlabels"
+    assert kind(ControlTags().painted()) == kind(ControlTags(polygon=None)) == "brushlabels"
+    assert kind(ControlTags(polygon=None, brush=None)) == "rectanglelabels"
 
 
 def test_what_was_painted_does_not_fit_who_wants_polygons_nor_the_other_way_round() -> None:
-    painted = to_regions([finding(disc(9))], size=SIZE, tags=ControlTags(), model_version="m1")
+    brush = ControlTags().painted()
+    painted = to_regions([finding(disc(9))], size=SIZE, tags=brush, model_version="m1")
     outlined = to_regions([finding(disc(9))], size=SIZE, tags=OUTLINES, model_version="m1")
-    assert [ControlTags().fit(r) for r in (painted, outlined)] == [True, False]
+    assert [brush.fit(r) for r in (painted, outlined)] == [True, False]
     assert [OUTLINES.fit(r) for r in (painted, outlined)] == [False, True]
 
 

@@ -11,7 +11,7 @@ import pytest
 from mammo.downloads import AddressRule, DownloadCache
 from mammo.errors import ImageNotFound, InvalidSettings
 from mammo.labelstudio.connection import Connection
-from mammo.labelstudio.images import ImageDownloads, ImageHosts, image_reference
+from mammo.labelstudio.images import ImageDownloads, ImageHosts
 from mammo.settings import Settings
 from tests.mammo.downloads.server import BadServer, Handler, bad_server, content, redirect
 from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL
@@ -204,19 +204,3 @@ def test_an_uploaded_image_is_fetched_once_and_a_local_file_is_asked_about_again
     assert len(list((tmp_path / "content").iterdir())) == 1, "equal contents are kept once"
     with pytest.raises(ImageNotFound, match="more than 5 bytes"):
         made.download(upload, max_bytes=5)
-
-
-@pytest.mark.parametrize(
-    ("data", "found"),
-    [
-        ({"image": "/data/a.png", "other": "/data/b.png"}, "/data/a.png"),
-        ({"scan": "s3://b/a.png", "patient": "p1"}, "s3://b/a.png"),
-        ({"a": "/data/a.png", "b": "/data/b.png"}, None),
-        ({"image": 3, "scan": "/data/a.png"}, None),
-        ({"patient": "p1"}, None),
-    ],
-)
-def test_the_image_of_a_task_is_its_image_or_its_only_address(
-    data: dict[str, object], found: str | None
-) -> None:
-    assert image_reference(data) == found

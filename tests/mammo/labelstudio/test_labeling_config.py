@@ -28,7 +28,7 @@ def test_our_config_reads_back_as_the_default_control_tags() -> None:
 def test_controls_of_another_project_are_found_by_their_label_under_any_name() -> None:
     assert ControlTags.read(THEIRS) == ControlTags(
         image="scan", brush="paint", rectangle=None, polygon=None, keypoint=None,
-        label="cluster", prompts=frozenset({"ask"}), note=None,
+        label="cluster", prompts=frozenset({"ask"}), note=None, other_labels=(("paint", "mass"), ("mass", "mass")),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ BOX = Box(10, 10, 40, 30)
 def made() -> dict[str, Any]:
     mask = Mask(np.ones((20, 30), np.bool_), 10, 10)
     finding = Finding(label=CLUSTER, score=0.7, box=BOX, prompts=(Point(12, 12),), mask=mask)
-    return prediction([finding], size=Size(100, 80), tags=ControlTags(), model_version="m1")
+    return prediction([finding], size=Size(100, 80), tags=ControlTags().painted(), model_version="m1")
 
 
 def test_what_we_make_passes_and_is_not_changed() -> None:
@@ -35,7 +35,7 @@ def test_what_we_make_passes_and_is_not_changed() -> None:
 )
 def test_a_region_that_label_studio_would_store_and_never_show_is_found(change: dict[str, Any]) -> None:
     prediction = made()
-    prediction["result"][1] |= change
+    prediction["result"][0] |= change
     assert problems(prediction, config=labeling_config()) != []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from label_studio_sdk.label_interface import LabelInterface
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
-from mammo.labelstudio import rle
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.regions import box_of, from_regions, point_of, to_regions
+from mammo.labelstudio.regions import box_of, point_of
+from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
 
 SIZE = Size(160, 120)
@@ -48,21 +49,6 @@ def rectangle(**value: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def brush(mask: Mask, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": "b", "type": "brushlabels", "from_name": "mask", "to_name": "image",
-        "original_width": 160, "original_height": 120, "image_rotation": 0,
-        "value": {"format": "rle", "rle": rle.encode(mask, size=SIZE), "brushlabels": ["Cluster"]}, **changes,
-    }  # fmt: skip
-
-
-def polygon(points: list[Any]) -> dict[str, Any]:
-    return rectangle() | {
-        "type": "polygonlabels", "from_name": "outline",
-        "value": {"points": points, "closed": True, "polygonlabels": ["Cluster"]},
-    }  # fmt: skip
-
-
 @st.composite
 def disjoint_findings(draw: st.DrawFn) -> tuple[Size, list[Finding]]:
     """Up to six findings, each in its own cell of a grid, cells touching; masks anywhere inside their boxes."""
@@ -88,16 +74,16 @@ def disjoint_findings(draw: st.DrawFn) -> tuple[Size, list[Finding]]:
 
 
 @settings(deadline=None)
-@given(disjoint_findings())
-def test_findings_in_disjoint_boxes_come_back_exactly(case: tuple[Size, list[Finding]]) -> None:
+@given(disjoint_findings(), st.sampled_from([TAGS.painted(), TAGS.outlined()]))
+def test_findings_come_back_as_they_were_sent(case: tuple[Size, list[Finding]], tags: ControlTags) -> None:
     size, findings = case
-    back = from_regions(to_regions(findings, size=size, tags=TAGS, model_version="m1"), tags=TAGS)
+    back = from_regions(to_regions(findings, size=size, tags=tags, model_version="m1"), tags=tags)
     assert [(f.id, f.box, f.score, f.prompts) for f in back] == [
         (f.id, f.box, f.score, f.prompts) for f in findings
     ]
     for before, after in zip(findings, back, strict=True):
         assert (after.mask is None) == (before.mask is None)
-        if before.mask and after.mask:
+        if tags.brush and before.mask and after.mask:
             assert after.mask.frame == before.mask.frame
             assert np.array_equal(after.mask.bitmap, before.mask.bitmap)
 
@@ -107,25 +93,23 @@ def test_whole_pixels_survive_percent_in_images_up_to_8192_pixels(data: st.DataO
     size = Size(data.draw(st.integers(1, 8192)), data.draw(st.integers(1, 8192)))
     x0, y0 = data.draw(st.integers(0, size.width - 1)), data.draw(st.integers(0, size.height - 1))
     box = Box(x0, y0, data.draw(st.integers(x0 + 1, size.width)), data.draw(st.integers(y0 + 1, size.height)))
-    drawn, clicked = regions(finding(box, prompts=(Point(x0, y0),)), size=size)
+    (drawn,) = regions(finding(box), size=size)
     assert box_of(drawn) == box
-    assert point_of(clicked) == Point(x0, y0)
+    pixel = replace(finding(Box(x0, y0, x0 + 1, y0 + 1)), is_point=True)
+    (pointed,) = regions(pixel, size=size)
+    assert point_of(pointed) == Point(x0, y0)
 
 
-def test_all_masks_share_one_brush_region_and_each_box_has_its_rectangle_with_its_points() -> None:
-    made = regions(
-        finding(A, filled(A), name="c1", prompts=(Point(12, 22), Point(30, 40))),
-        finding(B, filled(B), name="c2"),
-    )
-    assert [r["type"] for r in made] == [
-        "brushlabels",
-        "rectanglelabels",
-        "keypointlabels",
-        "keypointlabels",
-        "rectanglelabels",
-    ]
-    assert [r.get("parentID") for r in made[2:4]] == ["c1", "c1"]
-    assert len({r["id"] for r in made}) == len(made)
+@pytest.mark.parametrize(
+    ("tags", "kind"), [(TAGS.outlined(), "polygonlabels"), (TAGS.painted(), "brushlabels")]
+)
+def test_each_finding_is_one_region_of_its_own(tags: ControlTags, kind: str) -> None:
+    findings = [finding(A, filled(A), name="c1", prompts=(Point(12, 22),)), finding(B, filled(B), name="c2")]
+    made = to_regions(findings, size=SIZE, tags=tags, model_version="m1")
+    assert [(r["id"], r["type"]) for r in made] == [("c1", kind), ("c2", kind)]
+    (left,) = from_regions(made[1:], tags=tags)
+    assert left.mask is not None
+    assert (left.id, left.mask.area) == ("c2", B.area)
 
 
 def test_label_studios_own_validation_accepts_our_prediction() -> None:
@@ -134,7 +118,7 @@ def test_label_studios_own_validation_accepts_our_prediction() -> None:
     )
     interface = LabelInterface(labeling_config())
     assert interface.validate_prediction(made, return_errors=True) == []
-    broken = made | {"result": [made["result"][1] | {"from_name": "other"}]}
+    broken = made | {"result": [made["result"][0] | {"from_name": "other"}]}
     assert interface.validate_prediction(broken, return_errors=True) != []
 
 
@@ -156,106 +140,27 @@ def test_a_project_without_brush_or_rectangles_gets_what_it_has_tools_for() -> N
     assert [r["type"] for r in made] == ["rectanglelabels"]
 
 
-def test_a_mask_that_leaves_its_box_a_little_stays_one_finding() -> None:
-    mask = filled(A.dilated(6))
-    (back,) = from_regions(regions(finding(A, mask)), tags=TAGS)
-    assert back.box == A
-    assert back.mask is not None
-    assert back.mask.dice(mask) == 1.0
+ONLY_BRUSH = ControlTags(rectangle=None, polygon=None, keypoint=None)
+ONLY_OUTLINES = ControlTags(rectangle=None, brush=None, keypoint=None)
 
 
-def test_brush_without_a_rectangle_is_a_finding_with_its_own_box() -> None:
-    back = from_regions([*regions(finding(A, filled(A), name="c1")), brush(filled(B))], tags=TAGS)
-    assert [(f.id, f.box, f.score) for f in back] == [("c1", A, 0.8), ("part-60-20", B, 1.0)]
+@pytest.mark.parametrize("tags", [ONLY_BRUSH, ONLY_OUTLINES])
+def test_a_box_without_a_mask_is_drawn_with_what_there_is_and_comes_back_as_a_box(tags: ControlTags) -> None:
+    made = to_regions([finding(A, name="c1")], size=SIZE, tags=tags, model_version="m1")
+    assert len(made) == 1
+    assert from_regions(made, tags=tags) == [finding(A, name="c1")]
 
 
-def test_a_brush_over_two_rectangles_and_the_gap_between_them_is_cut_at_the_middle_of_the_gap() -> None:
-    left, right = Box(20, 20, 40, 40), Box(50, 20, 70, 40)
-    result = [*regions(finding(left, name="l"), finding(right, name="r")), brush(filled(Box(20, 20, 70, 40)))]
-    masks = {f.id: f.mask for f in from_regions(result, tags=TAGS)}
-    assert {name: mask and mask.frame for name, mask in masks.items()} == {
-        "l": Box(20, 20, 45, 40), "r": Box(45, 20, 70, 40),
-    }  # fmt: skip
-
-
-def test_a_far_away_tail_of_a_brush_is_not_the_rectangles() -> None:
-    tail = Box(35, 30, 140, 34)
-    back = from_regions([*regions(finding(A, name="c1")), brush(filled(tail))], tags=TAGS)
-    assert [f.id for f in back] == ["c1", "part-55-30"]
-    assert back[1].box == Box(55, 30, 140, 34)
-
-
-def test_a_speck_left_by_the_eraser_is_no_finding() -> None:
-    assert from_regions([brush(filled(Box(100, 100, 101, 103)))], tags=TAGS) == []
-
-
-def test_a_polygon_is_the_mask_of_the_pixels_it_encloses() -> None:
-    corners = [[100 * x / 160, 100 * y / 120] for x, y in [(60, 20), (90, 20), (90, 60), (60, 60)]]
-    (back,) = from_regions([polygon(corners)], tags=TAGS)
-    assert back.box == B
-    assert back.mask is not None
-    assert back.mask.area == B.area
-
-
-@given(st.floats(3, 50), st.integers(30, 200))
-def test_the_area_of_a_round_polygon_is_that_of_its_circle(radius: float, corners: int) -> None:
-    turn = [2 * math.pi * k / corners for k in range(corners)]
-    points = [
-        [100 * (80.3 + radius * math.cos(t)) / 160, 100 * (60.7 + radius * math.sin(t)) / 120] for t in turn
-    ]
-    (back,) = from_regions([polygon(points)], tags=TAGS)
-    assert back.mask is not None
-    exact = corners / 2 * radius**2 * math.sin(2 * math.pi / corners)
-    assert abs(back.mask.area - exact) < 4 * radius
-
-
-def test_what_was_drawn_to_ask_the_model_is_no_finding() -> None:
-    asked = [rectangle() | {"from_name": "prompt-box"}, rectangle() | {"from_name": "ask"}]
-    assert [f.id for f in from_regions(asked, tags=TAGS)] == ["r"]
-    assert from_regions(asked, tags=ControlTags(prompts=frozenset({"prompt-box", "ask"}))) == []
-
-
-def test_other_labels_unlabelled_regions_and_relations_are_no_findings() -> None:
-    other = rectangle() | {"value": rectangle()["value"] | {"rectanglelabels": ["Mass"]}}
-    unlabelled = rectangle() | {"type": "rectangle"}
-    assert (
-        from_regions([other, unlabelled, {"type": "relation", "from_id": "a", "to_id": "b"}], tags=TAGS) == []
-    )
-    assert len(from_regions([rectangle(rectanglelabels=["cluster"])], tags=TAGS)) == 1  # type: ignore[arg-type]
+def test_a_point_needs_a_tool_for_points() -> None:
+    point = replace(finding(Box(3, 4, 4, 5)), is_point=True)
+    with pytest.raises(InvalidRegion, match="KeyPointLabels") as error:
+        to_regions([point], size=SIZE, tags=ONLY_BRUSH, model_version="m1")
+    assert error.value.code == "no_tool"
 
 
 def test_a_rectangle_over_the_border_is_cut_and_a_rotated_one_gives_its_bounding_box() -> None:
     assert box_of(rectangle(x=-5, width=10)) == Box(0, 12, 8, 24)
     assert box_of(rectangle(x=50, y=50, width=10, height=10, rotation=90)) == Box(68, 60, 80, 76)
-
-
-@pytest.mark.parametrize(
-    "region",
-    [
-        "text",
-        rectangle() | {"original_width": 0},
-        rectangle() | {"original_width": "160"},
-        rectangle() | {"original_width": 10**6, "original_height": 10**6},
-        rectangle() | {"image_rotation": 90},
-        rectangle(x=float("nan")),
-        rectangle(x=float("inf")),
-        rectangle(x="1"),  # type: ignore[arg-type]
-        rectangle(x=150),
-        brush(filled(A), original_width=161),
-        brush(filled(A), value={"brushlabels": ["Cluster"]}),
-        polygon([[1, 1], [2, 2]]),
-        polygon([[1, 1], [2, 2], 3]),
-        polygon([[1, 1], [2, 2], [None, 3]]),
-    ],
-)
-def test_a_region_that_cannot_be_read_is_refused(region: Any) -> None:
-    with pytest.raises(InvalidRegion):
-        from_regions([region], tags=TAGS)
-
-
-def test_regions_of_two_image_sizes_in_one_annotation_are_refused() -> None:
-    with pytest.raises(InvalidRegion, match="different image sizes"):
-        from_regions([rectangle(), rectangle() | {"original_width": 161, "id": "s"}], tags=TAGS)
 
 
 def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:
