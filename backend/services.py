@@ -62,7 +62,7 @@ class Store(Protocol):
         regions: Sequence[dict[str, Any]],
         score: float,
         image_sha256: str,
-        shown: bool = True,
+        shown: bool,
     ) -> None: ...
 
     def show_prelabel(self, project: int, task: int, model_version: str) -> None: ...

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 class Prelabels(Protocol):
     version: str
 
-    def prelabel(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Finding]: ...
+    def prelabel(self, mammogram: Mammogram, *, threshold: float | None) -> list[Finding]: ...
 
 
 class LabelStudio(Protocol):
@@ -56,9 +56,9 @@ def prelabel_tasks(
     store: AnnotationStore,
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
-    threshold: float | None = None,
-    polygons: bool = False,
-    withheld: Callable[[int, int, Mapping[str, Any]], str | None] = lambda _project, _task, _data: None,
+    threshold: float | None,
+    polygons: bool,
+    withheld: Callable[[int, int, Mapping[str, Any]], str | None],
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.

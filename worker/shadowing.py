@@ -43,6 +43,7 @@ def shadow_tasks(
             open_image=tools.images.open,
             report=lambda _, progress, message: report("shadow", progress, message),
             threshold=tools.settings.thresholds.get(project),
+            polygons=project in tools.settings.outlined_projects,
             withheld=lambda _project, _task, _data: "shadow",
         )
     except Cancelled:

@@ -51,7 +51,7 @@ class PrelabelRecords:
         regions: Sequence[dict[str, Any]],
         score: float,
         image_sha256: str,
-        shown: bool = True,
+        shown: bool,
     ) -> None:
         """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
 

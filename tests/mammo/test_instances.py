@@ -42,6 +42,22 @@ def test_parts_a_tenth_of_a_millimetre_apart_are_one_and_no_pixel_is_added():
     assert len(calcifications(dots((10, 10, 4), (20, 10, 4)), spacing=FINE)) == 2
 
 
+def test_the_gap_is_measured_along_each_axis_of_pixels_that_are_not_square():
+    flat = Spacing(0.05, 0.2, "imager")  # 0.1 mm: two pixels down, none across
+    down, across = dots((10, 10, 4), (10, 16, 4)), dots((10, 10, 4), (16, 10, 4))
+    assert len(calcifications(down, spacing=flat)) == 1
+    assert len(calcifications(across, spacing=flat)) == 2
+    wide = Spacing(0.2, 0.05, "imager")
+    assert len(calcifications(down, spacing=wide)) == 2
+    assert len(calcifications(across, spacing=wide)) == 1
+
+
+def test_the_smallest_part_is_told_by_its_area_in_mm():
+    flat = Spacing(0.05, 0.2, "imager")
+    assert len(calcifications(dots((5, 5, 1)), spacing=flat)) == 1  # 0.01 square mm
+    assert len(calcifications(dots((5, 5, 1)), spacing=flat, smallest_mm=0.12)) == 0
+
+
 @given(BITMAPS, st.sampled_from([0.05, 0.1, 0.5]))
 def test_instances_are_disjoint_parts_of_the_mask(bitmap, mm):
     mask = Mask(bitmap, 3, 4)

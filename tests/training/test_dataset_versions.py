@@ -14,6 +14,7 @@ from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version, open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
@@ -39,7 +40,8 @@ def blobs(tmp_path):
 @pytest.fixture
 def build(store, engine, blobs, project):
     def made(**options):
-        options = {"project": 1, "open_image": project.open_image, "tags": ControlTags()} | options
+        defaults = {"project": 1, "open_image": project.open_image, "tags": ControlTags()}
+        options = {"prefer": PREFERENCE, "with_automatic": False} | defaults | options
         return build_dataset_version(store, engine, blobs, **options)
 
     return made
@@ -336,7 +338,13 @@ def test_a_vanished_file_is_not_taken_over_from_the_version_before(build, projec
 
 def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
     store.record_prelabel(
-        project=1, task=1, model_version="m1", regions=[], score=0.0, image_sha256=sha("what people saw")
+        project=1,
+        task=1,
+        model_version="m1",
+        regions=[],
+        score=0.0,
+        image_sha256=sha("what people saw"),
+        shown=True,
     )
     project.annotate(1, [square(5, 5)], patient=PATIENTS[1], sha256=None)
     project.annotate(2, [square(5, 5)], patient=PATIENTS[2], sha256=None)

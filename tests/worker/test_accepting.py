@@ -156,7 +156,13 @@ def test_a_repeated_job_submits_only_what_is_missing(ward):
 def test_predictions_of_another_model_are_not_submitted(ward):
     for task in TASKS:
         ward.store.record_prelabel(
-            project=1, task=task, model_version="m2", regions=regions(FOUND), score=1.0, image_sha256="a" * 64
+            project=1,
+            task=task,
+            model_version="m2",
+            regions=regions(FOUND),
+            score=1.0,
+            image_sha256="a" * 64,
+            shown=True,
         )
     ward.set("automatic")
     assert ward.accept(version="m2") == {"other_model": len(TASKS) - 1}
