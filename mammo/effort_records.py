@@ -78,6 +78,24 @@ class EffortRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A correction that cannot be counted, because a region of it or of its prelabel is not understood."""
+
+    task: int
+    annotation: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Efforts:
+    """What the corrections of a project cost, and those of which nobody can say."""
+
+    records: tuple[EffortRecord, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EffortSummary:
     """Some corrections together."""
 
@@ -105,8 +123,8 @@ def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
 
 def effort_records(
     project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags
-) -> list[EffortRecord]:
-    """A record for each correction of a project that can be read; what was computed before is read back.
+) -> Efforts:
+    """A record for each correction of a project; what was computed before is read back.
 
     Args:
         secret: of the annotators' pseudonyms.
@@ -115,7 +133,8 @@ def effort_records(
     by = digest_of_tags(tags)
     with reading(engine) as connection:
         known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
-    records = []
+    records: list[EffortRecord] = []
+    unreadable: list[Unreadable] = []
     orders = strategies(engine, project)
     for correction in store.corrections(project):
         if correction.automatic:
@@ -129,14 +148,15 @@ def effort_records(
         if effort is None:
             try:
                 effort = _effort(correction, prelabel, tags)
-            except InvalidRegion:  # it is no ground truth either: the dataset build says so
+            except InvalidRegion as error:
+                unreadable.append(_unreadable(correction, error))
                 continue
             _keep(engine, key, effort, by)
         record = _record(correction, prelabel, effort, secret)
         if shown is None:
             record = replace(record, arm="control", hasty=False)
         records.append(replace(record, order=orders.get(correction.task_id, UNORDERED)))
-    return records
+    return Efforts(records=tuple(records), unreadable=tuple(unreadable))
 
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
@@ -227,6 +247,12 @@ def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort, by: str) -> 
         connection.execute(
             new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
         )
+
+
+def _unreadable(correction: Correction, error: InvalidRegion) -> Unreadable:
+    return Unreadable(
+        task=correction.task_id, annotation=correction.annotation_id, code=error.code, reason=str(error)
+    )
 
 
 def _record(

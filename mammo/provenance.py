@@ -32,6 +32,9 @@ class ShownPrelabel:
     findings: list[dict[str, Any]]
     """`id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
 
+    problem: str = ""
+    """Why there are no findings, where a region cannot be read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
@@ -47,6 +50,9 @@ class Deed:
     cancelled: bool
     changes: list[Change] | None
     """Against the prelabel, finding by finding; None for a deletion, or where a region cannot be read."""
+
+    problem: str = ""
+    """Why a region of it, or of the prelabel, cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +138,11 @@ def trace(
 
 
 def _shown(prelabel: Prelabel, tags: ControlTags) -> ShownPrelabel:
+    problem, found = "", []
+    try:
+        found = from_regions(prelabel.regions, tags=tags)
+    except InvalidRegion as error:
+        problem = str(error)
     return ShownPrelabel(
         model_version=prelabel.model_version,
         created_at=prelabel.created_at,
@@ -144,13 +155,15 @@ def _shown(prelabel: Prelabel, tags: ControlTags) -> ShownPrelabel:
                 "box": list(finding.box.as_tuple()),
                 "prompts": [[point.x, point.y] for point in finding.prompts],
             }
-            for finding in from_regions(prelabel.regions, tags=tags)
+            for finding in found
         ],
+        problem=problem,
     )
 
 
 def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags) -> Deed:
     content = told.content
+    changed, problem = _changes(content, prelabel, tags) if content else (None, "")
     return Deed(
         action=told.action,
         told_at=told.received_at,
@@ -158,16 +171,20 @@ def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTag
         annotator=annotator_pseudonym(content.completed_by if content else None, secret=secret),
         lead_time=content.lead_time if content else None,
         cancelled=told.cancelled,
-        changes=_changes(content, prelabel, tags) if content else None,
+        changes=changed,
+        problem=problem,
     )
 
 
-def _changes(content: Correction, prelabel: Prelabel | None, tags: ControlTags) -> list[Change] | None:
+def _changes(
+    content: Correction, prelabel: Prelabel | None, tags: ControlTags
+) -> tuple[list[Change] | None, str]:
+    """What was changed, or why that cannot be told."""
     try:
         proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
-        return changes(proposed, from_regions(content.result, tags=tags))
-    except InvalidRegion:
-        return None
+        return changes(proposed, from_regions(content.result, tags=tags)), ""
+    except InvalidRegion as error:
+        return None, str(error)
 
 
 def _trainings(

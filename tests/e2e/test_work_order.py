@@ -112,7 +112,9 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
         assert "random" in shown
         assert "score" in shown
 
-        records = effort_records(project, store=store, engine=engine, secret=b"the tests", tags=ControlTags())
+        records = effort_records(
+            project, store=store, engine=engine, secret=b"the tests", tags=ControlTags()
+        ).records
         images = {name: summary.images for (name,), summary in grouped(records, ["order"]).items()}
         assert images == {"random": 3, "score": 2}
     engine.dispose()
