@@ -380,3 +380,15 @@ def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
         build()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0
+
+
+@pytest.mark.parametrize(
+    ("spacing", "written"),
+    [(Spacing(0.05, 0.1, "imager"), [0.05, 0.1]), (Spacing(0.07, 0.07, "imager"), 0.07), (None, None)],
+)
+def test_an_item_states_both_sides_of_pixels_that_are_not_square(build, project, blobs, spacing, written):
+    project.annotate(7, [square(5, 5)], patient=PATIENTS[0])
+    project.images["7.dcm"] = replace(project.images["7.dcm"], spacing=spacing)
+    dataset = build()
+    assert [item.spacing_mm for item in dataset.items] == [written]
+    assert open_dataset_version(dataset.name, blobs=blobs) == dataset
