@@ -8,9 +8,6 @@ import numpy as np
 from mammo.geometry import ASSUMED_SPACING, Spacing
 from mammo.masks import Mask
 
-SMALLEST_MM = 0.1
-"""Diameter of the smallest part that is kept: below it nothing is seen on a mammogram."""
-
 GAP_MM = 0.1
 """Parts that are no farther apart than this are one calcification, broken by noise."""
 
@@ -22,8 +19,8 @@ def calcifications(
     mask: Mask,
     *,
     spacing: Spacing | None,
-    smallest_mm: float = SMALLEST_MM,
-    gap_mm: float = GAP_MM,
+    smallest_mm: float,
+    gap_mm: float,
 ) -> list[Mask]:
     """The instances of a mask, each with its own pixels only, largest first.
 

@@ -19,6 +19,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
+from mammo.instances import GAP_MM
 from mammo.instances import calcifications as instances_of
 from mammo.masks import Mask
 from mammo.prompts import PROMPT_RULES, Pixels
@@ -280,7 +281,9 @@ class Prelabeller:
         )
         if found.mask is None:
             return []
-        return instances_of(found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM)
+        return instances_of(
+            found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM, gap_mm=GAP_MM
+        )
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
         points = self._points(mammogram, detection.box, count=self._prompt_count)

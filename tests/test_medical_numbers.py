@@ -22,6 +22,9 @@ DECISIVE = {
     "spacing_mm",
     "mm_per_pixel",
     "pixel",
+    "smallest_mm",
+    "gap_mm",
+    "width_mm",
     # What is a finding, and what counts as found.
     "threshold",
     "presence_threshold",
