@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mammo.errors import InvalidRegion
-from mammo.geometry import Box, Point, Size
+from mammo.geometry import Box, Point, Size, Spacing
 from mammo.labelstudio import ControlTags, rle
 from mammo.labelstudio.regions import box_of, point_of, size_of
 from mammo.masks import Mask
@@ -52,8 +52,8 @@ class Click:
     def negative(self) -> tuple[Point, ...]:
         return tuple(point for step in self.steps if not step.positive for point in step.points)
 
-    def within(self, reach: float) -> Click:
-        """Without the clicks that lie farther than `reach` pixels from the newest one along an axis.
+    def within_reach(self, *, spacing: Spacing) -> Click:
+        """Without the clicks that lie farther than `REACH_MM` from the newest one along an axis.
 
         Raises:
             InvalidRegion: nothing is left that says where the lesion is.
@@ -61,7 +61,12 @@ class Click:
         if self.box is not None:
             return self
         newest = self.steps[-1].points[0]
-        near = [step for step in self.steps if _far(step.points[0], newest) <= reach][-MOST_STEPS:]
+        across, down = (round(REACH_MM / side) for side in (spacing.column_mm, spacing.row_mm))
+        near = [
+            step
+            for step in self.steps
+            if abs(step.points[0].x - newest.x) <= across and abs(step.points[0].y - newest.y) <= down
+        ][-MOST_STEPS:]
         while near and not near[0].positive:
             near.pop(0)
         if not near:
@@ -149,7 +154,3 @@ def stroke_points(stroke: Mask) -> tuple[Point, ...]:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.hypot(rows - rows[chosen[-1]], columns - columns[chosen[-1]]))
     return tuple(Point(int(columns[i]) + stroke.x0, int(rows[i]) + stroke.y0) for i in chosen)
-
-
-def _far(a: Point, b: Point) -> int:
-    return max(abs(a.x - b.x), abs(a.y - b.y))

@@ -53,7 +53,7 @@ class Prelabels(Protocol):
     @property
     def version(self) -> str: ...
 
-    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]: ...
+    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> list[Finding]: ...
 
     def answer(
         self,
@@ -287,6 +287,6 @@ def warm_up(prelabeller: Prelabels) -> None:
         sha256="0" * 64,
         depth=12,
     )
-    prelabeller.prelabel(mammogram)
+    prelabeller.prelabel(mammogram, threshold=None)
     middle = Point(WARM_UP_PIXELS // 4, WARM_UP_PIXELS // 2)
     prelabeller.answer(mammogram, None, [middle], [])

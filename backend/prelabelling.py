@@ -54,7 +54,7 @@ class Prelabelling:
             return None
         return self._services.withheld(project, task.id, task.data)
 
-    def kept(self, task: Task, *, shown: bool = True) -> Prediction | None:
+    def kept(self, task: Task, *, shown: bool) -> Prediction | None:
         """What this version said of a task before, if it is of the same image and fits the project's controls.
 
         Args:
@@ -76,7 +76,7 @@ class Prelabelling:
             self._services.metrics.predictions.labels(outcome="stored").inc()
         return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
 
-    def predict(self, task: Task, *, until: float | None = None, shown: bool = True) -> Prediction:
+    def predict(self, task: Task, *, until: float | None = None, shown: bool) -> Prediction:
         """What the model says of a task.
 
         Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives

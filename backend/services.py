@@ -17,7 +17,7 @@ from backend.training import Training
 from mammo.annotations import Prelabel, Receipt
 from mammo.dicom import Mammogram
 from mammo.double_reading import ReadingRoom
-from mammo.effort_records import EffortRecord
+from mammo.effort_records import Efforts
 from mammo.errors import ModelNotFound, UnknownAnnotation
 from mammo.jobs import QueueCondition
 from mammo.provenance import Trace
@@ -62,7 +62,7 @@ class Store(Protocol):
         regions: Sequence[dict[str, Any]],
         score: float,
         images: Mapping[str, str],
-        shown: bool = True,
+        shown: bool,
     ) -> None: ...
 
     def show_prelabel(self, project: int, task: int, model_version: str) -> None: ...
@@ -86,8 +86,8 @@ def _nothing_known(annotation: int) -> Trace:
     raise UnknownAnnotation(f"nothing is known of annotation {annotation}")
 
 
-def _nothing_done(_project: int) -> list[EffortRecord]:
-    return []
+def _nothing_done(_project: int) -> Efforts:
+    return Efforts()
 
 
 class Listener(Protocol):
@@ -141,7 +141,7 @@ class Services:
     trace: Callable[[int], Trace] = _nothing_known
     """Follows one annotation."""
 
-    efforts: Callable[[int], list[EffortRecord]] = _nothing_done
+    efforts: Callable[[int], Efforts] = _nothing_done
     """What the corrections of a project cost."""
 
     next_tasks: NextTasks = no_next_tasks

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.click import REACH_MM, Click, image_of_click, read_click
+from backend.click import Click, image_of_click, read_click
 from backend.model_host import Loaded, Prelabels, Segmented
 from backend.no_prediction import Prediction, nothing
 from backend.schemas import Task
@@ -76,7 +76,7 @@ class Suggestions:
                         f"the image on the screen has {click.size} pixels, the mammogram {mammogram.size}",
                         code="size_mismatch",
                     )
-                click = click.within((mammogram.spacing or ASSUMED_SPACING).pixels(REACH_MM))
+                click = click.within_reach(spacing=mammogram.spacing or ASSUMED_SPACING)
                 found = self._answer(mammogram, click, loaded.prelabeller)
                 made = _suggestion(found, click, mammogram=mammogram, tags=tags, version=loaded.version)
                 require_valid(made, config=config)

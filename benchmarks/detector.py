@@ -47,12 +47,12 @@ def run() -> Result:
         seconds: dict[str, list[float]] = {name: [] for name in detectors}
         found: dict[str, list[Found]] = {name: [] for name in detectors}
         for detect in detectors.values():
-            detect(images[0])
+            detect(images[0], spacing=None)
         for _ in range(ROUNDS):  # in turns, so that a busy moment hits all alike
             for image in images:
                 for name, detect in detectors.items():
                     began = time.process_time()
-                    answer = detect(image)
+                    answer = detect(image, spacing=None)
                     seconds[name].append(time.process_time() - began)
                     found[name].append(answer)
         rows = [
@@ -112,7 +112,7 @@ def _ours(cache: Path, *, runtime: RuntimeName, mode: Mode) -> Detect:
         raise _Absent
 
     def detect(pixels: Pixels) -> Found:
-        return [(d.box, d.score) for d in detector.detect(pixels, threshold=THRESHOLD)]
+        return [(d.box, d.score) for d in detector.detect(pixels, threshold=THRESHOLD, spacing=None)]
 
     return detect
 
@@ -184,7 +184,7 @@ def _peak_and_gain(name: str, cache: Path) -> tuple[float, float]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    detect(image)
+    detect(image, spacing=None)
     done.set()
     watcher.join()
     return peak / 2**20, (peak - before) / 2**20

@@ -251,7 +251,15 @@ def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) ->
     data.mkdir(parents=True)
     cache = EmbeddingCache(memory_bytes=2**28) if keep else None
     segmenter = Segmenter(network, weights="0" * 64, cache=cache)
-    model = Prelabeller(Detector.load(starter_files().detector), segmenter, version="benchmark")
+    model = Prelabeller(
+        Detector.load(starter_files().detector),
+        segmenter,
+        version="benchmark",
+        threshold=0.2,
+        prompt_rule="robust",
+        prompt_count=3,
+        presence_threshold=0.0,
+    )
     host = ModelHost(OneModel(), load=lambda _: model, every=60)
     host.look()
     settings = Settings(

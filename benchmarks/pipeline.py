@@ -40,9 +40,9 @@ def run() -> Result:
                 "PNG of the twin": lambda: encode_png(twin),
                 "detector, whole mammogram": lambda: prelabeller.detect(mammogram),
                 f"prompts and masks of {len(detections)} boxes": lambda: prelabeller.prelabel(
-                    mammogram, detections=detections
+                    mammogram, detections=detections, threshold=None
                 ),
-                "whole prelabel (baseline)": lambda: prelabeller.prelabel(mammogram),
+                "whole prelabel (baseline)": lambda: prelabeller.prelabel(mammogram, threshold=None),
             },
             rounds=5,
         )

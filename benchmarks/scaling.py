@@ -33,6 +33,7 @@ from mammo.registry import ModelRegistry
 from mammo.settings import Settings
 from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version
 from training.evaluate import Evaluation, ImageScore, evaluate
 from training.gate import GateRule, judge
@@ -240,6 +241,8 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
                 fingerprint=lambda data: f"{data['sha256']} {file.stat().st_mtime_ns}",
                 secret=b"k",
                 tags=ControlTags(),
+                with_automatic=False,
+                prefer=PREFERENCE,
             )
 
         for size in STORED:

@@ -93,4 +93,5 @@ def _region(file: Path, seed: int) -> TrainingRoi:
         box=Box(400, 400, 520, 500),
         mask=Mask(np.ones((100, 120), np.bool_), 400, 400),
         specks=(Point(450, 450),),
+        spacing=None,
     )

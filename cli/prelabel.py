@@ -135,7 +135,7 @@ def _prelabel_file(
     from mammo.dicom import read_mammogram
 
     mammogram = read_mammogram(file, spacing=spacing, convert_for_processing=convert_for_processing)
-    findings = prelabeller.prelabel(mammogram)
+    findings = prelabeller.prelabel(mammogram, threshold=None)
     picture = grey_picture(mammogram.pixels)
     draw(picture, findings, colour=PRELABEL)
     specks = [prelabeller.calcifications(mammogram, each.box) if calcifications else [] for each in findings]

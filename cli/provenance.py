@@ -48,14 +48,19 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
             f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
         )
     with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
-        records = [
-            record
-            for project in projects or store.projects()
-            for record in effort_records(
+        efforts = {
+            project: effort_records(
                 project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
             )
-        ]
-    groups = grouped(records, by)
+            for project in projects or store.projects()
+        }
+    groups = grouped((record for each in efforts.values() for record in each.records), by)
+    for project, found in efforts.items():
+        for each in found.unreadable:
+            typer.echo(
+                f"not counted: annotation {each.annotation} of task {each.task}, project {project}: {each.reason}",
+                err=True,
+            )
     console = Console()
     if as_json:
         rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
@@ -99,6 +104,8 @@ def _tree(found: Trace) -> Tree:
             f"prelabel of {shown.model_version}, {shown.created_at:%Y-%m-%d %H:%M}, score {shown.score:.2f}"
         )
         branch = tree.add(text)
+        if shown.problem:
+            branch.add(f"cannot be read: {shown.problem}")
         for finding in shown.findings:
             branch.add(
                 f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
@@ -122,6 +129,8 @@ def _add_deed(tree: Tree, deed: Deed) -> None:
     time = f", {deed.lead_time:.0f} s" if deed.lead_time is not None else ""
     skipped = ", skipped" if deed.cancelled else ""
     branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")
+    if deed.problem:
+        branch.add(f"cannot be read: {deed.problem}")
     for change in deed.changes or []:
         details = [change.note] if change.note else []
         if change.dice is not None:

@@ -160,7 +160,11 @@ def crossvalidate(
             recipe=named(wanted.recipe),
             cases=cases,
             rois=_regions(everyone, start, source.work / "regions", tell),
-            detects=remembered(_detects(files.detector, files.threshold), source.work / "boxes.json"),
+            detects=remembered(
+                _detects(files.detector, files.threshold),
+                source.work / "boxes.json",
+                of=f"{files.version} at {files.threshold:g}, in mm",
+            ),
             folds=folds,
         )
         facts = {"data": everyone.name, "boxes": f"{files.version} at {files.threshold:g}"}
@@ -174,7 +178,7 @@ def _detects(weights: Path, threshold: float) -> Detects:
     detector = Detector.load(weights)
 
     def boxes(mammogram: Mammogram) -> list[Box]:
-        found = detector.detect(mammogram.pixels, threshold=threshold)
+        found = detector.detect(mammogram.pixels, threshold=threshold, spacing=mammogram.spacing)
         return [each.box for each in sorted(found, key=lambda each: -each.score)]
 
     return boxes

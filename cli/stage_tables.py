@@ -23,6 +23,8 @@ def proposal_table(report: StageReport) -> Table:
     table = Table("rule", "measured", "needed", "", title=title, caption=proposal.reason)
     for check in proposal.checks:
         table.add_row(check.name, check.measured, check.needed, "met" if check.met else "-")
+    if report.evidence.unreadable:
+        table.add_row("corrections that cannot be read", str(report.evidence.unreadable), "not counted", "")
     return table
 
 
@@ -50,4 +52,6 @@ def _evidence(evidence: dict[str, Any]) -> str:
         parts.append(f"{figures['images']} {name}{dice}")
     if evidence["audits"]:
         parts.append(f"{evidence['audits_right']} of {evidence['audits']} audits right")
+    if evidence.get("unreadable"):
+        parts.append(f"{evidence['unreadable']} could not be read")
     return "; ".join(parts)

@@ -107,13 +107,13 @@ def judge_detector(
     from mammo.detector import add_facts
     from training.detector_evaluation import finder, hits_of, measure, score_images
     from training.detector_report import detector_report
-    from training.metrics import froc
+    from training.metrics import centre_rule, froc
     from training.operating_point import threshold_at
 
     seeds = SEEDS["detector"]
     find = finder(weights)
     held = score_images(find, validation, progress=progress)
-    threshold = threshold_at(froc(hits_of(held)), rate=OPERATING_RATE, default=0.2)
+    threshold = threshold_at(froc(hits_of(held, rule=centre_rule)), rate=OPERATING_RATE, default=0.2)
     scored = score_images(find, test, traits=read_phantom_traits(work / "test"), progress=progress)
     found = measure(scored, threshold=threshold)
     report = detector_report(scored, found, facts={"data": _phantoms(seeds.test)})

@@ -112,11 +112,15 @@ def total_effort(efforts: Sequence[EditEffort]) -> EditEffort:
     )
 
 
-def boundary_shift(before: Mask, after: Mask) -> float:
-    """Mean distance from each outline's pixels to the other outline, averaged over both ways, in pixels."""
+def boundary_shift(before: Mask, after: Mask, *, pixel: tuple[float, float]) -> float:
+    """Mean distance from each outline's pixels to the other outline, averaged over both ways.
+
+    Args:
+        pixel: height and width of one, in the unit of the answer; (1, 1) measures in pixels.
+    """
     frame = before.frame.union(after.frame)
     outlines = [_outline(mask, frame) for mask in (before, after)]
-    distances = [ndimage.distance_transform_edt(~outline) for outline in outlines]
+    distances = [ndimage.distance_transform_edt(~outline, sampling=pixel) for outline in outlines]
     there, back = distances[1][outlines[0]].mean(), distances[0][outlines[1]].mean()
     return float((there + back) / 2)
 
@@ -144,7 +148,7 @@ def _change(before: Finding, after: Finding) -> Change:
         kind=kind,
         finding=before.id,
         dice=round(before.mask.dice(after.mask), 4),
-        boundary_shift=round(boundary_shift(before.mask, after.mask), 2),
+        boundary_shift=round(boundary_shift(before.mask, after.mask, pixel=(1.0, 1.0)), 2),
     )
 
 

@@ -27,7 +27,7 @@ from mammo.database import edit_effort as kept
 from mammo.database import insert, reading, writing
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.errors import InvalidRegion
-from mammo.labelstudio.interpretation import from_regions, interpret
+from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.work_order import UNORDERED, strategies
@@ -81,6 +81,24 @@ class EffortRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unreadable:
+    """A correction that cannot be counted, because a region of it or of its prelabel is not understood."""
+
+    task: int
+    annotation: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Efforts:
+    """What the corrections of a project cost, and those of which nobody can say."""
+
+    records: tuple[EffortRecord, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EffortSummary:
     """Some corrections together."""
 
@@ -111,8 +129,8 @@ def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
 
 def effort_records(
     project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags
-) -> list[EffortRecord]:
-    """A record for each correction of a project that can be read; what was computed before is read back.
+) -> Efforts:
+    """A record for each correction of a project; what was computed before is read back.
 
     Args:
         secret: of the annotators' pseudonyms.
@@ -122,7 +140,8 @@ def effort_records(
     with reading(engine) as connection:
         rows = connection.execute(sa.select(kept))
         known = {(row.revision, row.prelabel, row.image): row.effort for row in rows}
-    records = []
+    records: list[EffortRecord] = []
+    unreadable: list[Unreadable] = []
     orders = strategies(engine, project)
     for correction in store.corrections(project):
         if correction.automatic:
@@ -131,21 +150,26 @@ def effort_records(
         prelabel = shown or store.silent_prelabel(
             correction.project_id, correction.task_id, begun(correction, store)
         )
-        for on_image in tags.on(correction.task_data):
-            key = correction.revision, prelabel.id if prelabel else 0, on_image.image_key
-            effort = _read_back(known.get(key), by)
-            if effort is None:
-                try:
+        try:
+            images = require_on_images(correction.result, tags=tags, data=correction.task_data)
+            of_images = []
+            for on_image in images:
+                key = correction.revision, prelabel.id if prelabel else 0, on_image.image_key
+                effort = _read_back(known.get(key), by)
+                if effort is None:
                     effort = _effort(correction, prelabel, on_image)
-                except InvalidRegion:  # it is no ground truth either: the dataset build says so
-                    continue
-                _keep(engine, key, effort, by)
+                    _keep(engine, key, effort, by)
+                of_images.append((on_image.image_key, effort))
+        except InvalidRegion as error:
+            unreadable.append(_unreadable(correction, error))
+            continue
+        for image, effort in of_images:
             record = _record(correction, prelabel, effort, secret)
             if shown is None:
                 record = replace(record, arm="control", hasty=False)
             order = orders.get(correction.task_id, UNORDERED)
-            records.append(replace(record, image=on_image.image_key, order=order))
-    return records
+            records.append(replace(record, image=image, order=order))
+    return Efforts(records=tuple(records), unreadable=tuple(unreadable))
 
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
@@ -245,6 +269,12 @@ def _keep(engine: Engine, key: tuple[int, int, str], effort: EditEffort, by: str
         connection.execute(
             new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
         )
+
+
+def _unreadable(correction: Correction, error: InvalidRegion) -> Unreadable:
+    return Unreadable(
+        task=correction.task_id, annotation=correction.annotation_id, code=error.code, reason=str(error)
+    )
 
 
 def _record(

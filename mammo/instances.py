@@ -8,9 +8,6 @@ import numpy as np
 from mammo.geometry import ASSUMED_SPACING, Spacing
 from mammo.masks import Mask
 
-SMALLEST_MM = 0.1
-"""Diameter of the smallest part that is kept: below it nothing is seen on a mammogram."""
-
 GAP_MM = 0.1
 """Parts that are no farther apart than this are one calcification, broken by noise."""
 
@@ -22,8 +19,8 @@ def calcifications(
     mask: Mask,
     *,
     spacing: Spacing | None,
-    smallest_mm: float = SMALLEST_MM,
-    gap_mm: float = GAP_MM,
+    smallest_mm: float,
+    gap_mm: float,
 ) -> list[Mask]:
     """The instances of a mask, each with its own pixels only, largest first.
 
@@ -33,10 +30,13 @@ def calcifications(
         gap_mm: parts this close are joined into one instance; no pixel is added. 0 joins only what touches.
     """
     pixel = spacing or ASSUMED_SPACING
-    reach = round(gap_mm / pixel.mean_mm)
+    across, down = (round(gap_mm / side) for side in (pixel.column_mm, pixel.row_mm))
+    reach = max(across, down)
     grown = np.pad(mask.bitmap, reach + 1).view(np.uint8)
     if reach > 0:
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        # OpenCV's ellipse one pixel high is a dot.
+        shape = cv2.MORPH_ELLIPSE if across and down else cv2.MORPH_RECT
+        disc = cv2.getStructuringElement(shape, (2 * across + 1, 2 * down + 1))
         grown = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, disc)  # type: ignore[assignment]
     _, labels = cv2.connectedComponents(grown, connectivity=8)
     inner = slice(reach + 1, -(reach + 1))

@@ -19,6 +19,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
+from mammo.instances import GAP_MM
 from mammo.instances import calcifications as instances_of
 from mammo.masks import Mask
 from mammo.prompts import PROMPT_RULES, Pixels
@@ -97,10 +98,10 @@ class Prelabeller:
         segmenter: SegmentsClusters,
         *,
         version: str,
-        threshold: float = 0.2,
-        prompt_rule: str = "robust",
-        prompt_count: int = 3,
-        presence_threshold: float = 0.0,
+        threshold: float,
+        prompt_rule: str,
+        prompt_count: int,
+        presence_threshold: float,
     ) -> None:
         """
         Args:
@@ -170,7 +171,7 @@ class Prelabeller:
         """What computes the two networks, by their names."""
         return {"detector": self._detector.computes, "segmenter": self._segmenter.computes}
 
-    def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]:
+    def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]:
         """Cluster boxes in original pixels, best first; `threshold` None means the operating point."""
         return self._detector.detect(
             mammogram.pixels,
@@ -182,14 +183,14 @@ class Prelabeller:
         self,
         mammogram: Mammogram,
         *,
+        threshold: float | None,
         detections: Sequence[Detection] | None = None,
-        threshold: float | None = None,
     ) -> list[Finding]:
         """Findings at the operating point, best first, at most `MAX_FINDINGS`. Empty means nothing was found.
 
         Args:
+            threshold: least detector score where a project wants its own; None: the operating point.
             detections: boxes already computed (at any threshold) for this mammogram; None computes them.
-            threshold: in place of the operating point, where a project wants another.
         """
         least = self.threshold if threshold is None else threshold
         found = self.detect(mammogram, threshold=least) if detections is None else detections
@@ -255,7 +256,7 @@ class Prelabeller:
             prefer=previous.roi if previous else None,
         )
         region = region.within(size)
-        points = tuple(positive) or self._points(mammogram, region)
+        points = tuple(positive) or self._points(mammogram, region, count=self._prompt_count)
         return self._segmenter.segment(
             embedding,
             box=box and region,
@@ -280,10 +281,12 @@ class Prelabeller:
         )
         if found.mask is None:
             return []
-        return instances_of(found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM)
+        return instances_of(
+            found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM, gap_mm=GAP_MM
+        )
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
-        points = self._points(mammogram, detection.box)
+        points = self._points(mammogram, detection.box, count=self._prompt_count)
         bare = Finding(
             label=CLUSTER, score=detection.score, box=detection.box, prompts=points, id=f"c{index}"
         )
@@ -303,13 +306,13 @@ class Prelabeller:
             pixels_per_logit=found.pixels_per_logit,
         )
 
-    def _points(self, mammogram: Mammogram, box: Box, *, count: int | None = None) -> tuple[Point, ...]:
+    def _points(self, mammogram: Mammogram, box: Box, *, count: int) -> tuple[Point, ...]:
         spacing = mammogram.spacing or ASSUMED_SPACING
         return tuple(
             self._rule(
                 mammogram.pixels,
                 box,
-                count=count or self._prompt_count,
+                count=count,
                 spacing=spacing.pixels(PROMPT_SPACING_MM),
                 mm_per_pixel=spacing.mean_mm,
             )
@@ -318,8 +321,8 @@ class Prelabeller:
     @staticmethod
     def _around(mammogram: Mammogram, points: Sequence[Point]) -> Box:
         spacing = mammogram.spacing or ASSUMED_SPACING
-        side = spacing.pixels(CLICK_BOX_MM)
-        around = Box.centred(points[0].x + 0.5, points[0].y + 0.5, width=side, height=side)
+        width, height = (max(1, round(CLICK_BOX_MM / side)) for side in (spacing.column_mm, spacing.row_mm))
+        around = Box.centred(points[0].x + 0.5, points[0].y + 0.5, width=width, height=height)
         for point in points[1:]:
             around = around.union(Box(point.x, point.y, point.x + 1, point.y + 1))
         return around.within(mammogram.size)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.errors import InvalidPrompt
-from mammo.geometry import ASSUMED_SPACING, Box, Point, Size
+from mammo.geometry import Box, Point, Size
 
 Pixels = npt.NDArray[np.float32]
 
@@ -46,9 +46,9 @@ def brightest_points(
     pixels: Pixels,
     box: Box,
     *,
-    count: int = 1,
-    spacing: int = 1,
-    mm_per_pixel: float = ASSUMED_SPACING.mean_mm,
+    count: int,
+    spacing: int,
+    mm_per_pixel: float,
 ) -> list[Point]:
     """Return the brightest pixels of a box, brightest first, no two closer than `spacing`.
 
@@ -73,9 +73,9 @@ def robust_points(
     pixels: Pixels,
     box: Box,
     *,
-    count: int = 4,
-    spacing: int = 4,
-    mm_per_pixel: float = ASSUMED_SPACING.mean_mm,
+    count: int,
+    spacing: int,
+    mm_per_pixel: float,
 ) -> list[Point]:
     """Return the specks of a box that stand out most from their own surroundings, strongest first.
 

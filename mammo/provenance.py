@@ -35,6 +35,9 @@ class ShownPrelabel:
     findings: list[dict[str, Any]]
     """`image`, `id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
 
+    problem: str = ""
+    """Why there are no findings, where a region cannot be read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
@@ -54,8 +57,8 @@ class Deed:
     crumbs: int = 0
     """Parts of masks that were left out as too small to be seen or meant."""
 
-    problem: str | None = None
-    """Why it cannot be read, and so is not learned from."""
+    problem: str = ""
+    """Why a region of it, or of the prelabel, cannot be read, so that nothing is learned from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +144,15 @@ def trace(
 
 
 def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
+    problem, found = "", []
+    try:
+        found = [
+            (each.image_key, finding)
+            for each in images
+            for finding in from_regions(prelabel.regions, tags=each)
+        ]
+    except InvalidRegion as error:
+        problem = str(error)
     return ShownPrelabel(
         model_version=prelabel.model_version,
         created_at=prelabel.created_at,
@@ -148,15 +160,15 @@ def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
         image_sha256=prelabel.image_sha256,
         findings=[
             {
-                "image": on_image.image_key,
+                "image": image,
                 "id": finding.id,
                 "score": finding.score,
                 "box": list(finding.box.as_tuple()),
                 "prompts": [[point.x, point.y] for point in finding.prompts],
             }
-            for on_image in images
-            for finding in from_regions(prelabel.regions, tags=on_image)
+            for image, finding in found
         ],
+        problem=problem,
     )
 
 

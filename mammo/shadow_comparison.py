@@ -6,16 +6,17 @@ on a prelabel leans towards it, so what counts most are images that were read wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mammo.annotations import AnnotationStore, Prelabel
+from mammo.annotations import AnnotationStore, Correction, Prelabel
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.effort_records import Arm, begun, prelabel_of
 from mammo.errors import InvalidRegion, ModelNotFound
+from mammo.findings import Finding
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import ModelRegistry
@@ -64,6 +65,9 @@ class ShadowComparison:
     distances: tuple[Distance, ...]
     """By arm, first version first; an arm without corrections is left out."""
 
+    unreadable: tuple[str, ...]
+    """What is in none of these numbers because it cannot be read: which prelabel or annotation, and why."""
+
     dice_gain: float | None
     """Second version's Dice minus the first's in the control arm, mean over its images; None without any."""
 
@@ -97,9 +101,15 @@ def compare_versions(
         {each.task: each for each in store.prelabels(project, version)} for version in (first, second)
     )
     shared = sorted(ours.keys() & theirs.keys())
-    pairs = [(_findings(ours[task], tags), _findings(theirs[task], tags)) for task in shared]
+    read = _Reader(tags)
+    pairs = [
+        (one, other)
+        for task in shared
+        if (one := read.prelabel(ours[task])) is not None
+        and (other := read.prelabel(theirs[task])) is not None
+    ]
     together = total_effort([edit_effort(one, other) for one, other in pairs])
-    efforts = list(_efforts(project, (ours, theirs), store=store, tags=tags))
+    efforts = list(_efforts(project, (ours, theirs), store=store, read=read))
     gains = [
         (other.dice or 0.0) - (one.dice or 0.0)
         for arm, one, other in efforts
@@ -109,13 +119,14 @@ def compare_versions(
         project=project,
         versions=(first, second),
         agreement=Agreement(
-            tasks=len(shared),
+            tasks=len(pairs),
             both=together.accepted + together.edited,
             first_only=together.deleted,
             second_only=together.added,
             dice=together.dice,
         ),
         distances=tuple(_distances(versions, efforts)),
+        unreadable=tuple(read.problems.values()),
         dice_gain=float(np.mean(gains)) if gains else None,
         dice_gain_interval=_interval(gains, draws),
     )
@@ -140,7 +151,7 @@ def _efforts(
     sides: tuple[dict[int, Prelabel], dict[int, Prelabel]],
     *,
     store: AnnotationStore,
-    tags: ControlTags,
+    read: _Reader,
 ) -> Iterator[tuple[Arm, EditEffort, EditEffort]]:
     """Both versions against each correction that both preceded."""
     for correction in store.corrections(project):
@@ -148,13 +159,12 @@ def _efforts(
         moment = begun(correction, store)
         if correction.automatic or any(each is None or each.created_at >= moment for each in made):
             continue
-        try:
-            drawn = from_regions(correction.result, tags=tags)
-        except InvalidRegion:  # it is no ground truth either
+        drawn = read.correction(correction)
+        one, other = (read.prelabel(each) if each is not None else None for each in made)
+        if drawn is None or one is None or other is None:
             continue
         arm: Arm = "control" if prelabel_of(correction, store) is None else "prelabelled"
-        one, other = (edit_effort(_findings(each, tags), drawn) for each in made if each is not None)
-        yield arm, one, other
+        yield arm, edit_effort(one, drawn), edit_effort(other, drawn)
 
 
 def _distances(
@@ -185,5 +195,26 @@ def _interval(gains: Sequence[float], draws: int) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _findings(prelabel: Prelabel, tags: ControlTags) -> list[Any]:
-    return from_regions(prelabel.regions, tags=tags)
+@dataclass
+class _Reader:
+    """Reads regions with a project's labels, and keeps why some cannot be read."""
+
+    tags: ControlTags
+    problems: dict[tuple[str, int, str], str] = field(default_factory=dict)
+
+    def prelabel(self, prelabel: Prelabel) -> list[Finding] | None:
+        named = f"prelabel of {prelabel.model_version}, task {prelabel.task}"
+        return self._read(("prelabel", prelabel.task, prelabel.model_version), named, prelabel.regions)
+
+    def correction(self, correction: Correction) -> list[Finding] | None:
+        named = f"annotation {correction.annotation_id}, task {correction.task_id}"
+        return self._read(("annotation", correction.annotation_id, ""), named, correction.result)
+
+    def _read(
+        self, key: tuple[str, int, str], named: str, regions: Sequence[Mapping[str, Any]]
+    ) -> list[Finding] | None:
+        try:
+            return from_regions(regions, tags=self.tags)
+        except InvalidRegion as error:
+            self.problems[key] = f"{named}: {error}"
+            return None

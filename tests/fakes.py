@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from mammo.detector import Detection
-from mammo.geometry import Box
+from mammo.geometry import Box, Spacing
 from mammo.jobs import Enqueued, Retrain
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.masks import Mask
@@ -35,7 +35,7 @@ class FakeDetector:
     def __init__(self, *, sees: bool = True) -> None:
         self.sees = sees
 
-    def detect(self, pixels: np.ndarray, *, threshold: float, spacing: object = None) -> list[Detection]:
+    def detect(self, pixels: np.ndarray, *, threshold: float, spacing: Spacing | None) -> list[Detection]:
         if not self.sees:
             return [Detection(Box(0, 0, 20, 20), 0.5)]
         groups = cv2.dilate((pixels > BRIGHT).astype(np.uint8), np.ones((31, 31), np.uint8))
@@ -115,6 +115,7 @@ def fake_prelabeller(files: ModelFiles) -> Prelabeller:
         threshold=files.threshold,
         prompt_rule=files.prompt_rule,
         prompt_count=files.prompt_count,
+        presence_threshold=files.presence_threshold,
     )
 
 

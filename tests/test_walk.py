@@ -130,6 +130,9 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 store=store,
                 open_image=images.open,
                 report=lambda *_: None,
+                threshold=None,
+                polygons=False,
+                withheld=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS
             assert label_studio.model_version == version
@@ -156,7 +159,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         truth = {}
         for task, item in zip(tasks, data, strict=True):
             mammogram = images.open(item)
-            (detection,) = FakeDetector().detect(mammogram.pixels, threshold=0.2)
+            (detection,) = FakeDetector().detect(mammogram.pixels, threshold=0.2, spacing=None)
             mask = FakeSegmenter().segment(mammogram.pixels, box=detection.box).mask
             (finding,) = from_regions(label_studio.predictions(task)[0]["result"], tags=ControlTags())
             assert mask is not None

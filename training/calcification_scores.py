@@ -119,14 +119,14 @@ def _single(segmenter: Segmenter, roi: TrainingRoi, truth: Mask) -> Calcificatio
         embedding, box=None, points=[middle]
     ).mask  # a binding click would make a dot by itself
     clicked = around.parts_at([middle]) if around else None
-    width = max(1.0, FINE_BAND_MM / (roi.spacing or ASSUMED_SPACING).mean_mm)
+    spacing = roi.spacing or ASSUMED_SPACING
     return CalcificationScore(
         patient=roi.patient,
         pixels=truth.area,
         box=boxed.dice(truth) if boxed else 0.0,
-        box_boundary=boundary_iou(boxed, truth, width=width),
+        box_boundary=boundary_iou(boxed, truth, width_mm=FINE_BAND_MM, spacing=spacing),
         point=clicked.dice(truth) if clicked else 0.0,
-        point_boundary=boundary_iou(clicked, truth, width=width),
+        point_boundary=boundary_iou(clicked, truth, width_mm=FINE_BAND_MM, spacing=spacing),
         ellipse=filled_ellipse(box).dice(truth),
     )
 

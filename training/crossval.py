@@ -18,7 +18,7 @@ from typing import Any
 
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData
-from mammo.geometry import Box
+from mammo.geometry import ASSUMED_SPACING, Box, Point
 from mammo.masks import union
 from mammo.prompts import brightest_points
 from mammo.segmenter import Segmenter
@@ -194,7 +194,7 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
     masks = []
     for box in detects(mammogram):
         embedding = segmenter.embed(mammogram.pixels, box, spacing=mammogram.spacing)
-        brightest = brightest_points(mammogram.pixels, box) if points else []
+        brightest = _brightest(mammogram, box) if points else []
         inside = [point for point in brightest if embedding.roi.crop.contains(point)]
         mask = segmenter.segment(embedding, box=box, points=inside).mask
         if mask is not None:
@@ -204,13 +204,24 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
     for finding in case.truth:
         if finding.mask is None:
             continue
-        roi = roi_around(finding.box.within(mammogram.size), mammogram.size, config=segmenter.config).crop
+        roi = roi_around(
+            finding.box.within(mammogram.size),
+            mammogram.size,
+            config=segmenter.config,
+            spacing=mammogram.spacing,
+        ).crop
         part = together.within(roi) if together else None
         truth = finding.mask.within(roi)
         best = max((mask.dice(finding.mask) for mask in masks), default=0.0)
         dice.append(best)
         rates.append(pixel_rates(part, truth, roi=roi))
     return ImageScore(case.image, case.patient, tuple(dice), tuple(rates), bool(masks))
+
+
+def _brightest(mammogram: Mammogram, box: Box) -> list[Point]:
+    """The paper's prompt: the one brightest pixel of the box."""
+    mm = (mammogram.spacing or ASSUMED_SPACING).mean_mm
+    return brightest_points(mammogram.pixels, box, count=1, spacing=1, mm_per_pixel=mm)
 
 
 def _image_score(fields: dict[str, Any]) -> ImageScore:
@@ -242,16 +253,21 @@ def _row(arm: str, folds: Sequence[Sequence[ImageScore]], cases: Sequence[Case])
     ]
 
 
-def remembered(detects: Detects, file: Path) -> Detects:
-    """The same boxes, computed once per image and kept in a JSON file: folds and arms share one detector."""
-    known: dict[str, list[list[int]]] = json.loads(file.read_bytes()) if file.is_file() else {}
+def remembered(detects: Detects, file: Path, *, of: str) -> Detects:
+    """The same boxes, computed once per image and kept in a JSON file: folds and arms share one detector.
+
+    Args:
+        of: names the detector and all that its boxes depend on; boxes of another are not taken.
+    """
+    kept = json.loads(file.read_bytes()) if file.is_file() else {}
+    known: dict[str, list[list[int]]] = kept["boxes"] if kept.get("of") == of else {}
 
     def boxes(mammogram: Mammogram) -> list[Box]:
         if mammogram.sha256 not in known:
             known[mammogram.sha256] = [list(box.as_tuple()) for box in detects(mammogram)]
             file.parent.mkdir(parents=True, exist_ok=True)
             fresh = file.with_suffix(".new")
-            fresh.write_text(json.dumps(known))
+            fresh.write_text(json.dumps({"of": of, "boxes": known}))
             fresh.replace(file)
         return [Box(*corners) for corners in known[mammogram.sha256]]
 

@@ -84,8 +84,8 @@ class Item:
     view: str | None
     """Laterality and view, such as `LCC`, where the image states them."""
 
-    spacing_mm: float | None
-    """Side of a pixel, where the image states it."""
+    spacing_mm: float | list[float] | None
+    """Side of a pixel in mm, where the image states it; [row, column] where its pixels are not square."""
 
     size: tuple[int, int]
     """Width and height of the image, in pixels."""
@@ -128,9 +128,8 @@ class Item:
     def uncertain(self) -> tuple[Box, ...]:
         """Where a person marked a place and nothing is known of the extent: neither lesion nor background."""
         size = Size(*self.size)
-        half = (
-            Spacing(self.spacing_mm, self.spacing_mm, "item") if self.spacing_mm else ASSUMED_SPACING
-        ).pixels(POINT_REACH_MM)
+        stated = self.spacing_mm if isinstance(self.spacing_mm, list) else [self.spacing_mm or 0.0]
+        half = round(POINT_REACH_MM / (min(stated) or ASSUMED_SPACING.mean_mm))
         places = (Box(*finding["box"]) for finding in self.findings if finding.get("point"))
         return tuple(place.dilated(half).within(size) for place in places)
 
@@ -227,7 +226,7 @@ def make_item(
         if correction.automatic
         else annotator_pseudonym(correction.completed_by, secret=secret),
         view="".join(filter(None, (mammogram.laterality, mammogram.view))) or None,
-        spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
+        spacing_mm=_stated(mammogram.spacing),
         size=(mammogram.size.width, mammogram.size.height),
         fold="train",  # until the patient's own is known
         findings=tuple(_finding(finding, mammogram.size) for finding in findings),
@@ -245,6 +244,14 @@ def digest_of(fingerprint: str, *, tags: ControlTags, basis: str) -> str:
         basis: its source, and what else a consensus was made from.
     """
     return hashlib.sha256(f"{SCHEMA} {fingerprint} {digest_of_tags(tags)} {basis}".encode()).hexdigest()
+
+
+def _stated(spacing: Spacing | None) -> float | list[float] | None:
+    """As it is written: one number for square pixels, else [row, column]."""
+    if spacing is None:
+        return None
+    row, column = round(spacing.row_mm, 6), round(spacing.column_mm, 6)
+    return row if row == column else [row, column]
 
 
 def _canonical(value: Any) -> bytes:

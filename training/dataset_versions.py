@@ -43,7 +43,7 @@ from training.dataset_items import (
     is_about_one_image,
     make_item,
 )
-from training.dataset_sources import PREFERENCE, Candidate, Excluded, candidates_of, hold_back
+from training.dataset_sources import Candidate, Excluded, candidates_of, hold_back
 from training.folds import Fold, assign_folds, folds_of_images
 
 log = structlog.get_logger()
@@ -136,8 +136,8 @@ def build_dataset_version(
     fingerprint: Fingerprint = lambda _data: None,
     secret: bytes = b"",
     tags: ControlTags,
-    prefer: Sequence[Source] = PREFERENCE,
-    with_automatic: bool = False,
+    prefer: Sequence[Source],
+    with_automatic: bool,
     progress: Progress = silent,
 ) -> DatasetVersion:
     """Freeze the present corrections of a project, those of its double reading included.

@@ -148,7 +148,7 @@ def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, se
         draws, seed: of the bootstrap.
     """
     owners = [image.patient for image in scored]
-    hits = hits_of(scored)
+    hits = hits_of(scored, rule=centre_rule)
     counts = Counts.of(hits, threshold)
     shared = partial(interval, owners=owners, draws=draws, seed=seed)
     precision = partial(interval, owners=owners, draws=min(draws, AP_DRAWS), seed=seed)
@@ -170,7 +170,7 @@ def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, se
     )
 
 
-def hits_of(scored: Sequence[Scored], *, rule: Rule = centre_rule) -> list[Hits]:
+def hits_of(scored: Sequence[Scored], *, rule: Rule) -> list[Hits]:
     """Which detections hit, image by image."""
     return [match(image.found, image.truth, rule=rule) for image in scored]
 

@@ -15,7 +15,7 @@ import torch
 from mammo.detector import Detector, load_network, save_detector
 from mammo.dicom.mammogram import Pixels
 from mammo.errors import InvalidWeights, TrainingDiverged
-from mammo.geometry import Box, Point
+from mammo.geometry import Box, Point, Spacing
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress, check_cases
 from training.checkpoints import Checkpoints
@@ -181,8 +181,8 @@ class _Miner:
     def __post_init__(self) -> None:
         self._detector = Detector.load(self.start)
 
-    def __call__(self, pixels: Pixels, truth: Sequence[Box]) -> list[Box]:
-        found = self._detector.detect(pixels, threshold=self._THRESHOLD)
+    def __call__(self, pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        found = self._detector.detect(pixels, threshold=self._THRESHOLD, spacing=spacing)
         centres = [(each.box, Point(*map(int, each.box.centre))) for each in found]
         false = [box for box, centre in centres if not any(each.contains(centre) for each in truth)]
         return false[: self.number]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.detector_evaluation import Measured, Scored, breakdown, hits_of
-from training.metrics import RATES, Interval, froc
+from training.metrics import RATES, Interval, centre_rule, froc
 
 LOWEST_RATE = 0.02
 """Left end of the plot's axis, in false positives per image."""
@@ -155,7 +155,7 @@ def plot_froc(curves: Mapping[str, Sequence[Scored]], path: Path, *, title: str)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for label, scored in curves.items():
-        curve = froc(hits_of(scored))
+        curve = froc(hits_of(scored, rule=centre_rule))
         axes.step(
             [*curve.false_positives, RATES[-1]],
             [*curve.sensitivity, curve.sensitivity[-1]],

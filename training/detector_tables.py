@@ -18,7 +18,7 @@ from training.detector_evaluation import Measured, Scored, finder, hits_of, meas
 from training.detector_finetune import finetune_detector
 from training.detector_recipes import DetectorRecipe
 from training.detector_report import Report, Table, intervals, split
-from training.metrics import Counts, Interval, box_dice, froc, interval
+from training.metrics import Counts, Interval, box_dice, centre_rule, froc, interval
 from training.operating_point import threshold_at
 
 ATTENTIONS = ("none", "cbam", "se", "eca")
@@ -58,7 +58,7 @@ def table_2(
 
 
 def _at(scored: Sequence[Scored], threshold: float, *, draws: int, seed: int) -> dict[str, Interval]:
-    counts = Counts.of(hits_of(scored), threshold)
+    counts = Counts.of(hits_of(scored, rule=centre_rule), threshold)
     dice = [
         box_dice([each.box for each in image.found if each.score >= threshold], image.truth)
         for image in scored
@@ -142,7 +142,7 @@ def _one(
     )
     find = finder(weights, runtime=plan.runtime)
     held = score_images(find, plan.validation, progress=silent)
-    threshold = threshold_at(froc(hits_of(held)), rate=plan.rate, default=0.2)
+    threshold = threshold_at(froc(hits_of(held, rule=centre_rule)), rate=plan.rate, default=0.2)
     scored = score_images(find, plan.test, progress=lambda f, m: progress(0.7 + f * 0.3, m))
     return measure(scored, threshold=threshold), scored
 

@@ -12,28 +12,32 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
 from mammo.detector.resample import resample, scale_to
-from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import MAX_PIXELS, cut_tile
 from mammo.errors import InvalidTrainingData
-from mammo.geometry import Box, Size
+from mammo.geometry import Box, Size, Spacing
 from training.cases import Case, Progress
 
 FULL = 65535
 """Stored value of a plane's 1.0."""
 
 Kind = Literal["positive", "hard", "background"]
-FalseAlarms = Callable[[Pixels, Sequence[Box]], Sequence[Box]]
-"""Where a model found a cluster in a case and there is none, worst first."""
+
+
+class FalseAlarms(Protocol):
+    """Where a model found a cluster in a case and there is none, worst first."""
+
+    def __call__(self, pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> Sequence[Box]: ...
+
 
 MIN_VISIBLE = 0.4
 """A cluster cut by the tile is labelled when at least this part of it (or of the tile) is inside."""
@@ -107,7 +111,7 @@ def write_tiles(
     background: float,
     seed: int,
     progress: Progress,
-    spacing_mm: float = DetectorSpec.spacing_mm,
+    spacing_mm: float,
     key: str = "",
     more: Iterator[Case] | None = None,
     false_alarms: FalseAlarms | None = None,
@@ -171,7 +175,9 @@ class _Cutter:
                 self._write(planes, _around(box, size, self.side, self.rng), truth, "positive")
         wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
         count = int(wanted + self.rng.random())
-        alarms = self.false_alarms(pixels, truth) if self.false_alarms else ()
+        alarms: Sequence[Box] = ()
+        if self.false_alarms:
+            alarms = self.false_alarms(pixels, truth, spacing=scale.spacing(mammogram.spacing))
         for place, kind in self._empty_places(planes, breast, truth, alarms, count):
             self._write(planes, place, truth, kind)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from training.cases import Case, Progress
-from training.metrics import Froc, Hits, froc, lesion_dice, match
+from training.metrics import Froc, Hits, centre_rule, froc, lesion_dice, match
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
@@ -26,10 +26,10 @@ class Prelabels(Protocol):
     version: str
     threshold: float
 
-    def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]: ...
+    def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]: ...
 
     def prelabel(
-        self, mammogram: Mammogram, *, detections: Sequence[Detection] | None = None
+        self, mammogram: Mammogram, *, threshold: float | None, detections: Sequence[Detection] | None = None
     ) -> list[Finding]: ...
 
 
@@ -120,13 +120,13 @@ def evaluate(prelabeller: Prelabels, cases: Sequence[Case], *, progress: Progres
         mammogram = case.read()
         started = time.perf_counter()
         detections = prelabeller.detect(mammogram, threshold=min(LOW_THRESHOLD, prelabeller.threshold))
-        findings = prelabeller.prelabel(mammogram, detections=detections)
+        findings = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
         seconds = time.perf_counter() - started
         images.append(
             ImageScore(
                 image=case.image,
                 patient=case.patient,
-                hits=match(detections, [finding.box for finding in case.truth]),
+                hits=match(detections, [finding.box for finding in case.truth], rule=centre_rule),
                 dice=lesion_dice(findings, case.truth),
                 num_findings=len(findings),
                 seconds=round(seconds, 3),

@@ -135,7 +135,7 @@ def judge(
     *,
     rule: GateRule,
     seed: int = 0,
-    newest: Collection[str] = (),
+    newest: Collection[str],
 ) -> Verdict:
     """Decide.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from mammo.geometry import Box
+from mammo.geometry import Box, Spacing
 from mammo.masks import Mask
 from training.metrics import Interval, interval
 
@@ -20,6 +20,9 @@ Bitmap = npt.NDArray[np.bool_]
 
 BAND_MM = 0.5
 """Width of the boundary band: about the gap between two calcifications, half of a cluster's margin."""
+
+ROUNDING = 1e-9
+"""Distances this part apart are the same: three pixels of 0.07 mm are 0.21 mm."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,24 @@ def image_rates(predicted: Sequence[bool], truth: Sequence[bool]) -> Rates:
     return Rates(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
 
 
-def boundary(mask: Mask, *, width: float) -> Mask | None:
-    """The pixels of a mask that are at most `width` pixels from its outside (Cheng et al. 2021); None when empty."""
-    padded = np.pad(mask.bitmap, 1).astype(np.uint8)
-    inwards = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return Mask((inwards > 0) & (inwards <= width), mask.x0, mask.y0).tight()
-
-
-def boundary_iou(predicted: Mask | None, truth: Mask | None, *, width: float) -> float:
-    """IoU of the two bands inside the outlines, in [0, 1]; 1 when both masks are empty.
+def boundary(mask: Mask, *, width_mm: float, spacing: Spacing) -> Mask | None:
+    """The pixels of a mask near its outside (Cheng et al. 2021); None when empty.
 
     Args:
-        width: of the band, in pixels; `BAND_MM` / spacing, at least 1.
+        width_mm: so near; a pixel that touches the outside always is.
+        spacing: of the pixels, which need not be square.
     """
-    bands = [boundary(mask, width=width) if mask else None for mask in (predicted, truth)]
+    sides = spacing.row_mm, spacing.column_mm
+    inwards = ndimage.distance_transform_edt(np.pad(mask.bitmap, 1), sampling=sides)[1:-1, 1:-1]
+    near = inwards <= max(width_mm, *sides) * (1 + ROUNDING)
+    return Mask(mask.bitmap & near, mask.x0, mask.y0).tight()
+
+
+def boundary_iou(predicted: Mask | None, truth: Mask | None, *, width_mm: float, spacing: Spacing) -> float:
+    """IoU of the two bands inside the outlines, in [0, 1]; 1 when both masks are empty. For the rest see `boundary`."""
+    bands = [
+        boundary(mask, width_mm=width_mm, spacing=spacing) if mask else None for mask in (predicted, truth)
+    ]
     first, second = bands
     if first is None or second is None:
         return float(first is second)

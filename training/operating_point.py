@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from mammo.dicom import Mammogram
 from training.cases import Case, Progress
 from training.evaluate import LOW_THRESHOLD
-from training.metrics import Froc, froc, match
+from training.metrics import Froc, centre_rule, froc, match
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
@@ -25,7 +25,7 @@ LOWEST, HIGHEST = 0.05, 0.9
 
 
 class Detects(Protocol):
-    def detect(self, mammogram: Mammogram, *, threshold: float | None = None) -> list[Detection]: ...
+    def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]: ...
 
 
 def operating_threshold(
@@ -46,7 +46,7 @@ def operating_threshold(
     hits = []
     for index, case in enumerate(cases, 1):
         detections = detector.detect(case.read(), threshold=LOW_THRESHOLD)
-        hits.append(match(detections, [finding.box for finding in case.truth]))
+        hits.append(match(detections, [finding.box for finding in case.truth], rule=centre_rule))
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
     return threshold_at(froc(hits), rate=rate, default=default)
 

@@ -24,7 +24,7 @@ KEEP = 0.98
 
 
 class Finds(Protocol):
-    def prelabel(self, mammogram: Mammogram) -> list[Finding]: ...
+    def prelabel(self, mammogram: Mammogram, *, threshold: float | None) -> list[Finding]: ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def presence_point(
     false: list[float] = []
     for number, case in enumerate(cases, 1):
         boxes = [finding.box for finding in case.truth]
-        for finding in prelabeller.prelabel(case.read()):
+        for finding in prelabeller.prelabel(case.read(), threshold=None):
             if finding.presence is not None:
                 hit = any(centre_rule(finding.box, box) for box in boxes)
                 (true if hit else false).append(finding.presence)

@@ -252,7 +252,7 @@ def _register(
                 "dataset_version": dataset.name,
                 "run": run,
                 "reason": order.reason,
-                "self_test": record(looking.prelabel),
+                "self_test": record(partial(looking.prelabel, threshold=None)),
                 "code_version": installed_version("yolo-mlsam"),
                 "runtimes": {**looking.runtimes, **workshop.networks.libraries()},
                 "licence": registry.manifest(parent).get("licence"),

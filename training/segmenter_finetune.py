@@ -351,7 +351,7 @@ def _finds_boxes(weights: Path) -> FindsBoxes:
     detector = Detector.load(weights)
 
     def finds(mammogram: Mammogram) -> list[Box]:
-        found = detector.detect(mammogram.pixels, threshold=FALSE_POSITIVES_FROM)
+        found = detector.detect(mammogram.pixels, threshold=FALSE_POSITIVES_FROM, spacing=mammogram.spacing)
         return [detection.box for detection in sorted(found, key=lambda d: -d.score)]
 
     return finds

@@ -39,7 +39,7 @@ SPECK_SPACING_MM = 0.5
 """Least distance between two specks of a region; the pipeline's between two point prompts."""
 
 INDEX = "regions.json"
-VERSION = 1
+VERSION = 2
 """Raised when a cut would hold something else: older folders are cut again."""
 
 
@@ -63,11 +63,11 @@ class TrainingRoi:
     mask: Mask | None
     """The cluster's pixels; None where there is no lesion."""
 
+    spacing: Spacing | None
+    """Of the pixels, where known."""
+
     specks: tuple[Point, ...] = ()
     """What the prompt rule would click in the box, strongest first; of a cluster only those inside the mask."""
-
-    spacing: Spacing | None = None
-    """Of the pixels, where known."""
 
     calcifications: Mask | None = None
     """Every calcification of the cluster, where the truth knows them one by one."""
@@ -189,11 +189,14 @@ def _places(
 
 def _background(mammogram: Mammogram, taken: Sequence[Box], rng: np.random.Generator) -> Box | None:
     """A box in the breast, around something bright as often as not; None where the clusters leave no room."""
-    spacing = (mammogram.spacing or ASSUMED_SPACING).mean_mm
+    spacing = mammogram.spacing or ASSUMED_SPACING
     low, high = np.log(BACKGROUND_MM)
     size = mammogram.size
     for _ in range(50):
-        width, height = (max(8, round(np.exp(rng.uniform(low, high)) / spacing)) for _ in "wh")
+        width, height = (
+            max(8, round(np.exp(rng.uniform(low, high)) / side))
+            for side in (spacing.column_mm, spacing.row_mm)
+        )
         x, y = int(rng.integers(size.width)), int(rng.integers(size.height))
         box = Box.centred(x, y, width=width, height=height).moved_into(size)
         if rng.random() < 0.5:
@@ -218,7 +221,7 @@ def _cut(
     file: Path,
     config: MlsamConfig,
 ) -> TrainingRoi:
-    widest = roi_around(box, mammogram.size, config=config, zoom=ZOOM[1])
+    widest = roi_around(box, mammogram.size, config=config, spacing=mammogram.spacing, zoom=ZOOM[1])
     margin = int(np.ceil(JITTER * max(box.width, box.height))) + 1
     x, y = box.centre
     side = widest.side + 2 * margin

@@ -95,13 +95,14 @@ def measure_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int
         embedding = segmenter.embed(pixels, box, spacing=roi.spacing)
         points = speck_points(pixels, box, count=3, spacing=roi.spacing)
         mask = segmenter.segment(embedding, box=box, points=points).mask
-        band = max(1.0, BAND_MM / (roi.spacing or ASSUMED_SPACING).mean_mm)
         scores.append(
             ClusterScore(
                 patient=roi.patient,
                 dice=mask.dice(roi.mask) if mask else 0.0,
                 iou=mask.iou(roi.mask) if mask else 0.0,
-                boundary_iou=boundary_iou(mask, roi.mask, width=band),
+                boundary_iou=boundary_iou(
+                    mask, roi.mask, width_mm=BAND_MM, spacing=roi.spacing or ASSUMED_SPACING
+                ),
                 pixels=pixel_rates(mask, roi.mask, roi=embedding.roi.crop),
             )
         )

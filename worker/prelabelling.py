@@ -47,9 +47,9 @@ def prelabel_tasks(
     store: AnnotationStore,
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
-    threshold: float | None = None,
-    brush: bool = False,
-    withheld: Callable[[int, int, Mapping[str, Any]], str | None] = lambda _project, _task, _data: None,
+    threshold: float | None,
+    brush: bool,
+    withheld: Callable[[int, int, Mapping[str, Any]], str | None],
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.

@@ -43,6 +43,7 @@ def shadow_tasks(
             open_image=tools.images.open,
             report=lambda _, progress, message: report("shadow", progress, message),
             threshold=tools.settings.thresholds.get(project),
+            brush=project in tools.settings.brush_project_ids,
             withheld=lambda _project, _task, _data: "shadow",
         )
     except Cancelled:

@@ -69,12 +69,12 @@ async def _prelabel(
             state.backlog.add(("task", task.project, task.id), partial(predict_silently, work, task))
             results.append([])
             continue
-        kept = await anyio.to_thread.run_sync(work.kept, task)
+        kept = await anyio.to_thread.run_sync(partial(work.kept, task, shown=True))
         if kept is not None:
             results.append(kept)
             continue
         answer = await anyio.to_thread.run_sync(
-            partial(work.predict, task, until=until), limiter=state.task_places
+            partial(work.predict, task, until=until, shown=True), limiter=state.task_places
         )
         if answer.get("reason") == "out_of_time":
             silently = partial(work.predict, task, shown=False)  # nobody was given it yet

@@ -35,17 +35,18 @@ async def effort(
         str, Query(description=f"comma-separated: {', '.join(GROUPS)}", max_length=100)
     ] = "model,arm",
 ) -> Json:
-    """Edit effort of a project's corrections, a row per group."""
+    """Edit effort of a project's corrections, a row per group, and which of them cannot be read."""
     names = [name.strip() for name in by.split(",") if name.strip()]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if not names or repeated or not set(names) <= set(GROUPS):
         raise HTTPException(422, f"`by` takes different names of {', '.join(GROUPS)}, got {by!r}")
-    records = await anyio.to_thread.run_sync(partial(services.efforts, project))
+    efforts = await anyio.to_thread.run_sync(partial(services.efforts, project))
     rows = [
         {**dict(zip(names, group, strict=True)), **asdict(summary)}
-        for group, summary in grouped(records, names).items()
+        for group, summary in grouped(efforts.records, names).items()
     ]
-    return Json({"project": project, "groups": rows})
+    unreadable = [asdict(each) for each in efforts.unreadable]
+    return Json({"project": project, "groups": rows, "unreadable": unreadable})
 
 
 @router.get("/projects/{project}/shadow")

@@ -47,6 +47,8 @@ def compare(project: int, first: str, second: str, *, as_json: bool) -> None:
             f"{each.false_per_image:.2f}",
         )
     console.print(table if found.distances else "no image that both looked at has been corrected since")
+    for problem in found.unreadable:
+        console.print(f"not counted: {problem}")
     if found.dice_gain is not None and found.dice_gain_interval is not None:
         low, high = found.dice_gain_interval
         console.print(

@@ -61,7 +61,7 @@ class PrelabelRecords:
         regions: Sequence[dict[str, Any]],
         score: float,
         images: Mapping[str, str],
-        shown: bool = True,
+        shown: bool,
     ) -> None:
         """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
 

@@ -95,7 +95,7 @@ class Detector:
         """The runtime that was opened, by name."""
         return self.runtime.name
 
-    def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None = None) -> list[Detection]:
+    def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None) -> list[Detection]:
         """Find the clusters of a mammogram.
 
         Args:

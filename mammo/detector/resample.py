@@ -37,6 +37,10 @@ class Scale:
     x: float = 1.0
     y: float = 1.0
 
+    def spacing(self, spacing: Spacing | None) -> Spacing | None:
+        """Of the pixels that the network sees; None where that of the mammogram is not known."""
+        return spacing and Spacing(spacing.row_mm / self.y, spacing.column_mm / self.x, spacing.source)
+
     def seen(self, box: Box) -> Box:
         """A box of the mammogram in the pixels that the network sees."""
         corners = (box.x0 * self.x, box.y0 * self.y, box.x1 * self.x, box.y1 * self.y)

@@ -12,7 +12,7 @@ from mammo.double_reading.matching import match
 from mammo.double_reading.rules import ReadingRules
 from mammo.edit_effort import boundary_shift
 from mammo.findings import Finding
-from mammo.geometry import ASSUMED_SPACING, Box
+from mammo.geometry import ASSUMED_SPACING, Box, Spacing
 from mammo.masks import Mask
 
 
@@ -84,36 +84,36 @@ class Agreement:
 
 
 def compare(
-    first: Sequence[Finding], second: Sequence[Finding], *, rules: ReadingRules, spacing_mm: float | None
+    first: Sequence[Finding], second: Sequence[Finding], *, rules: ReadingRules, spacing: Spacing | None
 ) -> Agreement:
     """Match the lesions of two readings and measure each pair.
 
     Args:
-        spacing_mm: side of a pixel; None where the image does not say, and 0.07 mm is assumed for the threshold.
+        spacing: of the pixels; None where the image does not say, and 0.07 mm is assumed for the threshold.
     """
     pairs = match(first, second, least_iou=rules.match_iou, centres=rules.match_centres)
     seen_first, seen_second = {a for a, _ in pairs}, {b for _, b in pairs}
     return Agreement(
-        lesions=tuple(
-            _lesion(a, b, first[a], second[b], rules=rules, spacing_mm=spacing_mm) for a, b in pairs
-        ),
+        lesions=tuple(_lesion(a, b, first[a], second[b], rules=rules, spacing=spacing) for a, b in pairs),
         only_first=tuple(index for index in range(len(first)) if index not in seen_first),
         only_second=tuple(index for index in range(len(second)) if index not in seen_second),
     )
 
 
 def _lesion(
-    a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing_mm: float | None
+    a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing: Spacing | None
 ) -> LesionAgreement:
     drawn = first.mask is not None, second.mask is not None
     one, other = (
         finding.mask if all(drawn) and finding.mask is not None else filled(finding.box)
         for finding in (first, second)
     )
-    dice, shift = one.dice(other), boundary_shift(one, other)
+    dice, shift = one.dice(other), boundary_shift(one, other, pixel=(1.0, 1.0))
+    assumed = spacing or ASSUMED_SPACING
+    shift_mm = boundary_shift(one, other, pixel=(assumed.row_mm, assumed.column_mm))
     against = {
         "dice": dice < rules.least_dice,
-        "boundary": shift * (spacing_mm or ASSUMED_SPACING.mean_mm) > rules.most_boundary_mm,
+        "boundary": shift_mm > rules.most_boundary_mm,
         "mask": any(drawn) and not all(drawn),
     }
     return LesionAgreement(
@@ -121,7 +121,7 @@ def _lesion(
         second=b,
         dice=round(dice, 4),
         boundary_px=round(shift, 2),
-        boundary_mm=round(shift * spacing_mm, 3) if spacing_mm else None,
+        boundary_mm=round(shift_mm, 3) if spacing else None,
         against=tuple(name for name, is_so in against.items() if is_so),
     )
 

@@ -18,6 +18,7 @@ from mammo.double_reading.records import ARBITER, READERS, DoubleReading, Readin
 from mammo.double_reading.rules import ReadingRules
 from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
+from mammo.geometry import Spacing
 from mammo.identifiers import identifier
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
@@ -156,14 +157,13 @@ def patient_of(correction: Correction) -> str | None:
     return identifier(correction.task_data.get("patient"))
 
 
-def spacing_of(correction: Correction) -> float | None:
-    """Side of a pixel in mm, as the task states it.
+def spacing_of(correction: Correction) -> Spacing | None:
+    """Of the image's pixels, as the task states it.
 
     Raises:
         InvalidTaskData: it cannot be read.
     """
-    stated = stated_spacing(correction.task_data.get("spacing_mm"))
-    return stated.mean_mm if stated else None
+    return stated_spacing(correction.task_data.get("spacing_mm"))
 
 
 def _newest(corrections: Iterable[Correction]) -> dict[int, Correction]:
@@ -230,7 +230,7 @@ def _judged(
 ) -> Agreement:
     def judge() -> Agreement:
         return compare(
-            findings_of(first, tags), findings_of(second, tags), rules=rules, spacing_mm=spacing_of(first)
+            findings_of(first, tags), findings_of(second, tags), rules=rules, spacing=spacing_of(first)
         )
 
     by = hashlib.sha256(f"{rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()

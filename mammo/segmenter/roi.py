@@ -55,7 +55,7 @@ class Roi:
     input_size: int
     """Side of the network input, in pixels."""
 
-    spacing: Spacing | None = None
+    spacing: Spacing | None
     """Of the image's pixels, where known; the filters of the input are sized in mm."""
 
     @property
@@ -93,7 +93,7 @@ def roi_around(
     *,
     config: MlsamConfig,
     level: Level = "cluster",
-    spacing: Spacing | None = None,
+    spacing: Spacing | None,
     zoom: float = 1.0,
     snap: bool = True,
 ) -> Roi:
@@ -101,6 +101,7 @@ def roi_around(
 
     Args:
         box: in the image.
+        spacing: of the image's pixels, where known.
         zoom: factor on the side; training varies it.
         snap: to the grid that neighbouring prompts share; training takes crops anywhere.
     """
@@ -140,7 +141,7 @@ def level_of(box: Box, *, config: MlsamConfig) -> Level:
     return "calcification" if narrow and 2 * max(box.width, box.height) <= tile else "cluster"
 
 
-def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | None = None) -> list[Roi]:
+def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | None) -> list[Roi]:
     """The tiles of the calcification level that cover a dilated box.
 
     A box that fits one tile gets its own; a larger one takes the tiles of one grid over the whole image, so that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol, Self
@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
-from mammo.effort_records import EffortRecord, effort_records
+from mammo.effort_records import Efforts, effort_records
 from mammo.errors import InvalidRegion, LabelStudioError, StageRefused
 from mammo.labelstudio.project_tags import TagsOf
 from mammo.registry import ModelRegistry
@@ -56,7 +56,7 @@ class StageDesk:
         self,
         stages: StageLog,
         *,
-        efforts: Callable[[int], Sequence[EffortRecord]],
+        efforts: Callable[[int], Efforts],
         serving: Callable[[int], str],
         rules: Callable[[int], StageRules],
         client: LabelStudio | None = None,

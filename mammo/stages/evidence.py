@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mammo.effort_records import EffortRecord, summarise
+from mammo.effort_records import EffortRecord, Efforts, summarise
 from mammo.stages.acceptance import audited
 from mammo.stages.calibration import Calibration, calibrate, is_right
 from mammo.stages.log import StageChange
@@ -61,6 +61,9 @@ class Evidence:
 
     audits_right: int = 0
 
+    unreadable: int = 0
+    """Corrections, of whatever version, that are in none of these numbers because they cannot be read."""
+
     problem: str = ""
     """Why there are no figures, where the corrections could not be read; then a project can only go back."""
 
@@ -68,16 +71,16 @@ class Evidence:
         return asdict(self)
 
 
-def gather(
-    records: Sequence[EffortRecord], *, model_version: str, since: StageChange | None, rules: StageRules
-) -> Evidence:
+def gather(efforts: Efforts, *, model_version: str, since: StageChange | None, rules: StageRules) -> Evidence:
     """The evidence of a project.
 
     Args:
-        records: of the project's corrections, of people only.
+        efforts: of the project's corrections, of people only.
         since: the change that made the project what it is.
     """
-    mine = sorted((each for each in records if each.model_version == model_version), key=lambda each: each.at)
+    mine = sorted(
+        (each for each in efforts.records if each.model_version == model_version), key=lambda each: each.at
+    )
     prelabelled = [each for each in mine if each.arm == "prelabelled"][-rules.window :]
     control = [each for each in mine if each.arm == "control"][-rules.window :]
     audits = [each for each in prelabelled if since is not None and _is_audit(each, since)]
@@ -89,6 +92,7 @@ def gather(
         calibration=calibrate(prelabelled, rules),
         audits=len(audits),
         audits_right=sum(is_right(each, rules) for each in audits),
+        unreadable=len(efforts.unreadable),
     )
 
 

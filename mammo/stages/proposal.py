@@ -31,9 +31,7 @@ class Proposal:
     """Of the step that was looked at."""
 
 
-def propose(
-    current: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None = None
-) -> Proposal:
+def propose(current: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None) -> Proposal:
     """The stage that a project should have.
 
     Args:
@@ -85,7 +83,7 @@ def entering(stage: Stage, evidence: Evidence, rules: StageRules) -> tuple[Check
 
 
 def leaving(
-    stage: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None = None
+    stage: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None
 ) -> tuple[Check, ...]:
     """Each of which sends a project back when it is met."""
     shown = evidence.prelabelled

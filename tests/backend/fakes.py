@@ -178,7 +178,7 @@ class FakePrelabeller:
         self.seconds: Callable[[], object] = lambda: None
         """Called by every prelabel: sleeps in tests of slow models."""
 
-    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None = None) -> list[Finding]:
+    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> list[Finding]:
         self.prelabelled.append(mammogram.sha256)
         self.thresholds.append(threshold)
         self.seconds()

@@ -1,9 +1,10 @@
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
 
 from mammo.edit_effort import EditEffort
-from mammo.effort_records import EffortRecord
+from mammo.effort_records import EffortRecord, Efforts, Unreadable
 from mammo.provenance import Trace
 from tests.backend.fakes import BASIC, Backend
 
@@ -40,14 +41,18 @@ def test_what_is_not_known_is_said(path, status):
 
 
 def test_effort_is_grouped_as_asked():
-    records = [record("m1"), record("m1", "annotator-b", accepted=3), record("m2")]
-    answer = get("/projects/4/effort", efforts=lambda project: records).json()
+    lost = Unreadable(task=9, annotation=8, code="invalid_region", reason="the image was rotated")
+    efforts = Efforts(
+        records=(record("m1"), record("m1", "annotator-b", accepted=3), record("m2")), unreadable=(lost,)
+    )
+    answer = get("/projects/4/effort", efforts=lambda project: efforts).json()
     assert answer["project"] == 4
     assert [(row["model"], row["images"], row["accept_rate"]) for row in answer["groups"]] == [
         ("m1", 2, pytest.approx(4 / 6)),
         ("m2", 1, 0.5),
     ]
-    both = get("/projects/4/effort?by=week,annotator", efforts=lambda project: records).json()["groups"]
+    assert answer["unreadable"] == [asdict(lost)]
+    both = get("/projects/4/effort?by=week,annotator", efforts=lambda project: efforts).json()["groups"]
     assert [(row["week"], row["annotator"], row["images"]) for row in both] == [
         ("2026-11-23", "annotator-a", 2),
         ("2026-11-23", "annotator-b", 1),
@@ -56,4 +61,4 @@ def test_effort_is_grouped_as_asked():
 
 @pytest.mark.parametrize("by", ["day", "model,model", ",", "x" * 200])
 def test_an_unknown_grouping_is_refused(by):
-    assert get(f"/projects/4/effort?by={by}", efforts=lambda project: []).status_code == 422
+    assert get(f"/projects/4/effort?by={by}", efforts=lambda project: Efforts()).status_code == 422

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from mammo.effort_records import Efforts
 from mammo.errors import StageRefused
 from mammo.stages import StageDesk, StageLog, StageRules
 from tests.backend.fakes import BASIC, Backend
@@ -77,7 +78,7 @@ def test_clicks_are_answered_in_every_stage():
 def site(engine):
     desk = StageDesk(
         StageLog(engine),
-        efforts=lambda project: [],
+        efforts=lambda project: Efforts(),
         serving=lambda project: "m1",
         rules=lambda project: StageRules(),
     )

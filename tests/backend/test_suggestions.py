@@ -139,6 +139,18 @@ def test_clicks_left_behind_on_another_lesion_do_not_count() -> None:
     assert backend.model.clicks[-1] == (None, (Point(12, 30),), ())
 
 
+@pytest.mark.parametrize(("row_mm", "column_mm", "kept"), [(0.5, 0.1, 1), (0.1, 0.5, 2), (0.1, 0.1, 3)])
+def test_how_far_a_click_carries_is_measured_along_each_axis(
+    row_mm: float, column_mm: float, kept: int
+) -> None:
+    backend = Backend()
+    backend.images.spacing = Spacing(row_mm, column_mm, "imager")
+    across, down = clicked(112, 30, positive=True), clicked(12, 90, positive=True)
+    click(backend, across, down, clicked(12, 30, positive=True))
+    expected = {1: [(112, 30), (12, 30)], 2: [(12, 90), (12, 30)], 3: [(112, 30), (12, 90), (12, 30)]}
+    assert [(point.x, point.y) for point in backend.model.clicks[-1][1]] == expected[kept]
+
+
 def test_a_hundred_regions_in_the_context_cost_no_more_decoding_than_one() -> None:
     backend = Backend()
     before = len(backend.model.clicks)

@@ -5,12 +5,17 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.annotations import AnnotationStore
+from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
+from tests.mammo.corrected import CONFIG, correct, regions
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 from tests.training.project import Project
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version
 
 
@@ -29,7 +34,14 @@ def names(tmp_path, monkeypatch):
         blobs = Blobs(settings.blobs)
         found.append(
             build_dataset_version(
-                store, engine, blobs, project=1, open_image=project.open_image, tags=ControlTags()
+                store,
+                engine,
+                blobs,
+                project=1,
+                open_image=project.open_image,
+                tags=ControlTags(),
+                with_automatic=False,
+                prefer=PREFERENCE,
             ).name
         )
     store.close()
@@ -81,3 +93,27 @@ def test_a_mistake_is_one_sentence(names, arguments, words):
     result = run(*arguments)
     assert result.exit_code
     assert words in result.output + str(result.exception)
+
+
+@pytest.mark.parametrize(("setting", "left_out"), [("false", "automatic"), ("true", "image_http_404")])
+def test_what_no_person_looked_at_is_built_with_only_where_the_setting_says_so(
+    tmp_path, monkeypatch, setting, left_out
+):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("YOLO_MLSAM_PATIENT_SECRET", "the tests")
+    monkeypatch.setenv("YOLO_MLSAM_TRAIN_ON_AUTOMATIC", setting)
+    engine = open_database(Settings.load().database)
+    store = AnnotationStore(engine)
+    order = Automatic(project=1, task=5, model_version="m1", account=99, score=0.9, threshold=0.8)
+    record_automatic(engine, order, regions(square(20, 20)))
+    correct(store, square(20, 20), user=99)
+    store.close()
+    engine.dispose()
+    fake = FakeLabelStudio()
+    fake.projects[1] = {"id": 1, "label_config": CONFIG}
+    with served(fake) as url:
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", url)
+        monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
+        built = run("build", "--project", "1")
+    assert built.exit_code == 0, built.exception
+    assert f"left out: 1 {left_out} (" in built.output

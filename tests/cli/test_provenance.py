@@ -83,3 +83,13 @@ def test_without_label_studio_nothing_is_counted_and_the_error_says_what_is_miss
     assert away.output == ""
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "")
     assert "set YOLO_MLSAM_LABEL_STUDIO_URL" in str(run(*command).exception)
+
+
+def test_what_cannot_be_read_is_said_beside_the_table_and_in_the_trace(site):
+    store = AnnotationStore(open_database(Settings.load().database))
+    correct(store, square(20, 20, name="c1"), annotation=4, task=6, turned=True)
+    store.close()
+    answer = run("effort")
+    assert "50%" in answer.stdout
+    assert "not counted: annotation 4 of task 6, project 1: the image was rotated" in answer.stderr
+    assert "cannot be read: the image was rotated" in run("trace", "4").output

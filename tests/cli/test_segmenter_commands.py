@@ -12,8 +12,14 @@ import torch
 
 import mammo.phantom
 from cli.__main__ import main
+from cli.segmenter_runs import _detects
+from mammo.detector import Detection, Detector
+from mammo.detector.normalise import Pixels
+from mammo.geometry import Spacing
+from mammo.registry import STARTER
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
+from tests.training.segmenter_cases import case
 from training import segmenter_recipes
 from training.segmenter_recipes import segmenter_row, segmenter_smoke
 
@@ -135,3 +141,20 @@ def test_processes_that_torchrun_starts_train_the_weights_of_one(small: Path, tm
     theirs = two.state_dict()
     for name, tensor in one.state_dict().items():
         torch.testing.assert_close(theirs[name], tensor, atol=2e-3, rtol=2e-3, msg=name)
+
+
+def test_the_boxes_of_table_5_are_looked_for_in_pixels_of_the_size_that_they_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def detect(
+        self: Detector, pixels: Pixels, *, threshold: float, spacing: Spacing | None
+    ) -> list[Detection]:
+        asked.append((threshold, spacing))
+        return []
+
+    monkeypatch.setattr(Detector, "detect", detect)
+    film = replace(case(1).read(), spacing=Spacing(0.2, 0.1, "given"))
+    _detects(STARTER / "detector.safetensors", 0.3)(film)
+    assert asked == [(0.3, Spacing(0.2, 0.1, "given"))]

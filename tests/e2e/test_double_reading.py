@@ -26,6 +26,7 @@ from mammo.labelstudio.rendering import truth_regions
 from mammo.settings import Settings
 from tests.mammo.double_reading.clinic import SIZE
 from tests.mammo.double_reading.drawing import lesion
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -151,6 +152,8 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
         open_image=opened,
         secret=b"s",
         tags=ControlTags(),
+        with_automatic=False,
+        prefer=PREFERENCE,
     )
     items = {item.source: item for item in dataset.items}
     assert set(items) == {"arbiter", "consensus"}

@@ -72,6 +72,7 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
                 regions=[box(task)] if index % 2 else [],
                 score=(NUM_TASKS - index) / 10,
                 images={"": "ab" * 32},
+                shown=True,
             )
 
         def order(*arguments: str) -> str:
@@ -111,7 +112,9 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
         assert "random" in shown
         assert "score" in shown
 
-        records = effort_records(project, store=store, engine=engine, secret=b"the tests", tags=ControlTags())
+        records = effort_records(
+            project, store=store, engine=engine, secret=b"the tests", tags=ControlTags()
+        ).records
         images = {name: summary.images for (name,), summary in grouped(records, ["order"]).items()}
         assert images == {"random": 3, "score": 2}
     engine.dispose()

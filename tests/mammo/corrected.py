@@ -27,24 +27,37 @@ START = datetime(2026, 11, 23, 8, tzinfo=UTC)  # a Monday
 SECRET = b"the tests"
 
 
-def regions(*findings, version="m1"):
-    return to_regions(findings, size=SIZE, tags=TAGS, model_version=version)
+def regions(*findings, version="m1", turned=False):
+    """`turned`: the image was rotated on the screen, so that no region of it can be read."""
+    made = to_regions(findings, size=SIZE, tags=TAGS, model_version=version)
+    return [region | {"image_rotation": 90} for region in made] if turned else made
 
 
-def show(store, *findings, task=5, version="m1", shown=True):
+def show(store, *findings, task=5, version="m1", shown=True, turned=False):
     """Record a prelabel, as `/predict` does, or a silent one."""
     store.record_prelabel(
         project=1,
         task=task,
         model_version=version,
-        regions=regions(*findings, version=version),
+        regions=regions(*findings, version=version, turned=turned),
         score=0.7,
         images={"": "ab" * 32},
         shown=shown,
     )
 
 
-def correct(store, *findings, annotation=3, task=5, minutes=0, user=7, seconds=60.0, version="m1", told=True):
+def correct(
+    store,
+    *findings,
+    annotation=3,
+    task=5,
+    minutes=0,
+    user=7,
+    seconds=60.0,
+    version="m1",
+    told=True,
+    turned=False,
+):
     """Tell of an annotation, as Label Studio's webhook does; `told`: whether it names the prelabel's version."""
     moment = START + timedelta(minutes=minutes)
     body = {
@@ -54,7 +67,7 @@ def correct(store, *findings, annotation=3, task=5, minutes=0, user=7, seconds=6
         "annotation": {
             "id": annotation,
             "task": task,
-            "result": regions(*findings, version=version),
+            "result": regions(*findings, version=version, turned=turned),
             "was_cancelled": False,
             "updated_at": moment.isoformat(),
             "completed_by": user,

@@ -84,7 +84,7 @@ def test_a_box_without_pixels_is_moved_or_reshaped_by_its_size():
 
 def test_the_boundary_shift_is_the_mean_distance_of_the_outlines():
     whole, grown = square(10, 10, 20).mask, square(8, 8, 24).mask
-    assert boundary_shift(whole, whole) == 0
+    assert boundary_shift(whole, whole, pixel=(1.0, 1.0)) == 0
     # Each side moves by two pixels; only the new corners are farther away (2 * sqrt 2).
-    assert boundary_shift(whole, grown) == pytest.approx(2.0, abs=0.05)
-    assert boundary_shift(grown, whole) == boundary_shift(whole, grown)
+    assert boundary_shift(whole, grown, pixel=(1.0, 1.0)) == pytest.approx(2.0, abs=0.05)
+    assert boundary_shift(grown, whole, pixel=(1.0, 1.0)) == boundary_shift(whole, grown, pixel=(1.0, 1.0))

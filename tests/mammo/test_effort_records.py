@@ -25,7 +25,9 @@ def store(any_engine):
 
 @pytest.fixture
 def records(store, any_engine):
-    return lambda tags=TAGS: effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=tags)
+    return lambda tags=TAGS: (
+        effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=tags).records
+    )
 
 
 def test_a_correction_is_compared_with_the_prelabel_that_label_studio_names(store, records):
@@ -120,7 +122,7 @@ def test_an_effort_that_was_counted_with_other_names_is_counted_again(store, rec
     assert records(ControlTags()) == [], "with our names none of it can be read"
     (record,) = records()
     assert (record.effort.accepted, record.effort.deleted) == (1, 1)
-    assert records() == [record]
+    assert records() == (record,)
 
 
 def test_groups_and_their_figures(store, records):
@@ -146,3 +148,13 @@ def test_a_pseudonym_depends_on_the_secret_and_does_not_show_the_account():
     assert one == annotator_pseudonym(7, secret=b"a") != annotator_pseudonym(7, secret=b"b")
     assert one != annotator_pseudonym(8, secret=b"a")
     assert annotator_pseudonym(None, secret=b"a") == "unknown"
+
+
+def test_what_cannot_be_read_is_in_no_figure_and_is_named(store, any_engine):
+    for task, shown_turned, left_turned in ((5, False, False), (6, False, True), (7, True, False)):
+        show(store, FIRST, task=task, turned=shown_turned)
+        correct(store, FIRST, annotation=task + 10, task=task, turned=left_turned)
+    found = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
+    assert [record.task for record in found.records] == [5]
+    assert [(each.task, each.annotation) for each in found.unreadable] == [(6, 16), (7, 17)]
+    assert all("rotated by 90 degrees" in each.reason for each in found.unreadable)

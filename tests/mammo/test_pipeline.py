@@ -40,18 +40,28 @@ def mammogram() -> Mammogram:
 
 def prelabeller(runtime: CountingRuntime, *boxes: Box, presence_threshold: float = 0.0) -> Prelabeller:
     segmenter = Segmenter(runtime, weights="w", cache=EmbeddingCache(memory_bytes=2**20))
-    return Prelabeller(Boxes(*boxes), segmenter, version="m1", presence_threshold=presence_threshold)
+    return Prelabeller(
+        Boxes(*boxes),
+        segmenter,
+        version="m1",
+        presence_threshold=presence_threshold,
+        threshold=0.2,
+        prompt_rule="robust",
+        prompt_count=3,
+    )
 
 
 def test_a_finding_says_how_fine_its_mask_is_and_whether_there_is_a_lesion():
-    (finding,) = prelabeller(CountingRuntime(), BOX).prelabel(mammogram())
+    (finding,) = prelabeller(CountingRuntime(), BOX).prelabel(mammogram(), threshold=None)
     assert finding.mask is not None
     assert finding.pixels_per_logit == 4
     assert finding.presence == 0.25
 
 
 def test_a_detection_without_presence_stays_a_box():
-    (finding,) = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3).prelabel(mammogram())
+    (finding,) = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3).prelabel(
+        mammogram(), threshold=None
+    )
     assert (finding.mask, finding.presence, finding.box) == (None, 0.25, BOX)
 
 
@@ -65,7 +75,15 @@ def test_a_threshold_given_for_one_call_takes_the_place_of_the_operating_point()
 
 def test_the_detector_is_told_how_far_apart_the_pixels_are():
     boxes = Boxes(BOX)
-    Prelabeller(boxes, Segmenter(CountingRuntime(), weights="w"), version="m1").detect(mammogram())
+    Prelabeller(
+        boxes,
+        Segmenter(CountingRuntime(), weights="w"),
+        version="m1",
+        threshold=0.2,
+        prompt_rule="robust",
+        prompt_count=3,
+        presence_threshold=0.0,
+    ).detect(mammogram(), threshold=None)
     assert boxes.spacing == Spacing(0.1, 0.1, "imager")
 
 
@@ -81,7 +99,7 @@ def test_a_click_on_a_prelabel_does_not_encode_and_starts_from_the_answer_before
     runtime = CountingRuntime()
     model = prelabeller(runtime, BOX)
     image = mammogram()
-    model.prelabel(image)
+    model.prelabel(image, threshold=None)
     first = model.answer(image, None, [Point(190, 190)], [])
     second = model.answer(image, None, [Point(190, 190)], [Point(200, 185)], previous=first)
     assert runtime.num_encoded == 1
@@ -108,7 +126,7 @@ def test_an_experts_click_holds_and_a_point_of_the_prompt_rule_does_not():
 
 
 def test_a_box_on_air_costs_its_own_mask_only():
-    in_air, in_breast = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram())
+    in_air, in_breast = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram(), threshold=None)
     assert in_air.mask is None
     assert in_breast.mask is not None
 

@@ -82,3 +82,20 @@ def test_a_deleted_annotation_is_still_traced(site):
 def test_an_annotation_nobody_told_of_says_where_to_look(site):
     with pytest.raises(UnknownAnnotation, match="reconcile"):
         follow(site, 99)
+
+
+def test_a_trace_says_what_of_it_cannot_be_read_and_shows_the_rest(site):
+    _, store, _ = site
+    show(store, FIRST)
+    correct(store, FIRST)
+    correct(store, FIRST, minutes=5, turned=True)
+    found = follow(site)
+    assert [(deed.changes is None, "rotated" in deed.problem) for deed in found.history] == [
+        (False, False),
+        (True, True),
+    ]
+    show(store, FIRST, task=6, turned=True)
+    correct(store, FIRST, annotation=4, task=6)
+    found = follow(site, 4)
+    assert (found.prelabel.findings, "rotated" in found.prelabel.problem) == ([], True)
+    assert "rotated" in found.history[0].problem

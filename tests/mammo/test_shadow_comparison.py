@@ -88,9 +88,21 @@ def test_the_control_is_compared_with_the_champion_of_its_time_though_a_shadow_s
     show(store, FIRST, SECOND, version=champion, shown=False)
     show(store, FIRST, version=shadow, shown=False)
     correct(store, FIRST, told=False, minutes=LATER)
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert (record.arm, record.model_version, record.effort.deleted) == ("control", champion, 1)
     with writing(any_engine) as connection:  # a site whose champion is not known has the newest
         connection.execute(sa.text("UPDATE promotion SET alias = 'other'"))
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert record.model_version == shadow
+
+
+def test_what_cannot_be_read_is_in_no_figure_and_is_named(store):
+    for task, shown_turned, left_turned in ((5, False, False), (6, False, True), (7, True, False)):
+        show(store, FIRST, version="m1", task=task, shown=False)
+        show(store, FIRST, version="m2", task=task, shown=False, turned=shown_turned)
+        correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER, turned=left_turned)
+    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
+    assert (found.agreement.tasks, found.agreement.both) == (2, 2)
+    assert [(each.version, each.images) for each in found.distances] == [("m1", 1), ("m2", 1)]
+    named = [problem.partition(":")[0] for problem in found.unreadable]
+    assert sorted(named) == ["annotation 6, task 6", "prelabel of m2, task 7"]

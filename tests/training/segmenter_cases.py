@@ -66,4 +66,5 @@ def region(folder: Path, *, seed: int = 0) -> TrainingRoi:
         mask=mask,
         specks=(Point(71, 86), Point(91, 96)),
         calcifications=Mask.from_full(pixels > 0.5),
+        spacing=None,
     )

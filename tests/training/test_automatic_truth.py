@@ -8,6 +8,7 @@ from mammo.blobs import Blobs
 from mammo.labelstudio import ControlTags, truth_regions
 from tests.training.detections import square
 from tests.training.project import SIZE, Project
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version, open_dataset_version
 
 DRAWN = [square(5, 5, 8)]
@@ -35,7 +36,8 @@ class Site:
             project=1,
             open_image=self.project.open_image,
             tags=ControlTags(),
-            **options,
+            prefer=PREFERENCE,
+            **({"with_automatic": False} | options),
         )
 
 

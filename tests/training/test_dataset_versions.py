@@ -14,6 +14,7 @@ from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
+from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version, open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
@@ -39,7 +40,8 @@ def blobs(tmp_path):
 @pytest.fixture
 def build(store, engine, blobs, project):
     def made(**options):
-        options = {"project": 1, "open_image": project.open_image, "tags": ControlTags()} | options
+        defaults = {"project": 1, "open_image": project.open_image, "tags": ControlTags()}
+        options = {"prefer": PREFERENCE, "with_automatic": False} | defaults | options
         return build_dataset_version(store, engine, blobs, **options)
 
     return made
@@ -335,7 +337,13 @@ def test_a_vanished_file_is_not_taken_over_from_the_version_before(build, projec
 
 def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
     store.record_prelabel(
-        project=1, task=1, model_version="m1", regions=[], score=0.0, images={"": sha("what people saw")}
+        project=1,
+        task=1,
+        model_version="m1",
+        regions=[],
+        score=0.0,
+        images={"": sha("what people saw")},
+        shown=True,
     )
     project.annotate(1, [square(5, 5)], patient=PATIENTS[1], sha256=None)
     project.annotate(2, [square(5, 5)], patient=PATIENTS[2], sha256=None)
@@ -371,3 +379,15 @@ def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
         build()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0
+
+
+@pytest.mark.parametrize(
+    ("spacing", "written"),
+    [(Spacing(0.05, 0.1, "imager"), [0.05, 0.1]), (Spacing(0.07, 0.07, "imager"), 0.07), (None, None)],
+)
+def test_an_item_states_both_sides_of_pixels_that_are_not_square(build, project, blobs, spacing, written):
+    project.annotate(7, [square(5, 5)], patient=PATIENTS[0])
+    project.images["7.dcm"] = replace(project.images["7.dcm"], spacing=spacing)
+    dataset = build()
+    assert [item.spacing_mm for item in dataset.items] == [written]
+    assert open_dataset_version(dataset.name, blobs=blobs) == dataset

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mammo.detector.normalise import find_breast, normalise
+from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import cut_tile
 from mammo.geometry import Box
 from tests.training.detector_cases import case
@@ -33,6 +34,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
         background=0.4,
         seed=0,
         progress=silent,
+        spacing_mm=DetectorSpec().spacing_mm,
     )
 
 
@@ -47,7 +49,16 @@ def test_what_the_network_sees_in_training_is_what_serving_computes(tmp_path: Pa
     small = case(1, CLUSTER_BOX).read().pixels
     small = small[150 : 150 + SIDE, 20 : 20 + SIDE].copy()  # as large as one tile, so that its place is known
     whole = replace(case(1), read=lambda: replace(case(1).read(), pixels=small))
-    tiles = write_tiles([whole], tmp_path, side=SIDE, crops=2, background=0.5, seed=0, progress=silent)
+    tiles = write_tiles(
+        [whole],
+        tmp_path,
+        side=SIDE,
+        crops=2,
+        background=0.5,
+        seed=0,
+        progress=silent,
+        spacing_mm=DetectorSpec().spacing_mm,
+    )
     serving = cut_tile(normalise(small, find_breast(small)), Box(0, 0, SIDE, SIDE))
     recipe = replace(RECIPE, mosaic=0.0, zoom=0.0)
     seen = set()

@@ -54,7 +54,7 @@ def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> Non
         3,
         True,
     )
-    detector.detect(CASES[0].read().pixels, threshold=0.5)
+    detector.detect(CASES[0].read().pixels, threshold=0.5, spacing=None)
     assert told == sorted(told)
     assert told[0] == 0.0
     assert told[-1] == 1.0

@@ -89,7 +89,7 @@ def test_a_run_killed_in_an_epoch_goes_on_and_ends_with_the_same_weights(
     )
     assert not any("epoch 1 of" in message or "epoch 2 of" in message for message in told)
     assert_same_weights(result, whole)
-    Detector.load(result, runtime="torch").detect(CASES[0].read().pixels, threshold=0.5)
+    Detector.load(result, runtime="torch").detect(CASES[0].read().pixels, threshold=0.5, spacing=None)
     assert not (folder / "state").exists()
     assert not (folder / "tiles").exists()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mammo.detector.normalise import Pixels, find_breast, normalise
+from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import cut_tile
 from mammo.errors import Cancelled, InvalidTrainingData
 from mammo.geometry import Box, Spacing
@@ -40,6 +41,7 @@ def cut(
         progress=silent,
         key=key,
         false_alarms=false_alarms,
+        spacing_mm=DetectorSpec().spacing_mm,
     )
 
 
@@ -103,21 +105,38 @@ def test_background_tiles_hold_breast_and_no_cluster(tmp_path: Path) -> None:
 
 def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) -> None:
     alarm = Box(150, 60, 170, 80)
-    asked: list[Sequence[Box]] = []
+    asked: list[tuple[Sequence[Box], Spacing | None]] = []
 
-    def alarms(pixels: Pixels, truth: Sequence[Box]) -> list[Box]:
-        asked.append(truth)
+    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        asked.append((truth, spacing))
         return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
 
     pixels = case(1, CLUSTER_BOX).read().pixels
     patch = normalise(pixels, find_breast(pixels))[0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1]
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
-    assert asked == [[CLUSTER_BOX]]
+    assert asked == [([CLUSTER_BOX], None)]
     hard = [index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard"]
     assert hard
     windows = np.lib.stride_tricks.sliding_window_view(tiles.read(hard[0])[..., 0], patch.shape)
     assert np.abs(windows - patch).max((2, 3)).min() < 1e-4
     assert all(not tiles.tiles[index].boxes for index in hard)
+
+
+def test_false_alarms_are_looked_for_in_pixels_of_the_size_that_they_have(tmp_path: Path) -> None:
+    flat = Spacing(0.07, 0.14, "imager")
+    drawn = case(1, CLUSTER_BOX)
+    mammogram = replace(drawn.read(), spacing=flat)
+    asked: list[tuple[tuple[int, ...], Spacing | None]] = []
+
+    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        asked.append((pixels.shape, spacing))
+        return []
+
+    cut([replace(drawn, read=lambda: mammogram)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
+    ((shape, spacing),) = asked
+    height, width = mammogram.pixels.shape
+    assert shape == (height, 2 * width), "resampled, as at work"
+    assert spacing == Spacing(0.07, 0.07, "imager")
 
 
 def test_a_film_scan_is_cut_at_the_spacing_that_the_detector_works_at(tmp_path: Path) -> None:
@@ -183,7 +202,17 @@ def test_a_cutting_that_was_stopped_half_way_starts_again(tmp_path: Path) -> Non
 
     cases = [case(1, CLUSTER_BOX), case(2)]
     with pytest.raises(Cancelled):
-        write_tiles(cases, tmp_path, side=SIDE, crops=2, background=0.3, seed=0, progress=stop, key="one")
+        write_tiles(
+            cases,
+            tmp_path,
+            side=SIDE,
+            crops=2,
+            background=0.3,
+            seed=0,
+            progress=stop,
+            key="one",
+            spacing_mm=DetectorSpec().spacing_mm,
+        )
     assert cut(cases, tmp_path, crops=2, key="one").tiles == cut(cases, tmp_path / "whole", crops=2).tiles
 
 

@@ -19,11 +19,11 @@ class FakePrelabeller:
         self.found = found
         self.asked = []
 
-    def detect(self, mammogram, *, threshold=None):
+    def detect(self, mammogram, *, threshold):
         self.asked.append(threshold)
         return [detection for detection, _ in self.found[mammogram] if detection.score >= threshold]
 
-    def prelabel(self, mammogram, *, detections=None):
+    def prelabel(self, mammogram, *, threshold, detections):
         kept = {d for d in detections if d.score >= self.threshold}
         return [finding for detection, finding in self.found[mammogram] if detection in kept]
 

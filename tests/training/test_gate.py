@@ -34,7 +34,7 @@ def worse(count, **fields):
 
 def test_a_clear_winner_is_promoted():
     champion = evaluation("old", change=worse(5, found=False))
-    verdict = judge(champion, evaluation("new"), rule=RULE)
+    verdict = judge(champion, evaluation("new"), rule=RULE, newest=())
     assert verdict.promote
     assert verdict.champion.sensitivity["0.5"] == pytest.approx(0.5)
     assert verdict.challenger.sensitivity["0.5"] == 1.0
@@ -45,19 +45,19 @@ def test_a_clear_winner_is_promoted():
 
 
 def test_equal_is_not_better():
-    verdict = judge(evaluation("old"), evaluation("new"), rule=RULE)
+    verdict = judge(evaluation("old"), evaluation("new"), rule=RULE, newest=())
     assert not verdict.promote
     assert (verdict.difference, verdict.confidence) == (0.0, 0.0)
 
 
 def test_a_win_that_rests_on_one_patient_is_not_sure_enough():
     champion = evaluation("old", change=worse(1, found=False))
-    verdict = judge(champion, evaluation("new"), rule=RULE)
+    verdict = judge(champion, evaluation("new"), rule=RULE, newest=())
     assert verdict.difference > 0
     assert 0.5 < verdict.confidence < 0.95  # one of ten patients is missing from a third of the draws
     assert not verdict.promote
     assert "not surely better" in verdict.reason
-    assert judge(champion, evaluation("new"), rule=replace(RULE, confidence=0.5)).promote
+    assert judge(champion, evaluation("new"), rule=replace(RULE, confidence=0.5), newest=()).promote
 
 
 def test_many_images_of_one_patient_are_one_witness():
@@ -68,7 +68,7 @@ def test_many_images_of_one_patient_are_one_witness():
             tuple(image("p0", n, found=found) for n in range(50)) + evaluation(version, 9).images[1:],
         )
 
-    verdict = judge(of_one_person("old", False), of_one_person("new", True), rule=RULE)
+    verdict = judge(of_one_person("old", False), of_one_person("new", True), rule=RULE, newest=())
     assert verdict.difference > 0.4
     assert verdict.confidence < 0.75
 
@@ -76,7 +76,7 @@ def test_many_images_of_one_patient_are_one_witness():
 def test_better_masks_do_not_buy_lost_lesions():
     champion = evaluation("old", dice=0.3)
     challenger = evaluation("new", dice=0.95, change=worse(1, found=False))
-    verdict = judge(champion, challenger, rule=RULE)
+    verdict = judge(champion, challenger, rule=RULE, newest=())
     assert verdict.difference > 0
     assert not verdict.promote
     assert "sensitivity at 1 false positives per image fell by 0.100" in verdict.reason
@@ -85,7 +85,7 @@ def test_better_masks_do_not_buy_lost_lesions():
 def test_more_lesions_do_not_buy_bad_masks():
     champion = evaluation("old", dice=0.8, change=worse(5, score=0.5, dice=0.8, false=(0.9, 0.8)))
     challenger = evaluation("new", dice=0.7)
-    verdict = judge(champion, challenger, rule=RULE)
+    verdict = judge(champion, challenger, rule=RULE, newest=())
     assert verdict.difference > 0
     assert not verdict.promote
     assert "Dice fell by 0.100" in verdict.reason
@@ -93,21 +93,21 @@ def test_more_lesions_do_not_buy_bad_masks():
 
 def test_too_few_patients_keep_the_champion_and_say_how_many_are_missing():
     champion = evaluation("old", 3, change=worse(3, found=False))
-    verdict = judge(champion, evaluation("new", 3), rule=RULE)
+    verdict = judge(champion, evaluation("new", 3), rule=RULE, newest=())
     assert not verdict.promote
     assert "only 3 test patients" in verdict.reason
     assert "annotate 1 more" in verdict.reason
 
 
 def test_test_patients_without_clusters_keep_the_champion():
-    verdict = judge(evaluation("old", lesions=0), evaluation("new", lesions=0), rule=RULE)
+    verdict = judge(evaluation("old", lesions=0), evaluation("new", lesions=0), rule=RULE, newest=())
     assert not verdict.promote
     assert "no test patient has" in verdict.reason
     assert json.loads(json.dumps(verdict.to_json(), allow_nan=False))["difference"] is None
 
 
 def test_nobody_at_all_keeps_the_champion():
-    verdict = judge(Evaluation("old", 0.2, ()), Evaluation("new", 0.2, ()), rule=RULE)
+    verdict = judge(Evaluation("old", 0.2, ()), Evaluation("new", 0.2, ()), rule=RULE, newest=())
     assert not verdict.promote
     json.dumps(verdict.to_json(), allow_nan=False)
 
@@ -118,7 +118,7 @@ def test_truth_without_masks_is_judged_on_detection_alone():
         return replace(made, images=tuple(replace(each, dice=()) for each in made.images))
 
     champion = boxes_only("old", change=worse(5, found=False))
-    verdict = judge(champion, boxes_only("new"), rule=RULE)
+    verdict = judge(champion, boxes_only("new"), rule=RULE, newest=())
     assert verdict.promote
     assert verdict.challenger.primary == 1.0
     assert verdict.to_json()["challenger"]["dice"] is None
@@ -126,18 +126,18 @@ def test_truth_without_masks_is_judged_on_detection_alone():
 
 def test_the_verdict_is_a_function_of_evaluations_and_seed():
     champion = evaluation("old", change=worse(3, found=False))
-    first = judge(champion, evaluation("new"), rule=RULE, seed=1)
+    first = judge(champion, evaluation("new"), rule=RULE, seed=1, newest=())
     again = replace(champion, images=tuple(reversed(champion.images)))
-    assert judge(again, evaluation("new"), rule=RULE, seed=1) == first
+    assert judge(again, evaluation("new"), rule=RULE, seed=1, newest=()) == first
 
 
 def test_evaluations_of_different_images_cannot_be_compared():
     with pytest.raises(ValueError, match="different images"):
-        judge(evaluation("old", 9), evaluation("new", 10), rule=RULE)
+        judge(evaluation("old", 9), evaluation("new", 10), rule=RULE, newest=())
 
 
 def test_the_verdict_is_flat_json_with_every_number():
-    content = judge(evaluation("old", dice=0.5), evaluation("new"), rule=RULE).to_json()
+    content = judge(evaluation("old", dice=0.5), evaluation("new"), rule=RULE, newest=()).to_json()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content["champion"]["dice"] == 0.5
     assert content["challenger"]["sensitivity_0.5"] == content["challenger"]["sensitivity_1"] == 1.0
@@ -149,7 +149,7 @@ def test_better_on_the_old_patients_does_not_buy_worse_on_the_newest():
     champion = evaluation("old", 20, change=worse(14, found=False))
     challenger = evaluation("new", 20, change=lambda i, each: image(each.patient, 1, found=i < 16))
     newest = {f"p{index:02d}" for index in range(15, 20)}
-    assert judge(champion, challenger, rule=RULE).promote
+    assert judge(champion, challenger, rule=RULE, newest=()).promote
     verdict = judge(champion, challenger, rule=RULE, newest=newest)
     assert not verdict.promote
     assert "5 newest patients" in verdict.reason
@@ -181,4 +181,4 @@ def test_what_must_improve_is_the_rules_choice(primary, promoted):
     champion = evaluation("old", dice=0.8, change=worse(1, found=False))
     challenger = evaluation("new", dice=0.6)
     rule = replace(RULE, primary=primary, confidence=0.6, dice_margin=1.0)
-    assert judge(champion, challenger, rule=rule).promote is promoted
+    assert judge(champion, challenger, rule=rule, newest=()).promote is promoted

@@ -7,7 +7,7 @@ from monai.metrics import compute_dice, compute_iou, get_confusion_matrix
 from scipy import ndimage
 from scipy.stats import mannwhitneyu
 
-from mammo.geometry import Box
+from mammo.geometry import Box, Spacing
 from mammo.masks import Mask
 from training.mask_metrics import (
     Rates,
@@ -21,6 +21,7 @@ from training.mask_metrics import (
 )
 
 SIDE = 40
+SQUARE = Spacing(1.0, 1.0, "given")
 
 
 def blob(seed: int) -> np.ndarray:
@@ -69,12 +70,28 @@ def test_images_count_once_each():
 
 
 @settings(max_examples=30)
+@given(seed=st.integers(0, 1000), sides=st.sampled_from([(0.1, 0.05), (0.05, 0.1), (0.07, 0.21)]))
+def test_the_boundary_band_is_as_wide_in_mm_along_both_axes(seed, sides):
+    bitmap, (row_mm, column_mm) = blob(seed), sides
+    fine = 0.01
+    factors = round(row_mm / fine), round(column_mm / fine)
+    drawn_fine = np.kron(bitmap, np.ones(factors, np.bool_))  # the same shape in square pixels of 0.01 mm
+    inwards = ndimage.distance_transform_edt(np.pad(drawn_fine, 1))[1:-1, 1:-1] * fine
+    deep = inwards.reshape(SIDE, factors[0], SIDE, factors[1]).min(axis=(1, 3))
+    band = boundary(mask(bitmap), width_mm=0.3, spacing=Spacing(row_mm, column_mm, "given"))
+    assert band is not None
+    found = _full(band)
+    assert found[bitmap & (deep + max(sides) <= 0.3)].all()
+    assert not found[deep > 0.3].any()
+
+
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), width=st.sampled_from([1.0, 1.5, 2.0, 3.3]))
 def test_the_boundary_band_is_what_lies_near_the_outside(seed, width):
     bitmap = blob(seed)
     inwards = ndimage.distance_transform_edt(np.pad(bitmap, 1))[1:-1, 1:-1]
     expected = (inwards > 0) & (inwards <= width)
-    band = boundary(mask(bitmap), width=width)
+    band = boundary(mask(bitmap), width_mm=width, spacing=SQUARE)
     assert band is not None
     assert np.array_equal(_full(band), expected)
 
@@ -89,14 +106,18 @@ def test_boundary_iou_sees_an_edge_that_iou_overlooks():
     big, bigger = np.zeros((SIDE, SIDE), np.bool_), np.zeros((SIDE, SIDE), np.bool_)
     big[4:36, 4:36], bigger[3:37, 3:37] = True, True
     assert mask(big).iou(mask(bigger)) > 0.85
-    assert boundary_iou(mask(big), mask(bigger), width=2) < 0.5
-    assert boundary_iou(mask(big), mask(big), width=2) == 1.0
+    assert boundary_iou(mask(big), mask(bigger), width_mm=2, spacing=SQUARE) < 0.5
+    assert boundary_iou(mask(big), mask(big), width_mm=2, spacing=SQUARE) == 1.0
 
 
 def test_two_empty_masks_agree_and_an_empty_one_meets_nothing():
     some = mask(blob(0))
-    assert boundary_iou(None, None, width=1) == 1.0
-    assert boundary_iou(some, None, width=1) == boundary_iou(None, some, width=1) == 0.0
+    assert boundary_iou(None, None, width_mm=1, spacing=SQUARE) == 1.0
+    assert (
+        boundary_iou(some, None, width_mm=1, spacing=SQUARE)
+        == boundary_iou(None, some, width_mm=1, spacing=SQUARE)
+        == 0.0
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -9,7 +9,7 @@ class FakeDetector:
     def __init__(self, found):
         self.found = found
 
-    def detect(self, mammogram, *, threshold=None):
+    def detect(self, mammogram, *, threshold):
         return [detection for detection in self.found[mammogram] if detection.score >= threshold]
 
 

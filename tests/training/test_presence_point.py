@@ -14,7 +14,8 @@ class FakePrelabeller:
     def __init__(self, found):
         self.found = found
 
-    def prelabel(self, mammogram):
+    def prelabel(self, mammogram, *, threshold):
+        assert threshold is None, "presence is chosen at the operating point"
         return self.found[mammogram]
 
 

@@ -50,8 +50,8 @@ class FakeNetworks:
         return SimpleNamespace(
             version=files.version,
             threshold=files.threshold,
-            detect=lambda mammogram, *, threshold=None: [detection],
-            prelabel=lambda mammogram, *, detections=None: [finding],
+            detect=lambda mammogram, *, threshold: [detection],
+            prelabel=lambda mammogram, *, threshold, detections=None: [finding] if threshold is None else [],
             runtimes={"detector": "fake runtime"},
         )
 

@@ -4,12 +4,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mammo.detector import Detector
 from mammo.errors import Cancelled, InsufficientData, InvalidWeights, TrainingDiverged
+from mammo.geometry import Spacing
+from mammo.registry import STARTER
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case
-from training.segmenter_finetune import finetune_segmenter
+from training.segmenter_finetune import _finds_boxes, finetune_segmenter
 from training.segmenter_recipes import segmenter_smoke
 
 torch.set_num_threads(1)
@@ -141,3 +144,16 @@ def test_a_start_that_is_no_segmenter_is_refused(tmp_path):
     bad.write_bytes(b"no weights")
     with pytest.raises(InvalidWeights):
         run(tmp_path / "run", start=bad)
+
+
+def test_false_positives_are_looked_for_in_pixels_of_the_size_that_they_have(monkeypatch):
+    asked = []
+
+    def detect(self, pixels, *, threshold, spacing):
+        asked.append(spacing)
+        return []
+
+    monkeypatch.setattr(Detector, "detect", detect)
+    film = replace(case(1).read(), spacing=Spacing(0.2, 0.1, "given"))
+    _finds_boxes(STARTER / "detector.safetensors")(film)
+    assert asked == [Spacing(0.2, 0.1, "given")]

@@ -162,7 +162,9 @@ def test_a_detector_is_asked_once_per_image(tmp_path):
         return boxes(mammogram)
 
     mammogram = CASES[0].read()
-    first = remembered(detects, tmp_path / "boxes.json")(mammogram)
-    again = remembered(detects, tmp_path / "boxes.json")(mammogram)
+    first = remembered(detects, tmp_path / "boxes.json", of="m1")(mammogram)
+    again = remembered(detects, tmp_path / "boxes.json", of="m1")(mammogram)
     assert first == again == boxes(mammogram)
     assert len(asked) == 1
+    assert remembered(detects, tmp_path / "boxes.json", of="m2")(mammogram) == boxes(mammogram)
+    assert len(asked) == 2, "boxes of another detector are not taken"

@@ -5,6 +5,7 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import num_automatic
 from mammo.blinding import Blinding
+from mammo.effort_records import Efforts
 from mammo.errors import LabelStudioError
 from mammo.stages import StageDesk, StageLog, StageRules, audited
 from tests.mammo.corrected import regions
@@ -54,7 +55,7 @@ class Ward:
         self.stages = StageLog(engine)
         self.desk = StageDesk(
             self.stages,
-            efforts=lambda project: self.records,
+            efforts=lambda project: Efforts(records=tuple(self.records)),
             serving=lambda project: "m1",
             rules=lambda project: StageRules(audit_share=0.2),
             can_submit=True,
@@ -156,7 +157,13 @@ def test_a_repeated_job_submits_only_what_is_missing(ward):
 def test_predictions_of_another_model_are_not_submitted(ward):
     for task in TASKS:
         ward.store.record_prelabel(
-            project=1, task=task, model_version="m2", regions=regions(FOUND), score=1.0, images={"": "a" * 64}
+            project=1,
+            task=task,
+            model_version="m2",
+            regions=regions(FOUND),
+            score=1.0,
+            images={"": "a" * 64},
+            shown=True,
         )
     ward.set("automatic")
     assert ward.accept(version="m2") == {"other_model": len(TASKS) - 1}

@@ -54,7 +54,7 @@ class FakeLabelStudio:
 class FakePrelabeller:
     version = "m0002-aa"
 
-    def prelabel(self, mammogram, *, threshold=None):
+    def prelabel(self, mammogram, *, threshold):
         return [square(5, 5, score=0.75, name="c1")] if (threshold or 0) <= 0.75 else []
 
 
@@ -71,6 +71,7 @@ def open_image(data):
 
 def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None, **more):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
+    more = {"polygons": False, "withheld": lambda *_: None} | more
     return prelabel_tasks(
         1,
         model or FakePrelabeller(),

@@ -69,7 +69,7 @@ RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """False positives per image at which sensitivity is reported."""
 
 
-def match(detections: Sequence[Detection], truth: Sequence[Box], *, rule: Rule = centre_rule) -> Hits:
+def match(detections: Sequence[Detection], truth: Sequence[Box], *, rule: Rule) -> Hits:
     """Which detections of one image hit a lesion.
 
     A detection that hits several lesions takes one that is still free, the best overlapping first.

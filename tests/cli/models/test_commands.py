@@ -79,7 +79,7 @@ def test_a_move_without_a_reason_is_refused_and_moves_nothing(site, tmp_path):
 def test_show_and_diff_tell_manifest_verdict_and_moves(site, tmp_path):
     run("list")
     a, b = (register(site, tmp_path, name, recipe=f"recipe {name}") for name in "ab")
-    verdict = judge(evaluation(a, dice=0.6), evaluation(b, dice=0.71234), rule=GateRule())
+    verdict = judge(evaluation(a, dice=0.6), evaluation(b, dice=0.71234), rule=GateRule(), newest=())
     site.note(b, "verdict", {"promoted": False, "reason": verdict.reason, "verdict": verdict.to_json()})
     told = json.loads(run("show", b[:6], "--json"))
     assert told["manifest"]["recipe"] == "recipe b"

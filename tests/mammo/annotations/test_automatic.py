@@ -46,10 +46,10 @@ def test_what_a_person_changes_is_that_persons_and_stays_so(store):
 def test_the_service_is_no_annotator_and_asks_for_no_training(store, any_engine):
     correct(store, FOUND, user=ROBOT)
     assert store.corrections_since(1) == 0
-    assert effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS) == []
+    assert effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records == ()
     correct(store, FOUND, annotation=4, user=PERSON)
     assert store.corrections_since(1) == 1
-    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
+    (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert record.annotation == 4
 
 

@@ -271,6 +271,7 @@ def test_a_prelabel_is_kept_per_model_version_and_the_latest_before_a_moment_is_
             regions=[{"id": version}],
             score=score,
             images={"": "0" * 64},
+            shown=True,
         )
 
     propose("m1", 0.5)

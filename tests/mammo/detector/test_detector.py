@@ -35,7 +35,7 @@ def mammogram(height: int, width: int, *, seed: int = 0) -> Pixels:
 
 
 def test_detections_are_sorted_scored_above_the_threshold_and_inside_the_image(detector: Detector) -> None:
-    found = detector.detect(mammogram(700, 500), threshold=0.1)
+    found = detector.detect(mammogram(700, 500), threshold=0.1, spacing=None)
     assert len(found) > 3
     scores = [detection.score for detection in found]
     assert scores == sorted(scores, reverse=True)
@@ -47,31 +47,31 @@ def test_detections_are_sorted_scored_above_the_threshold_and_inside_the_image(d
 
 def test_the_same_pixels_give_the_same_detections(detector: Detector) -> None:
     pixels = mammogram(600, 400)
-    first = detector.detect(pixels, threshold=0.1)
+    first = detector.detect(pixels, threshold=0.1, spacing=None)
     assert first
-    assert detector.detect(pixels, threshold=0.1) == first
+    assert detector.detect(pixels, threshold=0.1, spacing=None) == first
 
 
 def test_detection_leaves_the_pixels_as_they_were(detector: Detector) -> None:
     pixels = mammogram(300, 300)
     before = pixels.copy()
-    detector.detect(pixels, threshold=0.1)
+    detector.detect(pixels, threshold=0.1, spacing=None)
     np.testing.assert_array_equal(pixels, before)
 
 
 def test_threads_with_other_sizes_and_thresholds_do_not_disturb_each_other(detector: Detector) -> None:
     jobs = [(mammogram(200 + 130 * n, 260, seed=n), 0.05 if n % 2 else 0.4) for n in range(4)] * 3
-    alone = [detector.detect(pixels, threshold=threshold) for pixels, threshold in jobs]
+    alone = [detector.detect(pixels, threshold=threshold, spacing=None) for pixels, threshold in jobs]
     assert any(alone)
     assert alone[0] != alone[1]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda job: detector.detect(job[0], threshold=job[1]), jobs))
+        together = list(pool.map(lambda job: detector.detect(job[0], threshold=job[1], spacing=None), jobs))
     assert together == alone
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (33, 31), (40, 900)])
 def test_images_smaller_than_a_tile_are_detected_too(detector: Detector, height: int, width: int) -> None:
-    for detection in detector.detect(np.full((height, width), 0.5, np.float32), threshold=0.05):
+    for detection in detector.detect(np.full((height, width), 0.5, np.float32), threshold=0.05, spacing=None):
         assert detection.box.x1 <= width
         assert detection.box.y1 <= height
 
@@ -81,7 +81,7 @@ def test_images_smaller_than_a_tile_are_detected_too(detector: Detector, height:
 )
 def test_other_arrays_than_grey_float_pixels_are_the_callers_mistake(detector: Detector, pixels: Any) -> None:
     with pytest.raises(ValueError, match="expected H x W float32"):
-        detector.detect(pixels, threshold=0.5)
+        detector.detect(pixels, threshold=0.5, spacing=None)
 
 
 @pytest.mark.parametrize(("height", "width"), [(20_000, 20_000), (8, 20_001), (30_000, 1)])
@@ -90,7 +90,7 @@ def test_an_image_too_large_to_look_at_is_refused_with_the_limit(
 ) -> None:
     endless = np.broadcast_to(np.float32(0.5), (height, width))  # takes no memory
     with pytest.raises(UnreadableImage, match=f"up to .* got {width} x {height}; crop") as caught:
-        detector.detect(endless, threshold=0.5)
+        detector.detect(endless, threshold=0.5, spacing=None)
     assert caught.value.code == "too_large"
 
 
@@ -99,21 +99,21 @@ def test_pixels_that_are_no_numbers_are_refused(detector: Detector, value: float
     pixels = mammogram(100, 80)
     pixels[50, 40] = value
     with pytest.raises(UnreadableImage, match="finite") as caught:
-        detector.detect(pixels, threshold=0.5)
+        detector.detect(pixels, threshold=0.5, spacing=None)
     assert caught.value.code == "not_finite"
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
 def test_a_threshold_outside_0_and_1_is_the_callers_mistake(detector: Detector, threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
-        detector.detect(np.zeros((32, 32), np.float32), threshold=threshold)
+        detector.detect(np.zeros((32, 32), np.float32), threshold=threshold, spacing=None)
 
 
 def test_boxes_of_a_resampled_image_come_back_in_its_own_pixels(detector: Detector) -> None:
     """Rows twice as far apart as columns: the network sees square pixels."""
     pixels = mammogram(400, 500, seed=3)
     square = cv2.resize(pixels, (500, 800), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    expected = detector.detect(square, threshold=0.1)
+    expected = detector.detect(square, threshold=0.1, spacing=None)
     found = detector.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
     assert len(found) == len(expected) > 3
     for detection, other in zip(found, expected, strict=True):
@@ -141,4 +141,4 @@ def test_the_whole_walk_of_one_file_needs_no_pickle(tmp_path: Path, monkeypatch:
     path = tmp_path / "detector.safetensors"
     save_detector(path, DetectorNetwork(DetectorSpec(tile=64, overlap=0)), facts={})
     monkeypatch.setattr(torch, "load", refuse)
-    assert Detector.load(path).detect(mammogram(64, 64), threshold=0.9) == []
+    assert Detector.load(path).detect(mammogram(64, 64), threshold=0.9, spacing=None) == []

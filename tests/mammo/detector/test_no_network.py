@@ -71,7 +71,7 @@ cases = [case(1, box), case(2)]
 recipe = replace(detector_smoke(), tile=96, validation_crops=1)
 made = finetune_detector(cases, [case(3, box)], start=None, recipe=recipe, folder=folder / "run", progress=silent)
 print("trained")
-Detector.load(made).detect(cases[0].read().pixels, threshold=0.5)
+Detector.load(made).detect(cases[0].read().pixels, threshold=0.5, spacing=None)
 print("detected")
 import openvino
 from ultralytics.engine.exporter import Exporter

@@ -81,8 +81,8 @@ def test_markers_and_labels_are_no_findings_and_hide_none(detector: Detector) ->
     cv2.putText(marked, "L CC", (width - 330, 160), cv2.FONT_HERSHEY_SIMPLEX, 4.0, 1.0, 12)
     cv2.rectangle(marked, (width - 260, height - 220), (width - 40, height - 60), 1.0, -1)
     cv2.putText(marked, "No. 1234", (width - 250, height - 120), cv2.FONT_HERSHEY_SIMPLEX, 1.3, 0.0, 3)
-    expected = detector.detect(plain, threshold=0.2)
-    found = detector.detect(marked, threshold=0.2)
+    expected = detector.detect(plain, threshold=0.2, spacing=None)
+    found = detector.detect(marked, threshold=0.2, spacing=None)
     assert hits(expected, phantom)
     assert len(found) == len(expected)
     for detection, other in zip(found, expected, strict=True):
@@ -110,7 +110,11 @@ def test_tiles_and_one_pass_over_the_breast_find_the_same_clusters() -> None:
     for seed in SEEDS[:4]:
         phantom = view(seed)
         tiles, whole = (
-            [d for d in detector.detect(pixels_of(phantom), threshold=0.3) if hits([d], phantom)]
+            [
+                d
+                for d in detector.detect(pixels_of(phantom), threshold=0.3, spacing=None)
+                if hits([d], phantom)
+            ]
             for detector in detectors
         )
         assert bool(tiles) == bool(whole)

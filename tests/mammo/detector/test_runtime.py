@@ -84,17 +84,17 @@ def differences(ours: list[Detection], theirs: list[Detection]) -> tuple[float, 
 def test_openvino_scores_the_starters_findings_within_1e_4_of_torch_and_a_pixel(
     detectors: dict[str, Detector], view: Pixels
 ) -> None:
-    expected = detectors["torch"].detect(view, threshold=0.02)
+    expected = detectors["torch"].detect(view, threshold=0.02, spacing=None)
     assert len(expected) >= 2
-    scores, corners = differences(detectors["openvino"].detect(view, threshold=0.02), expected)
+    scores, corners = differences(detectors["openvino"].detect(view, threshold=0.02, spacing=None), expected)
     assert scores < 1e-4
     assert corners <= 1
 
 
 def test_bfloat16_stays_within_its_own_bound(detectors: dict[str, Detector], view: Pixels) -> None:
-    expected = detectors["torch"].detect(view, threshold=0.3)
+    expected = detectors["torch"].detect(view, threshold=0.3, spacing=None)
     assert expected
-    found = detectors["openvino-bf16"].detect(view, threshold=0.02)
+    found = detectors["openvino-bf16"].detect(view, threshold=0.02, spacing=None)
     for detection in expected:
         nearest = max(found, key=lambda other: other.box.iou(detection.box))
         assert nearest.box.iou(detection.box) > 0.95

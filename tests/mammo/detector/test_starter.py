@@ -28,7 +28,7 @@ def detect(detector: Detector, phantom: PhantomView, threshold: float) -> list[t
     pixels = phantom.stored.astype(np.float32) / (2**phantom.bits - 1)
     return [
         (Point(*map(int, detection.box.centre)), detection.score)
-        for detection in detector.detect(pixels, threshold=threshold)
+        for detection in detector.detect(pixels, threshold=threshold, spacing=None)
     ]
 
 

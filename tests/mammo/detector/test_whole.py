@@ -35,7 +35,7 @@ def seen(
     """Heights and widths of what the runtime is shown of a mammogram."""
     runtime = FakeRuntime(device)
     monkeypatch.setattr(module, "open_runtime", lambda *_, **__: runtime)
-    Detector(DetectorNetwork(SPEC), mode=mode).detect(pixels, threshold=0.5)
+    Detector(DetectorNetwork(SPEC), mode=mode).detect(pixels, threshold=0.5, spacing=None)
     return runtime.seen
 
 

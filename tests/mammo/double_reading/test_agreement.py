@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from mammo.double_reading.agreement import Agreement, compare
 from mammo.double_reading.rules import ReadingRules
+from mammo.geometry import Spacing
 from tests.mammo.double_reading.drawing import boxed, lesion
 
 RULES = ReadingRules()
+FINE = Spacing(0.1, 0.1, "given")
 
 
-def agree(first, second, *, spacing_mm=0.1, **rules):
-    return compare(first, second, rules=replace(RULES, **rules), spacing_mm=spacing_mm)
+def agree(first, second, *, spacing=FINE, **rules):
+    return compare(first, second, rules=replace(RULES, **rules), spacing=spacing)
 
 
 def test_two_empty_readings_agree():
@@ -32,6 +34,18 @@ def test_dice_and_the_distance_of_the_outlines_of_two_shifted_squares():
     assert found.agreed
 
 
+def test_outlines_that_differ_across_the_image_are_as_far_apart_as_its_columns_and_down_it_as_its_rows():
+    flat = Spacing(0.05, 0.2, "given")
+    across = agree([lesion(0, 0, 20, 20)], [lesion(2, 0, 22, 20)], spacing=flat).lesions[0]
+    down = agree([lesion(0, 0, 20, 20)], [lesion(0, 2, 20, 22)], spacing=flat).lesions[0]
+    assert across.boundary_px == down.boundary_px
+    assert across.boundary_mm > 2 * down.boundary_mm
+    assert down.boundary_mm == pytest.approx(down.boundary_px * 0.05, rel=0.3)
+    tight = across.boundary_mm - 0.01
+    assert agree([lesion(0, 0, 20, 20)], [lesion(2, 0, 22, 20)], spacing=flat, most_boundary_mm=tight).against
+    assert agree([lesion(0, 0, 20, 20)], [lesion(0, 2, 20, 22)], spacing=flat, most_boundary_mm=tight).agreed
+
+
 def test_each_threshold_alone_makes_a_disagreement():
     first, second = [lesion(0, 0, 20, 20)], [lesion(2, 0, 22, 20)]
     assert agree(first, second, least_dice=0.95).against == ("dice",)
@@ -42,11 +56,9 @@ def test_each_threshold_alone_makes_a_disagreement():
 def test_without_spacing_seventy_micrometres_a_pixel_are_assumed_for_the_threshold_and_not_stated():
     first, second = [lesion(0, 0, 20, 20)], [lesion(4, 0, 24, 20)]
     shift = agree(first, second).lesions[0].boundary_px
-    assert agree(first, second, spacing_mm=None, most_boundary_mm=shift * 0.07 + 0.001).agreed
-    assert agree(first, second, spacing_mm=None, most_boundary_mm=shift * 0.07 - 0.001).against == (
-        "boundary",
-    )
-    assert agree(first, second, spacing_mm=None).lesions[0].boundary_mm is None
+    assert agree(first, second, spacing=None, most_boundary_mm=shift * 0.07 + 0.001).agreed
+    assert agree(first, second, spacing=None, most_boundary_mm=shift * 0.07 - 0.001).against == ("boundary",)
+    assert agree(first, second, spacing=None).lesions[0].boundary_mm is None
 
 
 def test_a_lesion_that_one_reader_has_alone_is_a_disagreement_about_presence():

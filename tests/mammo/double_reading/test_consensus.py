@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mammo.double_reading.agreement import compare
 from mammo.double_reading.consensus import MARGIN, consensus, consensus_finding, consensus_mask, staple
 from mammo.double_reading.rules import CONSENSUS_RULES, ReadingRules
-from mammo.geometry import Box
+from mammo.geometry import Box, Spacing
 from mammo.masks import Mask
 from tests.mammo.double_reading.drawing import boxed, lesion, painted
 
@@ -105,7 +105,7 @@ def test_the_box_of_a_consensus_holds_its_mask():
 def test_a_consensus_has_one_finding_for_each_lesion_whatever_the_order_of_the_second_reading():
     first = [lesion(0, 0, 20, 20), lesion(50, 50, 70, 70)]
     second = [lesion(51, 50, 71, 70), lesion(0, 1, 20, 21)]
-    agreement = compare(first, second, rules=ReadingRules(), spacing_mm=0.1)
+    agreement = compare(first, second, rules=ReadingRules(), spacing=Spacing(0.1, 0.1, "given"))
     found = consensus(first, second, agreement, rule="union")
     assert [finding.box.as_tuple() for finding in found] == [(0, 0, 20, 21), (50, 50, 71, 70)]
     assert all(finding.score == 1.0 for finding in found)

@@ -27,7 +27,7 @@ BOXES = st.builds(
 def prompts(draw):
     """A box that gives the region, whether it is the prompt too, and points in the region."""
     box = draw(BOXES)
-    crop = roi_around(box, SIZE, config=SMALL).crop
+    crop = roi_around(box, SIZE, config=SMALL, spacing=None).crop
     inside = st.builds(Point, st.integers(crop.x0, crop.x1 - 1), st.integers(crop.y0, crop.y1 - 1))
     as_box = draw(st.booleans())
     points = draw(st.lists(inside, min_size=0 if as_box else 1, max_size=5))
@@ -37,7 +37,7 @@ def prompts(draw):
 @given(prompts())
 def test_tokens_keep_the_order_and_the_frame_of_sam(prompt):
     box, as_box, points, negative = prompt
-    roi = roi_around(box, SIZE, config=SMALL)
+    roi = roi_around(box, SIZE, config=SMALL, spacing=None)
     coordinates, labels = prompt_tokens(roi, box=box if as_box else None, points=points, negative=negative)
     last = [TOP_LEFT, BOTTOM_RIGHT] if as_box else [PADDING]
     assert labels == [POSITIVE] * len(points) + [NEGATIVE] * len(negative) + last

@@ -20,7 +20,7 @@ def field(frame: Box) -> np.ndarray:
 
 
 def test_tiles_that_agree_are_blended_into_what_they_agree_on():
-    tiles = tile_rois(BOX, SIZE, config=SMALL)
+    tiles = tile_rois(BOX, SIZE, config=SMALL, spacing=None)
     assert len(tiles) > 9
     frame = dilated(BOX)
     blended = blend([(tile, field(tile.crop)) for tile in tiles], frame)
@@ -28,7 +28,7 @@ def test_tiles_that_agree_are_blended_into_what_they_agree_on():
 
 
 def test_between_two_tiles_the_map_goes_over_without_a_step():
-    tiles = tile_rois(BOX, SIZE, config=SMALL)
+    tiles = tile_rois(BOX, SIZE, config=SMALL, spacing=None)
     left, right = [t for t in tiles if t.crop.y0 == tiles[0].crop.y0][:2]
     frame = Box(left.crop.x0, left.crop.y0, right.crop.x1, right.crop.y1)
     shape = (16, 16)
@@ -40,7 +40,7 @@ def test_between_two_tiles_the_map_goes_over_without_a_step():
 
 
 def test_what_no_tile_covers_is_background():
-    (tile,) = tile_rois(Box(100, 60, 108, 68), SIZE, config=SMALL)
+    (tile,) = tile_rois(Box(100, 60, 108, 68), SIZE, config=SMALL, spacing=None)
     blended = blend([(tile, np.ones((16, 16), np.float32))], tile.crop.dilated(2))
     assert np.isneginf(blended[0]).all()
     assert (blended[2:-2, 2:-2] == 1).all()
@@ -88,7 +88,7 @@ def test_specks_of_a_large_cluster_are_found_at_their_pixels():
     assert all(full[speck.y - 1, speck.x - 1] for speck in specks)
     assert len(answer.mask.components()) == len(specks)
     assert answer.mask.area <= 12 * len(specks)
-    assert network.encoded == len(tile_rois(BOX, SIZE, config=SMALL))
+    assert network.encoded == len(tile_rois(BOX, SIZE, config=SMALL, spacing=None))
     assert answer.logits is None
     assert answer.roi is None
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mammo.annotations import AnnotationStore
+from mammo.effort_records import Efforts, Unreadable
 from mammo.errors import LabelStudioError, StageRefused
 from mammo.labelstudio.project_tags import ProjectTags
 from mammo.registry import ModelRegistry
@@ -31,12 +32,13 @@ class Site:
 
     def __init__(self, engine, *, can_submit=True):
         self.records = []
+        self.unreadable = ()
         self.serving = "m1"
         self.client = Told()
         self.log = StageLog(engine)
         self.desk = StageDesk(
             self.log,
-            efforts=lambda project: self.records,
+            efforts=lambda project: Efforts(records=tuple(self.records), unreadable=self.unreadable),
             serving=lambda project: self.serving,
             rules=lambda project: StageRules(),
             client=self.client,
@@ -216,3 +218,10 @@ def test_while_label_studio_is_away_a_project_goes_back_only_and_nothing_is_prop
     assert "not known" in change.evidence["problem"]
     with pytest.raises(LabelStudioError):
         desk.set(1, "semi-automatic", actor="me", reason="back again")
+
+
+def test_corrections_that_cannot_be_read_are_counted_in_the_evidence(site):
+    site.records = [*records(5)]
+    site.unreadable = (Unreadable(task=9, annotation=8, code="invalid_region", reason="rotated"),)
+    assert site.desk.show(1).evidence.unreadable == 1
+    assert site.set("assisted").evidence["unreadable"] == 1

@@ -7,35 +7,37 @@ from hypothesis import strategies as st
 
 from mammo.geometry import Box
 from tests.training.detections import Found, at
-from training.metrics import Hits, Pooled, froc, iou_rule, match, sensitivity_at
+from training.metrics import Hits, Pooled, centre_rule, froc, iou_rule, match, sensitivity_at
 
 LESION = Box(100, 100, 140, 140)
 OTHER = Box(300, 300, 340, 340)
 
 
 def test_a_detection_hits_the_lesion_that_contains_its_centre():
-    hits = match([at(101, 101, 0.9), at(99, 120, 0.8)], [LESION])
+    hits = match([at(101, 101, 0.9), at(99, 120, 0.8)], [LESION], rule=centre_rule)
     assert (hits.scores, hits.true, hits.num_lesions) == ((0.9, 0.8), (True, False), 1)
 
 
 def test_a_large_box_around_a_lesion_hits_it_however_little_they_overlap():
-    assert match([Found(Box(0, 0, 240, 240), 0.5)], [LESION]).true == (True,)
+    assert match([Found(Box(0, 0, 240, 240), 0.5)], [LESION], rule=centre_rule).true == (True,)
 
 
 def test_a_lesion_counts_once_and_extra_hits_on_it_count_for_nothing():
-    hits = match([at(110, 110, 0.9), at(130, 130, 0.8), at(120, 120, 0.7), at(5, 5, 0.6)], [LESION])
+    hits = match(
+        [at(110, 110, 0.9), at(130, 130, 0.8), at(120, 120, 0.7), at(5, 5, 0.6)], [LESION], rule=centre_rule
+    )
     assert (hits.scores, hits.true) == ((0.9, 0.6), (True, False))
 
 
 def test_two_detections_in_two_overlapping_lesions_find_both():
     near = LESION.shifted(20, 0)
-    hits = match([at(130, 120, 0.9), at(131, 120, 0.8)], [LESION, near])
+    hits = match([at(130, 120, 0.9), at(131, 120, 0.8)], [LESION, near], rule=centre_rule)
     assert hits.true == (True, True)
 
 
 def test_an_image_without_lesions_has_only_false_positives():
-    assert match([at(5, 5, 0.5)], []) == Hits((0.5,), (False,), 0)
-    assert match([], [LESION]) == Hits((), (), 1)
+    assert match([at(5, 5, 0.5)], [], rule=centre_rule) == Hits((0.5,), (False,), 0)
+    assert match([], [LESION], rule=centre_rule) == Hits((), (), 1)
 
 
 def test_the_curve_of_a_worked_example():
@@ -90,7 +92,7 @@ def brute_force(cases, threshold):
     """False positives per image and sensitivity at one threshold, by the definition."""
     false = found = 0
     for images_detections, truth in cases:
-        hits = match([d for d in images_detections if d.score >= threshold], truth)
+        hits = match([d for d in images_detections if d.score >= threshold], truth, rule=centre_rule)
         false += hits.true.count(False)
         found += hits.true.count(True)
     return false / len(cases), found / sum(len(truth) for _, truth in cases)
@@ -98,7 +100,7 @@ def brute_force(cases, threshold):
 
 @given(cases)
 def test_every_point_of_the_curve_is_what_its_threshold_gives(cases):
-    curve = froc([match(found, truth) for found, truth in cases])
+    curve = froc([match(found, truth, rule=centre_rule) for found, truth in cases])
     assert (np.diff(curve.false_positives) >= 0).all()
     assert (np.diff(curve.sensitivity) >= 0).all()
     for false, found, threshold in zip(
@@ -109,7 +111,7 @@ def test_every_point_of_the_curve_is_what_its_threshold_gives(cases):
 
 @given(cases, st.data())
 def test_a_weight_is_a_number_of_copies(cases, data):
-    images = [match(found, truth) for found, truth in cases]
+    images = [match(found, truth, rule=centre_rule) for found, truth in cases]
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(images), max_size=len(images)))
     copies = [image for image, count in zip(images, weights, strict=True) for _ in range(count)]
     if not any(image.num_lesions for image in copies):
@@ -122,7 +124,7 @@ def test_a_weight_is_a_number_of_copies(cases, data):
 
 
 def test_a_small_box_in_a_large_lesion_hits_by_its_centre_and_misses_by_overlap():
-    assert match([at(120, 120, 0.9)], [LESION]).true == (True,)
+    assert match([at(120, 120, 0.9)], [LESION], rule=centre_rule).true == (True,)
     assert match([at(120, 120, 0.9)], [LESION], rule=iou_rule(0.5)).true == (False,)
 
 
