@@ -24,6 +24,10 @@ LEAST_ADVANCE = 0.02
 """Progress since a run was taken up from which its end can be foretold."""
 
 
+KEPT_FOR = timedelta(days=30)
+"""How long what a run that failed or was cancelled has done is kept for it to be resumed."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """The answer to whoever asked for a run."""
@@ -310,7 +314,14 @@ class Runs:
         with writing(self.engine) as connection:
             connection.execute(sa.update(run).where(run.c.id == name).values(job=job))
 
-    def blobs(self, *, since: timedelta = timedelta(days=30)) -> set[str]:
+    def unfinished(self, *, since: timedelta = KEPT_FOR) -> set[str]:
+        """Runs that are active, and those that could be resumed and ended not long ago."""
+        ended = sa.and_(run.c.state.in_(RESUMABLE), run.c.ended_at > datetime.now(UTC) - since)
+        statement = sa.select(run.c.id).where(sa.or_(run.c.ended_at.is_(None), ended))
+        with reading(self.engine) as connection:
+            return set(connection.scalars(statement))
+
+    def blobs(self, *, since: timedelta = KEPT_FOR) -> set[str]:
         """SHA-256 of weights that runs may still need: those active, and those that could be resumed."""
         fresh = sa.or_(run.c.ended_at.is_(None), run.c.ended_at > datetime.now(UTC) - since)
         statement = (
