@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from functools import cache, partial
 from statistics import median
 from typing import Literal
 
@@ -22,9 +23,17 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore, Correction, Prelabel
+from mammo.annotations import (
+    AnnotationStore,
+    Correction,
+    CorrectionOutline,
+    Prelabel,
+    Proposal,
+    shown_proposal,
+    silent_proposal,
+)
 from mammo.database import edit_effort as kept
-from mammo.database import insert, reading, writing
+from mammo.database import insert, reading, revision, writing
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.errors import InvalidRegion
 from mammo.labelstudio.labeling_config import ControlTags
@@ -36,6 +45,12 @@ CONTROL = "none"
 """Model version of a correction that no prediction is known for, shown or silent."""
 
 Arm = Literal["prelabelled", "control"]
+
+Key = tuple[int, int]
+"""Rows of a revision and of the prelabel that it is compared with; 0: of none."""
+
+CHUNK = 200
+"""Corrections that are computed, and kept, at once."""
 
 HASTY_SECONDS = 10.0
 """A prelabel accepted as it is in less time than this may not have been looked at: a sign of automation bias."""
@@ -113,46 +128,62 @@ def effort_records(
         tags: the project's labels and controls. What was computed with others is computed again.
     """
     by = digest_of_tags(tags)
-    with reading(engine) as connection:
-        known = {(row.revision, row.prelabel): row.effort for row in connection.execute(sa.select(kept))}
-    records = []
+    made_on = list(_made_on(project, store))
+    efforts = _known(engine, project, by)
+    new = [
+        (correction, proposal)
+        for correction, proposal, _ in made_on
+        if _key(correction, proposal) not in efforts
+    ]
+    for start in range(0, len(new), CHUNK):
+        computed = _computed(new[start : start + CHUNK], store, tags)
+        _keep(engine, computed, by)
+        efforts |= computed
     orders = strategies(engine, project)
-    for correction in store.corrections(project):
-        if correction.automatic:
-            continue
-        shown = prelabel_of(correction, store)
-        prelabel = shown or store.silent_prelabel(
-            correction.project_id, correction.task_id, begun(correction, store)
+    pseudonym = cache(partial(annotator_pseudonym, secret=secret))
+    # What has no effort cannot be read. It is no ground truth either: the dataset build says so.
+    return [
+        _record(
+            project,
+            correction,
+            proposal,
+            efforts[_key(correction, proposal)],
+            annotator=pseudonym(correction.completed_by),
+            arm="prelabelled" if was_shown else "control",
+            order=orders.get(correction.task_id, UNORDERED),
         )
-        key = correction.revision, prelabel.id if prelabel else 0
-        effort = _read_back(known.get(key), by)
-        if effort is None:
-            try:
-                effort = _effort(correction, prelabel, tags)
-            except InvalidRegion:  # it is no ground truth either: the dataset build says so
-                continue
-            _keep(engine, key, effort, by)
-        record = _record(correction, prelabel, effort, secret)
-        if shown is None:
-            record = replace(record, arm="control", hasty=False)
-        records.append(replace(record, order=orders.get(correction.task_id, UNORDERED)))
-    return records
+        for correction, proposal, was_shown in made_on
+        if _key(correction, proposal) in efforts
+    ]
 
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
     """The prelabel that a correction was made on, as far as is known."""
-    project, task = correction.project_id, correction.task_id
-    if correction.prelabel_version:
-        told = store.prelabel(project, task, correction.prelabel_version)
-        if told:
-            return told
-    return store.prelabel_before(project, task, begun(correction, store))
+    proposals = store.proposals(correction.project_id, task=correction.task_id).get(correction.task_id, ())
+    told = correction.prelabel_version
+    shown = shown_proposal(proposals, told=told, begun=begun(correction, store))
+    return store.prelabels_by_id([shown.id]).get(shown.id) if shown else None
 
 
 def begun(correction: Correction, store: AnnotationStore) -> datetime:
     """The moment of an annotation's first revision."""
     written = [told.content for told in store.history(correction.annotation_id) if told.content]
-    return min((content.updated_at for content in written), default=correction.updated_at)
+    moments = [content.updated_at for content in written if content.project_id == correction.project_id]
+    return min(moments, default=correction.updated_at)
+
+
+def _made_on(
+    project: int, store: AnnotationStore
+) -> Iterator[tuple[CorrectionOutline, Proposal | None, bool]]:
+    """Each correction with what it is compared with, and whether that was shown."""
+    # In this order: what is proposed or promoted meanwhile is later than the corrections, and changes nothing of them.
+    corrections = store.outlined_corrections(project)
+    proposals, champions = store.proposals(project), store.champions()
+    for correction in corrections:
+        mine = proposals.get(correction.task_id, ())
+        shown = shown_proposal(mine, told=correction.prelabel_version, begun=correction.begun)
+        compared = shown or silent_proposal(mine, begun=correction.begun, champions=champions)
+        yield correction, compared, shown is not None
 
 
 def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
@@ -206,42 +237,79 @@ def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[st
     return {name: summarise(members) for name, members in sorted(groups.items())}
 
 
-def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags) -> EditEffort:
-    proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
-    return edit_effort(proposed, from_regions(correction.result, tags=tags))
+def _key(correction: CorrectionOutline, proposal: Proposal | None) -> Key:
+    return correction.revision, proposal.id if proposal else 0
 
 
-def _read_back(effort: bytes | None, by: str) -> EditEffort | None:
-    """An effort as it is kept; None where there is none, or it was computed with other tags."""
-    if effort is None:
-        return None
-    content = orjson.loads(effort)
-    return EditEffort(**content) if content.pop("by", None) == by else None
+def _known(engine: Engine, project: int, by: str) -> dict[Key, EditEffort]:
+    """What was computed before, with the same tags."""
+    statement = (
+        sa.select(kept.c.revision, kept.c.prelabel, kept.c.effort)
+        .join(revision, revision.c.id == kept.c.revision)
+        .where(revision.c.project == project)
+    )
+    found = {}
+    with reading(engine) as connection:
+        for row, compared, effort in connection.execute(statement).all():
+            content = orjson.loads(effort)
+            if content.pop("by", None) == by:
+                found[row, compared] = EditEffort(**content)
+    return found
 
 
-def _keep(engine: Engine, key: tuple[int, int], effort: EditEffort, by: str) -> None:
-    row = {"revision": key[0], "prelabel": key[1], "effort": orjson.dumps(asdict(effort) | {"by": by})}
+def _computed(
+    new: Sequence[tuple[CorrectionOutline, Proposal | None]], store: AnnotationStore, tags: ControlTags
+) -> dict[Key, EditEffort]:
+    contents = store.contents([correction.revision for correction, _ in new])
+    prelabels = store.prelabels_by_id([proposal.id for _, proposal in new if proposal])
+    found = {}
+    for correction, proposal in new:
+        proposed = prelabels[proposal.id].regions if proposal else []
+        try:
+            drawn = from_regions(contents[correction.revision].result, tags=tags)
+            effort = edit_effort(from_regions(proposed, tags=tags) if proposal else [], drawn)
+        except InvalidRegion:
+            continue
+        found[_key(correction, proposal)] = effort
+    return found
+
+
+def _keep(engine: Engine, computed: Mapping[Key, EditEffort], by: str) -> None:
+    rows = [
+        {"revision": row, "prelabel": compared, "effort": orjson.dumps(asdict(effort) | {"by": by})}
+        for (row, compared), effort in computed.items()
+    ]
+    if not rows:
+        return
     with writing(engine) as connection:
-        new = insert(connection, kept).values(row)
+        new = insert(connection, kept)
         same = ["revision", "prelabel"]
-        connection.execute(
-            new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
-        )
+        upsert = new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
+        connection.execute(upsert, rows)
 
 
 def _record(
-    correction: Correction, prelabel: Prelabel | None, effort: EditEffort, secret: bytes
+    project: int,
+    correction: CorrectionOutline,
+    proposal: Proposal | None,
+    effort: EditEffort,
+    *,
+    annotator: str,
+    arm: Arm,
+    order: str,
 ) -> EffortRecord:
     quick = correction.lead_time is not None and correction.lead_time < HASTY_SECONDS
     return EffortRecord(
-        project=correction.project_id,
+        project=project,
         task=correction.task_id,
         annotation=correction.annotation_id,
-        model_version=prelabel.model_version if prelabel else CONTROL,
-        annotator=annotator_pseudonym(correction.completed_by, secret=secret),
+        model_version=proposal.model_version if proposal else CONTROL,
+        annotator=annotator,
         at=correction.updated_at,
         lead_time=correction.lead_time,
         effort=effort,
-        hasty=bool(effort.accepted and effort.untouched and quick),
-        score=prelabel.score if prelabel else None,
+        hasty=bool(arm == "prelabelled" and effort.accepted and effort.untouched and quick),
+        arm=arm,
+        score=proposal.score if proposal else None,
+        order=order,
     )
