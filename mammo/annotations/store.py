@@ -324,15 +324,15 @@ def _heading(
     # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
     written = updated_at if kind == "annotation" and action != RECONCILED else None
     return Heading(
-        row=row,
-        kind=kind,
-        annotation=annotation,
-        task=task,
-        updated_at=updated_at,
-        cancelled=cancelled,
-        content_hash=content_hash,
-        prelabel_version=prelabel_version,
-        moment=written or received_at,
+        row,
+        kind,
+        annotation,
+        task,
+        updated_at,
+        cancelled,
+        content_hash,
+        prelabel_version,
+        written or received_at,
     )
 
 

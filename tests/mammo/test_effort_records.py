@@ -1,13 +1,18 @@
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mammo import effort_records as module
-from mammo.annotations import AnnotationStore
+from mammo.annotations import AnnotationStore, Proposal, shown_proposal, silent_proposal
+from mammo.annotations.made_on import Champions
 from mammo.database import edit_effort, reading
 from mammo.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.work_order import Candidate, planned, record_order
-from tests.mammo.corrected import SECRET, TAGS, correct, show
+from tests.mammo.corrected import SECRET, START, TAGS, correct, show
 from tests.training.detections import square
 
 LATER = 60 * 24 * 365 * 5
@@ -147,3 +152,61 @@ def test_a_pseudonym_depends_on_the_secret_and_does_not_show_the_account():
     assert one == annotator_pseudonym(7, secret=b"a") != annotator_pseudonym(7, secret=b"b")
     assert one != annotator_pseudonym(8, secret=b"a")
     assert annotator_pseudonym(None, secret=b"a") == "unknown"
+
+
+def test_what_was_computed_costs_no_statement_of_its_own(store, records, any_engine):
+    """Two corrections or forty: what is new is opened, what is not is read together."""
+    seen = []
+    note = sa.event.listens_for(any_engine, "before_cursor_execute")
+    note(lambda _connection, _cursor, statement, *_: seen.append(statement))
+
+    def cost():
+        seen.clear()
+        assert len(records()) == count
+        return len(seen)
+
+    costs = []
+    for count in (2, 40):
+        for task in range(1, count + 1):
+            show(store, FIRST, task=task)
+            correct(store, FIRST, SECOND, task=task, annotation=task, told=task % 2 == 0, minutes=LATER)
+            correct(store, FIRST, task=task, annotation=task, told=False, minutes=LATER + 5)
+        records()
+        costs.append(cost())
+    assert costs[0] == costs[1]
+    assert costs[0] <= 12
+
+
+MOMENTS = [START + timedelta(hours=hour) for hour in range(6)]
+
+
+@given(
+    st.lists(
+        st.builds(
+            Proposal,
+            id=st.integers(1, 99),
+            model_version=st.sampled_from(["m1", "m2", "m3"]),
+            score=st.just(0.5),
+            created_at=st.sampled_from(MOMENTS),
+            shown_at=st.none() | st.sampled_from(MOMENTS),
+        ),
+        max_size=4,
+        unique_by=(lambda each: each.id, lambda each: each.model_version),
+    ),
+    st.sampled_from([None, "m1", "m9"]),
+    st.sampled_from(MOMENTS),
+    st.randoms(use_true_random=False),
+)
+def test_what_a_correction_was_made_on_does_not_hang_on_the_order_of_rows(proposals, told, begun, random):
+    mixed = random.sample(proposals, len(proposals))
+    shown = shown_proposal(proposals, told=told, begun=begun)
+    assert shown_proposal(mixed, told=told, begun=begun) == shown
+    if shown is not None:
+        assert shown.model_version == told or shown.shown_at < begun
+    champions = Champions(moves=[(MOMENTS[1], "m2"), (MOMENTS[3], "m3")])
+    silent = silent_proposal(proposals, begun=begun, champions=champions)
+    assert silent_proposal(mixed, begun=begun, champions=champions) == silent
+    unseen = [p for p in proposals if p.created_at < begun and not (p.shown_at and p.shown_at < begun)]
+    assert (silent is None) == (not unseen)
+    if any(each.model_version == champions.at(begun) for each in unseen):
+        assert silent.model_version == champions.at(begun)
