@@ -16,7 +16,7 @@ import uvicorn
 from sqlalchemy.engine import Engine
 
 from backend.app import create_app
-from backend.auth import is_loopback
+from backend.auth import MIN_LENGTH, is_loopback, short_secrets
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, Load, ModelHost, Prelabels
@@ -66,6 +66,12 @@ def main(*, insecure: bool = False) -> int:
         else:
             require_secrets(settings)
         configure(settings.log_level)
+        if not insecure and (short := short_secrets(settings)):
+            log.warning(
+                "secrets are so short that somebody may find them by trying; take long random ones",
+                settings=short,
+                at_least=MIN_LENGTH,
+            )
         services = replace(wire(settings), insecure=insecure)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201  # there is no log without settings

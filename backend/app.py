@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from backend import error_table
+from backend.auth import is_never_shut_out
 from backend.backlog import Backlog
+from backend.cross_site import OwnPagesOnly
 from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
 from backend.rate_limit import RateLimit
@@ -62,7 +65,12 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
-    app.add_middleware(RateLimit, per_minute=services.settings.requests_per_minute)
+    app.add_middleware(
+        RateLimit,
+        per_minute=services.settings.requests_per_minute,
+        is_never_shut_out=partial(is_never_shut_out, settings=services.settings),
+    )
+    app.add_middleware(OwnPagesOnly)
     app.add_middleware(Guard, metrics=services.metrics)  # added last: outermost
     return app
 

@@ -1,4 +1,8 @@
-"""RateLimit: so many requests a minute from one address, and far fewer different wrong secrets."""
+"""RateLimit: so many requests a minute from one address, and far fewer different wrong secrets.
+
+Who shows the right secret does not pay for others that share his address, as all annotators of one Label Studio and
+everybody behind one proxy do: his requests are counted by themselves, and guesses do not shut him out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +24,9 @@ WRONG_SECRETS = 20
 must not take the events of the others on that Label Studio with it."""
 
 MOST_ADDRESSES = 10_000
+
+NETWORK_BITS = 64
+"""Of an IPv6 address: who has one has all that begin so."""
 
 NEVER_LIMITED = ("/webhook", "/health", "/")
 """Label Studio sends an event once and asks three times for health: with a right secret these always pass."""
@@ -52,15 +60,18 @@ class Buckets:
 
 
 class RateLimit:
-    """Answers 429 with `Retry-After` when an address has used up its minute. All annotators of one Label Studio
-    share its address."""
+    """Answers 429 with `Retry-After` when an address has used up its minute."""
 
-    def __init__(self, app: ASGIApp, *, per_minute: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, per_minute: int, is_never_shut_out: Callable[[str, Headers], bool]
+    ) -> None:
         """
         Args:
             per_minute: requests from one address; 0: no limit but that on wrong secrets.
+            is_never_shut_out: whether headers hold what opens a path, and are let in whatever others tried.
         """
         self._app = app
+        self._is_never_shut_out = is_never_shut_out
         self._requests = Buckets(per_minute) if per_minute else None
         self._guesses = Buckets(WRONG_SECRETS)
         self._wrong: OrderedDict[tuple[str, bytes], None] = OrderedDict()
@@ -69,11 +80,13 @@ class RateLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        address = (scope.get("client") or ("unknown", 0))[0]
-        wait = self._guesses.wait(address)
+        address = _place((scope.get("client") or ("unknown", 0))[0])
+        right = self._is_never_shut_out(scope["path"], Headers(scope=scope))
+        wait = 0.0 if right else self._guesses.wait(address)
         if self._requests and scope["path"] not in NEVER_LIMITED:
-            wait = max(wait, self._requests.wait(address))
-            self._requests.take(address)
+            counted = f"{address}, with the right secret" if right else address
+            wait = max(wait, self._requests.wait(counted))
+            self._requests.take(counted)
         if wait and scope["path"] not in ("/health", "/"):
             headers = {"Retry-After": str(int(wait) + 1)}
             refusal = answer("too_many_requests", "slow down", status=429, headers=headers)
@@ -96,3 +109,16 @@ class RateLimit:
         self._wrong.move_to_end(guess)
         while len(self._wrong) > MOST_ADDRESSES:
             self._wrong.popitem(last=False)
+
+
+def _place(client: str) -> str:
+    """An address, or the network whose addresses are all one client's."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if not isinstance(address, IPv6Address):
+        return client
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((int(address), NETWORK_BITS), strict=False))

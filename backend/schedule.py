@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
-from croniter import croniter
+from croniter import CroniterError
 
+from backend.cron_times import newest_due
 from backend.training import Training
 from mammo.errors import MammoError
 
@@ -63,11 +64,14 @@ class Schedule:
 
     def round(self) -> None:
         """Look once at the clock, and at the runs."""
-        now = self._clock().astimezone(self._zone)
+        now = self._clock()
         for project, expression in self._times.items():
-            # A moment later, so that the very moment of the schedule counts as past.
-            due = croniter(expression, now + timedelta(microseconds=1)).get_prev(datetime)
-            if now - due < GRACE:
+            try:
+                due = newest_due(expression, zone=self._zone, now=now, within=GRACE)
+            except CroniterError:  # 31 February must not keep the others from their hours
+                log.warning("the schedule names no day that ever comes", project=project)
+                continue
+            if due is not None:
                 self._training.by_the_clock(project, due)
         self._training.send_again()
 

@@ -51,7 +51,7 @@ def list_(
 def show(name: Name, as_json: AsJson = False) -> None:
     """One run: how far it is, what asked for it, what its stages came to."""
     with _desk() as (desk, _):
-        found = desk.runs.get(name)
+        found = desk.runs.find(name)
         asked = [each for each in desk.runs.triggers(found.project) if each["run"] == found.id]
         results = desk.runs.results(found.id)
     console = _console()
@@ -77,7 +77,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
 def log(name: Name, lines: Annotated[int, typer.Option(help="Last lines.", min=1, max=10_000)] = 100) -> None:
     """The last lines of a run's log."""
     with _desk() as (desk, _):
-        found = desk.runs.get(name)
+        found = desk.runs.find(name)
         for each in desk.runs.events(found.id, limit=lines, newest=True):
             _console().print(_line(each))
 
@@ -87,7 +87,7 @@ def watch(name: Name) -> None:
     """Follow a run until it ends. Exit code 1: it failed or was cancelled."""
     console = _console()
     with _desk() as (desk, _):
-        found, after = desk.runs.get(name), 0
+        found, after = desk.runs.find(name), 0
         while True:
             found = desk.runs.get(found.id)  # first: what it did before its end is shown before its end is
             for each in desk.runs.events(found.id, after=after):
@@ -123,7 +123,7 @@ def start(
 def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
     """End a run; a running one stops within seconds and can be resumed where it was."""
     with _desk() as (desk, _):
-        ended = desk.cancel(name, reason=reason)
+        ended = desk.cancel(desk.runs.find(name).id, reason=reason)
     _console().print(
         f"{ended.id}: {ended.state} at {ended.progress:.0%}; `yolo-mlsam runs resume` goes on there"
     )
@@ -133,7 +133,7 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
 def resume(name: Name, reason: Why = "resumed on the command line") -> None:
     """Send a failed or cancelled run on, at the first stage that is not done."""
     with _desk() as (desk, _):
-        started = desk.resume(name, reason=reason)
+        started = desk.resume(desk.runs.find(name).id, reason=reason)
     _console().print(f"{started.run}: queued")
     _say_problem(started)
 

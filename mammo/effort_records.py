@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache, partial
 from statistics import median
 from typing import Literal
 
-import orjson
-import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore, Correction, Prelabel
-from mammo.database import edit_effort as kept
-from mammo.database import insert, reading, writing
-from mammo.edit_effort import EditEffort, edit_effort, total_effort
-from mammo.errors import InvalidRegion
-from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
+from mammo.annotations import (
+    AnnotationStore,
+    Correction,
+    CorrectionOutline,
+    Prelabel,
+    Proposal,
+    shown_proposal,
+    silent_proposal,
+)
+from mammo.edit_effort import EditEffort, total_effort
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.project_tags import digest_of_tags
+from mammo.measured_efforts import Measured, key_of, measured_efforts
 from mammo.work_order import UNORDERED, strategies
 
 CONTROL = "none"
@@ -136,56 +139,60 @@ def effort_records(
         secret: of the annotators' pseudonyms.
         tags: the project's labels and controls. What was computed with others is computed again.
     """
-    by = digest_of_tags(tags)
-    with reading(engine) as connection:
-        rows = connection.execute(sa.select(kept))
-        known = {(row.revision, row.prelabel, row.image): row.effort for row in rows}
+    made_on = list(_made_on(project, store))
+    pairs = [(correction, proposal) for correction, proposal, _ in made_on]
+    measured = measured_efforts(project, pairs, store=store, engine=engine, tags=tags)
+    orders = strategies(engine, project)
+    pseudonym = cache(partial(annotator_pseudonym, secret=secret))
     records: list[EffortRecord] = []
     unreadable: list[Unreadable] = []
-    orders = strategies(engine, project)
-    for correction in store.corrections(project):
-        if correction.automatic:
-            continue
-        shown = prelabel_of(correction, store)
-        prelabel = shown or store.silent_prelabel(
-            correction.project_id, correction.task_id, begun(correction, store)
-        )
-        try:
-            images = require_on_images(correction.result, tags=tags, data=correction.task_data)
-            of_images = []
-            for on_image in images:
-                key = correction.revision, prelabel.id if prelabel else 0, on_image.image_key
-                effort = _read_back(known.get(key), by)
-                if effort is None:
-                    effort = _effort(correction, prelabel, on_image)
-                    _keep(engine, key, effort, by)
-                of_images.append((on_image.image_key, effort))
-        except InvalidRegion as error:
-            unreadable.append(_unreadable(correction, error))
-            continue
-        for image, effort in of_images:
-            record = _record(correction, prelabel, effort, secret)
-            if shown is None:
-                record = replace(record, arm="control", hasty=False)
-            order = orders.get(correction.task_id, UNORDERED)
-            records.append(replace(record, image=image, order=order))
+    for correction, proposal, was_shown in made_on:
+        found = measured[key_of(correction, proposal)]
+        if found.code:
+            unreadable.append(_unreadable(correction, found))
+        records += [
+            _record(
+                project,
+                correction,
+                proposal,
+                effort,
+                image=image,
+                annotator=pseudonym(correction.completed_by),
+                arm="prelabelled" if was_shown else "control",
+                order=orders.get(correction.task_id, UNORDERED),
+            )
+            for image, effort in found.images
+        ]
     return Efforts(records=tuple(records), unreadable=tuple(unreadable))
 
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
     """The prelabel that a correction was made on, as far as is known."""
-    project, task = correction.project_id, correction.task_id
-    if correction.prelabel_version:
-        told = store.prelabel(project, task, correction.prelabel_version)
-        if told:
-            return told
-    return store.prelabel_before(project, task, begun(correction, store))
+    proposals = store.proposals(correction.project_id, task=correction.task_id).get(correction.task_id, ())
+    told = correction.prelabel_version
+    shown = shown_proposal(proposals, told=told, begun=begun(correction, store))
+    return store.prelabels_by_id([shown.id]).get(shown.id) if shown else None
 
 
 def begun(correction: Correction, store: AnnotationStore) -> datetime:
     """The moment of an annotation's first revision."""
     written = [told.content for told in store.history(correction.annotation_id) if told.content]
-    return min((content.updated_at for content in written), default=correction.updated_at)
+    moments = [content.updated_at for content in written if content.project_id == correction.project_id]
+    return min(moments, default=correction.updated_at)
+
+
+def _made_on(
+    project: int, store: AnnotationStore
+) -> Iterator[tuple[CorrectionOutline, Proposal | None, bool]]:
+    """Each correction with what it is compared with, and whether that was shown."""
+    # In this order: what is proposed or promoted meanwhile is later than the corrections, and changes nothing of them.
+    corrections = store.outlined_corrections(project)
+    proposals, champions = store.proposals(project), store.champions()
+    for correction in corrections:
+        mine = proposals.get(correction.task_id, ())
+        shown = shown_proposal(mine, told=correction.prelabel_version, begun=correction.begun)
+        compared = shown or silent_proposal(mine, begun=correction.begun, champions=champions)
+        yield correction, compared, shown is not None
 
 
 def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
@@ -242,54 +249,36 @@ def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[st
     return {name: summarise(members) for name, members in sorted(groups.items())}
 
 
-def _effort(correction: Correction, prelabel: Prelabel | None, tags: ControlTags) -> EditEffort:
-    proposed = from_regions(prelabel.regions, tags=tags) if prelabel else []
-    left = interpret(correction.result, tags=tags)
-    return replace(edit_effort(proposed, left.findings), crumbs=left.crumbs)
-
-
-def _read_back(effort: bytes | None, by: str) -> EditEffort | None:
-    """An effort as it is kept; None where there is none, or it was computed with other tags."""
-    if effort is None:
-        return None
-    content = orjson.loads(effort)
-    return EditEffort(**content) if content.pop("by", None) == by else None
-
-
-def _keep(engine: Engine, key: tuple[int, int, str], effort: EditEffort, by: str) -> None:
-    row = {
-        "revision": key[0],
-        "prelabel": key[1],
-        "image": key[2],
-        "effort": orjson.dumps(asdict(effort) | {"by": by}),
-    }
-    with writing(engine) as connection:
-        new = insert(connection, kept).values(row)
-        same = ["revision", "prelabel", "image"]
-        connection.execute(
-            new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
-        )
-
-
-def _unreadable(correction: Correction, error: InvalidRegion) -> Unreadable:
+def _unreadable(correction: CorrectionOutline, found: Measured) -> Unreadable:
     return Unreadable(
-        task=correction.task_id, annotation=correction.annotation_id, code=error.code, reason=str(error)
+        task=correction.task_id, annotation=correction.annotation_id, code=found.code, reason=found.reason
     )
 
 
 def _record(
-    correction: Correction, prelabel: Prelabel | None, effort: EditEffort, secret: bytes
+    project: int,
+    correction: CorrectionOutline,
+    proposal: Proposal | None,
+    effort: EditEffort,
+    *,
+    image: str,
+    annotator: str,
+    arm: Arm,
+    order: str,
 ) -> EffortRecord:
     quick = correction.lead_time is not None and correction.lead_time < HASTY_SECONDS
     return EffortRecord(
-        project=correction.project_id,
+        project=project,
         task=correction.task_id,
         annotation=correction.annotation_id,
-        model_version=prelabel.model_version if prelabel else CONTROL,
-        annotator=annotator_pseudonym(correction.completed_by, secret=secret),
+        image=image,
+        model_version=proposal.model_version if proposal else CONTROL,
+        annotator=annotator,
         at=correction.updated_at,
         lead_time=correction.lead_time,
         effort=effort,
-        hasty=bool(effort.accepted and effort.untouched and quick),
-        score=prelabel.score if prelabel else None,
+        hasty=bool(arm == "prelabelled" and effort.accepted and effort.untouched and quick),
+        arm=arm,
+        score=proposal.score if proposal else None,
+        order=order,
     )

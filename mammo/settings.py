@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 from croniter import croniter
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
 
 PREFIX = "YOLO_MLSAM_"
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=1, le=65535)
     """Port the backend listens on."""
 
-    auth_user: str = "label-studio"
+    auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
     """User name of the basic auth that Label Studio sends to the backend."""
 
     auth_password: SecretStr = SecretStr("")
@@ -255,9 +256,8 @@ class Settings(BaseSettings):
 
     @field_validator("auth_password", "webhook_secret", "label_studio_api_key", "service_api_key")
     @classmethod
-    def _without_its_line_end(cls, value: SecretStr) -> SecretStr:
-        """A secret that was read from a file brings the file's last line end, which no header can carry."""
-        return SecretStr(value.get_secret_value().strip())
+    def _sendable(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(sendable(value.get_secret_value()))
 
     @field_validator("api_keys")
     @classmethod

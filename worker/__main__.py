@@ -14,6 +14,7 @@ from mammo.errors import MammoError
 from mammo.jobs import QUEUES, redis_connection
 from mammo.leash import die_with
 from mammo.settings import Settings
+from worker.jobs import JOBS
 from worker.services import Services, install
 from worker.stoppable import make_worker
 
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         except redis.ConnectionError as error:
             found = type(error).__name__
             logging.warning("the broker of YOLO_MLSAM_REDIS_URL does not answer (%s); waiting for it", found)
-        worker = make_worker(redis_connection(address), queues=options.queues.split(","), name=options.name)
+        worker = make_worker(
+            redis_connection(address), jobs=JOBS, queues=options.queues.split(","), name=options.name
+        )
     except MammoError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

@@ -17,7 +17,7 @@ from rq import get_current_job
 from mammo.annotations import reconcile
 from mammo.champion_news import tell_backends
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.jobs import PrelabelProject, Retrain
+from mammo.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
 from mammo.registry.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
@@ -173,6 +173,10 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
         if silent is not None:
             done["shadow"] = silent
         return done
+
+
+JOBS = {RETRAIN: retrain, PRELABEL: prelabel_project}
+"""All that a worker runs, whatever is written into Redis."""
 
 
 @contextmanager

@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
 from rq import Queue, Worker
 from rq.serializers import JSONSerializer
+from rq.utils import now
+from rq.worker import WorkerStatus
 
 from mammo.jobs import QUEUES, lists_of
 from mammo.leash import die_with
+from worker.registered import Function, RegisteredJob, registered
 from worker.scheduler import OneScheduler
 
 HEARTBEAT_SECONDS = 10
@@ -44,6 +47,26 @@ class StoppableWorker(Worker):  # type: ignore[misc]
         self.log.info("Worker %s: stopping; a running job goes back into the queue", self.name)
         self._stop_requested = True
         self._kill_job()
+
+    def execute_job(self, job: RegisteredJob, queue: Any) -> None:
+        """In this process what is none of ours is refused; what is gets a process of its own."""
+        reason = job.refusal
+        if reason is None:
+            super().execute_job(job, queue)
+        else:
+            self._refuse(job, queue, reason)
+
+    def _refuse(self, job: RegisteredJob, queue: Any, reason: str) -> None:
+        sentence = f"refused: {reason}"
+        self.log.warning("Worker %s: %s: job %s %s", self.name, queue.name, job.id, sentence)
+        job.origin = queue.name  # where somebody looks for it
+        job.retries_left = None
+        job.started_at = job.ended_at = now()
+        job.meta = {"error": sentence}
+        job.save_meta()
+        self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
+        self.handle_job_failure(job, queue, exc_string=sentence)
+        self.set_state(WorkerStatus.IDLE)
 
     def monitor_work_horse(self, job: Any, queue: Any, execution: Any) -> None:
         if self._stop_requested:  # the signal came between taking the job and starting its process
@@ -85,11 +108,16 @@ class StoppableWorker(Worker):  # type: ignore[misc]
 
 
 def make_worker(
-    connection: redis.Redis, *, queues: Iterable[str] = QUEUES, name: str = "worker"
+    connection: redis.Redis,
+    *,
+    jobs: Mapping[str, Function],
+    queues: Iterable[str] = QUEUES,
+    name: str = "worker",
 ) -> StoppableWorker:
     """A worker that notices a dead colleague's job within two minutes.
 
     Args:
+        jobs: all that it ever runs, by the names under which they are asked for; see `worker.registered`.
         queues: which of `mammo.jobs.QUEUES` it takes from.
         name: begins the name under which Redis and the log know it.
 
@@ -101,6 +129,7 @@ def make_worker(
         name=f"{name}-{secrets.token_hex(4)}",
         connection=connection,
         queue_class=WatchedQueue,
+        job_class=registered(jobs),
         serializer=JSONSerializer,
         worker_ttl=WORKER_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,

@@ -30,8 +30,8 @@ MOST_LINES = 1000
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
-RunId = Annotated[str, Path(min_length=16, max_length=64, pattern=r"^retrain-[0-9]+-[0-9a-f]+$")]
-"""The whole id: programs do not guess."""
+RunId = Annotated[str, Path(max_length=64, pattern=r"^[a-z]+-[0-9]+-[0-9a-f]{12}$")]
+"""The whole id, as `mammo.runs` and the queue make them: programs do not guess."""
 
 
 class RunOrder(BaseModel):

@@ -14,8 +14,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import pin_image, replace_prelabel
 from mammo.annotations.events import canonical
+from mammo.annotations.made_on import Champions, Proposal, champions, proposals_by_task
 from mammo.annotations.writer import Writer
-from mammo.database import image_pin, prelabel, promotion, reading
+from mammo.database import image_pin, prelabel, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,11 @@ class PrelabelRecords:
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         """What a model version proposed for a task; None when it proposed nothing we know of."""
-        return self._newest_prelabel(project, task, prelabel.c.model_version == model_version)
+        columns = prelabel.c
+        mine = (columns.project == project, columns.task == task, columns.model_version == model_version)
+        with reading(self._engine) as connection:
+            row = connection.execute(sa.select(prelabel).where(*mine)).one_or_none()
+        return None if row is None else _prelabel(row)
 
     def show_prelabel(self, project: int, task: int, model_version: str) -> None:
         """Note that annotators are given a prelabel that was silent until now; nothing happens to a shown one.
@@ -100,33 +105,28 @@ class PrelabelRecords:
         change = sa.update(prelabel).where(*mine, columns.shown_at.is_(None))
         self._writer.run(lambda connection: _execute(connection, change.values(shown_at=datetime.now(UTC))))
 
-    def prelabel_before(self, project: int, task: int, moment: datetime) -> Prelabel | None:
-        """The newest proposal shown before a moment, usually the one an annotation was made on."""
-        return self._newest_prelabel(project, task, prelabel.c.shown_at < moment)
+    def proposals(self, project: int, *, task: int | None = None) -> Mapping[int, Sequence[Proposal]]:
+        """All that was proposed in a project, or for one task, by task and without regions."""
+        with reading(self._engine) as connection:
+            return proposals_by_task(connection, project, task=task)
 
-    def silent_prelabel(self, project: int, task: int, moment: datetime) -> Prelabel | None:
-        """A proposal made before a moment that nobody had seen then: what the control is compared with.
+    def champions(self) -> Champions:
+        """Which version served when."""
+        with reading(self._engine) as connection:
+            return champions(connection)
 
-        The champion's of that moment, if it made one, else the newest: a shadow may have spoken too. One made later
-        does not count: its model may have learned from the very annotation.
-        """
-        unseen = prelabel.c.shown_at.is_(None) | (prelabel.c.shown_at >= moment)
-        served = (
-            sa.select(promotion.c.version)
-            .where(promotion.c.alias == "champion", promotion.c.at <= moment)
-            .order_by(promotion.c.id.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        first = sa.case((prelabel.c.model_version == served, 0), else_=1)
-        return self._newest_prelabel(project, task, unseen & (prelabel.c.created_at < moment), first)
+    def prelabels_by_id(self, numbers: Sequence[int]) -> dict[int, Prelabel]:
+        """Prelabels by the numbers of their rows; a few hundred at most."""
+        statement = sa.select(prelabel).where(prelabel.c.id.in_(numbers))
+        with reading(self._engine) as connection:
+            return {row.id: _prelabel(row) for row in connection.execute(statement)}
 
     def prelabels(self, project: int, model_version: str) -> list[Prelabel]:
         """All that a model version proposed in a project, shown or silent, by task."""
         mine = (prelabel.c.project == project, prelabel.c.model_version == model_version)
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(prelabel).where(*mine).order_by(prelabel.c.task)).all()
-        return [Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)}) for row in rows]
+        return [_prelabel(row) for row in rows]
 
     def pin_image(self, project: int, task: int, image: str, sha256: str) -> None:
         """Remember an image of a task, unless one is remembered: it is the one that annotators saw first.
@@ -148,17 +148,9 @@ class PrelabelRecords:
             )
             return {(row.task, row.image): row.sha256 for row in rows}
 
-    def _newest_prelabel(
-        self, project: int, task: int, condition: sa.ColumnElement[bool], *before: sa.ColumnElement[int]
-    ) -> Prelabel | None:
-        """`before`: sorts before the time does, least first."""
-        mine = sa.and_(prelabel.c.project == project, prelabel.c.task == task, condition)
-        statement = sa.select(prelabel).where(mine).order_by(*before, prelabel.c.created_at.desc()).limit(1)
-        with reading(self._engine) as connection:
-            row = connection.execute(statement).one_or_none()
-        if row is None:
-            return None
-        return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
+
+def _prelabel(row: sa.Row[Any]) -> Prelabel:
+    return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
 
 
 def _execute(connection: Connection, statement: sa.Update) -> None:

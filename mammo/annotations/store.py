@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
 from mammo.annotations.automatic import automatic_revisions
-from mammo.annotations.events import RECONCILED, canonical, parse, project_of, revisions_of
+from mammo.annotations.events import RECONCILED, Kind, canonical, parse, project_of, revisions_of
+from mammo.annotations.made_on import CorrectionOutline
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import Watched, writer_for
@@ -140,12 +141,45 @@ class AnnotationStore(PrelabelRecords):
         """
         with reading(self._engine) as connection:
             rows = [heading.row for heading in _view(connection, project)]
-            found: dict[int, Correction] = {}
-            for start in range(0, len(rows), CHUNK):
-                statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
-                found.update({row.id: _correction(row) for row in connection.execute(statement)})
+            found = _contents(connection, rows)
             unseen = automatic_revisions(connection, project, found)
         return [replace(found[row], automatic=row in unseen) for row in rows]
+
+    def outlined_corrections(self, project: int) -> list[CorrectionOutline]:
+        """The same without content, and without the automatic ones: in a few statements, however many they are."""
+        begun: dict[int | None, datetime] = {}
+        known: dict[int, tuple[int | None, float | None]] = {}
+        with reading(self._engine) as connection:
+            statement = _history_of(project, revision.c.completed_by, revision.c.lead_time)
+            headings: list[Heading] = []
+            for *heading, user, seconds in connection.execute(statement).all():
+                told = _heading(*heading)
+                headings.append(told)
+                if told.updated_at is not None:
+                    known[told.row] = user, seconds
+                    first = begun.get(told.annotation)
+                    begun[told.annotation] = min(first, told.updated_at) if first else told.updated_at
+            view = current_view(headings)
+            unseen = automatic_revisions(connection, project, {heading.row for heading in view})
+        return [
+            CorrectionOutline(
+                heading.row,
+                heading.annotation,
+                heading.task,
+                heading.updated_at,
+                begun[heading.annotation],
+                *known[heading.row],
+                heading.prelabel_version,
+            )
+            for heading in view
+            if heading.row not in unseen
+            if heading.annotation is not None and heading.task is not None and heading.updated_at is not None
+        ]
+
+    def contents(self, revisions: Sequence[int]) -> dict[int, Correction]:
+        """Corrections by the numbers of their rows."""
+        with reading(self._engine) as connection:
+            return _contents(connection, revisions)
 
     def history(self, annotation: int) -> list[Told]:
         """Everything that was ever told of one annotation, in the order in which it was received."""
@@ -227,6 +261,14 @@ def _fresh(connection: Connection, project: int, moment: datetime | None) -> lis
     return [heading for heading in _view(connection, project) if heading.row in fresh]
 
 
+def _contents(connection: Connection, rows: Sequence[int]) -> dict[int, Correction]:
+    found: dict[int, Correction] = {}
+    for start in range(0, len(rows), CHUNK):
+        statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
+        found.update({row.id: _correction(row) for row in connection.execute(statement)})
+    return found
+
+
 def _view(connection: Connection, project: int) -> list[Heading]:
     return current_view(_history(connection, project))
 
@@ -234,8 +276,19 @@ def _view(connection: Connection, project: int) -> list[Heading]:
 def _history(
     connection: Connection, project: int, *, tasks: Collection[int] | None = None
 ) -> Iterator[Heading]:
+    statement = _history_of(project)
     columns = revision.c
-    statement = (
+    if tasks is not None:  # an id may have been on another task before
+        theirs = sa.select(columns.annotation).where(columns.task.in_(tasks))
+        statement = statement.where(columns.annotation.in_(theirs) | columns.task.in_(tasks))
+    for row in connection.execute(statement).all():
+        yield _heading(*row)
+
+
+def _history_of(project: int, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """What `_heading` takes, and more, of every revision of a project."""
+    columns = revision.c
+    return (
         sa.select(
             columns.id,
             columns.kind,
@@ -247,29 +300,40 @@ def _history(
             columns.prelabel_version,
             event.c.action,
             event.c.received_at,
+            *more,
         )
         .join(event, columns.event == event.c.id)
         # A deletion that does not name its project still deletes: ids are unique over all projects.
         .where((columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation")))
+        .order_by(columns.id)
     )
-    if tasks is not None:  # an id may have been on another task before
-        theirs = sa.select(columns.annotation).where(columns.task.in_(tasks))
-        statement = statement.where(columns.annotation.in_(theirs) | columns.task.in_(tasks))
-    for row in connection.execute(statement.order_by(columns.id)):
-        yield Heading(
-            row=row.id,
-            kind=row.kind,
-            annotation=row.annotation,
-            task=row.task,
-            updated_at=row.updated_at,
-            cancelled=row.cancelled,
-            content_hash=row.content_hash,
-            prelabel_version=row.prelabel_version,
-            # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
-            moment=row.updated_at
-            if row.kind == "annotation" and row.action != RECONCILED
-            else row.received_at,
-        )
+
+
+def _heading(
+    row: int,
+    kind: Kind,
+    annotation: int | None,
+    task: int | None,
+    updated_at: datetime | None,
+    cancelled: bool,
+    content_hash: str,
+    prelabel_version: str | None,
+    action: str,
+    received_at: datetime,
+) -> Heading:
+    # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
+    written = updated_at if kind == "annotation" and action != RECONCILED else None
+    return Heading(
+        row,
+        kind,
+        annotation,
+        task,
+        updated_at,
+        cancelled,
+        content_hash,
+        prelabel_version,
+        written or received_at,
+    )
 
 
 def _correction(row: Any) -> Correction:

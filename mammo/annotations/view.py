@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from mammo.annotations.events import Kind
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Heading:
-    """What the view needs to know of a revision: all but its heavy content."""
+class Heading(NamedTuple):
+    """What the view needs to know of a revision: all but its heavy content. A tuple, as there are many."""
 
     row: int
     """Where the revision is kept; takes no part in what is chosen."""

@@ -5,7 +5,7 @@ reconciliation                     mammo.annotations.reconciling
 model_version, alias, promotion, model_note    mammo.registry
 patient_fold                       training.folds
 dataset_version, dataset_item      training.dataset_versions
-edit_effort                        mammo.effort_records
+edit_effort                        mammo.measured_efforts
 double_reading, reading_project, reading_task, reading_agreement    mammo.double_reading.records
 task_arm                           mammo.blinding
 stage_change                       mammo.stages.log
@@ -182,10 +182,9 @@ dataset_item = _table(
 )
 
 edit_effort = _table(
-    "edit_effort",  # computed once for a revision, its prelabel and an image; may be dropped and is computed again
+    "edit_effort",  # computed once for a revision and its prelabel; may be dropped and is computed again
     sa.Column("revision", sa.ForeignKey("revision.id"), primary_key=True),
     sa.Column("prelabel", sa.BigInteger, primary_key=True),
-    sa.Column("image", ImageKey, primary_key=True),
     sa.Column("effort", sa.LargeBinary, nullable=False),
 )
 

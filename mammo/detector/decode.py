@@ -84,7 +84,8 @@ def decode_anchors(
     logits = logits.float()
     chosen = torch.nonzero(logits >= math.log(threshold / (1 - threshold)))[:, 0]
     if len(chosen) > MAX_ANCHORS:
-        best = logits[chosen].topk(MAX_ANCHORS).indices
+        # Sorted, not topk: which of several equal ones it takes depends on the machine.
+        best = logits[chosen].argsort(descending=True, stable=True)[:MAX_ANCHORS]
         chosen = chosen[best].sort().values
     if not len(chosen):
         return torch.zeros(0, 5)
@@ -100,7 +101,8 @@ def decode_anchors(
 def best_apart(corners: Tensor, scores: Tensor, *, iou: float = NMS_IOU, limit: int = MAX_PER_TILE) -> Tensor:
     """Non-maximum suppression: numbers of the best boxes that overlap no better one, best first.
 
-    That of torchvision gives the same; importing it costs every process four seconds.
+    Of boxes with the same score the place decides, not the order in which they come. Otherwise that of torchvision
+    gives the same; importing it costs every process four seconds.
 
     Args:
         corners: N x 4 float32 on the CPU: x0, y0, x1, y1.
@@ -108,7 +110,9 @@ def best_apart(corners: Tensor, scores: Tensor, *, iou: float = NMS_IOU, limit: 
         iou: common area over the union above which the worse of two boxes goes.
         limit: at most so many.
     """
-    order = scores.argsort(descending=True, stable=True)
+    order = torch.arange(len(scores))
+    for key in (*corners.T.flip(0), -scores):  # the last one counts most
+        order = order[key[order].argsort(stable=True)]
     boxes = corners[order]
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     left = torch.arange(len(boxes))

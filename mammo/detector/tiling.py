@@ -131,24 +131,26 @@ def merge(candidates: Sequence[Candidate], size: Size) -> list[Detection]:
     """Make one detection of all candidates that mean the same cluster, best first.
 
     Whole boxes absorb the cut ones that lie in them. What only cut boxes saw is larger than the overlap: there the
-    pieces of neighbouring tiles are united.
+    pieces of neighbouring tiles are united. In which order tiles were looked at changes nothing.
     """
     kept: list[Candidate] = []
-    for candidate in sorted((c for c in candidates if not c.cut), key=lambda c: -c.score):
+    # Of two with the same score the place decides, as it does in the result.
+    for candidate in sorted(
+        (c for c in candidates if not c.cut), key=lambda c: (-c.score, c.x0, c.y0, c.x1, c.y1)
+    ):
         if all(candidate.overlap(other) <= MERGE_IOS for other in kept):
             kept.append(candidate)
     pieces: list[Candidate] = []
-    for candidate in sorted((c for c in candidates if c.cut), key=lambda c: -c.score):
+    for candidate in (c for c in candidates if c.cut):
         if any(candidate.overlap(other) > MERGE_IOS for other in kept):
             continue
         joined = candidate
-        apart = []
-        for piece in pieces:
-            if joined.overlap(piece) > 0:
+        # A union may reach pieces that neither of its parts did.
+        while meeting := [piece for piece in pieces if joined.overlap(piece) > 0]:
+            pieces = [piece for piece in pieces if piece not in meeting]
+            for piece in meeting:
                 joined = joined.union(piece)
-            else:
-                apart.append(piece)
-        pieces = [*apart, joined]
+        pieces.append(joined)
     found = [
         Detection(Box.around(c.x0, c.y0, c.x1, c.y1).within(size), c.score)
         for c in [*kept, *pieces]

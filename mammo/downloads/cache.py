@@ -22,6 +22,10 @@ import structlog
 FRESH_SECONDS = 60.0
 """How long an answer is taken for granted; after that the server is asked whether it is still right."""
 
+MAX_NAMES = 20_000
+"""Addresses that are remembered. A signed address is another one each time, and the content that it leads to the same:
+without a bound the names would fill the disk's table of files while the contents stay within their budget."""
+
 log = structlog.get_logger()
 
 
@@ -42,15 +46,24 @@ class Known:
 class DownloadCache:
     """A folder of downloads. No method fails because the disk does: a cache is a convenience."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        max_names: int = MAX_NAMES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """
         Args:
             folder: made when missing, for our eyes only.
             max_bytes: of all contents together; what was not used for longest goes first. 0 keeps nothing.
+            max_names: addresses; those that were not asked for longest go first, a tenth at a time.
         """
         self._contents = folder / "content"
         self._names = folder / "names"
         self._max_bytes = max_bytes
+        self._max_names = max_names
         self._clock = clock
 
     def find(self, name: str) -> tuple[Known, bytes] | None:
@@ -109,6 +122,20 @@ class DownloadCache:
             removed = True
         if removed:
             self._forget_names()
+        if len(os.listdir(self._names)) > self._max_names:
+            self._forget_oldest_names()
+
+    def _forget_oldest_names(self) -> None:
+        """Also what a process that was killed left half written."""
+        files = []
+        for path in self._names.iterdir():
+            try:
+                files.append((path.stat().st_mtime_ns, path))
+            except FileNotFoundError:
+                continue
+        files.sort()
+        for _, path in files[: max(0, len(files) - self._max_names * 9 // 10)]:
+            path.unlink(missing_ok=True)
 
     def _forget_names(self) -> None:
         """Drop the names that lead nowhere any more."""
@@ -121,7 +148,8 @@ class DownloadCache:
                 continue
 
     def _entry(self, name: str) -> Path:
-        return self._names / f"{hashlib.sha256(name.encode()).hexdigest()}.json"
+        # A digest: however long the address, and whatever is in it, the name of the file is short and harmless.
+        return self._names / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}.json"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -30,12 +30,12 @@ def referenced_blobs(registry: ModelRegistry, *, without: Iterable[str] = ()) ->
 
 
 def spent_versions(
-    registry: ModelRegistry, *, older_than: timedelta, keep: Collection[str] = (), now: datetime | None = None
+    registry: ModelRegistry, *, older_than: timedelta, keep: Collection[str], now: datetime | None = None
 ) -> list[str]:
     """Versions that never served, that no alias names, and that are older; oldest first.
 
     Args:
-        keep: versions that projects are pinned to, or that should stay for another reason.
+        keep: versions that something else needs: a shadow, a pin of a project, a run that has not ended.
     """
     served = {move.version for move in registry.history() if move.alias == "champion"}
     aliased = {

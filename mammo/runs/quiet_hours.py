@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,21 @@ class QuietHours:
         return cls(begin, end, zone)
 
     def over_at(self, moment: datetime) -> datetime | None:
-        """When the quiet hours that hold at `moment` are over; None when they do not hold."""
-        here = moment.astimezone(self.zone)
-        now, today = here.time(), here.date()
+        """When the quiet hours that hold at `moment` are over; None when they do not hold.
+
+        They hold by the clock on the wall: on the day on which it is put back they may hold again for an hour, and
+        where it jumps over their end they are over when it has jumped.
+        """
+        if not self._hold(moment):
+            return None
+        # Minute by minute of time that passes, a day at most: no rule about clocks that are changed can be forgotten.
+        later = moment.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
+        while self._hold(later):
+            later += MINUTE
+        return later.astimezone(self.zone)
+
+    def _hold(self, moment: datetime) -> bool:
+        now = moment.astimezone(self.zone).time()
         if self.begin < self.end:
-            return datetime.combine(today, self.end, self.zone) if self.begin <= now < self.end else None
-        if now >= self.begin:
-            return datetime.combine(today + timedelta(days=1), self.end, self.zone)
-        return datetime.combine(today, self.end, self.zone) if now < self.end else None
+            return self.begin <= now < self.end
+        return now >= self.begin or now < self.end

@@ -24,6 +24,10 @@ LEAST_ADVANCE = 0.02
 """Progress since a run was taken up from which its end can be foretold."""
 
 
+KEPT_FOR = timedelta(days=30)
+"""How long what a run that failed or was cancelled has done is kept for it to be resumed."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """The answer to whoever asked for a run."""
@@ -176,18 +180,31 @@ class Runs:
         return Asked(active, created)
 
     def get(self, name: str) -> Run:
-        """A run by its id, or by the beginning of it.
+        """A run by its whole id.
+
+        Raises:
+            UnknownRun: there is none.
+        """
+        with reading(self.engine) as connection:
+            row = connection.execute(sa.select(run).where(run.c.id == name)).one_or_none()
+        if row is None:
+            raise UnknownRun(f"no run is called {name!r}; `yolo-mlsam runs list` shows them")
+        return as_run(row)
+
+    def find(self, begin: str) -> Run:
+        """A run by its id, or by the beginning of it: for people who type it.
 
         Raises:
             UnknownRun: none, or several begin so.
         """
-        begins = run.c.id.startswith(name, autoescape=True)
+        begins = run.c.id.startswith(begin, autoescape=True)
+        # In order: the one that is called so stands before those that only begin so.
         with reading(self.engine) as connection:
-            rows = connection.execute(sa.select(run).where(begins).limit(2)).all()
-        exact = [row for row in rows if row.id == name]
-        if not name or len(exact or rows) != 1:
+            rows = connection.execute(sa.select(run).where(begins).order_by(run.c.id).limit(2)).all()
+        exact = [row for row in rows if row.id == begin]
+        if not begin or len(exact or rows) != 1:
             how = "several runs begin" if len(rows) > 1 else "no run begins"
-            raise UnknownRun(f"{how} with {name!r}; `yolo-mlsam runs list` shows them")
+            raise UnknownRun(f"{how} with {begin!r}; `yolo-mlsam runs list` shows them")
         return as_run((exact or rows)[0])
 
     def newest(self, *, project: int | None = None, active: bool = False, limit: int = 50) -> list[Run]:
@@ -297,7 +314,14 @@ class Runs:
         with writing(self.engine) as connection:
             connection.execute(sa.update(run).where(run.c.id == name).values(job=job))
 
-    def blobs(self, *, since: timedelta = timedelta(days=30)) -> set[str]:
+    def unfinished(self, *, since: timedelta = KEPT_FOR) -> set[str]:
+        """Runs that are active, and those that could be resumed and ended not long ago."""
+        ended = sa.and_(run.c.state.in_(RESUMABLE), run.c.ended_at > datetime.now(UTC) - since)
+        statement = sa.select(run.c.id).where(sa.or_(run.c.ended_at.is_(None), ended))
+        with reading(self.engine) as connection:
+            return set(connection.scalars(statement))
+
+    def blobs(self, *, since: timedelta = KEPT_FOR) -> set[str]:
         """SHA-256 of weights that runs may still need: those active, and those that could be resumed."""
         fresh = sa.or_(run.c.ended_at.is_(None), run.c.ended_at > datetime.now(UTC) - since)
         statement = (

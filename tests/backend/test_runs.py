@@ -53,6 +53,25 @@ def test_what_cannot_be_done_says_why() -> None:
         assert answer.json()["message"]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 5, 11])
+def test_the_beginning_of_an_id_shows_ends_and_resumes_nothing(cut: int) -> None:
+    backend = Backend()
+    run = post(backend, "/projects/3/runs").json()["run"]
+    for name in (run[:-cut], run.upper(), run[:-1] + "%25", run[:-1] + "_"):
+        answers = [get(backend, f"/runs/{name}{more}") for more in ("", "/log", "/events")]
+        answers += [post(backend, f"/runs/{name}/{what}", reason="x") for what in ("cancel", "resume")]
+        assert {each.status_code for each in answers} <= {404, 422}, name
+    assert get(backend, f"/runs/{run}").json()["state"] == "queued"
+
+
+def test_a_run_that_the_queue_named_is_shown_too() -> None:
+    """A job that came without a row, from an earlier release, gives the run its own id."""
+    backend = Backend()
+    runs = backend.services.training.desk.runs
+    made = runs.ask(4, recipe="demo", reason="x", trigger="button", run_id="train-4-0123456789ab").run
+    assert get(backend, f"/runs/{made}").json()["id"] == made
+
+
 @pytest.mark.parametrize("path", ["/runs", "/runs/a", "/runs/a/log", "/runs/a/events"])
 def test_runs_are_shown_to_nobody_without_a_secret(path: str) -> None:
     assert Backend().client.get(path).status_code == 401

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from backend.schedule import Schedule
@@ -48,6 +48,22 @@ def test_a_schedule_waits_for_enough_new_patients() -> None:
     backend.store.num_patients = 3
     schedule(backend, FRIDAY).round()
     assert runs(backend) == ["schedule"]
+
+
+def test_an_hour_that_happens_twice_starts_one_run_and_a_day_that_never_comes_holds_up_nobody() -> None:
+    backend = Backend()
+    backend.store.num_corrections = 4
+    times = {2: "0 20 31 2 *", 3: "30 2 * * *"}
+    moment = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
+    training = backend.services.training
+    looked = Schedule(training, times=times, zone=ZURICH, clock=lambda: moment)
+    while moment < datetime(2026, 10, 25, 4, tzinfo=UTC):
+        looked.round()
+        for run in training.desk.runs.newest(active=True):
+            training.desk.cancel(run.id, reason="done")
+        moment += timedelta(minutes=5)
+    (run,) = training.desk.runs.newest()
+    assert run.reason == "4 new corrections at 2026-10-25 02:30 CEST"
 
 
 def test_an_outage_of_the_database_does_not_end_the_schedule() -> None:

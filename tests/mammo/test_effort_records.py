@@ -1,13 +1,18 @@
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mammo import effort_records as module
-from mammo.annotations import AnnotationStore
+from mammo import measured_efforts as module
+from mammo.annotations import AnnotationStore, Proposal, shown_proposal, silent_proposal
+from mammo.annotations.made_on import Champions
 from mammo.database import edit_effort, reading
 from mammo.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.work_order import Candidate, planned, record_order
-from tests.mammo.corrected import SECRET, TAGS, correct, show
+from tests.mammo.corrected import SECRET, START, TAGS, correct, show
 from tests.training.detections import square
 
 LATER = 60 * 24 * 365 * 5
@@ -119,7 +124,7 @@ def test_an_effort_is_computed_once_and_again_when_the_prelabel_is_another(
 def test_an_effort_that_was_counted_with_other_names_is_counted_again(store, records):
     show(store, FIRST, SECOND)
     correct(store, FIRST)
-    assert records(ControlTags()) == [], "with our names none of it can be read"
+    assert records(ControlTags()) == (), "with our names none of it can be read"
     (record,) = records()
     assert (record.effort.accepted, record.effort.deleted) == (1, 1)
     assert records() == (record,)
@@ -158,3 +163,61 @@ def test_what_cannot_be_read_is_in_no_figure_and_is_named(store, any_engine):
     assert [record.task for record in found.records] == [5]
     assert [(each.task, each.annotation) for each in found.unreadable] == [(6, 16), (7, 17)]
     assert all("rotated by 90 degrees" in each.reason for each in found.unreadable)
+
+
+def test_what_was_computed_costs_no_statement_of_its_own(store, records, any_engine):
+    """Two corrections or forty: what is new is opened, what is not is read together."""
+    seen = []
+    note = sa.event.listens_for(any_engine, "before_cursor_execute")
+    note(lambda _connection, _cursor, statement, *_: seen.append(statement))
+
+    def cost():
+        seen.clear()
+        assert len(records()) == count
+        return len(seen)
+
+    costs = []
+    for count in (2, 40):
+        for task in range(1, count + 1):
+            show(store, FIRST, task=task)
+            correct(store, FIRST, SECOND, task=task, annotation=task, told=task % 2 == 0, minutes=LATER)
+            correct(store, FIRST, task=task, annotation=task, told=False, minutes=LATER + 5)
+        records()
+        costs.append(cost())
+    assert costs[0] == costs[1]
+    assert costs[0] <= 12
+
+
+MOMENTS = [START + timedelta(hours=hour) for hour in range(6)]
+
+
+@given(
+    st.lists(
+        st.builds(
+            Proposal,
+            id=st.integers(1, 99),
+            model_version=st.sampled_from(["m1", "m2", "m3"]),
+            score=st.just(0.5),
+            created_at=st.sampled_from(MOMENTS),
+            shown_at=st.none() | st.sampled_from(MOMENTS),
+        ),
+        max_size=4,
+        unique_by=(lambda each: each.id, lambda each: each.model_version),
+    ),
+    st.sampled_from([None, "m1", "m9"]),
+    st.sampled_from(MOMENTS),
+    st.randoms(use_true_random=False),
+)
+def test_what_a_correction_was_made_on_does_not_hang_on_the_order_of_rows(proposals, told, begun, random):
+    mixed = random.sample(proposals, len(proposals))
+    shown = shown_proposal(proposals, told=told, begun=begun)
+    assert shown_proposal(mixed, told=told, begun=begun) == shown
+    if shown is not None:
+        assert shown.model_version == told or shown.shown_at < begun
+    champions = Champions(moves=[(MOMENTS[1], "m2"), (MOMENTS[3], "m3")])
+    silent = silent_proposal(proposals, begun=begun, champions=champions)
+    assert silent_proposal(mixed, begun=begun, champions=champions) == silent
+    unseen = [p for p in proposals if p.created_at < begun and not (p.shown_at and p.shown_at < begun)]
+    assert (silent is None) == (not unseen)
+    if any(each.model_version == champions.at(begun) for each in unseen):
+        assert silent.model_version == champions.at(begun)

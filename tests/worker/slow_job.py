@@ -19,4 +19,5 @@ def slow(folder):
 
 
 if __name__ == "__main__":
-    make_worker(redis_connection(sys.argv[1])).work(burst="--burst" in sys.argv)
+    jobs = {"tests.worker.slow_job.slow": slow, "builtins.len": len}
+    make_worker(redis_connection(sys.argv[1]), jobs=jobs).work(burst="--burst" in sys.argv)

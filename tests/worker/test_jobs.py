@@ -72,7 +72,7 @@ def _work_off(url, setup, database):
     def process():
         install(lambda: FakeServices(url, database))
         setup()
-        make_worker(redis_connection(url)).work(burst=True)
+        make_worker(redis_connection(url), jobs=jobs.JOBS).work(burst=True)
 
     worker = multiprocessing.get_context("fork").Process(target=process)
     worker.start()

@@ -79,7 +79,7 @@ def test_an_idle_worker_stops_cleanly(redis_url, connection):
 def test_a_worker_that_is_killed_while_it_looks_for_lost_jobs_keeps_others_from_it_for_seconds_only(
     connection,
 ):
-    killed, colleague = make_worker(connection), make_worker(connection)
+    killed, colleague = make_worker(connection, jobs={}), make_worker(connection, jobs={})
     for its, theirs in zip(killed.queues, colleague.queues, strict=True):
         assert its.acquire_maintenance_lock()
         assert not theirs.acquire_maintenance_lock()

@@ -1,4 +1,4 @@
-"""A task may show several images: pins, dataset items and efforts are of one image each."""
+"""A task may show several images: pins and dataset items are of one image each."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,21 +6,12 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
-ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.String(32)
 IMAGE = sa.String(255)
 
 
 def upgrade() -> None:
-    # Until now a task showed one image; its key is empty. Efforts are computed again.
-    op.drop_table("edit_effort")
-    op.create_table(
-        "edit_effort",
-        sa.Column("revision", ROW_ID, sa.ForeignKey("revision.id"), primary_key=True),
-        sa.Column("prelabel", sa.BigInteger, primary_key=True),
-        sa.Column("image", IMAGE, primary_key=True),
-        sa.Column("effort", sa.LargeBinary, nullable=False),
-    )
+    # Until now a task showed one image; its key is empty.
     op.create_table(
         "image_pin_new",
         sa.Column("project", sa.BigInteger, primary_key=True),

@@ -3,15 +3,19 @@
 import json
 import re
 import socket
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.models.tidying import gc
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
 from mammo.registry import ModelRegistry
+from mammo.runs import Runs
 from tests.mammo.corrected import CONFIG, correct, show
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
@@ -126,6 +130,47 @@ def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
     register(site, tmp_path, "a")
     assert "nothing is deleted without --delete" in run("gc")
     assert "deleted 0 files" in run("gc", "--delete")
+
+
+def test_gc_keeps_what_settings_and_unfinished_runs_name_and_says_so(site, tmp_path, monkeypatch, capsys):
+    run("list")
+    runs = Runs(site._engine)
+    shadow, pinned, lost = (register(site, tmp_path, name) for name in ("s", "p", "l"))
+    states = {"failed": "a", "cancelled": "b", "kept": "c", "queued": "d"}
+    of_run = {}
+    for project, (state, name) in enumerate(states.items(), 1):
+        asked = runs.ask(project, recipe="demo", reason="x", trigger="cli")
+        of_run[state] = register(site, tmp_path, name, run=asked.run)
+        ended = None if state == "queued" else datetime.now(UTC)
+        with site._engine.begin() as connection:
+            connection.execute(
+                sa.text("UPDATE run SET state = :state, ended_at = :ended WHERE id = :id"),
+                {"state": state, "ended": ended.isoformat(" ") if ended else None, "id": asked.run},
+            )
+    monkeypatch.setenv("YOLO_MLSAM_SHADOW", shadow)
+    monkeypatch.setenv("YOLO_MLSAM_PROJECT_MODELS", f"3={pinned}, 4={shadow}, 5=m9999-mistyped")
+    gc(delete=True, older_than=0)
+    said = capsys.readouterr().out
+    assert f"{shadow}: kept for YOLO_MLSAM_SHADOW and project 4 in YOLO_MLSAM_PROJECT_MODELS" in said
+    assert f"{pinned}: kept for project 3 in YOLO_MLSAM_PROJECT_MODELS" in said
+    assert (
+        "m9999-mistyped: project 5 in YOLO_MLSAM_PROJECT_MODELS names it, and the registry does not" in said
+    )
+    gone = {note.version for note in site.notes() if note.kind == "files_removed"}
+    assert gone == {lost, of_run["kept"]}
+    for version in (shadow, pinned, of_run["failed"], of_run["cancelled"], of_run["queued"]):
+        site.files(version, into=tmp_path / "models")
+
+
+def test_gc_keeps_the_shadow_that_an_alias_names(site, tmp_path, monkeypatch, capsys):
+    run("list")
+    first, second = (register(site, tmp_path, name) for name in "ab")
+    site.name_challenger(second, reason="run")
+    monkeypatch.setenv("YOLO_MLSAM_SHADOW", "challenger")
+    gc(delete=False, older_than=0)
+    said = capsys.readouterr().out
+    assert f"{second}: kept for YOLO_MLSAM_SHADOW" in said
+    assert f"{first}: never served" in said
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import permutations
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,6 +90,58 @@ def test_a_box_cut_by_a_tile_gives_way_to_the_whole_one_even_with_a_better_score
 def test_pieces_of_a_cluster_larger_than_the_overlap_are_united() -> None:
     found = merge([piece(100, 100, 500, 300, 0.7), piece(400, 110, 900, 290, 0.6)], SIZE)
     assert found == [Detection(Box(100, 100, 900, 300), 0.7)]
+
+
+PLACES = st.integers(0, 60)
+CANDIDATES = st.lists(
+    st.builds(
+        lambda x, y, width, height, score, cut: Candidate(
+            x * 5.0, y * 5.0, x * 5.0 + width * 4.0, y * 5.0 + height * 4.0, score, cut=cut
+        ),
+        x=PLACES,
+        y=PLACES,
+        width=st.integers(0, 40),
+        height=st.integers(0, 40),
+        score=st.sampled_from([0.2, 0.5, 0.9]),
+        cut=st.booleans(),
+    ),
+    max_size=12,
+)
+"""Many with the same score, many that overlap; on a raster, so that many are as large and as far apart."""
+
+
+@given(CANDIDATES, st.randoms(use_true_random=False))
+def test_in_which_order_tiles_are_looked_at_changes_nothing(
+    candidates: list[Candidate], random: Random
+) -> None:
+    assert merge(random.sample(candidates, len(candidates)), SIZE) == merge(candidates, SIZE)
+
+
+@given(CANDIDATES)
+def test_no_two_united_clusters_overlap_and_every_piece_is_in_one_or_in_a_whole_box(
+    candidates: list[Candidate],
+) -> None:
+    pieces = [candidate for candidate in candidates if candidate.cut and candidate.area]
+    found = merge(pieces, SIZE)
+    for index, one in enumerate(found):
+        assert all(one.box.intersection(other.box) is None for other in found[index + 1 :])
+    for candidate in pieces:
+        seen = Box.around(candidate.x0, candidate.y0, candidate.x1, candidate.y1)
+        (holder,) = [each for each in found if each.box.intersection(seen) == seen]
+        assert holder.score >= candidate.score
+
+
+def test_a_union_takes_in_a_piece_that_neither_of_its_parts_touches() -> None:
+    """A ring of tiles around a large cluster: the last piece makes two corners one box, which holds the third."""
+    corner = piece(300, 300, 400, 400, 0.9)
+    pieces = [corner, piece(100, 100, 200, 500, 0.8), piece(150, 450, 500, 500, 0.7)]
+    for order in permutations(pieces):
+        assert merge(order, SIZE) == [Detection(Box(100, 100, 500, 500), 0.9)]
+
+
+def test_of_two_whole_boxes_with_the_same_score_the_place_decides() -> None:
+    pair = [whole(100, 100, 180, 190, 0.8), whole(104, 98, 184, 186, 0.8)]
+    assert merge(pair, SIZE) == merge(pair[::-1], SIZE) == [Detection(Box(100, 100, 180, 190), 0.8)]
 
 
 def test_neighbouring_clusters_stay_two_and_the_better_comes_first() -> None:

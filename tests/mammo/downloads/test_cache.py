@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mammo.downloads.cache import FRESH_SECONDS, DownloadCache
 
@@ -48,6 +52,43 @@ def test_what_was_not_used_for_longest_goes_first_and_its_names_with_it(tmp_path
     assert contents(tmp_path) == ["more", "new", "old"]
     assert cache.find("mid") is None
     assert len(list((tmp_path / "names").iterdir())) == 3
+
+
+def test_addresses_that_change_each_time_fill_no_folder(tmp_path: Path) -> None:
+    """A signed address of the same picture is another one for every task and day."""
+    cache = DownloadCache(tmp_path, max_bytes=1000, max_names=20)
+    for number in range(100):
+        cache.put(f"https://bucket/1.png?Signature={number}", b"the same picture")
+        entry = cache._entry(f"https://bucket/1.png?Signature={number}")
+        os.utime(entry, (number, number))
+        assert len(list((tmp_path / "names").iterdir())) <= 20
+    assert contents(tmp_path) == ["the same picture"]
+    assert cache.find("https://bucket/1.png?Signature=99") is not None
+    assert cache.find("https://bucket/1.png?Signature=82") is not None, "what was asked for last stays"
+    assert cache.find("https://bucket/1.png?Signature=0") is None
+
+
+def test_what_a_killed_process_left_half_written_goes_as_well(tmp_path: Path) -> None:
+    cache = DownloadCache(tmp_path, max_bytes=1000, max_names=10)
+    cache.put("first", b"x")
+    for number in range(30):
+        left = tmp_path / "names" / f"tmp{number}"
+        left.touch()
+        os.utime(left, (number, number))
+    cache.put("second", b"x")
+    assert len(list((tmp_path / "names").iterdir())) == 9
+    assert cache.find("first") is not None
+    assert cache.find("second") is not None
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=50), st.sampled_from([1, 100, 2000]))
+def test_an_address_of_any_length_and_letters_has_a_short_file_of_its_own(text: str, times: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cache = DownloadCache(Path(folder), max_bytes=1000)
+        cache.put(text * times, b"one")
+        cache.put(text * times + "?", b"other")
+        assert all(len(path.name) < 80 for path in Path(folder).rglob("*"))
+        assert [cache.find(text * times)[1], cache.find(text * times + "?")[1]] == [b"one", b"other"]
 
 
 def test_what_is_larger_than_the_budget_and_everything_without_one_is_not_kept(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_only_what_never_served_has_no_alias_is_old_and_not_kept_is_spent(regist
 def test_the_files_of_a_spent_version_go_and_asking_for_it_says_why(registry, blobs, tmp_path):
     champion, lost = (register(registry, tmp_path, name) for name in "ab")
     registry.promote(champion, expected_epoch=0, reason="first")
-    spent = spent_versions(registry, older_than=AGE, now=LATER)
+    spent = spent_versions(registry, older_than=AGE, keep=[], now=LATER)
     gone = collect(blobs, registry, spent=spent, referenced=lambda: referenced_blobs(registry), now=LATER)
     assert spent == [lost]
     assert {kept.digest for kept in gone} == digests(registry, lost)
@@ -47,7 +47,7 @@ def test_the_files_of_a_spent_version_go_and_asking_for_it_says_why(registry, bl
         registry.files(lost, into=tmp_path / "models")
     assert caught.value.code == "files_removed"
     assert registry.versions() == [champion, lost]
-    assert spent_versions(registry, older_than=AGE, now=LATER) == []
+    assert spent_versions(registry, older_than=AGE, keep=[], now=LATER) == []
 
 
 def test_a_file_that_two_versions_share_stays_for_the_one_that_stays(registry, blobs, tmp_path):

@@ -1,7 +1,9 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mammo.runs import QuietHours
 
@@ -38,3 +40,49 @@ def test_quiet_hours_over_midnight_end_on_the_next_day_when_they_begin_and_on_th
 def test_what_are_no_hours_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="hours"):
         QuietHours.read(text, zone=ZURICH)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("hours", "moment", "over"),
+    [
+        ("22:00-02:30", "2026-10-25T02:15:00+02:00", "2026-10-25T02:30:00+02:00"),
+        # The clock on the wall says 02:15 again, and the hours hold again.
+        ("22:00-02:30", "2026-10-25T02:15:00+01:00", "2026-10-25T02:30:00+01:00"),
+        ("22:00-02:30", "2026-10-25T02:45:00+02:00", None),
+        ("22:00-06:00", "2026-10-25T02:15:00+02:00", "2026-10-25T06:00:00+01:00"),
+        ("02:15-02:45", "2026-10-25T02:15:00+01:00", "2026-10-25T02:45:00+01:00"),
+        # 02:00 to 03:00 does not exist.
+        ("22:00-02:30", "2026-03-29T01:59:00+01:00", "2026-03-29T03:00:00+02:00"),
+        ("02:15-05:00", "2026-03-29T03:00:00+02:00", "2026-03-29T05:00:00+02:00"),
+        ("02:15-02:45", "2026-03-29T01:59:00+01:00", None),
+        ("02:15-02:45", "2026-03-29T03:00:00+02:00", None),
+    ],
+)
+def test_quiet_hours_hold_by_the_clock_on_the_wall_when_it_is_changed(
+    hours: str, moment: str, over: str | None
+) -> None:
+    found = QuietHours.read(hours, zone=ZURICH).over_at(at(moment))
+    assert (found.isoformat() if found else None) == over
+
+
+@given(
+    st.sampled_from(["Europe/Zurich", "America/New_York", "Australia/Lord_Howe", "UTC", "Africa/Cairo"]),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
+    st.integers(0, 1439),
+    st.integers(1, 1439),
+)
+def test_the_end_of_quiet_hours_is_later_and_outside_them_and_nothing_before_it_is(
+    name: str, moment: datetime, minute: int, minutes: int
+) -> None:
+    begin, end = (time(*divmod(each % 1440, 60)) for each in (minute, minute + minutes))
+    quiet = QuietHours(begin, end, ZoneInfo(name))
+    over = quiet.over_at(moment)
+    if over is None:
+        return
+    assert moment < over <= moment + timedelta(hours=26)
+    assert quiet.over_at(over) is None
+    assert quiet.over_at(over - timedelta(microseconds=1)) == over

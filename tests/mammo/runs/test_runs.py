@@ -222,11 +222,35 @@ def test_a_run_is_found_by_the_beginning_of_its_name(engine):
     runs = Runs(engine)
     made = ask(runs, run_id="retrain-1-abc").run
     ask(runs, project=2, run_id="retrain-2-abd")
-    assert runs.get("retrain-1").id == made
-    with pytest.raises(UnknownRun, match="several"):
-        runs.get("retrain-")
-    with pytest.raises(UnknownRun, match="no run"):
-        runs.get("%")
+    assert runs.find("retrain-1").id == made
+    assert runs.find(made).id == made
+    for begin, says in (
+        ("retrain-", "several"),
+        ("%", "no run"),
+        ("", "several"),
+        ("retrain-1-abcd", "no run"),
+    ):
+        with pytest.raises(UnknownRun, match=says):
+            runs.find(begin)
+
+
+def test_a_run_that_is_called_so_is_meant_before_all_that_begin_so(engine):
+    runs = Runs(engine)
+    for project, name in enumerate(
+        ("retrain-1-abcd", "retrain-1-abce", "retrain-1-abcf", "retrain-1-abc"), 1
+    ):
+        ask(runs, project=project, run_id=name)
+    assert runs.find("retrain-1-abc").id == "retrain-1-abc"
+
+
+@pytest.mark.parametrize("name", ["retrain-1", "retrain-1-ab", "RETRAIN-1-ABC", "retrain-1-abc ", "", "%"])
+def test_only_the_whole_name_of_a_run_ends_it_or_sends_it_on(engine, name):
+    runs = Runs(engine)
+    made = ask(runs, run_id="retrain-1-abc").run
+    for act in (runs.get, runs.cancel, runs.resume):
+        with pytest.raises(UnknownRun, match="no run is called"):
+            act(name)
+    assert runs.get(made).active
 
 
 @given(st.sampled_from(STATES), st.sampled_from(STATES))
