@@ -20,11 +20,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from cli.importing import files_of
 from mammo.dicom.deidentify import Deidentified, Deidentifier
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.pseudonyms import MIN_KEY
 from mammo.errors import InvalidSettings, MammoError
+from mammo.file_names import files_of
 from mammo.settings import Settings
 
 FLAGGED = "needs-a-human"
@@ -84,6 +84,9 @@ def deidentify_files(
                 name, done = future.result()
             except MammoError as error:
                 outcome.refused[running[future]] = f"{error.code}: {error}"
+                continue
+            except OSError as error:
+                outcome.refused[running[future]] = f"not_written: it cannot be written: {error.strerror}"
                 continue
             outcome.written.append(name)
             outcome.num_blanked += done.num_blanked

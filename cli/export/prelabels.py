@@ -37,6 +37,7 @@ class Prelabels(BaseModel):
     file: str = Field(max_length=4096)
     model_version: str = Field(max_length=200)
     spacing_mm: float | None = None
+    spacing_row_column_mm: tuple[float, float] | None = None
     findings: list[PrelabelFinding] = Field(max_length=1000)
     error: str | None = None
 
@@ -80,7 +81,7 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
     findings = tuple(
         _finding(found, mammogram.size, index) for index, found in enumerate(prelabels.findings, 1)
     )
-    spacing = prelabels.spacing_mm
+    spacing = prelabels.spacing_row_column_mm or prelabels.spacing_mm
     return LabelledImage(
         name=name,
         file_name=image.relative_to(folder).as_posix(),

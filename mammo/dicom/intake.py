@@ -14,6 +14,7 @@ from mammo.dicom.mammogram import Laterality
 from mammo.dicom.patient import patient_key
 from mammo.dicom.reading import read_stored
 from mammo.dicom.stored_image import Contrast
+from mammo.file_names import require_text
 from mammo.geometry import Spacing
 
 
@@ -55,13 +56,14 @@ def take_in(
 
     Args:
         data: the file.
-        path: as it would appear in a task; only looked at for the patient's name.
+        path: as it would appear in a task; looked at for the patient's name, and refused when it is no text.
         patient_secret: key of the patient keys.
         convert_for_processing: as in `read_mammogram`.
 
     Raises:
-        UnreadableImage, UnsupportedImage: as `read_mammogram`.
+        UnreadableImage, UnsupportedImage: as `read_mammogram`; or `file_name`.
     """
+    require_text(path)
     stored = read_stored(
         data, spacing=None, max_bytes=max_bytes, convert_for_processing=convert_for_processing
     )
