@@ -21,10 +21,16 @@ AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """The marker that ends the entropy-coded data of a scan: neither a stuffed byte nor a restart."""
 
 
+MAX_SEGMENTS = 20_000
+"""More than any JPEG has; fill bytes count too."""
+
+
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and content of each segment of a JPEG, in order, without entropy-coded data; ends where it is damaged."""
     at = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
+            return
         marker = data[at + 1]
         if marker == 0xFF:  # fill byte
             at += 1

@@ -29,7 +29,9 @@ from pydicom.uid import UID
 
 HARMLESS = re.compile(
     rb"|libpng warning: .*"
-    rb"|OpenCV TIFF: .*(Unknown field with tag|\"Orientation\" tag|null byte|ascending order|tags? ignored).*"
+    rb"|\[ ?(INFO|DEBUG).*"
+    rb"|OpenCV TIFF: (?!.*IO error)"
+    rb".*(Unknown field with tag|\"Orientation\" tag|null byte|ascending order|tags? ignored).*"
     rb"|Unsupported JPEG data precision .*"
 )
 """Lines of a codec that say nothing of the pixels. Checksums guard those of a PNG; gdcm tries all precisions."""

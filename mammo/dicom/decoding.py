@@ -29,8 +29,8 @@ MAX_RATIO, MAX_RATIO_FROM_PIXELS = 200, 2**20
 """A mammogram compresses 3 : 1 without loss and perhaps 50 : 1 with; a codestream of nothing, without end."""
 
 
-ITEMS, ITEM_HEADER = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"), 8
-"""Tag of an item in both byte orders, and the bytes of tag and length before its content."""
+ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""Tag of an item in both byte orders."""
 
 END, PADDING = b"\xff\xd9", 16
 """Last marker of every JPEG, JPEG-LS and JPEG 2000 codestream; most bytes behind it that are passed over."""
@@ -80,9 +80,7 @@ def decode(dataset: FileDataset, form: PixelFormat) -> npt.NDArray[np.uint16]:
     if not data:
         raise UnreadableImage("the DICOM file holds no pixels", code="no_pixels")
     if syntax in NATIVE:
-        if dataset["PixelData"].is_undefined_length or (
-            data[:4] in ITEMS and len(data) >= form.num_bytes + ITEM_HEADER
-        ):
+        if dataset["PixelData"].is_undefined_length or data[:4] in ITEMS:
             raise UnreadableImage(
                 "the pixels are wrapped in items, and the transfer syntax says that they are not; convert the file to "
                 "Explicit VR Little Endian",

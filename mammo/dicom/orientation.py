@@ -24,6 +24,9 @@ SIDEWAYS = (5, 6, 7, 8)
 ORIENTATION_TAG, SHORT = 274, 3
 APP1 = 0xE1
 
+MAX_CHUNKS = 2**18
+"""Of a PNG that are looked at; the largest that are read have some ten thousand."""
+
 
 def jpeg_orientation(data: bytes) -> int:
     """How browsers turn a JPEG, 1 to 8."""
@@ -44,10 +47,12 @@ def png_orientation(data: bytes) -> int:
     """
     seen, stated = UPRIGHT, set[int]()
     at, first, pixels = 8, True, False
-    while at + 12 <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if at + 12 > len(data):
+            break
         length, kind = struct.unpack_from(">L4s", data, at)
-        body = data[at + 8 : at + 8 + length]
         if kind == b"eXIf":
+            body = data[at + 8 : at + 8 + length]
             orientation = _exif_orientation(body.removeprefix(b"Exif\0\0"))
             stated.add(orientation)
             if first and not pixels and body[:4] != b"Exif" and _checked(data, at, length):
@@ -64,9 +69,9 @@ def png_orientation(data: bytes) -> int:
 
 
 def upright(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """The pixels, H x W, as they are to be looked at; 5 to 8 exchange height and width."""
+    """The pixels, H x W or H x W x channels, as they are to be looked at; 5 to 8 exchange height and width."""
     if orientation in SIDEWAYS:
-        values = values.T
+        values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         values = values[::-1]
     if orientation in (2, 3, 6, 7):

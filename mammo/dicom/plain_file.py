@@ -37,11 +37,11 @@ class PlainHeader:
     size: Size
     """Of the pixels as the decoder gives them."""
 
-    inverted: bool = False
-    """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
-
     orientation: int = UPRIGHT
     """How the decoded pixels are still to be turned."""
+
+    inverted: bool = False
+    """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
 
 def is_plain(data: bytes) -> bool:

@@ -22,6 +22,9 @@ MAX_PIECES = 2**20
 PIECE = 2**20
 """Bytes that are inflated at once."""
 
+MAX_CHANNELS, MAX_SAMPLE, PADDING = 4, 4, 2**24
+"""Most that strips may inflate to: samples of a pixel, bytes of a sample, and what tiles have beyond the image."""
+
 
 @dataclass(frozen=True)
 class TiffHeader:
@@ -59,7 +62,8 @@ def tiff_header(data: bytes) -> TiffHeader:
     size = check_size(tags[WIDTH][0], tags[LENGTH][0])
     bits = tags.get(BITS, (1,))[0]
     if tags.get(COMPRESSION, (1,))[0] in DEFLATE:
-        _check_strips(data, tags, most=size.width * size.height * 8 * len(tags.get(BITS, (1,))))
+        samples = min(len(tags.get(BITS, (1,))), MAX_CHANNELS)
+        _check_strips(data, tags, most=MAX_SAMPLE * samples * size.width * size.height + PADDING)
     if tags.get(ORIENTATION_TAG, (1,))[0] in SIDEWAYS:
         size = Size(size.height, size.width)
     # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mammo.dicom import display_twin, read_mammogram
-from mammo.dicom.orientation import jpeg_orientation, upright
+from mammo.dicom.orientation import jpeg_orientation, png_orientation, upright
 from mammo.errors import UnreadableImage
 from mammo.geometry import Size
 from mammo.task_images import TaskImages
@@ -62,6 +63,8 @@ def test_a_task_on_its_side_has_the_size_that_its_annotator_sees(tmp_path: Path)
 @pytest.mark.parametrize("orientation", TURNED)
 def test_turning_moves_every_pixel_to_its_place(orientation: int) -> None:
     np.testing.assert_array_equal(upright(STORED, orientation), TURNED[orientation])
+    in_colour = upright(np.dstack([STORED, STORED // 2]), orientation)
+    np.testing.assert_array_equal(in_colour[:, :, 1], TURNED[orientation] // 2)
 
 
 @given(st.binary(max_size=80))
@@ -75,3 +78,10 @@ def test_a_png_cut_anywhere_is_refused() -> None:
     for length in range(33, len(data)):
         with pytest.raises(UnreadableImage):
             read_mammogram(data[:length])
+
+
+def test_a_picture_of_nothing_but_segments_is_looked_at_for_a_moment_only() -> None:
+    began = time.process_time()
+    assert jpeg_orientation(b"\xff\xd8" + b"\xff\xe1\0\2" * 8_000_000) == 1
+    assert png_orientation(b"\x89PNG\r\n\x1a\n" + bytes(12) * 4_000_000) == 1
+    assert time.process_time() - began < 3
