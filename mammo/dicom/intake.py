@@ -36,6 +36,9 @@ class Intake:
     converted: bool
     """True when raw detector values were made presentable."""
 
+    turned: bool
+    """True when the picture was turned as its file says, and not every program does so."""
+
     identifying: tuple[str, ...]
     """Keywords of the attributes that name a person, for a sentence that says why the file is refused."""
 
@@ -75,6 +78,7 @@ def take_in(
         view=stored.view,
         spacing=stored.spacing,
         converted=stored.converted,
+        turned=stored.turned,
         identifying=stored.identifying,
         named_in_path=mentions(path, stored.identifiers),
     )

@@ -40,6 +40,9 @@ class PlainHeader:
     orientation: int = UPRIGHT
     """How the decoded pixels are still to be turned."""
 
+    turned: bool = False
+    """The decoder has turned them."""
+
     inverted: bool = False
     """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
@@ -77,6 +80,7 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
         inverted=header.inverted,
         voi=Window(127.5, 255, "LINEAR_EXACT") if depth == 8 else None,
         spacing=given_spacing(spacing),
+        turned=header.turned or header.orientation != UPRIGHT,
     )
 
 
@@ -100,7 +104,7 @@ def _header(data: bytes) -> PlainHeader:
             return PlainHeader(checked, orientation=jpeg_orientation(data))
         if data[:2] in (b"II", b"MM"):
             tiff = tiff_header(data)
-            return PlainHeader(tiff.size, inverted=tiff.inverted)
+            return PlainHeader(tiff.size, turned=tiff.turned, inverted=tiff.inverted)
         return _pgm_header(data)
     except (struct.error, LookupError, ValueError, StopIteration):
         raise UnreadableImage("the image's header is damaged", code="truncated") from None

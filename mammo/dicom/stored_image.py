@@ -61,6 +61,9 @@ class StoredImage:
     converted: bool = False
     """True when raw detector values were made presentable."""
 
+    turned: bool = False
+    """True when the file said that its pixels are to be turned, and they were."""
+
     def pixels(self) -> Pixels:
         """H x W float32 in [0, 1], dense tissue bright, full depth; padding is 0."""
         top = 2**self.depth - 1

@@ -11,11 +11,11 @@ from mammo.dicom.orientation import ORIENTATION_TAG, SIDEWAYS
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
 
-WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 PLACES = ((273, 279), (324, 325))
 """Tags of the offsets and byte counts: of strips, and of tiles."""
 
-READ = {WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION_TAG, *PLACES[0], *PLACES[1]}
+READ = {WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ORIENTATION_TAG, *PLACES[0], *PLACES[1]}
 DEFLATE = (8, 32946)
 LETTERS = {1: "B", 3: "H", 4: "L"}
 MAX_PIECES = 2**20
@@ -31,10 +31,19 @@ class TiffHeader:
     """What the directory says."""
 
     size: Size
-    """As the image is to be looked at: the decoder turns it."""
+    """As the image is to be looked at."""
+
+    turned: bool
+    """The decoder turns it as its tag says."""
 
     inverted: bool
     """WhiteIsZero, where OpenCV leaves it to us."""
+
+    alpha_is_lost: bool
+    """Grey and alpha: OpenCV hands over the grey alone."""
+
+    has_palette: bool
+    """Numbers that name colours."""
 
 
 def tiff_header(data: bytes) -> TiffHeader:
@@ -64,10 +73,17 @@ def tiff_header(data: bytes) -> TiffHeader:
     if tags.get(COMPRESSION, (1,))[0] in DEFLATE:
         samples = min(len(tags.get(BITS, (1,))), MAX_CHANNELS)
         _check_strips(data, tags, most=MAX_SAMPLE * samples * size.width * size.height + PADDING)
-    if tags.get(ORIENTATION_TAG, (1,))[0] in SIDEWAYS:
+    orientation = tags.get(ORIENTATION_TAG, (1,))[0]
+    if orientation in SIDEWAYS:
         size = Size(size.height, size.width)
     # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.
-    return TiffHeader(size, inverted=tags.get(PHOTOMETRIC) == (0,) and bits == 16)
+    return TiffHeader(
+        size,
+        turned=2 <= orientation <= 8,
+        inverted=tags.get(PHOTOMETRIC) == (0,) and bits == 16,
+        alpha_is_lost=tags.get(SAMPLES) == (2,),
+        has_palette=tags.get(PHOTOMETRIC) == (3,),
+    )
 
 
 def _check_strips(data: bytes, tags: dict[int, tuple[int, ...]], *, most: int) -> None:
