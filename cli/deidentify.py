@@ -105,7 +105,7 @@ def deidentify_command(paths: Sequence[Path], *, out: Path) -> int:
             f"deidentify needs YOLO_MLSAM_PATIENT_SECRET, a key of at least {MIN_KEY} bytes, kept apart from the data"
         )
     target = out.resolve()
-    if any(path.is_dir() and target.is_relative_to(path.resolve()) for path in paths):
+    if any(os.path.isdir(path) and target.is_relative_to(path.resolve()) for path in paths):
         raise InvalidSettings("--out lies inside an input folder; choose one outside")
     outcome = deidentify_files(
         list(files_of(paths)),

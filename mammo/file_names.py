@@ -32,6 +32,21 @@ def require_text(path: Path | str) -> None:
         ) from None
 
 
+def real_path(path: Path) -> Path:
+    """Where a path leads, through symbolic links; it need not be there.
+
+    Raises:
+        ValueError: nobody can look: it is too long or no text, a link to itself, in a folder that may not be entered.
+    """
+    try:
+        real = path.resolve()
+        real.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it leads nowhere"
+        raise ValueError(f"its path cannot be looked up: {reason}") from None
+    return real
+
+
 def _below(folder: Path) -> Iterator[Path]:
     unreadable: list[OSError] = []
     for found, _, names in os.walk(folder, onerror=unreadable.append):

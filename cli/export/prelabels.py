@@ -15,6 +15,7 @@ from cli.shown import file_stem, shown
 from mammo.dicom import read_mammogram
 from mammo.dicom.segmentation import Origin
 from mammo.errors import InvalidRegion, MammoError
+from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 
@@ -100,9 +101,12 @@ def find_image(stated: str, folder: Path) -> Path | None:
     for relative in (stated, base_name(stated)):
         if not relative or "\0" in relative or PurePosixPath(relative).is_absolute():
             continue
-        candidate = folder / relative
-        if candidate.resolve().is_relative_to(root) and candidate.is_file():
-            return folder / candidate.resolve().relative_to(root)
+        try:
+            real = real_path(folder / relative)
+        except ValueError:
+            continue
+        if real.is_relative_to(root) and real.is_file():
+            return folder / real.relative_to(root)
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mammo.errors import UnreadableImage
-from mammo.file_names import files_of, require_text
+from mammo.file_names import files_of, real_path, require_text
 
 LATIN_1 = os.fsdecode(b"\xfcber.dcm")
 """A name as an old archive has it: its first byte is no UTF-8."""
@@ -60,3 +60,15 @@ def test_a_path_that_is_no_text_is_refused(path: str) -> None:
 @pytest.mark.parametrize("path", ["a.dcm", "Müller.dcm", "line\nbreak", "\u202egnp.dcm", "王伟/1.dcm"])
 def test_any_text_will_do(path: str) -> None:
     require_text(path)
+
+
+def test_a_path_leads_through_links_and_need_not_be_there(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("b")
+    assert real_path(tmp_path / "link" / "c.dcm") == tmp_path.resolve() / "b" / "c.dcm"
+
+
+@pytest.mark.parametrize("path", ["loop", "loop/a.dcm", "x" * 300, "\ud800.dcm"])
+def test_a_path_that_nobody_can_look_up_is_said_to_be_one(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ValueError, match="cannot be looked up"):
+        real_path(tmp_path / path)

@@ -132,3 +132,9 @@ def test_a_json_file_with_a_name_that_is_no_text_is_exported_under_a_harmless_on
     (image,) = read_prelabels([tmp_path], images=None)
     assert isinstance(image, LabelledImage)
     assert image.name == "ber"
+
+
+@pytest.mark.parametrize("stated", ["loop.dcm", "x" * 300, "loop.dcm/a.dcm"])
+def test_an_image_that_nobody_can_look_up_is_not_there(tmp_path: Path, stated: str) -> None:
+    (tmp_path / "loop.dcm").symlink_to("loop.dcm")
+    assert find_image(stated, tmp_path) is None

@@ -1,4 +1,4 @@
-"""A picture that says that it is to be turned: which way up its findings were drawn, no data set says."""
+"""Pictures of a data set that are no examples: turned ones (which way up do their findings lie?), and lost ones."""
 
 from __future__ import annotations
 
@@ -43,3 +43,19 @@ def test_a_picture_that_programs_turn_is_no_example(
     assert result.exit_code == code
     assert ("to be turned" in result.output) == (code == 2)
     assert f"{2 if code == 0 else 1} images of" in result.output
+
+
+def test_a_link_to_itself_among_the_images_costs_itself_only(tmp_path: Path) -> None:
+    mask = np.zeros(STORED.shape, np.uint8)
+    mask[4:12, 4:12] = 255
+    for folder, held in (("images", STORED), ("masks", mask)):
+        (tmp_path / folder).mkdir()
+        for name in ("p1_a.png", "p2_b.png"):
+            (tmp_path / folder / name).write_bytes(
+                cv2.imencode(".png", held if name == "p1_a.png" else 255 - held)[1].tobytes()
+            )
+    (tmp_path / "images" / "p3_c.png").symlink_to("p3_c.png")
+    result = CliRunner().invoke(app, ["import-dataset", "folder", str(tmp_path), "--dry-run"])
+    assert result.exit_code == 2
+    assert "p3_c.png: its path cannot be looked up" in result.output
+    assert "2 images of 2 patients" in result.output
