@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from tests.mammo.dicom.exif import FILES, STORED
 
+IMPORT = ["import-dataset", "folder", "--patient-pattern", "^([^_/]+)_"]
+
 
 def tiff(orientation: int) -> bytes:
     out = io.BytesIO()
@@ -39,7 +41,7 @@ def test_a_picture_that_programs_turn_is_no_example(
             path = tmp_path / folder / file
             path.parent.mkdir(exist_ok=True)
             (path if folder == "images" else path.with_suffix(".png")).write_bytes(held)
-    result = CliRunner().invoke(app, ["import-dataset", "folder", str(tmp_path), "--dry-run"])
+    result = CliRunner().invoke(app, [*IMPORT, str(tmp_path), "--dry-run"])
     assert result.exit_code == code
     assert ("to be turned" in result.output) == (code == 2)
     assert f"{2 if code == 0 else 1} images of" in result.output
@@ -48,14 +50,13 @@ def test_a_picture_that_programs_turn_is_no_example(
 def test_a_link_to_itself_among_the_images_costs_itself_only(tmp_path: Path) -> None:
     mask = np.zeros(STORED.shape, np.uint8)
     mask[4:12, 4:12] = 255
-    for folder, held in (("images", STORED), ("masks", mask)):
+    for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
-        for name in ("p1_a.png", "p2_b.png"):
-            (tmp_path / folder / name).write_bytes(
-                cv2.imencode(".png", held if name == "p1_a.png" else 255 - held)[1].tobytes()
-            )
+    for name, picture in (("p1_a.png", STORED), ("p2_b.png", 255 - STORED)):
+        (tmp_path / "images" / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        (tmp_path / "masks" / name).write_bytes(cv2.imencode(".png", mask)[1].tobytes())
     (tmp_path / "images" / "p3_c.png").symlink_to("p3_c.png")
-    result = CliRunner().invoke(app, ["import-dataset", "folder", str(tmp_path), "--dry-run"])
+    result = CliRunner().invoke(app, [*IMPORT, str(tmp_path), "--dry-run"])
     assert result.exit_code == 2
     assert "p3_c.png: its path cannot be looked up" in result.output
     assert "2 images of 2 patients" in result.output
