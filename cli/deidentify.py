@@ -20,11 +20,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from cli.importing import files_of
 from mammo.dicom.deidentify import Deidentified, Deidentifier
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.pseudonyms import MIN_KEY
 from mammo.errors import InvalidSettings, MammoError
+from mammo.file_names import files_of
 from mammo.settings import Settings
 
 FLAGGED = "needs-a-human"
@@ -85,6 +85,9 @@ def deidentify_files(
             except MammoError as error:
                 outcome.refused[running[future]] = f"{error.code}: {error}"
                 continue
+            except OSError as error:
+                outcome.refused[running[future]] = f"not_written: it cannot be written: {error.strerror}"
+                continue
             outcome.written.append(name)
             outcome.num_blanked += done.num_blanked
             if done.concern:
@@ -102,7 +105,7 @@ def deidentify_command(paths: Sequence[Path], *, out: Path) -> int:
             f"deidentify needs YOLO_MLSAM_PATIENT_SECRET, a key of at least {MIN_KEY} bytes, kept apart from the data"
         )
     target = out.resolve()
-    if any(path.is_dir() and target.is_relative_to(path.resolve()) for path in paths):
+    if any(os.path.isdir(path) and target.is_relative_to(path.resolve()) for path in paths):
         raise InvalidSettings("--out lies inside an input folder; choose one outside")
     outcome = deidentify_files(
         list(files_of(paths)),

@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from cli.shown import shown_path
 from mammo.dicom import encode_png, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
+from mammo.file_names import files_of
 from mammo.settings import Settings
 
 TWINS = "twins"
@@ -91,6 +93,7 @@ def import_mammogram(
     Raises:
         UnreadableImage: not a mammogram we accept, `no_patient`, `identified` or `named_path`.
         ValueError: the file does not lie below the root.
+        OSError: the twin cannot be written.
     """
     data = read_bytes(file, max_bytes=MAX_BYTES)
     return _described(
@@ -107,16 +110,19 @@ def import_files(
     twins: Path,
     patient_secret: bytes,
     rules: Rules | None = None,
+    outcome: Outcome | None = None,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
 ) -> Outcome:
     """Import files into a project, two at a time; a file whose content is already there is passed over.
 
     Args:
         paths: files; the order decides only the numbers in messages.
+        outcome: is filled in as it goes, so that it can be told where something stops the import; None: a new one.
         progress: wraps the finished files, with their number, to show how far it is.
     """
     known = {str(task["data"].get("sha256")) for task in client.tasks(project)}
-    outcome, waiting = Outcome(), list[dict[str, Any]]()
+    outcome = Outcome() if outcome is None else outcome
+    waiting = list[dict[str, Any]]()
 
     def describe(file: Path) -> dict[str, Any] | None:
         data = read_bytes(file, max_bytes=MAX_BYTES)
@@ -134,9 +140,9 @@ def import_files(
         for done in progress(as_completed(running), len(running)):
             try:
                 data = done.result()
-            except (MammoError, ValueError) as error:
+            except (MammoError, ValueError, OSError) as error:
                 number = running[done]
-                outcome.refused.append(f"{_shown(paths[number], number, error)}: {error}")
+                outcome.refused.append(f"{_shown(paths[number], number, error)}: {_sentence(error)}")
                 continue
             if data is None or data["sha256"] in known:
                 outcome.num_known += 1
@@ -164,30 +170,29 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
             "import needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, YOLO_MLSAM_LABEL_STUDIO_API_KEY "
             "and YOLO_MLSAM_PATIENT_SECRET"
         )
-    outcome = import_files(
-        list(files_of(paths)),
-        project=project,
-        client=LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value()),
-        root=settings.mammogram_root,
-        twins=twins,
-        patient_secret=secret,
-        rules=rules,
-        progress=lambda done, total: track(done, "Importing", total=total, console=Console(file=sys.stderr)),
-    )
-    for line in outcome.refused:
-        typer.echo(line, err=True)
-    already = f", {outcome.num_known} were there already" if outcome.num_known else ""
-    typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
+    outcome = Outcome()
+    try:
+        import_files(
+            list(files_of(paths)),
+            project=project,
+            client=LabelStudioClient(
+                settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
+            ),
+            root=settings.mammogram_root,
+            twins=twins,
+            patient_secret=secret,
+            rules=rules,
+            outcome=outcome,
+            progress=lambda done, total: track(
+                done, "Importing", total=total, console=Console(file=sys.stderr)
+            ),
+        )
+    finally:  # where it was stopped too: the same command goes on behind these
+        for line in outcome.refused:
+            typer.echo(line, err=True)
+        already = f", {outcome.num_known} were there already" if outcome.num_known else ""
+        typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
     return 2 if outcome.refused else 0
-
-
-def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and those below the folders named, each folder in order of name."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
-        else:
-            yield path
 
 
 def _described(
@@ -224,8 +229,12 @@ def _described(
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)
         partial = twin.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
-        partial.write_bytes(encode_png(found.twin))
-        partial.replace(twin)
+        try:
+            partial.write_bytes(encode_png(found.twin))
+            partial.replace(twin)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
     spacing = found.spacing
     described = {
         "image": f"/data/local-files/?d={TWINS}/{twin.name}",
@@ -243,4 +252,10 @@ def _shown(file: Path, number: int, error: Exception) -> str:
     """How a message names a file: by its path, but by its number when the file is known to name a person."""
     if getattr(error, "code", "") in ("identified", "named_path"):
         return f"file {number + 1}, in order of name"
-    return str(file)
+    return shown_path(file)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"its twin cannot be written: {error.strerror or error}"
+    return str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -67,6 +68,8 @@ def cut(picture: Picture, box: Box) -> Picture:
 
 
 def write_png(path: str, picture: Picture) -> None:
-    """Write an RGB picture as PNG at a fast level."""
-    if not cv2.imwrite(path, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]):
-        raise OSError(f"cannot write {path}")
+    """Write an RGB picture as PNG at a fast level; raises OSError."""
+    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done, "an RGB picture can be encoded"
+    Path(path).write_bytes(encoded.tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from mammo.errors import MammoError
+from cli.shown import output_name, shown_path
+from mammo.errors import MammoError, UnreadableImage
 from mammo.extents import extent
+from mammo.file_names import require_text
 from mammo.findings import Finding
 from mammo.geometry import Size, Spacing
 from mammo.masks import Mask
@@ -63,45 +66,58 @@ def prelabel_files(
         except (MammoError, OSError) as error:
             failed = True
             reason = _sentence(error)
-            typer.echo(f"{file}: {reason}", err=True)
-            report = describe(
-                file, prelabeller.version, spacing_mm=None, findings=(), size=None, error=reason
-            )
-        (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            typer.echo(f"{shown_path(file)}: {reason}", err=True)
+            report = describe(file, prelabeller.version, spacing=None, findings=(), size=None, error=reason)
+        try:
+            (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            failed = True
+            typer.echo(f"{shown_path(file)}: its report cannot be written: {error.strerror}", err=True)
     return UNREADABLE if failed else 0
 
 
 def distinct_names(files: Iterable[Path]) -> list[str]:
-    """Output names: the stem, or the whole file name, or that with a number, until no two are equal."""
-    names: list[str] = []
+    """Output names: the stem, or the whole file name, or that with a number, until no two are equal.
+
+    A name that cannot be printed, or is too long, becomes a harmless one.
+    """
+    names: dict[str, None] = {}
     for file in files:
-        numbered = (f"{file.name}.{index}" for index in range(2, 10**6))
-        candidates = (name for source in ([file.stem or file.name, file.name], numbered) for name in source)
-        names.append(next(name for name in candidates if name not in names))
-    return names
+        stem, whole = output_name(file.stem), output_name(file.name)
+        candidates = itertools.chain((stem, whole), (f"{whole}.{index}" for index in itertools.count(2)))
+        names[next(name for name in candidates if name not in names)] = None
+    return list(names)
 
 
 def describe(
     file: Path,
     model_version: str,
     *,
-    spacing_mm: float | None,
+    spacing: Spacing | None,
     findings: Sequence[Finding],
     size: Size | None,
     error: str | None,
 ) -> dict[str, Any]:
-    """The JSON of one input; coordinates in original pixels, masks as COCO compressed RLE."""
+    """The JSON of one input; coordinates in original pixels, masks as COCO compressed RLE.
+
+    `spacing_mm` is the mean of rows and columns; where they differ, `spacing_row_column_mm` holds both.
+    """
+    both = (
+        {"spacing_row_column_mm": [spacing.row_mm, spacing.column_mm]}
+        if spacing and not spacing.square
+        else {}
+    )
     return {
-        "file": str(file),
+        "file": _text(file),
         "model_version": model_version,
-        "spacing_mm": spacing_mm,
-        "findings": [_describe_finding(finding, size, spacing_mm) for finding in findings if size],
+        "spacing_mm": round(spacing.mean_mm, 6) if spacing else None,
+        **both,
+        "findings": [_describe_finding(finding, size, spacing) for finding in findings if size],
         "error": error,
     }
 
 
-def _describe_finding(finding: Finding, size: Size, spacing_mm: float | None) -> dict[str, Any]:
-    spacing = Spacing(spacing_mm, spacing_mm, "given") if spacing_mm else None
+def _describe_finding(finding: Finding, size: Size, spacing: Spacing | None) -> dict[str, Any]:
     measured = extent(finding.mask, spacing=spacing) if finding.mask else None
     return {
         "label": finding.label,
@@ -116,6 +132,15 @@ def _describe_finding(finding: Finding, size: Size, spacing_mm: float | None) ->
         "pixels_per_logit": finding.pixels_per_logit,
         "presence": _rounded(finding.presence),
     }
+
+
+def _text(file: Path) -> str:
+    """The path, which JSON can hold unless it is no text."""
+    try:
+        require_text(file)
+    except UnreadableImage:
+        return shown_path(file)
+    return str(file)
 
 
 def _rounded(value: float | None) -> float | None:
@@ -134,6 +159,7 @@ def _prelabel_file(
     from cli.overlay import CALCIFICATION, PRELABEL, draw, draw_masks, grey_picture, write_png
     from mammo.dicom import read_mammogram
 
+    require_text(file)
     mammogram = read_mammogram(file, spacing=spacing, convert_for_processing=convert_for_processing)
     findings = prelabeller.prelabel(mammogram, threshold=None)
     picture = grey_picture(mammogram.pixels)
@@ -145,7 +171,7 @@ def _prelabel_file(
     report = describe(
         file,
         prelabeller.version,
-        spacing_mm=round(mammogram.spacing.mean_mm, 6) if mammogram.spacing else None,
+        spacing=mammogram.spacing,
         findings=findings,
         size=mammogram.size,
         error=None,

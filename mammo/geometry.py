@@ -154,6 +154,10 @@ class Spacing:
     def mean_mm(self) -> float:
         return (self.row_mm + self.column_mm) / 2
 
+    @property
+    def square(self) -> bool:
+        return self.row_mm == self.column_mm
+
     def pixels(self, millimetres: float) -> int:
         """A length in whole pixels, at least one."""
         return max(1, round(millimetres / self.mean_mm))

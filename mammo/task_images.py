@@ -179,10 +179,19 @@ class TaskImages:
             raise ImageNotFound("the task names a DICOM file, and YOLO_MLSAM_MAMMOGRAM_ROOT is not set")
         if not isinstance(reference, str) or not reference or "\0" in reference:
             raise ImageNotFound("the task's 'mammogram' must be a path below YOLO_MLSAM_MAMMOGRAM_ROOT")
-        path = (self._root / reference).resolve()
-        if not path.is_relative_to(self._root):
-            raise ImageNotFound("the task's 'mammogram' lies outside YOLO_MLSAM_MAMMOGRAM_ROOT")
-        if not path.is_file():
+        try:
+            path = (self._root / reference).resolve()
+            if not path.is_relative_to(self._root):
+                raise ImageNotFound("the task's 'mammogram' lies outside YOLO_MLSAM_MAMMOGRAM_ROOT")
+            is_file = path.is_file()
+        except (OSError, RuntimeError, ValueError) as error:
+            # Too long, in a folder that may not be entered, on a server that is gone, a link to itself, no text: the
+            # fault of this task or of its place, and no reason to stop with the others.
+            reason = error.strerror if isinstance(error, OSError) else "it leads nowhere"
+            raise ImageNotFound(
+                f"the task's 'mammogram' cannot be looked up: {reason}", code="unreadable_file"
+            ) from None
+        if not is_file:
             raise ImageNotFound(
                 "the task's 'mammogram' is not there; is the folder of YOLO_MLSAM_MAMMOGRAM_ROOT mounted here?"
             )

@@ -116,6 +116,10 @@ def _read(
     relative = item.file.relative_to(options.folder).as_posix()
     secret = writer.patient_secret if writer else b"of a dry run"
     found = take_in(read_bytes(item.file, max_bytes=MAX_BYTES), path=relative, patient_secret=secret)
+    if found.turned:
+        raise ValueError(
+            "it says that it is to be turned, and nobody says which way up its findings were drawn"
+        )
     if item.trusts_file and not options.allow_identified:
         _refuse_identified(found)
     patient = (found.patient if item.trusts_file else None) or item.patient

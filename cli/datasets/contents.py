@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mammo.errors import MammoError
+from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
 
@@ -74,13 +75,13 @@ def inside(folder: Path, relative: str) -> Path:
     """A path that a data set names, below its folder.
 
     Raises:
-        ValueError: empty, absolute, or leaving the folder, by a symbolic link too.
+        ValueError: empty, absolute, leaving the folder, by a symbolic link too, or one that cannot be looked up.
     """
     path = PurePosixPath(relative.strip().replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in relative:
         raise ValueError("its path is empty or leaves the folder of the data set")
     found = folder.joinpath(*path.parts)
-    if not found.resolve().is_relative_to(folder.resolve()):
+    if not real_path(found).is_relative_to(folder.resolve()):
         raise ValueError("its path leaves the folder of the data set")
     return found
 

@@ -15,6 +15,7 @@ from cli.shown import file_stem, shown
 from mammo.dicom import read_mammogram
 from mammo.dicom.segmentation import Origin
 from mammo.errors import InvalidRegion, MammoError
+from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 
@@ -37,6 +38,7 @@ class Prelabels(BaseModel):
     file: str = Field(max_length=4096)
     model_version: str = Field(max_length=200)
     spacing_mm: float | None = None
+    spacing_row_column_mm: tuple[float, float] | None = None
     findings: list[PrelabelFinding] = Field(max_length=1000)
     error: str | None = None
 
@@ -80,7 +82,7 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
     findings = tuple(
         _finding(found, mammogram.size, index) for index, found in enumerate(prelabels.findings, 1)
     )
-    spacing = prelabels.spacing_mm
+    spacing = prelabels.spacing_row_column_mm or prelabels.spacing_mm
     return LabelledImage(
         name=name,
         file_name=image.relative_to(folder).as_posix(),
@@ -99,9 +101,12 @@ def find_image(stated: str, folder: Path) -> Path | None:
     for relative in (stated, base_name(stated)):
         if not relative or "\0" in relative or PurePosixPath(relative).is_absolute():
             continue
-        candidate = folder / relative
-        if candidate.resolve().is_relative_to(root) and candidate.is_file():
-            return folder / candidate.resolve().relative_to(root)
+        try:
+            real = real_path(folder / relative)
+        except ValueError:
+            continue
+        if real.is_relative_to(root) and real.is_file():
+            return folder / real.relative_to(root)
     return None
 
 

@@ -36,10 +36,11 @@ def create(
     s3_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key.")] = "",
     s3_secret: Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="S3 secret key.")] = "",
 ) -> None:
-    """Make or adopt a project with its labeling config and images, and connect it. Safe to repeat."""
+    """Make or adopt a project with its labeling config and images, and connect it. Safe to repeat. Exit code 2: some
+    images could not be uploaded."""
     from rich.console import Console
 
-    from cli.project.connecting import ProjectOrder, create_project
+    from cli.project.connecting import ProjectOrder, create_project, unusable_pictures
     from mammo.labelstudio.project_storage import S3Bucket
     from mammo.settings import Settings
 
@@ -57,6 +58,7 @@ def create(
         )
     order = ProjectOrder(title=title, url=url, config=config, local=local, upload=upload, s3=s3)
     create_project(order, settings=Settings.load(), console=Console(soft_wrap=True))
+    raise typer.Exit(2 if upload and unusable_pictures(upload) else 0)
 
 
 @project.command()

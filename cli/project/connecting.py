@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from mammo.errors import InvalidRegion, InvalidSettings
+from cli.shown import shown_path
+from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
+from mammo.file_names import require_text
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
@@ -152,7 +155,8 @@ def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *
             )
         )
     if order.upload:
-        pictures = sorted(path for path in order.upload.iterdir() if path.suffix.lower() in PICTURES)
+        refused = unusable_pictures(order.upload)
+        pictures = [path for path in _pictures(order.upload) if path not in refused]
         known = client.uploaded_names(project) if pictures else frozenset()
         new = [path for path in pictures if name_of_upload(path.name) not in known]
         count = client.upload_images(project, new)
@@ -161,3 +165,22 @@ def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *
         else:
             said = f"{count} images uploaded, {len(pictures) - len(new)} of these names were there"
         console.print(Text(f"project {project}: {said}"))
+        for path, reason in refused.items():
+            console.print(Text(f"{shown_path(path)}: not uploaded: {reason}"))
+
+
+def unusable_pictures(folder: Path) -> dict[Path, str]:
+    """Pictures of a folder that cannot be uploaded, and why."""
+    found: dict[Path, str] = {}
+    for path in _pictures(folder):
+        try:
+            require_text(path.name)
+        except UnreadableImage as error:
+            found[path] = str(error)
+        if not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            found[path] = "it is no file that can be read"
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)

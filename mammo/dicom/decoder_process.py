@@ -4,6 +4,9 @@ Codecs are C code that parses hostile bytes, so they run here: without the servi
 memory, unable to write a file, and killed by `decoding_pool` when they take too long. This file imports nothing of
 ours, because it is started by its path in Python's isolated mode.
 
+Codecs repair what they can and give pixels all the same: where data are missing they make grey ones up, and say so on
+stderr. Such an image is refused, because nobody would notice.
+
 A message is its length (4 bytes, big endian), JSON, and then as many raw bytes as the JSON's `length` says.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -23,13 +27,46 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+HARMLESS = re.compile(
+    rb"|libpng warning: .*"
+    rb"|\[ ?(INFO|DEBUG).*"
+    rb"|OpenCV TIFF: (?!.*IO error)"
+    rb".*(Unknown field with tag|\"Orientation\" tag|null byte|ascending order|tags? ignored).*"
+    rb"|Unsupported JPEG data precision .*"
+)
+"""Lines of a codec that say nothing of the pixels. Checksums guard those of a PNG; gdcm tries all precisions."""
+
+DEBUG = 5
+"""OpenCV's level of logging at which it passes on what libtiff says."""
+
+
+class Complaints:
+    """What codecs print, to stdout and to stderr alike."""
+
+    def __init__(self) -> None:
+        self._read, write = os.pipe()
+        for end in (self._read, write):
+            os.set_blocking(end, False)
+        for printed in (1, 2):
+            os.dup2(write, printed)
+
+    def take(self) -> list[bytes]:
+        """The lines since the last call that are not harmless."""
+        found = b""
+        while True:
+            try:
+                found += os.read(self._read, 2**16)
+            except BlockingIOError:
+                return [line for line in found.splitlines() if not HARMLESS.fullmatch(line)]
+
 
 def main() -> None:
     memory = int(sys.argv[1])
-    # Codecs print to stdout; the answers go through a descriptor that they do not know.
+    # The answers go through a descriptor that codecs do not know.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    complaints = Complaints()
     cv2.setNumThreads(1)
+    cv2.setLogLevel(DEBUG)
     for syntax in sys.argv[2:]:
         get_decoder(UID(syntax))  # imports its plugins
     _limit(memory)
@@ -38,7 +75,11 @@ def main() -> None:
     while header := requests.read(4):
         request: dict[str, Any] = json.loads(requests.read(struct.unpack(">L", header)[0]))
         encoded = requests.read(request["length"])
-        _send(answers, *_answer(request, encoded))
+        complaints.take()
+        answer, pixels = _answer(request, encoded)
+        if complaints.take() and "error" not in answer:
+            answer, pixels = {"error": "decode"}, memoryview(b"")
+        _send(answers, answer, pixels)
 
 
 def _limit(memory: int) -> None:

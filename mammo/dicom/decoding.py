@@ -29,6 +29,13 @@ MAX_RATIO, MAX_RATIO_FROM_PIXELS = 200, 2**20
 """A mammogram compresses 3 : 1 without loss and perhaps 50 : 1 with; a codestream of nothing, without end."""
 
 
+ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""Tag of an item in both byte orders."""
+
+END, PADDING = b"\xff\xd9", 16
+"""Last marker of every JPEG, JPEG-LS and JPEG 2000 codestream; most bytes behind it that are passed over."""
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Which pydicom plugin decodes a transfer syntax, and how its codestream tells its size."""
@@ -59,7 +66,8 @@ def decode(dataset: FileDataset, form: PixelFormat) -> npt.NDArray[np.uint16]:
     Level 0 is the least stored value: 0, or -2**(bits_stored - 1) for signed pixels.
 
     Raises:
-        UnreadableImage: `no_pixels`, `truncated`, `bad_geometry`, `decode`, `too_large` or `too_slow`.
+        UnreadableImage: `no_pixels`, `wrapped_pixels`, `truncated`, `bad_geometry`, `decode`, `too_large` or
+            `too_slow`.
         UnsupportedImage: `transfer_syntax`.
     """
     syntax = uid.UID(text(dataset.file_meta, "TransferSyntaxUID"))
@@ -72,6 +80,12 @@ def decode(dataset: FileDataset, form: PixelFormat) -> npt.NDArray[np.uint16]:
     if not data:
         raise UnreadableImage("the DICOM file holds no pixels", code="no_pixels")
     if syntax in NATIVE:
+        if dataset["PixelData"].is_undefined_length or data[:4] in ITEMS:
+            raise UnreadableImage(
+                "the pixels are wrapped in items, and the transfer syntax says that they are not; convert the file to "
+                "Explicit VR Little Endian",
+                code="wrapped_pixels",
+            )
         return _levels(_native(data, form, big_endian=syntax == uid.ExplicitVRBigEndian), form)
     encoded = _encoded(data, form, syntax)
     found = shared_pool(decodable()).decode(encoded)
@@ -124,6 +138,8 @@ def _encoded(data: bytes, form: PixelFormat, syntax: uid.UID) -> Encoded:
                 f"the codestream {claimed.width} x {claimed.height}",
                 code="bad_geometry",
             )
+        if END not in frame.rstrip(b"\0")[-PADDING:]:
+            raise UnreadableImage("the pixel data are damaged: the codestream ends too early", code="decode")
     return Encoded(
         data=frame,
         size=form.size,

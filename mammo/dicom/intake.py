@@ -14,6 +14,7 @@ from mammo.dicom.mammogram import Laterality
 from mammo.dicom.patient import patient_key
 from mammo.dicom.reading import read_stored
 from mammo.dicom.stored_image import Contrast
+from mammo.file_names import require_text
 from mammo.geometry import Spacing
 
 
@@ -35,6 +36,9 @@ class Intake:
     converted: bool
     """True when raw detector values were made presentable."""
 
+    turned: bool
+    """True when the picture was turned as its file says, and not every program does so."""
+
     identifying: tuple[str, ...]
     """Keywords of the attributes that name a person, for a sentence that says why the file is refused."""
 
@@ -55,13 +59,14 @@ def take_in(
 
     Args:
         data: the file.
-        path: as it would appear in a task; only looked at for the patient's name.
+        path: as it would appear in a task; looked at for the patient's name, and refused when it is no text.
         patient_secret: key of the patient keys.
         convert_for_processing: as in `read_mammogram`.
 
     Raises:
-        UnreadableImage, UnsupportedImage: as `read_mammogram`.
+        UnreadableImage, UnsupportedImage: as `read_mammogram`; or `file_name`.
     """
+    require_text(path)
     stored = read_stored(
         data, spacing=None, max_bytes=max_bytes, convert_for_processing=convert_for_processing
     )
@@ -73,6 +78,7 @@ def take_in(
         view=stored.view,
         spacing=stored.spacing,
         converted=stored.converted,
+        turned=stored.turned,
         identifying=stored.identifying,
         named_in_path=mentions(path, stored.identifiers),
     )

@@ -1,4 +1,4 @@
-"""A PNG, JPEG, TIFF or PGM becomes a StoredImage: size from the header first, then OpenCV decodes."""
+"""A PNG, JPEG, TIFF or PGM becomes a StoredImage: size and orientation from the header first, then OpenCV decodes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mammo.dicom.codestream import jpeg_size
+from mammo.dicom.codestream import jpeg_is_whole, jpeg_size
 from mammo.dicom.decoding import decodable
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import check_size
+from mammo.dicom.orientation import UPRIGHT, jpeg_orientation, png_orientation, upright
 from mammo.dicom.spacing import given_spacing
 from mammo.dicom.stored_image import StoredImage
+from mammo.dicom.tiff import tiff_header
 from mammo.dicom.voi import Window
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size, Spacing
@@ -33,6 +35,14 @@ class PlainHeader:
     """What the header of a plain image says about its pixels."""
 
     size: Size
+    """Of the pixels as the decoder gives them."""
+
+    orientation: int = UPRIGHT
+    """How the decoded pixels are still to be turned."""
+
+    turned: bool = False
+    """The decoder has turned them."""
+
     inverted: bool = False
     """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
@@ -46,10 +56,10 @@ def is_plain(data: bytes) -> bool:
 
 
 def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
-    """Read one plain image, 8 or 16 bit, grey (or colour with three equal channels).
+    """Read one plain image, 8 or 16 bit, grey (or colour with three equal channels), turned as browsers show it.
 
     Raises:
-        UnreadableImage: damaged, or larger than we read.
+        UnreadableImage: damaged, or larger than we read; or `orientation`.
         UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
     """
     header = _header(data)
@@ -65,11 +75,12 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
         )
     depth = 8 * values.dtype.itemsize
     return StoredImage(
-        levels=values.astype(np.uint16),
+        levels=upright(values, header.orientation).astype(np.uint16),
         depth=depth,
         inverted=header.inverted,
         voi=Window(127.5, 255, "LINEAR_EXACT") if depth == 8 else None,
         spacing=given_spacing(spacing),
+        turned=header.turned or header.orientation != UPRIGHT,
     )
 
 
@@ -77,7 +88,7 @@ def _header(data: bytes) -> PlainHeader:
     try:
         if data[:4] == b"\x89PNG":
             width, height = struct.unpack(">LL", data[16:24])
-            return PlainHeader(check_size(width, height))
+            return PlainHeader(check_size(width, height), orientation=png_orientation(data))
         if data[:2] == b"\xff\xd8":
             size = jpeg_size(data)
             if size is None:
@@ -88,11 +99,14 @@ def _header(data: bytes) -> PlainHeader:
                     f"{len(data)} bytes of JPEG cannot hold {size.width} x {size.height} pixels",
                     code="bad_geometry",
                 )
-            return PlainHeader(checked)
+            if not jpeg_is_whole(data):
+                raise UnreadableImage("the JPEG is damaged: it ends before all of its scans", code="decode")
+            return PlainHeader(checked, orientation=jpeg_orientation(data))
         if data[:2] in (b"II", b"MM"):
-            return _tiff_header(data)
+            tiff = tiff_header(data)
+            return PlainHeader(tiff.size, turned=tiff.turned, inverted=tiff.inverted)
         return _pgm_header(data)
-    except (struct.error, KeyError, IndexError):
+    except (struct.error, LookupError, ValueError, StopIteration):
         raise UnreadableImage("the image's header is damaged", code="truncated") from None
 
 
@@ -104,25 +118,6 @@ def _pgm_header(data: bytes) -> PlainHeader:
     if len(data) < size.width * size.height:  # a byte a pixel is the least, in the text form too
         raise UnreadableImage("the PGM ends too early", code="truncated")
     return PlainHeader(size)
-
-
-def _tiff_header(data: bytes) -> PlainHeader:
-    """First image file directory of a classic TIFF (TIFF 6.0, section 2)."""
-    order = "<" if data[:2] == b"II" else ">"
-    at = struct.unpack(order + "L", data[4:8])[0]
-    count = struct.unpack(order + "H", data[at : at + 2])[0]
-    tags: dict[int, int] = {}
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind = struct.unpack(order + "HH", data[entry : entry + 4])
-        width = {1: "B", 3: "H", 4: "L"}.get(kind)
-        if width:
-            tags[tag] = struct.unpack_from(order + width, data, entry + 8)[0]
-    end = at + 2 + 12 * count
-    if struct.unpack(order + "L", data[end : end + 4])[0]:
-        raise UnsupportedImage("expected a single image, got a TIFF of several pages", code="multi_frame")
-    size = check_size(tags[256], tags[257])
-    # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.
-    return PlainHeader(size, inverted=tags.get(262) == 0 and tags.get(258) == 16)
 
 
 def _grey(found: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mammo.dicom.identity import Identifiers
 from mammo.dicom.mammogram import Laterality, Pixels
 from mammo.dicom.source import DicomSource
 from mammo.dicom.voi import LookupTable, Window, percentile_window
@@ -53,12 +54,15 @@ class StoredImage:
     identifying: tuple[str, ...] = ()
     """Keywords of the attributes that name a person (see `identity`); empty when they were removed."""
 
-    identifiers: frozenset[str] = field(default=frozenset(), repr=False)
+    identifiers: Identifiers = field(default=Identifiers(), repr=False)
     """Name, ID and birth date, for comparison only."""
 
     source: DicomSource | None = None
     converted: bool = False
     """True when raw detector values were made presentable."""
+
+    turned: bool = False
+    """True when the file said that its pixels are to be turned, and they were."""
 
     def pixels(self) -> Pixels:
         """H x W float32 in [0, 1], dense tissue bright, full depth; padding is 0."""

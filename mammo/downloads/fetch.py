@@ -159,9 +159,10 @@ def join(base: httpx.URL, reference: str) -> httpx.URL:
     """
     try:
         url = base.join(reference)
-    except (httpx.InvalidURL, ValueError):
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        plain = url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
+    except (httpx.InvalidURL, ValueError):  # ValueError: a host that IDNA does not know
+        plain = False
+    if not plain:
         raise ImageNotFound("an image's address is no plain http(s) URL", code="foreign_image")
     return url
 

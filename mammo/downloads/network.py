@@ -22,7 +22,10 @@ STEP_SECONDS = 20.0
 
 def resolve(host: str, port: int) -> list[str]:
     """Ask the system. It also reads the forms that hide an address: `2130706433`, `0x7f.1`, `0177.0.0.1`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # longer than a name may be
+        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -156,7 +156,7 @@ class ImageDownloads:
                     "of a project with that storage; set YOLO_MLSAM_LABEL_STUDIO_URL",
                     code="foreign_image",
                 )
-            name = base64.urlsafe_b64encode(reference.encode()).decode("ascii")
+            name = base64.urlsafe_b64encode(reference.encode(errors="surrogatepass")).decode("ascii")
             return self._connection.origin.join(
                 f"tasks/{task}/resolve/?{httpx.QueryParams({'fileuri': name})}"
             )

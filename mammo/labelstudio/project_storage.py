@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mammo.errors import UnreadableImage
+from mammo.file_names import require_text
 from mammo.labelstudio.connection import Connection
 
 IMAGE_FILES = r".*\.(png|jpe?g|PNG|JPE?G)$"
@@ -99,11 +101,26 @@ class ProjectStorage(Connection):
         return int(answer.get("last_sync_count") or 0)
 
     def upload_images(self, project: int, files: Sequence[Path]) -> int:
-        """Upload images, each of which becomes a task; how many there were."""
+        """Upload images, each of which becomes a task; how many there were.
+
+        Raises:
+            UnreadableImage: one has a name that is no text (code `file_name`), or cannot be read.
+        """
         uploaded = 0
+        for file in files:
+            require_text(file.name)
         for first in range(0, len(files), UPLOAD_BATCH):
             batch = files[first : first + UPLOAD_BATCH]
-            content = {file.name: (file.name, file.read_bytes()) for file in batch}
+            content = {file.name: (file.name, _content(file)) for file in batch}
             answer = self.call("POST", f"/api/projects/{project}/import", files=content)
             uploaded += int(answer["task_count"])
         return uploaded
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(
+            f"an image cannot be opened: {error.strerror}", code="unreadable_file"
+        ) from None

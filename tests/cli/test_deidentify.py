@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,25 @@ def test_the_command_is_there(inputs: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["deidentify", str(inputs), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "4 files written" in done.output
+
+
+def test_a_name_that_is_no_text_is_de_identified_too(inputs: Path, tmp_path: Path) -> None:
+    (inputs / os.fsdecode(b"\xfcber.dcm")).write_bytes(patient_file(instance=9))
+    assert deidentify_command([inputs], out=tmp_path / "out") == 0
+    assert len(list((tmp_path / "out").glob("*.dcm"))) == 5
+
+
+def test_a_file_that_cannot_be_written_is_said_and_the_others_are_done(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, free = Path.write_bytes, iter([True, False])
+
+    def write_bytes(path: Path, content: bytes) -> int:
+        if not next(free, True):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    outcome = deidentify_files(sorted(inputs.rglob("*.dcm")), out=tmp_path / "out", key=KEY.encode())
+    assert len(outcome.written) == 3
+    assert list(outcome.refused.values()) == ["not_written: it cannot be written: No space left on device"]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import itertools
+import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -255,3 +258,83 @@ def test_the_hash_taken_at_import_is_checked_when_the_task_is_opened(root: Path)
     with pytest.raises(ImageNotFound) as caught:
         images.open(data)
     assert caught.value.code == "image_changed"
+
+
+def test_a_name_that_is_no_text_is_refused_and_the_others_come_in(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dicom(root / os.fsdecode(b"rechts_\xfcber.dcm"), seed=70)
+    dicom(root / "line\nbreak.dcm", seed=71)
+    client = FakeTasks()
+    monkeypatch.setattr("mammo.labelstudio.client.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    assert import_command([root], project=7, twins=root.parent / "served") == 2
+    assert len(client.data) == 8
+    assert "line\nbreak.dcm" in {data["mammogram"] for data in client.data}
+    json.dumps(client.data, ensure_ascii=False).encode()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "UTF-8" in line]
+    assert r"rechts_\xfcber.dcm" in line
+
+
+def test_a_full_disk_is_a_sentence_and_a_second_run_goes_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, free = Path.write_bytes, iter([True, False, True, False, True, True, True])
+
+    def write_bytes(path: Path, content: bytes) -> int:
+        if not next(free, True):
+            real(path, content[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, content)
+
+    client = FakeTasks()
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    outcome = run(root, client)
+    assert (outcome.num_new, len(outcome.refused)) == (5, 2)
+    assert all("cannot be written: No space left" in line for line in outcome.refused)
+    assert not list((root.parent / "served").rglob("*.partial"))
+    again = run(root, client)
+    assert (again.num_new, again.num_known, again.refused) == (2, 5, [])
+
+
+def test_a_folder_that_may_not_be_written_refuses_file_by_file(root: Path) -> None:
+    (root.parent / "served").write_bytes(b"a file where the folder should be")
+    outcome = run(root, FakeTasks())
+    assert outcome.num_new == 0
+    assert len(outcome.refused) == 7
+
+
+def test_tasks_already_made_are_told_when_label_studio_goes_away(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 2)
+    client = FakeTasks(fails_after=4)
+    monkeypatch.setattr("mammo.labelstudio.client.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    with pytest.raises(ConnectionError):
+        import_command([root], project=7, twins=root.parent / "served")
+    assert "4 new tasks in project 7" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["loop.dcm", "nowhere.dcm", "folder.dcm", "x" * 300])
+def test_a_path_that_leads_nowhere_costs_itself_only(root: Path, name: str) -> None:
+    (root / "loop.dcm").symlink_to("loop.dcm")
+    (root / "folder.dcm").mkdir()
+    client = FakeTasks()
+    outcome = import_files(
+        [root / name, root / "0" / "0.dcm"],
+        project=7,
+        client=client,
+        root=root,
+        twins=root.parent / "served",
+        patient_secret=SECRET,
+    )
+    assert (outcome.num_new, len(outcome.refused)) == (1, 1)
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    for name, value in {
+        "MAMMOGRAM_ROOT": str(root), "LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "key",
+        "PATIENT_SECRET": SECRET.decode(),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"YOLO_MLSAM_{name}", value)

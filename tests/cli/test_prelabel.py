@@ -1,17 +1,19 @@
 """`yolo-mlsam prelabel` on real files with the starter weights."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 
 from cli.__main__ import main
 from cli.prelabel import describe, distinct_names
 from mammo.dicom import write_mammogram
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box, Point, Size
+from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
 from mammo.segmenter.roi import dilated
@@ -133,7 +135,8 @@ def test_a_finding_is_written_in_original_pixels():
     finding = Finding(
         label=CLUSTER, score=0.51239, box=Box(9, 19, 15, 24), prompts=(Point(11, 21),), mask=mask
     )
-    report = describe(Path("a.dcm"), "m1", spacing_mm=0.07, findings=[finding], size=Size(64, 48), error=None)
+    spacing = Spacing(0.07, 0.07, "imager")
+    report = describe(Path("a.dcm"), "m1", spacing=spacing, findings=[finding], size=Size(64, 48), error=None)
     (written,) = report["findings"]
     assert written["box"] == [9, 19, 15, 24]
     assert written["prompts"] == [[11, 21]]
@@ -151,3 +154,68 @@ def test_output_names_never_collide():
     )
     assert names[0] == "x"
     assert len(set(names)) == 5
+
+
+def test_areas_and_lengths_on_pixels_that_are_not_square_are_right():
+    """1 mm across, 0.1 mm down: 4 x 3 pixels are 1.2 mm2, and the mean spacing would say 3.63."""
+    mask = Mask(np.ones((3, 4), np.bool_), 10, 20)
+    finding = Finding(label=CLUSTER, score=0.5, box=mask.frame, mask=mask)
+    spacing = Spacing(0.1, 1.0, "imager")
+    report = describe(Path("a.dcm"), "m1", spacing=spacing, findings=[finding], size=Size(64, 48), error=None)
+    (written,) = report["findings"]
+    assert written["area_mm2"] == pytest.approx(1.2)
+    assert written["longest_mm"] == pytest.approx(np.hypot(4.0, 0.3), abs=1e-4)
+    assert (report["spacing_mm"], report["spacing_row_column_mm"]) == (0.55, [0.1, 1.0])
+
+
+def test_a_finding_is_measured_as_its_calcifications_are(view, tmp_path):
+    file = tmp_path / "film.dcm"
+    write_mammogram(
+        file, view.stored, laterality="L", view="CC", spacing_mm=view.spacing_mm, bits=view.bits, patient_id="P1"
+    )  # fmt: skip
+    dataset = pydicom.dcmread(file)
+    row, column = 1.2 * view.spacing_mm, 0.8 * view.spacing_mm
+    dataset.ImagerPixelSpacing = [row, column]
+    dataset.save_as(file)
+    with pytest.raises(SystemExit) as end:
+        main(["prelabel", str(file), "--out", str(tmp_path), "--model", "starter", "--calcifications"])
+    assert end.value.code == 0
+    findings = json.loads((tmp_path / "film.json").read_text())["findings"]
+    assert any(finding["area_pixels"] for finding in findings)
+    assert any(finding["calcifications"] for finding in findings)
+    for finding in findings:
+        for each in ([finding] if finding["area_pixels"] else []) + finding["calcifications"]:
+            assert each["area_mm2"] == pytest.approx(each["area_pixels"] * row * column, rel=0.01, abs=1e-4)
+
+
+def test_files_with_odd_names_are_done_and_one_that_is_no_text_is_refused(tmp_path, capfd):
+    picture = np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))
+    content = cv2.imencode(".png", picture)[1].tobytes()
+    odd = {"line\nbreak.png", "\u202egnp.png", "x" * 251 + ".png", "tab\t.png", "Müller.png"}
+    names = [*odd, os.fsdecode(b"rechts_\xfcber.png")]
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    files = [str(tmp_path / name) for name in names]
+    with pytest.raises(SystemExit) as end:
+        main(["prelabel", *files, "--out", str(tmp_path / "out"), "--model", "starter"])
+    assert end.value.code == 2
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert {Path(each["file"]).name for each in reports if not each["error"]} == odd
+    (refused,) = [each for each in reports if each["error"]]
+    assert refused["file"].endswith(r"rechts_\xfcber.png")
+    assert len(list((tmp_path / "out").glob("*.overlay.png"))) == len(odd)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "UTF-8" in line]
+    assert r"rechts_\xfcber.png" in line
+
+
+def test_a_report_that_cannot_be_written_is_said_and_the_others_are_done(tmp_path, capfd):
+    content = cv2.imencode(".png", np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1)))[1].tobytes()
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "out" / "a.json").mkdir(parents=True)
+    files = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    with pytest.raises(SystemExit) as end:
+        main(["prelabel", *files, "--out", str(tmp_path / "out"), "--model", "starter"])
+    assert end.value.code == 2
+    assert "its report cannot be written" in capfd.readouterr().err
+    assert (tmp_path / "out" / "b.json").is_file()

@@ -1,11 +1,14 @@
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from mammo.errors import ImageNotFound, InvalidTaskData
+from mammo.errors import ImageNotFound, InvalidTaskData, UnreadableImage
+from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.task_images import TASK_KEY, TaskImages, of_task
 
@@ -44,6 +47,66 @@ def test_a_task_cannot_leave_the_mammogram_folder(tmp_path: Path, reference):
     root.mkdir()
     with pytest.raises(ImageNotFound):
         TaskImages(root=root, downloads=None).open({"mammogram": reference})
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "x" * 300,
+        "a/" * 3000,
+        "loop.png",
+        "loop.png/x",
+        "a.png/x",
+        "folder",
+        ".",
+        "\udcfc.png",
+        chr(0xD800) + ".png",
+        "a\nb",
+    ],
+)
+def test_a_malformed_path_is_this_tasks_fault(tmp_path: Path, reference: str):
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    images = TaskImages(root=tmp_path, downloads=None)
+    for asked in (images.open, images.path, images.fingerprint):
+        with pytest.raises(ImageNotFound) as failure:
+            asked({"mammogram": reference})
+        assert failure.value.code in ("image_not_found", "unreadable_file")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO, errno.ENAMETOOLONG])
+@pytest.mark.parametrize("method", ["stat", "open"])
+def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, method: str
+):
+    (tmp_path / "a.png").write_bytes(png())
+    images = TaskImages(root=tmp_path, downloads=None)
+
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises((ImageNotFound, UnreadableImage)) as failure:
+        images.open({"mammogram": "a.png"})
+    assert failure.value.code == "unreadable_file"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://bucket/\udcfc.png",
+        "http://xn--/a.png",
+        "http://[::1",
+        "/\udcfc.png",
+        "/a\nb.png",
+        "/" + "x" * 70_000,
+    ],
+)
+def test_a_malformed_address_is_this_tasks_fault(address: str):
+    images = TaskImages(root=None, downloads=ImageDownloads(None))
+    with pytest.raises(ImageNotFound):
+        images.open(of_task(7, {"image": address}))
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path):

@@ -1,5 +1,7 @@
+import hashlib
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from mammo.dicom.source import DicomSource
 from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError
 from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
+from mammo.task_images import TaskImages
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
 from training.dataset_sources import PREFERENCE
@@ -147,6 +150,21 @@ def test_what_cannot_be_trusted_is_left_out_with_a_reason(build, project):
     ]
     assert all(each.reason for each in dataset.excluded)
     assert dataset.why_excluded["other_size"] == 1
+
+
+def test_a_malformed_task_is_left_out_and_the_others_are_built(build, project, tmp_path):
+    content = cv2.imencode(".png", np.eye(48, 64, dtype=np.uint8) * 255)[1].tobytes()
+    (tmp_path / "right.png").write_bytes(content)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "folder.png").mkdir()
+    paths = ["right.png", "x" * 300, "loop.png", "folder.png", "right.png/x", ""]
+    for number, path in enumerate(paths, 1):
+        whole = {"mammogram": path, "sha256": hashlib.sha256(content).hexdigest()}
+        project.annotate(number, [square(5, 5)], patient=PATIENTS[number], **whole)
+    images = TaskImages(root=tmp_path, downloads=None)
+    dataset = build(open_image=images.open, fingerprint=images.fingerprint)
+    assert [item.task_id for item in dataset.items] == [1]
+    assert dataset.why_excluded == {"image_not_found": 3, "unreadable_file": 2}
 
 
 def test_without_a_patient_the_study_is_the_group_and_without_a_study_the_image_which_is_said(build, project):

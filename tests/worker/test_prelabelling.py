@@ -1,5 +1,7 @@
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from mammo.annotations import AnnotationStore
@@ -7,6 +9,7 @@ from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, Unsu
 from mammo.geometry import Size
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.task_images import TaskImages
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 
@@ -159,6 +162,26 @@ def test_one_bad_image_costs_one_prediction(store):
     assert result["failed"] == {"image_not_found": 1, "unsupported_image": 1}
     assert result["predicted"] == 1
     assert server.known[1] == []  # an empty prediction would say that nothing was found
+
+
+def test_tasks_with_malformed_paths_cost_their_own_predictions_only(store, tmp_path):
+    (tmp_path / "right.png").write_bytes(
+        cv2.imencode(".png", np.eye(48, 64, dtype=np.uint8) * 255)[1].tobytes()
+    )
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "folder.png").mkdir()
+    paths = ["x" * 300, "loop.png", "folder.png", "right.png/x", "\ud800", "", None, 7, "right.png"]
+
+    class Tasks(FakeLabelStudio):
+        def tasks(self, project):
+            return [task | {"data": {"mammogram": paths[task["id"] - 1]}} for task in super().tasks(project)]
+
+    server = Tasks(len(paths))
+    result = prelabel(server, store, open_image=TaskImages(root=tmp_path, downloads=None).open)
+    assert result["predicted"] == 1
+    assert sum(result["failed"].values()) == 8
+    assert set(result["failed"]) == {"image_not_found", "unreadable_file"}
+    assert [number for number, made in server.known.items() if made] == [9]
 
 
 def test_label_studio_not_handing_over_images_stops_the_job(store):

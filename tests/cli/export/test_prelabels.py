@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cli.export.labelled import LabelledImage, Refusal
 from cli.export.prelabels import find_image, read_prelabels
 from cli.prelabel import describe
+from mammo.geometry import Spacing
 from tests.cli.export.labelled_images import BOX_ONLY, SIZE, ring
 from tests.mammo.dicom.files import PATIENT, mammogram_file
 
@@ -21,7 +23,7 @@ def prelabelled(folder: Path, name: str = "case", *, file: str | None = None) ->
     report = describe(
         Path(file or f"some/where/{name}.dcm"),
         "m0003-aa",
-        spacing_mm=0.07,
+        spacing=Spacing(0.07, 0.07, "imager"),
         findings=[ring(3, 4), BOX_ONLY],
         size=SIZE,
         error=None,
@@ -113,3 +115,26 @@ def test_what_is_no_json_of_ours_is_refused(tmp_path: Path, content: bytes) -> N
     (refusal,) = read_prelabels([tmp_path / "x.json"], images=None)
     assert isinstance(refusal, Refusal)
     assert "not written by" in refusal.reason
+
+
+def test_both_spacings_of_pixels_that_are_not_square_go_on(tmp_path: Path) -> None:
+    report = prelabelled(tmp_path)
+    report |= {"spacing_mm": 0.15, "spacing_row_column_mm": [0.1, 0.2]}
+    (tmp_path / "case.json").write_text(json.dumps(report))
+    (image,) = read_prelabels([tmp_path], images=None)
+    assert isinstance(image, LabelledImage)
+    assert image.facts["spacing_mm"] == (0.1, 0.2)
+
+
+def test_a_json_file_with_a_name_that_is_no_text_is_exported_under_a_harmless_one(tmp_path: Path) -> None:
+    prelabelled(tmp_path)
+    (tmp_path / "case.json").rename(tmp_path / os.fsdecode(b"\xfcber.json"))
+    (image,) = read_prelabels([tmp_path], images=None)
+    assert isinstance(image, LabelledImage)
+    assert image.name == "ber"
+
+
+@pytest.mark.parametrize("stated", ["loop.dcm", "x" * 300, "loop.dcm/a.dcm"])
+def test_an_image_that_nobody_can_look_up_is_not_there(tmp_path: Path, stated: str) -> None:
+    (tmp_path / "loop.dcm").symlink_to("loop.dcm")
+    assert find_image(stated, tmp_path) is None

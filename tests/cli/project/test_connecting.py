@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from cli.project import connecting
-from cli.project.connecting import ProjectOrder, connect_project, create_project
+from cli.project.connecting import ProjectOrder, connect_project, create_project, unusable_pictures
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
@@ -162,3 +163,17 @@ def test_an_address_without_http_is_refused_before_label_studio_is_asked(
     with pytest.raises(InvalidSettings, match="begin with http"):
         connect_project(1, wrong.url, settings=settings, console=console)
     assert server.log == []
+
+
+def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path
+) -> None:
+    for name in ("a.png", os.fsdecode(b"\xfc.png"), 'quote"\n.png'):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    create_project(order(upload=tmp_path), settings=settings, console=console)
+    assert len(server.tasks) == 2
+    said = console.export_text()
+    assert r"\xfc.png: not uploaded: its name is no UTF-8" in said
+    assert "folder.png: not uploaded: it is no file that can be read" in said
+    assert set(unusable_pictures(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}

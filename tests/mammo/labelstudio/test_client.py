@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import httpx
 import pytest
 
-from mammo.errors import LabelStudioError
+from mammo.errors import LabelStudioError, UnreadableImage
 from mammo.labelstudio.client import IMPORT_BATCH, PAGE, SECRET_HEADER, WEBHOOK_ACTIONS, LabelStudioClient
 from mammo.labelstudio.project_connection import TITLE
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
@@ -159,3 +160,15 @@ def test_a_list_that_is_not_there_is_an_error_and_not_an_empty_list(
     server.routes = []
     with pytest.raises(LabelStudioError, match="answered 404"):
         list(client.tasks(99))
+
+
+def test_an_upload_of_a_name_that_is_no_text_is_refused_before_anything_is_sent(
+    server: FakeLabelStudio, client: LabelStudioClient, tmp_path: Path
+) -> None:
+    files = [tmp_path / "a.png", tmp_path / os.fsdecode(b"\xfc.png")]
+    for file in files:
+        file.write_bytes(b"x")
+    with pytest.raises(UnreadableImage) as caught:
+        client.upload_images(1, files)
+    assert caught.value.code == "file_name"
+    assert server.tasks == []
