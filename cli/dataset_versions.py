@@ -47,6 +47,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
             secret=settings.annotator_secret,
             tags=services.tags(project),
             prefer=preference(settings.dataset_sources),
+            with_automatic=settings.train_on_automatic,
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
     _print(made)

@@ -1,17 +1,22 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.annotations import AnnotationStore
+from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
+from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import to_regions
 from mammo.settings import Settings
 from tests.training.detections import square
-from tests.training.project import Project
+from tests.training.project import SIZE, Project
 from training.dataset_versions import build_dataset_version
+from worker.services import Services
 
 
 @pytest.fixture
@@ -29,7 +34,13 @@ def names(tmp_path, monkeypatch):
         blobs = Blobs(settings.blobs)
         found.append(
             build_dataset_version(
-                store, engine, blobs, project=1, open_image=project.open_image, tags=ControlTags()
+                store,
+                engine,
+                blobs,
+                project=1,
+                open_image=project.open_image,
+                tags=ControlTags(),
+                with_automatic=False,
             ).name
         )
     store.close()
@@ -81,3 +92,55 @@ def test_a_mistake_is_one_sentence(names, arguments, words):
     result = run(*arguments)
     assert result.exit_code
     assert words in result.output + str(result.exception)
+
+
+@pytest.fixture
+def engine(names):
+    engine = open_database(Settings.load().database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def site(engine, monkeypatch):
+    """A project whose images and tags are at hand without Label Studio; closes its store before a command runs."""
+    project = Project(AnnotationStore(engine))
+    monkeypatch.setattr(Services, "images", SimpleNamespace(open=project.open_image, fingerprint=str))
+    monkeypatch.setattr(Services, "tags", staticmethod(lambda _project: ControlTags()))
+    yield project
+    project.store.close()
+
+
+@pytest.mark.parametrize(("automatic", "left_out"), [("false", True), ("true", False)])
+def test_building_by_hand_takes_automatic_annotations_as_the_worker_does(
+    site, engine, names, monkeypatch, automatic, left_out
+):
+    drawn = to_regions([square(5, 5)], size=SIZE, tags=ControlTags(), model_version="m1")
+    order = Automatic(project=1, task=9, model_version="m1", account=99, score=0.9, threshold=0.8)
+    record_automatic(engine, order, drawn)
+    site.annotate(9, [square(5, 5)], patient="p1", result=drawn, user=99)
+    for number in (1, 2, 7):
+        site.task(number, patient=None)
+    monkeypatch.setenv("YOLO_MLSAM_TRAIN_ON_AUTOMATIC", automatic)
+    printed = run("build", "--project", "1").output
+    assert "of project 1" in printed
+    assert ("the service submitted it" in printed) == left_out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dataset", "build", "--project", "1"),
+        ("runs", "start", "--project", "1"),
+        ("train", "detector", "--recipe", "smoke", "--out", "run", "--dataset"),
+        ("train", "segmenter", "--recipe", "smoke", "--out", "run", "--dataset"),
+    ],
+)
+def test_a_readers_project_is_neither_built_nor_trained_from_by_hand(site, engine, names, arguments):
+    records = ReadingRecords(engine)
+    records.create(2, rules=ReadingRules(), users={})
+    records.record_project(2, "reader-1", 1, 1)
+    named = (names[0],) if arguments[-1] == "--dataset" else ()
+    result = CliRunner().invoke(app, [*arguments, *named])
+    assert result.exit_code
+    assert "train from project 2" in str(result.exception)

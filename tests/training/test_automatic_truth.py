@@ -35,7 +35,7 @@ class Site:
             project=1,
             open_image=self.project.open_image,
             tags=ControlTags(),
-            **options,
+            **({"with_automatic": False} | options),
         )
 
 

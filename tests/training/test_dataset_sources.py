@@ -49,6 +49,7 @@ def site(engine, tmp_path):
             secret=b"secret",
             prefer=prefer,
             tags=ControlTags(),
+            with_automatic=False,
         )
 
     yield SimpleNamespace(clinic=clinic, build=build, opened=opened, blobs=Blobs(tmp_path / "blobs"))

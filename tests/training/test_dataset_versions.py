@@ -9,7 +9,8 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, reading
 from mammo.dicom.source import DicomSource
-from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError
+from mammo.double_reading import ReadingRecords, ReadingRules
+from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError, NeverTrainedFrom
 from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from tests.training.detections import square
@@ -39,7 +40,12 @@ def blobs(tmp_path):
 @pytest.fixture
 def build(store, engine, blobs, project):
     def made(**options):
-        options = {"project": 1, "open_image": project.open_image, "tags": ControlTags()} | options
+        options = {
+            "project": 1,
+            "with_automatic": False,
+            "open_image": project.open_image,
+            "tags": ControlTags(),
+        } | options
         return build_dataset_version(store, engine, blobs, **options)
 
     return made
@@ -372,3 +378,12 @@ def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
         build()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0
+
+
+def test_a_readers_project_is_never_frozen_to_train_on(build, project, engine):
+    records = ReadingRecords(engine)
+    records.create(2, rules=ReadingRules(), users={})
+    records.record_project(2, "reader-1", 1, 1)
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
+    with pytest.raises(NeverTrainedFrom, match="train from project 2"):
+        build()
