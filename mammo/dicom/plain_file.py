@@ -36,6 +36,12 @@ class PlainHeader:
     inverted: bool = False
     """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
+    alpha_is_lost: bool = False
+    """TIFF of grey and alpha: OpenCV hands over the grey alone."""
+
+    has_palette: bool = False
+    """TIFF of numbers that name colours."""
+
 
 def is_plain(data: bytes) -> bool:
     """True when the bytes begin like a PNG, JPEG, TIFF or PGM."""
@@ -52,7 +58,7 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
         UnreadableImage: damaged, or larger than we read.
         UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
     """
-    header = _header(data)
+    header = plain_header(data)
     found = shared_pool(decodable()).decode(Encoded(data=data, size=header.size))
     values = _grey(found)
     if values.shape != (header.size.height, header.size.width):
@@ -73,7 +79,13 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
     )
 
 
-def _header(data: bytes) -> PlainHeader:
+def plain_header(data: bytes) -> PlainHeader:
+    """What the header says, before anything is decoded.
+
+    Raises:
+        UnreadableImage: damaged, or larger than we read.
+        UnsupportedImage: a TIFF of several pages.
+    """
     try:
         if data[:4] == b"\x89PNG":
             width, height = struct.unpack(">LL", data[16:24])
@@ -122,7 +134,12 @@ def _tiff_header(data: bytes) -> PlainHeader:
         raise UnsupportedImage("expected a single image, got a TIFF of several pages", code="multi_frame")
     size = check_size(tags[256], tags[257])
     # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.
-    return PlainHeader(size, inverted=tags.get(262) == 0 and tags.get(258) == 16)
+    return PlainHeader(
+        size,
+        inverted=tags.get(262) == 0 and tags.get(258) == 16,
+        alpha_is_lost=tags.get(277) == 2,
+        has_palette=tags.get(262) == 3,
+    )
 
 
 def _grey(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
