@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
+from cli.export.file_names import path_of, shown_reference
 from cli.export.labelled import LabelledImage, Refusal
-from cli.shown import shown
 from mammo.dicom.segmentation import Origin
-from mammo.errors import ImageNotFound, MammoError
+from mammo.errors import ImageNotFound, InvalidRegion, MammoError
+from mammo.identifiers import identifier
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
+from mammo.labelstudio.interpretation import require_on_images
+from mammo.stated_facts import stated_spacing
 from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 
 FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
@@ -27,8 +29,10 @@ def read_project(
         if not kept:
             continue
         newest = max(kept, key=lambda row: (str(row.get("updated_at") or ""), int(row.get("id") or 0)))
+        data = task.get("data") or {}
         try:
-            yield _labelled(number, task.get("data") or {}, newest, images, tags)
+            for on_image in require_on_images(newest.get("result") or [], tags=tags, data=data):
+                yield _labelled(number, of_task(number, data, tags=on_image), newest, images, on_image)
         except (MammoError, ValueError) as error:
             yield Refusal(f"task {number}", str(error))
 
@@ -36,22 +40,49 @@ def read_project(
 def _labelled(
     number: int, data: Mapping[str, Any], annotation: Mapping[str, Any], images: TaskImages, tags: ControlTags
 ) -> LabelledImage:
-    result = annotation.get("result") or []
+    """One image of a task.
+
+    Args:
+        data: what `of_task` makes of the task's for this image.
+    """
+    result = [region for region in annotation.get("result") or [] if tags.shows(region)]
     findings = tuple(from_regions(result, tags=tags))
-    mammogram = images.open(of_task(number, data, tags=tags))
+    if any(finding.is_point for finding in findings):
+        raise InvalidRegion(
+            "a finding is marked by a point only, and no format of an export has a word for that: outline it",
+            code="point_only",
+        )
+    mammogram = images.open(data)
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
     source = images.path(data)
-    reference = data.get(MAMMOGRAM_KEY) or data.get("image") or ""
+    reference = str(data[MAMMOGRAM_KEY] if source else data.get("image") or "")
+    name = f"task-{number}" + (f"-{tags.image_key}" if tags.image_key else "")
     return LabelledImage(
-        name=f"task-{number}",
-        file_name=str(reference) if source else shown(PurePosixPath(str(reference)).name, length=200),
+        name=name,
+        file_name=reference if source else path_of(reference) or name,
         size=mammogram.size,
         findings=findings,
         origin=_origin(result),
         source=source,
-        facts={key: data[key] for key in FACTS if data.get(key) is not None} | {"task": number},
+        reference=None if source else shown_reference(reference),
+        sha256=mammogram.sha256,
+        facts=_facts(data) | {"task": number} | ({"image_tag": tags.image_key} if tags.image_key else {}),
     )
+
+
+def _facts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task states of its image; patient and spacing as they are compared everywhere.
+
+    Raises:
+        InvalidTaskData: a patient or spacing that cannot be read.
+    """
+    spacing = stated_spacing(data.get("spacing_mm"))
+    facts = {key: data.get(key) for key in FACTS} | {
+        "patient": identifier(data.get("patient")),
+        "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def _origin(result: list[Mapping[str, Any]]) -> Origin:
