@@ -106,7 +106,7 @@ def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
 def test_a_malformed_address_is_this_tasks_fault(address: str):
     images = TaskImages(root=None, downloads=ImageDownloads(None))
     with pytest.raises(ImageNotFound):
-        images.open(of_task(7, {"image": address}))
+        images.open(of_task(7, {"image": address}, tags=ControlTags()))
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path):
