@@ -33,8 +33,8 @@ from mammo.registry import ModelRegistry
 from mammo.settings import Settings
 from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import build_dataset_version
 from training.evaluate import Evaluation, ImageScore, evaluate
 from training.gate import GateRule, judge
 from training.metrics import Hits

@@ -29,8 +29,8 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
     from rich.progress import BarColumn, Progress, TextColumn
 
     from mammo.blobs import Blobs
+    from training.dataset_building import build_dataset_version
     from training.dataset_sources import preference
-    from training.dataset_versions import build_dataset_version
     from worker.services import Services
 
     settings = Settings.load()

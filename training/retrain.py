@@ -22,7 +22,8 @@ from mammo.registry.aliases import move_champion
 from mammo.runs import require_trainable
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
-from training.dataset_versions import DatasetVersion, build_dataset_version, open_dataset_version
+from training.dataset_building import build_dataset_version
+from training.dataset_versions import DatasetVersion, open_dataset_version
 from training.enough import require_enough
 from training.evaluate import Evaluation, evaluate
 from training.gate import Verdict, judge

@@ -13,9 +13,9 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.registry import ModelFiles, ModelRegistry
 from training.cases import Case, Progress
+from training.dataset_building import Fingerprint
 from training.dataset_items import OpenImage, Source
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import Fingerprint
 from training.evaluate import Prelabels
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ event, revision, prelabel, image_pin   mammo.annotations.store
 reconciliation                     mammo.annotations.reconciling
 model_version, alias, promotion, model_note    mammo.registry
 patient_fold                       training.folds
-dataset_version, dataset_item      training.dataset_versions
+dataset_version, dataset_item      training.dataset_building
 edit_effort                        mammo.measured_efforts
 double_reading, reading_project, reading_task, reading_agreement    mammo.double_reading.records
 task_arm                           mammo.blinding

@@ -17,8 +17,8 @@ from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 from tests.training.project import Project
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import build_dataset_version
 from worker.services import Services
 
 

@@ -26,8 +26,8 @@ from mammo.labelstudio.rendering import truth_regions
 from mammo.settings import Settings
 from tests.mammo.double_reading.clinic import SIZE
 from tests.mammo.double_reading.drawing import lesion
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import build_dataset_version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

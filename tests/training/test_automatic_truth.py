@@ -8,8 +8,9 @@ from mammo.blobs import Blobs
 from mammo.labelstudio import ControlTags, truth_regions
 from tests.training.detections import square
 from tests.training.project import SIZE, Project
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import build_dataset_version, open_dataset_version
+from training.dataset_versions import open_dataset_version
 
 DRAWN = [square(5, 5, 8)]
 RESULT = truth_regions(DRAWN, size=SIZE, tags=ControlTags(), source="m1")

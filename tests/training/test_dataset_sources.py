@@ -13,8 +13,9 @@ from mammo.errors import InvalidSettings
 from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.double_reading.clinic import SIZE, Clinic
 from tests.mammo.double_reading.drawing import lesion
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE, preference
-from training.dataset_versions import build_dataset_version, open_dataset_version
+from training.dataset_versions import open_dataset_version
 
 HERE, NEAR, ELSEWHERE = lesion(10, 10, 30, 30), lesion(12, 10, 32, 30), lesion(50, 50, 70, 70)
 

@@ -18,8 +18,9 @@ from mammo.labelstudio import ControlTags, to_regions
 from mammo.task_images import TaskImages
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
+from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE
-from training.dataset_versions import build_dataset_version, open_dataset_version
+from training.dataset_versions import open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
 
