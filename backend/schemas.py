@@ -43,6 +43,8 @@ class PredictRequest(Wire):
 
     label_config: str | None = None
     params: Params | None = None
+    direct: Context | None = Field(None, alias="context")
+    """The context as some programs send it, outside `params`."""
 
     @property
     def project_id(self) -> int | None:
@@ -52,7 +54,8 @@ class PredictRequest(Wire):
     @property
     def context(self) -> Context | None:
         """What a smart tool was pointed at; None when tasks are to be prelabelled."""
-        return self.params.context if self.params else None
+        told = self.params.context if self.params else None
+        return told or self.direct
 
     @classmethod
     def read(cls, body: bytes) -> PredictRequest:

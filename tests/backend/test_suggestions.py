@@ -214,3 +214,31 @@ def test_a_click_on_a_task_without_an_image_says_so() -> None:
         Backend(), clicked(12, 30, positive=True), task={"id": 7, "data": {"image": "/broken.png"}}
     )
     assert (answer["result"], answer["reason"]) == ([], "image_not_found")
+
+
+TWO_VIEWS = """<View><Image name="CC" value="$cc"/><Image name="MLO" value="$mlo"/>
+  <KeyPointLabels name="ask-CC" toName="CC" smart="true" smartOnly="true"><Label value="Cluster"/></KeyPointLabels>
+  <KeyPointLabels name="ask-MLO" toName="MLO" smart="true" smartOnly="true"><Label value="Cluster"/></KeyPointLabels>
+  <PolygonLabels name="line-CC" toName="CC"><Label value="Cluster"/></PolygonLabels>
+  {second}</View>"""
+SECOND = '<PolygonLabels name="line-MLO" toName="MLO"><Label value="Cluster"/></PolygonLabels>'
+
+
+@pytest.mark.parametrize("outside_params", [False, True])
+@pytest.mark.parametrize(("second", "targets"), [(SECOND, [("MLO", "line-MLO")]), ("", [])])
+def test_a_click_is_answered_on_the_image_that_it_lies_on(
+    second: str, targets: list[tuple[str, str]], outside_params: bool
+) -> None:
+    pointed = clicked(12, 30, positive=True) | {"to_name": "MLO", "from_name": "ask-MLO"}
+    elsewhere = clicked(90, 80, positive=True) | {"to_name": "CC", "from_name": "ask-CC"}
+    context = {"result": [elsewhere, pointed]}
+    told: dict[str, Any] = {"context": context} if outside_params else {"params": {"context": context}}
+    task = {"id": 7, "data": {"cc": "/a.png", "mlo": "/b.png"}}
+    backend = Backend()
+    answer = backend.predict(task, label_config=TWO_VIEWS.format(second=second), **told)
+    (result,) = answer.json()["results"]
+    assert [(region["to_name"], region["from_name"]) for region in result["result"]] == targets
+    if targets:
+        assert backend.model.clicks[-1] == (None, (Point(12, 30),), ()), (
+            "the click on the other view counts not"
+        )
