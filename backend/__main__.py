@@ -156,14 +156,11 @@ def wire(settings: Settings) -> Services:
             embeddings=embeddings() if cached else None,
         )
 
-    store, metrics, records = AnnotationStore(engine), Metrics(), ReadingRecords(engine)
+    store, metrics = AnnotationStore(engine), Metrics()
     queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
     desk = RunDesk.of(settings, engine, queue)
 
-    def is_read_blind(project: int) -> bool:
-        return project in records.projects()
-
-    training = Training.of(settings, desk, store, metrics=metrics, is_read_blind=is_read_blind)
+    training = Training.of(settings, desk, store, metrics=metrics)
     tags = ProjectTags(client if settings.label_studio_api_key.get_secret_value() else None)
     stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client, tags=tags)
     return Services(
@@ -181,7 +178,6 @@ def wire(settings: Settings) -> Services:
         stages=stages,
         reconciler=_reconciler(settings, store, engine, client, metrics, stages),
         reading_room=_room(settings, store, engine, client),
-        is_read_blind=is_read_blind,
         queue=queue,
         training=training,
         schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),

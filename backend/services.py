@@ -117,10 +117,6 @@ def no_next_tasks(
     return []
 
 
-def _never(_project: int) -> bool:
-    return False
-
-
 def _all_are_shown(_project: int, _task: int, _data: Mapping[str, Any]) -> str | None:
     return None
 
@@ -154,9 +150,6 @@ class Services:
 
     reading_room: ReadingRoom | None = None
     """Where double readings are run; None where Label Studio's API is not to be asked."""
-
-    is_read_blind: Callable[[int], bool] = _never
-    """Whether a project was made for a double reading: it is trained from through its source project only."""
 
     insecure: bool = False
     """Let in whoever comes from this machine, without a secret; only when asked for on the command line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol, Self
 
@@ -35,7 +34,6 @@ class Training:
         recipe: str,
         after: int,
         least_patients: int,
-        is_read_blind: Callable[[int], bool],
         metrics: Metrics,
     ) -> None:
         """
@@ -43,14 +41,12 @@ class Training:
             recipe: of runs for which nobody named another.
             after: new corrections that start a run by themselves; 0: never.
             least_patients: fewest patients among them.
-            is_read_blind: projects that are never trained from.
         """
         self.desk = desk
         self._corrections = corrections
         self._recipe = recipe
         self._after = after
         self._least_patients = least_patients
-        self._is_read_blind = is_read_blind
         self._metrics = metrics
 
     @classmethod
@@ -61,7 +57,6 @@ class Training:
         corrections: Corrections,
         *,
         metrics: Metrics,
-        is_read_blind: Callable[[int], bool] = lambda _project: False,
     ) -> Self:
         """As the settings have it."""
         return cls(
@@ -70,7 +65,6 @@ class Training:
             recipe=settings.recipe,
             after=settings.train_after,
             least_patients=settings.train_least_patients,
-            is_read_blind=is_read_blind,
             metrics=metrics,
         )
 
@@ -86,6 +80,7 @@ class Training:
         """Start a run, or let the active one stand for this too.
 
         Raises:
+            NeverTrainedFrom: no model may learn from the project.
             StorageUnavailable: the database is away.
         """
         try:
@@ -101,7 +96,7 @@ class Training:
 
     def by_corrections(self, project: int) -> Started | None:
         """Start a run when enough corrections have come since the last dataset version."""
-        if not self._after or self._is_read_blind(project):
+        if not self._after or not self.desk.may_learn_from(project):
             return None
         fresh = self._corrections.corrections_since(project)
         if fresh < self._after or not self._enough_patients(project):
@@ -110,7 +105,7 @@ class Training:
 
     def by_the_clock(self, project: int, due: datetime) -> Started | None:
         """Start the run of an hour of the schedule, once; without anything new to learn from there is none."""
-        if self._is_read_blind(project):
+        if not self.desk.may_learn_from(project):
             return None
         fresh = self._corrections.corrections_since(project)
         if not fresh or not self._enough_patients(project):

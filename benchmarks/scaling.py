@@ -239,6 +239,7 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
                 project=1,
                 open_image=lambda data: replace(read(), sha256=str(data["sha256"])),
                 fingerprint=lambda data: f"{data['sha256']} {file.stat().st_mtime_ns}",
+                with_automatic=False,
                 secret=b"k",
                 tags=ControlTags(),
                 with_automatic=False,

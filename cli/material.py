@@ -122,8 +122,10 @@ def dataset_material(name: str, *folds: Fold) -> Iterator[list[Material]]:
 
     Raises:
         ModelNotFound: no such dataset version.
+        NeverTrainedFrom: the fold `train` of a project from which no model may learn.
     """
     from mammo.blobs import Blobs
+    from mammo.runs import require_trainable
     from training.dataset_versions import find_dataset_version, open_dataset_version
     from worker.services import Services
 
@@ -131,6 +133,8 @@ def dataset_material(name: str, *folds: Fold) -> Iterator[list[Material]]:
     with closing(Services(settings)) as services:
         whole = find_dataset_version(name, engine=services.engine)
         dataset = open_dataset_version(whole, blobs=Blobs(settings.blobs))
+        if "train" in folds:
+            require_trainable(dataset.project, engine=services.engine)
         yield [
             Material(
                 name=f"dataset version {name[:12]}, fold {fold}",

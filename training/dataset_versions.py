@@ -27,6 +27,7 @@ from mammo.dicom import Mammogram
 from mammo.effort_records import annotator_pseudonym
 from mammo.errors import InsufficientData, InvalidWeights, MammoError, ModelNotFound
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.runs import require_trainable
 from mammo.task_images import of_task
 from training.cases import Case, Progress, silent
 from training.dataset_items import (
@@ -44,7 +45,7 @@ from training.dataset_items import (
     make_item,
 )
 from training.dataset_sources import Candidate, Excluded, candidates_of, hold_back
-from training.folds import Fold, assign_folds, folds_of_images
+from training.folds import Fold, assign_folds, folds_before
 
 log = structlog.get_logger()
 
@@ -153,9 +154,11 @@ def build_dataset_version(
 
     Raises:
         InsufficientData: there is no correction, not even one to leave out.
+        NeverTrainedFrom: no model may learn from the project.
         StorageUnavailable: it cannot be kept.
         LabelStudioError: Label Studio does not hand over its images; nothing is kept.
     """
+    require_trainable(project, engine=engine)
     last_event = store.last_event()
     pins = store.pinned_images(project)
     before = _newest_items(engine, blobs, project)
@@ -326,11 +329,7 @@ def _split(
     positive: dict[str, bool] = {}
     for item in items:
         positive[item.patient] = positive.get(item.patient, False) or bool(item.findings)
-    images = folds_of_images(engine, blobs)
-    before: dict[str, set[Fold]] = {}
-    for item in items:
-        if item.image in images:
-            before.setdefault(item.patient, set()).add(images[item.image])
+    before = folds_before(engine, blobs, ((item.patient, item.image) for item in items))
     folds = assign_folds(engine, positive, before=before)
     return DatasetVersion(
         "",

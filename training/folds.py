@@ -7,7 +7,7 @@ every dataset version: a patient that a champion was once trained on can never a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -56,20 +56,17 @@ def assign_folds(
     return {patient: known.get(patient) or new[patient] for patient in sorted(patients)}
 
 
-def folds_of_images(engine: Engine, blobs: Blobs) -> dict[str, Fold]:
-    """The fold that each image had in its project's newest dataset version, by SHA-256 of the image."""
-    columns = dataset_version.c
-    with reading(engine) as connection:
-        rows = connection.execute(sa.select(columns.name, columns.project).order_by(columns.created_at)).all()
-    newest: dict[int, str] = {row.project: row.name for row in rows}
-    found: dict[str, Fold] = {}
-    for name in newest.values():
-        try:
-            items = orjson.loads(blobs.read(name))["items"]
-        except InvalidWeights as error:
-            log.warning("the folds of a dataset version cannot be read", code=error.code)
-            continue
-        found.update({item["image"]: item["fold"] for item in items})
+def folds_before(engine: Engine, blobs: Blobs, owners: Iterable[tuple[str, str]]) -> dict[str, set[Fold]]:
+    """The folds in which images of each patient were, whatever the patient was called then.
+
+    Args:
+        owners: patient key and SHA-256 of each image.
+    """
+    images = _folds_of_images(engine, blobs)
+    found: dict[str, set[Fold]] = {}
+    for patient, image in owners:
+        if image in images:
+            found.setdefault(patient, set()).add(images[image])
     return found
 
 
@@ -110,3 +107,20 @@ def _taken_over(folds: Collection[Fold]) -> Fold | None:
 
 def _missing(patients: Mapping[str, bool], known: Mapping[str, Fold]) -> dict[str, bool]:
     return {patient: positive for patient, positive in patients.items() if patient not in known}
+
+
+def _folds_of_images(engine: Engine, blobs: Blobs) -> dict[str, Fold]:
+    """The fold that each image had in its project's newest dataset version, by SHA-256 of the image."""
+    columns = dataset_version.c
+    with reading(engine) as connection:
+        rows = connection.execute(sa.select(columns.name, columns.project).order_by(columns.created_at)).all()
+    newest: dict[int, str] = {row.project: row.name for row in rows}
+    found: dict[str, Fold] = {}
+    for name in newest.values():
+        try:
+            items = orjson.loads(blobs.read(name))["items"]
+        except InvalidWeights as error:
+            log.warning("the folds of a dataset version cannot be read", code=error.code)
+            continue
+        found.update({item["image"]: item["fold"] for item in items})
+    return found

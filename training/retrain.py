@@ -19,6 +19,7 @@ from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles
 from mammo.registry.aliases import move_champion
+from mammo.runs import require_trainable
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
 from training.dataset_versions import DatasetVersion, build_dataset_version, open_dataset_version
@@ -63,6 +64,7 @@ def retrain(
 
     Raises:
         InsufficientData: too few corrections or patients; says what is missing.
+        NeverTrainedFrom: no model may learn from the project.
         Cancelled: `report` asked to stop.
     """
     folder = workshop.runs / run
@@ -181,6 +183,7 @@ def _build(
     progress: Progress,
 ) -> tuple[DatasetVersion, Alias]:
     """The dataset version and the champion of the moment the run began, however often it is taken up again."""
+    require_trainable(order.project, engine=workshop.engine)
     known = ledger.result("dataset")
     if known is None:
         champion = workshop.registry.champion()

@@ -6,6 +6,7 @@ from mammo.runs.failures import Failure, classify
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Asked, Run, RunEvent, Runs
 from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
+from mammo.runs.trainable import require_trainable, why_never_trained_from
 
 __all__ = [
     "ALREADY_TAKEN",
@@ -27,5 +28,7 @@ __all__ = [
     "claim",
     "classify",
     "owner_is_alive",
+    "require_trainable",
     "this_process",
+    "why_never_trained_from",
 ]

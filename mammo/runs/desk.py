@@ -21,6 +21,7 @@ from mammo.runs.claims import lost_owner, owner_is_alive
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Run, Runs
 from mammo.runs.states import Trigger
+from mammo.runs.trainable import require_trainable, why_never_trained_from
 from mammo.settings import Settings
 
 AUTOMATIC: frozenset[Trigger] = frozenset({"corrections", "schedule"})
@@ -81,14 +82,20 @@ class RunDesk:
             key: names the occasion, so that the same one asks once however many notice it.
 
         Raises:
+            NeverTrainedFrom: no model may learn from the project.
             StorageUnavailable: the database is away, and nothing was asked for.
         """
+        require_trainable(project, engine=self.runs.engine)
         until = self._quiet.over_at(datetime.now(UTC)) if self._quiet and trigger in AUTOMATIC else None
         asked = self.runs.ask(
             project, recipe=recipe, reason=reason, trigger=trigger, not_before=until, key=key
         )
         found = self.runs.get(asked.run)
         return Started(asked.run, asked.created, found.not_before, self._told(found))
+
+    def may_learn_from(self, project: int) -> bool:
+        """Whether `start` would take the project."""
+        return why_never_trained_from(project, engine=self.runs.engine) is None
 
     def cancel(self, name: str, *, reason: str) -> Run:
         """End a run now; one that a worker has in hand notices within seconds, and can be resumed.
@@ -110,7 +117,9 @@ class RunDesk:
         Raises:
             UnknownRun: there is none.
             RunConflict: it is neither, or its project has another active run.
+            NeverTrainedFrom: no model may learn from its project.
         """
+        require_trainable(self.runs.get(name).project, engine=self.runs.engine)
         again = self.runs.resume(name, reason=reason)
         return Started(again.id, created=False, problem=self._told(again))
 

@@ -285,9 +285,8 @@ class Backend:
         self.host.look()
         configured = settings(**self.changes)
         metrics = Metrics()
-        blind = self.more.get("is_read_blind", lambda _project: False)
         desk = run_desk(configured, self.queue)
-        training = Training.of(configured, desk, self.store, metrics=metrics, is_read_blind=blind)
+        training = Training.of(configured, desk, self.store, metrics=metrics)
         self.services = Services(
             settings=configured,
             store=self.store,

@@ -1,6 +1,9 @@
+from datetime import UTC, datetime
+
 import orjson
 import pytest
 
+from mammo.double_reading import ReadingRecords, ReadingRules
 from tests.backend.fakes import BASIC, HOOK, Backend
 from tests.mammo.double_reading.clinic import PEOPLE, Clinic
 from tests.mammo.double_reading.drawing import lesion
@@ -53,10 +56,43 @@ def test_strangers_learn_nothing_and_without_label_studio_it_is_said(path):
     assert Backend().client.get(path, headers=BASIC).json()["error"] == "no_label_studio"
 
 
-@pytest.mark.parametrize(("blind", "asked"), [(True, 0), (False, 1)])
-def test_a_readers_annotation_starts_no_training_of_the_readers_project(blind, asked):
-    backend = Backend(changes={"train_after": 1}, more={"is_read_blind": lambda project: blind})
+READERS_PROJECT, SOURCE = 3, 2
+
+
+@pytest.fixture
+def site():
+    """A backend that knows a double reading of project 2, read in project 3."""
+    backend = Backend(changes={"train_after": 1})
     backend.store.num_corrections = 5
-    body = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {}, "task": {}}
-    assert backend.client.post("/webhook", content=orjson.dumps(body), headers=HOOK).status_code == 201
-    assert len(backend.queue.asked) == asked
+    records = ReadingRecords(backend.services.training.desk.runs.engine)
+    records.create(SOURCE, rules=ReadingRules(), users={})
+    records.record_project(SOURCE, "reader-1", 1, READERS_PROJECT)
+    return backend
+
+
+@pytest.mark.parametrize(("project", "asked"), [(READERS_PROJECT, 0), (SOURCE, 1)])
+def test_a_readers_annotation_starts_no_training_of_the_readers_project(site, project, asked):
+    body = {"action": "ANNOTATION_CREATED", "project": {"id": project}, "annotation": {}, "task": {}}
+    assert site.client.post("/webhook", content=orjson.dumps(body), headers=HOOK).status_code == 201
+    assert len(site.queue.asked) == asked
+
+
+def test_the_button_says_why_a_readers_project_is_not_trained_from(site):
+    body = {"action": "START_TRAINING", "project": {"id": READERS_PROJECT}}
+    answer = site.client.post("/webhook", content=orjson.dumps(body), headers=HOOK).json()
+    assert not answer["training"]["queued"]
+    assert "train from project 2" in answer["training"]["reason"]
+    assert not site.queue.asked
+
+
+def test_http_refuses_a_readers_project(site):
+    answer = site.client.post(f"/projects/{READERS_PROJECT}/runs", json={}, headers=BASIC)
+    assert (answer.status_code, answer.json()["error"]) == (409, "never_trained_from")
+    assert not site.queue.asked
+    assert site.client.post(f"/projects/{SOURCE}/runs", json={}, headers=BASIC).status_code == 202
+
+
+def test_the_schedule_passes_a_readers_project_over(site):
+    assert site.services.training.by_the_clock(READERS_PROJECT, datetime.now(UTC)) is None
+    assert site.services.training.by_the_clock(SOURCE, datetime.now(UTC)) is not None
+    assert len(site.queue.asked) == 1

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
+from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
 from tests.mammo.corrected import CONFIG, correct, regions
@@ -17,6 +19,7 @@ from tests.training.detections import square
 from tests.training.project import Project
 from training.dataset_sources import PREFERENCE
 from training.dataset_versions import build_dataset_version
+from worker.services import Services
 
 
 @pytest.fixture
@@ -117,3 +120,39 @@ def test_what_no_person_looked_at_is_built_with_only_where_the_setting_says_so(
         built = run("build", "--project", "1")
     assert built.exit_code == 0, built.exception
     assert f"left out: 1 {left_out} (" in built.output
+
+
+@pytest.fixture
+def engine(names):
+    engine = open_database(Settings.load().database)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def site(engine, monkeypatch):
+    """A project whose images and tags are at hand without Label Studio; closes its store before a command runs."""
+    project = Project(AnnotationStore(engine))
+    monkeypatch.setattr(Services, "images", SimpleNamespace(open=project.open_image, fingerprint=str))
+    monkeypatch.setattr(Services, "tags", staticmethod(lambda _project: ControlTags()))
+    yield project
+    project.store.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dataset", "build", "--project", "1"),
+        ("runs", "start", "--project", "1"),
+        ("train", "detector", "--recipe", "smoke", "--out", "run", "--dataset"),
+        ("train", "segmenter", "--recipe", "smoke", "--out", "run", "--dataset"),
+    ],
+)
+def test_a_readers_project_is_neither_built_nor_trained_from_by_hand(site, engine, names, arguments):
+    records = ReadingRecords(engine)
+    records.create(2, rules=ReadingRules(), users={})
+    records.record_project(2, "reader-1", 1, 1)
+    named = (names[0],) if arguments[-1] == "--dataset" else ()
+    result = CliRunner().invoke(app, [*arguments, *named])
+    assert result.exit_code
+    assert "train from project 2" in str(result.exception)

@@ -150,6 +150,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
         Blobs(tmp_path / "blobs"),
         project=source,
         open_image=opened,
+        with_automatic=False,
         secret=b"s",
         tags=ControlTags(),
         with_automatic=False,

@@ -11,7 +11,8 @@ from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, reading
 from mammo.dicom.source import DicomSource
-from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError
+from mammo.double_reading import ReadingRecords, ReadingRules
+from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError, NeverTrainedFrom
 from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from mammo.task_images import TaskImages
@@ -409,3 +410,12 @@ def test_an_item_states_both_sides_of_pixels_that_are_not_square(build, project,
     dataset = build()
     assert [item.spacing_mm for item in dataset.items] == [written]
     assert open_dataset_version(dataset.name, blobs=blobs) == dataset
+
+
+def test_a_readers_project_is_never_frozen_to_train_on(build, project, engine):
+    records = ReadingRecords(engine)
+    records.create(2, rules=ReadingRules(), users={})
+    records.record_project(2, "reader-1", 1, 1)
+    project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
+    with pytest.raises(NeverTrainedFrom, match="train from project 2"):
+        build()
