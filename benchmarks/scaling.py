@@ -242,7 +242,6 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
                 with_automatic=False,
                 secret=b"k",
                 tags=ControlTags(),
-                with_automatic=False,
                 prefer=PREFERENCE,
             )
 

@@ -289,8 +289,18 @@ def import_dataset(
         str | None, typer.Option(help="coco: the category that means a cluster, when its name does not say.")
     ] = None,
     patient_pattern: Annotated[
-        str, typer.Option(help="coco, folder: regular expression; its group is the patient in a file's path.")
-    ] = r"^([^_/]+)[_/]",
+        str | None,
+        typer.Option(
+            help="coco, folder: regular expression; its group is the patient in a file's path. No default."
+        ),
+    ] = None,
+    one_patient: Annotated[
+        bool, typer.Option("--one-patient", help="coco, folder: every image is of one and the same person.")
+    ] = False,
+    boxes_only: Annotated[
+        bool,
+        typer.Option("--boxes-only", help="Keep only the box of every mask, for a project of rectangles."),
+    ] = False,
     allow_identified: Annotated[
         bool,
         typer.Option("--allow-identified", help="coco, folder: take files that still name their patient."),
@@ -311,6 +321,8 @@ def import_dataset(
         spacing_mm=spacing,
         label=label,
         patient_pattern=patient_pattern,
+        one_patient=one_patient,
+        boxes_only=boxes_only,
         allow_identified=allow_identified,
         dry_run=dry_run,
     )

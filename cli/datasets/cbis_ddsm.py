@@ -20,16 +20,20 @@ from cli.datasets.contents import DatasetImage, DatasetOptions, inside, invalid,
 from cli.export.labelled import Refusal
 from cli.shown import shown
 from mammo.dicom import read_mammogram
-from mammo.errors import MammoError
+from mammo.errors import InvalidTaskData, MammoError
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
+from mammo.stated_facts import stated_laterality, stated_view
 
 TABLES = ("calc_case_description_train_set.csv", "calc_case_description_test_set.csv")
 COLUMNS = (
     "patient_id", "left or right breast", "image view", "calc type", "calc distribution",
     "image file path", "cropped image file path", "ROI mask file path",
 )  # fmt: skip
+SAME = ("patient_id", "left or right breast", "image view")
+"""Columns that are of the image, and so alike in all its rows."""
+
 CLUSTERED = ("CLUSTERED", "LINEAR", "SEGMENTAL", "REGIONAL")
 MAX_CANDIDATES = 200
 
@@ -43,6 +47,8 @@ class _Case:
     table: str
     masks: list[tuple[str, str]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """Why the rows cannot be believed together."""
 
 
 def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
@@ -55,19 +61,27 @@ def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     for table in tables:
         for line, row in read_rows(table, COLUMNS):
             case = cases.setdefault(row["image file path"], _Case(row, line, table.name))
+            for column in SAME:
+                if row[column].upper() != case.row[column].upper():
+                    case.problems.append(f"its rows state different values of {column!r}")
             distribution = row["calc distribution"].upper()
             if not any(word in distribution for word in CLUSTERED):
                 reason = f"distribution {shown(distribution or 'N/A', length=30)} is no cluster"
                 yield Refusal(f"{table.name}, line {line}", reason)
                 continue
-            case.masks.append((row["ROI mask file path"], row["cropped image file path"]))
+            named = (row["ROI mask file path"], row["cropped image file path"])
+            if any(set(named) & set(other) for other in case.masks):
+                case.problems.append("two of its rows name the same mask")
+            case.masks.append(named)
             case.classes.append(shown(row["calc type"], length=40))
     for stated, case in cases.items():
         if not case.masks:
             continue
         try:
+            if case.problems:
+                raise ValueError(case.problems[0])
             yield _image(folder, stated, case)
-        except ValueError as error:
+        except (ValueError, InvalidTaskData) as error:
             yield Refusal(f"{case.table}, line {case.line}", str(error))
 
 
@@ -75,7 +89,6 @@ def _image(folder: Path, stated: str, case: _Case) -> DatasetImage:
     files = _files(folder, stated)
     if len(files) != 1:
         raise ValueError("the image is not in the folder" if not files else "several files may be the image")
-    side = case.row["left or right breast"].upper()
     if not case.row["patient_id"]:
         raise ValueError("there is no patient_id")
     return DatasetImage(
@@ -84,8 +97,8 @@ def _image(folder: Path, stated: str, case: _Case) -> DatasetImage:
         patient=case.row["patient_id"],
         findings=partial(_clusters, folder, tuple(case.masks)),
         classes=tuple(case.classes),
-        laterality="L" if side == "LEFT" else "R" if side == "RIGHT" else None,
-        view=case.row["image view"].upper() if case.row["image view"].upper() in ("CC", "MLO") else None,
+        laterality=stated_laterality(case.row["left or right breast"]),
+        view=stated_view(case.row["image view"]),
     )
 
 
@@ -98,7 +111,8 @@ def _clusters(folder: Path, masks: tuple[tuple[str, str], ...], size: Size) -> l
 
 
 def _mask(candidates: list[Path], size: Size) -> Mask:
-    """The mask among the files of an abnormality: as large as the image, and of two values."""
+    """The one mask among the files of an abnormality: as large as the image, and of two values."""
+    found: list[Mask] = []
     for file in dict.fromkeys(candidates):
         try:
             read = read_mammogram(file)
@@ -106,9 +120,14 @@ def _mask(candidates: list[Path], size: Size) -> Mask:
             continue  # an empty mask, or something else than an image
         painted = read.pixels[read.pixels > 0]
         two_values = bool(painted.size) and painted.min() == painted.max()  # and not the film itself
-        if read.size == size and two_values and (mask := Mask.from_full(read.pixels)):
-            return mask
-    raise ValueError("no mask of the size of the image is in the folder")
+        mask = Mask.from_full(read.pixels) if read.size == size and two_values else None
+        if mask and all(mask.dice(other) < 1 for other in found):
+            found.append(mask)
+    if len(found) > 1:
+        raise ValueError("several masks of the size of the image may be an abnormality's")
+    if not found:
+        raise ValueError("no mask of the size of the image is in the folder")
+    return found[0]
 
 
 def _files(folder: Path, stated: str) -> list[Path]:

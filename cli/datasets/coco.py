@@ -1,34 +1,39 @@
 """A COCO JSON file and the images that it names: masks as run lengths or polygons, or only boxes.
 
     *.json                  exactly one with `images`, `annotations` and `categories`, or `coco.json`
-    <file_name>             below the folder, or below its `images/`
+    <file_name>             below the folder, or below its `images/`; or an address of Label Studio, by its last part
 
 An image's patient is its file's PatientID, else its `patient` field, else what --patient-pattern finds in its
-`file_name`. An image without annotations comes in as one without clusters.
+`file_name`. An image without annotations comes in as one without clusters, but not out of Label Studio's own export.
+What is said of an image must be said once: where ids or files are there twice, all that they are of stay out.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from cli.coco_rle import mask_of_rle
-from cli.datasets.contents import MAX_TABLE, DatasetImage, DatasetOptions, boxed, inside, invalid
-from cli.datasets.patients import patient_of, patient_pattern
+from cli.datasets.contents import MAX_TABLE, DatasetImage, DatasetOptions, boxed, invalid, repeated
+from cli.datasets.named_files import image_file
+from cli.datasets.patients import PatientRule
 from cli.export.labelled import Refusal
 from cli.shown import shown
-from mammo.errors import MammoError
+from mammo.errors import InvalidTaskData, MammoError
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
+from mammo.identifiers import identifier
 from mammo.masks import Mask, union
 from mammo.polygons import polygon_mask
+from mammo.stated_facts import stated_laterality, stated_spacing, stated_view
 
 CLUSTER_NAMES = {
     "cluster", "calcification cluster", "microcalcification cluster", "microcalcification", "microcalcifications",
@@ -37,111 +42,186 @@ CLUSTER_NAMES = {
 """Category names that mean a cluster, in lower case, when --label does not name one."""
 
 Row = TypeVar("Row", bound=BaseModel)
+Read = TypeVar("Read")
 MAX_CORNERS = 20_000
 MAX_POLYGONS = 1000
+
+
+def _id(value: object) -> str:
+    try:
+        known = identifier(value)
+    except InvalidTaskData as error:
+        raise ValueError(str(error)) from None
+    if known is None:
+        raise ValueError("an id is missing")
+    return known
+
+
+def _read(read: Callable[[object], Read]) -> BeforeValidator:
+    """pydantic takes a ValueError for "this field is wrong"; ours are of another kind."""
+
+    def checked(value: object) -> Read:
+        try:
+            return read(value)
+        except InvalidTaskData as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(checked)
+
+
+Id = Annotated[str, BeforeValidator(_id)]
+"""Compared as a value: tables that went through a spreadsheet have 1.0, others "1"."""
 
 
 class CocoImage(BaseModel):
     """A row of `images`."""
 
-    id: int
-    file_name: str = Field(max_length=4096)
-    width: int = Field(ge=1, le=2**20)
-    height: int = Field(ge=1, le=2**20)
-    patient: str | None = Field(default=None, max_length=500)
-    laterality: str | None = Field(default=None, max_length=20)
-    view: str | None = Field(default=None, max_length=20)
-    spacing_mm: float | list[float] | None = None
+    id: Id
+    file_name: str = Field(min_length=1, max_length=4096)
+    width: int | None = Field(default=None, ge=1, le=2**20)
+    """None: Label Studio leaves it out where it could not open the image itself."""
+
+    height: int | None = Field(default=None, ge=1, le=2**20)
+    patient: Annotated[str | None, _read(identifier)] = Field(default=None)
+    laterality: Annotated[Literal["L", "R"] | None, _read(stated_laterality)] = None
+    view: Annotated[str | None, _read(stated_view)] = None
+    spacing_mm: Annotated[Any, _read(stated_spacing)] = None
+    """A `Spacing`, or None."""
 
 
 class CocoAnnotation(BaseModel):
     """A row of `annotations`; `bbox` is x, y, width, height."""
 
-    id: int
-    image_id: int
-    category_id: int
-    bbox: list[float] = Field(default=[], max_length=4)
-    segmentation: dict[str, Any] | list[Any] = Field(default=[], max_length=MAX_POLYGONS)
+    id: Id
+    image_id: Id
+    category_id: Id
+    bbox: list[float] | None = Field(default=None, max_length=4)
+    segmentation: dict[str, Any] | Annotated[list[Any], Field(max_length=MAX_POLYGONS)] | None = None
 
 
 class CocoCategory(BaseModel):
     """A row of `categories`."""
 
-    id: int
+    id: Id
     name: str = Field(max_length=500)
+
+
+@dataclass
+class _Document:
+    """The rows of one file; what is wrong with an image stands in `problems`, by its id."""
+
+    path: Path
+    names: dict[str, str]
+    images: list[tuple[str, CocoImage]] = field(default_factory=list)
+    annotations: dict[str, list[CocoAnnotation]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    by_label_studio: bool = False
 
 
 def read_coco(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     """Every image of the file."""
-    pattern = patient_pattern(options.patient_pattern)
+    rule = PatientRule.of_options(options)
     path = _document(options.folder)
-    document = _load(path)
-    categories = [row for _, row, _ in _rows(document, "categories", CocoCategory, path, []) if row]
-    names = {row.id: shown(row.name, length=40) for row in categories}
+    content = _load(path)
+    categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
+    if twice := repeated(row.id for row in categories):
+        raise invalid(f"{path.name} has two categories with the id {shown(min(twice), length=20)}")
     wanted = _wanted(categories, options.label)
-    refusals: list[Refusal] = []
-    annotations: dict[int, list[CocoAnnotation]] = {}
-    broken: set[object] = set()
-    for where, row, image_id in _rows(document, "annotations", CocoAnnotation, path, refusals):
-        if row is None:
-            broken.add(image_id)  # without it the image would pass for one with fewer clusters
-        elif row.category_id not in names:
-            refusals.append(Refusal(where, "its category is not among the categories"))
-            broken.add(row.image_id)
-        else:
-            annotations.setdefault(row.image_id, []).append(row)
-    orphans = dict(annotations)
-    for where, image, _ in _rows(document, "images", CocoImage, path, refusals):
-        if image is None:
-            continue
-        orphans.pop(image.id, None)
+    document = _Document(path, {row.id: shown(row.name, length=40) for row in categories})
+    info = content.get("info")
+    document.by_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
+    _read_annotations(content, document)
+    _read_images(content, document)
+    files: dict[Path, str] = {}
+    found: list[DatasetImage] = []
+    for where, image in document.images:
         try:
-            if image.id in broken:
-                raise ValueError("one of its annotations cannot be read")
-            yield _image(options.folder, image, annotations.get(image.id, []), wanted, names, pattern, where)
-        except ValueError as error:
-            refusals.append(Refusal(where, str(error)))
-    if lost := sum(map(len, orphans.values())):
-        refusals.append(Refusal(path.name, f"{lost} annotations belong to no image"))
-    yield from refusals
+            item = _image(options, image, document, wanted, rule, where)
+        except (ValueError, MammoError) as error:
+            document.refusals.append(Refusal(where, str(error)))
+            continue
+        found.append(item)
+        first = files.setdefault(item.file.resolve(), where)
+        if first != where:
+            document.refusals.append(Refusal(where, f"it is of the same file as {first}; so both stay out"))
+    shared = {item.file.resolve() for item in found if files[item.file.resolve()] != item.where}
+    for item in found:
+        if item.file.resolve() not in shared:
+            yield item
+        elif files[item.file.resolve()] == item.where:
+            document.refusals.append(Refusal(item.where, "another row is of the same file; so both stay out"))
+    yield from document.refusals
+
+
+def _read_annotations(content: dict[str, Any], document: _Document) -> None:
+    path, owners = document.path, dict[str, list[str]]()
+    for where, row, stated in _rows(content, "annotations", CocoAnnotation, path, document.refusals):
+        if row is None:
+            # Without it the image would pass for one with fewer clusters.
+            with suppress(ValueError, MammoError):
+                document.problems[_id(stated)] = "one of its annotations cannot be read"
+            continue
+        owners.setdefault(row.id, []).append(row.image_id)
+        if row.category_id not in document.names:
+            document.refusals.append(Refusal(where, "its category is not among the categories"))
+            document.problems[row.image_id] = "one of its annotations cannot be read"
+        else:
+            document.annotations.setdefault(row.image_id, []).append(row)
+    for name, images in owners.items():
+        if len(images) > 1:
+            problem = (
+                f"{len(images)} annotations have the id {shown(name, length=20)}, and one of them is of it"
+            )
+            document.problems |= dict.fromkeys(images, problem)
+
+
+def _read_images(content: dict[str, Any], document: _Document) -> None:
+    rows = list(_rows(content, "images", CocoImage, document.path, document.refusals))
+    document.images = [(where, image) for where, image, _ in rows if image is not None]
+    ids = [image.id for _, image in document.images]
+    for name in repeated(ids):
+        document.problems[name] = f"{ids.count(name)} images have the id {shown(name, length=20)}"
+    known = set(ids)
+    if lost := sum(len(each) for image, each in document.annotations.items() if image not in known):
+        document.refusals.append(Refusal(document.path.name, f"{lost} annotations belong to no image"))
 
 
 def _image(
-    folder: Path,
+    options: DatasetOptions,
     image: CocoImage,
-    rows: list[CocoAnnotation],
-    wanted: set[int],
-    names: dict[int, str],
-    pattern: re.Pattern[str],
+    document: _Document,
+    wanted: set[str],
+    rule: PatientRule,
     where: str,
 ) -> DatasetImage:
-    file = next(
-        (path for root in (folder, folder / "images") if (path := inside(root, image.file_name)).is_file()),
-        None,
-    )
-    if file is None:
-        raise ValueError("the image is not in the folder")
-    side, view = (image.laterality or "").upper()[:1], (image.view or "").upper()
-    stated = (
-        image.spacing_mm[0] if isinstance(image.spacing_mm, list) and image.spacing_mm else image.spacing_mm
-    )
+    if image.id in document.problems:
+        raise ValueError(document.problems[image.id])
+    rows = document.annotations.get(image.id, [])
+    if not rows and document.by_label_studio:
+        raise ValueError(
+            "Label Studio's COCO export leaves out what was drawn with a brush and names tasks that nobody annotated, "
+            "so an image without annotations says nothing; `yolo-mlsam export --format coco` knows"
+        )
+    file, path = image_file(options.folder, image.file_name)
+    stated = None if image.width is None or image.height is None else Size(image.width, image.height)
+    spacing = image.spacing_mm
     return DatasetImage(
         file=file,
         where=where,
-        patient=(image.patient or "").strip() or patient_of(image.file_name, pattern),
-        findings=partial(
-            _findings, [row for row in rows if row.category_id in wanted], Size(image.width, image.height)
-        ),
-        classes=tuple(names[row.category_id] for row in rows),
-        laterality="L" if side == "L" else "R" if side == "R" else None,
-        view=view if view in ("CC", "MLO") else None,
+        patient=image.patient or rule.of(path),
+        path=None if image.patient else path,
+        findings=partial(_findings, [row for row in rows if row.category_id in wanted], stated),
+        classes=tuple(document.names[row.category_id] for row in rows),
+        laterality=image.laterality,
+        view=image.view,
         trusts_file=True,
-        spacing_mm=stated if isinstance(stated, float) and 0.01 <= stated <= 1 else None,
+        spacing_mm=(spacing.row_mm, spacing.column_mm) if spacing else None,
     )
 
 
-def _findings(rows: list[CocoAnnotation], stated: Size, size: Size) -> list[Finding]:
-    if stated != size:
+def _findings(rows: list[CocoAnnotation], stated: Size | None, size: Size) -> list[Finding]:
+    if stated not in (None, size):
         raise ValueError(f"the file states another size than the image has ({size.width} x {size.height})")
     findings = []
     for row in rows:
@@ -151,17 +231,22 @@ def _findings(rows: list[CocoAnnotation], stated: Size, size: Size) -> list[Find
                 Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=f"annotation-{row.id}")
             )
             continue
-        if len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
+        if row.bbox is None or len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
             raise ValueError("an annotation has neither a mask nor a box of four numbers")
         x, y, width, height = row.bbox
         findings.append(boxed(x, y, x + width, y + height, size))
     return findings
 
 
-def _mask(segmentation: dict[str, Any] | list[Any], size: Size) -> Mask | None:
+def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask | None:
     """Run lengths, or polygons that belong together; None when there is no segmentation."""
+    if not segmentation:
+        return None
     if isinstance(segmentation, dict):
-        return mask_of_rle(segmentation, size=size)
+        mask = mask_of_rle(segmentation, size=size)
+        if mask is None:
+            raise ValueError("the run lengths of an annotation hold no pixel")
+        return mask
     parts: list[Mask] = []
     num_corners = 0
     for polygon in segmentation:
@@ -171,9 +256,9 @@ def _mask(segmentation: dict[str, Any] | list[Any], size: Size) -> Mask | None:
         if not all(type(value) in (int, float) and abs(value) <= 1e6 for value in polygon):
             raise ValueError("a polygon holds something else than coordinates")
         part = polygon_mask(np.array(polygon, np.float64).reshape(-1, 2), size=size)
-        parts += [part] if part else []
-    if segmentation and not parts:
-        raise ValueError("a polygon lies outside the image")
+        if part is None:
+            raise ValueError("a polygon lies outside the image or covers no pixel of it")
+        parts.append(part)
     whole = union(parts)
     return whole.tight() if whole else None
 
@@ -188,11 +273,24 @@ def _document(folder: Path) -> Path:
     return found[0]
 
 
+class _Twice(Exception):
+    """A key of an object that is there twice; JSON readers take the last and say nothing."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Twice(min(repeated(key for key, _ in pairs)))
+    return found
+
+
 def _load(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_TABLE:
         raise invalid(f"{path.name} is longer than {MAX_TABLE} bytes")
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), object_pairs_hook=_object)
+    except _Twice as error:
+        raise invalid(f"{path.name} has an object with two {shown(error, length=40)!r}") from None
     except (ValueError, RecursionError):
         raise invalid(f"{path.name} is no JSON") from None
     if not isinstance(document, dict):
@@ -218,7 +316,7 @@ def _rows(
             yield where, None, stated if isinstance(stated, int | str) else None
 
 
-def _wanted(categories: list[CocoCategory], label: str | None) -> set[int]:
+def _wanted(categories: list[CocoCategory], label: str | None) -> set[str]:
     """The categories that mean a cluster: the one named, else those with a telling name, else the only one."""
     if label is not None:
         found = {row.id for row in categories if row.name == label}

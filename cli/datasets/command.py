@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from cli.datasets.contents import DatasetImage, DatasetOptions
 from cli.datasets.folder import read_folder
 from cli.datasets.inbreast import read_inbreast
 from cli.datasets.mias import read_mias
+from cli.datasets.patients import PatientRule, settled
+from cli.datasets.rehearsal import rehearsed
 from cli.datasets.tasks import TaskWriter
 from cli.datasets.vindr import read_vindr
 from cli.export.labelled import Refusal
@@ -24,9 +26,10 @@ from cli.shown import shown
 from mammo.dicom import Intake, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, LabelStudioError, MammoError, UnreadableImage
-from mammo.geometry import Size, Spacing
-from mammo.labelstudio import LabelStudioClient
+from mammo.geometry import Size
+from mammo.labelstudio import ControlTags, LabelStudioClient
 from mammo.settings import Settings
+from mammo.stated_facts import stated_spacing
 
 REFUSED = 2
 """Exit code when anything was refused."""
@@ -47,11 +50,19 @@ class Summary:
 
     images: int = 0
     clusters: int = 0
+    """As they are read back from what was written, or would be."""
+
     masks: int = 0
     without: int = 0
     """Images without any cluster."""
 
     already: int = 0
+    boxes_of_masks: int = 0
+    """Masks of which only the box was taken, because that was asked for."""
+
+    small_parts: list[int] = field(default_factory=list)
+    """Pixels of the parts of masks that were too small to be a cluster."""
+
     patients: set[str] = field(default_factory=set)
     classes: Counter[str] = field(default_factory=Counter)
     refusals: list[Refusal] = field(default_factory=list)
@@ -63,6 +74,10 @@ class Summary:
         verb = "would come in" if dry_run else f"are in ({self.already} of them were before)"
         yield f"{self.images} images of {len(self.patients)} patients {verb}; {len(self.refusals)} refused"
         yield f"  {self.clusters} clusters ({self.masks} with a mask), {self.without} images without any"
+        if self.boxes_of_masks:
+            yield f"  of {self.boxes_of_masks} masks only the box was taken (--boxes-only)"
+        if self.small_parts:
+            yield f"  {len(self.small_parts)} parts of masks, of {max(self.small_parts)} pixels at most, were left out"
         yield from (f"  class {name}: {count}" for name, count in self.classes.most_common(50))
 
 
@@ -74,41 +89,59 @@ def import_dataset_command(options: DatasetOptions) -> int:
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
     with ExitStack() as stack:
         writer = None if options.dry_run else _writer(options, stack)
-        summary = read_dataset(options, writer)
+        tags = writer.tags if writer else _tags(options, stack)
+        summary = read_dataset(options, writer, tags=tags)
     for line in summary.lines(dry_run=options.dry_run):
         typer.echo(line)
     return REFUSED if summary.refusals else 0
 
 
-def read_dataset(options: DatasetOptions, writer: TaskWriter | None) -> Summary:
-    """Read every image with its findings, as an import does; write it where there is a writer."""
+def read_dataset(
+    options: DatasetOptions, writer: TaskWriter | None, *, tags: ControlTags | None = None
+) -> Summary:
+    """Read every image with its findings, as an import does; write it where there is a writer.
+
+    Args:
+        tags: of the project of a dry run; None takes those of our own labeling config. A writer knows its own.
+    """
     summary = Summary()
     seen: dict[str, str] = {}
-    found = READERS[options.kind](options)
+    tags = writer.tags if writer else tags or ControlTags()
+    rule = PatientRule.of_options(options)
+    items, question = settled(list(READERS[options.kind](options)), rule)
+    nameless = False
     for number, item in enumerate(
-        track(found, "Reading", console=Console(stderr=True), transient=True), start=1
+        track(items, "Reading", console=Console(stderr=True), transient=True), start=1
     ):
         if isinstance(item, Refusal):
             summary.refusals.append(item)
             continue
         try:
-            _read(item, options, writer, summary, seen)
+            _read(item, options, writer, tags, summary, seen)
         except LabelStudioError:
             raise  # no row's fault: it would meet all the others too
         except (MammoError, ValueError) as error:
+            nameless = nameless or isinstance(error, _Nameless)
             named = getattr(error, "code", "") in ("identified", "named_path")
             where = f"image {number} of the data set" if named else item.where  # a path may name a person
             summary.refusals.append(Refusal(where, str(error)))
         except OSError as error:
             reason = f"cannot be opened: {error.strerror or 'unknown reason'}"
             summary.refusals.append(Refusal(item.where, reason))
+    if nameless and question is not None:
+        summary.refusals.append(Refusal("patients", question))
     return summary
+
+
+class _Nameless(ValueError):
+    """Nobody says whose image it is."""
 
 
 def _read(
     item: DatasetImage,
     options: DatasetOptions,
     writer: TaskWriter | None,
+    tags: ControlTags,
     summary: Summary,
     seen: dict[str, str],
 ) -> None:
@@ -124,21 +157,27 @@ def _read(
         _refuse_identified(found)
     patient = (found.patient if item.trusts_file else None) or item.patient
     if not patient:
-        raise ValueError("neither the file nor its path names a patient; see --patient-pattern")
+        raise _Nameless("neither the file nor its path names a patient; see --patient-pattern")
     height, width = found.twin.shape
-    findings = item.findings(Size(width, height))
+    size = Size(width, height)
+    given = item.findings(size)
+    findings = [replace(finding, mask=None) for finding in given] if options.boxes_only else given
+    regions = rehearsed(findings, size=size, tags=tags, kind=options.kind)
     first = seen.setdefault(found.sha256, item.where)
     if first != item.where:
         raise ValueError(f"the same image as {first}")
-    stated = item.spacing_mm or options.spacing_mm
-    spacing = found.spacing or (Spacing(stated, stated, "given") if stated else None)
-    if writer and not writer.write(item, found, findings, spacing=spacing):
+    spacing = found.spacing or stated_spacing(item.spacing_mm) or stated_spacing(options.spacing_mm)
+    if writer and not writer.write(item, found, regions, spacing=spacing):
         summary.already += 1
     summary.images += 1
     summary.patients.add(patient)
     summary.classes.update(item.classes)
     summary.clusters += len(findings)
     summary.masks += sum(finding.mask is not None for finding in findings)
+    summary.boxes_of_masks += sum(
+        before.mask is not None and after.mask is None for before, after in zip(given, findings, strict=True)
+    )
+    summary.small_parts += item.small_parts
     summary.without += not findings
 
 
@@ -181,3 +220,18 @@ def _writer(options: DatasetOptions, stack: ExitStack) -> TaskWriter:
     return TaskWriter(
         client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
     )
+
+
+def _tags(options: DatasetOptions, stack: ExitStack) -> ControlTags:
+    """The tools of the project that a dry run is for; those of our own labeling config where it names none."""
+    if options.project is None:
+        return ControlTags()
+    settings = Settings.load()
+    key = settings.label_studio_api_key.get_secret_value()
+    if not settings.label_studio_url or not key:
+        raise InvalidSettings(
+            "a dry run with --project asks Label Studio for its tools: set YOLO_MLSAM_LABEL_STUDIO_URL and "
+            "YOLO_MLSAM_LABEL_STUDIO_API_KEY, or leave --project out"
+        )
+    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
+    return ControlTags.read(str(client.project(options.project)["label_config"]))

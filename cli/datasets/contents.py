@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from cli.shown import shown
 from mammo.errors import MammoError
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
@@ -31,8 +34,14 @@ class DatasetOptions:
     label: str | None = None
     """COCO: the category that means a cluster."""
 
-    patient_pattern: str = r"^([^_/]+)[_/]"
+    patient_pattern: str | None = None
     """COCO and folder: its group is the patient in a file's path."""
+
+    one_patient: bool = False
+    """COCO and folder: every image is of one and the same person."""
+
+    boxes_only: bool = False
+    """Take the box of every mask, and leave the mask out."""
 
     allow_identified: bool = False
     """COCO and folder: take DICOM files that still name their patient."""
@@ -51,7 +60,10 @@ class DatasetImage:
     """What the data set calls it, for messages."""
 
     patient: str
-    """The data set's own name of the person; becomes a key. Empty when only the file can say."""
+    """The data set's own name of the person; becomes a key. Empty when only the file may say."""
+
+    path: str | None = None
+    """Where nothing but its path can say whose it is, and `patient` is what was found there."""
 
     findings: Callable[[Size], list[Finding]]
     """Given the image's size, its clusters; raises ValueError or MammoError when they do not fit the image."""
@@ -61,9 +73,14 @@ class DatasetImage:
 
     laterality: Literal["L", "R"] | None = None
     view: str | None = None
-    spacing_mm: float | None = None
+    spacing_mm: float | tuple[float, float] | None = None
+    """Of rows and columns, where they differ."""
+
     trusts_file: bool = False
     """True when a PatientID in the file says better who it is: files of one's own, not those of a public set."""
+
+    small_parts: list[int] = field(default_factory=list)
+    """Pixels of each part that is too small to be a cluster and was left out; filled while `findings` are read."""
 
 
 def invalid(message: str) -> MammoError:
@@ -86,10 +103,45 @@ def inside(folder: Path, relative: str) -> Path:
     return found
 
 
+def find_file(folder: Path, relative: str) -> Path | None:
+    """A file that a data set names, below its folder; None when it is not there.
+
+    The same name in another Unicode form is the same name (macOS and Linux write `ü` differently).
+
+    Raises:
+        ValueError: the path is empty or leaves the folder; or the file is there under another case of its name only,
+            which may be a file of its own.
+    """
+    path = inside(folder, relative)
+    if path.is_file():
+        return path
+    if not path.parent.is_dir():
+        return None
+    wanted = unicodedata.normalize("NFC", path.name)
+    near = [each for each in path.parent.iterdir() if _plain(each.name) == _plain(wanted) and each.is_file()]
+    same = [each for each in near if unicodedata.normalize("NFC", each.name) == wanted]
+    if len(same) == 1:
+        return inside(folder, same[0].relative_to(folder).as_posix())
+    if near:
+        raise ValueError(
+            f"there is only {shown(near[0].name, length=60)}: a name in another case; rename one of them"
+        )
+    return None
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def first_folder(folder: Path, name: str) -> Path | None:
     """A folder of this name in the data set, or one level below; None when there is none."""
     candidates = [folder / name, *(child / name for child in sorted(folder.iterdir()) if child.is_dir())]
     return next((candidate for candidate in candidates if candidate.is_dir()), None)
+
+
+def repeated(keys: Iterable[str]) -> set[str]:
+    """Those that are there more than once."""
+    return {key for key, count in Counter(keys).items() if count > 1}
 
 
 def read_rows(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cli.datasets.contents import DatasetImage
 from cli.importing import TWINS
 from mammo.dicom import Intake, encode_png, patient_key
-from mammo.findings import Finding
-from mammo.geometry import Size, Spacing
-from mammo.labelstudio import ControlTags, LabelStudioClient, truth_regions
+from mammo.geometry import Spacing
+from mammo.labelstudio import ControlTags, LabelStudioClient
+from mammo.labelstudio.regions import Region
 
 
 class TaskWriter:
@@ -38,7 +36,7 @@ class TaskWriter:
         self._client, self._project = client, project
         self._kind, self._root, self._twins = kind, root.resolve(), twins
         self.patient_secret = patient_secret
-        self._tags = ControlTags.read(str(client.project(project)["label_config"]))
+        self.tags = ControlTags.read(str(client.project(project)["label_config"]))
         self._known = {
             task["data"]["sha256"]: task
             for task in client.tasks(project, all_fields=True)
@@ -46,9 +44,12 @@ class TaskWriter:
         }
 
     def write(
-        self, image: DatasetImage, found: Intake, findings: Sequence[Finding], *, spacing: Spacing | None
+        self, image: DatasetImage, found: Intake, regions: Sequence[Region], *, spacing: Spacing | None
     ) -> bool:
         """Make the task and its annotation; False when both are there already.
+
+        Args:
+            regions: as `rehearsed` made them for this project's tools.
 
         Raises:
             ValueError: the file does not lie below the root.
@@ -58,9 +59,7 @@ class TaskWriter:
         if known is not None and known.get("annotations"):
             return False
         task = int(known["id"]) if known is not None else self._make(image, found, spacing)
-        height, width = found.twin.shape
-        result = truth_regions(findings, size=Size(width, height), tags=self._tags, source=self._kind)
-        self._client.annotate(task, [_drawn_by_a_person(region, self._kind) for region in result])
+        self._client.annotate(task, list(regions))
         return True
 
     def _make(self, image: DatasetImage, found: Intake, spacing: Spacing | None) -> int:
@@ -88,11 +87,3 @@ class TaskWriter:
         if image.trusts_file and found.patient:
             return found.patient
         return patient_key(f"{self._kind}/{image.patient}", self.patient_secret)
-
-
-def _drawn_by_a_person(region: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The same region without a model's name and score."""
-    region = copy.copy(region)
-    region.pop("score", None)
-    region["meta"] = {"dataset": kind}
-    return region

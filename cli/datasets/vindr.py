@@ -4,7 +4,8 @@
     images/<study_id>/<image_id>.dicom
 
 A box whose categories include `Suspicious Calcification` comes in; other findings are counted only. One study is one
-person. An image without such a box comes in as one without clusters.
+person. An image without such a box comes in as one without clusters; one with a row that cannot be read, or with rows
+that contradict each other, is refused.
 """
 
 from __future__ import annotations
@@ -14,11 +15,21 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cli.datasets.contents import DatasetImage, DatasetOptions, boxed, inside, number, read_rows
+from cli.datasets.contents import (
+    DatasetImage,
+    DatasetOptions,
+    boxed,
+    find_file,
+    number,
+    read_rows,
+    repeated,
+)
 from cli.export.labelled import Refusal
 from cli.shown import shown
+from mammo.errors import InvalidTaskData
 from mammo.findings import Finding
 from mammo.geometry import Size
+from mammo.stated_facts import stated_laterality, stated_view
 
 TABLE = "finding_annotations.csv"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -34,6 +45,12 @@ COLUMNS = (
 )
 CALCIFICATION = "Suspicious Calcification"
 CATEGORY = re.compile(r"'([^']{1,60})'|\"([^\"]{1,60})\"")
+CATEGORIES = re.compile(rf"\[\s*(?:{CATEGORY.pattern})(?:\s*,\s*(?:{CATEGORY.pattern}))*\s*,?\s*\]")
+NOTHING = "No Finding"
+SAME = ("laterality", "view_position", "height", "width")
+"""Columns that are of the image, and so alike in all its rows."""
+
+MAX_CATEGORIES = 1000
 NAME = re.compile(r"[0-9A-Za-z_.-]{1,128}")
 Row = dict[str, str]
 
@@ -46,10 +63,14 @@ def read_vindr(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
             yield Refusal(f"{TABLE}, line {line}", "study_id and image_id are letters and digits")
             continue
         images.setdefault((row["study_id"], row["image_id"]), []).append((line, row))
+    twice = repeated(image for _, image in images)
     for (study, image), rows in images.items():
         line, first = rows[0]
         where = f"{TABLE}, line {line}"
         try:
+            if image in twice:
+                raise ValueError("two studies have an image of this image_id")
+            _require_agreement([row for _, row in rows])
             file = _file(options.folder, study, image)
             classes = tuple(name for _, row in rows for name in _categories(row))
             boxes = tuple(
@@ -58,18 +79,18 @@ def read_vindr(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
                 if CALCIFICATION in _categories(row)
             )
             stated = number(first["width"]), number(first["height"])
-        except ValueError as error:
+            side, view = stated_laterality(first["laterality"]), stated_view(first["view_position"])
+        except (ValueError, InvalidTaskData) as error:
             yield Refusal(where, str(error))
             continue
-        side, view = first["laterality"].upper(), first["view_position"].upper()
         yield DatasetImage(
             file=file,
             where=where,
             patient=study,
             findings=partial(_findings, boxes, stated),
             classes=classes,
-            laterality="L" if side == "L" else "R" if side == "R" else None,
-            view=view if view in ("CC", "MLO") else None,
+            laterality=side,
+            view=view,
         )
 
 
@@ -81,15 +102,40 @@ def _findings(
     return [boxed(*box, size) for box in boxes]
 
 
+def _require_agreement(rows: list[Row]) -> None:
+    """
+    Raises:
+        ValueError: the rows of one image contradict each other, or one of them is there twice.
+    """
+    for column in SAME:
+        if len({row[column] for row in rows}) > 1:
+            raise ValueError(f"its rows state different values of {column}")
+    if len({NOTHING in _categories(row) for row in rows}) > 1:
+        raise ValueError(f"one row says {NOTHING}, another one does not")
+    if repeated(str(sorted(row.items())) for row in rows):
+        raise ValueError("a row is there twice")
+
+
 def _categories(row: Row) -> list[str]:
-    """A Python list of strings, as the table writes it; never evaluated."""
-    found = [one or other for one, other in CATEGORY.findall(row["finding_categories"][:1000])]
-    return [shown(name) for name in found] or ["unnamed"]
+    """A Python list of strings, as the table writes it; never evaluated.
+
+    Raises:
+        ValueError: it is none, or a word for calcifications that is not in the data set's description.
+    """
+    text = row["finding_categories"]
+    if len(text) > MAX_CATEGORIES or not CATEGORIES.fullmatch(text):
+        raise ValueError("its finding_categories are no list of names")
+    names = [one or other for one, other in CATEGORY.findall(text)]
+    if odd := [name for name in names if "calcif" in name.lower() and name != CALCIFICATION]:
+        raise ValueError(f"{shown(odd[0], length=40)!r} may or may not be {CALCIFICATION!r}")
+    return [shown(name) for name in names]
 
 
 def _file(folder: Path, study: str, image: str) -> Path:
-    for suffix in (".dicom", ".dcm", ".png"):
-        file = inside(folder, f"images/{study}/{image}{suffix}")
-        if file.is_file():
-            return file
-    raise ValueError("the image is not in the folder images/<study_id>")
+    found = [find_file(folder, f"images/{study}/{image}{suffix}") for suffix in (".dicom", ".dcm", ".png")]
+    files = [file for file in found if file is not None]
+    if len(files) != 1:
+        raise ValueError(
+            "several files may be the image" if files else "the image is not in the folder images/<study_id>"
+        )
+    return files[0]

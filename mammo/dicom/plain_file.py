@@ -46,6 +46,9 @@ class PlainHeader:
     inverted: bool = False
     """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
+    grey_is_all: bool = True
+    """False for a TIFF of grey and alpha, of which the decoder keeps the grey, or of numbers that name colours."""
+
 
 def is_plain(data: bytes) -> bool:
     """True when the bytes begin like a PNG, JPEG, TIFF or PGM."""
@@ -62,7 +65,7 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
         UnreadableImage: damaged, or larger than we read; or `orientation`.
         UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
     """
-    header = _header(data)
+    header = plain_header(data)
     found = shared_pool(decodable()).decode(Encoded(data=data, size=header.size))
     values = _grey(found)
     if values.shape != (header.size.height, header.size.width):
@@ -84,7 +87,13 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
     )
 
 
-def _header(data: bytes) -> PlainHeader:
+def plain_header(data: bytes) -> PlainHeader:
+    """What the header says, before anything is decoded.
+
+    Raises:
+        UnreadableImage: damaged, or larger than we read.
+        UnsupportedImage: a TIFF of several pages.
+    """
     try:
         if data[:4] == b"\x89PNG":
             width, height = struct.unpack(">LL", data[16:24])
@@ -104,7 +113,12 @@ def _header(data: bytes) -> PlainHeader:
             return PlainHeader(checked, orientation=jpeg_orientation(data))
         if data[:2] in (b"II", b"MM"):
             tiff = tiff_header(data)
-            return PlainHeader(tiff.size, turned=tiff.turned, inverted=tiff.inverted)
+            return PlainHeader(
+                tiff.size,
+                turned=tiff.turned,
+                inverted=tiff.inverted,
+                grey_is_all=not (tiff.alpha_is_lost or tiff.has_palette),
+            )
         return _pgm_header(data)
     except (struct.error, LookupError, ValueError, StopIteration):
         raise UnreadableImage("the image's header is damaged", code="truncated") from None

@@ -153,7 +153,6 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
         with_automatic=False,
         secret=b"s",
         tags=ControlTags(),
-        with_automatic=False,
         prefer=PREFERENCE,
     )
     items = {item.source: item for item in dataset.items}

@@ -11,6 +11,9 @@ from cli.export.labelled import Refusal
 from mammo.dicom import read_mammogram
 from mammo.findings import Finding
 
+PATTERN = r"^([^_/]+)[_/]"
+"""Of the miniatures: what stands before the first `_` or `/`."""
+
 
 def read(kind: str, folder: Path, **options: Any) -> tuple[list[DatasetImage], list[Refusal]]:
     items = list(READERS[kind](DatasetOptions(kind=kind, folder=folder, **options)))

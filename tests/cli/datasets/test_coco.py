@@ -10,7 +10,7 @@ import pytest
 from cli.export.formats import write_coco
 from mammo.errors import InvalidSettings, MammoError
 from tests.cli.datasets.miniatures import digital
-from tests.cli.datasets.reading import findings_of, read, summary
+from tests.cli.datasets.reading import PATTERN, findings_of, read, summary
 from tests.cli.export.labelled_images import BOX_ONLY, SIZE, labelled, ring
 
 RLE = {"size": [48, 32], "counts": [48 * 3 + 4, 5, 48 * 29 - 9]}
@@ -47,7 +47,7 @@ def coco(folder: Path, content: dict[str, Any] | None = None) -> Path:
 
 
 def test_run_lengths_polygons_and_boxes_come_in(tmp_path: Path) -> None:
-    images, refusals = read("coco", coco(tmp_path))
+    images, refusals = read("coco", coco(tmp_path), patient_pattern=PATTERN)
     assert not refusals
     assert [(image.patient, image.laterality, image.view) for image in images] == [
         ("p1", "L", "CC"), ("someone", None, None),

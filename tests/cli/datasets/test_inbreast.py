@@ -75,7 +75,7 @@ def test_the_document_type_that_osirix_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_with_another_name_is_refused_and_another_folder_recognised(tmp_path: Path) -> None:
-    inbreast(tmp_path)
+    inbreast(tmp_path, x20586908=region_list(("Cluster", SQUARE)))
     digital(tmp_path / "INbreast Release 1.0" / "AllDICOMs" / "x.dcm", 9)
     _, refusals = read("inbreast", tmp_path)
     assert [refusal.where for refusal in refusals] == ["x.dcm"]

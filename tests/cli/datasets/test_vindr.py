@@ -89,7 +89,8 @@ def test_categories_are_read_and_never_evaluated(tmp_path: Path) -> None:
         row("s2", "i3", finding_categories="[" * 900),
     )
     found = summary("vindr", tmp_path)
-    assert found.images == 2
+    assert found.images == 0
+    assert all("no list of names" in refusal.reason for refusal in found.refusals)
     assert not (tmp_path / "x").exists()
 
 
