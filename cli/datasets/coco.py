@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -43,6 +43,9 @@ CLUSTER_NAMES = {
 
 Row = TypeVar("Row", bound=BaseModel)
 Read = TypeVar("Read")
+SLACK = 2
+"""Pixels by which an outline may leave the box that was drawn around it."""
+
 MAX_CORNERS = 20_000
 MAX_POLYGONS = 1000
 
@@ -97,6 +100,7 @@ class CocoAnnotation(BaseModel):
     category_id: Id
     bbox: list[float] | None = Field(default=None, max_length=4)
     segmentation: dict[str, Any] | Annotated[list[Any], Field(max_length=MAX_POLYGONS)] | None = None
+    keypoints: list[Any] | None = None
 
 
 class CocoCategory(BaseModel):
@@ -211,7 +215,12 @@ def _image(
         where=where,
         patient=image.patient or rule.of(path),
         path=None if image.patient else path,
-        findings=partial(_findings, [row for row in rows if row.category_id in wanted], stated),
+        findings=partial(
+            _findings,
+            [row for row in rows if row.category_id in wanted],
+            stated,
+            paired=document.by_label_studio,
+        ),
         classes=tuple(document.names[row.category_id] for row in rows),
         laterality=image.laterality,
         view=image.view,
@@ -220,22 +229,44 @@ def _image(
     )
 
 
-def _findings(rows: list[CocoAnnotation], stated: Size | None, size: Size) -> list[Finding]:
+def _findings(
+    rows: list[CocoAnnotation], stated: Size | None, size: Size, *, paired: bool = False
+) -> list[Finding]:
+    """One finding of each row; where boxes and outlines are `paired`, a box and the outlines in it are one."""
     if stated not in (None, size):
         raise ValueError(f"the file states another size than the image has ({size.width} x {size.height})")
-    findings = []
-    for row in rows:
-        mask = _mask(row.segmentation, size)
-        if mask is not None:
-            findings.append(
-                Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=f"annotation-{row.id}")
-            )
+    found = [_finding(row, size) for row in rows]
+    return _paired(found) if paired else found
+
+
+def _finding(row: CocoAnnotation, size: Size) -> Finding:
+    name = f"annotation-{row.id}"
+    mask = _mask(row.segmentation, size)
+    if mask is not None:
+        return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=name)
+    if row.keypoints:
+        raise ValueError("an annotation has key points only: neither a mask nor a box")
+    if row.bbox is None or len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
+        raise ValueError("an annotation has neither a mask nor a box of four numbers")
+    x, y, width, height = row.bbox
+    return replace(boxed(x, y, x + width, y + height, size), id=name)
+
+
+def _paired(found: list[Finding]) -> list[Finding]:
+    """Boxes with the outlines in them: Label Studio writes the box and the outline of one cluster as two rows."""
+    boxes = [finding for finding in found if finding.mask is None]
+    inside: dict[str, list[Mask]] = {}
+    for finding in found:
+        if finding.mask is None:
             continue
-        if row.bbox is None or len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
-            raise ValueError("an annotation has neither a mask nor a box of four numbers")
-        x, y, width, height = row.bbox
-        findings.append(boxed(x, y, x + width, y + height, size))
-    return findings
+        around = [box for box in boxes if box.box.dilated(SLACK).intersection(finding.box) == finding.box]
+        if len(around) > 1:
+            raise ValueError("an outline lies in two boxes, and it cannot be told which is its own")
+        if around:
+            inside.setdefault(around[0].id, []).append(finding.mask)
+    kept = {id(mask) for masks in inside.values() for mask in masks}
+    pairs = [replace(box, mask=whole) if (whole := union(inside.get(box.id, ()))) else box for box in boxes]
+    return pairs + [finding for finding in found if finding.mask is not None and id(finding.mask) not in kept]
 
 
 def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask | None:

@@ -8,8 +8,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from cli.datasets.contents import find_file
 
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,20}://|/data/(upload|local-files)/", re.I)
-"""An absolute path of anything else is none of ours."""
+ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]{1,20}://|/data/(upload|local-files)/|(\.\./)+([^.][^/]*/)*upload/\d+/[^/]+$", re.I
+)
+"""An address, or the way from an export to the folder of uploads on Label Studio's own disk, which it writes where it
+has copied the file into `images`. Any other path that leaves the folder is none of ours."""
 
 
 def image_file(folder: Path, file_name: str) -> tuple[Path, str]:
@@ -43,4 +46,6 @@ def _names_of_address(address: str) -> list[str]:
         else ""
     )
     path = below or parts.path.lstrip("/")
+    if path.startswith("../"):
+        return [path.rpartition("/")[2]]
     return list(dict.fromkeys(name for name in (path, path.rpartition("/")[2]) if name))

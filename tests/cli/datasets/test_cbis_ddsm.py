@@ -116,3 +116,36 @@ def test_a_mask_of_another_size_or_none_at_all_refuses_the_image(tmp_path: Path)
 def test_another_folder_is_recognised_as_such(tmp_path: Path) -> None:
     with pytest.raises(MammoError, match="calc_case_description_train_set"):
         read("cbis-ddsm", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ({"patient_id": "P_00006"}, "different values of 'patient_id'"),
+        ({"left or right breast": "LEFT"}, "different values of"),
+        ({"image view": "MLO"}, "different values of"),
+        ({"ROI mask file path": f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm"}, "the same mask"),
+        ({"ROI mask file path": f"{CASE}_9/1.3.6.3/1.3.6.4/000001.dcm"}, "no mask of the size"),
+    ],
+)
+def test_rows_that_contradict_each_other_or_lack_a_mask_keep_their_image_out(
+    tmp_path: Path, second: dict[str, str], reason: str
+) -> None:
+    table(tmp_path, row(), row(number=2) | second)
+    film(tmp_path / CASE / "1.3.6.1/1.3.6.2/000000.dcm", 1)
+    mask_film(tmp_path / f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm", mask(3, 4))
+    if "_9" not in second.get("ROI mask file path", ""):
+        mask_film(tmp_path / f"{CASE}_2/1.3.6.3/1.3.6.4/000001.dcm", mask(20, 30))
+    found = summary("cbis-ddsm", tmp_path)
+    assert found.images == 0
+    assert reason in found.refusals[0].reason
+
+
+def test_two_masks_that_may_be_one_abnormalitys_refuse_the_image(tmp_path: Path) -> None:
+    table(tmp_path, row())
+    film(tmp_path / CASE / "1.3.6.1/1.3.6.2/000000.dcm", 1)
+    for number, made in ((1, mask(3, 4)), (2, mask(20, 30))):
+        mask_film(tmp_path / f"{CASE}_1/08-07-2016/mask-images/1-{number}.dcm", made)
+    found = summary("cbis-ddsm", tmp_path)
+    assert found.images == 0
+    assert "several masks" in found.refusals[0].reason

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from cli.export.formats import write_coco
 from mammo.errors import InvalidSettings, MammoError
@@ -13,6 +15,8 @@ from tests.cli.datasets.miniatures import digital
 from tests.cli.datasets.reading import PATTERN, findings_of, read, summary
 from tests.cli.export.labelled_images import BOX_ONLY, SIZE, labelled, ring
 
+EMPTY = {"size": [48, 32], "counts": [48 * 32]}
+SQUARE = [10, 20, 14, 20, 14, 26, 10, 26]
 RLE = {"size": [48, 32], "counts": [48 * 3 + 4, 5, 48 * 29 - 9]}
 
 
@@ -164,3 +168,118 @@ def test_what_is_no_coco_file_is_recognised(tmp_path: Path, content: bytes) -> N
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(MammoError, match=r"x\.json"):
         read("coco", tmp_path)
+
+
+def rows(*images: dict[str, Any], annotations: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    size = {"width": 32, "height": 48}
+    cluster = {"category_id": 9, "segmentation": [], "bbox": [3, 4, 5, 6]}
+    return {
+        "images": [size | image for image in images],
+        "categories": [{"id": 9, "name": "Cluster"}],
+        "annotations": [cluster | annotation for annotation in annotations],
+    }
+
+
+P1 = {"id": 1, "file_name": "p1_lcc.dcm"}
+P2 = {"id": 2, "file_name": "p2_rcc.dcm"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "left"),
+    [
+        (rows(P1, P2 | {"id": 1}), "2 images have the id 1", 0),
+        (rows(P1, P2 | {"id": "1"}), "2 images have the id 1", 0),
+        (rows(P1, P2 | {"id": 1.0}), "2 images have the id 1", 0),
+        (rows(P1, P1 | {"id": 2}), "of the same file", 0),
+        (rows(P1, {"id": 2, "file_name": "./p1_lcc.dcm"}), "of the same file", 0),
+        (
+            rows(P1, P2, annotations=({"id": 1, "image_id": 1}, {"id": 1, "image_id": 1})),
+            "annotations have the id",
+            1,
+        ),
+        (
+            rows(P1, P2, annotations=({"id": 1, "image_id": 1}, {"id": 1, "image_id": 2})),
+            "annotations have the id",
+            0,
+        ),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "category_id": 8},)), "cannot be read", 1),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "segmentation": "abc"},)), "cannot be read", 1),
+        (rows(P1, P2, annotations=({"id": None, "image_id": 1},)), "cannot be read", 1),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "bbox": [3, 4, 0, 0]},)), "without any area", 1),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "bbox": [3, 4, 5, 0]},)), "without any area", 1),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "bbox": [3, 4, -5, 6]},)), "without any area", 1),
+        (
+            rows(P1, P2, annotations=({"id": 1, "image_id": 1, "bbox": None, "keypoints": [3, 4, 2]},)),
+            "key points",
+            1,
+        ),
+        (rows(P1, P2, annotations=({"id": 1, "image_id": 1, "segmentation": EMPTY},)), "hold no pixel", 1),
+        (
+            rows(
+                P1,
+                P2,
+                annotations=({"id": 1, "image_id": 1, "segmentation": [SQUARE, [90, 90, 95, 90, 95, 95]]},),
+            ),
+            "lies outside the image",
+            1,
+        ),
+        (rows(P1 | {"spacing_mm": "wide"}, P2), "spacing_mm is", 1),
+        (rows(P1 | {"spacing_mm": 70}, P2), "spacing_mm is", 1),
+        (rows(P1 | {"laterality": "both"}, P2), "a laterality is", 1),
+        (rows(P1 | {"view": "oblique"}, P2), "a view is", 1),
+        (rows(P1 | {"patient": ["x"]}, P2), "cannot be told", 1),
+        (rows({"id": 1, "file_name": "P1_LCC.dcm"}, P2), "another case", 1),
+    ],
+)
+def test_what_is_said_twice_or_cannot_be_read_keeps_its_images_out_with_a_reason(
+    tmp_path: Path, content: dict[str, Any], reason: str, left: int
+) -> None:
+    digital(tmp_path / "p2_rcc.dcm", 2)
+    digital(tmp_path / "p1_lcc.dcm", 1)
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    found = summary("coco", tmp_path, patient_pattern=PATTERN)
+    assert found.images == left, found.refusals
+    assert any(reason in refusal.reason for refusal in found.refusals), found.refusals
+    assert all("one patient" not in refusal.reason for refusal in found.refusals)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [], "images": [], "annotations": [], "categories": []}',
+        json.dumps(rows(P1)).replace('"file_name"', '"id": 3, "file_name"'),
+    ],
+)
+def test_a_key_that_is_there_twice_in_one_object_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "coco.json").write_text(text)
+    with pytest.raises(MammoError, match="an object with two"):
+        read("coco", tmp_path)
+
+
+def test_two_categories_under_one_id_are_refused(tmp_path: Path) -> None:
+    content = rows(P1) | {"categories": [{"id": 9, "name": "Cluster"}, {"id": 9, "name": "Mass"}]}
+    with pytest.raises(MammoError, match="two categories"):
+        read("coco", coco(tmp_path, content))
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_crowd_is_read_as_its_run_lengths(tmp_path: Path, compressed: bool) -> None:
+    solid = ring(3, 4).mask
+    assert solid is not None
+    counts = np.asfortranarray(solid.full(SIZE))
+    packed = coco_mask.encode(counts)
+    runs = [len(list(group)) for _, group in itertools.groupby(counts.ravel(order="F"))]
+    segmentation = {"size": [48, 32], "counts": packed["counts"].decode() if compressed else runs}
+    crowd = {"id": 1, "image_id": 1, "segmentation": segmentation, "iscrowd": 1}
+    (image,), refusals = read("coco", coco(tmp_path, rows(P1, annotations=(crowd,))))
+    assert not refusals
+    (finding,) = findings_of(image)
+    assert finding.mask is not None
+    np.testing.assert_array_equal(finding.mask.full(SIZE), solid.full(SIZE))
+
+
+@pytest.mark.parametrize("patient", [4700, 4700.0, "4700", " 4700 "])
+def test_a_patient_and_a_spacing_are_read_as_values(tmp_path: Path, patient: object) -> None:
+    content = rows(P1 | {"patient": patient, "spacing_mm": "0,07"})
+    (image,), _ = read("coco", coco(tmp_path, content))
+    assert (image.patient, image.spacing_mm) == ("4700", (0.07, 0.07))

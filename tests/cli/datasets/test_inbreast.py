@@ -83,3 +83,51 @@ def test_a_file_with_another_name_is_refused_and_another_folder_recognised(tmp_p
     empty.mkdir()
     with pytest.raises(MammoError, match="AllDICOMs"):
         read("inbreast", empty)
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        ([("Calcification", [(5, 7)])], "neither an example of one nor of none"),
+        ([("Calcification", SQUARE), ("Mass", SQUARE)], "neither an example of one nor of none"),
+        ([("Cluster", [(5, 7)])], "fewer than three points"),
+        ([("Cluster", SQUARE), ("Cluster 2", SQUARE)], "called 'cluster 2'"),
+        ([("Point 1", [(5, 7)])], "called 'point 1'"),
+        ([("Microcalcifications", SQUARE)], "may or may not be a cluster"),
+        ([], "is empty"),
+    ],
+)
+def test_an_ambiguous_image_is_left_out_and_is_no_example_of_none(
+    tmp_path: Path, regions: list[tuple[str, list[tuple[float, float]]]], reason: str
+) -> None:
+    found = summary("inbreast", inbreast(tmp_path, x20586908=region_list(*regions)))
+    assert (found.images, found.clusters, found.without) == (2, 0, 2)
+    (refusal,) = found.refusals
+    assert reason in refusal.reason
+
+
+def test_other_findings_and_no_list_say_that_there_is_no_cluster(tmp_path: Path) -> None:
+    regions = region_list(("Mass", SQUARE), ("Espiculated Region", SQUARE), ("Assymetry", SQUARE))
+    found = summary("inbreast", inbreast(tmp_path, x20586908=regions))
+    assert (found.images, found.without, found.refusals) == (3, 3, [])
+
+
+@pytest.mark.parametrize("name", ["20586908.XML", "20586908 (1).xml", "20586908.xml.bak"])
+def test_a_list_under_another_name_is_not_no_list(tmp_path: Path, name: str) -> None:
+    inbreast(tmp_path, x22427682=region_list(("Mass", SQUARE)))
+    write(tmp_path / "INbreast Release 1.0" / "AllXML" / name, region_list(("Cluster", SQUARE)))
+    found = summary("inbreast", tmp_path)
+    assert found.images == 2
+    assert name in found.refusals[0].reason
+
+
+def test_two_files_of_one_image_are_refused_and_so_is_a_release_without_lists(tmp_path: Path) -> None:
+    root = tmp_path / "INbreast Release 1.0"
+    inbreast(tmp_path, x22427682=region_list(("Mass", SQUARE)))
+    digital(root / "AllDICOMs" / "20586908_ffffffffffffffff_MG_R_CC_ANON.dcm", 7, laterality="R")
+    found = summary("inbreast", tmp_path)
+    assert found.images == 2
+    assert [("several files" in refusal.reason) for refusal in found.refusals] == [True, True]
+    (root / "AllXML" / "22427682.xml").unlink()
+    with pytest.raises(MammoError, match="no list of regions"):
+        summary("inbreast", tmp_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mammo.dicom import read_mammogram
 from tests.cli.datasets.miniatures import grey_image
@@ -58,3 +59,27 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     assert "expected image" in reasons["Info.txt, line 8"]
     assert "mdb007.pgm is not in the folder" in reasons["Info.txt, line 9"]
     assert len(reasons) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("mdb001 G CALC B 10 20 5\nmdb001 G NORM\n", "another one does not"),
+        ("mdb001 G CALC B 10 20 5\nmdb001 G CALC B 10 20 5\n", "a row is there twice"),
+        ("mdb001 G CALC B\nmdb001 G CIRC B 10 20 5\n", "not located"),
+        ("mdb001 G CALCC B 10 20 5\nmdb001 G CIRC B 10 20 5\n", "another row of mdb001 cannot be read"),
+        ("MDB001 G CALC B 10 20 5\nmdb001 G CIRC B 10 20 5\n", "another row of mdb001 cannot be read"),
+        ("mdb001 G CALC B 10 20 0\n", "positive radius"),
+        ("mdb007 G NORM\n", "in another case"),
+    ],
+)
+def test_rows_that_contradict_each_other_or_cannot_be_read_keep_their_image_out(
+    tmp_path: Path, rows: str, reason: str
+) -> None:
+    mias(tmp_path)
+    grey_image(tmp_path / "x.pgm", np.tile(np.arange(64, dtype=np.uint8), (60, 1)))
+    (tmp_path / "x.pgm").rename(tmp_path / "MDB007.PGM")
+    (tmp_path / "Info.txt").write_text(rows)
+    found = summary("mias", tmp_path)
+    assert found.images == 0
+    assert any(reason in refusal.reason for refusal in found.refusals)

@@ -97,3 +97,45 @@ def test_categories_are_read_and_never_evaluated(tmp_path: Path) -> None:
 def test_another_folder_is_recognised_as_such(tmp_path: Path) -> None:
     with pytest.raises(MammoError, match=r"finding_annotations\.csv"):
         read("vindr", tmp_path)
+
+
+BOX = (3, 4, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([row(box=BOX, finding_categories=CALC), row()], "one row says No Finding"),
+        (
+            [row(box=BOX, finding_categories=CALC), row(box=BOX, finding_categories=CALC)],
+            "a row is there twice",
+        ),
+        ([row(box=BOX, finding_categories=CALC), row(box=BOX, height="47")], "different values of height"),
+        ([row(finding_categories="")], "no list of names"),
+        ([row(finding_categories="Suspicious Calcification")], "no list of names"),
+        ([row(finding_categories="['suspicious calcification']")], "may or may not be"),
+        ([row(finding_categories="['Calcification']")], "may or may not be"),
+        ([row(laterality="B")], "a laterality is"),
+        ([row(view_position="front")], "a view is"),
+        ([row(), row("s2", "i1")], "two studies"),
+    ],
+)
+def test_rows_that_contradict_each_other_or_cannot_be_read_keep_their_image_out(
+    tmp_path: Path, rows: list[dict[str, object]], reason: str
+) -> None:
+    found = summary("vindr", vindr(tmp_path, *rows))
+    assert found.images == 0
+    assert reason in found.refusals[0].reason
+
+
+def test_two_boxes_of_one_image_are_two_clusters(tmp_path: Path) -> None:
+    rows = [row(box=BOX, finding_categories=CALC), row(box=(20, 30, 25, 36), finding_categories=CALC)]
+    assert summary("vindr", vindr(tmp_path, *rows)).clusters == 2
+
+
+def test_an_image_under_another_case_of_its_name_or_twice_is_refused(tmp_path: Path) -> None:
+    vindr(tmp_path, row(), row("s2", "I3"))
+    digital(tmp_path / "images" / "s1" / "i1.dcm", 9)
+    reasons = [refusal.reason for refusal in summary("vindr", tmp_path).refusals]
+    assert "several files" in reasons[0]
+    assert "another case" in reasons[1]
