@@ -99,7 +99,7 @@ def export(
     kind: Annotated[str, typer.Option("--format", help="coco, yolo or png.")] = "coco",
     fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
-    """Write a dataset version for other tools; images are named by their hash, not copied."""
+    """Write a dataset version for other tools; images are named by their path, with their hash, not copied."""
     from cli.export.formats import FORMATS
 
     formats = sorted(set(FORMATS) - {"seg"})  # a DICOM Segmentation needs the mammogram's own file
@@ -119,6 +119,7 @@ def export(
 
 
 def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
+    from cli.export.file_names import path_of, shown_reference
     from cli.export.labelled import LabelledImage
     from mammo.dicom.segmentation import Origin
     from mammo.geometry import Size
@@ -134,9 +135,13 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 "source": item.source,
                 "task": item.task_id,
             }
+            mammogram = item.task_data.get("mammogram")
+            reference = None if mammogram else item.task_data.get("image")
             yield LabelledImage(
                 name=item.image[:16],
-                file_name=str(item.task_data.get("mammogram") or item.image),
+                file_name=str(mammogram or path_of(str(reference or "")) or item.image),
+                reference=shown_reference(str(reference)) if reference else None,
+                sha256=item.image,
                 size=Size(*item.size),
                 findings=item.truth,
                 origin=Origin(made_by="manual"),

@@ -18,16 +18,22 @@ class LabelledImage:
     """One image with what was found in it."""
 
     name: str
-    """Stem of the files made from it: unique in one export, harmless, without any patient tag."""
+    """Unique in one export, harmless, without any patient tag; the name of a DICOM Segmentation of it."""
 
     file_name: str
-    """What the image is called, relative to the images' folder."""
+    """Where the image is, relative to the images' folder; unique in one export."""
 
     size: Size
     findings: tuple[Finding, ...]
     origin: Origin
     source: Path | bytes | None = None
     """The image file itself, which a DICOM Segmentation refers to."""
+
+    reference: str | None = None
+    """How a task names the image, where `file_name` was made out of that."""
+
+    sha256: str | None = None
+    """Of the image file."""
 
     calcifications: tuple[Mask, ...] = ()
     """Single calcifications, where they are known."""

@@ -90,6 +90,7 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
         findings=findings,
         origin=Origin(made_by="automatic", version=prelabels.model_version),
         source=image,
+        sha256=mammogram.sha256,
         facts={"sha256": mammogram.sha256, "view": mammogram.view, "laterality": mammogram.laterality}
         | ({"spacing_mm": spacing} if spacing else {}),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
+from cli.export.file_names import path_of, shown_reference
 from cli.export.labelled import LabelledImage, Refusal
-from cli.shown import shown
 from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, MammoError
+from mammo.identifiers import identifier
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
+from mammo.stated_facts import stated_spacing
 from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 
 FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
@@ -42,16 +43,32 @@ def _labelled(
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
     source = images.path(data)
-    reference = data.get(MAMMOGRAM_KEY) or data.get("image") or ""
+    reference = str(data[MAMMOGRAM_KEY] if source else of_task(number, data).get("image") or "")
     return LabelledImage(
         name=f"task-{number}",
-        file_name=str(reference) if source else shown(PurePosixPath(str(reference)).name, length=200),
+        file_name=reference if source else path_of(reference) or f"task-{number}",
         size=mammogram.size,
         findings=findings,
         origin=_origin(result),
         source=source,
-        facts={key: data[key] for key in FACTS if data.get(key) is not None} | {"task": number},
+        reference=None if source else shown_reference(reference),
+        sha256=mammogram.sha256,
+        facts=_facts(data) | {"task": number},
     )
+
+
+def _facts(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task states of its image; patient and spacing as they are compared everywhere.
+
+    Raises:
+        InvalidTaskData: a patient or spacing that cannot be read.
+    """
+    spacing = stated_spacing(data.get("spacing_mm"))
+    facts = {key: data.get(key) for key in FACTS} | {
+        "patient": identifier(data.get("patient")),
+        "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def _origin(result: list[Mapping[str, Any]]) -> Origin:
