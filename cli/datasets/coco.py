@@ -10,7 +10,6 @@ What is said of an image must be said once: where ids or files are there twice, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,9 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from cli.coco_rle import mask_of_rle
-from cli.datasets.contents import MAX_TABLE, DatasetImage, DatasetOptions, boxed, invalid, repeated
+from cli.datasets.categories import cluster_categories, paired
+from cli.datasets.contents import DatasetImage, DatasetOptions, boxed, invalid, repeated
+from cli.datasets.json_files import read_object
 from cli.datasets.named_files import image_file
 from cli.datasets.patients import PatientRule
 from cli.export.labelled import Refusal
@@ -35,17 +36,8 @@ from mammo.masks import Mask, union
 from mammo.polygons import polygon_mask
 from mammo.stated_facts import stated_laterality, stated_spacing, stated_view
 
-CLUSTER_NAMES = {
-    "cluster", "calcification cluster", "microcalcification cluster", "microcalcification", "microcalcifications",
-    "calcification", "calcifications", "mcc", "mc",
-}  # fmt: skip
-"""Category names that mean a cluster, in lower case, when --label does not name one."""
-
 Row = TypeVar("Row", bound=BaseModel)
 Read = TypeVar("Read")
-SLACK = 2
-"""Pixels by which an outline may leave the box that was drawn around it."""
-
 MAX_CORNERS = 20_000
 MAX_POLYGONS = 1000
 
@@ -127,11 +119,11 @@ def read_coco(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     """Every image of the file."""
     rule = PatientRule.of_options(options)
     path = _document(options.folder)
-    content = _load(path)
+    content = read_object(path)
     categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
     if twice := repeated(row.id for row in categories):
         raise invalid(f"{path.name} has two categories with the id {shown(min(twice), length=20)}")
-    wanted = _wanted(categories, options.label)
+    wanted = cluster_categories({row.id: row.name for row in categories}, options.label)
     document = _Document(path, {row.id: shown(row.name, length=40) for row in categories})
     info = content.get("info")
     document.by_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
@@ -219,7 +211,7 @@ def _image(
             _findings,
             [row for row in rows if row.category_id in wanted],
             stated,
-            paired=document.by_label_studio,
+            are_paired=document.by_label_studio,
         ),
         classes=tuple(document.names[row.category_id] for row in rows),
         laterality=image.laterality,
@@ -230,13 +222,13 @@ def _image(
 
 
 def _findings(
-    rows: list[CocoAnnotation], stated: Size | None, size: Size, *, paired: bool = False
+    rows: list[CocoAnnotation], stated: Size | None, size: Size, *, are_paired: bool = False
 ) -> list[Finding]:
-    """One finding of each row; where boxes and outlines are `paired`, a box and the outlines in it are one."""
+    """One finding of each row; where boxes and outlines `are_paired`, a box and the outlines in it are one."""
     if stated not in (None, size):
         raise ValueError(f"the file states another size than the image has ({size.width} x {size.height})")
     found = [_finding(row, size) for row in rows]
-    return _paired(found) if paired else found
+    return paired(found) if are_paired else found
 
 
 def _finding(row: CocoAnnotation, size: Size) -> Finding:
@@ -250,23 +242,6 @@ def _finding(row: CocoAnnotation, size: Size) -> Finding:
         raise ValueError("an annotation has neither a mask nor a box of four numbers")
     x, y, width, height = row.bbox
     return replace(boxed(x, y, x + width, y + height, size), id=name)
-
-
-def _paired(found: list[Finding]) -> list[Finding]:
-    """Boxes with the outlines in them: Label Studio writes the box and the outline of one cluster as two rows."""
-    boxes = [finding for finding in found if finding.mask is None]
-    inside: dict[str, list[Mask]] = {}
-    for finding in found:
-        if finding.mask is None:
-            continue
-        around = [box for box in boxes if box.box.dilated(SLACK).intersection(finding.box) == finding.box]
-        if len(around) > 1:
-            raise ValueError("an outline lies in two boxes, and it cannot be told which is its own")
-        if around:
-            inside.setdefault(around[0].id, []).append(finding.mask)
-    kept = {id(mask) for masks in inside.values() for mask in masks}
-    pairs = [replace(box, mask=whole) if (whole := union(inside.get(box.id, ()))) else box for box in boxes]
-    return pairs + [finding for finding in found if finding.mask is not None and id(finding.mask) not in kept]
 
 
 def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask | None:
@@ -304,31 +279,6 @@ def _document(folder: Path) -> Path:
     return found[0]
 
 
-class _Twice(Exception):
-    """A key of an object that is there twice; JSON readers take the last and say nothing."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Twice(min(repeated(key for key, _ in pairs)))
-    return found
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > MAX_TABLE:
-        raise invalid(f"{path.name} is longer than {MAX_TABLE} bytes")
-    try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_object)
-    except _Twice as error:
-        raise invalid(f"{path.name} has an object with two {shown(error, length=40)!r}") from None
-    except (ValueError, RecursionError):
-        raise invalid(f"{path.name} is no JSON") from None
-    if not isinstance(document, dict):
-        raise invalid(f"{path.name} is no COCO file")
-    return document
-
-
 def _rows(
     document: dict[str, Any], key: str, model: type[Row], path: Path, refusals: list[Refusal]
 ) -> Iterator[tuple[str, Row | None, object]]:
@@ -345,18 +295,3 @@ def _rows(
             field = ".".join(map(str, problem["loc"])) or "row"
             refusals.append(Refusal(where, shown(f"{field}: {problem['msg']}", length=120)))
             yield where, None, stated if isinstance(stated, int | str) else None
-
-
-def _wanted(categories: list[CocoCategory], label: str | None) -> set[str]:
-    """The categories that mean a cluster: the one named, else those with a telling name, else the only one."""
-    if label is not None:
-        found = {row.id for row in categories if row.name == label}
-    else:
-        found = {row.id for row in categories if row.name.strip().lower() in CLUSTER_NAMES}
-        found = found or ({categories[0].id} if len(categories) == 1 else set())
-    if not found:
-        names = ", ".join(shown(row.name, length=30) for row in categories[:10])
-        raise MammoError(
-            f"name the category that means a cluster with --label; there are: {names}", code="invalid_dataset"
-        )
-    return found

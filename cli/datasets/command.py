@@ -21,6 +21,7 @@ from cli.datasets.patients import PatientRule, settled
 from cli.datasets.rehearsal import rehearsed
 from cli.datasets.tasks import TaskWriter
 from cli.datasets.vindr import read_vindr
+from cli.datasets.yolo import read_yolo
 from cli.export.labelled import Refusal
 from cli.shown import shown
 from mammo.dicom import Intake, take_in
@@ -41,6 +42,7 @@ READERS: dict[str, Callable[[DatasetOptions], Iterator[DatasetImage | Refusal]]]
     "mias": read_mias,
     "coco": read_coco,
     "folder": read_folder,
+    "yolo": read_yolo,
 }
 
 

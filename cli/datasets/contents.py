@@ -32,19 +32,19 @@ class DatasetOptions:
     """For images whose file and data set do not say."""
 
     label: str | None = None
-    """COCO: the category that means a cluster."""
+    """COCO and YOLO: the category that means a cluster."""
 
     patient_pattern: str | None = None
-    """COCO and folder: its group is the patient in a file's path."""
+    """COCO, YOLO and folder: its group is the patient in a file's path."""
 
     one_patient: bool = False
-    """COCO and folder: every image is of one and the same person."""
+    """COCO, YOLO and folder: every image is of one and the same person."""
 
     boxes_only: bool = False
     """Take the box of every mask, and leave the mask out."""
 
     allow_identified: bool = False
-    """COCO and folder: take DICOM files that still name their patient."""
+    """COCO, YOLO and folder: take DICOM files that still name their patient."""
 
     dry_run: bool = False
 

@@ -156,4 +156,4 @@ def test_a_data_set_outside_the_root_is_refused(
 
 
 def test_every_kind_has_a_reader() -> None:
-    assert set(READERS) == {"cbis-ddsm", "inbreast", "vindr", "mias", "coco", "folder"}
+    assert set(READERS) == {"cbis-ddsm", "inbreast", "vindr", "mias", "coco", "folder", "yolo"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from label_studio_sdk.converter import Converter
@@ -35,7 +36,15 @@ def solid(x: int, y: int) -> Finding:
 DRAWN: list[list[Finding]] = [[solid(3, 4), solid(20, 30)], [BOX_ONLY], []]
 
 
-def exported(folder: Path, *, tags: ControlTags, with_images: bool, reference: str) -> Path:
+def exported(
+    folder: Path,
+    *,
+    tags: ControlTags,
+    with_images: bool,
+    reference: str,
+    kind: str = "COCO",
+    config: str = "",
+) -> Path:
     """Three tasks of one project, as `GET /api/projects/3/export?exportType=COCO` converts them."""
     uploads, out, tasks = folder / "media" / "upload", folder / "export", []
     for number, (name, drawn) in enumerate(zip(UPLOADS, DRAWN, strict=True), start=1):
@@ -46,16 +55,16 @@ def exported(folder: Path, *, tags: ControlTags, with_images: bool, reference: s
         tasks.append({"id": number, "data": data, "annotations": [annotation], "predictions": []})
     (folder / "tasks.json").write_text(json.dumps(tasks))
     converter = Converter(
-        labeling_config(), project_dir=None, upload_dir=str(uploads), download_resources=with_images
+        config or labeling_config(), project_dir=None, upload_dir=str(uploads), download_resources=with_images
     )
-    kind: Any = Format.COCO_WITH_IMAGES if with_images else Format.COCO
-    converter.convert(str(folder / "tasks.json"), str(out), kind, is_dir=False)
+    converted = Format[f"{kind}_WITH_IMAGES"] if with_images else Format[kind]
+    converter.convert(str(folder / "tasks.json"), str(out), converted, is_dir=False)
     return out
 
 
-def annotated(folder: Path) -> list[DatasetImage]:
+def annotated(folder: Path, kind: str = "coco") -> list[DatasetImage]:
     """The two images that have annotations."""
-    images, refusals = read("coco", folder, patient_pattern=PATTERN)
+    images, refusals = read(kind, folder, patient_pattern=PATTERN)
     assert [refusal.reason for refusal in refusals if "Label Studio" not in refusal.reason] == []
     assert [image.patient for image in images] == ["p1", "p2"]
     return images
@@ -100,3 +109,26 @@ def test_a_way_out_of_the_folder_leads_nowhere_but_to_the_images(tmp_path: Path)
     found = summary("coco", out, patient_pattern=PATTERN)
     assert found.images == 0
     assert all("not in the folder" in refusal.reason for refusal in found.refusals[:2])
+
+
+WITHOUT_KEY_POINTS = re.sub(r"<KeyPointLabels.*?</KeyPointLabels>", "", labeling_config(), flags=re.S)
+
+
+@pytest.mark.parametrize(
+    ("config", "tags"),
+    [
+        (WITHOUT_KEY_POINTS, replace(TAGS, keypoint=None)),
+        (labeling_config(), replace(TAGS, polygon=None)),
+    ],
+)
+def test_its_yolo_export_is_read_too(tmp_path: Path, config: str, tags: ControlTags) -> None:
+    options = {"with_images": True, "reference": "/data/upload/3/{name}", "kind": "YOLO"}
+    out = exported(tmp_path, tags=tags, config=config, **options)  # type: ignore[arg-type]
+    for image, drawn in zip(annotated(out, "yolo"), DRAWN, strict=False):
+        found = sorted(findings_of(image), key=lambda each: each.box.as_tuple())
+        assert [each.box for each in found] == [each.box for each in drawn]
+        masked = [each.mask is not None and tags.polygon is not None for each in drawn]
+        assert [each.mask is not None for each in found] == masked
+    found = summary("yolo", out, patient_pattern=PATTERN)
+    assert (found.images, found.without) == (2, 0)
+    assert "says nothing" in found.refusals[0].reason
