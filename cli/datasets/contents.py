@@ -152,18 +152,23 @@ def read_rows(
     Raises:
         MammoError: not a table with these columns.
     """
-    for line, row in _table(path, delimiter):
+    for line, row in _table(path, delimiter, columns):
         missing = [column for column in columns if row.get(column) is None]
         if missing:
             raise invalid(f"{path.name}, line {line}: there is no column {missing[0]!r}")
         yield line, {column: str(row[column]).strip() for column in columns}
 
 
-def _table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _table(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     text = read_text(path)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
+        twice = repeated(reader.fieldnames or ()) & set(columns)
+        if twice:
+            raise invalid(f"{path.name} has two columns {min(twice)!r}")
         for row in reader:
+            if reader.restkey in row:
+                raise invalid(f"{path.name}, line {reader.line_num}: more cells than columns")
             yield reader.line_num, row
     except csv.Error as error:
         raise invalid(f"{path.name}, line {reader.line_num}: {error}") from None

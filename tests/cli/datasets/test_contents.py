@@ -35,7 +35,15 @@ def test_rows_come_with_their_lines_and_stripped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"id\n1\n", b"id,path\n1\n", b"id,path\n1,\0\n", b'id,path\n1,"' + b"x" * 200_000 + b'"\n']
+    "content",
+    [
+        b"id,path,id\n1,a,2\n",
+        b"id,path\n1,a,b\n",
+        b"id\n1\n",
+        b"id,path\n1\n",
+        b"id,path\n1,\0\n",
+        b'id,path\n1,"' + b"x" * 200_000 + b'"\n',
+    ],
 )
 def test_what_is_no_such_table_is_refused(tmp_path: Path, content: bytes) -> None:
     table = tmp_path / "t.csv"
