@@ -284,3 +284,18 @@ def test_a_project_of_the_same_title_that_is_not_ours_is_left_alone(engine, tmp_
         clinic.create()
     assert clinic.site.tasks(theirs) == []
     clinic.store.close()
+
+
+@pytest.mark.parametrize("change", [{"patient": ["p0"]}, {"spacing_mm": "wide"}])
+def test_a_case_whose_task_cannot_be_read_is_unreadable_and_says_why(engine, tmp_path, change):
+    clinic = Clinic(engine, tmp_path, rounds=1)
+    case = clinic.cases[0]
+    clinic.site.by_id[case]["data"].update(change)
+    clinic.create()
+    clinic.both_read(case, [], [])
+    clinic.room.sync(clinic.source)
+    state = clinic.state(case)
+    assert state.outcome == "unreadable"
+    assert state.problem
+    assert state.patient
+    clinic.store.close()
