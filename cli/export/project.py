@@ -43,7 +43,7 @@ def _labelled(
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
     source = images.path(data)
-    reference = str(data[MAMMOGRAM_KEY] if source else of_task(number, data).get("image") or "")
+    reference = str(data[MAMMOGRAM_KEY] if source else of_task(number, data, tags=tags).get("image") or "")
     return LabelledImage(
         name=f"task-{number}",
         file_name=reference if source else path_of(reference) or f"task-{number}",
