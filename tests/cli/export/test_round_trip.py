@@ -87,10 +87,11 @@ def test_a_project_comes_back_from_its_coco_export(tmp_path: Path, exported: lis
     assert write_coco(exported, tmp_path) == []
     found = imported(tmp_path)
     assert sorted(found) == sorted(PATHS)
-    for number, (path, drawn) in enumerate(zip(PATHS, DRAWN, strict=True), start=1):
+    for number, (path, image) in enumerate(zip(PATHS, exported, strict=True), start=1):
+        assert len(image.findings) == len(DRAWN[number - 1])
         assert found[path].patient == str(4700 + number)
         assert found[path].spacing_mm == (0.07, 0.07)
-        for one, other in zip(found[path].findings(SIZE), drawn, strict=True):
+        for one, other in zip(found[path].findings(SIZE), image.findings, strict=True):
             assert one.box == other.box
             assert (one.mask is None) == (other.mask is None)
             assert one.mask is None or (other.mask is not None and one.mask.dice(other.mask) == 1)
