@@ -46,11 +46,8 @@ class PlainHeader:
     inverted: bool = False
     """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
 
-    alpha_is_lost: bool = False
-    """TIFF of grey and alpha: OpenCV hands over the grey alone."""
-
-    has_palette: bool = False
-    """TIFF of numbers that name colours."""
+    grey_is_all: bool = True
+    """False for a TIFF of grey and alpha, of which the decoder keeps the grey, or of numbers that name colours."""
 
 
 def is_plain(data: bytes) -> bool:
@@ -120,8 +117,7 @@ def plain_header(data: bytes) -> PlainHeader:
                 tiff.size,
                 turned=tiff.turned,
                 inverted=tiff.inverted,
-                alpha_is_lost=tiff.alpha_is_lost,
-                has_palette=tiff.has_palette,
+                grey_is_all=not (tiff.alpha_is_lost or tiff.has_palette),
             )
         return _pgm_header(data)
     except (struct.error, LookupError, ValueError, StopIteration):

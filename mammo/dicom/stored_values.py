@@ -11,7 +11,7 @@ from mammo.dicom.dataset import is_dicom, open_dataset
 from mammo.dicom.decoding import decodable, decode
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import MAX_BYTES
-from mammo.dicom.orientation import upright
+from mammo.dicom.orientation import UPRIGHT
 from mammo.dicom.pixel_format import pixel_format
 from mammo.dicom.plain_file import is_plain, plain_header
 from mammo.errors import UnreadableImage, UnsupportedImage
@@ -38,7 +38,11 @@ def stored_values(data: bytes, *, max_bytes: int = MAX_BYTES) -> npt.NDArray[Any
             "expected a DICOM, PNG, JPEG, TIFF or PGM file, got something else", code="not_an_image"
         )
     header = plain_header(data)
-    if header.alpha_is_lost or header.has_palette:
+    if header.orientation != UPRIGHT or header.turned:
+        raise UnsupportedImage(
+            "a mask that is to be turned (EXIF) is not read; save it upright", code="orientation"
+        )
+    if not header.grey_is_all:
         raise UnsupportedImage(
             "a TIFF of grey and alpha, or with a palette, is not read; save it as PNG", code="bit_depth"
         )
@@ -47,4 +51,4 @@ def stored_values(data: bytes, *, max_bytes: int = MAX_BYTES) -> npt.NDArray[Any
         raise UnreadableImage(
             "the decoded image is not whole numbers of the size that its header says", code="bad_geometry"
         )
-    return upright(found, header.orientation)
+    return found

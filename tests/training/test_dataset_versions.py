@@ -192,51 +192,6 @@ def test_the_dicom_files_own_patient_is_used_where_the_task_names_none(build, pr
     assert [item.patient for item in build().items] == [PATIENTS[5]]
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (4700, "4700"),
-        (4700.0, 4700),
-        ("P1 ", "P1"),
-        ("J\u00f6rg", "Jo\u0308rg"),
-        ("x" * 500, "x" * 500 + " "),
-    ],
-)
-def test_a_patient_is_one_however_the_tasks_write_it(build, project, one, other):
-    project.annotate(1, [square(5, 5)], patient=one)
-    project.annotate(2, [square(5, 5)], patient=other)
-    first, second = build().items
-    assert first.patient == second.patient
-    assert first.fold == second.fold
-
-
-def test_long_patients_stay_apart(build, project):
-    for number in (1, 2):
-        project.annotate(number, [square(5, 5)], patient="x" * 500 + str(number))
-    assert len({item.patient for item in build().items}) == 2
-
-
-@pytest.mark.parametrize("patient", [True, ["P1"], {"id": 1}, 1.5, 2.0**60])
-def test_a_patient_that_cannot_be_read_leaves_its_image_out_with_a_reason(build, project, patient):
-    project.annotate(1, [square(5, 5)], patient=patient)
-    (excluded,) = build().excluded
-    assert excluded.code == "identifier"
-    assert "patient" in excluded.reason
-
-
-def test_images_that_get_their_patient_later_stay_where_a_model_may_have_seen_them(build, project):
-    for number in range(1, 7):
-        project.annotate(number, [square(5, 5)], patient=None)
-    before = {item.task_id: item.fold for item in build().items}
-    assert set(before.values()) == {"train", "validation", "test"}
-    held_out = next(task for task, fold in before.items() if fold == "test")
-    for number in range(1, 7):
-        project.annotate(number, [square(5, 5)], patient=7 if number == held_out else 4700)
-    after = {item.task_id: item.fold for item in build().items}
-    assert after[held_out] == "test"
-    assert {fold for task, fold in after.items() if task != held_out} == {"train"}
-
-
 def test_an_image_has_one_truth_the_newest(build, project):
     project.annotate(1, [square(5, 5)], patient=PATIENTS[0], annotation=11)
     project.annotate(1, [square(20, 20)], patient=PATIENTS[0], annotation=12)

@@ -32,10 +32,8 @@ BOX_ONLY = replace(ALL, brush=None, polygon=None)
 TOOLS = {"all": ALL, "brush": BRUSH_ONLY, "polygon": POLYGON_ONLY, "rectangle": BOX_ONLY}
 
 
-def square(x: int, y: int, *, masked: bool = True, side: int = 6, hole: bool = False) -> Finding:
+def square(x: int, y: int, *, masked: bool = True, side: int = 6) -> Finding:
     bitmap = np.ones((side, side), np.bool_)
-    if hole:
-        bitmap[1:-1, 1:-1] = False
     drawn = Mask(bitmap, x, y) if masked else None
     return Finding(label=CLUSTER, score=1.0, box=Box(x, y, x + side, y + side), mask=drawn, id=f"f-{x}-{y}")
 
