@@ -1,0 +1,91 @@
+"""Whatever the model proposes comes back as exactly that when nobody has touched it, in both forms.
+
+Two hundred phantom views of three looks, through the starter's networks: their masks have the crumbs, holes and parts
+that made findings out of nothing before.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.model_files import starter_files
+from mammo.dicom import Mammogram, read_mammogram, write_mammogram
+from mammo.edit_effort import edit_effort
+from mammo.findings import Finding
+from mammo.labelstudio import ControlTags, to_regions
+from mammo.labelstudio.interpretation import interpret
+from mammo.phantom import phantom_view, vendor_a, vendor_b, vendor_c
+from mammo.pipeline import Prelabeller
+
+LOOKS = (vendor_a, vendor_b, vendor_c)
+NUM_VIEWS = 200
+FORMS = {"outlines": ControlTags().outlined(), "brush": ControlTags().painted()}
+
+
+def view(seed: int, folder: Path) -> Mammogram:
+    """A small view, so that two hundred take a minute: half a breast's worth of tissue, one to three clusters."""
+    drawn = phantom_view(
+        seed, clusters=1 + seed % 3, appearance=LOOKS[seed % 3](), width=640, height=832, num_distractors=6
+    )
+    file = folder / "view.dcm"
+    write_mammogram(
+        file,
+        drawn.stored,
+        laterality="L",
+        view="CC",
+        spacing_mm=drawn.spacing_mm,
+        bits=drawn.bits,
+        patient_id="PHANTOM-UNTOUCHED",
+        entropy=f"untouched {seed}",
+    )
+    return read_mammogram(file, spacing=None)
+
+
+@pytest.fixture(scope="module")
+def prelabels(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Mammogram, list[Finding]]]:
+    folder = tmp_path_factory.mktemp("untouched")
+    prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
+    found = []
+    for seed in range(NUM_VIEWS):
+        mammogram = view(seed, folder)
+        found.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
+    return found
+
+
+def handed_back(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As Label Studio sends back what nobody has touched: through JSON, and marked as the prediction's."""
+    back: list[dict[str, Any]] = json.loads(json.dumps(regions))
+    return [region | {"origin": "prediction"} for region in back]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_untouched_prelabel_is_exactly_the_findings_that_were_sent(
+    prelabels: list[tuple[Mammogram, list[Finding]]], form: str
+) -> None:
+    tags = FORMS[form]
+    num_findings = num_parts = 0
+    for mammogram, findings in prelabels:
+        regions = to_regions(findings, size=mammogram.size, tags=tags, model_version="m1")
+        read = interpret(handed_back(regions), tags=tags)
+        assert (len(regions), read.drawn) == (len(findings), len(findings))
+        sent = to_regions(findings, size=mammogram.size, tags=tags, model_version="m1")
+        assert [each.id for each in read.findings] == [region["id"] for region in sent]
+        assert [(each.box, each.score, each.prompts) for each in read.findings] == [
+            (each.box, each.score, each.prompts) for each in findings
+        ]
+        for before, after in zip(findings, read.findings, strict=True):
+            assert (before.mask is None) == (after.mask is None)
+            if before.mask is not None and after.mask is not None:
+                num_parts += len(before.mask.components())
+                overlap = before.mask.dice(after.mask)
+                assert overlap == 1.0 if form == "brush" else overlap > 0.97
+        assert (read.deleted, read.crumbs) == ((), 0)
+        effort = edit_effort(interpret(regions, tags=tags).findings, read.findings)
+        assert (effort.accepted, effort.untouched) == (len(findings), True)
+        num_findings += len(findings)
+    assert num_findings > NUM_VIEWS / 2, "the starter finds something to test with"
+    assert num_parts > num_findings, "some masks have several parts"
