@@ -73,9 +73,10 @@ class Walk:
         queue = JobQueue(redis_connection(stack.settings.redis_url.get_secret_value()))
         return cls(stack, client, queue)
 
-    def create_project(self) -> None:
-        """Project, labeling config, storage of the twins, ML backend and webhook."""
-        config = labeling_config()
+    def create_project(self, config: str | None = None) -> None:
+        """Project, labeling config (ours by default), storage of the twins, ML backend and webhook."""
+        config = config or labeling_config()
+        self.tags = ControlTags.read(config)
         self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
         twins = self.stack.label_studio.files.resolve() / TWINS
         twins.mkdir(exist_ok=True)  # Label Studio wants to see the folder

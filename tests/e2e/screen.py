@@ -42,6 +42,9 @@ _PLACE = """() => {
 }"""
 """Where the whole image lies, and which part of it is not cut off."""
 
+_REGIONS = "() => (window.Htx?.annotationStore?.selected?.regions ?? []).map(region => region.type)"
+"""The kinds of the annotation's regions."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -95,7 +98,7 @@ class Screen:
         """Wait until the task's regions are listed and its image fills the page."""
         address = f"{server.url}/projects/{project}/data?task={task}"
         self.page.goto(address, wait_until="domcontentloaded", timeout=PATIENCE)
-        self.page.locator("[class*=type_brush]").first.wait_for(timeout=PATIENCE)
+        self.page.wait_for_function(f"({_REGIONS})().length > 0", timeout=PATIENCE)
         self.page.wait_for_function(f"({_PLACE})()[2] > 300", timeout=PATIENCE)
 
     def view(self) -> View:
@@ -197,9 +200,8 @@ class Screen:
         self.page.keyboard.up("Control")
 
     def count(self, kind: str) -> int:
-        """Regions of a kind in the annotation, listed or scrolled away: `brush`, `rectangle` or `keypoint`."""
-        kinds = self.page.evaluate("() => Htx.annotationStore.selected.regions.map(region => region.type)")
-        return int(kinds.count(f"{kind}region"))
+        """Regions of a kind in the annotation, listed or scrolled away: `brush`, `polygon`, `rectangle`, `keypoint`."""
+        return int(self.page.evaluate(_REGIONS).count(f"{kind}region"))
 
     def _settle(self, milliseconds: int = 400) -> None:
         self.page.wait_for_timeout(milliseconds)

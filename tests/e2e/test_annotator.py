@@ -1,7 +1,11 @@
-"""An annotator at work in a real browser, on a full-field mammogram of 3328 x 4096; tests in order, one page."""
+"""An annotator at work with the brush, on a full-field mammogram of 3328 x 4096; tests in order, one page.
+
+Outlines, the default, are in `test_findings.py`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,7 +24,7 @@ from mammo.dicom import write_mammogram
 from mammo.geometry import Point, Size
 from mammo.labelstudio import rle
 from mammo.labelstudio.interpretation import from_regions
-from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.masks import Mask, union
 from mammo.phantom import PhantomView, phantom_view, vendor_a
 from tests.e2e.screen import Screen, View, brushed
@@ -31,6 +35,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SIZE = Size(3328, 4096)
+BRUSH_CONFIG = re.sub(r"<PolygonLabels.*?</PolygonLabels>", "", labeling_config(), flags=re.DOTALL)
+"""Without outlines masks are painted."""
+
+TAGS = ControlTags.read(BRUSH_CONFIG)
+
 SCALE = 3.0
 """Least screen pixels of one image pixel where pixels are compared."""
 
@@ -53,7 +62,7 @@ class Desk:
 def desk(running_stack: Stack, browser: Browser) -> Iterator[Desk]:
     """A project with one mammogram, opened by somebody who has logged in."""
     walk = Walk.on(running_stack)
-    walk.create_project()
+    walk.create_project(BRUSH_CONFIG)
     phantom = phantom_view(
         42, clusters=2, appearance=vendor_a(), spacing_mm=0.05, width=SIZE.width, height=SIZE.height
     )
@@ -96,6 +105,10 @@ def mask_of(region: dict[str, Any]) -> Mask:
     return found
 
 
+def num_prelabelled(desk: Desk) -> int:
+    return len(desk.prediction["result"])
+
+
 def compare(desk: Desk, view: View, masks: list[Mask], name: str) -> None:
     """What the browser paints, mapped back to the image's pixels, is the mask to within one pixel; so is the image."""
     shown = desk.screen.shot(name)
@@ -128,13 +141,11 @@ def compare(desk: Desk, view: View, masks: list[Mask], name: str) -> None:
 
 
 def test_a_prelabel_is_painted_on_its_pixels(desk):
-    findings = [
-        finding for finding in from_regions(desk.prediction["result"], tags=ControlTags()) if finding.mask
-    ]
+    findings = [finding for finding in from_regions(desk.prediction["result"], tags=TAGS) if finding.mask]
     assert any(finding.box.iou(true.box) > 0.1 for finding in findings for true in desk.phantom.truth)
     desk.screen.shot("annotator-1-opened")
-    assert desk.screen.count("brush") == 1, "one brush region per label"
-    assert desk.screen.count("rectangle") == len(findings)
+    assert desk.screen.count("brush") == len(findings), "one region a finding"
+    assert desk.screen.count("rectangle") == desk.screen.count("keypoint") == 0
     largest = max(findings, key=lambda finding: finding.mask.area)
     view = desk.screen.zoom_in(Point(*map(int, largest.box.centre)), scale=SCALE)
     compare(desk, view, [finding.mask for finding in findings], "annotator-2-prelabel")
@@ -146,14 +157,14 @@ def test_tools_are_at_hand_and_prompts_apart_from_findings(desk):
         assert page.locator(f".lsf-toolbar [aria-label={tool}]").count() == 1, tool
     labels = page.locator("[class*=lsf-label_]:has([class*=label__hotkey]), .lsf-label")
     words = [" ".join(text.split()) for text in labels.all_inner_texts()]
-    assert words == ["Click 1", "Box 2", "Box 3", "Mask 4", "Outline 5", "Point 6"]
+    assert words == ["Click 1", "Box 2", "Box 3", "Mask 4", "Point 6"]
     headers = page.get_by_text("Ask the model"), page.get_by_text("Findings", exact=True)
     tops = [header.bounding_box()["y"] for header in headers]
     heights = [labels.nth(number).bounding_box()["y"] for number in range(len(words))]
     assert tops[0] < heights[0] < heights[1] < tops[1] < min(heights[2:])
-    for number in range(3, 7):
-        desk.screen.press(str(number))
-        assert "selected" in (labels.nth(number - 1).get_attribute("class") or ""), words[number - 1]
+    for place, word in enumerate(words[2:], 2):
+        desk.screen.press(word[-1])
+        assert "selected" in (labels.nth(place).get_attribute("class") or ""), word
     desk.screen.press("v")
     desk.screen.press("Shift+Digit2")
     assert desk.screen.view().scale == pytest.approx(1.0, abs=0.01)
@@ -187,11 +198,9 @@ def test_a_click_and_a_click_beside_become_a_mask(desk):
     assert mask_of(second).intersection_area(cluster.mask) > 0
     screen.accept()
     desk.accepted[second["id"]] = mask_of(second)
-    assert screen.count("brush") == 2
+    assert screen.count("brush") == num_prelabelled(desk) + 1
     prelabelled = [
-        finding.mask
-        for finding in from_regions(desk.prediction["result"], tags=ControlTags())
-        if finding.mask
+        finding.mask for finding in from_regions(desk.prediction["result"], tags=TAGS) if finding.mask
     ]
     compare(desk, view, [*prelabelled, mask_of(second)], "annotator-4-accepted")
 
@@ -206,7 +215,7 @@ def test_the_same_click_again_leaves_one_region(desk):
     assert again["value"]["rle"] == screen.answered[0][0]["value"]["rle"], "the same prompt, the same mask"
     screen.accept()
     desk.accepted[again["id"]] = mask_of(again)
-    assert screen.count("brush") == 2
+    assert screen.count("brush") == num_prelabelled(desk) + 1
 
 
 def test_a_box_becomes_a_mask(desk):
@@ -218,7 +227,7 @@ def test_a_box_becomes_a_mask(desk):
     assert mask_of(region).intersection_area(cluster.mask) > 0
     screen.accept()
     desk.accepted[region["id"]] = mask_of(region)
-    assert screen.count("brush") == 3
+    assert screen.count("brush") == num_prelabelled(desk) + 2
     screen.shot("annotator-5-box")
 
 
@@ -235,7 +244,7 @@ def test_a_narrow_box_becomes_the_outline_of_one_calcification(desk):
     assert not any("guess" in note for note in region["meta"].get("text", ()))
     screen.accept()
     desk.accepted[region["id"]] = outline
-    assert screen.count("brush") == 4
+    assert screen.count("brush") == num_prelabelled(desk) + 3
     screen.shot("annotator-6-calcification")
 
 
