@@ -28,6 +28,7 @@ from mammo.dicom.deidentify import Deidentifier
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.reading import read_stored
 from mammo.errors import MammoError
+from mammo.labelstudio import ControlTags
 from mammo.phantom import phantom_view, vendor_a, vendor_b
 
 SYNTAXES: tuple[Literal["explicit", "rle", "jpeg-ls"], ...] = ("explicit", "rle", "jpeg-ls")
@@ -157,7 +158,13 @@ def imports(folder: Path) -> dict[str, float]:
         twins = folder / f"twins-{next(rounds)}"
         with patch.object(importing, "NUM_THREADS", threads):
             importing.import_files(
-                files, project=1, client=project, root=root, twins=twins, patient_secret=b"k"
+                files,
+                project=1,
+                client=project,
+                root=root,
+                twins=twins,
+                patient_secret=b"k",
+                tags=ControlTags(),
             )
         assert len(project.data) == NUM_FILES
 

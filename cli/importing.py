@@ -25,7 +25,9 @@ from mammo.dicom import encode_png, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
 from mammo.file_names import files_of
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.settings import Settings
+from mammo.task_images import task_showing
 
 TWINS = "twins"
 """Folder of the twins below the folder that Label Studio serves as local files."""
@@ -109,6 +111,7 @@ def import_files(
     root: Path,
     twins: Path,
     patient_secret: bytes,
+    tags: ControlTags,
     rules: Rules | None = None,
     outcome: Outcome | None = None,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
@@ -117,6 +120,7 @@ def import_files(
 
     Args:
         paths: files; the order decides only the numbers in messages.
+        tags: of the project, whose labeling config says under which key a task holds its image.
         outcome: is filled in as it goes, so that it can be told where something stops the import; None: a new one.
         progress: wraps the finished files, with their number, to show how far it is.
     """
@@ -148,7 +152,7 @@ def import_files(
                 outcome.num_known += 1
                 continue
             known.add(data["sha256"])
-            waiting.append(data)
+            waiting.append(task_showing(data, tags=tags))
             if len(waiting) >= BATCH:
                 outcome.num_new += len(client.import_tasks(project, waiting))
                 waiting.clear()
@@ -170,14 +174,17 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
             "import needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, YOLO_MLSAM_LABEL_STUDIO_API_KEY "
             "and YOLO_MLSAM_PATIENT_SECRET"
         )
+    client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
+    config = client.project(project).get("label_config") or labeling_config()
+    tags = ControlTags.read(str(config))
+    task_showing({}, tags=tags)  # refuses a project before any file is read
     outcome = Outcome()
     try:
         import_files(
             list(files_of(paths)),
             project=project,
-            client=LabelStudioClient(
-                settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
-            ),
+            client=client,
+            tags=tags,
             root=settings.mammogram_root,
             twins=twins,
             patient_secret=secret,

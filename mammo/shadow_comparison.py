@@ -108,7 +108,8 @@ def compare_versions(
         if (one := read.prelabel(ours[task])) is not None
         and (other := read.prelabel(theirs[task])) is not None
     ]
-    together = total_effort([edit_effort(one, other) for one, other in pairs])
+    compared = [each for one, other in pairs for each in _image_by_image(one, other)]
+    together = total_effort([edit_effort(one, other) for one, other in compared])
     efforts = list(_efforts(project, (ours, theirs), store=store, read=read))
     gains = [
         (other.dice or 0.0) - (one.dice or 0.0)
@@ -164,7 +165,18 @@ def _efforts(
         if drawn is None or one is None or other is None:
             continue
         arm: Arm = "control" if prelabel_of(correction, store) is None else "prelabelled"
-        yield arm, edit_effort(one, drawn), edit_effort(other, drawn)
+        for mine, theirs, left in _image_by_image(one, other, drawn):
+            yield arm, edit_effort(mine, left), edit_effort(theirs, left)
+
+
+OnImages = dict[str, list[Finding]]
+"""Findings by the key of the image that they lie on."""
+
+
+def _image_by_image(*sides: OnImages) -> list[tuple[list[Finding], ...]]:
+    """What each side has on one image after another."""
+    images = sorted({image for side in sides for image in side})
+    return [tuple(side.get(image, []) for side in sides) for image in images]
 
 
 def _distances(
@@ -202,19 +214,21 @@ class _Reader:
     tags: ControlTags
     problems: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
-    def prelabel(self, prelabel: Prelabel) -> list[Finding] | None:
+    def prelabel(self, prelabel: Prelabel) -> OnImages | None:
         named = f"prelabel of {prelabel.model_version}, task {prelabel.task}"
         return self._read(("prelabel", prelabel.task, prelabel.model_version), named, prelabel.regions)
 
-    def correction(self, correction: Correction) -> list[Finding] | None:
+    def correction(self, correction: Correction) -> OnImages | None:
         named = f"annotation {correction.annotation_id}, task {correction.task_id}"
         return self._read(("annotation", correction.annotation_id, ""), named, correction.result)
 
     def _read(
         self, key: tuple[str, int, str], named: str, regions: Sequence[Mapping[str, Any]]
-    ) -> list[Finding] | None:
+    ) -> OnImages | None:
         try:
-            return from_regions(regions, tags=self.tags)
+            return {
+                each.image_key: from_regions(regions, tags=each) for each in self.tags.everywhere(regions)
+            }
         except InvalidRegion as error:
             self.problems[key] = f"{named}: {error}"
             return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mammo.dicom import Mammogram, read_mammogram
-from mammo.errors import ImageNotFound
+from mammo.errors import ImageNotFound, InvalidRegion
 from mammo.geometry import Spacing
 from mammo.labelstudio.images import CLOUD_SCHEMES
 from mammo.labelstudio.labeling_config import ControlTags
@@ -61,6 +61,24 @@ def of_task(task: int | None, data: Mapping[str, Any], *, tags: ControlTags) -> 
             "no address of an image there; import it again"
         )
     return found
+
+
+def task_showing(described: Mapping[str, Any], *, tags: ControlTags) -> dict[str, Any]:
+    """The data of a task for one image, under the key that the project's labeling config shows.
+
+    Args:
+        described: what is known of the image, its address as `image`.
+
+    Raises:
+        InvalidRegion: a task of the project shows several images, or always the same one (code `labeling_config`).
+    """
+    if tags.siblings or tags.pages or not tags.value:
+        raise InvalidRegion(
+            "a task of the project shows several mammograms (or one image for every task), and a file becomes a task "
+            'of its own: take a project whose labeling config has one Image tag with value="$image"',
+            code="labeling_config",
+        )
+    return {tags.value if key == "image" else key: value for key, value in described.items()}
 
 
 def _of_page(value: Any, tags: ControlTags) -> Any:

@@ -11,6 +11,7 @@ from mammo.dicom import Intake, encode_png, patient_key
 from mammo.geometry import Spacing
 from mammo.labelstudio import ControlTags, LabelStudioClient
 from mammo.labelstudio.regions import Region
+from mammo.task_images import task_showing
 
 
 class TaskWriter:
@@ -80,7 +81,7 @@ class TaskWriter:
             "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
             "dataset": self._kind,
         }
-        return self._client.import_tasks(self._project, [data])[0]
+        return self._client.import_tasks(self._project, [task_showing(data, tags=self.tags)])[0]
 
     def _patient(self, image: DatasetImage, found: Intake) -> str:
         """The key that `yolo-mlsam import` gives the same person, where the file is to be trusted."""

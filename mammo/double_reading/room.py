@@ -80,7 +80,9 @@ class ReadingRoom:
             LabelStudioError: Label Studio refuses.
         """
         users = self._users(emails or {})
-        self.client.project(source)  # refuses a project that is not there before anything is kept
+        self.tags(
+            source
+        )  # refuses a project that is not there, or that cannot be compared, before anything is kept
         self.records.create(source, rules=rules, users=users)
         self.sync(source)
         return self.records.find(source)
@@ -161,8 +163,18 @@ class ReadingRoom:
         )
 
     def tags(self, source: int) -> ControlTags:
-        """The control tags of the source project, which all projects of its double reading share."""
-        return ControlTags.read(self.client.project(source)["label_config"])
+        """The control tags of the source project, which all projects of its double reading share.
+
+        Raises:
+            ReadingConflict: its tasks show several images: readings are compared image by image, one a task.
+        """
+        tags = ControlTags.read(self.client.project(source)["label_config"])
+        if tags.pages or tags.siblings:
+            raise ReadingConflict(
+                f"the tasks of project {source} show several mammograms, and two readings are compared one mammogram "
+                "a task: make a project with a task for each image, and have that read twice"
+            )
+        return tags
 
     def _sync(self, source: int) -> Step:
         double = self.records.find(source)

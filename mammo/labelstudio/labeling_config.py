@@ -60,7 +60,7 @@ _CONFIG = f"""<View style="display: flex;">
     <BrushLabels name="mask" toName="image" smart="false">
       <Label value="{CLUSTER}" html="Mask" background="#e4572e" hotkey="4"/>
     </BrushLabels>
-    <PolygonLabels name="outline" toName="image" smart="false" strokeWidth="2">
+    <PolygonLabels name="outline" toName="image" smart="false" strokeWidth="2" opacity="0">
       <Label value="{CLUSTER}" html="Outline" background="#e4572e" hotkey="5"/>
     </PolygonLabels>
     <KeyPointLabels name="point" toName="image" smart="false" strokeWidth="2">
@@ -254,6 +254,15 @@ class ControlTags:
                     replace(tags, page=index) for index in range(len(shown) if isinstance(shown, list) else 0)
                 )
             elif shown not in ("", None) or tags.is_only_image:
+                yield tags
+
+    def everywhere(self, regions: Iterable[Mapping[str, Any]]) -> Iterator[ControlTags]:
+        """The tags of every image that regions may lie on, for who has no task at hand; pages as far as named."""
+        pages = {0} | {page for region in regions if isinstance(page := region.get("item_index"), int)}
+        for tags in (replace(self, siblings=()), *self.siblings):
+            if tags.pages:
+                yield from (replace(tags, page=page) for page in sorted(pages))
+            else:
                 yield tags
 
     def label_of(self, control: str | None) -> str:

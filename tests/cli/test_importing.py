@@ -18,7 +18,8 @@ from cli import importing
 from cli.importing import Rules, import_command, import_files, import_mammogram
 from mammo.dicom import display_twin, patient_key, read_mammogram, write_mammogram
 from mammo.errors import ImageNotFound, UnreadableImage
-from mammo.task_images import TaskImages
+from mammo.labelstudio import ControlTags, labeling_config
+from mammo.task_images import TaskImages, of_task
 
 SECRET = b"a secret of the site"
 NAME, ID, BIRTH = "QUATERMAIN^HERMINE", "PID-90817", "19440229"
@@ -32,6 +33,9 @@ class FakeTasks:
         self.data: list[dict[str, Any]] = []
         self.calls: list[int] = []
         self.fails_after = fails_after
+
+    def project(self, project: int) -> dict[str, Any]:
+        return {"label_config": labeling_config()}
 
     def tasks(self, project: int) -> list[dict[str, Any]]:
         assert project == 7
@@ -83,7 +87,7 @@ def run(root: Path, client: FakeTasks, **options: Any) -> importing.Outcome:
         root=root,
         twins=root.parent / "served",
         patient_secret=SECRET,
-        **options,
+        **{"tags": ControlTags(), **options},
     )
 
 
@@ -328,8 +332,17 @@ def test_a_path_that_leads_nowhere_costs_itself_only(root: Path, name: str) -> N
         root=root,
         twins=root.parent / "served",
         patient_secret=SECRET,
+        tags=ControlTags(),
     )
     assert (outcome.num_new, len(outcome.refused)) == (1, 1)
+
+
+def test_a_task_holds_its_image_where_the_projects_labeling_config_looks_for_it(root: Path) -> None:
+    client = FakeTasks()
+    run(root, client, tags=ControlTags(value="current"))
+    assert {("current" in data, "image" in data) for data in client.data} == {(True, False)}
+    read = of_task(1, client.data[0], tags=ControlTags(value="current"))
+    assert read["mammogram"] == client.data[0]["mammogram"]
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

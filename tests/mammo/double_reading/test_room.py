@@ -65,6 +65,17 @@ def test_new_images_and_a_changed_labeling_config_reach_both_readers(clinic):
     assert clinic.room.sync(clinic.source).added == {}
 
 
+def test_tasks_of_several_mammograms_are_not_read_twice(engine, tmp_path):
+    made = Clinic(engine, tmp_path, rounds=1)
+    tool = '<PolygonLabels name="p" toName="mlo"><Label value="Cluster"/></PolygonLabels>'
+    second = f'<Image name="mlo" value="$mlo"/>{tool}'
+    config = made.site.rows[made.source]["label_config"]
+    made.site.rows[made.source]["label_config"] = config.replace("</View>", second + "</View>", 1)
+    with pytest.raises(ReadingConflict, match="several mammograms"):
+        made.create()
+    made.store.close()
+
+
 def test_agreed_disagreed_and_unread_cases_are_told_apart(clinic):
     agreed, disputed, unread = clinic.cases
     clinic.both_read(agreed, [HERE], [NEAR])
