@@ -28,6 +28,7 @@ from mammo.segmenter.weights import load_segmenter
 from training.cases import Case, Progress
 from training.detector_report import Report, Table
 from training.mask_metrics import Rates, image_rates, mean_interval, pixel_rates, rate_intervals
+from training.metrics import is_judged
 from training.segmenter_finetune import train_network
 from training.segmenter_growth import grown
 from training.segmenter_recipes import SegmenterRecipe
@@ -176,7 +177,11 @@ def _run(
     )
     trained, run = load_segmenter(weights)
     held_out = [case for case in plan.cases if fold_of[case.patient] == fold]
-    key = hashlib.sha256(json.dumps([run["run"], [case.image for case in held_out]]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps(
+            [run["run"], [[case.image, [box.as_tuple() for box in case.uncertain]] for case in held_out]]
+        ).encode()
+    ).hexdigest()
     result = here / "scores.json"
     if result.is_file() and (known := json.loads(result.read_bytes()))["of"] == key:
         return [_image_score(each) for each in known["scores"]]
@@ -192,7 +197,10 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
     """Boxes, masks, and how they meet the truth of one mammogram."""
     mammogram = case.read()
     masks = []
+    lesions = [finding.box for finding in case.truth]
     for box in detects(mammogram):
+        if not is_judged(box, lesions, uncertain=case.uncertain):
+            continue
         embedding = segmenter.embed(mammogram.pixels, box, spacing=mammogram.spacing)
         brightest = _brightest(mammogram, box) if points else []
         inside = [point for point in brightest if embedding.roi.crop.contains(point)]
@@ -218,6 +226,11 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
     return ImageScore(case.image, case.patient, tuple(dice), tuple(rates), bool(masks))
 
 
+def image_truth(cases: Sequence[Case]) -> dict[str, bool]:
+    """Whether each image holds a cluster; without those of which nobody can say it."""
+    return {case.image: bool(case.truth) for case in cases if case.truth or not case.uncertain}
+
+
 def _brightest(mammogram: Mammogram, box: Box) -> list[Point]:
     """The paper's prompt: the one brightest pixel of the box."""
     mm = (mammogram.spacing or ASSUMED_SPACING).mean_mm
@@ -239,8 +252,9 @@ def _row(arm: str, folds: Sequence[Sequence[ImageScore]], cases: Sequence[Case])
     rates = rate_intervals([each for score in flat for each in score.clusters], patients)
     dice = _dices(folds)
     found = [(value, owner) for value, owner in zip(dice, patients, strict=True) if value > 0]
-    truth = {case.image: bool(case.truth) for case in cases}
-    images = image_rates([score.found for score in flat], [truth[score.image] for score in flat])
+    truth = image_truth(cases)
+    whole = [score for score in flat if score.image in truth]
+    images = image_rates([score.found for score in whole], [truth[score.image] for score in whole])
     by_fold = [100 * mean(_dices([scores]) or [math.nan]) for scores in folds]
     return [
         arm,

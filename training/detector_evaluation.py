@@ -28,6 +28,7 @@ from training.metrics import (
     centre_rule,
     interval,
     iou_rule,
+    judged,
     match,
     sensitivity_at,
 )
@@ -51,7 +52,12 @@ class Scored:
     image: str
     patient: str
     truth: tuple[Box, ...]
+    uncertain: tuple[Box, ...]
+    """Where there may be a cluster of unknown extent."""
+
     found: tuple[Detection, ...]
+    """Those that can be called right or wrong: see `training.metrics.is_judged`."""
+
     traits: tuple[Traits, ...] = ()
     """Of each box of `truth`; empty where nobody knows."""
 
@@ -63,6 +69,7 @@ class Scored:
             "image": self.image,
             "patient": self.patient,
             "truth": [box.as_tuple() for box in self.truth],
+            "uncertain": [box.as_tuple() for box in self.uncertain],
             "found": [[*each.box.as_tuple(), round(each.score, 5)] for each in self.found],
             "traits": [vars(each) for each in self.traits],
             "seconds": self.seconds,
@@ -99,15 +106,18 @@ def score_images(
     for number, case in enumerate(cases, start=1):
         mammogram = case.read()
         began = time.perf_counter()
-        found = tuple(find(mammogram))
+        found = find(mammogram)
+        seconds = time.perf_counter() - began
+        truth = tuple(finding.box for finding in case.truth)
         scored.append(
             Scored(
                 image=case.image,
                 patient=case.patient,
-                truth=tuple(finding.box for finding in case.truth),
-                found=found,
+                truth=truth,
+                uncertain=case.uncertain,
+                found=tuple(judged(found, truth, uncertain=case.uncertain)),
                 traits=(traits or {}).get(case.image, ()),
-                seconds=round(time.perf_counter() - began, 3),
+                seconds=round(seconds, 3),
             )
         )
         progress(number / len(cases), f"{number} of {len(cases)} images")
@@ -172,7 +182,7 @@ def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, se
 
 def hits_of(scored: Sequence[Scored], *, rule: Rule) -> list[Hits]:
     """Which detections hit, image by image."""
-    return [match(image.found, image.truth, rule=rule) for image in scored]
+    return [match(image.found, image.truth, uncertain=image.uncertain, rule=rule) for image in scored]
 
 
 def _froc(hits: Sequence[Hits], shared: Callable[..., Interval]) -> dict[float, Interval]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from training.cases import Case, Progress
-from training.metrics import Froc, Hits, centre_rule, froc, lesion_dice, match
+from training.metrics import Froc, Hits, centre_rule, froc, judged, lesion_dice, match
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
@@ -50,7 +50,7 @@ class ImageScore:
     """Of each true cluster with a mask, at the operating point; 0 where it was missed."""
 
     num_findings: int
-    """At the operating point."""
+    """At the operating point; those of which nobody can say whether they are right are not counted."""
 
     seconds: float
     """Of detector and segmenter together."""
@@ -98,6 +98,7 @@ class Evaluation:
                         tuple(image["hits"]["scores"]),
                         tuple(image["hits"]["true"]),
                         image["hits"]["num_lesions"],
+                        image["hits"].get("undecided", False),
                     ),
                     "dice": tuple(image["dice"]),
                 }
@@ -122,11 +123,13 @@ def evaluate(prelabeller: Prelabels, cases: Sequence[Case], *, progress: Progres
         detections = prelabeller.detect(mammogram, threshold=min(LOW_THRESHOLD, prelabeller.threshold))
         findings = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
         seconds = time.perf_counter() - started
+        truth = [finding.box for finding in case.truth]
+        findings = judged(findings, truth, uncertain=case.uncertain)
         images.append(
             ImageScore(
                 image=case.image,
                 patient=case.patient,
-                hits=match(detections, [finding.box for finding in case.truth], rule=centre_rule),
+                hits=match(detections, truth, uncertain=case.uncertain, rule=centre_rule),
                 dice=lesion_dice(findings, case.truth),
                 num_findings=len(findings),
                 seconds=round(seconds, 3),

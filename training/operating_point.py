@@ -46,7 +46,8 @@ def operating_threshold(
     hits = []
     for index, case in enumerate(cases, 1):
         detections = detector.detect(case.read(), threshold=LOW_THRESHOLD)
-        hits.append(match(detections, [finding.box for finding in case.truth], rule=centre_rule))
+        truth = [finding.box for finding in case.truth]
+        hits.append(match(detections, truth, uncertain=case.uncertain, rule=centre_rule))
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
     return threshold_at(froc(hits), rate=rate, default=default)
 

@@ -17,7 +17,7 @@ from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from mammo.registry import ModelFiles
 from training.cases import Case, Progress
-from training.metrics import centre_rule
+from training.metrics import centre_rule, judged
 
 KEEP = 0.98
 """Share of the detected clusters that keep their mask. What is lost is a mask, never the box."""
@@ -68,7 +68,8 @@ def presence_point(
     false: list[float] = []
     for number, case in enumerate(cases, 1):
         boxes = [finding.box for finding in case.truth]
-        for finding in prelabeller.prelabel(case.read(), threshold=None):
+        findings = prelabeller.prelabel(case.read(), threshold=None)
+        for finding in judged(findings, boxes, uncertain=case.uncertain):
             if finding.presence is not None:
                 hit = any(centre_rule(finding.box, box) for box in boxes)
                 (true if hit else false).append(finding.presence)

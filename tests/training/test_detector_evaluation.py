@@ -44,6 +44,24 @@ def test_figures_at_the_operating_point_are_those_of_the_definition(scored):
     assert found.sensitivity.low == found.sensitivity.high == 0.5  # every patient is alike
 
 
+def test_what_lies_where_only_a_place_is_marked_is_in_no_figure():
+    """A detection there, and beside the outlined clusters of other images."""
+
+    def figures(uncertain):
+        truth = {"marked": (), "clear": (square(0, 0),)}
+        found = {"marked": [at(55, 55, 0.9)], "clear": [at(5, 5, 0.8, side=10), at(55, 55, 0.9)]}
+        cases = [
+            Case(image=n, patient=n, read=lambda n=n: n, truth=truth[n], uncertain=uncertain) for n in truth
+        ]
+        return measure(score_images(found.__getitem__, cases, progress=silent), threshold=0.5, draws=20)
+
+    before, after = figures(()), figures((Box(40, 40, 70, 70),))
+    assert (before.precision.value, after.precision.value) == (pytest.approx(1 / 3), 1.0)
+    assert (before.false_positives.value, after.false_positives.value) == (1.0, 0.0)
+    assert before.ap50.value < after.ap50.value == pytest.approx(1.0)
+    assert (before.froc_centre[0.5].value, after.froc_centre[0.5].value) == (0.0, 1.0)
+
+
 def test_sensitivity_is_broken_down_by_what_the_clusters_are(scored):
     parts = breakdown(scored, threshold=0.5, draws=50)
     assert {value: (count, figure.value) for value, (count, figure) in parts["morphology"].items()} == {

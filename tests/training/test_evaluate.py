@@ -1,11 +1,13 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
-from training.evaluate import LOW_THRESHOLD, evaluate
+from training.evaluate import LOW_THRESHOLD, Evaluation, evaluate
 from training.metrics import sensitivity_at
 
 
@@ -75,3 +77,23 @@ def test_no_lesion_is_no_number():
     assert math.isnan(empty.dice)
     with pytest.raises(ValueError, match="lesions"):
         _ = empty.froc
+
+
+def test_what_is_found_where_only_a_place_is_marked_is_not_judged():
+    found = {"a": [(at(5, 5, 0.9), square(0, 0)), (at(55, 55, 0.8), square(50, 50))]}
+    marked = replace(case("a", "p", square(0, 0)), uncertain=(Box(40, 40, 70, 70),))
+    before, after = (
+        evaluate(FakePrelabeller(found), [each], progress=silent)
+        for each in (case("a", "p", square(0, 0)), marked)
+    )
+    assert (before.images[0].hits.true, before.images[0].num_findings) == ((True, False), 2)
+    assert (after.images[0].hits.true, after.images[0].num_findings) == ((True,), 1)
+    assert after.dice == 1.0
+
+
+def test_an_evaluation_of_before_marked_places_is_still_read(evaluation):
+    content = json.loads(json.dumps(evaluation.to_json()))
+    assert Evaluation.from_json(content) == evaluation
+    for image in content["images"]:
+        del image["hits"]["undecided"]
+    assert Evaluation.from_json(content) == evaluation

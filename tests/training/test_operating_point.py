@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
 from training.operating_point import HIGHEST, LOWEST, operating_threshold
@@ -42,3 +45,13 @@ def test_a_detector_that_finds_nothing_keeps_the_threshold():
 def test_the_threshold_stays_believable():
     assert threshold([[at(5, 5, 0.011)]] * 8) == LOWEST
     assert threshold([[at(5, 5, 0.999)]] * 8) == HIGHEST
+
+
+def test_what_is_found_where_only_a_place_is_marked_moves_no_threshold():
+    found = {n: [at(5, 5, 0.6), at(55, 55, 0.9)] for n in range(8)}
+    marked = [replace(each, uncertain=(Box(40, 40, 70, 70),)) for each in cases(8)]
+    chosen = [
+        operating_threshold(FakeDetector(found), material, rate=0.5, default=0.2, progress=silent)
+        for material in (cases(8), marked)
+    ]
+    assert chosen == [0.2, 0.6]

@@ -88,3 +88,9 @@ def test_a_share_that_is_none_is_the_callers_mistake(keep):
 def test_a_box_elsewhere_is_a_false_alarm():
     assert Box(100, 0, 110, 10) == found(100, 0.1).box
     assert point([[found(100, 0.1)]]).num_false == 1
+
+
+def test_a_box_where_only_a_place_is_marked_is_neither():
+    marked = [replace(each, uncertain=(Box(90, 0, 120, 20),)) for each in cases(1)]
+    chosen = presence_point(FakePrelabeller([[found(0, 0.7), found(100, 0.1)]]), marked, progress=silent)
+    assert (chosen.num_clusters, chosen.num_false) == (1, 0)

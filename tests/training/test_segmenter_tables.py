@@ -13,7 +13,15 @@ from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import CENTRE, case
 from training.cases import silent
-from training.crossval import ARMS, CrossvalPlan, measure_image, patient_folds, remembered, table_5
+from training.crossval import (
+    ARMS,
+    CrossvalPlan,
+    image_truth,
+    measure_image,
+    patient_folds,
+    remembered,
+    table_5,
+)
 from training.segmenter_growth import grown
 from training.segmenter_recipes import segmenter_smoke
 from training.segmenter_rois import cut_rois
@@ -152,6 +160,21 @@ def test_a_cluster_that_no_box_found_counts_nothing(start):
     assert score.clusters[0].tpr == 0.0
     beside = replace(CASES[0], truth=(Finding(label=CLUSTER, score=1.0, box=Box(0, 0, 9, 9)),))
     assert measure_image(segmenter, beside, detects=boxes, points=True).dice == ()
+
+
+def test_an_image_with_nothing_but_a_marked_place_is_neither_positive_nor_negative():
+    place = (Box(0, 0, 9, 9),)
+    both, normal = replace(CASES[0], uncertain=place), replace(CASES[1], truth=())
+    only_a_place = replace(CASES[2], truth=(), uncertain=place)
+    truth = image_truth([both, normal, only_a_place])
+    assert truth == {both.image: True, normal.image: False}
+
+
+def test_a_mask_where_only_a_place_is_marked_is_not_judged(start):
+    segmenter = Segmenter(load_segmenter(start)[0])
+    (found,) = boxes(CASES[0].read())
+    marked = replace(CASES[0], truth=(), uncertain=(found,))
+    assert not measure_image(segmenter, marked, detects=boxes, points=True).found
 
 
 def test_a_detector_is_asked_once_per_image(tmp_path):

@@ -19,6 +19,8 @@ from training.metrics.froc import (
     centre_rule,
     froc,
     iou_rule,
+    is_judged,
+    judged,
     match,
     sensitivity_at,
 )
@@ -41,6 +43,8 @@ __all__ = [
     "froc",
     "interval",
     "iou_rule",
+    "is_judged",
+    "judged",
     "lesion_dice",
     "match",
     "sensitivity_at",

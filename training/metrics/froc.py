@@ -4,13 +4,16 @@ The rule of a hit, as in computer-aided detection: a detection hits the lesion w
 detection's centre. A lesion counts once; further hits on it are neither true nor false positives. Overlap rules
 such as IoU 0.5 are harsh for clusters of a few millimetres, and the segmenter only needs a box around one; they are
 here for comparison.
+
+Where a person marked a place and nothing is known of the extent, nobody can say whether a detection is right: it is
+left out before anything is counted (`is_judged`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +37,8 @@ class Hits:
     """For each score, whether it found a lesion (else a false positive)."""
 
     num_lesions: int
+    undecided: bool = False
+    """There may be a lesion of unknown extent and there is no other: the image is neither positive nor negative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +70,55 @@ def iou_rule(least: float) -> Rule:
     return lambda detection, lesion: lesion.iou(detection) >= least
 
 
+def is_judged(box: Box, truth: Sequence[Box], *, uncertain: Sequence[Box]) -> bool:
+    """Whether a detection can be called right or wrong.
+
+    One that has its centre in an uncertain box and in no lesion is neither a hit nor a false alarm. What lies in a
+    lesion is judged, or an outlined cluster beside a marked place could not be found.
+
+    Args:
+        uncertain: boxes around places where there may be a lesion of unknown extent.
+    """
+    return any(centre_rule(box, lesion) for lesion in truth) or not any(
+        centre_rule(box, place) for place in uncertain
+    )
+
+
+class Placed(Protocol):
+    """A detection, or a finding made of one."""
+
+    @property
+    def box(self) -> Box: ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+def judged(found: Sequence[P], truth: Sequence[Box], *, uncertain: Sequence[Box]) -> list[P]:
+    """What is found in one image and can be called right or wrong, in its order: see `is_judged`."""
+    return [each for each in found if is_judged(each.box, truth, uncertain=uncertain)]
+
+
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """False positives per image at which sensitivity is reported."""
 
 
-def match(detections: Sequence[Detection], truth: Sequence[Box], *, rule: Rule) -> Hits:
-    """Which detections of one image hit a lesion.
+def match(
+    detections: Sequence[Detection], truth: Sequence[Box], *, uncertain: Sequence[Box], rule: Rule
+) -> Hits:
+    """Which detections of one image hit a lesion; those that cannot be judged are left out.
 
     A detection that hits several lesions takes one that is still free, the best overlapping first.
+
+    Args:
+        uncertain: see `is_judged`.
     """
     found: set[int] = set()
     scores: list[float] = []
     true: list[bool] = []
-    for detection in sorted(detections, key=lambda each: (-each.score, each.box.as_tuple())):
+    for detection in sorted(
+        judged(detections, truth, uncertain=uncertain), key=lambda each: (-each.score, each.box.as_tuple())
+    ):
         inside = [index for index, box in enumerate(truth) if rule(detection.box, box)]
         free = [index for index in inside if index not in found]
         if free:
@@ -86,7 +127,7 @@ def match(detections: Sequence[Detection], truth: Sequence[Box], *, rule: Rule) 
             continue
         scores.append(detection.score)
         true.append(bool(free))
-    return Hits(tuple(scores), tuple(true), len(truth))
+    return Hits(tuple(scores), tuple(true), len(truth), undecided=bool(uncertain) and not truth)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 A box that is rightly not there cannot be counted, so TPR, FPR and ACC of the paper's Table 2 have no common unit. Here
 TPR = TP / (TP + FN), Pr = TP / (TP + FP) and F1 (eq. 13, 15, 16) count lesions and boxes; FPR = FP / (TN + FP) and
-ACC (eq. 14, 18) count images: positive is an image with a lesion, and called positive one with any box.
+ACC (eq. 14, 18) count images: positive is an image with a lesion, and called positive one with any box. An image of
+which nobody can say which it is (`Hits.undecided`) is in none of the figures by image.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class Counts:
     called: Floats
     """1 where there is any box, else 0; a further hit on a found lesion comes after a first one."""
 
+    normal: Floats
+    """1 where there is surely no lesion, else 0."""
+
     @classmethod
     def of(cls, images: Sequence[Hits], threshold: float) -> Counts:
         true = [
@@ -66,6 +70,7 @@ class Counts:
             np.array(every, np.float64) - np.array(true, np.float64),
             np.array([image.num_lesions for image in images], np.float64),
             np.array([count > 0 for count in every], np.float64),
+            np.array([not (image.num_lesions or image.undecided) for image in images], np.float64),
         )
 
     def figures(self, weights: Floats | None = None) -> AtThreshold:
@@ -76,8 +81,8 @@ class Counts:
         true, false, lesions = (float(counts @ each) for each in (self.true, self.false, self.lesions))
         positive = (self.lesions > 0).astype(np.float64)
         caught = float(counts @ (positive * self.called))
-        alarmed = float(counts @ ((1 - positive) * self.called))
-        sick, healthy = float(counts @ positive), float(counts @ (1 - positive))
+        alarmed = float(counts @ (self.normal * self.called))
+        sick, healthy = float(counts @ positive), float(counts @ self.normal)
         return AtThreshold(
             sensitivity=_share(true, lesions),
             precision=_share(true, true + false),

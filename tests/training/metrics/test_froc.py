@@ -14,30 +14,33 @@ OTHER = Box(300, 300, 340, 340)
 
 
 def test_a_detection_hits_the_lesion_that_contains_its_centre():
-    hits = match([at(101, 101, 0.9), at(99, 120, 0.8)], [LESION], rule=centre_rule)
+    hits = match([at(101, 101, 0.9), at(99, 120, 0.8)], [LESION], uncertain=(), rule=centre_rule)
     assert (hits.scores, hits.true, hits.num_lesions) == ((0.9, 0.8), (True, False), 1)
 
 
 def test_a_large_box_around_a_lesion_hits_it_however_little_they_overlap():
-    assert match([Found(Box(0, 0, 240, 240), 0.5)], [LESION], rule=centre_rule).true == (True,)
+    assert match([Found(Box(0, 0, 240, 240), 0.5)], [LESION], uncertain=(), rule=centre_rule).true == (True,)
 
 
 def test_a_lesion_counts_once_and_extra_hits_on_it_count_for_nothing():
     hits = match(
-        [at(110, 110, 0.9), at(130, 130, 0.8), at(120, 120, 0.7), at(5, 5, 0.6)], [LESION], rule=centre_rule
+        [at(110, 110, 0.9), at(130, 130, 0.8), at(120, 120, 0.7), at(5, 5, 0.6)],
+        [LESION],
+        uncertain=(),
+        rule=centre_rule,
     )
     assert (hits.scores, hits.true) == ((0.9, 0.6), (True, False))
 
 
 def test_two_detections_in_two_overlapping_lesions_find_both():
     near = LESION.shifted(20, 0)
-    hits = match([at(130, 120, 0.9), at(131, 120, 0.8)], [LESION, near], rule=centre_rule)
+    hits = match([at(130, 120, 0.9), at(131, 120, 0.8)], [LESION, near], uncertain=(), rule=centre_rule)
     assert hits.true == (True, True)
 
 
 def test_an_image_without_lesions_has_only_false_positives():
-    assert match([at(5, 5, 0.5)], [], rule=centre_rule) == Hits((0.5,), (False,), 0)
-    assert match([], [LESION], rule=centre_rule) == Hits((), (), 1)
+    assert match([at(5, 5, 0.5)], [], uncertain=(), rule=centre_rule) == Hits((0.5,), (False,), 0)
+    assert match([], [LESION], uncertain=(), rule=centre_rule) == Hits((), (), 1)
 
 
 def test_the_curve_of_a_worked_example():
@@ -92,7 +95,9 @@ def brute_force(cases, threshold):
     """False positives per image and sensitivity at one threshold, by the definition."""
     false = found = 0
     for images_detections, truth in cases:
-        hits = match([d for d in images_detections if d.score >= threshold], truth, rule=centre_rule)
+        hits = match(
+            [d for d in images_detections if d.score >= threshold], truth, uncertain=(), rule=centre_rule
+        )
         false += hits.true.count(False)
         found += hits.true.count(True)
     return false / len(cases), found / sum(len(truth) for _, truth in cases)
@@ -100,7 +105,7 @@ def brute_force(cases, threshold):
 
 @given(cases)
 def test_every_point_of_the_curve_is_what_its_threshold_gives(cases):
-    curve = froc([match(found, truth, rule=centre_rule) for found, truth in cases])
+    curve = froc([match(found, truth, uncertain=(), rule=centre_rule) for found, truth in cases])
     assert (np.diff(curve.false_positives) >= 0).all()
     assert (np.diff(curve.sensitivity) >= 0).all()
     for false, found, threshold in zip(
@@ -111,7 +116,7 @@ def test_every_point_of_the_curve_is_what_its_threshold_gives(cases):
 
 @given(cases, st.data())
 def test_a_weight_is_a_number_of_copies(cases, data):
-    images = [match(found, truth, rule=centre_rule) for found, truth in cases]
+    images = [match(found, truth, uncertain=(), rule=centre_rule) for found, truth in cases]
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(images), max_size=len(images)))
     copies = [image for image, count in zip(images, weights, strict=True) for _ in range(count)]
     if not any(image.num_lesions for image in copies):
@@ -124,11 +129,37 @@ def test_a_weight_is_a_number_of_copies(cases, data):
 
 
 def test_a_small_box_in_a_large_lesion_hits_by_its_centre_and_misses_by_overlap():
-    assert match([at(120, 120, 0.9)], [LESION], rule=centre_rule).true == (True,)
-    assert match([at(120, 120, 0.9)], [LESION], rule=iou_rule(0.5)).true == (False,)
+    assert match([at(120, 120, 0.9)], [LESION], uncertain=(), rule=centre_rule).true == (True,)
+    assert match([at(120, 120, 0.9)], [LESION], uncertain=(), rule=iou_rule(0.5)).true == (False,)
 
 
 def test_overlap_of_exactly_the_least_is_a_hit():
     half = Found(Box(100, 100, 120, 140), 0.5)  # IoU 0.5
-    assert match([half], [LESION], rule=iou_rule(0.5)).true == (True,)
-    assert match([half], [LESION], rule=iou_rule(0.51)).true == (False,)
+    assert match([half], [LESION], uncertain=(), rule=iou_rule(0.5)).true == (True,)
+    assert match([half], [LESION], uncertain=(), rule=iou_rule(0.51)).true == (False,)
+
+
+PLACE = Box(300, 300, 400, 400)
+"""Around a point that a person set."""
+
+
+def test_a_detection_where_only_a_place_is_marked_is_neither_a_hit_nor_a_false_alarm():
+    inside, outside = at(350, 350, 0.9), at(450, 350, 0.8)
+    hits = match([inside, outside], [LESION], uncertain=[PLACE], rule=centre_rule)
+    assert hits == Hits((0.8,), (False,), 1)
+    assert match([inside], [], uncertain=[PLACE], rule=centre_rule).scores == ()
+
+
+def test_an_outlined_lesion_beside_a_marked_place_can_still_be_found():
+    around = LESION.dilated(50)
+    hits = match([at(120, 120, 0.9), at(60, 60, 0.8)], [LESION], uncertain=[around], rule=centre_rule)
+    assert hits == Hits((0.9,), (True,), 1)
+
+
+def test_an_image_with_nothing_but_a_marked_place_is_no_image_without_a_lesion():
+    def undecided(truth, uncertain):
+        return match([], truth, uncertain=uncertain, rule=centre_rule).undecided
+
+    assert undecided([], [PLACE])
+    assert not undecided([], [])
+    assert not undecided([LESION], [PLACE])

@@ -41,3 +41,11 @@ def test_a_weight_is_a_number_of_copies():
     weights = np.array([2.0, 0.0, 1.0, 3.0])
     copies = [IMAGES[0], IMAGES[0], IMAGES[2], IMAGES[3], IMAGES[3], IMAGES[3]]
     assert Counts.of(IMAGES, 0.3).figures(weights) == at_threshold(copies, 0.3)
+
+
+def test_an_image_of_which_nobody_knows_whether_it_holds_a_lesion_is_in_no_figure_by_image():
+    before = at_threshold(IMAGES, 0.3)
+    after = at_threshold([*IMAGES, Hits((0.8,), (False,), 0, undecided=True)], 0.3)
+    by_image = ("image_sensitivity", "image_fpr", "image_accuracy")
+    assert [getattr(after, name) for name in by_image] == [getattr(before, name) for name in by_image]
+    assert after.false_positives == pytest.approx(4 / 5), "a false alarm elsewhere in it is one"
