@@ -28,7 +28,7 @@ from training.phantom_cases import drawn_cases
 _TILING = 0.2
 """Part of the work that is cutting tiles, for the progress."""
 
-_STATE = 1
+_STATE = 2
 """Raised when a checkpoint of this code means something else."""
 
 
@@ -203,7 +203,14 @@ def _key(
         "recipe": asdict(recipe),
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start else None,
         "cases": [
-            [[case.image, [finding.box.as_tuple() for finding in case.truth]] for case in cases]
+            [
+                [
+                    case.image,
+                    [finding.box.as_tuple() for finding in case.truth],
+                    [box.as_tuple() for box in case.uncertain],
+                ]
+                for case in cases
+            ]
             for cases in (train, validation)
         ],
         "torch": torch.__version__,

@@ -1,7 +1,8 @@
 """Cases become training tiles: native-resolution crops of the network's input planes at 16 bits, and their boxes.
 
 Every cluster gives several crops at different places of the tile. Tiles without a cluster are of two kinds: hard ones,
-where the start model raised a false alarm or the tissue is richest in specks, and background as it comes.
+where the start model raised a false alarm or the tissue is richest in specks, and background as it comes. No tile of
+any kind shows a place of which nobody can say whether a cluster is there (`Case.uncertain`).
 
     tiles/index.json     what each tile holds, and the CRC-32 of its pixels
     tiles/000123.npy     3 planes as side x side x 3 uint16: plane = stored / 65535
@@ -34,7 +35,10 @@ Kind = Literal["positive", "hard", "background"]
 
 
 class FalseAlarms(Protocol):
-    """Where a model found a cluster in a case and there is none, worst first."""
+    """Where a model found a cluster in a case and there is none, worst first.
+
+    `truth` holds also the boxes in which there may be one: what is found there is no false alarm.
+    """
 
     def __call__(self, pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> Sequence[Box]: ...
 
@@ -120,7 +124,7 @@ def write_tiles(
 
     Args:
         side: of a tile, in pixels.
-        crops: tiles for every cluster.
+        crops: tiles for every cluster; fewer, down to none, of one that lies beside an uncertain place.
         background: share of tiles without a cluster aimed at, in [0, 1); a normal image gives as many as one cluster.
         seed: the same cases, arguments and seed give the same tiles.
         spacing_mm: pixel spacing that the network works at; images of another one are resampled to it.
@@ -170,26 +174,33 @@ class _Cutter:
         planes = normalise(pixels, breast)
         size = Size(pixels.shape[1], pixels.shape[0])
         truth = [scale.seen(finding.box) for finding in case.truth]
+        uncertain = [scale.seen(box) for box in case.uncertain]
         for box in truth:
             for _ in range(self.crops):
-                self._write(planes, _around(box, size, self.side, self.rng), truth, "positive")
+                place = _around(box, size, self.side, self.rng, avoid=uncertain)
+                if place is not None:
+                    self._write(planes, place, truth, "positive")
         wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
         count = int(wanted + self.rng.random())
         alarms: Sequence[Box] = ()
         if self.false_alarms:
-            alarms = self.false_alarms(pixels, truth, spacing=scale.spacing(mammogram.spacing))
-        for place, kind in self._empty_places(planes, breast, truth, alarms, count):
+            alarms = self.false_alarms(pixels, [*truth, *uncertain], spacing=scale.spacing(mammogram.spacing))
+        for place, kind in self._empty_places(planes, breast, [*truth, *uncertain], alarms, count):
             self._write(planes, place, truth, kind)
 
     def _empty_places(
-        self, planes: Planes, breast: Breast, truth: Sequence[Box], alarms: Sequence[Box], count: int
+        self, planes: Planes, breast: Breast, taken: Sequence[Box], alarms: Sequence[Box], count: int
     ) -> list[tuple[Box, Kind]]:
-        """Up to half hard ones, the rest as they come; none of them meets a cluster."""
+        """Up to half hard ones, the rest as they come.
+
+        Args:
+            taken: boxes that none of them meets: clusters, and where there may be one.
+        """
         size = Size(planes.shape[2], planes.shape[1])
         num_hard = (count + 1) // 2
-        mined = [_around(box, size, self.side, self.rng) for box in alarms[:num_hard]]
-        hard = [place for place in mined if _is_clear(place, truth)]
-        random = _random_places(breast, truth, size, side=self.side, count=count, rng=self.rng)
+        mined = [_around(box, size, self.side, self.rng, avoid=()) for box in alarms[:num_hard]]
+        hard = [place for place in mined if place is not None and _is_clear(place, taken)]
+        random = _random_places(breast, taken, size, side=self.side, count=count, rng=self.rng)
         by_specks = sorted(random, key=lambda place: -_num_specks(planes, place))
         hard += by_specks[: num_hard - len(hard)]
         rest = [place for place in random if place not in hard][: count - len(hard)]
@@ -216,15 +227,39 @@ def visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
             yield common
 
 
-def _around(box: Box, size: Size, side: int, rng: np.random.Generator) -> Box:
-    """A random place of the tile that holds the whole box; the middle of the box where it is larger."""
+def _around(box: Box, size: Size, side: int, rng: np.random.Generator, *, avoid: Sequence[Box]) -> Box | None:
+    """A random place of the tile that holds the whole box; a part of the box where it is larger.
 
-    def start(low: int, high: int) -> int:
+    Args:
+        avoid: boxes that the tile must not meet; None where it cannot but meet one.
+    """
+
+    def starts(low: int, high: int) -> range:
         first, last = sorted((high - side, low))
-        return int(rng.integers(first, last + 1))
+        return range(first, last + 1)
 
-    x0, y0 = start(box.x0, box.x1), start(box.y0, box.y1)
-    return _placed(x0, y0, size, side)
+    columns, rows = starts(box.x0, box.x1), starts(box.y0, box.y1)
+    x0, y0 = int(rng.integers(columns.start, columns.stop)), int(rng.integers(rows.start, rows.stop))
+    place = _placed(x0, y0, size, side)
+    return place if _is_clear(place, avoid) else _moved_off(columns, rows, size, side, rng, avoid)
+
+
+def _moved_off(
+    columns: range, rows: range, size: Size, side: int, rng: np.random.Generator, avoid: Sequence[Box]
+) -> Box | None:
+    """A random one of the tile's places that meet none of those boxes; None where there is none."""
+    x0 = np.clip(np.asarray(columns), 0, max(size.width - side, 0))
+    y0 = np.clip(np.asarray(rows), 0, max(size.height - side, 0))
+    clear = np.ones((len(y0), len(x0)), np.bool_)
+    for box in avoid:
+        across = (x0 < box.x1) & (x0 + side > box.x0)
+        down = (y0 < box.y1) & (y0 + side > box.y0)
+        clear &= ~(down[:, None] & across[None, :])
+    places = np.flatnonzero(clear)
+    if not len(places):
+        return None
+    row, column = divmod(int(rng.choice(places)), len(x0))
+    return _placed(int(x0[column]), int(y0[row]), size, side)
 
 
 def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
@@ -235,21 +270,21 @@ def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
 
 
 def _random_places(
-    breast: Breast, truth: Sequence[Box], size: Size, *, side: int, count: int, rng: np.random.Generator
+    breast: Breast, taken: Sequence[Box], size: Size, *, side: int, count: int, rng: np.random.Generator
 ) -> list[Box]:
-    """Places in the breast without any cluster."""
+    """Places in the breast that meet none of the taken boxes."""
     places = []
     for _ in range(_TRIES * max(1, count // 2)):
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
         y = int(rng.integers(breast.box.y0 - side // 2, breast.box.y1 - side // 2 + 1))
         place = _placed(x, y, size, side)
-        if _is_clear(place, truth) and breast.share(place.within(size)) >= _MIN_BREAST:
+        if _is_clear(place, taken) and breast.share(place.within(size)) >= _MIN_BREAST:
             places.append(place)
     return places
 
 
-def _is_clear(place: Box, truth: Sequence[Box]) -> bool:
-    return all(place.intersection(box) is None for box in truth)
+def _is_clear(place: Box, taken: Sequence[Box]) -> bool:
+    return all(place.intersection(box) is None for box in taken)
 
 
 def _num_specks(planes: Planes, place: Box) -> int:

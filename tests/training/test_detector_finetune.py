@@ -191,3 +191,18 @@ def test_start_weights_that_are_no_detector_are_refused(tmp_path: Path) -> None:
     other.write_bytes(b"not weights")
     with pytest.raises(InvalidWeights):
         finetune_detector(CASES, [], start=other, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
+
+
+def test_a_run_is_another_one_once_a_place_is_marked_by_a_point(tmp_path: Path, start: Path) -> None:
+    def trained() -> dict[str, Any]:
+        result = finetune_detector(
+            cases, [], start=start, recipe=RECIPE, folder=tmp_path / "run", progress=silent
+        )
+        return load_network(result)[1]
+
+    cases = CASES
+    before = trained()
+    cases = [replace(CASES[0], uncertain=(Box(80, 220, 90, 230),)), *CASES[1:]]
+    after = trained()
+    assert before["run_key"] != after["run_key"]
+    assert (before["positive_tiles"], after["positive_tiles"]) == (2 * RECIPE.crops, RECIPE.crops)

@@ -11,6 +11,7 @@ import pytest
 from mammo.detector.normalise import Pixels, find_breast, normalise
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import cut_tile
+from mammo.dicom import Mammogram
 from mammo.errors import Cancelled, InvalidTrainingData
 from mammo.geometry import Box, Spacing
 from tests.training.detector_cases import case
@@ -236,3 +237,76 @@ def test_a_damaged_tile_is_an_error_that_names_it_and_the_remedy(tmp_path: Path,
 
 def test_cases_without_any_cluster_give_no_tiles_of_their_own(tmp_path: Path) -> None:
     assert cut([case(1), case(2)], tmp_path).count("positive") == 0
+
+
+def marked(plain: Case, *places: Box) -> Case:
+    """The case with uncertain places, whose pixels are the brightest there are, so that no tile can hide one."""
+
+    def read() -> Mammogram:
+        mammogram = plain.read()
+        pixels = mammogram.pixels.copy()
+        for place in places:
+            pixels[place.slices] = 1.0
+        return replace(mammogram, pixels=pixels)
+
+    return replace(plain, read=read, uncertain=places)
+
+
+def places_of(tiles: TileSet, cluster: Box) -> list[Box]:
+    """Where the tiles of a cluster lie in the image."""
+    corners = ((cluster.x0 - tile.boxes[0][0], cluster.y0 - tile.boxes[0][1]) for tile in tiles.tiles)
+    return [Box(x, y, x + SIDE, y + SIDE) for x, y in corners]
+
+
+def test_a_tile_of_a_cluster_is_moved_off_a_place_that_only_a_point_marks(tmp_path: Path) -> None:
+    place = Box(135, 180, 180, 260)
+    before = cut([case(1, CLUSTER_BOX)], tmp_path / "before", crops=20, background=0.0)
+    assert any(each.intersection(place) for each in places_of(before, CLUSTER_BOX))
+    after = cut([marked(case(1, CLUSTER_BOX), place)], tmp_path / "after", crops=20, background=0.0)
+    assert len(after) == 20
+    assert not any(each.intersection(place) for each in places_of(after, CLUSTER_BOX))
+    assert len(set(places_of(after, CLUSTER_BOX))) > 10, "moved to a random place, not to one and the same"
+
+
+@pytest.mark.parametrize("place", [Box(110, 180, 160, 260), Box(80, 220, 90, 230), Box(0, 0, 240, 420)])
+def test_a_cluster_that_shares_every_tile_with_a_marked_place_gives_none(tmp_path: Path, place: Box) -> None:
+    cases = [marked(case(1, CLUSTER_BOX), place), case(2, CLUSTER_BOX)]
+    assert cut(cases, tmp_path, crops=4, background=0.0).count("positive") == 4
+
+
+@pytest.mark.parametrize("box", [None, CLUSTER_BOX], ids=["only a point", "beside a cluster"])
+def test_no_tile_without_a_cluster_shows_a_marked_place(tmp_path: Path, box: Box | None) -> None:
+    place = Box(120, 20, 170, 70)
+    tiles = cut([marked(case(seed, box), place) for seed in range(1, 5)], tmp_path, crops=6, background=0.6)
+    empty = [index for index, tile in enumerate(tiles.tiles) if tile.kind != "positive"]
+    assert len(empty) > 10
+    for index in empty:
+        assert np.count_nonzero(tiles.read(index)[..., 0] > 0.98) < 30
+
+
+def test_what_a_model_finds_where_only_a_point_is_marked_is_no_false_alarm(tmp_path: Path) -> None:
+    place = Box(140, 50, 190, 100)
+    told: list[Sequence[Box]] = []
+
+    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        told.append(truth)
+        return [Box(150, 60, 170, 80), Box(180, 90, 210, 120)]  # inside, and over its corner
+
+    tiles = cut([marked(case(1, CLUSTER_BOX), place)], tmp_path, crops=6, background=0.5, false_alarms=alarms)
+    assert told == [[CLUSTER_BOX, place]]
+    for index, tile in enumerate(tiles.tiles):
+        if tile.kind == "hard":
+            assert np.count_nonzero(tiles.read(index)[..., 0] > 0.98) < 30
+
+
+def test_a_marked_place_is_seen_at_the_spacing_that_the_detector_works_at(tmp_path: Path) -> None:
+    place = Box(70, 120, 90, 140)
+    plain = case(1, Box(30, 100, 50, 125))
+
+    def film() -> Mammogram:
+        return replace(plain.read(), spacing=Spacing(0.14, 0.14, "scanned"))
+
+    tiles = cut([replace(plain, read=film, uncertain=(place,))], tmp_path, crops=20, background=0.0)
+    seen = Box(140, 240, 180, 280)
+    assert len(tiles) == 20
+    assert not any(each.intersection(seen) for each in places_of(tiles, Box(60, 200, 100, 250)))
