@@ -36,7 +36,14 @@ from training.segmenter_lora import add_lora, merge_lora
 from training.segmenter_loss import SegmenterLoss
 from training.segmenter_processes import train_in_processes
 from training.segmenter_recipes import SegmenterRecipe
-from training.segmenter_rois import FindsBoxes, TrainingRoi, cut_rois, is_tiny, without_outline
+from training.segmenter_rois import (
+    FindsBoxes,
+    TrainingRoi,
+    beside_a_place,
+    cut_rois,
+    is_tiny,
+    without_outline,
+)
 from training.segmenter_validation import RoiScore, score_rois
 
 FALSE_POSITIVES_FROM = 0.02
@@ -104,6 +111,7 @@ def finetune_segmenter(
         "num_train_regions": dict(Counter(roi.kind for roi in rois)),
         "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=network.config) for roi in rois),
         "num_without_outline": without_outline(train),
+        "num_beside_a_place": beside_a_place(train),
     }
     run: Callable[..., Path] = partial(train_network, network, rois, held_out)
     if processes > 1:

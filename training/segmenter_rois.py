@@ -2,6 +2,10 @@
 
 Three kinds. `cluster`: a confirmed cluster with its mask. `background`: a place in the breast that resembles a cluster
 and is none. `false positive`: what the detector takes for a cluster and is none. The last two teach the presence head.
+
+Where a person marked only a place (`Case.uncertain`), no prompt of the last two kinds reaches. A cluster is left out
+when its outline comes so near that the place may be a part of it that nobody outlined. One farther away stays, though
+its surroundings may show the place: a mask says which pixels belong to the prompted cluster, and those there do not.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ SPECK_SPACING_MM = 0.5
 """Least distance between two specks of a region; the pipeline's between two point prompts."""
 
 INDEX = "regions.json"
-VERSION = 2
+VERSION = 3
 """Raised when a cut would hold something else: older folders are cut again."""
 
 
@@ -89,8 +93,9 @@ def cut_rois(
 ) -> list[TrainingRoi]:
     """Read every case once and keep what is around its clusters, and around places that are none.
 
-    Findings without a mask, or with an empty one, teach no outline: `without_outline` counts them. A folder that was
-    cut from the same cases before is used again.
+    Findings without a mask, or with an empty one, teach no outline: `without_outline` counts them, and
+    `beside_a_place` those that reach an uncertain place. A folder that was cut from the same cases before is used
+    again.
 
     Args:
         folder: receives one file per region; created when missing.
@@ -148,6 +153,15 @@ def without_outline(cases: Sequence[Case]) -> int:
     return sum(finding.mask is None or not finding.mask.area for case in cases for finding in case.truth)
 
 
+def beside_a_place(cases: Sequence[Case]) -> int:
+    """Findings with a mask that are left out because it reaches an uncertain place."""
+    return sum(
+        finding.mask is not None and _reaches(finding.mask, case.uncertain)
+        for case in cases
+        for finding in case.truth
+    )
+
+
 def is_tiny(roi: TrainingRoi, *, config: MlsamConfig) -> bool:
     """Whether a cluster is narrower than the network can outline at the cluster level; such ones are kept."""
     size = roi.pixels().shape
@@ -163,7 +177,6 @@ def _places(
     backgrounds: int,
     finds_boxes: FindsBoxes | None,
 ) -> Iterator[tuple[Kind, Box, Mask | None]]:
-    taken = [finding.box for finding in case.truth]
     for finding in case.truth:
         tight = finding.mask.tight() if finding.mask else None
         if tight is None:
@@ -174,20 +187,37 @@ def _places(
                 f"{mammogram.size.width} x {mammogram.size.height} pixels; masks are in pixels of the original image",
                 code="mask_size",
             )
-        yield "cluster", tight.frame, tight
+        if not _reaches(tight, case.uncertain):
+            yield "cluster", tight.frame, tight
     if finds_boxes is not None:
-        wrong = [
-            box for box in finds_boxes(mammogram) if all(box.intersection(other) is None for other in taken)
-        ]
+        wrong = [box for box in finds_boxes(mammogram) if _is_clear(box, case)]
         for box in wrong[:MOST_FALSE_POSITIVES]:
             yield "false positive", box.within(mammogram.size), None
     for _ in range(backgrounds):
-        place = _background(mammogram, taken, rng)
+        place = _background(mammogram, case, rng)
         if place is not None:
             yield "background", place, None
 
 
-def _background(mammogram: Mammogram, taken: Sequence[Box], rng: np.random.Generator) -> Box | None:
+def _reaches(mask: Mask, places: Sequence[Box]) -> bool:
+    """Whether a pixel of a mask lies in one of the boxes."""
+    inside = (mask.within(place) for place in places)
+    return any(each is not None and each.area > 0 for each in inside)
+
+
+def _is_clear(box: Box, case: Case) -> bool:
+    """Whether a box meets no cluster, and no prompt that a view makes of it an uncertain place."""
+    prompts = box.dilated(_margin(box))
+    clear = all(box.intersection(finding.box) is None for finding in case.truth)
+    return clear and all(prompts.intersection(place) is None for place in case.uncertain)
+
+
+def _margin(box: Box) -> int:
+    """How far a view may move an edge of a box, in pixels."""
+    return int(np.ceil(JITTER * max(box.width, box.height))) + 1
+
+
+def _background(mammogram: Mammogram, case: Case, rng: np.random.Generator) -> Box | None:
     """A box in the breast, around something bright as often as not; None where the clusters leave no room."""
     spacing = mammogram.spacing or ASSUMED_SPACING
     low, high = np.log(BACKGROUND_MM)
@@ -206,7 +236,7 @@ def _background(mammogram: Mammogram, taken: Sequence[Box], rng: np.random.Gener
                 if specks:
                     box = Box.centred(specks[0].x, specks[0].y, width=width, height=height).moved_into(size)
         tissue = (mammogram.pixels[box.slices] > 0).mean() > 0.9
-        if tissue and all(box.intersection(other) is None for other in taken):
+        if tissue and _is_clear(box, case):
             return box
     return None
 
@@ -222,9 +252,8 @@ def _cut(
     config: MlsamConfig,
 ) -> TrainingRoi:
     widest = roi_around(box, mammogram.size, config=config, spacing=mammogram.spacing, zoom=ZOOM[1])
-    margin = int(np.ceil(JITTER * max(box.width, box.height))) + 1
     x, y = box.centre
-    side = widest.side + 2 * margin
+    side = widest.side + 2 * _margin(box)
     cut = Box.centred(x, y, width=side, height=side).moved_into(mammogram.size)
     pixels = np.ascontiguousarray(mammogram.pixels[cut.slices], dtype=np.float32)
     np.save(file, pixels)
@@ -258,7 +287,8 @@ def _truth_of(case: Case) -> list[Any]:
         [*m.frame.as_tuple(), hashlib.sha256(m.bitmap.tobytes()).hexdigest()[:16]] if m else None
         for m in masks
     ]
-    return [case.image, case.patient, [finding.box.as_tuple() for finding in case.truth], marks]
+    boxes = [finding.box.as_tuple() for finding in case.truth]
+    return [case.image, case.patient, boxes, marks, [box.as_tuple() for box in case.uncertain]]
 
 
 def _save(folder: Path, key: str, rois: Sequence[TrainingRoi]) -> None:

@@ -9,7 +9,7 @@ from mammo.geometry import Box
 from mammo.masks import Mask
 from tests.training.segmenter_cases import CENTRE, case, disc, mammogram
 from training.segmenter_recipes import segmenter_smoke
-from training.segmenter_rois import cut_rois, is_tiny, without_outline
+from training.segmenter_rois import beside_a_place, cut_rois, is_tiny, without_outline
 
 CONFIG = segmenter_smoke().config
 
@@ -103,3 +103,56 @@ def test_a_cluster_narrower_than_two_logits_is_kept_and_counted(tmp_path):
     tiny, large = cut_rois([small, case(2)], tmp_path, config=CONFIG)
     assert is_tiny(tiny, config=CONFIG)
     assert not is_tiny(large, config=CONFIG)
+
+
+MARK = 0.9375
+
+
+def marked(seed, *places, positive=True):
+    """The case with uncertain places, whose pixels are like no others."""
+
+    def read():
+        plain = mammogram(seed)
+        pixels = plain.pixels.copy()
+        for place in places:
+            pixels[place.slices] = MARK
+        return replace(plain, pixels=pixels)
+
+    return replace(case(seed, positive=positive), read=read, uncertain=places)
+
+
+def test_no_region_without_a_lesion_reaches_a_place_that_only_a_point_marks(tmp_path):
+    place = Box(10, 10, 60, 60)
+    false_alarms = [Box(20, 20, 40, 40), Box(58, 30, 90, 62), Box(61, 30, 93, 62), Box(200, 200, 230, 230)]
+    regions = cut_rois(
+        [marked(seed, place, positive=False) for seed in range(1, 6)],
+        tmp_path,
+        config=CONFIG,
+        backgrounds=4,
+        finds_boxes=lambda mammogram: false_alarms,
+    )
+    kinds = [roi.kind for roi in regions]
+    assert kinds.count("false positive") == 5, "inside, over its edge, and so near that a view reaches it"
+    assert kinds.count("background") > 5
+    for roi in regions:
+        height, width = roi.pixels().shape
+        prompted = roi.box.dilated(round(0.1 * max(roi.box.width, roi.box.height))).intersection(
+            Box(0, 0, width, height)
+        )
+        assert prompted is not None
+        assert not (roi.pixels()[prompted.slices] == MARK).any()
+
+
+def test_a_cluster_whose_outline_reaches_a_marked_place_is_left_out_and_counted(tmp_path):
+    touching = Box(CENTRE.x + 16, CENTRE.y - 5, CENTRE.x + 60, CENTRE.y + 5)
+    at_a_corner_of_its_box = Box(CENTRE.x + 15, CENTRE.y + 15, CENTRE.x + 60, CENTRE.y + 60)
+    cases = [marked(1, touching), marked(2, at_a_corner_of_its_box), case(3)]
+    regions = cut_rois(cases, tmp_path, config=CONFIG)
+    assert [roi.image for roi in regions] == [cases[1].image, cases[2].image]
+    assert beside_a_place(cases) == 1
+
+
+def test_a_cut_is_made_anew_when_a_place_is_marked(tmp_path):
+    assert len(cut_rois([case(1)], tmp_path, config=CONFIG)) == 1
+    touching = Box(CENTRE.x, CENTRE.y, CENTRE.x + 20, CENTRE.y + 20)
+    assert cut_rois([replace(case(1), uncertain=(touching,))], tmp_path, config=CONFIG) == []
