@@ -10,6 +10,9 @@ from mammo.masks import Mask
 CLUSTER = "Cluster"
 """The label of a microcalcification cluster, in findings and in the labeling config alike."""
 
+POINT_REACH_MM = 11.0
+"""How far around a place that only a point marks its cluster may reach: half of the largest there is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

@@ -22,7 +22,7 @@ from mammo.errors import (
     MammoError,
     UnreadableImage,
 )
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, POINT_REACH_MM, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Size, Spacing
 from mammo.identifiers import identifier, stored_key
 from mammo.labelstudio.interpretation import interpret, require_on_images
@@ -53,9 +53,6 @@ Source = Literal["single", "consensus", "arbiter"]
 
 ALONE = "image-"
 """Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
-
-POINT_REACH_MM = 11.0
-"""How far around a marked place a cluster may reach: half of the largest there is."""
 
 AUTOMATIC = "automatic"
 """Annotator of an item that no person has looked at: the service submitted it."""

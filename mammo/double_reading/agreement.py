@@ -25,14 +25,15 @@ class LesionAgreement:
 
     second: int
 
-    dice: float
-    """2 |A and B| / (|A| + |B|) of the masks; of the filled boxes where one reader drew no mask."""
+    dice: float | None
+    """2 |A and B| / (|A| + |B|) of the masks; of the filled boxes where one reader drew no mask. None where a reader
+    marked only the place: the readers agree on it, and there is nothing to measure."""
 
-    boundary_px: float
-    """Mean distance of the two outlines, both ways, in pixels."""
+    boundary_px: float | None
+    """Mean distance of the two outlines, both ways, in pixels; None as above."""
 
     boundary_mm: float | None
-    """The same in mm; None where the image states no spacing."""
+    """The same in mm; None also where the image states no spacing."""
 
     against: tuple[str, ...]
     """Why the readers do not agree on it: `dice`, `boundary`, `mask` (only one drew pixels); empty: they do."""
@@ -66,9 +67,10 @@ class Agreement:
 
     @property
     def worst_dice(self) -> float:
-        """Of all lesions of either reader, one seen by one reader alone counting 0; 1 without lesions."""
+        """Of all lesions of either reader, one seen by one reader alone counting 0; 1 without any to measure."""
         alone = [0.0] if self.only_first or self.only_second else []
-        return min([lesion.dice for lesion in self.lesions] + alone, default=1.0)
+        measured = [lesion.dice for lesion in self.lesions if lesion.dice is not None]
+        return min(measured + alone, default=1.0)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,9 +91,10 @@ def compare(
     """Match the lesions of two readings and measure each pair.
 
     Args:
-        spacing: of the pixels; None where the image does not say, and 0.07 mm is assumed for the threshold.
+        spacing: of the pixels; None where the image does not say, and 0.07 mm is assumed for the thresholds.
     """
-    pairs = match(first, second, least_iou=rules.match_iou, centres=rules.match_centres)
+    assumed = spacing or ASSUMED_SPACING
+    pairs = match(first, second, least_iou=rules.match_iou, centres=rules.match_centres, spacing=assumed)
     seen_first, seen_second = {a for a, _ in pairs}, {b for _, b in pairs}
     return Agreement(
         lesions=tuple(_lesion(a, b, first[a], second[b], rules=rules, spacing=spacing) for a, b in pairs),
@@ -103,6 +106,8 @@ def compare(
 def _lesion(
     a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing: Spacing | None
 ) -> LesionAgreement:
+    if first.is_point or second.is_point:
+        return LesionAgreement(first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, against=())
     drawn = first.mask is not None, second.mask is not None
     one, other = (
         finding.mask if all(drawn) and finding.mask is not None else filled(finding.box)

@@ -28,6 +28,9 @@ from mammo.stated_facts import stated_spacing
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
 """`waiting`: not both readers have read. `unreadable`: a region of a reading, or its task, cannot be understood."""
 
+COMPARISON = 2
+"""Raised when two readings would be compared otherwise than before: what was kept is then judged anew."""
+
 _WAITING: Outcome = "waiting"
 
 Readings = tuple[Correction | None, Correction | None]
@@ -233,5 +236,5 @@ def _judged(
             findings_of(first, tags), findings_of(second, tags), rules=rules, spacing=spacing_of(first)
         )
 
-    by = hashlib.sha256(f"{rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
+    by = hashlib.sha256(f"{COMPARISON} {rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
     return records.agreement(first.content_hash, second.content_hash, by=by, judge=judge)

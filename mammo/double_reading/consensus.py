@@ -7,7 +7,9 @@
 
 STAPLE weighs a pixel against the background around it, so it is run on the box around both masks with a margin of
 `MARGIN` pixels, not on the whole image, where any lesion is rare. With two readers it often is one of the other two.
-A lesion that was only boxed gets a box: their intersection, the box around both, or the mean of the corners.
+A lesion that was only boxed gets a box: their intersection, the box around both, or the mean of the corners. One that a
+reader outlined and the other marked by a point is the outline, by every rule: the point says where and not how large.
+Two points become one midway.
 """
 
 from __future__ import annotations
@@ -43,12 +45,22 @@ def consensus(
 
 def consensus_finding(first: Finding, second: Finding, *, rule: ConsensusRule) -> Finding:
     """The finding that two readers have together; its box holds its mask."""
+    if first.is_point or second.is_point:
+        return _with_a_point(first, second)
     box = _box(first.box, second.box, rule)
     mask = None
     if first.mask is not None and second.mask is not None:
         mask = consensus_mask(first.mask, second.mask, rule=rule)
         box = box.union(mask.frame)
     return Finding(label=first.label, score=1.0, box=box, mask=mask)
+
+
+def _with_a_point(first: Finding, second: Finding) -> Finding:
+    """The outlined one of the two, or the point midway between two points."""
+    outlined = next((each for each in (first, second) if not each.is_point), None)
+    if outlined is not None:
+        return Finding(label=outlined.label, score=1.0, box=outlined.box, mask=outlined.mask)
+    return Finding(label=first.label, score=1.0, box=_box(first.box, second.box, "staple"), is_point=True)
 
 
 def consensus_mask(first: Mask, second: Mask, *, rule: ConsensusRule) -> Mask:

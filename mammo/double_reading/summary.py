@@ -24,8 +24,10 @@ class LesionFigures:
     only_first: int
     only_second: int
     mean_dice: float | None
+    """Over the lesions that both drew; one marked by a point has no outline to compare. So the next two."""
+
     mean_boundary_mm: float | None
-    """Over the lesions of images that state their spacing."""
+    """And of images that state their spacing."""
 
     mean_boundary_px: float | None
 
@@ -120,9 +122,9 @@ def lesion_figures(cases: Sequence[Case]) -> LesionFigures:
         both=len(lesions),
         only_first=sum(len(agreement.only_first) for agreement in compared),
         only_second=sum(len(agreement.only_second) for agreement in compared),
-        mean_dice=_mean([lesion.dice for lesion in lesions]),
+        mean_dice=_mean([lesion.dice for lesion in lesions if lesion.dice is not None]),
         mean_boundary_mm=_mean([each.boundary_mm for each in lesions if each.boundary_mm is not None]),
-        mean_boundary_px=_mean([lesion.boundary_px for lesion in lesions]),
+        mean_boundary_px=_mean([each.boundary_px for each in lesions if each.boundary_px is not None]),
     )
 
 

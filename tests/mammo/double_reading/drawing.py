@@ -19,3 +19,8 @@ def boxed(*corners):
 def lesion(*corners):
     """A box with all its pixels painted."""
     return Finding(label=CLUSTER, score=1.0, box=Box(*corners), mask=painted(*corners))
+
+
+def point(x, y):
+    """A place, of which nothing more is known."""
+    return Finding(label=CLUSTER, score=1.0, box=Box(x, y, x + 1, y + 1), is_point=True)

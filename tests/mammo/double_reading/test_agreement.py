@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mammo.double_reading.agreement import Agreement, compare
 from mammo.double_reading.rules import ReadingRules
 from mammo.geometry import Spacing
-from tests.mammo.double_reading.drawing import boxed, lesion
+from tests.mammo.double_reading.drawing import boxed, lesion, point
 
 RULES = ReadingRules()
 FINE = Spacing(0.1, 0.1, "given")
@@ -78,6 +78,25 @@ def test_boxes_without_masks_are_compared_as_boxes():
 
 def test_pixels_of_one_reader_only_are_a_disagreement():
     assert agree([boxed(0, 0, 20, 20)], [lesion(0, 0, 20, 20)]).against == ("mask",)
+
+
+@pytest.mark.parametrize("other", [boxed(0, 0, 20, 20), lesion(0, 0, 20, 20), point(30, 30)])
+def test_a_point_agrees_on_the_place_and_there_is_nothing_to_measure(other):
+    for first, second in (([point(5, 5)], [other]), ([other], [point(5, 5)])):
+        found = agree(first, second, least_dice=1.0, most_boundary_mm=0.0)
+        assert found.agreed
+        assert (found.lesions[0].dice, found.lesions[0].boundary_px, found.lesions[0].boundary_mm) == (
+            None,
+        ) * 3
+        assert found.present == (True, True)
+        assert found.worst_dice == 1.0
+        assert Agreement.from_json(found.to_json()) == found
+
+
+def test_a_point_outside_of_every_outline_is_a_lesion_that_one_reader_has_alone():
+    found = agree([lesion(0, 0, 20, 20), point(200, 200)], [lesion(0, 0, 20, 20)])
+    assert (found.against, found.only_first) == (("presence",), (1,))
+    assert agree([point(200, 200)], []).against == ("presence",)
 
 
 shapes = st.builds(

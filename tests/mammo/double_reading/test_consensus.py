@@ -11,7 +11,7 @@ from mammo.double_reading.consensus import MARGIN, consensus, consensus_finding,
 from mammo.double_reading.rules import CONSENSUS_RULES, ReadingRules
 from mammo.geometry import Box, Spacing
 from mammo.masks import Mask
-from tests.mammo.double_reading.drawing import boxed, lesion, painted
+from tests.mammo.double_reading.drawing import boxed, lesion, painted, point
 
 SIDE = 80
 FIRST, SECOND = painted(20, 20, 40, 40), painted(22, 20, 42, 40)
@@ -109,3 +109,17 @@ def test_a_consensus_has_one_finding_for_each_lesion_whatever_the_order_of_the_s
     found = consensus(first, second, agreement, rule="union")
     assert [finding.box.as_tuple() for finding in found] == [(0, 0, 20, 21), (50, 50, 71, 70)]
     assert all(finding.score == 1.0 for finding in found)
+
+
+@pytest.mark.parametrize("rule", CONSENSUS_RULES)
+@pytest.mark.parametrize("outlined", [lesion(20, 20, 40, 40), boxed(20, 20, 40, 40)])
+def test_a_point_in_an_outline_leaves_the_outline(rule, outlined):
+    for first, second in ((outlined, point(25, 25)), (point(25, 25), outlined)):
+        found = consensus_finding(first, second, rule=rule)
+        assert (found.box, found.mask, found.is_point) == (outlined.box, outlined.mask, False)
+
+
+@pytest.mark.parametrize("rule", CONSENSUS_RULES)
+def test_two_points_are_one_point_midway(rule):
+    found = consensus_finding(point(10, 10), point(20, 13), rule=rule)
+    assert (found.box, found.mask, found.is_point) == (Box(15, 11, 16, 12), None, True)

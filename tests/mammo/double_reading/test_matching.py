@@ -1,9 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mammo.double_reading.matching import match
-from mammo.geometry import Box
-from tests.mammo.double_reading.drawing import boxed
+from mammo.geometry import Box, Spacing
+from tests.mammo.double_reading.drawing import boxed, point
 
 corner = st.integers(0, 60)
 boxes = st.builds(
@@ -12,8 +13,11 @@ boxes = st.builds(
 readings = st.lists(boxes, max_size=5).map(lambda drawn: [boxed(*box.as_tuple()) for box in drawn])
 
 
-def pairs(first, second, *, least_iou=0.1, centres=True):
-    return match(first, second, least_iou=least_iou, centres=centres)
+MM = Spacing(0.1, 0.1, "given")
+
+
+def pairs(first, second, *, least_iou=0.1, centres=True, spacing=MM):
+    return match(first, second, least_iou=least_iou, centres=centres, spacing=spacing)
 
 
 def similarity(first, second, found):
@@ -72,3 +76,27 @@ def test_a_reading_matches_itself_whole(reading):
     found = pairs(reading, reading)
     assert len(found) == len(reading)
     assert all(reading[a].box == reading[b].box for a, b in found)
+
+
+@pytest.mark.parametrize("centres", [True, False])
+def test_a_point_is_the_lesion_in_whose_box_it_lies_whatever_the_centre_rule(centres):
+    outlined = [boxed(0, 0, 50, 50)]
+    assert pairs([point(3, 49)], outlined, centres=centres) == [(0, 0)]
+    assert pairs(outlined, [point(3, 49)], centres=centres) == [(0, 0)]
+    assert pairs([point(3, 50)], outlined, centres=centres, least_iou=0.0) == []
+
+
+def test_two_points_are_one_lesion_as_far_as_a_cluster_reaches_around_a_marked_place():
+    assert pairs([point(0, 0)], [point(110, 0)]) == [(0, 0)]
+    assert pairs([point(0, 0)], [point(111, 0)]) == []
+    flat = Spacing(0.05, 0.2, "given")
+    assert pairs([point(0, 0)], [point(0, 220)], spacing=flat) == [(0, 0)]
+    assert pairs([point(0, 0)], [point(56, 0)], spacing=flat) == []
+
+
+def test_of_several_points_the_nearest_are_paired():
+    assert pairs([point(0, 0), point(60, 0)], [point(61, 1), point(1, 1)]) == [(0, 1), (1, 0)]
+
+
+def test_an_outline_is_paired_with_an_outline_before_a_point_in_it():
+    assert pairs([boxed(0, 0, 20, 20)], [point(5, 5), boxed(1, 1, 21, 21)]) == [(0, 1)]
