@@ -85,7 +85,8 @@ def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> E
 def changes(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> list[Change]:
     """What became of each finding, those of the prelabel first, in their order.
 
-    Findings belong together when they carry the same id, or else when they overlap most; each is used once.
+    Findings belong together when they carry the same id, or else when they overlap most; each is used once. A point
+    only belongs to a point: it says where a cluster is and outlines none, so it is no edit of an outlined one.
     """
     partner = dict(_pairs(prelabel, correction))
     told = [
@@ -130,6 +131,7 @@ def _pairs(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterat
         (before.id == after.id != "", _overlap(before, after), row, column)
         for row, before in enumerate(prelabel)
         for column, after in enumerate(correction)
+        if before.is_point == after.is_point
     ]
     rows: set[int] = set()
     columns: set[int] = set()

@@ -48,3 +48,7 @@ class Finding:
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"a score lies in [0, 1], got {self.score}")
+        if self.is_point and (self.mask is not None or self.box.area != 1):
+            raise ValueError(
+                f"a point is one pixel without a mask, got {self.box.as_tuple()}, mask {self.mask}"
+            )

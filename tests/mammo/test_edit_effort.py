@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 
 from mammo.edit_effort import EditEffort, boundary_shift, changes, edit_effort, total_effort
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box
 from tests.training.detections import square
 
 
@@ -88,3 +90,31 @@ def test_the_boundary_shift_is_the_mean_distance_of_the_outlines():
     # Each side moves by two pixels; only the new corners are farther away (2 * sqrt 2).
     assert boundary_shift(whole, grown, pixel=(1.0, 1.0)) == pytest.approx(2.0, abs=0.05)
     assert boundary_shift(grown, whole, pixel=(1.0, 1.0)) == boundary_shift(whole, grown, pixel=(1.0, 1.0))
+
+
+def point(x, y, name=""):
+    return Finding(label=CLUSTER, score=1.0, box=Box(x, y, x + 1, y + 1), id=name, is_point=True)
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_point_that_a_person_sets_is_added_and_edits_no_outlined_finding(mask):
+    before = square(0, 0, name="c1", mask=mask)
+    assert counts(edit_effort([before], [before, point(50, 50)])) == (1, 0, 1, 0)
+    assert counts(edit_effort([before], [point(5, 5)])) == (0, 0, 1, 1), (
+        "deleted, and a place marked where it was"
+    )
+    assert counts(edit_effort([before], [point(5, 5, name="c1")])) == (0, 0, 1, 1)
+    assert counts(edit_effort([], [point(5, 5)])) == (0, 0, 1, 0)
+    assert edit_effort([], [point(5, 5)]).dice is None
+
+
+def test_a_tiny_box_is_no_point():
+    tiny = replace(point(5, 5), is_point=False)
+    assert counts(edit_effort([tiny], [tiny])) == (1, 0, 0, 0)
+    assert counts(edit_effort([tiny], [point(5, 5)])) == (0, 0, 1, 1)
+
+
+def test_a_point_of_an_earlier_reading_is_left_or_moved():
+    assert counts(edit_effort([point(5, 5, name="a")], [point(5, 5, name="a")])) == (1, 0, 0, 0)
+    (change,) = changes([point(5, 5, name="a")], [point(9, 5, name="a")])
+    assert change.kind == "moved"
