@@ -113,8 +113,9 @@ def export(
     images = list(_labelled(_open(name), fold))
     for refusal in FORMATS[kind](iter(images), out):
         typer.echo(str(refusal), err=True)
+    written = [image for image in images if not image.has_point]
     typer.echo(
-        f"{len(images)} images with {sum(len(i.findings) for i in images)} findings as {kind} in {out}"
+        f"{len(written)} images with {sum(len(i.findings) for i in written)} findings as {kind} in {out}"
     )
 
 
@@ -143,7 +144,7 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 reference=shown_reference(str(reference)) if reference else None,
                 sha256=item.image,
                 size=Size(*item.size),
-                findings=item.truth,
+                findings=(*item.truth, *item.points),
                 origin=Origin(made_by="manual"),
                 facts={key: value for key, value in facts.items() if value is not None},
             )

@@ -29,7 +29,7 @@ class Case:
     """Reads the pixels; called once per pass, nothing is cached here."""
 
     truth: tuple[Finding, ...]
-    """Clusters a person confirmed (boxes and masks); empty for a normal mammogram."""
+    """Clusters a person confirmed (boxes and masks); empty for a normal mammogram, if nothing is uncertain in it."""
 
     uncertain: tuple[Box, ...] = ()
     """Where there may be a cluster of unknown extent: neither learned as lesion nor as background, nor judged."""

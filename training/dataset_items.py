@@ -42,11 +42,12 @@ IMAGE_KEYS = ("image", *OF_ONE_IMAGE, *SHARED, TASK_KEY)
 REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
 """Codes of a LabelStudioError that would come again for this image and for no other."""
 
-SCHEMA = 4
+SCHEMA = 5
 """Of items in a manifest."""
 
-READABLE = (2, 3, 4)
-"""Schemas that this release reads; 2 knew no source of an item, 3 only patients that were written as short text."""
+READABLE = (2, 3, 4, 5)
+"""Schemas that this release reads; 2 knew no source of an item, 3 only patients that were written as short text, 4 no
+cluster that only a point marks."""
 
 Source = Literal["single", "consensus", "arbiter"]
 """Who says what an item holds: one annotator, two readers who agree, or the arbiter between them."""
@@ -122,13 +123,21 @@ class Item:
         )
 
     @property
+    def points(self) -> tuple[Finding, ...]:
+        """The clusters of which only a place is known."""
+        return tuple(
+            Finding(label=CLUSTER, score=1.0, box=Box(*finding["box"]), is_point=True)
+            for finding in self.findings
+            if finding.get("point")
+        )
+
+    @property
     def uncertain(self) -> tuple[Box, ...]:
         """Where a person marked a place and nothing is known of the extent: neither lesion nor background."""
         size = Size(*self.size)
         stated = self.spacing_mm if isinstance(self.spacing_mm, list) else [self.spacing_mm or 0.0]
         half = round(POINT_REACH_MM / (min(stated) or ASSUMED_SPACING.mean_mm))
-        places = (Box(*finding["box"]) for finding in self.findings if finding.get("point"))
-        return tuple(place.dilated(half).within(size) for place in places)
+        return tuple(point.box.dilated(half).within(size) for point in self.points)
 
     @property
     def unexplained(self) -> bool:

@@ -76,7 +76,8 @@ class DatasetVersion:
         return set(ordered[: max(least, round(share * len(ordered)))])
 
     def num_findings(self, fold: Fold) -> int:
-        return sum(len(item.findings) for item in self.items if item.fold == fold)
+        """Clusters that can be learned from; those that only a point marks are not counted."""
+        return sum(len(item.findings) - len(item.points) for item in self.items if item.fold == fold)
 
     @property
     def num_alone(self) -> int:

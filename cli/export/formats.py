@@ -1,7 +1,8 @@
 """Labelled images to files: DICOM Segmentation, COCO, YOLO, PNG. Each returns what could not be written, and why.
 
 Files are named after the image's path, with its folders, so that they lead back to it; what YOLO and PNG cannot hold
-stands in `images.json` beside them. One export says one thing of an image: the second time it comes it is refused.
+stands in `images.json` beside them. One export says one thing of an image: the second time it comes it is refused. So
+is an image with a finding that only a point marks: no format can say that there is one of unknown extent.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from cli.export.file_names import FileNames
-from cli.export.labelled import LabelledImage, Refusal
+from cli.export.labelled import POINT_ONLY, LabelledImage, Refusal
 from cli.shown import shown
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import MammoError
@@ -31,8 +32,8 @@ Writer = Callable[[Iterable[LabelledImage], Path], list[Refusal]]
 
 def write_seg(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
     """`NAME.seg.dcm` for each image with masks; a DICOM Segmentation cannot be empty, nor hold a box."""
-    refusals = []
-    for image in images:
+    refusals: list[Refusal] = []
+    for image in _outlined(images, refusals):
         masked = [finding for finding in image.findings if finding.mask]
         if len(masked) < len(image.findings):
             boxes = len(image.findings) - len(masked)
@@ -148,9 +149,9 @@ def _files_listed(out: Path) -> set[str]:
 
 
 def _once(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[LabelledImage]:
-    """Every image the first time it comes."""
+    """Every image the first time it comes, without those that have a point."""
     seen: dict[str, str] = {}
-    for image in images:
+    for image in _outlined(images, refusals):
         first = seen.setdefault(image.file_name, image.name)
         if first == image.name:
             yield image
@@ -158,6 +159,15 @@ def _once(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[
             refusals.append(
                 Refusal(image.name, f"the same image as {first}, {shown(image.file_name, length=80)}")
             )
+
+
+def _outlined(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[LabelledImage]:
+    """Those without a finding that only a point marks."""
+    for image in images:
+        if image.has_point:
+            refusals.append(Refusal(image.name, POINT_ONLY))
+        else:
+            yield image
 
 
 def _known(image: LabelledImage) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
 
+POINT_ONLY = "a finding is marked by a point only, and no format of an export has a word for that: outline it"
+"""Why an image is not exported: without the finding, the file would say that there is nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImage:
@@ -43,6 +46,11 @@ class LabelledImage:
 
     attributes: tuple[Mapping[str, Any], ...] = ()
     """More for the COCO record of each finding; empty, or one per finding."""
+
+    @property
+    def has_point(self) -> bool:
+        """Whether a finding is marked by a point only."""
+        return any(finding.is_point for finding in self.findings)
 
 
 @dataclass(frozen=True)

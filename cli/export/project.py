@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.export.file_names import path_of, shown_reference
-from cli.export.labelled import LabelledImage, Refusal
+from cli.export.labelled import POINT_ONLY, LabelledImage, Refusal
 from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.identifiers import identifier
@@ -48,10 +48,7 @@ def _labelled(
     result = [region for region in annotation.get("result") or [] if tags.shows(region)]
     findings = tuple(from_regions(result, tags=tags))
     if any(finding.is_point for finding in findings):
-        raise InvalidRegion(
-            "a finding is marked by a point only, and no format of an export has a word for that: outline it",
-            code="point_only",
-        )
+        raise InvalidRegion(POINT_ONLY, code="point_only")
     mammogram = images.open(data)
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")

@@ -99,7 +99,8 @@ def write_segmentation(
         synthetic: date it like the synthetic files of `write_mammogram`, so that the bytes are the same every time.
 
     Raises:
-        ValueError: no finding, one without a mask or reaching out of the image, or more than `MAX_SEGMENTS`.
+        ValueError: no finding or more than `MAX_SEGMENTS`, one without a mask or reaching out of the image, or one that
+            only a point marks.
         UnreadableImage: the source cannot be read.
         UnsupportedImage: the source is no DICOM file (`not_dicom`), or lacks what a reference to it needs
             (`no_reference`).
@@ -109,6 +110,8 @@ def write_segmentation(
     masks = [finding.mask for finding in findings]
     if not findings or len(findings) >= MAX_SEGMENTS:
         raise ValueError(f"expected 1 to {MAX_SEGMENTS - 1} findings, got {len(findings)}")
+    if any(finding.is_point for finding in findings):
+        raise ValueError("a finding is marked by a point only, and a segmentation needs its outline")
     if any(mask is None or mask.frame.intersection(size.box) != mask.frame for mask in masks):
         raise ValueError("every finding of a segmentation needs a mask inside the image")
     layers = np.zeros((1, size.height, size.width, len(masks) + bool(calcifications)), np.bool_)

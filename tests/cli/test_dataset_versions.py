@@ -10,6 +10,8 @@ from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.double_reading import ReadingRecords, ReadingRules
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
 from tests.mammo.corrected import CONFIG, correct, regions
@@ -83,6 +85,23 @@ def test_a_version_is_exported(names, tmp_path, kind):
         content = json.loads((out / "coco.json").read_text())
         assert {image["fold"] for image in content["images"]} <= {"train", "validation", "test"}
         assert len(content["annotations"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "png"])
+def test_an_image_with_a_cluster_that_only_a_point_marks_is_counted_and_not_exported(site, tmp_path, kind):
+    marked = Finding(label=CLUSTER, score=1.0, box=Box(40, 30, 41, 31), is_point=True)
+    site.annotate(11, [square(5, 5)], patient="p1")
+    site.annotate(12, [square(5, 5), marked], patient="p1")
+    site.annotate(13, [marked], patient="p1")
+    site.store.close()
+    built = run("build", "--project", "1").output
+    assert "marked by a point only: 2" in " ".join(built.split())
+    name = built.split("dataset version ")[1].split()[0]
+    out = tmp_path / "out"
+    exported = run("export", name, "--out", str(out), "--format", kind)
+    assert exported.exit_code == 0, exported.exception
+    assert "1 images with 1 findings" in exported.output
+    assert exported.output.count("marked by a point only") == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 from training.dataset_diff import dataset_diff
 from training.dataset_items import Item
@@ -35,3 +36,10 @@ def test_a_version_does_not_differ_from_itself_whatever_the_order():
     items = (item("a", BOX), item("b"))
     found = dataset_diff(version(*items), replace(version(*items), items=items[::-1]))
     assert (found.added, found.removed, found.changed, found.same) == ((), (), (), 2)
+
+
+def test_a_place_that_is_marked_or_outlined_later_is_a_change():
+    pixel = {"box": [1, 2, 2, 3], "mask": None}
+    versions = [version(item("a")), version(item("a", pixel | {"point": True})), version(item("a", pixel))]
+    for before, after in pairwise(versions):
+        assert dataset_diff(before, after).changed == ("a",)

@@ -26,6 +26,8 @@ def ring(x: int, y: int) -> Finding:
 
 BOX_ONLY = Finding(label=CLUSTER, score=0.5, box=Box(1, 2, 9, 8))
 
+POINT_ONLY = Finding(label=CLUSTER, score=1.0, box=Box(3, 4, 4, 5), is_point=True)
+
 
 def labelled(name: str = "a", *findings: Finding, **options: Any) -> LabelledImage:
     settings: dict[str, Any] = {

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from cli.export.formats import FORMATS, write_coco, write_png, write_seg, write_yolo
 from mammo.dicom.segmentation import read_segmentation
-from tests.cli.export.labelled_images import BOX_ONLY, SIZE, labelled, ring
+from tests.cli.export.labelled_images import BOX_ONLY, POINT_ONLY, SIZE, labelled, ring
 from tests.mammo.dicom.files import mammogram_file
 
 
@@ -78,3 +78,22 @@ def test_nothing_to_export_is_no_error(tmp_path: Path, kind: str) -> None:
     assert FORMATS[kind]([], tmp_path) == []
     if kind == "coco":
         assert json.loads((tmp_path / "coco.json").read_bytes())["images"] == []
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_an_image_with_a_cluster_that_only_a_point_marks_is_left_out_with_a_reason(
+    tmp_path: Path, kind: str
+) -> None:
+    source = mammogram_file()
+    images = [
+        labelled("a", ring(3, 4), source=source),
+        labelled("b", POINT_ONLY, source=source),
+        labelled("c", ring(3, 4), POINT_ONLY, source=source),
+    ]
+    refusals = FORMATS[kind](images, tmp_path)
+    assert [refusal.where for refusal in refusals] == ["b", "c"]
+    assert all("marked by a point only" in refusal.reason for refusal in refusals)
+    assert not {path.name[0] for path in tmp_path.rglob("[bc].*")}
+    listed = "".join(path.read_text() for path in tmp_path.rglob("*.json"))
+    assert '"b.dcm"' not in listed
+    assert '"c.dcm"' not in listed

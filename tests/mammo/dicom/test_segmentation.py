@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mammo.dicom.segmentation import MAX_SEGMENTS, Origin, read_segmentation, write_segmentation
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
 from tests.mammo.dicom.files import PATIENT, gradient, mammogram_file, with_elements
@@ -137,11 +138,12 @@ def test_a_hostile_name_becomes_one_short_line(tmp_path: Path) -> None:
         (Finding(label=CLUSTER, score=1, box=finding().box),),
         (finding(30, 5),),
         tuple(finding() for _ in range(MAX_SEGMENTS)),
+        (finding(), Finding(label=CLUSTER, score=1, box=Box(20, 20, 21, 21), is_point=True)),
     ],
-    ids=["none", "box only", "outside", "too many"],
+    ids=["none", "box only", "outside", "too many", "a point"],
 )
 def test_what_no_segmentation_can_hold_is_refused(tmp_path: Path, findings: tuple[Finding, ...]) -> None:
-    with pytest.raises(ValueError, match=r"findings|mask"):
+    with pytest.raises(ValueError, match=r"findings|mask|point"):
         write_segmentation(tmp_path / "a.dcm", findings, source=mammogram_file(), origin=AUTOMATIC)
     assert not list(tmp_path.iterdir())
 
