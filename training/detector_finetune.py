@@ -14,7 +14,7 @@ import torch
 
 from mammo.detector import Detector, load_network, save_detector
 from mammo.dicom.mammogram import Pixels
-from mammo.errors import InvalidWeights, TrainingDiverged
+from mammo.errors import InsufficientData, InvalidWeights, TrainingDiverged
 from mammo.geometry import Box, Point, Spacing
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress, check_cases
@@ -59,7 +59,8 @@ def finetune_detector(
         `folder/detector.safetensors`, to be read by `Detector.load`.
 
     Raises:
-        InsufficientData, InvalidTrainingData: see `check_cases`; a damaged tile too (code `corrupt_tile`).
+        InsufficientData, InvalidTrainingData: see `check_cases`; a damaged tile too (code `corrupt_tile`), and clusters
+            that all lie beside a place marked by a point only.
         InvalidWeights: `start` is neither, or of another scale.
         TrainingDiverged: the loss became NaN or infinite.
     """
@@ -77,6 +78,11 @@ def finetune_detector(
     try:
         spacing_mm = begin.network.spec.spacing_mm
         tiles = run.cut_training(train, begin.detector, spacing_mm=spacing_mm)
+        if not tiles.count("positive"):
+            raise InsufficientData(
+                "every cluster of the training cases lies so near a place marked by a point only that no tile shows "
+                "the one without the other: outline what the points mark"
+            )
         checks = run.cut_validation(validation, spacing_mm=spacing_mm)
         best = run.train(begin.network, tiles, checks)
     finally:
@@ -123,7 +129,7 @@ class _Run:
         recipe = self.recipe
         if not recipe.validation_crops or not any(case.truth for case in cases):
             return None
-        return write_tiles(
+        tiles = write_tiles(
             cases,
             self.folder / "tiles" / "validation",
             side=recipe.tile,
@@ -134,6 +140,7 @@ class _Run:
             progress=self._part(_TILING * 0.8, _TILING),
             key=self.key,
         )
+        return tiles if tiles.count("positive") else None
 
     def train(self, network: TrainableNetwork, tiles: TileSet, checks: TileSet | None) -> Path:
         """Every epoch that is missing; returns the best weights."""

@@ -12,7 +12,7 @@ from mammo.effort_records import annotator_pseudonym
 from mammo.errors import InvalidSettings
 from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.double_reading.clinic import SIZE, Clinic
-from tests.mammo.double_reading.drawing import lesion
+from tests.mammo.double_reading.drawing import lesion, point
 from training.dataset_building import build_dataset_version
 from training.dataset_sources import PREFERENCE, preference
 from training.dataset_versions import open_dataset_version
@@ -89,6 +89,17 @@ def test_a_consensus_names_both_readings_and_both_readers(site):
     (item,) = site.build().items
     assert [annotation for annotation, _ in item.origins] == list(readings)
     assert item.annotator == "+".join(annotator_pseudonym(user, secret=b"secret") for user in (10, 11))
+
+
+def test_the_consensus_of_a_point_and_an_outline_is_the_outline_and_of_two_points_a_place(site):
+    clinic, (outlined, marked, _) = site.clinic, site.clinic.cases
+    clinic.both_read(outlined, [HERE], [point(12, 12)])
+    clinic.both_read(marked, [point(12, 12)], [point(14, 12)])
+    items = {item.task_id: item for item in site.build().items}
+    assert {item.source for item in items.values()} == {"consensus"}
+    by_truth = sorted(items.values(), key=lambda item: len(item.truth))
+    assert [[each.box.as_tuple() for each in item.truth] for item in by_truth] == [[], [HERE.box.as_tuple()]]
+    assert [[each.box.as_tuple() for each in item.points] for item in by_truth] == [[(13, 12, 14, 13)], []]
 
 
 def test_what_is_not_named_is_not_used_and_a_dispute_is_not_settled_by_taking_one_side(site):

@@ -9,12 +9,11 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.database import dataset_item, dataset_version, patient_fold, reading
+from mammo.database import dataset_item, dataset_version, reading
 from mammo.dicom.source import DicomSource
 from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.errors import ImageNotFound, InsufficientData, InvalidWeights, LabelStudioError, NeverTrainedFrom
-from mammo.findings import CLUSTER, POINT_REACH_MM, Finding
-from mammo.geometry import Box, Size, Spacing
+from mammo.geometry import Size, Spacing
 from mammo.labelstudio import ControlTags, to_regions
 from mammo.task_images import TaskImages
 from tests.training.detections import square
@@ -376,52 +375,3 @@ def test_a_readers_project_is_never_frozen_to_train_on(build, project, engine):
     project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
     with pytest.raises(NeverTrainedFrom, match="train from project 2"):
         build()
-
-
-def point(x, y):
-    return Finding(label=CLUSTER, score=1.0, box=Box(x, y, x + 1, y + 1), is_point=True)
-
-
-def test_a_cluster_that_only_a_point_marks_is_a_place_and_no_truth(project, build, blobs):
-    project.annotate(1, [square(5, 5), point(50, 40)], patient="p1", spacing_mm=2.0)
-    project.annotate(2, [point(50, 40)], patient="p1")
-    for made in (build(), open_dataset_version(build().name, blobs=blobs)):
-        both, alone = made.items
-        same_findings(both.truth, [square(5, 5)])
-        assert (
-            [each.box for each in both.points] == [each.box for each in alone.points] == [Box(50, 40, 51, 41)]
-        )
-        assert alone.truth == ()
-        assert not alone.unexplained
-        first, second = made.cases(both.fold, open_image=project.open_image)
-        assert (len(first.truth), len(first.uncertain), len(second.truth), len(second.uncertain)) == (
-            1,
-            1,
-            0,
-            1,
-        )
-        assert made.num_findings(both.fold) == 1, "nothing is learned from a place"
-
-
-@pytest.mark.parametrize(
-    ("spacing", "half"),
-    [(0.1, 110), ([0.2, 0.1], 110), ([0.1, 0.2], 110), (None, round(POINT_REACH_MM / 0.07))],
-)
-def test_a_cluster_reaches_11_mm_around_a_marked_place_and_not_out_of_the_image(
-    build, project, spacing, half
-):
-    project.annotate(1, [point(50, 40)], patient="p1")
-    (item,) = build().items
-    x, y, size = 400, 300, (1000, 480)
-    found = ({"box": [x, y, x + 1, y + 1], "mask": None, "point": True},)
-    (place,) = replace(item, findings=found, spacing_mm=spacing, size=size).uncertain
-    assert place == Box(x - half, y - half, x + half + 1, min(y + half + 1, 480))
-
-
-def test_a_patient_with_nothing_but_a_marked_place_is_positive_when_folds_are_dealt(project, build, engine):
-    project.annotate(1, [point(50, 40)], patient="p1")
-    project.annotate(2, [], patient="p2")
-    build()
-    with reading(engine) as connection:
-        rows = connection.execute(sa.select(patient_fold.c.patient, patient_fold.c.positive)).all()
-    assert sorted(row.positive for row in rows) == [False, True]

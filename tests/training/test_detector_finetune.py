@@ -206,3 +206,17 @@ def test_a_run_is_another_one_once_a_place_is_marked_by_a_point(tmp_path: Path, 
     after = trained()
     assert before["run_key"] != after["run_key"]
     assert (before["positive_tiles"], after["positive_tiles"]) == (2 * RECIPE.crops, RECIPE.crops)
+
+
+def test_clusters_that_all_lie_beside_a_marked_place_teach_nothing_and_check_nothing(
+    tmp_path: Path, start: Path
+) -> None:
+    beside = [replace(each, uncertain=(Box(80, 220, 90, 230),)) for each in CASES]
+    with pytest.raises(InsufficientData, match="marked by a point only"):
+        finetune_detector(beside, [], start=None, recipe=RECIPE, folder=tmp_path / "none", progress=silent)
+    check = replace(case(9, CLUSTER_BOX), uncertain=(Box(80, 220, 90, 230),))
+    recipe = replace(RECIPE, validation_crops=2)
+    result = finetune_detector(
+        CASES, [check], start=start, recipe=recipe, folder=tmp_path / "run", progress=silent
+    )
+    assert Detector.load(result, runtime="torch").facts["positive_tiles"] == 2 * RECIPE.crops
