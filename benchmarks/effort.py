@@ -21,7 +21,7 @@ from mammo.effort_records import effort_records
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.regions import to_regions
+from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
 from tests.postgres_server import PostgresServer
 
@@ -87,7 +87,10 @@ def _copy_efforts(engine: Engine, tasks: range) -> None:
     """As if each had been computed when it came: that of the first task, which was corrected in the same way."""
     with engine.begin() as connection:
         first = connection.execute(sa.select(edit_effort)).one()
-        rows = [{"revision": 2 * task, "prelabel": 2 * task - 1, "effort": first.effort} for task in tasks]
+        rows = [
+            {"revision": 2 * task, "prelabel": 2 * task - 1, "tags": first.tags, "efforts": first.efforts}
+            for task in tasks
+        ]
         connection.execute(sa.insert(edit_effort), rows)
 
 
