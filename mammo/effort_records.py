@@ -139,14 +139,14 @@ def effort_records(
         secret: of the annotators' pseudonyms.
         tags: the project's labels and controls. What was computed with others is computed again.
     """
-    made_on = list(_made_on(project, store))
-    pairs = [(correction, proposal) for correction, proposal, _ in made_on]
+    compared = list(made_on(project, store))
+    pairs = [(correction, proposal) for correction, proposal, _ in compared]
     measured = measured_efforts(project, pairs, store=store, engine=engine, tags=tags)
     orders = strategies(engine, project)
     pseudonym = cache(partial(annotator_pseudonym, secret=secret))
     records: list[EffortRecord] = []
     unreadable: list[Unreadable] = []
-    for (correction, proposal, was_shown), found in zip(made_on, measured, strict=True):
+    for (correction, proposal, was_shown), found in zip(compared, measured, strict=True):
         if found.code:
             unreadable.append(_unreadable(correction, found))
         records += [
@@ -181,7 +181,7 @@ def begun(correction: Correction, store: AnnotationStore) -> datetime:
     return min(moments, default=correction.updated_at)
 
 
-def _made_on(
+def made_on(
     project: int, store: AnnotationStore
 ) -> Iterator[tuple[CorrectionOutline, Proposal | None, bool]]:
     """Each correction with what it is compared with, and whether that was shown."""
