@@ -41,7 +41,7 @@ class Change:
     """Why, where it does not go without saying."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EditEffort:
     """Findings of one image, by what happened to them."""
 

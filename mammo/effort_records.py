@@ -32,7 +32,7 @@ from mammo.annotations import (
 )
 from mammo.edit_effort import EditEffort, total_effort
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.measured_efforts import Measured, key_of, measured_efforts
+from mammo.measured_efforts import Measured, measured_efforts
 from mammo.work_order import UNORDERED, strategies
 
 CONTROL = "none"
@@ -44,7 +44,7 @@ HASTY_SECONDS = 10.0
 """A prelabel accepted as it is in less time than this may not have been looked at: a sign of automation bias."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EffortRecord:
     """One correction and what it cost."""
 
@@ -139,15 +139,14 @@ def effort_records(
         secret: of the annotators' pseudonyms.
         tags: the project's labels and controls. What was computed with others is computed again.
     """
-    made_on = list(_made_on(project, store))
-    pairs = [(correction, proposal) for correction, proposal, _ in made_on]
+    compared = list(made_on(project, store))
+    pairs = [(correction, proposal) for correction, proposal, _ in compared]
     measured = measured_efforts(project, pairs, store=store, engine=engine, tags=tags)
     orders = strategies(engine, project)
     pseudonym = cache(partial(annotator_pseudonym, secret=secret))
     records: list[EffortRecord] = []
     unreadable: list[Unreadable] = []
-    for correction, proposal, was_shown in made_on:
-        found = measured[key_of(correction, proposal)]
+    for (correction, proposal, was_shown), found in zip(compared, measured, strict=True):
         if found.code:
             unreadable.append(_unreadable(correction, found))
         records += [
@@ -168,9 +167,10 @@ def effort_records(
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
     """The prelabel that a correction was made on, as far as is known."""
-    proposals = store.proposals(correction.project_id, task=correction.task_id).get(correction.task_id, ())
+    proposals = dict(store.proposals(correction.project_id, task=correction.task_id))
     told = correction.prelabel_version
-    shown = shown_proposal(proposals, told=told, begun=begun(correction, store))
+    mine = proposals.get(correction.task_id, ())
+    shown = shown_proposal(mine, told=told, begun=begun(correction, store))
     return store.prelabels_by_id([shown.id]).get(shown.id) if shown else None
 
 
@@ -181,15 +181,20 @@ def begun(correction: Correction, store: AnnotationStore) -> datetime:
     return min(moments, default=correction.updated_at)
 
 
-def _made_on(
+def made_on(
     project: int, store: AnnotationStore
 ) -> Iterator[tuple[CorrectionOutline, Proposal | None, bool]]:
     """Each correction with what it is compared with, and whether that was shown."""
     # In this order: what is proposed or promoted meanwhile is later than the corrections, and changes nothing of them.
     corrections = store.outlined_corrections(project)
-    proposals, champions = store.proposals(project), store.champions()
+    champions = store.champions()
+    proposals = store.proposals(project)
+    task, proposed = 0, list[Proposal]()
+    # Both are in the order of tasks.
     for correction in corrections:
-        mine = proposals.get(correction.task_id, ())
+        while task < correction.task_id:
+            task, proposed = next(proposals, (correction.task_id, []))
+        mine = proposed if task == correction.task_id else ()
         shown = shown_proposal(mine, told=correction.prelabel_version, begun=correction.begun)
         compared = shown or silent_proposal(mine, begun=correction.begun, champions=champions)
         yield correction, compared, shown is not None

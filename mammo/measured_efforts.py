@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -22,13 +23,14 @@ from mammo.labelstudio.project_tags import digest_of_tags
 Key = tuple[int, int]
 """Number of the correction's row, and of its proposal's, or 0."""
 
+FIGURES = attrgetter("accepted", "edited", "added", "deleted", "dice", "crumbs")
+
 CHUNK = 200
 """Corrections that are opened together."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The efforts of one correction, or why there are none."""
+class Measured(NamedTuple):
+    """The efforts of one correction, or why there are none. A tuple, as there are many."""
 
     images: tuple[tuple[str, EditEffort], ...] = ()
     """One for each image of the task, with the image's key."""
@@ -50,16 +52,15 @@ def measured_efforts(
     store: AnnotationStore,
     engine: Engine,
     tags: ControlTags,
-) -> dict[Key, Measured]:
-    """The efforts of corrections; only what was not measured before, with these tags, is opened."""
+) -> Iterator[Measured]:
+    """The efforts of corrections, in their order; only what was not measured before, with these tags, is opened."""
     by = digest_of_tags(tags)
-    found = _read_back(engine, project, by)
-    new = [pair for pair in pairs if key_of(*pair) not in found]
+    kept = _read_back(engine, project, by)
+    new = [pair for pair in pairs if key_of(*pair) not in kept]
     for start in range(0, len(new), CHUNK):
-        measured = _measure(new[start : start + CHUNK], store, tags)
-        _keep(engine, measured, by)
-        found |= measured
-    return found
+        kept |= _keep(engine, _measure(new[start : start + CHUNK], store, tags), by)
+    for pair in pairs:
+        yield _read(kept[key_of(*pair)])
 
 
 def _measure(
@@ -95,32 +96,51 @@ def _efforts(
     return efforts
 
 
-def _read_back(engine: Engine, project: int, by: str) -> dict[Key, Measured]:
-    """What was measured before, with the same tags."""
+def _read_back(engine: Engine, project: int, by: str) -> dict[Key, bytes]:
+    """What was measured before, with the same tags, as it is written."""
     statement = (
-        sa.select(kept.c.revision, kept.c.prelabel, kept.c.effort)
+        sa.select(kept.c.revision, kept.c.prelabel, kept.c.efforts)
         .join(revision, revision.c.id == kept.c.revision)
-        .where(revision.c.project == project)
+        .where(revision.c.project == project, kept.c.tags == by)
     )
-    found = {}
     with reading(engine) as connection:
-        for row, compared, effort in connection.execute(statement).all():
-            content = orjson.loads(effort)
-            if content.get("by") == by:
-                images = tuple((image, EditEffort(**each)) for image, each in content["images"])
-                found[row, compared] = Measured(images, content["code"], content["reason"])
-    return found
+        return {(row, compared): efforts for row, compared, efforts in connection.execute(statement)}
 
 
-def _keep(engine: Engine, measured: Mapping[Key, Measured], by: str) -> None:
+def _keep(engine: Engine, measured: Mapping[Key, Measured], by: str) -> dict[Key, bytes]:
+    """As it is written now."""
+    written = {key: _write(each) for key, each in measured.items()}
     rows = [
-        {"revision": row, "prelabel": compared, "effort": orjson.dumps(asdict(each) | {"by": by})}
-        for (row, compared), each in measured.items()
+        {"revision": row, "prelabel": compared, "tags": by, "efforts": efforts}
+        for (row, compared), efforts in written.items()
     ]
-    if not rows:
-        return
     with writing(engine) as connection:
         new = insert(connection, kept)
-        same = ["revision", "prelabel"]
-        upsert = new.on_conflict_do_update(index_elements=same, set_={"effort": new.excluded.effort})
-        connection.execute(upsert, rows)
+        changed = {name: new.excluded[name] for name in ("tags", "efforts")}
+        connection.execute(
+            new.on_conflict_do_update(index_elements=["revision", "prelabel"], set_=changed), rows
+        )
+    return written
+
+
+def _write(measured: Measured) -> bytes:
+    """A list of code, reason, and the image and the figures of each effort in the order of `FIGURES`."""
+    images = [[image, *FIGURES(effort)] for image, effort in measured.images]
+    return orjson.dumps([measured.code, measured.reason, *images])
+
+
+def _read(written: bytes) -> Measured:
+    code, reason, *images = orjson.loads(written)
+    return Measured(
+        tuple(
+            (
+                image,
+                EditEffort(
+                    accepted=accepted, edited=edited, added=added, deleted=deleted, dice=dice, crumbs=crumbs
+                ),
+            )
+            for image, accepted, edited, added, deleted, dice, crumbs in images
+        ),
+        code,
+        reason,
+    )

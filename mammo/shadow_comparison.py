@@ -14,12 +14,15 @@ import numpy as np
 
 from mammo.annotations import AnnotationStore, Correction, Prelabel
 from mammo.edit_effort import EditEffort, edit_effort, total_effort
-from mammo.effort_records import Arm, begun, prelabel_of
+from mammo.effort_records import Arm, made_on
 from mammo.errors import InvalidRegion, ModelNotFound
 from mammo.findings import Finding
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import ModelRegistry
+
+CHUNK = 200
+"""Corrections that are opened together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,18 +158,25 @@ def _efforts(
     read: _Reader,
 ) -> Iterator[tuple[Arm, EditEffort, EditEffort]]:
     """Both versions against each correction that both preceded."""
-    for correction in store.corrections(project):
-        made = [side.get(correction.task_id) for side in sides]
-        moment = begun(correction, store)
-        if correction.automatic or any(each is None or each.created_at >= moment for each in made):
-            continue
-        drawn = read.correction(correction)
-        one, other = (read.prelabel(each) if each is not None else None for each in made)
-        if drawn is None or one is None or other is None:
-            continue
-        arm: Arm = "control" if prelabel_of(correction, store) is None else "prelabelled"
-        for mine, theirs, left in _image_by_image(one, other, drawn):
-            yield arm, edit_effort(mine, left), edit_effort(theirs, left)
+    ours, theirs = sides
+    preceded = [
+        (outline, was_shown, one, other)
+        for outline, _, was_shown in made_on(project, store)
+        if (one := ours.get(outline.task_id)) is not None
+        and (other := theirs.get(outline.task_id)) is not None
+        and max(one.created_at, other.created_at) < outline.begun
+    ]
+    for start in range(0, len(preceded), CHUNK):
+        part = preceded[start : start + CHUNK]
+        contents = store.contents([outline.revision for outline, *_ in part])
+        for outline, was_shown, one, other in part:
+            drawn = read.correction(contents[outline.revision])
+            first, second = read.prelabel(one), read.prelabel(other)
+            if drawn is None or first is None or second is None:
+                continue
+            arm: Arm = "prelabelled" if was_shown else "control"
+            for mine, others, left in _image_by_image(first, second, drawn):
+                yield arm, edit_effort(mine, left), edit_effort(others, left)
 
 
 OnImages = dict[str, list[Finding]]

@@ -120,7 +120,12 @@ def places(engine: Engine, project: int) -> list[Place]:
 
 def strategies(engine: Engine, project: int) -> dict[int, str]:
     """The strategy that each task's place was planned by, the newest plan that has it."""
-    return {task: row.strategy for task, row in _newest(engine, project).items()}
+    columns = task_order.c
+    statement = (
+        sa.select(columns.task, columns.strategy).where(columns.project == project).order_by(columns.id)
+    )
+    with reading(engine) as connection:
+        return {row.task: row.strategy for row in connection.execute(statement)}
 
 
 def _newest(engine: Engine, project: int) -> dict[int, sa.Row[Any]]:

@@ -8,6 +8,7 @@ its regions are still those of the prediction: as soon as a person changes one, 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.events import canonical
 from mammo.database import automatic_annotation, insert, reading, revision, writing
+
+CHUNK = 200
+"""Revisions that are opened together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,23 +86,29 @@ def num_automatic(engine: Engine, project: int) -> int:
 def automatic_revisions(connection: Connection, project: int, rows: Collection[int]) -> set[int]:
     """Of these revisions of a project, those that are automatic: by row number."""
     columns = automatic_annotation.c
-    statement = (
-        sa.select(revision.c.id, revision.c.result, columns.digest)
-        .join(
-            automatic_annotation,
-            sa.and_(
-                columns.project == revision.c.project,
-                columns.task == revision.c.task,
-                columns.account == revision.c.completed_by,
-            ),
-        )
-        .where(revision.c.project == project)
+    same = sa.and_(
+        columns.project == revision.c.project,
+        columns.task == revision.c.task,
+        columns.account == revision.c.completed_by,
     )
-    return {
-        row.id
-        for row in connection.execute(statement)
-        if row.id in rows and _digest(orjson.loads(row.result)) == row.digest
-    }
+    statement = (
+        sa.select(revision.c.id, columns.digest)
+        .join(automatic_annotation, same)
+        .where(revision.c.project == project, revision.c.kind == "annotation")
+    )
+    digests: dict[int, set[str]] = defaultdict(set)
+    for row, digest in connection.execute(statement):
+        if row in rows:
+            digests[row].add(digest)
+    asked, found = list(digests), set()
+    for start in range(0, len(asked), CHUNK):
+        drawn = sa.select(revision.c.id, revision.c.result).where(
+            revision.c.id.in_(asked[start : start + CHUNK])
+        )
+        for row, result in connection.execute(drawn):
+            if _digest(orjson.loads(result)) in digests[row]:
+                found.add(row)
+    return found
 
 
 def _digest(result: Sequence[dict[str, Any]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
 from mammo.annotations.automatic import automatic_revisions
-from mammo.annotations.events import RECONCILED, Kind, canonical, parse, project_of, revisions_of
+from mammo.annotations.events import canonical, parse, project_of, revisions_of
+from mammo.annotations.history import history, outlines
 from mammo.annotations.made_on import CorrectionOutline
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
@@ -140,41 +141,17 @@ class AnnotationStore(PrelabelRecords):
         A pure function of the events kept, whatever their order and however often each arrived.
         """
         with reading(self._engine) as connection:
-            rows = [heading.row for heading in _view(connection, project)]
+            rows = [heading.row for heading in current_view(history(connection, project))]
             found = _contents(connection, rows)
             unseen = automatic_revisions(connection, project, found)
         return [replace(found[row], automatic=row in unseen) for row in rows]
 
     def outlined_corrections(self, project: int) -> list[CorrectionOutline]:
         """The same without content, and without the automatic ones: in a few statements, however many they are."""
-        begun: dict[int | None, datetime] = {}
-        known: dict[int, tuple[int | None, float | None]] = {}
         with reading(self._engine) as connection:
-            statement = _history_of(project, revision.c.completed_by, revision.c.lead_time)
-            headings: list[Heading] = []
-            for *heading, user, seconds in connection.execute(statement).all():
-                told = _heading(*heading)
-                headings.append(told)
-                if told.updated_at is not None:
-                    known[told.row] = user, seconds
-                    first = begun.get(told.annotation)
-                    begun[told.annotation] = min(first, told.updated_at) if first else told.updated_at
-            view = current_view(headings)
-            unseen = automatic_revisions(connection, project, {heading.row for heading in view})
-        return [
-            CorrectionOutline(
-                heading.row,
-                heading.annotation,
-                heading.task,
-                heading.updated_at,
-                begun[heading.annotation],
-                *known[heading.row],
-                heading.prelabel_version,
-            )
-            for heading in view
-            if heading.row not in unseen
-            if heading.annotation is not None and heading.task is not None and heading.updated_at is not None
-        ]
+            found = outlines(connection, project)
+            unseen = automatic_revisions(connection, project, {each.revision for each in found})
+        return [each for each in found if each.revision not in unseen] if unseen else found
 
     def contents(self, revisions: Sequence[int]) -> dict[int, Correction]:
         """Corrections by the numbers of their rows."""
@@ -231,7 +208,7 @@ class AnnotationStore(PrelabelRecords):
         with reading(self._engine) as connection:
             return [
                 heading
-                for heading in living(_history(connection, project, tasks=tasks))
+                for heading in living(history(connection, project, tasks=tasks))
                 if tasks is None or heading.task in tasks
             ]
 
@@ -258,7 +235,7 @@ def _fresh(connection: Connection, project: int, moment: datetime | None) -> lis
     new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
     fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
     fresh -= automatic_revisions(connection, project, fresh)
-    return [heading for heading in _view(connection, project) if heading.row in fresh]
+    return [heading for heading in current_view(history(connection, project)) if heading.row in fresh]
 
 
 def _contents(connection: Connection, rows: Sequence[int]) -> dict[int, Correction]:
@@ -267,73 +244,6 @@ def _contents(connection: Connection, rows: Sequence[int]) -> dict[int, Correcti
         statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
         found.update({row.id: _correction(row) for row in connection.execute(statement)})
     return found
-
-
-def _view(connection: Connection, project: int) -> list[Heading]:
-    return current_view(_history(connection, project))
-
-
-def _history(
-    connection: Connection, project: int, *, tasks: Collection[int] | None = None
-) -> Iterator[Heading]:
-    statement = _history_of(project)
-    columns = revision.c
-    if tasks is not None:  # an id may have been on another task before
-        theirs = sa.select(columns.annotation).where(columns.task.in_(tasks))
-        statement = statement.where(columns.annotation.in_(theirs) | columns.task.in_(tasks))
-    for row in connection.execute(statement).all():
-        yield _heading(*row)
-
-
-def _history_of(project: int, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """What `_heading` takes, and more, of every revision of a project."""
-    columns = revision.c
-    return (
-        sa.select(
-            columns.id,
-            columns.kind,
-            columns.annotation,
-            columns.task,
-            columns.updated_at,
-            columns.cancelled,
-            columns.content_hash,
-            columns.prelabel_version,
-            event.c.action,
-            event.c.received_at,
-            *more,
-        )
-        .join(event, columns.event == event.c.id)
-        # A deletion that does not name its project still deletes: ids are unique over all projects.
-        .where((columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation")))
-        .order_by(columns.id)
-    )
-
-
-def _heading(
-    row: int,
-    kind: Kind,
-    annotation: int | None,
-    task: int | None,
-    updated_at: datetime | None,
-    cancelled: bool,
-    content_hash: str,
-    prelabel_version: str | None,
-    action: str,
-    received_at: datetime,
-) -> Heading:
-    # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
-    written = updated_at if kind == "annotation" and action != RECONCILED else None
-    return Heading(
-        row,
-        kind,
-        annotation,
-        task,
-        updated_at,
-        cancelled,
-        content_hash,
-        prelabel_version,
-        written or received_at,
-    )
 
 
 def _correction(row: Any) -> Correction:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0010"
+SCHEMA = "0011"
 """The newest migration in `mammo/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F

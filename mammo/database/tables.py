@@ -16,6 +16,7 @@ run, run_stage, run_event, run_trigger    mammo.runs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +37,12 @@ class Moment(sa.types.TypeDecorator[datetime]):
             raise ValueError(f"expected a moment with a time zone, got {value!r}")
         return value.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], datetime | None]:
+        return _moment  # by no detour: a project has hundreds of thousands
+
+
+def _moment(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
 
 
 metadata = sa.MetaData()
@@ -69,7 +74,7 @@ revision = _table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("event", sa.ForeignKey("event.id"), nullable=False, index=True),
     sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("project", sa.BigInteger, index=True),
+    sa.Column("project", sa.BigInteger),
     sa.Column("annotation", sa.BigInteger, index=True),
     sa.Column("task", sa.BigInteger, index=True),
     sa.Column("updated_at", Moment),
@@ -80,6 +85,12 @@ revision = _table(
     sa.Column("completed_by", sa.BigInteger),
     sa.Column("lead_time", sa.Float),
     sa.Column("prelabel_version", sa.Text),
+    # All that the current view is made of: contents are heavy, and lie before what else a row tells.
+    sa.Index(
+        "ix_revision_view",
+        *("project", "kind", "annotation", "updated_at", "content_hash", "prelabel_version", "id", "task"),
+        *("cancelled", "completed_by", "lead_time"),
+    ),
 )
 
 reconciliation = _table(
@@ -104,6 +115,11 @@ prelabel = _table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("shown_at", Moment),  # NULL: silent, nobody saw it
     sa.UniqueConstraint("project", "task", "model_version"),
+    # All but what was proposed, for the same reason.
+    sa.Index(
+        "ix_prelabel_outline",
+        *("project", "task", "id", "model_version", "score", "created_at", "shown_at"),
+    ),
 )
 
 model_version = _table(
@@ -184,8 +200,9 @@ dataset_item = _table(
 edit_effort = _table(
     "edit_effort",  # computed once for a revision and its prelabel; may be dropped and is computed again
     sa.Column("revision", sa.ForeignKey("revision.id"), primary_key=True),
-    sa.Column("prelabel", sa.BigInteger, primary_key=True),
-    sa.Column("effort", sa.LargeBinary, nullable=False),
+    sa.Column("prelabel", sa.BigInteger, primary_key=True, index=True),
+    sa.Column("tags", sa.String(64), nullable=False),
+    sa.Column("efforts", sa.LargeBinary, nullable=False),
 )
 
 double_reading = _table(

@@ -281,7 +281,8 @@ def test_a_prelabel_is_kept_per_model_version_and_the_latest_before_a_moment_is_
     assert store.prelabel(1, 5, "m2").regions == [{"id": "m2"}]
     assert store.prelabel(1, 6, "m1") is None
     newest = store.prelabel(1, 5, "m1").created_at
-    (proposals,) = store.proposals(1, task=5).values()
+    ((task, proposals),) = store.proposals(1, task=5)
+    assert task == 5
 
     def before(moment):
         found = shown_proposal(proposals, told=None, begun=moment)

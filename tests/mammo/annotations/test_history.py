@@ -1,0 +1,131 @@
+"""What is read of a whole project in little is what the rule says of every revision: on both databases."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mammo.annotations import RECONCILED, AnnotationStore, current_view
+from mammo.annotations.history import history, outlines
+from mammo.annotations.made_on import CorrectionOutline
+from mammo.database import event, open_database, reading, revision, writing
+from tests.mammo.annotations.bodies import deleted, tasks_deleted, written
+from tests.postgres_server import PostgresServer
+
+RECEIVED = datetime(2026, 11, 23, 5, 17, tzinfo=UTC)
+
+numbers, seconds = st.integers(1, 4), st.integers(0, 5)
+
+
+def telling(number, task, second, x, cancelled, version, project, action):
+    more = {"prediction": {"model_version": version} if version else {}, "completed_by": x + 1}
+    _, body = written(number, task, second=second, x=x, cancelled=cancelled, **more)
+    return action, body | {"project": {"id": project}}
+
+
+tellings = st.one_of(
+    st.builds(
+        telling,
+        numbers,
+        st.integers(1, 3),
+        seconds,
+        st.integers(0, 2),
+        st.booleans(),
+        st.sampled_from([None, "m1", "M1", "m-1", "é"]),  # which a database's own order may mix
+        st.sampled_from([1, 1, 1, 2]),
+        st.sampled_from(["ANNOTATION_CREATED", "ANNOTATION_UPDATED", RECONCILED]),
+    ),
+    st.builds(deleted, numbers),
+    st.builds(tasks_deleted, numbers),
+    # Names no project: it may be of any.
+    st.builds(lambda n: ("ANNOTATIONS_DELETED", {"annotations": [{"id": n}]}), numbers),
+    st.builds(lambda n: ("TASKS_DELETED", {"tasks": [{"id": n}]}), numbers),
+)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """A store on each database, emptied for each example."""
+    server = PostgresServer().start()
+    engines = [
+        open_database(url)
+        for url in (f"sqlite:///{tmp_path_factory.mktemp('history') / 'b.db'}", server.new_database())
+    ]
+    made = [(AnnotationStore(engine), engine) for engine in engines]
+    yield made
+    for store, engine in made:
+        store.close()
+        engine.dispose()
+    server.stop()
+
+
+def emptied(engine):
+    with writing(engine) as connection:
+        connection.execute(sa.delete(revision))
+        connection.execute(sa.delete(event))
+
+
+def by_the_rule(engine):
+    """The outlines of the current view, from every revision."""
+    with reading(engine) as connection:
+        headings = list(history(connection, 1))
+        rows = {row.id: row for row in connection.execute(sa.select(revision))}
+    begun = {}
+    for heading in headings:
+        if heading.updated_at is not None:
+            first = begun.get(heading.annotation, heading.updated_at)
+            begun[heading.annotation] = min(first, heading.updated_at)
+    return [
+        CorrectionOutline(
+            heading.row,
+            heading.annotation,
+            heading.task,
+            heading.updated_at,
+            begun[heading.annotation],
+            rows[heading.row].completed_by,
+            rows[heading.row].lead_time,
+            heading.prelabel_version,
+        )
+        for heading in current_view(headings)
+    ]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(tellings, seconds), max_size=14))
+def test_the_outlines_of_a_project_are_those_of_its_current_view(stores, told):
+    """Late, twice, in any order; annotations and tasks deleted, moved, skipped and come again."""
+    for store, engine in stores:
+        emptied(engine)
+        for (action, body), second in told:
+            received = RECEIVED + timedelta(seconds=second)
+            store.append(orjson.dumps(body), action=action, received_at=received)
+        with reading(engine) as connection:
+            found = outlines(connection, 1)
+        assert found == by_the_rule(engine)
+        assert found == store.outlined_corrections(1), "nothing was submitted automatically"
+
+
+def test_what_a_project_is_made_of_is_read_from_the_index_alone(stores):
+    """SQLite's plan says so; contents lie before what else a row tells, however large they are."""
+    store, engine = stores[0]
+    emptied(engine)
+    store.append(orjson.dumps(written(1, 1)[1]), action="ANNOTATION_CREATED", received_at=RECEIVED)
+    seen = []
+
+    def note(connection, _cursor, statement, parameters, *_):
+        if not statement.startswith("EXPLAIN"):
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            seen.extend(step[-1] for step in plan)
+
+    with reading(engine) as connection:
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            outlines(connection, 1)
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+    assert seen
+    assert any("COVERING INDEX ix_revision_view" in step for step in seen), seen
+    assert not any("SCAN" in step or "TEMP B-TREE" in step for step in seen), seen
