@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mammo.edit_effort import changes
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER, Finding
@@ -53,6 +55,10 @@ def _between(before: Sequence[Finding], now: Sequence[Finding], image: str) -> I
     """Those of `before` by their number in the version, new ones by their number now; from 1."""
     then = {f"before-{number}": (number, each) for number, each in enumerate(before, 1)}
     new = {f"now-{number}": (number, each) for number, each in enumerate(now, 1)}
+    for name, (_, finding) in list(new.items()):  # most are the very same, and comparing outlines costs
+        same = next((each for each, (_, other) in then.items() if _is_equal(finding, other)), None)
+        if same is not None:
+            del new[name], then[same]
     for is_point in (False, True):
         one, other = (
             [replace(each, id=name) for name, (_, each) in named.items() if each.is_point is is_point]
@@ -69,6 +75,14 @@ def _between(before: Sequence[Finding], now: Sequence[Finding], image: str) -> I
                 image=image,
                 overlap=change.dice,
             )
+
+
+def _is_equal(one: Finding, other: Finding) -> bool:
+    if (one.box, one.is_point) != (other.box, other.is_point) or None in (one.mask, other.mask):
+        return (one.box, one.is_point, one.mask) == (other.box, other.is_point, other.mask)
+    assert one.mask is not None
+    assert other.mask is not None
+    return one.mask.frame == other.mask.frame and np.array_equal(one.mask.bitmap, other.mask.bitmap)
 
 
 def _findings_of(item: Item) -> list[Finding]:
