@@ -157,11 +157,18 @@ def reconcile(
         typer.Option("--complete", help="Look at every task, not only at those changed since the last time."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    read_anew: Annotated[
+        bool,
+        typer.Option(
+            "--reread/--no-reread",
+            help="Also read the annotations anew and say what the newest dataset version took otherwise.",
+        ),
+    ] = True,
 ) -> None:
-    """Compare the stored corrections with Label Studio and repair what its webhooks did not tell."""
+    """Compare the stored corrections with Label Studio, repair what its webhooks did not tell, and read them anew."""
     from cli.reconciling import reconcile_command
 
-    reconcile_command(projects or [], complete=complete, as_json=as_json)
+    reconcile_command(projects or [], complete=complete, as_json=as_json, read_anew=read_anew)
 
 
 @app.command(rich_help_panel=READINGS)

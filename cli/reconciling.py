@@ -1,26 +1,34 @@
-"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now, and put its webhooks right."""
+"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now, mend its webhooks, read it anew."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
-from mammo.annotations import AnnotationStore, reconcile
+from cli.rereading import reread_project, show_rereading
+from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.database import open_database
-from mammo.errors import InvalidSettings
+from mammo.errors import InvalidSettings, MammoError
 from mammo.labelstudio import LabelStudioClient
+from mammo.labelstudio.project_tags import ProjectTags
 from mammo.settings import Settings
+from training.reread_result import Rereading
 
 
-def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool) -> None:
-    """Reconcile the named projects, or all that the store knows, and print what was repaired.
+def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool, read_anew: bool) -> None:
+    """Reconcile the named projects, or all that the store knows; print what was repaired and what is read otherwise.
 
     The webhook comes first: what happens from then on is told again.
+
+    Args:
+        complete: look at every task.
+        read_anew: compare what the annotations mean now with the newest dataset version.
     """
     settings = Settings.load()
     key = settings.label_studio_api_key.get_secret_value()
@@ -35,16 +43,27 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool)
         closing(LabelStudioClient(settings.label_studio_url, key)) as client,
     ):
         secret = settings.webhook_secret.get_secret_value()
-        reports = []
+        tags = ProjectTags(client)
+        reports: list[tuple[Reconciliation, list[str]]] = []
+        rereadings: dict[int, Rereading | MammoError] = {}
         for project in projects or store.projects():
             wrong = client.repair_webhook(project, secret=secret) if secret else []
             found = reconcile(project, client=client, store=store, engine=engine, complete=complete)
             reports.append((found, wrong))
+        for found, _ in reports if read_anew else []:
+            try:
+                rereadings[found.project] = reread_project(
+                    found.project, settings=settings, store=store, engine=engine, tags=tags
+                )
+            except MammoError as error:  # what was repaired is told all the same
+                rereadings[found.project] = error
     console = Console()
     if as_json:
-        console.print_json(
-            orjson.dumps([asdict(found) | {"webhook": wrong} for found, wrong in reports]).decode()
-        )
+        told = [
+            asdict(found) | {"webhook": wrong} | _in_json(rereadings.get(found.project))
+            for found, wrong in reports
+        ]
+        console.print_json(orjson.dumps(told).decode())
         return
     if not reports:
         console.print("no project is known yet: name one, or wait for its first event")
@@ -57,3 +76,17 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool)
             str(report.project), looked, *map(str, numbers), f"was {', '.join(wrong)}" if wrong else ""
         )
     console.print(table)
+    plain = Console(markup=False, highlight=False)
+    for project, each in rereadings.items():
+        if isinstance(each, MammoError):
+            plain.print(f"project {project}: annotations were not read anew: {each}", soft_wrap=True)
+        else:
+            show_rereading(each, console=plain)
+
+
+def _in_json(told: Rereading | MammoError | None) -> dict[str, Any]:
+    if told is None:
+        return {}
+    if isinstance(told, MammoError):
+        return {"reread": None, "reread_problem": f"{told.code}: {told}"}
+    return {"reread": told.to_json()}

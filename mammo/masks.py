@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from faster_coco_eval import mask_api_new_cpp as runs
 from faster_coco_eval.core import mask as coco
 
 from mammo.geometry import Box, Point, Size
@@ -144,10 +145,20 @@ class Mask:
 
     @classmethod
     def from_coco(cls, rle: dict[str, Any]) -> Mask | None:
-        """Inverse of `to_coco`; None for an empty mask."""
-        counts = rle["counts"]
+        """Inverse of `to_coco`; None for an empty mask. Only the columns that hold the mask are painted."""
+        height, counts = rle["size"][0], rle["counts"]
         raw = counts.encode("ascii") if isinstance(counts, str) else counts
-        return cls.from_full(cast(npt.NDArray[np.uint8], coco.decode({"size": rle["size"], "counts": raw})))
+        (plain,) = runs.toUncompressedRLE([{"size": rle["size"], "counts": raw}])
+        ends = np.cumsum([0, *plain["counts"]])  # background and mask in turn, column by column
+        starts, stops = ends[1:-1:2], ends[2::2]
+        filled = stops > starts
+        if not filled.any():
+            return None
+        x0, x1 = int(starts[filled].min()) // height, -(-int(stops[filled].max()) // height)
+        lengths = np.diff(np.clip(ends, x0 * height, x1 * height))
+        columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(x1 - x0, height)
+        tight = cls.from_full(columns.T)
+        return None if tight is None else cls(tight.bitmap, tight.x0 + x0, tight.y0)
 
 
 def union(masks: Iterable[Mask]) -> Mask | None:

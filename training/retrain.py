@@ -14,7 +14,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mammo.errors import PromotionConflict
+import structlog
+
+from mammo.errors import Cancelled, MammoError, PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles
@@ -30,12 +32,15 @@ from training.gate import Verdict, judge
 from training.ledger import Ledger, Unrecorded
 from training.operating_point import operating_threshold
 from training.presence_point import presence_facts
+from training.rereading import reread
 from training.stages import Report, Stages
 from training.train_once import train_once
 from training.workshop import Workshop
 
 if TYPE_CHECKING:
     from training.recipes import Recipe
+
+log = structlog.get_logger()
 
 VERDICT = "verdict.json"
 """In the run folder: the summary, and both evaluations image by image."""
@@ -188,6 +193,7 @@ def _build(
     known = ledger.result("dataset")
     if known is None:
         champion = workshop.registry.champion()
+        _tell_rereading(order.project, ledger, workshop, tags, progress)
         dataset = build_dataset_version(
             workshop.store,
             workshop.engine,
@@ -209,6 +215,41 @@ def _build(
     return (
         open_dataset_version(known["name"], blobs=workshop.blobs),
         Alias(known["champion"], known["epoch"]),
+    )
+
+
+def _tell_rereading(
+    project: int, ledger: Ledger, workshop: Workshop, tags: ControlTags, progress: Progress
+) -> None:
+    """Write down what is read otherwise than in the newest dataset version; it stops no run."""
+    try:
+        told = reread(
+            project,
+            store=workshop.store,
+            engine=workshop.engine,
+            blobs=workshop.blobs,
+            tags=tags,
+            prefer=workshop.prefer,
+            fingerprint=workshop.fingerprint,
+            progress=lambda _, message: progress(0.0, f"read anew: {message}"),
+        )
+    except Cancelled:
+        raise
+    except MammoError as error:  # building the dataset version says whether that matters
+        ledger.log(f"annotations could not be compared with the newest dataset version: {error}")
+        return
+    if not told.read_otherwise and not told.different and not told.problem:
+        return
+    ledger.log(told.sentence)
+    if told.problem:
+        return
+    log.warning(
+        "annotations are read otherwise than in the newest dataset version",
+        project=project,
+        dataset_version=told.version,
+        refused_that_were_held=told.refused_that_were_held,
+        **told.counts,
+        **{f"findings_{kind}": count for kind, count in told.findings.items()},
     )
 
 

@@ -10,7 +10,14 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from cli.doctor import image_checks, project_checks, schedule_check, server_checks, service_checks
+from cli.doctor import (
+    annotation_checks,
+    image_checks,
+    project_checks,
+    schedule_check,
+    server_checks,
+    service_checks,
+)
 from cli.doctor.diagnosis import Diagnosis, broken, skipped
 from cli.doctor.site import Site
 from mammo.errors import LabelStudioError, MammoError
@@ -30,6 +37,8 @@ SERVICE: tuple[Check, ...] = (
 PROJECT: tuple[Check, ...] = (
     server_checks.check_ssrf,
     project_checks.check_config,
+    annotation_checks.check_labels,
+    annotation_checks.check_annotations,
     project_checks.check_backends,
     project_checks.check_webhooks,
     project_checks.check_versions,

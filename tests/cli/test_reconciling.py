@@ -6,13 +6,28 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from mammo.errors import InvalidSettings
+from mammo.annotations import AnnotationStore
+from mammo.blobs import Blobs
+from mammo.database import open_database
+from mammo.errors import InvalidSettings, LabelStudioError
+from mammo.findings import CLUSTER, Finding
+from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.settings import Settings
+from tests.mammo.labelstudio.drawn import SIZE, A, B, filled, rectangle
+from tests.mammo.labelstudio.test_older_prelabels import sent
+from tests.training.earlier_release import freeze_as_before
+from tests.training.project import mammogram
+from training.dataset_building import build_dataset_version
+from training.dataset_sources import PREFERENCE
 
 MOMENT = "2026-11-27T08:00:00+00:00"
 
 
 class LabelStudio:
     """As `LabelStudioClient`, for one project."""
+
+    shown = ({"id": 3, "result": [], "was_cancelled": False, "updated_at": MOMENT, "completed_by": 1},)
+    """Annotations of its task 5."""
 
     def __init__(self, url, key):
         assert (url, key) == ("http://label-studio.test", "key")
@@ -26,11 +41,14 @@ class LabelStudio:
             "id": 5,
             "data": {"image": "/data/5.png"},
             "updated_at": MOMENT,
-            "annotations": [{"id": 3, "updated_at": MOMENT}],
+            "annotations": [{"id": each["id"], "updated_at": MOMENT} for each in self.shown],
         }
 
     def annotations(self, task):
-        return [{"id": 3, "result": [], "was_cancelled": False, "updated_at": MOMENT, "completed_by": 1}]
+        return list(self.shown)
+
+    def project(self, project):
+        return {"id": project, "label_config": labeling_config()}
 
     def close(self):
         pass
@@ -63,3 +81,86 @@ def test_without_label_studios_address_it_says_what_to_set(run, monkeypatch):
     result = run("4")
     assert isinstance(result.exception, InvalidSettings)
     assert "YOLO_MLSAM_LABEL_STUDIO_URL" in str(result.exception)
+
+
+def show(monkeypatch, results):
+    """Label Studio shows these annotations of task 5, from number 3 on."""
+    whole = {"was_cancelled": False, "updated_at": MOMENT, "completed_by": 1}
+    shown = [whole | {"id": number, "result": result} for number, result in enumerate(results, 3)]
+    monkeypatch.setattr(LabelStudio, "shown", shown)
+
+
+@pytest.fixture
+def upgraded(run, monkeypatch, tmp_path):
+    """Project 4, whose newest dataset version an earlier release made: the mask of a deleted finding was one."""
+    show(monkeypatch, [[each for each in sent() if each["id"] != "b"]])
+    run("4", "--no-reread")
+    settings = Settings.load(data_dir=tmp_path)
+    engine, blobs = open_database(settings.database), Blobs(settings.blobs)
+    store = AnnotationStore(engine)
+    made = build_dataset_version(
+        store,
+        engine,
+        blobs,
+        project=4,
+        open_image=lambda data: mammogram(5, size=SIZE),
+        tags=ControlTags(),
+        prefer=PREFERENCE,
+        with_automatic=False,
+    )
+    store.close()
+    (item,) = made.items
+    left = Finding(label=CLUSTER, score=1.0, box=B, mask=filled(B))
+    name = freeze_as_before(engine, blobs, made, {3: [*item.truth, left]})
+    engine.dispose()
+    return name
+
+
+def test_what_the_newest_dataset_version_took_otherwise_is_printed(run, upgraded):
+    result = run("4")
+    assert result.exit_code == 0
+    assert (
+        f"against dataset version {upgraded[:12]}: 0 as before, 1 changed (findings: 1 gone" in result.output
+    )
+    assert "gone: no. 2 at 60,20-90,60; 1 deleted by a part" in result.output
+    (report,) = json.loads(run("4", "--json").stdout)
+    assert (report["reread"]["changed"], report["reread"]["findings"]["gone"]) == (1, 1)
+    (row,) = report["reread"]["annotations"]
+    assert (row["annotation"], row["before"], row["now"], row["changes"][0]["box"]) == (
+        3,
+        2,
+        1,
+        [60, 20, 90, 60],
+    )
+
+
+def test_nothing_is_read_anew_if_nobody_wants_it(run, upgraded):
+    assert "anew" not in run("4", "--no-reread").output
+    (report,) = json.loads(run("4", "--json", "--no-reread").stdout)
+    assert "reread" not in report
+
+
+def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, monkeypatch):
+    foreign = rectangle(A)
+    foreign["value"]["rectanglelabels"] = ["Kalk"]
+    show(monkeypatch, [[foreign]] * 25)
+    output = run("4").output
+    assert output.count("unknown_label: a region has the label 'Kalk'") == 20
+    assert "0 can be read, 25 refused (25 unknown_label)" in output
+    assert "and 5 more; --json names all" in output
+    (report,) = json.loads(run("4", "--json").stdout)
+    assert len(report["reread"]["annotations"]) == 25
+
+
+def test_a_labeling_config_that_is_not_to_be_had_is_said_and_the_repairs_are_told(run, monkeypatch):
+    def away(self, project):
+        raise LabelStudioError("it is away", code="label_studio_503")
+
+    monkeypatch.setattr(LabelStudio, "project", away)
+    result = run("4")
+    assert result.exit_code == 0
+    assert "was deactivated" in result.output
+    assert "annotations were not read anew: what project 4 calls a cluster is not known" in result.output
+    (report,) = json.loads(run("4", "--json").stdout)
+    assert report["reread"] is None
+    assert report["reread_problem"].startswith("label_studio_503: ")

@@ -38,6 +38,14 @@ def test_coco_rle_round_trip(full):
     assert np.array_equal(back.full(Size(full.shape[1], full.shape[0])), full)
 
 
+def test_coco_rle_of_nothing_is_no_mask_and_of_everything_the_whole_image():
+    nothing, everything = Mask(np.zeros((3, 5), bool), 0, 0), Mask(np.ones((3, 5), bool), 0, 0)
+    assert Mask.from_coco(nothing.to_coco(Size(5, 3))) is None
+    back = Mask.from_coco(everything.to_coco(Size(5, 3)))
+    assert back is not None
+    assert (back.frame, back.area) == (Box(0, 0, 5, 3), 15)
+
+
 @given(FULL, FULL)
 def test_dice_equals_its_definition_on_full_arrays(a, b):
     height, width = max(a.shape[0], b.shape[0]), max(a.shape[1], b.shape[1])

@@ -3,6 +3,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
@@ -10,8 +11,11 @@ from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, Train
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import ModelRegistry
+from mammo.runs import RunLedger, Runs, claim
 from tests.training.detections import Found, square
+from tests.training.earlier_release import freeze_as_before
 from tests.training.project import Project
+from training.dataset_building import build_dataset_version
 from training.gate import GateRule
 from training.retrain import retrain
 from training.stages import SHARES
@@ -94,7 +98,7 @@ def annotate(world, patients=PATIENTS):
         world.project.annotate(number, [square(5, 5)], patient=patient)
 
 
-def run(world, name="run-1", *, rule=None, report=None, **recipe):
+def run(world, name="run-1", *, rule=None, report=None, ledger=None, **recipe):
     recipe = {
         "detector": "detector recipe",
         "segmenter": "segmenter recipe",
@@ -109,6 +113,7 @@ def run(world, name="run-1", *, rule=None, report=None, **recipe):
         workshop=world.workshop,
         report=report or (lambda *told: world.told.append(told)),
         tags=ControlTags(),
+        ledger=ledger,
     )
 
 
@@ -273,3 +278,64 @@ def test_a_run_that_fails_leaves_the_champion_serving(world, error):
         run(world)
     assert world.registry.champion() == before
     assert world.registry.versions() == ["starter-1"]
+
+
+def frozen_before(world, findings):
+    """The newest dataset version as an earlier release made it, whose reading of some annotations was another."""
+    shop = world.workshop
+    made = build_dataset_version(
+        shop.store,
+        shop.engine,
+        shop.blobs,
+        project=1,
+        open_image=shop.open_image,
+        tags=ControlTags(),
+        prefer=shop.prefer,
+        with_automatic=False,
+    )
+    return freeze_as_before(shop.engine, shop.blobs, made, findings)
+
+
+def recorded(world):
+    """A run of the database, and what its log says of annotations in the end."""
+    runs = Runs(world.workshop.engine)
+    asked = runs.ask(1, recipe="fake", reason="a test", trigger="button").run
+    taken = claim(runs, asked, owner="nowhere/1/1", alive=lambda _: False)
+
+    def logged():
+        return [each.text for each in runs.events(asked, limit=1000) if "annotations" in each.text]
+
+    return RunLedger(runs.engine, taken), logged
+
+
+def test_what_the_dataset_version_before_took_otherwise_stands_in_the_runs_log_and_stops_nothing(world):
+    annotate(world)
+    name = frozen_before(world, {1: [square(5, 5), square(40, 30, 4)], 2: []})
+    ledger, logged = recorded(world)
+    with structlog.testing.capture_logs() as lines:
+        assert run(world, ledger=ledger)["promoted"]
+    (text,) = logged()
+    assert text.startswith(
+        f"annotations read anew, against dataset version {name[:12]}: 10 as before, 2 changed (findings: 1 gone, 1 new"
+    )
+    (line,) = [each for each in lines if "read otherwise" in each["event"]]
+    assert (line["changed"], line["refused"], line["findings_gone"], line["findings_new"]) == (2, 0, 1, 1)
+
+
+def test_a_run_on_what_is_read_as_before_says_nothing_of_it(world):
+    annotate(world)
+    run(world)
+    world.project.annotate(13, [square(5, 5)], patient="another")
+    ledger, logged = recorded(world)
+    run(world, "run-2", ledger=ledger)
+    assert logged() == []
+
+
+def test_a_dataset_version_that_cannot_be_opened_stops_no_run(world):
+    annotate(world)
+    name = frozen_before(world, {1: []})
+    (world.workshop.runs.parent / "blobs" / "sha256" / name[:2] / name).unlink()
+    ledger, logged = recorded(world)
+    assert run(world, ledger=ledger)["promoted"]
+    (text,) = logged()
+    assert name[:12] in text

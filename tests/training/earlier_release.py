@@ -1,0 +1,94 @@
+"""A dataset version as the release before wrote it: schema 3, an image a task, findings as it read them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import orjson
+import sqlalchemy as sa
+
+from mammo.blobs import Blobs
+from mammo.database import dataset_item, dataset_version, writing
+from mammo.findings import Finding
+from mammo.geometry import Size
+from training.dataset_versions import DatasetVersion
+
+NEW_KEYS = ("image_key", "drawn", "deleted", "crumbs")
+"""Of items: what that release did not write."""
+
+
+def freeze_as_before(
+    engine: sa.Engine,
+    blobs: Blobs,
+    dataset: DatasetVersion,
+    findings: dict[int, list[Finding]],
+    *,
+    held: dict[int, dict[str, str]] | None = None,
+) -> str:
+    """Keep a dataset version as an earlier reading would have made it, in place of what this release made.
+
+    Args:
+        findings: what that reading made of an annotation, where it is another than now; also of one that is left out
+            now, if `held` says which item it is like.
+        held: for annotations that `dataset` leaves out: `like` the item of this annotation, with other keys.
+
+    Returns:
+        Its name.
+    """
+    rows = {item.annotation_id: item.to_json(blobs) for item in dataset.items}
+    for annotation, own in (held or {}).items():
+        rows[annotation] = {**rows[int(own["like"])], "annotation_id": annotation, **own}
+        del rows[annotation]["like"]
+    for annotation, told in findings.items():
+        size = Size(*rows[annotation]["size"])
+        rows[annotation]["findings"] = [
+            {
+                "box": list(each.box.as_tuple()),
+                "mask": blobs.put(orjson.dumps(each.mask.to_coco(size), option=orjson.OPT_SORT_KEYS))
+                if each.mask
+                else None,
+            }
+            for each in told
+        ]
+    for row in rows.values():
+        for key in NEW_KEYS:
+            del row[key]
+    excluded = [
+        {
+            "task_id": each.task_id,
+            "annotation_id": each.annotation_id,
+            "code": each.code,
+            "reason": each.reason,
+        }
+        for each in dataset.excluded
+        if each.annotation_id not in rows
+    ]
+    content = {"schema": 3, "project": dataset.project, "items": list(rows.values()), "excluded": excluded}
+    manifest = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    name = hashlib.sha256(manifest).hexdigest()
+    blobs.put(manifest)
+    with writing(engine) as connection:
+        connection.execute(sa.delete(dataset_item).where(dataset_item.c.dataset == dataset.name))
+        connection.execute(sa.delete(dataset_version).where(dataset_version.c.name == dataset.name))
+        connection.execute(
+            sa.insert(dataset_version).values(
+                name=name,
+                project=dataset.project,
+                num_items=len(rows),
+                num_excluded=len(excluded),
+                last_event=0,
+                created_at=datetime.now(UTC),
+            )
+        )
+        for annotation, row in rows.items():
+            connection.execute(
+                sa.insert(dataset_item).values(
+                    dataset=name,
+                    annotation=annotation,
+                    image="",
+                    content_hash=row["content_hash"],
+                    digest=hashlib.sha256(f"of another reading {annotation}".encode()).hexdigest(),
+                )
+            )
+    return name
