@@ -6,6 +6,7 @@ writer.py   one thread writes for all, many writes to one flush of the disk
 appending.py   the statements that write
 prelabels.py   what models proposed, shown to annotators or silent
 made_on.py     what a correction was made on
+history.py     the current view without contents, from an index
 automatic.py   which annotations are a prediction that no person has seen
 store.py    AnnotationStore: append, corrections, prelabels
 reconciling.py   what Label Studio shows and the store does not know is appended
