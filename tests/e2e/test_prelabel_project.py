@@ -63,7 +63,7 @@ def prelabel(stack: Stack, database: str, project: int, version: str) -> dict:
             open_image=lambda data: SimpleNamespace(size=Size(64, 48), sha256="a" * 64),
             report=lambda *_: None,
             threshold=None,
-            polygons=False,
+            brush=False,
             withheld=lambda *_: None,
         )
 

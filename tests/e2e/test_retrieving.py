@@ -20,7 +20,7 @@ from cli.demo.walk import Walk
 from cli.importing import import_mammogram
 from mammo.dicom import write_mammogram
 from mammo.geometry import Size
-from mammo.labelstudio import rle
+from mammo.labelstudio.regions import mask_of
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view
@@ -138,7 +138,7 @@ def test_a_click_is_answered_and_one_on_a_task_without_its_image_says_why(projec
     )
     assert (broken["result"], broken["reason"]) == ([], "image_not_found")
     (region,) = good["result"]
-    mask = rle.decode(region["value"]["rle"], size=SIZE)
+    mask = mask_of(region)
     assert mask is not None
     assert mask.intersection_area(project.phantoms[0].truth[0].mask) > 0
     assert [len(each) for each in project.predictions()] == [1, 1, 1], "a suggestion is no prediction"
