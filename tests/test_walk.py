@@ -131,7 +131,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 open_image=images.open,
                 report=lambda *_: None,
                 threshold=None,
-                polygons=False,
+                brush=False,
                 withheld=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS

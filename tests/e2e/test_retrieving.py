@@ -20,9 +20,9 @@ from cli.demo.walk import Walk
 from cli.importing import import_mammogram
 from mammo.dicom import write_mammogram
 from mammo.geometry import Size
-from mammo.labelstudio.regions import mask_of
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import mask_of
 from mammo.phantom import PhantomView, phantom_view
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
