@@ -16,7 +16,8 @@ from mammo.database import edit_effort as kept
 from mammo.database import insert, reading, revision, writing
 from mammo.edit_effort import EditEffort, edit_effort
 from mammo.errors import InvalidRegion
-from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
+from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 

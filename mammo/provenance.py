@@ -16,7 +16,8 @@ from mammo.database import dataset_item, dataset_version, reading
 from mammo.edit_effort import Change, changes
 from mammo.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
-from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
+from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import TagsOf
 from mammo.registry import ModelRegistry

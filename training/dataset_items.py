@@ -25,7 +25,8 @@ from mammo.errors import (
 from mammo.findings import CLUSTER, POINT_REACH_MM, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Size, Spacing
 from mammo.identifiers import identifier, stored_key
-from mammo.labelstudio.interpretation import interpret, require_on_images
+from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.interpretation import interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.labelstudio.regions import size_of

@@ -11,7 +11,7 @@ from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.identifiers import identifier
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
-from mammo.labelstudio.interpretation import require_on_images
+from mammo.labelstudio.cluster_regions import require_on_images
 from mammo.stated_facts import stated_spacing
 from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 

@@ -11,6 +11,9 @@ from typing import Any
 from mammo.geometry import Box, Point, Size
 from mammo.masks import Mask
 
+MAX_SIDE = 2**20
+"""More pixels than any image is wide."""
+
 ROUNDING = 0.01
 """Share of a region's area by which what a browser sends back of an untouched one may differ."""
 
@@ -28,8 +31,10 @@ def as_sent(region: Mapping[str, Any], mask: Mask) -> bool:
 def sent_pixels(region: Mapping[str, Any]) -> list[int] | None:
     """Frame (x0, y0, x1, y1) and area of what a model sent as this region; None for what it did not send."""
     stated = in_meta(region, "pixels")
-    whole = isinstance(stated, list) and len(stated) == 5 and all(type(each) is int for each in stated)
-    return stated if whole else None
+    if not isinstance(stated, list) or len(stated) != 5 or not all(type(each) is int for each in stated):
+        return None
+    x0, y0, x1, y1, area = stated
+    return stated if 0 <= x0 < x1 < MAX_SIDE and 0 <= y0 < y1 < MAX_SIDE and area > 0 else None
 
 
 def pixels_of(mask: Mask) -> list[int]:

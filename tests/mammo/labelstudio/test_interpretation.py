@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
-from mammo.labelstudio.interpretation import from_regions, interpret, require_on_images
+from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
@@ -318,3 +321,39 @@ def test_a_label_is_known_by_its_alias_and_by_its_value() -> None:
     for label, count in (("mcc", 1), ("MCC", 1), ("cluster", 1), ("m", 0), ("Mass", 0)):
         drawn = rectangle() | {"value": rectangle()["value"] | {"rectanglelabels": [label]}}
         assert len(from_regions([drawn], tags=tags)) == count, label
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value inside."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(way for key, inner in pairs for way in places(inner, (*path, key)))]
+
+
+WHOLE = [
+    *sent(finding(B, filled(B))), rectangle(A, id="h"), brush(filled(A)), vector(), bitmask(filled(A)), point(3, 4),
+    ellipse(80, 60, 9, 5), *sent(finding(A, filled(A), name="c2"), tags=BRUSH),
+]  # fmt: skip
+WAYS = [way for way in places(json.loads(json.dumps(WHOLE))) if way and "rle" not in way[:-1]]
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(WAYS), JSON)
+def test_whatever_stands_in_a_region_is_read_or_refused(way: tuple[Any, ...], instead: Any) -> None:
+    result = json.loads(json.dumps(WHOLE))
+    target = result
+    for key in way[:-1]:
+        target = target[key]
+    target[way[-1]] = instead
+    for attempt in (
+        lambda: interpret(result, tags=TAGS),
+        lambda: require_on_images(result, tags=TAGS, data={"image": "/a.png"}),
+    ):
+        with suppress(InvalidRegion):
+            attempt()
