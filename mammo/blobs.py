@@ -72,20 +72,6 @@ class Blobs:
             raise StorageUnavailable("the blob store cannot take a file now; is its disk full?") from error
         return digest
 
-    def has(self, digest: str) -> bool:
-        """Is there a blob of this name? Its content is checked when it is read.
-
-        Raises:
-            StorageUnavailable: the store does not answer.
-        """
-        try:
-            self._store.head(_key(digest))
-        except FileNotFoundError:
-            return False
-        except BaseError as error:
-            raise _away() from error
-        return True
-
     def all(self) -> Iterator[Kept]:
         """Every blob, in no order.
 

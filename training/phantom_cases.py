@@ -84,20 +84,6 @@ def write_phantom_patients(
     return [_case(folder, name, entry, patient_secret) for name in chosen for entry in patients[name]]
 
 
-def read_phantom_cases(folder: Path, patient_secret: bytes) -> list[Case]:
-    """Return all cases that `write_phantom_patients` has left in a folder.
-
-    Raises:
-        FileNotFoundError: there is no `truth.json`.
-    """
-    document = json.loads((folder / TRUTH).read_bytes())
-    return [
-        _case(folder, name, entry, patient_secret)
-        for name, entries in document["patients"].items()
-        for entry in entries
-    ]
-
-
 def read_phantom_traits(folder: Path) -> dict[str, tuple[Traits, ...]]:
     """SHA-256 of each image file in a folder to the traits of its clusters, in the order of `Case.truth`."""
     document = json.loads((folder / TRUTH).read_bytes())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,27 +9,9 @@ from torch.nn import functional as F
 from mammo.errors import InvalidWeights
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.network import Mlsam, new_network
-from mammo.segmenter.weights import Facts, load_segmenter
 
 PUBLIC = "public"
 """The fact that holds the catalogue name of converted public weights."""
-
-
-def start_from(path: Path, *, config: MlsamConfig, seed: int) -> tuple[Mlsam, Facts]:
-    """The network that a training run starts with.
-
-    Weights of this system keep the configuration they were trained in; public ones take `config`.
-
-    Raises:
-        InvalidWeights: the file cannot be loaded, or holds public weights of another encoder.
-    """
-    network, facts = load_segmenter(path)
-    if PUBLIC not in facts:
-        return network, facts
-    try:
-        return adapted(network, config, seed=seed), facts
-    except InvalidWeights as error:
-        raise InvalidWeights(f"{path.name}: {error}", code=error.code) from error
 
 
 def adapted(network: Mlsam, config: MlsamConfig, *, seed: int) -> Mlsam:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -120,8 +119,3 @@ def _parse(name: str, metadata: Mapping[str, str] | None) -> tuple[MlsamConfig, 
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
-
-
-def num_parameters(network: Mlsam) -> int:
-    """Numbers that the file stores, buffers included."""
-    return sum(math.prod(tensor.shape) for tensor in network.state_dict().values())

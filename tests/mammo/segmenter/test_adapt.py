@@ -5,9 +5,8 @@ import torch
 from segment_anything.modeling.image_encoder import get_rel_pos
 
 from mammo.errors import InvalidWeights
-from mammo.segmenter.adapt import PUBLIC, adapted, start_from
+from mammo.segmenter.adapt import adapted
 from mammo.segmenter.network import BOTTOM_RIGHT, TOP_LEFT
-from mammo.segmenter.weights import save_segmenter
 from tests.mammo.segmenter.networks import SMALL, filled, small, some_pixels
 
 LABELS = torch.tensor([[TOP_LEFT, BOTTOM_RIGHT]])
@@ -80,13 +79,3 @@ def test_another_encoder_is_refused_with_what_came_and_what_to_do(change):
     with pytest.raises(InvalidWeights, match=r"hold encoder 'smoke'.*asks for.*weights list") as caught:
         adapted(small(), replace(SMALL, **change), seed=1)
     assert caught.value.code == "other_encoder"
-
-
-def test_a_run_takes_public_weights_into_its_own_configuration_and_ours_as_they_are(tmp_path):
-    path = tmp_path / "start.safetensors"
-    save_segmenter(path, small(middle=False), facts={PUBLIC: "hq-sam-b"})
-    assert start_from(path, config=SMALL, seed=1)[0].config == SMALL
-    with pytest.raises(InvalidWeights, match=r"start\.safetensors: the weights hold"):
-        start_from(path, config=replace(SMALL, encoder="vit_t"), seed=1)
-    save_segmenter(path, small(middle=False), facts={"recipe": "segmenter_smoke"})
-    assert start_from(path, config=SMALL, seed=1)[0].config == replace(SMALL, middle=False)
