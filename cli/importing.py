@@ -7,9 +7,7 @@ file's SHA-256, so no patient tag reaches a URL; a file that still names its pat
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cli.shown import shown_path
+from mammo.atomic_files import replacing
 from mammo.dicom import encode_png, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
@@ -235,13 +234,8 @@ def _described(
     twin = files / TWINS / f"{found.sha256}.png"
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)
-        partial = twin.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
-        try:
-            partial.write_bytes(encode_png(found.twin))
-            partial.replace(twin)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        with replacing(twin, shared=True) as part:
+            part.write_bytes(encode_png(found.twin))
     spacing = found.spacing
     described = {
         "image": f"/data/local-files/?d={TWINS}/{twin.name}",

@@ -7,9 +7,7 @@ its name on the way out, so a store that damages or swaps content is noticed and
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +16,7 @@ from pathlib import Path
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
+from mammo.atomic_files import flush, replacing
 from mammo.errors import InvalidWeights, StorageUnavailable
 from mammo.settings import Bucket
 
@@ -132,21 +131,14 @@ class Blobs:
             raise _away() from error
         try:
             to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
-            partial = Path(name)
-            try:
-                seen = hashlib.sha256()
-                with os.fdopen(handle, "wb") as target:
+            seen = hashlib.sha256()
+            with replacing(to, shared=True, mode=0o600, durable=True) as part:
+                with part.open("wb") as target:
                     for chunk in source:
                         seen.update(chunk)
                         target.write(chunk)
-                    target.flush()
-                    os.fsync(target.fileno())
                 if seen.hexdigest() != digest:
                     raise _damaged(digest)
-                partial.replace(to)
-            finally:
-                partial.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise StorageUnavailable(f"{to.name} cannot be written; is its disk full?") from error
 
@@ -164,11 +156,7 @@ class Blobs:
             return
         path = self._folder / _key(digest)
         for target in (path, path.parent):
-            handle = os.open(target, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            flush(target)
 
 
 def hash_file(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from mammo.atomic_files import replacing
 from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Spacing
@@ -194,6 +194,5 @@ def _load(folder: Path) -> dict[str, Any]:
 
 def _save(folder: Path, document: dict[str, Any]) -> None:
     """Replace the truth in one step: an interrupted run leaves the last whole one."""
-    fresh = folder / f"{TRUTH}.new"
-    fresh.write_text(json.dumps(document))
-    os.replace(fresh, folder / TRUTH)
+    with replacing(folder / TRUTH) as part:
+        part.write_text(json.dumps(document))

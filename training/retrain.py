@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from mammo.atomic_files import replacing
 from mammo.errors import Cancelled, MammoError, PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
@@ -368,9 +369,8 @@ def _write_verdict(folder: Path, summary: dict[str, Any], evaluations: dict[str,
     judged_at = datetime.now(UTC).isoformat(timespec="seconds")
     content = {**summary, "judged_at": judged_at, "evaluations": evaluations}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = folder / f"{VERDICT}.partial"
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(folder / VERDICT)
+    with replacing(folder / VERDICT) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:

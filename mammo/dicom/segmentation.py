@@ -7,7 +7,6 @@ BINARY and not LABELMAP: viewers and validators of today read it.
 from __future__ import annotations
 
 import io
-import os
 import re
 import uuid
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from mammo.atomic_files import replacing
 from mammo.dicom.dataset import is_dicom, open_dataset
 from mammo.dicom.limits import MAX_BYTES, check_size, read_bytes
 from mammo.dicom.writing import DATE, TIME, UID_NAMESPACE
@@ -140,9 +140,8 @@ def write_segmentation(
             setattr(made, f"{of}Time", TIME)
         for item in made.get("ContributingEquipmentSequence", ()):
             item.ContributionDateTime = DATE + TIME
-    fresh = path.with_name(path.name + ".new")
-    made.save_as(fresh)
-    os.replace(fresh, path)
+    with replacing(path) as part:
+        made.save_as(part)
 
 
 def read_segmentation(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> Segmentation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import structlog
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from mammo.atomic_files import replacing
 from mammo.segmenter.runtime import Features
 
 SUFFIX = ".safetensors"
@@ -124,15 +124,9 @@ class _Folder:
         tensors = {name: array for name, array in features._asdict().items() if array is not None}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
-            os.close(descriptor)
-            try:
-                save_file(tensors, name)
-                written = Path(name).stat().st_size
-                Path(name).replace(self._folder / f"{key}{SUFFIX}")
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(self._folder / f"{key}{SUFFIX}", shared=True, mode=0o600) as part:
+                save_file(tensors, part)
+                written = part.stat().st_size
             self._shrink(written)
         except (OSError, SafetensorError) as error:
             log.warning("a region cannot be kept on disk", error=type(error).__name__)

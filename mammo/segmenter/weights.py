@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mammo.atomic_files import replacing
 from mammo.errors import InvalidWeights
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.network import Mlsam
@@ -49,9 +50,8 @@ def add_facts(path: Path, facts: Facts) -> None:
         InvalidWeights: see `load_segmenter`.
     """
     network, known = load_segmenter(path)
-    fresh = path.with_suffix(".new")
-    save_segmenter(fresh, network, facts={**known, **facts})
-    fresh.replace(path)
+    with replacing(path) as part:
+        save_segmenter(part, network, facts={**known, **facts})
 
 
 def _stored(tensor: Tensor, *, half: bool) -> Tensor:
