@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 import structlog
+from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -37,11 +37,9 @@ class EmbeddingCache:
             folder: of the disk tier; created when missing, mode 0700.
             disk_bytes: budget of the folder; 0: no disk tier.
         """
-        self._memory_bytes = memory_bytes
         self._disk = _Folder(folder, disk_bytes) if folder is not None and disk_bytes > 0 else None
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Features] = OrderedDict()
-        self._held = 0
+        self._kept: LRUCache[str, Features] = LRUCache(memory_bytes, getsizeof=lambda kept: kept.num_bytes)
         self._underway: dict[str, Future[Features]] = {}
 
     def get(self, key: str, compute: Callable[[], Features]) -> Features:
@@ -54,7 +52,6 @@ class EmbeddingCache:
         with self._lock:
             known = self._kept.get(key)
             if known is not None:
-                self._kept.move_to_end(key)
                 return known
             underway = self._underway.get(key)
             if underway is None:
@@ -75,7 +72,9 @@ class EmbeddingCache:
             raise
         with self._lock:
             del self._underway[key]
-            self._keep(key, features)
+            # A cache refuses what is larger than all of it.
+            if features.num_bytes <= self._kept.maxsize:
+                self._kept[key] = features
         mine.set_result(features)
         return features
 
@@ -83,16 +82,7 @@ class EmbeddingCache:
     def held_bytes(self) -> int:
         """What is held in memory now."""
         with self._lock:
-            return self._held
-
-    def _keep(self, key: str, features: Features) -> None:
-        if features.num_bytes > self._memory_bytes:
-            return
-        self._kept[key] = features
-        self._held += features.num_bytes
-        while self._held > self._memory_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self._held -= dropped.num_bytes
+            return int(self._kept.currsize)
 
 
 class _Folder:
