@@ -20,7 +20,6 @@ from mammo.atomic_files import flush, replacing
 from mammo.errors import InvalidWeights, StorageUnavailable
 from mammo.settings import Bucket
 
-CHUNK = 2**20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ROOT = "sha256"
 """First part of every key."""
@@ -161,11 +160,8 @@ class Blobs:
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(digest: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from mammo.atomic_files import replacing
+from mammo.blobs import hash_file
 from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Spacing
@@ -114,7 +115,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
     )
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hash_file(path),
         "truth": [
             {"mask": finding.mask.to_coco(view.size), "traits": asdict(_traits(view, finding, descriptor))}
             for finding, descriptor in zip(view.truth, view.descriptors, strict=True)
