@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -24,6 +24,7 @@ from mammo.dicom import encode_png, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
 from mammo.file_names import files_of
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.settings import Settings
 from mammo.task_images import task_showing
@@ -36,16 +37,6 @@ NUM_THREADS = 2
 
 BATCH = 20
 """Tasks made at once: an import that is stopped loses at most these, and only their upload."""
-
-
-class Tasks(Protocol):
-    """What an import needs of Label Studio."""
-
-    def tasks(self, project: int) -> Iterable[Mapping[str, Any]]:
-        """Every task of a project, with `data`."""
-
-    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Make one task of each `data`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +97,7 @@ def import_files(
     paths: Sequence[Path],
     *,
     project: int,
-    client: Tasks,
+    client: LabelStudioClient,
     root: Path,
     twins: Path,
     patient_secret: bytes,
