@@ -18,7 +18,6 @@ from mammo.atomic_files import replacing
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
 from mammo.public_weights import CATALOGUE, PublicWeights, find
-from mammo.segmenter.adapt import PUBLIC
 from mammo.segmenter.config import ENCODERS, MlsamConfig, ViT, hq_sam, sam
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
@@ -74,7 +73,7 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
 
     digest = hash_file(path)
     facts = {
-        PUBLIC: entry.name,
+        "public": entry.name,
         "url": entry.url if digest == entry.sha256 else None,  # else it is a person's own file
         "sha256": digest,
         "pinned": digest == entry.sha256,
