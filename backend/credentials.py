@@ -19,6 +19,7 @@ from mammo.settings import Settings
 
 def has_basic(headers: Headers, settings: Settings) -> bool:
     """Whether user and password are right."""
+    # Not by `fastapi.security.HTTPBasic`: it refuses every password that is not ASCII.
     scheme, _, encoded = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return False

@@ -6,9 +6,9 @@ copy of the networks is loaded. See `docs/adr/0004-label-studio-ml-as-an-adapter
 
     gunicorn "backend.label_studio_ml_adapter:app()"
 
-Works with 1.0.9 (the index's) and with the 2.x API. The package's own ways are kept where they work: for setup,
-predictions and clicks. 1.0.9 loses webhooks, 2.x drops those that are not for training, and both show tracebacks to
-callers: `app` sees to these.
+Works with 1.0.9 (the index's), and follows the public source of 2.x, which is on no index. The package's own ways are
+kept where they work: for setup, predictions and clicks. 1.0.9 loses webhooks, 2.x drops those that are not for
+training, and both show tracebacks to callers: `app` sees to these.
 """
 
 from __future__ import annotations

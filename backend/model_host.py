@@ -20,7 +20,7 @@ from mammo.errors import InvalidWeights, MammoError, ModelNotFound
 from mammo.findings import Finding
 from mammo.geometry import Box, Point
 from mammo.masks import Mask
-from mammo.registry import Alias
+from mammo.registry import ModelRegistry
 
 WARM_UP_PIXELS = 640
 """Side of the image that a new model looks at once before it serves: allocations and kernels happen then."""
@@ -74,10 +74,6 @@ Check = Callable[[str, Prelabels], None]
 """Refuses a version that does not see what it should (code `self_test_failed`)."""
 
 
-class Champions(Protocol):
-    def champion(self) -> Alias: ...
-
-
 @dataclass(frozen=True)
 class Loaded:
     """A model version that serves."""
@@ -106,7 +102,7 @@ class ModelHost:
 
     def __init__(
         self,
-        champions: Champions,
+        champions: ModelRegistry,
         *,
         load: Load,
         every: float,

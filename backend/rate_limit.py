@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from cachetools import LRUCache
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,7 +39,7 @@ class Buckets:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = threading.Lock()
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MOST_ADDRESSES)
 
     def wait(self, name: str) -> float:
         """Seconds until there is a token; 0 when there is one now."""
@@ -50,9 +50,6 @@ class Buckets:
     def take(self, name: str) -> None:
         with self._lock:
             self._levels[name] = (max(self._level(name) - 1, 0.0), self._clock())
-            self._levels.move_to_end(name)
-            while len(self._levels) > MOST_ADDRESSES:
-                self._levels.popitem(last=False)
 
     def _level(self, name: str) -> float:
         level, at = self._levels.get(name, (float(self._per_minute), self._clock()))
@@ -74,7 +71,7 @@ class RateLimit:
         self._is_never_shut_out = is_never_shut_out
         self._requests = Buckets(per_minute) if per_minute else None
         self._guesses = Buckets(WRONG_SECRETS)
-        self._wrong: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._wrong: LRUCache[tuple[str, bytes], None] = LRUCache(MOST_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,9 +103,6 @@ class RateLimit:
         if guess not in self._wrong:
             self._guesses.take(address)
         self._wrong[guess] = None
-        self._wrong.move_to_end(guess)
-        while len(self._wrong) > MOST_ADDRESSES:
-            self._wrong.popitem(last=False)
 
 
 def _place(client: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+from cachetools import TTLCache
 
 from backend.services import Images
 from mammo.dicom import Mammogram
@@ -31,23 +31,16 @@ class RecentImages:
             seconds: how long; a file may be replaced under the same name.
         """
         self._images = images
-        self._keep = keep
-        self._seconds = seconds
-        self._clock = clock
         self._lock = threading.Lock()
-        self._kept: OrderedDict[bytes, tuple[float, Mammogram]] = OrderedDict()
+        self._kept: TTLCache[bytes, Mammogram] = TTLCache(keep, seconds, timer=clock)
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         key = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
         with self._lock:
             found = self._kept.get(key)
-            if found and self._clock() - found[0] < self._seconds:
-                self._kept.move_to_end(key)
-                return found[1]
+        if found is not None:
+            return found
         mammogram = self._images.open(data)
         with self._lock:
-            self._kept[key] = (self._clock(), mammogram)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._keep:
-                self._kept.popitem(last=False)
+            self._kept[key] = mammogram
         return mammogram

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 from backend.metrics import Metrics
@@ -14,66 +12,16 @@ from backend.reconciling import Reconciler
 from backend.schedule import Schedule
 from backend.shadow_model import ShadowModel
 from backend.training import Training
-from mammo.annotations import Prelabel, Receipt
+from mammo.annotations import AnnotationStore
+from mammo.champion_news import ChampionNews
 from mammo.dicom import Mammogram
 from mammo.double_reading import ReadingRoom
 from mammo.effort_records import Efforts
 from mammo.errors import ModelNotFound, UnknownAnnotation
-from mammo.jobs import QueueCondition
+from mammo.jobs import JobQueue
 from mammo.provenance import Trace
 from mammo.settings import Settings
 from mammo.stages import StageDesk
-
-
-class Store(Protocol):
-    """The part of `mammo.annotations.AnnotationStore` that the backend needs."""
-
-    @property
-    def problem(self) -> str | None: ...
-
-    def retry(self) -> None: ...
-
-    def append(
-        self,
-        body: bytes,
-        *,
-        action: str,
-        received_at: datetime,
-        headers: Mapping[str, str] | None = None,
-    ) -> Receipt: ...
-
-    def append_soon(
-        self,
-        body: bytes,
-        *,
-        action: str,
-        received_at: datetime,
-        headers: Mapping[str, str] | None = None,
-    ) -> Future[Receipt]: ...
-
-    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None: ...
-
-    def record_prelabel(
-        self,
-        *,
-        project: int,
-        task: int,
-        model_version: str,
-        regions: Sequence[dict[str, Any]],
-        score: float,
-        images: Mapping[str, str],
-        shown: bool,
-    ) -> None: ...
-
-    def show_prelabel(self, project: int, task: int, model_version: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Queue(Protocol):
-    """The part of `mammo.jobs.JobQueue` that the backend needs."""
-
-    def condition(self) -> QueueCondition: ...
 
 
 class Images(Protocol):
@@ -88,14 +36,6 @@ def _nothing_known(annotation: int) -> Trace:
 
 def _nothing_done(_project: int) -> Efforts:
     return Efforts()
-
-
-class Listener(Protocol):
-    """`mammo.champion_news.ChampionNews`."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
 
 
 def _nothing_compared(_project: int, versions: Sequence[str]) -> dict[str, Any]:
@@ -126,8 +66,8 @@ class Services:
     """One running backend."""
 
     settings: Settings
-    store: Store
-    queue: Queue
+    store: AnnotationStore
+    queue: JobQueue
     training: Training
     """Asks for runs, and shows, stops and resumes them."""
 
@@ -166,7 +106,7 @@ class Services:
     comparison: Callable[[int, Sequence[str]], dict[str, Any]] = _nothing_compared
     """What two versions said of the same tasks of a project, and how far each was from the corrections."""
 
-    news: Callable[[Callable[[], None]], Listener] | None = None
+    news: Callable[[Callable[[], None]], ChampionNews] | None = None
     """Makes what wakes the model host when the champion has moved; None: it only looks in turn."""
 
     closing: tuple[Callable[[], None], ...] = ()

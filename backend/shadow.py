@@ -11,29 +11,22 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from backend.backlog import Backlog
 from backend.metrics import Metrics
-from backend.model_host import Loaded
 from backend.prelabelling import Prelabelling
 from backend.schemas import Task
 from backend.services import Services
+from backend.shadow_model import ShadowModel
 
 LOWEST_PRIORITY = 19
 """Its threads, and those that the networks start for it, run when nobody else wants the processor."""
 
 
-class Beside(Protocol):
-    """The part of `backend.shadow_model.ShadowModel` that is needed here."""
-
-    def beside(self, serving: str) -> Loaded | None: ...
-
-
 class Shadow:
     """Follows the requests of one backend; does nothing without a model."""
 
-    def __init__(self, services: Services, model: Beside | None) -> None:
+    def __init__(self, services: Services, model: ShadowModel | None) -> None:
         self._services = services
         # What a shadow fails at must not look like predictions that annotators did not get.
         self._apart = replace(services, metrics=Metrics())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from cachetools import LRUCache
 
 from backend.click import Click, image_of_click, read_click
 from backend.model_host import Loaded, Prelabels, Segmented
@@ -43,7 +44,7 @@ class Suggestions:
         self._services = services
         self._images = images
         self._lock = threading.Lock()
-        self._answers: OrderedDict[Key, Segmented] = OrderedDict()
+        self._answers: LRUCache[Key, Segmented] = LRUCache(MOST_ANSWERS)
 
     def suggest(
         self,
@@ -106,15 +107,13 @@ class Suggestions:
         self, key: Key, mammogram: Mammogram, prelabeller: Prelabels, previous: Segmented | None
     ) -> Segmented:
         with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                return self._answers[key]
+            known = self._answers.get(key)
+        if known is not None:
+            return known
         click = key[2]
         found = prelabeller.answer(mammogram, click.box, click.positive, click.negative, previous=previous)
         with self._lock:
             self._answers[key] = found
-            while len(self._answers) > MOST_ANSWERS:
-                self._answers.popitem(last=False)
         return found
 
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Self
 
 import structlog
 
 from backend.metrics import Metrics
+from mammo.annotations import AnnotationStore
 from mammo.errors import MammoError
 from mammo.runs import RunDesk, Started, Trigger
 from mammo.settings import Settings
 
 log = structlog.get_logger()
-
-
-class Corrections(Protocol):
-    """The part of `mammo.annotations.AnnotationStore` that says how much is new."""
-
-    def corrections_since(self, project: int, moment: datetime | None = None) -> int: ...
-
-    def patients_since(self, project: int) -> int: ...
 
 
 class Training:
@@ -29,7 +22,7 @@ class Training:
     def __init__(
         self,
         desk: RunDesk,
-        corrections: Corrections,
+        corrections: AnnotationStore,
         *,
         recipe: str,
         after: int,
@@ -54,7 +47,7 @@ class Training:
         cls,
         settings: Settings,
         desk: RunDesk,
-        corrections: Corrections,
+        corrections: AnnotationStore,
         *,
         metrics: Metrics,
     ) -> Self:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from mammo.atomic_files import replacing
 from mammo.dicom.deidentify import Deidentified, Deidentifier
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.pseudonyms import MIN_KEY
@@ -138,6 +138,5 @@ def _report(outcome: Outcome) -> dict[str, Any]:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with replacing(path, shared=True) as part:
+        part.write_bytes(content)

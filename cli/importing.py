@@ -7,24 +7,24 @@ file's SHA-256, so no patient tag reaches a URL; a file that still names its pat
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
 from cli.shown import shown_path
+from mammo.atomic_files import replacing
 from mammo.dicom import encode_png, take_in
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError, UnreadableImage
 from mammo.file_names import files_of
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.settings import Settings
 from mammo.task_images import task_showing
@@ -37,16 +37,6 @@ NUM_THREADS = 2
 
 BATCH = 20
 """Tasks made at once: an import that is stopped loses at most these, and only their upload."""
-
-
-class Tasks(Protocol):
-    """What an import needs of Label Studio."""
-
-    def tasks(self, project: int) -> Iterable[Mapping[str, Any]]:
-        """Every task of a project, with `data`."""
-
-    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Make one task of each `data`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +97,7 @@ def import_files(
     paths: Sequence[Path],
     *,
     project: int,
-    client: Tasks,
+    client: LabelStudioClient,
     root: Path,
     twins: Path,
     patient_secret: bytes,
@@ -235,13 +225,8 @@ def _described(
     twin = files / TWINS / f"{found.sha256}.png"
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)
-        partial = twin.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
-        try:
-            partial.write_bytes(encode_png(found.twin))
-            partial.replace(twin)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        with replacing(twin, shared=True) as part:
+            part.write_bytes(encode_png(found.twin))
     spacing = found.spacing
     described = {
         "image": f"/data/local-files/?d={TWINS}/{twin.name}",

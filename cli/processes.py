@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Self
 import psutil
 
 from mammo.errors import MammoError
+from mammo.leash import leashed
 
 STOP_SECONDS = 15.0
 """How long a process may take to stop by itself before it is killed."""
@@ -72,7 +72,7 @@ class Supervisor:
         """Start a process and return at once."""
         with self.log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(  # noqa: S603 - the command is ours
-                [sys.executable, "-m", "cli.leash", str(os.getpid()), *command],
+                leashed(command, parent=os.getpid(), by=signal.SIGTERM),
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

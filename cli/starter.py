@@ -178,6 +178,7 @@ def write_manifest(out: Path, *, validation: list[Case], test: list[Case], progr
         validation: the detector's validation patients; the presence point is chosen on what it finds there.
         test: the segmenter's test patients; the detector's own figures are in its facts, and copied from there.
     """
+    from mammo.blobs import hash_file
     from mammo.detector import load_network
     from mammo.pipeline import Prelabeller
     from mammo.registry import ModelFiles
@@ -186,7 +187,7 @@ def write_manifest(out: Path, *, validation: list[Case], test: list[Case], progr
     from training.presence_point import presence_point
 
     files = {name: out / f"{name}.safetensors" for name in HALVES}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    hashes = {name: hash_file(path) for name, path in files.items()}
     joint = hashlib.sha256("".join(sorted(hashes.values())).encode()).hexdigest()
     facts = load_network(files["detector"])[1]
     point = facts.get("operating_point", {"threshold": 0.2})

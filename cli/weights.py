@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
 
+from mammo.atomic_files import replacing
 from mammo.blobs import SHA256, hash_file
 from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
 from mammo.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
@@ -189,9 +190,8 @@ def _write_manifest(out: Path, entry: PublicWeights) -> None:
         "converted": _hash(out),
         "facts": _facts(out),
     }
-    partial = out.with_name(f".{out.stem}.json.part")
-    partial.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(out.with_suffix(".json"))
+    with replacing(out.with_suffix(".json")) as part:
+        part.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _read_manifest(out: Path) -> dict[str, Any]:

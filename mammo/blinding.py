@@ -63,14 +63,6 @@ class Blinding:
             )
             return drawn
 
-    def blind_tasks(self, project: int) -> set[int]:
-        """Tasks that were decided to be blind."""
-        columns = task_arm.c
-        with reading(self._engine) as connection:
-            return set(
-                connection.scalars(sa.select(columns.task).where(columns.project == project, columns.blind))
-            )
-
     def _decided(self, project: int, task: int, drawn: bool, share: float) -> bool:
         mine = (task_arm.c.project == project, task_arm.c.task == task)
         known = sa.select(task_arm.c.blind).where(*mine)

@@ -7,9 +7,7 @@ its name on the way out, so a store that damages or swaps content is noticed and
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +16,10 @@ from pathlib import Path
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
+from mammo.atomic_files import flush, replacing
 from mammo.errors import InvalidWeights, StorageUnavailable
 from mammo.settings import Bucket
 
-CHUNK = 2**20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ROOT = "sha256"
 """First part of every key."""
@@ -71,20 +69,6 @@ class Blobs:
         except (BaseError, OSError) as error:
             raise StorageUnavailable("the blob store cannot take a file now; is its disk full?") from error
         return digest
-
-    def has(self, digest: str) -> bool:
-        """Is there a blob of this name? Its content is checked when it is read.
-
-        Raises:
-            StorageUnavailable: the store does not answer.
-        """
-        try:
-            self._store.head(_key(digest))
-        except FileNotFoundError:
-            return False
-        except BaseError as error:
-            raise _away() from error
-        return True
 
     def all(self) -> Iterator[Kept]:
         """Every blob, in no order.
@@ -146,21 +130,14 @@ class Blobs:
             raise _away() from error
         try:
             to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
-            partial = Path(name)
-            try:
-                seen = hashlib.sha256()
-                with os.fdopen(handle, "wb") as target:
+            seen = hashlib.sha256()
+            with replacing(to, shared=True, mode=0o600, durable=True) as part:
+                with part.open("wb") as target:
                     for chunk in source:
                         seen.update(chunk)
                         target.write(chunk)
-                    target.flush()
-                    os.fsync(target.fileno())
                 if seen.hexdigest() != digest:
                     raise _damaged(digest)
-                partial.replace(to)
-            finally:
-                partial.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise StorageUnavailable(f"{to.name} cannot be written; is its disk full?") from error
 
@@ -178,20 +155,13 @@ class Blobs:
             return
         path = self._folder / _key(digest)
         for target in (path, path.parent):
-            handle = os.open(target, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            flush(target)
 
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(digest: str) -> str:

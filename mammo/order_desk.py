@@ -7,14 +7,14 @@ The field holds the place alone, neither stratum nor score: a reader of a blind 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.work_order import Candidate, Place, Strategy, places, planned, record_order
 
 FIELD = "reading_order"
@@ -22,16 +22,6 @@ TITLE = "Reading order"
 DIGITS = 7
 
 log = structlog.get_logger()
-
-
-class LabelStudio(Protocol):
-    """The part of `mammo.labelstudio.LabelStudioClient` that is needed."""
-
-    def tasks(self, project: int) -> Iterable[dict[str, Any]]: ...
-
-    def set_task_data(self, task: int, data: Mapping[str, Any]) -> None: ...
-
-    def show_tab(self, project: int, *, title: str, field: str) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +54,12 @@ class OrderDesk:
     """Plans orders for the projects of one installation."""
 
     def __init__(
-        self, *, client: LabelStudio, store: AnnotationStore, engine: Engine, serving: Callable[[int], str]
+        self,
+        *,
+        client: LabelStudioClient,
+        store: AnnotationStore,
+        engine: Engine,
+        serving: Callable[[int], str],
     ) -> None:
         """
         Args:

@@ -197,23 +197,6 @@ class Prelabeller:
         kept = sorted((d for d in found if d.score >= least), key=lambda d: -d.score)[:MAX_FINDINGS]
         return [self._describe(mammogram, detection, index) for index, detection in enumerate(kept, 1)]
 
-    def segment(
-        self, mammogram: Mammogram, box: Box | None, positive: Sequence[Point], negative: Sequence[Point]
-    ) -> Finding | None:
-        """The finding under an expert's clicks; None when the model sees nothing there. Raises as `answer`."""
-        found = self.answer(mammogram, box, positive, negative)
-        if found.mask is None:
-            return None
-        return Finding(
-            label=CLUSTER,
-            score=1.0,
-            box=found.mask.frame,
-            prompts=found.points,
-            mask=found.mask,
-            presence=found.presence,
-            pixels_per_logit=found.pixels_per_logit,
-        )
-
     def answer(
         self,
         mammogram: Mammogram,

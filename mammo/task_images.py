@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.errors import ImageNotFound, InvalidRegion
 from mammo.geometry import Spacing
-from mammo.labelstudio.images import CLOUD_SCHEMES
+from mammo.labelstudio.images import CLOUD_SCHEMES, ImageDownloads
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.stated_facts import stated_spacing
 
@@ -88,11 +88,6 @@ def _of_page(value: Any, tags: ControlTags) -> Any:
     return value[tags.page] if tags.page < len(value) else None
 
 
-class Downloads(Protocol):
-    def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
-        """`mammo.labelstudio.images.ImageDownloads.download`."""
-
-
 class TaskImages:
     """Opens the image of a task."""
 
@@ -100,7 +95,7 @@ class TaskImages:
         self,
         *,
         root: Path | None,
-        downloads: Downloads | None,
+        downloads: ImageDownloads | None,
         patient_secret: bytes | None = None,
         max_bytes: int = 256 * 2**20,
     ) -> None:

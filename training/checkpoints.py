@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from mammo.atomic_files import replacing
 
 GENERATIONS = 2
 """Newest files kept. The one before the last is what a torn last one falls back to."""
@@ -51,14 +52,10 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"key": self.key, "epochs": epochs, "state": state}, buffer)
         content = buffer.getbuffer()
-        part = self.folder / ".part"
-        with part.open("wb") as file:
+        path = self.folder / f"{epochs:06d}.checkpoint"
+        with replacing(path, durable=True) as part, part.open("wb") as file:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.folder / f"{epochs:06d}.checkpoint")
-        _sync(self.folder)
         for old in self._newest_first()[GENERATIONS:]:
             old.unlink()
 
@@ -80,18 +77,10 @@ class Checkpoints:
         """Remove them all: the run is done."""
         for path in self._newest_first():
             path.unlink()
-        (self.folder / ".part").unlink(missing_ok=True)
+        for left in self.folder.glob(".*.part"):
+            left.unlink()
         if self.folder.is_dir():
             self.folder.rmdir()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("*.checkpoint"), reverse=True)
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

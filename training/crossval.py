@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from mammo.atomic_files import replacing
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData
 from mammo.geometry import ASSUMED_SPACING, Box, Point
@@ -280,9 +281,8 @@ def remembered(detects: Detects, file: Path, *, of: str) -> Detects:
         if mammogram.sha256 not in known:
             known[mammogram.sha256] = [list(box.as_tuple()) for box in detects(mammogram)]
             file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = file.with_suffix(".new")
-            fresh.write_text(json.dumps({"of": of, "boxes": known}))
-            fresh.replace(file)
+            with replacing(file) as part:
+                part.write_text(json.dumps({"of": of, "boxes": known}))
         return [Box(*corners) for corners in known[mammogram.sha256]]
 
     return boxes

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from mammo.blobs import hash_file
 from mammo.detector import Detector, load_network, save_detector
 from mammo.dicom.mammogram import Pixels
 from mammo.errors import InsufficientData, InvalidWeights, TrainingDiverged
@@ -208,7 +209,7 @@ def _key(
     content = {
         "state": _STATE,
         "recipe": asdict(recipe),
-        "start": hashlib.sha256(start.read_bytes()).hexdigest() if start else None,
+        "start": hash_file(start) if start else None,
         "cases": [
             [
                 [

@@ -11,7 +11,6 @@ any kind shows a place of which nobody can say whether a cluster is there (`Case
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mammo.atomic_files import replacing
 from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
 from mammo.detector.resample import resample, scale_to
 from mammo.detector.tiling import MAX_PIXELS, cut_tile
@@ -294,9 +294,8 @@ def _num_specks(planes: Planes, place: Box) -> int:
 
 def _write_index(tiles: TileSet, key: str) -> None:
     content = {"key": key, "side": tiles.side, "tiles": [asdict(tile) for tile in tiles.tiles]}
-    part = tiles.folder / ".index.part"
-    part.write_text(json.dumps(content))
-    os.replace(part, tiles.folder / _INDEX)
+    with replacing(tiles.folder / _INDEX) as part:
+        part.write_text(json.dumps(content))
 
 
 def _read_index(folder: Path, key: str) -> TileSet | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as launch
 
-from training.leash import leashed
+from mammo.leash import leashed
 from training.segmenter_processes import tell
 
 

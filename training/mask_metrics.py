@@ -44,11 +44,6 @@ class Rates:
         """FP / (FP + TN)."""
         return _ratio(self.fp, self.fp + self.tn)
 
-    @property
-    def acc(self) -> float:
-        """(TP + TN) / all."""
-        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
-
     def __add__(self, other: Rates) -> Rates:
         return Rates(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 

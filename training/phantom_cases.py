@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,6 +12,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from mammo.atomic_files import replacing
+from mammo.blobs import hash_file
 from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Spacing
@@ -84,20 +85,6 @@ def write_phantom_patients(
     return [_case(folder, name, entry, patient_secret) for name in chosen for entry in patients[name]]
 
 
-def read_phantom_cases(folder: Path, patient_secret: bytes) -> list[Case]:
-    """Return all cases that `write_phantom_patients` has left in a folder.
-
-    Raises:
-        FileNotFoundError: there is no `truth.json`.
-    """
-    document = json.loads((folder / TRUTH).read_bytes())
-    return [
-        _case(folder, name, entry, patient_secret)
-        for name, entries in document["patients"].items()
-        for entry in entries
-    ]
-
-
 def read_phantom_traits(folder: Path) -> dict[str, tuple[Traits, ...]]:
     """SHA-256 of each image file in a folder to the traits of its clusters, in the order of `Case.truth`."""
     document = json.loads((folder / TRUTH).read_bytes())
@@ -128,7 +115,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
     )
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hash_file(path),
         "truth": [
             {"mask": finding.mask.to_coco(view.size), "traits": asdict(_traits(view, finding, descriptor))}
             for finding, descriptor in zip(view.truth, view.descriptors, strict=True)
@@ -208,6 +195,5 @@ def _load(folder: Path) -> dict[str, Any]:
 
 def _save(folder: Path, document: dict[str, Any]) -> None:
     """Replace the truth in one step: an interrupted run leaves the last whole one."""
-    fresh = folder / f"{TRUTH}.new"
-    fresh.write_text(json.dumps(document))
-    os.replace(fresh, folder / TRUTH)
+    with replacing(folder / TRUTH) as part:
+        part.write_text(json.dumps(document))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from mammo.atomic_files import replacing
 from mammo.errors import Cancelled, MammoError, PromotionConflict
 from mammo.jobs import Retrain
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.registry import Alias, ModelFiles
 from mammo.registry.aliases import move_champion
-from mammo.runs import require_trainable
+from mammo.runs import RunLedger, require_trainable
 from mammo.self_test import LEAST_SCORE, record
 from training.cases import Case, Progress
 from training.dataset_building import build_dataset_version
@@ -29,7 +30,6 @@ from training.dataset_versions import DatasetVersion, open_dataset_version
 from training.enough import require_enough
 from training.evaluate import Evaluation, evaluate
 from training.gate import Verdict, judge
-from training.ledger import Ledger, Unrecorded
 from training.operating_point import operating_threshold
 from training.presence_point import presence_facts
 from training.rereading import reread
@@ -54,7 +54,7 @@ def retrain(
     workshop: Workshop,
     report: Report,
     tags: ControlTags,
-    ledger: Ledger | None = None,
+    ledger: RunLedger,
 ) -> dict[str, Any]:
     """Train a challenger from a project's corrections, judge it, and promote it if it wins.
 
@@ -62,7 +62,7 @@ def retrain(
         run: name of the run and of its folder.
         report: told how far the run is.
         tags: the project's labels and prompt controls.
-        ledger: knows what the run's stages came to before it was killed; None: it was not.
+        ledger: of the run; knows what its stages came to before it was killed.
 
     Returns:
         JSON values: `run`, `project`, `recipe`, `dataset_version`, `champion` (the version judged against),
@@ -78,17 +78,16 @@ def retrain(
     if (folder / VERDICT).is_file():  # it was killed after its end, before it could say so
         return _read_summary(folder)
     stages, from_champion = Stages(report), recipe.from_champion
-    kept = ledger or Unrecorded(workshop.engine)
 
-    kept.enter("building")
+    ledger.enter("building")
     with stages.enter("dataset") as progress:
-        dataset, champion = _build(order, kept, workshop, recipe, tags, progress)
+        dataset, champion = _build(order, ledger, workshop, recipe, tags, progress)
         train, validation, test = (
             dataset.cases(fold, open_image=workshop.open_image) for fold in ("train", "validation", "test")
         )
     serving = workshop.registry.files(champion.version, into=workshop.models)
 
-    kept.enter("detector")
+    ledger.enter("detector")
     with stages.enter("detector") as progress:
         detector = train_once(
             "detector",
@@ -102,10 +101,10 @@ def retrain(
             ),
             recipe=recipe.detector,
             folder=folder,
-            ledger=kept,
+            ledger=ledger,
             blobs=workshop.blobs,
         )
-    kept.enter("segmenter")
+    ledger.enter("segmenter")
     with stages.enter("segmenter") as progress:
         segmenter = train_once(
             "segmenter",
@@ -120,10 +119,10 @@ def retrain(
             ),
             recipe=recipe.segmenter,
             folder=folder,
-            ledger=kept,
+            ledger=ledger,
             blobs=workshop.blobs,
         )
-    kept.enter("evaluating")
+    ledger.enter("evaluating")
     unregistered = _unregistered(serving, detector, segmenter)
     with stages.enter("operating point") as progress:
         challenger = _register(
@@ -135,19 +134,19 @@ def retrain(
             parent=champion.version,
             recipe=recipe,
             workshop=workshop,
-            ledger=kept,
+            ledger=ledger,
             progress=progress,
         )
     contender = workshop.registry.files(challenger, into=workshop.models)
 
     with stages.enter("champion") as progress:
-        old = _evaluated("champion", serving, test, workshop=workshop, ledger=kept, progress=progress)
+        old = _evaluated("champion", serving, test, workshop=workshop, ledger=ledger, progress=progress)
     with stages.enter("challenger") as progress:
-        new = _evaluated("challenger", contender, test, workshop=workshop, ledger=kept, progress=progress)
+        new = _evaluated("challenger", contender, test, workshop=workshop, ledger=ledger, progress=progress)
 
     verdict = judge(old, new, rule=recipe.gate, newest=dataset.newest_patients("test"))
-    kept.keep("verdict", verdict.to_json())
-    kept.enter("judged")
+    ledger.keep("verdict", verdict.to_json())
+    ledger.enter("judged")
     summary = _end(
         {
             "run": run,
@@ -164,7 +163,7 @@ def retrain(
         },
         verdict,
         against=champion,
-        ledger=kept,
+        ledger=ledger,
     )
     conclude(summary, {"champion": old.to_json(), "challenger": new.to_json()}, workshop=workshop)
     return summary
@@ -182,7 +181,7 @@ def conclude(summary: dict[str, Any], evaluations: dict[str, Any], *, workshop: 
 
 def _build(
     order: Retrain,
-    ledger: Ledger,
+    ledger: RunLedger,
     workshop: Workshop,
     recipe: Recipe,
     tags: ControlTags,
@@ -219,7 +218,7 @@ def _build(
 
 
 def _tell_rereading(
-    project: int, ledger: Ledger, workshop: Workshop, tags: ControlTags, progress: Progress
+    project: int, ledger: RunLedger, workshop: Workshop, tags: ControlTags, progress: Progress
 ) -> None:
     """Write down what is read otherwise than in the newest dataset version; it stops no run."""
     try:
@@ -263,7 +262,7 @@ def _register(
     parent: str,
     recipe: Recipe,
     workshop: Workshop,
-    ledger: Ledger,
+    ledger: RunLedger,
     progress: Progress,
 ) -> str:
     """Set the challenger's operating point and register it; returns its name. Once a run, also after a kill between."""
@@ -313,7 +312,7 @@ def _evaluated(
     test: list[Case],
     *,
     workshop: Workshop,
-    ledger: Ledger,
+    ledger: RunLedger,
     progress: Progress,
 ) -> Evaluation:
     """One of the two models on the test patients."""
@@ -337,7 +336,7 @@ def _unregistered(serving: ModelFiles, detector: Path, segmenter: Path) -> Model
     )
 
 
-def _end(summary: dict[str, Any], verdict: Verdict, *, against: Alias, ledger: Ledger) -> dict[str, Any]:
+def _end(summary: dict[str, Any], verdict: Verdict, *, against: Alias, ledger: RunLedger) -> dict[str, Any]:
     """Move the champion if the verdict says so and the champion is still the one it was judged against.
 
     The run ends and the champion moves in one transaction: neither is ever without the other, nor twice.
@@ -368,9 +367,8 @@ def _write_verdict(folder: Path, summary: dict[str, Any], evaluations: dict[str,
     judged_at = datetime.now(UTC).isoformat(timespec="seconds")
     content = {**summary, "judged_at": judged_at, "evaluations": evaluations}
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = folder / f"{VERDICT}.partial"
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(folder / VERDICT)
+    with replacing(folder / VERDICT) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mammo.atomic_files import replacing
 from mammo.errors import TrainingDiverged
 from training.cases import Progress
 from training.segmenter_split import Kept
@@ -110,11 +111,9 @@ def _write(
     for number in numbers:
         for name, level in _fresh(number, planes, encode, device).items():
             rows.setdefault(name, []).append(level.half().cpu())
-    fresh = path.with_suffix(".new")
-    save_file(
-        {name: torch.cat(parts).contiguous() for name, parts in rows.items()}, fresh, metadata={KEY: key}
-    )
-    fresh.replace(path)
+    levels = {name: torch.cat(parts).contiguous() for name, parts in rows.items()}
+    with replacing(path) as part:
+        save_file(levels, part, metadata={KEY: key})
 
 
 def _is_sound(

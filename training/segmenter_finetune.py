@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mammo.blobs import hash_file
 from mammo.detector import Detector
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData, InvalidCheckpoint, TrainingDiverged
@@ -104,8 +105,8 @@ def finetune_segmenter(
         for name, cases, begin in (("train", train, 0.0), ("validation", validation, 0.05))
     )
     facts = {
-        "start_sha256": _sha256(start),
-        "detector_sha256": _sha256(detector if finds else None),
+        "start_sha256": hash_file(start) if start else None,
+        "detector_sha256": hash_file(detector) if detector and finds else None,
         "num_train_patients": len({roi.patient for roi in rois}),
         "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
         "num_train_regions": dict(Counter(roi.kind for roi in rois)),
@@ -363,10 +364,6 @@ def _finds_boxes(weights: Path) -> FindsBoxes:
         return [detection.box for detection in sorted(found, key=lambda d: -d.score)]
 
     return finds
-
-
-def _sha256(file: Path | None) -> str | None:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
 
 
 def _rate(step: int, *, recipe: SegmenterRecipe) -> float:

@@ -22,11 +22,11 @@ from pydantic import TypeAdapter
 
 from mammo import errors
 from mammo.errors import InvalidSettings, MammoError, ProcessKilled
+from mammo.leash import leashed
 from mammo.runs import classify
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
 from training.cases import Progress
-from training.leash import leashed
 from training.segmenter_recipes import SegmenterRecipe
 
 MARK = "mlsam "

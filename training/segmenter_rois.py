@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mammo.atomic_files import replacing
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidTrainingData
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Size, Spacing
@@ -311,9 +312,8 @@ def _save(folder: Path, key: str, rois: Sequence[TrainingRoi]) -> None:
                 **masks,
             }
         )
-    fresh = folder / f"{INDEX}.new"
-    fresh.write_text(json.dumps({"key": key, "regions": regions}))
-    fresh.replace(folder / INDEX)
+    with replacing(folder / INDEX) as part:
+        part.write_text(json.dumps({"key": key, "regions": regions}))
 
 
 def _load(folder: Path, key: str) -> list[TrainingRoi] | None:

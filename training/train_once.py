@@ -14,8 +14,7 @@ import structlog
 
 from mammo.blobs import Blobs, hash_file
 from mammo.errors import InvalidWeights
-from mammo.runs import classify
-from training.ledger import Ledger
+from mammo.runs import RunLedger, classify
 
 R = TypeVar("R", bound=Any)
 """A recipe with a `batch`."""
@@ -24,7 +23,7 @@ log = structlog.get_logger()
 
 
 def train_once(
-    stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: Ledger, blobs: Blobs
+    stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger, blobs: Blobs
 ) -> Path:
     """The weights of a stage: those of an earlier attempt, or trained now.
 
@@ -52,7 +51,7 @@ def train_once(
     return made
 
 
-def _train(stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: Ledger) -> Path:
+def _train(stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger) -> Path:
     smaller = ledger.result(f"{stage} batch")
     if smaller is not None:
         return train(replace(recipe, batch=smaller["batch"]))

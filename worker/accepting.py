@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy.engine import Engine
@@ -13,6 +12,7 @@ from sqlalchemy.engine import Engine
 from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
 from mammo.blinding import Blinding
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.stages import StageDesk, StageLog, refusal
 
 AUDIT_SECONDS = 30.0
@@ -21,24 +21,12 @@ AUDIT_SECONDS = 30.0
 log = structlog.get_logger()
 
 
-class Tasks(Protocol):
-    def tasks(self, project: int) -> Iterable[dict[str, Any]]: ...
-
-
-class Account(Protocol):
-    """Label Studio as the service's own account sees it."""
-
-    def account(self) -> int: ...
-
-    def annotate(self, task: int, result: Sequence[Mapping[str, Any]]) -> int: ...
-
-
 def accept_predictions(
     project: int,
     *,
     version: str,
-    client: Tasks,
-    account: Callable[[], Account],
+    client: LabelStudioClient,
+    account: Callable[[], LabelStudioClient],
     store: AnnotationStore,
     engine: Engine,
     desk: StageDesk,
@@ -65,7 +53,7 @@ def accept_predictions(
     if stages.stage(project) != "automatic":
         return {}
     counts: Counter[str] = Counter()
-    submitter: Account | None = None
+    submitter: LabelStudioClient | None = None
     number = 0
     audit_again = 0.0
     for task in client.tasks(project):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.prelabelling import Prelabels, TaskPrelabeller, form_of
 from training.dataset_items import is_about_one_image
@@ -27,23 +28,11 @@ AWAY = 5
 log = structlog.get_logger()
 
 
-class LabelStudio(Protocol):
-    def project(self, project: int) -> dict[str, Any]: ...
-
-    def tasks(self, project: int) -> Iterable[dict[str, Any]]: ...
-
-    def predictions(self, task: int) -> list[dict[str, Any]]: ...
-
-    def push_prediction(self, task: int, prediction: Mapping[str, Any]) -> int: ...
-
-    def set_model_version(self, project: int, version: str) -> None: ...
-
-
 def prelabel_tasks(
     project: int,
     prelabeller: Prelabels,
     *,
-    client: LabelStudio,
+    client: LabelStudioClient,
     store: AnnotationStore,
     open_image: Callable[[Mapping[str, Any]], Mammogram],
     report: Callable[[str, float, str], None],
@@ -135,7 +124,7 @@ def prelabel_tasks(
     }
 
 
-def _unread_first(client: LabelStudio, project: int) -> Iterator[dict[str, Any]]:
+def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str, Any]]:
     """Every task once, page by page; one that is annotated meanwhile, or is no longer, is not passed over."""
     done: set[int] = set()
     for unread_only in (True, False):
@@ -146,12 +135,17 @@ def _unread_first(client: LabelStudio, project: int) -> Iterator[dict[str, Any]]
             yield task
 
 
-def _has(client: LabelStudio, task: int, version: str) -> bool:
+def _has(client: LabelStudioClient, task: int, version: str) -> bool:
     return any(known.get("model_version") == version for known in client.predictions(task))
 
 
 def _push(
-    client: LabelStudio, task: int, made: Mapping[str, Any], version: str, *, wait: Callable[[float], None]
+    client: LabelStudioClient,
+    task: int,
+    made: Mapping[str, Any],
+    version: str,
+    *,
+    wait: Callable[[float], None],
 ) -> None:
     """Push a prediction once, through a restart or a locked database of Label Studio.
 

@@ -22,8 +22,8 @@ from backend.answers import Json
 from backend.auth import require_webhook
 from backend.dependencies import ServicesDep
 from backend.schemas import json_body, read_json
-from backend.services import Services, Store
-from mammo.annotations import Receipt
+from backend.services import Services
+from mammo.annotations import AnnotationStore, Receipt
 from mammo.errors import MammoError
 from mammo.labelstudio.client import WEBHOOK_ACTIONS
 
@@ -97,7 +97,7 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
 
 
 async def _keep(
-    body: bytes, store: Store, *, received_at: datetime, headers: Mapping[str, str]
+    body: bytes, store: AnnotationStore, *, received_at: datetime, headers: Mapping[str, str]
 ) -> tuple[str, Receipt]:
     if len(body) > SMALL:
         return await anyio.to_thread.run_sync(partial(_keep_now, body, store, received_at, headers))
@@ -107,7 +107,7 @@ async def _keep(
 
 
 def _keep_now(
-    body: bytes, store: Store, received_at: datetime, headers: Mapping[str, str]
+    body: bytes, store: AnnotationStore, received_at: datetime, headers: Mapping[str, str]
 ) -> tuple[str, Receipt]:
     action = _action_of(body)
     return action, store.append(body, action=action, received_at=received_at, headers=headers)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.datasets.contents import DatasetImage
 from cli.importing import TWINS
+from mammo.atomic_files import replacing
 from mammo.dicom import Intake, encode_png, patient_key
 from mammo.geometry import Spacing
 from mammo.labelstudio import ControlTags, LabelStudioClient
@@ -68,9 +69,8 @@ class TaskWriter:
         twin = self._twins / TWINS / f"{found.sha256}.png"
         twin.parent.mkdir(parents=True, exist_ok=True)
         if not twin.exists():
-            partial = twin.with_suffix(".partial")
-            partial.write_bytes(encode_png(found.twin))
-            partial.replace(twin)
+            with replacing(twin, shared=True) as part:
+                part.write_bytes(encode_png(found.twin))
         data = {
             "image": f"/data/local-files/?d={TWINS}/{twin.name}",
             "mammogram": reference.as_posix(),

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.events import canonical
-from mammo.database import automatic_annotation, insert, reading, revision, writing
+from mammo.database import automatic_annotation, insert, revision, writing
 
 CHUNK = 200
 """Revisions that are opened together."""
@@ -73,14 +73,6 @@ def name_automatic(engine: Engine, order: Automatic, annotation: int) -> None:
     )
     with writing(engine) as connection:
         connection.execute(sa.update(automatic_annotation).where(*mine).values(annotation=annotation))
-
-
-def num_automatic(engine: Engine, project: int) -> int:
-    """How many annotations of a project were submitted without a person."""
-    mine = (automatic_annotation.c.project == project, automatic_annotation.c.annotation.is_not(None))
-    with reading(engine) as connection:
-        statement = sa.select(sa.func.count()).select_from(automatic_annotation).where(*mine)
-        return connection.scalar(statement) or 0
 
 
 def automatic_revisions(connection: Connection, project: int, rows: Collection[int]) -> set[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 
+from mammo.blobs import hash_file
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Breast, Pixels, find_breast, normalise
 from mammo.detector.resample import Scale, resample, scale_to
@@ -86,8 +86,7 @@ class Detector:
         if threads > 0:
             torch.set_num_threads(threads)
         network, facts = load_network(weights)
-        with weights.open("rb") as file:
-            key = hashlib.file_digest(file, "sha256").hexdigest()
+        key = hash_file(weights)
         return cls(network, facts=facts, runtime=runtime, cache=cache, key=key, threads=threads, mode=mode)
 
     @property

@@ -6,7 +6,6 @@ Nothing is unpickled, and nothing is loaded approximately: names, shapes and val
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from mammo.atomic_files import replacing
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import SPEC, DetectorSpec
 from mammo.errors import InvalidWeights
@@ -57,11 +57,9 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
     header["__metadata__"] = metadata  # the library puts it down in another order each time
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.write(memoryview(content)[8 + size :])
-    os.replace(partial, path)
 
 
 def add_facts(path: Path, facts: dict[str, Any]) -> None:

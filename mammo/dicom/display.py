@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.reading import read_stored
-from mammo.dicom.stored_image import Contrast
 
 PNG_LEVEL = 1
 """Fastest deflate: a sixth of the time of the default, for a fifth more bytes."""
@@ -19,7 +18,6 @@ PNG_LEVEL = 1
 def display_twin(
     source: Path | bytes,
     *,
-    contrast: Contrast = "standard",
     max_bytes: int = MAX_BYTES,
     convert_for_processing: bool = False,
 ) -> npt.NDArray[np.uint8]:
@@ -28,7 +26,6 @@ def display_twin(
     The file's first VOI window decides, else its VOI LUT, else percentiles of the pixels; padding is black.
 
     Args:
-        contrast: `high` spends all greys on the brighter half of the breast, whatever the file's window is.
         convert_for_processing: as in `read_mammogram`.
 
     Raises:
@@ -38,7 +35,7 @@ def display_twin(
     stored = read_stored(
         data, spacing=None, max_bytes=max_bytes, convert_for_processing=convert_for_processing
     )
-    return stored.display(contrast=contrast)
+    return stored.display()
 
 
 def encode_png(twin: npt.NDArray[np.uint8]) -> bytes:

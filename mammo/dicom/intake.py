@@ -13,7 +13,6 @@ from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.mammogram import Laterality
 from mammo.dicom.patient import patient_key
 from mammo.dicom.reading import read_stored
-from mammo.dicom.stored_image import Contrast
 from mammo.file_names import require_text
 from mammo.geometry import Spacing
 
@@ -51,7 +50,6 @@ def take_in(
     *,
     path: str,
     patient_secret: bytes,
-    contrast: Contrast = "standard",
     max_bytes: int = MAX_BYTES,
     convert_for_processing: bool = False,
 ) -> Intake:
@@ -71,7 +69,7 @@ def take_in(
         data, spacing=None, max_bytes=max_bytes, convert_for_processing=convert_for_processing
     )
     return Intake(
-        twin=stored.display(contrast=contrast),
+        twin=stored.display(),
         sha256=hashlib.sha256(data).hexdigest(),
         patient=patient_key(stored.patient_id, patient_secret) if stored.patient_id else None,
         laterality=stored.laterality,

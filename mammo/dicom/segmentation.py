@@ -1,4 +1,4 @@
-"""Findings become a DICOM Segmentation (PS3.3 A.51, BINARY) that points back to its mammogram, and come back.
+"""Findings become a DICOM Segmentation (PS3.3 A.51, BINARY) that points back to its mammogram.
 
 One segment per cluster (SNOMED CT 129769006), and one for all single calcifications (129770007) where they are known.
 BINARY and not LABELMAP: viewers and validators of today read it.
@@ -7,7 +7,6 @@ BINARY and not LABELMAP: viewers and validators of today read it.
 from __future__ import annotations
 
 import io
-import os
 import re
 import uuid
 from collections.abc import Sequence
@@ -24,12 +23,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from mammo.atomic_files import replacing
 from mammo.dicom.dataset import is_dicom, open_dataset
 from mammo.dicom.limits import MAX_BYTES, check_size, read_bytes
 from mammo.dicom.writing import DATE, TIME, UID_NAMESPACE
 from mammo.errors import UnreadableImage, UnsupportedImage
-from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Size
+from mammo.findings import Finding
 from mammo.masks import Mask
 
 CLUSTER_CODE = Code("129769006", "SCT", "Calcification Cluster")
@@ -59,24 +58,6 @@ class Origin:
     name: str = "Yolo-MLSAM"
     version: str = "none"
     """The model version."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segmentation:
-    """What a DICOM Segmentation says about one image."""
-
-    image: str
-    """SOPInstanceUID of the segmented image."""
-
-    size: Size
-    findings: tuple[Finding, ...]
-    """The clusters, with masks; `id` is the tracking identifier."""
-
-    calcifications: Mask | None
-    """All single calcifications together; None when the file has no such segment."""
-
-    tracking_uids: tuple[str, ...]
-    """One per finding: the same cluster has the same one in every export."""
 
 
 def write_segmentation(
@@ -140,63 +121,8 @@ def write_segmentation(
             setattr(made, f"{of}Time", TIME)
         for item in made.get("ContributingEquipmentSequence", ()):
             item.ContributionDateTime = DATE + TIME
-    fresh = path.with_name(path.name + ".new")
-    made.save_as(fresh)
-    os.replace(fresh, path)
-
-
-def read_segmentation(source: Path | bytes, *, max_bytes: int = MAX_BYTES) -> Segmentation:
-    """Read a BINARY segmentation of one 2-D image; segments of other structures are passed over.
-
-    Raises:
-        UnreadableImage: damaged, or larger than we read.
-        UnsupportedImage: no segmentation (`wrong_sop_class`), or one of several images (`multi_frame`).
-    """
-    data = read_bytes(source, max_bytes=max_bytes)
-    open_dataset(data, max_bytes=max_bytes)  # refuses bombs
-    try:
-        read = hd.seg.segread(io.BytesIO(data))
-        size = check_size(int(read.Columns), int(read.Rows))
-        images = {str(uid) for _, _, uid in read.get_source_image_uids()}
-        few = max(read.number_of_segments, int(read.NumberOfFrames)) <= MAX_SEGMENTS
-        if len(images) == 1 and few:
-            return _read(read, images.pop(), size)
-    except UnreadableImage:
-        raise
-    except Exception:  # a hostile file breaks highdicom in any way; its text may quote a value
-        raise UnsupportedImage("expected a DICOM Segmentation of one image", code="wrong_sop_class") from None
-    raise UnsupportedImage(
-        f"expected a segmentation of one image with up to {MAX_SEGMENTS} segments", code="multi_frame"
-    )
-
-
-def _read(read: hd.seg.Segmentation, image: str, size: Size) -> Segmentation:
-    findings, trackers = [], []
-    calcifications: Mask | None = None
-    for number in read.segment_numbers:
-        segment = read.get_segment_description(number)
-        code = segment.segmented_property_type.value
-        if code not in (CLUSTER_CODE.value, CALCIFICATION_CODE.value):
-            continue
-        pixels = read.get_pixels_by_source_instance(
-            source_sop_instance_uids=[image], segment_numbers=[number], dtype=np.uint8
-        )
-        mask = Mask.from_full(pixels[0, :, :, 0])
-        if mask is None:
-            continue
-        if code == CALCIFICATION_CODE.value:
-            calcifications = mask
-            continue
-        name = str(segment.tracking_id or segment.segment_label)
-        findings.append(Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=name))
-        trackers.append(str(segment.tracking_uid or ""))
-    return Segmentation(
-        image=image,
-        size=size,
-        findings=tuple(findings),
-        calcifications=calcifications,
-        tracking_uids=tuple(trackers),
-    )
+    with replacing(path) as part:
+        made.save_as(part)
 
 
 def _header(source: Path | bytes) -> Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +13,8 @@ from mammo.dicom.source import DicomSource
 from mammo.dicom.voi import LookupTable, Window, percentile_window
 from mammo.geometry import Spacing
 
-Contrast = Literal["standard", "high"]
-
 STRIP = 64
 """Rows that are looked up at once."""
-
-HIGH_CONTRAST = (50.0, 99.9)
-"""Percentiles of the breast that become black and white."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,24 +71,16 @@ class StoredImage:
             pixels[self.padding] = 0
         return pixels
 
-    def display(self, *, contrast: Contrast = "standard") -> npt.NDArray[np.uint8]:
+    def display(self) -> npt.NDArray[np.uint8]:
         """H x W, windowed, dense tissue bright; padding is 0.
 
         The grey of every possible level is computed once (at most 65 536) and looked up: 8 to 14 million exponentials
         or divisions of float64 would take five times as long.
-
-        Args:
-            contrast: `standard` is the file's own window; `high` spends all greys on the brighter half of the breast,
-                where calcifications lie.
         """
         stored = np.arange(2**self.depth, dtype=np.float64) + self.offset
         values = stored * self.slope + self.intercept
         voi: Window | LookupTable | None = self.voi
-        if contrast == "high":
-            dark, bright = HIGH_CONTRAST
-            share = (100 - bright, 100 - dark) if self.inverted else (dark, bright)
-            voi = percentile_window(self.levels, values, padding=self.padding, percentiles=share)
-        elif voi is None:
+        if voi is None:
             voi = percentile_window(self.levels, values, padding=self.padding)
         grey = voi.apply(values)
         if self.inverted:

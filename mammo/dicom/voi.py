@@ -61,11 +61,7 @@ def voi_of(dataset: Dataset) -> Window | LookupTable | None:
 
 
 def percentile_window(
-    levels: npt.NDArray[np.uint16],
-    values: Values,
-    *,
-    padding: npt.NDArray[np.bool_] | None,
-    percentiles: tuple[float, float] = PERCENTILES,
+    levels: npt.NDArray[np.uint16], values: Values, *, padding: npt.NDArray[np.bool_] | None
 ) -> Window:
     """A window that spans most of the breast, for files without one.
 
@@ -73,7 +69,6 @@ def percentile_window(
         levels: H x W, indices into `values`.
         values: modality value of each level.
         padding: H x W, True where there is no image.
-        percentiles: of the level, where the window begins and ends.
     """
     counted = levels.ravel() if padding is None else levels[~padding]
     counts = np.bincount(counted, minlength=len(values)).astype(np.float64)
@@ -83,7 +78,7 @@ def percentile_window(
     share = np.cumsum(counts) / max(counts.sum(), 1)
     last = len(values) - 1
     low, high = (
-        float(values[min(int(np.searchsorted(share, percent / 100)), last)]) for percent in percentiles
+        float(values[min(int(np.searchsorted(share, percent / 100)), last)]) for percent in PERCENTILES
     )
     low, high = min(low, high), max(low, high)
     return Window((low + high) / 2, max(high - low, 1), "LINEAR_EXACT")

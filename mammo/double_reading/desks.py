@@ -10,46 +10,17 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from mammo.double_reading.records import ARBITER, Role
 from mammo.errors import ReadingConflict
+from mammo.labelstudio.client import LabelStudioClient
 
 CASE_KEY = "reading_case"
 """Names the case, in a task's data."""
 
 BASIS_KEY = "reading_basis"
 """Names the readings that a task of the arbiter is about."""
-
-
-class LabelStudio(Protocol):
-    """The part of `mammo.labelstudio.LabelStudioClient` that is needed."""
-
-    def create_project(self, title: str, config: str, **fields: Any) -> int: ...
-
-    def find_project(self, title: str) -> int | None: ...
-
-    def project(self, project: int) -> dict[str, Any]: ...
-
-    def update_project(self, project: int, **fields: Any) -> None: ...
-
-    def import_tasks(
-        self,
-        project: int,
-        tasks: Sequence[Mapping[str, Any]],
-        *,
-        predictions: Sequence[Sequence[Mapping[str, Any]]] = (),
-    ) -> list[int]: ...
-
-    def tasks(self, project: int) -> Iterable[dict[str, Any]]: ...
-
-    def delete_task(self, task: int) -> None: ...
-
-    def annotations(self, task: int) -> list[dict[str, Any]]: ...
-
-    def drafts(self, task: int) -> list[dict[str, Any]]: ...
-
-    def users(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +62,7 @@ def title_of(source: int, role: Role, number: int) -> str:
 
 
 def open_desk(
-    client: LabelStudio, source: int, role: Role, number: int, *, config: str, known: int | None = None
+    client: LabelStudioClient, source: int, role: Role, number: int, *, config: str, known: int | None = None
 ) -> int:
     """The project of a role and round, made when it is missing, with the source's labeling config.
 
@@ -117,7 +88,7 @@ def open_desk(
 
 
 def keep_tasks(
-    client: LabelStudio,
+    client: LabelStudioClient,
     source: int,
     project: int,
     *,
@@ -152,13 +123,13 @@ def keep_tasks(
     return Kept(found, added=len(missing), removed=len(gone))
 
 
-def show_version(client: LabelStudio, project: int, version: str) -> None:
+def show_version(client: LabelStudioClient, project: int, version: str) -> None:
     """Let a project show the predictions of this version; it must have some."""
     if client.project(project).get("model_version") != version:
         client.update_project(project, model_version=version)
 
 
-def _listed(client: LabelStudio, source: int, project: int) -> _Listing:
+def _listed(client: LabelStudioClient, source: int, project: int) -> _Listing:
     """The tasks of the cases, oldest first; a killed run's import may have come after the next run had looked."""
     listing = _Listing()
     for task in sorted(client.tasks(project), key=lambda task: int(task["id"])):
@@ -182,7 +153,7 @@ def _data(source: int, case: int, wanted: Wanted) -> dict[str, Any]:
     return {**wanted.data, **named}
 
 
-def _is_new(client: LabelStudio, task: Mapping[str, Any]) -> bool:
+def _is_new(client: LabelStudioClient, task: Mapping[str, Any]) -> bool:
     """Nobody has begun it."""
     number = int(task["id"])
     return not client.annotations(number) and not client.drafts(number)

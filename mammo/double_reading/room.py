@@ -20,11 +20,12 @@ import structlog
 
 from mammo.annotations import AnnotationStore, Correction
 from mammo.double_reading.cases import Case, Cases, cases_of
-from mammo.double_reading.desks import Kept, LabelStudio, Wanted, keep_tasks, open_desk, show_version
+from mammo.double_reading.desks import Kept, Wanted, keep_tasks, open_desk, show_version
 from mammo.double_reading.prelabels import OWN, READINGS, basis, for_a_second_look, for_the_arbiter
 from mammo.double_reading.records import ARBITER, READERS, ROLES, DoubleReading, ReadingRecords, Role
 from mammo.double_reading.rules import ReadingRules
 from mammo.errors import ReadingConflict
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 
 log = structlog.get_logger()
@@ -52,7 +53,7 @@ class Step:
 class ReadingRoom:
     """Where double readings are run."""
 
-    client: LabelStudio
+    client: LabelStudioClient
     store: AnnotationStore
     records: ReadingRecords
     reconcile: Callable[[int], int]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import orjson
 import structlog
+
+from mammo.atomic_files import replacing
 
 FRESH_SECONDS = 60.0
 """How long an answer is taken for granted; after that the server is asked whether it is still right."""
@@ -154,11 +155,5 @@ class DownloadCache:
 
 def _write(path: Path, content: bytes) -> None:
     """The whole file or none, readable by us only."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(path, shared=True, mode=0o600) as part:
+        part.write_bytes(content)

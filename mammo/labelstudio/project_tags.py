@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.client import LabelStudioClient
@@ -28,16 +27,12 @@ TagsOf = Callable[[int], ControlTags]
 """Names the controls of a project. Raises LabelStudioError or InvalidRegion."""
 
 
-class Projects(Protocol):
-    """`mammo.labelstudio.LabelStudioClient`."""
-
-    def project(self, project: int) -> dict[str, Any]: ...
-
-
 class ProjectTags:
     """The control tags of the projects of one Label Studio. Safe to share between threads."""
 
-    def __init__(self, client: Projects | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, client: LabelStudioClient | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """
         Args:
             client: None: Label Studio is not set up here, and every project is refused.

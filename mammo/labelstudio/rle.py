@@ -77,17 +77,6 @@ def encode_bytes(mask: Mask | None, *, size: Size) -> Bytes:
     return _pack(lengths, values)
 
 
-def encode_plane(plane: Bytes) -> list[int]:
-    """Write a full H x W uint8 plane, its values repeated in all four channels: `mask2rle` for any grey value."""
-    flat = np.ascontiguousarray(plane, np.uint8).reshape(-1)
-    if not flat.size:
-        raise ValueError("an empty plane has no RLE")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return list(
-        _pack(_lengths(edges, flat.size), flat[np.concatenate([np.zeros(1, np.int64), edges])]).tobytes()
-    )
-
-
 def decode(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> Mask | None:
     """Read the set pixels (alpha of at least `OPAQUE`) as a tight mask; None when there are none.
 
@@ -110,16 +99,6 @@ def decode(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> Mask | None:
     bitmap = np.zeros((y1 - y0, x1 - x0), np.bool_)
     _fill(bitmap.reshape(-1), at, at + ends - starts)
     return Mask(bitmap, x0, y0)
-
-
-def decode_plane(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> Bytes:
-    """Read the alpha channel as it is: H x W uint8.
-
-    Raises:
-        InvalidRegion: as `decode`.
-    """
-    starts, ends, values = _alpha_runs(rle, size=size)
-    return np.repeat(values, ends - starts).reshape(size.height, size.width)
 
 
 def _edges(mask: Mask, *, size: Size) -> Ints:

@@ -7,9 +7,9 @@ Nothing is registered before signature, sizes and hashes are right, and no name 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Collection
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mammo.blobs import CHUNK
+from mammo.blobs import hash_file
 from mammo.errors import InvalidBundle, StorageUnavailable
 from mammo.registry.registry import PARTS, ModelRegistry
 
@@ -147,12 +147,10 @@ def _unpack(archive: zipfile.ZipFile, part: str, manifest: dict[str, Any], folde
     expected = manifest[part]
     if member.file_size != expected["bytes"] or member.file_size > LARGEST_WEIGHTS:
         raise InvalidBundle(f"the {part} has {member.file_size} bytes, its manifest says {expected['bytes']}")
-    seen, path = hashlib.sha256(), folder / part
+    path = folder / part
     with archive.open(member) as source, path.open("wb") as target:
-        while chunk := source.read(CHUNK):
-            seen.update(chunk)
-            target.write(chunk)
-    if seen.hexdigest() != expected["sha256"]:
+        shutil.copyfileobj(source, target)
+    if hash_file(path) != expected["sha256"]:
         raise InvalidBundle(f"the {part} is not the one that was signed; copy the bundle again")
     return path
 

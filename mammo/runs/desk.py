@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, Self
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.engine import Engine
 
 from mammo.errors import MammoError
-from mammo.jobs import Enqueued, Retrain
+from mammo.jobs import Enqueued, JobQueue, Retrain
 from mammo.runs.claims import lost_owner, owner_is_alive
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Run, Runs
@@ -31,14 +31,6 @@ UNTOLD = timedelta(seconds=30)
 """So old is a run that waits before it is sent to the queue again: whoever asked for it is doing so at first."""
 
 log = structlog.get_logger()
-
-
-class Queue(Protocol):
-    """The part of `mammo.jobs.JobQueue` that runs need."""
-
-    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued: ...
-
-    def drop(self, job_id: str) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -59,13 +51,13 @@ class Started:
 class RunDesk:
     """Safe to share between threads and processes."""
 
-    def __init__(self, runs: Runs, queue: Queue, *, quiet: QuietHours | None = None) -> None:
+    def __init__(self, runs: Runs, queue: JobQueue, *, quiet: QuietHours | None = None) -> None:
         self.runs = runs
         self._queue = queue
         self._quiet = quiet
 
     @classmethod
-    def of(cls, settings: Settings, engine: Engine, queue: Queue) -> Self:
+    def of(cls, settings: Settings, engine: Engine, queue: JobQueue) -> Self:
         """As the settings have it."""
         zone = ZoneInfo(settings.time_zone)
         quiet = QuietHours.read(settings.quiet_hours, zone=zone) if settings.quiet_hours else None

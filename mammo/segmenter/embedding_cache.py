@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 import structlog
+from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from mammo.atomic_files import replacing
 from mammo.segmenter.runtime import Features
 
 SUFFIX = ".safetensors"
@@ -37,11 +37,9 @@ class EmbeddingCache:
             folder: of the disk tier; created when missing, mode 0700.
             disk_bytes: budget of the folder; 0: no disk tier.
         """
-        self._memory_bytes = memory_bytes
         self._disk = _Folder(folder, disk_bytes) if folder is not None and disk_bytes > 0 else None
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, Features] = OrderedDict()
-        self._held = 0
+        self._kept: LRUCache[str, Features] = LRUCache(memory_bytes, getsizeof=lambda kept: kept.num_bytes)
         self._underway: dict[str, Future[Features]] = {}
 
     def get(self, key: str, compute: Callable[[], Features]) -> Features:
@@ -54,7 +52,6 @@ class EmbeddingCache:
         with self._lock:
             known = self._kept.get(key)
             if known is not None:
-                self._kept.move_to_end(key)
                 return known
             underway = self._underway.get(key)
             if underway is None:
@@ -75,7 +72,9 @@ class EmbeddingCache:
             raise
         with self._lock:
             del self._underway[key]
-            self._keep(key, features)
+            # A cache refuses what is larger than all of it.
+            if features.num_bytes <= self._kept.maxsize:
+                self._kept[key] = features
         mine.set_result(features)
         return features
 
@@ -83,16 +82,7 @@ class EmbeddingCache:
     def held_bytes(self) -> int:
         """What is held in memory now."""
         with self._lock:
-            return self._held
-
-    def _keep(self, key: str, features: Features) -> None:
-        if features.num_bytes > self._memory_bytes:
-            return
-        self._kept[key] = features
-        self._held += features.num_bytes
-        while self._held > self._memory_bytes:
-            _, dropped = self._kept.popitem(last=False)
-            self._held -= dropped.num_bytes
+            return int(self._kept.currsize)
 
 
 class _Folder:
@@ -124,15 +114,9 @@ class _Folder:
         tensors = {name: array for name, array in features._asdict().items() if array is not None}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
-            os.close(descriptor)
-            try:
-                save_file(tensors, name)
-                written = Path(name).stat().st_size
-                Path(name).replace(self._folder / f"{key}{SUFFIX}")
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(self._folder / f"{key}{SUFFIX}", shared=True, mode=0o600) as part:
+                save_file(tensors, part)
+                written = part.stat().st_size
             self._shrink(written)
         except (OSError, SafetensorError) as error:
             log.warning("a region cannot be kept on disk", error=type(error).__name__)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
+
+from cachetools import LRUCache
 
 from mammo.geometry import Box, Point, Size
 from mammo.segmenter.roi import Level, Roi, dilated
@@ -21,19 +22,13 @@ class KnownRegions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._images: OrderedDict[tuple[str, Level], OrderedDict[Roi, None]] = OrderedDict()
+        self._images: LRUCache[tuple[str, Level], LRUCache[Roi, None]] = LRUCache(MOST_IMAGES)
 
     def remember(self, image: str, level: Level, roi: Roi) -> None:
         """Note that a region was embedded, or was used again."""
         with self._lock:
-            regions = self._images.setdefault((image, level), OrderedDict())
-            self._images.move_to_end((image, level))
+            regions = self._images.setdefault((image, level), LRUCache(MOST_REGIONS))
             regions[roi] = None
-            regions.move_to_end(roi)
-            if len(regions) > MOST_REGIONS:
-                regions.popitem(last=False)
-            if len(self._images) > MOST_IMAGES:
-                self._images.popitem(last=False)
 
     def answering(
         self,

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mammo.atomic_files import replacing
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
 from mammo.public_weights import CATALOGUE, PublicWeights, find
-from mammo.segmenter.adapt import PUBLIC
 from mammo.segmenter.config import ENCODERS, MlsamConfig, ViT, hq_sam, sam
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
@@ -73,7 +73,7 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
 
     digest = hash_file(path)
     facts = {
-        PUBLIC: entry.name,
+        "public": entry.name,
         "url": entry.url if digest == entry.sha256 else None,  # else it is a person's own file
         "sha256": digest,
         "pinned": digest == entry.sha256,
@@ -82,15 +82,11 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
         "tensors": len(kept),
     }
     out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.part")
     try:
-        save_segmenter(partial, network, facts=facts, half=False)
+        with replacing(out) as part:
+            save_segmenter(part, network, facts=facts, half=False)
     except ValueError as error:  # a value that is not finite
         raise InvalidWeights(f"{path.name}: {error}; fetch the file again") from error
-    else:
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return out
 
 

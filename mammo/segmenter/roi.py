@@ -68,11 +68,6 @@ class Roi:
         """Image pixels from one logit to the next: no detail of a mask is finer."""
         return LOGIT_STRIDE / self.scale
 
-    @property
-    def logits_side(self) -> int:
-        """Logits along each side of the low-resolution map."""
-        return self.input_size // LOGIT_STRIDE
-
     def to_input(self, x: float, y: float) -> tuple[float, float]:
         """Continuous image coordinates to continuous input coordinates."""
         return (x - self.crop.x0) * self.scale, (y - self.crop.y0) * self.scale

@@ -42,11 +42,6 @@ class Segmentation:
     notes: tuple[str, ...] = ()
     """What the reader of the mask should know, as sentences: a target too small, a spacing not stated."""
 
-    @property
-    def mm_per_logit(self) -> float | None:
-        """The finest detail of the mask in mm; None where the spacing is unknown."""
-        return self.pixels_per_logit * self.spacing.mean_mm if self.spacing else None
-
 
 def notes_on(box: Box | None, *, pixels_per_logit: float, spacing: Spacing | None) -> tuple[str, ...]:
     """What to say of a target under a box, given how fine the logits are.

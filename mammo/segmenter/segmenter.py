@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from mammo.blobs import hash_file
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
@@ -83,8 +83,7 @@ class Segmenter:
         if threads:
             torch.set_num_threads(threads)
         network, facts = load_segmenter(weights)
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hash_file(weights)
         opened = open_runtime(network, name=runtime, weights=digest, exported=exported, threads=threads)
         return cls(opened, facts=facts, weights=digest, cache=cache)
 

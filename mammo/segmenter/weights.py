@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mammo.atomic_files import replacing
 from mammo.errors import InvalidWeights
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.network import Mlsam
@@ -50,9 +50,8 @@ def add_facts(path: Path, facts: Facts) -> None:
         InvalidWeights: see `load_segmenter`.
     """
     network, known = load_segmenter(path)
-    fresh = path.with_suffix(".new")
-    save_segmenter(fresh, network, facts={**known, **facts})
-    fresh.replace(path)
+    with replacing(path) as part:
+        save_segmenter(part, network, facts={**known, **facts})
 
 
 def _stored(tensor: Tensor, *, half: bool) -> Tensor:
@@ -120,8 +119,3 @@ def _parse(name: str, metadata: Mapping[str, str] | None) -> tuple[MlsamConfig, 
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
-
-
-def num_parameters(network: Mlsam) -> int:
-    """Numbers that the file stores, buffers included."""
-    return sum(math.prod(tensor.shape) for tensor in network.state_dict().values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import structlog
 from sqlalchemy.engine import Engine
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from mammo.annotations import AnnotationStore
 from mammo.effort_records import Efforts, effort_records
 from mammo.errors import InvalidRegion, LabelStudioError, StageRefused
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.project_tags import TagsOf
 from mammo.registry import ModelRegistry
 from mammo.settings import Settings
@@ -25,10 +26,6 @@ AUDIT = "yolo-mlsam audit"
 """Who sends a project back when audited quality drops."""
 
 log = structlog.get_logger()
-
-
-class LabelStudio(Protocol):
-    def update_project(self, project: int, **fields: Any) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +56,7 @@ class StageDesk:
         efforts: Callable[[int], Efforts],
         serving: Callable[[int], str],
         rules: Callable[[int], StageRules],
-        client: LabelStudio | None = None,
+        client: LabelStudioClient | None = None,
         can_submit: bool = False,
     ) -> None:
         """
@@ -84,7 +81,7 @@ class StageDesk:
         store: AnnotationStore,
         engine: Engine,
         registry: ModelRegistry,
-        client: LabelStudio | None,
+        client: LabelStudioClient | None,
         tags: TagsOf,
     ) -> Self:
         """The desk of an installation.

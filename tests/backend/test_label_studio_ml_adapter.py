@@ -1,7 +1,4 @@
-"""The adapter for `label-studio-ml`, in that package's own environment, under its own server, before a backend of ours.
-
-Each test runs against the real 1.0.9, and against the shape of the 2.x API.
-"""
+"""The adapter for `label-studio-ml`, under that package's own server in its environment, before a backend of ours."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +24,7 @@ from tests.required import missing
 
 ROOT = Path(__file__).parent.parent.parent
 PYTHON = ROOT / ".venv-label-studio-ml/bin/python"
-SHAPE_OF_2X = ROOT / "tests/backend/label_studio_ml_2x"
 SERVE = "import sys; from backend.label_studio_ml_adapter import app; app().run(port=int(sys.argv[1]))"
-SERVE_THEIR_WAY = (
-    "import sys; from label_studio_ml.api import init_app; from backend.label_studio_ml_adapter import YoloMlsam; "
-    "init_app(model_class=YoloMlsam).run(port=int(sys.argv[1]))"
-)
 TASK = {"id": 7, "project": 3, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
 
@@ -62,14 +53,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module", params=["1.0.9", "2.x"])
-def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
-    with running(request.param) as found:
-        yield found
-
-
-@contextmanager
-def running(package: str, serve: str = SERVE) -> Iterator[Adapter]:
+@pytest.fixture(scope="module")
+def adapter() -> Iterator[Adapter]:
     """A backend of ours on fakes, and the package's server with the adapter before it."""
     if not PYTHON.is_file():
         missing("the environment of label-studio-ml", "run `make test`, which installs it")
@@ -79,12 +64,9 @@ def running(package: str, serve: str = SERVE) -> Iterator[Adapter]:
     thread = threading.Thread(target=ours.run, daemon=True)
     thread.start()
     url, port = f"http://127.0.0.1:{config.port}", free_port()
-    path = [str(ROOT)] if package == "1.0.9" else [str(SHAPE_OF_2X), str(ROOT)]
-    environment = {
-        **os.environ, "PYTHONPATH": os.pathsep.join(path), "ADAPTER_BACKEND_URL": url, "NO_PROXY": "*",
-    }  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ADAPTER_BACKEND_URL": url, "NO_PROXY": "*"}
     theirs = subprocess.Popen(
-        [str(PYTHON), "-c", serve, str(port)], env=environment, stderr=subprocess.DEVNULL
+        [str(PYTHON), "-c", SERVE, str(port)], env=environment, stderr=subprocess.DEVNULL
     )
     try:
         with (
@@ -146,14 +128,6 @@ def test_every_event_reaches_the_same_inbox_byte_for_byte(adapter: Adapter, acti
     answer = adapter.client.post("/webhook", content=body, headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (201, "ok")
     assert adapter.backend.store.events[-1] == (action, body)
-
-
-def test_started_by_the_2x_package_itself_training_events_reach_the_inbox() -> None:
-    body = b'{"action": "ANNOTATION_CREATED",  "project": {"id": 3, "label_config": "<View/>"}}'
-    with running("2.x", SERVE_THEIR_WAY) as adapter:
-        headers = {**HOOK, "Content-Type": "application/json"}
-        assert adapter.client.post("/webhook", content=body, headers=headers).status_code == 201
-        assert adapter.backend.store.events == [("ANNOTATION_CREATED", body)]
 
 
 def test_health_and_versions_are_those_of_our_backend(adapter: Adapter) -> None:

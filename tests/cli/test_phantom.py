@@ -11,9 +11,9 @@ from pycocotools.coco import COCO
 from cli.__main__ import main
 from cli.phantom import PhantomOptions, phantom_command, phantom_options
 from mammo.dicom import read_mammogram
-from mammo.dicom.segmentation import read_segmentation
 from mammo.errors import InvalidSettings
 from mammo.phantom import Extras, phantom_patient, vendor_b
+from tests.mammo.dicom.segmentations import read_segmentation
 from tests.mammo.dicom.validator import assert_valid
 
 SMALL = replace(vendor_b(), width=512, height=640)

@@ -64,7 +64,7 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path):
     wait_for(
         lambda: (
             "time.sleep" in " ".join(psutil.Process(child).cmdline())
-            and "cli.leash" not in str(psutil.Process(child).cmdline())
+            and "mammo.leash" not in str(psutil.Process(child).cmdline())
         )
     )
     parent.send_signal(signal.SIGKILL)

@@ -51,7 +51,6 @@ def test_what_was_decided_once_holds_whatever_the_share_becomes(any_engine):
     first = told(0.3)
     assert 5 < len(first) < 35
     assert told(0.9) == first == told(0.0)
-    assert Blinding(any_engine, {}).blind_tasks(1) == first
 
 
 def test_without_a_share_nothing_is_decided_and_nothing_blind(any_engine):

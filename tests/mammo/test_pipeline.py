@@ -89,10 +89,9 @@ def test_the_detector_is_told_how_far_apart_the_pixels_are():
 
 def test_presence_never_suppresses_what_a_person_asked_for():
     model = prelabeller(CountingRuntime(), presence_threshold=0.9)
-    finding = model.segment(mammogram(), None, [Point(190, 190)], [])
-    assert finding is not None
-    assert finding.mask is not None
-    assert finding.presence == 0.25
+    answer = model.answer(mammogram(), None, [Point(190, 190)], [])
+    assert answer.mask is not None
+    assert answer.presence == 0.25
 
 
 def test_a_click_on_a_prelabel_does_not_encode_and_starts_from_the_answer_before():

@@ -80,7 +80,7 @@ def test_a_kill_while_writing_leaves_the_last_whole_one(
     def die(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.checkpoints.os.replace", die)
+    monkeypatch.setattr("mammo.atomic_files.os.replace", die)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save(2, state(2.0))
     found = checkpoints.latest()

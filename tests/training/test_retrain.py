@@ -89,13 +89,24 @@ def world(engine, tmp_path):
         runs=tmp_path / "runs",
         models=tmp_path / "models",
     )
-    yield SimpleNamespace(registry=registry, project=project, networks=networks, workshop=workshop, told=[])
+    yield SimpleNamespace(
+        registry=registry, project=project, networks=networks, workshop=workshop, told=[], ledgers={}
+    )
     store.close()
 
 
 def annotate(world, patients=PATIENTS):
     for number, patient in enumerate(patients, 1):
         world.project.annotate(number, [square(5, 5)], patient=patient)
+
+
+def ledger_of(world, name):
+    """Of a run that this process has taken up; the same one whenever the run is tried again."""
+    if name not in world.ledgers:
+        runs = Runs(world.workshop.engine)
+        runs.ask(1, recipe="fake", reason="a test", trigger="button", run_id=name)
+        world.ledgers[name] = RunLedger(runs.engine, claim(runs, name, owner="nowhere/1/1"))
+    return world.ledgers[name]
 
 
 def run(world, name="run-1", *, rule=None, report=None, ledger=None, **recipe):
@@ -113,7 +124,7 @@ def run(world, name="run-1", *, rule=None, report=None, ledger=None, **recipe):
         workshop=world.workshop,
         report=report or (lambda *told: world.told.append(told)),
         tags=ControlTags(),
-        ledger=ledger,
+        ledger=ledger or ledger_of(world, name),
     )
 
 

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import num_automatic
 from mammo.blinding import Blinding
+from mammo.database import reading
+from mammo.database.tables import automatic_annotation
 from mammo.effort_records import Efforts
 from mammo.errors import LabelStudioError
 from mammo.stages import StageDesk, StageLog, StageRules, audited
@@ -125,7 +127,9 @@ def test_sure_predictions_are_submitted_and_the_audit_share_and_all_doubtful_one
         "empty": 6,
         "not_prelabelled": 1,
     }
-    assert num_automatic(ward.engine, 1) == counts["accepted"]
+    with reading(ward.engine) as connection:
+        named = connection.scalars(sa.select(automatic_annotation.c.task)).all()
+    assert set(named) == set(ward.server.annotated)
 
 
 def test_blind_tasks_are_never_submitted(ward):

@@ -24,7 +24,7 @@ from training.metrics.froc import (
     match,
     sensitivity_at,
 )
-from training.metrics.threshold import AtThreshold, Counts, at_threshold
+from training.metrics.threshold import AtThreshold, Counts
 
 __all__ = [
     "RATES",
@@ -36,7 +36,6 @@ __all__ = [
     "Interval",
     "Pooled",
     "Rule",
-    "at_threshold",
     "average_precision",
     "box_dice",
     "centre_rule",

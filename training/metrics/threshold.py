@@ -94,10 +94,5 @@ class Counts:
         )
 
 
-def at_threshold(images: Sequence[Hits], threshold: float) -> AtThreshold:
-    """The figures over images with every detection of at least this score."""
-    return Counts.of(images, threshold).figures()
-
-
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else math.nan

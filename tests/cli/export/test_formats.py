@@ -9,9 +9,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from cli.export.formats import FORMATS, write_coco, write_png, write_seg, write_yolo
-from mammo.dicom.segmentation import read_segmentation
 from tests.cli.export.labelled_images import BOX_ONLY, POINT_ONLY, SIZE, labelled, ring
 from tests.mammo.dicom.files import mammogram_file
+from tests.mammo.dicom.segmentations import read_segmentation
 
 
 def test_coco_run_lengths_are_the_mask_and_polygons_fill_its_hole(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import Automatic, name_automatic, num_automatic, record_automatic
+from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
+from mammo.database import reading
+from mammo.database.tables import automatic_annotation
 from mammo.effort_records import effort_records
 from mammo.provenance import trace
 from mammo.registry import ModelRegistry
@@ -55,11 +58,12 @@ def test_the_service_is_no_annotator_and_asks_for_no_training(store, any_engine)
 
 def test_its_number_is_noted_and_it_is_known_without(store, any_engine):
     correct(store, FOUND, user=ROBOT)
-    assert num_automatic(any_engine, 1) == 0
+    with reading(any_engine) as connection:
+        assert connection.execute(sa.select(automatic_annotation.c.annotation)).all() == [(None,)]
     name_automatic(any_engine, ORDER, 3)
     record_automatic(any_engine, ORDER, regions(FOUND))  # a repeated job
-    assert num_automatic(any_engine, 1) == 1
-    assert num_automatic(any_engine, 2) == 0
+    with reading(any_engine) as connection:
+        assert connection.execute(sa.select(automatic_annotation.c.annotation)).all() == [(3,)]
 
 
 def test_a_trace_says_that_no_person_was_there(store, any_engine, tmp_path):

@@ -64,7 +64,7 @@ def mutated(data: bytes, changes: list[tuple[str, float, int, bytes]]) -> bytes:
 def outcome(data: bytes) -> str:
     try:
         mammogram = read_mammogram(data, patient_secret=b"key", convert_for_processing=True)
-        twin = display_twin(data, contrast="high", convert_for_processing=True)
+        twin = display_twin(data, convert_for_processing=True)
     except MammoError:
         return "refused"
     assert twin.shape == mammogram.pixels.shape

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mammo.dicom.segmentation import MAX_SEGMENTS, Origin, read_segmentation, write_segmentation
-from mammo.errors import UnreadableImage, UnsupportedImage
+from mammo.dicom.segmentation import MAX_SEGMENTS, Origin, write_segmentation
+from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
-from tests.mammo.dicom.files import PATIENT, gradient, mammogram_file, with_elements
+from tests.mammo.dicom.files import PATIENT, mammogram_file, with_elements
+from tests.mammo.dicom.segmentations import read_segmentation
 from tests.mammo.dicom.validator import assert_valid
 
 AUTOMATIC = Origin(made_by="automatic", version="m0007-aabbccdd")
@@ -176,16 +177,3 @@ def test_a_source_that_lost_what_may_be_empty_still_gets_a_valid_result(
     path = segmentation_file(tmp_path, source=source)
     assert_valid(path, "Segmentation")
     assert len(read_segmentation(path).findings) == 1
-
-
-def test_something_else_is_not_read_as_a_segmentation(tmp_path: Path) -> None:
-    whole = segmentation_file(tmp_path).read_bytes()
-    for data in (mammogram_file(), whole[: len(whole) // 2], whole.replace(b"BINARY", b"BINARX")):
-        with pytest.raises(UnsupportedImage):
-            read_segmentation(data)
-    with pytest.raises(UnreadableImage):
-        read_segmentation(b"nothing of the kind")
-    for elements in ({"NumberOfFrames": 10**6}, {"Rows": 65535, "Columns": 65535}, {"SegmentSequence": None}):
-        with pytest.raises(UnreadableImage):
-            read_segmentation(with_elements(whole, **elements))
-    assert gradient().shape == (48, 32)  # the findings above were drawn for this size

@@ -172,10 +172,8 @@ def test_an_answer_says_how_fine_it_is():
     assert answer.logits is not None
     assert answer.logits.shape == (16, 16)
     assert answer.pixels_per_logit == 80 / 16
-    assert answer.mm_per_logit == pytest.approx(0.5)
     assert "5 pixels per logit, not at 4" in answer.notes[0]
     unknown = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX)
-    assert unknown.mm_per_logit is None
     assert "no pixel spacing" in unknown.notes[0]
 
 

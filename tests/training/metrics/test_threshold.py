@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from training.metrics import Counts, Hits, at_threshold
+from training.metrics import Counts, Hits
 
 IMAGES = [
     Hits((0.9, 0.6, 0.3), (True, False, True), 3),  # lesions: 2 of 3 found
@@ -12,8 +12,12 @@ IMAGES = [
 ]
 
 
+def figures_at(images, threshold):
+    return Counts.of(images, threshold).figures()
+
+
 def test_a_worked_example():
-    figures = at_threshold(IMAGES, 0.3)
+    figures = figures_at(IMAGES, 0.3)
     assert figures.sensitivity == pytest.approx(2 / 4)
     assert figures.precision == pytest.approx(2 / 5)
     assert figures.f1 == pytest.approx(2 * 0.4 * 0.5 / 0.9)
@@ -24,12 +28,12 @@ def test_a_worked_example():
 
 
 def test_a_detection_at_the_threshold_counts():
-    assert at_threshold(IMAGES, 0.9).sensitivity == pytest.approx(1 / 4)
-    assert at_threshold(IMAGES, 0.91).sensitivity == 0.0
+    assert figures_at(IMAGES, 0.9).sensitivity == pytest.approx(1 / 4)
+    assert figures_at(IMAGES, 0.91).sensitivity == 0.0
 
 
 def test_figures_that_do_not_exist_are_no_numbers():
-    nothing = at_threshold([Hits((), (), 0)], 0.5)
+    nothing = figures_at([Hits((), (), 0)], 0.5)
     assert math.isnan(nothing.sensitivity)
     assert math.isnan(nothing.precision)
     assert (nothing.image_fpr, nothing.image_accuracy) == (0.0, 1.0)
@@ -40,12 +44,12 @@ def test_a_weight_is_a_number_of_copies():
 
     weights = np.array([2.0, 0.0, 1.0, 3.0])
     copies = [IMAGES[0], IMAGES[0], IMAGES[2], IMAGES[3], IMAGES[3], IMAGES[3]]
-    assert Counts.of(IMAGES, 0.3).figures(weights) == at_threshold(copies, 0.3)
+    assert Counts.of(IMAGES, 0.3).figures(weights) == figures_at(copies, 0.3)
 
 
 def test_an_image_of_which_nobody_knows_whether_it_holds_a_lesion_is_in_no_figure_by_image():
-    before = at_threshold(IMAGES, 0.3)
-    after = at_threshold([*IMAGES, Hits((0.8,), (False,), 0, undecided=True)], 0.3)
+    before = figures_at(IMAGES, 0.3)
+    after = figures_at([*IMAGES, Hits((0.8,), (False,), 0, undecided=True)], 0.3)
     by_image = ("image_sensitivity", "image_fpr", "image_accuracy")
     assert [getattr(after, name) for name in by_image] == [getattr(before, name) for name in by_image]
     assert after.false_positives == pytest.approx(4 / 5), "a false alarm elsewhere in it is one"
