@@ -25,7 +25,7 @@ VISIBLE = 0.005
 """Side of the smallest part that is seen on the screen with the whole image in view, as a share of its longer side:
 four pixels of a screen 800 pixels high."""
 
-MEANT = 0.1
+MEANT = 0.2
 """A part too small to be seen is meant all the same if it has this share of the finding beside it."""
 
 
