@@ -10,7 +10,7 @@ PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 
-.PHONY: install demo test check format lint types layers bench env clean
+.PHONY: install demo test check format lint types layers docs pages pictures bench env clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -41,7 +41,7 @@ demo: $(VENV)/.installed $(LS_VENV)/.installed
 test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
-check: format lint types layers test
+check: format lint types layers docs test
 
 format: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
@@ -55,6 +55,18 @@ types: $(VENV)/.installed
 layers: $(VENV)/.installed
 	$(VENV)/bin/lint-imports
 
+# The site of docs/, into site/; a link or an anchor that leads nowhere is an error.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+# What docs/ repeats of the code: settings, commands, drawings. A test compares them.
+pages: $(VENV)/.installed
+	$(VENV)/bin/python docs/make_pages.py
+
+# Screenshots of the real Label Studio, and the report of the last `make demo`.
+pictures: $(VENV)/.installed $(LS_VENV)/.installed
+	$(VENV)/bin/python docs/make_pictures.py
+
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)
 
@@ -62,7 +74,7 @@ env:
 	$(PYTHON) deploy/make_env.py
 
 clean:
-	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
 
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet

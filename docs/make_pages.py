@@ -1,0 +1,131 @@
+"""Write what docs/ repeats of the code: `make pages`. A test compares the pages with the code.
+
+`settings.md` has hand-written sections with a table for each group of settings, `commands.md` is what `--help` says,
+and the drawings are those of `make_drawings.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from docs.make_drawings import drawings  # noqa: E402
+from mammo.settings import PREFIX, Settings  # noqa: E402
+
+GROUP = re.compile(r"(<!-- settings: ([\w\s]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Begin and end of a generated table, and the fields that it is of."""
+
+HEAD = "| variable | default | allowed | meaning |\n|---|---|---|---|\n"
+
+
+def settings_page(text: str) -> str:
+    """The page with every table written again from the class."""
+    return GROUP.sub(lambda group: f"{group[1]}\n{table(group[2].split())}\n{group[3]}", text)
+
+
+def documented_settings(text: str) -> list[str]:
+    """Fields that the page's tables are of, in their order."""
+    return [name for group in GROUP.finditer(text) for name in group[2].split()]
+
+
+def table(names: list[str]) -> str:
+    """One row a field: variable, default, allowed values, docstring."""
+    meanings, schema = docstrings(Settings), Settings.model_json_schema()["properties"]
+    rows = (
+        f"| `{PREFIX}{name.upper()}` | {default(name)} | {allowed(schema[name])} | {meanings[name]} |\n"
+        for name in names
+    )
+    return HEAD + "".join(rows)
+
+
+def docstrings(settings: type[Settings]) -> dict[str, str]:
+    """What stands below each field of the class, on one line.
+
+    Raises:
+        KeyError: a field has no docstring.
+    """
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for line, below in zip(tree.body, tree.body[1:], strict=False):
+        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
+            continue
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[line.target.id] = " ".join(str(below.value.value).split()).replace("|", "\\|")
+    return {name: found[name] for name in settings.model_fields}
+
+
+def default(name: str) -> str:
+    """The default as one writes it in the environment."""
+    value = Settings.model_fields[name].get_default(call_default_factory=True)
+    value = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    if value in ("", None, {}):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 2**20:
+        return f"`{value}` ({value // 2**30} GiB)" if value >= 2**30 else f"`{value}` ({value // 2**20} MiB)"
+    return f"`{value}`"
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """What pydantic takes, in words."""
+    schema = next((each for each in schema.get("anyOf", []) if each.get("type") != "null"), schema)
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" if value else "empty" for value in schema["enum"])
+    kind = {"integer": "whole number", "number": "number"}.get(schema["type"])
+    if kind is None:
+        formats = {"path": "path", "file-path": "path", "password": "secret text"}
+        kinds = {"boolean": "`true` or `false`", "object": "JSON object", "string": "text"}
+        return formats.get(schema.get("format", ""), kinds[schema["type"]])
+    limits = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    said = [f"{word} {schema[key]:g}" for key, word in limits.items() if key in schema]
+    return f"{kind}, {', '.join(said)}" if said else kind
+
+
+def commands_page() -> str:
+    """The reference of `yolo-mlsam`, by typer's own generator."""
+    command = [sys.executable, "-m", "typer", "cli.__main__", "utils", "docs", "--name", "yolo-mlsam"]
+    run = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True, check=True)
+    said = re.sub(r"^# .*\n", "", run.stdout, count=1, flags=re.MULTILINE).strip()
+    # Typer cuts the summaries of this list short; each command follows with its whole one.
+    said = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", said)
+    said = said.replace("* `--help`: Show this message and exit.\n", "")
+    said = re.sub(r"\*\*Options\*\*:\n\n(?!\*)", "", said)
+    said = said.replace("&#x27;", "'").replace("&quot;", '"')
+    note = "<!-- Written by `make pages` from the commands themselves: do not edit. -->"
+    return f"# Commands\n\n{note}\n\n{said}\n"
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is written from the code, as it must be."""
+    settings = DOCS / "settings.md"
+    written = {settings: settings_page(settings.read_text()), DOCS / "commands.md": commands_page()}
+    return written | drawings()
+
+
+def main() -> None:
+    """Write the pages that differ from the code."""
+    for path, text in pages().items():
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            print(f"{path.relative_to(DOCS.parent)} is written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Make the pictures of README and docs: `make pictures`, which needs what the browser tests need.
+
+A real Label Studio, backend and worker start on this machine with two phantoms; Chromium opens the labeling page.
+`demo-report.png`, which `make demo` writes, becomes the before/after picture where it is there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import Locator, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from cli.demo.stack import Stack, finish_stack, launch_stack  # noqa: E402
+from cli.demo.walk import Walk  # noqa: E402
+from cli.importing import import_mammogram  # noqa: E402
+from cli.processes import Supervisor  # noqa: E402
+from mammo.dicom import write_mammogram  # noqa: E402
+from mammo.geometry import Point, Size  # noqa: E402
+from mammo.labelstudio.interpretation import from_regions  # noqa: E402
+from mammo.phantom import phantom_view, vendor_a  # noqa: E402
+from tests.e2e.screen import Screen  # noqa: E402
+
+PICTURES = ROOT / "docs/pictures"
+SIZE = Size(1664, 2048)
+SEEDS = (421, 422)
+"""The first task is shown whole, the second with one finding selected."""
+
+WINDOW = {"width": 1500, "height": 1000}
+DATA_MANAGER = 240
+"""Width of the task list at the left of the labeling page, which the pictures leave out."""
+
+COLOURS = 160
+"""Of a palette: a screenshot stays below 300 kB."""
+
+REPORT = ROOT / "demo-report.png"
+"""What `make demo` writes."""
+
+REPORT_WIDTH = 990
+
+
+def main() -> None:
+    """Write `labeling.png`, `prelabel.png` (annotated), `finding.png` and, from a report, `before-after.png`."""
+    PICTURES.mkdir(exist_ok=True)
+    if REPORT.is_file():
+        report = Image.open(REPORT).convert("RGB")
+        height = round(report.height * REPORT_WIDTH / report.width)
+        save(report.resize((REPORT_WIDTH, height), Image.Resampling.LANCZOS), "before-after")
+    with (
+        tempfile.TemporaryDirectory(prefix="yolo-mlsam-pictures-", ignore_cleanup_errors=True) as folder,
+        Supervisor(Path(folder) / "logs") as supervisor,
+    ):
+        stack = launch_stack(
+            supervisor,
+            Path(folder),
+            label_studio=ROOT / ".venv-label-studio/bin/label-studio",
+            port=0,
+            recipe="smoke",
+            patient_secret="phantoms of the pictures",
+        )
+        finish_stack(stack)
+        photograph(stack)
+
+
+def photograph(stack: Stack) -> None:
+    """Open both tasks as an annotator does, and take the pictures."""
+    walk = Walk.on(stack)
+    walk.create_project()
+    whole, single = import_phantoms(walk)
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        screen = Screen(browser.new_page(viewport=WINDOW), SIZE)
+        screen.log_in(stack.label_studio)
+        screen.open(stack.label_studio, walk.project, whole)
+        shot = take(screen, "labeling")
+        annotate(screen, shot, walk, whole)
+        screen.open(stack.label_studio, walk.project, single)
+        inside = middle_of_best(walk, single)
+        view = screen.zoom_in(inside, scale=1.5)
+        screen.page.mouse.click(*view.on_screen(inside))
+        take(screen, "finding")
+        browser.close()
+
+
+def import_phantoms(walk: Walk) -> list[int]:
+    """Two mammograms of three clusters each; returns their tasks in the order of the seeds."""
+    root, files = walk.stack.settings.mammogram_root, walk.stack.label_studio.files
+    assert root is not None
+    described = []
+    for seed in SEEDS:
+        drawn = phantom_view(seed, clusters=3, appearance=vendor_a(), width=SIZE.width, height=SIZE.height)
+        file = root / f"phantom-{seed}.dcm"
+        write_mammogram(
+            file,
+            drawn.stored,
+            laterality="L",
+            view="CC",
+            spacing_mm=drawn.spacing_mm,
+            bits=drawn.bits,
+            patient_id=f"PHANTOM-{seed}",
+            entropy=f"picture {seed}",
+        )
+        described.append(import_mammogram(file, root=root, files=files, patient_secret=b"pictures"))
+    walk.client.import_tasks(walk.project, described)
+    tasks = {task["data"]["sha256"]: task["id"] for task in walk.client.tasks(walk.project)}
+    return [tasks[each["sha256"]] for each in described]
+
+
+def middle_of_best(walk: Walk, task: int) -> Point:
+    """A pixel of the finding with the highest score, near its middle."""
+    found = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
+    mask = max(found, key=lambda finding: finding.score).mask
+    assert mask is not None
+    rows, columns = np.nonzero(mask.bitmap)
+    nearest = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
+    return Point(int(columns[nearest]) + mask.x0, int(rows[nearest]) + mask.y0)
+
+
+def take(screen: Screen, name: str) -> Image.Image:
+    """Save the labeling page without the list of tasks; returns it in full colours."""
+    blue_green_red = screen.shot(name).astype(np.uint8)
+    shot = Image.fromarray(blue_green_red[:, DATA_MANAGER:, ::-1].copy())
+    save(shot, name)
+    return shot
+
+
+def annotate(screen: Screen, shot: Image.Image, walk: Walk, task: int) -> None:
+    """Save the labeling page with a sentence beside each of the things that matter."""
+    found = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
+    best = max(found, key=lambda finding: finding.score).box
+    outline = screen.view().on_screen(Point(best.x1, best.y0))
+    score = spot(screen.page.get_by_text("Cluster", exact=True).last, across=0.5, down=1.2)
+    ask = spot(screen.page.get_by_text("Click", exact=True).first, across=2.2, down=0.5)
+    submit = spot(screen.page.get_by_role("button", name="Submit").first, across=0.03, down=0.5)
+    notes = [
+        (outline, (560, 150), "The model outlined this cluster.\nDrag its corners, or delete it."),
+        (score, (975, 890), "One region a finding,\nwith the model's score"),
+        (ask, (150, 150), "Click a spot: the model\noutlines what is there."),
+        (submit, (480, 900), "What you submit\nis what it learns."),
+    ]
+    picture = shot.copy()
+    draw = ImageDraw.Draw(picture)
+    fonts = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans-Bold.ttf"
+    font = ImageFont.truetype(str(fonts), 17)
+    for (x, y), (left, top), text in notes:
+        area = draw.multiline_textbbox((left, top), text, font=font, spacing=5)
+        middle = ((area[0] + area[2]) / 2, (area[1] + area[3]) / 2)
+        draw.line([middle, (x - DATA_MANAGER, y)], fill="#f5b400", width=3)
+        draw.ellipse([x - DATA_MANAGER - 6, y - 6, x - DATA_MANAGER + 6, y + 6], fill="#f5b400")
+        frame = [area[0] - 10, area[1] - 8, area[2] + 10, area[3] + 9]
+        draw.rounded_rectangle(frame, 8, fill="#fff6d6", outline="#f5b400", width=2)
+        draw.multiline_text((left, top), text, fill="#1c1c1c", font=font, spacing=5)
+    save(picture, "prelabel")
+
+
+def spot(element: Locator, *, across: float, down: float) -> tuple[float, float]:
+    """A place on an element, in shares of its width and height; in pixels of the screen."""
+    box = element.bounding_box()
+    assert box is not None
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Write a PNG with a palette that keeps the few coloured pixels among the many grey ones."""
+    path = PICTURES / f"{name}.png"
+    palette = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+    palette.save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
