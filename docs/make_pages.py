@@ -1,7 +1,7 @@
 """Write what docs/ repeats of the code: `make pages`. A test compares the pages with the code.
 
 `settings.md` has hand-written sections with a table for each group of settings, `commands.md` is what `--help` says,
-and the drawings are those of `make_drawings.py`.
+`adr/index.md` lists the decisions, and the drawings are those of `make_drawings.py`.
 """
 
 from __future__ import annotations
@@ -111,10 +111,23 @@ def commands_page() -> str:
     return f"# Commands\n\n{note}\n\n{said}\n"
 
 
+def decisions_page() -> str:
+    """A list of the decisions, by their titles."""
+    titles = {
+        path.name: path.read_text().partition("\n")[0] for path in sorted((DOCS / "adr").glob("[0-9]*.md"))
+    }
+    rows = [f"* [{title.removeprefix('# ')}]({name})" for name, title in titles.items()]
+    return "# Decisions\n\n<!-- Written by `make pages`. -->\n\n" + "\n".join(rows) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Every page that is written from the code, as it must be."""
     settings = DOCS / "settings.md"
-    written = {settings: settings_page(settings.read_text()), DOCS / "commands.md": commands_page()}
+    written = {
+        settings: settings_page(settings.read_text()),
+        DOCS / "commands.md": commands_page(),
+        DOCS / "adr/index.md": decisions_page(),
+    }
     return written | drawings()
 
 
