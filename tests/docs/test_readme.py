@@ -12,7 +12,7 @@ from cli.__main__ import app
 from tests.docs.pages import ROOT
 
 README = (ROOT / "README.md").read_text()
-(COMMANDS,) = re.findall(r"## Without any server\n\n```bash\n(.*?)```", README, re.DOTALL)
+(COMMANDS,) = re.findall(r"## Without any server\n.*?```bash\n(.*?)```", README, re.DOTALL)
 (SHOWN,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
 
 
