@@ -37,7 +37,7 @@ class Bucket:
 
 
 class Settings(BaseSettings):
-    """Every field is the environment variable `YOLO_MLSAM_<FIELD>`; README lists them all."""
+    """Every field is the environment variable `YOLO_MLSAM_<FIELD>`; docs/settings.md lists them all."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -343,7 +343,7 @@ class Settings(BaseSettings):
             named = re.search(r'field "(\w+)"', str(error))
             name = f"{PREFIX}{named[1].upper()}" if named else "one"
             raise InvalidSettings(
-                f"the environment holds a setting that is no JSON: {name}; README shows how it is written"
+                f"the environment holds a setting that is no JSON: {name}; docs/settings.md shows how it is written"
             ) from None
 
     @property

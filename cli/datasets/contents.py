@@ -181,7 +181,9 @@ def read_text(path: Path) -> str:
         MammoError: not there, too long, or no text.
     """
     if not path.is_file():
-        raise invalid(f"{path.name} is not in the folder; see README for the layout of each data set")
+        raise invalid(
+            f"{path.name} is not in the folder; docs/data-sets.md shows the layout of each data set"
+        )
     if path.stat().st_size > MAX_TABLE:
         raise invalid(f"{path.name} is longer than {MAX_TABLE} bytes")
     data = path.read_bytes()
