@@ -23,7 +23,7 @@ from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
 from mammo.registry import ModelRegistry
-from mammo.runs import RunDesk
+from mammo.runs import RunDesk, RunLedger, Runs, claim
 from mammo.settings import Settings
 from mammo.task_images import TaskImages
 from tests.fakes import (
@@ -54,6 +54,13 @@ def mammogram_with_a_cluster(seed: int) -> np.ndarray:
     for dy, dx in rng.integers(0, 40, (8, 2)):
         tissue[y + dy : y + dy + 4, x + dx : x + dx + 4] = 0.9
     return (np.clip(tissue, 0, 1) * 4095).astype(np.uint16)
+
+
+def ledger_of(engine) -> RunLedger:
+    """Of the project's active run, taken up here; of a new one where there is none."""
+    runs = Runs(engine)
+    asked = runs.ask(PROJECT, recipe="demo", reason="a test", trigger="button")
+    return RunLedger(engine, claim(runs, asked.run, owner="nowhere/1/1"))
 
 
 @pytest.fixture
@@ -200,6 +207,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             ),
             report=lambda stage, fraction, message: stages.append((fraction, stage)),
             tags=ControlTags(),
+            ledger=ledger_of(engine),
         )
         assert sum(summary["images"].values()) == PATIENTS
         assert summary["images"]["test"] >= 2
@@ -246,4 +254,5 @@ def test_a_run_on_too_few_patients_says_how_many_more_it_needs(world):
             ),
             report=lambda *_: None,
             tags=ControlTags(),
+            ledger=ledger_of(engine),
         )

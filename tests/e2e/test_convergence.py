@@ -21,6 +21,8 @@ from mammo.labelstudio import labeling_config
 from mammo.phantom import vendor_b
 from mammo.registry import ModelRegistry
 from mammo.settings import PREFIX
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
@@ -65,7 +67,16 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, _shared_redis):
+def label_studio_url():
+    """What the project of the shadow calls a cluster."""
+    fake = FakeLabelStudio()
+    fake.projects[5] = {"id": 5, "label_config": labeling_config()}
+    with served(fake) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, _shared_redis, label_studio_url):
     folder = tmp_path_factory.mktemp("convergence")
     (folder / "mammograms").mkdir()
     common = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
@@ -79,6 +90,8 @@ def site(tmp_path_factory, _shared_redis):
         "THREADS": "1",
         "RUNTIME": "torch",  # nothing to export first
         "SHADOW": "challenger",
+        "LABEL_STUDIO_URL": label_studio_url,
+        "LABEL_STUDIO_API_KEY": KEY,
     }
     common |= {PREFIX + name: str(value) for name, value in values.items()}
     told = {PREFIX + "RELOAD_SECONDS": HOUR}

@@ -1,7 +1,8 @@
 """Several hosts as real processes: PostgreSQL, Redis and an S3 store between two backends and two workers.
 
 They share no folder but that of the mammograms.
-Label Studio is left out: its events are sent as it sends them. Everything else is what runs at a site.
+Label Studio is a stand-in that knows the annotations whose events are sent, and what the project calls a cluster.
+Everything else is what runs at a site.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from mammo.labelstudio.labeling_config import labeling_config
 from mammo.registry import CHALLENGER, ModelRegistry
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
+from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
+from tests.mammo.labelstudio.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -48,6 +51,7 @@ class Sites:
     registry: ModelRegistry
     queue: JobQueue
     runs: Runs
+    label_studio: FakeLabelStudio
 
     def health(self, url: str) -> dict:
         return httpx.get(f"{url}/health", timeout=10, trust_env=False).json()
@@ -59,7 +63,11 @@ class Sites:
             return False
 
     def send(self, url: str, body: dict) -> dict:
-        """An event, as Label Studio's webhook sends it."""
+        """An event, as Label Studio's webhook sends it, of what it then shows."""
+        if "annotation" in body:
+            task, annotation = body["task"], body["annotation"]
+            kept = {"id": task["id"], "project": PROJECT, "data": task["data"], "annotations": [annotation]}
+            self.label_studio.tasks.append(kept | {"updated_at": annotation["updated_at"]})
         answer = httpx.post(
             f"{url}/webhook", json=body, headers={SECRET_HEADER: SECRET}, timeout=30, trust_env=False
         )
@@ -87,8 +95,17 @@ def store_url():
 
 
 @pytest.fixture(scope="module")
-def sites(tmp_path_factory, postgres_server, _shared_redis, store_url):
+def label_studio():
+    fake = FakeLabelStudio()
+    fake.projects[PROJECT] = {"id": PROJECT, "label_config": labeling_config()}
+    with served(fake) as url:
+        yield fake, url
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory, postgres_server, _shared_redis, store_url, label_studio):
     folder = tmp_path_factory.mktemp("sites")
+    fake, label_studio_url = label_studio
     (folder / "mammograms").mkdir()
     shared = {
         "database_url": postgres_server.new_database(),
@@ -101,6 +118,8 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url):
         "webhook_secret": SECRET,
         "patient_secret": "the topology's test",
         "mammogram_root": str(folder / "mammograms"),
+        "label_studio_url": label_studio_url,
+        "label_studio_api_key": KEY,
         "recipe": "smoke",
         "threads": "1",
     }
@@ -130,6 +149,7 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url):
             ModelRegistry(engine, settings.blobs),
             JobQueue(redis_connection(_shared_redis.url)),
             Runs(engine),
+            fake,
         )
         for name, url in zip(("backend-a", "backend-b"), urls, strict=True):
             supervisor.wait_until(name, lambda url=url: sites.serves(url), within=180)

@@ -74,7 +74,7 @@ def open_image(data):
 
 def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None, **more):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
-    more = {"polygons": False, "withheld": lambda *_: None} | more
+    more = {"brush": False, "withheld": lambda *_: None} | more
     return prelabel_tasks(
         1,
         model or FakePrelabeller(),
