@@ -61,11 +61,11 @@ docs: $(VENV)/.installed
 
 # What docs/ repeats of the code: settings, commands, drawings. A test compares them.
 pages: $(VENV)/.installed
-	$(VENV)/bin/python docs/make_pages.py
+	$(VENV)/bin/python -m docs.make_pages
 
 # Screenshots of the real Label Studio, and the report of the last `make demo`.
 pictures: $(VENV)/.installed $(LS_VENV)/.installed
-	$(VENV)/bin/python docs/make_pictures.py
+	$(VENV)/bin/python -m docs.make_pictures
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)

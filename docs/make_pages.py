@@ -15,11 +15,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
+from docs.make_drawings import drawings
+from mammo.settings import PREFIX, Settings
 
-from docs.make_drawings import drawings  # noqa: E402
-from mammo.settings import PREFIX, Settings  # noqa: E402
+DOCS = Path(__file__).parent
 
 GROUP = re.compile(r"(<!-- settings: ([\w\s]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 """Begin and end of a generated table, and the fields that it is of."""

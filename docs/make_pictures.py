@@ -7,7 +7,6 @@ A real Label Studio, backend and worker start on this machine with two phantoms;
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,19 +15,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Locator, sync_playwright
 
+from cli.demo.stack import Stack, finish_stack, launch_stack
+from cli.demo.walk import Walk
+from cli.importing import import_mammogram
+from cli.processes import Supervisor
+from mammo.dicom import write_mammogram
+from mammo.geometry import Point, Size
+from mammo.labelstudio.interpretation import from_regions
+from mammo.phantom import phantom_view, vendor_a
+from tests.e2e.screen import Screen
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from cli.demo.stack import Stack, finish_stack, launch_stack  # noqa: E402
-from cli.demo.walk import Walk  # noqa: E402
-from cli.importing import import_mammogram  # noqa: E402
-from cli.processes import Supervisor  # noqa: E402
-from mammo.dicom import write_mammogram  # noqa: E402
-from mammo.geometry import Point, Size  # noqa: E402
-from mammo.labelstudio.interpretation import from_regions  # noqa: E402
-from mammo.phantom import phantom_view, vendor_a  # noqa: E402
-from tests.e2e.screen import Screen  # noqa: E402
-
 PICTURES = ROOT / "docs/pictures"
 SIZE = Size(1664, 2048)
 SEEDS = (421, 422)
