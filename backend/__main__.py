@@ -27,23 +27,23 @@ from backend.shadow_model import ShadowModel
 from backend.training import Training
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.blinding import Blinding
-from mammo.champion_news import ChampionNews
 from mammo.database import open_database
-from mammo.double_reading import ReadingRecords, ReadingRoom, open_room
-from mammo.effort_records import effort_records
+from mammo.efforts.effort_records import effort_records
+from mammo.efforts.shadow_comparison import compare_versions, named_versions
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
-from mammo.jobs import JobQueue, redis_connection
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
-from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.project_tags import ProjectTags
 from mammo.memory import free_memory
-from mammo.provenance import trace
-from mammo.registry import PARTS, STARTER, ModelRegistry
-from mammo.runs import RunDesk
+from mammo.models import PARTS, STARTER, ModelRegistry
+from mammo.models.champion_news import ChampionNews
+from mammo.readings import ReadingRecords, ReadingService, open_readings
+from mammo.runs import RunService
+from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
-from mammo.shadow_comparison import compare_versions, named_versions
-from mammo.stages import StageDesk, StageLog, Withholding
-from mammo.task_images import TaskImages
+from mammo.stages import StageLog, StageService, Withholding
+from mammo.trace import trace
 
 if TYPE_CHECKING:
     from mammo.segmenter import EmbeddingCache
@@ -158,11 +158,13 @@ def wire(settings: Settings) -> Services:
 
     store, metrics = AnnotationStore(engine), Metrics()
     queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
-    desk = RunDesk.of(settings, engine, queue)
+    desk = RunService.of(settings, engine, queue)
 
     training = Training.of(settings, desk, store, metrics=metrics)
     tags = ProjectTags(client if settings.label_studio_api_key.get_secret_value() else None)
-    stages = StageDesk.of(settings, store=store, engine=engine, registry=registry, client=client, tags=tags)
+    stages = StageService.of(
+        settings, store=store, engine=engine, registry=registry, client=client, tags=tags
+    )
     return Services(
         next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
@@ -177,7 +179,7 @@ def wire(settings: Settings) -> Services:
         withheld=Withholding(StageLog(engine), Blinding(engine, settings.blind_shares)),
         stages=stages,
         reconciler=_reconciler(settings, store, engine, client, metrics, stages),
-        reading_room=_room(settings, store, engine, client),
+        reading_service=_room(settings, store, engine, client),
         queue=queue,
         training=training,
         schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
@@ -239,14 +241,14 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
     Raises:
         InvalidWeights: it finds something else (code `self_test_failed`).
     """
-    from mammo.self_test import LEAST_SCORE, check
+    from mammo.models.self_test import MIN_SCORE, check
 
     expected = registry.manifest(version).get("self_test")
     if not expected:
         log.info("a model without a self-test", version=version)
         return
     try:
-        check(partial(prelabeller.prelabel, threshold=LEAST_SCORE), expected, version=version)
+        check(partial(prelabeller.prelabel, threshold=MIN_SCORE), expected, version=version)
     except InvalidWeights as error:
         if error.code == SELF_TEST_FAILED:
             registry.note(version, SELF_TEST_FAILED, {"reason": str(error), "host": socket.gethostname()})
@@ -256,10 +258,10 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
 
 def _room(
     settings: Settings, store: AnnotationStore, engine: Engine, client: LabelStudioClient | None
-) -> ReadingRoom | None:
+) -> ReadingService | None:
     if client is None or not settings.label_studio_api_key.get_secret_value():
         return None
-    return open_room(settings, client=client, store=store, engine=engine)
+    return open_readings(settings, client=client, store=store, engine=engine)
 
 
 def _reconciler(
@@ -268,7 +270,7 @@ def _reconciler(
     engine: Engine,
     client: LabelStudioClient | None,
     metrics: Metrics,
-    stages: StageDesk,
+    stages: StageService,
 ) -> Reconciler | None:
     if client is None or not settings.label_studio_api_key.get_secret_value():
         log.warning("corrections are not reconciled: Label Studio's address or key is not set")

@@ -13,7 +13,7 @@ import structlog
 
 from backend.logs import where
 
-MOST_WAITING = 500
+MAX_WAITING = 500
 """Pieces of work that may wait; the oldest is dropped for the newest."""
 
 log = structlog.get_logger()
@@ -52,7 +52,7 @@ class Backlog:
         with self._changed:
             self._waiting.pop(key, None)
             self._waiting[key] = work
-            if len(self._waiting) > MOST_WAITING:
+            if len(self._waiting) > MAX_WAITING:
                 self._waiting.popitem(last=False)
             self._changed.notify_all()
 

@@ -18,7 +18,7 @@ from mammo.masks import Mask
 STROKE_POINTS = 5
 """Point prompts that a brush stroke becomes."""
 
-MOST_STEPS = 32
+MAX_STEPS = 32
 """Most clicks that are followed; of more the latest count."""
 
 REACH_MM = 20.0
@@ -66,7 +66,7 @@ class Click:
             step
             for step in self.steps
             if abs(step.points[0].x - newest.x) <= across and abs(step.points[0].y - newest.y) <= down
-        ][-MOST_STEPS:]
+        ][-MAX_STEPS:]
         while near and not near[0].positive:
             near.pop(0)
         if not near:

@@ -20,13 +20,13 @@ from mammo.errors import InvalidWeights, MammoError, ModelNotFound
 from mammo.findings import Finding
 from mammo.geometry import Box, Point
 from mammo.masks import Mask
-from mammo.registry import ModelRegistry
+from mammo.models import ModelRegistry
 
 WARM_UP_PIXELS = 640
 """Side of the image that a new model looks at once before it serves: allocations and kernels happen then."""
 
 SELF_TEST_FAILED = "self_test_failed"
-"""Code of the error of a model that finds something else than where it was made; see `mammo.self_test`."""
+"""Code of the error of a model that finds something else than where it was made; see `mammo.models.self_test`."""
 
 LONGEST_PAUSE = 60.0
 """Most seconds between two attempts at a model that does not load."""

@@ -14,8 +14,8 @@ from backend.prelabelling import Prelabelling
 from backend.schemas import Task, project_number, read_json
 from backend.services import Images, Services
 from mammo.errors import MammoError
+from mammo.images.task_images import of_task
 from mammo.labelstudio.interpretation import from_regions
-from mammo.task_images import of_task
 
 NEXT = 2
 """Tasks after the annotated one: Label Studio opens the first at once, so it is the second that has the time."""

@@ -23,7 +23,7 @@ WRONG_SECRETS = 20
 """Different wrong secrets a minute from one address. The same one again is a project that is not connected right, and
 must not take the events of the others on that Label Studio with it."""
 
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 NETWORK_BITS = 64
 """Of an IPv6 address: who has one has all that begin so."""
@@ -39,7 +39,7 @@ class Buckets:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = threading.Lock()
-        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MOST_ADDRESSES)
+        self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MAX_ADDRESSES)
 
     def wait(self, name: str) -> float:
         """Seconds until there is a token; 0 when there is one now."""
@@ -71,7 +71,7 @@ class RateLimit:
         self._is_never_shut_out = is_never_shut_out
         self._requests = Buckets(per_minute) if per_minute else None
         self._guesses = Buckets(WRONG_SECRETS)
-        self._wrong: LRUCache[tuple[str, bytes], None] = LRUCache(MOST_ADDRESSES)
+        self._wrong: LRUCache[tuple[str, bytes], None] = LRUCache(MAX_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

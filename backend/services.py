@@ -13,19 +13,19 @@ from backend.schedule import Schedule
 from backend.shadow_model import ShadowModel
 from backend.training import Training
 from mammo.annotations import AnnotationStore
-from mammo.champion_news import ChampionNews
 from mammo.dicom import Mammogram
-from mammo.double_reading import ReadingRoom
-from mammo.effort_records import Efforts
+from mammo.efforts.effort_records import Efforts
 from mammo.errors import ModelNotFound, UnknownAnnotation
-from mammo.jobs import JobQueue
-from mammo.provenance import Trace
+from mammo.models.champion_news import ChampionNews
+from mammo.readings import ReadingService
+from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
-from mammo.stages import StageDesk
+from mammo.stages import StageService
+from mammo.trace import Trace
 
 
 class Images(Protocol):
-    """`mammo.task_images.TaskImages`."""
+    """`mammo.images.task_images.TaskImages`."""
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram: ...
 
@@ -85,10 +85,10 @@ class Services:
     withheld: Callable[[int, int, Mapping[str, Any]], str | None] = _all_are_shown
     """Why annotators get no prelabel of a task; None: they get one."""
 
-    stages: StageDesk | None = None
+    stages: StageService | None = None
     """None in a backend that keeps no stages."""
 
-    reading_room: ReadingRoom | None = None
+    reading_service: ReadingService | None = None
     """Where double readings are run; None where Label Studio's API is not to be asked."""
 
     insecure: bool = False

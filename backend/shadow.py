@@ -1,7 +1,7 @@
 """Shadow: a challenger looks at the tasks that the champion was asked for, and nobody is given what it says.
 
 It works after the answer went out, on a thread of the lowest priority that begins nothing while a request is open.
-What it finds is kept as a silent prediction (`mammo.shadow_comparison` compares them); what goes wrong is counted and
+Its findings are stored as a silent prediction, which `mammo.efforts.shadow_comparison` compares; errors are counted and
 logged.
 """
 

@@ -21,13 +21,13 @@ from backend.services import Images, Services
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidRegion
 from mammo.geometry import ASSUMED_SPACING
+from mammo.images.task_images import of_task
 from mammo.labelstudio import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.regions import EXACT, WHOLE, brush_region, mask_of, polygon_region
 from mammo.masks import Mask
-from mammo.task_images import of_task
 
-MOST_ANSWERS = 128
+MAX_ANSWERS = 128
 """Answers that are remembered; each holds its logits, at most 256 kB."""
 
 Key = tuple[str, str, Click]
@@ -44,7 +44,7 @@ class Suggestions:
         self._services = services
         self._images = images
         self._lock = threading.Lock()
-        self._answers: LRUCache[Key, Segmented] = LRUCache(MOST_ANSWERS)
+        self._answers: LRUCache[Key, Segmented] = LRUCache(MAX_ANSWERS)
 
     def suggest(
         self,

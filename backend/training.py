@@ -10,7 +10,7 @@ import structlog
 from backend.metrics import Metrics
 from mammo.annotations import AnnotationStore
 from mammo.errors import MammoError
-from mammo.runs import RunDesk, Started, Trigger
+from mammo.runs import RunService, Started, Trigger
 from mammo.settings import Settings
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ class Training:
 
     def __init__(
         self,
-        desk: RunDesk,
+        desk: RunService,
         corrections: AnnotationStore,
         *,
         recipe: str,
@@ -46,7 +46,7 @@ class Training:
     def of(
         cls,
         settings: Settings,
-        desk: RunDesk,
+        desk: RunService,
         corrections: AnnotationStore,
         *,
         metrics: Metrics,
@@ -111,7 +111,7 @@ class Training:
         )
 
     def send_again(self) -> list[str]:
-        """See `RunDesk.send_again`."""
+        """See `RunService.send_again`."""
         return self.desk.send_again()
 
     def _enough_patients(self, project: int) -> bool:

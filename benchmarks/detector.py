@@ -21,8 +21,8 @@ from mammo.detector.detector import Mode
 from mammo.detector.normalise import Pixels
 from mammo.detector.runtime import RuntimeName
 from mammo.geometry import Box
+from mammo.models import STARTER
 from mammo.phantom import phantom_view
-from mammo.registry import STARTER
 
 SEEDS = range(9301, 9309)
 ROUNDS = 2

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Engine
 from benchmarks.result import Result, milliseconds
 from mammo.annotations import AnnotationStore
 from mammo.database import edit_effort, event, open_database, prelabel, revision
-from mammo.effort_records import effort_records
+from mammo.efforts.effort_records import effort_records
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
 from mammo.labelstudio.labeling_config import ControlTags

@@ -34,12 +34,12 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.detector import Detector
 from mammo.dicom import Mammogram, encode_png, read_mammogram
-from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.labelstudio import labeling_config
+from mammo.models import Alias
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
-from mammo.registry import Alias
-from mammo.runs import RunDesk
+from mammo.runs import RunService
+from mammo.runs.jobs import Enqueued, QueueCondition, Retrain
 from mammo.segmenter import EmbeddingCache, Segmenter
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import Mlsam
@@ -271,7 +271,7 @@ def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) ->
         settings=settings,
         store=store,
         queue=queue,
-        training=Training.of(settings, RunDesk.of(settings, engine, queue), store, metrics=Metrics()),
+        training=Training.of(settings, RunService.of(settings, engine, queue), store, metrics=Metrics()),
         host=host,
         images=OneImage(mammogram),
     )

@@ -21,13 +21,13 @@ from pydicom import uid
 from pydicom.pixels import apply_voi_lut
 
 from benchmarks.result import Result, interleaved, milliseconds
-from cli import importing
+from mammo.deidentification.burned_in import clean
+from mammo.deidentification.deidentify import Deidentifier
 from mammo.dicom import display_twin, encode_png, read_mammogram, write_mammogram
-from mammo.dicom.burned_in import clean
-from mammo.dicom.deidentify import Deidentifier
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.reading import read_stored
 from mammo.errors import MammoError
+from mammo.exchange import importing
 from mammo.labelstudio import ControlTags
 from mammo.phantom import phantom_view, vendor_a, vendor_b
 

@@ -27,16 +27,16 @@ from mammo.detector import Detection
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import truth_regions
+from mammo.models import ModelRegistry
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
-from mammo.registry import ModelRegistry
 from mammo.settings import Settings
 from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
-from training.evaluate import Evaluation, ImageScore, evaluate
-from training.gate import GateRule, judge
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
+from training.evaluation.evaluate import Evaluation, ImageScore, evaluate
+from training.gate.gate import GateRule, judge
 from training.metrics import Hits
 from training.phantom_cases import write_phantom_patients
 

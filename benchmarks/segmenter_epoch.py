@@ -16,12 +16,12 @@ from mammo.masks import Mask
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import new_network
 from training.cases import silent
-from training.processes import Processes
-from training.segmenter_batches import Batch, Material, make_batch, prepare
-from training.segmenter_finetune import allow
-from training.segmenter_loss import SegmenterLoss
-from training.segmenter_recipes import segmenter_paper
-from training.segmenter_rois import TrainingRoi
+from training.segmenter.batches import Batch, Material, make_batch, prepare
+from training.segmenter.finetune import allow
+from training.segmenter.loss import SegmenterLoss
+from training.segmenter.process_group import Processes
+from training.segmenter.recipes import segmenter_paper
+from training.segmenter.rois import TrainingRoi
 
 REGIONS = 4
 CPU = torch.device("cpu")

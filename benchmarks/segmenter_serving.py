@@ -18,8 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.hq_sam_baseline import published
 from benchmarks.result import Result, interleaved, milliseconds
-from mammo.exported_networks import CompiledNetwork, Precision
 from mammo.geometry import Box, Point, Spacing
+from mammo.models.exported_networks import CompiledNetwork, Precision
 from mammo.segmenter import RoiEmbedding, Segmenter
 from mammo.segmenter.config import hq_sam, mlsam
 from mammo.segmenter.network import Mlsam, new_network

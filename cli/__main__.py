@@ -11,8 +11,8 @@ import structlog
 import typer
 
 from cli.dataset_versions import app as dataset_versions
-from cli.datasets.arguments import import_dataset
 from cli.evaluate import crossval, evaluate
+from cli.import_dataset import import_dataset
 from cli.models.commands import models
 from cli.order import order
 from cli.project.commands import connect, doctor, project
@@ -130,7 +130,8 @@ def import_(
     ] = False,
 ) -> None:
     """Make an 8-bit twin and a task for each DICOM file below YOLO_MLSAM_MAMMOGRAM_ROOT. Exit code 2: some refused."""
-    from cli.importing import Rules, import_command
+    from cli.import_mammograms import import_command
+    from mammo.exchange.importing import Rules
 
     rules = Rules(allow_identified=allow_identified, convert_for_processing=convert_for_processing)
     raise typer.Exit(import_command(files, project=project, twins=twins, rules=rules))
@@ -177,7 +178,7 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Follow an annotation: its prelabel, what was changed by whom, the models that learned from it."""
-    from cli.provenance import trace_command
+    from cli.trace import trace_command
 
     trace_command(annotation, as_json=as_json)
 
@@ -193,7 +194,7 @@ def effort(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What the corrections cost: accept rate, Dice prelabel to correction, added, deleted, time."""
-    from cli.provenance import effort_command
+    from cli.trace import effort_command
 
     effort_command(projects or [], by=[name.strip() for name in by.split(",")], as_json=as_json)
 
@@ -274,7 +275,7 @@ def export(
     ] = None,
 ) -> None:
     """Write masks as DICOM Segmentation, COCO, YOLO or PNG. Exit code 2: something could not be exported."""
-    from cli.export.command import export_command
+    from cli.export import export_command
 
     raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
 
@@ -330,9 +331,12 @@ def train_starter(
     ] = None,
 ) -> None:
     """Train the starter model on phantoms by its committed recipe; the same command goes on where it was stopped."""
-    from cli.starter import train_starter as train
+    from cli.material import shown_progress
+    from training.starter import train_starter as train
 
-    train(out=out, work=work, smoke=smoke, only=only)
+    with shown_progress("starter") as tell:
+        train(out=out, work=work, smoke=smoke, only=only, progress=tell)
+    typer.echo(f"starter in {out}: {only or 'both networks'} trained")
 
 
 app.command(rich_help_panel=MODELS)(crossval)

@@ -12,8 +12,8 @@ import typer
 from mammo.settings import Settings
 
 if TYPE_CHECKING:
-    from cli.export.labelled import LabelledImage
-    from training.dataset_versions import DatasetVersion
+    from mammo.exchange.export.labelled import LabelledImage
+    from training.datasets.versions import DatasetVersion
 
 app = typer.Typer(
     no_args_is_help=True, help="Dataset versions: immutable, split by patient, named by content."
@@ -29,8 +29,8 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
     from rich.progress import BarColumn, Progress, TextColumn
 
     from mammo.blobs import Blobs
-    from training.dataset_building import build_dataset_version
-    from training.dataset_sources import preference
+    from training.datasets.building import build_dataset_version
+    from training.datasets.sources import preference
     from worker.services import Services
 
     settings = Settings.load()
@@ -80,7 +80,7 @@ def show(name: Name) -> None:
 @app.command()
 def diff(before: Name, after: Name) -> None:
     """Print which images were added, removed or corrected from one dataset version to another."""
-    from training.dataset_diff import dataset_diff
+    from training.datasets.diff import dataset_diff
 
     old, new = _open(before), _open(after)
     tasks = {item.image: item.task_id for item in (*old.items, *new.items)}
@@ -100,7 +100,7 @@ def export(
     fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
     """Write a dataset version for other tools; images are named by their path, with their hash, not copied."""
-    from cli.export.formats import FORMATS
+    from mammo.exchange.export.formats import FORMATS
 
     formats = sorted(set(FORMATS) - {"seg"})  # a DICOM Segmentation needs the mammogram's own file
     if kind not in formats:
@@ -120,9 +120,9 @@ def export(
 
 
 def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
-    from cli.export.file_names import path_of, shown_reference
-    from cli.export.labelled import LabelledImage
     from mammo.dicom.segmentation import Origin
+    from mammo.exchange.export.file_names import path_of, shown_reference
+    from mammo.exchange.export.labelled import LabelledImage
     from mammo.geometry import Size
 
     for item in dataset.items:
@@ -153,7 +153,7 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
 def _open(name: str) -> DatasetVersion:
     from mammo.blobs import Blobs
     from mammo.database import open_database
-    from training.dataset_versions import find_dataset_version, open_dataset_version
+    from training.datasets.versions import find_dataset_version, open_dataset_version
 
     settings = Settings.load()
     engine = open_database(settings.database)

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mammo.atomic_files import replacing
-from mammo.dicom.deidentify import Deidentified, Deidentifier
+from mammo.deidentification.deidentify import Deidentified, Deidentifier
+from mammo.deidentification.pseudonyms import MIN_KEY
 from mammo.dicom.limits import MAX_BYTES, read_bytes
-from mammo.dicom.pseudonyms import MIN_KEY
 from mammo.errors import InvalidSettings, MammoError
 from mammo.file_names import files_of
 from mammo.settings import Settings

@@ -74,9 +74,9 @@ def evaluate_detector_command(wanted: DetectorEvaluation, *, out: Path, stack: E
 
 def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell: Progress) -> list[Path]:
     from mammo.detector import load_network
-    from training.detector_evaluation import finder, measure, score_images
-    from training.detector_report import detector_report
-    from training.detector_tables import table_2
+    from training.evaluation.detector import finder, measure, score_images
+    from training.evaluation.detector_report import detector_report
+    from training.paper.detector_tables import table_2
 
     settings = Settings.load()
     if wanted.weights is None:
@@ -100,7 +100,7 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
 
 def _check_table_1(wanted: DetectorEvaluation) -> None:
     """Before an image is drawn or opened."""
-    from training.detector_recipes import FROM_SCRATCH
+    from training.detector.recipes import FROM_SCRATCH
 
     if wanted.recipe not in FROM_SCRATCH:
         raise InvalidSettings(
@@ -119,8 +119,8 @@ def _table_1(
     out: Path,
     tell: Progress,
 ) -> list[Path]:
-    from training.detector_recipes import DETECTOR_RECIPES
-    from training.detector_tables import Table1Plan, table_1
+    from training.detector.recipes import DETECTOR_RECIPES
+    from training.paper.detector_tables import Table1Plan, table_1
 
     plan = Table1Plan(
         recipe=DETECTOR_RECIPES[wanted.recipe](),

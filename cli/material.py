@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from mammo.phantom import Appearance
     from training.cases import Case
     from training.cases import Progress as Tell
-    from training.folds import Fold
+    from training.datasets.folds import Fold
     from training.phantom_cases import Traits
-
-PHANTOM_SECRET = b"phantoms have no secrets"
-"""Phantom patients are nobody; their keys only have to be the same each time."""
-
-POSITIVE = 0.85
-"""Probability that a phantom's breast has clusters."""
 
 PHANTOMS = "phantoms"
 """Folder below a work folder that phantoms are drawn into, a folder for each vendor."""
@@ -48,12 +42,6 @@ class Material:
 
     seeds: range = range(0)
     """Of phantom patients."""
-
-
-def training_facts(look: str, seeds: range, *, positive: float = POSITIVE) -> dict[str, Any]:
-    """What weights that were trained on phantoms say of them, for `trained_on_warning` to find."""
-    patients = {"appearance": look, "positive": positive, "train_seeds": [seeds.start, seeds.stop]}
-    return {"phantoms": patients}
 
 
 def trained_on_warning(facts: Mapping[str, Any], material: Material) -> str | None:
@@ -104,7 +92,7 @@ def phantom_material(seeds: range, *, vendor: str, work: Path, tell: Tell) -> Ma
     Raises:
         InvalidSettings: no such vendor.
     """
-    from training.phantom_cases import read_phantom_traits, write_phantom_patients
+    from training.phantom_cases import PHANTOM_SECRET, POSITIVE, read_phantom_traits, write_phantom_patients
 
     look = phantom_look(vendor)
     folder = work / PHANTOMS / look.name
@@ -126,7 +114,7 @@ def dataset_material(name: str, *folds: Fold) -> Iterator[list[Material]]:
     """
     from mammo.blobs import Blobs
     from mammo.runs import require_trainable
-    from training.dataset_versions import find_dataset_version, open_dataset_version
+    from training.datasets.versions import find_dataset_version, open_dataset_version
     from worker.services import Services
 
     settings = Settings.load()

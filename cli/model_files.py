@@ -10,8 +10,8 @@ from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.settings import Settings
 
 if TYPE_CHECKING:
+    from mammo.models import ModelFiles
     from mammo.pipeline import Prelabeller
-    from mammo.registry import ModelFiles
 
 
 def load_prelabeller(model: str) -> Prelabeller:
@@ -47,7 +47,7 @@ def find_model(model: str, settings: Settings) -> ModelFiles:
             "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
         )
     from mammo.database import open_database
-    from mammo.registry import STARTER, ModelRegistry
+    from mammo.models import STARTER, ModelRegistry
 
     registry = ModelRegistry(open_database(settings.database), settings.blobs)
     registry.ensure_starter(STARTER)
@@ -61,7 +61,7 @@ def starter_files() -> ModelFiles:
     Raises:
         InvalidWeights: a file is not the one that the manifest names.
     """
-    from mammo.registry import STARTER, ModelFiles
+    from mammo.models import STARTER, ModelFiles
 
     manifest = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
     files = {name: STARTER / f"{name}.safetensors" for name in ("detector", "segmenter")}

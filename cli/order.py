@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mammo.order_desk import OrderDesk
+    from mammo.worklist.service import WorklistService
 
 order = typer.Typer(help="In which order annotators get a project's tasks.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def plan(
     """Place the next unread tasks, show them in the tab *Reading order*, and keep the plan."""
     from rich.console import Console
 
-    from mammo.order_desk import TITLE
+    from mammo.worklist.service import TITLE
 
     with _desk() as desk:
         made = desk.plan(project, strategy, positive_share=positive_share, limit=first)
@@ -80,14 +80,14 @@ def show(
 
 
 @contextmanager
-def _desk() -> Iterator[OrderDesk]:
+def _desk() -> Iterator[WorklistService]:
     from cli.models.site import open_registry
     from mammo.annotations import AnnotationStore
     from mammo.database import open_database
     from mammo.errors import InvalidSettings
     from mammo.labelstudio import LabelStudioClient
-    from mammo.order_desk import OrderDesk
     from mammo.settings import Settings
+    from mammo.worklist.service import WorklistService
 
     settings = Settings.load()
     key = settings.label_studio_api_key.get_secret_value()
@@ -101,7 +101,7 @@ def _desk() -> Iterator[OrderDesk]:
         closing(AnnotationStore(engine)) as store,
         closing(LabelStudioClient(settings.label_studio_url, key)) as client,
     ):
-        yield OrderDesk(
+        yield WorklistService(
             client=client,
             store=store,
             engine=engine,

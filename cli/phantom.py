@@ -12,12 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from cli.export.formats import write_coco
-from cli.export.labelled import LabelledImage
-from cli.shown import shown
 from mammo.dicom import write_mammogram
 from mammo.dicom.segmentation import Origin, write_segmentation
 from mammo.errors import InvalidSettings
+from mammo.exchange.export.formats import write_coco
+from mammo.exchange.export.labelled import LabelledImage
 from mammo.phantom import (
     DENSITIES,
     Appearance,
@@ -30,6 +29,7 @@ from mammo.phantom import (
     vendor_c,
 )
 from mammo.phantom.exposure import BITS as RAW_BITS
+from mammo.printable import shown
 
 VENDORS = {"a": vendor_a, "b": vendor_b, "c": vendor_c}
 ORIGIN = Origin(made_by="automatic", name="Yolo-MLSAM phantom", version="1")

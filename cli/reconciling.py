@@ -18,7 +18,7 @@ from mammo.errors import InvalidSettings, MammoError
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_tags import ProjectTags
 from mammo.settings import Settings
-from training.reread_result import Rereading
+from training.datasets.reread_result import Rereading
 
 
 def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool, read_anew: bool) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.project_tags import TagsOf
 from mammo.settings import Settings
-from mammo.task_images import TaskImages
-from training.dataset_sources import preference
-from training.reread_result import FindingChange, Reread, Rereading
-from training.rereading import reread
+from training.datasets.reread_result import FindingChange, Reread, Rereading
+from training.datasets.rereading import reread
+from training.datasets.sources import preference
 
 MAX_ROWS = 20
 """Annotations that are shown to a person one by one; `--json` has all."""

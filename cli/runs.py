@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mammo.runs import Run, RunDesk, Started
+    from mammo.runs import Run, RunService, Started
     from mammo.settings import Settings
 
 runs = typer.Typer(help="Retrains: start, follow, cancel, resume.", no_args_is_help=True)
@@ -163,16 +163,16 @@ def _console() -> Console:
 
 
 @contextmanager
-def _desk() -> Iterator[tuple[RunDesk, Settings]]:
+def _desk() -> Iterator[tuple[RunService, Settings]]:
     from mammo.database import open_database
-    from mammo.jobs import JobQueue, redis_connection
-    from mammo.runs import RunDesk
+    from mammo.runs import RunService
+    from mammo.runs.jobs import JobQueue, redis_connection
     from mammo.settings import Settings
 
     settings = Settings.load()
     engine = open_database(settings.database)
     queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
     try:
-        yield RunDesk.of(settings, engine, queue), settings
+        yield RunService.of(settings, engine, queue), settings
     finally:
         engine.dispose()

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from mammo.dicom import Mammogram
     from mammo.geometry import Box
     from training.cases import Case, Progress
-    from training.crossval import Detects
-    from training.segmenter_recipes import SegmenterRecipe
-    from training.segmenter_rois import TrainingRoi
+    from training.paper.cross_validation import Detects
+    from training.segmenter.recipes import SegmenterRecipe
+    from training.segmenter.rois import TrainingRoi
 
 FROM_SCRATCH = frozenset({"starter", "sam", "smoke"})
 """Recipes that begin with random weights when no file is given."""
@@ -69,8 +69,8 @@ def train_segmenter(
         facts: what the weights are to say of their training beside what the run itself writes.
     """
     from mammo.segmenter.weights import add_facts
-    from training.processes import Processes, joined_processes
-    from training.segmenter_finetune import finetune_segmenter
+    from training.segmenter.finetune import finetune_segmenter
+    from training.segmenter.process_group import Processes, joined_processes
 
     chosen = named(recipe)
     begin = weights
@@ -97,7 +97,7 @@ def named(recipe: str) -> SegmenterRecipe:
     Raises:
         InvalidSettings: there is none of that name.
     """
-    from training.segmenter_recipes import SEGMENTER_RECIPES
+    from training.segmenter.recipes import SEGMENTER_RECIPES
 
     if recipe not in SEGMENTER_RECIPES:
         raise InvalidSettings(f"recipe {recipe!r} is not one of {', '.join(SEGMENTER_RECIPES)}")
@@ -108,7 +108,7 @@ def evaluate_table(
     table: int, source: Source, wanted: Comparison, *, train: str, out: Path, tell: Progress
 ) -> list[Path]:
     """Table 3 or 4: train every row on one part of the patients, measure it on the other; returns the files written."""
-    from training.segmenter_tables import RowPlan, table_3, table_4
+    from training.paper.segmenter_tables import RowPlan, table_3, table_4
 
     starts = _starts(wanted.start, several=table == 4)
     with ExitStack() as stack:
@@ -132,7 +132,7 @@ def evaluate_table(
 def evaluate_weights(source: Source, weights: Path, *, out: Path, tell: Progress) -> list[Path]:
     """One segmenter on the test patients: overlap, boundary, pixel rates and presence; returns the files written."""
     from mammo.segmenter.weights import load_segmenter
-    from training.segmenter_report import segmenter_report
+    from training.evaluation.segmenter_report import segmenter_report
 
     with ExitStack() as stack:
         (tested,) = _parts(source, stack, tell)
@@ -148,7 +148,7 @@ def crossvalidate(
     source: Source, wanted: Comparison, *, folds: int, detector: str, out: Path, tell: Progress
 ) -> list[Path]:
     """Table 5 on all patients of the source; returns the files written."""
-    from training.crossval import CrossvalPlan, remembered, table_5
+    from training.paper.cross_validation import CrossvalPlan, remembered, table_5
 
     ((_, start),) = _starts(wanted.start, several=False)
     files = find_model(detector, Settings.load())
@@ -230,7 +230,7 @@ def _regions(
     material: Material, weights: Path, folder: Path, tell: Progress, *, backgrounds: int = 0
 ) -> list[TrainingRoi]:
     from mammo.segmenter.weights import load_segmenter
-    from training.segmenter_rois import cut_rois
+    from training.segmenter.rois import cut_rois
 
     config = load_segmenter(weights)[0].config
     regions = cut_rois(material.cases, folder, config=config, backgrounds=backgrounds, progress=tell)

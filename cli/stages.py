@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from mammo.stages import StageDesk
+    from mammo.stages import StageService
 
 stage = typer.Typer(help="What the model may do in a project.", no_args_is_help=True)
 
@@ -82,14 +82,14 @@ def set_(
 
 
 @contextmanager
-def _desk() -> Iterator[StageDesk]:
+def _desk() -> Iterator[StageService]:
     from cli.models.site import open_registry
     from mammo.annotations import AnnotationStore
     from mammo.database import open_database
     from mammo.labelstudio import LabelStudioClient
     from mammo.labelstudio.project_tags import ProjectTags
     from mammo.settings import Settings
-    from mammo.stages import StageDesk
+    from mammo.stages import StageService
 
     settings = Settings.load()
     engine = open_database(settings.database)
@@ -97,7 +97,7 @@ def _desk() -> Iterator[StageDesk]:
     client = LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url and key else None
     with closing(AnnotationStore(engine)) as store:
         try:
-            yield StageDesk.of(
+            yield StageService.of(
                 settings,
                 store=store,
                 engine=engine,

@@ -47,15 +47,16 @@ def train_detector(
     """Train the detector. The same command goes on where a stopped or killed one was; nothing is promoted."""
     from dataclasses import replace
 
-    from cli.material import parse_seeds, phantom_look, shown_progress, training_facts
+    from cli.material import parse_seeds, phantom_look, shown_progress
     from cli.model_files import find_model
     from cli.weights import converted
     from mammo.detector import add_facts
     from mammo.errors import InvalidSettings
-    from mammo.public_weights import find
+    from mammo.models.public_weights import find
     from mammo.settings import Settings
-    from training.detector_finetune import finetune_detector
-    from training.detector_recipes import DETECTOR_RECIPES, FROM_SCRATCH
+    from training.detector.finetune import finetune_detector
+    from training.detector.recipes import DETECTOR_RECIPES, FROM_SCRATCH
+    from training.phantom_cases import training_facts
 
     if recipe not in DETECTOR_RECIPES:
         raise InvalidSettings(f"recipe {recipe!r} is not one of {', '.join(DETECTOR_RECIPES)}")
@@ -108,8 +109,9 @@ def train_segmenter(
     work: Annotated[Path, typer.Option(help="Folder for phantoms.", file_okay=False)] = Path("data/phantoms"),
 ) -> None:
     """Train the segmenter; also under torchrun. The same command goes on where a killed one was."""
-    from cli.material import parse_seeds, phantom_look, shown_progress, training_facts
+    from cli.material import parse_seeds, phantom_look, shown_progress
     from cli.segmenter_runs import train_segmenter as run
+    from training.phantom_cases import training_facts
 
     with (
         shown_progress("segmenter") as tell,

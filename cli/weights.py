@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from mammo.atomic_files import replacing
 from mammo.blobs import SHA256, hash_file
 from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
-from mammo.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
+from mammo.models.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
 from mammo.settings import Settings
 
 

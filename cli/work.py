@@ -15,7 +15,7 @@ def work_command(*, queues: str, gpus: str) -> int:
     """Work until stopped; returns the exit status.
 
     Args:
-        queues: comma separated, of `mammo.jobs.QUEUES`.
+        queues: comma separated, of `mammo.runs.jobs.QUEUES`.
         gpus: see `worker.gpus.chosen_gpus`.
 
     Raises:

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Locator, sync_playwright
 
+from cli.demo.processes import Supervisor
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
-from cli.importing import import_mammogram
-from cli.processes import Supervisor
 from mammo.dicom import write_mammogram
+from mammo.exchange.importing import import_mammogram
 from mammo.geometry import Point, Size
 from mammo.labelstudio.interpretation import from_regions
 from mammo.phantom import phantom_view, vendor_a

@@ -19,11 +19,11 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
-from mammo.instances import GAP_MM
-from mammo.instances import calcifications as instances_of
 from mammo.masks import Mask
+from mammo.masks.instances import GAP_MM
+from mammo.masks.instances import calcifications as instances_of
+from mammo.models import ModelFiles
 from mammo.prompts import PROMPT_RULES, Pixels
-from mammo.registry import ModelFiles
 from mammo.segmenter import EmbeddingCache, Roi, RoiEmbedding, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5
@@ -32,7 +32,7 @@ PROMPT_SPACING_MM = 0.5
 MAX_FINDINGS = 20
 """At most this many findings in one prelabel: each costs a segmentation, and an annotator's patience."""
 
-MOST_SPECKS = 32
+MAX_SPECKS = 32
 """Point prompts for the single calcifications of a cluster, at most."""
 
 SMALLEST_CALCIFICATION_MM = 0.2
@@ -258,7 +258,7 @@ class Prelabeller:
         Raises:
             InvalidPrompt: the box does not meet the image.
         """
-        points = self._points(mammogram, box.within(mammogram.size), count=MOST_SPECKS)
+        points = self._points(mammogram, box.within(mammogram.size), count=MAX_SPECKS)
         found = self._segmenter.segment_calcifications(
             mammogram.pixels, box, spacing=mammogram.spacing, points=points
         )

@@ -10,11 +10,11 @@ from mammo.annotations.prelabels import Prelabel, digest_of_images
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound
 from mammo.findings import Finding
+from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
 from mammo.labelstudio.rendering import to_regions
-from mammo.task_images import of_task
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, as Label Studio takes them."""
@@ -62,7 +62,7 @@ class TaskPrelabeller:
     """Least detector score in this project; None: the model's operating point."""
 
     open_image: Callable[[Mapping[str, Any]], Mammogram]
-    """`mammo.task_images.TaskImages.open`."""
+    """`mammo.images.task_images.TaskImages.open`."""
 
     store: Records
 

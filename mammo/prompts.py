@@ -30,7 +30,7 @@ the brightest value."""
 WEAKEST = 0.3
 """A speck below this part of the strongest one's contrast is noise beside it and gives no prompt."""
 
-MOST_POINTS = 256
+MAX_POINTS = 256
 """Most points that a rule gives: the segmenter takes no more in one prompt."""
 
 
@@ -62,7 +62,7 @@ def brightest_points(
         mm_per_pixel: without effect on this rule.
 
     Raises:
-        InvalidPrompt: the box does not meet the image, or more than `MOST_POINTS` are asked for.
+        InvalidPrompt: the box does not meet the image, or more than `MAX_POINTS` are asked for.
         ValueError: `count` or `spacing` is below 1.
     """
     region = _within(box, pixels)
@@ -91,7 +91,7 @@ def robust_points(
         mm_per_pixel: sizes what counts as a calcification and as the skin.
 
     Raises:
-        InvalidPrompt: the box does not meet the image, or more than `MOST_POINTS` are asked for.
+        InvalidPrompt: the box does not meet the image, or more than `MAX_POINTS` are asked for.
         ValueError: `count` or `spacing` is below 1.
     """
     region = _within(box, pixels)
@@ -171,9 +171,9 @@ def _peaks(values: npt.NDArray[Any], region: Box, *, count: int, spacing: int, l
     """Greedy maxima of a region's values: take the highest, strike out its neighbourhood, repeat."""
     if count < 1 or spacing < 1:
         raise ValueError(f"count and spacing are at least 1, got {count} and {spacing}")
-    if count > MOST_POINTS:
+    if count > MAX_POINTS:
         raise InvalidPrompt(
-            f"a prompt has at most {MOST_POINTS} points, got {count}; ask for fewer", code="too_many_points"
+            f"a prompt has at most {MAX_POINTS} points, got {count}; ask for fewer", code="too_many_points"
         )
     left = np.where(np.isfinite(values), values, -np.inf).astype(np.float32)
     points: list[Point] = []

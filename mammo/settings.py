@@ -19,7 +19,7 @@ from mammo.errors import InvalidSettings
 PREFIX = "YOLO_MLSAM_"
 
 RecipeName = Literal["finetune", "demo", "smoke", "paper"]
-"""Recipes of a retrain; `training.recipes` says what each does."""
+"""Recipes of a retrain; `training.retrain.recipes` says what each does."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from cli.processes import free_port
+from cli.demo.processes import free_port
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.settings import PREFIX
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from mammo.detector import Detection
 from mammo.geometry import Box, Spacing
-from mammo.jobs import Enqueued, Retrain
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.masks import Mask
+from mammo.models import ModelFiles
 from mammo.pipeline import Prelabeller
-from mammo.registry import ModelFiles
+from mammo.runs.jobs import Enqueued, Retrain
 from mammo.segmenter import Segmentation
 
 BRIGHT = 0.7

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cli.importing import import_mammogram
+from mammo.exchange.importing import import_mammogram
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import truth_regions
 from mammo.phantom import vendor_b

@@ -27,10 +27,10 @@ import psutil
 
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.labeling_config import labeling_config
-from mammo.registry import STARTER, ModelRegistry
-from mammo.runs import Run, RunDesk, Runs
+from mammo.models import STARTER, ModelRegistry
+from mammo.runs import Run, Runs, RunService
+from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
 from tests.backend_process import BackendProcess
 from tests.conftest import RedisServer
@@ -149,9 +149,9 @@ class RetrainingSite:
     def queue(self) -> JobQueue:
         return JobQueue(redis_connection(self.redis.url))
 
-    def desk(self) -> RunDesk:
+    def desk(self) -> RunService:
         """What `yolo-mlsam runs` and every backend ask for runs, and send lost ones on with."""
-        return RunDesk.of(self.settings, self.engine, self.queue())
+        return RunService.of(self.settings, self.engine, self.queue())
 
     def ask(self) -> str:
         """A run, as the command line asks for one; its id."""

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import metadata, open_database, reading
-from mammo.effort_records import effort_records
-from mammo.registry import ModelRegistry
+from mammo.efforts.effort_records import effort_records
+from mammo.models import ModelRegistry
 from tests.mammo.corrected import SECRET, TAGS, correct, show
-from tests.mammo.registry.versions import register
+from tests.mammo.models.versions import register
 from tests.training.detections import square
 
 MANUAL = Path(__file__).parent.parent / "docs/operations.md"

@@ -12,7 +12,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend.metrics import Metrics
-from mammo.jobs import QUEUES
+from mammo.runs.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent

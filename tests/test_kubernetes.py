@@ -9,8 +9,8 @@ import sqlalchemy as sa
 import yaml
 
 from mammo.database import reading
-from mammo.jobs import QUEUES, TRAIN, lists_of
 from mammo.runs import Runs, claim, this_process
+from mammo.runs.jobs import QUEUES, TRAIN, lists_of
 from mammo.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parent.parent / "deploy/kubernetes"

@@ -46,17 +46,29 @@ DECISIVE = {
 """Names of parameters that decide about a medical number."""
 
 ALLOWED = {
-    ("cli/datasets/command.py", "read_dataset", "tags"): "a dry run without a project writes nothing",
+    ("cli/import_dataset.py", "read_dataset", "tags"): "a dry run without a project writes nothing",
     (
         "mammo/dicom/reading.py",
         "read_mammogram",
         "spacing",
     ): "the file's own counts; for files that state none",
     ("mammo/dicom/dataset.py", "open_dataset", "tags"): "elements of a DICOM file",
-    ("mammo/labelstudio/images.py", "__init__", "rule"): "of addresses that images may come from",
-    ("cli/importing.py", "import_command", "rules"): "refuse what may name a patient; None refuses most",
-    ("cli/importing.py", "import_files", "rules"): "refuse what may name a patient; None refuses most",
-    ("cli/importing.py", "import_mammogram", "rules"): "refuse what may name a patient; None refuses most",
+    ("mammo/images/image_downloads.py", "__init__", "rule"): "of addresses that images may come from",
+    (
+        "cli/import_mammograms.py",
+        "import_command",
+        "rules",
+    ): "refuse what may name a patient; None refuses most",
+    (
+        "mammo/exchange/importing.py",
+        "import_files",
+        "rules",
+    ): "refuse what may name a patient; None refuses most",
+    (
+        "mammo/exchange/importing.py",
+        "import_mammogram",
+        "rules",
+    ): "refuse what may name a patient; None refuses most",
     ("mammo/phantom/view.py", "phantom_view", "spacing_mm"): "drawn, not measured: the vendor's",
     ("mammo/runs/records.py", "events", "newest"): "the order of a list",
     (
@@ -69,7 +81,7 @@ ALLOWED = {
     ("mammo/pipeline.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "_embed", "image"): "a SHA-256 under which an embedding is remembered",
-    ("mammo/stages/desk.py", "set", "threshold"): "the calibrated one; another needs `override` as well",
+    ("mammo/stages/service.py", "set", "threshold"): "the calibrated one; another needs `override` as well",
     ("mammo/stages/log.py", "add", "threshold"): "a row of the log: only the automatic stage has one",
     ("mammo/stages/log.py", "add", "model_version"): "a row of the log: only the automatic stage has one",
 }

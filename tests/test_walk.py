@@ -15,17 +15,17 @@ from backend.metrics import Metrics
 from backend.model_host import ModelHost
 from backend.services import Services
 from backend.training import Training
-from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.dicom import write_mammogram
+from mammo.exchange.importing import import_mammogram
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
-from mammo.registry import ModelRegistry
-from mammo.runs import RunDesk, RunLedger, Runs, claim
+from mammo.models import ModelRegistry
+from mammo.runs import RunLedger, Runs, RunService, claim
 from mammo.settings import Settings
-from mammo.task_images import TaskImages
 from tests.fakes import (
     BLIND,
     FakeDetector,
@@ -35,9 +35,9 @@ from tests.fakes import (
     FakeSegmenter,
     fake_prelabeller,
 )
-from training.recipes import RECIPES
-from training.retrain import retrain
-from training.workshop import Workshop
+from training.retrain.context import RetrainContext
+from training.retrain.recipes import RECIPES
+from training.retrain.retrain import retrain
 from worker.prelabelling import prelabel_tasks
 
 PROJECT = 7
@@ -88,7 +88,7 @@ def world(tmp_path: Path, engine):
     )
     store = AnnotationStore(engine)
     queue = FakeQueue()
-    training = Training.of(settings, RunDesk.of(settings, engine, queue), store, metrics=Metrics())
+    training = Training.of(settings, RunService.of(settings, engine, queue), store, metrics=Metrics())
     services = Services(
         settings=settings, store=store, queue=queue, training=training, host=host, images=images
     )
@@ -193,7 +193,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             order,
             run="run-1",
             recipe=RECIPES[order.recipe],
-            workshop=Workshop(
+            context=RetrainContext(
                 engine=engine,
                 store=store,
                 registry=registry,
@@ -233,14 +233,14 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
 def test_a_run_on_too_few_patients_says_how_many_more_it_needs(world):
     engine, services, registry = world
     from mammo.errors import InsufficientData
-    from mammo.jobs import Retrain
+    from mammo.runs.jobs import Retrain
 
     with pytest.raises(InsufficientData, match="annotate some tasks first"):
         retrain(
             Retrain(PROJECT, "demo", "test"),
             run="run-2",
             recipe=RECIPES["demo"],
-            workshop=Workshop(
+            context=RetrainContext(
                 engine=engine,
                 store=services.store,
                 registry=registry,

@@ -65,7 +65,7 @@ def check_cases(train: Sequence[Case], validation: Sequence[Case], *, what: str)
     if shared:
         raise InvalidTrainingData(
             f"{len(shared)} patients are in training and in validation, {min(shared)[:12]} among them; the figures "
-            "would flatter the model: split by patient, as `training.folds` does",
+            "would flatter the model: split by patient, as `training.datasets.folds` does",
             code="patient_in_two_folds",
         )
     if not any(case.truth for case in train):

@@ -25,6 +25,11 @@ TRUTH = "truth.json"
 GENERATION = 4
 """Raised when a seed gives other pixels or the truth says more: folders of an older generation are drawn again."""
 
+PHANTOM_SECRET = b"phantoms have no secrets"
+"""Phantom patients are nobody; their keys only have to be the same each time."""
+
+POSITIVE = 0.85
+"""Probability that a phantom's breast has clusters."""
 
 LATERALITIES: Final[tuple[Literal["L", "R"], ...]] = ("L", "R")
 VIEWS: Final[tuple[Literal["CC", "MLO"], ...]] = ("CC", "MLO")
@@ -197,3 +202,9 @@ def _save(folder: Path, document: dict[str, Any]) -> None:
     """Replace the truth in one step: an interrupted run leaves the last whole one."""
     with replacing(folder / TRUTH) as part:
         part.write_text(json.dumps(document))
+
+
+def training_facts(look: str, seeds: range, *, positive: float = POSITIVE) -> dict[str, Any]:
+    """What weights that were trained on phantoms say of them, for `trained_on_warning` to find."""
+    patients = {"appearance": look, "positive": positive, "train_seeds": [seeds.start, seeds.stop]}
+    return {"phantoms": patients}

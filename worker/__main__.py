@@ -11,8 +11,8 @@ import sys
 import redis
 
 from mammo.errors import MammoError
-from mammo.jobs import QUEUES, redis_connection
 from mammo.leash import die_with
+from mammo.runs.jobs import QUEUES, redis_connection
 from mammo.settings import Settings
 from worker.jobs import JOBS
 from worker.services import Services, install

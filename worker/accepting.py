@@ -13,7 +13,7 @@ from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
 from mammo.blinding import Blinding
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.stages import StageDesk, StageLog, refusal
+from mammo.stages import StageLog, StageService, refusal
 
 AUDIT_SECONDS = 30.0
 """So long an audit's result is believed while predictions are accepted."""
@@ -29,7 +29,7 @@ def accept_predictions(
     account: Callable[[], LabelStudioClient],
     store: AnnotationStore,
     engine: Engine,
-    desk: StageDesk,
+    desk: StageService,
     blinding: Blinding,
     audit_seconds: float = AUDIT_SECONDS,
 ) -> dict[str, int]:

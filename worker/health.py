@@ -10,7 +10,7 @@ import redis
 from rq import Worker
 
 from mammo.errors import MammoError
-from mammo.jobs import redis_connection
+from mammo.runs.jobs import redis_connection
 from mammo.settings import Settings
 
 SILENCE = timedelta(minutes=3)

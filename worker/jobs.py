@@ -1,4 +1,4 @@
-"""The jobs, as `mammo.jobs` names them. Ids in, one thing done, safe to repeat; torch is imported here and not before.
+"""The jobs that `mammo.runs.jobs` names. Ids in, one thing done, safe to repeat; torch is imported here and not before.
 
 A job that fails with a reason (a MammoError) leaves its sentence in `meta["error"]`. No failure is tried again; a
 job whose worker was stopped or killed is.
@@ -15,12 +15,12 @@ import structlog
 from rq import get_current_job
 
 from mammo.annotations import reconcile
-from mammo.champion_news import tell_backends
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
-from mammo.registry.mlflow_mirror import mirror_if_wanted
+from mammo.models.champion_news import tell_backends
+from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
+from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
 from mammo.stages import StageLog, Withholding
 from worker.accepting import accept_predictions
 from worker.heartbeat import heartbeat
@@ -36,8 +36,8 @@ log = structlog.get_logger()
 
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain`."""
-    from training import retrain as training
+    """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain.retrain`."""
+    from training.retrain import retrain as training
 
     order = Retrain(**payload)
     with _job("retrain", project=order.project) as (job_id, tell), closing(services()) as tools:
@@ -47,7 +47,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
             results = runs.results(run.id)
             summary = results["outcome"]
             both = {each: results[each] for each in ("champion", "challenger")}
-            training.conclude(summary, both, workshop=tools.workshop)
+            training.conclude(summary, both, context=tools.context)
         elif taken is None:
             raise RunConflict(
                 f"run {run.id} is {run.state}, and this process cannot take it up; see its events"
@@ -112,8 +112,8 @@ def _retrain(
     tools: Services,
     report: Callable[[str, float, str], None],
 ) -> dict[str, Any]:
-    from training import retrain as training
-    from training.recipes import RECIPES
+    from training.retrain import retrain as training
+    from training.retrain.recipes import RECIPES
 
     if order.recipe not in RECIPES:
         raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
@@ -123,7 +123,7 @@ def _retrain(
         min_patients=tools.settings.gate_min_patients,
     )
     if (count := tools.settings.train_processes) > 1:  # said now, not after hours of training the detector
-        from training.segmenter_processes import require_shares
+        from training.segmenter.processes import require_shares
 
         require_shares(count, batch=recipe.segmenter.batch)
     report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
@@ -132,7 +132,7 @@ def _retrain(
         order,
         run=run,
         recipe=recipe,
-        workshop=tools.workshop,
+        context=tools.context,
         report=report,
         tags=tools.tags(order.project),
         ledger=ledger,

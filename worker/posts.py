@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mammo.jobs import QUEUES, TRAIN, lists_of
+from mammo.runs.jobs import QUEUES, TRAIN, lists_of
 from worker.gpus import NOTHING_VISIBLE, Gpu
 
 

@@ -14,7 +14,7 @@ from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.prelabelling import Prelabels, TaskPrelabeller, form_of
-from training.dataset_items import is_about_one_image
+from training.datasets.items import is_about_one_image
 
 if TYPE_CHECKING:
     from mammo.dicom import Mammogram

@@ -15,7 +15,7 @@ from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 
 from mammo.errors import InvalidSettings
-from mammo.jobs import QUEUES, lists_of
+from mammo.runs.jobs import QUEUES, lists_of
 
 MAX_SHOWN = 100
 """Characters of what a record holds that a refusal quotes."""

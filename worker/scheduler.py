@@ -12,8 +12,8 @@ from typing import Any
 import redis
 from rq.scheduler import RQScheduler
 
-from mammo.jobs import QUEUES, SCHEDULER_LOCK, lists_of
 from mammo.leash import die_with
+from mammo.runs.jobs import QUEUES, SCHEDULER_LOCK, lists_of
 
 
 class OneScheduler(RQScheduler):  # type: ignore[misc]

@@ -16,20 +16,20 @@ from mammo.blinding import Blinding
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.errors import InvalidSettings
-from mammo.jobs import JobQueue, redis_connection
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.registry import STARTER, ModelFiles, ModelRegistry
+from mammo.models import STARTER, ModelFiles, ModelRegistry
+from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import Settings
-from mammo.stages import StageDesk
-from mammo.task_images import TaskImages
+from mammo.stages import StageService
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from mammo.pipeline import Prelabeller
-    from training.workshop import Workshop
+    from training.retrain.context import RetrainContext
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Services:
         return Blinding(self.engine, self.settings.blind_shares)
 
     @cached_property
-    def stages(self) -> StageDesk:
-        return StageDesk.of(
+    def stages(self) -> StageService:
+        return StageService.of(
             self.settings,
             store=self.store,
             engine=self.engine,
@@ -107,12 +107,12 @@ class Services:
         )
 
     @cached_property
-    def workshop(self) -> Workshop:
-        from training.dataset_sources import preference
-        from training.networks import TorchNetworks
-        from training.workshop import Workshop
+    def context(self) -> RetrainContext:
+        from training.datasets.sources import preference
+        from training.retrain.context import RetrainContext
+        from training.retrain.networks import TorchNetworks
 
-        return Workshop(
+        return RetrainContext(
             engine=self.engine,
             store=self.store,
             registry=self.registry,

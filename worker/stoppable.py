@@ -18,8 +18,8 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker import WorkerStatus
 
-from mammo.jobs import QUEUES, lists_of
 from mammo.leash import die_with
+from mammo.runs.jobs import QUEUES, lists_of
 from worker.registered import Function, RegisteredJob, registered
 from worker.scheduler import OneScheduler
 
@@ -118,7 +118,7 @@ def make_worker(
 
     Args:
         jobs: all that it ever runs, by the names under which they are asked for; see `worker.registered`.
-        queues: which of `mammo.jobs.QUEUES` it takes from.
+        queues: which of `mammo.runs.jobs.QUEUES` it takes from.
         name: begins the name under which Redis and the log know it.
 
     Raises:

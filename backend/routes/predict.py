@@ -24,7 +24,7 @@ from backend.dependencies import ServicesDep
 from backend.prelabelling import Prelabelling
 from backend.schemas import PredictRequest, Task, json_body
 from backend.services import Images, Services
-from mammo.task_images import of_task
+from mammo.images.task_images import of_task
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
-from mammo.effort_records import GROUPS, grouped
+from mammo.efforts.effort_records import GROUPS, grouped
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 

@@ -14,19 +14,19 @@ from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.services import Services
-from mammo.double_reading import ReadingRoom, ReadingRules, Role, Step, Summary, summarise
-from mammo.double_reading.rules import ConsensusRule, SecondLook
 from mammo.errors import ReadingConflict
+from mammo.readings import ReadingRules, ReadingService, Role, Step, Summary, summarise
+from mammo.readings.rules import ConsensusRule, SecondLook
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 StepName = Literal["sync", "second-look", "arbitrate"]
 
-STEPS: dict[str, Callable[[ReadingRoom, int], Step]] = {
-    "sync": ReadingRoom.sync,
-    "second-look": ReadingRoom.second_look,
-    "arbitrate": ReadingRoom.arbitrate,
+STEPS: dict[str, Callable[[ReadingService, int], Step]] = {
+    "sync": ReadingService.sync,
+    "second-look": ReadingService.second_look,
+    "arbitrate": ReadingService.arbitrate,
 }
 
 
@@ -99,14 +99,14 @@ async def take(project: Number, step: StepName, services: ServicesDep) -> Json:
     return Json(asdict(done))
 
 
-def _room(services: Services) -> ReadingRoom:
-    if services.reading_room is None:
+def _room(services: Services) -> ReadingService:
+    if services.reading_service is None:
         raise ReadingConflict(
             "double readings need YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
             code="no_label_studio",
         )
-    return services.reading_room
+    return services.reading_service
 
 
-def _summary(room: ReadingRoom, project: int) -> Summary:
+def _summary(room: ReadingService, project: int) -> Summary:
     return summarise(room.records.find(project), room.cases(project))

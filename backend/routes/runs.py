@@ -25,7 +25,7 @@ LOOK_SECONDS = 1.0
 SILENT_SECONDS = 15.0
 """After so long without news a followed run sends a comment, so that no proxy takes the connection for dead."""
 
-MOST_LINES = 1000
+MAX_LINES = 1000
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
@@ -89,7 +89,7 @@ async def log(
     name: RunId,
     services: ServicesDep,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    limit: Annotated[int, Query(gt=0, le=MOST_LINES)] = 200,
+    limit: Annotated[int, Query(gt=0, le=MAX_LINES)] = 200,
 ) -> Json:
     """The last lines of a run's log, or of those after event `after`, oldest first."""
     runs = services.training.desk.runs
@@ -137,7 +137,7 @@ async def _events(runs: Runs, name: str, *, after: int) -> AsyncIterator[bytes]:
     while True:
         # The run first: what it did before its end is told before its end is.
         found: Run = await anyio.to_thread.run_sync(runs.get, name)
-        lines = await anyio.to_thread.run_sync(partial(runs.events, name, after=after, limit=MOST_LINES))
+        lines = await anyio.to_thread.run_sync(partial(runs.events, name, after=after, limit=MAX_LINES))
         for line in lines:
             after = line.id
             yield b"id: %d\nevent: log\ndata: %b\n\n" % (line.id, orjson.dumps(line.to_json()))
@@ -145,7 +145,7 @@ async def _events(runs: Runs, name: str, *, after: int) -> AsyncIterator[bytes]:
         if news != shown:
             shown, silent = news, 0.0
             yield b"event: run\ndata: %b\n\n" % orjson.dumps(found.to_json())
-        if not found.active and len(lines) < MOST_LINES:
+        if not found.active and len(lines) < MAX_LINES:
             return
         silent += LOOK_SECONDS
         if silent >= SILENT_SECONDS:

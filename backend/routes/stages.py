@@ -13,7 +13,7 @@ from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.services import Services
-from mammo.stages import StageDesk
+from mammo.stages import StageService
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
@@ -57,7 +57,7 @@ async def change(project: Number, order: StageOrder, services: ServicesDep) -> J
     return Json(found.to_json())
 
 
-def _desk(services: Services) -> StageDesk:
+def _desk(services: Services) -> StageService:
     if services.stages is None:
         raise HTTPException(404, "this backend keeps no stages")
     return services.stages

@@ -18,9 +18,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from cli.demo.processes import Supervisor
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Reading, Walk
-from cli.processes import Supervisor
 from mammo.errors import MammoError
 from mammo.phantom import vendor_b
 from training import cases as training_cases

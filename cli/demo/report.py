@@ -12,8 +12,8 @@ import numpy as np
 from rich.table import Table
 
 from cli.demo.walk import Reading
-from cli.overlay import PRELABEL, TRUTH, cut, draw, grey_picture
-from mammo.edit_effort import EditEffort, total_effort
+from mammo.efforts.edit_effort import EditEffort, total_effort
+from mammo.exchange.overlay import PRELABEL, TRUTH, cut, draw, grey_picture
 from mammo.findings import Finding
 from mammo.geometry import Box
 from training.cases import Case

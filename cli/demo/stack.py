@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from cli.embedded_redis import start_redis
-from cli.label_studio_server import LabelStudioServer, launch_label_studio, wait_for_label_studio
-from cli.processes import Supervisor, free_port
+from cli.demo.embedded_redis import start_redis
+from cli.demo.label_studio_server import LabelStudioServer, launch_label_studio, wait_for_label_studio
+from cli.demo.processes import Supervisor, free_port
 from mammo.settings import PREFIX, Settings
 
 START_SECONDS = 400.0

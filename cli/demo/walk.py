@@ -11,18 +11,18 @@ import httpx
 
 from cli.demo.expert import correct
 from cli.demo.stack import Stack
-from cli.importing import TWINS, import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.edit_effort import EditEffort, edit_effort
+from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
+from mammo.exchange.importing import TWINS, import_mammogram
 from mammo.findings import Finding
 from mammo.geometry import Size
-from mammo.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
 from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
+from mammo.runs.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
 from training.cases import Case, Progress
 
 POLL_SECONDS = 0.5

@@ -16,7 +16,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import SCHEMA, reading
 from mammo.errors import InvalidRegion
 from mammo.labelstudio.labeling_config import ControlTags
-from training.annotation_reading import refused
+from training.datasets.annotation_reading import refused
 
 SHOWN = 3
 """Annotations of each code that are named."""

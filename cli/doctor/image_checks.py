@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
 from cli.doctor.site import Site
 from mammo.errors import MammoError
-from mammo.labelstudio.images import ImageDownloads
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 
 LOOKED_AT = 3
 

@@ -14,10 +14,10 @@ from cli.doctor.diagnosis import Diagnosis, broken, warning, well
 from cli.doctor.site import Site
 from mammo.database import SCHEMA, open_database, reading
 from mammo.errors import MammoError
-from mammo.jobs import JobQueue, QueueCondition, redis_connection
+from mammo.runs.jobs import JobQueue, QueueCondition, redis_connection
 
 GIB = 2**30
-LEAST_FREE = 1 * GIB
+MIN_FREE = 1 * GIB
 COMFORTABLE_FREE = 10 * GIB
 """Room for the blobs of some training runs, in bytes."""
 
@@ -61,7 +61,7 @@ def check_storage(site: Site) -> Iterator[Diagnosis]:
     free = shutil.disk_usage(folder).free
     says = f"{free / GIB:.1f} GiB free below {folder}"
     remedy = "make room: events, masks and weights are kept there"
-    if free < LEAST_FREE:
+    if free < MIN_FREE:
         yield broken("disk", says, remedy)
     elif free < COMFORTABLE_FREE:
         yield warning("disk", says, remedy)

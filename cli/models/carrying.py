@@ -9,8 +9,8 @@ from rich.console import Console
 
 from cli.models.site import find_version, open_registry
 from mammo.errors import InvalidSettings
-from mammo.registry.bundles import export_bundle, import_bundle, make_key
-from mammo.registry.mlflow_mirror import mirror_if_wanted
+from mammo.models.bundles import export_bundle, import_bundle, make_key
+from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from cli.models.site import ALIASES, find_version, open_registry
 from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
-from mammo.registry import ModelRegistry, Promotion
+from mammo.models import ModelRegistry, Promotion
 from mammo.settings import Settings
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from cli.models.site import open_registry
 from mammo.errors import InvalidSettings
-from mammo.registry.mlflow_mirror import SECONDS_BY_HAND, mirror
+from mammo.models.mlflow_mirror import SECONDS_BY_HAND, mirror
 from mammo.settings import Settings
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.models.site import find_version, open_registry, who
-from mammo.champion_news import tell_backends
 from mammo.errors import InvalidSettings
-from mammo.registry.mlflow_mirror import mirror_if_wanted
+from mammo.models.champion_news import tell_backends
+from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from cli.models.site import find_version, open_registry
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from mammo.efforts.shadow_comparison import compare_versions
 from mammo.labelstudio.project_tags import open_project_tags
 from mammo.settings import Settings
-from mammo.shadow_comparison import compare_versions
 
 
 def compare(project: int, first: str, second: str, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import socket
 
 from mammo.database import open_database
 from mammo.errors import ModelNotFound
-from mammo.registry import CHALLENGER, CHAMPION, PREVIOUS, STARTER, AliasName, ModelRegistry
+from mammo.models import CHALLENGER, CHAMPION, PREVIOUS, STARTER, AliasName, ModelRegistry
 from mammo.settings import Settings
 
 ALIASES: dict[str, AliasName] = {"champion": CHAMPION, "challenger": CHALLENGER, "previous": PREVIOUS}

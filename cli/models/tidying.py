@@ -9,15 +9,15 @@ from rich.console import Console
 from cli.models.site import open_registry
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.registry import ModelRegistry
-from mammo.registry.garbage import collect, referenced_blobs, spent_versions, unreferenced
+from mammo.models import ModelRegistry
+from mammo.models.garbage import collect, referenced_blobs, spent_versions, unreferenced
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
 
 
 def gc(*, delete: bool, older_than: int) -> None:
     """List or delete garbage."""
-    from training.dataset_versions import blobs_of_dataset_versions
+    from training.datasets.versions import blobs_of_dataset_versions
 
     settings = Settings.load()
     registry, blobs = open_registry(settings), Blobs(settings.blobs)

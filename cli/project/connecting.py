@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from cli.shown import shown_path
 from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
 from mammo.file_names import require_text
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.project_storage import S3Bucket
+from mammo.printable import shown_path
 from mammo.settings import PREFIX, Settings
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})

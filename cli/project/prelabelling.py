@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mammo.errors import MammoError
-from mammo.jobs import PREDICT, JobQueue, PrelabelProject, redis_connection
+from mammo.runs.jobs import PREDICT, JobQueue, PrelabelProject, redis_connection
 from mammo.settings import Settings
 
 NO_WORKER = "no worker takes predictions: the job waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"

@@ -13,12 +13,12 @@ from rich.text import Text
 from cli.project.connecting import label_studio
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.double_reading import ROLES, ReadingRoom, ReadingRules, Step, open_room
+from mammo.readings import ROLES, ReadingRules, ReadingService, Step, open_readings
 from mammo.settings import Settings
 
 
 @contextmanager
-def opened_room(s3_keys: tuple[str, str] = ("", "")) -> Iterator[ReadingRoom]:
+def opened_readings(s3_keys: tuple[str, str] = ("", "")) -> Iterator[ReadingService]:
     """The reading room of the settings.
 
     Raises:
@@ -28,7 +28,7 @@ def opened_room(s3_keys: tuple[str, str] = ("", "")) -> Iterator[ReadingRoom]:
     with label_studio(settings) as client:
         engine = open_database(settings.database)
         with closing(AnnotationStore(engine)) as store:
-            yield open_room(settings, client=client, store=store, engine=engine, s3_keys=s3_keys)
+            yield open_readings(settings, client=client, store=store, engine=engine, s3_keys=s3_keys)
 
 
 def create_command(
@@ -37,7 +37,7 @@ def create_command(
     """Begin to read a project twice, and print where each person works."""
     made = rules_of(rules)
     named = {role: emails[role] for role in ROLES if emails.get(role)}
-    with opened_room(s3_keys) as room:
+    with opened_readings(s3_keys) as room:
         double = room.create(project, rules=made, emails=named)
     console = Console(soft_wrap=True)
     for (role, number), desk in sorted(double.desks.items()):
@@ -48,11 +48,11 @@ def create_command(
 def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
     """Take one step, and print what it did."""
     steps = {
-        "sync": ReadingRoom.sync,
-        "second-look": ReadingRoom.second_look,
-        "arbitrate": ReadingRoom.arbitrate,
+        "sync": ReadingService.sync,
+        "second-look": ReadingService.second_look,
+        "arbitrate": ReadingService.arbitrate,
     }
-    with opened_room(s3_keys) as room:
+    with opened_readings(s3_keys) as room:
         print_step(steps[name](room, project))
 
 

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.reading.running import opened_room
+from cli.reading.running import opened_readings
 from mammo.database import open_database
-from mammo.double_reading import ReadingRecords, Summary, summarise
+from mammo.readings import ReadingRecords, Summary, summarise
 from mammo.settings import Settings
 
 NEXT = {
@@ -103,7 +103,7 @@ def _records() -> Iterator[ReadingRecords]:
 
 
 def _summary(project: int) -> Summary:
-    with opened_room() as room:
+    with opened_readings() as room:
         return summarise(room.records.find(project), room.cases(project))
 
 

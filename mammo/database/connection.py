@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from mammo.errors import StorageUnavailable
 
 SCHEMA = "0011"
-"""The newest migration in `mammo/migrations/versions`."""
+"""The newest migration in `mammo/database/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
 """Number of the advisory lock that a process holds on PostgreSQL while it migrates."""
@@ -74,7 +74,7 @@ def _migrate(engine: Engine) -> None:
                 code="newer_database",
             )
         config = Config()
-        config.set_main_option("script_location", "mammo:migrations")
+        config.set_main_option("script_location", "mammo:database/migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

@@ -2,15 +2,15 @@
 
 event, revision, prelabel, image_pin   mammo.annotations.store
 reconciliation                     mammo.annotations.reconciling
-model_version, alias, promotion, model_note    mammo.registry
-patient_fold                       training.folds
-dataset_version, dataset_item      training.dataset_building
-edit_effort                        mammo.measured_efforts
-double_reading, reading_project, reading_task, reading_agreement    mammo.double_reading.records
+model_version, alias, promotion, model_note    mammo.models
+patient_fold                       training.datasets.folds
+dataset_version, dataset_item      training.datasets.building
+edit_effort                        mammo.efforts.measured_efforts
+double_reading, reading_project, reading_task, reading_agreement    mammo.readings.records
 task_arm                           mammo.blinding
 stage_change                       mammo.stages.log
 automatic_annotation               mammo.annotations.automatic
-task_order                         mammo.work_order
+task_order                         mammo.worklist.order
 run, run_stage, run_event, run_trigger    mammo.runs
 """
 

@@ -27,7 +27,7 @@ from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.transfer import StockWeights, TransferReport, check_stock, save_stock, transfer
 from mammo.errors import InvalidWeights
-from mammo.public_weights import find
+from mammo.models.public_weights import find
 
 _INERT = re.compile(r"(ultralytics(\.\w+)+|torch\.nn\.modules(\.\w+)+|pathlib\.(Pure)?(Posix|Windows)Path)")
 """Globals that a checkpoint may name beside those torch itself allows for tensors."""

@@ -24,7 +24,7 @@ from mammo.detector.decode import BoxBranch, RawMaps, decode_anchors
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Planes
 from mammo.errors import UnusableRuntime
-from mammo.exported_networks import Precision, compiled, keep, kept, release
+from mammo.models.exported_networks import Precision, compiled, keep, kept, release
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 """Largest difference of a score from torch's."""

@@ -29,7 +29,7 @@ ACCEPTED = {
 FOR_PROCESSING = {"1.2.840.10008.5.1.4.1.1.1.2.1", "1.2.840.10008.5.1.4.1.1.1.1.1"}
 TOMOSYNTHESIS = {f"1.2.840.10008.5.1.4.1.1.13.1.{kind}" for kind in (3, 4, 5)}
 DICOMDIR = "1.2.840.10008.1.3.10"
-LEAST_SLOPE = 1e-6
+MIN_SLOPE = 1e-6
 MODALITIES = {"", "MG", "DX", "CR", "SC", "OT", "RG"}
 
 
@@ -153,6 +153,6 @@ def _level(value: int, form: PixelFormat) -> int:
 def _rescale(dataset: FileDataset) -> tuple[float, float]:
     """Slope and intercept, 1 and 0 in a conformant mammogram; implausible ones are not believed."""
     slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
-    if not (len(slope) == 1 and LEAST_SLOPE <= abs(slope[0]) <= 1 / LEAST_SLOPE):
+    if not (len(slope) == 1 and MIN_SLOPE <= abs(slope[0]) <= 1 / MIN_SLOPE):
         return 1.0, 0.0
-    return slope[0], intercept[0] if len(intercept) == 1 and abs(intercept[0]) <= 1 / LEAST_SLOPE else 0.0
+    return slope[0], intercept[0] if len(intercept) == 1 and abs(intercept[0]) <= 1 / MIN_SLOPE else 0.0

@@ -20,7 +20,7 @@ from mammo.labelstudio.bitmask import bitmask_pixels
 from mammo.labelstudio.brush_parts import CRUMB
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import Mask
-from mammo.polygons import mask_outline, polygon_mask
+from mammo.masks.polygons import mask_outline, polygon_mask
 
 Region = dict[str, Any]
 
@@ -39,7 +39,7 @@ _WHOLE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class OutlineForm:
-    """How the outline of a mask is drawn; see `mammo.polygons.mask_outline`."""
+    """How the outline of a mask is drawn; see `mammo.masks.polygons.mask_outline`."""
 
     min_part: float
     exact: bool
@@ -98,7 +98,7 @@ def polygon_region(
     region_id: str,
     form: OutlineForm,
 ) -> Region:
-    """One outline; the project must have a polygon control. See `mammo.polygons.mask_outline`.
+    """One outline; the project must have a polygon control. See `mammo.masks.polygons.mask_outline`.
 
     Raises:
         ValueError: the mask reaches out of the image.

@@ -43,8 +43,8 @@ def to_regions(
 
     A mask becomes an outline where the project has a polygon control, else a brush region, else the rectangle of its
     box. Outlines are simplified, so that a person can mend them: holes are filled, crumbs left out (an IoU of
-    `mammo.polygons.LEAST_IOU` of each part stays). A box without a mask becomes a rectangle, or where the project has
-    none the outline (or brush region) of the box, which reads back as the box it is. A point becomes a key point.
+    `mammo.masks.polygons.MIN_IOU` of each part stays). A box without a mask becomes a rectangle, or, where the
+    project has none, the outline (or brush region) of the box. A point becomes a key point.
 
     Args:
         findings: with boxes and masks inside the image; an empty `id` gets a stable one.

@@ -26,7 +26,7 @@ DISTRIBUTIONS: tuple[Distribution, ...] = ("grouped", "linear", "segmental")
 """BI-RADS distributions that are drawn: in one place, along a duct, in the wedge of a lobe."""
 
 MEDIAN_MM: dict[Kind, float] = {"punctate": 0.28, "pleomorphic": 0.33, "linear": 0.30, "amorphous": 0.20}
-LEAST_DISTANCE_MM = 0.35
+MIN_DISTANCE_MM = 0.35
 """Between two calcifications of a cluster, as seen in either view."""
 
 OUTLINE_MM = 1.0
@@ -208,4 +208,4 @@ def outline(calcifications: list[Mask], *, spacing_mm: float) -> Mask:
 def _apart(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
     difference = one - other
     seen = (np.hypot(difference[0], difference[1]), np.hypot(difference[0], difference[2]))
-    return bool(min(seen) > LEAST_DISTANCE_MM)
+    return bool(min(seen) > MIN_DISTANCE_MM)

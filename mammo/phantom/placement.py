@@ -13,21 +13,21 @@ from mammo.phantom.appearance import Appearance
 from mammo.phantom.calcifications import Cluster, Speck, contrast, thickness
 from mammo.phantom.texture import Field, difference_of_gaussians
 
-LEAST_SNR = 4.0
+MIN_SNR = 4.0
 """Median peak signal-to-noise ratio of a cluster's calcifications; below 2 no reader would find it. Fainter clusters
 are made denser, because a truth that nobody can see teaches a network to guess."""
 
 BAND_MM = (0.085, 0.28)
 """Fine and coarse scale of the band pass in which that ratio is measured."""
 
-LEAST_ROOM_MM = 2.0
+MIN_ROOM_MM = 2.0
 """A cluster that would have to be squeezed below this radius is left out."""
 
 
 def place(cluster: Cluster, anatomy: Anatomy, free: Field, view: View) -> list[Speck]:
     """The calcifications of a cluster where it fits best, near its place in the breast; none without any room."""
     radius = min(cluster.radius_mm, float(free.max()))
-    if radius < LEAST_ROOM_MM:
+    if radius < MIN_ROOM_MM:
         return []
     along = cluster.lateral if view == "CC" else cluster.vertical
     centre = nearest_place(anatomy, free, depth=cluster.depth, along=along, radius_mm=radius)
@@ -85,7 +85,7 @@ def expose_cluster(
     response = difference_of_gaussians(alone, fine=fine, coarse=coarse)
     peaks = [float(response[speck.mask.frame.slices].max()) for speck in moved]
     ratio = float(np.median(peaks)) / max(deviation, 1e-6)
-    attenuation[roi.slices] += alone * np.float32(max(1.0, LEAST_SNR / max(ratio, 1e-3)))
+    attenuation[roi.slices] += alone * np.float32(max(1.0, MIN_SNR / max(ratio, 1e-3)))
 
 
 def expose(attenuation: Field, specks: Sequence[Speck], vendor: Appearance) -> None:

@@ -1,10 +1,10 @@
 """Runs: retrains as rows of the database, so that neither a killed process nor a lost queue loses one."""
 
 from mammo.runs.claims import ALREADY_TAKEN, Claim, RunLedger, claim, owner_is_alive, this_process
-from mammo.runs.desk import RunDesk, Started
 from mammo.runs.failures import Failure, classify
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Asked, Run, RunEvent, Runs
+from mammo.runs.service import RunService, Started
 from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
 from mammo.runs.trainable import require_trainable, why_never_trained_from
 
@@ -18,9 +18,9 @@ __all__ = [
     "Failure",
     "QuietHours",
     "Run",
-    "RunDesk",
     "RunEvent",
     "RunLedger",
+    "RunService",
     "Runs",
     "Started",
     "State",

@@ -26,7 +26,7 @@ from mammo.runs.states import ENDED, WORKING, State, may_follow
 STALE = timedelta(seconds=60)
 """A process of another host that has not been heard of for so long is dead."""
 
-MOST_STALLED = 8
+MAX_STALLED = 8
 """A run that was taken up so often without having come further would be killed again."""
 
 ALREADY_TAKEN = "run_taken"
@@ -72,7 +72,7 @@ def claim(
 ) -> Claim | None:
     """Take a run up, if nobody living works on it.
 
-    A run that was killed `MOST_STALLED` times without having come further is failed instead.
+    A run that was killed `MAX_STALLED` times without having come further is failed instead.
 
     Returns:
         None when it has ended, when it is not time, or when another process works on it.
@@ -99,7 +99,7 @@ def claim(
         if not changed.rowcount:
             return None
         made = Claim(name, row.attempt + 1)
-        if stalled >= MOST_STALLED:
+        if stalled >= MAX_STALLED:
             _end_failed(connection, made, killed())
             return None
         add_event(connection, name, "taken", f"attempt {made.attempt} by {owner}")

@@ -20,7 +20,7 @@ from mammo.database import insert, reading, run, run_event, run_stage, run_trigg
 from mammo.errors import RunConflict, UnknownRun
 from mammo.runs.states import RESUMABLE, WORKING, State, Trigger
 
-LEAST_ADVANCE = 0.02
+MIN_ADVANCE = 0.02
 """Progress since a run was taken up from which its end can be foretold."""
 
 
@@ -81,7 +81,7 @@ class Run:
     def seconds_left(self, *, now: datetime | None = None) -> float | None:
         """Foretold from the progress since it was taken up last; None while that says nothing."""
         advance = self.progress - max(self.claimed_progress, 0.0)
-        if self.owner is None or self.claimed_at is None or advance < LEAST_ADVANCE:
+        if self.owner is None or self.claimed_at is None or advance < MIN_ADVANCE:
             return None
         elapsed = ((now or datetime.now(UTC)) - self.claimed_at).total_seconds()
         return round(elapsed * (1 - self.progress) / advance, 1)

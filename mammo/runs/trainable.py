@@ -1,7 +1,8 @@
 """Which projects a model may learn from: one rule for every door.
 
-The button, HTTP, the command line, the threshold and the schedule pass `RunDesk`; `dataset build` and every worker pass
-`training.dataset_versions`; `train` on a dataset version passes `cli.material`. All of them ask here.
+The button, HTTP, the command line, the threshold and the schedule start a run through `RunService`. `dataset build` and
+every worker read corrections through `training.datasets.versions`, and `train` on a dataset version goes through
+`cli.material`. All of them ask here.
 """
 
 from __future__ import annotations

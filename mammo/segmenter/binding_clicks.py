@@ -24,7 +24,7 @@ REACH = 3.0
 """Standard deviation of a click's influence, in logits: 0.8 mm at the cluster level, 0.2 mm at that of calcifications
 (0.07 mm a pixel)."""
 
-LEAST_REACH = 0.5
+MIN_REACH = 0.5
 """Standard deviation below which the grid of the logits could not show it."""
 
 MARGIN = 2.0
@@ -67,7 +67,7 @@ def _reach(places: Floats, signs: Floats) -> Floats:
     """Of each click, in logits."""
     apart = np.linalg.norm(places[:, None] - places[None], axis=2)
     apart[signs[:, None] == signs[None]] = np.inf
-    reach: Floats = np.clip(apart.min(axis=1) / 2, LEAST_REACH, REACH)
+    reach: Floats = np.clip(apart.min(axis=1) / 2, MIN_REACH, REACH)
     return reach
 
 

@@ -10,10 +10,10 @@ from cachetools import LRUCache
 from mammo.geometry import Box, Point, Size
 from mammo.segmenter.roi import Level, Roi, dilated
 
-MOST_IMAGES = 64
+MAX_IMAGES = 64
 """Images that are remembered; the least recently used is forgotten."""
 
-MOST_REGIONS = 64
+MAX_REGIONS = 64
 """Regions that are remembered of one image."""
 
 
@@ -22,12 +22,12 @@ class KnownRegions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._images: LRUCache[tuple[str, Level], LRUCache[Roi, None]] = LRUCache(MOST_IMAGES)
+        self._images: LRUCache[tuple[str, Level], LRUCache[Roi, None]] = LRUCache(MAX_IMAGES)
 
     def remember(self, image: str, level: Level, roi: Roi) -> None:
         """Note that a region was embedded, or was used again."""
         with self._lock:
-            regions = self._images.setdefault((image, level), LRUCache(MOST_REGIONS))
+            regions = self._images.setdefault((image, level), LRUCache(MAX_REGIONS))
             regions[roi] = None
 
     def answering(

@@ -9,7 +9,7 @@ from mammo.geometry import Box, Point
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
 from mammo.segmenter.roi import Roi, dilated
 
-MOST_POINTS = 256
+MAX_POINTS = 256
 """Points of one prompt, at most: each is a token of the decoder's attention, and nobody clicks more often."""
 
 
@@ -30,9 +30,9 @@ def allowed_region(
             f"a prompt needs a box, a positive point or an earlier answer, got {len(negative)} negative points only; "
             "click the lesion first"
         )
-    if len(points) + len(negative) > MOST_POINTS:
+    if len(points) + len(negative) > MAX_POINTS:
         raise InvalidPrompt(
-            f"a prompt has at most {MOST_POINTS} points, got {len(points) + len(negative)}; send the latest ones, or "
+            f"a prompt has at most {MAX_POINTS} points, got {len(points) + len(negative)}; send the latest ones, or "
             "a box",
             code="too_many_points",
         )

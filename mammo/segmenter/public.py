@@ -17,7 +17,7 @@ from torch import Tensor
 from mammo.atomic_files import replacing
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
-from mammo.public_weights import CATALOGUE, PublicWeights, find
+from mammo.models.public_weights import CATALOGUE, PublicWeights, find
 from mammo.segmenter.config import ENCODERS, MlsamConfig, ViT, hq_sam, sam
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
@@ -47,7 +47,7 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
     """Turn a verified public checkpoint into a weights file, float32, bit for bit the same numbers.
 
     Args:
-        path: its hash has been checked by the caller (`mammo.public_weights.verify`).
+        path: its hash has been checked by the caller (`mammo.models.public_weights.verify`).
         name: entry of the catalogue that says which network it holds.
         out: file to write; appears whole or not at all.
 

@@ -38,7 +38,7 @@ OVERLAP = 0.25
 GRID = 16
 """A crop's middle lies on multiples of its side / GRID, so that prompts a little apart share one region."""
 
-LEAST_LOGITS = 2
+MIN_LOGITS = 2
 """A target narrower than this many logits has no outline that the network could draw (best Dice 0.6 and below)."""
 
 
@@ -128,10 +128,10 @@ def _cluster_side(box: Box, size: Size, *, config: MlsamConfig, zoom: float, sna
 def level_of(box: Box, *, config: MlsamConfig) -> Level:
     """The level that can outline what a person drew a box around.
 
-    It is that of calcifications where the cluster level has fewer than `LEAST_LOGITS` logits across the box and one
+    It is that of calcifications where the cluster level has fewer than `MIN_LOGITS` logits across the box and one
     tile shows the box with its surroundings.
     """
-    narrow = min(box.width, box.height) < LEAST_LOGITS * LOGIT_STRIDE
+    narrow = min(box.width, box.height) < MIN_LOGITS * LOGIT_STRIDE
     tile = config.input_size // LOGIT_STRIDE
     return "calcification" if narrow and 2 * max(box.width, box.height) <= tile else "cluster"
 

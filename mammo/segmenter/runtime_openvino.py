@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from mammo.errors import UnusableRuntime
-from mammo.exported_networks import CompiledNetwork, Precision, keep, kept, release
+from mammo.models.exported_networks import CompiledNetwork, Precision, keep, kept, release
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import code_hash
 from mammo.segmenter.network import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, Mlsam

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mammo.geometry import Box, Point, Spacing
 from mammo.masks import Mask
-from mammo.segmenter.roi import LEAST_LOGITS, Roi
+from mammo.segmenter.roi import MIN_LOGITS, Roi
 from mammo.segmenter.runtime import Logits
 
 FINE_OUTLINE = 4
@@ -55,7 +55,7 @@ def notes_on(box: Box | None, *, pixels_per_logit: float, spacing: Spacing | Non
         notes.append(
             "the image states no pixel spacing: sizes are in pixels, and filters take 0.07 mm for one"
         )
-    least = LEAST_LOGITS * pixels_per_logit
+    least = MIN_LOGITS * pixels_per_logit
     if box is not None and min(box.width, box.height) < least:
         notes.append(
             f"the target is {box.width} x {box.height} pixels and the mask resolves {least:.3g}: its outline is a "

@@ -180,7 +180,7 @@ class Segmenter:
             previous: an earlier answer in the same region, to refine; one of another region is left out.
 
         Raises:
-            InvalidPrompt: nothing that says where the lesion is, more than `MOST_POINTS` points, or a prompt outside
+            InvalidPrompt: nothing that says where the lesion is, more than `MAX_POINTS` points, or a prompt outside
                 the embedded region.
         """
         roi = embedding.roi

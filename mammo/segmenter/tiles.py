@@ -11,7 +11,7 @@ from mammo.geometry import Box
 from mammo.segmenter.roi import Roi
 from mammo.segmenter.runtime import Logits
 
-LEAST_WEIGHT = 1e-3
+MIN_WEIGHT = 1e-3
 """Weight of a tile's border, where nothing else may cover the image."""
 
 
@@ -39,11 +39,11 @@ def blend(answers: Sequence[tuple[Roi, Logits]], frame: Box) -> Logits:
         window = _window(roi.side)[here]
         total[there] += window * native[here]
         weight[there] += window
-    blended: Logits = np.where(weight > 0, total / np.maximum(weight, LEAST_WEIGHT**2), -np.inf)
+    blended: Logits = np.where(weight > 0, total / np.maximum(weight, MIN_WEIGHT**2), -np.inf)
     return blended.astype(np.float32)
 
 
 def _window(side: int) -> Logits:
-    """Side x side, 1 in the middle, `LEAST_WEIGHT` squared at the corners; neighbours' weights add up smoothly."""
-    ramp = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 * (1 - LEAST_WEIGHT) + LEAST_WEIGHT
+    """Side x side, 1 in the middle, `MIN_WEIGHT` squared at the corners; neighbours' weights add up smoothly."""
+    ramp = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 * (1 - MIN_WEIGHT) + MIN_WEIGHT
     return np.outer(ramp, ramp).astype(np.float32)

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from mammo.stages.acceptance import audited, refusal
 from mammo.stages.calibration import Calibration, calibrate, lower_bound
-from mammo.stages.desk import StageDesk, StageReport
 from mammo.stages.evidence import Evidence, Figures
 from mammo.stages.log import StageChange, StageLog
 from mammo.stages.proposal import Check, Proposal, propose
 from mammo.stages.rules import ORDER, Stage, StageRules, rules_of
+from mammo.stages.service import StageReport, StageService
 from mammo.stages.withholding import Withholding
 
 __all__ = [
@@ -35,10 +35,10 @@ __all__ = [
     "Proposal",
     "Stage",
     "StageChange",
-    "StageDesk",
     "StageLog",
     "StageReport",
     "StageRules",
+    "StageService",
     "Withholding",
     "audited",
     "calibrate",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from scipy.special import betaincinv
 
-from mammo.effort_records import EffortRecord
+from mammo.efforts.effort_records import EffortRecord
 from mammo.stages.rules import StageRules
 
 THRESHOLDS = tuple(round(0.99 - 0.01 * step, 2) for step in range(50))

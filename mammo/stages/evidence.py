@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mammo.effort_records import EffortRecord, Efforts, summarise
+from mammo.efforts.effort_records import EffortRecord, Efforts, summarise
 from mammo.stages.acceptance import audited
 from mammo.stages.calibration import Calibration, calibrate, is_right
 from mammo.stages.log import StageChange

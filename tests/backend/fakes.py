@@ -27,11 +27,11 @@ from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Spacing
-from mammo.jobs import Enqueued, QueueCondition, Retrain
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
-from mammo.registry import Alias
-from mammo.runs import RunDesk
+from mammo.models import Alias
+from mammo.runs import RunService
+from mammo.runs.jobs import Enqueued, QueueCondition, Retrain
 from mammo.settings import Settings
 
 PASSWORD, SECRET = "right-password", "right-secret"
@@ -253,11 +253,11 @@ class FakeRegistry:
         return FakePrelabeller(version)
 
 
-def run_desk(configured: Settings, queue: FakeQueue) -> RunDesk:
+def run_service(configured: Settings, queue: FakeQueue) -> RunService:
     """The real one, on a database of its own in memory."""
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
     metadata.create_all(engine)
-    return RunDesk.of(configured, engine, queue)
+    return RunService.of(configured, engine, queue)
 
 
 def settings(**changes: Any) -> Settings:
@@ -285,7 +285,7 @@ class Backend:
         self.host.look()
         configured = settings(**self.changes)
         metrics = Metrics()
-        desk = run_desk(configured, self.queue)
+        desk = run_service(configured, self.queue)
         training = Training.of(configured, desk, self.store, metrics=metrics)
         self.services = Services(
             settings=configured,

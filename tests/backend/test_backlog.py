@@ -147,7 +147,7 @@ def test_nothing_is_begun_while_a_request_is_open() -> None:
 def test_a_failure_does_not_stop_the_rest_and_of_one_key_one_piece_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
     backlog, done = Backlog(), []
     backlog.add("dropped", lambda: done.append("dropped"))
     backlog.add("bug", lambda: 1 / 0)

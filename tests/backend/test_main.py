@@ -11,10 +11,10 @@ import pytest
 from backend import __main__ as entry
 from mammo.database import open_database
 from mammo.errors import InvalidSettings, InvalidWeights
-from mammo.registry import ModelRegistry
-from mammo.self_test import self_test_phantom
+from mammo.models import ModelRegistry
+from mammo.models.self_test import self_test_phantom
 from tests.backend.fakes import FakePrelabeller, settings
-from tests.mammo.registry.versions import register
+from tests.mammo.models.versions import register
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 from backend.__main__ import wire
 from backend.app import create_app
 from mammo.database import open_database
-from mammo.registry import ModelRegistry
+from mammo.models import ModelRegistry
 from mammo.settings import Settings
 from tests.backend.fakes import BASIC, PASSWORD, SECRET
 from tests.mammo.corrected import CONFIG, correct, show
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
-from tests.mammo.registry.versions import register
+from tests.mammo.models.versions import register
 from tests.training.detections import square
 
 FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")

@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mammo.edit_effort import EditEffort
-from mammo.effort_records import EffortRecord, Efforts, Unreadable
-from mammo.provenance import Trace
+from mammo.efforts.edit_effort import EditEffort
+from mammo.efforts.effort_records import EffortRecord, Efforts, Unreadable
+from mammo.trace import Trace
 from tests.backend.fakes import BASIC, Backend
 
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)

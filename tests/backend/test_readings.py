@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from mammo.double_reading import ReadingRecords, ReadingRules
+from mammo.readings import ReadingRecords, ReadingRules
 from tests.backend.fakes import BASIC, HOOK, Backend
-from tests.mammo.double_reading.clinic import PEOPLE, Clinic
-from tests.mammo.double_reading.drawing import lesion
+from tests.mammo.readings.clinic import PEOPLE, Clinic
+from tests.mammo.readings.drawing import lesion
 
 HERE, ELSEWHERE = lesion(10, 10, 30, 30), lesion(50, 50, 70, 70)
 
@@ -20,7 +20,7 @@ def clinic(engine, tmp_path):
 
 @pytest.fixture
 def call(clinic):
-    client = Backend(more={"reading_room": clinic.room}).client
+    client = Backend(more={"reading_service": clinic.room}).client
     return lambda method, path, **body: client.request(method, path, headers=BASIC, **body)
 
 

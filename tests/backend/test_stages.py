@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from mammo.effort_records import Efforts
+from mammo.efforts.effort_records import Efforts
 from mammo.errors import StageRefused
-from mammo.stages import StageDesk, StageLog, StageRules
+from mammo.stages import StageLog, StageRules, StageService
 from tests.backend.fakes import BASIC, Backend
 from tests.backend.test_suggestions import click, clicked
 
@@ -76,7 +76,7 @@ def test_clicks_are_answered_in_every_stage():
 
 @pytest.fixture
 def site(engine):
-    desk = StageDesk(
+    desk = StageService(
         StageLog(engine),
         efforts=lambda project: Efforts(),
         serving=lambda project: "m1",

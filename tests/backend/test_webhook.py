@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mammo.jobs import Enqueued, Retrain
 from mammo.labelstudio.client import SECRET_HEADER
+from mammo.runs.jobs import Enqueued, Retrain
 from tests.backend.fakes import BASIC, HOOK, Backend
 
 SAVED = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 1, "result": []}}

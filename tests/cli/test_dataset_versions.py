@@ -9,18 +9,18 @@ from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.readings import ReadingRecords, ReadingRules
 from mammo.settings import Settings
 from tests.mammo.corrected import CONFIG, correct, regions
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 from tests.training.project import Project
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
 from worker.services import Services
 
 

@@ -17,8 +17,8 @@ from tests.mammo.labelstudio.drawn import SIZE, A, B, filled, rectangle
 from tests.mammo.labelstudio.test_older_prelabels import sent
 from tests.training.earlier_release import freeze_as_before
 from tests.training.project import mammogram
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
 
 MOMENT = "2026-11-27T08:00:00+00:00"
 

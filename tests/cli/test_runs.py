@@ -50,6 +50,6 @@ def test_every_recipe_of_a_retrain_can_be_named_in_the_settings():
     from typing import get_args
 
     from mammo.settings import RecipeName
-    from training.recipes import RECIPES
+    from training.retrain.recipes import RECIPES
 
     assert set(get_args(RecipeName)) == set(RECIPES)

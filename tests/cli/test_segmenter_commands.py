@@ -16,12 +16,12 @@ from cli.segmenter_runs import _detects
 from mammo.detector import Detection, Detector
 from mammo.detector.normalise import Pixels
 from mammo.geometry import Spacing
-from mammo.registry import STARTER
+from mammo.models import STARTER
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case
-from training import segmenter_recipes
-from training.segmenter_recipes import segmenter_row, segmenter_smoke
+from training.segmenter import recipes as segmenter_recipes
+from training.segmenter.recipes import segmenter_row, segmenter_smoke
 
 
 @pytest.fixture

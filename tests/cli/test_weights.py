@@ -12,9 +12,9 @@ from cli.__main__ import app, main
 from mammo.blobs import hash_file
 from mammo.detector.transfer import load_stock
 from mammo.errors import InvalidWeights, WeightsUnavailable
-from mammo.public_weights import fetch, find
+from mammo.models.public_weights import fetch, find
 from tests.mammo.detector.checkpoints import save_official, stock_network
-from tests.mammo.public_weights.file_server import Behaviour, FileServer
+from tests.mammo.models.public_weights.file_server import Behaviour, FileServer
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.demo.processes import Supervisor
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
-from cli.processes import Supervisor
 from mammo.phantom import vendor_b
 from tests.required import missing
 from training.cases import silent

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cli.label_studio_server import LabelStudioServer
+from cli.demo.label_studio_server import LabelStudioServer
 from mammo.geometry import Box, Point, Size
 from tests.e2e.conftest import ARTIFACTS
 

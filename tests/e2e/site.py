@@ -16,10 +16,10 @@ import httpx
 import numpy as np
 import uvicorn
 
+from cli.demo.label_studio_server import LabelStudioServer
 from cli.doctor.command import examine, repair
 from cli.doctor.diagnosis import Diagnosis
 from cli.doctor.site import Site
-from cli.label_studio_server import LabelStudioServer
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
 from tests.backend.fakes import Backend

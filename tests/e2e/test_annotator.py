@@ -17,10 +17,10 @@ import pytest
 
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
-from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.dicom import write_mammogram
+from mammo.exchange.importing import import_mammogram
 from mammo.geometry import Point, Size
 from mammo.labelstudio import rle
 from mammo.labelstudio.interpretation import from_regions

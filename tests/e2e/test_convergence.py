@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.importing import import_mammogram
-from cli.processes import Supervisor, free_port
+from cli.demo.processes import Supervisor, free_port
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from mammo.exchange.importing import import_mammogram
 from mammo.labelstudio import labeling_config
+from mammo.models import ModelRegistry
 from mammo.phantom import vendor_b
-from mammo.registry import ModelRegistry
 from mammo.settings import PREFIX
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served

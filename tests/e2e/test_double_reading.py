@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from sqlalchemy.engine import Engine
 
+from cli.demo.label_studio_server import LabelStudioServer, wait_for_label_studio
 from cli.demo.stack import Stack
-from cli.label_studio_server import LabelStudioServer, wait_for_label_studio
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.dicom import Mammogram
-from mammo.double_reading import ReadingRoom, ReadingRules, open_room, summarise
 from mammo.findings import Finding
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.rendering import truth_regions
+from mammo.readings import ReadingRules, ReadingService, open_readings, summarise
 from mammo.settings import Settings
-from tests.mammo.double_reading.clinic import SIZE
-from tests.mammo.double_reading.drawing import lesion
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
+from tests.mammo.readings.clinic import SIZE
+from tests.mammo.readings.drawing import lesion
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -75,18 +75,18 @@ def people(stack: Stack) -> Iterator[dict[str, tuple[str, LabelStudioClient]]]:
 
 
 @pytest.fixture
-def room(stack: Stack, engine: Engine, tmp_path: Path) -> Iterator[ReadingRoom]:
+def room(stack: Stack, engine: Engine, tmp_path: Path) -> Iterator[ReadingService]:
     wait_for_label_studio(stack.supervisor, stack.label_studio)
     settings = Settings.load(data_dir=tmp_path / "own", webhook_secret="s", patient_secret="p")
     with (
         closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as client,
         closing(AnnotationStore(engine)) as store,
     ):
-        yield open_room(settings, client=client, store=store, engine=engine)
+        yield open_readings(settings, client=client, store=store, engine=engine)
 
 
 def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
-    room: ReadingRoom,
+    room: ReadingService,
     people: dict[str, tuple[str, LabelStudioClient]],
     engine: Engine,
     tmp_path: Path,

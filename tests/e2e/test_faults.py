@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from cli.demo.label_studio_server import wait_for_label_studio
+from cli.demo.processes import free_port
 from cli.demo.stack import Stack, environment_of
-from cli.label_studio_server import wait_for_label_studio
-from cli.processes import free_port
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.database import event, open_database, reading
 from mammo.labelstudio import LabelStudioClient, labeling_config

@@ -15,24 +15,24 @@ import pytest
 
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
-from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.dicom import write_mammogram
+from mammo.exchange.importing import import_mammogram
 from mammo.findings import Finding
 from mammo.geometry import Point, Size
-from mammo.labelstudio.images import ImageDownloads
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.models import ModelRegistry
 from mammo.phantom import phantom_view, vendor_a
-from mammo.provenance import Trace, trace
-from mammo.registry import ModelRegistry
-from mammo.task_images import TaskImages
+from mammo.trace import Trace, trace
 from tests.e2e.screen import PATIENCE, Screen
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
-from training.dataset_versions import DatasetVersion
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
+from training.datasets.versions import DatasetVersion
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -10,10 +10,10 @@ import pytest
 from cli.demo.walk import Walk
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.jobs import PrelabelProject
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.registry import ModelRegistry
+from mammo.models import ModelRegistry
+from mammo.runs.jobs import PrelabelProject
 from training.cases import silent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from cli.demo.label_studio_server import wait_for_label_studio
 from cli.demo.stack import Stack
-from cli.label_studio_server import wait_for_label_studio
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.geometry import Size

@@ -17,8 +17,8 @@ import pytest
 
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
-from cli.importing import import_mammogram
 from mammo.dicom import write_mammogram
+from mammo.exchange.importing import import_mammogram
 from mammo.geometry import Size
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags

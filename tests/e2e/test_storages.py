@@ -12,17 +12,17 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from cli.demo.label_studio_server import wait_for_label_studio
+from cli.demo.processes import free_port
 from cli.demo.stack import Stack
-from cli.label_studio_server import wait_for_label_studio
-from cli.processes import free_port
-from mammo.downloads import AddressRule, DownloadCache
 from mammo.errors import ImageNotFound
+from mammo.images.downloads import AddressRule, DownloadCache
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import TaskImages, of_task
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
-from mammo.labelstudio.images import ImageDownloads
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.task_images import TaskImages, of_task
 from tests.e2e.site import picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

@@ -21,13 +21,13 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from cli.processes import Supervisor, free_port
+from cli.demo.processes import Supervisor, free_port
 from mammo.database import open_database
-from mammo.jobs import JobQueue, redis_connection
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.labelstudio.labeling_config import labeling_config
-from mammo.registry import CHALLENGER, ModelRegistry
+from mammo.models import CHALLENGER, ModelRegistry
 from mammo.runs import Runs
+from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served

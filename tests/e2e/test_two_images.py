@@ -11,19 +11,19 @@ import pytest
 
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
-from cli.importing import import_mammogram
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.dicom import write_mammogram
-from mammo.labelstudio.images import ImageDownloads
+from mammo.exchange.importing import import_mammogram
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import OF_ONE_IMAGE, TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view, vendor_a
-from mammo.task_images import OF_ONE_IMAGE, TaskImages
 from training.cases import silent
-from training.dataset_building import build_dataset_version
-from training.dataset_sources import PREFERENCE
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -12,16 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.demo.label_studio_server import wait_for_label_studio
 from cli.demo.stack import Stack, environment_of
-from cli.label_studio_server import wait_for_label_studio
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.effort_records import effort_records, grouped
+from mammo.efforts.effort_records import effort_records, grouped
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.order_desk import TITLE
-from mammo.registry import STARTER, ModelRegistry
-from mammo.work_order import places
+from mammo.models import STARTER, ModelRegistry
+from mammo.worklist.order import places
+from mammo.worklist.service import TITLE
 from tests.e2e.test_faults import box
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
-from mammo.prompts import MOST_POINTS, PROMPT_RULES, SKIN_MM, brightest_points, robust_points
+from mammo.prompts import MAX_POINTS, PROMPT_RULES, SKIN_MM, brightest_points, robust_points
 
 WHOLE = Box(0, 0, 96, 96)
 PIXELS = hnp.arrays(np.float32, (12, 17), elements=st.floats(0, 1, width=32))
@@ -119,7 +119,7 @@ def test_count_and_spacing_start_at_one(rule, count, spacing):
 
 @pytest.mark.parametrize("rule", PROMPT_RULES.values(), ids=PROMPT_RULES.keys())
 def test_ten_thousand_points_are_refused(rule):
-    with pytest.raises(InvalidPrompt, match=f"at most {MOST_POINTS} points, got 10000"):
+    with pytest.raises(InvalidPrompt, match=f"at most {MAX_POINTS} points, got 10000"):
         rule(tissue(), WHOLE, count=10_000, spacing=1, mm_per_pixel=0.07)
 
 

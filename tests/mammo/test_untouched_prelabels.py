@@ -14,7 +14,7 @@ import pytest
 
 from cli.model_files import starter_files
 from mammo.dicom import Mammogram, read_mammogram, write_mammogram
-from mammo.edit_effort import edit_effort
+from mammo.efforts.edit_effort import edit_effort
 from mammo.findings import Finding
 from mammo.labelstudio import ControlTags, to_regions
 from mammo.labelstudio.interpretation import interpret

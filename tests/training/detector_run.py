@@ -10,8 +10,8 @@ import torch
 
 from mammo.geometry import Box
 from tests.training.detector_cases import case
-from training.detector_finetune import finetune_detector
-from training.detector_recipes import detector_smoke
+from training.detector.finetune import finetune_detector
+from training.detector.recipes import detector_smoke
 
 CLUSTER_BOX = Box(60, 200, 110, 250)
 CASES = [case(1, CLUSTER_BOX), case(2, CLUSTER_BOX), case(3)]

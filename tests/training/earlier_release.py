@@ -12,7 +12,7 @@ from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, writing
 from mammo.findings import Finding
 from mammo.geometry import Size
-from training.dataset_versions import DatasetVersion
+from training.datasets.versions import DatasetVersion
 
 NEW_KEYS = ("image_key", "drawn", "deleted", "crumbs")
 """Of items: what that release did not write."""

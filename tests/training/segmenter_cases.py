@@ -9,7 +9,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 from mammo.masks import Mask
 from training.cases import Case
-from training.segmenter_rois import TrainingRoi
+from training.segmenter.rois import TrainingRoi
 
 
 def disc(x: int, y: int, radius: int, size: Size) -> Mask:

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from tests.training.segmenter_cases import case
-from training.segmenter_finetune import finetune_segmenter
-from training.segmenter_recipes import segmenter_smoke
+from training.segmenter.finetune import finetune_segmenter
+from training.segmenter.recipes import segmenter_smoke
 
 RECIPE = replace(segmenter_smoke(), steps=12, batch=4, validate_every=4, checkpoint_every=2)
 

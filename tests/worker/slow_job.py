@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from mammo.jobs import redis_connection
+from mammo.runs.jobs import redis_connection
 from worker.stoppable import make_worker
 
 

@@ -7,9 +7,9 @@ from mammo.annotations import AnnotationStore
 from mammo.blinding import Blinding
 from mammo.database import reading
 from mammo.database.tables import automatic_annotation
-from mammo.effort_records import Efforts
+from mammo.efforts.effort_records import Efforts
 from mammo.errors import LabelStudioError
-from mammo.stages import StageDesk, StageLog, StageRules, audited
+from mammo.stages import StageLog, StageRules, StageService, audited
 from tests.mammo.corrected import regions
 from tests.mammo.stages.measured import record
 from tests.training.detections import square
@@ -55,7 +55,7 @@ class Ward:
         self.store = AnnotationStore(engine)
         self.records = []
         self.stages = StageLog(engine)
-        self.desk = StageDesk(
+        self.desk = StageService(
             self.stages,
             efforts=lambda project: Efforts(records=tuple(self.records)),
             serving=lambda project: "m1",

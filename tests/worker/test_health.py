@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rq import Worker
 
-from mammo.jobs import redis_connection
+from mammo.runs.jobs import redis_connection
 from worker.health import SILENCE, main
 
 

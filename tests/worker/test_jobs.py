@@ -11,10 +11,10 @@ import pytest
 
 from mammo.database import open_database
 from mammo.errors import InsufficientData
-from mammo.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.registry.mlflow_mirror import mirror_if_wanted
+from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import RunLedger, Runs, claim, this_process
+from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.settings import Settings
 from worker import jobs
 from worker.services import install
@@ -26,11 +26,11 @@ OTHER_CONFIG = """<View><Image name="i" value="$image"/>
 
 
 class FakeServices:
-    """What the jobs ask for; `training.retrain` is replaced where a test says what it shall do."""
+    """What the jobs ask for; `training.retrain.retrain` is replaced where a test says what it shall do."""
 
     def __init__(self, url, database):
         self.queue = JobQueue(redis_connection(url))
-        self.workshop = "workshop"
+        self.context = "context"
         self.settings = Settings(label_studio_url="http://label-studio", thresholds={1: 0.35})
         self.registry = SimpleNamespace(
             champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
@@ -83,22 +83,22 @@ def _work_off(url, setup, database):
 def fake_retrain(monkeypatch, behave):
     recipe = SimpleNamespace(with_gate=lambda **_: "the demo recipe")
     recipes = SimpleNamespace(RECIPES={"demo": recipe})
-    monkeypatch.setitem(sys.modules, "training.recipes", recipes)  # the real ones bring torch
+    monkeypatch.setitem(sys.modules, "training.retrain.recipes", recipes)  # the real ones bring torch
     import training
-    import training.retrain
+    import training.retrain.retrain
 
     monkeypatch.setattr(jobs, "reconcile", lambda project, **_: None)
     monkeypatch.setattr(training, "recipes", recipes, raising=False)
-    monkeypatch.setattr(training.retrain, "retrain", behave)
+    monkeypatch.setattr(training.retrain.retrain, "retrain", behave)
 
 
 def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(
     queue, redis_url, work_off, monkeypatch
 ):
-    def behave(order, *, run, recipe, workshop, report, tags, ledger):
+    def behave(order, *, run, recipe, context, report, tags, ledger):
         report("detector", 0.3, "epoch 1")
         assert tags.prompts == {"ask"}, "the dataset is read with the project's own controls"
-        assert (recipe, workshop) == ("the demo recipe", "workshop")
+        assert (recipe, context) == ("the demo recipe", "context")
         return {"promoted": True, "challenger": "m2", "run": run, "project": order.project}
 
     seen = []

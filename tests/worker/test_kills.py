@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mammo.registry import CHALLENGER
+from mammo.models import CHALLENGER
 from mammo.runs import Run
 from tests.retraining_site import LONG, RetrainingSite, Template, make_template, opened, own_redis
 

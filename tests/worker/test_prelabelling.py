@@ -7,9 +7,9 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
 from mammo.geometry import Size
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.task_images import TaskImages
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 

@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
 from mammo.errors import InvalidSettings
-from mammo.jobs import FORMER, QUEUES, JobQueue, redis_connection
+from mammo.runs.jobs import FORMER, QUEUES, JobQueue, redis_connection
 from worker.registered import registered
 from worker.stoppable import make_worker
 

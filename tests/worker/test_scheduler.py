@@ -7,7 +7,7 @@ import pytest
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from mammo.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue, redis_connection
 from worker.scheduler import OneScheduler
 
 

@@ -9,7 +9,7 @@ from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.jobs import FORMER, redis_connection
+from mammo.runs.jobs import FORMER, redis_connection
 from worker.stoppable import CLEANING_SECONDS, make_worker
 
 

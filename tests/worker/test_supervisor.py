@@ -19,7 +19,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from cli.__main__ import main
-from mammo.jobs import JobQueue, Retrain, redis_connection
+from mammo.runs.jobs import JobQueue, Retrain, redis_connection
 from mammo.settings import PREFIX
 from worker import health
 from worker.posts import Post

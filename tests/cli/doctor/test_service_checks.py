@@ -9,7 +9,7 @@ from rq import Worker
 from cli.doctor.diagnosis import Diagnosis
 from cli.doctor.service_checks import check_queue
 from cli.doctor.site import Site
-from mammo.jobs import JobQueue, PrelabelProject, Retrain, lists_of, redis_connection
+from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of, redis_connection
 from mammo.settings import Settings
 
 

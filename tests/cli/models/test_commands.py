@@ -14,15 +14,15 @@ from cli.models.tidying import gc
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
-from mammo.registry import ModelRegistry
+from mammo.models import ModelRegistry
 from mammo.runs import Runs
 from tests.mammo.corrected import CONFIG, correct, show
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
-from tests.mammo.registry.versions import register
+from tests.mammo.models.versions import register
 from tests.training.detections import square
-from tests.training.test_gate import evaluation
-from training.gate import GateRule, judge
+from tests.training.gate.test_gate import evaluation
+from training.gate.gate import GateRule, judge
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from cli.__main__ import main
 from cli.project import prelabelling
-from mammo.jobs import Enqueued, JobStatus, PrelabelProject, QueueCondition
+from mammo.runs.jobs import Enqueued, JobStatus, PrelabelProject, QueueCondition
 
 DONE = {"version": "m2", "predicted": 3, "already": 1, "withheld": 0, "failed": {}}
 

@@ -3,8 +3,8 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.database import open_database
-from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.errors import InvalidSettings, UnknownReading
+from mammo.readings import ReadingRecords, ReadingRules
 from mammo.settings import Settings
 
 

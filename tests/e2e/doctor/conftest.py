@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli.demo.embedded_redis import start_redis
+from cli.demo.label_studio_server import wait_for_label_studio
+from cli.demo.processes import Supervisor, free_port
 from cli.demo.stack import Stack
-from cli.embedded_redis import start_redis
-from cli.label_studio_server import wait_for_label_studio
-from cli.processes import Supervisor, free_port
 from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings

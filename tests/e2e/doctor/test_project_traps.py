@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cli.demo.processes import free_port
 from cli.doctor.command import examine
-from cli.processes import free_port
 from mammo.labelstudio import labeling_config
 from mammo.labelstudio.project_connection import SECRET_HEADER, TITLE
 from tests.backend.fakes import PASSWORD, SECRET

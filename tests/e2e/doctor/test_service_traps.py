@@ -15,14 +15,14 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from cli.__main__ import main
+from cli.demo.label_studio_server import label_studio_environment
+from cli.demo.processes import Supervisor, free_port
 from cli.demo.stack import Stack, environment_of
 from cli.doctor.command import show
-from cli.label_studio_server import label_studio_environment
-from cli.processes import Supervisor, free_port
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.jobs import JobQueue, PrelabelProject, redis_connection
 from mammo.labelstudio import LabelStudioClient
+from mammo.runs.jobs import JobQueue, PrelabelProject, redis_connection
 from mammo.settings import PREFIX, Settings
 from tests.backend.fakes import PASSWORD, SECRET
 from tests.e2e.conftest import LABEL_STUDIO

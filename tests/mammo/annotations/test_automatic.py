@@ -8,9 +8,9 @@ from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
 from mammo.database import reading
 from mammo.database.tables import automatic_annotation
-from mammo.effort_records import effort_records
-from mammo.provenance import trace
-from mammo.registry import ModelRegistry
+from mammo.efforts.effort_records import effort_records
+from mammo.models import ModelRegistry
+from mammo.trace import trace
 from tests.mammo.corrected import SECRET, TAGS, correct, regions, show
 from tests.training.detections import square
 

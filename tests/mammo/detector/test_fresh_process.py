@@ -62,10 +62,10 @@ def test_a_detector_from_its_file_computes_the_same_bits_in_a_fresh_process(tmp_
 FINGERPRINT = """
 import hashlib, importlib, json, sys, types
 if sys.argv[1] == "ours":
-    import mammo.detector.public, training.detector_finetune, training.detector_start
+    import mammo.detector.public, training.detector.finetune, training.detector.start
     from mammo.detector import DetectorNetwork, DetectorSpec
-    from training.box_loss import BoxLoss, DetectorLoss
-    from training.detector_trainer import TrainableNetwork
+    from training.detector.box_loss import BoxLoss, DetectorLoss
+    from training.detector.trainer import TrainableNetwork
     for kind in ("cbam", "se", "eca", "none"):
         network = TrainableNetwork(DetectorSpec(attention=kind, p2=kind == "se", class_width=80), gate_bias=4.0,
                                    rule=BoxLoss(kind="siou"))

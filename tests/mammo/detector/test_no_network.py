@@ -62,8 +62,8 @@ from mammo.detector import Detector, load_network
 from mammo.geometry import Box
 from tests.training.detector_cases import case
 from training.cases import silent
-from training.detector_finetune import finetune_detector
-from training.detector_recipes import detector_smoke
+from training.detector.finetune import finetune_detector
+from training.detector.recipes import detector_smoke
 
 torch.set_num_threads(1)
 box = Box(60, 200, 110, 250)

@@ -15,8 +15,8 @@ from pydicom import uid
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 
+from mammo.deidentification.deidentify import Deidentifier
 from mammo.dicom import read_mammogram
-from mammo.dicom.deidentify import Deidentifier
 from mammo.errors import UnreadableImage
 from tests.mammo.dicom.encoders import encoded
 from tests.mammo.dicom.files import Stored, edited, mammogram_file

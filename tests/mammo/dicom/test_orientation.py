@@ -16,7 +16,7 @@ from mammo.dicom import display_twin, read_mammogram
 from mammo.dicom.orientation import jpeg_orientation, png_orientation, upright
 from mammo.errors import UnreadableImage
 from mammo.geometry import Size
-from mammo.task_images import TaskImages
+from mammo.images.task_images import TaskImages
 from tests.mammo.dicom.exif import CONTRADICTORY, FILES, STORED, TURNED, app1, jpeg, seen_as, turn
 
 

@@ -7,7 +7,7 @@ from mammo.geometry import Box
 from mammo.phantom import sample_body, sample_cluster, vendor_a
 from mammo.phantom.anatomy import Anatomy, grow
 from mammo.phantom.calcifications import Speck
-from mammo.phantom.placement import LEAST_SNR, clearance, expose, expose_cluster, place
+from mammo.phantom.placement import MIN_SNR, clearance, expose, expose_cluster, place
 from mammo.phantom.texture import difference_of_gaussians
 
 
@@ -49,7 +49,7 @@ def test_a_faint_cluster_is_made_visible_and_a_bright_one_left_alone() -> None:
     assert peak(0.02) == pytest.approx(peak(0.01), rel=0.01)
     assert peak(4.0) == pytest.approx(2 * peak(2.0), rel=0.01)
     band = difference_of_gaussians(noise, fine=0.085 / 0.07, coarse=0.28 / 0.07).std()
-    assert peak(0.01) > LEAST_SNR * band
+    assert peak(0.01) > MIN_SNR * band
 
 
 def test_a_speck_at_the_border_is_cut_and_one_outside_ignored() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mammo.database import run as run_table
 from mammo.errors import Cancelled, RunConflict, UnknownRun
 from mammo.runs import ALREADY_TAKEN, ENDED, WORKING, RunLedger, Runs, claim, classify, this_process
-from mammo.runs.claims import MOST_STALLED, STALE
+from mammo.runs.claims import MAX_STALLED, STALE
 from mammo.runs.states import may_follow
 
 DEAD = f"{socket.gethostname()}/999999999/1"
@@ -186,14 +186,14 @@ def test_a_run_that_is_killed_at_the_same_place_again_and_again_is_given_up(engi
         if claim(runs, made, owner=f"{DEAD}{attempt}") is None:
             break
     found = runs.get(made)
-    assert (found.state, found.failure, attempt) == ("failed", "killed", MOST_STALLED + 1)
+    assert (found.state, found.failure, attempt) == ("failed", "killed", MAX_STALLED + 1)
     assert "want of memory" in found.error
 
 
 def test_a_run_that_comes_further_may_be_killed_as_often_as_it_likes(engine):
     runs = Runs(engine)
     made = ask(runs).run
-    for attempt in range(1, 3 * MOST_STALLED):
+    for attempt in range(1, 3 * MAX_STALLED):
         ledger = RunLedger(engine, claim(runs, made, owner=f"{DEAD}{attempt}"))
         ledger.beat("detector", attempt / 100, "")
     assert runs.get(made).active

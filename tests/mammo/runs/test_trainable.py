@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mammo.double_reading import ReadingRecords, ReadingRules
 from mammo.errors import NeverTrainedFrom
-from mammo.jobs import JobQueue, redis_connection
-from mammo.runs import RunDesk, Runs, require_trainable, why_never_trained_from
+from mammo.readings import ReadingRecords, ReadingRules
+from mammo.runs import Runs, RunService, require_trainable, why_never_trained_from
+from mammo.runs.jobs import JobQueue, redis_connection
 
 SOURCE, READERS, ARBITERS = 2, (31, 32), 33
 
@@ -39,7 +39,7 @@ def test_its_source_and_any_other_project_are(engine, project):
 @pytest.mark.parametrize("trigger", ["api", "button", "cli", "corrections", "schedule"])
 def test_no_trigger_starts_a_run_of_it(engine, redis_url, trigger):
     queue = JobQueue(redis_connection(redis_url))
-    desk = RunDesk(Runs(engine), queue)
+    desk = RunService(Runs(engine), queue)
     with pytest.raises(NeverTrainedFrom):
         desk.start(READERS[0], recipe="demo", reason="a reason", trigger=trigger)
     assert not desk.runs.newest(project=READERS[0])
@@ -47,7 +47,7 @@ def test_no_trigger_starts_a_run_of_it(engine, redis_url, trigger):
 
 
 def test_a_run_from_before_the_double_reading_is_not_resumed(engine, redis_url):
-    desk = RunDesk(Runs(engine), JobQueue(redis_connection(redis_url)))
+    desk = RunService(Runs(engine), JobQueue(redis_connection(redis_url)))
     run = desk.start(40, recipe="demo", reason="a reason", trigger="api").run
     desk.cancel(run, reason="by hand")
     ReadingRecords(engine).record_project(SOURCE, "reader-1", 2, 40)

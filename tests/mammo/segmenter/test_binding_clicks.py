@@ -8,7 +8,7 @@ from mammo.segmenter import Segmenter
 from mammo.segmenter.binding_clicks import MARGIN, REACH, bound
 from mammo.segmenter.runtime import Answer
 from tests.mammo.segmenter.fakes import CountingRuntime
-from training.mask_loss import sample
+from training.segmenter.mask_loss import sample
 
 SIDE = 64
 PIXELS = np.random.default_rng(0).uniform(0.1, 1, (400, 400)).astype(np.float32)

@@ -8,7 +8,7 @@ import mammo.prompts
 from mammo.geometry import Box, Point, Size
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.prompt_tokens import MOST_POINTS, prompt_tokens
+from mammo.segmenter.prompt_tokens import MAX_POINTS, prompt_tokens
 from mammo.segmenter.roi import dilated, roi_around
 from tests.mammo.segmenter.networks import SMALL, small
 
@@ -76,4 +76,4 @@ def test_an_earlier_answer_changes_the_next():
 
 
 def test_the_rules_give_no_more_points_than_a_prompt_takes():
-    assert mammo.prompts.MOST_POINTS == MOST_POINTS
+    assert mammo.prompts.MAX_POINTS == MAX_POINTS

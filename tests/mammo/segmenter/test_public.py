@@ -6,7 +6,7 @@ import torch
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
-from mammo.public_weights import CATALOGUE, find, verify
+from mammo.models.public_weights import CATALOGUE, find, verify
 from mammo.segmenter import config as module
 from mammo.segmenter.config import ViT, hq_sam, sam
 from mammo.segmenter.network import Mlsam

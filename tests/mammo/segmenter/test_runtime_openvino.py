@@ -8,9 +8,9 @@ import structlog
 import torch
 
 import mammo
-from mammo import exported_networks
 from mammo.errors import UnusableRuntime
 from mammo.geometry import Point, Spacing
+from mammo.models import exported_networks
 from mammo.phantom import phantom_view
 from mammo.segmenter import Segmenter
 from mammo.segmenter.choosing import open_runtime

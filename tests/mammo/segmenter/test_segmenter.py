@@ -8,7 +8,7 @@ from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Spacing
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.prompt_tokens import MOST_POINTS, prompt_tokens
+from mammo.segmenter.prompt_tokens import MAX_POINTS, prompt_tokens
 from mammo.segmenter.roi import dilated
 from mammo.segmenter.weights import save_segmenter
 from tests.mammo.segmenter.networks import small
@@ -144,7 +144,7 @@ def test_prompt_tokens_are_points_then_corners_and_points_alone_are_padded():
         {"box": None, "negative": [Point(110, 80)]},
         {"box": Box(0, 0, 5, 5)},
         {"box": BOX, "points": [Point(0, 0)]},
-        {"box": BOX, "negative": [Point(110, 80)] * (MOST_POINTS + 1)},
+        {"box": BOX, "negative": [Point(110, 80)] * (MAX_POINTS + 1)},
         {"box": BOX, "points": [Point(110, 80)] * 10_000},
     ],
     ids=["nothing", "only negative", "box elsewhere", "point elsewhere", "many clicks", "10,000 points"],
@@ -159,7 +159,7 @@ def test_a_prompt_that_the_region_cannot_answer_is_refused(prompt):
 def test_the_most_points_that_a_prompt_may_have_are_answered():
     segmenter = Segmenter(small(combine="hq"))
     embedding = segmenter.embed(PIXELS, BOX, spacing=None)
-    answer = segmenter.segment(embedding, box=BOX, points=[Point(110, 80)] * MOST_POINTS)
+    answer = segmenter.segment(embedding, box=BOX, points=[Point(110, 80)] * MAX_POINTS)
     assert answer.logits is not None
     assert np.isfinite(answer.logits).all()
 

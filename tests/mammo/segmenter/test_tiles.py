@@ -5,7 +5,7 @@ import torch
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
 from mammo.segmenter import Segmenter
-from mammo.segmenter.prompt_tokens import MOST_POINTS
+from mammo.segmenter.prompt_tokens import MAX_POINTS
 from mammo.segmenter.roi import dilated, tile_rois
 from mammo.segmenter.tiles import blend
 from tests.mammo.segmenter.networks import SMALL, small
@@ -111,7 +111,7 @@ def test_tiles_of_air_are_not_looked_at():
 
 
 def test_ten_thousand_points_are_refused():
-    with pytest.raises(InvalidPrompt, match=f"at most {MOST_POINTS}"):
+    with pytest.raises(InvalidPrompt, match=f"at most {MAX_POINTS}"):
         Segmenter(SpeckPainter()).segment_calcifications(
             np.full((260, 300), 0.3, np.float32), BOX, spacing=None, points=[Point(120, 90)] * 10_000
         )

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from mammo.edit_effort import EditEffort
-from mammo.effort_records import EffortRecord
+from mammo.efforts.edit_effort import EditEffort
+from mammo.efforts.effort_records import EffortRecord
 
 MONDAY = datetime(2025, 11, 24, 8, tzinfo=UTC)
 

@@ -1,0 +1,150 @@
+"""`yolo-mlsam import-dataset`: read a data set, say what is in it, and import it unless only asked to say."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mammo.exchange.datasets.contents import DatasetOptions
+    from mammo.exchange.datasets.tasks import TaskWriter
+    from mammo.labelstudio import ControlTags
+
+REFUSED = 2
+"""Exit code when anything was refused."""
+
+
+def import_dataset(
+    kind: Annotated[str, typer.Argument(help="cbis-ddsm, inbreast, vindr, mias, coco, folder or yolo.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The data set, as it was unpacked.", exists=True, file_okay=False)
+    ],
+    project: Annotated[int | None, typer.Option(help="Label Studio project id.")] = None,
+    twins: Annotated[
+        Path | None, typer.Option(help="Folder that Label Studio serves as local files.")
+    ] = None,
+    spacing: Annotated[
+        float | None,
+        typer.Option(help="Millimetres per pixel, where neither file nor data set says.", min=0.01, max=1.0),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="coco, yolo: the category that means a cluster, when its name does not say."),
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="coco, folder, yolo: regular expression; its group is the patient in a file's path. No default."
+        ),
+    ] = None,
+    one_patient: Annotated[
+        bool,
+        typer.Option("--one-patient", help="coco, folder, yolo: every image is of one and the same person."),
+    ] = False,
+    boxes_only: Annotated[
+        bool,
+        typer.Option("--boxes-only", help="Keep only the box of every mask, for a project of rectangles."),
+    ] = False,
+    allow_identified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-identified", help="coco, folder, yolo: take files that still name their patient."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would come in, and what not and why.")
+    ] = False,
+) -> None:
+    """Turn a data set into tasks with annotations and patient keys. Exit code 2: some of it was refused."""
+    from mammo.exchange.datasets.contents import DatasetOptions
+
+    options = DatasetOptions(
+        kind=kind,
+        folder=folder,
+        project=project,
+        twins=twins,
+        spacing_mm=spacing,
+        label=label,
+        patient_pattern=patient_pattern,
+        one_patient=one_patient,
+        boxes_only=boxes_only,
+        allow_identified=allow_identified,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(_import(options))
+
+
+def _import(options: DatasetOptions) -> int:
+    """Returns 0, or `REFUSED`; what can come in comes in all the same."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from mammo.errors import InvalidSettings
+    from mammo.exchange.datasets.reading import READERS, read_dataset
+    from mammo.printable import shown
+
+    if options.kind not in READERS:
+        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {shown(options.kind)}")
+    if not options.dry_run and (options.project is None or options.twins is None):
+        raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
+    with ExitStack() as stack:
+        writer = None if options.dry_run else _writer(options, stack)
+        tags = writer.tags if writer else _tags(options, stack)
+        summary = read_dataset(
+            options,
+            writer,
+            tags=tags,
+            progress=lambda items: track(items, "Reading", console=Console(stderr=True), transient=True),
+        )
+    for line in summary.lines(dry_run=options.dry_run):
+        typer.echo(line)
+    return REFUSED if summary.refusals else 0
+
+
+def _writer(options: DatasetOptions, stack: ExitStack) -> TaskWriter:
+    from mammo.errors import InvalidSettings
+    from mammo.exchange.datasets.tasks import TaskWriter
+    from mammo.labelstudio import LabelStudioClient
+    from mammo.settings import Settings
+
+    settings = Settings.load()
+    secret = settings.patient_secret.get_secret_value().encode()
+    key = settings.label_studio_api_key.get_secret_value()
+    root = settings.mammogram_root
+    if root is None or not settings.label_studio_url or not secret or not key:
+        raise InvalidSettings(
+            "import-dataset needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, "
+            "YOLO_MLSAM_LABEL_STUDIO_API_KEY and YOLO_MLSAM_PATIENT_SECRET"
+        )
+    if not options.folder.resolve().is_relative_to(root.resolve()):
+        raise InvalidSettings(
+            "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service reads it"
+        )
+    assert options.project is not None, "checked by the command"
+    assert options.twins is not None, "checked by the command"
+    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
+    return TaskWriter(
+        client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
+    )
+
+
+def _tags(options: DatasetOptions, stack: ExitStack) -> ControlTags:
+    """The tools of the project that a dry run is for; those of our own labeling config where it names none."""
+    from mammo.errors import InvalidSettings
+    from mammo.labelstudio import ControlTags, LabelStudioClient
+    from mammo.settings import Settings
+
+    if options.project is None:
+        return ControlTags()
+    settings = Settings.load()
+    key = settings.label_studio_api_key.get_secret_value()
+    if not settings.label_studio_url or not key:
+        raise InvalidSettings(
+            "a dry run with --project asks Label Studio for its tools: set YOLO_MLSAM_LABEL_STUDIO_URL and "
+            "YOLO_MLSAM_LABEL_STUDIO_API_KEY, or leave --project out"
+        )
+    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
+    return ControlTags.read(str(client.project(options.project)["label_config"]))

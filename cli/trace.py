@@ -1,0 +1,159 @@
+"""`yolo-mlsam trace` and `yolo-mlsam effort`: where a correction came from, and what corrections cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.efforts.effort_records import GROUPS, effort_records, grouped
+from mammo.labelstudio.project_tags import open_project_tags
+from mammo.models import ModelRegistry
+from mammo.settings import Settings
+from mammo.trace import Deed, Trace, trace
+
+
+def trace_command(annotation: int, *, as_json: bool) -> None:
+    """Print the chain of one annotation."""
+    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
+        registry = ModelRegistry(engine, settings.blobs)
+        found = trace(
+            annotation,
+            store=store,
+            engine=engine,
+            registry=registry,
+            secret=settings.annotator_secret,
+            tags=tags,
+        )
+    console = Console()
+    if as_json:
+        console.print_json(orjson.dumps(found.to_json()).decode())
+    else:
+        console.print(_tree(found))
+
+
+def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool) -> None:
+    """Print what the corrections of some projects cost, a row per group."""
+    if unknown := [name for name in by if name not in GROUPS]:
+        raise typer.BadParameter(
+            f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
+        )
+    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
+        efforts = {
+            project: effort_records(
+                project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
+            )
+            for project in projects or store.projects()
+        }
+    groups = grouped((record for each in efforts.values() for record in each.records), by)
+    for project, found in efforts.items():
+        for each in found.unreadable:
+            typer.echo(
+                f"not counted: annotation {each.annotation} of task {each.task}, project {project}: {each.reason}",
+                err=True,
+            )
+    console = Console()
+    if as_json:
+        rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
+        console.print_json(orjson.dumps(rows).decode())
+        return
+    columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "crumbs", "median s", "hasty")
+    table = Table(*by, *columns)
+    for group, summary in groups.items():
+        cells = (
+            summary.images,
+            _percent(summary.accept_rate),
+            _shown(summary.dice, "{:.2f}"),
+            f"{summary.added_per_image:.2f}",
+            f"{summary.deleted_per_image:.2f}",
+            summary.crumbs,
+            _shown(summary.lead_time, "{:.0f}"),
+            summary.hasty,
+        )
+        table.add_row(*group, *map(str, cells))
+    console.print(table if groups else "there are no corrections yet")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Settings, AnnotationStore, Any]]:
+    settings = Settings.load()
+    engine = open_database(settings.database)
+    with closing(AnnotationStore(engine)) as store:
+        yield settings, store, engine
+
+
+def _tree(found: Trace) -> Tree:
+    state = "part of the current view" if found.present else "deleted or skipped"
+    if found.automatic:
+        state += ", submitted by the service and changed by nobody"
+    tree = Tree(f"annotation {found.annotation} · task {found.task} · project {found.project} · {state}")
+    if found.prelabel is None:
+        tree.add("no prelabel: read without help, as far as is known")
+    else:
+        shown = found.prelabel
+        text = (
+            f"prelabel of {shown.model_version}, {shown.created_at:%Y-%m-%d %H:%M}, score {shown.score:.2f}"
+        )
+        branch = tree.add(text)
+        if shown.problem:
+            branch.add(f"cannot be read: {shown.problem}")
+        for finding in shown.findings:
+            branch.add(
+                f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
+                f"prompts {finding['prompts']}"
+            )
+    corrections = tree.add("corrections")
+    for deed in found.history:
+        _add_deed(corrections, deed)
+    trainings = tree.add("trained on" if found.trainings else "not in any dataset version yet")
+    for training in found.trainings:
+        revision = "this revision" if training.current else "an older revision"
+        branch = trainings.add(f"dataset version {training.dataset_version[:12]} ({revision})")
+        for model in training.model_versions:
+            served = ", has served" if model["champion"] else ""
+            branch.add(f"run {model['run']}, recipe {model['recipe']} -> {model['version']}{served}")
+    return tree
+
+
+def _add_deed(tree: Tree, deed: Deed) -> None:
+    moment = deed.done_at or deed.told_at
+    time = f", {deed.lead_time:.0f} s" if deed.lead_time is not None else ""
+    skipped = ", skipped" if deed.cancelled else ""
+    branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")
+    if deed.problem:
+        branch.add(f"cannot be read: {deed.problem}")
+    for change in deed.changes or []:
+        details = [change.note] if change.note else []
+        if change.dice is not None:
+            details.append(f"Dice {change.dice:.3f}")
+        if change.boundary_shift is not None:
+            details.append(f"outline {change.boundary_shift:.1f} px")
+        branch.add(
+            f"{_on(change.image)}{change.finding or '(no id)'}: {change.kind}"
+            + (f" ({', '.join(details)})" if details else "")
+        )
+    if deed.crumbs:
+        branch.add(f"{deed.crumbs} parts too small to be seen or meant were left out")
+    if deed.problem:
+        branch.add(f"cannot be read, so nothing is learned from it: {deed.problem}")
+
+
+def _on(image: str) -> str:
+    return f"{image} " if image else ""
+
+
+def _percent(part: float | None) -> str:
+    return "-" if part is None else f"{part:.0%}"
+
+
+def _shown(value: float | None, pattern: str) -> str:
+    return "-" if value is None else pattern.format(value)

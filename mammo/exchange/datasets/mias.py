@@ -1,0 +1,101 @@
+"""mini-MIAS (Suckling et al. 1994): digitised film of 1024 x 1024 pixels of 0.2 mm as PGM, circles in Info.txt.
+
+    Info.txt                         mdb209 G CALC B 647 503 87
+    mdb209.pgm
+
+The columns are image, tissue, class, severity, x, y and radius of a circle. **y counts from the bottom of the image.**
+Odd numbers are right breasts, the even number that follows is the same woman's left one; all views are MLO. A circle
+is a box, not a mask. An image with a CALC that is not located (`*NOTE 3*`), or with a row that cannot be read, is
+refused: it is neither example.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from mammo.exchange.datasets.contents import (
+    DatasetImage,
+    DatasetOptions,
+    boxed,
+    find_file,
+    number,
+    read_text,
+    repeated,
+)
+from mammo.exchange.export.labelled import Refusal
+from mammo.findings import Finding
+from mammo.geometry import Size
+
+TABLE = "Info.txt"
+IMAGE = re.compile(r"mdb(\d{3})\w{0,4}")
+CLASSES = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM", "NORM")
+SPACING_MM = 0.2
+Circle = tuple[float, float, float]
+
+
+def read_mias(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
+    """Every image that Info.txt names."""
+    rows: dict[str, list[tuple[int, list[str]]]] = {}
+    broken: set[str] = set()
+    for line, text in enumerate(read_text(options.folder / TABLE).splitlines(), start=1):
+        words = text.split()
+        if len(words) >= 3 and IMAGE.fullmatch(words[0]) and words[2] in CLASSES:
+            rows.setdefault(words[0], []).append((line, words))
+        elif words and words[0].lower().startswith("mdb"):
+            broken.add(words[0].lower())
+            yield Refusal(f"{TABLE}, line {line}", "expected image, tissue and one of " + ", ".join(CLASSES))
+    for name, entries in rows.items():
+        where = f"{TABLE}, line {entries[0][0]}"
+        try:
+            if name in broken:
+                raise ValueError(f"another row of {name} cannot be read")
+            _require_agreement(entries)
+            circles = tuple(_circle(words) for _, words in entries if words[2] == "CALC")
+            file = find_file(options.folder, f"{name}.pgm")
+            if file is None:
+                raise ValueError(f"{name}.pgm is not in the folder")
+        except ValueError as error:
+            yield Refusal(where, str(error))
+            continue
+        index = int(name[3:6])
+        yield DatasetImage(
+            file=file,
+            where=where,
+            patient=f"pair-{(index + 1) // 2:03d}",
+            findings=partial(_findings, circles),
+            classes=tuple(words[2] for _, words in entries),
+            laterality="L" if index % 2 == 0 else "R",
+            view="MLO",
+            spacing_mm=SPACING_MM,
+        )
+
+
+def _require_agreement(entries: list[tuple[int, list[str]]]) -> None:
+    """
+    Raises:
+        ValueError: the rows of one image contradict each other, or one of them is there twice.
+    """
+    classes = {words[2] for _, words in entries}
+    if "NORM" in classes and len(classes) > 1:
+        raise ValueError("one row calls it normal, another one does not")
+    if repeated(" ".join(words) for _, words in entries):
+        raise ValueError("a row is there twice")
+
+
+def _circle(words: list[str]) -> Circle:
+    if len(words) < 7:
+        raise ValueError("calcifications that are not located")
+    x, y, radius = (number(word) for word in words[4:7])
+    if radius <= 0:
+        raise ValueError("a circle needs a positive radius")
+    return x, y, radius
+
+
+def _findings(circles: tuple[Circle, ...], size: Size) -> list[Finding]:
+    findings = []
+    for x, from_bottom, radius in circles:
+        y = size.height - from_bottom
+        findings.append(boxed(x - radius, y - radius, x + radius, y + radius, size))
+    return findings

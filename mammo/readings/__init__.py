@@ -1,0 +1,43 @@
+"""Double reading (section 4.1 of the paper): two blind readers, agreement, consensus, an arbiter for the rest.
+
+rules.py      when two readings agree, and what they say together
+matching.py   which findings of two readings are one lesion
+agreement.py  two readings of one image, compared lesion by lesion
+kappa.py      agreement on patients beyond chance
+consensus.py  two outlines that agree become one
+records.py    which projects are read twice, and where the tasks for it are
+cases.py      the present state of every image
+prelabels.py  what the arbiter and a second look are shown
+desks.py      projects and tasks in Label Studio, made once and found again
+room.py       ReadingService: the steps
+opening.py    a room with a service's Label Studio, store and settings
+summary.py    the figures
+"""
+
+from __future__ import annotations
+
+from mammo.readings.cases import Case, Cases, cases_of, consensus_of
+from mammo.readings.opening import open_readings
+from mammo.readings.records import ROLES, DoubleReading, ReadingRecords, Role
+from mammo.readings.rules import CONSENSUS_RULES, SECOND_LOOKS, ReadingRules
+from mammo.readings.service import ReadingService, Step
+from mammo.readings.summary import Summary, summarise
+
+__all__ = [
+    "CONSENSUS_RULES",
+    "ROLES",
+    "SECOND_LOOKS",
+    "Case",
+    "Cases",
+    "DoubleReading",
+    "ReadingRecords",
+    "ReadingRules",
+    "ReadingService",
+    "Role",
+    "Step",
+    "Summary",
+    "cases_of",
+    "consensus_of",
+    "open_readings",
+    "summarise",
+]

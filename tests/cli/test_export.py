@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.__main__ import main
+from tests.mammo.exchange.export.test_prelabels import prelabelled
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(["export", *words])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_prelabels_become_files_and_the_exit_code_tells_of_refusals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prelabelled(tmp_path, "good")
+    (tmp_path / "bad.json").write_text("{}")
+    out = tmp_path / "out"
+    assert run(str(tmp_path), "--format", "coco", "--out", str(out)) == 2
+    assert len(json.loads((out / "coco.json").read_bytes())["annotations"]) == 2
+    output = capsys.readouterr()
+    assert "1 images with 2 findings as coco" in output.out
+    assert "bad.json" in output.err
+    assert run(str(tmp_path / "good.json"), "--format", "yolo", "--out", str(out)) == 0
+    assert (out / "labels" / "good.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--format", "nifti"), "expected a --format"),
+        ((), "not both"),
+        (("x.json", "--project", "3"), "not both"),
+        (("--project", "3"), "YOLO_MLSAM_LABEL_STUDIO_URL"),
+    ],
+)
+def test_a_senseless_call_says_what_is_missing(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.delenv("YOLO_MLSAM_LABEL_STUDIO_URL", raising=False)
+    assert run(*words, "--out", str(tmp_path / "out")) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.project import read_project
+from mammo.findings import Finding
+from mammo.geometry import Size
+from mammo.images.task_images import TaskImages
+from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, truth_regions
+from tests.mammo.dicom.files import mammogram_file
+from tests.mammo.exchange.export.labelled_images import SIZE, ring
+from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+
+
+def drawn(*findings: Finding, model: str | None = "m0002", size: Size = SIZE) -> list[dict[str, Any]]:
+    regions = truth_regions(findings, size=size, tags=ControlTags(), source=model or "")
+    if model is None:
+        for region in regions:
+            del region["meta"]
+    return regions
+
+
+def annotation(
+    number: int, result: list[dict[str, Any]], *, at: str = "2024-01-01", **more: Any
+) -> dict[str, Any]:
+    return {"id": number, "result": result, "updated_at": at, **more}
+
+
+def exported(root: Path, *tasks: dict[str, Any]) -> list[LabelledImage | Refusal]:
+    studio = FakeLabelStudio()
+    studio.projects[1] = {"id": 1, "label_config": labeling_config()}
+    studio.tasks = [{"id": number, "project": 1, **task} for number, task in enumerate(tasks, start=1)]
+    with LabelStudioClient(URL, KEY, transport=studio.transport) as client:
+        return list(read_project(client, 1, TaskImages(root=root, downloads=None)))
+
+
+def test_the_newest_annotation_of_each_task_comes_out(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(mammogram_file())
+    data = {"mammogram": "a.dcm", "patient": "key-1", "name": "DOE^JANE"}
+    found = exported(
+        tmp_path,
+        {
+            "data": data,
+            "annotations": [
+                annotation(5, drawn(ring(3, 4)), at="2024-01-03"),
+                annotation(6, drawn(ring(9, 9)), at="2024-01-02"),
+                annotation(7, drawn(), at="2024-01-09", was_cancelled=True),
+            ],
+        },
+        {"data": data, "annotations": []},
+    )
+    assert len(found) == 1
+    (image,) = found
+    assert isinstance(image, LabelledImage)
+    assert (image.name, image.file_name, image.source) == ("task-1", "a.dcm", tmp_path / "a.dcm")
+    assert image.facts == {"patient": "key-1", "task": 1}
+    expected = ring(3, 4).mask
+    mask = image.findings[0].mask
+    assert mask is not None
+    assert expected is not None
+    np.testing.assert_array_equal(mask.full(SIZE), expected.full(SIZE))
+
+
+def test_who_made_it_is_told_by_what_the_regions_remember(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(mammogram_file())
+    data = {"mammogram": "a.dcm"}
+    corrected, own, none = exported(
+        tmp_path,
+        {"data": data, "annotations": [annotation(1, drawn(ring(3, 4), model="m0002"))]},
+        {"data": data, "annotations": [annotation(2, drawn(ring(3, 4), model=None))]},
+        {"data": data, "annotations": [annotation(3, [])]},
+    )
+    origins = [image.origin for image in (corrected, own, none) if isinstance(image, LabelledImage)]
+    assert [origin.made_by for origin in origins] == ["semiautomatic", "manual", "manual"]
+    assert origins[0].version == "m0002"
+
+
+def test_a_task_that_cannot_be_exported_is_named_and_the_others_come_out(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(mammogram_file())
+    larger = drawn(ring(300, 400), size=Size(320, 480))
+    found = exported(
+        tmp_path,
+        {"data": {"mammogram": "../a.dcm"}, "annotations": [annotation(1, drawn(ring(3, 4)))]},
+        {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(2, larger)]},
+        {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(3, [{"type": "brushlabels"}])]},
+        {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(4, drawn(ring(3, 4)))]},
+    )
+    assert [item.where for item in found if isinstance(item, Refusal)] == ["task 1", "task 2", "task 3"]
+    assert isinstance(found[3], LabelledImage)

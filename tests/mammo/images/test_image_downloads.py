@@ -1,0 +1,206 @@
+"""ImageDownloads: the token goes to Label Studio and nowhere else; everything else is listed or resolved by it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mammo.errors import ImageNotFound, InvalidSettings
+from mammo.images.downloads import AddressRule, DownloadCache
+from mammo.images.image_downloads import ImageDownloads, ImageHosts
+from mammo.labelstudio.connection import Connection
+from mammo.settings import Settings
+from tests.mammo.images.downloads.server import BadServer, Handler, bad_server, content, redirect
+from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL
+
+LOOPBACK = AddressRule.parse("127.0.0.0/8")
+S3 = "s3://bucket/a b/scan.png"
+
+
+@pytest.fixture
+def studio() -> Iterator[BadServer]:
+    with bad_server() as made:
+        yield made
+
+
+@pytest.fixture
+def bucket() -> Iterator[BadServer]:
+    """Another server, on another address."""
+    with bad_server("127.0.0.2") as made:
+        made.answers["/scan.png"] = content(b"pixels", etag='"s3"')
+        yield made
+
+
+def downloads(studio: BadServer, *, rule: AddressRule = LOOPBACK, **options: object) -> ImageDownloads:
+    return ImageDownloads(Connection(studio.url, KEY), rule=rule, **options)  # type: ignore[arg-type]
+
+
+def refused(made: ImageDownloads, reference: str, **options: int) -> str:
+    with pytest.raises(ImageNotFound) as failure:
+        made.download(reference, **({"max_bytes": 100} | options))
+    assert KEY not in str(failure.value)
+    return failure.value.code
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_an_image_of_label_studio_is_fetched_with_the_token(studio: BadServer, absolute: bool) -> None:
+    """Label Studio may have a private address: the settings name it."""
+    studio.answers["/data/local-files/"] = content(b"pixels")
+    path = "/data/local-files/?d=twins/a.png"
+    made = downloads(studio, rule=AddressRule())
+    assert made.download(studio.url * absolute + path, max_bytes=6) == b"pixels"
+    assert studio.seen[0][0] == path
+    assert studio.seen[0][1]["authorization"] == f"Token {KEY}"
+
+
+def test_label_studio_under_its_public_name_is_the_same_label_studio(studio: BadServer) -> None:
+    studio.answers["/data/a.png"] = content(b"pixels")
+    made = downloads(studio, public_url="https://label.hospital.test")
+    assert made.download("https://label.hospital.test/data/a.png", max_bytes=9) == b"pixels"
+    assert refused(made, "http://label.hospital.test/data/a.png") == "foreign_image"
+
+
+def test_cloud_storage_is_resolved_for_the_task_and_never_sees_the_token(
+    studio: BadServer, bucket: BadServer
+) -> None:
+    studio.answers["/tasks/7/resolve/"] = redirect(f"{bucket.url}/scan.png?X-Amz-Signature=abc", 303)
+    assert downloads(studio).download(S3, task=7, max_bytes=9) == b"pixels"
+    query = studio.seen[0][0].partition("fileuri=")[2].replace("%3D", "=")
+    assert base64.urlsafe_b64decode(query).decode() == S3
+    assert "authorization" in studio.seen[0][1]
+    assert "authorization" not in bucket.seen[0][1]
+
+
+def test_where_label_studio_resolves_to_is_checked_like_any_address(
+    studio: BadServer, bucket: BadServer
+) -> None:
+    studio.answers["/tasks/7/resolve/"] = redirect(f"{bucket.url}/scan.png", 303)
+    assert refused(downloads(studio, rule=AddressRule()), S3, task=7) == "blocked_address"
+    assert bucket.seen == []
+
+
+def test_a_resolved_address_may_not_lead_back_with_our_token(studio: BadServer, bucket: BadServer) -> None:
+    studio.answers["/tasks/7/resolve/"] = redirect(f"{bucket.url}/back", 303)
+    bucket.answers["/back"] = redirect(f"{studio.url}/api/users")
+    refused(downloads(studio), S3, task=7)
+    assert "authorization" not in studio.seen[1][1]
+
+
+def test_any_other_path_of_label_studio_may_not_lead_away(studio: BadServer, bucket: BadServer) -> None:
+    studio.answers["/data/a.png"] = redirect(f"{bucket.url}/scan.png")
+    assert refused(downloads(studio), "/data/a.png") == "foreign_image"
+    assert bucket.seen == []
+
+
+def test_a_cloud_address_without_its_task_is_refused(studio: BadServer) -> None:
+    assert refused(downloads(studio), S3) == "foreign_image"
+    assert refused(ImageDownloads(None), S3, task=7) == "foreign_image"
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "http://other.test/a.png", "//other.test/a.png", "file:///etc/passwd", "http://[::1", "http://0177.0.0.1/",
+        "http://127.0.0.1:1/a.png", "ftp://127.0.0.1/a", "javascript:x", "data:image/png;base64,AA==",
+    ],
+)  # fmt: skip
+def test_an_image_of_any_other_server_is_not_asked_for(studio: BadServer, reference: str) -> None:
+    assert refused(downloads(studio), reference) == "foreign_image"
+    assert studio.seen == []
+
+
+def test_a_host_on_the_list_is_fetched_without_the_token(studio: BadServer, bucket: BadServer) -> None:
+    made = downloads(studio, hosts=ImageHosts.parse(bucket.url))
+    assert made.download(f"{bucket.url}/scan.png", max_bytes=9) == b"pixels"
+    assert "authorization" not in bucket.seen[0][1]
+
+
+def test_a_host_on_the_list_still_needs_an_allowed_address(studio: BadServer, bucket: BadServer) -> None:
+    made = downloads(studio, hosts=ImageHosts.parse(bucket.url), rule=AddressRule())
+    assert refused(made, f"{bucket.url}/scan.png") == "blocked_address"
+
+
+def test_a_host_on_the_list_may_not_redirect_off_the_list(studio: BadServer, bucket: BadServer) -> None:
+    bucket.answers["/a.png"] = redirect(f"{studio.url}/data/a.png")
+    made = downloads(studio, hosts=ImageHosts.parse(bucket.url))
+    assert refused(made, f"{bucket.url}/a.png") == "foreign_image"
+    assert studio.seen == []
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://images.test/a.png", True), ("http://images.test/a.png", False), ("https://images.test:444/a", False),
+        ("https://x.images.test/a", False), ("https://a.many.test/x", True), ("https://many.test/x", False),
+        ("https://evilmany.test/x", False), ("http://pacs.local:8042/i", True), ("https://pacs.local:8042/i", False),
+    ],
+)  # fmt: skip
+def test_the_list_names_scheme_host_and_port(url: str, allowed: bool) -> None:
+    import httpx
+
+    hosts = ImageHosts.parse("images.test, *.many.test, http://pacs.local:8042")
+    assert hosts.allow(httpx.URL(url)) is allowed
+
+
+@pytest.mark.parametrize("text", ["ftp://x", "https://host/path", "https://"])
+def test_a_list_that_names_no_host_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no host"):
+        ImageHosts.parse(text)
+
+
+def test_a_list_in_the_settings_that_names_no_host_is_refused_at_the_start() -> None:
+    with pytest.raises(InvalidSettings, match="YOLO_MLSAM_IMAGE_HOSTS"):
+        ImageDownloads.of(Settings.load(image_hosts="ftp://x"), None)
+
+
+def test_networks_that_are_none_are_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLO_MLSAM_PRIVATE_NETWORKS", "10.0.0.0/8, somewhere")
+    with pytest.raises(InvalidSettings, match="PRIVATE_NETWORKS"):
+        Settings.load()
+
+
+def test_a_personal_token_that_ended_early_is_exchanged_again(studio: BadServer) -> None:
+    """Label Studio was restarted: the access token we hold is not known any more."""
+    good: list[str] = []
+
+    def image(handler: Handler) -> None:
+        known = handler.headers["authorization"] == f"Bearer {good[-1]}"
+        content(b"pixels" if known else b"", status=200 if known else 401)(handler)
+
+    class Exchanging(Connection):
+        def _exchange(self) -> str:
+            good.append(f"access-{len(good)}")
+            return good[-1]
+
+    studio.answers["/data/a.png"] = image
+    made = ImageDownloads(Exchanging(studio.url, PERSONAL))
+    assert made.download("/data/a.png", max_bytes=9) == b"pixels"
+    good.append("another")
+    assert made.download("/data/a.png", max_bytes=9) == b"pixels"
+    assert len(studio.seen) == 3
+
+
+def test_an_uploaded_image_is_fetched_once_and_a_local_file_is_asked_about_again(
+    studio: BadServer, tmp_path: Path
+) -> None:
+    now = [1000.0]
+    cache = DownloadCache(tmp_path, max_bytes=1000, clock=lambda: now[0])
+    made = downloads(studio, cache=cache)
+
+    def local(handler: Handler) -> None:
+        same = handler.headers["if-none-match"] == 'W/"1"'
+        content(b"" if same else b"pixels", status=304 if same else 200, etag='W/"1"')(handler)
+
+    upload, file = "/data/upload/1/d6fed605-a.png", "/data/local-files/?d=a.png"
+    studio.answers |= {upload: content(b"pixels"), "/data/local-files/": local}
+    for _ in range(3):
+        assert made.download(upload, max_bytes=9) == made.download(file, max_bytes=9) == b"pixels"
+        now[0] += 100.0
+    assert studio.paths().count(upload) == 1
+    assert studio.paths().count(file) == 3
+    assert len(list((tmp_path / "content").iterdir())) == 1, "equal contents are kept once"
+    with pytest.raises(ImageNotFound, match="more than 5 bytes"):
+        made.download(upload, max_bytes=5)

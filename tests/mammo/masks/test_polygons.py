@@ -1,0 +1,105 @@
+"""polygon_mask fills exactly the pixels whose centres are inside; mask_polygons gives the mask back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mammo.geometry import Point, Size
+from mammo.masks import Mask
+from mammo.masks.polygons import MIN_IOU, mask_outline, mask_polygons, polygon_mask, polygons_mask
+
+SIZE = Size(20, 16)
+corner = st.tuples(st.floats(-5, 25), st.floats(-5, 21))
+
+
+@given(st.lists(corner, min_size=3, max_size=8))
+def test_a_pixel_is_set_when_its_centre_is_inside_by_the_even_odd_rule(
+    corners: list[tuple[float, float]],
+) -> None:
+    vertices = np.array(corners, np.float32)
+    assume(float(np.ptp(vertices, axis=0).min()) > 0.5)
+    mask = polygon_mask(vertices.astype(np.float64), size=SIZE)
+    full = mask.full(SIZE) if mask else np.zeros((SIZE.height, SIZE.width), np.uint8)
+    for y in range(SIZE.height):
+        for x in range(SIZE.width):
+            inside = cv2.pointPolygonTest(vertices, (x + 0.5, y + 0.5), False)
+            near = abs(cv2.pointPolygonTest(vertices, (x + 0.5, y + 0.5), True)) < 1e-2
+            assert near or bool(full[y, x]) == (inside > 0)
+
+
+def test_a_polygon_beside_the_image_or_between_pixel_centres_is_no_mask() -> None:
+    beside = np.array([[30.0, 1.0], [40.0, 1.0], [35.0, 9.0]])
+    sliver = np.array([[3.6, 3.6], [4.4, 3.6], [4.0, 4.4]])
+    assert polygon_mask(beside, size=SIZE) is None
+    assert polygon_mask(sliver, size=SIZE) is None
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20))))
+def test_simplified_polygons_keep_every_part(bitmap: npt.NDArray[np.bool_]) -> None:
+    mask = Mask(bitmap, 3, 2)
+    size = Size(30, 30)
+    for part in mask.components():
+        painted = polygons_mask(mask_polygons(part), size=size)
+        assert painted is not None
+        assert painted.iou(part) >= MIN_IOU
+
+
+@given(st.integers(1, 60), st.floats(0.3, 1), st.floats(0, 3.2), st.floats(0, 1), st.floats(0, 1))
+def test_a_blob_of_any_size_keeps_its_pixels_with_few_vertices(
+    diameter: int, flat: float, angle: float, dx: float, dy: float
+) -> None:
+    y, x = np.mgrid[:80, :80] - 40.0
+    u = (x - dx) * np.cos(angle) + (y - dy) * np.sin(angle)
+    v = (y - dy) * np.cos(angle) - (x - dx) * np.sin(angle)
+    mask = Mask.from_full((u**2 + (v / flat) ** 2) <= (diameter / 2) ** 2)
+    assume(mask is not None)
+    assert mask is not None
+    polygons = mask_polygons(mask)
+    painted = polygons_mask(polygons, size=Size(80, 80))
+    assert painted is not None
+    assert painted.iou(mask) >= MIN_IOU
+    if len(mask.components()) == 1 and diameter > 10:
+        (polygon,) = polygons
+        assert len(polygon.vertices) <= 2 * diameter
+
+
+def test_a_ring_is_an_outline_and_a_hole() -> None:
+    y, x = np.mgrid[:40, :40] - 20.0
+    ring = Mask.from_full((np.hypot(x, y) <= 15) & (np.hypot(x, y) >= 6))
+    assert ring is not None
+    polygons = mask_polygons(ring)
+    assert [polygon.hole for polygon in polygons] == [False, True]
+    painted = polygons_mask(polygons, size=Size(40, 40))
+    assert painted is not None
+    assert painted.iou(ring) >= MIN_IOU
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.sampled_from([0.2, 0.5, 0.9]))
+def test_an_exact_outline_is_one_loop_that_covers_every_part_and_no_hole(seed: int, density: float) -> None:
+    bitmap = np.random.default_rng(seed).random((17, 23)) < density
+    mask = Mask(bitmap, 5, 9).tight()
+    assume(mask is not None)
+    assert mask is not None
+    drawn = polygon_mask(mask_outline(mask, min_part=0.0, exact=True), size=Size(60, 60))
+    assert drawn is not None
+    assert drawn.frame == mask.frame
+    assert np.array_equal(drawn.bitmap, mask.bitmap)
+
+
+def test_a_simplified_outline_leaves_crumbs_out_and_fills_holes() -> None:
+    bitmap = np.zeros((60, 80), np.bool_)
+    bitmap[5:45, 5:45], bitmap[20:30, 20:30] = True, False
+    bitmap[5:25, 55:75] = True
+    bitmap[55, 70] = True
+    drawn = polygon_mask(mask_outline(Mask(bitmap, 0, 0), min_part=0.02, exact=False), size=Size(80, 60))
+    assert drawn is not None
+    assert drawn.holds(Point(25, 25))
+    assert drawn.holds(Point(65, 15))
+    assert not drawn.holds(Point(70, 55))
+    assert not drawn.holds(Point(50, 15)), "the line between two parts covers nothing"

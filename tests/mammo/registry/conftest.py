@@ -1,8 +1,0 @@
-import pytest
-
-from mammo.registry import ModelRegistry
-
-
-@pytest.fixture
-def registry(any_engine, tmp_path):
-    return ModelRegistry(any_engine, tmp_path / "blobs")

@@ -1,0 +1,184 @@
+import threading
+
+import pytest
+import redis
+from rq import Queue, Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from mammo.errors import InvalidSettings, StorageUnavailable
+from mammo.runs.jobs import (
+    FORMER,
+    LIGHT,
+    PREDICT,
+    PRELABEL,
+    QUEUES,
+    RETRAIN,
+    TRAIN,
+    JobQueue,
+    PrelabelProject,
+    Retrain,
+    lists_of,
+    redis_connection,
+)
+
+
+@pytest.fixture
+def connection(redis_url):
+    made = redis_connection(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queue(connection):
+    return JobQueue(connection)
+
+
+def fetch(connection, job_id):
+    return Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+
+
+def end(connection, job_id, *, state):
+    """What a worker does at the end, as far as the queue is concerned."""
+    job = fetch(connection, job_id)
+    Queue(job.origin, connection=connection, serializer=JSONSerializer).remove(job_id)
+    job.set_status(state)
+    return job
+
+
+def test_a_second_retrain_of_a_project_is_the_first_one(queue, connection):
+    first = queue.enqueue_retrain(Retrain(1, "demo", "START_TRAINING"))
+    again = queue.enqueue_retrain(Retrain(1, "demo", "START_TRAINING"))
+    assert (first.created, again.created) == (True, False)
+    assert again.job_id == first.job_id == queue.active(1)
+    fetch(connection, first.job_id).set_status("started")
+    assert queue.enqueue_retrain(Retrain(1, "demo", "schedule")) == again
+    assert queue.enqueue_retrain(Retrain(2, "demo", "START_TRAINING")).created
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
+def test_after_the_end_a_new_retrain_starts_and_the_old_one_can_still_be_read(queue, connection, state):
+    first = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    end(connection, first.job_id, state=state)
+    assert queue.active(1) is None
+    second = queue.enqueue_retrain(Retrain(1, "demo", "b"))
+    assert second.created
+    assert second.job_id != first.job_id
+    assert queue.status(first.job_id).state == state
+    assert queue.status(second.job_id).state == "queued"
+
+
+def test_of_many_who_ask_at_once_one_starts_a_run(queue, redis_url):
+    answers = []
+
+    def ask():
+        mine = JobQueue(redis_connection(redis_url))
+        answers.append(mine.enqueue_retrain(Retrain(1, "demo", "race")))
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(answers) == 12
+    assert sum(answer.created for answer in answers) == 1
+    assert len({answer.job_id for answer in answers}) == 1
+
+
+def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection):
+    made = queue.enqueue_retrain(Retrain(1, "demo", "START_TRAINING"))
+    job = fetch(connection, made.job_id)
+    assert job.func_name == RETRAIN
+    assert job.kwargs == {"payload": {"project": 1, "recipe": "demo", "reason": "START_TRAINING"}}
+    assert job.timeout == -1
+    assert Retrain(**job.kwargs["payload"]) == Retrain(1, "demo", "START_TRAINING")
+    for value in connection.hgetall(f"rq:job:{made.job_id}").values():
+        assert b"\x80\x04" not in value  # what a pickle begins with
+
+
+def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, connection):
+    assert QUEUES.index(PREDICT) < QUEUES.index(TRAIN)
+    first = queue.enqueue_prelabel(PrelabelProject(1, "m1"))
+    assert fetch(connection, first.job_id).func_name == PRELABEL
+    assert queue.enqueue_prelabel(PrelabelProject(1, "m1")).created is False
+    assert queue.enqueue_prelabel(PrelabelProject(1, "m2")).created
+    assert queue.enqueue_prelabel(PrelabelProject(1)).created
+    assert fetch(connection, first.job_id).origin == PREDICT
+    assert queue.active(1) is None
+
+
+def test_the_status_tells_stage_progress_and_the_reason_of_a_failure(queue, connection):
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    assert queue.status(made.job_id).progress == 0.0
+    job = fetch(connection, made.job_id)
+    job.meta.update(stage="detector", progress=0.25, message="epoch 3", error="too few patients")
+    job.save_meta()
+    status = queue.status(made.job_id)
+    assert (status.stage, status.progress, status.message) == ("detector", 0.25, "epoch 3")
+    assert (status.error, status.result) == (None, None)
+    end(connection, made.job_id, state="failed")
+    assert queue.status(made.job_id).error == "too few patients"
+
+
+def test_a_queue_is_emptied_under_its_former_name_too_and_older_jobs_go_first():
+    assert lists_of([TRAIN]) == ["retrain", TRAIN]
+    assert lists_of(QUEUES) == [LIGHT, "prelabel", PREDICT, "retrain", TRAIN]
+    for wrong in ([], ["retrain"], [TRAIN, "heavy"]):
+        with pytest.raises(InvalidSettings, match="light, predict, train"):
+            lists_of(wrong)
+
+
+def test_waiting_jobs_of_a_queue_that_no_worker_takes_from_are_told(queue, connection):
+    queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    queue.enqueue_prelabel(PrelabelProject(1))
+    old = Queue(FORMER[TRAIN], connection=connection, serializer=JSONSerializer)
+    old.enqueue_call(RETRAIN, kwargs={"payload": {}}, timeout=-1)
+    assert queue.condition().unserved == {PREDICT: 1, TRAIN: 2}
+    worker = Worker(lists_of([PREDICT, LIGHT]), connection=connection)
+    worker.register_birth()
+    condition = queue.condition()
+    assert (condition.waiting, condition.workers, condition.unserved) == (3, 1, {TRAIN: 2})
+    worker.register_death()
+
+
+def test_a_job_nobody_knows_is_unknown(queue):
+    status = queue.status("retrain-1-0123456789ab")
+    assert (status.state, status.result) == ("unknown", None)
+    assert "does not know" in status.error
+
+
+def test_a_broker_that_is_away_is_storage_unavailable(tmp_path):
+    queue = JobQueue(redis_connection(f"unix://{tmp_path / 'nothing.sock'}", patience=0))
+    for ask in (
+        lambda: queue.enqueue_retrain(Retrain(1, "demo", "a")),
+        lambda: queue.status("x"),
+        lambda: queue.active(1),
+    ):
+        with pytest.raises(StorageUnavailable, match="Redis") as caught:
+            ask()
+        assert caught.value.code == "queue_unavailable"
+
+
+def test_a_password_goes_with_the_url_and_never_into_an_error(private_redis):
+    server = private_redis(password="s3cret-word")
+    assert redis_connection(server.url).ping()
+    wrong = JobQueue(redis_connection(server.url.replace("s3cret", "other"), patience=0))
+    with pytest.raises(StorageUnavailable) as caught:
+        wrong.active(1)
+    assert "word" not in str(caught.value)
+
+
+def test_a_patient_connection_outlives_a_restart_of_the_broker(private_redis):
+    server = private_redis()
+    connection = redis_connection(server.url, patience=30)
+    queue = JobQueue(connection)
+    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    server.stop()
+    hasty = redis_connection(server.url, patience=0)
+    with pytest.raises(redis.ConnectionError):
+        hasty.ping()
+    timer = threading.Timer(1.0, server.start)
+    timer.start()
+    assert queue.active(1) == made.job_id
+    timer.join()

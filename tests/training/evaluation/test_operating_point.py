@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from mammo.geometry import Box
+from tests.training.detections import at, square
+from training.cases import Case, silent
+from training.evaluation.operating_point import HIGHEST, LOWEST, operating_threshold
+
+
+class FakeDetector:
+    def __init__(self, found):
+        self.found = found
+
+    def detect(self, mammogram, *, threshold):
+        return [detection for detection in self.found[mammogram] if detection.score >= threshold]
+
+
+def cases(count):
+    return [Case(image=str(n), patient="p", read=lambda n=n: n, truth=(square(0, 0),)) for n in range(count)]
+
+
+def threshold(found, *, rate=0.5):
+    detector = FakeDetector(dict(enumerate(found)))
+    return operating_threshold(detector, cases(len(found)), rate=rate, default=0.2, progress=silent)
+
+
+def test_the_threshold_is_the_lowest_before_there_are_too_many_false_positives():
+    # Hits down to 0.4; of eight images four false positives at 0.1 are allowed, a fifth at 0.09 is not.
+    found = [
+        [at(5, 5, 0.4 + n / 20)] + ([at(50, 50, 0.1)] if n < 4 else [at(50, 50, 0.09)]) for n in range(8)
+    ]
+    assert threshold(found) == pytest.approx(0.1)
+
+
+def test_too_few_clusters_keep_the_threshold():
+    assert threshold([[at(5, 5, 0.9)]] * 4) == 0.2
+
+
+def test_a_detector_that_finds_nothing_keeps_the_threshold():
+    assert threshold([[]] * 8) == 0.2
+    assert threshold([[at(50, 50, 0.5)]] * 8) == 0.2  # the first detection is one false positive too many
+
+
+def test_the_threshold_stays_believable():
+    assert threshold([[at(5, 5, 0.011)]] * 8) == LOWEST
+    assert threshold([[at(5, 5, 0.999)]] * 8) == HIGHEST
+
+
+def test_what_is_found_where_only_a_place_is_marked_moves_no_threshold():
+    found = {n: [at(5, 5, 0.6), at(55, 55, 0.9)] for n in range(8)}
+    marked = [replace(each, uncertain=(Box(40, 40, 70, 70),)) for each in cases(8)]
+    chosen = [
+        operating_threshold(FakeDetector(found), material, rate=0.5, default=0.2, progress=silent)
+        for material in (cases(8), marked)
+    ]
+    assert chosen == [0.2, 0.6]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from mammo.detector import load_network
+from mammo.models import STARTER
+from mammo.phantom import vendor_a
+from training.cases import silent
+from training.detector.recipes import detector_finetune
+from training.evaluation.evaluate import Evaluation, ImageScore
+from training.metrics import Hits
+from training.starter import HALVES, SEEDS, _dice, _rounded, train_starter
+
+SMALL = replace(vendor_a(), width=448, height=576)
+
+
+def test_one_half_is_trained_and_described_beside_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.starter.vendor_a", lambda: SMALL)
+    out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    shutil.copyfile(STARTER / "segmenter.safetensors", out / "segmenter.safetensors")
+    train_starter(out=out, work=work, smoke=True, only="detector", progress=silent)
+    facts = load_network(out / "detector.safetensors")[1]
+    assert facts["operating_point"]["seeds"] == [2000, 2020]
+    assert facts["held_out"]["images"] == 8
+    manifest = json.loads((out / "manifest.json").read_text())
+    for half in HALVES:
+        content = (out / f"{half}.safetensors").read_bytes()
+        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["threshold"] == facts["operating_point"]["threshold"]
+    assert manifest["evaluation"]["detector"] == facts["held_out"]
+    assert manifest["version"].startswith("starter-")
+    assert manifest["presence_threshold"] == manifest["presence_point"]["threshold"]
+    dice = manifest["evaluation"]["dice_all_clusters"]
+    assert 0 <= dice["low"] <= dice["value"] <= dice["high"] <= 1
+
+
+def test_dice_counts_a_missed_cluster_as_nothing_or_not_at_all() -> None:
+    hits = Hits((), (), 0)
+    images = [
+        ImageScore(str(n), f"p{n}", hits, dice, 1, 1.0) for n, dice in enumerate([(0.8, 0.0), (0.6,), ()])
+    ]
+    evaluation = Evaluation("v", 0.5, tuple(images))
+    assert _dice(evaluation).value == pytest.approx(1.4 / 3)
+    assert _dice(evaluation, matched=True).value == pytest.approx(0.7)
+    assert _rounded(_dice(Evaluation("v", 0.5, tuple(images[2:])))) == {
+        "value": None,
+        "low": None,
+        "high": None,
+    }
+
+
+def test_no_patient_is_in_two_sets() -> None:
+    for seeds in SEEDS.values():
+        for first, second in combinations((seeds.train, seeds.validation, seeds.test), 2):
+            assert set(first).isdisjoint(second)
+    replay = detector_finetune().replay
+    replayed = range(replay.seed, replay.seed + replay.views)
+    assert all(
+        set(replayed).isdisjoint(part) for each in SEEDS.values() for part in (each.test, each.validation)
+    )
+
+
+def test_the_shipped_manifest_says_what_its_weights_say() -> None:
+    manifest = json.loads((STARTER / "manifest.json").read_text())
+    facts = load_network(STARTER / "detector.safetensors")[1]
+    for half in HALVES:
+        content = (STARTER / f"{half}.safetensors").read_bytes()
+        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert manifest["threshold"] == facts.get("operating_point", {"threshold": 0.2})["threshold"]

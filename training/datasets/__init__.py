@@ -1,0 +1,1 @@
+"""Dataset versions: corrections become immutable, patient-split training material."""

@@ -1,0 +1,202 @@
+"""AttentionTrainer: the training loop of ultralytics around our network, our tiles, our loss and our files.
+
+What the stock trainer does and we do not want: rebuild a plain YOLOv8 without attention, unpickle checkpoints, cut
+pixels to 8 bits, download fonts, validate when nobody asked, leave pickles behind, hide a loss that is no number, go on
+with other random numbers after a restart, and train on one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import mammo.detector.hardening  # noqa: F401  # before anything of ultralytics
+
+# isort: split
+
+from ultralytics.models.yolo.detect import DetectionTrainer
+
+from mammo.detector import DetectorNetwork, DetectorSpec, save_detector
+from mammo.detector.network import spec_of
+from mammo.errors import TrainingDiverged
+from mammo.findings import CLUSTER
+from training.cases import Progress
+from training.checkpoints import Checkpoints
+from training.detector.batches import Tiles, make_loader
+from training.detector.box_loss import BoxLoss, DetectorLoss
+from training.detector.recipes import DetectorRecipe
+from training.detector.tiles import TileSet
+
+
+class TrainableNetwork(DetectorNetwork):
+    """The detector's network with the loss it is trained by."""
+
+    def __init__(self, spec: DetectorSpec, *, gate_bias: float, rule: BoxLoss) -> None:
+        super().__init__(spec, gate_bias=gate_bias)
+        self.rule = rule
+        self.yaml["box_loss"] = asdict(rule)  # beside the spec, in the model's own config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """See `DetectorNetwork.from_config`; the box loss travels with the spec."""
+        return cls(spec_of(config), gate_bias=0.0, rule=BoxLoss(**config["box_loss"]))
+
+    def init_criterion(self) -> DetectorLoss:
+        return DetectorLoss(self, rule=self.rule)
+
+
+class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics carries no types
+    """One run in one process; `train()` returns with the best weights at `result`.
+
+    A checkpoint is kept after every epoch. A trainer that finds one goes on from there, and on a CPU the run ends with
+    the same weights, bit for bit, as if it had never been interrupted.
+    """
+
+    def __init__(
+        self,
+        network: TrainableNetwork,
+        *,
+        recipe: DetectorRecipe,
+        train: TileSet,
+        validation: TileSet | None,
+        folder: Path,
+        checkpoints: Checkpoints,
+        progress: Progress,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            validation: measure on these tiles after every epoch and keep the best weights; None: keep the last.
+            folder: for the files of the run.
+            progress: told after every batch, in [0, 1]; what it raises leaves `train()`, and the run can go on later.
+        """
+        self.network = network
+        self.recipe = recipe
+        self.validates = validation is not None
+        self.tiles = {"train": train, "val": validation or train}
+        self.checkpoints = checkpoints
+        self.progress = progress
+        self.result = folder / "best.safetensors"
+        self.num_batches_done = 0
+        self.num_threads = torch.get_num_threads()  # the stock trainer takes one for itself
+        super().__init__(overrides={**_overrides(recipe, folder), "val": self.validates})
+        self.add_callback("on_train_start", lambda trainer: torch.set_num_threads(trainer.num_threads))
+        self.add_callback("on_train_epoch_start", AttentionTrainer._start_epoch)
+        self.add_callback("on_train_batch_end", AttentionTrainer._report)
+
+    def get_dataset(self) -> dict[str, Any]:
+        return {"train": "train", "val": "val", "names": {0: CLUSTER}, "nc": 1, "channels": 3}
+
+    def get_dataloader(
+        self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train"
+    ) -> DataLoader[dict[str, Any]]:
+        data = Tiles(self.tiles[mode], recipe=self.recipe, augmented=mode == "train")
+        return make_loader(data, batch=batch_size, workers=self.args.workers)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> TrainableNetwork:
+        return self.network
+
+    def resume_training(self, ckpt: Any) -> None:
+        """Called when everything is built, before the first epoch."""
+        found = self.checkpoints.latest()
+        if found is None:
+            return
+        state = found.state
+        self.model.load_state_dict(state["model"], strict=True)
+        self.ema.ema.load_state_dict(state["average"], strict=True)
+        self.ema.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best_fitness = state["best_fitness"]
+        self.start_epoch = found.epochs
+        self.num_batches_done = found.epochs * len(self.train_loader)
+
+    def _start_epoch(self) -> None:
+        self.train_loader.dataset.start_epoch(self.epoch)
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        if self.recipe.fixed_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def validate(self) -> tuple[dict[str, Any], float | None]:
+        if self.validates:
+            return super().validate()  # type: ignore[no-any-return]
+        return {}, None
+
+    def save_model(self) -> bool:
+        """Keep the averaged weights when they are the best so far (without validation the latest are), and the state.
+
+        The weights first: a kill between the two repeats the epoch, and writes the same weights again.
+        """
+        if self.fitness is None or self.fitness == self.best_fitness:
+            save_detector(self.result, self.ema.ema, facts={})
+        self.checkpoints.save(
+            self.epoch + 1,
+            {
+                "model": self.model.state_dict(),
+                "average": self.ema.ema.state_dict(),
+                "updates": self.ema.updates,
+                "optimizer": self.optimizer.state_dict(),
+                "best_fitness": None if self.best_fitness is None else float(self.best_fitness),
+            },
+        )
+        return True
+
+    def final_eval(self) -> None:
+        """The stock one reads pickled checkpoints back; ours is done by the evaluation gate."""
+
+    def _report(self) -> None:
+        if not bool(torch.isfinite(self.loss)):
+            raise TrainingDiverged(
+                f"the detector's loss became {float(self.loss.detach())} in epoch {self.epoch + 1} of {self.epochs} of "
+                f"recipe {self.recipe.name}; lower its learning rate ({self.recipe.lr0:g}) and look for bad images. "
+                "The champion keeps serving"
+            )
+        self.num_batches_done += 1
+        total = len(self.train_loader) * self.epochs
+        losses = ", ".join(f"{name} {float(value):.2f}" for name, value in (self.tloss or {}).items())
+        fraction = min(self.num_batches_done / total, 1.0)
+        self.progress(fraction, f"detector: epoch {self.epoch + 1} of {self.epochs}, {losses}")
+
+
+def _overrides(recipe: DetectorRecipe, folder: Path) -> dict[str, Any]:
+    """The recipe in the words of ultralytics; what it would do to pixels is left to `detector_batches`."""
+    cuda = torch.cuda.is_available()
+    return {
+        "task": "detect",
+        "mode": "train",
+        "model": "yolov8n.yaml",  # never opened: `get_model` brings the network
+        "data": "tiles",  # never opened: `get_dataset` and `get_dataloader` bring the tiles
+        "project": str(folder.resolve()),
+        "name": "run",
+        "exist_ok": True,
+        "device": "0" if cuda else "cpu",
+        "workers": 4 if cuda else 0,
+        "imgsz": recipe.tile,
+        "epochs": recipe.epochs,
+        "patience": recipe.epochs,
+        "batch": recipe.batch,
+        "nbs": recipe.batch,  # the stock 64 would gather eight batches a step and starve a small set
+        "optimizer": recipe.optimizer,  # "auto" ignores the learning rate
+        "lr0": recipe.lr0,
+        "lrf": recipe.lrf,
+        "cos_lr": True,
+        "momentum": recipe.momentum,
+        "weight_decay": recipe.weight_decay,
+        "warmup_epochs": recipe.warmup_epochs,
+        "warmup_bias_lr": 0.0 if recipe.optimizer == "AdamW" else 0.1,
+        "freeze": recipe.freeze or None,
+        "close_mosaic": 0,  # the loader does it
+        "seed": recipe.seed,
+        "deterministic": True,
+        "amp": False,
+        "plots": False,
+        "verbose": False,
+    }

@@ -1,0 +1,1 @@
+"""Evaluation of detectors, segmenters and whole model versions on cases with known truth."""

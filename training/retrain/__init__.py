@@ -1,0 +1,1 @@
+"""The retrain: corrections become a dataset version, a challenger, and a verdict."""
