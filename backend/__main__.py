@@ -13,37 +13,24 @@ from zoneinfo import ZoneInfo
 
 import structlog
 import uvicorn
-from sqlalchemy.engine import Engine
 
 from backend.app import create_app
 from backend.auth import MIN_LENGTH, is_loopback, short_secrets
 from backend.logs import configure
 from backend.metrics import Metrics
-from backend.model_host import SELF_TEST_FAILED, Load, ModelHost, Prelabels
+from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
 from backend.reconciling import Reconciler
 from backend.schedule import Schedule
 from backend.services import Services, no_next_tasks
 from backend.shadow_model import ShadowModel
 from backend.training import Training
-from mammo.annotations import AnnotationStore, Reconciliation, reconcile
-from mammo.blinding import Blinding
-from mammo.database import open_database
-from mammo.efforts.effort_records import effort_records
-from mammo.efforts.shadow_comparison import compare_versions, named_versions
+from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
-from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import TaskImages
-from mammo.labelstudio import LabelStudioClient
-from mammo.labelstudio.project_tags import ProjectTags
 from mammo.memory import free_memory
-from mammo.models import PARTS, STARTER, ModelRegistry
+from mammo.models import PARTS, ModelRegistry
 from mammo.models.champion_news import ChampionNews
-from mammo.readings import ReadingRecords, ReadingService, open_readings
-from mammo.runs import RunService
-from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
-from mammo.stages import StageLog, StageService, Withholding
-from mammo.trace import trace
+from mammo.site import Site
 
 if TYPE_CHECKING:
     from mammo.segmenter import EmbeddingCache
@@ -60,7 +47,8 @@ def main(*, insecure: bool = False) -> int:
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        settings = Settings.load()
+        site = Site.load(creates=True)
+        settings = site.settings
         if insecure:
             require_loopback(settings)
         else:
@@ -72,7 +60,7 @@ def main(*, insecure: bool = False) -> int:
                 settings=short,
                 at_least=MIN_LENGTH,
             )
-        services = replace(wire(settings), insecure=insecure)
+        services = replace(wire(site), insecure=insecure)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201  # there is no log without settings
         return 2
@@ -115,24 +103,13 @@ def require_loopback(settings: Settings) -> None:
         )
 
 
-def wire(settings: Settings) -> Services:
-    """Open what the backend works with.
+def wire(site: Site) -> Services:
+    """Compose what the routes work with.
 
     Raises:
         MammoError: the database or the folders cannot be used.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = open_database(settings.database)
-    registry = ModelRegistry(engine, settings.blobs)
-    try:
-        registry.ensure_starter(STARTER)
-    except MammoError as error:
-        log.warning("the starter model is not registered", code=error.code)
-    client = None
-    if settings.label_studio_url:
-        client = LabelStudioClient(
-            settings.label_studio_url, settings.label_studio_api_key.get_secret_value()
-        )
+    settings, registry, metrics = site.settings, site.registry, Metrics()
 
     @cache
     def embeddings() -> EmbeddingCache:
@@ -144,45 +121,16 @@ def wire(settings: Settings) -> Services:
             disk_bytes=settings.embedding_disk_bytes,
         )
 
-    def load(version: str, *, cached: bool = True) -> Prelabels:
-        # torch takes seconds to import: meanwhile the server answers, and says that no model is loaded yet.
-        from mammo.pipeline import Prelabeller
+    def load(version: str) -> Prelabels:
+        return site.load_model(version, embeddings=embeddings())
 
-        return Prelabeller.load(
-            registry.files(version, into=settings.models),
-            threads=settings.threads,
-            runtime=settings.runtime,
-            exported=settings.exported,
-            embeddings=embeddings() if cached else None,
-        )
-
-    store, metrics = AnnotationStore(engine), Metrics()
-    queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
-    desk = RunService.of(settings, engine, queue)
-
-    training = Training.of(settings, desk, store, metrics=metrics)
-    tags = ProjectTags(client if settings.label_studio_api_key.get_secret_value() else None)
-    stages = StageService.of(
-        settings, store=store, engine=engine, registry=registry, client=client, tags=tags
-    )
+    training = Training.of(settings, site.runs, site.store, metrics=metrics)
+    client = site.label_studio
     return Services(
-        next_tasks=client.next_tasks if client else no_next_tasks,
         settings=settings,
-        store=store,
-        metrics=metrics,
-        trace=partial(
-            trace, store=store, engine=engine, registry=registry, secret=settings.annotator_secret, tags=tags
-        ),
-        efforts=lambda project: effort_records(
-            project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
-        ),
-        withheld=Withholding(StageLog(engine), Blinding(engine, settings.blind_shares)),
-        stages=stages,
-        reconciler=_reconciler(settings, store, engine, client, metrics, stages),
-        reading_service=_room(settings, store, engine, client),
-        queue=queue,
+        store=site.store,
+        queue=site.queue,
         training=training,
-        schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         host=ModelHost(
             registry,
             load=load,
@@ -191,36 +139,38 @@ def wire(settings: Settings) -> Services:
             pins=settings.pinned_models,
             settled=set_aside,
         ),
-        images=TaskImages(
-            root=settings.mammogram_root,
-            downloads=ImageDownloads.of(settings, client),
-            patient_secret=settings.patient_secret.get_secret_value().encode() or None,
-            max_bytes=settings.max_image_bytes,
-        ),
+        images=site.images,
+        metrics=metrics,
+        trace=site.trace,
+        efforts=site.efforts,
+        next_tasks=client.next_tasks if client else no_next_tasks,
+        withheld=site.withholding,
+        stages=site.stages,
+        reading_service=site.readings() if client else None,
+        reconciler=_reconciler(site, metrics),
+        schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
+        shadow=_shadow(site),
+        comparison=site.comparison,
         news=partial(ChampionNews, settings.redis_url.get_secret_value()),
-        shadow=_shadow(settings, registry, partial(load, cached=False)),
-        comparison=lambda project, names: compare_versions(
-            project, named_versions(names, registry), store=store, tags=tags(project)
-        ).to_json(),
-        closing=(engine.dispose, *([client.close] if client else [])),
+        closing=(site.close,),
     )
 
 
-def _shadow(settings: Settings, registry: ModelRegistry, load: Load) -> ShadowModel | None:
-    """Its embeddings are not kept: they would push out those that clicks need."""
-    if not settings.shadow:
+def _shadow(site: Site) -> ShadowModel | None:
+    """Its embeddings are not cached: they would push out those that clicks need."""
+    if not site.settings.shadow:
         return None
 
     def size(version: str) -> int:
-        manifest = registry.manifest(version)
+        manifest = site.registry.manifest(version)
         return sum(manifest[part]["bytes"] for part in PARTS)
 
     return ShadowModel(
-        partial(registry.find, settings.shadow),
-        load=load,
+        partial(site.registry.find, site.settings.shadow),
+        load=site.load_model,
         size=size,
         free=free_memory,
-        check=partial(self_test, registry),
+        check=partial(self_test, site.registry),
     )
 
 
@@ -256,36 +206,22 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
         log.warning("a self-test that cannot be made", version=version, reason=str(error))
 
 
-def _room(
-    settings: Settings, store: AnnotationStore, engine: Engine, client: LabelStudioClient | None
-) -> ReadingService | None:
-    if client is None or not settings.label_studio_api_key.get_secret_value():
-        return None
-    return open_readings(settings, client=client, store=store, engine=engine)
-
-
-def _reconciler(
-    settings: Settings,
-    store: AnnotationStore,
-    engine: Engine,
-    client: LabelStudioClient | None,
-    metrics: Metrics,
-    stages: StageService,
-) -> Reconciler | None:
-    if client is None or not settings.label_studio_api_key.get_secret_value():
+def _reconciler(site: Site, metrics: Metrics) -> Reconciler | None:
+    client = site.label_studio
+    if client is None:
         log.warning("corrections are not reconciled: Label Studio's address or key is not set")
         return None
 
     def look(project: int) -> Reconciliation:
-        found = reconcile(project, client=client, store=store, engine=engine)
-        stages.audit(project)  # what was reviewed meanwhile may end the automatic stage
-        return found
+        result = site.reconcile(project)
+        site.stages.audit(project)  # what was reviewed meanwhile may end the automatic stage
+        return result
 
     return Reconciler(
         look,
-        projects=lambda: sorted({*store.projects(), *ReadingRecords(engine).projects()}),
-        every=settings.reconcile_seconds,
-        repair_webhook=partial(client.repair_webhook, secret=settings.webhook_secret.get_secret_value()),
+        projects=lambda: sorted({*site.store.projects(), *site.reading_records.projects()}),
+        every=site.settings.reconcile_seconds,
+        repair_webhook=partial(client.repair_webhook, secret=site.settings.webhook_secret.get_secret_value()),
         metrics=metrics,
     )
 

@@ -11,8 +11,8 @@ from backend.no_prediction import Prediction, nothing, out_of_time
 from backend.schemas import Task
 from backend.services import Services
 from mammo.errors import StorageUnavailable
-from mammo.labelstudio import ControlTags, labeling_config
-from mammo.prelabelling import TaskPrelabeller, form_of
+from mammo.labelstudio import labeling_config
+from mammo.prelabelling import TaskPrelabeller
 
 log = structlog.get_logger()
 
@@ -34,18 +34,15 @@ class Prelabelling:
         self.config = config or labeling_config()
         self._loaded = loaded
         self._services = services
-        settings = services.settings
-        self.tags = form_of(
-            ControlTags.read(self.config), project=project, brush_projects=settings.brush_project_ids
-        )
-        self._tasks = TaskPrelabeller(
-            prelabeller=loaded.prelabeller,
-            tags=self.tags,
+        self._tasks = TaskPrelabeller.of(
+            loaded.prelabeller,
+            project=project,
             config=self.config,
-            threshold=None if project is None else settings.thresholds.get(project),
+            settings=services.settings,
             open_image=services.images.open,
             store=services.store,
         )
+        self.tags = self._tasks.tags
 
     def withheld(self, task: Task) -> str | None:
         """Why annotators get no prelabel of this task: `assisted`, `blind`; None: they get one."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from mammo.settings import Settings
 
 if TYPE_CHECKING:
     from mammo.exchange.export.labelled import LabelledImage
@@ -28,26 +25,24 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from mammo.blobs import Blobs
+    from mammo.site import Site
     from training.datasets.building import build_dataset_version
     from training.datasets.sources import preference
-    from worker.services import Services
 
-    settings = Settings.load()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
-    with closing(Services(settings)) as services, Progress(*columns, console=Console(stderr=True)) as bars:
+    with Site.load() as site, Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("building", total=1.0, message="")
         made = build_dataset_version(
-            services.store,
-            services.engine,
-            Blobs(settings.blobs),
+            site.store,
+            site.engine,
+            site.blobs,
             project=project,
-            open_image=services.images.open,
-            fingerprint=services.images.fingerprint,
-            secret=settings.annotator_secret,
-            tags=services.tags(project),
-            prefer=preference(settings.dataset_sources),
-            with_automatic=settings.train_on_automatic,
+            open_image=site.images.open,
+            fingerprint=site.images.fingerprint,
+            secret=site.settings.annotator_secret,
+            tags=site.tags(project),
+            prefer=preference(site.settings.dataset_sources),
+            with_automatic=site.settings.train_on_automatic,
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
     _print(made)
@@ -60,9 +55,10 @@ def list_versions() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mammo.database import dataset_version, open_database, reading
+    from mammo.database import dataset_version, reading
+    from mammo.site import Site
 
-    with reading(open_database(Settings.load().database)) as connection:
+    with Site.load() as site, reading(site.engine) as connection:
         rows = connection.execute(sa.select(dataset_version).order_by(dataset_version.c.created_at)).all()
     table = Table("name", "project", "images", "left out", "made")
     for row in rows:
@@ -151,13 +147,11 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
 
 
 def _open(name: str) -> DatasetVersion:
-    from mammo.blobs import Blobs
-    from mammo.database import open_database
+    from mammo.site import Site
     from training.datasets.versions import find_dataset_version, open_dataset_version
 
-    settings = Settings.load()
-    engine = open_database(settings.database)
-    return open_dataset_version(find_dataset_version(name, engine=engine), blobs=Blobs(settings.blobs))
+    with Site.load() as site:
+        return open_dataset_version(find_dataset_version(name, engine=site.engine), blobs=site.blobs)
 
 
 def _print(dataset: DatasetVersion) -> None:

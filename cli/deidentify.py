@@ -25,7 +25,7 @@ from mammo.deidentification.pseudonyms import MIN_KEY
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import InvalidSettings, MammoError
 from mammo.file_names import files_of
-from mammo.settings import Settings
+from mammo.site import Site
 
 FLAGGED = "needs-a-human"
 """Folder below the output for files whose picture a person must look at before anybody else does."""
@@ -99,7 +99,7 @@ def deidentify_files(
 
 def deidentify_command(paths: Sequence[Path], *, out: Path) -> int:
     """Returns 0, or 2 when a file was refused or a person must look at one."""
-    key = Settings.load().patient_secret.get_secret_value().encode()
+    key = Site.load().settings.patient_secret.get_secret_value().encode()
     if len(key) < MIN_KEY:
         raise InvalidSettings(
             f"deidentify needs YOLO_MLSAM_PATIENT_SECRET, a key of at least {MIN_KEY} bytes, kept apart from the data"

@@ -16,7 +16,7 @@ from cli.material import (
 )
 from cli.model_files import find_model
 from mammo.errors import InsufficientData, InvalidSettings
-from mammo.settings import Settings
+from mammo.site import Site
 from training.cases import Progress
 
 PAPERS_THRESHOLD = 0.2
@@ -78,9 +78,10 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
     from training.evaluation.detector_report import detector_report
     from training.paper.detector_tables import table_2
 
-    settings = Settings.load()
+    site = Site.load()
+    settings = site.settings
     if wanted.weights is None:
-        files = find_model(wanted.model, settings)
+        files = find_model(wanted.model, site)
         name, weights, threshold = files.version, files.detector, files.threshold
         known = load_network(weights)[1]
     else:
@@ -128,7 +129,7 @@ def _table_1(
         train=train.cases,
         validation=validation.cases,
         test=test.cases,
-        runtime=Settings.load().runtime,
+        runtime=Site.load().settings.runtime,
     )
     facts = {"data": test.name, "trained on": train.name, "thresholds set on": validation.name}
     report = table_1(plan, folder=wanted.work / "table-1", facts=facts, progress=tell)

@@ -108,7 +108,7 @@ def evaluate_segmenter(
     from cli.material import shown_progress
     from cli.model_files import find_model
     from cli.segmenter_runs import Comparison, Source, evaluate_table, evaluate_weights
-    from mammo.settings import Settings
+    from mammo.site import Site
 
     source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
     with shown_progress("evaluate") as tell:
@@ -116,7 +116,7 @@ def evaluate_segmenter(
             wanted = Comparison(start=start or [], recipe=recipe, seeds=seeds)
             paths = evaluate_table(table, source, wanted, train=train, out=out, tell=tell)
         else:
-            file = weights or find_model(model, Settings.load()).segmenter
+            file = weights or find_model(model, Site.load()).segmenter
             paths = evaluate_weights(source, file, out=out, tell=tell)
     for path in paths:
         typer.echo(str(path))

@@ -14,11 +14,8 @@ from mammo.exchange.export.formats import FORMATS
 from mammo.exchange.export.labelled import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import read_prelabels
 from mammo.exchange.export.project import read_project
-from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import TaskImages
-from mammo.labelstudio import LabelStudioClient
 from mammo.printable import shown
-from mammo.settings import Settings
+from mammo.site import Site
 
 REFUSED = 2
 """Exit code when anything was not exported."""
@@ -58,14 +55,5 @@ def export_command(
 
 
 def _project(project: int) -> Iterator[LabelledImage | Refusal]:
-    settings = Settings.load()
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        raise InvalidSettings("set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY")
-    with LabelStudioClient(settings.label_studio_url, key) as client:
-        images = TaskImages(
-            root=settings.mammogram_root,
-            downloads=ImageDownloads.of(settings, client),
-            max_bytes=settings.max_image_bytes,
-        )
-        yield from read_project(client, project, images)
+    with Site.load() as site:
+        yield from read_project(site.client, project, site.images)

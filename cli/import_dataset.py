@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from mammo.exchange.datasets.contents import DatasetOptions
     from mammo.exchange.datasets.tasks import TaskWriter
     from mammo.labelstudio import ControlTags
+    from mammo.site import Site
 
 REFUSED = 2
 """Exit code when anything was refused."""
@@ -85,14 +85,15 @@ def _import(options: DatasetOptions) -> int:
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
     from mammo.printable import shown
+    from mammo.site import Site
 
     if options.kind not in READERS:
         raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {shown(options.kind)}")
     if not options.dry_run and (options.project is None or options.twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
-    with ExitStack() as stack:
-        writer = None if options.dry_run else _writer(options, stack)
-        tags = writer.tags if writer else _tags(options, stack)
+    with Site.load() as site:
+        writer = None if options.dry_run else _writer(options, site)
+        tags = writer.tags if writer else _tags(options, site)
         summary = read_dataset(
             options,
             writer,
@@ -104,47 +105,24 @@ def _import(options: DatasetOptions) -> int:
     return REFUSED if summary.refusals else 0
 
 
-def _writer(options: DatasetOptions, stack: ExitStack) -> TaskWriter:
+def _writer(options: DatasetOptions, site: Site) -> TaskWriter:
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.tasks import TaskWriter
-    from mammo.labelstudio import LabelStudioClient
-    from mammo.settings import Settings
 
-    settings = Settings.load()
-    secret = settings.patient_secret.get_secret_value().encode()
-    key = settings.label_studio_api_key.get_secret_value()
-    root = settings.mammogram_root
-    if root is None or not settings.label_studio_url or not secret or not key:
-        raise InvalidSettings(
-            "import-dataset needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, "
-            "YOLO_MLSAM_LABEL_STUDIO_API_KEY and YOLO_MLSAM_PATIENT_SECRET"
-        )
+    root, secret = site.require_mammogram_root(), site.require_patient_secret()
     if not options.folder.resolve().is_relative_to(root.resolve()):
         raise InvalidSettings(
             "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service reads it"
         )
     assert options.project is not None, "checked by the command"
     assert options.twins is not None, "checked by the command"
-    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
     return TaskWriter(
-        client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
+        site.client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
     )
 
 
-def _tags(options: DatasetOptions, stack: ExitStack) -> ControlTags:
+def _tags(options: DatasetOptions, site: Site) -> ControlTags:
     """The tools of the project that a dry run is for; those of our own labeling config where it names none."""
-    from mammo.errors import InvalidSettings
-    from mammo.labelstudio import ControlTags, LabelStudioClient
-    from mammo.settings import Settings
+    from mammo.labelstudio import ControlTags
 
-    if options.project is None:
-        return ControlTags()
-    settings = Settings.load()
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        raise InvalidSettings(
-            "a dry run with --project asks Label Studio for its tools: set YOLO_MLSAM_LABEL_STUDIO_URL and "
-            "YOLO_MLSAM_LABEL_STUDIO_API_KEY, or leave --project out"
-        )
-    client = stack.enter_context(LabelStudioClient(settings.label_studio_url, key))
-    return ControlTags.read(str(client.project(options.project)["label_config"]))
+    return ControlTags() if options.project is None else site.tags(options.project)

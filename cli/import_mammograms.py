@@ -10,47 +10,39 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from mammo.errors import InvalidSettings
 from mammo.exchange.importing import Outcome, Rules, import_files
 from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
-from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: Rules | None = None) -> int:
     """`yolo-mlsam import`: returns 0, or 2 when any file was refused; the others are imported all the same."""
-    settings = Settings.load()
-    secret = settings.patient_secret.get_secret_value().encode()
-    if not settings.mammogram_root or not settings.label_studio_url or not secret:
-        raise InvalidSettings(
-            "import needs YOLO_MLSAM_MAMMOGRAM_ROOT, YOLO_MLSAM_LABEL_STUDIO_URL, YOLO_MLSAM_LABEL_STUDIO_API_KEY "
-            "and YOLO_MLSAM_PATIENT_SECRET"
-        )
-    client = LabelStudioClient(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
-    config = client.project(project).get("label_config") or labeling_config()
-    tags = ControlTags.read(str(config))
-    task_showing({}, tags=tags)  # refuses a project before any file is read
-    outcome = Outcome()
-    try:
-        import_files(
-            list(files_of(paths)),
-            project=project,
-            client=client,
-            tags=tags,
-            root=settings.mammogram_root,
-            twins=twins,
-            patient_secret=secret,
-            rules=rules,
-            outcome=outcome,
-            progress=lambda done, total: track(
-                done, "Importing", total=total, console=Console(file=sys.stderr)
-            ),
-        )
-    finally:  # where it was stopped too: the same command goes on behind these
-        for line in outcome.refused:
-            typer.echo(line, err=True)
-        already = f", {outcome.num_known} were there already" if outcome.num_known else ""
-        typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
+    with Site.load() as site:
+        root, secret, client = site.require_mammogram_root(), site.require_patient_secret(), site.client
+        config = client.project(project).get("label_config") or labeling_config()
+        tags = ControlTags.read(str(config))
+        task_showing({}, tags=tags)  # refuses a project before any file is read
+        outcome = Outcome()
+        try:
+            import_files(
+                list(files_of(paths)),
+                project=project,
+                client=client,
+                tags=tags,
+                root=root,
+                twins=twins,
+                patient_secret=secret,
+                rules=rules,
+                outcome=outcome,
+                progress=lambda done, total: track(
+                    done, "Importing", total=total, console=Console(file=sys.stderr)
+                ),
+            )
+        finally:  # where it was stopped too: the same command goes on behind these
+            for line in outcome.refused:
+                typer.echo(line, err=True)
+            already = f", {outcome.num_known} were there already" if outcome.num_known else ""
+            typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
     return 2 if outcome.refused else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from mammo.errors import Cancelled, InvalidSettings
-from mammo.settings import Settings
 
 if TYPE_CHECKING:
     from mammo.phantom import Appearance
@@ -112,21 +111,19 @@ def dataset_material(name: str, *folds: Fold) -> Iterator[list[Material]]:
         ModelNotFound: no such dataset version.
         NeverTrainedFrom: the fold `train` of a project from which no model may learn.
     """
-    from mammo.blobs import Blobs
     from mammo.runs import require_trainable
+    from mammo.site import Site
     from training.datasets.versions import find_dataset_version, open_dataset_version
-    from worker.services import Services
 
-    settings = Settings.load()
-    with closing(Services(settings)) as services:
-        whole = find_dataset_version(name, engine=services.engine)
-        dataset = open_dataset_version(whole, blobs=Blobs(settings.blobs))
+    with Site.load() as site:
+        whole = find_dataset_version(name, engine=site.engine)
+        dataset = open_dataset_version(whole, blobs=site.blobs)
         if "train" in folds:
-            require_trainable(dataset.project, engine=services.engine)
+            require_trainable(dataset.project, engine=site.engine)
         yield [
             Material(
                 name=f"dataset version {name[:12]}, fold {fold}",
-                cases=dataset.cases(fold, open_image=services.images.open),
+                cases=dataset.cases(fold, open_image=site.images.open),
             )
             for fold in folds
         ]

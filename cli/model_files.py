@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights, ModelNotFound
-from mammo.settings import Settings
+from mammo.site import Site
 
 if TYPE_CHECKING:
     from mammo.models import ModelFiles
@@ -24,35 +24,29 @@ def load_prelabeller(model: str) -> Prelabeller:
         ModelNotFound: no such version.
         InvalidWeights: its files are damaged.
     """
-    from mammo.pipeline import Prelabeller
-
-    settings = Settings.load()
-    return Prelabeller.load(
-        find_model(model, settings),
-        threads=settings.threads,
-        runtime=settings.runtime,
-        exported=settings.exported if settings.data_dir.is_dir() else None,
-    )
+    with Site.load() as site:
+        return site.load_files(find_model(model, site))
 
 
-def find_model(model: str, settings: Settings) -> ModelFiles:
+def find_model(model: str, site: Site) -> ModelFiles:
     """The files of a model version; see `load_prelabeller`."""
+    from mammo.models import CHAMPION
+
     starter = starter_files()
-    has_registry = bool(settings.database_url) or (settings.data_dir / "yolo-mlsam.db").is_file()
+    has_registry = site.has_database
     if model in ("starter", starter.version) or (model == "champion" and not has_registry):
         return starter
     if not has_registry:
         raise ModelNotFound(
-            f"model {model!r} is not here: {settings.data_dir} holds no registry; "
+            f"model {model!r} is not here: {site.settings.data_dir} holds no registry; "
             "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
         )
-    from mammo.database import open_database
-    from mammo.models import STARTER, ModelRegistry
-
-    registry = ModelRegistry(open_database(settings.database), settings.blobs)
-    registry.ensure_starter(STARTER)
-    version = registry.champion().version if model == "champion" else model
-    return registry.files(version, into=settings.models)
+    if model == "champion":
+        champion = site.registry.alias(CHAMPION)
+        if champion is None:  # nothing has served yet; the starter would
+            return starter
+        model = champion.version
+    return site.registry.files(model, into=site.settings.models)
 
 
 def starter_files() -> ModelFiles:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from mammo.worklist.service import WorklistService
 
 order = typer.Typer(help="In which order annotators get a project's tasks.", no_args_is_help=True)
 
@@ -32,10 +27,11 @@ def plan(
     """Place the next unread tasks, show them in the tab *Reading order*, and keep the plan."""
     from rich.console import Console
 
+    from mammo.site import Site
     from mammo.worklist.service import TITLE
 
-    with _desk() as desk:
-        made = desk.plan(project, strategy, positive_share=positive_share, limit=first)
+    with Site.load() as site:
+        made = site.worklist.plan(project, strategy, positive_share=positive_share, limit=first)
     strata = [place.stratum for place in made.places]
     told = ", ".join(f"{strata.count(name)} {name}" for name in ("positive", "negative", "unknown"))
     console = Console(soft_wrap=True)
@@ -55,8 +51,10 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    with _desk() as desk:
-        progress, following = desk.progress(project), desk.following(project, first)
+    from mammo.site import Site
+
+    with Site.load() as site:
+        progress, following = site.worklist.progress(project), site.worklist.following(project, first)
     console = Console(soft_wrap=True)
     if not progress:
         console.print(f"project {project} has no plan: `yolo-mlsam order plan {project}` makes one")
@@ -77,34 +75,3 @@ def show(
             f"{place.weight:.2f} tasks" if place.strategy == "random" else "",
         )
     console.print(table)
-
-
-@contextmanager
-def _desk() -> Iterator[WorklistService]:
-    from cli.models.site import open_registry
-    from mammo.annotations import AnnotationStore
-    from mammo.database import open_database
-    from mammo.errors import InvalidSettings
-    from mammo.labelstudio import LabelStudioClient
-    from mammo.settings import Settings
-    from mammo.worklist.service import WorklistService
-
-    settings = Settings.load()
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        raise InvalidSettings(
-            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: the order is shown in Label Studio"
-        )
-    engine = open_database(settings.database)
-    pinned, registry = settings.pinned_models, open_registry(settings)
-    with (
-        closing(AnnotationStore(engine)) as store,
-        closing(LabelStudioClient(settings.label_studio_url, key)) as client,
-    ):
-        yield WorklistService(
-            client=client,
-            store=store,
-            engine=engine,
-            serving=lambda project: pinned.get(project) or registry.champion().version,
-        )
-    engine.dispose()

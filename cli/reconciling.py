@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -12,12 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.rereading import reread_project, show_rereading
-from mammo.annotations import AnnotationStore, Reconciliation, reconcile
-from mammo.database import open_database
-from mammo.errors import InvalidSettings, MammoError
-from mammo.labelstudio import LabelStudioClient
-from mammo.labelstudio.project_tags import ProjectTags
-from mammo.settings import Settings
+from mammo.annotations import Reconciliation
+from mammo.errors import MammoError
+from mammo.site import Site
 from training.datasets.reread_result import Rereading
 
 
@@ -30,32 +26,17 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool,
         complete: look at every task.
         read_anew: compare what the annotations mean now with the newest dataset version.
     """
-    settings = Settings.load()
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        raise InvalidSettings(
-            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: "
-            "the corrections are compared with Label Studio's"
-        )
-    engine = open_database(settings.database)
-    with (
-        closing(AnnotationStore(engine)) as store,
-        closing(LabelStudioClient(settings.label_studio_url, key)) as client,
-    ):
-        secret = settings.webhook_secret.get_secret_value()
-        tags = ProjectTags(client)
+    with Site.load() as site:
+        client, secret = site.client, site.settings.webhook_secret.get_secret_value()
         reports: list[tuple[Reconciliation, list[str]]] = []
         rereadings: dict[int, Rereading | MammoError] = {}
-        for project in projects or store.projects():
+        for project in projects or site.store.projects():
             wrong = client.repair_webhook(project, secret=secret) if secret else []
-            found = reconcile(project, client=client, store=store, engine=engine, complete=complete)
-            reports.append((found, wrong))
+            reports.append((site.reconcile(project, complete=complete), wrong))
         for found, _ in reports if read_anew else []:
             try:
-                rereadings[found.project] = reread_project(
-                    found.project, settings=settings, store=store, engine=engine, tags=tags
-                )
-            except MammoError as error:  # what was repaired is told all the same
+                rereadings[found.project] = reread_project(found.project, site=site)
+            except MammoError as error:  # the repairs are reported all the same
                 rereadings[found.project] = error
     console = Console()
     if as_json:

@@ -5,13 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
-from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore
-from mammo.blobs import Blobs
-from mammo.images.task_images import TaskImages
-from mammo.labelstudio.project_tags import TagsOf
-from mammo.settings import Settings
+from mammo.site import Site
 from training.datasets.reread_result import FindingChange, Reread, Rereading
 from training.datasets.rereading import reread
 from training.datasets.sources import preference
@@ -23,27 +18,24 @@ CLIPPED = 120
 """Characters of a reason that are shown."""
 
 
-def reread_project(
-    project: int, *, settings: Settings, store: AnnotationStore, engine: Engine, tags: TagsOf
-) -> Rereading:
+def reread_project(project: int, *, site: Site) -> Rereading:
     """Read a project's annotations anew; how far it is goes to stderr.
 
     Raises:
         LabelStudioError, InvalidRegion: what the project calls a cluster is not known.
         InvalidSettings: `YOLO_MLSAM_DATASET_SOURCES` names something else.
     """
-    files = TaskImages(root=settings.mammogram_root, downloads=None)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(f"reading project {project} anew", total=1.0, message="")
         return reread(
             project,
-            store=store,
-            engine=engine,
-            blobs=Blobs(settings.blobs),
-            tags=tags(project),
-            prefer=preference(settings.dataset_sources),
-            fingerprint=files.fingerprint,
+            store=site.store,
+            engine=site.engine,
+            blobs=site.blobs,
+            tags=site.tags(project),
+            prefer=preference(site.settings.dataset_sources),
+            fingerprint=site.images.fingerprint,
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
 

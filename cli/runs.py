@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -12,8 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mammo.runs import Run, RunService, Started
-    from mammo.settings import Settings
+    from mammo.runs import Run, Started
 
 runs = typer.Typer(help="Retrains: start, follow, cancel, resume.", no_args_is_help=True)
 
@@ -34,8 +31,10 @@ def list_(
     """Runs, newest first."""
     from rich.table import Table
 
-    with _desk() as (desk, _):
-        found = desk.runs.newest(project=project, active=active, limit=limit)
+    from mammo.site import Site
+
+    with Site.load() as site:
+        found = site.runs.runs.newest(project=project, active=active, limit=limit)
     if as_json:
         _console().print_json(data=[each.to_json() for each in found])
         return
@@ -50,10 +49,12 @@ def list_(
 @runs.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """One run: how far it is, what asked for it, what its stages came to."""
-    with _desk() as (desk, _):
-        found = desk.runs.find(name)
-        asked = [each for each in desk.runs.triggers(found.project) if each["run"] == found.id]
-        results = desk.runs.results(found.id)
+    from mammo.site import Site
+
+    with Site.load() as site:
+        found = site.runs.runs.find(name)
+        asked = [each for each in site.runs.runs.triggers(found.project) if each["run"] == found.id]
+        results = site.runs.runs.results(found.id)
     console = _console()
     if as_json:
         console.print_json(data={**found.to_json(), "triggers": asked, "results": results})
@@ -76,21 +77,27 @@ def show(name: Name, as_json: AsJson = False) -> None:
 @runs.command()
 def log(name: Name, lines: Annotated[int, typer.Option(help="Last lines.", min=1, max=10_000)] = 100) -> None:
     """The last lines of a run's log."""
-    with _desk() as (desk, _):
-        found = desk.runs.find(name)
-        for each in desk.runs.events(found.id, limit=lines, newest=True):
+    from mammo.site import Site
+
+    with Site.load() as site:
+        found = site.runs.runs.find(name)
+        for each in site.runs.runs.events(found.id, limit=lines, newest=True):
             _console().print(_line(each))
 
 
 @runs.command()
 def watch(name: Name) -> None:
     """Follow a run until it ends. Exit code 1: it failed or was cancelled."""
+    from mammo.site import Site
+
     console = _console()
-    with _desk() as (desk, _):
-        found, after = desk.runs.find(name), 0
+    with Site.load() as site:
+        found, after = site.runs.runs.find(name), 0
         while True:
-            found = desk.runs.get(found.id)  # first: what it did before its end is shown before its end is
-            for each in desk.runs.events(found.id, after=after):
+            found = site.runs.runs.get(
+                found.id
+            )  # first: what it did before its end is shown before its end is
+            for each in site.runs.runs.events(found.id, after=after):
                 after = each.id
                 console.print(_line(each))
             if not found.active:
@@ -108,12 +115,15 @@ def start(
 ) -> None:
     """Ask for a retrain at once; an active run of the project stands for this too, and says so."""
     from mammo.settings import RecipeName
+    from mammo.site import Site
 
     names = get_args(RecipeName)
     if recipe is not None and recipe not in names:
         raise typer.BadParameter(f"{recipe!r} is not one of {', '.join(names)}", param_hint="--recipe")
-    with _desk() as (desk, settings):
-        started = desk.start(project, recipe=recipe or settings.recipe, reason=reason, trigger="cli")
+    with Site.load() as site:
+        started = site.runs.start(
+            project, recipe=recipe or site.settings.recipe, reason=reason, trigger="cli"
+        )
     what = "queued" if started.created else "active already; it stands for this too"
     _console().print(f"{started.run}: {what}")
     _say_problem(started)
@@ -122,8 +132,10 @@ def start(
 @runs.command()
 def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
     """End a run; a running one stops within seconds and can be resumed where it was."""
-    with _desk() as (desk, _):
-        ended = desk.cancel(desk.runs.find(name).id, reason=reason)
+    from mammo.site import Site
+
+    with Site.load() as site:
+        ended = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
     _console().print(
         f"{ended.id}: {ended.state} at {ended.progress:.0%}; `yolo-mlsam runs resume` goes on there"
     )
@@ -132,8 +144,10 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
 @runs.command()
 def resume(name: Name, reason: Why = "resumed on the command line") -> None:
     """Send a failed or cancelled run on, at the first stage that is not done."""
-    with _desk() as (desk, _):
-        started = desk.resume(desk.runs.find(name).id, reason=reason)
+    from mammo.site import Site
+
+    with Site.load() as site:
+        started = site.runs.resume(site.runs.runs.find(name).id, reason=reason)
     _console().print(f"{started.run}: queued")
     _say_problem(started)
 
@@ -160,19 +174,3 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(soft_wrap=True, markup=False, highlight=False)
-
-
-@contextmanager
-def _desk() -> Iterator[tuple[RunService, Settings]]:
-    from mammo.database import open_database
-    from mammo.runs import RunService
-    from mammo.runs.jobs import JobQueue, redis_connection
-    from mammo.settings import Settings
-
-    settings = Settings.load()
-    engine = open_database(settings.database)
-    queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=0))
-    try:
-        yield RunService.of(settings, engine, queue), settings
-    finally:
-        engine.dispose()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.material import Material, dataset_material, parse_seeds, phantom_material, trained_on_warning
 from cli.model_files import find_model
 from mammo.errors import InsufficientData, InvalidSettings
-from mammo.settings import Settings
+from mammo.site import Site
 
 if TYPE_CHECKING:
     from mammo.dicom import Mammogram
@@ -75,7 +75,7 @@ def train_segmenter(
     chosen = named(recipe)
     begin = weights
     if begin is None and recipe not in FROM_SCRATCH:
-        begin = find_model(start, Settings.load()).segmenter
+        begin = find_model(start, Site.load()).segmenter
     with joined_processes():
         trained = finetune_segmenter(
             train,
@@ -83,7 +83,7 @@ def train_segmenter(
             start=begin,
             recipe=chosen if seed is None else replace(chosen, seed=seed),
             folder=out,
-            detector=find_model(detector, Settings.load()).detector if detector else None,
+            detector=find_model(detector, Site.load()).detector if detector else None,
             progress=progress,
         )
         if facts and Processes.current().first:
@@ -151,7 +151,7 @@ def crossvalidate(
     from training.paper.cross_validation import CrossvalPlan, remembered, table_5
 
     ((_, start),) = _starts(wanted.start, several=False)
-    files = find_model(detector, Settings.load())
+    files = find_model(detector, Site.load())
     with ExitStack() as stack:
         parts = _parts(source, stack, tell, every_fold=True)
         cases = [case for part in parts for case in part.cases]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from mammo.stages import StageService
+    pass
 
 stage = typer.Typer(help="What the model may do in a project.", no_args_is_help=True)
 
@@ -23,9 +21,10 @@ def show(project: Project, as_json: AsJson = False) -> None:
     from rich.console import Console
 
     from cli.stage_tables import as_text, history_table, proposal_table
+    from mammo.site import Site
 
-    with _desk() as desk:
-        report = desk.show(project)
+    with Site.load() as site:
+        report = site.stages.show(project)
     console = Console(soft_wrap=True)
     if as_json:
         console.print_json(as_text(report))
@@ -42,9 +41,10 @@ def propose(project: Project, as_json: AsJson = False) -> None:
 
     from cli.stage_tables import as_text, proposal_table
     from mammo.errors import LabelStudioError
+    from mammo.site import Site
 
-    with _desk() as desk:
-        report = desk.show(project)
+    with Site.load() as site:
+        report = site.stages.show(project)
     console = Console(soft_wrap=True)
     if report.evidence.problem:
         raise LabelStudioError(report.evidence.problem)
@@ -71,41 +71,14 @@ def set_(
     """Change the stage; the log keeps who, when, why and on what evidence."""
     from rich.console import Console
 
-    from cli.models.site import who
+    from cli.models.names import who
+    from mammo.site import Site
 
-    with _desk() as desk:
-        change = desk.set(project, to, actor=who(), reason=reason, override=override, threshold=threshold)
+    with Site.load() as site:
+        change = site.stages.set(
+            project, to, actor=who(), reason=reason, override=override, threshold=threshold
+        )
     text = f"project {project}: {change.before} -> {change.stage}"
     if change.threshold is not None:
         text += f"; predictions of {change.model_version} from {change.threshold:.2f} on"
     Console(soft_wrap=True).print(text)
-
-
-@contextmanager
-def _desk() -> Iterator[StageService]:
-    from cli.models.site import open_registry
-    from mammo.annotations import AnnotationStore
-    from mammo.database import open_database
-    from mammo.labelstudio import LabelStudioClient
-    from mammo.labelstudio.project_tags import ProjectTags
-    from mammo.settings import Settings
-    from mammo.stages import StageService
-
-    settings = Settings.load()
-    engine = open_database(settings.database)
-    key = settings.label_studio_api_key.get_secret_value()
-    client = LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url and key else None
-    with closing(AnnotationStore(engine)) as store:
-        try:
-            yield StageService.of(
-                settings,
-                store=store,
-                engine=engine,
-                registry=open_registry(settings),
-                client=client,
-                tags=ProjectTags(client),
-            )
-        finally:
-            if client is not None:
-                client.close()
-            engine.dispose()

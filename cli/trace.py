@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import orjson
 import typer
@@ -13,27 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from mammo.annotations import AnnotationStore
-from mammo.database import open_database
-from mammo.efforts.effort_records import GROUPS, effort_records, grouped
-from mammo.labelstudio.project_tags import open_project_tags
-from mammo.models import ModelRegistry
-from mammo.settings import Settings
-from mammo.trace import Deed, Trace, trace
+from mammo.efforts.effort_records import GROUPS, grouped
+from mammo.site import Site
+from mammo.trace import Deed, Trace
 
 
 def trace_command(annotation: int, *, as_json: bool) -> None:
     """Print the chain of one annotation."""
-    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
-        registry = ModelRegistry(engine, settings.blobs)
-        found = trace(
-            annotation,
-            store=store,
-            engine=engine,
-            registry=registry,
-            secret=settings.annotator_secret,
-            tags=tags,
-        )
+    with Site.load() as site:
+        found = site.trace(annotation)
     console = Console()
     if as_json:
         console.print_json(orjson.dumps(found.to_json()).decode())
@@ -47,13 +33,8 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
         raise typer.BadParameter(
             f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
         )
-    with _opened() as (settings, store, engine), open_project_tags(settings) as tags:
-        efforts = {
-            project: effort_records(
-                project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
-            )
-            for project in projects or store.projects()
-        }
+    with Site.load() as site:
+        efforts = {project: site.efforts(project) for project in projects or site.store.projects()}
     groups = grouped((record for each in efforts.values() for record in each.records), by)
     for project, found in efforts.items():
         for each in found.unreadable:
@@ -81,14 +62,6 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
         )
         table.add_row(*group, *map(str, cells))
     console.print(table if groups else "there are no corrections yet")
-
-
-@contextmanager
-def _opened() -> Iterator[tuple[Settings, AnnotationStore, Any]]:
-    settings = Settings.load()
-    engine = open_database(settings.database)
-    with closing(AnnotationStore(engine)) as store:
-        yield settings, store, engine
 
 
 def _tree(found: Trace) -> Tree:

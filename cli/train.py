@@ -53,7 +53,7 @@ def train_detector(
     from mammo.detector import add_facts
     from mammo.errors import InvalidSettings
     from mammo.models.public_weights import find
-    from mammo.settings import Settings
+    from mammo.site import Site
     from training.detector.finetune import finetune_detector
     from training.detector.recipes import DETECTOR_RECIPES, FROM_SCRATCH
     from training.phantom_cases import training_facts
@@ -68,7 +68,7 @@ def train_detector(
         scale: Any = find(public).architecture.removeprefix("yolov8")
         chosen = replace(chosen, spec=replace(chosen.spec, scale=scale))
     else:
-        weights = None if recipe in FROM_SCRATCH else find_model(start, Settings.load()).detector
+        weights = None if recipe in FROM_SCRATCH else find_model(start, Site.load()).detector
     with (
         shown_progress("detector") as tell,
         _folds(dataset, phantoms, validation, vendor, work) as (new, held),

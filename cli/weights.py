@@ -22,7 +22,7 @@ from mammo.atomic_files import replacing
 from mammo.blobs import SHA256, hash_file
 from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
 from mammo.models.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class AddOptions:
 
 def list_weights() -> None:
     """Print the catalogue, and what of it is here."""
-    folder = Settings.load().public_weights
+    folder = Site.load().settings.public_weights
     table = Table("name", "for", "size", "SHA-256", "licence", "here")
     for entry in CATALOGUE:
         here = folder / f"{entry.name}.safetensors"
@@ -69,7 +69,7 @@ def add_weights(options: AddOptions) -> Path:
         WeightsUnavailable: no such entry, or it cannot be fetched.
         StorageUnavailable: the data folder cannot be written.
     """
-    folder = Settings.load().public_weights
+    folder = Site.load().settings.public_weights
     entry, given = _resolve(options)
     out = folder / f"{entry.name}.safetensors"
     known = _read_manifest(out)
@@ -114,7 +114,7 @@ def converted(name: str, *, network: str) -> Path:
     entry = find(name)
     if entry.network != network:
         raise InvalidWeights(f"{name} belongs to the {entry.network}, the {network} cannot start from it")
-    out = Settings.load().public_weights / f"{name}.safetensors"
+    out = Site.load().settings.public_weights / f"{name}.safetensors"
     if not out.is_file():
         raise WeightsUnavailable(
             f"{name} is not here; get it with `yolo-mlsam weights add {name}`", code="not_added"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from mammo.settings import Settings
+from mammo.site import Site
 from worker.gpus import chosen_gpus
 from worker.posts import posts
 from worker.supervisor import Supervisor
@@ -21,7 +21,7 @@ def work_command(*, queues: str, gpus: str) -> int:
     Raises:
         InvalidSettings: queues, GPUs or the environment are not as they must be.
     """
-    settings = Settings.load()
+    settings = Site.load().settings
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s supervisor: %(message)s")
     found = chosen_gpus(gpus, environment=os.environ)
     staff = posts((name.strip() for name in queues.split(",")), found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from mammo.annotations.prelabels import Prelabel, digest_of_images
 from mammo.dicom import Mammogram
@@ -15,6 +15,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
 from mammo.labelstudio.rendering import to_regions
+from mammo.settings import Settings
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, as Label Studio takes them."""
@@ -53,7 +54,7 @@ class TaskPrelabeller:
 
     prelabeller: Prelabels
     tags: ControlTags
-    """Of the project, in the form in which its masks are drawn; see `form_of`."""
+    """Of the project, in the form in which its masks are drawn: outlines, or brush regions where it asks for those."""
 
     config: str
     """The project's labeling config, which every prediction is checked against."""
@@ -65,6 +66,35 @@ class TaskPrelabeller:
     """`mammo.images.task_images.TaskImages.open`."""
 
     store: Records
+
+    @classmethod
+    def of(
+        cls,
+        prelabeller: Prelabels,
+        *,
+        project: int | None,
+        config: str,
+        settings: Settings,
+        open_image: Callable[[Mapping[str, Any]], Mammogram],
+        store: Records,
+    ) -> Self:
+        """For one project, as the settings have it.
+
+        Args:
+            project: None where Label Studio does not say; then no option of a project applies.
+
+        Raises:
+            InvalidRegion: the model can fill none of the config's controls.
+        """
+        tags = ControlTags.read(config)
+        return cls(
+            prelabeller=prelabeller,
+            tags=tags.painted() if project in settings.brush_project_ids else tags.outlined(),
+            config=config,
+            threshold=None if project is None else settings.thresholds.get(project),
+            open_image=open_image,
+            store=store,
+        )
 
     @property
     def version(self) -> str:
@@ -148,8 +178,3 @@ class TaskPrelabeller:
             for tags, region in zip(on_its_image, known.regions, strict=True)
         )
         return known if fits else None
-
-
-def form_of(tags: ControlTags, *, project: int | None, brush_projects: frozenset[int]) -> ControlTags:
-    """The tags in the form in which a project's masks are drawn: outlines, or brush regions where it asks for those."""
-    return tags.painted() if project in brush_projects else tags.outlined()

@@ -35,6 +35,7 @@ from tests.fakes import (
     FakeSegmenter,
     fake_prelabeller,
 )
+from tests.sites import site_of
 from training.retrain.context import RetrainContext
 from training.retrain.recipes import RECIPES
 from training.retrain.retrain import retrain
@@ -133,12 +134,8 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             outcome = prelabel_tasks(
                 PROJECT,
                 prelabeller,
-                client=label_studio,
-                store=store,
-                open_image=images.open,
+                site=site_of(settings, label_studio=label_studio, store=store, images=images),
                 report=lambda *_: None,
-                threshold=None,
-                brush=False,
                 withheld=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS

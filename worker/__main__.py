@@ -12,11 +12,14 @@ import redis
 
 from mammo.errors import MammoError
 from mammo.leash import die_with
-from mammo.runs.jobs import QUEUES, redis_connection
-from mammo.settings import Settings
+from mammo.runs.jobs import QUEUES
+from mammo.site import Site
+from worker.current_site import install
 from worker.jobs import JOBS
-from worker.services import Services, install
 from worker.stoppable import make_worker
+
+BROKER_SECONDS = 90
+"""How long a worker goes on trying while Redis is away: one that gave up would die, and its job would stand still."""
 
 
 def _tells_something(line: logging.LogRecord) -> bool:
@@ -42,20 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        settings = Settings.load()
+        settings = Site.load().settings
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, presigned ones included
         logging.getLogger("rq.worker").addFilter(_tells_something)
-        install(lambda: Services(settings))
-        address = settings.redis_url.get_secret_value()
+        install(lambda: Site(settings=settings, creates=True, broker_seconds=BROKER_SECONDS))
         try:
-            redis_connection(address, patience=0).ping()
+            Site(settings=settings).redis.ping()
         except redis.ConnectionError as error:
             found = type(error).__name__
             logging.warning("the broker of YOLO_MLSAM_REDIS_URL does not answer (%s); waiting for it", found)
-        worker = make_worker(
-            redis_connection(address), jobs=JOBS, queues=options.queues.split(","), name=options.name
-        )
+        patient = Site(settings=settings, broker_seconds=BROKER_SECONDS)
+        worker = make_worker(patient.redis, jobs=JOBS, queues=options.queues.split(","), name=options.name)
     except MammoError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2

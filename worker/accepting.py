@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import structlog
-from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore
 from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
-from mammo.blinding import Blinding
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.stages import StageLog, StageService, refusal
+from mammo.site import Site
+from mammo.stages import refusal
 
 AUDIT_SECONDS = 30.0
 """So long an audit's result is believed while predictions are accepted."""
@@ -25,12 +22,7 @@ def accept_predictions(
     project: int,
     *,
     version: str,
-    client: LabelStudioClient,
-    account: Callable[[], LabelStudioClient],
-    store: AnnotationStore,
-    engine: Engine,
-    desk: StageService,
-    blinding: Blinding,
+    site: Site,
     audit_seconds: float = AUDIT_SECONDS,
 ) -> dict[str, int]:
     """Submit what may stand, task by task. Nothing happens in a project that is not automatic; safe to repeat.
@@ -40,7 +32,6 @@ def accept_predictions(
 
     Args:
         version: of the predictions, which are pushed already.
-        account: the service's own; called only when there is something to submit.
 
     Returns:
         Tasks by what became of them: `accepted`, or why a person gets them.
@@ -49,25 +40,25 @@ def accept_predictions(
         LabelStudioError: Label Studio is gone or refuses; what was submitted stays.
         StorageUnavailable: a submission could not be written down, and was not made.
     """
-    stages = StageLog(engine)
+    stages = site.stage_log
     if stages.stage(project) != "automatic":
         return {}
     counts: Counter[str] = Counter()
     submitter: LabelStudioClient | None = None
     number = 0
     audit_again = 0.0
-    for task in client.tasks(project):
+    for task in site.client.tasks(project):
         if task.get("total_annotations") or task.get("cancelled_annotations"):
             continue  # somebody was there before
-        kept = store.prelabel(project, task["id"], version)
+        kept = site.store.prelabel(project, task["id"], version)
         if kept is None or kept.shown_at is None:
             counts["not_prelabelled"] += 1
             continue
         if time.monotonic() >= audit_again:
-            desk.audit(project)
+            site.stages.audit(project)
             audit_again = time.monotonic() + audit_seconds
         change = stages.current(project)
-        why = refusal(kept, change, blind=blinding.is_blind(project, task["id"], task["data"]))
+        why = refusal(kept, change, blind=site.blinding.is_blind(project, task["id"], task["data"]))
         if why == "not_automatic":
             log.warning("automatic annotation has stopped", project=project, accepted=counts["accepted"])
             counts[why] += 1
@@ -78,7 +69,7 @@ def accept_predictions(
         assert change is not None
         assert change.threshold is not None
         if submitter is None:
-            submitter = account()
+            submitter = site.service_account
             number = submitter.account()
         order = Automatic(
             project=project,
@@ -88,8 +79,8 @@ def accept_predictions(
             score=kept.score,
             threshold=change.threshold,
         )
-        record_automatic(engine, order, kept.regions)
-        name_automatic(engine, order, submitter.annotate(task["id"], kept.regions))
+        record_automatic(site.engine, order, kept.regions)
+        name_automatic(site.engine, order, submitter.annotate(task["id"], kept.regions))
         counts["accepted"] += 1
     log.info("predictions_accepted", project=project, **counts)
     return dict(counts)

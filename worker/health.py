@@ -10,8 +10,7 @@ import redis
 from rq import Worker
 
 from mammo.errors import MammoError
-from mammo.runs.jobs import redis_connection
-from mammo.settings import Settings
+from mammo.site import Site
 
 SILENCE = timedelta(minutes=3)
 """RQ's workers say that they live every 90 s, busy or not."""
@@ -20,7 +19,7 @@ SILENCE = timedelta(minutes=3)
 def main() -> int:
     """0 if a worker of this host was heard of lately, else 1."""
     try:
-        connection = redis_connection(Settings.load().redis_url.get_secret_value(), patience=0)
+        connection = Site.load().redis
         workers = Worker.all(connection=connection)
     except (MammoError, redis.RedisError) as error:
         return _ill(f"the broker does not answer ({type(error).__name__})")

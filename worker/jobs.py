@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from rq import get_current_job
 
-from mammo.annotations import reconcile
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.models.champion_news import tell_backends
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
-from mammo.stages import StageLog, Withholding
+from mammo.site import Site
 from worker.accepting import accept_predictions
+from worker.current_site import open_site
 from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
-from worker.services import Services, services
+from worker.retraining import retrain_context
 from worker.shadowing import shadow_tasks
 
 PATIENCE = STALE.total_seconds() + 10
@@ -40,24 +40,24 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
     from training.retrain import retrain as training
 
     order = Retrain(**payload)
-    with _job("retrain", project=order.project) as (job_id, tell), closing(services()) as tools:
-        runs = Runs(tools.engine)
+    with _job("retrain", project=order.project) as (job_id, tell), open_site() as site:
+        runs = Runs(site.engine)
         run, taken = _take_up(runs, order, job_id)
         if run.state in ("promoted", "kept"):  # it was killed after its end, before it could say so
             results = runs.results(run.id)
             summary = results["outcome"]
             both = {each: results[each] for each in ("champion", "challenger")}
-            training.conclude(summary, both, context=tools.context)
+            training.conclude(summary, both, context=retrain_context(site))
         elif taken is None:
             raise RunConflict(
                 f"run {run.id} is {run.state}, and this process cannot take it up; see its events"
             )
         else:
-            summary = _train(run, RunLedger(tools.engine, taken), tools, tell)
+            summary = _train(run, RunLedger(site.engine, taken), site, tell)
         if summary["promoted"]:
-            tell_backends(tools.settings.redis_url.get_secret_value(), summary["challenger"])
-            tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
-        mirror_if_wanted(tools.settings, tools.registry)
+            tell_backends(site.settings.redis_url.get_secret_value(), summary["challenger"])
+            site.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
+        mirror_if_wanted(site.settings, site.registry)
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary
 
@@ -86,7 +86,7 @@ def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None
     return runs.get(run.id), taken
 
 
-def _train(run: Run, ledger: RunLedger, tools: Services, tell: JobProgress) -> dict[str, Any]:
+def _train(run: Run, ledger: RunLedger, site: Site, tell: JobProgress) -> dict[str, Any]:
     """The run proper; whatever stops it is written down in plain words."""
 
     def report(stage: str, progress: float, message: str) -> None:
@@ -95,7 +95,7 @@ def _train(run: Run, ledger: RunLedger, tools: Services, tell: JobProgress) -> d
 
     with heartbeat(ledger):
         try:
-            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, tools, report)
+            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, site, report)
         except Cancelled:
             raise
         except Exception as error:
@@ -109,7 +109,7 @@ def _retrain(
     order: Retrain,
     run: str,
     ledger: RunLedger,
-    tools: Services,
+    site: Site,
     report: Callable[[str, float, str], None],
 ) -> dict[str, Any]:
     from training.retrain import retrain as training
@@ -118,23 +118,23 @@ def _retrain(
     if order.recipe not in RECIPES:
         raise InvalidSettings(f"recipe {order.recipe!r} is not one of {', '.join(RECIPES)}")
     recipe = RECIPES[order.recipe].with_gate(
-        primary=tools.settings.gate_primary or None,
-        confidence=tools.settings.gate_confidence,
-        min_patients=tools.settings.gate_min_patients,
+        primary=site.settings.gate_primary or None,
+        confidence=site.settings.gate_confidence,
+        min_patients=site.settings.gate_min_patients,
     )
-    if (count := tools.settings.train_processes) > 1:  # said now, not after hours of training the detector
+    if (count := site.settings.train_processes) > 1:  # said now, not after hours of training the detector
         from training.segmenter.processes import require_shares
 
         require_shares(count, batch=recipe.segmenter.batch)
     report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
-    reconcile(order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True)
+    site.reconcile(order.project, complete=True)
     return training.retrain(
         order,
         run=run,
         recipe=recipe,
-        context=tools.context,
+        context=retrain_context(site),
         report=report,
-        tags=tools.tags(order.project),
+        tags=site.tags(order.project),
         ledger=ledger,
     )
 
@@ -145,31 +145,12 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
     In the automatic stage some of them become annotations; see `worker.accepting`.
     """
     order = PrelabelProject(**payload)
-    with _job("prelabel", project=order.project) as (_, report), closing(services()) as tools:
-        version = order.model_version or tools.registry.champion().version
-        prelabeller = tools.load(tools.registry.files(version, into=tools.settings.models))
-        done = prelabel_tasks(
-            order.project,
-            prelabeller,
-            client=tools.client,
-            store=tools.store,
-            open_image=tools.images.open,
-            report=report,
-            threshold=tools.settings.thresholds.get(order.project),
-            brush=order.project in tools.settings.brush_project_ids,
-            withheld=Withholding(StageLog(tools.engine), tools.blinding),
-        )
-        done["automatic"] = accept_predictions(
-            order.project,
-            version=version,
-            client=tools.client,
-            account=lambda: tools.service_account,
-            store=tools.store,
-            engine=tools.engine,
-            desk=tools.stages,
-            blinding=tools.blinding,
-        )
-        silent = shadow_tasks(order.project, serving=version, tools=tools, report=report)
+    with _job("prelabel", project=order.project) as (_, report), open_site() as site:
+        version = order.model_version or site.registry.champion().version
+        prelabeller = site.load_model(version)
+        done = prelabel_tasks(order.project, prelabeller, site=site, report=report, withheld=site.withholding)
+        done["automatic"] = accept_predictions(order.project, version=version, site=site)
+        silent = shadow_tasks(order.project, serving=version, site=site, report=report)
         if silent is not None:
             done["shadow"] = silent
         return done

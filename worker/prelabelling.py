@@ -5,19 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
-from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.labelstudio.labeling_config import ControlTags
-from mammo.prelabelling import Prelabels, TaskPrelabeller, form_of
+from mammo.prelabelling import Prelabels, TaskPrelabeller
+from mammo.site import Site
 from training.datasets.items import is_about_one_image
-
-if TYPE_CHECKING:
-    from mammo.dicom import Mammogram
 
 PAUSES = (1.0, 5.0, 20.0)
 """How long to wait for Label Studio before each new attempt, in seconds."""
@@ -32,12 +28,8 @@ def prelabel_tasks(
     project: int,
     prelabeller: Prelabels,
     *,
-    client: LabelStudioClient,
-    store: AnnotationStore,
-    open_image: Callable[[Mapping[str, Any]], Mammogram],
+    site: Site,
     report: Callable[[str, float, str], None],
-    threshold: float | None,
-    brush: bool,
     withheld: Callable[[int, int, Mapping[str, Any]], str | None],
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
@@ -48,8 +40,6 @@ def prelabel_tasks(
     without a prediction, and the others go on.
 
     Args:
-        threshold: least detector score in this project; None: the model's operating point.
-        brush: draw masks as brush regions in place of outlines.
         withheld: says of project, task and its data why annotators get no prelabel of it; None: they get one. What
             the model says of a withheld task is kept and not pushed.
 
@@ -61,18 +51,15 @@ def prelabel_tasks(
         ImageUnavailable: the server of the images is gone.
         StorageUnavailable: our copy of a prediction could not be kept.
     """
-    version = prelabeller.version
+    version, client = prelabeller.version, site.client
     described = client.project(project)
-    config = described["label_config"]
-    tasks = TaskPrelabeller(
-        prelabeller=prelabeller,
-        tags=form_of(
-            ControlTags.read(config), project=project, brush_projects=frozenset({project} if brush else ())
-        ),
-        config=config,
-        threshold=threshold,
-        open_image=open_image,
-        store=store,
+    tasks = TaskPrelabeller.of(
+        prelabeller,
+        project=project,
+        config=described["label_config"],
+        settings=site.settings,
+        open_image=site.images.open,
+        store=site.store,
     )
     total = int(described.get("task_number") or 0)
     failed: Counter[str] = Counter()
@@ -87,13 +74,13 @@ def prelabel_tasks(
                 # With a threshold of its own a project may have changed it since: what is shown is made anew.
                 kept = (
                     tasks.kept(number, task["data"], project=project)
-                    if threshold is None or not shown
+                    if tasks.threshold is None or not shown
                     else None
                 )
                 if kept is not None:
                     made = {"result": kept.regions, "score": kept.score, "model_version": version}
                     if shown:
-                        store.show_prelabel(project, number, version)
+                        site.store.show_prelabel(project, number, version)
                 else:
                     made, images = tasks.predict(number, task["data"])
                     tasks.keep(number, made, images, project=project, shown=shown)

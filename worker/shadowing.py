@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from mammo.errors import Cancelled, MammoError
+from mammo.site import Site
 from worker.prelabelling import prelabel_tasks
-
-if TYPE_CHECKING:
-    from worker.services import Services
 
 log = structlog.get_logger()
 
 
 def shadow_tasks(
-    project: int, *, serving: str, tools: Services, report: Callable[[str, float, str], None]
+    project: int, *, serving: str, site: Site, report: Callable[[str, float, str], None]
 ) -> dict[str, Any] | None:
     """Keep what the shadow of the settings says of a project's tasks; nothing of it reaches Label Studio.
 
@@ -29,21 +27,17 @@ def shadow_tasks(
     Raises:
         Cancelled: `report` asked to stop.
     """
-    if not tools.settings.shadow or project in tools.settings.pinned_models:
+    if not site.settings.shadow or project in site.settings.pinned_models:
         return None
-    version = tools.registry.find(tools.settings.shadow)
+    version = site.registry.find(site.settings.shadow)
     if version is None or version == serving:
         return None
     try:
         done = prelabel_tasks(
             project,
-            tools.load(tools.registry.files(version, into=tools.settings.models)),
-            client=tools.client,
-            store=tools.store,
-            open_image=tools.images.open,
+            site.load_model(version),
+            site=site,
             report=lambda _, progress, message: report("shadow", progress, message),
-            threshold=tools.settings.thresholds.get(project),
-            brush=project in tools.settings.brush_project_ids,
             withheld=lambda _project, _task, _data: "shadow",
         )
     except Cancelled:

@@ -15,6 +15,7 @@ from cli.demo.embedded_redis import start_redis
 from cli.demo.label_studio_server import LabelStudioServer, launch_label_studio, wait_for_label_studio
 from cli.demo.processes import Supervisor, free_port
 from mammo.settings import PREFIX, Settings
+from mammo.site import Site
 
 START_SECONDS = 400.0
 """The backend imports torch and loads the champion; a busy two-core machine takes its time."""
@@ -81,7 +82,7 @@ def launch_stack(
     )
     mammograms = folder / "mammograms"
     mammograms.mkdir(parents=True, exist_ok=True)
-    settings = Settings.load(
+    settings = Site.load(
         data_dir=folder / "data",
         database_url="",
         redis_url=redis.url,
@@ -97,7 +98,7 @@ def launch_stack(
         threads=threads,
         recipe=recipe,
         train_after=0,
-    )
+    ).settings
     return Stack(supervisor, settings, server, redis.program)
 
 

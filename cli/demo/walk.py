@@ -11,8 +11,6 @@ import httpx
 
 from cli.demo.expert import correct
 from cli.demo.stack import Stack
-from mammo.annotations import AnnotationStore
-from mammo.database import open_database
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
 from mammo.exchange.importing import TWINS, import_mammogram
@@ -22,12 +20,14 @@ from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
-from mammo.runs.jobs import JobQueue, JobStatus, PrelabelProject, redis_connection
+from mammo.runs.jobs import JobQueue, JobStatus, PrelabelProject
+from mammo.site import Site
 from training.cases import Case, Progress
 
 POLL_SECONDS = 0.5
 JOB_SECONDS = 3600.0
 WEBHOOK_SECONDS = 30.0
+BROKER_SECONDS = 90
 
 
 class StepFailed(MammoError):
@@ -67,11 +67,8 @@ class Walk:
     @classmethod
     def on(cls, stack: Stack) -> Walk:
         """A walk that has not begun."""
-        client = LabelStudioClient(
-            stack.label_studio.url, stack.settings.label_studio_api_key.get_secret_value()
-        )
-        queue = JobQueue(redis_connection(stack.settings.redis_url.get_secret_value()))
-        return cls(stack, client, queue)
+        site = Site(settings=stack.settings, broker_seconds=BROKER_SECONDS)
+        return cls(stack, site.client, site.queue)
 
     def create_project(self, config: str | None = None) -> None:
         """Project, labeling config (ours by default), storage of the twins, ML backend and webhook."""
@@ -171,15 +168,12 @@ class Walk:
 
     def expect_corrections(self) -> None:
         """Every submitted annotation is in the store, where only Label Studio's webhook could have put it."""
-        store = AnnotationStore(open_database(self.stack.settings.database))
-        try:
+        with Site(settings=self.stack.settings) as site:
             _wait_for(
-                lambda: len(store.corrections(self.project)) >= self.annotations,
+                lambda: len(site.store.corrections(self.project)) >= self.annotations,
                 within=WEBHOOK_SECONDS,
                 otherwise=f"fewer than {self.annotations} corrections arrived by webhook",
             )
-        finally:
-            store.close()
 
     def train(self, progress: Progress) -> dict[str, Any]:
         """Press Label Studio's "Start training", twice: one run must start, and it must end well."""

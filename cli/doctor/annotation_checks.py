@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
-import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 
 from cli.doctor.diagnosis import Diagnosis, skipped, warning, well
-from cli.doctor.site import Site
-from mammo.annotations import AnnotationStore
-from mammo.database import SCHEMA, reading
-from mammo.errors import InvalidRegion
+from cli.doctor.inspection import Inspection
+from mammo.errors import InvalidRegion, StorageUnavailable
 from mammo.labelstudio.labeling_config import ControlTags
 from training.datasets.annotation_reading import refused
 
@@ -22,10 +15,10 @@ SHOWN = 3
 """Annotations of each code that are named."""
 
 
-def check_labels(site: Site) -> Iterator[Diagnosis]:
+def check_labels(inspection: Inspection) -> Iterator[Diagnosis]:
     """Labels that mean something else than a cluster: what is drawn with them is passed over."""
     try:
-        tags = ControlTags.read(site.described["label_config"])
+        tags = ControlTags.read(inspection.described["label_config"])
     except InvalidRegion:  # said by the check of the labeling config
         return
     others = sorted(
@@ -36,30 +29,19 @@ def check_labels(site: Site) -> Iterator[Diagnosis]:
         yield well("labels", f"never read, since they mean something else than a cluster: {named}")
 
 
-def check_annotations(site: Site) -> Iterator[Diagnosis]:
+def check_annotations(inspection: Inspection) -> Iterator[Diagnosis]:
     """How many annotations are refused now, by code."""
-    assert site.project is not None
-    address = make_url(site.settings.database)
-    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
-        yield skipped("annotations", "there is no database yet")
-        return
+    assert inspection.project is not None
     try:
-        tags = ControlTags.read(site.described["label_config"])
+        tags = ControlTags.read(inspection.described["label_config"])
     except InvalidRegion as error:
         yield skipped("annotations", f"what the project calls a cluster is not known ({error.code})")
         return
-    engine = sa.create_engine(address)
     try:
-        with reading(engine) as connection:
-            known = sa.inspect(connection).has_table("alembic_version")
-            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if known else None
-        if found != SCHEMA:
-            yield skipped("annotations", "the database is of another release; see the check database")
-            return
-        with closing(AnnotationStore(engine)) as store:
-            corrections = store.corrections(site.project)
-    finally:
-        engine.dispose()
+        corrections = inspection.site.store.corrections(inspection.project)
+    except StorageUnavailable as error:
+        yield skipped("annotations", f"the database cannot be read ({error.code}); see the check database")
+        return
     problems = refused(corrections, tags)
     if not problems:
         yield well("annotations", f"all {len(corrections)} annotations can be read")

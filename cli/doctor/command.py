@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 
 import orjson
 from rich.console import Console
@@ -19,15 +19,14 @@ from cli.doctor import (
     service_checks,
 )
 from cli.doctor.diagnosis import Diagnosis, broken, skipped
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError, MammoError
-from mammo.labelstudio import LabelStudioClient
-from mammo.settings import Settings
+from mammo.site import Site
 
 BROKEN = 1
 """Exit code when something is broken."""
 
-Check = Callable[[Site], Iterable[Diagnosis]]
+Check = Callable[[Inspection], Iterable[Diagnosis]]
 
 SERVICE: tuple[Check, ...] = (
     service_checks.check_settings,
@@ -51,41 +50,40 @@ STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red", "skipped": "
 
 def doctor_command(*, project: int | None, url: str, fix: bool, as_json: bool) -> int:
     """Exit code: 0, or 1 when something is (still) broken."""
-    settings = Settings.load()
-    key = settings.label_studio_api_key.get_secret_value()
-    client = LabelStudioClient(settings.label_studio_url, key) if settings.label_studio_url and key else None
-    look = partial(Site, settings=settings, client=client, project=project, url=url)
-    try:
+    settings = Site.load().settings
+    with ExitStack() as stack:
+
+        def look() -> Inspection:
+            site = stack.enter_context(Site(settings=settings))
+            return Inspection(site=site, project=project, url=url)
+
         found = repair(look) if fix else examine(look())
-    finally:
-        if client is not None:
-            client.close()
     show(found, as_json=as_json)
     return BROKEN if any(each.state == "broken" for each in found) else 0
 
 
-def examine(site: Site) -> list[Diagnosis]:
+def examine(inspection: Inspection) -> list[Diagnosis]:
     """Run all checks that can be run. A check that fails is itself a diagnosis."""
-    found = list(_run(SERVICE, site))
-    server = list(_run((server_checks.check_server,), site))
+    found = list(_run(SERVICE, inspection))
+    server = list(_run((server_checks.check_server,), inspection))
     found += server
-    if site.project is None:
+    if inspection.project is None:
         found.append(skipped("project", "give --project to examine one"))
     elif any(each.state == "broken" and each.check in ("label-studio", "token") for each in server):
         found.append(skipped("project", "Label Studio cannot be asked about the project"))
-    elif (gone := _is_gone(site)) is not None:
+    elif (gone := _is_gone(inspection)) is not None:
         found.append(gone)
     else:
-        found += _run(PROJECT, site)
-        return [*found, *_run((service_checks.check_model,), site)]
-    return [*found, *_run((service_checks.check_model,), replace(site, project=None))]
+        found += _run(PROJECT, inspection)
+        return [*found, *_run((service_checks.check_model,), inspection)]
+    return [*found, *_run((service_checks.check_model,), replace(inspection, project=None))]
 
 
-def repair(look: Callable[[], Site]) -> list[Diagnosis]:
+def repair(look: Callable[[], Inspection]) -> list[Diagnosis]:
     """Examine, repair, and examine again: what was wrong and is well now is `fixed`.
 
     Args:
-        look: makes a site of which nothing is known yet.
+        look: begins an inspection that has asked nothing yet.
     """
     before = examine(look())
     failures: dict[str, str] = {}
@@ -132,20 +130,20 @@ def show(found: Iterable[Diagnosis], *, as_json: bool) -> None:
         console.print(Text.assemble((f"{each.state:8}", STYLES[each.state]), f"{each.check:18}{each.line()}"))
 
 
-def _run(checks: Iterable[Check], site: Site) -> Iterator[Diagnosis]:
+def _run(checks: Iterable[Check], inspection: Inspection) -> Iterator[Diagnosis]:
     for check in checks:
         try:
-            yield from check(site)
+            yield from check(inspection)
         except MammoError as error:
             yield broken(check.__name__.removeprefix("check_"), "the check itself failed", str(error))
 
 
-def _is_gone(site: Site) -> Diagnosis | None:
+def _is_gone(inspection: Inspection) -> Diagnosis | None:
     try:
-        _ = site.described
+        _ = inspection.described
     except LabelStudioError as error:
         if error.code != "label_studio_404":
-            return broken("project", f"Label Studio does not show project {site.project}", str(error))
-        says = f"project {site.project} is not there, or our user does not see it"
+            return broken("project", f"Label Studio does not show project {inspection.project}", str(error))
+        says = f"project {inspection.project} is not there, or our user does not see it"
         return broken("project", says, "correct --project, or let the user of the API key into the project")
     return None

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.errors import MammoError
-from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
-from mammo.labelstudio.project_tags import ProjectTags
+from mammo.images.task_images import MAMMOGRAM_KEY, of_task
 
 LOOKED_AT = 3
 
 
-def check_images(site: Site) -> Iterator[Diagnosis]:
+def check_images(inspection: Inspection) -> Iterator[Diagnosis]:
     """The mammogram of a task, and where that is a file of ours, the picture that people see as well."""
-    assert site.client is not None
-    assert site.project is not None
-    settings = site.settings
-    downloads = ImageDownloads.of(settings, site.client)
-    images = TaskImages(root=settings.mammogram_root, downloads=downloads, max_bytes=settings.max_image_bytes)
-    tasks = site.client.first_tasks(site.project, LOOKED_AT)
+    assert inspection.client is not None
+    assert inspection.project is not None
+    site, max_bytes = inspection.site, inspection.settings.max_image_bytes
+    tasks = inspection.client.first_tasks(inspection.project, LOOKED_AT)
     if not tasks:
         yield skipped("images", "the project has no tasks yet")
         return
     try:
-        tags = ProjectTags(site.client)(site.project)
+        tags = site.tags(inspection.project)
     except MammoError as error:
         yield skipped("images", f"which images the project shows is not known ({error.code})")
         return
@@ -35,7 +31,7 @@ def check_images(site: Site) -> Iterator[Diagnosis]:
     ):
         try:
             described = of_task(number, data, tags=on_image)
-            images.open(described)
+            site.images.open(described)
         except MammoError as error:
             yield broken(
                 "images",
@@ -46,7 +42,7 @@ def check_images(site: Site) -> Iterator[Diagnosis]:
         picture = described.get("image")
         if MAMMOGRAM_KEY in described and picture:
             try:
-                downloads.download(str(picture), max_bytes=settings.max_image_bytes, task=number)
+                site.downloads.download(str(picture), max_bytes=max_bytes, task=number)
             except MammoError as error:
                 yield broken("images", f"task {number} shows people no image ({error.code})", str(error))
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cli.doctor.diagnosis import Diagnosis, broken, skipped, warning, well
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError
 
 RELEASE = "1.23"
@@ -17,9 +17,9 @@ SKEW_SECONDS = 60.0
 SWITCHES = "LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false"
 
 
-def check_server(site: Site) -> Iterator[Diagnosis]:
+def check_server(inspection: Inspection) -> Iterator[Diagnosis]:
     """Whatever does not need a project."""
-    client = site.client
+    client = inspection.client
     if client is None:
         yield broken(
             "label-studio",
@@ -27,7 +27,7 @@ def check_server(site: Site) -> Iterator[Diagnosis]:
             "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
         )
         return
-    url = site.settings.label_studio_url
+    url = inspection.settings.label_studio_url
     try:
         time = client.server_time()
     except LabelStudioError as error:
@@ -35,7 +35,7 @@ def check_server(site: Site) -> Iterator[Diagnosis]:
         return
     yield well("label-studio", f"{url} answers")
     if time is not None:
-        skew = abs((site.now() - time).total_seconds())
+        skew = abs((inspection.now() - time).total_seconds())
         if skew > SKEW_SECONDS:
             yield broken(
                 "clock",
@@ -44,17 +44,17 @@ def check_server(site: Site) -> Iterator[Diagnosis]:
             )
         else:
             yield well("clock", f"clocks differ by {skew:.0f} s")
-    yield from _token(site)
+    yield from _token(inspection)
 
 
-def check_ssrf(site: Site) -> Iterator[Diagnosis]:
+def check_ssrf(inspection: Inspection) -> Iterator[Diagnosis]:
     """Its protection against requests to private addresses; needs a project we may see, and changes nothing."""
-    client, url = site.client, site.backend_url
-    if client is None or site.project is None or not url:
+    client, url = inspection.client, inspection.backend_url
+    if client is None or inspection.project is None or not url:
         yield skipped("ssrf", "needs --project, and the backend's --url or a connected backend")
         return
     backend = client.refuses_backend(url)
-    webhook = client.refuses_webhook(site.project, f"{url}/webhook")
+    webhook = client.refuses_webhook(inspection.project, f"{url}/webhook")
     if not backend and not webhook:
         yield well("ssrf", "its SSRF protection lets it talk to the backend")
         return
@@ -67,15 +67,15 @@ def check_ssrf(site: Site) -> Iterator[Diagnosis]:
     yield broken("ssrf", says, f"start Label Studio with {SWITCHES}")
 
 
-def _token(site: Site) -> Iterator[Diagnosis]:
-    client = site.client
+def _token(inspection: Inspection) -> Iterator[Diagnosis]:
+    client = inspection.client
     assert client is not None
     try:
         release = client.version()
         client.call("GET", "/api/current-user/whoami")
         allowed = client.token_settings()
     except LabelStudioError as error:
-        yield broken("token", *_about_token(site, error))
+        yield broken("token", *_about_token(inspection, error))
         return
     kind = "personal access token" if client.personal else "legacy token"
     if not client.personal and not allowed.get("legacy_api_tokens_enabled", True):
@@ -92,10 +92,10 @@ _ENABLE = (
 )
 
 
-def _about_token(site: Site, error: LabelStudioError) -> tuple[str, str]:
+def _about_token(inspection: Inspection, error: LabelStudioError) -> tuple[str, str]:
     if error.code == "label_studio_401" and "legacy token authentication has been disabled" in str(error):
         return "legacy tokens are disabled in this organization", _ENABLE
-    if error.code == "label_studio_401" and _is_exchanged(site):
+    if error.code == "label_studio_401" and _is_exchanged(inspection):
         return (
             "personal access tokens are disabled in this organization: ours is exchanged, and then refused",
             "enable them in the organization's API token settings, or set YOLO_MLSAM_LABEL_STUDIO_API_KEY to a legacy "
@@ -109,9 +109,9 @@ def _about_token(site: Site, error: LabelStudioError) -> tuple[str, str]:
     return "the token cannot be tried", str(error)
 
 
-def _is_exchanged(site: Site) -> bool:
+def _is_exchanged(inspection: Inspection) -> bool:
     """Whether our key is a personal access token that Label Studio still gives access tokens for."""
-    client = site.client
+    client = inspection.client
     assert client is not None
     try:
         return client.personal and bool(client.authorization())

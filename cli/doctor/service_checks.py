@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
-import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 
 from cli.doctor.diagnosis import Diagnosis, broken, warning, well
-from cli.doctor.site import Site
-from mammo.database import SCHEMA, open_database, reading
-from mammo.errors import MammoError
-from mammo.runs.jobs import JobQueue, QueueCondition, redis_connection
+from cli.doctor.inspection import Inspection
+from mammo.database import SCHEMA, reading
+from mammo.errors import MammoError, StorageUnavailable
+from mammo.runs.jobs import QueueCondition
+from mammo.site import Site
 
 GIB = 2**30
 MIN_FREE = 1 * GIB
@@ -22,9 +18,9 @@ COMFORTABLE_FREE = 10 * GIB
 """Room for the blobs of some training runs, in bytes."""
 
 
-def check_settings(site: Site) -> Iterator[Diagnosis]:
+def check_settings(inspection: Inspection) -> Iterator[Diagnosis]:
     """What must be set, and is not."""
-    settings = site.settings
+    settings = inspection.settings
     needed = {
         "YOLO_MLSAM_AUTH_PASSWORD": settings.auth_password.get_secret_value(),
         "YOLO_MLSAM_WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),
@@ -45,11 +41,11 @@ def check_settings(site: Site) -> Iterator[Diagnosis]:
         )
 
 
-def check_storage(site: Site) -> Iterator[Diagnosis]:
+def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:
     """Database and disk."""
-    settings = site.settings
+    settings = inspection.settings
     folder = settings.data_dir
-    yield from _database(settings.database)
+    yield from _database(inspection)
     if not folder.is_dir():
         yield warning(
             "disk",
@@ -69,11 +65,10 @@ def check_storage(site: Site) -> Iterator[Diagnosis]:
         yield well("disk", says)
 
 
-def check_queue(site: Site) -> Iterator[Diagnosis]:
+def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
     """Redis, and whether somebody works off what is in it."""
     try:
-        with closing(redis_connection(site.settings.redis_url.get_secret_value(), patience=0)) as connection:
-            condition = JobQueue(connection).condition()
+        condition = inspection.site.queue.condition()
     except (MammoError, ValueError):
         yield broken(
             "redis",
@@ -86,11 +81,11 @@ def check_queue(site: Site) -> Iterator[Diagnosis]:
     yield from _planned(condition)
 
 
-def check_model(site: Site) -> Iterator[Diagnosis]:
+def check_model(inspection: Inspection) -> Iterator[Diagnosis]:
     """Whether the backend is there, and serves the champion."""
-    health = site.health
+    health = inspection.health
     if health is None:
-        where = site.backend_url or f"port {site.settings.port} of {site.settings.host}"
+        where = inspection.backend_url or f"port {inspection.settings.port} of {inspection.settings.host}"
         yield broken(
             "backend", f"no backend answers at {where}", "run `yolo-mlsam serve`; is it another address?"
         )
@@ -110,40 +105,31 @@ def check_model(site: Site) -> Iterator[Diagnosis]:
         yield well("backend", f"the backend serves {serving}")
 
 
-def _database(url: str) -> Iterator[Diagnosis]:
-    address = make_url(url)
-    if address.get_backend_name() == "sqlite" and not Path(str(address.database)).exists():
-        yield warning(
-            "database",
-            "there is no database yet",
-            "the backend makes it when it starts, or doctor --fix",
-            lambda: open_database(url).dispose(),
-        )
-        return
-    engine = sa.create_engine(address)
+def _database(inspection: Inspection) -> Iterator[Diagnosis]:
+    def make() -> None:
+        with Site(settings=inspection.settings, creates=True) as site:
+            _ = site.engine
+
     try:
-        with reading(engine) as connection:
-            known = sa.inspect(connection).has_table("alembic_version")
-            found = connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if known else None
-    except MammoError as error:
-        yield broken("database", str(error), "start it, or correct YOLO_MLSAM_DATABASE_URL")
-        return
-    except sa.exc.SQLAlchemyError as error:
-        yield broken("database", f"the database fails: {type(error).__name__}", "restore it from a backup")
-        return
-    finally:
-        engine.dispose()
-    if found == SCHEMA:
-        yield well("database", f"the database has schema {found}")
-    elif found is not None and found > SCHEMA:
-        yield broken("database", f"the database has schema {found} of a newer release", "start that release")
+        with reading(inspection.site.engine):
+            pass
+    except StorageUnavailable as error:
+        if error.code == "no_database":
+            remedy = "the backend makes it when it starts, or doctor --fix"
+            yield warning("database", "there is no database yet", remedy, make)
+        elif error.code == "older_database":
+            remedy = "the backend migrates it when it starts, or doctor --fix"
+            yield warning("database", str(error), remedy, make)
+        elif error.code == "newer_database":
+            yield broken("database", str(error), "start that release")
+        else:
+            yield broken(
+                "database",
+                str(error),
+                "start it, correct YOLO_MLSAM_DATABASE_URL, or restore it from a backup",
+            )
     else:
-        yield warning(
-            "database",
-            f"the database has schema {found or 'none'}, this release {SCHEMA}",
-            "the backend migrates it when it starts, or doctor --fix",
-            lambda: open_database(url).dispose(),
-        )
+        yield well("database", f"the database has schema {SCHEMA}")
 
 
 def _workers(condition: QueueCondition) -> Iterator[Diagnosis]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.models.site import find_version, open_registry
+from cli.models.names import find_version
 from mammo.errors import InvalidSettings
 from mammo.models.bundles import export_bundle, import_bundle, make_key
 from mammo.models.mlflow_mirror import mirror_if_wanted
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 def keygen(path: Path) -> None:
@@ -24,7 +24,7 @@ def keygen(path: Path) -> None:
 
 def export(name: str, *, key: Path, to: Path | None) -> None:
     """Write a bundle."""
-    registry = open_registry(Settings.load())
+    registry = Site.load().registry
     version = find_version(registry, name)
     target = to or Path(f"{version}.mlsam")
     public = export_bundle(registry, version, key=key, to=target)
@@ -37,15 +37,14 @@ def export(name: str, *, key: Path, to: Path | None) -> None:
 
 def import_(bundle: Path, *, trust: Sequence[str]) -> None:
     """Register what a bundle holds."""
-    settings = Settings.load()
-    trusted = [*trust, *settings.trusted_keys.replace(",", " ").split()]
+    site = Site.load(creates=True)
+    trusted = [*trust, *site.settings.trusted_keys.replace(",", " ").split()]
     if not trusted:
         raise InvalidSettings(
             "no key is trusted here: name the sender's public key with --trust or YOLO_MLSAM_TRUSTED_KEYS"
         )
-    registry = open_registry(settings)
-    version = import_bundle(registry, bundle, trusted=trusted)
+    version = import_bundle(site.registry, bundle, trusted=trusted)
     Console(soft_wrap=True).print(
         f"{version} is registered; it serves after `yolo-mlsam models promote {version} --reason ...`"
     )
-    mirror_if_wanted(settings, registry)
+    mirror_if_wanted(site.settings, site.registry)

@@ -9,15 +9,15 @@ import orjson
 from rich.console import Console
 from rich.table import Column, Table
 
-from cli.models.site import ALIASES, find_version, open_registry
+from cli.models.names import ALIASES, find_version
 from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
 from mammo.models import ModelRegistry, Promotion
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 def list_versions() -> None:
     """Print every model version, newest last."""
-    registry = open_registry(Settings.load())
+    registry = Site.load().registry
     pointing: dict[str, list[str]] = {}
     for name, alias in ALIASES.items():
         if found := registry.alias(alias):
@@ -39,7 +39,7 @@ def list_versions() -> None:
 
 def show_version(name: str, *, as_json: bool) -> None:
     """Print all that is known of a version."""
-    registry = open_registry(Settings.load())
+    registry = Site.load().registry
     version = find_version(registry, name)
     notes = [
         {"kind": note.kind, "at": note.at.isoformat(timespec="seconds"), **note.detail}
@@ -76,7 +76,7 @@ def show_version(name: str, *, as_json: bool) -> None:
 
 def diff_versions(one: str, other: str) -> None:
     """Print what differs between two versions."""
-    registry = open_registry(Settings.load())
+    registry = Site.load().registry
     versions = [find_version(registry, name) for name in (one, other)]
     left, right = (dict(_flat(_known(registry, version))) for version in versions)
     table = Table(_whole("what"), *versions)
@@ -89,7 +89,7 @@ def diff_versions(one: str, other: str) -> None:
 
 def list_moves() -> None:
     """Print every move of every alias, oldest first."""
-    Console().print(_moves(open_registry(Settings.load()).history(None)))
+    Console().print(_moves(Site.load().registry.history(None)))
 
 
 def _known(registry: ModelRegistry, version: str) -> dict[str, Any]:

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.models.site import find_version, open_registry, who
+from cli.models.names import find_version, who
 from mammo.errors import InvalidSettings
 from mammo.models.champion_news import tell_backends
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
+from mammo.site import Site
 
 
 def promote(name: str, reason: str) -> None:
     """Move the champion alias to a version whose files are whole."""
     _require(reason)
-    settings = Settings.load()
-    registry = open_registry(settings)
+    site = Site.load()
+    settings, registry = site.settings, site.registry
     version = find_version(registry, name)
     before = registry.champion()
     if version == before.version:
@@ -43,8 +44,8 @@ def promote(name: str, reason: str) -> None:
 def roll_back(reason: str) -> None:
     """Move the champion alias back to the one before."""
     _require(reason)
-    settings = Settings.load()
-    registry = open_registry(settings)
+    site = Site.load()
+    settings, registry = site.settings, site.registry
     before = registry.champion().version
     after = registry.roll_back(reason, actor=who())
     _tell(settings, before, after.version)

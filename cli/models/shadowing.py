@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import orjson
 from rich.console import Console
 from rich.table import Table
 
-from cli.models.site import find_version, open_registry
-from mammo.annotations import AnnotationStore
-from mammo.database import open_database
+from cli.models.names import find_version
 from mammo.efforts.shadow_comparison import compare_versions
-from mammo.labelstudio.project_tags import open_project_tags
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 def compare(project: int, first: str, second: str, *, as_json: bool) -> None:
     """Print how far two versions agree, and how far each is from the corrections."""
-    settings = Settings.load()
-    registry = open_registry(settings)
-    versions = find_version(registry, first), find_version(registry, second)
-    with (
-        closing(AnnotationStore(open_database(settings.database))) as store,
-        open_project_tags(settings) as tags,
-    ):
-        found = compare_versions(project, versions, store=store, tags=tags(project))
+    with Site.load() as site:
+        versions = find_version(site.registry, first), find_version(site.registry, second)
+        found = compare_versions(project, versions, store=site.store, tags=site.tags(project))
     console = Console(soft_wrap=True, highlight=False)
     if as_json:
         console.print_json(orjson.dumps(found.to_json()).decode())

@@ -6,24 +6,21 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from cli.models.site import open_registry
-from mammo.blobs import Blobs
-from mammo.database import open_database
 from mammo.models import ModelRegistry
 from mammo.models.garbage import collect, referenced_blobs, spent_versions, unreferenced
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
+from mammo.site import Site
 
 
 def gc(*, delete: bool, older_than: int) -> None:
     """List or delete garbage."""
     from training.datasets.versions import blobs_of_dataset_versions
 
-    settings = Settings.load()
-    registry, blobs = open_registry(settings), Blobs(settings.blobs)
-    engine = open_database(settings.database)
+    site = Site.load()
+    registry, blobs, engine = site.registry, site.blobs, site.engine
     console = Console(soft_wrap=True, highlight=False)
-    kept_for = versions_in_use(settings, registry, Runs(engine))
+    kept_for = versions_in_use(site.settings, registry, Runs(engine))
     for name, why in kept_for.items():
         told = (
             f"kept for {why}" if registry.find(name) else f"{why} names it, and the registry does not know it"

@@ -42,7 +42,7 @@ def create(
 
     from cli.project.connecting import ProjectOrder, create_project, unusable_pictures
     from mammo.labelstudio.project_storage import S3Bucket
-    from mammo.settings import Settings
+    from mammo.site import Site
 
     s3 = None
     if bucket:
@@ -57,7 +57,7 @@ def create(
             presign=presign,
         )
     order = ProjectOrder(title=title, url=url, config=config, local=local, upload=upload, s3=s3)
-    create_project(order, settings=Settings.load(), console=Console(soft_wrap=True))
+    create_project(order, site=Site.load(), console=Console(soft_wrap=True))
     raise typer.Exit(2 if upload and unusable_pictures(upload) else 0)
 
 
@@ -67,9 +67,9 @@ def connect(project: ProjectId, url: BackendUrl) -> None:
     from rich.console import Console
 
     from cli.project.connecting import connect_project
-    from mammo.settings import Settings
+    from mammo.site import Site
 
-    connect_project(project, url, settings=Settings.load(), console=Console(soft_wrap=True))
+    connect_project(project, url, site=Site.load(), console=Console(soft_wrap=True))
 
 
 @project.command()

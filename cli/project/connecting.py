@@ -17,6 +17,7 @@ from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.printable import shown_path
 from mammo.settings import PREFIX, Settings
+from mammo.site import Site
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg"})
 
@@ -41,7 +42,7 @@ class ProjectOrder:
     s3: S3Bucket | None = None
 
 
-def create_project(order: ProjectOrder, *, settings: Settings, console: Console) -> int:
+def create_project(order: ProjectOrder, *, site: Site, console: Console) -> int:
     """Make a project, or adopt the one of this title; its id. Safe to repeat.
 
     Raises:
@@ -49,9 +50,10 @@ def create_project(order: ProjectOrder, *, settings: Settings, console: Console)
         InvalidSettings: a secret, or the backend's address, is not set; nothing was made.
         LabelStudioError: Label Studio refuses.
     """
-    require_secrets(settings)
+    require_secrets(site.settings)
     require_address(order.url)
-    with label_studio(settings) as client:
+    with site:
+        client = site.client
         project = client.find_project(order.title)
         if project is None:
             config = order.config.read_text(encoding="utf-8") if order.config else labeling_config()
@@ -64,12 +66,12 @@ def create_project(order: ProjectOrder, *, settings: Settings, console: Console)
                 require_good(review_config(config))
                 client.update_project(project, label_config=config)
             console.print(f"project {project}: adopted")
-        _connect(client, project, order.url, settings=settings, console=console)
+        _connect(client, project, order.url, settings=site.settings, console=console)
         _give_images(client, project, order, console=console)
     return project
 
 
-def connect_project(project: int, url: str, *, settings: Settings, console: Console) -> None:
+def connect_project(project: int, url: str, *, site: Site, console: Console) -> None:
     """Connect a project that is there to the backend, or repair its connection.
 
     Raises:
@@ -77,22 +79,10 @@ def connect_project(project: int, url: str, *, settings: Settings, console: Cons
         InvalidSettings: a secret, or the backend's address, is not set.
         LabelStudioError: Label Studio refuses.
     """
-    require_secrets(settings)
+    require_secrets(site.settings)
     require_address(url)
-    with label_studio(settings) as client:
-        _connect(client, project, url, settings=settings, console=console)
-
-
-def label_studio(settings: Settings) -> LabelStudioClient:
-    """A client for the Label Studio of the settings.
-
-    Raises:
-        InvalidSettings: its address or key is not set.
-    """
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        raise InvalidSettings("set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY")
-    return LabelStudioClient(settings.label_studio_url, key)
+    with site:
+        _connect(site.client, project, url, settings=site.settings, console=console)
 
 
 def require_good(review: ConfigReview) -> None:

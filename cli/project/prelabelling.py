@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mammo.errors import MammoError
-from mammo.runs.jobs import PREDICT, JobQueue, PrelabelProject, redis_connection
-from mammo.settings import Settings
+from mammo.runs.jobs import PREDICT, PrelabelProject
+from mammo.site import Site
 
 NO_WORKER = "no worker takes predictions: the job waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
 POLL_SECONDS = 1.0
-PATIENCE = 3
+BROKER_SECONDS = 3
 """Seconds to wait for a broker that is away: somebody sits before the screen."""
 
 INCOMPLETE = 2
@@ -32,8 +32,7 @@ def prelabel_project(*, project: int, wait: bool) -> int:
         StorageUnavailable: the broker does not answer (code `queue_unavailable`).
         MammoError: the job failed.
     """
-    settings = Settings.load()
-    queue = JobQueue(redis_connection(settings.redis_url.get_secret_value(), patience=PATIENCE))
+    queue = Site.load(broker_seconds=BROKER_SECONDS).queue
     job = queue.enqueue_prelabel(PrelabelProject(project, None)).job_id
     console = Console(soft_wrap=True)
     console.print(f"job {job}")

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli.project.connecting import label_studio
-from mammo.annotations import AnnotationStore
-from mammo.database import open_database
-from mammo.readings import ROLES, ReadingRules, ReadingService, Step, open_readings
-from mammo.settings import Settings
-
-
-@contextmanager
-def opened_readings(s3_keys: tuple[str, str] = ("", "")) -> Iterator[ReadingService]:
-    """The reading room of the settings.
-
-    Raises:
-        InvalidSettings: Label Studio's address or key is not set.
-    """
-    settings = Settings.load()
-    with label_studio(settings) as client:
-        engine = open_database(settings.database)
-        with closing(AnnotationStore(engine)) as store:
-            yield open_readings(settings, client=client, store=store, engine=engine, s3_keys=s3_keys)
+from mammo.readings import ROLES, ReadingRules, ReadingService, Step
+from mammo.site import Site
 
 
 def create_command(
@@ -37,8 +19,8 @@ def create_command(
     """Begin to read a project twice, and print where each person works."""
     made = rules_of(rules)
     named = {role: emails[role] for role in ROLES if emails.get(role)}
-    with opened_readings(s3_keys) as room:
-        double = room.create(project, rules=made, emails=named)
+    with Site.load() as site:
+        double = site.readings(s3_keys=s3_keys).create(project, rules=made, emails=named)
     console = Console(soft_wrap=True)
     for (role, number), desk in sorted(double.desks.items()):
         who = "" if role in double.users else " (anybody's annotations count: no account was named)"
@@ -52,8 +34,8 @@ def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
         "second-look": ReadingService.second_look,
         "arbitrate": ReadingService.arbitrate,
     }
-    with opened_readings(s3_keys) as room:
-        print_step(steps[name](room, project))
+    with Site.load() as site:
+        print_step(steps[name](site.readings(s3_keys=s3_keys), project))
 
 
 def rules_of(named: Mapping[str, Any]) -> ReadingRules:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,10 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.reading.running import opened_readings
-from mammo.database import open_database
-from mammo.readings import ReadingRecords, Summary, summarise
-from mammo.settings import Settings
+from mammo.readings import Summary, summarise
+from mammo.site import Site
 
 NEXT = {
     "second-look": "`reading second-look` gives them to both readers again",
@@ -73,7 +70,8 @@ def agreement_command(project: int, *, as_json: bool) -> None:
 
 def rules_command(project: int, *, changes: Mapping[str, Any]) -> None:
     """Print the rules, after changing those that are named."""
-    with _records() as records:
+    with Site.load() as site:
+        records = site.reading_records
         try:
             double = records.change(project, **changes) if changes else records.find(project)
         except ValueError as error:
@@ -84,7 +82,8 @@ def rules_command(project: int, *, changes: Mapping[str, Any]) -> None:
 
 def list_command() -> None:
     """Print the projects that are read twice."""
-    with _records() as records:
+    with Site.load() as site:
+        records = site.reading_records
         sources = records.sources()
         for source in sources:
             made = ", ".join(map(str, records.find(source).projects))
@@ -93,17 +92,9 @@ def list_command() -> None:
         typer.echo("no project is read twice")
 
 
-@contextmanager
-def _records() -> Iterator[ReadingRecords]:
-    engine = open_database(Settings.load().database)
-    try:
-        yield ReadingRecords(engine)
-    finally:
-        engine.dispose()
-
-
 def _summary(project: int) -> Summary:
-    with opened_readings() as room:
+    with Site.load() as site:
+        room = site.readings()
         return summarise(room.records.find(project), room.cases(project))
 
 

@@ -27,16 +27,18 @@ UNAVAILABLE = (InterfaceError, PoolTimeout, sa.exc.OperationalError, sa.exc.Inte
 """What SQLAlchemy raises when the database, not the statement, is at fault: locked, full, read-only, gone."""
 
 
-def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
+def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) -> Engine:
     """Connect, and bring the schema up to date. Safe to call from several processes at once.
 
     Args:
         url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
+        create: make the database and migrate it where that is missing; False: refuse one that is not there, or of an
+            older release, so that a command that only reads changes nothing.
         busy_seconds: how long SQLite waits for another process before it gives up.
 
     Raises:
         StorageUnavailable: the database cannot be opened or written (code `newer_database` where a newer release
-            of this software has migrated it already).
+            of this software has migrated it already; `no_database` and `older_database` where nothing is created).
     """
     address = sa.make_url(url)
     if address.get_backend_name() != "sqlite":
@@ -44,14 +46,51 @@ def open_database(url: str, *, busy_seconds: float = 30.0) -> Engine:
     else:
         if address.database and address.database != ":memory:":
             folder = Path(address.database).parent
+            if not create and not Path(address.database).is_file():
+                raise _no_database(address)
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
         engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
         _use_write_ahead_log(engine, busy_seconds)
-    _migrate(engine)
+    if create:
+        _migrate(engine)
+    else:
+        _require_schema(engine)
     return engine
+
+
+def _no_database(address: sa.URL) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"there is no database at {address.render_as_string(hide_password=True)}: start `yolo-mlsam serve` or "
+        "`yolo-mlsam work`, which make it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
+        code="no_database",
+    )
+
+
+def _require_schema(engine: Engine) -> None:
+    """Raises StorageUnavailable: the database is empty, or of another release."""
+    with reading(engine) as connection:
+        schema = _schema_of(connection)
+    if schema is None:
+        raise _no_database(engine.url)
+    _refuse_newer(schema)
+    if schema != SCHEMA:
+        raise StorageUnavailable(
+            f"the database has schema {schema} and this release needs {SCHEMA}: restart `yolo-mlsam serve` or "
+            "`yolo-mlsam work` of this release, which migrate it",
+            code="older_database",
+        )
+
+
+def _refuse_newer(schema: str) -> None:
+    if schema > SCHEMA:
+        raise StorageUnavailable(
+            f"the database has schema {schema} and this release knows schemas up to {SCHEMA}: a newer release has "
+            "migrated it; start that release, or restore the backup made before the upgrade",
+            code="newer_database",
+        )
 
 
 def _migrate(engine: Engine) -> None:
@@ -67,12 +106,8 @@ def _migrate(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         found = _schema_of(connection)
-        if found is not None and found > SCHEMA:
-            raise StorageUnavailable(
-                f"the database has schema {found} and this release knows schemas up to {SCHEMA}: a newer release has "
-                "migrated it; start that release, or restore the backup made before the upgrade",
-                code="newer_database",
-            )
+        if found is not None:
+            _refuse_newer(found)
         config = Config()
         config.set_main_option("script_location", "mammo:database/migrations")
         config.attributes["connection"] = connection

@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.settings import Settings
 
 REMEMBERED_SECONDS = 30.0
 """How long tags are used before they are asked for again: somebody may have changed the labeling config."""
@@ -76,17 +74,6 @@ class ProjectTags:
             ) from None
         except InvalidRegion as error:
             raise InvalidRegion(f"project {project}: {error}", code=error.code) from None
-
-
-@contextmanager
-def open_project_tags(settings: Settings) -> Iterator[ProjectTags]:
-    """The tags of the projects of an installation's Label Studio, with a connection of their own."""
-    key = settings.label_studio_api_key.get_secret_value()
-    if not settings.label_studio_url or not key:
-        yield ProjectTags(None)
-        return
-    with LabelStudioClient(settings.label_studio_url, key) as client:
-        yield ProjectTags(client)
 
 
 def digest_of_tags(tags: ControlTags) -> str:

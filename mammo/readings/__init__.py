@@ -10,14 +10,12 @@ cases.py      the present state of every image
 prelabels.py  what the arbiter and a second look are shown
 desks.py      projects and tasks in Label Studio, made once and found again
 room.py       ReadingService: the steps
-opening.py    a room with a service's Label Studio, store and settings
 summary.py    the figures
 """
 
 from __future__ import annotations
 
 from mammo.readings.cases import Case, Cases, cases_of, consensus_of
-from mammo.readings.opening import open_readings
 from mammo.readings.records import ROLES, DoubleReading, ReadingRecords, Role
 from mammo.readings.rules import CONSENSUS_RULES, SECOND_LOOKS, ReadingRules
 from mammo.readings.service import ReadingService, Step
@@ -38,6 +36,5 @@ __all__ = [
     "Summary",
     "cases_of",
     "consensus_of",
-    "open_readings",
     "summarise",
 ]

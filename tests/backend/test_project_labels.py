@@ -13,6 +13,7 @@ from backend.app import create_app
 from mammo.database import open_database
 from mammo.models import ModelRegistry
 from mammo.settings import Settings
+from mammo.site import Site
 from tests.backend.fakes import BASIC, PASSWORD, SECRET
 from tests.mammo.corrected import CONFIG, correct, show
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
@@ -36,7 +37,7 @@ def site(tmp_path: Path) -> Iterator[tuple[TestClient, FakeLabelStudio]]:
             label_studio_url=url,
             label_studio_api_key=KEY,
         )
-        services = wire(settings)
+        services = wire(Site(settings=settings, creates=True))
         registry = ModelRegistry(open_database(settings.database), settings.blobs)
         champion = registry.champion().version
         show(services.store, FIRST, SECOND, version=champion)

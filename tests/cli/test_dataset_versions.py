@@ -14,6 +14,7 @@ from mammo.geometry import Box
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings import ReadingRecords, ReadingRules
 from mammo.settings import Settings
+from mammo.site import Site
 from tests.mammo.corrected import CONFIG, correct, regions
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
@@ -21,7 +22,6 @@ from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE
-from worker.services import Services
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def engine(names):
 def site(engine, monkeypatch):
     """A project whose images and tags are at hand without Label Studio; closes its store before a command runs."""
     project = Project(AnnotationStore(engine))
-    monkeypatch.setattr(Services, "images", SimpleNamespace(open=project.open_image, fingerprint=str))
-    monkeypatch.setattr(Services, "tags", staticmethod(lambda _project: ControlTags()))
+    monkeypatch.setattr(Site, "images", SimpleNamespace(open=project.open_image, fingerprint=str))
+    monkeypatch.setattr(Site, "tags", staticmethod(lambda _project: ControlTags()))
     yield project
     project.store.close()
 

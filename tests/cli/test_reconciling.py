@@ -56,11 +56,12 @@ class LabelStudio:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr("cli.reconciling.LabelStudioClient", LabelStudio)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", LabelStudio)
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://label-studio.test")
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", "key")
     monkeypatch.setenv("YOLO_MLSAM_WEBHOOK_SECRET", "the secret")
+    open_database(Settings.load().database).dispose()
     return lambda *arguments: CliRunner().invoke(app, ["reconcile", *arguments], env={"COLUMNS": "200"})
 
 

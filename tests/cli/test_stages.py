@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.errors import LabelStudioError, StageRefused
+from mammo.site import Site
 from tests.mammo.corrected import CONFIG
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
@@ -19,6 +20,8 @@ def site(tmp_path, monkeypatch):
     with served(fake) as url:
         monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", url)
         monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
+        with Site.load(creates=True) as site:
+            site.registry.champion()
         yield
 
 

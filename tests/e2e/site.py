@@ -19,10 +19,11 @@ import uvicorn
 from cli.demo.label_studio_server import LabelStudioServer
 from cli.doctor.command import examine, repair
 from cli.doctor.diagnosis import Diagnosis
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
 from tests.backend.fakes import Backend
+from tests.sites import site_of
 
 
 @contextmanager
@@ -58,10 +59,12 @@ class Ward:
     url: str
     project: int
 
-    def look(self, **changes: Any) -> Site:
-        """A site of which nothing is known yet."""
-        known = {"settings": self.settings, "client": self.client, "project": self.project, "url": self.url}
-        return Site(**(known | changes))
+    def look(self, **changes: Any) -> Inspection:
+        """An inspection that has asked nothing yet; `settings` and `client` may be others than the ward's."""
+        site = site_of(
+            changes.pop("settings", self.settings), label_studio=changes.pop("client", self.client)
+        )
+        return Inspection(site=site, **({"project": self.project, "url": self.url} | changes))
 
     def broken(self, **changes: Any) -> dict[str, Diagnosis]:
         """What doctor finds broken, by check."""

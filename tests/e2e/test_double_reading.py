@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,17 +14,17 @@ from sqlalchemy.engine import Engine
 
 from cli.demo.label_studio_server import LabelStudioServer, wait_for_label_studio
 from cli.demo.stack import Stack
-from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.rendering import truth_regions
-from mammo.readings import ReadingRules, ReadingService, open_readings, summarise
+from mammo.readings import ReadingRules, ReadingService, summarise
 from mammo.settings import Settings
 from tests.mammo.readings.clinic import SIZE
 from tests.mammo.readings.drawing import lesion
+from tests.sites import site_of
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE
 
@@ -78,11 +77,9 @@ def people(stack: Stack) -> Iterator[dict[str, tuple[str, LabelStudioClient]]]:
 def room(stack: Stack, engine: Engine, tmp_path: Path) -> Iterator[ReadingService]:
     wait_for_label_studio(stack.supervisor, stack.label_studio)
     settings = Settings.load(data_dir=tmp_path / "own", webhook_secret="s", patient_secret="p")
-    with (
-        closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as client,
-        closing(AnnotationStore(engine)) as store,
-    ):
-        yield open_readings(settings, client=client, store=store, engine=engine)
+    client = LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)
+    with site_of(settings, label_studio=client, engine=engine) as site:
+        yield site.readings()
 
 
 def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(

@@ -15,10 +15,11 @@ import pytest
 
 from cli.demo.label_studio_server import wait_for_label_studio
 from cli.demo.stack import Stack
-from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.geometry import Size
 from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.settings import Settings
+from tests.sites import site_of
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 
@@ -51,20 +52,15 @@ def project(client: LabelStudioClient) -> Iterator[int]:
 
 
 def prelabel(stack: Stack, database: str, project: int, version: str) -> dict:
-    with (
-        closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as client,
-        closing(AnnotationStore(open_database(database))) as store,
-    ):
+    settings = Settings(
+        database_url=database,
+        label_studio_url=stack.label_studio.url,
+        label_studio_api_key=stack.label_studio.api_key,
+    )
+    images = SimpleNamespace(open=lambda data: SimpleNamespace(size=Size(64, 48), sha256="a" * 64))
+    with site_of(settings, images=images) as site:
         return prelabel_tasks(
-            project,
-            Model(version),
-            client=client,
-            store=store,
-            open_image=lambda data: SimpleNamespace(size=Size(64, 48), sha256="a" * 64),
-            report=lambda *_: None,
-            threshold=None,
-            brush=False,
-            withheld=lambda *_: None,
+            project, Model(version), site=site, report=lambda *_: None, withheld=lambda *_: None
         )
 
 

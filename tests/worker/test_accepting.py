@@ -12,6 +12,7 @@ from mammo.errors import LabelStudioError
 from mammo.stages import StageLog, StageRules, StageService, audited
 from tests.mammo.corrected import regions
 from tests.mammo.stages.measured import record
+from tests.sites import site_of
 from tests.training.detections import square
 from worker.accepting import accept_predictions
 
@@ -88,12 +89,14 @@ class Ward:
         return accept_predictions(
             1,
             version=version,
-            client=self.server,
-            account=lambda: self.server,
-            store=self.store,
-            engine=self.engine,
-            desk=self.desk,
-            blinding=Blinding(self.engine, shares or {}),
+            site=site_of(
+                label_studio=self.server,
+                service_account=self.server,
+                store=self.store,
+                engine=self.engine,
+                stages=self.desk,
+                blinding=Blinding(self.engine, shares or {}),
+            ),
             audit_seconds=seconds,
         )
 

@@ -11,13 +11,13 @@ import pytest
 
 from mammo.database import open_database
 from mammo.errors import InsufficientData
-from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import RunLedger, Runs, claim, this_process
 from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.settings import Settings
+from tests.sites import site_of
 from worker import jobs
-from worker.services import install
+from worker.current_site import install
 from worker.stoppable import make_worker
 
 OTHER_CONFIG = """<View><Image name="i" value="$image"/>
@@ -25,26 +25,19 @@ OTHER_CONFIG = """<View><Image name="i" value="$image"/>
 <KeyPointLabels name="ask" toName="i" smart="true" smartOnly="true"><Label value="MC"/></KeyPointLabels></View>"""
 
 
-class FakeServices:
+def fake_site(url, database):
     """What the jobs ask for; `training.retrain.retrain` is replaced where a test says what it shall do."""
-
-    def __init__(self, url, database):
-        self.queue = JobQueue(redis_connection(url))
-        self.context = "context"
-        self.settings = Settings(label_studio_url="http://label-studio", thresholds={1: 0.35})
-        self.registry = SimpleNamespace(
-            champion=lambda: SimpleNamespace(version="m1"), files=lambda version, into: version
-        )
-        self.client = SimpleNamespace(project=lambda project: {"label_config": OTHER_CONFIG})
-        self.tags = ProjectTags(self.client)
-        self.store = None
-        self.engine = open_database(database)
-        self.blinding = self.stages = None
-        self.images = SimpleNamespace(open=None)
-        self.load = lambda files: SimpleNamespace(version=files)
-
-    def close(self):
-        self.engine.dispose()
+    return site_of(
+        Settings(label_studio_url="http://label-studio", redis_url=url, thresholds={1: 0.35}),
+        queue=JobQueue(redis_connection(url)),
+        registry=SimpleNamespace(champion=lambda: SimpleNamespace(version="m1")),
+        label_studio=SimpleNamespace(
+            project=lambda project: {"label_config": OTHER_CONFIG}, close=lambda: None
+        ),
+        engine=open_database(database),
+        reconcile=lambda project, *, complete: None,
+        load_model=lambda version: SimpleNamespace(version=version),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +63,7 @@ def database_of(tmp_path):
 def _work_off(url, setup, database):
 
     def process():
-        install(lambda: FakeServices(url, database))
+        install(lambda: fake_site(url, database))
         setup()
         make_worker(redis_connection(url), jobs=jobs.JOBS).work(burst=True)
 
@@ -87,7 +80,7 @@ def fake_retrain(monkeypatch, behave):
     import training
     import training.retrain.retrain
 
-    monkeypatch.setattr(jobs, "reconcile", lambda project, **_: None)
+    monkeypatch.setattr(jobs, "retrain_context", lambda site: "context")
     monkeypatch.setattr(training, "recipes", recipes, raising=False)
     monkeypatch.setattr(training.retrain.retrain, "retrain", behave)
 
@@ -252,7 +245,9 @@ def test_prelabels_without_a_version_are_the_champions(queue, redis_url, work_of
 
 
 def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, work_off, monkeypatch):
-    monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, threshold, **__: {"at": threshold})
+    monkeypatch.setattr(
+        jobs, "prelabel_tasks", lambda project, *_, site, **__: {"at": site.settings.thresholds.get(project)}
+    )
     made = [queue.enqueue_prelabel(PrelabelProject(project)) for project in (1, 2)]
     work_off(redis_url, lambda: None)
     assert [queue.status(each.job_id).result["at"] for each in made] == [0.35, None]

@@ -10,6 +10,8 @@ from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.settings import Settings
+from tests.sites import site_of
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 
@@ -72,19 +74,29 @@ def open_image(data):
     return SimpleNamespace(size=Size(64, 48), sha256="a" * 64)
 
 
-def prelabel(server, store, *, open_image=open_image, told=None, threshold=None, model=None, **more):
+def prelabel(
+    server,
+    store,
+    *,
+    open_image=open_image,
+    told=None,
+    threshold=None,
+    model=None,
+    brush=False,
+    withheld=lambda *_: None,
+):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
-    more = {"brush": False, "withheld": lambda *_: None} | more
+    settings = Settings(
+        thresholds={} if threshold is None else {1: threshold}, brush_projects="1" if brush else ""
+    )
+    images = SimpleNamespace(open=open_image)
     return prelabel_tasks(
         1,
         model or FakePrelabeller(),
-        client=server,
-        store=store,
-        open_image=open_image,
+        site=site_of(settings, label_studio=server, store=store, images=images),
         report=report,
-        threshold=threshold,
+        withheld=withheld,
         wait=lambda seconds: None,
-        **more,
     )
 
 

@@ -5,18 +5,19 @@ import pytest
 from mammo.annotations import AnnotationStore
 from mammo.errors import Cancelled, InvalidWeights
 from mammo.settings import Settings
+from tests.sites import site_of
 from tests.worker.test_prelabelling import FakeLabelStudio, FakePrelabeller, open_image
 from worker.shadowing import shadow_tasks
 
 
 @pytest.fixture
-def tools(engine, tmp_path):
+def site(engine, tmp_path):
     store = AnnotationStore(engine)
-    yield SimpleNamespace(
-        settings=Settings(shadow="challenger", project_models="9=m0001-aa"),
-        registry=SimpleNamespace(find=lambda name: "m0002-aa", files=lambda version, into: version),
-        load=lambda files: FakePrelabeller(),
-        client=FakeLabelStudio(2),
+    yield site_of(
+        Settings(shadow="challenger", project_models="9=m0001-aa"),
+        registry=SimpleNamespace(find=lambda name: "m0002-aa"),
+        load_model=lambda version: FakePrelabeller(),
+        label_studio=FakeLabelStudio(2),
         store=store,
         images=SimpleNamespace(open=open_image),
     )
@@ -27,12 +28,12 @@ def quiet(stage, progress, message):
     pass
 
 
-def test_the_shadow_looks_at_every_task_and_label_studio_hears_nothing_of_it(tools):
-    done = shadow_tasks(1, serving="m0001-aa", tools=tools, report=quiet)
+def test_the_shadow_looks_at_every_task_and_label_studio_hears_nothing_of_it(site):
+    done = shadow_tasks(1, serving="m0001-aa", site=site, report=quiet)
     assert done == {"version": "m0002-aa", "silent": 2, "failed": {}}
-    assert tools.client.known == {1: [], 2: []}
-    assert tools.client.shown is None
-    kept = tools.store.prelabels(1, "m0002-aa")
+    assert site.client.known == {1: [], 2: []}
+    assert site.client.shown is None
+    kept = site.store.prelabels(1, "m0002-aa")
     assert [(each.task, each.shown_at, len(each.regions) > 0) for each in kept] == [
         (1, None, True),
         (2, None, True),
@@ -40,23 +41,23 @@ def test_the_shadow_looks_at_every_task_and_label_studio_hears_nothing_of_it(too
 
 
 @pytest.mark.parametrize(("project", "serving"), [(1, "m0002-aa"), (9, "m0001-aa")])
-def test_a_champion_is_not_its_own_shadow_and_pinned_projects_have_none(tools, project, serving):
-    assert shadow_tasks(project, serving=serving, tools=tools, report=quiet) is None
-    assert tools.store.prelabels(project, "m0002-aa") == []
+def test_a_champion_is_not_its_own_shadow_and_pinned_projects_have_none(site, project, serving):
+    assert shadow_tasks(project, serving=serving, site=site, report=quiet) is None
+    assert site.store.prelabels(project, "m0002-aa") == []
 
 
-def test_a_shadow_that_does_not_load_does_not_fail_the_prelabelling(tools):
+def test_a_shadow_that_does_not_load_does_not_fail_the_prelabelling(site):
     def load(files):
         raise InvalidWeights("damaged")
 
-    tools.load = load
-    assert shadow_tasks(1, serving="m0001-aa", tools=tools, report=quiet) is None
+    site.__dict__["load_model"] = load
+    assert shadow_tasks(1, serving="m0001-aa", site=site, report=quiet) is None
 
 
-def test_a_cancelled_job_is_cancelled_in_the_shadows_turn_too(tools):
+def test_a_cancelled_job_is_cancelled_in_the_shadows_turn_too(site):
     def stop(stage, progress, message):
         assert stage == "shadow"
         raise Cancelled("asked to stop")
 
     with pytest.raises(Cancelled):
-        shadow_tasks(1, serving="m0001-aa", tools=tools, report=stop)
+        shadow_tasks(1, serving="m0001-aa", site=site, report=stop)

@@ -11,7 +11,7 @@ import pytest
 from cli.doctor.annotation_checks import check_annotations, check_labels
 from cli.doctor.command import PROJECT
 from cli.doctor.diagnosis import Diagnosis
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient
@@ -20,6 +20,7 @@ from mammo.settings import Settings
 from tests.mammo.labelstudio.drawn import A, rectangle
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.labelstudio.test_older_prelabels import sent
+from tests.sites import site_of
 from tests.training.project import Project
 
 OTHERS = """<View><Image name="image" value="$image"/>
@@ -36,13 +37,13 @@ def labelled(label: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def site(tmp_path: Path) -> Iterator[Callable[..., Inspection]]:
     """Makes a site of project 1 whose database holds these annotations."""
     server = FakeLabelStudio()
     settings = Settings.load(data_dir=tmp_path)
     with LabelStudioClient(URL, KEY, transport=server.transport) as client:
 
-        def make(*results: list[dict[str, Any]], config: str = labeling_config()) -> Site:
+        def make(*results: list[dict[str, Any]], config: str = labeling_config()) -> Inspection:
             server.projects[1] = {"id": 1, "label_config": config}
             if results:
                 engine = open_database(settings.database)
@@ -52,7 +53,7 @@ def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
                     project.annotate(number, [], patient=str(number), result=result)
                 store.close()
                 engine.dispose()
-            return Site(settings=settings, client=client, project=1)
+            return Inspection(site=site_of(settings, label_studio=client), project=1)
 
         yield make
 
@@ -61,11 +62,13 @@ def said(found: Iterator[Diagnosis]) -> list[tuple[str, str]]:
     return [(each.state, each.line()) for each in found]
 
 
-def test_annotations_in_an_older_form_are_read_and_counted(site: Callable[..., Site]) -> None:
+def test_annotations_in_an_older_form_are_read_and_counted(site: Callable[..., Inspection]) -> None:
     assert said(check_annotations(site(sent(), [], sent()))) == [("ok", "all 3 annotations can be read")]
 
 
-def test_refused_ones_are_counted_by_code_with_their_numbers_and_a_remedy(site: Callable[..., Site]) -> None:
+def test_refused_ones_are_counted_by_code_with_their_numbers_and_a_remedy(
+    site: Callable[..., Inspection],
+) -> None:
     tool = rectangle(A) | {"type": "magicwand"}
     label, other_tool = said(
         check_annotations(site(sent(), *([[labelled("Kalk")]] * 4), [tool]))
@@ -78,7 +81,7 @@ def test_refused_ones_are_counted_by_code_with_their_numbers_and_a_remedy(site: 
     assert "unknown_tool (annotation 6)" in other_tool[1]
 
 
-def test_labels_that_are_never_read_are_named_and_prompts_are_none(site: Callable[..., Site]) -> None:
+def test_labels_that_are_never_read_are_named_and_prompts_are_none(site: Callable[..., Inspection]) -> None:
     ((state, line),) = said(check_labels(site(config=OTHERS)))
     assert state == "ok"
     assert "'mass' of 'box'" in line
@@ -87,9 +90,11 @@ def test_labels_that_are_never_read_are_named_and_prompts_are_none(site: Callabl
 
 
 def test_a_config_that_names_no_cluster_or_a_database_that_is_not_there_is_no_failure_of_the_check(
-    site: Callable[..., Site], tmp_path: Path
+    site: Callable[..., Inspection], tmp_path: Path
 ) -> None:
-    assert said(check_annotations(site())) == [("skipped", "there is no database yet")]
+    assert said(check_annotations(site())) == [
+        ("skipped", "the database cannot be read (no_database); see the check database")
+    ]
     assert list(tmp_path.iterdir()) == [], "it makes none"
     (found,) = said(check_annotations(site([], config="<View/>")))
     assert found == ("skipped", "what the project calls a cluster is not known (labeling_config)")

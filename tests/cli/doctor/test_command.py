@@ -11,16 +11,19 @@ import pytest
 from cli.doctor import command
 from cli.doctor.command import examine, repair, show
 from cli.doctor.diagnosis import Diagnosis, broken, warning, well
-from cli.doctor.site import Site
+from cli.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
+from mammo.site import Site
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+from tests.sites import site_of
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(settings=Settings.load(data_dir=tmp_path, redis_url="redis://127.0.0.1:9/0", port=9))
+def site(tmp_path: Path) -> Inspection:
+    settings = Settings.load(data_dir=tmp_path, redis_url="redis://127.0.0.1:9/0", port=9)
+    return Inspection(site=Site(settings=settings))
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def only(monkeypatch: pytest.MonkeyPatch):
     return use
 
 
-def test_without_anything_it_says_what_is_missing_and_asks_nobody(site: Site) -> None:
+def test_without_anything_it_says_what_is_missing_and_asks_nobody(site: Inspection) -> None:
     found = {each.check: each for each in examine(site)}
     broken_ones = {name for name, each in found.items() if each.state == "broken"}
     assert broken_ones == {"settings", "redis", "label-studio", "backend"}
@@ -43,13 +46,13 @@ def test_without_anything_it_says_what_is_missing_and_asks_nobody(site: Site) ->
     assert found["project"].state == "skipped"
 
 
-def test_what_is_repaired_is_fixed_and_what_is_not_says_why(site: Site, only) -> None:
+def test_what_is_repaired_is_fixed_and_what_is_not_says_why(site: Inspection, only) -> None:
     ill = {"a", "b", "c"}
 
     def fail() -> None:
         raise LabelStudioError("it is away")
 
-    def check(_: Site) -> list[Diagnosis]:
+    def check(_: Inspection) -> list[Diagnosis]:
         repairs = {"a": lambda: ill.discard("a"), "b": fail, "c": None}
         return [broken(n, n, "do", repairs[n]) if n in ill else well(n, n) for n in sorted(repairs)]
 
@@ -60,7 +63,7 @@ def test_what_is_repaired_is_fixed_and_what_is_not_says_why(site: Site, only) ->
     assert "the repair failed: it is away" in b.says
 
 
-def test_one_repair_for_several_faults_is_done_once(site: Site, only) -> None:
+def test_one_repair_for_several_faults_is_done_once(site: Inspection, only) -> None:
     done: list[int] = []
 
     def mend() -> None:
@@ -71,8 +74,8 @@ def test_one_repair_for_several_faults_is_done_once(site: Site, only) -> None:
     assert done == [1]
 
 
-def test_a_check_that_fails_is_a_diagnosis_and_the_others_go_on(site: Site, only) -> None:
-    def check(_: Site) -> list[Diagnosis]:
+def test_a_check_that_fails_is_a_diagnosis_and_the_others_go_on(site: Inspection, only) -> None:
+    def check(_: Inspection) -> list[Diagnosis]:
         raise LabelStudioError("odd answer")
 
     only(check)
@@ -92,11 +95,11 @@ def test_json_says_the_same_as_the_lines(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[1].endswith("it is not → do this")
 
 
-def test_a_project_that_is_not_there_is_said_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_that_is_not_there_is_said_once(site: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeLabelStudio()
     monkeypatch.setattr(command.server_checks, "check_server", lambda site: [])
     with LabelStudioClient(URL, KEY, transport=server.transport) as client:
-        gone = replace(site, client=client, project=777)
+        gone = replace(site, site=site_of(site.settings, label_studio=client), project=777)
         server.routes = [each for each in server.routes if "(\\d+)/" not in each[1]]
         found = [each for each in examine(gone) if "777" in each.line()]
     assert [each.check for each in found] == ["project"]

@@ -7,10 +7,10 @@ import redis
 from rq import Worker
 
 from cli.doctor.diagnosis import Diagnosis
+from cli.doctor.inspection import Inspection
 from cli.doctor.service_checks import check_queue
-from cli.doctor.site import Site
 from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of, redis_connection
-from mammo.settings import Settings
+from mammo.site import Site
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def connection(redis_url: str) -> redis.Redis:
 
 
 def said(redis_url: str) -> dict[str, Diagnosis]:
-    site = Site(settings=Settings.load(redis_url=redis_url))
-    return {each.check: each for each in check_queue(site)}
+    with Site.load(redis_url=redis_url) as site:
+        return {each.check: each for each in check_queue(Inspection(site=site))}
 
 
 def test_a_queue_that_no_worker_takes_from_is_named_with_its_remedy(

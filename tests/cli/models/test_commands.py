@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.models.tidying import gc
 from mammo.annotations import AnnotationStore
-from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
-from mammo.models import ModelRegistry
 from mammo.runs import Runs
+from mammo.site import Site
 from tests.mammo.corrected import CONFIG, correct, show
 from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
@@ -30,9 +29,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.chdir(tmp_path)
-    return ModelRegistry(
-        open_database(f"sqlite:///{tmp_path / 'data' / 'yolo-mlsam.db'}"), tmp_path / "data" / "blobs"
-    )
+    return Site.load(creates=True).registry
 
 
 def run(*words):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.project import connecting
 from cli.project.connecting import ProjectOrder, connect_project, create_project, unusable_pictures
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
+from mammo.site import Site
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 BACKEND = "http://backend.test:9090"
@@ -26,8 +26,7 @@ MASSES = (
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     made = FakeLabelStudio()
     monkeypatch.setattr(
-        connecting,
-        "LabelStudioClient",
+        "mammo.site.LabelStudioClient",
         lambda url, key: LabelStudioClient(url, key, transport=made.transport),
     )
     return made
@@ -52,7 +51,7 @@ def order(title: str = "breasts", **fields: object) -> ProjectOrder:
 def test_a_new_project_gets_our_config_and_is_connected(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
-    project = create_project(order(), settings=settings, console=console)
+    project = create_project(order(), site=Site(settings=settings), console=console)
     assert server.projects[project]["label_config"] == labeling_config()
     assert [row["url"] for row in server.backends] == [BACKEND]
     assert [hook["url"] for hook in server.webhooks] == [f"{BACKEND}/webhook"]
@@ -68,7 +67,7 @@ def test_a_project_of_that_title_is_adopted_with_its_own_config(
     theirs = MASSES.replace("Mass", "MCC")
     server.projects[1] = {"id": 1, "title": "breasts", "label_config": theirs}
     for _ in range(2):
-        assert create_project(order(), settings=settings, console=console) == 1
+        assert create_project(order(), site=Site(settings=settings), console=console) == 1
     assert server.projects[1]["label_config"] == theirs
     assert (len(server.projects), len(server.backends), len(server.webhooks)) == (1, 1, 1)
     assert "no control asks the model" in console.export_text()
@@ -83,7 +82,7 @@ def test_a_config_that_cannot_be_filled_is_refused_before_anything_is_made(
     file = tmp_path / "config.xml"
     file.write_text(MASSES)
     with pytest.raises(InvalidRegion, match="predicted_values") as failure:
-        create_project(order(config=file), settings=settings, console=console)
+        create_project(order(config=file), site=Site(settings=settings), console=console)
     assert failure.value.code == "labeling_config"
     assert len(server.projects) == there
     assert server.backends == []
@@ -94,7 +93,7 @@ def test_an_existing_project_that_cannot_be_filled_is_not_connected(
 ) -> None:
     server.projects[1] = {"id": 1, "title": "masses", "label_config": MASSES}
     with pytest.raises(InvalidRegion):
-        connect_project(1, BACKEND, settings=settings, console=console)
+        connect_project(1, BACKEND, site=Site(settings=settings), console=console)
     assert server.backends == []
 
 
@@ -102,7 +101,7 @@ def test_a_folder_that_label_studio_serves_is_registered_once(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     for _ in range(2):
-        create_project(order(local=Path("/files/twins")), settings=settings, console=console)
+        create_project(order(local=Path("/files/twins")), site=Site(settings=settings), console=console)
     assert [row["path"] for row in server.storages] == ["/files/twins"]
 
 
@@ -114,7 +113,9 @@ def test_what_must_be_set_is_named(
 ) -> None:
     empty = type(getattr(settings, missing))("")
     with pytest.raises(InvalidSettings, match=f"YOLO_MLSAM_{missing.upper()}"):
-        create_project(order(), settings=settings.model_copy(update={missing: empty}), console=console)
+        create_project(
+            order(), site=Site(settings=settings.model_copy(update={missing: empty})), console=console
+        )
     assert server.log == [], "no project is left behind half made"
 
 
@@ -123,16 +124,16 @@ def test_uploading_a_folder_again_uploads_only_what_is_new(
 ) -> None:
     for name in ("a view.png", "b(1).JPG", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    create_project(order(upload=tmp_path), settings=settings, console=console)
+    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
     for task in server.tasks:  # Label Studio cleans the names
         task["data"]["image"] = task["data"]["image"].replace(" ", "_").replace("(1)", "1")
     assert sorted(task["data"]["image"][-8:] for task in server.tasks) == ["d-b1.JPG", "view.png"]
     (tmp_path / "c.png").write_bytes(b"x")
-    create_project(order(upload=tmp_path), settings=settings, console=console)
+    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
     assert len(server.tasks) == 3
     assert "1 images uploaded, 2 of these names were there" in console.export_text()
     (tmp_path / "empty").mkdir()
-    create_project(order(upload=tmp_path / "empty"), settings=settings, console=console)
+    create_project(order(upload=tmp_path / "empty"), site=Site(settings=settings), console=console)
     assert "no .jpeg, .jpg, .png in" in console.export_text()
 
 
@@ -150,7 +151,7 @@ def test_a_backend_that_label_studio_cannot_use_is_said_in_words(
 ) -> None:
     server.refuses_backends = words
     with pytest.raises(LabelStudioError, match=said) as error:
-        create_project(order(), settings=settings, console=console)
+        create_project(order(), site=Site(settings=settings), console=console)
     assert ("answered 400" in str(error.value)) == (words == said)
 
 
@@ -159,9 +160,9 @@ def test_an_address_without_http_is_refused_before_label_studio_is_asked(
 ) -> None:
     wrong = ProjectOrder(title="breasts", url="127.0.0.1:9090")
     with pytest.raises(InvalidSettings, match="begin with http"):
-        create_project(wrong, settings=settings, console=console)
+        create_project(wrong, site=Site(settings=settings), console=console)
     with pytest.raises(InvalidSettings, match="begin with http"):
-        connect_project(1, wrong.url, settings=settings, console=console)
+        connect_project(1, wrong.url, site=Site(settings=settings), console=console)
     assert server.log == []
 
 
@@ -171,7 +172,7 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     for name in ("a.png", os.fsdecode(b"\xfc.png"), 'quote"\n.png'):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
-    create_project(order(upload=tmp_path), settings=settings, console=console)
+    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
     assert len(server.tasks) == 2
     said = console.export_text()
     assert r"\xfc.png: not uploaded: its name is no UTF-8" in said

@@ -49,7 +49,7 @@ class Queue:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, queue: Queue, *more: str) -> int:
-    monkeypatch.setattr(prelabelling, "JobQueue", lambda connection: queue)
+    monkeypatch.setattr("mammo.site.JobQueue", lambda connection: queue)
     monkeypatch.setattr(prelabelling, "POLL_SECONDS", 0.0)
     with pytest.raises(SystemExit) as end:
         main(["prelabel-project", "--project", "3", *more])
@@ -93,7 +93,7 @@ def test_a_broker_that_is_away_is_said_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("YOLO_MLSAM_REDIS_URL", "redis://127.0.0.1:9/0")
-    monkeypatch.setattr(prelabelling, "PATIENCE", 0)
+    monkeypatch.setattr(prelabelling, "BROKER_SECONDS", 0)
     with pytest.raises(SystemExit) as end:
         main(["prelabel-project", "--project", "3"])
     assert end.value.code == 1

@@ -17,8 +17,9 @@ def run(tmp_path, monkeypatch):
 
 
 def test_rules_are_shown_and_changed_and_projects_are_listed(run):
-    assert run("list").output == "no project is read twice\n"
+    assert run("list").exception.code == "no_database"
     engine = open_database(Settings.load().database)
+    assert run("list").output == "no project is read twice\n"
     ReadingRecords(engine).create(5, rules=ReadingRules(), users={})
     engine.dispose()
     assert "least_dice: 0.7\n" in run("rules", "--project", "5").output
@@ -28,6 +29,7 @@ def test_rules_are_shown_and_changed_and_projects_are_listed(run):
 
 
 def test_what_cannot_be_is_refused(run):
+    open_database(Settings.load().database).dispose()
     assert isinstance(run("rules", "--project", "9").exception, UnknownReading)
     assert isinstance(run("sync", "--project", "9").exception, InvalidSettings)
     assert run("create", "--project", "9", "--consensus", "majority").exit_code == 2

@@ -38,6 +38,9 @@ class FakeTasks:
     def project(self, project: int) -> dict[str, Any]:
         return {"label_config": labeling_config()}
 
+    def close(self) -> None:
+        pass
+
     def tasks(self, project: int) -> list[dict[str, Any]]:
         assert project == 7
         return [{"id": number, "data": data} for number, data in enumerate(self.data, 1)]
@@ -211,7 +214,7 @@ def test_no_patient_tag_is_written_anywhere(
     broken = longest.read_bytes()
     (root / "0" / "cut.dcm").write_bytes(broken[: len(broken) // 2])
     client = FakeTasks()
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     for name, value in {
         "MAMMOGRAM_ROOT": str(root), "LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "key",
         "PATIENT_SECRET": SECRET.decode(),
@@ -271,7 +274,7 @@ def test_a_name_that_is_no_text_is_refused_and_the_others_come_in(
     dicom(root / os.fsdecode(b"rechts_\xfcber.dcm"), seed=70)
     dicom(root / "line\nbreak.dcm", seed=71)
     client = FakeTasks()
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     assert import_command([root], project=7, twins=root.parent / "served") == 2
     assert len(client.data) == 8
@@ -314,7 +317,7 @@ def test_tasks_already_made_are_told_when_label_studio_goes_away(
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
     client = FakeTasks(fails_after=4)
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     with pytest.raises(ConnectionError):
         import_command([root], project=7, twins=root.parent / "served")

@@ -11,8 +11,9 @@ import pytest
 from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.project_tags import REMEMBERED_SECONDS, ProjectTags, digest_of_tags, open_project_tags
+from mammo.labelstudio.project_tags import REMEMBERED_SECONDS, ProjectTags, digest_of_tags
 from mammo.settings import Settings
+from mammo.site import Site
 from tests.mammo.corrected import CONFIG, TAGS
 from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.labelstudio.served import served
@@ -47,10 +48,10 @@ def test_names_are_asked_for_again_once_somebody_may_have_changed_them(studio: F
 
 def test_without_label_studio_there_are_no_names_and_the_error_says_what_to_set() -> None:
     with (
-        open_project_tags(Settings()) as tags,
+        Site(settings=Settings()) as site,
         pytest.raises(LabelStudioError, match="LABEL_STUDIO_API_KEY") as none,
     ):
-        tags(1)
+        site.tags(1)
     assert none.value.code == "no_label_studio"
 
 
@@ -59,16 +60,16 @@ def test_a_label_studio_that_is_away_or_does_not_show_the_project_is_an_error(
 ) -> None:
     with served(studio) as url:
         settings = Settings.load(label_studio_url=url, label_studio_api_key=KEY)
-        with open_project_tags(settings) as tags:
-            assert tags(1) == TAGS
+        with Site(settings=settings) as site:
+            assert site.tags(1) == TAGS
             with pytest.raises(LabelStudioError, match="project 9 calls a cluster is not known") as hidden:
-                tags(9)
+                site.tags(9)
     assert hidden.value.code == "label_studio_404"
     with (
-        open_project_tags(settings) as tags,
+        Site(settings=settings) as site,
         pytest.raises(LabelStudioError, match="is it running") as away,
     ):
-        tags(1)
+        site.tags(1)
     assert away.value.code == "label_studio_unreachable"
 
 

@@ -1,23 +1,14 @@
-"""The registry of this site, and how its versions are named on the command line."""
+"""How model versions, and the person at the keyboard, are named on the command line."""
 
 from __future__ import annotations
 
 import getpass
 import socket
 
-from mammo.database import open_database
 from mammo.errors import ModelNotFound
-from mammo.models import CHALLENGER, CHAMPION, PREVIOUS, STARTER, AliasName, ModelRegistry
-from mammo.settings import Settings
+from mammo.models import CHALLENGER, CHAMPION, PREVIOUS, AliasName, ModelRegistry
 
 ALIASES: dict[str, AliasName] = {"champion": CHAMPION, "challenger": CHALLENGER, "previous": PREVIOUS}
-
-
-def open_registry(settings: Settings) -> ModelRegistry:
-    """The registry, with the starter in it."""
-    registry = ModelRegistry(open_database(settings.database), settings.blobs)
-    registry.ensure_starter(STARTER)
-    return registry
 
 
 def find_version(registry: ModelRegistry, name: str) -> str:

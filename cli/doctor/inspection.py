@@ -1,4 +1,4 @@
-"""Site: what the checks look at: the settings, Label Studio, one project, the backend."""
+"""Inspection: what the checks look at: the installation, Label Studio, one project, the backend."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import httpx
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_connection import TITLE
 from mammo.settings import Settings
+from mammo.site import Site
 
 ASK_SECONDS = 10.0
 
@@ -22,18 +23,25 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Inspection:
     """One look at everything; what was asked once is not asked again."""
 
-    settings: Settings
-    client: LabelStudioClient | None = None
-    """None when Label Studio's address or key is not set."""
+    site: Site
 
     project: int | None = None
     url: str = ""
     """Where Label Studio reaches the backend, as the caller says; empty when he does not."""
 
     now: Callable[[], datetime] = _now
+
+    @property
+    def settings(self) -> Settings:
+        return self.site.settings
+
+    @property
+    def client(self) -> LabelStudioClient | None:
+        """None when Label Studio's address or key is not set."""
+        return self.site.label_studio
 
     @cached_property
     def described(self) -> dict[str, Any]:

@@ -1,0 +1,309 @@
+"""Site: the composition root. One installation's settings become everything that works with them.
+
+Backend, worker and command line take the database, the store, the registry, Label Studio's client and the rest from
+here and build none themselves, so that no second wiring can forget an option. A part is built when first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from mammo.annotations import AnnotationStore, Reconciliation, reconcile
+from mammo.blinding import Blinding
+from mammo.blobs import Blobs
+from mammo.database import open_database
+from mammo.efforts.effort_records import Efforts, effort_records
+from mammo.efforts.shadow_comparison import compare_versions, named_versions
+from mammo.errors import InvalidSettings, MammoError
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import TaskImages
+from mammo.labelstudio import LabelStudioClient
+from mammo.labelstudio.project_tags import ProjectTags
+from mammo.models import STARTER, ModelRegistry
+from mammo.readings import ReadingRecords, ReadingService
+from mammo.runs import RunService
+from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.settings import Settings
+from mammo.stages import StageLog, StageService, Withholding
+from mammo.trace import Trace, trace
+from mammo.worklist.service import WorklistService
+
+if TYPE_CHECKING:
+    import redis
+    from sqlalchemy.engine import Engine
+
+    from mammo.models import ModelFiles
+    from mammo.pipeline import Prelabeller
+    from mammo.segmenter import EmbeddingCache
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One installation. Safe to share between threads once its parts are built; close it at the end."""
+
+    settings: Settings
+
+    creates: bool = False
+    """Make the data folder and the database, migrate it and register the starter where they are missing. Only what
+    sets an installation up may do so (`serve`, `work`, `models import`); any other command finds them or refuses."""
+
+    broker_seconds: int = 0
+    """How long to try again while Redis does not answer."""
+
+    @classmethod
+    def load(cls, *, creates: bool = False, broker_seconds: int = 0, **values: Any) -> Self:
+        """The installation that the environment describes.
+
+        Args:
+            values: settings by name, in place of the environment's.
+
+        Raises:
+            InvalidSettings: a setting cannot be used.
+        """
+        return cls(settings=Settings.load(**values), creates=creates, broker_seconds=broker_seconds)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Raises StorageUnavailable: it is not there, of another release, or cannot be used."""
+        if self.creates:
+            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open_database(self.settings.database, create=self.creates)
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there may be one: a SQLite file, or the address of a server."""
+        return bool(self.settings.database_url) or (self.settings.data_dir / "yolo-mlsam.db").is_file()
+
+    @cached_property
+    def store(self) -> AnnotationStore:
+        return AnnotationStore(self.engine)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        return Blobs(self.settings.blobs)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        registry = ModelRegistry(self.engine, self.settings.blobs)
+        if self.creates:
+            try:
+                registry.ensure_starter(STARTER)
+            except MammoError as error:
+                log.warning("the starter model is not registered", code=error.code)
+        return registry
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        return redis_connection(self.settings.redis_url.get_secret_value(), patience=self.broker_seconds)
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        return JobQueue(self.redis)
+
+    @cached_property
+    def label_studio(self) -> LabelStudioClient | None:
+        """None where its address or key is not set."""
+        key = self.settings.label_studio_api_key.get_secret_value()
+        if not self.settings.label_studio_url or not key:
+            return None
+        return LabelStudioClient(self.settings.label_studio_url, key)
+
+    @property
+    def client(self) -> LabelStudioClient:
+        """Raises InvalidSettings: Label Studio's address or key is not set."""
+        if self.label_studio is None:
+            raise InvalidSettings(
+                "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: "
+                "this works with the tasks and annotations of Label Studio"
+            )
+        return self.label_studio
+
+    @cached_property
+    def service_account(self) -> LabelStudioClient:
+        """Label Studio as the account of automatic annotations; raises InvalidSettings: its token is not set."""
+        key = self.settings.service_api_key.get_secret_value()
+        if not self.settings.label_studio_url or not key:
+            raise InvalidSettings("the automatic stage needs YOLO_MLSAM_SERVICE_API_KEY")
+        return LabelStudioClient(self.settings.label_studio_url, key)
+
+    @cached_property
+    def tags(self) -> ProjectTags:
+        """The control tags of every project; without Label Studio every project is refused."""
+        return ProjectTags(self.label_studio)
+
+    @cached_property
+    def downloads(self) -> ImageDownloads:
+        """Raises InvalidSettings: the list of image hosts cannot be read."""
+        return ImageDownloads.of(self.settings, self.label_studio)
+
+    @cached_property
+    def images(self) -> TaskImages:
+        return TaskImages(
+            root=self.settings.mammogram_root,
+            downloads=self.downloads,
+            patient_secret=self.settings.patient_secret.get_secret_value().encode() or None,
+            max_bytes=self.settings.max_image_bytes,
+        )
+
+    @cached_property
+    def blinding(self) -> Blinding:
+        return Blinding(self.engine, self.settings.blind_shares)
+
+    @cached_property
+    def stage_log(self) -> StageLog:
+        return StageLog(self.engine)
+
+    @cached_property
+    def stages(self) -> StageService:
+        return StageService.of(
+            self.settings,
+            store=self.store,
+            engine=self.engine,
+            registry=self.registry,
+            client=self.label_studio,
+            tags=self.tags,
+        )
+
+    @cached_property
+    def withholding(self) -> Withholding:
+        """Of which tasks annotators get no prelabel."""
+        return Withholding(self.stage_log, self.blinding)
+
+    @cached_property
+    def runs(self) -> RunService:
+        return RunService.of(self.settings, self.engine, self.queue)
+
+    @cached_property
+    def reading_records(self) -> ReadingRecords:
+        return ReadingRecords(self.engine)
+
+    def readings(self, *, s3_keys: tuple[str, str] = ("", "")) -> ReadingService:
+        """The double readings.
+
+        Args:
+            s3_keys: access and secret key of the source projects' buckets; empty: Label Studio has its own.
+
+        Raises:
+            InvalidSettings: Label Studio's address or key is not set.
+        """
+        client, secret = self.client, self.settings.webhook_secret.get_secret_value()
+
+        def prepare(source: int, project: int) -> None:
+            """Give a reader's project the images and the webhook of its source."""
+            client.copy_s3_storages(source, project, access_key=s3_keys[0], secret_key=s3_keys[1])
+            if secret:
+                client.tell_backend_of(source, project, secret=secret)
+
+        return ReadingService(
+            client=client,
+            store=self.store,
+            records=self.reading_records,
+            reconcile=lambda project: self.reconcile(project).repaired,
+            secret=self.settings.annotator_secret,
+            lock=self.settings.data_dir / "double-reading.lock",
+            prepare=prepare,
+        )
+
+    @cached_property
+    def worklist(self) -> WorklistService:
+        """Raises InvalidSettings: Label Studio's address or key is not set."""
+        return WorklistService(client=self.client, store=self.store, engine=self.engine, serving=self.serving)
+
+    def serving(self, project: int) -> str:
+        """The model version of a project: the one that it is pinned to, else the champion."""
+        return self.settings.pinned_models.get(project) or self.registry.champion().version
+
+    def reconcile(self, project: int, *, complete: bool = False) -> Reconciliation:
+        """Compare a project's corrections with Label Studio's, and repair ours; see `mammo.annotations.reconcile`."""
+        return reconcile(project, client=self.client, store=self.store, engine=self.engine, complete=complete)
+
+    def efforts(self, project: int) -> Efforts:
+        """What the corrections of a project cost; see `mammo.efforts`."""
+        return effort_records(
+            project,
+            store=self.store,
+            engine=self.engine,
+            secret=self.settings.annotator_secret,
+            tags=self.tags(project),
+        )
+
+    def trace(self, annotation: int) -> Trace:
+        """Where a correction came from, and which models learned from it."""
+        return trace(
+            annotation,
+            store=self.store,
+            engine=self.engine,
+            registry=self.registry,
+            secret=self.settings.annotator_secret,
+            tags=self.tags,
+        )
+
+    def comparison(self, project: int, versions: Sequence[str]) -> dict[str, Any]:
+        """Two model versions on the same tasks of a project, and how far each is from the corrections."""
+        names = named_versions(versions, self.registry)
+        return compare_versions(project, names, store=self.store, tags=self.tags(project)).to_json()
+
+    def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
+        """Load a model version of the registry, in this process.
+
+        Raises:
+            ModelNotFound: there is no such version.
+            InvalidWeights: its files are damaged.
+        """
+        files = self.registry.files(version, into=self.settings.models)
+        return self.load_files(files, embeddings=embeddings)
+
+    def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
+        """Load a model version whose files are at hand; raises InvalidWeights: they are damaged."""
+        from mammo.pipeline import Prelabeller  # torch takes seconds to import
+
+        settings = self.settings
+        return Prelabeller.load(
+            files,
+            threads=settings.threads,
+            runtime=settings.runtime,
+            exported=settings.exported if settings.data_dir.is_dir() else None,
+            embeddings=embeddings,
+        )
+
+    def require_patient_secret(self) -> bytes:
+        """Key of the patient keys; raises InvalidSettings: it is not set."""
+        secret = self.settings.patient_secret.get_secret_value().encode()
+        if not secret:
+            raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the views of a patient are grouped by it")
+        return secret
+
+    def require_mammogram_root(self) -> Path:
+        """Folder of the DICOM files; raises InvalidSettings: it is not set."""
+        if self.settings.mammogram_root is None:
+            raise InvalidSettings("set YOLO_MLSAM_MAMMOGRAM_ROOT: the folder below which the mammograms lie")
+        return self.settings.mammogram_root
+
+    def close(self) -> None:
+        """Write what waits, close what is open."""
+        for name in ("store", "label_studio", "service_account", "redis"):
+            if (part := self.__dict__.get(name)) is not None:
+                part.close()
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,38 @@
+"""What a retrain works with, composed from the site. Torch is imported here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mammo.site import Site
+
+if TYPE_CHECKING:
+    from training.retrain.context import RetrainContext
+
+
+def retrain_context(site: Site) -> RetrainContext:
+    """The real networks, and where a retrain finds its material and leaves its results."""
+    from training.datasets.sources import preference
+    from training.retrain.context import RetrainContext
+    from training.retrain.networks import TorchNetworks
+
+    settings = site.settings
+    return RetrainContext(
+        engine=site.engine,
+        store=site.store,
+        registry=site.registry,
+        blobs=site.blobs,
+        open_image=site.images.open,
+        fingerprint=site.images.fingerprint,
+        secret=settings.annotator_secret,
+        networks=TorchNetworks(
+            threads=settings.threads,
+            runtime=settings.runtime,
+            exported=settings.exported,
+            processes=settings.train_processes,
+        ),
+        train_on_automatic=settings.train_on_automatic,
+        runs=settings.runs,
+        models=settings.models,
+        prefer=preference(settings.dataset_sources),
+    )
