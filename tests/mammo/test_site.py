@@ -90,7 +90,9 @@ def test_a_database_of_another_release_is_left_as_it_is(tmp_path: Path) -> None:
     engine = sa.create_engine(url)
     for schema, code in (("0001", "older_database"), ("9999", "newer_database")):
         with engine.begin() as connection:
-            connection.execute(sa.text("UPDATE alembic_version SET version_num = :schema"), {"schema": schema})
+            connection.execute(
+                sa.text("UPDATE alembic_version SET version_num = :schema"), {"schema": schema}
+            )
         with Site.load(data_dir=tmp_path) as site, pytest.raises(StorageUnavailable, match=SCHEMA) as other:
             _ = site.engine
         assert other.value.code == code
