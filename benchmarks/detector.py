@@ -18,11 +18,11 @@ import psutil
 from benchmarks.result import Result
 from mammo.detector import Detector, load_network
 from mammo.detector.detector import Mode
-from mammo.detector.normalise import Pixels
 from mammo.detector.runtime import RuntimeName
 from mammo.geometry import Box
 from mammo.models import STARTER
 from mammo.phantom import phantom_view
+from mammo.pixels import Pixels
 
 SEEDS = range(9301, 9309)
 ROUNDS = 2

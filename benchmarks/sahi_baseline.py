@@ -11,9 +11,9 @@ from sahi.predict import get_sliced_prediction  # type: ignore[import-untyped]
 from sahi.prediction import ObjectPrediction  # type: ignore[import-untyped]
 
 from mammo.detector import find_breast, normalise
-from mammo.detector.normalise import Pixels
 from mammo.detector.runtime import Runtime
 from mammo.geometry import Box
+from mammo.pixels import Pixels
 
 
 class SahiNetwork(DetectionModel):  # type: ignore[misc]

@@ -20,10 +20,10 @@ from benchmarks.hq_sam_baseline import published
 from benchmarks.result import Result, interleaved, milliseconds
 from mammo.geometry import Box, Point, Spacing
 from mammo.models.exported_networks import CompiledNetwork, Precision
+from mammo.pixels import Pixels
 from mammo.segmenter import RoiEmbedding, Segmenter
 from mammo.segmenter.config import hq_sam, mlsam
 from mammo.segmenter.network import Mlsam, new_network
-from mammo.segmenter.roi import Pixels
 from mammo.segmenter.runtime import Runtime, TorchRuntime
 from mammo.segmenter.runtime_openvino import FEATURE_BOUND, LOGIT_BOUND, OpenVinoRuntime
 

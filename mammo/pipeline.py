@@ -23,7 +23,8 @@ from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
 from mammo.masks.instances import calcifications as instances_of
 from mammo.models import ModelFiles
-from mammo.prompts import PROMPT_RULES, Pixels
+from mammo.pixels import Pixels
+from mammo.prompts import PROMPT_RULES
 from mammo.segmenter import EmbeddingCache, Roi, RoiEmbedding, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5

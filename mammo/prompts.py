@@ -1,4 +1,4 @@
-"""A box becomes point prompts: the paper's brightest pixel, or bright specks found robustly."""
+"""Prompt rules: choose point prompts inside a box, by the paper's brightest pixel or by a robust speck detector."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy.typing as npt
 
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
+from mammo.pixels import Pixels, size_of
 
-Pixels = npt.NDArray[np.float32]
-
-LARGEST_MM = 1.05
+MAX_CALCIFICATION_MM = 1.05
 """Diameter of the largest calcification that the robust rule looks for."""
 
 SKIN_MM = 1.5
-"""The robust rule takes no point this close to the air: the skin line and its pores are bright and no lesion."""
+"""Width of the margin next to the air in which the robust rule chooses no point: the skin line and its pores are
+bright, but no lesion."""
 
 AIR = 0.01
-"""Pixels at most this bright are air."""
+"""Grey value at or below which a pixel is air."""
 
 MARKER = 0.98
-"""A marker or a clip is a plateau wider than a calcification: pixels above this part of the way from the middling to
-the brightest value."""
+"""A marker or clip is a plateau wider than a calcification. Plateau pixels exceed this fraction of the range from the
+median to the maximum grey value."""
 
-WEAKEST = 0.3
-"""A speck below this part of the strongest one's contrast is noise beside it and gives no prompt."""
+MIN_CONTRAST = 0.3
+"""Contrast that a speck needs, as a fraction of the strongest speck's; weaker specks are noise."""
 
 MAX_POINTS = 256
-"""Most points that a rule gives: the segmenter takes no more in one prompt."""
+"""Maximum number of points in one prompt: each is a token of the decoder's attention."""
 
 
 class PromptRule(Protocol):
-    """How point prompts are chosen inside a box."""
+    """Chooses point prompts inside a box."""
 
     def __call__(
         self, pixels: Pixels, box: Box, *, count: int, spacing: int, mm_per_pixel: float
@@ -52,21 +52,21 @@ def brightest_points(
 ) -> list[Point]:
     """Return the brightest pixels of a box, brightest first, no two closer than `spacing`.
 
-    With `count=1` this is the paper's rule: start from minus infinity and take every pixel that beats the maximum so
-    far, row by row; the first of equal pixels wins. A pixel that is no number never wins.
+    With `count=1` this is the paper's rule: scan row by row and keep the maximum; the first of equal pixels wins.
+    NaN pixels are never chosen.
 
     Args:
         pixels: H x W, float32 in [0, 1], dense tissue bright.
-        count: at most so many points.
-        spacing: least distance between two points, in pixels.
-        mm_per_pixel: without effect on this rule.
+        count: maximum number of points, 1 to `MAX_POINTS`.
+        spacing: minimum distance between two points, in pixels; at least 1.
+        mm_per_pixel: ignored by this rule.
 
     Raises:
-        InvalidPrompt: the box does not meet the image, or more than `MAX_POINTS` are asked for.
+        InvalidPrompt: the box does not overlap the image, or `count` exceeds `MAX_POINTS`.
         ValueError: `count` or `spacing` is below 1.
     """
-    region = _within(box, pixels)
-    return _peaks(pixels[region.slices], region, count=count, spacing=spacing, least=-np.inf)
+    region = clip_prompt_box(box, size_of(pixels))
+    return _peaks(pixels[region.slices], region, count=count, spacing=spacing, minimum=-np.inf)
 
 
 def robust_points(
@@ -77,57 +77,56 @@ def robust_points(
     spacing: int,
     mm_per_pixel: float,
 ) -> list[Point]:
-    """Return the specks of a box that stand out most from their own surroundings, strongest first.
+    """Return the specks of a box with the highest local contrast, strongest first.
 
-    A white top-hat removes everything larger than a calcification (dense tissue, vessels' breadth, labels), and a
-    pixel that none of its neighbours supports is a defect of the detector, not a calcification: it is cut down to
-    its brightest neighbour first. Nothing is taken from the skin line, from the air, or from a marker's plateau. A box
-    in which nothing stands out gives no point.
+    A white top-hat removes every structure larger than a calcification (dense tissue, vessels, labels). A bright pixel
+    without a bright neighbour is a detector defect and is first reduced to its brightest neighbour. The skin line, the
+    air and the plateaus of markers are excluded. A box without contrast yields no point.
 
     Args:
-        pixels: H x W, float32 in [0, 1], dense tissue bright, full depth.
-        count: at most so many points.
-        spacing: least distance between two points, in pixels.
-        mm_per_pixel: sizes what counts as a calcification and as the skin.
+        pixels: H x W, float32 in [0, 1], dense tissue bright, full bit depth.
+        count: maximum number of points, 1 to `MAX_POINTS`.
+        spacing: minimum distance between two points, in pixels; at least 1.
+        mm_per_pixel: pixel spacing; scales the filters for calcifications and skin.
 
     Raises:
-        InvalidPrompt: the box does not meet the image, or more than `MAX_POINTS` are asked for.
+        InvalidPrompt: the box does not overlap the image, or `count` exceeds `MAX_POINTS`.
         ValueError: `count` or `spacing` is below 1.
     """
-    region = _within(box, pixels)
-    largest = _odd(LARGEST_MM / mm_per_pixel)
-    context = region.dilated(2 * largest).within(_size(pixels))
+    size = size_of(pixels)
+    region = clip_prompt_box(box, size)
+    diameter = _odd(MAX_CALCIFICATION_MM / mm_per_pixel)
+    context = region.dilated(2 * diameter).within(size)
     surroundings = np.nan_to_num(pixels[context.slices], nan=0.0, posinf=0.0, neginf=0.0)
-    contrast = _speck_contrast(surroundings, largest=largest)
-    contrast[_refused(surroundings, largest=largest, skin=round(SKIN_MM / mm_per_pixel))] = 0
+    contrast = _speck_contrast(surroundings, diameter=diameter)
+    contrast[_excluded(surroundings, diameter=diameter, skin=round(SKIN_MM / mm_per_pixel))] = 0
     inside = contrast[region.shifted(-context.x0, -context.y0).slices]
     strongest = float(inside.max())
-    if strongest <= 0:
-        return _peaks(inside, region, count=count, spacing=spacing, least=np.inf)
-    return _peaks(inside, region, count=count, spacing=spacing, least=WEAKEST * strongest)
+    minimum = MIN_CONTRAST * strongest if strongest > 0 else np.inf
+    return _peaks(inside, region, count=count, spacing=spacing, minimum=minimum)
 
 
 PROMPT_RULES: Mapping[str, PromptRule] = {"paper": brightest_points, "robust": robust_points}
-"""The rules by the name that a setting or a model's manifest gives them."""
+"""Prompt rules by their names in settings and model manifests."""
 
 
-def _size(pixels: Pixels) -> Size:
-    return Size(pixels.shape[1], pixels.shape[0])
+def clip_prompt_box(box: Box, size: Size) -> Box:
+    """Clip a prompt box to the image.
 
-
-def _within(box: Box, pixels: Pixels) -> Box:
-    size = _size(pixels)
-    common = box.intersection(size.box)
-    if common is None:
+    Raises:
+        InvalidPrompt: the box does not overlap the image.
+    """
+    clipped = box.intersection(size.box)
+    if clipped is None:
         raise InvalidPrompt(
-            f"box {box.as_tuple()} lies outside an image of {size.width} x {size.height} pixels; a box is in pixels of "
-            "the original image"
+            f"box {box.as_tuple()} lies outside the image of {size.width} x {size.height} pixels; give the box in "
+            "pixels of the original image"
         )
-    return common
+    return clipped
 
 
 def _odd(diameter: float) -> int:
-    """The nearest odd number of pixels, from 3 to 129."""
+    """Round to the nearest odd number of pixels, clipped to [3, 129]."""
     return min(max(2 * round((diameter - 1) / 2) + 1, 3), 129)
 
 
@@ -135,59 +134,57 @@ def _disc(diameter: int) -> npt.NDArray[Any]:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
 
 
-def _speck_contrast(context: Pixels, *, largest: int) -> npt.NDArray[Any]:
+def _speck_contrast(context: Pixels, *, diameter: int) -> npt.NDArray[Any]:
+    """White top-hat with a disc of `diameter` pixels, after hot pixels were reduced to their brightest neighbour."""
     ring = np.ones((3, 3), np.uint8)
     ring[1, 1] = 0
     supported = np.minimum(context, cv2.dilate(context, ring))
     smooth = cv2.GaussianBlur(supported, (0, 0), 0.8)
-    return cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, _disc(largest))
+    return cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, _disc(diameter))
 
 
-def _refused(context: Pixels, *, largest: int, skin: int) -> npt.NDArray[np.bool_]:
-    """Where no calcification is looked for: at the skin line, in the air, and on plateaus as large as a marker."""
+def _excluded(context: Pixels, *, diameter: int, skin: int) -> npt.NDArray[np.bool_]:
+    """H x W, True where no calcification is expected: air, skin line, and plateaus larger than a calcification."""
     air = context <= AIR
-    refused = _large_parts(air, largest)
-    if refused.any() and skin > 0:
-        refused = cv2.dilate(refused.view(np.uint8), _disc(2 * skin + 1)).astype(np.bool_)
+    excluded = _large_components(air, min_extent=diameter)
+    if excluded.any() and skin > 0:
+        excluded = cv2.dilate(excluded.view(np.uint8), _disc(2 * skin + 1)).astype(np.bool_)
     if air.all():
-        return refused
-    middling, brightest = float(np.median(context[~air])), float(context.max())
-    if brightest > middling:
-        plateaus = _large_parts(context >= middling + MARKER * (brightest - middling), largest)
-        refused |= cv2.dilate(plateaus.view(np.uint8), _disc(5)).astype(np.bool_)
-    return refused
+        return excluded
+    median, maximum = float(np.median(context[~air])), float(context.max())
+    if maximum > median:
+        plateaus = _large_components(context >= median + MARKER * (maximum - median), min_extent=diameter)
+        excluded |= cv2.dilate(plateaus.view(np.uint8), _disc(5)).astype(np.bool_)
+    return excluded
 
 
-def _large_parts(bitmap: npt.NDArray[np.bool_], largest: int) -> npt.NDArray[np.bool_]:
-    """The connected parts that are wider or higher than `largest` pixels."""
+def _large_components(bitmap: npt.NDArray[np.bool_], *, min_extent: int) -> npt.NDArray[np.bool_]:
+    """Connected components that are wider or taller than `min_extent` pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(bitmap.view(np.uint8), connectivity=8)
-    large = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) > largest
+    large = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) > min_extent
     large[0] = False  # the background
-    found: npt.NDArray[np.bool_] = large[labels]
-    return found
+    components: npt.NDArray[np.bool_] = large[labels]
+    return components
 
 
-def _peaks(values: npt.NDArray[Any], region: Box, *, count: int, spacing: int, least: float) -> list[Point]:
-    """Greedy maxima of a region's values: take the highest, strike out its neighbourhood, repeat."""
+def _peaks(values: npt.NDArray[Any], region: Box, *, count: int, spacing: int, minimum: float) -> list[Point]:
+    """Greedy non-maximum suppression: take the highest value, suppress its neighbourhood, repeat."""
     if count < 1 or spacing < 1:
         raise ValueError(f"count and spacing are at least 1, got {count} and {spacing}")
     if count > MAX_POINTS:
         raise InvalidPrompt(
             f"a prompt has at most {MAX_POINTS} points, got {count}; ask for fewer", code="too_many_points"
         )
-    left = np.where(np.isfinite(values), values, -np.inf).astype(np.float32)
+    remaining = np.where(np.isfinite(values), values, -np.inf).astype(np.float32)
+    height, width = remaining.shape
     points: list[Point] = []
     for _ in range(count):
-        y, x = divmod(int(np.argmax(left)), left.shape[1])
-        if left[y, x] == -np.inf or left[y, x] < least:
+        y, x = divmod(int(np.argmax(remaining)), width)
+        if remaining[y, x] == -np.inf or remaining[y, x] < minimum:
             break
         points.append(Point(region.x0 + x, region.y0 + y))
-        rows, columns = (
-            slice(max(0, y - spacing), y + spacing + 1),
-            slice(max(0, x - spacing), x + spacing + 1),
-        )
-        yy, xx = np.ogrid[
-            rows.start : min(rows.stop, left.shape[0]), columns.start : min(columns.stop, left.shape[1])
-        ]
-        left[rows, columns][(yy - y) ** 2 + (xx - x) ** 2 < spacing**2] = -np.inf
+        rows = slice(max(0, y - spacing), min(y + spacing + 1, height))
+        columns = slice(max(0, x - spacing), min(x + spacing + 1, width))
+        yy, xx = np.ogrid[rows, columns]
+        remaining[rows, columns][(yy - y) ** 2 + (xx - x) ** 2 < spacing**2] = -np.inf
     return points

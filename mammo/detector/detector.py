@@ -10,7 +10,7 @@ import torch
 
 from mammo.blobs import hash_file
 from mammo.detector.network import DetectorNetwork
-from mammo.detector.normalise import Breast, Pixels, find_breast, normalise
+from mammo.detector.normalise import Breast, find_breast, normalise
 from mammo.detector.resample import Scale, resample, scale_to
 from mammo.detector.runtime import Runtime, RuntimeName, TorchRuntime, open_runtime
 from mammo.detector.spec import DetectorSpec
@@ -18,6 +18,7 @@ from mammo.detector.tiling import MAX_PIXELS, STRIDE, Candidate, Detection, cut_
 from mammo.detector.weights import load_network
 from mammo.errors import UnreadableImage
 from mammo.geometry import Box, Size, Spacing
+from mammo.pixels import Pixels
 
 Mode = Literal["auto", "tiles", "whole"]
 """`whole` looks at the breast in one pass where `MAX_WHOLE` allows it; `auto` does so on a GPU."""

@@ -19,9 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.geometry import Box, Size
-
-Pixels = npt.NDArray[np.float32]
-"""H x W, float32 in [0, 1], dense tissue bright."""
+from mammo.pixels import Pixels
 
 Planes = npt.NDArray[np.float32]
 """3 x H x W, float32 in [0, 1]: what the network looks at, see above. Never rounded: 16 bits in are 16 bits seen."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mammo.detector.normalise import Pixels
 from mammo.geometry import Box, Size, Spacing
+from mammo.pixels import Pixels
 
 TOLERANCE = 1.45
 """Spacings that differ by less than this factor are taken as they are: resampling blurs, and costs time.

@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from mammo.dicom.source import DicomSource
 from mammo.geometry import Size, Spacing
-
-Pixels = npt.NDArray[np.float32]
-"""H x W, float32 in [0, 1], dense tissue bright."""
+from mammo.pixels import Pixels, size_of
 
 Laterality = Literal["L", "R"]
 
@@ -50,5 +45,4 @@ class Mammogram:
 
     @property
     def size(self) -> Size:
-        height, width = self.pixels.shape
-        return Size(width, height)
+        return size_of(self.pixels)

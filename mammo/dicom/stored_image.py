@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.dicom.identity import Identifiers
-from mammo.dicom.mammogram import Laterality, Pixels
+from mammo.dicom.mammogram import Laterality
 from mammo.dicom.source import DicomSource
 from mammo.dicom.voi import LookupTable, Window, percentile_window
 from mammo.geometry import Spacing
+from mammo.pixels import Pixels
 
 STRIP = 64
 """Rows that are looked up at once."""

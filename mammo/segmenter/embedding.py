@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mammo.geometry import Size, Spacing
+from mammo.pixels import Pixels
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.roi import Level, Pixels, Roi
+from mammo.segmenter.roi import Level, Roi
 from mammo.segmenter.runtime import Features
 
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from mammo.errors import UnreadableImage
 from mammo.geometry import ASSUMED_SPACING
+from mammo.pixels import Pixels
 from mammo.segmenter.config import Channels
-from mammo.segmenter.roi import Pixels, Roi
+from mammo.segmenter.roi import Roi
 
 SAM_MEAN = np.array([123.675, 116.28, 103.53], np.float32) / 255
 SAM_STD = np.array([58.395, 57.12, 57.375], np.float32) / 255

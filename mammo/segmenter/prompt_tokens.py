@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point
+from mammo.prompts import MAX_POINTS
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
 from mammo.segmenter.roi import Roi, dilated
-
-MAX_POINTS = 256
-"""Points of one prompt, at most: each is a token of the decoder's attention, and nobody clicks more often."""
 
 
 def allowed_region(

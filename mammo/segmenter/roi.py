@@ -17,13 +17,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.segmenter.config import MlsamConfig
 
-Pixels = npt.NDArray[np.float32]
 Level = Literal["cluster", "calcification"]
 
 MARGIN = 0.1

@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidPrompt
-from mammo.geometry import Box, Point, Size, Spacing
+from mammo.geometry import Box, Point, Spacing
 from mammo.masks import Mask
+from mammo.pixels import Pixels, size_of
+from mammo.prompts import clip_prompt_box
 from mammo.segmenter.binding_clicks import bound
 from mammo.segmenter.choosing import RuntimeName, open_runtime
 from mammo.segmenter.config import MlsamConfig
@@ -22,7 +24,7 @@ from mammo.segmenter.known_regions import KnownRegions
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.planes import roi_input
 from mammo.segmenter.prompt_tokens import allowed_region, prompt_tokens
-from mammo.segmenter.roi import Level, Pixels, Roi, dilated, level_of, roi_around, tile_rois
+from mammo.segmenter.roi import Level, Roi, dilated, level_of, roi_around, tile_rois
 from mammo.segmenter.runtime import Answer, Features, Logits, Runtime, TorchRuntime
 from mammo.segmenter.segmentation import Segmentation, notes_on
 from mammo.segmenter.tiles import blend
@@ -123,8 +125,8 @@ class Segmenter:
             InvalidPrompt: the box does not meet the image, or the region shows nothing (`code="empty_region"`).
             UnreadableImage: pixels of the region are not finite numbers.
         """
-        size = _size(pixels)
-        region = _within(box, size)
+        size = size_of(pixels)
+        region = clip_prompt_box(box, size)
         roi = roi_around(region, size, config=self.config, level=level, spacing=spacing)
         return self._embed(pixels, roi, level=level, image=image)
 
@@ -149,8 +151,8 @@ class Segmenter:
             drawn: a person drew the box.
             prefer: the region of the answer that is being refined.
         """
-        size = _size(pixels)
-        region = _within(box, size)
+        size = size_of(pixels)
+        region = clip_prompt_box(box, size)
         level = level_of(region, config=self.config) if drawn else "cluster"
         fresh = roi_around(region, size, config=self.config, level=level, spacing=spacing)
         known = self._regions.answering(
@@ -229,8 +231,8 @@ class Segmenter:
             InvalidPrompt: the box does not meet the image, or too many points.
             UnreadableImage: pixels of the region are not finite numbers.
         """
-        size = _size(pixels)
-        region = _within(box, size)
+        size = size_of(pixels)
+        region = clip_prompt_box(box, size)
         allowed = dilated(region).within(size)
         answers: list[tuple[Roi, Logits]] = []
         presences = []
@@ -275,7 +277,7 @@ class Segmenter:
             features = self._cache.get(key, encode)
         if image is not None:
             self._regions.remember(image, level, roi)
-        return RoiEmbedding(roi=roi, size=_size(pixels), level=level, features=features)
+        return RoiEmbedding(roi=roi, size=size_of(pixels), level=level, features=features)
 
     def _decode(
         self,
@@ -287,20 +289,6 @@ class Segmenter:
     ) -> Answer:
         coordinates, labels = prompt_tokens(embedding.roi, box=box, points=points, negative=negative)
         return self._runtime.decode(embedding.features, coordinates, labels, previous=earlier)
-
-
-def _size(pixels: Pixels) -> Size:
-    return Size(pixels.shape[1], pixels.shape[0])
-
-
-def _within(box: Box, size: Size) -> Box:
-    common = box.intersection(size.box)
-    if common is None:
-        raise InvalidPrompt(
-            f"box {box.as_tuple()} lies outside an image of {size.width} x {size.height} pixels; a box is in pixels of "
-            "the original image"
-        )
-    return common
 
 
 def _mask(logits: Logits, frame: Box) -> Mask | None:

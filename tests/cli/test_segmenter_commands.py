@@ -14,9 +14,9 @@ import mammo.phantom
 from cli.__main__ import main
 from cli.segmenter_runs import _detects
 from mammo.detector import Detection, Detector
-from mammo.detector.normalise import Pixels
 from mammo.geometry import Spacing
 from mammo.models import STARTER
+from mammo.pixels import Pixels
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case

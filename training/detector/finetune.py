@@ -14,10 +14,10 @@ import torch
 
 from mammo.blobs import hash_file
 from mammo.detector import Detector, load_network, save_detector
-from mammo.dicom.mammogram import Pixels
 from mammo.errors import InsufficientData, InvalidWeights, TrainingDiverged
 from mammo.geometry import Box, Point, Spacing
 from mammo.phantom import vendor_a
+from mammo.pixels import Pixels
 from training.cases import Case, Progress, check_cases
 from training.checkpoints import Checkpoints
 from training.detector.recipes import DetectorRecipe, Replay

@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.atomic_files import replacing
-from mammo.detector.normalise import Breast, Pixels, Planes, find_breast, normalise
+from mammo.detector.normalise import Breast, Planes, find_breast, normalise
 from mammo.detector.resample import resample, scale_to
 from mammo.detector.tiling import MAX_PIXELS, cut_tile
 from mammo.errors import InvalidTrainingData
 from mammo.geometry import Box, Size, Spacing
+from mammo.pixels import Pixels
 from training.cases import Case, Progress
 
 FULL = 65535

@@ -24,9 +24,10 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidTrainingData
 from mammo.geometry import ASSUMED_SPACING, Box, Point, Size, Spacing
 from mammo.masks import Mask, union
+from mammo.pixels import Pixels
 from mammo.prompts import robust_points
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.roi import MIN_LOGITS, Pixels, roi_around
+from mammo.segmenter.roi import MIN_LOGITS, roi_around
 from training.cases import Case, Progress, silent
 from training.segmenter.views import JITTER, MAX_POINTS, ZOOM
 

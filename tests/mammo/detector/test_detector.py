@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mammo.detector import Detector, DetectorNetwork, DetectorSpec, save_detector
-from mammo.detector.normalise import Pixels
 from mammo.errors import UnreadableImage
 from mammo.geometry import Spacing
+from mammo.pixels import Pixels
 from tests.mammo.detector.networks import lively_network
 
 # isort: split

@@ -12,9 +12,9 @@ import pytest
 
 import mammo
 from mammo.detector import Detection, Detector, load_network
-from mammo.detector.normalise import Pixels
 from mammo.geometry import Spacing
 from mammo.phantom import PhantomView, phantom_view
+from mammo.pixels import Pixels
 
 STARTER = Path(mammo.__file__).parent / "starter" / "detector.safetensors"
 

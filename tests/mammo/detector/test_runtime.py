@@ -17,11 +17,12 @@ import torch
 import mammo
 from mammo.detector import Detection, Detector, DetectorNetwork, DetectorSpec, load_network, save_detector
 from mammo.detector import runtime_openvino as ov
-from mammo.detector.normalise import Pixels, Planes
+from mammo.detector.normalise import Planes
 from mammo.detector.runtime import Runtime, RuntimeName, TorchRuntime, open_runtime
 from mammo.errors import UnusableRuntime
 from mammo.models import exported_networks
 from mammo.phantom import phantom_view
+from mammo.pixels import Pixels
 from tests.mammo.detector.networks import lively_network
 
 STARTER = Path(mammo.__file__).parent / "starter" / "detector.safetensors"

@@ -11,8 +11,9 @@ from mammo.detector import Detector, DetectorNetwork, DetectorSpec
 from mammo.detector import detector as module
 from mammo.detector import runtime as runtimes
 from mammo.detector.detector import Mode
-from mammo.detector.normalise import Pixels, Planes
+from mammo.detector.normalise import Planes
 from mammo.detector.runtime import TorchRuntime
+from mammo.pixels import Pixels
 
 SPEC = DetectorSpec(attention="none", tile=256, overlap=96)
 

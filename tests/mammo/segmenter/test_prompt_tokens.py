@@ -4,11 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mammo.prompts
 from mammo.geometry import Box, Point, Size
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.prompt_tokens import MAX_POINTS, prompt_tokens
+from mammo.segmenter.prompt_tokens import prompt_tokens
 from mammo.segmenter.roi import dilated, roi_around
 from tests.mammo.segmenter.networks import SMALL, small
 
@@ -73,7 +72,3 @@ def test_an_earlier_answer_changes_the_next():
     first = segmenter.segment(embedding, box=box)
     second = segmenter.segment(embedding, box=box, previous=first)
     assert not np.array_equal(first.logits, second.logits)
-
-
-def test_the_rules_give_no_more_points_than_a_prompt_takes():
-    assert mammo.prompts.MAX_POINTS == MAX_POINTS

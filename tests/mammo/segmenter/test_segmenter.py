@@ -6,9 +6,10 @@ import torch
 
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Spacing
+from mammo.prompts import MAX_POINTS
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT
-from mammo.segmenter.prompt_tokens import MAX_POINTS, prompt_tokens
+from mammo.segmenter.prompt_tokens import prompt_tokens
 from mammo.segmenter.roi import dilated
 from mammo.segmenter.weights import save_segmenter
 from tests.mammo.segmenter.networks import small
@@ -219,9 +220,9 @@ def test_presence_is_a_probability():
 
 @pytest.mark.parametrize("box", [Box(500, 500, 510, 510), Box(-20, -20, -5, -5)])
 def test_a_box_outside_the_image_is_refused(box):
-    with pytest.raises(InvalidPrompt, match="outside an image of 240 x 200"):
+    with pytest.raises(InvalidPrompt, match="outside the image of 240 x 200"):
         Segmenter(Painter(everything)).embed(PIXELS, box, spacing=None)
-    with pytest.raises(InvalidPrompt, match="outside an image of 240 x 200"):
+    with pytest.raises(InvalidPrompt, match="outside the image of 240 x 200"):
         Segmenter(Painter(everything)).segment_calcifications(PIXELS, box, spacing=None)
 
 

@@ -4,8 +4,8 @@ import torch
 
 from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
+from mammo.prompts import MAX_POINTS
 from mammo.segmenter import Segmenter
-from mammo.segmenter.prompt_tokens import MAX_POINTS
 from mammo.segmenter.roi import dilated, tile_rois
 from mammo.segmenter.tiles import blend
 from tests.mammo.segmenter.networks import SMALL, small

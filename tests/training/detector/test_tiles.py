@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mammo.detector.normalise import Pixels, find_breast, normalise
+from mammo.detector.normalise import find_breast, normalise
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import cut_tile
 from mammo.dicom import Mammogram
 from mammo.errors import Cancelled, InvalidTrainingData
 from mammo.geometry import Box, Spacing
+from mammo.pixels import Pixels
 from tests.training.detector_cases import case
 from training.cases import Case, silent
 from training.detector.tiles import FalseAlarms, TileSet, write_tiles
