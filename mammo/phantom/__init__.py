@@ -1,17 +1,18 @@
-"""Synthetic mammograms with known truth: for the demo, the tests and the training of the starter weights.
+"""Synthetic mammograms with ground truth, for the demo, the tests and the training of the starter weights.
 
-A procedural full-field digital mammography phantom whose texture, calcification sizes and cluster extents follow
-statistics of real mammograms. It is no patient: a figure measured on it is a phantom figure, never a clinical one.
+A procedural phantom of full-field digital mammography. Its texture, calcification sizes and cluster extents follow
+statistics of real mammograms. Figures measured on phantoms are phantom figures, never clinical ones.
 
-    body.py            the woman: breast size, glandularity
-    anatomy.py         one view of a breast, from skin line to fine texture, as relative attenuation
-    calcifications.py  clusters sampled once in 3-D, seen in CC and MLO
-    distractors.py     what looks like a cluster and is none
-    placement.py       where they go, and how dense they must be to be seen
-    appearance.py      what the vendor makes of it: noise, sharpness, grey scale, pixel size
-    exposure.py        For Processing: what the detector counted before that
-    extras.py          on request: laterality markers, biopsy clips, linear and segmental clusters
-    view.py            the stages composed, with their truth
+    body.py            patient: breast size and glandularity
+    texture.py         random fields that resemble tissue
+    anatomy.py         one view of a breast as relative attenuation, from skin line to fine texture
+    calcifications.py  clusters, sampled once in 3-D and projected into CC and MLO
+    distractors.py     benign structures that resemble clusters
+    placement.py       positions of clusters, and their contrast
+    appearance.py      vendor: noise, sharpness, grey scale, pixel spacing
+    exposure.py        raw detector counts (For Processing)
+    extras.py          optional: laterality markers, biopsy clips, linear and segmental clusters
+    view.py            all stages composed into a view with its ground truth
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a vendor's detector and image processing make of the attenuation of a breast."""
+"""A vendor's detector and image processing: from attenuation to stored grey levels."""
 
 from __future__ import annotations
 
@@ -9,62 +9,63 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Field = npt.NDArray[np.float32]
+from mammo.phantom.texture import Field
 
 
 @dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """One vendor's look. Two of them make a domain shift: a model trained on one loses findings on the other."""
+    """One vendor's look. A model trained on one vendor loses findings on another: a domain shift."""
 
     name: str
     width: int = 2560
-    """Columns of a view."""
+    """Columns of the image receptor."""
 
     height: int = 3328
-    """Rows of a view."""
+    """Rows of the image receptor."""
 
     spacing_mm: float = 0.07
     bits: int = 12
     photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
-    """How files are stored; the phantom's own arrays are always dense bright."""
+    """Photometric interpretation of written files; in the phantom's arrays dense tissue is always bright."""
 
     black: float = 0.30
-    """Relative attenuation that is shown black."""
+    """Relative attenuation displayed as black."""
 
     white: float = 2.75
-    """Relative attenuation that is shown white."""
+    """Relative attenuation displayed as white."""
 
     gamma: float = 1.0
-    """Grey = linear grey ** gamma: below 1 lifts the dark (fatty) tissue and flattens the dense."""
+    """Exponent of the grey curve: below 1 brightens fatty tissue and flattens dense tissue."""
 
     noise: float = 0.085
     """Standard deviation of the quantum noise, in relative attenuation."""
 
     grain: float = 0.42
-    """Correlation of the noise: share of each neighbour, 0 (white) to 1."""
+    """Correlation of the noise: weight of each neighbour, 0 (white noise) to 1."""
 
     blur: float = 0.6
-    """Standard deviation of the detector's point spread, in pixels."""
+    """Standard deviation of the detector's point spread function, in pixels."""
 
     sharpening: float = 0.0
-    """Edge enhancement: amount of the unsharp mask of the processing; 0 is none."""
+    """Amount of the unsharp mask; 0 disables it."""
 
     sharpening_mm: float = 0.35
-    """Radius of the unsharp mask."""
+    """Standard deviation of the unsharp mask, in mm."""
 
     calcification_contrast: float = 1.0
-    """Factor on the contrast of calcifications: a harder beam shows less."""
+    """Factor on the contrast of calcifications; lower for a harder beam."""
 
     hot_pixels: int = 6
+    """Number of saturated single pixels per view."""
 
 
 def vendor_a() -> Appearance:
-    """Linear, moderately sharp and clean: the look the starter weights know."""
+    """Linear, moderately sharp, low noise: the vendor that the starter weights are trained on."""
     return Appearance(name="vendor_a")
 
 
 def vendor_b() -> Appearance:
-    """Larger pixels, coarse grain, soft edges with a halo, a flattened grey scale, stored as MONOCHROME1 in 14 bits."""
+    """Larger pixels, coarse noise, soft edges with a halo, a flattened grey scale; MONOCHROME1 with 14 bits."""
     return Appearance(
         name="vendor_b",
         width=1912,
@@ -86,9 +87,9 @@ def vendor_b() -> Appearance:
 
 
 def vendor_c() -> Appearance:
-    """Edge-enhanced at the scale of septa and calcifications, with a grey scale that keeps dense tissue dark.
+    """Edges enhanced at the scale of septa and calcifications; a grey scale that keeps dense tissue dark.
 
-    The sharpest of the three, and the nearest to processed clinical images in fine structure and median grey.
+    The sharpest of the three vendors, and the closest to processed clinical images in fine structure and median grey.
     """
     return Appearance(
         name="vendor_c",
@@ -102,32 +103,37 @@ def vendor_c() -> Appearance:
 
 
 def quantum_noise(rng: np.random.Generator, attenuation: Field, appearance: Appearance) -> Field:
-    """Slightly correlated, signal-dependent noise, H x W, in relative attenuation."""
+    """Draw slightly correlated, signal-dependent noise: H x W, in relative attenuation."""
     noise = rng.standard_normal(attenuation.shape, dtype=np.float32)
     kernel = np.array([appearance.grain, 1, appearance.grain], np.float32)
-    kernel /= np.sqrt((kernel**2).sum())  # unit variance is kept
+    kernel /= np.sqrt((kernel**2).sum())  # keeps unit variance
     cv2.sepFilter2D(noise, cv2.CV_32F, kernel, kernel, dst=noise, borderType=cv2.BORDER_REFLECT)
     noise *= np.float32(appearance.noise) * (1 + np.float32(0.3) * attenuation)
     return noise
 
 
 def grey_levels(
-    exposed: Field, air: npt.NDArray[np.bool_], appearance: Appearance, *, spacing_mm: float
+    image: Field, air: npt.NDArray[np.bool_], appearance: Appearance, *, spacing_mm: float
 ) -> npt.NDArray[np.uint16]:
-    """Processing for presentation: unsharp mask, grey curve, quantisation; air becomes 0.
+    """Process for presentation: unsharp mask, grey curve, quantisation; air becomes 0.
 
     Args:
-        exposed: H x W relative attenuation with noise; changed in place.
+        image: H x W, relative attenuation with noise; changed in place.
         air: H x W, True outside the breast.
+        appearance: vendor.
+        spacing_mm: pixel spacing.
+
+    Returns:
+        H x W in [0, 2**bits - 1].
     """
     if appearance.sharpening:
-        smooth = cv2.GaussianBlur(exposed, (0, 0), appearance.sharpening_mm / spacing_mm)
-        cv2.addWeighted(exposed, 1 + appearance.sharpening, smooth, -appearance.sharpening, 0, dst=exposed)
-    exposed -= np.float32(appearance.black)
-    exposed *= np.float32(1 / (appearance.white - appearance.black))
-    np.clip(exposed, 0, 1, out=exposed)
+        smooth = cv2.GaussianBlur(image, (0, 0), appearance.sharpening_mm / spacing_mm)
+        cv2.addWeighted(image, 1 + appearance.sharpening, smooth, -appearance.sharpening, 0, dst=image)
+    image -= np.float32(appearance.black)
+    image *= np.float32(1 / (appearance.white - appearance.black))
+    np.clip(image, 0, 1, out=image)
     if appearance.gamma != 1:
-        np.power(exposed, np.float32(appearance.gamma), out=exposed)
-    exposed *= np.float32(2**appearance.bits - 1)
-    exposed[air] = 0
-    return exposed.astype(np.uint16)
+        np.power(image, np.float32(appearance.gamma), out=image)
+    image *= np.float32(2**appearance.bits - 1)
+    image[air] = 0
+    return image.astype(np.uint16)

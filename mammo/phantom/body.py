@@ -1,4 +1,4 @@
-"""The woman behind the four views: size and glandularity of her breasts."""
+"""The patient behind the four views of an exam: breast size and glandularity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 GLANDULARITY = {0.08: 0.12, 0.2: 0.38, 0.4: 0.38, 0.6: 0.12}
-"""Fibroglandular share of the breast area for BI-RADS density a to d, and how common each is."""
+"""Fibroglandular share of the breast area for BI-RADS densities a to d, mapped to its prevalence."""
 
 Density = Literal["a", "b", "c", "d"]
 DENSITIES: tuple[Density, ...] = ("a", "b", "c", "d")
@@ -17,26 +17,26 @@ DENSITIES: tuple[Density, ...] = ("a", "b", "c", "d")
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What the four views of one woman share."""
+    """Properties that the four views of one patient share."""
 
     depth_mm: float
-    """Chest wall to nipple, compressed."""
+    """Distance from chest wall to nipple under compression, in mm."""
 
     half_height_mm: float
-    """Half the extent along the chest wall."""
+    """Half the extent along the chest wall, in mm."""
 
     glandularity: float
-    """Share of the breast area that is fibroglandular."""
+    """Fibroglandular share of the breast area, in [0, 1]."""
 
     @property
     def density(self) -> Density:
-        """BI-RADS density: the category whose share is nearest."""
+        """BI-RADS density: the category with the nearest fibroglandular share."""
         distances = [abs(share - self.glandularity) for share in GLANDULARITY]
         return DENSITIES[distances.index(min(distances))]
 
 
 def sample_body(rng: np.random.Generator) -> Body:
-    """Draw a woman."""
+    """Draw breast size and glandularity; glandularity follows the prevalences in `GLANDULARITY`."""
     shares = np.array(list(GLANDULARITY.values()))
     return Body(
         depth_mm=float(rng.uniform(80, 135)),

@@ -1,4 +1,4 @@
-"""What resembles a cluster and is none: benign macro and rim calcifications, single specks, vascular tram tracks."""
+"""Benign structures that resemble clusters: macro, rim and single calcifications, and vascular tram tracks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from mammo.phantom.texture import Field
 KINDS = ("macro", "rim", "single", "vascular")
 
 
-def distractors(rng: np.random.Generator, anatomy: Anatomy, free: Field, *, number: int) -> list[Speck]:
+def distractors(rng: np.random.Generator, anatomy: Anatomy, clearance: Field, *, number: int) -> list[Speck]:
     """Draw `number` distractors.
 
     Args:
-        free: h x w coarse grid, above 0 where a distractor may lie (in the breast, away from clusters).
+        clearance: h x w coarse grid, in mm; positive inside the breast and away from clusters.
+        number: how many to draw; a tram track counts as one.
     """
     specks: list[Speck] = []
-    places = np.argwhere(free > 0)
+    places = np.argwhere(clearance > 0)
     for _ in range(number if len(places) else 0):
         row, column = places[rng.integers(len(places))] * anatomy.cell_mm
         kind = KINDS[rng.integers(len(KINDS))]
         if kind == "vascular":
-            specks += _tram_track(rng, anatomy, free)
+            specks += _tram_track(rng, anatomy, clearance)
             continue
         low, high = {"macro": (1.0, 2.4), "rim": (1.0, 2.6), "single": (0.2, 0.6)}[kind]
         diameter = float(rng.uniform(low, high))
@@ -35,8 +36,8 @@ def distractors(rng: np.random.Generator, anatomy: Anatomy, free: Field, *, numb
     return specks
 
 
-def _tram_track(rng: np.random.Generator, anatomy: Anatomy, free: Field) -> list[Speck]:
-    """Calcified vessel walls: two broken parallel lines along a vessel's course."""
+def _tram_track(rng: np.random.Generator, anatomy: Anatomy, clearance: Field) -> list[Speck]:
+    """Calcified vessel walls: two broken parallel lines along a vessel's course; none along a short vessel."""
     rows, columns = anatomy.vessels[rng.integers(len(anatomy.vessels))]
     if len(rows) < 70:
         return []
@@ -45,7 +46,7 @@ def _tram_track(rng: np.random.Generator, anatomy: Anatomy, free: Field) -> list
     for step in range(start, start + 50, 2):
         for side in (-0.6, 0.6):
             drawn, shift = rng.random() < 0.55, rng.normal(0, 0.15)
-            if not drawn or free[rows[step], columns[step]] <= 0:
+            if not drawn or clearance[rows[step], columns[step]] <= 0:
                 continue
             patch = thickness(rng, float(rng.uniform(0.2, 0.4)), "pleomorphic", spacing_mm=anatomy.spacing_mm)
             row, column = rows[step] * anatomy.cell_mm + side, columns[step] * anatomy.cell_mm + shift

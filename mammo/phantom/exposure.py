@@ -1,4 +1,4 @@
-"""For Processing: what the detector counts before a vendor's processing makes a picture of it."""
+"""Raw detector counts (For Processing), before a vendor's image processing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.phantom.anatomy import EQUALISED, Anatomy
-from mammo.phantom.texture import Field, doubled
+from mammo.phantom.texture import Field, upsampled
 
 BITS = 14
 AIR_COUNTS = 14_000.0
-"""Behind air; the detector ends at 2**14 - 1."""
+"""Counts behind air; the detector saturates at 2**BITS - 1."""
 
 COMPRESSED_BREAST = 1.0
-"""Log attenuation of a breast of full thickness that holds only fat."""
+"""Log attenuation of a purely fatty breast of full thickness."""
 
 TISSUE = 0.55
 """Log attenuation per unit of the phantom's relative attenuation."""
@@ -22,18 +22,19 @@ TISSUE = 0.55
 def detector_counts(
     rng: np.random.Generator, exposed: Field, anatomy: Anatomy, *, width: int, height: int
 ) -> npt.NDArray[np.uint16]:
-    """Counts, linear in exposure, air brightest: I = I0 exp(-mu t), with shot noise of the electronics.
+    """Draw detector counts by the Beer-Lambert law, I = I0 exp(-mu t), with shot noise.
 
-    The picture for presentation is equalised in thickness; here the breast gets thinner towards its rim again.
+    Counts are linear in exposure, with air brightest. The thickness equalisation in `exposed` is undone: the breast
+    becomes thinner towards its rim.
 
     Args:
-        exposed: h x w relative attenuation with noise; columns beyond it are air.
-        width, height: of the receptor, in pixels.
+        exposed: relative attenuation with noise; pixels beyond its last column are air.
+        width, height: size of the image receptor, in pixels.
 
     Returns:
         height x width in [0, 2**BITS - 1].
     """
-    thickness = doubled(doubled(anatomy.thickness))
+    thickness = upsampled(upsampled(anatomy.thickness))
     log = np.float32(COMPRESSED_BREAST) * thickness
     log += np.float32(TISSUE) * exposed * thickness / (1 - EQUALISED + EQUALISED * thickness)
     counts = np.full((height, width), AIR_COUNTS, np.float32)

@@ -1,6 +1,6 @@
-"""What else lies in or beside a breast, on request: a laterality marker, a biopsy clip, other cluster distributions.
+"""Optional objects: laterality markers, biopsy clips, and linear or segmental clusters.
 
-All of it is off by default, and drawn from a generator of its own, so the pixels of a seed stay what they are.
+All are off by default and drawn from generators of their own, so they do not change the other pixels of a seed.
 """
 
 from __future__ import annotations
@@ -18,54 +18,59 @@ from mammo.phantom.placement import nearest_place
 from mammo.phantom.texture import Field
 
 CLIP_ATTENUATION = 8.0
-"""Of titanium: whiter than any tissue."""
+"""Relative attenuation of a titanium clip; brighter than any tissue."""
 
 CLIP_MM = 1.5
-"""Radius of a clip; it needs as much room as a small cluster."""
+"""Radius of a clip, and the clearance that it needs."""
 
 MARKER_MM = 9.0
-"""Height of a marker's letters."""
+"""Height of the letters of a marker."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """Which of them to draw."""
+    """Which optional objects to draw."""
 
     marker: bool = False
-    """Lead letters outside the breast that name the side and the projection."""
+    """Lead letters outside the breast that state laterality and view."""
 
     clip: bool = False
-    """In every second breast the metal clip that a biopsy left; in both of its views."""
+    """A biopsy clip in every second breast, visible in both of its views."""
 
     distributions: bool = False
-    """Clusters may be linear or segmental, and not always grouped."""
+    """Draw linear and segmental clusters too, not only grouped ones."""
 
 
-def biopsy_clip(seed: int, laterality: str, view: View, anatomy: Anatomy, free: Field) -> Speck | None:
-    """The clip of one breast, seen in one view; None when it has none or there is no room.
+def biopsy_clip(seed: int, laterality: str, view: View, anatomy: Anatomy, clearance: Field) -> Speck | None:
+    """Draw the clip of one breast in one view; None when the breast has no clip or no place for one.
 
-    The generator knows the breast and not the view: a clip lies in the same place in CC and MLO.
+    The generator depends on the breast, not on the view: the clip has the same position in CC and MLO.
+
+    Args:
+        clearance: h x w coarse grid, in mm.
     """
     rng = np.random.default_rng([seed, laterality == "R", 55])
-    wanted, depth, lateral, vertical = rng.random(), *rng.uniform((0.25, -0.6, -0.6), (0.75, 0.6, 0.6))
-    if wanted < 0.5 or free.max() < CLIP_MM:
+    draw, depth, lateral, vertical = rng.random(), *rng.uniform((0.25, -0.6, -0.6), (0.75, 0.6, 0.6))
+    if draw < 0.5 or clearance.max() < CLIP_MM:
         return None
     centre = nearest_place(
-        anatomy, free, depth=depth, along=lateral if view == "CC" else vertical, radius_mm=CLIP_MM
+        anatomy, clearance, depth=depth, along=lateral if view == "CC" else vertical, radius_mm=CLIP_MM
     )
     patch = _ribbon(rng, spacing_mm=anatomy.spacing_mm) * np.float32(CLIP_ATTENUATION)
     return Speck.at(*centre, patch, spacing_mm=anatomy.spacing_mm)
 
 
-def write_marker(stored: npt.NDArray[np.uint16], text: str, *, value: int, spacing_mm: float) -> Box | None:
-    """Write letters into the air, on the first free place from the top; smaller ones where that is none.
+def draw_marker(stored: npt.NDArray[np.uint16], text: str, *, value: int, spacing_mm: float) -> Box | None:
+    """Draw letters into the first free area of air from the top; shrink them when they do not fit.
 
     Args:
         stored: H x W, 0 outside the breast; changed in place.
+        text: the letters, such as `LCC`.
         value: grey level of the letters.
+        spacing_mm: pixel spacing.
 
     Returns:
-        The box that they fill; None when there is no place at all.
+        The box of the letters; None when even the smallest do not fit.
     """
     for share in (1.0, 0.6, 0.4):
         letters = _letters(text, height=round(share * MARKER_MM / spacing_mm))
@@ -77,6 +82,7 @@ def write_marker(stored: npt.NDArray[np.uint16], text: str, *, value: int, spaci
 
 
 def _letters(text: str, *, height: int) -> npt.NDArray[np.bool_]:
+    """Render text, with a margin; `height` is that of a capital letter, in pixels."""
     scale = height / 22  # this font's capitals are about 22 pixels high at scale 1
     thick = max(1, round(scale * 2))
     (wide, tall), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
@@ -87,7 +93,7 @@ def _letters(text: str, *, height: int) -> npt.NDArray[np.bool_]:
 
 
 def _free_place(stored: npt.NDArray[np.uint16], tall: int, wide: int) -> Box | None:
-    """The first place from the top, at the border that the chest wall is not at."""
+    """Find the first empty box from the top, along the border opposite the chest wall."""
     height, width = stored.shape
     if tall > height or wide > width:
         return None
@@ -100,7 +106,7 @@ def _free_place(stored: npt.NDArray[np.uint16], tall: int, wide: int) -> Box | N
 
 
 def _ribbon(rng: np.random.Generator, *, spacing_mm: float) -> Field:
-    """A bent wire of 2 to 3 mm, in [0, 1], drawn four times finer and averaged."""
+    """Draw a bent wire of 2 to 3 mm, in [0, 1], supersampled and averaged."""
     side = int(np.ceil(2 * CLIP_MM / spacing_mm)) + 6
     fine = np.zeros((side * SUPERSAMPLING, side * SUPERSAMPLING), np.uint8)
     turn, bend = rng.uniform(0, 2 * np.pi), rng.uniform(2.2, 4.0)

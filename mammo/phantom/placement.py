@@ -1,4 +1,4 @@
-"""Clusters enter the breast: where they fit, as dense as it takes to be seen, as the detector sees them."""
+"""Places clusters in the breast, raises their contrast until they are visible, and adds them to the attenuation."""
 
 from __future__ import annotations
 
@@ -14,29 +14,36 @@ from mammo.phantom.calcifications import Cluster, Speck, contrast, thickness
 from mammo.phantom.texture import Field, difference_of_gaussians
 
 MIN_SNR = 4.0
-"""Median peak signal-to-noise ratio of a cluster's calcifications; below 2 no reader would find it. Fainter clusters
-are made denser, because a truth that nobody can see teaches a network to guess."""
+"""Minimum median of the peak signal-to-noise ratios of a cluster's calcifications; below 2 no reader would find them.
+Fainter clusters are made denser: an invisible truth teaches a network to guess."""
 
 BAND_MM = (0.085, 0.28)
-"""Fine and coarse scale of the band pass in which that ratio is measured."""
+"""Fine and coarse scale of the band pass in which the ratio is measured."""
 
-MIN_ROOM_MM = 2.0
-"""A cluster that would have to be squeezed below this radius is left out."""
+MIN_RADIUS_MM = 2.0
+"""Radius below which a cluster is left out rather than shrunk."""
 
 
-def place(cluster: Cluster, anatomy: Anatomy, free: Field, view: View) -> list[Speck]:
-    """The calcifications of a cluster where it fits best, near its place in the breast; none without any room."""
-    radius = min(cluster.radius_mm, float(free.max()))
-    if radius < MIN_ROOM_MM:
+def place_cluster(cluster: Cluster, anatomy: Anatomy, clearance: Field, view: View) -> list[Speck]:
+    """Project the calcifications of a cluster to the best place near its position in the breast.
+
+    Args:
+        clearance: h x w coarse grid, in mm; a cluster larger than its maximum is shrunk.
+
+    Returns:
+        One speck per calcification; empty when even a cluster of `MIN_RADIUS_MM` does not fit.
+    """
+    radius = min(cluster.radius_mm, float(clearance.max()))
+    if radius < MIN_RADIUS_MM:
         return []
     along = cluster.lateral if view == "CC" else cluster.vertical
-    centre = nearest_place(anatomy, free, depth=cluster.depth, along=along, radius_mm=radius)
+    centre = nearest_place(anatomy, clearance, depth=cluster.depth, along=along, radius_mm=radius)
     shrink = radius / cluster.radius_mm
     specks = []
     for index, (dy, dx) in enumerate(zip(cluster.rows(view), cluster.columns, strict=True)):
         diameter = float(cluster.diameters[index])
-        shape = np.random.default_rng(int(cluster.seeds[index]))
-        patch = thickness(shape, diameter, cluster.kind, spacing_mm=anatomy.spacing_mm)
+        rng = np.random.default_rng(int(cluster.seeds[index]))
+        patch = thickness(rng, diameter, cluster.morphology, spacing_mm=anatomy.spacing_mm)
         peak = contrast(diameter) * float(cluster.densities[index])
         specks.append(
             Speck.at(
@@ -50,35 +57,47 @@ def place(cluster: Cluster, anatomy: Anatomy, free: Field, view: View) -> list[S
 
 
 def nearest_place(
-    anatomy: Anatomy, free: Field, *, depth: float, along: float, radius_mm: float
+    anatomy: Anatomy, clearance: Field, *, depth: float, along: float, radius_mm: float
 ) -> tuple[float, float]:
-    """Row and column in mm of the free place that is nearest to the one wanted, glandular tissue preferred.
+    """Find the place nearest to a position in the breast that has enough clearance; prefer glandular tissue.
 
     Args:
-        free: h x w coarse grid, mm to whatever is in the way; somewhere at least `radius_mm`.
-        depth: share of the way from the chest wall to the nipple.
-        along: -1 to 1 of the breast's half height, seen from the nipple.
+        clearance: h x w coarse grid, in mm; its maximum is at least `radius_mm`.
+        depth: position between the chest wall (0) and the nipple (1).
+        along: position relative to the nipple, -1 to 1 in half heights of the breast.
+        radius_mm: clearance that is needed.
+
+    Returns:
+        Row and column, in mm.
     """
     down, across = anatomy.nipple
-    wanted = down + along * anatomy.half_height_mm * 0.8, across * depth
-    rows, columns = np.ogrid[: free.shape[0], : free.shape[1]]
-    cost = (rows * anatomy.cell_mm - wanted[0]) ** 2 + (columns * anatomy.cell_mm - wanted[1]) ** 2
-    # most cancers arise in glandular tissue
-    cost = np.where(free >= radius_mm, cost - 60 * anatomy.glandular, np.inf)
+    row_mm, column_mm = down + along * anatomy.half_height_mm * 0.8, across * depth
+    rows, columns = np.ogrid[: clearance.shape[0], : clearance.shape[1]]
+    cost = (rows * anatomy.cell_mm - row_mm) ** 2 + (columns * anatomy.cell_mm - column_mm) ** 2
+    # Most cancers arise in glandular tissue.
+    cost = np.where(clearance >= radius_mm, cost - 60 * anatomy.glandular, np.inf)
     row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
     return int(row) * anatomy.cell_mm, int(column) * anatomy.cell_mm
 
 
-def expose_cluster(
+def add_cluster(
     attenuation: Field, noise: Field, specks: Sequence[Speck], vendor: Appearance, *, spacing_mm: float
 ) -> None:
-    """Add a cluster to the attenuation, denser when its median calcification would drown in noise and texture."""
+    """Add a cluster to the attenuation in place; scale its contrast up to a median ratio of `MIN_SNR`.
+
+    Args:
+        attenuation: H x W, changed in place.
+        noise: H x W, noise that will be added to the attenuation.
+        specks: the calcifications of the cluster; at least one.
+        vendor: its point spread and calcification contrast are applied.
+        spacing_mm: pixel spacing.
+    """
     frame = Box(0, 0, attenuation.shape[1], attenuation.shape[0])
     roi = _frame_of(specks).dilated(round(2 / spacing_mm)).intersection(frame)
     assert roi is not None, "a cluster lies inside the breast"
     alone = np.zeros((roi.height, roi.width), np.float32)
     moved = [speck.shifted(-roi.x0, -roi.y0) for speck in specks]
-    expose(alone, moved, vendor)
+    add_specks(alone, moved, vendor)
     fine, coarse = (scale / spacing_mm for scale in BAND_MM)
     background = attenuation[roi.slices] + noise[roi.slices]
     deviation = float(difference_of_gaussians(background, fine=fine, coarse=coarse).std())
@@ -88,15 +107,15 @@ def expose_cluster(
     attenuation[roi.slices] += alone * np.float32(max(1.0, MIN_SNR / max(ratio, 1e-3)))
 
 
-def expose(attenuation: Field, specks: Sequence[Speck], vendor: Appearance) -> None:
-    """Add specks as the detector sees them: blurred by its point spread; parts outside the image are lost."""
+def add_specks(attenuation: Field, specks: Sequence[Speck], vendor: Appearance) -> None:
+    """Add specks to the attenuation in place, blurred by the detector's point spread and clipped to the image."""
     for speck in specks:
         frame = speck.frame.intersection(Box(0, 0, attenuation.shape[1], attenuation.shape[0]))
         if frame is None:
             continue
-        seen = cv2.GaussianBlur(speck.patch, (0, 0), vendor.blur, borderType=cv2.BORDER_CONSTANT)
+        blurred = cv2.GaussianBlur(speck.patch, (0, 0), vendor.blur, borderType=cv2.BORDER_CONSTANT)
         rows, columns = frame.shifted(-speck.x0, -speck.y0).slices
-        attenuation[frame.slices] += np.float32(vendor.calcification_contrast) * seen[rows, columns]
+        attenuation[frame.slices] += np.float32(vendor.calcification_contrast) * blurred[rows, columns]
 
 
 def _frame_of(specks: Sequence[Speck]) -> Box:
@@ -106,8 +125,8 @@ def _frame_of(specks: Sequence[Speck]) -> Box:
     return frame
 
 
-def clearance(free: Field, box: Box, cell_mm: float) -> Field:
-    """Distance of each coarse cell to a box of pixels, mm, less 2 mm: clusters do not overlap."""
-    open_cells = np.ones(free.shape, np.bool_)
-    open_cells[box.y0 // COARSE : -(-box.y1 // COARSE), box.x0 // COARSE : -(-box.x1 // COARSE)] = False
-    return distance_mm(open_cells, cell_mm) - np.float32(2)
+def distance_to_box(shape: tuple[int, ...], box: Box, cell_mm: float) -> Field:
+    """Distance of each cell of the coarse grid to a box of pixels, in mm, minus a gap of 2 mm between clusters."""
+    free = np.ones(shape, np.bool_)
+    free[box.y0 // COARSE : -(-box.y1 // COARSE), box.x0 // COARSE : -(-box.x1 // COARSE)] = False
+    return distance_mm(free, cell_mm) - np.float32(2)

@@ -1,4 +1,4 @@
-"""Random fields that look like tissue."""
+"""Random fields that resemble breast tissue."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ Field = npt.NDArray[np.float32]
 def power_law(
     rng: np.random.Generator, shape: tuple[int, int], *, beta: float, spacing: float, lowest: float = 0.01
 ) -> Field:
-    """A Gaussian field with power spectrum 1 / f**beta, zero mean and unit variance.
+    """Draw a Gaussian random field with power spectrum 1 / f**beta, zero mean and unit variance.
 
     Mammographic texture has beta near 3 (Burgess et al. 2001).
 
     Args:
-        shape: rows, columns.
+        shape: rows and columns of the result.
+        beta: exponent of the power spectrum.
         spacing: mm per cell.
         lowest: frequency in 1/mm below which the spectrum is flat.
     """
@@ -35,24 +36,24 @@ def power_law(
     return cast(Field, ((field - field.mean()) / field.std()).astype(np.float32))
 
 
-def doubled(field: Field) -> Field:
-    """Twice the resolution, bilinear."""
+def upsampled(field: Field) -> Field:
+    """H x W -> 2H x 2W, by bilinear interpolation."""
     rows, columns = field.shape
     return cast(Field, cv2.resize(field, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR))
 
 
-def looked_up(field: Field, rows: Field, columns: Field) -> Field:
-    """Values of a periodic field at real coordinates, bilinear."""
+def sample_periodic(field: Field, rows: Field, columns: Field) -> Field:
+    """Sample a periodic field at real coordinates, by bilinear interpolation."""
     return cast(Field, ndimage.map_coordinates(field, [rows, columns], order=1, mode="grid-wrap"))
 
 
 def ridges(field: Field, *, width: float) -> Field:
-    """Bright curves along the zero crossings of a field: connective tissue septa. In [0, 1]; width in cells."""
+    """Bright curves along the zero crossings of a field, in [0, 1]: connective tissue septa. `width` is in cells."""
     down, across = np.gradient(field)
     distance = field / (np.hypot(down, across) + np.float32(1e-3))
     return cast(Field, np.exp(-((distance / np.float32(width)) ** 2)))
 
 
 def difference_of_gaussians(field: Field, *, fine: float, coarse: float) -> Field:
-    """Band pass that responds to specks between two sizes (standard deviations in pixels)."""
+    """Band-pass filter for specks between two sizes; `fine` and `coarse` are standard deviations in pixels."""
     return cast(Field, cv2.GaussianBlur(field, (0, 0), fine) - cv2.GaussianBlur(field, (0, 0), coarse))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mammo.masks import Mask
-from mammo.phantom.calcifications import KINDS, Kind, Speck, outline, sample_cluster, thickness
+from mammo.phantom.calcifications import MORPHOLOGIES, Morphology, Speck, outline, sample_cluster, thickness
 
 
 def test_clusters_follow_the_sizes_of_real_ones() -> None:
@@ -19,14 +19,15 @@ def test_clusters_follow_the_sizes_of_real_ones() -> None:
     assert min(numbers) >= 5
     assert max(numbers) <= 30
     assert 8 < np.median(extents) < 18
-    assert {cluster.kind for cluster in clusters} == set(KINDS)
+    assert {cluster.morphology for cluster in clusters} == set(MORPHOLOGIES)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-def test_a_larger_calcification_covers_more_pixels(kind: Kind) -> None:
+@pytest.mark.parametrize("morphology", list(MORPHOLOGIES))
+def test_a_larger_calcification_covers_more_pixels(morphology: Morphology) -> None:
     def area(diameter: float) -> int:
         shapes = [
-            thickness(np.random.default_rng(seed), diameter, kind, spacing_mm=0.07) for seed in range(20)
+            thickness(np.random.default_rng(seed), diameter, morphology, spacing_mm=0.07)
+            for seed in range(20)
         ]
         return sum(Speck(shape, 0, 0).mask.area for shape in shapes)
 

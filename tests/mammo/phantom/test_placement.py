@@ -5,35 +5,35 @@ import pytest
 
 from mammo.geometry import Box
 from mammo.phantom import sample_body, sample_cluster, vendor_a
-from mammo.phantom.anatomy import Anatomy, grow
+from mammo.phantom.anatomy import Anatomy, draw_anatomy
 from mammo.phantom.calcifications import Speck
-from mammo.phantom.placement import MIN_SNR, clearance, expose, expose_cluster, place
+from mammo.phantom.placement import MIN_SNR, add_cluster, add_specks, distance_to_box, place_cluster
 from mammo.phantom.texture import difference_of_gaussians
 
 
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
     rng = np.random.default_rng(0)
-    return grow(rng, sample_body(rng), "CC", width=1024, height=1280, spacing_mm=0.07)
+    return draw_anatomy(rng, sample_body(rng), "CC", width=1024, height=1280, spacing_mm=0.07)
 
 
-def test_a_cluster_keeps_its_place_only_where_there_is_room(anatomy: Anatomy) -> None:
+def test_a_cluster_is_placed_only_where_it_has_clearance(anatomy: Anatomy) -> None:
     cluster = sample_cluster(np.random.default_rng(1))
-    free = np.full(anatomy.room.shape, -1, np.float32)
+    free = np.full(anatomy.clearance_mm.shape, -1, np.float32)
     free[150:160, 80:90] = 30
-    for speck in place(cluster, anatomy, free, "CC"):
+    for speck in place_cluster(cluster, anatomy, free, "CC"):
         x, y = speck.frame.centre
         assert np.hypot(x - 85 * 4, y - 155 * 4) * 0.07 < cluster.radius_mm + 2
 
 
 def test_a_cluster_is_squeezed_into_a_narrow_place_and_left_out_of_none(anatomy: Anatomy) -> None:
     cluster = sample_cluster(np.random.default_rng(1))
-    narrow = np.where(anatomy.room > 10, np.float32(3), np.float32(-1))
-    specks = place(cluster, anatomy, narrow, "CC")
+    narrow = np.where(anatomy.clearance_mm > 10, np.float32(3), np.float32(-1))
+    specks = place_cluster(cluster, anatomy, narrow, "CC")
     centres = np.array([speck.frame.centre for speck in specks]) * 0.07
     assert len(specks) == len(cluster.diameters)
     assert np.ptp(centres, axis=0).max() <= 2 * 3
-    assert place(cluster, anatomy, np.full_like(narrow, 1), "CC") == []
+    assert place_cluster(cluster, anatomy, np.full_like(narrow, 1), "CC") == []
 
 
 def test_a_faint_cluster_is_made_visible_and_a_bright_one_left_alone() -> None:
@@ -43,7 +43,7 @@ def test_a_faint_cluster_is_made_visible_and_a_bright_one_left_alone() -> None:
     def peak(contrast: float) -> float:
         attenuation = np.ones((300, 300), np.float32)
         specks = [Speck(contrast * bump, 100 + 20 * i, 150) for i in range(5)]
-        expose_cluster(attenuation, noise, specks, vendor_a(), spacing_mm=0.07)
+        add_cluster(attenuation, noise, specks, vendor_a(), spacing_mm=0.07)
         return float(attenuation.max() - 1)
 
     assert peak(0.02) == pytest.approx(peak(0.01), rel=0.01)
@@ -55,12 +55,12 @@ def test_a_faint_cluster_is_made_visible_and_a_bright_one_left_alone() -> None:
 def test_a_speck_at_the_border_is_cut_and_one_outside_ignored() -> None:
     attenuation = np.zeros((50, 50), np.float32)
     patch = np.ones((9, 9), np.float32)
-    expose(attenuation, [Speck(patch, -4, 20), Speck(patch, 60, 60)], vendor_a())
+    add_specks(attenuation, [Speck(patch, -4, 20), Speck(patch, 60, 60)], vendor_a())
     assert attenuation[20:29, :5].min() > 0.2
     assert attenuation[:, 6:].max() == 0
 
 
-def test_clearance_grows_with_the_distance_to_a_box(anatomy: Anatomy) -> None:
-    distance = clearance(anatomy.room, Box(40, 40, 80, 80), 0.28)
+def test_the_distance_to_a_box_is_in_millimetres(anatomy: Anatomy) -> None:
+    distance = distance_to_box(anatomy.clearance_mm.shape, Box(40, 40, 80, 80), 0.28)
     assert (distance[10:20, 10:20] == -2).all()
     assert distance[15, 40] == pytest.approx(21 * 0.28 - 2, abs=0.01)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mammo.phantom.texture import difference_of_gaussians, doubled, looked_up, power_law, ridges
+from mammo.phantom.texture import difference_of_gaussians, power_law, ridges, sample_periodic, upsampled
 
 
 @pytest.mark.parametrize("beta", [2.0, 3.0])
@@ -20,15 +20,15 @@ def test_a_power_law_field_has_its_exponent(beta: float) -> None:
 
 def test_doubling_keeps_the_mean_and_doubles_the_sides() -> None:
     field = np.random.default_rng(0).random((9, 7)).astype(np.float32)
-    twice = doubled(field)
+    twice = upsampled(field)
     assert twice.shape == (18, 14)
     assert twice.mean() == pytest.approx(field.mean(), abs=1e-3)
 
 
-def test_a_field_is_periodic_when_looked_up() -> None:
+def test_a_field_is_sampled_periodically() -> None:
     field = np.arange(12, dtype=np.float32).reshape(3, 4)
     rows, columns = np.array([[0.0, 3.0]], np.float32), np.array([[1.0, 5.0]], np.float32)
-    np.testing.assert_allclose(looked_up(field, rows, columns), [[1, 1]])
+    np.testing.assert_allclose(sample_periodic(field, rows, columns), [[1, 1]])
 
 
 def test_ridges_follow_the_zero_crossings() -> None:
