@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from mammo.dicom import write_mammogram
+from mammo.dicom import MammogramHeader, write_mammogram
 from mammo.dicom.segmentation import Origin, write_segmentation
 from mammo.errors import InvalidSettings
 from mammo.exchange.export.formats import write_coco
@@ -158,9 +158,7 @@ def _write(path: Path, view: PhantomView, name: str, number: int, entropy: str, 
     else:
         inverted = look.photometric == "MONOCHROME1"
         stored, bits = np.uint16(2**view.bits - 1) - view.stored if inverted else view.stored, view.bits
-    write_mammogram(
-        path,
-        stored,
+    header = MammogramHeader(
         laterality=view.laterality,
         view=view.view,
         spacing_mm=view.spacing_mm,
@@ -173,3 +171,4 @@ def _write(path: Path, view: PhantomView, name: str, number: int, entropy: str, 
         syntax="rle",
         for_processing=raw,
     )
+    write_mammogram(path, stored, header)

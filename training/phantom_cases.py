@@ -14,7 +14,7 @@ import numpy as np
 
 from mammo.atomic_files import replacing
 from mammo.blobs import hash_file
-from mammo.dicom import Mammogram, patient_key, read_mammogram, write_mammogram
+from mammo.dicom import Mammogram, MammogramHeader, patient_key, read_mammogram, write_mammogram
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Spacing
 from mammo.masks import Mask, union
@@ -104,9 +104,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
     look = view.appearance
     path = folder / f"{name}_{view.laterality}{view.view}.dcm"
     inverted = look.photometric == "MONOCHROME1"
-    write_mammogram(
-        path,
-        np.uint16(2**view.bits - 1) - view.stored if inverted else view.stored,
+    header = MammogramHeader(
         laterality=view.laterality,
         view=view.view,
         spacing_mm=view.spacing_mm,
@@ -118,6 +116,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
         manufacturer=f"SYNTHETIC {look.name}".upper(),
         syntax="rle",  # a third of the size, and decoded as fast as a busy disk reads the rest
     )
+    write_mammogram(path, np.uint16(2**view.bits - 1) - view.stored if inverted else view.stored, header)
     return {
         "file": path.name,
         "sha256": hash_file(path),

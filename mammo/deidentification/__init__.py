@@ -1,1 +1,1 @@
-"""De-identification (DICOM PS3.15 Annex E): a mammogram that names its patient becomes one that does not."""
+"""De-identification of DICOM mammograms (PS3.15 Annex E)."""

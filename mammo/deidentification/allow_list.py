@@ -1,7 +1,7 @@
-"""What a de-identified file may keep (PS3.15 Annex E, turned round: everything that is not named here is dropped).
+"""Elements that a de-identified file may contain (PS3.15 Annex E as an allow-list: all other elements are dropped).
 
-Values are not copied but parsed and written anew, so that nothing hides in an element of another kind than its name:
-a code is one of the terms we know, a number is a number, the meaning of a code is our own word for it.
+Values are parsed and written anew, not copied, so that no element can hide data of another type: a coded string is one
+of the listed terms, a number is a number, and the meaning of a code comes from this module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mammo.deidentification.pseudonyms import Pseudonyms
 from mammo.deidentification.terms import MAKERS, TERMS
 from mammo.dicom.dataset import first_item, integer, numbers, payload, text
 from mammo.dicom.projection import SCT_CODES, SRT_CODES
-from mammo.dicom.source import MAX_UID, UID
+from mammo.dicom.source import uid_of
 
 CODES = [
     "ImageType", "Modality", "PresentationIntentType", "BodyPartExamined", "Grid", "FilterType", "FilterMaterial",
@@ -27,7 +27,7 @@ CODES = [
     "PresentationLUTShape", "VOILUTFunction", "ExposureControlMode", "PixelSpacingCalibrationType", "RescaleType",
     "PatientSex", "ConversionType",
 ]  # fmt: skip
-"""Values that are words of `TERMS`; another value is emptied, so that a name cannot pass for a code."""
+"""Coded strings with values of `TERMS`; other values are emptied, so that a name cannot pass for a code."""
 
 DECIMALS = [
     "KVP", "BodyPartThickness", "CompressionForce", "DistanceSourceToDetector", "DistanceSourceToPatient",
@@ -36,19 +36,34 @@ DECIMALS = [
     "NominalScannedPixelSpacing", "LossyImageCompressionRatio", "WindowCenter", "WindowWidth",
     "DetectorTemperature",
 ]  # fmt: skip
+"""Decimal strings."""
+
 INTEGERS = [
     "Exposure", "ExposureInuAs", "ExposureTime", "XRayTubeCurrent", "FieldOfViewDimensions", "SeriesNumber",
     "InstanceNumber", "PixelAspectRatio",
 ]  # fmt: skip
-WORDS = ["PixelIntensityRelationshipSign", "PixelPaddingValue", "PixelPaddingRangeLimit"]
+"""Integer strings."""
+
+SHORTS = ["PixelIntensityRelationshipSign", "PixelPaddingValue", "PixelPaddingRangeLimit"]
+"""16-bit integers, signed like the pixels."""
+
 NAMES = ["Manufacturer", "ManufacturerModelName"]
+"""Long strings, reduced to words of `MAKERS`."""
+
 UIDS = [
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "IrradiationEventUID",
     "ReferencedSOPInstanceUID",
 ]  # fmt: skip
+"""UIDs, replaced by keyed ones; the last one occurs in references only."""
+
 DATES = ["StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"]
+"""Dates, shifted."""
+
 CODED = ["ViewCodeSequence", "AnatomicRegionSequence", "ViewModifierCodeSequence"]
+"""Code sequences with codes of `MEANINGS`; the last one occurs inside the first only."""
+
 REFERENCES = ["ReferencedImageSequence", "SourceImageSequence"]
+"""References to other images."""
 
 MEANINGS = {
     **dict(SCT_CODES.values()),
@@ -57,45 +72,27 @@ MEANINGS = {
     **{"399163009": "Magnification", "399055006": "Spot Compression"},
     **{"399209000": "Implant Displaced", "399161006": "Cleavage"},
 }
-"""Codes that are kept, and what they mean; a code without an entry is dropped."""
+"""Allowed codes and their meanings; other codes are dropped."""
 
 SCHEMES = {"SCT", "SRT", "SNM3", "99SDM", "DCM"}
 MAX_VALUES = 64
 MAX_INTEGER = 2**31 - 1
 
 
-def kept(dataset: Dataset, *, pseudonyms: Pseudonyms, patient: str, signed: bool) -> Dataset:
-    """A new data set with the allowed elements of a file, pixel description and pixels left out.
+def allowed_elements(dataset: Dataset, *, pseudonyms: Pseudonyms, patient: str, signed: bool) -> Dataset:
+    """Build a data set from the allowed elements of a file, without pixel description and pixels.
 
     Args:
-        dataset: as `open_dataset` gives it.
-        patient: what the patient's dates are shifted by.
-        signed: whether words are signed, as the pixels are.
+        dataset: as `open_dataset` returns it.
+        pseudonyms: replaces UIDs and dates.
+        patient: identifies the patient whose dates are shifted.
+        signed: whether the pixels, and with them the 16-bit integers, are signed.
     """
     out = Dataset()
-    for keyword in CODES:
-        values = text(dataset, keyword).upper().split("\\")[:MAX_VALUES]
-        values = [v if v in TERMS else "" for v in values]
-        if any(values):
-            setattr(out, keyword, values)
-    for keyword in NAMES:
-        words = re.split(r"[^A-Z0-9]+", text(dataset, keyword).upper()[:64])
-        if known := " ".join(word for word in words if word in MAKERS):
-            setattr(out, keyword, known)
-    for keyword in DECIMALS:
-        if found := numbers(dataset, keyword)[:MAX_VALUES]:
-            setattr(out, keyword, [f"{value:.10g}" for value in found])
-    for keyword in INTEGERS:
-        found = numbers(dataset, keyword)[:MAX_VALUES]
-        if found and all(value == int(value) and abs(value) <= MAX_INTEGER for value in found):
-            setattr(out, keyword, [str(int(value)) for value in found])
-    for keyword in WORDS:
-        word = integer(dataset, keyword)
-        if word is not None and -(2**15) <= word < 2**16:
-            signed_word = keyword.endswith("Sign") or signed
-            out.add_new(keyword, "SS" if signed_word else "US", _word(word, signed=signed_word))
+    _add_text(out, dataset)
+    _add_numbers(out, dataset, signed=signed)
     for keyword in UIDS[:-1]:
-        if original := _uid(dataset, keyword):
+        if original := uid_of(dataset, keyword):
             setattr(out, keyword, pseudonyms.uid(original))
     for keyword in DATES:
         if date := pseudonyms.date(text(dataset, keyword), patient=patient):
@@ -111,18 +108,43 @@ def kept(dataset: Dataset, *, pseudonyms: Pseudonyms, patient: str, signed: bool
     return out
 
 
-def _word(value: int, *, signed: bool) -> int:
+def _add_text(out: Dataset, dataset: Dataset) -> None:
+    """Add coded strings and the names of manufacturer and model."""
+    for keyword in CODES:
+        values = text(dataset, keyword).upper().split("\\")[:MAX_VALUES]
+        values = [value if value in TERMS else "" for value in values]
+        if any(values):
+            setattr(out, keyword, values)
+    for keyword in NAMES:
+        words = re.split(r"[^A-Z0-9]+", text(dataset, keyword).upper()[:64])
+        if name := " ".join(word for word in words if word in MAKERS):
+            setattr(out, keyword, name)
+
+
+def _add_numbers(out: Dataset, dataset: Dataset, *, signed: bool) -> None:
+    """Add decimal strings, integer strings and 16-bit integers."""
+    for keyword in DECIMALS:
+        if values := numbers(dataset, keyword)[:MAX_VALUES]:
+            setattr(out, keyword, [f"{value:.10g}" for value in values])
+    for keyword in INTEGERS:
+        values = numbers(dataset, keyword)[:MAX_VALUES]
+        if values and all(value == int(value) and abs(value) <= MAX_INTEGER for value in values):
+            setattr(out, keyword, [str(int(value)) for value in values])
+    for keyword in SHORTS:
+        short = integer(dataset, keyword)
+        if short is not None and -(2**15) <= short < 2**16:
+            is_signed = keyword.endswith("Sign") or signed
+            out.add_new(keyword, "SS" if is_signed else "US", _wrapped(short, signed=is_signed))
+
+
+def _wrapped(value: int, *, signed: bool) -> int:
+    """The 16-bit integer with the same bits."""
     wrapped = value % 2**16
     return wrapped - 2**16 if signed and wrapped >= 2**15 else wrapped
 
 
-def _uid(dataset: Dataset, keyword: str) -> str | None:
-    value = text(dataset, keyword)
-    return value if len(value) <= MAX_UID and UID.fullmatch(value) else None
-
-
 def _coded(item: Dataset | None) -> Dataset | None:
-    """A code that we know, with our own words for its meaning; the view's modifiers are codes inside it."""
+    """An allowed code with the meaning from `MEANINGS`, and the view modifier inside it; None for other codes."""
     if item is None or text(item, "CodeValue") not in MEANINGS:
         return None
     out = Dataset()
@@ -136,10 +158,10 @@ def _coded(item: Dataset | None) -> Dataset | None:
 
 
 def _reference(item: Dataset | None, pseudonyms: Pseudonyms) -> Dataset | None:
-    """A reference to another object, which keeps pointing there when that object is de-identified too."""
+    """A reference to another object; it stays valid when that object is de-identified with the same key."""
     if item is None:
         return None
-    sop_class, instance = _uid(item, "ReferencedSOPClassUID"), _uid(item, "ReferencedSOPInstanceUID")
+    sop_class, instance = uid_of(item, "ReferencedSOPClassUID"), uid_of(item, "ReferencedSOPInstanceUID")
     if instance is None or sop_class is None or not sop_class.startswith("1.2.840.10008."):
         return None
     out = Dataset()
@@ -148,15 +170,15 @@ def _reference(item: Dataset | None, pseudonyms: Pseudonyms) -> Dataset | None:
 
 
 def _lookup_table(item: Dataset | None) -> Dataset | None:
-    """A VOI LUT as rising numbers; bytes that are no curve could be anything."""
+    """A VOI LUT whose values are monotonic; other bytes could encode anything and are dropped."""
     if item is None or len(descriptor := numbers(item, "LUTDescriptor")) != 3:
         return None
     length, first, bits = (int(part) for part in descriptor)
     raw = payload(item, "LUTData")
     curve = np.frombuffer(raw, "<u2") if len(raw) % 2 == 0 and raw else np.asarray(numbers(item, "LUTData"))
     steps = np.diff(curve.astype(np.int64))
-    monotone = curve.size and (np.all(steps >= 0) or np.all(steps <= 0))
-    if not monotone or curve.size != (length or 2**16) or not (0 <= first < 2**16 and 8 <= bits <= 16):
+    is_monotonic = curve.size and (np.all(steps >= 0) or np.all(steps <= 0))
+    if not is_monotonic or curve.size != (length or 2**16) or not (0 <= first < 2**16 and 8 <= bits <= 16):
         return None
     out = Dataset()
     out.add_new("LUTDescriptor", "US", [length, first, bits])

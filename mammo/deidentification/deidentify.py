@@ -1,6 +1,6 @@
-"""De-identification: a DICOM mammogram that names its patient becomes one that does not, and works as before.
+"""Deidentifier: removes the patient's identity from DICOM mammograms.
 
-PS3.15 Annex E, Basic Application Confidentiality Profile with Clean Pixel Data, Retain Longitudinal Temporal
+Profile: PS3.15 Annex E, Basic Application Confidentiality Profile with Clean Pixel Data, Retain Longitudinal Temporal
 Information with Modified Dates, and Retain Patient Characteristics (sex, and age in bands of five years).
 """
 
@@ -19,7 +19,7 @@ from mammo.deidentification.burned_in import clean
 from mammo.deidentification.pseudonyms import Pseudonyms, age_band
 from mammo.dicom.dataset import is_dicom, open_dataset, text
 from mammo.dicom.decoding import NATIVE
-from mammo.dicom.dicom_file import check_kind, sop_class_of, stored_image
+from mammo.dicom.dicom_file import is_for_processing, sop_class_of, stored_image
 from mammo.dicom.for_processing import detector_scale
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.pixel_format import PixelFormat, pixel_format
@@ -28,15 +28,16 @@ from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.identifiers import identifier
 
 PERSONAL = ["PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientAge"]
-"""Read to be turned into pseudonyms and a band; no other element about a person is even parsed."""
+"""Elements that are replaced by pseudonyms and an age band; other elements about the patient are not parsed."""
 
 FORMAT = [
     "SOPClassUID", "SpecificCharacterSet", "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "VOILUTSequence",
 ]  # fmt: skip
+"""Elements that describe the file and its pixels."""
 
 TAGS = [
-    *PERSONAL, *FORMAT, *allow_list.CODES, *allow_list.DECIMALS, *allow_list.INTEGERS, *allow_list.WORDS,
+    *PERSONAL, *FORMAT, *allow_list.CODES, *allow_list.DECIMALS, *allow_list.INTEGERS, *allow_list.SHORTS,
     *allow_list.NAMES, *allow_list.UIDS, *allow_list.DATES, *allow_list.CODED, *allow_list.REFERENCES,
 ]  # fmt: skip
 
@@ -44,7 +45,7 @@ TYPE_2 = [
     "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "ReferringPhysicianName", "StudyDate",
     "StudyTime", "Manufacturer", "SeriesNumber", "InstanceNumber",
 ]  # fmt: skip
-"""Must be there, may be empty."""
+"""Attributes that must be present and may be empty."""
 
 METHOD = "allow-list, keyed UIDs, dates shifted, age in bands of 5 years"
 PROFILE = ("113100", "Basic Application Confidentiality Profile")
@@ -55,28 +56,28 @@ CHARACTERISTICS = ("113108", "Retain Patient Characteristics Option")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Deidentified:
-    """One file without its patient."""
+    """One de-identified file."""
 
     content: bytes
-    """A DICOM file: Explicit VR Little Endian, or RLE when the original was compressed."""
+    """The bytes of a DICOM file: Explicit VR Little Endian, or RLE when the original is compressed."""
 
     name: str
-    """Its new SOP Instance UID: what the file may be called."""
+    """The new SOP Instance UID, which is safe as a file name."""
 
     concern: str | None
-    """Why a person must look at the picture first: `text` over the breast, or `no_breast`; else None."""
+    """Why a person must review the image: `text` over the breast, or `no_breast` found; None without concern."""
 
     num_blanked: int
-    """Pixels outside the breast that were blanked."""
+    """Number of pixels outside the breast that were blanked."""
 
 
 class Deidentifier:
-    """Removes patients, file by file; files of one patient stay together, and references between them hold."""
+    """De-identifies files one by one; files of one patient stay linked, and references between files stay valid."""
 
     def __init__(self, key: bytes) -> None:
         """
         Args:
-            key: at least 16 bytes, kept apart from the data; whoever has it can test a guess.
+            key: at least 16 bytes; store it apart from the data, because it allows guesses to be tested.
 
         Raises:
             ValueError: the key is too short.
@@ -87,18 +88,18 @@ class Deidentifier:
         """De-identify one file.
 
         Raises:
-            UnreadableImage: damaged; or `missing_attribute` without UIDs.
-            UnsupportedImage: not a DICOM mammogram (For Processing is taken too).
+            UnreadableImage: the file is damaged, or has no well-formed UIDs (`missing_attribute`).
+            UnsupportedImage: the file is not a DICOM mammogram (For Presentation or For Processing).
         """
         if not is_dicom(data):
             raise UnsupportedImage("only DICOM files can be de-identified", code="not_dicom")
         dataset = open_dataset(data, max_bytes=max_bytes, tags=TAGS)
-        raw = check_kind(dataset)
+        is_raw = is_for_processing(dataset)
         form, stored = pixel_format(dataset), stored_image(dataset, spacing=None)
-        dense_is_high = detector_scale(dataset).falling if raw else stored.inverted == (stored.slope < 0)
+        dense_is_high = detector_scale(dataset).falling if is_raw else stored.inverted == (stored.slope < 0)
         cleaned = clean(stored.levels, dense_is_high=dense_is_high)
         out = self._header(dataset, form, concern=cleaned.concern)
-        content = _written(out, dataset, form, StoredImage(levels=cleaned.levels, depth=form.bits_stored))
+        content = _encode(out, dataset, form, StoredImage(levels=cleaned.levels, depth=form.bits_stored))
         return Deidentified(
             content=content,
             name=str(out.SOPInstanceUID),
@@ -107,14 +108,11 @@ class Deidentifier:
         )
 
     def _header(self, dataset: FileDataset, form: PixelFormat, *, concern: str | None) -> Dataset:
-        study = text(dataset, "StudyInstanceUID")
-        known = identifier(text(dataset, "PatientID")) or study
-        patient = "|".join((known, text(dataset, "IssuerOfPatientID")))
-        out = allow_list.kept(
-            dataset,
-            pseudonyms=self._pseudonyms,
-            patient=patient,
-            signed=form.signed,
+        """All attributes of the new file but pixel description and pixels."""
+        patient_id = identifier(text(dataset, "PatientID")) or text(dataset, "StudyInstanceUID")
+        patient = f"{patient_id}|{text(dataset, 'IssuerOfPatientID')}"
+        out = allow_list.allowed_elements(
+            dataset, pseudonyms=self._pseudonyms, patient=patient, signed=form.signed
         )
         if not all(keyword in out for keyword in allow_list.UIDS[:3]):
             raise UnreadableImage(
@@ -139,8 +137,8 @@ class Deidentifier:
         return out
 
 
-def _written(out: Dataset, dataset: FileDataset, form: PixelFormat, stored: StoredImage) -> bytes:
-    """The new file. Preamble, meta header, unused bits and overlays are ours or gone."""
+def _encode(out: Dataset, dataset: FileDataset, form: PixelFormat, stored: StoredImage) -> bytes:
+    """Encode the new file, with a new preamble and meta header, and without unused bits and overlays."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = out.SOPClassUID, out.SOPInstanceUID
     meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
@@ -158,9 +156,9 @@ def _written(out: Dataset, dataset: FileDataset, form: PixelFormat, stored: Stor
         file.add_new("PixelData", "OW", values.astype("<i2" if form.signed else "<u2").tobytes())
     if text(dataset.file_meta, "TransferSyntaxUID") not in NATIVE:
         file.compress(uid.RLELossless, encoding_plugin="pylibjpeg", generate_instance_uid=False)
-    written = io.BytesIO()
-    file.save_as(written, enforce_file_format=True)
-    return written.getvalue()
+    buffer = io.BytesIO()
+    file.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def _code(value: str, meaning: str) -> Dataset:

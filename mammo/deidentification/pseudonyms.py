@@ -1,4 +1,4 @@
-"""Pseudonyms: what stands in for UIDs, IDs, dates and ages. The same key gives the same answers, file by file."""
+"""Pseudonyms for UIDs, IDs, dates and ages; the same key gives the same pseudonyms in every file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import re
 from datetime import datetime, timedelta
 
 MIN_KEY = 16
+"""Minimum length of a key, in bytes."""
+
 MAX_SHIFT_DAYS = 3650
 BAND_YEARS, OLDEST_BAND = 5, 90
-"""Ages are rounded down to a band; few people are older than 90, so they are one band."""
+"""Width of an age band, and the start of the last one: few people are older."""
 
 
 class Pseudonyms:
-    """Keyed by HMAC-SHA-256: without the key nobody can try IDs or UIDs until one fits."""
+    """Keyed pseudonyms (HMAC-SHA-256): without the key they cannot be reversed by trying IDs or UIDs."""
 
     def __init__(self, key: bytes) -> None:
         """
@@ -22,18 +24,19 @@ class Pseudonyms:
             ValueError: the key has fewer than 16 bytes.
         """
         if len(key) < MIN_KEY:
-            raise ValueError(f"expected a key of at least {MIN_KEY} bytes, got {len(key)}")
+            raise ValueError(f"expected a key of at least {MIN_KEY} bytes, got {len(key)}; use a longer one")
         self._key = key
 
     def uid(self, original: str) -> str:
-        """A UID of PS3.5 B.2 (2.25 and 128 bits) in place of another; references between files stay intact."""
+        """Replace a UID by one of PS3.5 B.2 (2.25 and 128 bits); references between files stay valid."""
         return f"2.25.{int.from_bytes(self._hash('uid', original)[:16], 'big')}"
 
     def patient_id(self, patient: str) -> str:
+        """The PatientID that replaces a patient's identity: P and 15 hexadecimal digits."""
         return "P" + self._hash("patient", patient).hex()[:15].upper()
 
     def date(self, value: str, *, patient: str) -> str:
-        """A DICOM date moved back by this patient's own number of days, 1 to 3650; empty when it is no date."""
+        """Shift a DICOM date back by the patient's number of days, 1 to 3650; empty when it is not a date."""
         days = 1 + int.from_bytes(self._hash("date", patient)[:4], "big") % MAX_SHIFT_DAYS
         try:
             return f"{datetime.strptime(value, '%Y%m%d') - timedelta(days=days):%Y%m%d}"
@@ -47,7 +50,7 @@ class Pseudonyms:
 
 
 def age_band(age: str, *, birth: str = "", study: str = "") -> str:
-    """A DICOM age rounded down to five years, from the age itself or from two dates; empty when neither is known."""
+    """A DICOM age rounded down to its band, from the age or from two dates; empty without a valid age or dates."""
     match = re.fullmatch(r"(\d{3})([DWMY])", age)
     if match:
         years = int(match[1]) if match[2] == "Y" else int(match[1]) // {"D": 365, "W": 52, "M": 12}[match[2]]

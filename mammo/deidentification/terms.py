@@ -1,4 +1,4 @@
-"""Words that a de-identified file may contain: the standard's terms for mammography, and makers and their machines."""
+"""Words that a de-identified file may contain: the standard's terms for mammography, manufacturers and models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TERMS = frozenset(
     ISO_10918_1 ISO_14495_1 ISO_15444_1
     """.split()  # noqa: SIM905  # a word list reads better than a list of words
 ) | {"FOR PRESENTATION", "FOR PROCESSING"}
-"""Values of coded strings; anything else in their place is emptied."""
+"""Allowed values of coded strings; other values are emptied."""
 
 MAKERS = frozenset(
     """
@@ -25,4 +25,4 @@ MAKERS = frozenset(
     CLARITY NUANCE EXCEL PHANTOM A B C
     """.split()  # noqa: SIM905  # a word list reads better than a list of words
 )
-"""Words of manufacturers' and models' names; the others are left out, so that a hospital cannot pass for a machine."""
+"""Allowed words of manufacturer and model names; others are dropped, so that no hospital passes for a model."""

@@ -1,6 +1,7 @@
-"""What a compressed image says of itself, read from its segments without decoding.
+"""Headers of compressed images, parsed from their segments without decoding.
 
-A decoder allocates what the codestream says, whatever the DICOM header or the file's size: so it is asked first.
+A decoder allocates memory for the size in the codestream, whatever the DICOM header or the file size say, so that size
+is checked before decoding.
 """
 
 from __future__ import annotations
@@ -12,41 +13,40 @@ from collections.abc import Iterator
 from mammo.geometry import Size
 
 JPEG_FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
-"""SOF0 to SOF15 without DHT, JPG and DAC; and SOF55 of JPEG-LS."""
+"""Start of frame: SOF0 to SOF15 (without DHT, JPG and DAC), and SOF55 of JPEG-LS."""
 
 PROGRESSIVE_MARKERS = (0xC2, 0xC6, 0xCA, 0xCE)
 START_OF_SCAN = 0xDA
 
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""The marker that ends the entropy-coded data of a scan: neither a stuffed byte nor a restart."""
-
+"""The marker that ends the entropy-coded data of a scan; stuffed bytes and restart markers do not."""
 
 MAX_SEGMENTS = 20_000
-"""More than any JPEG has; fill bytes count too."""
+"""Maximum number of segments and fill bytes that are parsed; more than any JPEG has."""
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment of a JPEG, in order, without entropy-coded data; ends where it is damaged."""
-    at = 2 if data[:2] == b"\xff\xd8" else len(data)
+    """Yield marker and content of each segment of a JPEG, without entropy-coded data; stop at the first damaged one."""
+    offset = 2 if data[:2] == b"\xff\xd8" else len(data)
     for _ in range(MAX_SEGMENTS):
-        if at + 4 > len(data) or data[at] != 0xFF:
+        if offset + 4 > len(data) or data[offset] != 0xFF:
             return
-        marker = data[at + 1]
+        marker = data[offset + 1]
         if marker == 0xFF:  # fill byte
-            at += 1
+            offset += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
-            at += 2
+            offset += 2
         else:
-            end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
-            yield marker, data[at + 4 : end]
+            end = offset + 2 + int(struct.unpack_from(">H", data, offset + 2)[0])
+            yield marker, data[offset + 4 : end]
             if marker == START_OF_SCAN:
-                found = AFTER_SCAN.search(data, end)
-                end = found.start() if found else len(data)
-            at = end
+                match = AFTER_SCAN.search(data, end)
+                end = match.start() if match else len(data)
+            offset = end
 
 
 def jpeg_size(data: bytes) -> Size | None:
-    """Size in the frame header of a JPEG, JPEG Lossless or JPEG-LS codestream; None when there is none."""
+    """Size from the frame header of a JPEG, JPEG Lossless or JPEG-LS codestream; None without such a header."""
     for marker, body in jpeg_segments(data):
         if marker in JPEG_FRAME_MARKERS and len(body) >= 5:
             height, width = struct.unpack(">HH", body[1:5])
@@ -55,7 +55,7 @@ def jpeg_size(data: bytes) -> Size | None:
 
 
 def jpeg_is_whole(data: bytes) -> bool:
-    """False when scans are missing: a progressive JPEG that was cut between two of them decodes, but coarsely.
+    """Whether all scans are present. A progressive JPEG truncated between two scans decodes, but coarsely.
 
     Every component needs each of its 64 coefficients down to the last bit (ITU-T T.81, G.1.1.1).
     """
@@ -66,20 +66,20 @@ def jpeg_is_whole(data: bytes) -> bool:
             progressive = marker in PROGRESSIVE_MARKERS
             missing = {component: set(range(64)) for component in body[6::3]}
         elif marker == START_OF_SCAN and body:
-            names = body[1 : 1 + 2 * body[0] : 2]
+            components = body[1 : 1 + 2 * body[0] : 2]
             first, last, bits = body[1 + 2 * body[0] : 4 + 2 * body[0]] if progressive else (0, 63, 0)
-            for component in names:
+            for component in components:
                 if bits & 15 == 0:
                     missing.get(component, set()).difference_update(range(first, last + 1))
     return bool(missing) and not any(missing.values())
 
 
 def jpeg2000_size(data: bytes) -> Size | None:
-    """Size in the SIZ segment of a JPEG 2000 codestream, bare or in a JP2 box; None when there is none."""
-    at = data.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if at < 0 or len(data) < at + 24:
+    """Size from the SIZ segment of a JPEG 2000 codestream, bare or in a JP2 box; None without that segment."""
+    offset = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if offset < 0 or len(data) < offset + 24:
         return None
-    right, bottom, left, top = struct.unpack(">LLLL", data[at + 8 : at + 24])
+    right, bottom, left, top = struct.unpack(">LLLL", data[offset + 8 : offset + 24])
     return _size(right - left, bottom - top)
 
 

@@ -1,7 +1,8 @@
-"""A DICOM data set from hostile bytes, and careful access to its elements.
+"""Parses a DICOM data set from hostile bytes, and reads its elements safely.
 
-pydicom converts an element when it is first read and has no common exception: any type may come out of a broken file,
-with the offending value, perhaps a patient's name, in its text. So both happen here only, and no text is passed on.
+pydicom converts an element on first access and has no common exception type: a damaged file may raise anything, and the
+message may quote a patient's name. Parsing and conversion therefore happen in this module only, and no message of
+pydicom is passed on.
 """
 
 from __future__ import annotations
@@ -40,40 +41,43 @@ TAGS = [
     "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
     "PixelData",
 ]  # fmt: skip
-"""Everything that is read; other elements (addresses, comments, private tags) never become Python objects."""
+"""The elements that are read. Others (addresses, comments, private elements) never become Python objects."""
 
 PREAMBLE = 128
+"""Bytes before the DICM marker."""
+
 MAX_DEFLATE_RATIO = 100
-"""A mammogram deflates about 3 : 1, an empty one perhaps 50 : 1, a bomb 1000 : 1."""
+"""Maximum ratio of inflated to deflated bytes: about 3 for a mammogram, 50 for an empty one, 1000 for a bomb."""
 
 MAX_INFLATED = 2 * MAX_PIXELS + 16 * 2**20
-"""The largest image that is read, at 16 bits, and a generous header."""
+"""Maximum size of an inflated data set, in bytes: the largest image with 16 bits, and a generous header."""
 
 MAX_READS = 60_000
-"""Each element and each item of a sequence costs pydicom one to three reads; a mammogram has a few hundred."""
+"""Maximum number of read calls: pydicom needs one to three per element and item; a mammogram has a few hundred."""
 
 MAX_TEXT, MAX_SEQUENCE = 2**14, 2**19
-"""Longest raw value that is converted, in bytes: of a string or number, and of a sequence."""
+"""Maximum length of a raw value that is converted, in bytes: strings and numbers, and sequences."""
 
 
 class MeteredBytes(io.BytesIO):
-    """Bytes that may be read only so often: millions of empty elements would become millions of Python objects."""
+    """A byte stream that limits the number of reads: millions of empty elements would become as many Python objects."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self.num_left = MAX_READS
+        self.reads_left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.num_left -= 1
-        if self.num_left < 0:
+        self.reads_left -= 1
+        if self.reads_left < 0:
             raise UnreadableImage(
-                "the DICOM file holds more elements than any mammogram", code="too_many_elements"
+                "the DICOM file has more elements than any mammogram; export it again without private elements",
+                code="too_many_elements",
             )
         return super().read(size)
 
 
 def is_dicom(data: bytes) -> bool:
-    """True when the bytes carry the DICM marker, or begin like a data set that lost its preamble."""
+    """Whether the bytes carry the DICM marker, or begin like a data set without preamble."""
     if data[PREAMBLE : PREAMBLE + 4] == b"DICM":
         return True
     if len(data) < 16:
@@ -85,11 +89,12 @@ def is_dicom(data: bytes) -> bool:
 
 
 def open_dataset(data: bytes, *, max_bytes: int, tags: Sequence[str] = TAGS) -> FileDataset:
-    """Parse the elements named in `tags`; pixel data are kept as bytes, nothing is decoded.
+    """Parse the elements named in `tags`; pixel data stay encoded.
 
     Args:
-        data: a whole file, with or without preamble.
-        max_bytes: most bytes that a deflated data set may become.
+        data: a complete file, with or without preamble.
+        max_bytes: maximum size of an inflated data set.
+        tags: keywords of the elements to read.
 
     Raises:
         UnreadableImage: `deflate_limit`, `nesting`, `too_many_elements`, `too_large` or `parse`.
@@ -102,16 +107,16 @@ def open_dataset(data: bytes, *, max_bytes: int, tags: Sequence[str] = TAGS) -> 
     except UnreadableImage:
         raise
     except RecursionError:
-        raise UnreadableImage("the DICOM file nests its sequences too deep", code="nesting") from None
+        raise UnreadableImage("the DICOM file nests sequences too deeply", code="nesting") from None
     except MemoryError:
-        raise UnreadableImage("the DICOM file asks for more memory than there is", code="too_large") from None
-    except Exception:  # pydicom has no exception tree; its message may quote a patient's value
+        raise UnreadableImage("parsing the DICOM file needs too much memory", code="too_large") from None
+    except Exception:  # see the docstring of this module
         raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse") from None
     return dataset
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """A string element, stripped; several values are joined by the backslash that divided them; empty when broken."""
+    """The value of a string element, stripped; multiple values joined by backslashes; empty when invalid."""
     value = _value(dataset, keyword)
     if isinstance(value, MultiValue):
         return "\\".join(str(part).strip() for part in value)
@@ -119,24 +124,24 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """The finite values of a numeric element, of text with a decimal comma too; empty when missing or any is broken."""
+    """The values of a numeric element, decimal commas accepted; empty when missing or when any value is invalid."""
     try:
-        return written_numbers(dataset, keyword)
+        return strict_numbers(dataset, keyword)
     except UnreadableImage:
         return ()
 
 
-def written_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """As `numbers`, where a text that is no number must not pass for a missing one.
+def strict_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """As `numbers`, but text that is not a number raises instead of counting as missing.
 
     Raises:
-        UnreadableImage: such a text (code `not_a_number`).
+        UnreadableImage: a value is not a number (`not_a_number`).
     """
-    bare = _bare(dataset, keyword)
+    raw_text = _decimal_string(dataset, keyword)
     value = _value(dataset, keyword)
     parts: list[Any] = list(value) if isinstance(value, MultiValue | list) else [value]
     if value is None:
-        parts = bare.split("\\")
+        parts = raw_text.split("\\")
     parts = [each.strip("\0 ") if isinstance(each, str) else each for each in parts]
     if not any(each != "" for each in parts):
         return ()
@@ -144,16 +149,17 @@ def written_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
         values = tuple(_number(each) for each in parts)
     except (ValueError, TypeError, OverflowError):
         raise UnreadableImage(
-            f"its {keyword} is no number: write it with a decimal point, or take it out", code="not_a_number"
+            f"the value of {keyword} is not a number; write it with a decimal point, or remove the attribute",
+            code="not_a_number",
         ) from None
     return values if all(map(math.isfinite, values)) else ()
 
 
-def _bare(dataset: Dataset, keyword: str) -> str:
-    """The text of a decimal string that may not be convertible; empty where there is none."""
+def _decimal_string(dataset: Dataset, keyword: str) -> str:
+    """The raw text of a decimal string (VR DS), which may not be convertible; empty for other elements."""
     try:
         raw: Any = dataset.get_item(keyword)
-    except Exception:  # as `_value`
+    except Exception:  # see the docstring of this module
         return ""
     if not isinstance(raw, RawDataElement) or raw.VR != "DS" or not _convertible(keyword, raw):
         return ""
@@ -165,14 +171,14 @@ def _number(value: Any) -> float:
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """A whole number of 32 bits; None when missing or broken."""
+    """The value of an element as a 32-bit integer; None when missing or invalid."""
     values = numbers(dataset, keyword)
     whole = len(values) == 1 and abs(values[0]) < 2**31 and values[0] == int(values[0])
     return int(values[0]) if whole else None
 
 
 def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
-    """The first item of a sequence; None when missing, empty or broken."""
+    """The first item of a sequence; None when missing, empty or invalid."""
     value = _value(dataset, keyword)
     try:
         return value[0] if value else None
@@ -181,24 +187,24 @@ def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
 
 
 def payload(dataset: Dataset, keyword: str) -> bytes:
-    """The bytes of a binary element; empty when missing or of another kind."""
+    """The bytes of a binary element; empty when missing or of another type."""
     value = _value(dataset, keyword)
     return value if isinstance(value, bytes) else b""
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """The converted value; None when missing, broken, or too long to be converted at all."""
+    """The converted value; None when missing, invalid, or too long to convert."""
     try:
         raw: Any = dataset.get_item(keyword)
         if isinstance(raw, RawDataElement) and not _convertible(keyword, raw):
             return None
         return dataset.get(keyword)
-    except Exception:  # conversion of a hostile value; see the module's docstring
+    except Exception:  # see the docstring of this module
         return None
 
 
 def _convertible(keyword: str, raw: RawDataElement) -> bool:
-    """False where conversion would turn many bytes into very many objects, whatever the VR pretends."""
+    """Whether conversion is cheap: long values would become too many objects, whatever their VR."""
     if keyword == "PixelData":
         return raw.VR in (None, "OB", "OW", "UN")
     if keyword in ("LUTData", "ViewCodeSequence", "VOILUTSequence"):
@@ -207,7 +213,7 @@ def _convertible(keyword: str, raw: RawDataElement) -> bool:
 
 
 def _complete_file_meta(dataset: FileDataset) -> None:
-    """Give a file that lost its meta header the transfer syntax that its encoding shows."""
+    """Add the transfer syntax of the parsed encoding to a file without meta header."""
     meta = getattr(dataset, "file_meta", None)
     if meta is None:
         meta = dataset.file_meta = FileMetaDataset()
@@ -217,7 +223,7 @@ def _complete_file_meta(dataset: FileDataset) -> None:
 
 
 def _inflated(data: bytes, *, max_bytes: int) -> bytes:
-    """Inflate a deflated data set within limits; other files are returned as they are."""
+    """Inflate a deflated data set within limits; return other files unchanged."""
     if data[PREAMBLE : PREAMBLE + 8] != b"DICM\x02\0\0\0" or len(data) < PREAMBLE + 16:
         return data
     start = PREAMBLE + 16 + int(struct.unpack("<L", data[PREAMBLE + 12 : PREAMBLE + 16])[0])
@@ -233,7 +239,8 @@ def _inflated(data: bytes, *, max_bytes: int) -> bytes:
         raise UnreadableImage("the deflated DICOM file is damaged", code="parse") from None
     if stream.unconsumed_tail:
         raise UnreadableImage(
-            f"the deflated DICOM file inflates to more than {limit} bytes", code="deflate_limit"
+            f"the deflated DICOM file inflates to more than {limit} bytes; send it without deflation",
+            code="deflate_limit",
         )
     if not stream.eof:
         raise UnreadableImage("the deflated DICOM file ends too early", code="truncated")

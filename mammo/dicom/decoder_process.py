@@ -1,13 +1,13 @@
-"""The program of one decoder process: it reads compressed pixels from stdin and answers with plain ones.
+"""Program of a decoder process: reads compressed images from stdin and writes decoded pixels to stdout.
 
-Codecs are C code that parses hostile bytes, so they run here: without the service's environment, with a ceiling on
-memory, unable to write a file, and killed by `decoding_pool` when they take too long. This file imports nothing of
-ours, because it is started by its path in Python's isolated mode.
+Codecs are C code that parses hostile bytes, so they run in this process: without the service's environment, with a
+memory limit, unable to write files, and killed by `decoding_pool` after a deadline. This file imports no module of this
+project, because it is started by its path in Python's isolated mode.
 
-Codecs repair what they can and give pixels all the same: where data are missing they make grey ones up, and say so on
-stderr. Such an image is refused, because nobody would notice.
+A codec fills in missing data with grey pixels and only prints a warning. Such an image is refused.
 
-A message is its length (4 bytes, big endian), JSON, and then as many raw bytes as the JSON's `length` says.
+A message is the length of a JSON document (4 bytes, big endian), the document, and the raw bytes that its `length`
+announces.
 """
 
 from __future__ import annotations
@@ -34,37 +34,38 @@ HARMLESS = re.compile(
     rb".*(Unknown field with tag|\"Orientation\" tag|null byte|ascending order|tags? ignored).*"
     rb"|Unsupported JPEG data precision .*"
 )
-"""Lines of a codec that say nothing of the pixels. Checksums guard those of a PNG; gdcm tries all precisions."""
+"""Codec messages that do not concern the pixels. A PNG has checksums; gdcm tries every precision."""
 
 DEBUG = 5
-"""OpenCV's level of logging at which it passes on what libtiff says."""
+"""OpenCV's log level at which it forwards messages of libtiff."""
 
 
-class Complaints:
-    """What codecs print, to stdout and to stderr alike."""
+class CodecOutput:
+    """Captures the messages that codecs print to stdout and stderr."""
 
     def __init__(self) -> None:
         self._read, write = os.pipe()
         for end in (self._read, write):
             os.set_blocking(end, False)
-        for printed in (1, 2):
-            os.dup2(write, printed)
+        for descriptor in (1, 2):
+            os.dup2(write, descriptor)
 
-    def take(self) -> list[bytes]:
-        """The lines since the last call that are not harmless."""
-        found = b""
+    def take_warnings(self) -> list[bytes]:
+        """Return the lines printed since the last call that do not match `HARMLESS`."""
+        output = b""
         while True:
             try:
-                found += os.read(self._read, 2**16)
+                output += os.read(self._read, 2**16)
             except BlockingIOError:
-                return [line for line in found.splitlines() if not HARMLESS.fullmatch(line)]
+                return [line for line in output.splitlines() if not HARMLESS.fullmatch(line)]
 
 
 def main() -> None:
+    """Answer requests until stdin is closed; arguments: bytes of memory, then transfer syntaxes to prepare."""
     memory = int(sys.argv[1])
-    # The answers go through a descriptor that codecs do not know.
+    # A private copy of stdout, so that codecs cannot print into the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    complaints = Complaints()
+    output = CodecOutput()
     cv2.setNumThreads(1)
     cv2.setLogLevel(DEBUG)
     for syntax in sys.argv[2:]:
@@ -75,23 +76,24 @@ def main() -> None:
     while header := requests.read(4):
         request: dict[str, Any] = json.loads(requests.read(struct.unpack(">L", header)[0]))
         encoded = requests.read(request["length"])
-        complaints.take()
+        output.take_warnings()
         answer, pixels = _answer(request, encoded)
-        if complaints.take() and "error" not in answer:
+        if output.take_warnings() and "error" not in answer:
             answer, pixels = {"error": "decode"}, memoryview(b"")
         _send(answers, answer, pixels)
 
 
 def _limit(memory: int) -> None:
-    """Let the process grow by `memory` bytes and no more, write no file and leave no core dump."""
+    """Limit further memory to `memory` bytes; forbid files and core dumps."""
     pages = int(open("/proc/self/statm", encoding="ascii").read().split()[0])  # noqa: SIM115
     ceiling = pages * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
-    for what in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        resource.setrlimit(what, (0, 0))
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        resource.setrlimit(limit, (0, 0))
 
 
 def _answer(request: dict[str, Any], encoded: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Decode one image; return the answer and its pixels, or an error code and no pixels."""
     try:
         pixels = _plain(encoded) if request["syntax"] is None else _dicom(request, encoded)
     except MemoryError:
@@ -101,7 +103,7 @@ def _answer(request: dict[str, Any], encoded: bytes) -> tuple[dict[str, Any], me
     except cv2.error as error:
         no_memory = error.code == cv2.Error.StsNoMem
         return {"error": "too_large" if no_memory else "decode"}, memoryview(b"")
-    except Exception:  # every codec raises its own; its text may quote the file
+    except Exception:  # codecs have no common exception type, and their messages may quote the file
         return {"error": "decode"}, memoryview(b"")
     pixels = np.ascontiguousarray(pixels)
     answer = {"shape": pixels.shape, "dtype": pixels.dtype.str, "length": pixels.nbytes}
@@ -111,18 +113,18 @@ def _answer(request: dict[str, Any], encoded: bytes) -> tuple[dict[str, Any], me
 def _dicom(request: dict[str, Any], frame: bytes) -> npt.NDArray[Any]:
     """Decode one frame of encapsulated pixel data."""
     decoder = get_decoder(UID(request["syntax"]))
-    found, _ = decoder.as_array(
+    pixels, _ = decoder.as_array(
         encapsulate([frame]), index=0, decoding_plugin=request["plugin"], **request["options"]
     )
-    return found
+    return pixels
 
 
 def _plain(data: bytes) -> npt.NDArray[Any]:
     """Decode a PNG, JPEG, TIFF or PGM."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
         raise ValueError("damaged")
-    return found
+    return pixels
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any], pixels: memoryview | None = None) -> None:

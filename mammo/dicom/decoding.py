@@ -1,6 +1,6 @@
-"""Pixel data of a DICOM file become stored values: geometry first, then one pinned decoder per transfer syntax.
+"""Decodes the pixel data of a DICOM file into stored values, with one pinned decoder per transfer syntax.
 
-Values that are not compressed are copied; everything else is decoded by a process of its own (`decoding_pool`).
+Native pixel data are copied; compressed pixel data are decoded in a separate process (`decoding_pool`).
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
 
 MAX_RLE_RATIO = 64
-"""PackBits turns 2 bytes into at most 128."""
+"""Maximum compression ratio of RLE: PackBits expands 2 bytes to at most 128."""
 
 MAX_RATIO, MAX_RATIO_FROM_PIXELS = 200, 2**20
-"""A mammogram compresses 3 : 1 without loss and perhaps 50 : 1 with; a codestream of nothing, without end."""
-
+"""Maximum compression ratio of other codecs, and the number of pixels from which it is checked. A mammogram compresses
+3 : 1 losslessly and about 50 : 1 with loss; an empty image has no limit."""
 
 ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
-"""Tag of an item in both byte orders."""
+"""Tag of a sequence item, in both byte orders."""
 
 END, PADDING = b"\xff\xd9", 16
-"""Last marker of every JPEG, JPEG-LS and JPEG 2000 codestream; most bytes behind it that are passed over."""
+"""End marker of JPEG, JPEG-LS and JPEG 2000 codestreams, and the maximum number of padding bytes after it."""
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Which pydicom plugin decodes a transfer syntax, and how its codestream tells its size."""
+    """Decoder of one transfer syntax."""
 
     plugin: str
+    """Name of pydicom's decoding plugin."""
+
     size: Callable[[bytes], Size | None] | None = None
+    """Reads the size from the codestream; None for a codestream without a size."""
 
 
 NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
-"""Not compressed. Deflated files are inflated before their data set is parsed, and are then the second of these."""
+"""Uncompressed transfer syntaxes. A deflated file becomes Explicit VR Little Endian before it is parsed."""
 
 DECODERS: dict[uid.UID, Decoder] = {
     uid.RLELossless: Decoder("pylibjpeg"),
@@ -57,13 +60,13 @@ DECODERS: dict[uid.UID, Decoder] = {
     uid.JPEGLosslessSV1: Decoder("gdcm", jpeg_size),
     uid.JPEGBaseline8Bit: Decoder("gdcm", jpeg_size),
 }
-"""The fastest decoder with a permissive licence. Left to itself pydicom would take whichever is installed."""
+"""The fastest decoder with a permissive licence. By default pydicom would use whichever is installed."""
 
 
 def decode(dataset: FileDataset, form: PixelFormat) -> npt.NDArray[np.uint16]:
-    """Return the stored values, H x W, as levels in [0, 2**bits_stored - 1]; bits above them are dropped.
+    """Return the stored values, H x W, as levels in [0, 2**bits_stored - 1]; higher bits are dropped.
 
-    Level 0 is the least stored value: 0, or -2**(bits_stored - 1) for signed pixels.
+    Level 0 is the lowest stored value: 0, or -2**(bits_stored - 1) for signed pixels.
 
     Raises:
         UnreadableImage: `no_pixels`, `wrapped_pixels`, `truncated`, `bad_geometry`, `decode`, `too_large` or
@@ -78,64 +81,66 @@ def decode(dataset: FileDataset, form: PixelFormat) -> npt.NDArray[np.uint16]:
         )
     data = payload(dataset, "PixelData")
     if not data:
-        raise UnreadableImage("the DICOM file holds no pixels", code="no_pixels")
+        raise UnreadableImage("the DICOM file has no pixel data", code="no_pixels")
     if syntax in NATIVE:
         if dataset["PixelData"].is_undefined_length or data[:4] in ITEMS:
             raise UnreadableImage(
-                "the pixels are wrapped in items, and the transfer syntax says that they are not; convert the file to "
+                "the pixel data are encapsulated, but the transfer syntax is uncompressed; convert the file to "
                 "Explicit VR Little Endian",
                 code="wrapped_pixels",
             )
         return _levels(_native(data, form, big_endian=syntax == uid.ExplicitVRBigEndian), form)
     encoded = _encoded(data, form, syntax)
-    found = shared_pool(decodable()).decode(encoded)
-    if found.ndim != 2 or found.dtype.kind not in "iu":
-        raise UnreadableImage("the decoded image is not one grey value per pixel", code="decode")
-    return _levels(found, form)
+    pixels = shared_pool(supported_syntaxes()).decode(encoded)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iu":
+        raise UnreadableImage("the decoded image does not have one integer per pixel", code="decode")
+    return _levels(pixels, form)
 
 
-def decodable() -> list[str]:
-    """Transfer syntaxes that a decoder process makes itself ready for."""
+def supported_syntaxes() -> list[str]:
+    """UIDs of the compressed transfer syntaxes that can be decoded."""
     return [str(syntax) for syntax in DECODERS]
 
 
 def _native(data: bytes, form: PixelFormat, *, big_endian: bool) -> npt.NDArray[Any]:
+    """H x W stored values of native pixel data."""
     if len(data) < form.num_bytes:
         raise UnreadableImage(
-            f"the image needs {form.num_bytes} bytes of pixels, the file holds {len(data)}", code="truncated"
+            f"expected {form.num_bytes} bytes of pixel data, got {len(data)}; send the whole file",
+            code="truncated",
         )
     shape = (form.size.height, form.size.width)
     if form.bits_allocated == 16:
         return np.frombuffer(data, ">u2" if big_endian else "<u2", shape[0] * shape[1]).reshape(shape)
     values = np.frombuffer(data, np.uint8)
-    if big_endian and len(values) % 2 == 0:  # two 8-bit pixels share a 16-bit word, which was turned round
+    if big_endian and len(values) % 2 == 0:  # two 8-bit pixels share a byte-swapped 16-bit word
         values = values.reshape(-1, 2)[:, ::-1].reshape(-1)
     return values[: shape[0] * shape[1]].reshape(shape)
 
 
 def _encoded(data: bytes, form: PixelFormat, syntax: uid.UID) -> Encoded:
-    """The first frame of encapsulated pixel data, if it can be what the header says."""
+    """Return the first frame of encapsulated pixel data, after its size was checked against the header."""
     decoder = DECODERS[syntax]
     try:
         frame = next(generate_frames(data, number_of_frames=1))
-    except Exception:  # pydicom raises several kinds for broken encapsulation
-        raise UnreadableImage("the pixel data are damaged: no frame found", code="decode") from None
+    except Exception:  # pydicom raises several types for damaged encapsulation
+        raise UnreadableImage("the pixel data are damaged: they contain no frame", code="decode") from None
     rle = syntax == uid.RLELossless
-    most = MAX_RLE_RATIO if rle else MAX_RATIO
-    large = rle or form.size.width * form.size.height >= MAX_RATIO_FROM_PIXELS
-    if large and form.num_bytes > most * len(frame):
+    max_ratio = MAX_RLE_RATIO if rle else MAX_RATIO
+    is_checked = rle or form.size.width * form.size.height >= MAX_RATIO_FROM_PIXELS
+    if is_checked and form.num_bytes > max_ratio * len(frame):
         raise UnreadableImage(
-            f"{len(frame)} compressed bytes cannot hold an image of {form.num_bytes} bytes",
+            f"{len(frame)} compressed bytes cannot encode an image of {form.num_bytes} bytes",
             code="bad_geometry",
         )
     if decoder.size is not None:
-        claimed = decoder.size(frame)
-        if claimed is None:
+        size = decoder.size(frame)
+        if size is None:
             raise UnreadableImage("the pixel data are damaged: the codestream has no header", code="decode")
-        if claimed != form.size:
+        if size != form.size:
             raise UnreadableImage(
-                f"the header says {form.size.width} x {form.size.height}, "
-                f"the codestream {claimed.width} x {claimed.height}",
+                f"the header states {form.size.width} x {form.size.height} pixels, "
+                f"the codestream {size.width} x {size.height}",
                 code="bad_geometry",
             )
         if END not in frame.rstrip(b"\0")[-PADDING:]:
@@ -159,9 +164,9 @@ def _encoded(data: bytes, form: PixelFormat, syntax: uid.UID) -> Encoded:
     )
 
 
-def _levels(found: npt.NDArray[Any], form: PixelFormat) -> npt.NDArray[np.uint16]:
-    """Drop the bits above BitsStored (old files keep overlays there); the least signed value becomes level 0."""
-    levels = found.astype(np.uint16)  # modulo 2**16: a negative value keeps its lower bits
+def _levels(pixels: npt.NDArray[Any], form: PixelFormat) -> npt.NDArray[np.uint16]:
+    """Drop the bits above BitsStored (old files store overlays there); shift the lowest signed value to level 0."""
+    levels = pixels.astype(np.uint16)  # modulo 2**16: a negative value keeps its lower bits
     levels &= np.uint16((1 << form.bits_stored) - 1)
     if form.signed:
         levels ^= np.uint16(1 << (form.bits_stored - 1))
@@ -169,4 +174,5 @@ def _levels(found: npt.NDArray[Any], form: PixelFormat) -> npt.NDArray[np.uint16
 
 
 def _printable(syntax: uid.UID) -> str:
+    """Name of a registered transfer syntax; `unknown` for others, whose text may be anything."""
     return syntax.name if syntax.is_valid and syntax.name != syntax else "unknown"

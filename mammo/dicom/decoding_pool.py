@@ -1,7 +1,7 @@
-"""DecodingPool: processes that decode compressed pixels within limits of memory and time.
+"""DecodingPool: processes that decode compressed images within limits of memory and time.
 
-Started at the first compressed image, at most `size` of them, and kept. A process that crashes, hangs or lies is
-killed and replaced; the image gets an error with a stable code, and the service goes on.
+Processes start with the first compressed image and are reused; there are at most `size`. A process that crashes, hangs
+or answers invalidly is killed and replaced, and the image raises an error with a stable code.
 """
 
 from __future__ import annotations
@@ -30,36 +30,43 @@ from mammo.geometry import Size
 
 PROGRAM = Path(__file__).with_name("decoder_process.py")
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-"""All that a decoder process knows of ours: the service's secrets stay behind."""
+"""The whole environment of a decoder process; it does not contain the service's secrets."""
 
 MEMORY = 700 * 2**20
-"""Bytes by which a process may grow. JPEG 2000 needs about 16 per pixel."""
+"""Bytes that a process may allocate after its start. JPEG 2000 needs about 16 per pixel."""
 
 SECONDS, SECONDS_PER_MEGAPIXEL = 1.0, 0.07
-"""Longest decoding, in seconds of processor time: a hung codec is stopped within 2 s, and a busy machine refuses
-nothing. The slowest codec, JPEG 2000, takes about 0.06 s per megapixel."""
+"""Deadline of a decoding in processor time: fixed part, and part per megapixel. A hung codec is stopped within 2 s, and
+a busy machine refuses no image. The slowest codec, JPEG 2000, takes about 0.06 s per megapixel."""
 
-PATIENCE = 8.0
-"""A decoder that waits for a processor may take so many times as long by the clock."""
+WALL_CLOCK_FACTOR = 8.0
+"""Deadline in wall-clock time, as a multiple of the one in processor time: a decoder may wait for a processor."""
 
 WATCH_SECONDS = 0.05
+"""Interval at which a deadline is checked."""
+
 SECONDS_TO_START = 60.0
+"""Deadline of the start of a process."""
+
 F_SETPIPE_SZ = 1031
+"""Linux: set the capacity of a pipe."""
+
 DTYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<f4", "<f8")
 MAX_CHANNELS = 4
 
 MESSAGES = {
-    "too_large": "decoding the image takes more memory than is allowed",
-    "too_slow": "decoding the image takes longer than is allowed",
+    "too_large": "decoding the image exceeds the memory limit",
+    "too_slow": "decoding the image exceeds the time limit",
     "decode": "the pixel data are damaged and cannot be decoded",
-    "bad_geometry": "the decoded image has another size than its header says",
-    "no_decoder": "the decoder process does not start: the installation is broken",
+    "bad_geometry": "the size of the decoded image differs from its header",
+    "no_decoder": "the decoder process does not start; repair the installation",
 }
+"""Message of each error code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """One compressed image, its header checked."""
+    """One compressed image whose header has been checked."""
 
     data: bytes
     size: Size
@@ -67,12 +74,14 @@ class Encoded:
     """UID of a DICOM transfer syntax; None for a PNG, JPEG, TIFF or PGM."""
 
     plugin: str = ""
+    """pydicom's decoding plugin; empty for a plain image."""
+
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Image Pixel attributes, as pydicom's decoders take them."""
+    """Image Pixel attributes, as keyword arguments of pydicom's decoders."""
 
 
 class DecodingPool:
-    """Decodes from any thread; at most `size` images at a time, the others wait."""
+    """Decodes images for any number of threads, at most `size` at a time."""
 
     def __init__(
         self,
@@ -85,9 +94,11 @@ class DecodingPool:
     ) -> None:
         """
         Args:
-            syntaxes: transfer syntaxes whose plugins a process loads before it is ready.
-            memory: bytes by which a process may grow.
-            seconds: longest decoding of a small image; large ones get more.
+            syntaxes: transfer syntaxes whose plugins a process imports before it is ready.
+            size: maximum number of processes.
+            memory: bytes that a process may allocate after its start.
+            seconds: deadline of a small image in processor time; large images get more.
+            program: the decoder program.
         """
         self._command = [sys.executable, "-I", str(program), str(memory), *syntaxes]
         self._seconds = seconds
@@ -95,11 +106,11 @@ class DecodingPool:
         self._idle: list[_Process] = []
 
     def decode(self, image: Encoded) -> npt.NDArray[Any]:
-        """Return H x W (or H x W x channels, for a plain image) as the codec made it.
+        """Return the decoded pixels, H x W, or H x W x channels for a plain image.
 
         Raises:
             UnreadableImage: `decode`, `too_large`, `too_slow`, `bad_geometry` or `no_decoder`.
-            UnsupportedImage: `transfer_syntax`, a variant of it that no decoder knows.
+            UnsupportedImage: `transfer_syntax`, a variant that the decoder does not support.
         """
         megapixels = image.size.width * image.size.height / 1e6
         limit = self._seconds + SECONDS_PER_MEGAPIXEL * megapixels
@@ -107,24 +118,25 @@ class DecodingPool:
             process = self._take()
             try:
                 pixels = process.decode(image, seconds=limit)
-            except _Lost as lost:
+            except _ProcessFailed as failure:
                 process.kill()
-                if lost.code != "no_decoder":
-                    self._idle.append(_Process(self._command))  # starts while the caller goes on
-                raise UnreadableImage(MESSAGES[lost.code], code=lost.code) from None
+                if failure.code != "no_decoder":
+                    self._idle.append(_Process(self._command))  # starts in the background
+                raise UnreadableImage(MESSAGES[failure.code], code=failure.code) from None
             except BaseException as error:
                 if isinstance(error, UnreadableImage):
                     self._idle.append(process)
-                else:  # interrupted between question and answer: the next would get this one's pixels
+                else:  # interrupted between request and answer: the next request would receive these pixels
                     process.kill()
                 raise
             self._idle.append(process)
             return pixels
 
     def _take(self) -> _Process:
+        """An idle process, or a new one; the semaphore bounds their number."""
         try:
             process = self._idle.pop()
-        except IndexError:  # not asked beforehand: another thread may take the last one in between
+        except IndexError:  # no check beforehand: another thread could take the last process in between
             return _Process(self._command)
         if process.alive:
             return process
@@ -136,15 +148,15 @@ class DecodingPool:
         while self._idle:
             self._idle.pop().kill()
 
-    def forget(self) -> None:
-        """After a fork: the processes belong to the parent; only drop our copies of their pipes."""
+    def detach(self) -> None:
+        """Close this process's copies of the pipes after a fork; the decoder processes belong to the parent."""
         for process in self._idle:
             process.close_pipes()
         self._idle.clear()
 
 
-class _Lost(Exception):
-    """A process that can no longer be asked; `code` says why."""
+class _ProcessFailed(Exception):
+    """A process that can no longer be used; `code` is the reason, a key of `MESSAGES`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -165,17 +177,20 @@ class _Process:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._questions, self._answers = self._process.stdin, self._process.stdout
-        with contextlib.suppress(OSError):  # only faster
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        with contextlib.suppress(OSError):  # larger pipes are only faster
             fcntl.fcntl(self._answers, F_SETPIPE_SZ, 2**20)
         self._ready = False
 
     def decode(self, image: Encoded, *, seconds: float) -> npt.NDArray[Any]:
+        """Decode one image within `seconds` of processor time."""
         if not self._ready:
-            with self._deadline(SECONDS_TO_START, "no_decoder", otherwise="no_decoder"):
+            with self._deadline(SECONDS_TO_START, on_timeout="no_decoder", on_failure="no_decoder"):
                 self._receive()
             self._ready = True
-        with self._deadline(seconds, "too_slow", otherwise="decode", patience=PATIENCE):
+        with self._deadline(
+            seconds, on_timeout="too_slow", on_failure="decode", wall_clock_factor=WALL_CLOCK_FACTOR
+        ):
             text = json.dumps(
                 {
                     "syntax": image.syntax,
@@ -184,18 +199,19 @@ class _Process:
                     "length": len(image.data),
                 }
             ).encode()
-            self._questions.write(struct.pack(">L", len(text)) + text)
-            self._questions.write(image.data)
-            self._questions.flush()
+            self._requests.write(struct.pack(">L", len(text)) + text)
+            self._requests.write(image.data)
+            self._requests.flush()
             answer = self._receive()
             code = answer.get("error")
             if code == "transfer_syntax":
                 raise UnsupportedImage(
-                    "this kind of compressed image cannot be decoded here", code="transfer_syntax"
+                    "this variant of the compression is not supported; convert the image to an uncompressed format",
+                    code="transfer_syntax",
                 )
             if code is not None:
-                known = code if code in MESSAGES else "decode"
-                raise UnreadableImage(MESSAGES[known], code=known)
+                code = code if code in MESSAGES else "decode"
+                raise UnreadableImage(MESSAGES[code], code=code)
             return self._pixels(answer, image.size)
 
     @property
@@ -208,83 +224,85 @@ class _Process:
         self._process.wait()
 
     def close_pipes(self) -> None:
-        for pipe in (self._questions, self._answers):
-            with contextlib.suppress(OSError):  # unsent bytes
+        for pipe in (self._requests, self._answers):
+            with contextlib.suppress(OSError):  # unsent bytes cannot be flushed
                 pipe.close()
 
     def _receive(self) -> dict[str, Any]:
         (length,) = struct.unpack(">L", self._read(4))
         if length > 4096:
-            raise _Lost("decode")
+            raise _ProcessFailed("decode")
         answer = json.loads(self._read(length))
         if not isinstance(answer, dict):
-            raise _Lost("decode")
+            raise _ProcessFailed("decode")
         return answer
 
     def _read(self, length: int) -> bytes:
-        found = self._answers.read(length)
-        if len(found) < length:
-            raise _Lost("decode")
-        return found
+        data = self._answers.read(length)
+        if len(data) < length:
+            raise _ProcessFailed("decode")
+        return data
 
     def _pixels(self, answer: dict[str, Any], size: Size) -> npt.NDArray[Any]:
-        """Read the pixels of an answer into memory of the size that was checked before, not of the size it claims."""
+        """Read the pixels of an answer; the memory is allocated for the checked size, not for the announced one."""
         shape, dtype = tuple(answer["shape"]), answer["dtype"]
-        plane = shape[:2] == (size.height, size.width) and len(shape) in (2, 3)
-        if not plane or (len(shape) == 3 and not 1 <= shape[2] <= MAX_CHANNELS) or dtype not in DTYPES:
-            raise _Lost("bad_geometry")
+        fits = shape[:2] == (size.height, size.width) and len(shape) in (2, 3)
+        if not fits or (len(shape) == 3 and not 1 <= shape[2] <= MAX_CHANNELS) or dtype not in DTYPES:
+            raise _ProcessFailed("bad_geometry")
         pixels = np.empty(shape, dtype)
         if answer["length"] != pixels.nbytes:
-            raise _Lost("bad_geometry")
+            raise _ProcessFailed("bad_geometry")
         flat = pixels.reshape(-1).view(np.uint8).data
-        at = 0
-        while at < len(flat):
-            num_read = self._answers.readinto(flat[at:])  # type: ignore[attr-defined]  # a BufferedReader
+        offset = 0
+        while offset < len(flat):
+            num_read = self._answers.readinto(flat[offset:])  # type: ignore[attr-defined]  # a BufferedReader
             if not num_read:
-                raise _Lost("decode")
-            at += num_read
+                raise _ProcessFailed("decode")
+            offset += num_read
         return pixels
 
     @contextlib.contextmanager
     def _deadline(
-        self, seconds: float, late: str, *, otherwise: str, patience: float = 1.0
+        self, seconds: float, *, on_timeout: str, on_failure: str, wall_clock_factor: float = 1.0
     ) -> Iterator[None]:
-        """Kill the process after `seconds` of its processor time, or `patience` times that by the clock.
+        """Kill the process after `seconds` of its processor time, or `wall_clock_factor` times that by the clock.
 
-        A broken conversation becomes `_Lost`.
+        Raises:
+            _ProcessFailed: with code `on_timeout` after the deadline; with code `on_failure` when the communication
+                breaks, unless the block raised a more specific code.
         """
-        answered, passed = threading.Event(), threading.Event()
+        is_done, has_timed_out = threading.Event(), threading.Event()
         pid = self._process.pid
-        began, used = time.monotonic(), _processor_seconds(pid)
+        started, used = time.monotonic(), _processor_seconds(pid)
 
         def watch() -> None:
-            while not answered.wait(min(WATCH_SECONDS, seconds)):
-                tired = _processor_seconds(pid) - used >= seconds
-                if tired or time.monotonic() - began >= patience * seconds:
-                    passed.set()
+            while not is_done.wait(min(WATCH_SECONDS, seconds)):
+                is_late = _processor_seconds(pid) - used >= seconds
+                if is_late or time.monotonic() - started >= wall_clock_factor * seconds:
+                    has_timed_out.set()
                     self._process.kill()
                     return
 
         watcher = threading.Thread(target=watch, daemon=True, name="decoder-deadline")
         watcher.start()
-        lost: str | None = None
+        code: str | None = None
         try:
             yield
-        except _Lost as error:
-            lost = error.code if otherwise == "decode" else otherwise
+        except _ProcessFailed as failure:
+            code = failure.code if on_failure == "decode" else on_failure
         except (OSError, ValueError, KeyError, TypeError):
-            lost = otherwise
+            code = on_failure
         finally:
-            answered.set()
-            watcher.join()  # when it fired just now, the process is gone even though it has answered
-        if passed.is_set():
-            raise _Lost(late)
-        if lost is not None:
-            raise _Lost(lost)
+            is_done.set()
+            watcher.join()  # it may just have killed the process, even though the answer has arrived
+        if has_timed_out.is_set():
+            raise _ProcessFailed(on_timeout)
+        if code is not None:
+            raise _ProcessFailed(code)
 
 
 def _processor_seconds(pid: int) -> float:
-    """Processor time of a process so far; 0 once it is gone, which the broken conversation will tell."""
+    """Processor time used by a process; 0 once it has ended, which then shows as broken communication."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
@@ -293,14 +311,14 @@ def _processor_seconds(pid: int) -> float:
 
 
 _pools: dict[int, DecodingPool] = {}
-"""At most one entry: the pool of this process, by its pid, made at the first compressed image."""
+"""At most one entry, created with the first compressed image: the pool of this process, by its process ID."""
 
-_making = threading.Lock()
+_creation = threading.Lock()
 
 
 def shared_pool(syntaxes: Sequence[str]) -> DecodingPool:
-    """The pool of this process; after a fork the child gets its own."""
-    with _making:
+    """Return the pool of this process, created on first use; a forked child gets its own."""
+    with _creation:
         pool = _pools.get(os.getpid())
         if pool is None:
             if not _pools:
@@ -318,7 +336,7 @@ def _close() -> None:
 
 
 def _after_fork() -> None:
-    global _making  # noqa: PLW0603  # another thread of the parent may have held it
-    _making = threading.Lock()
+    global _creation  # noqa: PLW0603  # another thread of the parent may hold it
+    _creation = threading.Lock()
     for pool in _pools.values():
-        pool.forget()
+        pool.detach()

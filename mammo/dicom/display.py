@@ -1,4 +1,4 @@
-"""The display twin: the 8-bit picture of a mammogram that annotators draw on, pixel for pixel the same geometry."""
+"""The display twin: an 8-bit image of a mammogram for annotation, with the same pixel grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.reading import read_stored
 
 PNG_LEVEL = 1
-"""Fastest deflate: a sixth of the time of the default, for a fifth more bytes."""
+"""Fastest deflate level: a sixth of the default's time for a fifth more bytes."""
 
 
 def display_twin(
@@ -21,12 +21,12 @@ def display_twin(
     max_bytes: int = MAX_BYTES,
     convert_for_processing: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """Return the grey levels a reader would see first: H x W, dense tissue bright, never resampled.
+    """Return the image as a viewer first displays it: H x W grey levels, dense tissue bright, not resampled.
 
-    The file's first VOI window decides, else its VOI LUT, else percentiles of the pixels; padding is black.
+    The grey scale is the file's first VOI window, else its VOI LUT, else percentiles of the pixels; padding is black.
 
     Args:
-        convert_for_processing: as in `read_mammogram`.
+        source, max_bytes, convert_for_processing: see `read_mammogram`.
 
     Raises:
         UnreadableImage, UnsupportedImage: as `read_mammogram`.
@@ -39,7 +39,7 @@ def display_twin(
 
 
 def encode_png(twin: npt.NDArray[np.uint8]) -> bytes:
-    """PNG of an H x W 8-bit picture."""
-    done, encoded = cv2.imencode(".png", twin, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
-    assert done, "OpenCV encodes every 8-bit grey array"
+    """Encode an H x W 8-bit image as PNG."""
+    is_encoded, encoded = cv2.imencode(".png", twin, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
+    assert is_encoded, "OpenCV encodes every 8-bit grey array"
     return encoded.tobytes()

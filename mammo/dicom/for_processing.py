@@ -1,8 +1,9 @@
-"""Raw detector values (For Processing) become something like what the vendor would present.
+"""Converts raw detector values (For Processing) into an image similar to the vendor's For Presentation image.
 
-Detector counts fall exponentially with the tissue in the way, so their negative logarithm is proportional to it. The
-compressed breast thins out towards the skin; adding back what is missing there (peripheral equalisation, Bick et al.
-1996) leaves all its tissue in one range of grey. This is no vendor's processing, so the result is flagged.
+Detector counts fall exponentially with the attenuation of the tissue, I = I0 exp(-mu t), so their negative logarithm is
+proportional to it. The compressed breast becomes thinner towards the skin; peripheral equalisation (Bick et al. 1996)
+adds the missing thickness and brings all tissue into one range of grey. The result differs from the vendor's processing
+and is flagged as converted.
 """
 
 from __future__ import annotations
@@ -20,48 +21,48 @@ from mammo.dicom.stored_image import StoredImage
 Plane = npt.NDArray[np.float32]
 
 SCALE = 16
-"""The equalisation is computed on an image this many times smaller; it is smooth anyway."""
+"""Factor by which the image is downsampled for the equalisation, which is smooth."""
 
 SMOOTH = 0.015
-"""Sigma of the low pass that estimates thickness, as a share of the image's longer side (about 5 mm)."""
+"""Sigma of the low pass that estimates thickness, as a fraction of the longer side of the image (about 5 mm)."""
 
 AIR_SHARE = 0.12
-"""Tissue begins at this share of the way from air to the 99th percentile."""
+"""Threshold between air and tissue, as a fraction of the range from the minimum to the 99th percentile."""
 
 DARKEST, BRIGHTEST = 0.06, 0.95
-"""Where the 1st and the 99.9th percentile of the equalised breast come to lie; air is 0."""
+"""Grey values of the 1st and the 99.9th percentile of the equalised breast; air is 0."""
 
 
 @dataclass(frozen=True)
 class DetectorScale:
-    """How the counts relate to the X-ray intensity (PS3.3 C.8.11.3.1.2)."""
+    """Relationship between detector counts and X-ray intensity (PS3.3 C.8.11.3.1.2)."""
 
     logarithmic: bool = False
-    """PixelIntensityRelationship LOG: the logarithm was already taken."""
+    """PixelIntensityRelationship LOG: the counts are logarithms of the intensity."""
 
     falling: bool = False
-    """PixelIntensityRelationshipSign -1: less intensity, more tissue, has the higher value."""
+    """PixelIntensityRelationshipSign -1: lower intensity (more tissue) has higher counts."""
 
 
 def detector_scale(dataset: Dataset) -> DetectorScale:
-    """The scale that a data set declares; linear and rising when it is silent."""
+    """Read the scale from a data set; linear and rising by default."""
     return DetectorScale(
         logarithmic=text(dataset, "PixelIntensityRelationship").upper() == "LOG",
         falling=numbers(dataset, "PixelIntensityRelationshipSign") == (-1.0,),
     )
 
 
-def presentable(stored: StoredImage, scale: DetectorScale) -> StoredImage:
-    """Take the logarithm, invert, equalise.
+def to_presentation(stored: StoredImage, scale: DetectorScale) -> StoredImage:
+    """Convert raw detector values for presentation: logarithm, inversion, peripheral equalisation.
 
     Returns:
-        The same geometry and depth, dense tissue bright, `converted`, to be shown by percentiles.
+        An image of the same geometry and depth with `converted` set, dense tissue bright, without a VOI window.
     """
     tissue = _attenuation(stored, scale)
     height, width = tissue.shape
     small = _resized(tissue, height // SCALE or 1, width // SCALE or 1, how=cv2.INTER_AREA)
-    least = float(small.min()) + AIR_SHARE * float(np.percentile(small, 99) - small.min())
-    breast = small > least
+    threshold = float(small.min()) + AIR_SHARE * float(np.percentile(small, 99) - small.min())
+    breast = small > threshold
     if breast.any():
         missing = _missing_thickness(small, breast)
         tissue += _resized(missing, height, width, how=cv2.INTER_LINEAR)
@@ -71,7 +72,7 @@ def presentable(stored: StoredImage, scale: DetectorScale) -> StoredImage:
     sample = tissue[inside][::7] if inside.any() else tissue.ravel()[::7]
     low, high = (float(value) for value in np.percentile(sample, (1, 99.9)))
     grey = DARKEST + (tissue - low) * ((BRIGHTEST - DARKEST) / max(high - low, 1e-6))
-    grey *= _smoothed(inside.astype(np.float32), SCALE / 2)  # air is black, and the skin no step
+    grey *= _smoothed(inside.astype(np.float32), SCALE / 2)  # black air, with a smooth transition at the skin
     top = 2**stored.depth - 1
     return replace(
         stored,
@@ -86,9 +87,9 @@ def presentable(stored: StoredImage, scale: DetectorScale) -> StoredImage:
 
 
 def _attenuation(stored: StoredImage, scale: DetectorScale) -> Plane:
-    """H x W, proportional to the tissue in the way; by table, as there are at most 65 536 levels.
+    """H x W, proportional to the attenuation; from a lookup table over all levels (at most 65 536).
 
-    PhotometricInterpretation is about display and says nothing about counts; only the declared relationship does.
+    PhotometricInterpretation concerns display only; the direction of the counts follows from the declared relationship.
     """
     counts: Plane = np.arange(2**stored.depth, dtype=np.float32)
     if scale.falling:
@@ -98,7 +99,7 @@ def _attenuation(stored: StoredImage, scale: DetectorScale) -> Plane:
 
 
 def _missing_thickness(small: Plane, breast: npt.NDArray[np.bool_]) -> Plane:
-    """How much less a pixel's surroundings attenuate than the middle of the breast does; never negative."""
+    """Missing attenuation of a pixel's surroundings relative to the median of the breast; at least 0, and 0 in air."""
     sigma = max(1.0, SMOOTH * max(small.shape))
     weight = _smoothed(breast.astype(np.float32), sigma)
     smooth = _smoothed(np.where(breast, small, 0).astype(np.float32), sigma)

@@ -1,4 +1,4 @@
-"""Intake: a file as an import needs it, read and decoded once: its picture, its facts, and who it still names."""
+"""Intake: everything that an import needs of a file, from reading and decoding it once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from mammo.geometry import Spacing
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Intake:
-    """What a task is made of. Holds no identifier of the patient, only a key."""
+    """Display twin, attributes and identity check of one file. Holds no identifier of the patient, only a key."""
 
     twin: npt.NDArray[np.uint8]
-    """H x W, as `display_twin`."""
+    """H x W; see `display_twin`."""
 
     sha256: str
+    """Of the file's bytes, hexadecimal."""
+
     patient: str | None
     """Patient key; None without a PatientID."""
 
@@ -33,19 +35,19 @@ class Intake:
     spacing: Spacing | None
 
     converted: bool
-    """True when raw detector values were made presentable."""
+    """Whether raw detector values (For Processing) were converted."""
 
     turned: bool
-    """True when the picture was turned as its file says, and not every program does so."""
+    """Whether the orientation of the file was applied; not every program does so."""
 
     identifying: tuple[str, ...]
-    """Keywords of the attributes that name a person, for a sentence that says why the file is refused."""
+    """Keywords of the attributes that identify a person, for the message of a refusal."""
 
     named_in_path: bool
-    """True when the path given to `take_in` contains the name, the ID or the birth date."""
+    """Whether the path contains the name, the ID or the birth date."""
 
 
-def take_in(
+def read_intake(
     data: bytes,
     *,
     path: str,
@@ -57,12 +59,12 @@ def take_in(
 
     Args:
         data: the file.
-        path: as it would appear in a task; looked at for the patient's name, and refused when it is no text.
-        patient_secret: key of the patient keys.
-        convert_for_processing: as in `read_mammogram`.
+        path: as it would appear in a task; searched for identifiers of the patient.
+        patient_secret: see `patient_key`.
+        max_bytes, convert_for_processing: see `read_mammogram`.
 
     Raises:
-        UnreadableImage, UnsupportedImage: as `read_mammogram`; or `file_name`.
+        UnreadableImage, UnsupportedImage: see `read_mammogram`; `file_name` when the path is not valid text.
     """
     require_text(path)
     stored = read_stored(

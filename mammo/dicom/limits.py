@@ -1,4 +1,4 @@
-"""How large a file and an image may be. Checked before anything is decoded or allocated."""
+"""Limits of file and image size, checked before anything is decoded or allocated."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from mammo.errors import UnreadableImage
 from mammo.geometry import Size
 
 MAX_BYTES = 256 * 2**20
-"""Default for the largest file, in bytes. The largest detectors make 28 million pixels, 56 MB raw."""
+"""Default limit of the file size, in bytes. The largest detectors have 28 million pixels, 56 MB uncompressed."""
 
 MAX_PIXELS = 64 * 2**20
-"""Largest image, in pixels; digitised film reaches about 40 million."""
+"""Maximum number of pixels; digitised film has up to about 40 million."""
 
 MAX_SIDE = 20_000
 MIN_SIDE = 16
+"""Sides of an image, in pixels."""
 
 
 def read_bytes(source: Path | bytes, *, max_bytes: int) -> bytes:
-    """Return the bytes of a regular file, or those given.
+    """Read a regular file; return bytes unchanged.
 
     Raises:
         UnreadableImage: `file_too_large` or `unreadable_file`.
@@ -28,21 +29,22 @@ def read_bytes(source: Path | bytes, *, max_bytes: int) -> bytes:
         data = source
     else:
         try:
-            if not stat.S_ISREG(source.stat().st_mode):  # a pipe or a device may never end
-                raise UnreadableImage("the image path names no regular file", code="unreadable_file")
+            if not stat.S_ISREG(source.stat().st_mode):  # a pipe or a device may be endless
+                raise UnreadableImage("the image path is not a regular file", code="unreadable_file")
             with source.open("rb") as file:
                 data = file.read(max_bytes + 1)
         except (OSError, ValueError):  # ValueError: a null byte in the path
-            raise UnreadableImage("the image file cannot be opened", code="unreadable_file") from None
+            raise UnreadableImage(
+                "the image file cannot be opened; check that it exists and may be read",
+                code="unreadable_file",
+            ) from None
     if len(data) > max_bytes:
-        raise UnreadableImage(
-            f"the file has more than the {max_bytes} bytes that are read", code="file_too_large"
-        )
+        raise UnreadableImage(f"the file exceeds the limit of {max_bytes} bytes", code="file_too_large")
     return data
 
 
 def check_size(width: int, height: int) -> Size:
-    """Return the size when an image of it may be decoded.
+    """Check the size of an image before it is decoded.
 
     Raises:
         UnreadableImage: `bad_geometry` or `too_large`.
@@ -53,6 +55,7 @@ def check_size(width: int, height: int) -> Size:
         )
     if width * height > MAX_PIXELS:
         raise UnreadableImage(
-            f"{width} x {height} pixels are more than the {MAX_PIXELS} that are read", code="too_large"
+            f"{width} x {height} pixels exceed the limit of {MAX_PIXELS}; crop the image to one breast",
+            code="too_large",
         )
     return Size(width, height)

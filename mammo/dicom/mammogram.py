@@ -1,4 +1,4 @@
-"""Mammogram: the pixels of one view and the few facts about them that the rest of the system needs."""
+"""Mammogram: the pixels of one view and their attributes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Laterality = Literal["L", "R"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mammogram:
-    """One view of one breast. Holds no identifier of the patient, only a key."""
+    """One view of one breast. Holds no identifier of the patient, only a patient key."""
 
     pixels: Pixels
     """H x W, float32 in [0, 1]: stored value / (2**depth - 1), inverted once for MONOCHROME1; padding is 0."""
 
     spacing: Spacing | None
-    """Millimetres between pixels; None when nothing plausible is known."""
+    """Pixel spacing; None when no plausible one is available."""
 
     laterality: Laterality | None
-    """The breast, L or R."""
+    """L or R; None when the file does not state it."""
 
     view: str | None
-    """`CC`, `MLO`, `ML` ...: DICOM's short name of the projection."""
+    """DICOM's abbreviation of the view, such as `CC`, `MLO` or `ML`."""
 
     patient: str | None
     """Patient key (see `patient_key`); None without a PatientID or without a secret."""
@@ -35,13 +35,13 @@ class Mammogram:
     """Of the file's bytes, hexadecimal."""
 
     depth: int
-    """Bits of the stored values."""
+    """Bits per stored value."""
 
     converted: bool = False
-    """True when the pixels are raw detector values (For Processing) that were made presentable on request."""
+    """Whether the pixels were converted from raw detector values (For Processing)."""
 
     source: DicomSource | None = field(default=None, repr=False)
-    """Where results made from it point back to; None for plain images and malformed UIDs."""
+    """Identifiers that results refer to; None for plain images and malformed UIDs."""
 
     @property
     def size(self) -> Size:

@@ -1,8 +1,8 @@
-"""Orientation: how a picture's EXIF says that it is to be turned before anybody looks at it.
+"""EXIF orientation of PNG and JPEG images.
 
-Annotators see what their browser shows, and browsers turn a picture as its EXIF says. So it is turned here too, by
-their rules: the first EXIF block counts, and in it the first orientation that is one SHORT of 1 to 8; whatever is
-damaged, missing or out of range turns nothing. (TIFF files, which no browser shows, are turned by their decoder.)
+Annotators see the image as their browser displays it, and browsers apply the EXIF orientation. This module follows the
+same rules: the first EXIF block counts, and in it the first orientation that is a single SHORT from 1 to 8; damaged,
+missing and out-of-range values are ignored. (TIFF files, which no browser displays, are oriented by their decoder.)
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mammo.dicom.codestream import jpeg_segments
+from mammo.dicom.codestream import START_OF_SCAN, jpeg_segments
 from mammo.errors import UnreadableImage
 
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)
-"""Orientations that exchange width and height."""
+"""Orientations that swap width and height."""
 
 ORIENTATION_TAG, SHORT = 274, 3
 APP1 = 0xE1
 
 MAX_CHUNKS = 2**18
-"""Of a PNG that are looked at; the largest that are read have some ten thousand."""
+"""Maximum number of chunks of a PNG that are parsed; the largest images have about ten thousand."""
 
 
 def jpeg_orientation(data: bytes) -> int:
-    """How browsers turn a JPEG, 1 to 8."""
+    """EXIF orientation that browsers apply to a JPEG, 1 to 8."""
     for marker, body in jpeg_segments(data):
-        if marker == 0xDA:
+        if marker == START_OF_SCAN:
             break
         if marker == APP1 and body[:5] == b"Exif\0":
             return _exif_orientation(body[6:])
@@ -39,37 +39,38 @@ def jpeg_orientation(data: bytes) -> int:
 
 
 def png_orientation(data: bytes) -> int:
-    """How browsers turn a PNG, 1 to 8.
+    """EXIF orientation that browsers apply to a PNG, 1 to 8.
 
     Raises:
-        UnreadableImage: `orientation`; an eXIf chunk that browsers pass over asks for another turn than they make, and
-            other programs do not pass over it.
+        UnreadableImage: `orientation`; an eXIf chunk that browsers ignore states another orientation, which other
+            programs may apply.
     """
-    seen, stated = UPRIGHT, set[int]()
-    at, first, pixels = 8, True, False
+    applied, stated = UPRIGHT, set[int]()
+    offset, is_first, has_pixels = 8, True, False
     for _ in range(MAX_CHUNKS):
-        if at + 12 > len(data):
+        if offset + 12 > len(data):
             break
-        length, kind = struct.unpack_from(">L4s", data, at)
+        length, kind = struct.unpack_from(">L4s", data, offset)
         if kind == b"eXIf":
-            body = data[at + 8 : at + 8 + length]
+            body = data[offset + 8 : offset + 8 + length]
             orientation = _exif_orientation(body.removeprefix(b"Exif\0\0"))
             stated.add(orientation)
-            if first and not pixels and body[:4] != b"Exif" and _checked(data, at, length):
-                seen = orientation
-            first = False
-        pixels = pixels or kind == b"IDAT"
-        at += 12 + length
-    if stated - {seen, UPRIGHT} or (stated and seen == UPRIGHT and stated != {UPRIGHT}):
+            is_valid = body[:4] != b"Exif" and _has_valid_checksum(data, offset, length)
+            if is_first and not has_pixels and is_valid:
+                applied = orientation
+            is_first = False
+        has_pixels = has_pixels or kind == b"IDAT"
+        offset += 12 + length
+    if stated - {applied, UPRIGHT} or (stated and applied == UPRIGHT and stated != {UPRIGHT}):
         raise UnreadableImage(
-            "the PNG says in a place that browsers pass over that it is to be turned; turn it and save it again",
+            "the PNG states an EXIF orientation that browsers ignore; rotate the image and save it without EXIF",
             code="orientation",
         )
-    return seen
+    return applied
 
 
 def upright(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """The pixels, H x W or H x W x channels, as they are to be looked at; 5 to 8 exchange height and width."""
+    """Apply an EXIF orientation to H x W or H x W x channels; 5 to 8 swap height and width."""
     if orientation in SIDEWAYS:
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -80,24 +81,24 @@ def upright(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def _exif_orientation(exif: bytes) -> int:
-    """The orientation in the first directory of an EXIF block (a TIFF header and what follows it)."""
+    """The orientation in the first directory of an EXIF block, which is a TIFF header and its directories."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return UPRIGHT
     try:
-        (at,) = struct.unpack_from(order + "L", exif, 4)
-        (count,) = struct.unpack_from(order + "H", exif, at)
-        for entry in range(at + 2, at + 2 + 12 * count, 12):
+        (offset,) = struct.unpack_from(order + "L", exif, 4)
+        (count,) = struct.unpack_from(order + "H", exif, offset)
+        for entry in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, kind, num_values, value, _ = struct.unpack_from(order + "HHLHH", exif, entry)
             if (tag, kind, num_values) == (ORIENTATION_TAG, SHORT, 1) and 1 <= value <= 8:
                 return int(value)
     except struct.error:
-        # The directory ends outside the block: what came before it counts.
+        # The directory extends beyond the block; only the entries inside it count.
         return UPRIGHT
     return UPRIGHT
 
 
-def _checked(data: bytes, at: int, length: int) -> bool:
-    """Whether the checksum of a PNG chunk is right."""
-    stated = data[at + 8 + length : at + 12 + length]
-    return zlib.crc32(data[at + 4 : at + 8 + length]).to_bytes(4, "big") == stated
+def _has_valid_checksum(data: bytes, offset: int, length: int) -> bool:
+    """Whether the checksum of the PNG chunk at `offset` is correct."""
+    stated = data[offset + 8 + length : offset + 12 + length]
+    return zlib.crc32(data[offset + 4 : offset + 8 + length]).to_bytes(4, "big") == stated

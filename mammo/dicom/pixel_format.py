@@ -1,4 +1,4 @@
-"""PixelFormat: what a DICOM header says about its pixels, believed only after it was checked."""
+"""PixelFormat: the pixel description of a DICOM header, checked."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class PixelFormat:
     bits_stored: int
     signed: bool
     inverted: bool
-    """MONOCHROME1. PresentationLUTShape INVERSE only repeats it (C.8.11.1) and must not invert a second time."""
+    """MONOCHROME1. PresentationLUTShape INVERSE restates it (C.8.11.1) and must not invert a second time."""
 
     @property
     def num_bytes(self) -> int:
-        """Of the pixels without compression."""
+        """Size of the uncompressed pixel data."""
         return self.size.width * self.size.height * self.bits_allocated // 8
 
 
 def pixel_format(dataset: FileDataset) -> PixelFormat:
-    """Check the pixel description of a data set before a byte is decoded.
+    """Read and check the pixel description of a data set, before anything is decoded.
 
     Raises:
         UnreadableImage: `missing_attribute`, `bad_geometry` or `too_large`.
@@ -39,7 +39,7 @@ def pixel_format(dataset: FileDataset) -> PixelFormat:
     frames = integer(dataset, "NumberOfFrames") if text(dataset, "NumberOfFrames") else 1
     if frames != 1:
         raise UnsupportedImage(
-            "expected a single image, got several frames; split it or send the 2-D view", code="multi_frame"
+            "expected a single frame, got several; split the file or send the 2-D view", code="multi_frame"
         )
     samples, photometric = integer(dataset, "SamplesPerPixel"), text(dataset, "PhotometricInterpretation")
     if samples not in (1, None) or (photometric and not photometric.startswith("MONOCHROME")):
@@ -47,12 +47,18 @@ def pixel_format(dataset: FileDataset) -> PixelFormat:
     names = ("Rows", "Columns", "BitsAllocated", "BitsStored")
     rows, columns, allocated, stored = (integer(dataset, name) for name in names)
     if rows is None or columns is None or allocated is None or stored is None:
-        raise UnreadableImage(f"the DICOM file lacks one of {', '.join(names)}", code="missing_attribute")
+        raise UnreadableImage(
+            f"the DICOM file lacks a valid value of {', '.join(names)}", code="missing_attribute"
+        )
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UnreadableImage("the DICOM file lacks PhotometricInterpretation", code="missing_attribute")
+        raise UnreadableImage(
+            "the DICOM file lacks PhotometricInterpretation MONOCHROME1 or MONOCHROME2",
+            code="missing_attribute",
+        )
     if allocated not in (8, 16) or not 2 <= stored <= allocated:
         raise UnreadableImage(
-            "expected 8 or 16 bits allocated, and at most as many stored", code="bad_geometry"
+            f"expected BitsAllocated 8 or 16 and BitsStored up to it, got {allocated} and {stored}",
+            code="bad_geometry",
         )
     if integer(dataset, "HighBit") not in (None, stored - 1):
         raise UnreadableImage("expected HighBit to be BitsStored - 1", code="bad_geometry")

@@ -1,4 +1,4 @@
-"""A PNG, JPEG, TIFF or PGM becomes a StoredImage: size and orientation from the header first, then OpenCV decodes."""
+"""Reads a PNG, JPEG, TIFF or PGM into a StoredImage; its header is checked before OpenCV decodes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.dicom.codestream import jpeg_is_whole, jpeg_size
-from mammo.dicom.decoding import decodable
+from mammo.dicom.decoding import supported_syntaxes
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import check_size
 from mammo.dicom.orientation import UPRIGHT, jpeg_orientation, png_orientation, upright
@@ -24,34 +24,34 @@ from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size, Spacing
 
 GREY_TOLERANCE = 4
-"""Most that the channels of a grey image saved as colour may differ, in grey levels (JPEG rounds)."""
+"""Maximum difference between the channels of a grey image saved as colour, in grey levels (JPEG rounds)."""
 
 MAX_JPEG_PIXELS_PER_BYTE = 200
-"""64 pixels of one grey cost JPEG six bits."""
+"""JPEG needs at least six bits for 64 pixels of uniform grey."""
 
 
 @dataclass(frozen=True)
 class PlainHeader:
-    """What the header of a plain image says about its pixels."""
+    """Pixel description in the header of a plain image."""
 
     size: Size
-    """Of the pixels as the decoder gives them."""
+    """Of the decoded pixels."""
 
     orientation: int = UPRIGHT
-    """How the decoded pixels are still to be turned."""
+    """EXIF orientation that is still to be applied to the decoded pixels."""
 
     turned: bool = False
-    """The decoder has turned them."""
+    """Whether the decoder applies an orientation."""
 
     inverted: bool = False
-    """TIFF's WhiteIsZero, where OpenCV leaves it to us."""
+    """TIFF's WhiteIsZero, where OpenCV does not apply it."""
 
-    grey_is_all: bool = True
-    """False for a TIFF of grey and alpha, of which the decoder keeps the grey, or of numbers that name colours."""
+    has_alpha_or_palette: bool = False
+    """A TIFF of grey and alpha, whose alpha the decoder drops, or one with a palette."""
 
 
 def is_plain(data: bytes) -> bool:
-    """True when the bytes begin like a PNG, JPEG, TIFF or PGM."""
+    """Whether the bytes begin like a PNG, JPEG, TIFF or PGM."""
     return data[:8] == b"\x89PNG\r\n\x1a\n" or data[:3] == b"\xff\xd8\xff" or data[:4] in (
         b"II*\0",
         b"MM\0*",
@@ -59,23 +59,20 @@ def is_plain(data: bytes) -> bool:
 
 
 def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
-    """Read one plain image, 8 or 16 bit, grey (or colour with three equal channels), turned as browsers show it.
+    """Read one plain image: 8 or 16 bits, grey or with three equal channels, oriented as browsers display it.
 
     Raises:
-        UnreadableImage: damaged, or larger than we read; or `orientation`.
+        UnreadableImage: the file is damaged, exceeds a limit, or has an ambiguous `orientation`.
         UnsupportedImage: `not_grayscale`, `multi_frame` or `bit_depth`.
     """
     header = plain_header(data)
-    found = shared_pool(decodable()).decode(Encoded(data=data, size=header.size))
-    values = _grey(found)
+    values = _grey(shared_pool(supported_syntaxes()).decode(Encoded(data=data, size=header.size)))
     if values.shape != (header.size.height, header.size.width):
-        raise UnreadableImage("the decoded image has another size than its header says", code="bad_geometry")
+        raise UnreadableImage("the size of the decoded image differs from its header", code="bad_geometry")
     if values.dtype not in (np.uint8, np.uint16):
-        raise UnsupportedImage(f"expected 8 or 16 bit pixels, got {values.dtype}", code="bit_depth")
+        raise UnsupportedImage(f"expected pixels of 8 or 16 bits, got {values.dtype}", code="bit_depth")
     if values.min() == values.max():
-        raise UnreadableImage(
-            "every pixel has the same value: there is nothing to see", code="constant_image"
-        )
+        raise UnreadableImage("every pixel has the same value: the image is empty", code="constant_image")
     depth = 8 * values.dtype.itemsize
     return StoredImage(
         levels=upright(values, header.orientation).astype(np.uint16),
@@ -88,61 +85,65 @@ def read_plain(data: bytes, *, spacing: float | Spacing | None) -> StoredImage:
 
 
 def plain_header(data: bytes) -> PlainHeader:
-    """What the header says, before anything is decoded.
+    """Parse the header of a plain image, before anything is decoded.
 
     Raises:
-        UnreadableImage: damaged, or larger than we read.
-        UnsupportedImage: a TIFF of several pages.
+        UnreadableImage: the header is damaged, or the size exceeds a limit.
+        UnsupportedImage: a TIFF with several pages (`multi_frame`).
     """
     try:
         if data[:4] == b"\x89PNG":
             width, height = struct.unpack(">LL", data[16:24])
             return PlainHeader(check_size(width, height), orientation=png_orientation(data))
         if data[:2] == b"\xff\xd8":
-            size = jpeg_size(data)
-            if size is None:
-                raise UnreadableImage("the JPEG has no frame header", code="decode")
-            checked = check_size(size.width, size.height)
-            if checked.width * checked.height > max(MAX_JPEG_PIXELS_PER_BYTE * len(data), 2**20):
-                raise UnreadableImage(
-                    f"{len(data)} bytes of JPEG cannot hold {size.width} x {size.height} pixels",
-                    code="bad_geometry",
-                )
-            if not jpeg_is_whole(data):
-                raise UnreadableImage("the JPEG is damaged: it ends before all of its scans", code="decode")
-            return PlainHeader(checked, orientation=jpeg_orientation(data))
+            return _jpeg_header(data)
         if data[:2] in (b"II", b"MM"):
             tiff = tiff_header(data)
             return PlainHeader(
                 tiff.size,
                 turned=tiff.turned,
                 inverted=tiff.inverted,
-                grey_is_all=not (tiff.alpha_is_lost or tiff.has_palette),
+                has_alpha_or_palette=tiff.has_dropped_alpha or tiff.has_palette,
             )
         return _pgm_header(data)
     except (struct.error, LookupError, ValueError, StopIteration):
-        raise UnreadableImage("the image's header is damaged", code="truncated") from None
+        raise UnreadableImage("the header of the image is damaged", code="truncated") from None
+
+
+def _jpeg_header(data: bytes) -> PlainHeader:
+    size = jpeg_size(data)
+    if size is None:
+        raise UnreadableImage("the JPEG has no frame header", code="decode")
+    checked = check_size(size.width, size.height)
+    if checked.width * checked.height > max(MAX_JPEG_PIXELS_PER_BYTE * len(data), 2**20):
+        raise UnreadableImage(
+            f"{len(data)} bytes of JPEG cannot encode {size.width} x {size.height} pixels",
+            code="bad_geometry",
+        )
+    if not jpeg_is_whole(data):
+        raise UnreadableImage("the JPEG is damaged: scans are missing at its end", code="decode")
+    return PlainHeader(checked, orientation=jpeg_orientation(data))
 
 
 def _pgm_header(data: bytes) -> PlainHeader:
     match = re.match(rb"P[25](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s", data[:4096])
     if match is None:
-        raise UnreadableImage("the PGM's header is damaged", code="decode")
+        raise UnreadableImage("the header of the PGM is damaged", code="decode")
     size = check_size(int(match[1]), int(match[2]))
-    if len(data) < size.width * size.height:  # a byte a pixel is the least, in the text form too
+    if len(data) < size.width * size.height:  # at least one byte per pixel, in the text format too
         raise UnreadableImage("the PGM ends too early", code="truncated")
     return PlainHeader(size)
 
 
-def _grey(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """H x W out of H x W (x 3 or 4); colour is refused."""
-    if found.ndim == 2:
-        return found
-    if found.shape[2] < 3 or found.dtype not in (np.uint8, np.uint16):
+def _grey(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """H x W, or H x W x 3 or 4 with equal colour channels -> H x W; colour is refused."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] < 3 or pixels.dtype not in (np.uint8, np.uint16):
         raise UnsupportedImage(
-            "expected a grey image, got an unusual number of channels", code="not_grayscale"
+            f"expected a grey image, got {pixels.shape[2]} channels of {pixels.dtype}", code="not_grayscale"
         )
-    blue, green, red = (cv2.extractChannel(found, channel) for channel in range(3))
+    blue, green, red = (cv2.extractChannel(pixels, channel) for channel in range(3))
     pairs = ((blue, green), (green, red), (blue, red))
     if max(cv2.norm(one, other, cv2.NORM_INF) for one, other in pairs) > GREY_TOLERANCE:
         raise UnsupportedImage("expected a grey image, got colour", code="not_grayscale")

@@ -1,4 +1,4 @@
-"""The projection of a mammogram: which breast, seen from where. Codes of DICOM CID 4014, SNOMED CT and SRT."""
+"""Laterality and view of a mammogram, with the view codes of DICOM CID 4014 in SNOMED CT and SRT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCT_CODES = {
     "XCCM": ("399101009", "cranio-caudal exaggerated medially"),
     "FB": ("399196006", "caudo-cranial (from below)"),
 }
-"""Short name -> code value and meaning."""
+"""Abbreviation -> code value and meaning."""
 
 SRT_CODES = {
     "R-10242": "CC",
@@ -29,9 +29,10 @@ SRT_CODES = {
     "Y-X1771": "XCCM",
     "R-10244": "FB",
 }
-"""Code value of the retired SNOMED-RT scheme -> short name; older files carry these."""
+"""Code value of the retired SNOMED-RT scheme, used by older files -> abbreviation."""
 
 VIEWS = {code: view for view, (code, _) in SCT_CODES.items()} | SRT_CODES
+"""Code value of either scheme -> abbreviation."""
 
 
 def laterality(dataset: Dataset) -> Laterality | None:
@@ -48,9 +49,9 @@ def laterality(dataset: Dataset) -> Laterality | None:
 
 
 def view(dataset: Dataset) -> str | None:
-    """ViewCodeSequence (type 1 in MG), else ViewPosition when it is a known short name, else None."""
+    """ViewCodeSequence (type 1 in MG), else ViewPosition if it is an abbreviation of `SCT_CODES`, else None."""
     item = first_item(dataset, "ViewCodeSequence")
-    if item is not None and (known := VIEWS.get(text(item, "CodeValue"))):
-        return known
+    if item is not None and (coded := VIEWS.get(text(item, "CodeValue"))):
+        return coded
     position = text(dataset, "ViewPosition").upper()
     return position if position in SCT_CODES else None

@@ -1,4 +1,4 @@
-"""Step 1 of the walk: a file becomes a Mammogram."""
+"""Reads a file into a Mammogram (step 1 of the walk)."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def read_mammogram(
 
     Args:
         source: a path, or the bytes of a file.
-        spacing: mm per pixel, or of rows and columns; believed only when the file itself says nothing plausible.
-        patient_secret: key of `patient_key`; without it the mammogram carries no patient.
-        max_bytes: longest file, and longest inflated data set, that is read.
-        convert_for_processing: make raw detector values presentable, and say so in `converted`, instead of
-            refusing them.
+        spacing: mm per pixel, for both axes or each; used only when the file states no plausible spacing.
+        patient_secret: secret of `patient_key`; without it the mammogram has no patient key.
+        max_bytes: maximum size of the file, and of the inflated data set.
+        convert_for_processing: convert raw detector values for presentation and set `converted`, instead of refusing
+            them.
 
     Raises:
-        UnreadableImage: damaged, no image at all, or too large; `code` says which check failed.
-        UnsupportedImage: a sound file of a kind that is refused, such as tomosynthesis, CT or colour.
+        UnreadableImage: the file is damaged, no image, or exceeds a limit; `code` names the failed check.
+        UnsupportedImage: the file is valid, but of an unsupported kind, such as tomosynthesis, CT or colour.
     """
     data = read_bytes(source, max_bytes=max_bytes)
     stored = read_stored(
         data, spacing=spacing, max_bytes=max_bytes, convert_for_processing=convert_for_processing
     )
-    known = bool(patient_secret and stored.patient_id)
+    has_patient = bool(patient_secret and stored.patient_id)
     return Mammogram(
         pixels=stored.pixels(),
         spacing=stored.spacing,
         laterality=stored.laterality,
         view=stored.view,
-        patient=patient_key(stored.patient_id, patient_secret) if patient_secret and known else None,
+        patient=patient_key(stored.patient_id, patient_secret) if patient_secret and has_patient else None,
         sha256=hashlib.sha256(data).hexdigest(),
         depth=stored.depth,
         converted=stored.converted,
@@ -59,7 +59,7 @@ def read_mammogram(
 def read_stored(
     data: bytes, *, spacing: float | Spacing | None, max_bytes: int, convert_for_processing: bool = False
 ) -> StoredImage:
-    """Recognise the kind of file by its first bytes and read it; see `read_mammogram` for the errors."""
+    """Detect the file format from the first bytes and read the file; raises the errors of `read_mammogram`."""
     if is_dicom(data):
         return read_dicom(
             data, spacing=spacing, max_bytes=max_bytes, convert_for_processing=convert_for_processing

@@ -1,14 +1,13 @@
-"""Findings become a DICOM Segmentation (PS3.3 A.51, BINARY) that points back to its mammogram.
+"""Writes findings as a DICOM Segmentation (PS3.3 A.51, BINARY) that references its mammogram.
 
-One segment per cluster (SNOMED CT 129769006), and one for all single calcifications (129770007) where they are known.
-BINARY and not LABELMAP: viewers and validators of today read it.
+One segment per cluster (SNOMED CT 129769006), and one for all single calcifications (129770007) if there are any. The
+type is BINARY, not LABELMAP, because current viewers and validators support it.
 """
 
 from __future__ import annotations
 
 import io
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,38 +20,39 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID
 
 from mammo.atomic_files import replacing
 from mammo.dicom.dataset import is_dicom, open_dataset
 from mammo.dicom.limits import MAX_BYTES, check_size, read_bytes
-from mammo.dicom.writing import DATE, TIME, UID_NAMESPACE
+from mammo.dicom.writing import DATE, TIME, derived_uid
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.findings import Finding
+from mammo.geometry import Size
 from mammo.masks import Mask
 
 CLUSTER_CODE = Code("129769006", "SCT", "Calcification Cluster")
 CALCIFICATION_CODE = Code("129770007", "SCT", "Calcification")
 CATEGORY = codes.SCT.MorphologicallyAbnormalStructure
-LEARNED = Code("123110", "DCM", "Artificial Intelligence")
+AI_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 
 MAX_SEGMENTS = 40
-"""More clusters than one mammogram has; each costs an image's worth of memory while it is packed."""
+"""Maximum number of segments, more than one mammogram has; each needs the memory of an image while it is packed."""
 
-MADE_BY = {"automatic": "AUTOMATIC", "semiautomatic": "SEMIAUTOMATIC", "manual": "MANUAL"}
+ALGORITHM_TYPES = {"automatic": "AUTOMATIC", "semiautomatic": "SEMIAUTOMATIC", "manual": "MANUAL"}
+"""`Origin.made_by` -> SegmentAlgorithmType."""
 
 TYPE_2 = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
     "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
-"""Attributes that a result repeats and that may be empty; some sources have lost them."""
+"""Attributes that a segmentation repeats and that may be empty; some sources lack them."""
 
-_UNFIT = re.compile(r"[\\\x00-\x1f\x7f]")
+_NOT_IN_LONG_STRING = re.compile(r"[\\\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Who made the masks: a model alone, a person who corrected a model, or a person."""
+    """Origin of the masks: a model, a person who corrected a model, or a person."""
 
     made_by: Literal["automatic", "semiautomatic", "manual"]
     name: str = "Yolo-MLSAM"
@@ -71,66 +71,76 @@ def write_segmentation(
 ) -> None:
     """Write the masks of one mammogram as a DICOM Segmentation in the mammogram's study.
 
-    The UIDs follow from the source, the findings and the origin: the same call gives the same UIDs.
+    The UIDs are functions of the source, the findings and the origin: the same call writes the same UIDs.
 
     Args:
+        path: the file to write.
         findings: with masks inside the image.
-        source: the DICOM file they were found in.
-        calcifications: single calcifications; become one segment.
-        synthetic: date it like the synthetic files of `write_mammogram`, so that the bytes are the same every time.
+        source: the DICOM file of the mammogram.
+        origin: who made the masks.
+        calcifications: masks of single calcifications; they form one segment.
+        synthetic: use the constant dates of `write_mammogram`, so that the same call writes the same bytes.
 
     Raises:
-        ValueError: no finding or more than `MAX_SEGMENTS`, one without a mask or reaching out of the image, or one that
-            only a point marks.
+        ValueError: there is no finding or too many, or a finding is a point, has no mask, or extends beyond the image.
         UnreadableImage: the source cannot be read.
-        UnsupportedImage: the source is no DICOM file (`not_dicom`), or lacks what a reference to it needs
+        UnsupportedImage: the source is not a DICOM file (`not_dicom`), or lacks attributes that a segmentation repeats
             (`no_reference`).
     """
     image = _header(source)
-    size = check_size(int(image.Columns), int(image.Rows))
-    masks = [finding.mask for finding in findings]
-    if not findings or len(findings) >= MAX_SEGMENTS:
-        raise ValueError(f"expected 1 to {MAX_SEGMENTS - 1} findings, got {len(findings)}")
-    if any(finding.is_point for finding in findings):
-        raise ValueError("a finding is marked by a point only, and a segmentation needs its outline")
-    if any(mask is None or mask.frame.intersection(size.box) != mask.frame for mask in masks):
-        raise ValueError("every finding of a segmentation needs a mask inside the image")
-    layers = np.zeros((1, size.height, size.width, len(masks) + bool(calcifications)), np.bool_)
-    for index, mask in enumerate(masks):
-        assert mask is not None, "checked above"
-        mask.paste(layers[0, :, :, index])
-    for mask in calcifications:
-        mask.paste(layers[0, :, :, -1])
+    layers = _layers(findings, calcifications, check_size(int(image.Columns), int(image.Rows)))
     text = f"{image.SOPInstanceUID}/{origin}/{[finding.box.as_tuple() for finding in findings]}"
     segments = _descriptions(image, findings, origin, with_calcifications=bool(calcifications))
     try:
-        made = _segmentation(image, layers, segments, origin, text)
+        segmentation = _segmentation(image, layers, segments, origin, text)
     except (AttributeError, ValueError, TypeError, KeyError):
-        # highdicom copies patient and study of the source and complains in many ways; its text may quote a value
+        # highdicom copies patient and study of the source; its errors have many types and may quote a value.
         raise UnsupportedImage(
-            "the DICOM file lacks attributes of patient, study or image that a result must repeat",
+            "the DICOM file lacks attributes of patient, study or image that a segmentation must repeat",
             code="no_reference",
         ) from None
-    made.PatientOrientation = image.get("PatientOrientation") or None
-    dimensions = _uid(f"{text}/dimensions")  # highdicom draws one by chance
-    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+    segmentation.PatientOrientation = image.get("PatientOrientation") or None
+    dimensions = derived_uid(f"{text}/dimensions")  # highdicom draws a random one
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
     if synthetic:
-        for of in ("Content", "InstanceCreation", "Series"):
-            setattr(made, f"{of}Date", DATE)
-            setattr(made, f"{of}Time", TIME)
-        for item in made.get("ContributingEquipmentSequence", ()):
-            item.ContributionDateTime = DATE + TIME
+        _set_dates(segmentation)
     with replacing(path) as part:
-        made.save_as(part)
+        segmentation.save_as(part)
+
+
+def _layers(findings: Sequence[Finding], calcifications: Sequence[Mask], size: Size) -> npt.NDArray[np.bool_]:
+    """1 x H x W x segments: one layer per finding, and one for all calcifications if there are any."""
+    if not findings or len(findings) >= MAX_SEGMENTS:
+        raise ValueError(f"expected 1 to {MAX_SEGMENTS - 1} findings, got {len(findings)}")
+    if any(finding.is_point for finding in findings):
+        raise ValueError("a finding is only a point; a segmentation needs its outline")
+    layers = np.zeros((1, size.height, size.width, len(findings) + bool(calcifications)), np.bool_)
+    for index, finding in enumerate(findings):
+        mask = finding.mask
+        if mask is None or mask.frame.intersection(size.box) != mask.frame:
+            raise ValueError("every finding of a segmentation needs a mask inside the image")
+        mask.paste(layers[0, :, :, index])
+    for mask in calcifications:
+        mask.paste(layers[0, :, :, -1])
+    return layers
+
+
+def _set_dates(segmentation: hd.seg.Segmentation) -> None:
+    """Set the constant dates of synthetic files."""
+    for event in ("Content", "InstanceCreation", "Series"):
+        setattr(segmentation, f"{event}Date", DATE)
+        setattr(segmentation, f"{event}Time", TIME)
+    for item in segmentation.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = DATE + TIME
 
 
 def _header(source: Path | bytes) -> Dataset:
-    """Everything but the pixels of the source: a result repeats its patient and study."""
+    """Read the attributes of the source without its pixels; a segmentation repeats patient and study."""
     data = read_bytes(source, max_bytes=MAX_BYTES)
     if not is_dicom(data):
-        raise UnsupportedImage("only a DICOM file can have a DICOM Segmentation", code="not_dicom")
-    checked = open_dataset(data, max_bytes=MAX_BYTES)  # refuses bombs and nests
+        raise UnsupportedImage("a DICOM Segmentation needs a DICOM file as its source", code="not_dicom")
+    checked = open_dataset(data, max_bytes=MAX_BYTES)  # refuses hostile files
     try:
         image = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
         if not image.SOPInstanceUID or image.Rows != checked.Rows:
@@ -140,7 +150,7 @@ def _header(source: Path | bytes) -> Dataset:
                 setattr(image, keyword, None)
     except UnreadableImage:
         raise
-    except Exception:  # see mammo.dicom.dataset: pydicom has no exception tree
+    except Exception:  # see the docstring of mammo.dicom.dataset
         raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse") from None
     return image
 
@@ -148,31 +158,32 @@ def _header(source: Path | bytes) -> Dataset:
 def _descriptions(
     image: Dataset, findings: Sequence[Finding], origin: Origin, *, with_calcifications: bool
 ) -> list[hd.seg.SegmentDescription]:
-    # a manual segment has no algorithm, and the standard wants none there
+    """One description per layer."""
+    # The standard forbids an algorithm for manual segments.
     algorithm: Any = None
     if origin.made_by != "manual":
         algorithm = hd.AlgorithmIdentificationSequence(
-            name=_line(origin.name), version=_line(origin.version), family=LEARNED
+            name=_line(origin.name), version=_line(origin.version), family=AI_FAMILY
         )
-    named = [
+    segments = [
         (CLUSTER_CODE, _line(finding.id) or f"cluster-{i}", f"Cluster {i}")
         for i, finding in enumerate(findings, start=1)
     ]
     if with_calcifications:
-        named.append((CALCIFICATION_CODE, "calcifications", "Calcifications"))
+        segments.append((CALCIFICATION_CODE, "calcifications", "Calcifications"))
     return [
         hd.seg.SegmentDescription(
             segment_number=number,
             segment_label=label,
             segmented_property_category=CATEGORY,
             segmented_property_type=code,
-            algorithm_type=MADE_BY[origin.made_by],
+            algorithm_type=ALGORITHM_TYPES[origin.made_by],
             algorithm_identification=algorithm,
-            tracking_uid=_uid(f"{image.SOPInstanceUID}/{name}"),
+            tracking_uid=derived_uid(f"{image.SOPInstanceUID}/{name}"),
             tracking_id=name,
             anatomic_regions=[Code("76752008", "SCT", "Breast")],
         )
-        for number, (code, name, label) in enumerate(named, start=1)
+        for number, (code, name, label) in enumerate(segments, start=1)
     ]
 
 
@@ -188,9 +199,9 @@ def _segmentation(
         pixel_array=layers,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=segments,
-        series_instance_uid=_uid(f"{text}/series"),
+        series_instance_uid=derived_uid(f"{text}/series"),
         series_number=100,
-        sop_instance_uid=_uid(f"{text}/instance"),
+        sop_instance_uid=derived_uid(f"{text}/instance"),
         instance_number=1,
         manufacturer="Yolo-MLSAM",
         manufacturer_model_name="Yolo-MLSAM",
@@ -203,10 +214,5 @@ def _segmentation(
 
 
 def _line(text: str) -> str:
-    """Text as a DICOM long string: 64 characters, none of them special."""
-    return _UNFIT.sub("_", text).strip()[:64].strip()
-
-
-def _uid(text: str) -> UID:
-    """A UID of PS3.5 B.2 that is a function of a text."""
-    return UID(f"2.25.{uuid.uuid5(UID_NAMESPACE, text).int}")
+    """Convert text to a DICOM long string: at most 64 characters, without control characters and backslashes."""
+    return _NOT_IN_LONG_STRING.sub("_", text).strip()[:64].strip()

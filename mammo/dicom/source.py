@@ -1,16 +1,16 @@
-"""DicomSource: where a mammogram stands among DICOM objects, so that results made from it can point back."""
+"""DicomSource: the DICOM identifiers of a mammogram, which results refer to."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 
 from mammo.dicom.dataset import text
 
 UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
-"""A UID of PS3.5 chapter 9: numbers and dots. Anything else, such as a path, is not one."""
+"""A well-formed UID (PS3.5 chapter 9): numbers separated by dots."""
 
 MAX_UID = 64
 ORIENTATION = re.compile(r"[APRLHF]{1,3}")
@@ -18,7 +18,7 @@ ORIENTATION = re.compile(r"[APRLHF]{1,3}")
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSource:
-    """Identifiers of one image. They may lead to the patient: into results, never into a log, a URL or a file name."""
+    """Identifiers of one image. They may identify the patient: never put them into a log, a URL or a file name."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -26,31 +26,32 @@ class DicomSource:
     study_instance_uid: str
 
     frame_of_reference_uid: str | None = None
-    """None in most mammograms: a projection has no frame of reference in the patient."""
+    """None in most mammograms: a projection has no frame of reference."""
 
     patient_orientation: tuple[str, str] | None = None
-    """Towards which side of the patient a row runs, and a column: `("A", "R")`; A P R L H F, up to three letters."""
+    """Patient directions of rows and columns, such as `("A", "R")`: up to three of A P R L H F each."""
 
 
 def source_of(dataset: FileDataset) -> DicomSource | None:
     """The source of a data set; None unless all three instance UIDs are well formed."""
     instance, series, study = (
-        _uid(dataset, keyword) for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+        uid_of(dataset, keyword) for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
     )
     if not (instance and series and study):
         return None
-    sides = tuple(text(dataset, "PatientOrientation").split("\\"))
-    oriented = len(sides) == 2 and all(ORIENTATION.fullmatch(side) for side in sides)
+    directions = tuple(text(dataset, "PatientOrientation").split("\\"))
+    is_oriented = len(directions) == 2 and all(ORIENTATION.fullmatch(direction) for direction in directions)
     return DicomSource(
-        sop_class_uid=_uid(dataset, "SOPClassUID") or "",
+        sop_class_uid=uid_of(dataset, "SOPClassUID") or "",
         sop_instance_uid=instance,
         series_instance_uid=series,
         study_instance_uid=study,
-        frame_of_reference_uid=_uid(dataset, "FrameOfReferenceUID"),
-        patient_orientation=(sides[0], sides[1]) if oriented else None,
+        frame_of_reference_uid=uid_of(dataset, "FrameOfReferenceUID"),
+        patient_orientation=(directions[0], directions[1]) if is_oriented else None,
     )
 
 
-def _uid(dataset: FileDataset, keyword: str) -> str | None:
-    found = text(dataset, keyword)
-    return found if len(found) <= MAX_UID and UID.fullmatch(found) else None
+def uid_of(dataset: Dataset, keyword: str) -> str | None:
+    """The UID in an element; None when missing or malformed."""
+    value = text(dataset, keyword)
+    return value if len(value) <= MAX_UID and UID.fullmatch(value) else None

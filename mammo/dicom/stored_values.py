@@ -1,4 +1,4 @@
-"""Stored values: the numbers or colours in a file, without a meaning; what masks are read by."""
+"""Stored values of a mask file: numbers or colours without a grey scale."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.dicom.dataset import is_dicom, open_dataset
-from mammo.dicom.decoding import decodable, decode
+from mammo.dicom.decoding import decode, supported_syntaxes
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.orientation import UPRIGHT
@@ -18,14 +18,14 @@ from mammo.errors import UnreadableImage, UnsupportedImage
 
 
 def stored_values(data: bytes, *, max_bytes: int = MAX_BYTES) -> npt.NDArray[Any]:
-    """Every pixel of a DICOM file with one grey value a pixel, or of a PNG, TIFF, PGM or JPEG.
+    """Read the pixels of a grey DICOM file, or of a PNG, TIFF, PGM or JPEG.
 
     Returns:
-        H x W, or H x W x 3 or 4 (blue, green, red, alpha), unsigned; 0 is black in DICOM (signed zero, and the
-        white of MONOCHROME1), and what the file says elsewhere.
+        H x W, or H x W x 3 or 4 (blue, green, red, alpha), unsigned. In DICOM files 0 is black: signed zero, and the
+        largest value of MONOCHROME1. Other values are those of the file.
 
     Raises:
-        UnreadableImage, UnsupportedImage: as `read_mammogram`, but for a picture of one value, which is one here.
+        UnreadableImage, UnsupportedImage: see `read_mammogram`; but an image of a single value is allowed.
     """
     if is_dicom(data):
         dataset = open_dataset(data, max_bytes=max_bytes)
@@ -40,15 +40,15 @@ def stored_values(data: bytes, *, max_bytes: int = MAX_BYTES) -> npt.NDArray[Any
     header = plain_header(data)
     if header.orientation != UPRIGHT or header.turned:
         raise UnsupportedImage(
-            "a mask that is to be turned (EXIF) is not read; save it upright", code="orientation"
+            "masks with an EXIF orientation are not supported; save the mask upright", code="orientation"
         )
-    if not header.grey_is_all:
+    if header.has_alpha_or_palette:
         raise UnsupportedImage(
-            "a TIFF of grey and alpha, or with a palette, is not read; save it as PNG", code="bit_depth"
+            "a TIFF with an alpha channel or a palette is not supported; save it as PNG", code="bit_depth"
         )
-    found = shared_pool(decodable()).decode(Encoded(data=data, size=header.size))
-    if found.shape[:2] != (header.size.height, header.size.width) or found.dtype.kind != "u":
+    values = shared_pool(supported_syntaxes()).decode(Encoded(data=data, size=header.size))
+    if values.shape[:2] != (header.size.height, header.size.width) or values.dtype.kind != "u":
         raise UnreadableImage(
-            "the decoded image is not whole numbers of the size that its header says", code="bad_geometry"
+            "the decoded image does not hold unsigned integers in the size of its header", code="bad_geometry"
         )
-    return found
+    return values

@@ -1,4 +1,4 @@
-"""The first directory of a TIFF (TIFF 6.0, section 2): what it says of the pixels, and whether its strips are whole."""
+"""Reads the first directory of a TIFF (TIFF 6.0, section 2) and verifies its deflated strips."""
 
 from __future__ import annotations
 
@@ -12,90 +12,99 @@ from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
-PLACES = ((273, 279), (324, 325))
-"""Tags of the offsets and byte counts: of strips, and of tiles."""
+DATA_TAGS = ((273, 279), (324, 325))
+"""Tags of the offsets and byte counts, of strips and of tiles."""
 
-READ = {WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ORIENTATION_TAG, *PLACES[0], *PLACES[1]}
+TAGS = {WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ORIENTATION_TAG, *DATA_TAGS[0], *DATA_TAGS[1]}
+"""The tags that are read."""
+
 DEFLATE = (8, 32946)
-LETTERS = {1: "B", 3: "H", 4: "L"}
-MAX_PIECES = 2**20
-PIECE = 2**20
+TYPE_LETTERS = {1: "B", 3: "H", 4: "L"}
+"""TIFF data type -> format letter of `struct`: BYTE, SHORT, LONG."""
+
+MAX_VALUES = 2**20
+"""Maximum number of values of a tag."""
+
+CHUNK = 2**20
 """Bytes that are inflated at once."""
 
 MAX_CHANNELS, MAX_SAMPLE, PADDING = 4, 4, 2**24
-"""Most that strips may inflate to: samples of a pixel, bytes of a sample, and what tiles have beyond the image."""
+"""Limits of the inflated size: samples per pixel, bytes per sample, and bytes of tiles beyond the image."""
 
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """What the directory says."""
+    """Pixel description in the first directory of a TIFF."""
 
     size: Size
-    """As the image is to be looked at."""
+    """Of the oriented image."""
 
     turned: bool
-    """The decoder turns it as its tag says."""
+    """Whether the decoder applies an orientation."""
 
     inverted: bool
-    """WhiteIsZero, where OpenCV leaves it to us."""
+    """WhiteIsZero, where OpenCV does not apply it."""
 
-    alpha_is_lost: bool
-    """Grey and alpha: OpenCV hands over the grey alone."""
+    has_dropped_alpha: bool
+    """Grey and alpha, of which OpenCV returns the grey channel only."""
 
     has_palette: bool
-    """Numbers that name colours."""
+    """Values are indices into a colour table."""
 
 
 def tiff_header(data: bytes) -> TiffHeader:
-    """Read the directory of a classic TIFF of one image; deflated strips are checked against their checksums.
+    """Read the directory of a single-page classic TIFF; verify the checksums of deflated strips.
 
     Raises:
-        UnreadableImage: `bad_geometry`, `too_large`, or `decode` for a strip that is damaged.
+        UnreadableImage: `bad_geometry`, `too_large`, or `decode` for a damaged strip.
         UnsupportedImage: `multi_frame`.
-        struct.error, KeyError: it ends too early, or lacks what it needs.
+        struct.error, KeyError: the file is truncated or lacks a required tag.
     """
     order = "<" if data[:2] == b"II" else ">"
-    (at,) = struct.unpack_from(order + "L", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, at)
+    (offset,) = struct.unpack_from(order + "L", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, offset)
     tags: dict[int, tuple[int, ...]] = {}
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, num_values = struct.unpack_from(order + "HHL", data, entry)
-        letter = LETTERS.get(kind)
-        if letter and tag in READ and tag not in tags and 0 < num_values <= MAX_PIECES:
+    for entry in range(offset + 2, offset + 2 + 12 * count, 12):
+        tag, type_, num_values = struct.unpack_from(order + "HHL", data, entry)
+        letter = TYPE_LETTERS.get(type_)
+        if letter and tag in TAGS and tag not in tags and 0 < num_values <= MAX_VALUES:
             form = f"{order}{num_values}{letter}"
-            inline = struct.calcsize(form) <= 4
-            place = entry + 8 if inline else struct.unpack_from(order + "L", data, entry + 8)[0]
-            tags[tag] = struct.unpack_from(form, data, place)
-    if struct.unpack_from(order + "L", data, at + 2 + 12 * count)[0]:
-        raise UnsupportedImage("expected a single image, got a TIFF of several pages", code="multi_frame")
+            is_inline = struct.calcsize(form) <= 4
+            position = entry + 8 if is_inline else struct.unpack_from(order + "L", data, entry + 8)[0]
+            tags[tag] = struct.unpack_from(form, data, position)
+    if struct.unpack_from(order + "L", data, offset + 2 + 12 * count)[0]:
+        raise UnsupportedImage(
+            "expected a single page, got a TIFF with several; save each page as a file", code="multi_frame"
+        )
     size = check_size(tags[WIDTH][0], tags[LENGTH][0])
     bits = tags.get(BITS, (1,))[0]
     if tags.get(COMPRESSION, (1,))[0] in DEFLATE:
         samples = min(len(tags.get(BITS, (1,))), MAX_CHANNELS)
-        _check_strips(data, tags, most=MAX_SAMPLE * samples * size.width * size.height + PADDING)
+        _check_strips(data, tags, max_bytes=MAX_SAMPLE * samples * size.width * size.height + PADDING)
     orientation = tags.get(ORIENTATION_TAG, (1,))[0]
     if orientation in SIDEWAYS:
         size = Size(size.height, size.width)
-    # OpenCV turns WhiteIsZero round itself for 8 bits, and not for 16.
+    # OpenCV inverts WhiteIsZero for 8 bits, but not for 16.
     return TiffHeader(
         size,
         turned=2 <= orientation <= 8,
         inverted=tags.get(PHOTOMETRIC) == (0,) and bits == 16,
-        alpha_is_lost=tags.get(SAMPLES) == (2,),
+        has_dropped_alpha=tags.get(SAMPLES) == (2,),
         has_palette=tags.get(PHOTOMETRIC) == (3,),
     )
 
 
-def _check_strips(data: bytes, tags: dict[int, tuple[int, ...]], *, most: int) -> None:
-    """libtiff stops when a strip is full and never looks at its checksum."""
-    offsets, counts = next((tags[one], tags[other]) for one, other in PLACES if one in tags)
+def _check_strips(data: bytes, tags: dict[int, tuple[int, ...]], *, max_bytes: int) -> None:
+    """Verify the checksum of every strip; libtiff stops at a full strip without checking it."""
+    offsets, counts = next((tags[first], tags[second]) for first, second in DATA_TAGS if first in tags)
+    remaining = max_bytes
     for offset, length in zip(offsets, counts, strict=False):
-        stream, waiting = zlib.decompressobj(), data[offset : offset + length]
+        stream, pending = zlib.decompressobj(), data[offset : offset + length]
         try:
-            while waiting and not stream.eof and most >= 0:
-                most -= len(stream.decompress(waiting, PIECE))
-                waiting = stream.unconsumed_tail
+            while pending and not stream.eof and remaining >= 0:
+                remaining -= len(stream.decompress(pending, CHUNK))
+                pending = stream.unconsumed_tail
         except zlib.error:
-            most = -1
-        if most < 0 or not stream.eof:
+            remaining = -1
+        if remaining < 0 or not stream.eof:
             raise UnreadableImage("a strip of the TIFF is damaged", code="decode")

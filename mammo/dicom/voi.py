@@ -1,4 +1,4 @@
-"""Values of interest: the grey scale that a reader sees (PS3.3 C.11.2), as a table over all stored values."""
+"""Values of interest (VOI): the grey scale of the display (PS3.3 C.11.2), applied to tables of modality values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 Values = npt.NDArray[np.float64]
 
 PERCENTILES = (1.0, 99.5)
-"""Of the pixels that are neither padding nor the darkest value, when a file brings no window."""
+"""Ends of the window for files without one: percentiles of the pixels that are neither padding nor air."""
 
-FURTHEST = 1e9
-"""A window beyond is a slip or an attack; a file that has one is shown by percentiles."""
+MAX_WINDOW = 1e9
+"""Largest plausible window centre and width; a file beyond it is displayed by percentiles."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window of PS3.3 C.11.2.1.2 or C.11.2.1.3, in modality values."""
+    """A VOI window (PS3.3 C.11.2.1.2 and C.11.2.1.3), in modality values."""
 
     centre: float
     width: float
@@ -45,7 +45,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class LookupTable:
-    """A VOI LUT (C.11.2.1.1): `outputs[i]` is the grey of modality value `first + i`; the ends extend outwards."""
+    """A VOI LUT (C.11.2.1.1): `outputs[i]` is the grey of modality value `first + i`; values beyond are clipped."""
 
     first: int
     outputs: Values
@@ -56,24 +56,24 @@ class LookupTable:
 
 
 def voi_of(dataset: Dataset) -> Window | LookupTable | None:
-    """The first usable window, else the first VOI LUT, else None."""
+    """The first valid window, else the first VOI LUT, else None."""
     return _window(dataset) or _lookup_table(dataset)
 
 
 def percentile_window(
     levels: npt.NDArray[np.uint16], values: Values, *, padding: npt.NDArray[np.bool_] | None
 ) -> Window:
-    """A window that spans most of the breast, for files without one.
+    """Compute a window that spans most of the breast, for files without one.
 
     Args:
         levels: H x W, indices into `values`.
         values: modality value of each level.
-        padding: H x W, True where there is no image.
+        padding: H x W, True in padding; None without padding.
     """
     counted = levels.ravel() if padding is None else levels[~padding]
     counts = np.bincount(counted, minlength=len(values)).astype(np.float64)
     present = np.flatnonzero(counts)
-    if present.size > 1:  # air is the darkest level, whichever end that is
+    if present.size > 1:  # air is the more frequent of the two extreme levels
         counts[present[-1] if counts[present[-1]] > counts[present[0]] else present[0]] = 0
     share = np.cumsum(counts) / max(counts.sum(), 1)
     last = len(values) - 1
@@ -91,9 +91,9 @@ def _window(dataset: Dataset) -> Window | None:
         function = "SIGMOID"
     elif declared == "LINEAR_EXACT":
         function = "LINEAR_EXACT"
-    least = 1.0 if function == "LINEAR" else 0.0
+    min_width = 1.0 if function == "LINEAR" else 0.0
     for centre, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False):
-        if least <= width <= FURTHEST and width > 1 / FURTHEST and abs(centre) <= FURTHEST:
+        if min_width <= width <= MAX_WINDOW and width > 1 / MAX_WINDOW and abs(centre) <= MAX_WINDOW:
             return Window(centre, width, function)
     return None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mammo.atomic_files import replacing
-from mammo.dicom import encode_png, take_in
+from mammo.dicom import encode_png, read_intake
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import MammoError, UnreadableImage
 from mammo.images.task_images import task_showing
@@ -153,7 +153,7 @@ def _described(
     if not path.is_relative_to(root.resolve()):
         raise ValueError("the file does not lie below YOLO_MLSAM_MAMMOGRAM_ROOT")
     reference = path.relative_to(root.resolve()).as_posix()
-    found = take_in(
+    found = read_intake(
         data,
         path=reference,
         patient_secret=patient_secret,

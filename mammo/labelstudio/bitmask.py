@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mammo.dicom.decoding import decodable
+from mammo.dicom.decoding import supported_syntaxes
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.errors import InvalidRegion, UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
@@ -49,7 +49,7 @@ def bitmask_pixels(address: object, *, size: Size) -> npt.NDArray[np.bool_]:
             code="bitmask",
         )
     try:
-        pixels: npt.NDArray[Any] = shared_pool(decodable()).decode(Encoded(data=data, size=size))
+        pixels: npt.NDArray[Any] = shared_pool(supported_syntaxes()).decode(Encoded(data=data, size=size))
     except (UnreadableImage, UnsupportedImage) as error:
         raise InvalidRegion(f"the picture of a bitmask cannot be read: {error}", code="bitmask") from None
     if pixels.ndim == 2:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from mammo.dicom import Intake, take_in
+from mammo.dicom import Intake, read_intake
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import LabelStudioError, MammoError, UnreadableImage
 from mammo.exchange.datasets.cbis_ddsm import read_cbis_ddsm
@@ -128,7 +128,7 @@ def _read(
     """Read one image and its findings, and count them; raises what refuses it."""
     relative = item.file.relative_to(options.folder).as_posix()
     secret = writer.patient_secret if writer else b"of a dry run"
-    found = take_in(read_bytes(item.file, max_bytes=MAX_BYTES), path=relative, patient_secret=secret)
+    found = read_intake(read_bytes(item.file, max_bytes=MAX_BYTES), path=relative, patient_secret=secret)
     if found.turned:
         raise ValueError(
             "it says that it is to be turned, and nobody says which way up its findings were drawn"

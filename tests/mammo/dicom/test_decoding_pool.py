@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mammo.dicom.decoding import decodable
+from mammo.dicom.decoding import supported_syntaxes
 from mammo.dicom.decoding_pool import DecodingPool, Encoded, shared_pool
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
@@ -142,19 +142,19 @@ def test_a_decoder_process_knows_nothing_of_our_environment() -> None:
 
 
 def test_a_forked_child_decodes_with_processes_of_its_own() -> None:
-    shared_pool(decodable()).decode(PNG)
-    before = _pids(shared_pool(decodable()))
+    shared_pool(supported_syntaxes()).decode(PNG)
+    before = _pids(shared_pool(supported_syntaxes()))
     child = os.fork()
     if child == 0:
         try:
-            same = np.array_equal(shared_pool(decodable()).decode(PNG), PICTURE)
-            own = not before & _pids(shared_pool(decodable()))
-            shared_pool(decodable()).close()
+            same = np.array_equal(shared_pool(supported_syntaxes()).decode(PNG), PICTURE)
+            own = not before & _pids(shared_pool(supported_syntaxes()))
+            shared_pool(supported_syntaxes()).close()
             os._exit(0 if same and own else 1)
         except BaseException:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    np.testing.assert_array_equal(shared_pool(decodable()).decode(PNG), PICTURE)
+    np.testing.assert_array_equal(shared_pool(supported_syntaxes()).decode(PNG), PICTURE)
 
 
 def _pids(decoders: DecodingPool) -> set[int]:

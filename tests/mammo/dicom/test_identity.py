@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from mammo.dicom import take_in
+from mammo.dicom import read_intake
 from mammo.dicom.identity import NOT_NAMES, identifiers, identifying, is_pseudonym, mentions
 from tests.mammo.dicom.files import with_elements
 
@@ -156,7 +156,7 @@ def test_an_import_looks_at_the_path_and_at_the_name() -> None:
         PatientID="ANON1",
         PatientIdentityRemoved=None,
     )
-    found = take_in(data, path="王伟/1.dcm", patient_secret=b"s" * 16)
+    found = read_intake(data, path="王伟/1.dcm", patient_secret=b"s" * 16)
     assert found.named_in_path
     assert found.identifying == ("PatientName",)
-    assert not take_in(data, path="ANON1/1.dcm", patient_secret=b"s" * 16).named_in_path
+    assert not read_intake(data, path="ANON1/1.dcm", patient_secret=b"s" * 16).named_in_path

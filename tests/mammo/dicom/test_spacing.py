@@ -70,7 +70,7 @@ def test_a_spacing_that_is_no_number_refuses_the_file_unless_another_attribute_s
     data = mammogram_file(spacing_mm=0.07)
     assert data.count(b"0.07\\0.07 ") == 1
     hostile = data.replace(b"0.07\\0.07 ", text.ljust(10))
-    with pytest.raises(UnreadableImage, match="ImagerPixelSpacing is no number"):
+    with pytest.raises(UnreadableImage, match="ImagerPixelSpacing is not a number"):
         read_mammogram(hostile, spacing=0.09)
     more = with_elements(data, PixelSpacing=["0.05", "0.05"]).replace(b"0.07\\0.07 ", text.ljust(10))
     found = read_mammogram(more).spacing

@@ -113,7 +113,7 @@ def test_a_second_run_imports_nothing_and_decodes_nothing(
 ) -> None:
     client = FakeTasks()
     run(root, client)
-    monkeypatch.setattr(importing, "take_in", None)
+    monkeypatch.setattr(importing, "read_intake", None)
     again = run(root, client)
     assert (again.num_new, again.num_known) == (0, 7)
     assert len(client.data) == 7
@@ -140,14 +140,14 @@ def test_the_same_content_under_two_names_is_one_task(root: Path) -> None:
 
 def test_two_files_are_worked_on_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(2, timeout=20)
-    real, count = importing.take_in, itertools.count()
+    real, count = importing.read_intake, itertools.count()
 
-    def take_in(*args: Any, **options: Any) -> Any:
+    def read_intake(*args: Any, **options: Any) -> Any:
         if next(count) < 2:
             together.wait()  # breaks, and fails the import, when nobody else comes
         return real(*args, **options)
 
-    monkeypatch.setattr(importing, "take_in", take_in)
+    monkeypatch.setattr(importing, "read_intake", read_intake)
     assert run(root, FakeTasks()).num_new == 7
 
 
