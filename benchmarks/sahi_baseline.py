@@ -25,7 +25,7 @@ class SahiNetwork(DetectionModel):  # type: ignore[misc]
 
     def perform_inference(self, image: np.ndarray[Any, Any]) -> None:
         tile = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / 255
-        self._original_predictions = self.model.look(tile, threshold=self.confidence_threshold)
+        self._original_predictions = self.model.detect(tile, threshold=self.confidence_threshold)
 
     def _create_object_prediction_list_from_original_predictions(
         self, shift_amount_list: Any = ((0, 0),), full_shape_list: Any = None

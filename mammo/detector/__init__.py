@@ -1,6 +1,6 @@
-"""CBAM-YOLOv8: a mammogram becomes detections (step 2 of the walk).
+"""CBAM-YOLOv8: detects microcalcification clusters in a mammogram (step 2 of the walk).
 
-`hardening` runs first: importing this package is how this system comes to import ultralytics.
+`hardening` is imported first, because this package is the only way in which the system imports ultralytics.
 """
 
 from mammo.detector import hardening

@@ -1,11 +1,11 @@
-"""Attention modules of the detector: CBAM as in the paper (eq. 4-11), and SE and ECA for its Table 1.
+"""Attention modules of the detector: CBAM (Woo et al. 2018), and SE and ECA for the paper's Table 1.
 
-All take and give B C H W and scale the features by gates in (0, 1). A freshly initialised sigmoid gate stands near
-0.5 and shrinks what passes; on top of pretrained layers give
-`PRETRAINED_GATE_BIAS`, so that the gate starts open (0.98).
+Equation numbers are those of Chen, Liu and Wang, "Yolo-MLSAM". Every module maps B C H W to B C H W and scales the
+features by gates in (0, 1). A randomly initialised sigmoid gate starts near 0.5 and halves the features. On pretrained
+layers use `PRETRAINED_GATE_BIAS`, with which the gate starts open (0.98).
 
-The paper does not state the reduction of the shared MLP: 16, with at least 8 hidden units, because the early layers
-of YOLOv8-n have only 32 channels.
+The paper does not state the reduction of the shared MLP. We use 16, with at least 8 hidden units, because the early
+layers of YOLOv8-n have only 32 channels.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from torch import Tensor, nn
 AttentionKind = Literal["cbam", "se", "eca", "none"]
 
 PRETRAINED_GATE_BIAS = 4.0
-"""`gate_bias` on top of layers that were trained without attention."""
+"""`gate_bias` for layers that were trained without attention."""
 
 MIN_HIDDEN = 8
+"""Minimum number of hidden units of the MLP."""
 
 
 def _bottleneck(channels: int, reduction: int, bias: float) -> nn.Sequential:
-    """Two 1 x 1 convolutions with a ReLU between; a non-zero `bias` makes the output start as that constant."""
+    """Two 1 x 1 convolutions with a ReLU between them; with a non-zero `bias` the output starts as that constant."""
     hidden = max(MIN_HIDDEN, channels // reduction)
     last = nn.Conv2d(hidden, channels, 1)
     if bias:
@@ -35,11 +36,11 @@ def _bottleneck(channels: int, reduction: int, bias: float) -> nn.Sequential:
 
 
 class ChannelAttention(nn.Module):
-    """W_c(F) = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))), one MLP for both (eq. 4-6)."""
+    """W_c(F) = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F))), with one shared MLP (eq. 4-6)."""
 
     def __init__(self, channels: int, *, reduction: int, gate_bias: float) -> None:
         super().__init__()
-        self.mlp = _bottleneck(channels, reduction, gate_bias / 2)  # two branches add up to the bias
+        self.mlp = _bottleneck(channels, reduction, gate_bias / 2)  # the two branches are added
 
     def forward(self, features: Tensor) -> Tensor:
         """B C H W -> gates B C 1 1."""
@@ -66,7 +67,7 @@ class SpatialAttention(nn.Module):
 
 
 class CBAM(nn.Module):
-    """F_c = W_c(F) * F ; F_out = M_s(F_c) * F_c (eq. 10-11)."""
+    """F_c = W_c(F) * F ; F_out = M_s(F_c) * F_c (eq. 10-11): channel attention, then spatial attention."""
 
     def __init__(self, channels: int, *, reduction: int, kernel: int, gate_bias: float) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ class CBAM(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """F_out = sigmoid(MLP(AvgPool(F))) * F (Hu et al. 2018)."""
+    """Squeeze-and-excitation (Hu et al. 2018): F_out = sigmoid(MLP(AvgPool(F))) * F."""
 
     def __init__(self, channels: int, *, reduction: int, gate_bias: float) -> None:
         super().__init__()
@@ -91,9 +92,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class ECA(nn.Module):
-    """F_out = sigmoid(conv over channels(AvgPool(F))) * F, kernel from the channel count (Wang et al. 2020).
+    """Efficient channel attention (Wang et al. 2020): F_out = sigmoid(conv1d over channels(AvgPool(F))) * F.
 
-    Theirs has no bias; ours has one number more, so that the gate can start open.
+    The kernel size follows from the number of channels. Unlike the original, the convolution has a bias, so that the
+    gate can start open.
     """
 
     def __init__(self, channels: int, *, gate_bias: float) -> None:
@@ -112,13 +114,14 @@ class ECA(nn.Module):
 def build_attention(
     kind: AttentionKind, channels: int, *, reduction: int = 16, kernel: int = 7, gate_bias: float = 0.0
 ) -> nn.Module:
-    """Make one attention module.
+    """Build one attention module.
 
     Args:
-        channels: of the features it will see.
+        kind: which module; `none` is the identity.
+        channels: of the input features.
         reduction: channels per hidden unit of the MLP (CBAM, SE).
         kernel: side of the spatial convolution (CBAM), odd.
-        gate_bias: what the sigmoid of every gate gets before training; 0 leaves the usual random start.
+        gate_bias: initial logit of every gate; 0 keeps the random initialisation.
     """
     match kind:
         case "cbam":

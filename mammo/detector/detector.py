@@ -1,4 +1,4 @@
-"""Detector: a whole mammogram in, clusters out (step 2 of the walk)."""
+"""Detector: finds the clusters of a mammogram (step 2 of the walk)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from mammo.detector.tiling import MAX_PIXELS, STRIDE, Candidate, Detection, cut_
 from mammo.detector.weights import load_network
 from mammo.errors import UnreadableImage
 from mammo.geometry import Box, Size, Spacing
-from mammo.pixels import Pixels
+from mammo.pixels import Pixels, size_of
 
 Mode = Literal["auto", "tiles", "whole"]
-"""`whole` looks at the breast in one pass where `MAX_WHOLE` allows it; `auto` does so on a GPU."""
+"""`tiles` processes the breast in tiles; `whole` in one pass up to `MAX_WHOLE` pixels; `auto` is `whole` on a GPU."""
 
 MAX_SIDE = 20_000
-"""Longest side, in pixels."""
+"""Maximum side of a mammogram, in pixels."""
 
 MAX_WHOLE = 24 * 2**20
-"""Largest breast looked at in one pass, in pixels."""
+"""Maximum area of a breast that is processed in one pass, in pixels."""
 
 
 class Detector:
-    """CBAM-YOLOv8 at native resolution. Keeps no state between calls: any number of threads may share one."""
+    """CBAM-YOLOv8 at native resolution. Stateless between calls; threads may share one detector."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Detector:
         """Prepare a network for detection.
 
         Args:
-            network: with its final weights; it is fused in place and cannot be trained any more.
-            facts: what is known about its training.
+            network: with its final weights; it is fused in place and cannot be trained afterwards.
+            facts: metadata of the training.
             runtime, cache, key, threads: see `open_runtime`.
             mode: see `Mode`.
 
@@ -72,12 +72,13 @@ class Detector:
         cache: Path | None = None,
         mode: Mode = "auto",
     ) -> Self:
-        """Read one safetensors file.
+        """Load a detector from a safetensors file.
 
         Args:
-            threads: CPU threads of torch in this process and of the runtime; 0 leaves them as they are.
+            weights: the file.
+            threads: CPU threads of torch in this process and of the runtime; 0 keeps their defaults.
             runtime: see `mammo.detector.runtime`.
-            cache: folder where exported networks are kept for the next start; None keeps none.
+            cache: folder of exported networks; None disables the cache.
             mode: see `Mode`.
 
         Raises:
@@ -92,7 +93,7 @@ class Detector:
 
     @property
     def computes(self) -> str:
-        """The runtime that was opened, by name."""
+        """Name of the runtime in use."""
         return self.runtime.name
 
     def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None) -> list[Detection]:
@@ -100,31 +101,32 @@ class Detector:
 
         Args:
             pixels: H x W, float32 in [0, 1], dense tissue bright, native resolution.
-            threshold: least score, in (0, 1).
-            spacing: of the pixels; None: unknown, taken as that of training.
+            threshold: minimum score, in (0, 1).
+            spacing: pixel spacing; None when unknown, which is treated as the spacing of training.
 
         Returns:
-            Detections inside the image, best first; empty when nothing reaches the threshold.
+            Detections inside the image, best first; empty when no score reaches the threshold.
 
         Raises:
-            UnreadableImage: `too_large`, or `not_finite`: a pixel is no number.
+            UnreadableImage: the image is too large (`too_large`), or a pixel is NaN or infinite (`not_finite`).
             ValueError: wrong type, shape or threshold.
         """
         size = _check(pixels, threshold)
         scale = scale_to(self.spec.spacing_mm, spacing=spacing, size=size, max_pixels=MAX_PIXELS)
-        seen = resample(pixels, scale)
-        breast = find_breast(seen)
+        resampled = resample(pixels, scale)
+        breast = find_breast(resampled)
         frame = breast.frame(scale.size)
-        part = breast.inside(frame)
-        planes = normalise(seen[frame.slices], part)
+        cropped = breast.cropped(frame)
+        planes = normalise(resampled[frame.slices], cropped)
         candidates: list[Candidate] = []
-        for tile in self._plan(part, Size(frame.width, frame.height)):
-            found = self.runtime.look(cut_tile(planes, tile), threshold=threshold)
-            place = tile.shifted(frame.x0, frame.y0)
-            candidates += [_placed(row, place, scale) for row in found.tolist()]
+        for tile in self._plan(cropped, Size(frame.width, frame.height)):
+            rows = self.runtime.detect(cut_tile(planes, tile), threshold=threshold)
+            tile_in_image = tile.shifted(frame.x0, frame.y0)
+            candidates += [_to_mammogram(row, tile_in_image, scale) for row in rows.tolist()]
         return merge(candidates, size)
 
     def _plan(self, breast: Breast, size: Size) -> list[Box]:
+        """The tiles of a breast: a single one in `whole` mode, where it is small enough."""
         longest = max(breast.box.width, breast.box.height)
         if self._whole and breast.box.area <= MAX_WHOLE:
             return plan_tiles(breast, size, tile=-(-longest // STRIDE) * STRIDE, overlap=0)
@@ -132,30 +134,36 @@ class Detector:
 
 
 def _check(pixels: Pixels, threshold: float) -> Size:
+    """Validate the arguments of `Detector.detect`; return the size of the image."""
     if pixels.ndim != 2 or pixels.dtype != np.float32 or not pixels.size:
         raise ValueError(f"expected H x W float32 pixels, got {pixels.dtype} {pixels.shape}")
     if not 0.0 < threshold < 1.0:
-        raise ValueError(f"a threshold lies between 0 and 1, got {threshold}")
-    height, width = pixels.shape
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise ValueError(f"expected a threshold between 0 and 1, got {threshold}")
+    size = size_of(pixels)
+    if size.box.area > MAX_PIXELS or max(size.width, size.height) > MAX_SIDE:
         raise UnreadableImage(
-            f"the detector takes up to {MAX_PIXELS} pixels and sides up to {MAX_SIDE}, got {width} x {height}; "
+            f"expected at most {MAX_PIXELS} pixels and sides up to {MAX_SIDE}, got {size.width} x {size.height}; "
             "crop the image to one breast",
             code="too_large",
         )
     if not np.isfinite(pixels).all():
         raise UnreadableImage(
-            "the image holds pixels that are no finite numbers; write it again as whole numbers",
+            "the image has pixels that are NaN or infinite; save it again with integer pixels",
             code="not_finite",
         )
-    return Size(width, height)
+    return size
 
 
-def _placed(row: list[float], tile: Box, scale: Scale) -> Candidate:
-    """A box of a tile in the frame of the mammogram."""
+def _to_mammogram(row: list[float], tile: Box, scale: Scale) -> Candidate:
+    """Map a box from the frame of its tile to the frame of the mammogram."""
     x0, y0, x1, y1, score = row
-    seen = Candidate(x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0, score, cut=False)
-    seen = seen.touching(tile, scale.size)
+    resampled = Candidate(x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0, score, cut=False)
+    resampled = resampled.marked_as_cut(tile, scale.size)
     return Candidate(
-        seen.x0 / scale.x, seen.y0 / scale.y, seen.x1 / scale.x, seen.y1 / scale.y, score, cut=seen.cut
+        resampled.x0 / scale.x,
+        resampled.y0 / scale.y,
+        resampled.x1 / scale.x,
+        resampled.y1 / scale.y,
+        score,
+        cut=resampled.cut,
     )

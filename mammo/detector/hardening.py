@@ -1,9 +1,9 @@
-"""Process switches that must be in force before `ultralytics` is imported.
+"""Process settings that must be in place before `ultralytics` is imported.
 
-A stock `import ultralytics` probes the network, may install packages, reports usage, turns experiment trackers on
-and writes into the home folder. Importing this module first makes it an offline library that writes only below
-`YOLO_CONFIG_DIR`: the folder of that environment variable where it can be written, else a private temporary folder
-that is removed at exit. No product setting is read here.
+By default `import ultralytics` probes the network, may install packages, reports usage, enables experiment trackers and
+writes into the home folder. After an import of this module it is offline and writes only below `YOLO_CONFIG_DIR`: the
+folder named by that environment variable if it is writable, else a private temporary folder that is removed at exit.
+This module reads no setting of the product.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import tempfile
 from pathlib import Path
 
 if "ultralytics" in sys.modules:
-    raise RuntimeError("ultralytics was imported before mammo.detector: its network access is already open")
+    raise RuntimeError(
+        "ultralytics was imported before mammo.detector, without its restrictions; import mammo.detector first"
+    )
 
 
 def _config_folder() -> Path:
-    """The folder for ultralytics' own files; private to this process tree unless somebody chose one."""
+    """The folder for ultralytics' files: `YOLO_CONFIG_DIR` if it is writable, else a temporary one of this process."""
     chosen = os.environ.get("YOLO_CONFIG_DIR")
     if chosen:
         try:
@@ -30,12 +32,12 @@ def _config_folder() -> Path:
             with tempfile.TemporaryFile(dir=chosen):
                 return Path(chosen)
         except OSError:
-            pass  # read-only: fall back to a folder of our own
+            pass  # not writable: use a temporary folder
     folder = Path(tempfile.mkdtemp(prefix="yolo-mlsam-"))
     owner = os.getpid()
 
     def remove() -> None:
-        if os.getpid() == owner:  # a forked child must not take its parent's folder away
+        if os.getpid() == owner:  # a forked child must not remove the folder of its parent
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
@@ -43,19 +45,19 @@ def _config_folder() -> Path:
 
 
 def _place_font(folder: Path) -> None:
-    """Put a font where ultralytics looks for Arial: it would download one otherwise, even when offline."""
+    """Provide the font file that ultralytics would otherwise download, even in offline mode."""
     target = folder / "Ultralytics" / "Arial.ttf"
-    found = importlib.util.find_spec("matplotlib")
-    if target.exists() or found is None or found.origin is None:
+    matplotlib = importlib.util.find_spec("matplotlib")
+    if target.exists() or matplotlib is None or matplotlib.origin is None:
         return
-    font = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    font = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
     target.parent.mkdir(parents=True, exist_ok=True)
     if font.exists():
         shutil.copyfile(font, target)
 
 
 CONFIG_FOLDER = _config_folder()
-"""Where ultralytics keeps its settings, caches and fonts in this process."""
+"""Folder of ultralytics' settings, caches and fonts in this process."""
 
 os.environ["YOLO_CONFIG_DIR"] = str(CONFIG_FOLDER)
 os.environ["YOLO_OFFLINE"] = "1"  # no name lookup, no version check, no telemetry
@@ -66,8 +68,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 _place_font(CONFIG_FOLDER)
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # `import openvino` reports usage without asking
 
-# ultralytics sets OMP_NUM_THREADS=1 for its data loaders; torch goes first so that it still sees every core,
-# and the variable is put back so that child processes do too.
+# ultralytics sets OMP_NUM_THREADS=1 for its data loaders. torch is imported first, so that it still uses every core,
+# and the variable is restored for child processes.
 import torch  # noqa: E402
 
 _threads, _omp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
@@ -80,7 +82,7 @@ else:
     os.environ["OMP_NUM_THREADS"] = _omp
 torch.set_num_threads(_threads)
 
-_WANTED = {
+_SETTINGS = {
     "sync": False,
     "api_key": "",
     "clearml": False,
@@ -96,7 +98,7 @@ _WANTED = {
     "weights_dir": str(CONFIG_FOLDER / "weights"),
     "datasets_dir": str(CONFIG_FOLDER / "datasets"),
 }
-if any(ultralytics.settings.get(key) != value for key, value in _WANTED.items()):
-    ultralytics.settings.update(_WANTED)
+if any(ultralytics.settings.get(key) != value for key, value in _SETTINGS.items()):
+    ultralytics.settings.update(_SETTINGS)
 
 logging.getLogger("ultralytics").setLevel(logging.WARNING)

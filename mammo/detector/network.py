@@ -1,7 +1,8 @@
-"""CBAM-YOLOv8: the stock network of ultralytics with attention on the output of chosen C2f blocks (section 3.1).
+"""CBAM-YOLOv8: the stock network of ultralytics with attention on the output of some C2f blocks.
 
-Layer indices and parameter names of the stock network do not change, so its weights load one to one: the only new
-names are `model.<layer>.attn.*`. No global of ultralytics is touched.
+Chen, Liu and Wang, "Yolo-MLSAM", section 3.1. Layer indices and parameter names of the stock network are unchanged, so
+its weights can be loaded one to one; the only new parameters are `model.<layer>.attn.*`. Global objects of ultralytics
+stay unmodified.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ _KEY = "mammo_spec"
 
 
 def spec_of(config: dict[str, Any]) -> DetectorSpec:
-    """The specification in a network's own config (`network.yaml`), where ultralytics carries it along.
+    """Read the specification from a network's config (`network.yaml`), which ultralytics stores with the network.
 
     Raises:
-        InvalidWeights: there is none, or an impossible one.
+        InvalidWeights: the specification is missing or invalid.
     """
     try:
         return SPEC.validate_python(config[_KEY], strict=False)
     except (KeyError, ValidationError) as error:
-        raise InvalidWeights(f"this model config holds no specification of a detector: {error}") from error
+        raise InvalidWeights(f"the model config has no valid specification of a detector: {error}") from error
 
 
-class C2fAttention(C2f):  # type: ignore[misc]  # ultralytics carries no types
-    """A C2f block whose output passes through `attn`."""
+class C2fAttention(C2f):  # type: ignore[misc]  # ultralytics has no type annotations
+    """A C2f block with attention on its output: attn(C2f(F)). B C H W -> B C' H W."""
 
     attn: nn.Module
 
     @classmethod
     def wrap(cls, block: C2f, attention: nn.Module) -> Self:
-        """Turn a stock block into one with attention on its output; parameters and place stay."""
-        block.__class__ = cls  # in place: C2f does not keep the arguments that its constructor would need
+        """Add attention to a stock block in place; its parameters and its position stay."""
+        block.__class__ = cls  # C2f does not store the arguments for a new instance
         block.attn = attention
         return block  # type: ignore[no-any-return]
 
@@ -50,27 +51,29 @@ class C2fAttention(C2f):  # type: ignore[misc]  # ultralytics carries no types
         return self.attn(super().forward(features))  # type: ignore[no-any-return]
 
     def forward_split(self, features: Tensor) -> Tensor:
-        """What the exporter of ultralytics calls in place of `forward`."""
+        """Replaces `forward` in exports by ultralytics."""
         return self.attn(super().forward_split(features))  # type: ignore[no-any-return]
 
 
 def _layers(spec: DetectorSpec) -> dict[str, Any]:
-    """The stock layer table of this size, for our one class."""
+    """The stock layer table of this scale, for one class."""
     table: dict[str, Any] = yaml_model_load(f"yolov8{spec.scale}{'-p2' if spec.p2 else ''}.yaml")
     return {**table, "nc": 1}
 
 
 class DetectorNetwork(DetectionModel):  # type: ignore[misc]
-    """B 3 H W in [0, 1], sides multiples of 32 -> the stock outputs of YOLOv8 for one class."""
+    """B 3 H W in [0, 1], sides multiples of 32 -> the outputs of YOLOv8 for one class."""
 
     def __init__(self, spec: DetectorSpec, *, gate_bias: float = 0.0) -> None:
         """Build with random weights.
 
         Args:
-            gate_bias: see `build_attention`: 0 from scratch, 4 on top of pretrained layers without attention.
+            spec: architecture.
+            gate_bias: see `build_attention`; 0 for training from scratch, `PRETRAINED_GATE_BIAS` for pretrained layers
+                without attention.
 
         Raises:
-            ValueError: `spec.after` names a layer that is no C2f block.
+            ValueError: `spec.after` names a layer that is not a C2f block.
         """
         super().__init__(_layers(spec), ch=3, nc=1, verbose=False)
         self.spec = spec
@@ -83,7 +86,9 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
         for index in spec.after:
             block: Any = self.model[index] if index < len(self.model) else None
             if type(block) is not C2f:
-                raise ValueError(f"attention goes after a C2f block; layer {index} is {type(block).__name__}")
+                raise ValueError(
+                    f"attention needs a C2f block, layer {index} is {type(block).__name__}; change `after`"
+                )
             attention = build_attention(
                 spec.attention,
                 block.cv2.conv.out_channels,
@@ -95,7 +100,7 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The same architecture from the config of a network, with random weights.
+        """Build the architecture in the config of a network, with random weights.
 
         Raises:
             InvalidWeights: see `spec_of`.
@@ -103,7 +108,7 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
         return cls(spec_of(config))
 
     def _widen_classes(self, width: int) -> None:
-        """Make the class branch of the head `width` channels wide, started like the stock one."""
+        """Replace the class branch of the head by one with `width` channels, initialised like the stock branch."""
         head: Any = self.model[-1]
         if head.cv3[0][-1].in_channels == width:
             return

@@ -1,11 +1,11 @@
-"""What a mammogram goes through before the detector sees it, in training and at work alike.
+"""Normalisation of a mammogram for the detector, identical in training and detection.
 
-Vendors differ in offset, gain and noise. All are taken out per image, measured on breast pixels only: air, which is
-30 to 60 % of a mammogram, and the lead markers in it must not move the scale. The three input planes of the network
-hold what a plain grey image would hide from it: a calcification is a few pixels that stand out by a few standard
-deviations of their surroundings, on tissue whose own brightness varies far more.
+Vendors differ in offset, gain and noise. These are removed per image, measured on breast pixels only: air, which is 30
+to 60 % of a mammogram, and the lead markers in it must not affect the scale. A calcification is a few pixels wide and
+exceeds its surroundings by a few standard deviations, on tissue whose brightness varies far more. The network therefore
+receives three input planes:
 
-    plane 0   grey: the breast's percentiles on a fixed scale
+    plane 0   grey, with the breast's percentiles on a fixed scale
     plane 1   fine contrast: grey minus its surroundings of about 1 mm, in standard deviations
     plane 2   smooth contrast: the same after a blur that matches small calcifications
 """
@@ -19,82 +19,82 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.geometry import Box, Size
-from mammo.pixels import Pixels
+from mammo.pixels import Pixels, size_of
 
 Planes = npt.NDArray[np.float32]
-"""3 x H x W, float32 in [0, 1]: what the network looks at, see above. Never rounded: 16 bits in are 16 bits seen."""
+"""3 x H x W, float32 in [0, 1]: the input planes of the network, at the full bit depth of the pixels."""
 
 CELL = 16
-"""Side of one cell of the breast map, in pixels."""
+"""Side of a cell of the breast map, in pixels."""
 
 _AIR = 0.05
-"""Share of the grey range below which a cell is air."""
+"""Threshold between air and breast, as a fraction of the grey range."""
 
 _ROUNDING = 1e-4
-"""Grey differences below this are none: an image of one grey has no air."""
+"""Minimum grey difference and spread: a uniform image has no air, and no contrast to amplify."""
 
 _PERCENTILES = (1.0, 99.0)
 _LEVELS = (0.05, 0.75)
-"""Where the percentiles of the breast go; the rest above is room for calcifications brighter than tissue."""
+"""Grey levels of these percentiles of the breast; calcifications brighter than tissue use the range above."""
 
 _WIDE, _SMOOTH = 6.0, 1.2
-"""Standard deviations of the two blurs, in pixels."""
+"""Standard deviations of the blurs for the surroundings and for plane 2, in pixels."""
 
 CONTRAST_GAIN, CONTRAST_ZERO = 20.0 / 255, 70.0 / 255
-"""What one standard deviation adds, and where no contrast lies: [0, 1] is -3.5 to +9.25 standard deviations."""
+"""Value of one standard deviation, and value of zero contrast: [0, 1] covers -3.5 to +9.25 standard deviations."""
 
 _MARGIN = 64
-"""Pixels around the breast that are worked on with it: more than the widest blur and the erosion reach."""
+"""Margin around the breast that is processed with it, in pixels: wider than the widest blur and the erosion."""
 
 _STEP = 4
-"""Every fourth pixel of every fourth row is measured."""
+"""Subsampling of the pixels that are measured, along each axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class Breast:
-    """Where the breast is, on a coarse grid of `CELL` pixels."""
+    """Location of the breast, on a coarse grid of `CELL` pixels."""
 
     cells: npt.NDArray[np.bool_]
-    """ceil(H / CELL) x ceil(W / CELL); never empty."""
+    """ceil(H / CELL) x ceil(W / CELL), True on the breast; at least one cell is."""
 
     box: Box
-    """Smallest box of pixels that holds it, clipped to the image."""
+    """Bounding box of the breast in pixels, clipped to the image."""
 
     foreign: npt.NDArray[np.bool_] | None = None
-    """Cells of what lies apart from it and is no air: lead markers, labels, writing. None: nothing."""
+    """True on objects apart from the breast: lead markers, labels, text. None when there are none."""
 
-    def share(self, box: Box) -> float:
-        """Part of a box (inside the image) that is breast, in [0, 1]."""
+    def coverage(self, box: Box) -> float:
+        """Fraction of a box inside the image that is breast, in [0, 1]."""
         part = self.cells[box.y0 // CELL : -(-box.y1 // CELL), box.x0 // CELL : -(-box.x1 // CELL)]
         return float(part.mean())
 
     def frame(self, size: Size) -> Box:
-        """The part of the image worth working on: the breast's box and what the planes there depend on."""
+        """The part of the image to process: the box of the breast, and the margin that its planes depend on."""
         x0, y0, x1, y1 = self.box.dilated(_MARGIN).as_tuple()
         low = (x0 // CELL * CELL, y0 // CELL * CELL)
         return Box(*low, -(-x1 // CELL) * CELL, -(-y1 // CELL) * CELL).within(size)
 
-    def inside(self, frame: Box) -> Breast:
-        """The same breast in the image cut to a frame, whose corner lies on the grid of the cells."""
+    def cropped(self, frame: Box) -> Breast:
+        """The breast in an image cropped to `frame`, whose top-left corner lies on the grid of cells."""
         cut = slice(frame.y0 // CELL, -(-frame.y1 // CELL)), slice(frame.x0 // CELL, -(-frame.x1 // CELL))
         foreign = None if self.foreign is None else self.foreign[cut]
         return Breast(self.cells[cut], self.box.shifted(-frame.x0, -frame.y0), foreign)
 
 
 def find_breast(pixels: Pixels) -> Breast:
-    """Find the largest connected area that is not air; the whole image where nothing stands out.
+    """Find the largest connected area that is not air; a uniform image counts as breast entirely.
 
     Args:
         pixels: H x W, float32 in [0, 1], dense tissue bright.
     """
-    height, width = pixels.shape
-    rows, columns = -(-height // CELL), -(-width // CELL)
+    size = size_of(pixels)
+    rows, columns = -(-size.height // CELL), -(-size.width // CELL)
     coarse: Pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = float(coarse.min()), float(np.percentile(coarse, 99.5))
     inside = (coarse > low + max(_AIR * (high - low), _ROUNDING)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
     if count < 2:
-        return Breast(np.ones((rows, columns), np.bool_), Size(width, height).box)
+        return Breast(np.ones((rows, columns), np.bool_), size.box)
     largest = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
     cells = cv2.dilate(largest.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # the skin line is dim
     ys, xs = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
@@ -103,24 +103,25 @@ def find_breast(pixels: Pixels) -> Breast:
         cv2.dilate((inside > 0).astype(np.uint8) - largest.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     )
     foreign &= ~cells
-    return Breast(cells, box.within(Size(width, height)), foreign if foreign.any() else None)
+    return Breast(cells, box.within(size), foreign if foreign.any() else None)
 
 
 def normalise(pixels: Pixels, breast: Breast) -> Planes:
-    """Make the network's input planes, for training and at work alike, at the full depth of the pixels.
+    """Compute the input planes of the network.
 
-    What is foreign becomes air: the channel attention takes the maximum over all that it is shown, and a lead marker
-    far from any cluster would change what is seen there.
+    Foreign objects become air: channel attention takes the maximum over the whole input, so a lead marker would change
+    the features of distant tissue.
 
     Args:
-        pixels: H x W, float32 in [0, 1].
+        pixels: H x W, float32 in [0, 1], dense tissue bright.
+        breast: its location in `pixels`.
 
     Returns:
         3 x H x W, float32 in [0, 1].
     """
     planes = np.empty((3, *pixels.shape), np.float32)
     grey, fine, smooth = planes
-    _grey(_without(pixels, breast.foreign), breast, out=grey)
+    _grey(_without_foreign(pixels, breast.foreign), breast, out=grey)
     surroundings = _surroundings(grey)
     np.subtract(grey, surroundings, out=fine)
     np.subtract(cv2.GaussianBlur(grey, (0, 0), _SMOOTH), surroundings, out=smooth)
@@ -130,8 +131,8 @@ def normalise(pixels: Pixels, breast: Breast) -> Planes:
     return planes
 
 
-def _without(pixels: Pixels, foreign: npt.NDArray[np.bool_] | None) -> Pixels:
-    """The image with its darkest grey in the cells of what is foreign."""
+def _without_foreign(pixels: Pixels, foreign: npt.NDArray[np.bool_] | None) -> Pixels:
+    """Set the cells of foreign objects to the darkest grey of the image."""
     if foreign is None or not foreign.any():
         return pixels
     cleared = pixels.copy()
@@ -141,20 +142,21 @@ def _without(pixels: Pixels, foreign: npt.NDArray[np.bool_] | None) -> Pixels:
 
 
 def _grey(pixels: Pixels, breast: Breast, *, out: Pixels) -> None:
-    """Grey levels on a common scale: the breast's 1st and 99th percentile come to lie at 0.05 and 0.75."""
+    """Plane 0: map the 1st and 99th percentile of the breast to 0.05 and 0.75."""
     low, high = np.percentile(_sample(pixels, breast), _PERCENTILES)
     gain = (_LEVELS[1] - _LEVELS[0]) / max(float(high - low), _ROUNDING)
     _scale(pixels, gain, _LEVELS[0] - float(low) * gain, out=out)
 
 
 def _scale(image: Pixels, gain: float, zero: float, *, out: Pixels) -> None:
+    """out = clip(gain * image + zero, 0, 1)."""
     np.multiply(image, np.float32(gain), out=out)
     out += np.float32(zero)
     np.clip(out, 0.0, 1.0, out=out)
 
 
 def _surroundings(grey: Pixels) -> Pixels:
-    """A wide blur, made on an image exactly four times smaller: odd sides are filled up with their last pixels."""
+    """Wide blur, computed on an image four times smaller; sides are padded to multiples of 4 by replication."""
     height, width = grey.shape
     below, beside = -height % 4, -width % 4
     if below or beside:
@@ -166,7 +168,7 @@ def _surroundings(grey: Pixels) -> Pixels:
 
 
 def _sample(image: Pixels, breast: Breast) -> Pixels:
-    """One breast pixel in sixteen: plenty for a percentile. The rim is left out: it holds air."""
+    """One breast pixel in sixteen, enough for percentiles; without the rim, which contains air."""
     height, width = image.shape
     core = cv2.erode(breast.cells.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2) > 0
     cells = core if core.any() else breast.cells
@@ -175,6 +177,6 @@ def _sample(image: Pixels, breast: Breast) -> Pixels:
 
 
 def _spread(contrast: Pixels, breast: Breast) -> float:
-    """Standard deviation of the ordinary: the median deviation does not see calcifications."""
+    """Robust standard deviation: 1.4826 times the median absolute deviation, which ignores calcifications."""
     sample = _sample(contrast, breast)
     return 1.4826 * float(np.median(np.abs(sample - np.median(sample))))

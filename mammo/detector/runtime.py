@@ -1,10 +1,10 @@
-"""Runtimes: what carries the network out. torch is the reference; OpenVINO is faster on a CPU and proven equal to it.
+"""Runtimes that execute the network. torch is the reference; OpenVINO is faster on a CPU and checked against torch.
 
 auto            torch on a GPU; else OpenVINO in float32 if it passes its check, else torch with the reason logged
 torch           the reference
-openvino        float32: every score within 1e-4 of torch's
-openvino-bf16   bfloat16 where the processor has it: twice as fast, scores differ; only ever an explicit choice.
-                Elsewhere it is `openvino`, and says so
+openvino        float32; every score within 1e-4 of torch's
+openvino-bf16   bfloat16 on processors that support it: twice as fast, with different scores; never chosen by `auto`.
+                On other processors it is `openvino`, with a warning
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ log = logging.getLogger(__name__)
 
 
 class Runtime(Protocol):
-    """Safe to share between threads."""
+    """Executes the network. Threads may share one."""
 
     name: str
 
-    def look(self, tile: Planes, *, threshold: float) -> Tensor:
-        """Boxes in one tile, best first.
+    def detect(self, tile: Planes, *, threshold: float) -> Tensor:
+        """Detect the clusters in one tile.
 
         Args:
             tile: 3 x H x W float32 in [0, 1], sides multiples of 32.
-            threshold: least score, in (0, 1).
+            threshold: minimum score, in (0, 1).
 
         Returns:
-            N x 5 float32 on the CPU: x0, y0, x1, y1 in pixels of the tile, score.
+            N x 5 float32 on the CPU, best first: x0, y0, x1, y1 in pixels of the tile, score.
         """
         ...
 
 
 class TorchRuntime:
-    """The network as it was trained, on the GPU where there is one."""
+    """The network in torch, on the GPU if there is one."""
 
     name = "torch"
 
     def __init__(self, network: DetectorNetwork) -> None:
         """
         Args:
-            network: fused, in evaluation mode; it cannot be trained any more.
+            network: fused, in evaluation mode; it cannot be trained afterwards.
         """
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         head = network.model[-1]
-        # The head then hands out its raw maps: `decode` reads them without the head's cache of anchors.
+        # In training mode the head returns its raw maps, which `decode` reads without the head's anchor cache.
         head.training = True
         self._strides = [float(stride) for stride in head.stride]
         self._network = network.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def look(self, tile: Planes, *, threshold: float) -> Tensor:
+    def detect(self, tile: Planes, *, threshold: float) -> Tensor:
         batch = torch.from_numpy(tile)[None].to(self.device, memory_format=torch.channels_last)
-        (found,) = decode(self._network(batch), strides=self._strides, threshold=threshold)
-        return found
+        (boxes,) = decode(self._network(batch), strides=self._strides, threshold=threshold)
+        return boxes
 
 
 def open_runtime(
@@ -74,17 +74,18 @@ def open_runtime(
     """Choose and prepare a runtime.
 
     Args:
-        network: fused, in evaluation mode; the runtime keeps it or what it needs of it.
-        key: names the network's weights: their SHA-256.
+        network: fused, in evaluation mode; owned by the runtime from now on.
+        name: see the docstring of this module.
+        key: SHA-256 of the weights.
         cache: folder of exported networks; None exports every time (a second or two).
         threads: CPU threads; 0 lets the runtime choose.
 
     Raises:
-        UnusableRuntime: the runtime asked for by name is missing or does not compute what torch computes.
+        UnusableRuntime: the runtime was requested by name and fails, or its results differ from torch's.
     """
     if name == "torch" or (name == "auto" and torch.cuda.is_available()):
         return TorchRuntime(network)
-    # OpenVINO takes a third of a second to import: only who uses it waits.
+    # Imported on use: the import of OpenVINO takes a third of a second.
     from mammo.detector.runtime_openvino import OpenVinoRuntime
 
     try:
@@ -98,11 +99,11 @@ def open_runtime(
     except UnusableRuntime as error:
         if name != "auto":
             raise
-        log.warning("detector runs on torch: %s", error)
+        log.warning("the detector runs on torch: %s", error)
         return TorchRuntime(network)
     if name == "openvino-bf16" and runtime.precision != "bf16":
         log.warning(
-            "detector runs in float32: this processor has no bfloat16; its scores are right, and it is no faster than "
+            "the detector runs in float32: this processor does not support bfloat16; scores and speed are those of "
             "YOLO_MLSAM_RUNTIME=openvino"
         )
     return runtime

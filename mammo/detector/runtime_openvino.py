@@ -1,6 +1,6 @@
-"""OpenVinoRuntime: the network exported once and run by OpenVINO.
+"""OpenVinoRuntime: the network, exported once and executed by OpenVINO.
 
-Exported is all but the box branch of the head: it runs in torch, at the few anchors whose score reaches the threshold.
+The box branch of the head is not exported: it runs in torch, at the few anchors whose score reaches the threshold.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from mammo.errors import UnusableRuntime
 from mammo.models.exported_networks import Precision, compiled, keep, kept, release
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
-"""Largest difference of a score from torch's."""
+"""Maximum difference of a score from torch's."""
 
 LOGIT_BOUND: dict[Precision, float] = {"f32": 1e-3, "bf16": 0.1}
-"""Largest difference of a logit from torch's, as a part of the logit or of 1: where scores are near 0 or 1 they alone
-would not tell one network from another."""
+"""Maximum difference of a logit from torch's, relative to the logit or to 1, whichever is larger. Scores near 0 or 1
+alone would not distinguish networks."""
 
 
 class _Exported(nn.Module):
@@ -48,11 +48,10 @@ class _Exported(nn.Module):
 
 
 class OpenVinoRuntime:
-    """One exported network, compiled for this processor. `precision` and `name` say what it computes in, not what was
-    asked for.
+    """One exported network, compiled for this processor; `precision` and `name` are those in use, not those requested.
 
-    Calls of several threads take turns at the processor: together they would need each other's caches and the memory
-    of several tiles, and be no faster.
+    Calls from several threads run one after another: in parallel they would compete for caches, need the memory of
+    several tiles, and not be faster.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class OpenVinoRuntime:
         self.name = "openvino" if self.precision == "f32" else "openvino-bf16"
         self._strides = [float(stride) for stride in head.stride]
         self._boxes = BoxBranch(deepcopy(head).requires_grad_(False))
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     @classmethod
     def open(
@@ -72,12 +71,14 @@ class OpenVinoRuntime:
         """Load the exported network from the cache, or export it, and check it against torch.
 
         Args:
-            network: fused, in evaluation mode; left as it is.
-            key: names its weights.
+            network: fused, in evaluation mode; not modified.
+            precision: float32, or bfloat16 if the processor supports it.
+            key: SHA-256 of its weights.
             cache: folder of exported networks, or None.
+            threads: CPU threads; 0 lets OpenVINO choose.
 
         Raises:
-            UnusableRuntime: OpenVINO cannot express the network, or computes something else than torch.
+            UnusableRuntime: OpenVINO does not support the network, or its results differ from torch's.
         """
         expected = _logits_of_torch(network)
         try:
@@ -88,7 +89,7 @@ class OpenVinoRuntime:
                     runtime.check(expected)
                     return runtime
                 except (RuntimeError, UnusableRuntime):
-                    pass  # torn or tampered with: export again
+                    pass  # damaged or modified: export again
             model = export(network)
             if folder is not None:
                 keep({"model": model}, folder)
@@ -100,58 +101,61 @@ class OpenVinoRuntime:
         runtime.check(expected)
         return runtime
 
-    def look(self, tile: Planes, *, threshold: float) -> Tensor:
-        with self._turn, torch.inference_mode():
+    def detect(self, tile: Planes, *, threshold: float) -> Tensor:
+        with self._lock, torch.inference_mode():
             logits, *features = self._run(tile)
             grid = [
                 (*feature.shape[1:], stride) for feature, stride in zip(features, self._strides, strict=True)
             ]
             return decode_anchors(
                 logits,
-                lambda chosen: self._boxes.distributions(features, chosen),
+                lambda anchors: self._boxes.distributions(features, anchors),
                 grid=grid,
                 threshold=threshold,
             )
 
     def check(self, expected: Tensor) -> None:
-        """Compare with the logits that torch gives for the tile of `_probe`.
+        """Compare the logits of the tile of `_probe` with torch's.
+
+        Args:
+            expected: A, the logits of torch.
 
         Raises:
-            UnusableRuntime: they differ by more than the bounds of its precision.
+            UnusableRuntime: they differ by more than the bounds of the precision.
         """
-        with self._turn:
+        with self._lock:
             logits = self._run(_probe())[0].clone()
-        scores = float((logits.sigmoid() - expected.sigmoid()).abs().max())
-        apart = float(((logits - expected).abs() / expected.abs().clamp(min=1)).max())
-        bounds = SCORE_BOUND[self.precision], LOGIT_BOUND[self.precision]
-        if not (scores <= bounds[0] and apart <= bounds[1]):  # also when no numbers
+        score_error = float((logits.sigmoid() - expected.sigmoid()).abs().max())
+        logit_error = float(((logits - expected).abs() / expected.abs().clamp(min=1)).max())
+        score_bound, logit_bound = SCORE_BOUND[self.precision], LOGIT_BOUND[self.precision]
+        if not (score_error <= score_bound and logit_error <= logit_bound):  # also when NaN
             raise UnusableRuntime(
-                f"{self.name} differs from torch by {scores:.2g} in scores and {apart:.2g} in logits, more than "
-                f"{bounds[0]:g} and {bounds[1]:g}; set YOLO_MLSAM_RUNTIME=torch"
+                f"{self.name} differs from torch by {score_error:.2g} in scores and {logit_error:.2g} in logits, more "
+                f"than {score_bound:g} and {logit_bound:g}; set YOLO_MLSAM_RUNTIME=torch"
             )
 
     def _run(self, tile: Planes) -> list[Tensor]:
-        """Logits (A) and feature maps (C x H x W); they live in the request until its next run."""
+        """Logits (A) and feature maps (C x H x W); they are valid until the next run."""
         self._request.infer([tile[None]], share_inputs=True)
         return [torch.from_numpy(tensor.data)[0] for tensor in self._request.output_tensors]
 
 
 def export(network: DetectorNetwork) -> openvino.Model:
-    """Turn a network into OpenVINO's form, for tiles of any size.
+    """Convert a network to OpenVINO, for tiles of any size.
 
     Raises:
-        RuntimeError: it cannot be expressed.
+        RuntimeError: OpenVINO does not support the network.
     """
-    module = _Exported(deepcopy(network)).eval()  # a copy: the conversion switches modes on what it is given
+    module = _Exported(deepcopy(network)).eval()  # a copy: the conversion changes the mode of the module
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of every shape that it sees as a number
+        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
         model = openvino.convert_model(module, example_input=torch.zeros(1, 3, 64, 96))
     model.reshape([1, 3, -1, -1])
     return model
 
 
 def _name(key: str) -> str:
-    """Changes with the weights, with OpenVINO and with the code that builds and exports the network."""
+    """Name of the exported network; changes with the weights, OpenVINO, and the code that builds and exports it."""
     code = hashlib.sha256(f"{ultralytics.__version__} {torch.__version__}".encode())
     for module in (attention.__file__, network_module.__file__, __file__):
         code.update(Path(module).read_bytes())
@@ -159,12 +163,13 @@ def _name(key: str) -> str:
 
 
 def _probe() -> Planes:
-    """A tile of noise on which runtimes are compared; no multiple of 64, so that padding shows."""
+    """A tile of noise on which runtimes are compared; its sides are no multiples of 64, so that padding matters."""
     return np.random.default_rng(0).random((3, 224, 160), np.float32)
 
 
 @torch.inference_mode()
 def _logits_of_torch(network: DetectorNetwork) -> Tensor:
+    """A logits of torch for the tile of `_probe`."""
     device = next(network.parameters()).device
     output = network(torch.from_numpy(_probe())[None].to(device))
     raw: RawMaps = output[1] if isinstance(output, tuple) else output

@@ -1,7 +1,7 @@
-"""A mammogram is cut into overlapping tiles at native resolution, and what they find is put together again.
+"""Splits a mammogram into overlapping tiles at native resolution, and merges the boxes of the tiles.
 
-A calcification is 2 to 8 pixels wide: a mammogram shrunk to the network's size loses it. Tiles share `overlap`
-pixels, so a cluster up to that size is seen whole by one of them.
+A calcification is 2 to 8 pixels wide and would vanish in a mammogram downsampled to the network's usual input size.
+Tiles overlap by at least `overlap` pixels, so a cluster up to that size lies completely in one of them.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from mammo.detector.normalise import Breast, Planes
 from mammo.geometry import Box, Size
 
 STRIDE = 32
-"""Sides of a tile are multiples of this."""
+"""Sides of a tile are multiples of this, in pixels."""
 
 MAX_PIXELS = 64 * 2**20
-"""Largest mammogram; about 2 GB of working memory. Digitised film reaches about 40 million pixels."""
+"""Maximum size of a mammogram, in pixels; needs about 2 GB. Digitised film has up to about 40 million pixels."""
 
 MIN_BREAST = 0.01
-"""Tiles with less breast than this share are air and skipped."""
+"""Minimum fraction of breast in a tile; other tiles are skipped."""
 
 MERGE_IOS = 0.5
-"""Two boxes are one finding when they share this part of the smaller one."""
+"""Intersection over the smaller area above which two boxes are one finding."""
 
 _TOUCH = 4.0
-"""A box this close to the inner border of a tile may go on beyond it, in pixels."""
+"""Distance from an inner border of a tile, in pixels, within which a box may continue beyond it."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A cluster the detector believes in."""
+    """One detected cluster."""
 
     box: Box
     """Half-open pixels inside the image."""
 
     score: float
-    """Confidence in (0, 1]."""
+    """Score in (0, 1]."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A box from one tile, in the frame of the mammogram, with real corners."""
+    """A box from one tile, with real-valued corners in the frame of the mammogram."""
 
     x0: float
     y0: float
@@ -51,22 +51,22 @@ class Candidate:
     y1: float
     score: float
     cut: bool
-    """It touches a border beyond which the mammogram goes on."""
+    """Whether the box touches a border of its tile that is not a border of the mammogram."""
 
     @property
     def area(self) -> float:
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
     def overlap(self, other: Candidate) -> float:
-        """Common area over the smaller of the two areas, in [0, 1]."""
+        """Intersection over the smaller area, in [0, 1]."""
         width = min(self.x1, other.x1) - max(self.x0, other.x0)
         height = min(self.y1, other.y1) - max(self.y0, other.y0)
         if width <= 0 or height <= 0:
             return 0.0
         return width * height / max(min(self.area, other.area), 1e-9)
 
-    def touching(self, tile: Box, size: Size) -> Candidate:
-        """The same candidate, marked as cut where it touches a border of its tile inside the mammogram."""
+    def marked_as_cut(self, tile: Box, size: Size) -> Candidate:
+        """Set `cut`: the candidate touches a border of its tile inside a mammogram of this size."""
         cut = (
             (tile.x0 > 0 and self.x0 < tile.x0 + _TOUCH)
             or (tile.y0 > 0 and self.y0 < tile.y0 + _TOUCH)
@@ -76,6 +76,7 @@ class Candidate:
         return replace(self, cut=cut)
 
     def union(self, other: Candidate) -> Candidate:
+        """The bounding box of both, with the higher score."""
         return Candidate(
             min(self.x0, other.x0),
             min(self.y0, other.y0),
@@ -87,7 +88,7 @@ class Candidate:
 
 
 def _axis(start: int, stop: int, limit: int, *, tile: int, overlap: int) -> tuple[list[int], int]:
-    """Starts of evenly spread tiles that cover [start, stop), and their common length (a multiple of STRIDE)."""
+    """Starts of evenly spaced tiles that cover [start, stop), and their length, a multiple of `STRIDE`."""
     length = stop - start
     count = 1 if length <= tile else -(-(length - overlap) // (tile - overlap))
     side = -(-(length + (count - 1) * overlap) // count)
@@ -100,24 +101,25 @@ def _axis(start: int, stop: int, limit: int, *, tile: int, overlap: int) -> tupl
 
 
 def plan_tiles(breast: Breast, size: Size, *, tile: int, overlap: int) -> list[Box]:
-    """Cover the breast with as few equal tiles as its box needs, air left out.
+    """Cover the box of the breast with as few equal tiles as possible, without tiles of air.
 
     Args:
+        breast: its location in the mammogram.
         size: of the mammogram.
-        tile: largest side, in pixels, a multiple of 32.
-        overlap: least overlap of two neighbours, in pixels.
+        tile: maximum side of a tile, in pixels, a multiple of 32.
+        overlap: minimum overlap of neighbouring tiles, in pixels.
 
     Returns:
-        Boxes of one size whose sides are multiples of 32; they leave the image only where it is smaller than one.
+        Boxes of one size, with sides that are multiples of 32; they extend beyond the image only if it is smaller.
     """
     tops, height = _axis(breast.box.y0, breast.box.y1, size.height, tile=tile, overlap=overlap)
     lefts, width = _axis(breast.box.x0, breast.box.x1, size.width, tile=tile, overlap=overlap)
     boxes = [Box(x, y, x + width, y + height) for y in tops for x in lefts]
-    return [box for box in boxes if breast.share(box.within(size)) >= MIN_BREAST]
+    return [box for box in boxes if breast.coverage(box.within(size)) >= MIN_BREAST]
 
 
 def cut_tile(planes: Planes, tile: Box) -> Planes:
-    """The part of 3 x H x W planes under a tile; zeros where it sticks out of a small image."""
+    """Crop 3 x H x W planes to a tile; zeros beyond the image."""
     height, width = planes.shape[1:]
     part = planes[:, *tile.within(Size(width, height)).slices]
     if part.shape[1:] == (tile.height, tile.width):
@@ -128,32 +130,39 @@ def cut_tile(planes: Planes, tile: Box) -> Planes:
 
 
 def merge(candidates: Sequence[Candidate], size: Size) -> list[Detection]:
-    """Make one detection of all candidates that mean the same cluster, best first.
+    """Merge the candidates of all tiles into one detection per cluster.
 
-    Whole boxes absorb the cut ones that lie in them. What only cut boxes saw is larger than the overlap: there the
-    pieces of neighbouring tiles are united. In which order tiles were looked at changes nothing.
+    A complete box absorbs the cut boxes inside it. A cluster that appears in cut boxes only is larger than the overlap;
+    its pieces from neighbouring tiles are united. The result does not depend on the order of the tiles.
+
+    Args:
+        candidates: in the frame of the mammogram.
+        size: of the mammogram.
+
+    Returns:
+        Detections inside the mammogram, best first.
     """
-    kept: list[Candidate] = []
-    # Of two with the same score the place decides, as it does in the result.
+    complete: list[Candidate] = []
+    # Ties in score are resolved by position, as in the result.
     for candidate in sorted(
         (c for c in candidates if not c.cut), key=lambda c: (-c.score, c.x0, c.y0, c.x1, c.y1)
     ):
-        if all(candidate.overlap(other) <= MERGE_IOS for other in kept):
-            kept.append(candidate)
-    pieces: list[Candidate] = []
+        if all(candidate.overlap(other) <= MERGE_IOS for other in complete):
+            complete.append(candidate)
+    united: list[Candidate] = []
     for candidate in (c for c in candidates if c.cut):
-        if any(candidate.overlap(other) > MERGE_IOS for other in kept):
+        if any(candidate.overlap(other) > MERGE_IOS for other in complete):
             continue
-        joined = candidate
-        # A union may reach pieces that neither of its parts did.
-        while meeting := [piece for piece in pieces if joined.overlap(piece) > 0]:
-            pieces = [piece for piece in pieces if piece not in meeting]
-            for piece in meeting:
-                joined = joined.union(piece)
-        pieces.append(joined)
-    found = [
+        union = candidate
+        # A union may overlap pieces that neither of its parts does.
+        while overlapping := [piece for piece in united if union.overlap(piece) > 0]:
+            united = [piece for piece in united if piece not in overlapping]
+            for piece in overlapping:
+                union = union.union(piece)
+        united.append(union)
+    detections = [
         Detection(Box.around(c.x0, c.y0, c.x1, c.y1).within(size), c.score)
-        for c in [*kept, *pieces]
+        for c in [*complete, *united]
         if c.x1 > 0 and c.y1 > 0 and c.x0 < size.width and c.y0 < size.height
     ]
-    return sorted(found, key=lambda detection: (-detection.score, detection.box.as_tuple()))
+    return sorted(detections, key=lambda detection: (-detection.score, detection.box.as_tuple()))

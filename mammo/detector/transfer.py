@@ -1,7 +1,7 @@
-"""Official YOLOv8 tensors as a safetensors file, and how they move into a network of ours.
+"""Stock YOLOv8 weights as a safetensors file, and their transfer into a detector network.
 
-The file holds the stock tensors as they were published (80 classes of COCO), so that one file starts every attention,
-with and without a P2 head; it is no detector of clusters and cannot serve.
+The file holds the published tensors (80 classes of COCO), so that one file initialises every kind of attention, with
+and without a P2 head. It is not a detector of clusters and cannot be served.
 """
 
 from __future__ import annotations
@@ -24,58 +24,58 @@ from mammo.errors import InvalidWeights
 FORMAT = "yolo-mlsam-yolov8/1"
 
 _HEAD = 22
-"""Layer of the head in the stock table."""
+"""Index of the head in the stock layer table."""
 
 _P2_LAYERS = {16: 22, 18: 24, 19: 25, 21: 27, _HEAD: 28}
-"""Where the stock layers behind the P3 map stand in the table with a P2 head; those before it stay."""
+"""Stock layers after the P3 map -> their indices in the table with a P2 head; the layers before keep theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StockWeights:
-    """Tensors of a stock YOLOv8 under their stock names."""
+    """Tensors of a stock YOLOv8, by their stock names."""
 
     architecture: str
-    """`yolov8` and its scale."""
+    """`yolov8` and the scale, such as `yolov8n`."""
 
     tensors: dict[str, Tensor]
 
     facts: dict[str, Any]
-    """Where they came from."""
+    """Origin of the tensors; JSON values."""
 
     @property
     def class_width(self) -> int:
         """Hidden channels of the head's class branch."""
         return int(self.tensors[f"model.{_HEAD}.cv3.0.2.weight"].shape[1])
 
-    def spec(self, wanted: DetectorSpec) -> DetectorSpec:
-        """The wanted network, with a class branch as wide as these tensors where that lets them move in.
+    def spec(self, recipe: DetectorSpec) -> DetectorSpec:
+        """Return the spec of a recipe with the class width of these tensors, if that allows their transfer.
 
         Raises:
-            InvalidWeights: they belong to another scale.
+            InvalidWeights: the tensors have another scale.
         """
-        if self.architecture != f"yolov8{wanted.scale}":
+        if self.architecture != f"yolov8{recipe.scale}":
             raise InvalidWeights(
-                f"the start weights are {self.architecture}, the recipe wants yolov8{wanted.scale}; take yolov8"
-                f"{wanted.scale} weights or a recipe of scale {self.architecture.removeprefix('yolov8')}"
+                f"the start weights are {self.architecture}, the recipe needs yolov8{recipe.scale}; use yolov8"
+                f"{recipe.scale} weights, or a recipe of scale {self.architecture.removeprefix('yolov8')}"
             )
-        return wanted if wanted.p2 else replace(wanted, class_width=self.class_width)
+        return recipe if recipe.p2 else replace(recipe, class_width=self.class_width)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferReport:
-    """Which tensors moved from stock weights into a network."""
+    """Result of a transfer of stock weights into a network."""
 
     copied: tuple[str, ...]
-    """Names in the network."""
+    """Names of the initialised tensors of the network."""
 
     fresh: tuple[str, ...]
-    """Names in the network that had no counterpart and keep their start: attention and class scores, at least."""
+    """Names of the network's tensors without a counterpart: at least those of attention and class scores."""
 
     unused: tuple[str, ...]
-    """Names in the stock weights that found no place."""
+    """Names of the stock tensors without a counterpart."""
 
     def summary(self) -> dict[str, Any]:
-        """Counts, and the names that did not move; JSON-able."""
+        """Counts, and the names without a counterpart; JSON values."""
         return {
             "copied": len(self.copied),
             "of": len(self.copied) + len(self.unused),
@@ -85,43 +85,44 @@ class TransferReport:
 
 
 def transfer(stock: StockWeights, network: DetectorNetwork) -> TransferReport:
-    """Copy every stock tensor whose layer and shape the network has; nothing is cut or stretched."""
+    """Copy every stock tensor that has a counterpart of equal layer and shape in the network."""
     target = network.state_dict()
     copied: list[str] = []
     unused: list[str] = []
     with torch.no_grad():
         for name, tensor in stock.tensors.items():
-            place = _p2_name(name) if network.spec.p2 else name
-            if not _fits(name, place, stock.tensors, target):
+            target_name = _p2_name(name) if network.spec.p2 else name
+            if not _fits(name, target_name, stock.tensors, target):
                 unused.append(name)
                 continue
-            target[place].copy_(tensor)
-            copied.append(place)
+            target[target_name].copy_(tensor)
+            copied.append(target_name)
     fresh = sorted(set(target) - set(copied))
     return TransferReport(copied=tuple(copied), fresh=tuple(fresh), unused=tuple(unused))
 
 
-def _fits(name: str, place: str, source: dict[str, Tensor], target: dict[str, Tensor]) -> bool:
-    if place not in target or target[place].shape != source[name].shape:
+def _fits(name: str, target_name: str, source: dict[str, Tensor], target: dict[str, Tensor]) -> bool:
+    """Whether a tensor has a counterpart of equal shape; a batch counter also needs one for its running mean."""
+    if target_name not in target or target[target_name].shape != source[name].shape:
         return False
-    counter = "num_batches_tracked"  # a scalar fits anywhere: it belongs to the mean beside it
+    counter = "num_batches_tracked"
     if not name.endswith(counter):
         return True
-    mean, other = (key.removesuffix(counter) + "running_mean" for key in (name, place))
-    return mean in source and target[other].shape == source[mean].shape
+    mean, target_mean = (key.removesuffix(counter) + "running_mean" for key in (name, target_name))
+    return mean in source and target[target_mean].shape == source[mean].shape
 
 
 def _p2_name(name: str) -> str:
-    """The same tensor in the table with a P2 head, whose head has one level more, before the others."""
+    """The name of a stock tensor in the table with a P2 head, which has an additional first level."""
     layer, rest = name.removeprefix("model.").split(".", 1)
-    place = _P2_LAYERS.get(int(layer), int(layer))
+    p2_layer = _P2_LAYERS.get(int(layer), int(layer))
     if int(layer) == _HEAD:
-        rest = re.sub(r"^(cv[23])\.(\d+)", lambda found: f"{found[1]}.{int(found[2]) + 1}", rest)
-    return f"model.{place}.{rest}"
+        rest = re.sub(r"^(cv[23])\.(\d+)", lambda match: f"{match[1]}.{int(match[2]) + 1}", rest)
+    return f"model.{p2_layer}.{rest}"
 
 
 def save_stock(path: Path, stock: StockWeights) -> None:
-    """Write stock tensors in half precision, as they are published; the file appears whole or not at all."""
+    """Write stock tensors atomically, in half precision as they are published."""
     tensors = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in stock.tensors.items()
@@ -135,7 +136,7 @@ def save_stock(path: Path, stock: StockWeights) -> None:
 
 
 def is_stock(path: Path) -> bool:
-    """Whether a file holds stock tensors, not a detector."""
+    """Whether a file holds stock tensors, not a detector; False for unreadable files."""
     try:
         with safe_open(path, framework="pt") as file:
             return (file.metadata() or {}).get("format") == FORMAT
@@ -144,26 +145,26 @@ def is_stock(path: Path) -> bool:
 
 
 def load_stock(path: Path) -> StockWeights:
-    """Read what `save_stock` wrote, as float32.
+    """Read a file of `save_stock`, as float32.
 
     Raises:
-        InvalidWeights: another file, or one whose tensors cannot be those of its architecture.
+        InvalidWeights: the file has another format, or its tensors do not match its architecture.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (OSError, SafetensorError) as error:
-        raise InvalidWeights(f"{path.name}: not a readable safetensors file") from error
+        raise InvalidWeights(f"{path.name}: not a readable safetensors file; restore it") from error
     if metadata.get("format") != FORMAT:
         raise InvalidWeights(
-            f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; make one with "
+            f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; create such a file with "
             "`yolo-mlsam weights add`"
         )
     try:
         facts = json.loads(metadata.get("facts", "{}"))
     except (ValueError, RecursionError) as error:
-        raise InvalidWeights(f"{path.name}: its facts cannot be read: {error}") from error
+        raise InvalidWeights(f"{path.name}: the facts in its metadata are not valid JSON: {error}") from error
     stock = StockWeights(
         architecture=metadata.get("architecture", ""),
         tensors={
@@ -176,34 +177,40 @@ def load_stock(path: Path) -> StockWeights:
 
 
 def check_stock(stock: StockWeights, *, name: str) -> None:
-    """Refuse tensors that are not, name by name and shape by shape, those of the stock network.
+    """Check that names and shapes of the tensors are exactly those of the stock network.
+
+    Args:
+        stock: the tensors.
+        name: file name, for messages.
 
     Raises:
-        InvalidWeights: names what does not fit first.
+        InvalidWeights: a tensor is missing, unknown, misshapen or not finite; the message names the first.
     """
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
     if not re.fullmatch("yolov8[nsmlx]", stock.architecture):
-        raise InvalidWeights(f"{name}: expected yolov8n, s, m, l or x, got {stock.architecture!r}")
+        raise InvalidWeights(
+            f"{name}: expected yolov8n, yolov8s, yolov8m, yolov8l or yolov8x, got {stock.architecture!r}"
+        )
     try:
         num_classes = int(stock.tensors[f"model.{_HEAD}.cv3.0.2.weight"].shape[0])
     except (KeyError, IndexError):
         raise InvalidWeights(
-            f"{name}: holds no detection head of YOLOv8; a classification, pose or segmentation file has another"
+            f"{name}: no detection head of YOLOv8; do not use classification, pose or segmentation weights"
         ) from None
     if not 0 < num_classes <= 10_000:
-        raise InvalidWeights(f"{name}: {num_classes} classes cannot be")
+        raise InvalidWeights(f"{name}: expected 1 to 10 000 classes, got {num_classes}")
     reference = DetectionModel(
         yaml_model_load(f"{stock.architecture}.yaml"), ch=3, nc=num_classes, verbose=False
     )
     expected = {key: tuple(tensor.shape) for key, tensor in reference.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in stock.tensors.items()}
-    wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    shapes = {key: tuple(tensor.shape) for key, tensor in stock.tensors.items()}
+    wrong = sorted(key for key in expected.keys() | shapes.keys() if expected.get(key) != shapes.get(key))
     if wrong:
         raise InvalidWeights(
             f"{name}: {len(wrong)} of {len(expected)} tensors are missing, unknown or misshapen for "
-            f"{stock.architecture}, the first is {wrong[0]!r}; is it the file of another scale?"
+            f"{stock.architecture}, the first is {wrong[0]!r}; check that the file has this scale"
         )
     for key, tensor in stock.tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InvalidWeights(f"{name}: tensor {key} holds values that are not finite")
+            raise InvalidWeights(f"{name}: tensor {key} has NaN or infinite values; download the file again")

@@ -1,6 +1,6 @@
-"""One safetensors file holds a detector: half-precision tensors, and its spec and training facts as JSON metadata.
+"""Reads and writes a detector as one safetensors file: float16 tensors, with spec and training facts as JSON metadata.
 
-Nothing is unpickled, and nothing is loaded approximately: names, shapes and values must be exactly right.
+Nothing is unpickled. Names and shapes of the tensors must match the spec exactly.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ FORMAT = "yolo-mlsam-detector/1"
 
 
 def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]) -> None:
-    """Write a detector; the file appears whole or not at all.
+    """Write a detector atomically.
 
     Args:
+        path: the file to write.
         network: not fused; its tensors are stored as float16.
-        facts: what is known about its training, JSON-able; travels with it and is never interpreted.
+        facts: metadata of the training, JSON values; stored without interpretation.
 
     Raises:
-        ValueError: a tensor is not finite in half precision.
+        ValueError: a tensor is not finite in float16.
     """
     tensors: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
@@ -39,7 +40,7 @@ def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]
         if stored.is_floating_point():
             stored = stored.half()
             if not bool(torch.isfinite(stored).all()):
-                raise ValueError(f"tensor {name} is not finite in half precision: the training diverged")
+                raise ValueError(f"tensor {name} is not finite in float16: the training diverged")
         tensors[name] = stored.contiguous()
     metadata = {
         "format": FORMAT,
@@ -50,11 +51,11 @@ def save_detector(path: Path, network: DetectorNetwork, *, facts: dict[str, Any]
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a file that appears whole or not at all; the same content gives the same bytes, and so the same hash."""
+    """Write a file atomically; the same content gives the same bytes, and so the same hash."""
     content = save(tensors, metadata=metadata)
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
-    header["__metadata__"] = metadata  # the library puts it down in another order each time
+    header["__metadata__"] = metadata  # the library writes it in random order
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with replacing(path) as part, part.open("wb") as file:
@@ -63,25 +64,25 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str
 
 
 def add_facts(path: Path, facts: dict[str, Any]) -> None:
-    """Write more facts into a weights file; its tensors stay what they are, bit for bit.
+    """Add facts to a weights file; its tensors stay unchanged bit for bit.
 
     Raises:
         InvalidWeights: see `load_network`.
     """
-    network, known = load_network(path)
-    save_detector(path, network, facts={**known, **facts})
+    network, stored = load_network(path)
+    save_detector(path, network, facts={**stored, **facts})
 
 
 def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:
-    """Rebuild a detector on the CPU, float32, in evaluation mode, with its facts.
+    """Load a detector and its facts: on the CPU, float32, in evaluation mode.
 
     Raises:
-        InvalidWeights: no safetensors file of this format (code `missing_file` where there is none at all), an
-            impossible spec, or tensors that do not fit it.
+        InvalidWeights: the file is missing (`missing_file`) or has another format, its spec is invalid, or its tensors
+            do not match the spec.
     """
     if not path.is_file():
         raise InvalidWeights(
-            f"{path.name}: there is no such file; restore it from the registry's blobs, or name another model",
+            f"{path.name}: the file does not exist; restore it from the registry's blobs, or use another model",
             code="missing_file",
         )
     try:
@@ -90,46 +91,44 @@ def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (OSError, SafetensorError) as error:
         raise InvalidWeights(
-            f"{path.name}: not a readable safetensors file, or a torn one; restore it. Pickles (.pt) are not read here"
+            f"{path.name}: not a readable safetensors file; restore it. Pickles (.pt) are not supported"
         ) from error
     try:
         network = DetectorNetwork(spec)
     except ValueError as error:
         raise InvalidWeights(f"{path.name}: {error}") from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
     if wrong:
         raise InvalidWeights(
-            f"{path.name}: {len(wrong)} of {len(expected)} tensors do not fit the specification, the first is "
-            f"{wrong[0]!r}: expected {expected.get(wrong[0])}, found {found.get(wrong[0])}; take the file as it was "
-            "written"
+            f"{path.name}: {len(wrong)} of {len(expected)} tensors do not match the specification, the first is "
+            f"{wrong[0]!r}: expected {expected.get(wrong[0])}, got {shapes.get(wrong[0])}; restore the file"
         )
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise InvalidWeights(
-                f"{path.name}: tensor {name} holds values that are not finite; restore the file"
-            )
+            raise InvalidWeights(f"{path.name}: tensor {name} has NaN or infinite values; restore the file")
     network.load_state_dict(tensors, strict=True)
     return network.eval(), facts
 
 
 def _header(path: Path, metadata: dict[str, str]) -> tuple[DetectorSpec, dict[str, Any]]:
+    """Parse spec and facts from the metadata of a file."""
     if metadata.get("format", "").startswith("yolo-mlsam-yolov8/"):
         raise InvalidWeights(
-            f"{path.name}: holds public weights of the stock network, which know no cluster; start a training run with "
-            "them",
+            f"{path.name}: public weights of the stock network, which cannot detect clusters; use them to start a "
+            "training run",
             code="public_weights",
         )
     if metadata.get("format") != FORMAT:
         raise InvalidWeights(
-            f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; it is no detector of ours"
+            f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; give a detector of this system"
         )
     try:
         spec = SPEC.validate_json(metadata.get("spec", ""))
         facts = json.loads(metadata.get("facts", "{}"))
     except (ValidationError, ValueError, RecursionError) as error:
-        raise InvalidWeights(f"{path.name}: the specification cannot be read: {error}") from error
+        raise InvalidWeights(f"{path.name}: the specification is invalid: {error}") from error
     if not isinstance(facts, dict):
-        raise InvalidWeights(f"{path.name}: facts must be a JSON object")
+        raise InvalidWeights(f"{path.name}: expected a JSON object as facts, got {type(facts).__name__}")
     return spec, facts

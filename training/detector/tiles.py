@@ -174,8 +174,8 @@ class _Cutter:
         breast = find_breast(pixels)
         planes = normalise(pixels, breast)
         size = Size(pixels.shape[1], pixels.shape[0])
-        truth = [scale.seen(finding.box) for finding in case.truth]
-        uncertain = [scale.seen(box) for box in case.uncertain]
+        truth = [scale.resampled(finding.box) for finding in case.truth]
+        uncertain = [scale.resampled(box) for box in case.uncertain]
         for box in truth:
             for _ in range(self.crops):
                 place = _around(box, size, self.side, self.rng, avoid=uncertain)
@@ -279,7 +279,7 @@ def _random_places(
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
         y = int(rng.integers(breast.box.y0 - side // 2, breast.box.y1 - side // 2 + 1))
         place = _placed(x, y, size, side)
-        if _is_clear(place, taken) and breast.share(place.within(size)) >= _MIN_BREAST:
+        if _is_clear(place, taken) and breast.coverage(place.within(size)) >= _MIN_BREAST:
             places.append(place)
     return places
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammo.detector import DetectorSpec
-from mammo.detector.decode import MAX_ANCHORS, MAX_PER_TILE, RawMaps, best_apart, decode, decode_anchors
+from mammo.detector.decode import (
+    MAX_ANCHORS,
+    MAX_PER_TILE,
+    RawMaps,
+    decode,
+    decode_anchors,
+    non_maximum_suppression,
+)
 from tests.mammo.detector.networks import lively_network
 
 
@@ -94,8 +101,8 @@ def test_of_overlapping_boxes_the_same_stay_as_with_torchvision(seed: int) -> No
     # Of those with the same score torchvision takes the first, ours the one at the left: here they are the same.
     corners = corners[corners[:, 0].argsort()]
     expected = nms(corners, scores, 0.4)
-    torch.testing.assert_close(best_apart(corners, scores, iou=0.4, limit=count + 1), expected)
-    torch.testing.assert_close(best_apart(corners, scores, iou=0.4, limit=3), expected[:3])
+    torch.testing.assert_close(non_maximum_suppression(corners, scores, iou=0.4, limit=count + 1), expected)
+    torch.testing.assert_close(non_maximum_suppression(corners, scores, iou=0.4, limit=3), expected[:3])
 
 
 @given(
@@ -109,7 +116,7 @@ def test_in_which_order_boxes_come_changes_nothing(
     def kept(table: list[tuple[int, ...]]) -> list[list[float]]:
         found = torch.tensor(table, dtype=torch.float32).reshape(-1, 5)
         corners = torch.cat([found[:, :2], found[:, :2] + 1 + found[:, 2:4]], 1)
-        chosen = best_apart(corners, found[:, 4], iou=0.3, limit=limit)
+        chosen = non_maximum_suppression(corners, found[:, 4], iou=0.3, limit=limit)
         return found[chosen].tolist()
 
     assert kept(random.sample(rows, len(rows))) == kept(rows)

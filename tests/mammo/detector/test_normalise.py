@@ -30,8 +30,8 @@ def test_the_breast_is_found_and_the_marker_is_not() -> None:
     assert breast.box.intersection(Box(420, 20, 452, 52)) is None
     assert breast.box.intersection(Box(0, 96, 240, 560)) == Box(0, 96, 240, 560)
     assert breast.box.width <= 240 + 2 * CELL
-    assert breast.share(Box(0, 200, 160, 400)) == 1.0
-    assert breast.share(Box(320, 200, 480, 400)) == 0.0
+    assert breast.coverage(Box(0, 200, 160, 400)) == 1.0
+    assert breast.coverage(Box(320, 200, 480, 400)) == 0.0
 
 
 @given(gain=st.floats(0.2, 1.0), offset=st.floats(0.0, 0.3))
@@ -123,9 +123,9 @@ def test_the_planes_of_the_breasts_frame_are_those_of_the_whole_image(height: in
     breast = find_breast(pixels)
     frame = breast.frame(Size(width, height))
     assert frame.area < 0.7 * pixels.size
-    part = breast.inside(frame)
+    part = breast.cropped(frame)
     assert part.box.shifted(frame.x0, frame.y0) == breast.box
-    assert part.share(part.box) == breast.share(breast.box)
+    assert part.coverage(part.box) == breast.coverage(breast.box)
     whole, cropped = normalise(pixels, breast), normalise(pixels[frame.slices], part)
     np.testing.assert_array_equal(cropped[:, *part.box.slices], whole[:, *breast.box.slices])
 

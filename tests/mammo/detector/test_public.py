@@ -97,7 +97,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_nothing_is_run(
     content = {"model": module} if where == "inside" else {"model": nn.Sequential(), where: attack}
     path = tmp_path / "evil.pt"
     torch.save(content, path)
-    with pytest.raises(InvalidWeights, match=r"the pickle names \w+\.\w+, which no weights need") as refused:
+    with pytest.raises(
+        InvalidWeights, match=r"the pickle names \w+\.\w+, which weights do not need"
+    ) as refused:
         read_checkpoint(path)
     assert refused.value.code == "unsafe_pickle"
     assert not trace.exists()

@@ -132,9 +132,9 @@ def test_a_lively_network_of_any_kind_gives_the_same_boxes_on_tiles_of_any_size(
     reference = open_runtime(network, name="torch", key="", cache=None, threads=1)
     for height, width in ((32, 32), (96, 256), (224, 160)):
         tile = noise(height, width, seed=width)
-        expected = reference.look(tile, threshold=0.05)
+        expected = reference.detect(tile, threshold=0.05)
         assert len(expected) > 3
-        found = ours.look(tile, threshold=0.05)
+        found = ours.detect(tile, threshold=0.05)
         apart, nearest = torch.cdist(expected[:80, :4], found[:, :4], p=torch.inf).min(1)
         assert float(apart.max()) < 0.05
         torch.testing.assert_close(found[nearest, 4], expected[:80, 4], atol=1e-4, rtol=0)
@@ -144,10 +144,10 @@ def test_threads_share_one_runtime_without_disturbing_each_other() -> None:
     network = lively_network(DetectorSpec(), spread=0.5).fuse(verbose=False)
     runtime = open_runtime(network, name="openvino", key="", cache=None, threads=1)
     jobs = [(noise(64 + 32 * (n % 3), 96 + 32 * (n % 4), seed=n), 0.05 if n % 2 else 0.3) for n in range(24)]
-    alone = [runtime.look(tile, threshold=threshold) for tile, threshold in jobs]
+    alone = [runtime.detect(tile, threshold=threshold) for tile, threshold in jobs]
     assert sum(map(len, alone)) > 20
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda job: runtime.look(job[0], threshold=job[1]), jobs))
+        together = list(pool.map(lambda job: runtime.detect(job[0], threshold=job[1]), jobs))
     for ours, theirs in zip(alone, together, strict=True):
         assert torch.equal(ours, theirs)
 
@@ -171,7 +171,9 @@ def weights(folder: Path, *, seed: int) -> Path:
 def test_other_weights_never_get_the_exported_network_of_these(tmp_path: Path) -> None:
     cache, tile = tmp_path / "cache", noise(64, 64)
     found = [
-        Detector.load(weights(tmp_path, seed=seed), threads=1, cache=cache).runtime.look(tile, threshold=0.01)
+        Detector.load(weights(tmp_path, seed=seed), threads=1, cache=cache).runtime.detect(
+            tile, threshold=0.01
+        )
         for seed in (1, 2)
     ]
     assert len(list(cache.iterdir())) == 2
@@ -180,7 +182,7 @@ def test_other_weights_never_get_the_exported_network_of_these(tmp_path: Path) -
 
 def test_a_damaged_export_is_made_again(tmp_path: Path) -> None:
     path, cache = weights(tmp_path, seed=1), tmp_path / "cache"
-    expected = Detector.load(path, threads=1, cache=cache).runtime.look(noise(64, 64), threshold=0.01)
+    expected = Detector.load(path, threads=1, cache=cache).runtime.detect(noise(64, 64), threshold=0.01)
     (folder,) = cache.iterdir()
     tensors = folder / "model.bin"
     damages: list[Callable[[], object]] = [
@@ -191,7 +193,7 @@ def test_a_damaged_export_is_made_again(tmp_path: Path) -> None:
     for damage in damages:
         damage()
         again = Detector.load(path, threads=1, runtime="openvino", cache=cache).runtime
-        assert torch.equal(again.look(noise(64, 64), threshold=0.01), expected)
+        assert torch.equal(again.detect(noise(64, 64), threshold=0.01), expected)
 
 
 def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def seen_through_tiles(
             part = cluster.intersection(place)
             if part is not None:
                 corners = map(float, part.as_tuple())
-                candidates.append(whole(*corners, float(rng.uniform(0.2, 1))).touching(place, size))
+                candidates.append(whole(*corners, float(rng.uniform(0.2, 1))).marked_as_cut(place, size))
     return merge([candidates[i] for i in rng.permutation(len(candidates))], size)
 
 
@@ -215,12 +215,12 @@ def test_clusters_of_any_size_are_put_together_from_their_pieces(
 def test_touching_the_inner_border_of_a_tile_marks_a_box_as_cut(
     box: tuple[float, float, float, float], cut: bool
 ) -> None:
-    assert whole(*box, 0.5).touching(Box(256, 256, 512, 512), SIZE).cut is cut
+    assert whole(*box, 0.5).marked_as_cut(Box(256, 256, 512, 512), SIZE).cut is cut
 
 
 def test_the_border_of_the_image_cuts_nothing() -> None:
-    assert not whole(0, 0, 40, 40, 0.5).touching(Box(0, 0, 512, 512), SIZE).cut
-    assert not whole(480, 480, 512, 512, 0.5).touching(Box(0, 0, 512, 512), Size(512, 512)).cut
+    assert not whole(0, 0, 40, 40, 0.5).marked_as_cut(Box(0, 0, 512, 512), SIZE).cut
+    assert not whole(480, 480, 512, 512, 0.5).marked_as_cut(Box(0, 0, 512, 512), Size(512, 512)).cut
 
 
 def test_a_tile_that_sticks_out_of_a_small_image_is_filled_with_zeros() -> None:

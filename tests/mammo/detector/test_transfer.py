@@ -79,7 +79,7 @@ def test_a_wider_class_branch_is_started_as_the_stock_one(stock: StockWeights) -
 
 
 def test_weights_of_another_scale_are_refused_with_the_remedy(stock: StockWeights) -> None:
-    with pytest.raises(InvalidWeights, match="are yolov8n, the recipe wants yolov8s; take yolov8s weights"):
+    with pytest.raises(InvalidWeights, match="are yolov8n, the recipe needs yolov8s; use yolov8s weights"):
         stock.spec(DetectorSpec(scale="s"))
 
 

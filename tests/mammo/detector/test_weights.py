@@ -81,7 +81,7 @@ def _spec(metadata: dict[str, str], **changes: Any) -> None:
         (lambda t, m: _spec(m, surprise=1), "surprise"),
         (lambda t, m: _spec(m, after=[3]), "layer 3 is Conv"),
         (lambda t, m: _spec(m, attention="se"), "do not fit"),
-        (lambda t, m: t.pop("model.0.conv.weight"), r"1 of \d+ tensors do not fit .*'model.0.conv.weight'"),
+        (lambda t, m: t.pop("model.0.conv.weight"), r"1 of \d+ tensors do not match .*'model.0.conv.weight'"),
         (lambda t, m: t.update(extra=torch.zeros(1)), "do not fit"),
         (lambda t, m: t.update({"model.0.conv.weight": torch.zeros(3)}), "do not fit"),
         (lambda t, m: t["model.0.conv.weight"].fill_(float("nan")), "not finite"),

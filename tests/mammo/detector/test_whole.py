@@ -25,7 +25,7 @@ class FakeRuntime(TorchRuntime):
         self.device = torch.device(device)
         self.seen: list[tuple[int, int]] = []
 
-    def look(self, tile: Planes, *, threshold: float) -> Tensor:
+    def detect(self, tile: Planes, *, threshold: float) -> Tensor:
         self.seen.append((tile.shape[1], tile.shape[2]))
         return torch.empty(0, 5)
 

@@ -77,7 +77,7 @@ def test_a_run_on_public_weights_ends_with_a_detector_that_remembers_them(
 
 
 def test_public_weights_of_another_scale_are_refused(public: Path) -> None:
-    with pytest.raises(InvalidWeights, match="take yolov8s weights or a recipe of scale n"):
+    with pytest.raises(InvalidWeights, match="use yolov8s weights, or a recipe of scale n"):
         prepare(public, replace(RECIPE, spec=replace(RECIPE.spec, scale="s")))
 
 
