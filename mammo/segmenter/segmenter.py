@@ -16,16 +16,16 @@ from mammo.masks import Mask
 from mammo.pixels import Pixels, size_of
 from mammo.prompts import clip_prompt_box
 from mammo.segmenter.binding_clicks import bound
-from mammo.segmenter.choosing import RuntimeName, open_runtime
 from mammo.segmenter.config import MlsamConfig
+from mammo.segmenter.embedded_regions import KnownRegions
 from mammo.segmenter.embedding import RoiEmbedding, embedding_key
 from mammo.segmenter.embedding_cache import EmbeddingCache
-from mammo.segmenter.known_regions import KnownRegions
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.planes import roi_input
 from mammo.segmenter.prompt_tokens import allowed_region, prompt_tokens
 from mammo.segmenter.roi import Level, Roi, dilated, level_of, roi_around, tile_rois
 from mammo.segmenter.runtime import Answer, Features, Logits, Runtime, TorchRuntime
+from mammo.segmenter.runtime_choice import RuntimeName, open_runtime
 from mammo.segmenter.segmentation import Segmentation, notes_on
 from mammo.segmenter.tiles import blend
 from mammo.segmenter.weights import Facts, load_segmenter
@@ -75,7 +75,7 @@ class Segmenter:
         Args:
             threads: CPU threads of torch in this process; 0 leaves torch's own choice.
             cache: where embeddings are kept; None: nowhere.
-            runtime: what computes; see `choosing.py`.
+            runtime: what computes; see `runtime_choice.py`.
             exported: folder where exported networks are kept.
 
         Raises:

@@ -13,8 +13,8 @@ from mammo.geometry import Point, Spacing
 from mammo.models import exported_networks
 from mammo.phantom import phantom_view
 from mammo.segmenter import Segmenter
-from mammo.segmenter.choosing import open_runtime
 from mammo.segmenter.runtime import TorchRuntime
+from mammo.segmenter.runtime_choice import open_runtime
 from mammo.segmenter.runtime_openvino import (
     FEATURE_BOUND,
     LOGIT_BOUND,
@@ -125,7 +125,7 @@ def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_pat
     assert calls == [other]
     with pytest.raises(UnusableRuntime, match="in logits"):
         opened(network, None)  # what is "exported" is the other network
-    monkeypatch.setattr("mammo.segmenter.choosing.SMALL", 0)
+    monkeypatch.setattr("mammo.segmenter.runtime_choice.SMALL", 0)
     chosen = open_runtime(network, name="auto", weights=WEIGHTS, exported=tmp_path / "none", threads=1)
     assert isinstance(chosen, TorchRuntime)
     with pytest.raises(UnusableRuntime):
@@ -133,7 +133,7 @@ def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_pat
 
 
 def test_auto_without_a_folder_is_torch(monkeypatch):
-    monkeypatch.setattr("mammo.segmenter.choosing.SMALL", 0)
+    monkeypatch.setattr("mammo.segmenter.runtime_choice.SMALL", 0)
     chosen = open_runtime(small(), name="auto", weights=WEIGHTS, exported=None, threads=1)
     assert isinstance(chosen, TorchRuntime)
 
