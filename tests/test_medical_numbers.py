@@ -81,7 +81,7 @@ ALLOWED = {
         "prefer",
     ): "the region of the answer that is refined, if there is one",
     ("mammo/segmenter/segmenter.py", "embed_click", "prefer"): "as in `mammo/pipeline.py`",
-    ("mammo/segmenter/embedded_regions.py", "answering", "prefer"): "as in `mammo/pipeline.py`",
+    ("mammo/segmenter/embedded_regions.py", "find_reusable", "prefer"): "as in `mammo/pipeline.py`",
     ("mammo/pipeline.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "_embed", "image"): "a SHA-256 under which an embedding is remembered",

@@ -1,4 +1,4 @@
-"""MLSAM: a box and points on a mammogram become a mask; embed a region once, segment it many times."""
+"""MLSAM: segments a lesion from a box and points; a region is embedded once and segmented many times."""
 
 from mammo.segmenter.embedding import RoiEmbedding
 from mammo.segmenter.embedding_cache import EmbeddingCache

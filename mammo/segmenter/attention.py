@@ -1,4 +1,4 @@
-"""Exact attention with decomposed relative positions that never builds the whole N x N x heads tensor."""
+"""Exact attention with decomposed relative positions, without the full N x N x heads bias tensor."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor
 from torch.nn import functional as F
 
-LARGEST = 2**22
-"""Elements of the position bias that one call may build; 16 MiB in float32."""
+MAX_BIAS = 2**22
+"""Maximum number of elements of the position bias in one call; 16 MiB in float32."""
 
-LARGEST_TRACED = 2**24
-"""The same while a graph is exported, where every call is a node of its own."""
+MAX_BIAS_TRACED = 2**24
+"""The same during the export of a graph, in which every call becomes a node."""
 
 
 class LowMemoryAttention(Attention):  # type: ignore[misc]
-    """segment_anything's `Attention` with the same parameters and the same result (up to rounding).
+    """segment_anything's `Attention` with the same parameters and, up to rounding, the same result.
 
-    The bias b[i, j] = q_i . (R_h[y_i - y_j] + R_w[x_i - x_j]) is added inside torch's fused attention, on the CPU to
-    one head and one group of query rows at a time, so that it stays in the cache. Figures: docs/benchmarks.md.
+    The bias of decomposed relative positions (Li et al. 2022, MViTv2),
+
+        b[i, j] = q_i . (R_h[y_i - y_j] + R_w[x_i - x_j]),
+
+    is added inside torch's fused attention. On the CPU this is done for one head and one group of query rows at a time,
+    so that the bias fits into the cache. Figures: docs/benchmarks.md.
     """
 
     @classmethod
     def like(cls, attention: Attention) -> LowMemoryAttention:
-        """A new layer of the same shape; its parameters are fresh."""
+        """Build a layer of the same shape with new parameters."""
         return cls(
             attention.qkv.in_features,
             num_heads=attention.num_heads,
@@ -60,12 +64,12 @@ class LowMemoryAttention(Attention):  # type: ignore[misc]
         return out
 
     def _group(self, x: Tensor) -> tuple[int, int]:
-        """Heads and rows of queries that one call takes."""
+        """Number of heads and of query rows per call."""
         B, H, W, _ = x.shape
         traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         heads = 1 if x.device.type == "cpu" and not traced else self.num_heads
-        most = LARGEST_TRACED if traced else LARGEST
-        return heads, max(1, min(H, most // (B * heads * W * H * W)))
+        limit = MAX_BIAS_TRACED if traced else MAX_BIAS
+        return heads, max(1, min(H, limit // (B * heads * W * H * W)))
 
 
 def _slices(length: int, step: int) -> list[slice]:

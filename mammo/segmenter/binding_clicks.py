@@ -1,14 +1,14 @@
-"""Clicks bind: where an expert clicked, the mask says what the expert said, whatever the network makes of it.
+"""Binding clicks: at an expert's clicks the mask has the expert's label, whatever the network predicts.
 
-A decoder takes a click as a hint, and a small one may pass over it. What it says is kept as far as it can be: its
-logits z get the smooth change that is zero at the clicks that hold already and just enough at the others,
+A decoder treats a click as a hint, and a small decoder may ignore it. The logits z are corrected by a smooth function
+that is zero at the clicks that are satisfied already and just large enough at the others,
 
     z'(p) = z(p) + sum_i w_i exp(-|p - c_i|^2 / 2 r_i^2),   s_i z'(c_i) = max(s_i z(c_i), MARGIN),
 
-for clicks c_i with signs s_i = +1 or -1 (interpolation by radial basis functions). A click reaches r_i = REACH, and no
-further than half the way to the nearest click of the other sign. The constraint is that of backpropagating refinement
-(Jang and Kim 2019, BRS), without its optimisation through the network at every click. Reach and margin were chosen on
-phantoms by simulated clicks (docs/experiments.md, 2026-11-29).
+for clicks c_i with signs s_i = +1 or -1 (interpolation by radial basis functions). The radius r_i is REACH, but at most
+half the distance to the nearest click of the other sign. The constraint is that of backpropagating refinement (Jang and
+Kim 2019, BRS), without its optimisation through the network at every click. Reach and margin were chosen on phantoms by
+simulated clicks (docs/experiments.md, 2026-11-29).
 """
 
 from __future__ import annotations
@@ -21,58 +21,58 @@ import numpy.typing as npt
 from mammo.segmenter.runtime import Logits
 
 REACH = 3.0
-"""Standard deviation of a click's influence, in logits: 0.8 mm at the cluster level, 0.2 mm at that of calcifications
-(0.07 mm a pixel)."""
+"""Standard deviation of a click's influence, in logits: 0.8 mm at the cluster level, 0.2 mm at the calcification level
+(for pixels of 0.07 mm)."""
 
 MIN_REACH = 0.5
-"""Standard deviation below which the grid of the logits could not show it."""
+"""Minimum standard deviation that the grid of logits can represent."""
 
 MARGIN = 2.0
-"""Logit that a click has at least, on its side: a probability of 0.88. More carries further around the click."""
+"""Minimum logit at a click, with the click's sign: a probability of 0.88. Larger margins extend further around it."""
 
 RIDGE = 1e-3
-"""Tikhonov's: opposite clicks within one logit cannot both hold; each then gives way, and no weight explodes."""
+"""Tikhonov regularisation: bounds the weights where opposite clicks within one logit cannot both be satisfied."""
 
 Floats = npt.NDArray[np.float64]
 
 
-def bound(
+def enforce_clicks(
     logits: Logits, positive: Sequence[tuple[float, float]], negative: Sequence[tuple[float, float]]
 ) -> Logits:
-    """The logits after every click holds; the same array where all hold already.
+    """Correct the logits so that every click is satisfied; return the same array if all are already.
 
     Args:
         logits: s x s, positive = lesion.
-        positive: continuous places (x, y) in the frame of the logits, whose first centre is (0.5, 0.5).
-        negative: as `positive`, of what is not the lesion.
+        positive: clicks on the lesion: continuous (x, y) in the frame of the logits, whose first centre is (0.5, 0.5).
+        negative: clicks on the background, in the same frame.
     """
-    places = np.array([*positive, *negative], np.float64).reshape(-1, 2)
+    clicks = np.array([*positive, *negative], np.float64).reshape(-1, 2)
     signs = np.array([1.0] * len(positive) + [-1.0] * len(negative))
-    x, y = (_hats(places[:, axis], len(logits)) for axis in (0, 1))
-    lacking = np.maximum(0.0, MARGIN - signs * ((y @ logits) * x).sum(axis=1))
-    if not lacking.any():
+    x, y = (_hats(clicks[:, axis], len(logits)) for axis in (0, 1))
+    deficits = np.maximum(0.0, MARGIN - signs * ((y @ logits) * x).sum(axis=1))
+    if not deficits.any():
         return logits
     centres = np.arange(len(logits)) + 0.5
-    width = 2 * _reach(places, signs)[:, None] ** 2
-    across, down = (np.exp(-((centres - places[:, axis, None]) ** 2) / width) for axis in (0, 1))
-    # [j, i]: at click j, of click i; bilinear values of a product of two profiles are the product of their linear ones.
+    width = 2 * _reach(clicks, signs)[:, None] ** 2
+    across, down = (np.exp(-((centres - clicks[:, axis, None]) ** 2) / width) for axis in (0, 1))
+    # influence[j, i] is that of click i at click j: a separable function is interpolated along each axis.
     influence = (x @ across.T) * (y @ down.T)
-    normal = influence.T @ influence + RIDGE * np.eye(len(places))
-    weights = np.linalg.solve(normal, influence.T @ (signs * lacking))
-    bent: Logits = (logits + (weights[:, None] * down).T @ across).astype(np.float32)
-    return bent
+    normal = influence.T @ influence + RIDGE * np.eye(len(clicks))
+    weights = np.linalg.solve(normal, influence.T @ (signs * deficits))
+    corrected: Logits = (logits + (weights[:, None] * down).T @ across).astype(np.float32)
+    return corrected
 
 
-def _reach(places: Floats, signs: Floats) -> Floats:
-    """Of each click, in logits."""
-    apart = np.linalg.norm(places[:, None] - places[None], axis=2)
-    apart[signs[:, None] == signs[None]] = np.inf
-    reach: Floats = np.clip(apart.min(axis=1) / 2, MIN_REACH, REACH)
+def _reach(clicks: Floats, signs: Floats) -> Floats:
+    """Radius of each click's influence, in logits."""
+    distances = np.linalg.norm(clicks[:, None] - clicks[None], axis=2)
+    distances[signs[:, None] == signs[None]] = np.inf
+    reach: Floats = np.clip(distances.min(axis=1) / 2, MIN_REACH, REACH)
     return reach
 
 
-def _hats(places: Floats, side: int) -> Floats:
-    """K x side: how much of each logit along an axis is in the value at a place; linear, as the mask is drawn."""
-    at = np.clip(places - 0.5, 0, side - 1)
+def _hats(clicks: Floats, side: int) -> Floats:
+    """K x side, weights of linear interpolation at K coordinates along one axis, as the mask is upsampled."""
+    at = np.clip(clicks - 0.5, 0, side - 1)
     hats: Floats = np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(side)))
     return hats

@@ -1,4 +1,7 @@
-"""MlsamConfig: one frozen object that expresses SAM, HQ-SAM, MLSAM and every row of the paper's Table 3."""
+"""MlsamConfig: the configuration of SAM, HQ-SAM, MLSAM and every row of the paper's Table 3.
+
+"The paper" is Chen, Liu and Wang, "Yolo-MLSAM".
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ STRIDE = 16
 """Input pixels per token, along each axis."""
 
 ADDED_LATER: Mapping[str, Any] = {"presence": False}
-"""Fields that weights files of format 1 may lack, and what their absence means."""
+"""Fields that weights files of format 1 may lack, and their values in these files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,37 +35,37 @@ class ViT:
     """Attention heads."""
 
     global_blocks: tuple[int, ...]
-    """Blocks (the first is 1) whose attention sees the whole input; the others see windows."""
+    """Numbers of the blocks (from 1) with global attention; the others attend within windows."""
 
     window: int = 14
     """Side of an attention window, in tokens."""
 
     stem: Stem = "patch"
-    """`patch`: SAM's one 16 x 16 projection. `convolutions`: four stride-2 convolutions, which learn from few
-    images (Xiao et al. 2021) and see a speck of three pixels that a 16 x 16 average would hide."""
+    """`patch`: SAM's 16 x 16 projection. `convolutions`: four stride-2 convolutions (Xiao et al. 2021), which learn
+    from few images and resolve specks of three pixels that a 16 x 16 average would hide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pyramid:
-    """Shape of a TinyViT: four stages of growing width; entry i belongs to stage i + 1."""
+    """Shape of a TinyViT: four stages of increasing width; entry i belongs to stage i + 1."""
 
     widths: tuple[int, ...] = (64, 128, 160, 320)
-    """Channels inside the stage."""
+    """Channels of each stage."""
 
     depths: tuple[int, ...] = (2, 2, 6, 2)
-    """Blocks."""
+    """Number of blocks of each stage."""
 
     heads: tuple[int, ...] = (2, 4, 5, 10)
-    """Attention heads."""
+    """Attention heads of each stage."""
 
     windows: tuple[int, ...] = (0, 7, 14, 7)
-    """Side of an attention window, in tokens; 0: convolutions, no attention."""
+    """Side of an attention window, in tokens; 0 means convolutions instead of attention."""
 
     strides: tuple[int, ...] = (2, 2, 1)
-    """Of the step to the next stage; the first stage has stride 4, MobileSAM's last two have 16."""
+    """Stride of the downsampling to the next stage; the first stage has stride 4, MobileSAM's last two have 16."""
 
     expansion: int = 4
-    """Hidden channels of a block, in widths."""
+    """Hidden channels of a block, as a multiple of its width."""
 
 
 ENCODERS: Mapping[str, ViT | Pyramid] = {
@@ -73,12 +76,12 @@ ENCODERS: Mapping[str, ViT | Pyramid] = {
     "starter": ViT(width=192, depth=8, heads=3, global_blocks=(1, 2, 3, 4, 5, 6, 7, 8), stem="convolutions"),
     "smoke": ViT(width=32, depth=4, heads=1, global_blocks=(2, 4), window=2, stem="convolutions"),
 }
-"""Encoders by name: SAM's three, MobileSAM's, the one of the starter weights, and one for unit tests."""
+"""Encoders by name: three of SAM, one of MobileSAM, one for the starter weights and one for unit tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MlsamConfig:
-    """Everything that decides the shape and the meaning of a segmenter's tensors."""
+    """Configuration that determines the shapes and the meaning of a segmenter's tensors."""
 
     encoder: str = "vit_l"
     """A name in `ENCODERS`."""
@@ -93,7 +96,7 @@ class MlsamConfig:
     """HQ-SAM's extra output token with its MLP; False is the plain SAM decoder."""
 
     decoder_feature: bool = True
-    """Table 3, "Decoder mask features": the decoder's upscaled feature takes part in the fusion."""
+    """Table 3, "Decoder mask features": the decoder's upscaled feature is part of the fusion."""
 
     early: bool = True
     """Table 3, early ViT layer: block depth/4 (6 of ViT-L's 24)."""
@@ -108,24 +111,28 @@ class MlsamConfig:
     """Table 3, "Global fusion": learned 3 x 3 convolutions on the decoder feature before the sum."""
 
     final_source: FinalSource = "neck"
-    """`neck`: the last block after the neck, as HQ-SAM; `block`: its raw tokens, the paper's literal text."""
+    """`neck`: the last block after the neck, as in HQ-SAM; `block`: its raw tokens, as the paper's text says."""
 
     combine: Combine = "sum"
-    """Logits in force: SAM + HQ, or one of them. `sum` fits zero-shot use, `hq` fits fine-tuned weights."""
+    """Logits of the mask: SAM + HQ (`sum`, for zero-shot use), HQ only (`hq`, for fine-tuned weights), or SAM only."""
 
     channels: Channels = "grey"
-    """`grey`: three equal channels, what SAM's weights expect. `contrast`: grey, local contrast, top-hat."""
+    """`grey`: three equal channels, as SAM's weights expect. `contrast`: grey, local contrast, top-hat."""
 
     presence: bool = False
-    """A head that says whether a prompt means a lesion at all (`mammo.segmenter.presence`)."""
+    """Add a head that estimates whether a prompt marks a lesion (`mammo.segmenter.presence`)."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
-            raise ValueError(f"encoder {self.encoder!r} is not one of {', '.join(ENCODERS)}")
+            raise ValueError(f"expected an encoder of {', '.join(ENCODERS)}, got {self.encoder!r}")
         if self.input_size % STRIDE or not STRIDE <= self.input_size <= 2048:
-            raise ValueError(f"input_size is a multiple of {STRIDE} up to 2048, got {self.input_size}")
+            raise ValueError(
+                f"expected an input_size that is a multiple of {STRIDE} up to 2048, got {self.input_size}"
+            )
         if self.decoder_width % 32 or not 32 <= self.decoder_width <= 512:
-            raise ValueError(f"decoder_width is a multiple of 32 up to 512, got {self.decoder_width}")
+            raise ValueError(
+                f"expected a decoder_width that is a multiple of 32 up to 512, got {self.decoder_width}"
+            )
         fused = self.decoder_feature or self.early or self.middle or self.final
         if self.hq_token and not fused:
             raise ValueError("an HQ token needs at least one feature source to multiply")
@@ -139,24 +146,28 @@ class MlsamConfig:
 
     @property
     def taps(self) -> tuple[int, int, int]:
-        """(early, middle, final) block numbers, the first block is 1: 3/6/12 for ViT-B, 6/12/24 for ViT-L.
+        """Numbers (from 1) of the early, middle and final block: 3, 6, 12 for ViT-B; 6, 12, 24 for ViT-L.
 
-        TinyViT has no such blocks: there they are the three stages whose output has stride 16.
+        For TinyViT these are the numbers of the three stages whose output has stride 16.
         """
         vit = self.vit
         return (vit.depth // 4, vit.depth // 2, vit.depth) if isinstance(vit, ViT) else (2, 3, 4)
 
     @property
     def level_widths(self) -> tuple[int, int, int]:
-        """Channels of the (early, middle, final) level."""
+        """Channels of the early, middle and final level."""
         vit = self.vit
         if isinstance(vit, ViT):
             return vit.width, vit.width, vit.width
-        return vit.widths[2], vit.widths[3], vit.widths[3]  # a stage ends with the step to the next width
+        return (
+            vit.widths[2],
+            vit.widths[3],
+            vit.widths[3],
+        )  # a stage ends with the downsampling to the next width
 
     @property
     def used_levels(self) -> tuple[bool, bool, bool]:
-        """Whether the decoder takes the encoder's (early, middle, final) level; the neck it always takes."""
+        """Whether the decoder uses the early, middle and final level of the encoder; it always uses the neck."""
         raw_final = self.final and self.final_source == "block"
         return self.hq_token and self.early, self.hq_token and self.middle, self.hq_token and raw_final
 
@@ -167,7 +178,7 @@ class MlsamConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> MlsamConfig:
-        """Strict inverse of `dataclasses.asdict`; what files of an earlier version cannot know is taken as off.
+        """Strict inverse of `dataclasses.asdict`; fields of `ADDED_LATER` may be missing.
 
         Raises:
             ValueError: a field is missing, unknown, of another type, or out of range.
@@ -178,9 +189,10 @@ class MlsamConfig:
             raise ValueError(f"the fields {sorted(set(fields) ^ set(hints))} are missing or unknown")
         for name, hint in hints.items():
             choices = get_args(hint)
-            fits = fields[name] in choices if choices else type(fields[name]) is hint
-            if not fits:
-                raise ValueError(f"{name} cannot be {fields[name]!r}")
+            is_valid = fields[name] in choices if choices else type(fields[name]) is hint
+            if not is_valid:
+                expected = f"one of {', '.join(choices)}" if choices else f"type {hint.__name__}"
+                raise ValueError(f"{name}: expected {expected}, got {fields[name]!r}")
         return cls(**fields)
 
 
@@ -190,7 +202,7 @@ def sam(encoder: str = "vit_l", *, input_size: int = 1024) -> MlsamConfig:
 
 
 def hq_sam(encoder: str = "vit_l", *, input_size: int = 1024) -> MlsamConfig:
-    """HQ-SAM (Ke et al. 2023): decoder feature, early and final layer, no middle."""
+    """HQ-SAM (Ke et al. 2023): decoder feature, early and final layer, without the middle layer."""
     return MlsamConfig(encoder=encoder, input_size=input_size, middle=False)
 
 

@@ -1,4 +1,6 @@
-"""The mask decoder: SAM's two-way transformer, HQ-SAM's output token, and MLSAM's fusion of three ViT levels."""
+"""The mask decoder: SAM's two-way transformer (Kirillov et al. 2023), HQ-SAM's output token (Ke et al. 2023), and
+MLSAM's fusion of three ViT levels (Chen, Liu and Wang, "Yolo-MLSAM", section 3.2).
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,14 @@ from mammo.segmenter.encoder import Levels
 from mammo.segmenter.presence import PresenceHead
 
 ADDED = ("hf_token", "hf_mlp", "compress_", "embedding_encoder", "embedding_maskfeature", "presence")
-"""Prefixes of the parameters that HQ-SAM, MLSAM and the presence head add to SAM's mask decoder."""
+"""Name prefixes of the parameters that HQ-SAM, MLSAM and the presence head add to SAM's mask decoder."""
 
 
 class Decoded(NamedTuple):
-    """Logits of N prompts at a quarter of the input side (s = input side / 4)."""
+    """Output for N prompts; logits are s x s, a quarter of the input side."""
 
     logits: Tensor
-    """N x 1 x s x s: the mask in force, by the configuration's `combine`; positive = lesion."""
+    """N x 1 x s x s: logits of the mask, as `MlsamConfig.combine` says; positive = lesion."""
 
     sam: Tensor
     """N x 1 x s x s: SAM's single mask."""
@@ -32,14 +34,14 @@ class Decoded(NamedTuple):
     """N x 1 x s x s: the HQ token's mask; None without one."""
 
     iou: Tensor
-    """N: SAM's own estimate of its mask's IoU."""
+    """N: SAM's estimate of the IoU of its mask."""
 
     presence: Tensor | None
-    """N: logit that the prompt means a lesion at all; None without a presence head."""
+    """N: logit that the prompt marks a lesion; None without a presence head."""
 
 
 class ChannelNorm(LayerNorm2d):  # type: ignore[misc]
-    """`LayerNorm2d` of segment_anything in one fused pass; fast where channels lie innermost, as a ViT gives them."""
+    """segment_anything's `LayerNorm2d` as one fused operation, fast for channels-last input such as a ViT's output."""
 
     def forward(self, x: Tensor) -> Tensor:
         """N C H W -> N C H W, channels innermost in memory."""
@@ -59,10 +61,14 @@ def upscale4(channels: int, middle: int, out: int) -> nn.Sequential:
 
 
 class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
-    """Paper section 3.2; parameter names are HQ-SAM's, the middle branch is `compress_mid_feat`.
+    """MLSAM's mask decoder, with HQ-SAM's parameter names; the middle branch is `compress_mid_feat`.
 
-    Differs from HQ-SAM's code in two ways that change no result: the prompt-independent part of the fused feature is
-    its own method, computed once per image, and prompts of several images may share a batch.
+        fused = up(final) + up(early) + up(middle)                         (`fuse`, once per image)
+        feature = conv(decoder feature) + fused                            (global fusion)
+        HQ mask = MLP(HQ token) . feature at every pixel
+
+    It differs from HQ-SAM's code in two ways that do not change the result: the prompt-independent part of the fused
+    feature is a separate method, and prompts of several images may share a batch.
     """
 
     def __init__(self, config: MlsamConfig) -> None:
@@ -100,20 +106,20 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             )
 
     def silence_middle(self) -> None:
-        """Set the last layer of the middle branch to zero: MLSAM then computes exactly HQ-SAM and learns from there.
+        """Set the last layer of the middle branch to zero: MLSAM then starts as exactly HQ-SAM.
 
         Raises:
             ValueError: the configuration has no middle branch.
         """
         if not (self._config.hq_token and self._config.middle):
-            raise ValueError("this configuration has no middle branch to silence")
+            raise ValueError("this configuration has no middle branch; set hq_token and middle")
         for parameter in self.compress_mid_feat[-1].parameters():
             nn.init.zeros_(parameter)
 
     def fuse(self, levels: Levels) -> Tensor | None:
-        """The sum of the upscaled levels, B x decoder_width/8 x 4g x 4g; None when no level is in use.
+        """Return the sum of the upscaled levels, B x decoder_width/8 x 4g x 4g; None when no level is used.
 
-        It does not depend on the prompt: compute it once per image.
+        The result does not depend on the prompt; compute it once per image.
         """
         config = self._config
         if not config.hq_token:
@@ -143,16 +149,16 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             fused: 1 or N x C/8 x 4g x 4g, the result of `fuse`.
         """
         N = sparse.shape[0]  # not `len`: that would fix N in an exported graph
-        own = [self.iou_token.weight, self.mask_tokens.weight]
+        output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
         if self._config.hq_token:
-            own.append(self.hf_token.weight)
-        tokens = torch.cat((torch.cat(own).expand(N, -1, -1), sparse), dim=1)
+            output_tokens.append(self.hf_token.weight)
+        tokens = torch.cat((torch.cat(output_tokens).expand(N, -1, -1), sparse), dim=1)
 
         source = neck.expand(N, -1, -1, -1) + dense
         tokens, source = self.transformer(source, positions.expand(N, -1, -1, -1), tokens)  # N . C, N gg C
         upscaled = self.output_upscaling(source.transpose(1, 2).reshape(dense.shape))  # N c 4g 4g
 
-        # The single-mask output of SAM: mask token 0, as its `multimask_output=False`.
+        # Mask token 0 is SAM's single-mask output (`multimask_output=False`).
         sam = _project(self.output_hypernetworks_mlps[0](tokens[:, 1]), upscaled)
         iou = self.iou_prediction_head(tokens[:, 0])[:, 0]
         answer = tokens[:, 1 + self.num_mask_tokens if self._config.hq_token else 1]
@@ -167,7 +173,7 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         return Decoded(logits=logits, sam=sam, hq=hq, iou=iou, presence=presence)
 
     def _hq_mask(self, vector: Tensor, upscaled: Tensor, fused: Tensor | None) -> Tensor:
-        """The HQ token's vector times the sum of the feature sources; each is multiplied first, which is cheaper."""
+        """Project the sum of the feature sources onto the HQ token's vector; projecting before adding is cheaper."""
         masks = []
         if self._config.decoder_feature and self._config.global_fusion:
             feature = self.embedding_maskfeature[:-1](upscaled)
@@ -181,8 +187,10 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
 
 
 def _convolve_and_project(vector: Tensor, feature: Tensor, layer: nn.Module) -> Tensor:
-    """`_project(vector, layer(feature))` of a 3 x 3 convolution, a quarter of the time: one number per tap and pixel
-    in place of every channel."""
+    """Equals `_project(vector, layer(feature))` for a 3 x 3 convolution, in a quarter of the time.
+
+    Projecting the kernel first leaves one number per tap and pixel, instead of one per channel.
+    """
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None, "HQ-SAM's convolutions have a bias"
     height, width = feature.shape[-2:]
@@ -197,5 +205,5 @@ def _convolve_and_project(vector: Tensor, feature: Tensor, layer: nn.Module) -> 
 
 
 def _project(vector: Tensor, feature: Tensor) -> Tensor:
-    """N x c and N x c x H x W -> N x 1 x H x W: the scalar product at every pixel."""
+    """N x c, N x c x H x W -> N x 1 x H x W: the scalar product at every pixel."""
     return torch.einsum("nc,nchw->nhw", vector, feature)[:, None]

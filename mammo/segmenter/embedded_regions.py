@@ -1,4 +1,4 @@
-"""KnownRegions: which regions of an image were embedded, so that the next click need not embed another."""
+"""EmbeddedRegions: the regions of each image that were embedded, so that later clicks can reuse them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from mammo.geometry import Box, Point, Size
 from mammo.segmenter.roi import Level, Roi, dilated
 
 MAX_IMAGES = 64
-"""Images that are remembered; the least recently used is forgotten."""
+"""Maximum number of images; the least recently used is dropped."""
 
 MAX_REGIONS = 64
-"""Regions that are remembered of one image."""
+"""Maximum number of regions per image; the least recently used is dropped."""
 
 
-class KnownRegions:
-    """Safe to share between threads."""
+class EmbeddedRegions:
+    """An index of regions by image and level. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._images: LRUCache[tuple[str, Level], LRUCache[Roi, None]] = LRUCache(MAX_IMAGES)
 
-    def remember(self, image: str, level: Level, roi: Roi) -> None:
-        """Note that a region was embedded, or was used again."""
+    def add(self, image: str, level: Level, roi: Roi) -> None:
+        """Record that a region was embedded or reused."""
         with self._lock:
             regions = self._images.setdefault((image, level), LRUCache(MAX_REGIONS))
             regions[roi] = None
 
-    def answering(
+    def find_reusable(
         self,
         image: str,
         level: Level,
@@ -41,34 +41,41 @@ class KnownRegions:
         fresh: Roi,
         prefer: Roi | None = None,
     ) -> Roi | None:
-        """A region that can answer a prompt instead of a fresh one; None when there is none.
+        """Find a region that can be reused for a prompt in place of a fresh one; None when there is none.
 
-        It must hold all points. With a box it must hold the dilated box too and show it at the scale that the fresh
-        region would. Of several the preferred one is taken, else the finest, else the one whose border is farthest
-        from the points.
+        It must contain all points. With a box it must also contain the dilated box, at the scale of the fresh region.
+        Of several regions the preferred one is returned, else the one with the finest scale, else the one whose border
+        is farthest from the points.
 
         Args:
+            image: SHA-256 of the image.
+            level: of the region.
+            box: the box of the prompt, if there is one.
+            points: all clicks, positive and negative.
             size: of the image.
             fresh: the region that would be embedded otherwise.
             prefer: the region of the answer that is being refined.
         """
         with self._lock:
-            known = [*self._images.get((image, level), ())]
-        whole = dilated(box).within(size) if box else None
-        fits = [
+            regions = [*self._images.get((image, level), ())]
+        prompt_box = dilated(box).within(size) if box else None
+        candidates = [
             roi
-            for roi in known
+            for roi in regions
             if roi.spacing == fresh.spacing
             and all(roi.crop.contains(point) for point in points)
-            and (whole is None or (roi.side == fresh.side and roi.crop.intersection(whole) == whole))
+            and (
+                prompt_box is None
+                or (roi.side == fresh.side and roi.crop.intersection(prompt_box) == prompt_box)
+            )
         ]
-        if prefer in fits:
+        if prefer in candidates:
             return prefer
-        return min(fits, key=lambda roi: (roi.side, -_distance(roi.crop, points)), default=None)
+        return min(candidates, key=lambda roi: (roi.side, -_distance(roi.crop, points)), default=None)
 
 
 def _distance(crop: Box, points: Sequence[Point]) -> int:
-    """Least distance from a point to a border of the crop."""
+    """Minimum distance from a point to the border of the crop, in pixels."""
     return min(
         (min(p.x - crop.x0, crop.x1 - 1 - p.x, p.y - crop.y0, crop.y1 - 1 - p.y) for p in points), default=0
     )

@@ -1,4 +1,4 @@
-"""RoiEmbedding: one region as the decoder sees it, independent of any prompt; and its name by content."""
+"""RoiEmbedding: the features of one region, independent of the prompt, and the cache key of its content."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from mammo.segmenter.runtime import Features
 
 @dataclass(frozen=True, eq=False)
 class RoiEmbedding:
-    """Safe to keep and to share between threads."""
+    """An embedded region. Immutable; threads may share it."""
 
     roi: Roi
-    """Where in the image it lies, and at which scale."""
+    """Position in the image, and scale."""
 
     size: Size
-    """Of the whole image."""
+    """Size of the whole image."""
 
     level: Level
-    """What the region is meant to show."""
+    """Level of detail of the region."""
 
     features: Features
-    """In float16, also where nothing is cached: a first click and a later one see the same numbers."""
+    """In float16, also without a cache, so that a first and a later click use the same numbers."""
 
     @property
     def spacing(self) -> Spacing | None:
-        """Of the image's pixels, where known."""
+        """Pixel spacing of the image; None when unknown."""
         return self.roi.spacing
 
     @property
     def num_bytes(self) -> int:
-        """Memory that it holds."""
+        """Size of the features in memory."""
         return self.features.num_bytes
 
 
 def embedding_key(pixels: Pixels, roi: Roi, *, config: MlsamConfig, weights: str, precision: str) -> str:
-    """The name under which features are kept: 64 hexadecimal digits that tell nothing about the patient.
+    """Return the cache key of a region's features: a SHA-256, which reveals nothing about the patient.
 
-    It is the hash of everything that decides the features: the crop's pixels (and with them the window), where the
-    crop lies and its zoom, the filters' spacing, the network's configuration and weights, the number format, and the
-    code of this package.
+    It covers everything that determines the features: the pixels of the crop (and with them the window), its position
+    and scale, the spacing of the filters, configuration and weights of the network, the number format, and the code of
+    this package.
 
     Args:
-        pixels: H x W, float32: the whole image.
+        pixels: H x W, float32, the whole image.
+        roi: the region.
+        config: of the network.
         weights: SHA-256 of the weights.
         precision: `Runtime.precision`.
     """
@@ -72,7 +74,7 @@ def embedding_key(pixels: Pixels, roi: Roi, *, config: MlsamConfig, weights: str
 
 @cache
 def code_hash() -> str:
-    """SHA-256 over the sources of this package: nobody has to remember to raise a version number."""
+    """SHA-256 of the sources of this package, in place of a version number."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

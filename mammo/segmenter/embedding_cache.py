@@ -1,4 +1,4 @@
-"""EmbeddingCache: features of regions, computed once; the last in memory, more on disk."""
+"""EmbeddingCache: the features of regions, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -23,42 +23,43 @@ log = structlog.get_logger()
 
 
 class EmbeddingCache:
-    """Safe to share between threads, and its folder between processes.
+    """A least-recently-used cache with a memory tier and a disk tier.
 
-    Whoever asks for what is being computed waits for it. The key names the content, so nothing is ever out of date:
-    the least recently used goes when the budget is full.
-    Files hold two tensors and nothing about the image they came from.
+    Threads may share a cache, and processes may share its folder. Concurrent requests for the same key compute it once.
+    Keys are hashes of the content, so entries never become stale. Files hold two tensors and no attribute of the image.
     """
 
     def __init__(self, *, memory_bytes: int, folder: Path | None = None, disk_bytes: int = 0) -> None:
         """
         Args:
-            memory_bytes: budget of what is held in memory; 0 holds nothing there.
-            folder: of the disk tier; created when missing, mode 0700.
-            disk_bytes: budget of the folder; 0: no disk tier.
+            memory_bytes: size of the memory tier; 0 disables it.
+            folder: folder of the disk tier; created with mode 0700 if missing.
+            disk_bytes: size of the disk tier; 0 disables it.
         """
         self._disk = _Folder(folder, disk_bytes) if folder is not None and disk_bytes > 0 else None
         self._lock = threading.Lock()
-        self._kept: LRUCache[str, Features] = LRUCache(memory_bytes, getsizeof=lambda kept: kept.num_bytes)
-        self._underway: dict[str, Future[Features]] = {}
+        self._memory: LRUCache[str, Features] = LRUCache(
+            memory_bytes, getsizeof=lambda entry: entry.num_bytes
+        )
+        self._pending: dict[str, Future[Features]] = {}
 
     def get(self, key: str, compute: Callable[[], Features]) -> Features:
-        """The features under a key; computed, by one caller at a time, where they are not known.
+        """Return the features of a key, computed on a miss by one caller at a time.
 
         Args:
             key: see `embedding_key`.
-            compute: makes them; what it raises reaches everybody who waits.
+            compute: computes the features; its exception is raised in every caller that waits for them.
         """
         with self._lock:
-            known = self._kept.get(key)
-            if known is not None:
-                return known
-            underway = self._underway.get(key)
-            if underway is None:
-                mine: Future[Features] = Future()
-                self._underway[key] = mine
-        if underway is not None:
-            return underway.result()
+            cached = self._memory.get(key)
+            if cached is not None:
+                return cached
+            pending = self._pending.get(key)
+            if pending is None:
+                result: Future[Features] = Future()
+                self._pending[key] = result
+        if pending is not None:
+            return pending.result()
         try:
             features = self._disk.read(key) if self._disk else None
             if features is None:
@@ -67,35 +68,30 @@ class EmbeddingCache:
                     self._disk.write(key, features)
         except BaseException as error:
             with self._lock:
-                del self._underway[key]
-            mine.set_exception(error)
+                del self._pending[key]
+            result.set_exception(error)
             raise
         with self._lock:
-            del self._underway[key]
-            # A cache refuses what is larger than all of it.
-            if features.num_bytes <= self._kept.maxsize:
-                self._kept[key] = features
-        mine.set_result(features)
+            del self._pending[key]
+            # `LRUCache` raises for an entry larger than the whole cache.
+            if features.num_bytes <= self._memory.maxsize:
+                self._memory[key] = features
+        result.set_result(features)
         return features
-
-    @property
-    def held_bytes(self) -> int:
-        """What is held in memory now."""
-        with self._lock:
-            return int(self._kept.currsize)
 
 
 class _Folder:
-    """One file per key. A full disk, a damaged file or a folder that vanished costs time, never an answer."""
+    """The disk tier, one file per key. A full disk, a damaged file or a missing folder is only a cache miss."""
 
     def __init__(self, folder: Path, budget: int) -> None:
         self._folder = folder
         self._budget = budget
         self._lock = threading.Lock()
         self._total: int | None = None
-        """Bytes in the folder at the last look, and what was written since; None before the first look."""
+        """Size of the folder when it was last listed, plus the bytes written since; None before."""
 
     def read(self, key: str) -> Features | None:
+        """Read the features of a key; None on a miss. A damaged file is deleted."""
         path = self._folder / f"{key}{SUFFIX}"
         try:
             tensors = load_file(path)
@@ -104,13 +100,14 @@ class _Folder:
         except FileNotFoundError:
             return None
         except (OSError, SafetensorError, KeyError) as error:
-            log.warning("a kept region cannot be read and is made again", error=type(error).__name__)
+            log.warning("a cached embedding cannot be read and is computed again", error=type(error).__name__)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
         return features
 
     def write(self, key: str, features: Features) -> None:
+        """Store the features of a key; a failure is logged."""
         tensors = {name: array for name, array in features._asdict().items() if array is not None}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -119,10 +116,10 @@ class _Folder:
                 written = part.stat().st_size
             self._shrink(written)
         except (OSError, SafetensorError) as error:
-            log.warning("a region cannot be kept on disk", error=type(error).__name__)
+            log.warning("an embedding cannot be stored on disk", error=type(error).__name__)
 
     def _shrink(self, written: int) -> None:
-        """Delete the least recently used until the folder is within its budget; another process may do the same."""
+        """Delete the least recently used files until the folder fits its size; other processes may do the same."""
         with self._lock, contextlib.suppress(FileNotFoundError):
             if self._total is not None and self._total + written <= self._budget:
                 self._total += written
@@ -130,8 +127,8 @@ class _Folder:
             files = []
             for path in self._folder.iterdir():
                 with contextlib.suppress(FileNotFoundError):
-                    facts = path.stat()
-                    files.append((facts.st_mtime_ns, facts.st_size, path))
+                    stat = path.stat()
+                    files.append((stat.st_mtime_ns, stat.st_size, path))
             total = sum(size for _, size, _ in files)
             for _, size, path in sorted(files):
                 if total <= self._budget:

@@ -1,4 +1,4 @@
-"""The image encoder: SAM's ViT that also hands out the outputs of its early, middle and final blocks."""
+"""The image encoder: SAM's ViT (Kirillov et al. 2023) that also returns its early, middle and final blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mammo.segmenter.config import STRIDE, MlsamConfig, ViT
 
 
 class Levels(NamedTuple):
-    """What the decoder takes from the encoder; every level has stride 16 (g = input side / 16).
+    """Outputs of the encoder, all with stride 16 (g = input side / 16).
 
     The channels of the last three are `MlsamConfig.level_widths`.
     """
@@ -22,7 +22,7 @@ class Levels(NamedTuple):
     """B x decoder_width x g x g."""
 
     early: Tensor | None
-    """B x width x g x g, block depth/4 (TinyViT: stage 2); None where the configuration does not use it."""
+    """B x width x g x g, block depth/4 (TinyViT: stage 2); None when the configuration does not use it."""
 
     middle: Tensor | None
     """B x width x g x g, block depth/2 (TinyViT: stage 3)."""
@@ -32,7 +32,7 @@ class Levels(NamedTuple):
 
 
 class ConvolutionStem(nn.Module):
-    """Four stride-2 convolutions in place of the 16 x 16 projection. B 3 H W -> B H/16 W/16 width."""
+    """Four stride-2 convolutions (Xiao et al. 2021) instead of the 16 x 16 projection. B 3 H W -> B H/16 W/16 C."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class ConvolutionStem(nn.Module):
 
 
 class Encoder(ImageEncoderViT):  # type: ignore[misc]
-    """segment_anything's ViT, parameter names kept; positions are built for the input size in use."""
+    """segment_anything's ViT with its parameter names; positional embeddings have the size of the input in use."""
 
     def __init__(self, config: MlsamConfig) -> None:
         vit = config.vit
@@ -74,7 +74,7 @@ class Encoder(ImageEncoderViT):  # type: ignore[misc]
         if vit.stem == "convolutions":
             self.patch_embed = ConvolutionStem(vit.width)
 
-        # 0 numbers no block: a level that is not used.
+        # Blocks are numbered from 1; 0 marks a level that is not used.
         self._early, self._middle, self._final = (
             tap if used else 0 for tap, used in zip(config.taps, config.used_levels, strict=True)
         )

@@ -1,4 +1,4 @@
-"""Mlsam: encoder, prompt encoder and mask decoder under one roof, with SAM's parameter names."""
+"""Mlsam: encoder, prompt encoder and mask decoder in one network, with SAM's parameter names."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mammo.segmenter.encoder import Encoder, Levels
 from mammo.segmenter.tiny_vit import TinyViT
 
 Policy = Literal["hq", "decoder", "all"]
-"""What a training run may change: what HQ-SAM, MLSAM and the presence head add, the whole mask decoder, or
-everything. SAM's prompt encoder, previous logits included, is changed only by `all`."""
+"""Parameters that a training run changes: those that HQ-SAM, MLSAM and the presence head add (`hq`), the whole mask
+decoder, or all. SAM's prompt encoder, including its embedding of previous logits, is trained by `all` only."""
 
 PADDING, NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = -1, 0, 1, 2, 3
 """Labels of prompt coordinates, as in segment_anything's ONNX export."""
 
 
 class Mlsam(nn.Module):
-    """Chen, Liu, Wang: "Yolo-MLSAM", section 3.2, on segment_anything's modules."""
+    """MLSAM (Chen, Liu and Wang, "Yolo-MLSAM", section 3.2), built from segment_anything's modules."""
 
     def __init__(self, config: MlsamConfig) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Mlsam(nn.Module):
         self.mask_decoder = MlsamDecoder(config)
 
     def encode(self, pixels: Tensor) -> Levels:
-        """B x 3 x S x S normalised pixels -> the levels that the decoder takes."""
+        """B x 3 x S x S normalised pixels -> the levels that the decoder uses."""
         levels: Levels = self.image_encoder(pixels)
         return levels
 
@@ -54,53 +54,59 @@ class Mlsam(nn.Module):
         labels: Tensor,
         *,
         previous: Tensor | None = None,
-        known: Tensor | None = None,
+        has_previous: Tensor | None = None,
     ) -> Decoded:
-        """Masks of N prompts.
+        """Decode N prompts.
 
         Args:
             neck, fused: of one image (1 x ...) or of each prompt's image (N x ...).
-            coordinates: N x K x 2, (x, y) in the continuous frame of the input: the first pixel's centre is (0.5, 0.5).
+            coordinates: N x K x 2, (x, y) in the continuous frame of the input; the first pixel's centre is (0.5, 0.5).
             labels: N x K, one of the labels above; `PADDING` entries have no position.
-            previous: N x 1 x 4g x 4g, `Decoded.logits` of the prompt before, which this one corrects.
-            known: N, bool: whose `previous` counts; None: all of them.
+            previous: N x 1 x 4g x 4g, `Decoded.logits` of the previous prompt, which this prompt refines.
+            has_previous: N, bool, True where `previous` is used; None uses all of them.
 
         Raises:
-            ValueError: `previous` has another shape, or `known` comes without it.
+            ValueError: `previous` has another shape, or `has_previous` is given without it.
         """
         sparse = self._embed(coordinates, labels)
-        dense = self._embed_previous(sparse.shape[0], previous, known)
+        dense = self._embed_previous(sparse.shape[0], previous, has_previous)
         positions = self.prompt_encoder.get_dense_pe()
         decoded: Decoded = self.mask_decoder(neck, positions, sparse, dense, fused=fused)
         return decoded
 
-    def _embed_previous(self, num_prompts: int, previous: Tensor | None, known: Tensor | None) -> Tensor:
-        """N x C x g x g: SAM's mask prompt, or its learned stand-in for no mask."""
+    def _embed_previous(
+        self, num_prompts: int, previous: Tensor | None, has_previous: Tensor | None
+    ) -> Tensor:
+        """N x C x g x g: SAM's embedding of a mask prompt, or its learned embedding of no mask."""
         grid = self.config.grid
-        nothing: Tensor = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
+        no_mask: Tensor = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
             num_prompts, -1, grid, grid
         )
         if previous is None:
-            if known is not None:
-                raise ValueError("`known` says whose previous logits count; there are none")
-            return nothing
+            if has_previous is not None:
+                raise ValueError("`has_previous` needs previous logits; give `previous` too")
+            return no_mask
         expected = (num_prompts, 1, 4 * grid, 4 * grid)
         if tuple(previous.shape) != expected:
-            raise ValueError(f"previous logits are {expected}, got {tuple(previous.shape)}")
+            raise ValueError(f"expected previous logits of shape {expected}, got {tuple(previous.shape)}")
         embedded: Tensor = self.prompt_encoder.mask_downscaling(previous)
-        return embedded if known is None else torch.where(known[:, None, None, None], embedded, nothing)
+        return (
+            embedded
+            if has_previous is None
+            else torch.where(has_previous[:, None, None, None], embedded, no_mask)
+        )
 
     def _embed(self, coordinates: Tensor, labels: Tensor) -> Tensor:
-        """Points and box corners in one N x K x C tensor; PromptEncoder itself keeps them apart, with equal values."""
+        """Embed points and box corners in one N x K x C tensor; the values equal those of PromptEncoder."""
         encoder = self.prompt_encoder
         size = (self.config.input_size, self.config.input_size)
         positions: Tensor = encoder.pe_layer.forward_with_coords(coordinates, size)
         kinds = torch.cat([encoder.not_a_point_embed.weight, *(e.weight for e in encoder.point_embeddings)])
         return positions * (labels != PADDING)[..., None] + kinds[labels + 1]
 
-    def allow(self, policy: Policy) -> list[nn.Parameter]:
-        """Freeze what `policy` does not train and return what it does."""
-        trained = []
+    def set_trainable(self, policy: Policy) -> list[nn.Parameter]:
+        """Freeze the parameters that `policy` does not train; return the others."""
+        trainable = []
         for name, parameter in self.named_parameters():
             short = name.removeprefix("mask_decoder.")
             in_decoder = short != name
@@ -108,12 +114,12 @@ class Mlsam(nn.Module):
                 policy == "all" or (in_decoder and (policy == "decoder" or short.startswith(ADDED)))
             )
             if parameter.requires_grad:
-                trained.append(parameter)
-        return trained
+                trainable.append(parameter)
+        return trainable
 
 
 def new_network(config: MlsamConfig, *, seed: int) -> Mlsam:
-    """A network with fresh weights; the same seed gives the same weights and leaves torch's own generator alone."""
+    """Build a network with random weights; deterministic in `seed`, without effect on torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Mlsam(config)

@@ -1,4 +1,4 @@
-"""Presence: does a prompt mean a lesion at all? One logit, read off the decoder without changing any mask."""
+"""Presence head: one logit for whether a prompt marks a lesion, computed without changing the masks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 
 class PresenceHead(nn.Module):
-    """SAM always paints something; this head says whether there was anything to paint.
+    """Estimates whether there is a lesion at a prompt; SAM itself always returns a mask.
 
-    The question of SAM 2's object score (Ravi et al. 2024, section 4), answered differently: its token takes part in
-    the two-way transformer and thereby changes every mask; ours only reads the transformer's result,
+    The purpose is that of SAM 2's object score (Ravi et al. 2024, section 4). The token of SAM 2 takes part in the
+    two-way transformer and thereby changes every mask. This head only reads the result of the transformer,
 
-        seen = attention(query = answer + token, keys = source + positions, values = source)
-        logit = MLP(LayerNorm(answer + token + seen)),
+        attended = attention(query = answer + token, keys = source + positions, values = source)
+        logit = MLP(LayerNorm(answer + token + attended)),
 
-    so masks are bit-equal with and without it, and it can be trained on top of weights that never knew it.
+    so masks are bit-equal with and without it, and it can be added to trained weights.
     """
 
     def __init__(self, width: int) -> None:
@@ -27,14 +27,14 @@ class PresenceHead(nn.Module):
         self.mlp = MLP(width, width, 1, 3)
 
     def forward(self, answer: Tensor, source: Tensor, positions: Tensor) -> Tensor:
-        """One logit for each of N prompts; positive = a lesion is there.
+        """Return one logit for each of N prompts; positive = lesion.
 
         Args:
             answer: N x C, the HQ token, or SAM's mask token without one, after the two-way transformer.
             source: N x g*g x C, the grid after the two-way transformer.
-            positions: 1 or N x g*g x C, its positional encoding.
+            positions: 1 or N x g*g x C, the positional encoding of the grid.
         """
         query = (answer + self.token.weight)[:, None]
-        seen = self.attention(q=query, k=source + positions, v=source)
-        logit: Tensor = self.mlp(self.norm(query + seen))
+        attended = self.attention(q=query, k=source + positions, v=source)
+        logit: Tensor = self.mlp(self.norm(query + attended))
         return logit[:, 0, 0]

@@ -1,4 +1,4 @@
-"""A prompt in the image frame becomes the tokens that the network reads; prompts that make no sense are refused."""
+"""Validates a prompt and converts it from the image frame to the tokens of the network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from mammo.segmenter.roi import Roi, dilated
 def allowed_region(
     roi: Roi, *, box: Box | None, points: Sequence[Point], negative: Sequence[Point], previous: bool = False
 ) -> Box:
-    """Where in the image the mask of a prompt may lie.
+    """Validate a prompt; return the part of the image that its mask may cover.
 
     Args:
-        previous: an earlier answer's logits are part of the prompt, and may be all of it.
+        roi: the embedded region.
+        box: the box of the prompt, in the image.
+        points: positive points, in the image.
+        negative: negative points, in the image.
+        previous: whether the prompt refines an earlier answer, which is then sufficient by itself.
 
     Raises:
-        InvalidPrompt: nothing that says where the lesion is, too many points, or a prompt outside the region.
+        InvalidPrompt: the prompt does not locate the lesion, has too many points, or lies outside the region.
     """
     crop = roi.crop
     if box is None and not points and not previous:
         raise InvalidPrompt(
-            f"a prompt needs a box, a positive point or an earlier answer, got {len(negative)} negative points only; "
+            f"a prompt needs a box, a positive point or an earlier answer, got only {len(negative)} negative points; "
             "click the lesion first"
         )
     if len(points) + len(negative) > MAX_POINTS:
@@ -37,7 +41,7 @@ def allowed_region(
     for point in (*points, *negative):
         if not crop.contains(point):
             raise InvalidPrompt(
-                f"point ({point.x}, {point.y}) lies outside the region {crop.as_tuple()}; embed a region that holds "
+                f"point ({point.x}, {point.y}) lies outside the region {crop.as_tuple()}; embed a region that contains "
                 "all points"
             )
     if box is None:
@@ -53,14 +57,14 @@ def allowed_region(
 def prompt_tokens(
     roi: Roi, *, box: Box | None, points: Sequence[Point], negative: Sequence[Point]
 ) -> tuple[list[tuple[float, float]], list[int]]:
-    """Coordinates (continuous, input frame) and labels of a prompt, in the order that SAM was trained with.
+    """Convert a prompt to coordinates (continuous, input frame) and labels, in the order of SAM's training.
 
-    The box is dilated first and then cut at the region's border, where a tile shows only a part of it.
+    The box is dilated and then clipped to the region: a tile may show only a part of it.
     """
     coordinates = [roi.point_to_input(point) for point in (*points, *negative)]
     labels = [POSITIVE] * len(points) + [NEGATIVE] * len(negative)
     if box is None:
         return [*coordinates, (0.0, 0.0)], [*labels, PADDING]
-    grown = dilated(box).intersection(roi.crop) or roi.crop
-    corners = [roi.to_input(grown.x0, grown.y0), roi.to_input(grown.x1, grown.y1)]
+    clipped = dilated(box).intersection(roi.crop) or roi.crop
+    corners = [roi.to_input(clipped.x0, clipped.y0), roi.to_input(clipped.x1, clipped.y1)]
     return [*coordinates, *corners], [*labels, TOP_LEFT, BOTTOM_RIGHT]

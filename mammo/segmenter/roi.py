@@ -1,14 +1,14 @@
-"""Roi: the square part of a mammogram that the segmenter looks at, at which level, and the maps between its frames.
+"""Roi: the square crop of a mammogram that the segmenter processes, and the maps between its frames.
 
-Two levels, one network. A logit is a quarter of the input's side apart from the next, so what decides how fine an
-outline can be is how many native pixels the crop has:
+One network serves two levels. Logits are 4 input pixels apart, so the resolution of an outline depends on the number of
+native pixels in the crop:
 
-    level           crop's side (S = the network's input side)                   native pixels per logit
-    cluster         twice the box's longer side, at least S                      4 while the box is at most S / 2
+    level           side of the crop (S = input side of the network)             native pixels per logit
+    cluster         twice the longer side of the box, at least S                 4 for boxes up to S / 2
     calcification   S / 4, magnified four times (128 pixels for S = 512)         1; larger boxes are tiled
 
-The paper's encoders take S = 512 or 1024; the starter's S is 256 and its crops shrink in proportion (256 and 64
-pixels), so a logit stands for the same number of native pixels whatever the network.
+The paper's encoders have S = 512 or 1024. The starter has S = 256 and proportionally smaller crops (256 and 64 pixels),
+so a logit covers the same number of native pixels in every network.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from mammo.segmenter.config import MlsamConfig
 Level = Literal["cluster", "calcification"]
 
 MARGIN = 0.1
-"""How far a box is dilated on each side, as a part of that side, before it is a prompt and a limit of the mask."""
+"""Dilation of a box before it prompts and limits the mask, on each side, as a fraction of the side length."""
 
 LOGIT_STRIDE = 4
-"""Input pixels from one logit to the next."""
+"""Distance between logits, in input pixels."""
 
 OVERLAP = 0.25
-"""Least part of a tile's side that it shares with its neighbour."""
+"""Minimum overlap of neighbouring tiles, as a fraction of their side."""
 
 GRID = 16
-"""A crop's middle lies on multiples of its side / GRID, so that prompts a little apart share one region."""
+"""The centre of a crop lies on multiples of side / GRID, so that nearby prompts share one region."""
 
 MIN_LOGITS = 2
-"""A target narrower than this many logits has no outline that the network could draw (best Dice 0.6 and below)."""
+"""Minimum width of a target that can be outlined, in logits; below, the best possible Dice is 0.6 or less."""
 
 
 @dataclass(frozen=True)
 class Roi:
-    """A crop of an image and its scale: image pixel frame -> crop -> network input."""
+    """A crop of an image and its scale; maps the image frame to the crop and to the network input."""
 
     crop: Box
-    """In the image, inside it."""
+    """The crop, inside the image."""
 
     side: int
-    """Image pixels that the input's side stands for; more than the crop's where the image is small."""
+    """Image pixels that the side of the input covers; larger than the crop if the image is small."""
 
     input_size: int
     """Side of the network input, in pixels."""
 
     spacing: Spacing | None
-    """Of the image's pixels, where known; the filters of the input are sized in mm."""
+    """Pixel spacing of the image, which scales the filters of the input; None when unknown."""
 
     @property
     def scale(self) -> float:
@@ -61,11 +61,11 @@ class Roi:
 
     @property
     def pixels_per_logit(self) -> float:
-        """Image pixels from one logit to the next: no detail of a mask is finer."""
+        """Distance between logits, in image pixels: the resolution of a mask."""
         return LOGIT_STRIDE / self.scale
 
     def to_input(self, x: float, y: float) -> tuple[float, float]:
-        """Continuous image coordinates to continuous input coordinates."""
+        """Map continuous image coordinates to continuous input coordinates."""
         return (x - self.crop.x0) * self.scale, (y - self.crop.y0) * self.scale
 
     def point_to_input(self, point: Point) -> tuple[float, float]:
@@ -88,13 +88,16 @@ def roi_around(
     zoom: float = 1.0,
     snap: bool = True,
 ) -> Roi:
-    """The square around a box, moved into the image; at the calcification level the one tile around its middle.
+    """Return the square region around a box, moved into the image; a single tile at the calcification level.
 
     Args:
         box: in the image.
-        spacing: of the image's pixels, where known.
-        zoom: factor on the side; training varies it.
-        snap: to the grid that neighbouring prompts share; training takes crops anywhere.
+        size: of the image.
+        config: of the network.
+        level: level of detail.
+        spacing: pixel spacing of the image; None when unknown.
+        zoom: factor on the side of the crop; varied in training.
+        snap: align the crop to the grid that nearby prompts share; training uses arbitrary crops.
     """
     side = _cluster_side(box, size, config=config, zoom=zoom, snap=snap)
     if level == "calcification":
@@ -113,7 +116,7 @@ def roi_around(
 
 
 def _cluster_side(box: Box, size: Size, *, config: MlsamConfig, zoom: float, snap: bool) -> int:
-    """Twice the longer side; no less than native resolution gives, no more than the image."""
+    """Twice the longer side of the box, at least the input size and at most the longer side of the image."""
     side = round(2 * max(box.width, box.height) * zoom)
     if snap:
         step = config.input_size // 8
@@ -122,10 +125,10 @@ def _cluster_side(box: Box, size: Size, *, config: MlsamConfig, zoom: float, sna
 
 
 def level_of(box: Box, *, config: MlsamConfig) -> Level:
-    """The level that can outline what a person drew a box around.
+    """Return the level that can outline the target of a drawn box.
 
-    It is that of calcifications where the cluster level has fewer than `MIN_LOGITS` logits across the box and one
-    tile shows the box with its surroundings.
+    It is the calcification level if the cluster level has fewer than `MIN_LOGITS` logits across the box, and one tile
+    shows the box with its surroundings.
     """
     narrow = min(box.width, box.height) < MIN_LOGITS * LOGIT_STRIDE
     tile = config.input_size // LOGIT_STRIDE
@@ -133,16 +136,16 @@ def level_of(box: Box, *, config: MlsamConfig) -> Level:
 
 
 def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | None) -> list[Roi]:
-    """The tiles of the calcification level that cover a dilated box.
+    """Return the tiles of the calcification level that cover a dilated box.
 
-    A box that fits one tile gets its own; a larger one takes the tiles of one grid over the whole image, so that
-    overlapping boxes share them. Neighbours overlap by `OVERLAP` of their side or more.
+    A box that fits into one tile gets a tile of its own. Larger boxes use tiles of one grid over the image, so that
+    overlapping boxes share them. Neighbouring tiles overlap by at least `OVERLAP` of their side.
     """
     side = config.input_size // LOGIT_STRIDE
     region = dilated(box).within(size)
-    alone = roi_around(region, size, config=config, level="calcification", spacing=spacing)
-    if alone.crop.intersection(region) == region:
-        return [alone]
+    single = roi_around(region, size, config=config, level="calcification", spacing=spacing)
+    if single.crop.intersection(region) == region:
+        return [single]
     step = math.floor(side * (1 - OVERLAP))
     return [
         Roi(Box(x, y, x + side, y + side).moved_into(size), side, config.input_size, spacing)
@@ -152,7 +155,7 @@ def tile_rois(box: Box, size: Size, *, config: MlsamConfig, spacing: Spacing | N
 
 
 def _starts(first: int, last: int, *, side: int, step: int, length: int) -> list[int]:
-    """Where tiles begin along one axis so that they cover first <= i < last; multiples of `step`, inside the image."""
+    """Starts of tiles along one axis that cover [first, last): multiples of `step`, inside the image."""
     edge = max(0, length - side)
     starts = [min(first // step * step, edge)]
     while starts[-1] + side < last and starts[-1] < edge:
@@ -161,6 +164,6 @@ def _starts(first: int, last: int, *, side: int, step: int, length: int) -> list
 
 
 def dilated(box: Box) -> Box:
-    """A box grown by `MARGIN` of each side; what is outside is never part of its mask."""
+    """Grow a box by `MARGIN` on each side; its mask does not extend beyond the result."""
     dx, dy = round(box.width * MARGIN), round(box.height * MARGIN)
     return Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy)

@@ -1,4 +1,4 @@
-"""Runtime: what computes the two halves of the segmenter; torch here, an exported form in `runtime_openvino.py`."""
+"""Runtime: executes the two halves of the segmenter, in torch (here) or OpenVINO (`runtime_openvino.py`)."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Half = npt.NDArray[np.float16]
 Planes = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
 
-LARGEST_HALF = 65504.0
+MAX_HALF = 65504.0
 """The largest finite float16."""
 
 
 class Features(NamedTuple):
-    """What the decoder needs of a region, whatever the prompt."""
+    """Prompt-independent input of the decoder for one region."""
 
     neck: Half
     """1 x C x g x g, the encoder's last level."""
 
     fused: Half | None
-    """1 x C/8 x 4g x 4g: the levels fused, the costly part of MLSAM; None for a plain SAM."""
+    """1 x C/8 x 4g x 4g, the fused levels; None for a plain SAM."""
 
     @property
     def num_bytes(self) -> int:
-        """Memory that they hold."""
+        """Size in memory."""
         return sum(array.nbytes for array in self if array is not None)
 
 
 class Answer(NamedTuple):
-    """What the decoder says to one prompt."""
+    """Output of the decoder for one prompt."""
 
     logits: Logits
     """s x s, positive = lesion."""
@@ -47,18 +47,18 @@ class Answer(NamedTuple):
 
 
 class Runtime(Protocol):
-    """Safe to share between threads."""
+    """Executes the network. Threads may share one."""
 
     @property
     def config(self) -> MlsamConfig: ...
 
     @property
     def precision(self) -> str:
-        """What computes, and in which number format: features of one are not those of another."""
+        """Runtime, version and number format; features of different ones are not interchangeable."""
         ...
 
     def encode(self, planes: Planes) -> Features:
-        """Encoder and fusion: 3 x S x S normalised planes -> what every prompt shares."""
+        """Encode and fuse 3 x S x S normalised planes."""
         ...
 
     def decode(
@@ -69,12 +69,19 @@ class Runtime(Protocol):
         *,
         previous: Logits | None,
     ) -> Answer:
-        """Prompt encoder and decoder: K coordinates (input frame) and labels, and the logits of the prompt before."""
+        """Decode one prompt.
+
+        Args:
+            features: of the region.
+            coordinates: K points (x, y), continuous, in the frame of the input.
+            labels: K labels of `mammo.segmenter.network`.
+            previous: s x s, the logits of the previous prompt, if there is one.
+        """
         ...
 
 
 class TorchRuntime:
-    """The reference: float32, on the device where the network is."""
+    """The reference: float32, on the device of the network."""
 
     def __init__(self, network: Mlsam) -> None:
         self._network = network.eval()
@@ -120,5 +127,5 @@ class TorchRuntime:
 
 
 def _half(tensor: Tensor) -> Half:
-    half: Half = tensor.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
+    half: Half = tensor.clamp(-MAX_HALF, MAX_HALF).half().cpu().numpy()
     return half

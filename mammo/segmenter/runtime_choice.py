@@ -1,11 +1,11 @@
-"""Which runtime carries the network out.
+"""Chooses the runtime that executes the network.
 
-auto            torch on a GPU and for a small network; else OpenVINO in float32 where exported networks can be kept, if
-                it passes its proof
+auto            torch on a GPU and for small networks; else OpenVINO in float32, if there is a folder for exported
+                networks and the check against torch passes
 torch           the reference, float32
-openvino        float32, proven equal to torch within the bounds of `runtime_openvino.py`
-openvino-bf16   the encoder in bfloat16: twice as fast where the processor has it; only ever an explicit choice.
-                Elsewhere it is `openvino`, and says so
+openvino        float32, equal to torch within the bounds of `runtime_openvino.py`
+openvino-bf16   the encoder in bfloat16, twice as fast on processors that support it; never chosen by `auto`. On other
+                processors it is `openvino`, with a warning
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from mammo.segmenter.runtime import Runtime, TorchRuntime
 
 RuntimeName = Literal["auto", "torch", "openvino", "openvino-bf16"]
 
-SMALL = 20_000_000
-"""Parameters below which `auto` is torch: the starter answers in 50 ms, and every export takes seconds."""
+MIN_OPENVINO_PARAMETERS = 20_000_000
+"""Number of parameters below which `auto` is torch: the starter answers in 50 ms, and an export takes seconds."""
 
 log = structlog.get_logger()
 
@@ -34,19 +34,20 @@ def open_runtime(
     """Choose and prepare a runtime.
 
     Args:
-        network: in evaluation mode; kept by torch's runtime only.
+        network: in evaluation mode; only the torch runtime holds a reference to it.
+        name: see the docstring of this module.
         weights: SHA-256 of its weights.
-        exported: folder of exported networks; without one `auto` is torch: an export takes seconds, every time.
+        exported: folder of exported networks; without one `auto` is torch, because every start would export.
         threads: CPU threads; 0 lets the runtime choose.
 
     Raises:
-        UnusableRuntime: the runtime asked for by name is missing, or does not compute what torch computes.
+        UnusableRuntime: the runtime was requested by name and fails, or its results differ from torch's.
     """
     on_gpu = torch.cuda.is_available()
-    small = sum(parameter.numel() for parameter in network.parameters()) < SMALL
-    if name == "torch" or (name == "auto" and (on_gpu or exported is None or small)):
+    is_small = sum(parameter.numel() for parameter in network.parameters()) < MIN_OPENVINO_PARAMETERS
+    if name == "torch" or (name == "auto" and (on_gpu or exported is None or is_small)):
         return TorchRuntime(network.to("cuda" if on_gpu else "cpu"))
-    # OpenVINO takes a third of a second to import: only who uses it waits.
+    # Imported on use: the import of OpenVINO takes a third of a second.
     from mammo.segmenter.runtime_openvino import OpenVinoRuntime
 
     try:
@@ -63,5 +64,5 @@ def open_runtime(
         log.warning("the segmenter runs on torch", reason=str(error))
         return TorchRuntime(network)
     if name == "openvino-bf16" and runtime.encoder_precision != "bf16":
-        log.warning("the segmenter runs in float32", reason="this processor has no bfloat16")
+        log.warning("the segmenter runs in float32", reason="this processor does not support bfloat16")
     return runtime

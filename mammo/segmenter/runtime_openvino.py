@@ -1,13 +1,14 @@
-"""OpenVinoRuntime: encoder with fusion, and decoder, exported once and run by OpenVINO on a CPU.
+"""OpenVinoRuntime: encoder with fusion, and decoder, exported once and executed by OpenVINO on a CPU.
 
-What crosses from one to the other are the float16 features that are cached, so the two halves are proven apart:
+The encoder passes float16 features to the decoder, which are cached. The two halves are checked separately against
+torch on the same input:
 
-    half       precision              bound, against torch on the same input
-    encoder    float32                features within 2e-3 of their largest value: one step of float16 at that size
-    encoder    bfloat16 (asked for)   within 5e-2
-    decoder    float32, always        logits within 1e-3
+    half       precision                bound
+    encoder    float32                  features within 2e-3 of the largest: one step of float16 at that size
+    encoder    bfloat16 (on request)    features within 5e-2 of the largest
+    decoder    float32                  logits within 1e-3
 
-The decoder stays in float32: logits near zero decide single pixels, and it is cheap.
+The decoder is always in float32: it is cheap, and logits near zero decide about single pixels.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from mammo.models.exported_networks import CompiledNetwork, Precision, keep, kep
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import code_hash
 from mammo.segmenter.network import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, Mlsam
-from mammo.segmenter.runtime import LARGEST_HALF, Answer, Features, Logits, Planes, TorchRuntime
+from mammo.segmenter.runtime import MAX_HALF, Answer, Features, Logits, Planes, TorchRuntime
 
 FEATURE_BOUND: Mapping[Precision, float] = {"f32": 2e-3, "bf16": 5e-2}
-"""Largest difference of a feature from torch's, as a part of the largest feature."""
+"""Maximum difference of a feature from torch's, relative to the largest feature."""
 
 LOGIT_BOUND = 1e-3
-"""Largest difference of a logit from torch's, given the same features."""
+"""Maximum difference of a logit from torch's, for the same features."""
 
 HALVES = ("encoder", "decoder")
 
@@ -50,11 +51,11 @@ class _Encoder(nn.Module):
         levels = self.network.encode(planes)
         fused = self.network.fuse(levels)
         both = (levels.neck,) if fused is None else (levels.neck, fused)
-        return tuple(part.clamp(-LARGEST_HALF, LARGEST_HALF).half() for part in both)
+        return tuple(part.clamp(-MAX_HALF, MAX_HALF).half() for part in both)
 
 
 class _Decoder(nn.Module):
-    """Prompt, previous logits and whether they count, features -> logits, presence."""
+    """Prompt, previous logits and whether they are used, features -> logits, presence."""
 
     def __init__(self, network: Mlsam) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class _Decoder(nn.Module):
         coordinates: Tensor,
         labels: Tensor,
         previous: Tensor,
-        known: Tensor,
+        has_previous: Tensor,
         neck: Tensor,
         fused: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
@@ -75,7 +76,7 @@ class _Decoder(nn.Module):
             coordinates,
             labels,
             previous=previous,
-            known=known,
+            has_previous=has_previous,
         )
         if decoded.presence is None:
             return (decoded.logits,)
@@ -83,7 +84,7 @@ class _Decoder(nn.Module):
 
 
 class OpenVinoRuntime:
-    """Safe to share between threads; holds no torch network."""
+    """The exported network. Threads may share one; it holds no torch network."""
 
     def __init__(
         self, models: Mapping[str, openvino.Model], config: MlsamConfig, *, precision: Precision, threads: int
@@ -92,46 +93,47 @@ class OpenVinoRuntime:
         self._encoder = CompiledNetwork(models["encoder"], precision=precision, threads=threads)
         self._decoder = CompiledNetwork(models["decoder"], precision="f32", threads=threads)
         side = 4 * config.grid
-        self._nothing = np.zeros((1, 1, side, side), np.float32)
+        self._no_previous = np.zeros((1, 1, side, side), np.float32)
 
     @classmethod
     def open(
         cls, network: Mlsam, *, precision: Precision, weights: str, exported: Path | None, threads: int
     ) -> Self:
-        """Read the exported network back, or export it, and prove it against torch.
+        """Load the exported network from the folder, or export it, and check it against torch.
 
         Args:
-            network: on the CPU, in evaluation mode; not kept.
+            network: on the CPU, in evaluation mode; not referenced afterwards.
+            precision: of the encoder; float32, or bfloat16 if the processor supports it.
             weights: SHA-256 of its weights.
             exported: folder of exported networks; None exports every time.
             threads: CPU threads; 0 lets OpenVINO choose.
 
         Raises:
-            UnusableRuntime: OpenVINO cannot express the network, or computes something else than torch.
+            UnusableRuntime: OpenVINO does not support the network, or its results differ from torch's.
         """
         folder = None if exported is None else exported / _name(weights)
         models = None if folder is None else kept(folder, HALVES)
         try:
             if models is not None:
                 try:
-                    return cls._proven(models, network, precision=precision, threads=threads)
+                    return cls._verified(models, network, precision=precision, threads=threads)
                 except (RuntimeError, UnusableRuntime):
-                    pass  # torn or tampered with: export again
+                    pass  # damaged or modified: export again
             models = export(network)
             if folder is not None:
                 keep(models, folder)
-            return cls._proven(models, network, precision=precision, threads=threads)
+            return cls._verified(models, network, precision=precision, threads=threads)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UnusableRuntime(
-                f"OpenVINO cannot run this segmenter ({type(error).__name__}); choose the runtime torch"
+                f"OpenVINO cannot run this segmenter ({type(error).__name__}); use the runtime torch"
             ) from error
 
     @classmethod
-    def _proven(
+    def _verified(
         cls, models: Mapping[str, openvino.Model], network: Mlsam, *, precision: Precision, threads: int
     ) -> Self:
         runtime = cls(models, network.config, precision=precision, threads=threads)
-        prove(runtime, TorchRuntime(network), bound=FEATURE_BOUND[runtime.encoder_precision])
+        verify(runtime, TorchRuntime(network), bound=FEATURE_BOUND[runtime.encoder_precision])
         return runtime
 
     @property
@@ -140,7 +142,7 @@ class OpenVinoRuntime:
 
     @property
     def encoder_precision(self) -> Precision:
-        """What the encoder computes in: float32 where bfloat16 was asked for and the processor has none."""
+        """Precision in use: float32 if bfloat16 was requested and the processor does not support it."""
         return self._encoder.precision
 
     @property
@@ -162,15 +164,20 @@ class OpenVinoRuntime:
         logits, *presence = self._decoder(
             np.array([coordinates], np.float32),
             np.array([labels], np.int64),
-            self._nothing if previous is None else np.ascontiguousarray(previous[None, None], np.float32),
+            self._no_previous if previous is None else np.ascontiguousarray(previous[None, None], np.float32),
             np.array([previous is not None]),
             *(part for part in features if part is not None),
         )
         return Answer(logits[0, 0], presence[0].item() if presence else None)
 
 
-def prove(runtime: OpenVinoRuntime, reference: TorchRuntime, *, bound: float) -> None:
-    """Compare both halves with torch on noise, with and without an earlier answer.
+def verify(runtime: OpenVinoRuntime, reference: TorchRuntime, *, bound: float) -> None:
+    """Compare both halves with torch on noise, with and without previous logits.
+
+    Args:
+        runtime: the runtime to check.
+        reference: torch with the same network.
+        bound: maximum difference of a feature, relative to the largest.
 
     Raises:
         UnusableRuntime: a feature or a logit differs by more than its bound.
@@ -179,16 +186,16 @@ def prove(runtime: OpenVinoRuntime, reference: TorchRuntime, *, bound: float) ->
     size = config.input_size
     rng = np.random.default_rng(0)
     planes = rng.standard_normal((3, size, size)).astype(np.float32)
-    expected, found = reference.encode(planes), runtime.encode(planes)
-    apart = max(
+    expected, features = reference.encode(planes), runtime.encode(planes)
+    error = max(
         float(np.abs(a.astype(np.float32) - b).max() / max(1e-6, np.abs(a).max()))
-        for a, b in zip(expected, found, strict=True)
+        for a, b in zip(expected, features, strict=True)
         if a is not None and b is not None
     )
-    if not apart <= bound:  # also when it is no number
+    if not error <= bound:  # also when NaN
         raise UnusableRuntime(
-            f"{runtime.precision} differs from torch by {apart:.2g} of the largest feature, more than {bound:.2g}; "
-            "choose the runtime torch"
+            f"{runtime.precision} differs from torch by {error:.2g} of the largest feature, more than {bound:.2g}; use "
+            "the runtime torch"
         )
     previous = rng.standard_normal((4 * config.grid, 4 * config.grid)).astype(np.float32)
     prompt: dict[str, Any] = {
@@ -198,25 +205,25 @@ def prove(runtime: OpenVinoRuntime, reference: TorchRuntime, *, bound: float) ->
     for earlier in (None, previous):
         ours = runtime.decode(expected, **prompt, previous=earlier)
         theirs = reference.decode(expected, **prompt, previous=earlier)
-        apart = float(np.abs(ours.logits - theirs.logits).max())
-        apart = max(apart, abs((ours.presence or 0.0) - (theirs.presence or 0.0)))
-        if not apart <= LOGIT_BOUND * max(1.0, float(np.abs(theirs.logits).max()) / 16):
+        error = float(np.abs(ours.logits - theirs.logits).max())
+        error = max(error, abs((ours.presence or 0.0) - (theirs.presence or 0.0)))
+        if not error <= LOGIT_BOUND * max(1.0, float(np.abs(theirs.logits).max()) / 16):
             raise UnusableRuntime(
-                f"{runtime.precision} differs from torch by {apart:.2g} in logits, more than {LOGIT_BOUND}; choose the "
+                f"{runtime.precision} differs from torch by {error:.2g} in logits, more than {LOGIT_BOUND}; use the "
                 "runtime torch"
             )
 
 
 @torch.inference_mode()
 def export(network: Mlsam) -> dict[str, openvino.Model]:
-    """Both halves in OpenVINO's form, for one region and any number of points.
+    """Convert both halves to OpenVINO, for one region and any number of points.
 
     Raises:
-        RuntimeError: it cannot be expressed.
+        RuntimeError: OpenVINO does not support the network.
     """
     S, g, C = network.config.input_size, network.config.grid, network.config.decoder_width
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of every shape that it sees as a number
+        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
         encoder = openvino.convert_model(_Encoder(network).eval(), example_input=torch.zeros(1, 3, S, S))
         encoder.reshape([1, 3, S, S])
         side = 4 * g
@@ -243,6 +250,6 @@ def export(network: Mlsam) -> dict[str, openvino.Model]:
 
 
 def _name(weights: str) -> str:
-    """Changes with the weights, with OpenVINO and torch, and with the code that builds and exports the network."""
+    """Name of the exported network; changes with the weights, OpenVINO, torch, and the code of this package."""
     code = hashlib.sha256(f"{code_hash()} {torch.__version__}".encode()).hexdigest()
     return f"{weights[:32]}-{release()}-{code[:16]}"

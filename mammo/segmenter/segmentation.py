@@ -1,4 +1,4 @@
-"""Segmentation: what the segmenter says to one prompt, and how fine it can be."""
+"""Segmentation: the answer of the segmenter to one prompt, with its resolution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mammo.segmenter.roi import MIN_LOGITS, Roi
 from mammo.segmenter.runtime import Logits
 
 FINE_OUTLINE = 4
-"""Native pixels per logit at which a cluster's outline is fine enough; a box above half the input's side exceeds it."""
+"""Maximum native pixels per logit of a fine outline of a cluster; boxes above half the input side exceed it."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -18,52 +18,53 @@ class Segmentation:
     """The answer to one prompt."""
 
     mask: Mask | None
-    """The lesion's pixels in the image frame; None when no logit is positive."""
+    """Pixels of the lesion, in the image frame; None when no logit is positive."""
 
     presence: float | None
-    """Probability in [0, 1] that there is a lesion in the region at all; None for weights without that head."""
+    """Probability of a lesion at the prompt, in [0, 1]; None for weights without a presence head."""
 
     logits: Logits | None
-    """s x s float32, the region's low-resolution map, positive = lesion: the next prompt may start from it. None
-    where several tiles made the mask."""
+    """s x s float32, low-resolution logits of the region, positive = lesion; the next prompt can refine them. None when
+    the mask is made of several tiles."""
 
     roi: Roi | None
-    """The region that the logits lie in; None where several tiles made the mask."""
+    """The region of the logits; None when the mask is made of several tiles."""
 
     pixels_per_logit: float
-    """Image pixels from one logit to the next: no detail of the mask is finer."""
+    """Distance between logits, in image pixels: the resolution of the mask."""
 
     spacing: Spacing | None
-    """Of the image's pixels, where known."""
+    """Pixel spacing of the image; None when unknown."""
 
     points: tuple[Point, ...] = ()
     """The positive points of the prompt."""
 
     notes: tuple[str, ...] = ()
-    """What the reader of the mask should know, as sentences: a target too small, a spacing not stated."""
+    """Limitations of the mask, as sentences for a reader: a target below the resolution, an unknown spacing."""
 
 
 def notes_on(box: Box | None, *, pixels_per_logit: float, spacing: Spacing | None) -> tuple[str, ...]:
-    """What to say of a target under a box, given how fine the logits are.
+    """Return the limitations of a mask, as sentences for a reader.
 
     Args:
-        box: the prompt, or the mask's own box where points alone were the prompt; None says nothing of its size.
-        pixels_per_logit: image pixels from one logit to the next.
+        box: the box of the prompt, or that of the mask for a prompt of points only; None when there is no mask.
+        pixels_per_logit: resolution of the mask.
+        spacing: pixel spacing of the image; None when unknown.
     """
     notes = []
     if spacing is None:
         notes.append(
-            "the image states no pixel spacing: sizes are in pixels, and filters take 0.07 mm for one"
+            "the image states no pixel spacing: sizes are in pixels, and filters assume 0.07 mm per pixel"
         )
-    least = MIN_LOGITS * pixels_per_logit
-    if box is not None and min(box.width, box.height) < least:
+    resolution = MIN_LOGITS * pixels_per_logit
+    if box is not None and min(box.width, box.height) < resolution:
         notes.append(
-            f"the target is {box.width} x {box.height} pixels and the mask resolves {least:.3g}: its outline is a "
-            "guess; segment it at the calcification level"
+            f"the target has {box.width} x {box.height} pixels and the mask resolves {resolution:.3g}: its outline is "
+            "a guess; segment it at the calcification level"
         )
     if pixels_per_logit > FINE_OUTLINE:
         notes.append(
-            f"the region is larger than the network's input: its outline is drawn at {pixels_per_logit:.3g} pixels per "
-            f"logit, not at {FINE_OUTLINE}; prompt a part of it for a finer one"
+            f"the region is larger than the network's input: its outline has {pixels_per_logit:.3g} pixels per logit "
+            f"instead of {FINE_OUTLINE}; prompt a part of it for a finer outline"
         )
     return tuple(notes)

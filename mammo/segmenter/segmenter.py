@@ -1,4 +1,4 @@
-"""Segmenter: embed a region once, then turn any number of prompts into masks."""
+"""Segmenter: embeds a region once, then segments it for any number of prompts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mammo.geometry import Box, Point, Spacing
 from mammo.masks import Mask
 from mammo.pixels import Pixels, size_of
 from mammo.prompts import clip_prompt_box
-from mammo.segmenter.binding_clicks import bound
+from mammo.segmenter.binding_clicks import enforce_clicks
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.embedded_regions import KnownRegions
+from mammo.segmenter.embedded_regions import EmbeddedRegions
 from mammo.segmenter.embedding import RoiEmbedding, embedding_key
 from mammo.segmenter.embedding_cache import EmbeddingCache
 from mammo.segmenter.network import Mlsam
@@ -32,7 +32,7 @@ from mammo.segmenter.weights import Facts, load_segmenter
 
 
 class Segmenter:
-    """MLSAM for one region at a time; threads may share it. What it remembers changes how long an answer takes."""
+    """MLSAM for one region at a time. Threads may share one; its caches affect only the time of an answer."""
 
     def __init__(
         self,
@@ -44,21 +44,23 @@ class Segmenter:
     ) -> None:
         """
         Args:
-            network: computes in torch, or a runtime that computes by itself.
-            facts: how the weights came about.
-            weights: SHA-256 of the weights; needed with a cache.
-            cache: where embeddings are kept; None: nowhere.
+            network: a network, executed in torch, or a runtime.
+            facts: metadata of the weights.
+            weights: SHA-256 of the weights; required with a cache.
+            cache: cache of embeddings; None disables it.
 
         Raises:
-            ValueError: a cache without the hash of the weights.
+            ValueError: a cache is given without the hash of the weights.
         """
         if cache is not None and not weights:
-            raise ValueError("a cache tells embeddings apart by the SHA-256 of the weights; give it too")
+            raise ValueError(
+                "a cache needs the SHA-256 of the weights as part of its keys; give `weights` too"
+            )
         self._runtime: Runtime = TorchRuntime(network) if isinstance(network, torch.nn.Module) else network
         self._facts: Facts = facts or {}
         self._weights = weights
         self._cache = cache
-        self._regions = KnownRegions()
+        self._regions = EmbeddedRegions()
 
     @classmethod
     def load(
@@ -70,17 +72,18 @@ class Segmenter:
         runtime: RuntimeName = "torch",
         exported: Path | None = None,
     ) -> Segmenter:
-        """Load a safetensors file.
+        """Load a segmenter from a safetensors file.
 
         Args:
-            threads: CPU threads of torch in this process; 0 leaves torch's own choice.
-            cache: where embeddings are kept; None: nowhere.
-            runtime: what computes; see `runtime_choice.py`.
-            exported: folder where exported networks are kept.
+            weights: the file.
+            threads: CPU threads of torch in this process and of the runtime; 0 keeps their defaults.
+            cache: cache of embeddings; None disables it.
+            runtime: see `mammo.segmenter.runtime_choice`.
+            exported: folder of exported networks; None disables it.
 
         Raises:
-            InvalidWeights: the file cannot be rebuilt into a network exactly.
-            UnusableRuntime: the runtime asked for by name cannot be had.
+            InvalidWeights: see `load_segmenter`.
+            UnusableRuntime: see `open_runtime`.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -95,12 +98,12 @@ class Segmenter:
 
     @property
     def facts(self) -> Facts:
-        """How the weights came about."""
+        """Metadata of the weights."""
         return self._facts
 
     @property
     def computes(self) -> str:
-        """The runtime that was opened, its release and number format."""
+        """The runtime in use, with its version and number format."""
         return self._runtime.precision
 
     def embed(
@@ -112,18 +115,19 @@ class Segmenter:
         level: Level = "cluster",
         image: str | None = None,
     ) -> RoiEmbedding:
-        """Encode the region around a box; the same box gives the same region, whatever was asked before.
+        """Embed the region around a box; the region depends on the box only, not on earlier calls.
 
         Args:
             pixels: H x W, float32 in [0, 1], dense tissue bright.
-            box: in the image; at the cluster level the crop is twice as large and holds its surroundings, at the
-                calcification level it is the one tile around the box's middle.
-            spacing: of the pixels, where known; the input's filters are sized in mm.
-            image: the image's SHA-256; the region is then remembered for `embed_click`.
+            box: in the image; the crop is twice as large at the cluster level, and a single tile around the centre of
+                the box at the calcification level.
+            spacing: pixel spacing, which scales the filters of the input; None when unknown.
+            level: level of detail.
+            image: SHA-256 of the image; if given, `embed_click` can reuse the region.
 
         Raises:
-            InvalidPrompt: the box does not meet the image, or the region shows nothing (`code="empty_region"`).
-            UnreadableImage: pixels of the region are not finite numbers.
+            InvalidPrompt: the box does not overlap the image, or the region is empty (`empty_region`).
+            UnreadableImage: a pixel of the region is NaN or infinite.
         """
         size = size_of(pixels)
         region = clip_prompt_box(box, size)
@@ -141,24 +145,25 @@ class Segmenter:
         drawn: bool,
         prefer: Roi | None = None,
     ) -> RoiEmbedding:
-        """As `embed` at the `level_of` a drawn box, or the cluster level for clicks.
+        """As `embed`, for a prompt of a person; reuses an embedded region of the image if one fits.
 
-        A region of the image that was embedded before is taken again where it can answer.
+        The level is `level_of` a drawn box, and the cluster level for clicks.
 
         Args:
+            pixels, spacing, image: see `embed`.
             box: drawn by a person, or the surroundings of the points.
-            points: every click, positive or negative.
-            drawn: a person drew the box.
+            points: all clicks, positive and negative.
+            drawn: whether a person drew the box.
             prefer: the region of the answer that is being refined.
         """
         size = size_of(pixels)
         region = clip_prompt_box(box, size)
         level = level_of(region, config=self.config) if drawn else "cluster"
         fresh = roi_around(region, size, config=self.config, level=level, spacing=spacing)
-        known = self._regions.answering(
+        reusable = self._regions.find_reusable(
             image, level, box=region if drawn else None, points=points, size=size, fresh=fresh, prefer=prefer
         )
-        return self._embed(pixels, known or fresh, level=level, image=image)
+        return self._embed(pixels, reusable or fresh, level=level, image=image)
 
     def segment(
         self,
@@ -170,27 +175,27 @@ class Segmenter:
         binding: Collection[Point] = (),
         previous: Segmentation | None = None,
     ) -> Segmentation:
-        """The answer to one prompt, in the image frame.
+        """Segment the lesion of one prompt.
 
         Args:
-            box: limits the mask to itself, slightly dilated; None: the rest decides, within the region; of a mask in
-                several parts those remain that a person clicked.
-            points: pixels that belong to the lesion.
-            negative: pixels that do not.
-            binding: those of both that a person set: there the mask holds what they say, whatever the network makes of
-                it, as far as the box allows.
-            previous: an earlier answer in the same region, to refine; one of another region is left out.
+            embedding: the region.
+            box: in the image; limits the mask to the slightly dilated box. Without a box the mask may cover the region,
+                and only its connected parts under binding points remain.
+            points: pixels of the lesion.
+            negative: pixels outside the lesion.
+            binding: those points of both kinds that a person set; the mask agrees with them, as far as the box allows.
+            previous: an earlier answer to refine; ignored if it belongs to another region.
 
         Raises:
-            InvalidPrompt: nothing that says where the lesion is, more than `MAX_POINTS` points, or a prompt outside
-                the embedded region.
+            InvalidPrompt: the prompt does not locate the lesion, has more than `MAX_POINTS` points, or lies outside the
+                embedded region.
         """
         roi = embedding.roi
         earlier = previous.logits if previous and previous.roi == roi else None
         allowed = allowed_region(roi, box=box, points=points, negative=negative, previous=earlier is not None)
         logits, presence = self._decode(embedding, box, points, negative, earlier)
         clicked = [point for point in points if point in binding]
-        logits = bound(
+        logits = enforce_clicks(
             logits,
             [roi.point_to_logits(point) for point in clicked],
             [roi.point_to_logits(point) for point in negative if point in binding],
@@ -220,16 +225,17 @@ class Segmenter:
     def segment_calcifications(
         self, pixels: Pixels, box: Box, *, spacing: Spacing | None, points: Sequence[Point] = ()
     ) -> Segmentation:
-        """Every calcification under a box, at one image pixel per logit; a large box is tiled and blended.
+        """Segment the calcifications inside a box, at one image pixel per logit; large boxes are tiled and blended.
 
         Args:
             pixels: H x W, float32 in [0, 1], dense tissue bright.
-            box: of a cluster or of one calcification; the mask stays in it, slightly dilated.
-            points: specks in the box, each prompted in the tiles that see it.
+            box: of a cluster or of one calcification; limits the mask to the slightly dilated box.
+            spacing: pixel spacing; None when unknown.
+            points: specks inside the box; each prompts the tiles that contain it.
 
         Raises:
-            InvalidPrompt: the box does not meet the image, or too many points.
-            UnreadableImage: pixels of the region are not finite numbers.
+            InvalidPrompt: the box does not overlap the image, or there are too many points.
+            UnreadableImage: a pixel of the region is NaN or infinite.
         """
         size = size_of(pixels)
         region = clip_prompt_box(box, size)
@@ -246,12 +252,12 @@ class Segmenter:
             answers.append((roi, logits))
             if presence is not None:
                 presences.append(presence)
-        one = answers[0] if len(answers) == 1 else None
+        single = answers[0] if len(answers) == 1 else None
         return Segmentation(
             mask=_mask(blend(answers, allowed), allowed) if answers else None,
             presence=max(presences, default=None),
-            logits=one[1] if one else None,
-            roi=one[0] if one else None,
+            logits=single[1] if single else None,
+            roi=single[0] if single else None,
             pixels_per_logit=1.0,
             spacing=spacing,
             points=tuple(points),
@@ -259,9 +265,10 @@ class Segmenter:
         )
 
     def _embed(self, pixels: Pixels, roi: Roi, *, level: Level, image: str | None = None) -> RoiEmbedding:
+        """Embed a region, from the cache if possible; index it under `image`."""
         if not pixels[roi.crop.slices].any():
             raise InvalidPrompt(
-                f"the region {roi.crop.as_tuple()} shows only air: every pixel is 0; prompt inside the breast",
+                f"the region {roi.crop.as_tuple()} is empty: every pixel is 0; prompt inside the breast",
                 code="empty_region",
             )
 
@@ -276,7 +283,7 @@ class Segmenter:
             )
             features = self._cache.get(key, encode)
         if image is not None:
-            self._regions.remember(image, level, roi)
+            self._regions.add(image, level, roi)
         return RoiEmbedding(roi=roi, size=size_of(pixels), level=level, features=features)
 
     def _decode(
@@ -292,5 +299,5 @@ class Segmenter:
 
 
 def _mask(logits: Logits, frame: Box) -> Mask | None:
-    """Positive logits of a frame of the image as a tight mask; None when there are none."""
+    """Tight mask of the positive logits in a frame of the image; None when there are none."""
     return Mask(np.ascontiguousarray(logits > 0), frame.x0, frame.y0).tight()

@@ -1,4 +1,4 @@
-"""Overlapping tiles become one map: each logit counts most in the middle of its tile."""
+"""Blends overlapping tiles into one map; logits have the highest weight in the centre of their tile."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mammo.segmenter.roi import Roi
 from mammo.segmenter.runtime import Logits
 
 MIN_WEIGHT = 1e-3
-"""Weight of a tile's border, where nothing else may cover the image."""
+"""Weight at the border of a tile along one axis; positive, since no other tile may cover the border."""
 
 
 def blend(answers: Sequence[tuple[Roi, Logits]], frame: Box) -> Logits:
-    """The weighted mean of the tiles' logits, with Hann windows as weights.
+    """Return the mean of the tiles' logits, weighted by Hann windows.
 
     Args:
-        answers: tiles with their logits, s x s float32, each brought to the tile's native pixels.
-        frame: of the result, in the image; pixels that no tile covers get -inf, which is background.
+        answers: tiles with their s x s float32 logits, which are upsampled to the native pixels of the tile.
+        frame: box of the result, in the image; pixels without a tile are -inf, which is background.
 
     Returns:
         Height x width of `frame`, float32.
@@ -34,16 +34,16 @@ def blend(answers: Sequence[tuple[Roi, Logits]], frame: Box) -> Logits:
         native = logits
         if logits.shape[0] != roi.side:
             native = cv2.resize(logits, (roi.side, roi.side), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
-        here = common.shifted(-roi.crop.x0, -roi.crop.y0).slices
-        there = common.shifted(-frame.x0, -frame.y0).slices
-        window = _window(roi.side)[here]
-        total[there] += window * native[here]
-        weight[there] += window
+        in_tile = common.shifted(-roi.crop.x0, -roi.crop.y0).slices
+        in_frame = common.shifted(-frame.x0, -frame.y0).slices
+        window = _window(roi.side)[in_tile]
+        total[in_frame] += window * native[in_tile]
+        weight[in_frame] += window
     blended: Logits = np.where(weight > 0, total / np.maximum(weight, MIN_WEIGHT**2), -np.inf)
     return blended.astype(np.float32)
 
 
 def _window(side: int) -> Logits:
-    """Side x side, 1 in the middle, `MIN_WEIGHT` squared at the corners; neighbours' weights add up smoothly."""
+    """Hann window, side x side: 1 in the centre, about `MIN_WEIGHT` squared at the corners."""
     ramp = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2 * (1 - MIN_WEIGHT) + MIN_WEIGHT
     return np.outer(ramp, ramp).astype(np.float32)

@@ -1,4 +1,4 @@
-"""TinyViT (Wu et al. 2022) as MobileSAM's image encoder (Zhang et al. 2023), under MobileSAM's parameter names."""
+"""TinyViT (Wu et al. 2022) as MobileSAM's image encoder (Zhang et al. 2023), with MobileSAM's parameter names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mammo.segmenter.encoder import Levels
 
 
 class Convolution(nn.Sequential):
-    """A convolution without bias and its batch norm, which always uses its running statistics.
+    """A convolution without bias, and a batch norm that always uses its running statistics.
 
-    A batch of four regions says too little about mean and variance: fine-tuning trains the norm's weight and bias and
-    leaves the statistics as they came.
+    A batch of four regions is too small to estimate mean and variance: fine-tuning trains weight and bias of the norm
+    and leaves the statistics unchanged.
     """
 
     def __init__(self, before: int, after: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> None:
@@ -28,12 +28,12 @@ class Convolution(nn.Sequential):
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode."""
+        """Stay in evaluation mode, whatever `mode` is."""
         return super().train(False)
 
 
 class InvertedBottleneck(nn.Module):
-    """1 x 1 up, 3 x 3 per channel, 1 x 1 down, around a shortcut. B C H W -> B C H W."""
+    """Inverted bottleneck: 1 x 1 expansion, 3 x 3 depthwise, 1 x 1 projection, with a shortcut. B C H W -> B C H W."""
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Downsampling(nn.Module):
-    """From one stage to the next. B C H W -> B C' H/stride W/stride."""
+    """Transition between two stages. B C H W -> B C' H/stride W/stride."""
 
     def __init__(self, before: int, after: int, *, stride: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Downsampling(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Attention inside windows with one learned bias for each |dy|, |dx|. B N C -> B N C, N = window * window."""
+    """Attention within a window, with one learned bias per (|dy|, |dx|). B N C -> B N C, N = window * window."""
 
     attention_bias_idxs: Tensor
 
@@ -72,7 +72,7 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
-        # On the CPU whatever the default: a network built on torch's meta device receives parameters, not this.
+        # On the CPU in any case: a network on the meta device later receives parameters, but not this buffer.
         number = torch.arange(window * window, device="cpu")
         y, x = number // window, number % window
         offsets = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
@@ -80,7 +80,7 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, N, C = x.shape
-        # Each head's queries, keys and values are neighbours in the projection.
+        # The projection is grouped by head: queries, keys and values of a head are adjacent.
         q, k, v = self.qkv(self.norm(x)).reshape(B, N, self.heads, 3, -1).permute(3, 0, 2, 1, 4).unbind(0)
         bias = self.attention_biases[:, self.attention_bias_idxs]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
@@ -89,7 +89,7 @@ class WindowAttention(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """LayerNorm, up, GELU, down."""
+    """MLP: LayerNorm, expansion, GELU, projection."""
 
     def __init__(self, width: int, *, expansion: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Perceptron(nn.Module):
 
 
 class Block(nn.Module):
-    """Window attention, a 3 x 3 convolution per channel that joins the windows, a perceptron. B C H W -> B C H W."""
+    """Window attention, a 3 x 3 depthwise convolution that connects the windows, an MLP. B C H W -> B C H W."""
 
     def __init__(self, width: int, *, heads: int, window: int, expansion: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width, then, but for the last stage, the step to the next width and stride."""
+    """Blocks of one width; except in the last stage, followed by the transition to the next."""
 
     def __init__(self, blocks: list[nn.Module], downsample: Downsampling | None) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class PatchEmbedding(nn.Module):
 
 
 class TinyViT(nn.Module):
-    """MobileSAM's encoder without its unused classifier. It has no positional embedding: any input size fits."""
+    """MobileSAM's encoder without its unused classifier. Without positional embedding, any input size is possible."""
 
     def __init__(self, config: MlsamConfig) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class TinyViT(nn.Module):
             nn.Conv2d(C, C, 3, padding=1, bias=False),
             LayerNorm2d(C),
         )
-        self._used = config.used_levels
+        self._used_levels = config.used_levels
         self._taps = config.taps
 
     def forward(self, x: Tensor) -> Levels:
@@ -177,7 +177,7 @@ class TinyViT(nn.Module):
             x = stage(x)
             tapped[number] = x
         early, middle, final = (
-            tapped[tap] if used else None for tap, used in zip(self._taps, self._used, strict=True)
+            tapped[tap] if used else None for tap, used in zip(self._taps, self._used_levels, strict=True)
         )
         return Levels(neck=self.neck(x), early=early, middle=middle, final=final)
 

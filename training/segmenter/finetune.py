@@ -286,8 +286,8 @@ class _Standing:
 def allow(network: Mlsam, recipe: SegmenterRecipe) -> list[nn.Parameter]:
     """Freeze what the recipe does not train and return what it does."""
     if recipe.policy != "lora":
-        return network.allow(recipe.policy)
-    decoder = network.allow("decoder")
+        return network.set_trainable(recipe.policy)
+    decoder = network.set_trainable("decoder")
     return decoder + add_lora(network, rank=recipe.lora_rank, seed=recipe.seed)
 
 

@@ -33,7 +33,7 @@ Open = Callable[[RuntimeName], Runtime]
 @pytest.fixture(scope="module", autouse=True)
 def _each_network_is_converted_once() -> Iterator[None]:
     """A conversion takes seconds, and what becomes of its result is what these tests are about."""
-    known: dict[str, Any] = {}
+    exported: dict[str, Any] = {}
     export = ov.export
 
     def remembered(network: DetectorNetwork) -> Any:
@@ -41,9 +41,9 @@ def _each_network_is_converted_once() -> Iterator[None]:
         for tensor in network.state_dict().values():
             digest.update(tensor.numpy().tobytes())
         name = digest.hexdigest()
-        if name not in known:
-            known[name] = export(network)
-        return known[name].clone()
+        if name not in exported:
+            exported[name] = export(network)
+        return exported[name].clone()
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ov, "export", remembered)
@@ -95,9 +95,9 @@ def test_openvino_scores_the_starters_findings_within_1e_4_of_torch_and_a_pixel(
 def test_bfloat16_stays_within_its_own_bound(detectors: dict[str, Detector], view: Pixels) -> None:
     expected = detectors["torch"].detect(view, threshold=0.3, spacing=None)
     assert expected
-    found = detectors["openvino-bf16"].detect(view, threshold=0.02, spacing=None)
+    detections = detectors["openvino-bf16"].detect(view, threshold=0.02, spacing=None)
     for detection in expected:
-        nearest = max(found, key=lambda other: other.box.iou(detection.box))
+        nearest = max(detections, key=lambda other: other.box.iou(detection.box))
         assert nearest.box.iou(detection.box) > 0.95
         assert nearest.score == pytest.approx(detection.score, abs=0.02)
 
@@ -115,7 +115,7 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_says_so(
     network.fuse(verbose=False)
     with caplog.at_level(logging.WARNING):
         runtime = open_runtime(network, name="openvino-bf16", key="", cache=None, threads=1)
-        assert "this processor has no bfloat16" in caplog.text
+        assert "this processor does not support bfloat16" in caplog.text
         assert runtime.name == "openvino"
         caplog.clear()
         open_runtime(network, name="openvino", key="", cache=None, threads=1)
@@ -134,10 +134,10 @@ def test_a_lively_network_of_any_kind_gives_the_same_boxes_on_tiles_of_any_size(
         tile = noise(height, width, seed=width)
         expected = reference.detect(tile, threshold=0.05)
         assert len(expected) > 3
-        found = ours.detect(tile, threshold=0.05)
-        apart, nearest = torch.cdist(expected[:80, :4], found[:, :4], p=torch.inf).min(1)
+        boxes = ours.detect(tile, threshold=0.05)
+        apart, nearest = torch.cdist(expected[:80, :4], boxes[:, :4], p=torch.inf).min(1)
         assert float(apart.max()) < 0.05
-        torch.testing.assert_close(found[nearest, 4], expected[:80, 4], atol=1e-4, rtol=0)
+        torch.testing.assert_close(boxes[nearest, 4], expected[:80, 4], atol=1e-4, rtol=0)
 
 
 def test_threads_share_one_runtime_without_disturbing_each_other() -> None:
@@ -170,14 +170,14 @@ def weights(folder: Path, *, seed: int) -> Path:
 
 def test_other_weights_never_get_the_exported_network_of_these(tmp_path: Path) -> None:
     cache, tile = tmp_path / "cache", noise(64, 64)
-    found = [
+    results = [
         Detector.load(weights(tmp_path, seed=seed), threads=1, cache=cache).runtime.detect(
             tile, threshold=0.01
         )
         for seed in (1, 2)
     ]
     assert len(list(cache.iterdir())) == 2
-    assert not torch.equal(*found)
+    assert not torch.equal(*results)
 
 
 def test_a_damaged_export_is_made_again(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mammo.geometry import Box, Point
 from mammo.segmenter import Segmenter
-from mammo.segmenter.binding_clicks import MARGIN, REACH, bound
+from mammo.segmenter.binding_clicks import MARGIN, REACH, enforce_clicks
 from mammo.segmenter.runtime import Answer
 from tests.mammo.segmenter.fakes import CountingRuntime
 from training.segmenter.mask_loss import sample
@@ -27,36 +27,36 @@ def at(logits: np.ndarray, x: int, y: int) -> float:
 
 def test_clicks_that_hold_change_nothing():
     logits = flat(3)
-    assert bound(logits, [(10, 10)], []) is logits
-    assert bound(logits, [], []) is logits
+    assert enforce_clicks(logits, [(10, 10)], []) is logits
+    assert enforce_clicks(logits, [], []) is logits
 
 
 def test_a_negative_click_takes_a_hole_out_of_the_mask_and_leaves_the_rest():
-    found = bound(flat(3), [], [(20.5, 30.5)])
-    assert np.isclose(at(found, 20, 30), -MARGIN, atol=0.05)
-    assert at(found, 20 + 4 * round(REACH), 30) > 2.9
-    hole = found < 0
+    corrected = enforce_clicks(flat(3), [], [(20.5, 30.5)])
+    assert np.isclose(at(corrected, 20, 30), -MARGIN, atol=0.05)
+    assert at(corrected, 20 + 4 * round(REACH), 30) > 2.9
+    hole = corrected < 0
     assert 1 < hole.sum() < 4 * np.pi * REACH**2
 
 
 def test_a_positive_click_adds_to_the_mask():
-    found = bound(flat(-3), [(20.5, 30.5)], [])
-    assert np.isclose(at(found, 20, 30), MARGIN, atol=0.05)
-    assert at(found, 50, 30) < -2.9
+    corrected = enforce_clicks(flat(-3), [(20.5, 30.5)], [])
+    assert np.isclose(at(corrected, 20, 30), MARGIN, atol=0.05)
+    assert at(corrected, 50, 30) < -2.9
 
 
 def test_a_click_between_others_moves_what_it_must_and_not_them():
     """The first click holds already, two logits away: it stays where it is."""
-    found = bound(flat(5), [(32.5, 30.5)], [(30.5, 30.5)])
-    assert at(found, 30, 30) < -1.5
-    assert np.isclose(at(found, 32, 30), 5, atol=0.1)
+    corrected = enforce_clicks(flat(5), [(32.5, 30.5)], [(30.5, 30.5)])
+    assert at(corrected, 30, 30) < -1.5
+    assert np.isclose(at(corrected, 32, 30), 5, atol=0.1)
 
 
 def test_opposite_clicks_on_one_pixel_do_no_harm_elsewhere():
-    found = bound(flat(4), [(30.5, 30.5)], [(30.5, 30.5), (30.6, 30.5)])
-    assert np.isfinite(found).all()
-    assert np.abs(found - 4).max() < 10
-    assert np.allclose(found[:25], 4, atol=0.01)
+    corrected = enforce_clicks(flat(4), [(30.5, 30.5)], [(30.5, 30.5), (30.6, 30.5)])
+    assert np.isfinite(corrected).all()
+    assert np.abs(corrected - 4).max() < 10
+    assert np.allclose(corrected[:25], 4, atol=0.01)
 
 
 @given(
@@ -72,9 +72,9 @@ def test_every_click_holds_where_the_logits_can_tell_it_from_the_opposite_ones(p
     logits = (
         np.random.default_rng(seed).normal(0, scale, (SIDE // 8, SIDE // 8)).repeat(8, 0).repeat(8, 1)
     ).astype(np.float32)
-    found = bound(logits, positive, negative)
+    corrected = enforce_clicks(logits, positive, negative)
     at = torch.tensor([*positive, *negative], dtype=torch.float32)[None] / SIDE
-    drawn = sample(torch.from_numpy(found)[None, None], at)[0]
+    drawn = sample(torch.from_numpy(corrected)[None, None], at)[0]
     assert (drawn[: len(positive)] > 0).all()
     assert (drawn[len(positive) :] < 0).all()
 

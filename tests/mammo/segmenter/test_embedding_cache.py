@@ -31,14 +31,14 @@ def test_what_is_held_is_not_computed_again():
     cache = EmbeddingCache(memory_bytes=10 * BYTES)
     first = cache.get(A, features)
     assert cache.get(A, never) is first
-    assert cache.held_bytes == BYTES == 640
+    assert cache._memory.currsize == BYTES == 640
 
 
 def test_the_least_recently_used_goes_when_the_budget_is_full():
     cache = EmbeddingCache(memory_bytes=2 * BYTES)
     for key in (A, B, A, C):
         cache.get(key, features)
-    assert cache.held_bytes == 2 * BYTES
+    assert cache._memory.currsize == 2 * BYTES
     cache.get(A, never)
     cache.get(C, never)
     with pytest.raises(AssertionError):
@@ -48,19 +48,19 @@ def test_the_least_recently_used_goes_when_the_budget_is_full():
 def test_without_a_budget_nothing_is_held():
     cache = EmbeddingCache(memory_bytes=0)
     cache.get(A, features)
-    assert cache.held_bytes == 0
+    assert cache._memory.currsize == 0
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_disk_tier_outlives_the_process(tmp_path, fused):
-    EmbeddingCache(memory_bytes=0, folder=tmp_path / "kept", disk_bytes=10**6).get(
+    EmbeddingCache(memory_bytes=0, folder=tmp_path / "cache", disk_bytes=10**6).get(
         A, lambda: features(3, fused=fused)
     )
-    again = EmbeddingCache(memory_bytes=0, folder=tmp_path / "kept", disk_bytes=10**6).get(A, never)
+    again = EmbeddingCache(memory_bytes=0, folder=tmp_path / "cache", disk_bytes=10**6).get(A, never)
     assert same(again, features(3, fused=fused))
     assert again.neck.dtype == np.float16
     assert (again.fused is None) is not fused
-    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_folder_stays_within_its_budget_and_drops_the_least_recently_used(tmp_path):
@@ -69,10 +69,10 @@ def test_the_folder_stays_within_its_budget_and_drops_the_least_recently_used(tm
     for key in keys:
         cache.get(key, features)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10_000
-    kept = {path.stem for path in tmp_path.iterdir()}
-    assert keys[-1] in kept
-    assert keys[0] not in kept
-    assert len(kept) > 5
+    stored = {path.stem for path in tmp_path.iterdir()}
+    assert keys[-1] in stored
+    assert keys[0] not in stored
+    assert len(stored) > 5
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a tensor file", None], ids=["empty", "text", "half"])
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_made_again(tmp_path, damage):
 
 def test_a_folder_that_cannot_be_written_costs_no_answer(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    cache = EmbeddingCache(memory_bytes=10**6, folder=tmp_path / "file" / "kept", disk_bytes=10**6)
+    cache = EmbeddingCache(memory_bytes=10**6, folder=tmp_path / "file" / "cache", disk_bytes=10**6)
     assert same(cache.get(A, features), features())
 
 
@@ -116,9 +116,9 @@ def test_who_asks_for_what_is_underway_waits_for_it():
         other = pool.submit(EmbeddingCache(memory_bytes=10**6).get, B, features)
         other.result(10)
         gate.set()
-        found = [answer.result(10) for answer in answers]
+        results = [answer.result(10) for answer in answers]
     assert len(computed) == 1
-    assert all(one is found[0] for one in found)
+    assert all(one is results[0] for one in results)
 
 
 def test_a_failure_reaches_everybody_and_the_next_may_try_again():

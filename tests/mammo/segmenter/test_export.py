@@ -13,8 +13,10 @@ class Click(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, neck, fused, coordinates, labels, previous, known):
-        decoded = self.network.decode(neck, fused, coordinates, labels, previous=previous, known=known)
+    def forward(self, neck, fused, coordinates, labels, previous, has_previous):
+        decoded = self.network.decode(
+            neck, fused, coordinates, labels, previous=previous, has_previous=has_previous
+        )
         return decoded.logits, decoded.iou, decoded.presence
 
 
@@ -23,8 +25,8 @@ def arguments(network, *, num_prompts, num_points):
     kinds = torch.tensor([TOP_LEFT, BOTTOM_RIGHT, POSITIVE, NEGATIVE, PADDING])
     labels = kinds[torch.arange(num_prompts * num_points) % 5].reshape(num_prompts, num_points)
     coordinates = 30 + 10 * drawn(num_prompts, num_points, 2, seed=1)
-    previous, known = drawn(num_prompts, 1, 16, 16, seed=2), torch.arange(num_prompts) % 2 == 0
-    return levels.neck, network.fuse(levels), coordinates, labels, previous, known
+    previous, has_previous = drawn(num_prompts, 1, 16, 16, seed=2), torch.arange(num_prompts) % 2 == 0
+    return levels.neck, network.fuse(levels), coordinates, labels, previous, has_previous
 
 
 def test_one_exported_click_serves_any_number_of_prompts_and_points():

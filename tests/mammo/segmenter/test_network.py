@@ -64,7 +64,7 @@ def test_every_row_of_table_3_trains_all_that_it_adds_and_nothing_else(row):
     table = TABLE3[row]
     config = replace(table, encoder="smoke", input_size=64, decoder_width=32)
     network = new_network(config, seed=1)
-    trained = network.allow("hq")
+    trained = network.set_trainable("hq")
     assert trained
     decoded = decode(network, network.encode(some_pixels(config)))
     assert decoded.hq is not None

@@ -43,7 +43,7 @@ def test_a_presence_head_changes_no_mask():
 @pytest.mark.parametrize("policy", ["hq", "decoder", "all"])
 def test_every_policy_trains_the_presence_head(policy):
     network = small(presence=True)
-    trained = set(map(id, network.allow(policy)))
+    trained = set(map(id, network.set_trainable(policy)))
     head = dict(network.mask_decoder.presence.named_parameters())
     assert {id(parameter) for parameter in head.values()} <= trained
     decode(network).presence.sum().backward()
@@ -61,7 +61,7 @@ def test_presence_learns_to_tell_a_bright_region_from_an_empty_one():
         levels = network.encode(pixels)
         fused = network.fuse(levels)
     box, truth = COORDINATES[:1].expand(2, -1, -1), torch.tensor([1.0, 0.0])
-    optimizer = torch.optim.Adam(network.allow("hq"), lr=1e-2)
+    optimizer = torch.optim.Adam(network.set_trainable("hq"), lr=1e-2)
     for _ in range(30):
         presence = network.decode(levels.neck, fused, box, LABELS).presence
         loss = torch.nn.functional.binary_cross_entropy_with_logits(presence, truth)
@@ -85,17 +85,17 @@ def test_previous_logits_change_the_mask():
 
 def test_known_says_prompt_by_prompt_whose_previous_logits_count():
     network = small()
-    mixed = decode(network, previous=some_logits(), known=torch.tensor([True, False])).logits
+    mixed = decode(network, previous=some_logits(), has_previous=torch.tensor([True, False])).logits
     torch.testing.assert_close(mixed[0], decode(network, previous=some_logits()).logits[0])
     torch.testing.assert_close(mixed[1], decode(network).logits[1])
 
 
 @pytest.mark.parametrize("shape", [(2, 16, 16), (1, 1, 16, 16), (2, 1, 64, 64), (2, 4, 16, 16)])
 def test_previous_logits_of_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match="previous logits are"):
+    with pytest.raises(ValueError, match="expected previous logits of shape"):
         decode(small(), previous=torch.zeros(shape))
 
 
-def test_known_without_previous_logits_is_refused():
-    with pytest.raises(ValueError, match="there are none"):
-        decode(small(), known=torch.tensor([True, False]))
+def test_has_previous_without_previous_logits_is_refused():
+    with pytest.raises(ValueError, match="give `previous` too"):
+        decode(small(), has_previous=torch.tensor([True, False]))

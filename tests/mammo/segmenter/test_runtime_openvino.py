@@ -20,7 +20,7 @@ from mammo.segmenter.runtime_openvino import (
     LOGIT_BOUND,
     OpenVinoRuntime,
     export,
-    prove,
+    verify,
 )
 from tests.mammo.segmenter.networks import small
 
@@ -48,7 +48,7 @@ def opened(network, folder: Path | None, *, precision="f32") -> OpenVinoRuntime:
 def test_every_kind_of_decoder_answers_as_torch_does(changes):
     network = small(**changes)
     ours, theirs = opened(network, None), TorchRuntime(network)
-    prove(ours, theirs, bound=FEATURE_BOUND["f32"])
+    verify(ours, theirs, bound=FEATURE_BOUND["f32"])
     planes = np.random.default_rng(1).standard_normal((3, 64, 64)).astype(np.float32)
     features = theirs.encode(planes)
     previous = theirs.decode(features, [(3, 4), (9, 9)], [2, 3], previous=None).logits
@@ -87,7 +87,7 @@ def test_the_starter_outlines_the_same_clusters(exported, name, least):
 
 
 def test_a_processor_without_bfloat16_computes_in_float32_and_names_its_features_so(monkeypatch):
-    """What OpenVINO does there, on whatever processor this runs; features of one precision are not kept for another."""
+    """Simulated on any processor; cached features of one precision are not used for another."""
 
     def without(model, *, precision, threads, compiled=exported_networks.compiled):
         return compiled(model, precision="f32", threads=threads)
@@ -95,7 +95,7 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_names_its_features
     monkeypatch.setattr(exported_networks, "compiled", without)
     with structlog.testing.capture_logs() as logs:
         runtime = open_runtime(small(), name="openvino-bf16", weights=WEIGHTS, exported=None, threads=1)
-    assert [log["reason"] for log in logs] == ["this processor has no bfloat16"]
+    assert [log["reason"] for log in logs] == ["this processor does not support bfloat16"]
     plain = open_runtime(small(), name="openvino", weights=WEIGHTS, exported=None, threads=1)
     assert runtime.precision == plain.precision
 
@@ -121,11 +121,11 @@ def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_pat
     planes = np.random.default_rng(1).standard_normal((3, 64, 64)).astype(np.float32)
     assert all(np.array_equal(a, b) for a, b in zip(first.encode(planes), again.encode(planes), strict=True))
 
-    prove(opened(other, tmp_path), TorchRuntime(other), bound=FEATURE_BOUND["f32"])
+    verify(opened(other, tmp_path), TorchRuntime(other), bound=FEATURE_BOUND["f32"])
     assert calls == [other]
     with pytest.raises(UnusableRuntime, match="in logits"):
         opened(network, None)  # what is "exported" is the other network
-    monkeypatch.setattr("mammo.segmenter.runtime_choice.SMALL", 0)
+    monkeypatch.setattr("mammo.segmenter.runtime_choice.MIN_OPENVINO_PARAMETERS", 0)
     chosen = open_runtime(network, name="auto", weights=WEIGHTS, exported=tmp_path / "none", threads=1)
     assert isinstance(chosen, TorchRuntime)
     with pytest.raises(UnusableRuntime):
@@ -133,7 +133,7 @@ def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_pat
 
 
 def test_auto_without_a_folder_is_torch(monkeypatch):
-    monkeypatch.setattr("mammo.segmenter.runtime_choice.SMALL", 0)
+    monkeypatch.setattr("mammo.segmenter.runtime_choice.MIN_OPENVINO_PARAMETERS", 0)
     chosen = open_runtime(small(), name="auto", weights=WEIGHTS, exported=None, threads=1)
     assert isinstance(chosen, TorchRuntime)
 

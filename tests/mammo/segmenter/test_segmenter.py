@@ -167,9 +167,9 @@ def test_the_most_points_that_a_prompt_may_have_are_answered():
 
 def test_an_answer_says_how_fine_it_is():
     segmenter = Segmenter(Painter(everything))
-    known = segmenter.embed(PIXELS, BOX, spacing=Spacing(0.1, 0.1, "imager"))
-    answer = segmenter.segment(known, box=BOX)
-    assert answer.roi == known.roi
+    with_spacing = segmenter.embed(PIXELS, BOX, spacing=Spacing(0.1, 0.1, "imager"))
+    answer = segmenter.segment(with_spacing, box=BOX)
+    assert answer.roi == with_spacing.roi
     assert answer.logits is not None
     assert answer.logits.shape == (16, 16)
     assert answer.pixels_per_logit == 80 / 16
