@@ -52,7 +52,7 @@ def test_nothing_above_the_threshold_is_an_empty_table() -> None:
         "scores": torch.full((2, 1, 21), -9.0),
         "feats": [torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 1, 1)],
     }
-    assert [tuple(found.shape) for found in decode(raw, strides=[8, 16, 32], threshold=0.5)] == [
+    assert [tuple(boxes.shape) for boxes in decode(raw, strides=[8, 16, 32], threshold=0.5)] == [
         (0, 5),
         (0, 5),
     ]
@@ -69,8 +69,8 @@ def test_a_box_lies_around_its_anchor_in_input_pixels() -> None:
         "scores": logits,
         "feats": [torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 1, 1)],
     }
-    (found,) = decode(raw, strides=[8, 16, 32], threshold=0.5)
-    torch.testing.assert_close(found[:, :4], torch.tensor([[8.0, 8.0, 56.0, 72.0]]))
+    (boxes,) = decode(raw, strides=[8, 16, 32], threshold=0.5)
+    torch.testing.assert_close(boxes[:, :4], torch.tensor([[8.0, 8.0, 56.0, 72.0]]))
 
 
 def test_a_threshold_near_0_costs_bounded_work_and_keeps_the_best() -> None:
@@ -83,10 +83,10 @@ def test_a_threshold_near_0_costs_bounded_work_and_keeps_the_best() -> None:
 
     logits = torch.rand(200 * 300, generator=torch.Generator().manual_seed(0))
     logits[777] = 5.0
-    found = decode_anchors(logits, distributions, grid=[(200, 300, 8.0)], threshold=1e-6)
+    boxes = decode_anchors(logits, distributions, grid=[(200, 300, 8.0)], threshold=1e-6)
     assert asked == [MAX_ANCHORS]
-    assert len(found) == MAX_PER_TILE
-    torch.testing.assert_close(found[0, 4], torch.tensor(5.0).sigmoid())
+    assert len(boxes) == MAX_PER_TILE
+    torch.testing.assert_close(boxes[0, 4], torch.tensor(5.0).sigmoid())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -113,10 +113,10 @@ def test_of_overlapping_boxes_the_same_stay_as_with_torchvision(seed: int) -> No
 def test_in_which_order_boxes_come_changes_nothing(
     rows: list[tuple[int, ...]], random: Random, limit: int
 ) -> None:
-    def kept(table: list[tuple[int, ...]]) -> list[list[float]]:
-        found = torch.tensor(table, dtype=torch.float32).reshape(-1, 5)
-        corners = torch.cat([found[:, :2], found[:, :2] + 1 + found[:, 2:4]], 1)
-        chosen = non_maximum_suppression(corners, found[:, 4], iou=0.3, limit=limit)
-        return found[chosen].tolist()
+    def selected(table: list[tuple[int, ...]]) -> list[list[float]]:
+        boxes = torch.tensor(table, dtype=torch.float32).reshape(-1, 5)
+        corners = torch.cat([boxes[:, :2], boxes[:, :2] + 1 + boxes[:, 2:4]], 1)
+        chosen = non_maximum_suppression(corners, boxes[:, 4], iou=0.3, limit=limit)
+        return boxes[chosen].tolist()
 
-    assert kept(random.sample(rows, len(rows))) == kept(rows)
+    assert selected(random.sample(rows, len(rows))) == selected(rows)

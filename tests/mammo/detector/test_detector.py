@@ -35,12 +35,12 @@ def mammogram(height: int, width: int, *, seed: int = 0) -> Pixels:
 
 
 def test_detections_are_sorted_scored_above_the_threshold_and_inside_the_image(detector: Detector) -> None:
-    found = detector.detect(mammogram(700, 500), threshold=0.1, spacing=None)
-    assert len(found) > 3
-    scores = [detection.score for detection in found]
+    detections = detector.detect(mammogram(700, 500), threshold=0.1, spacing=None)
+    assert len(detections) > 3
+    scores = [detection.score for detection in detections]
     assert scores == sorted(scores, reverse=True)
     assert min(scores) >= 0.1
-    for detection in found:
+    for detection in detections:
         assert 0 <= detection.box.x0 < detection.box.x1 <= 500
         assert 0 <= detection.box.y0 < detection.box.y1 <= 700
 
@@ -114,9 +114,9 @@ def test_boxes_of_a_resampled_image_come_back_in_its_own_pixels(detector: Detect
     pixels = mammogram(400, 500, seed=3)
     square = cv2.resize(pixels, (500, 800), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     expected = detector.detect(square, threshold=0.1, spacing=None)
-    found = detector.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
-    assert len(found) == len(expected) > 3
-    for detection, other in zip(found, expected, strict=True):
+    detections = detector.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
+    assert len(detections) == len(expected) > 3
+    for detection, other in zip(detections, expected, strict=True):
         assert detection.score == pytest.approx(other.score, abs=1e-5)
         x0, y0, x1, y1 = other.box.as_tuple()
         assert detection.box.as_tuple() == pytest.approx((x0, y0 / 2, x1, y1 / 2), abs=1)

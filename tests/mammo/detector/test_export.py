@@ -53,8 +53,8 @@ def test_an_exported_network_holds_every_gate_and_computes_the_same(
     traced = export(network, tmp_path)
     assert num_sigmoids(traced) == plain + gates
     with torch.inference_mode():
-        found = traced(PIXELS)
-    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+        actual = traced(PIXELS)
+    torch.testing.assert_close(actual, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_this_test_would_notice_a_block_that_forgets_its_attention(

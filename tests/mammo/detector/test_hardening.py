@@ -40,10 +40,10 @@ print(json.dumps({
 
 
 def probe(code: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("YOLO_", "OMP_", "MPLCONFIGDIR"))}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("YOLO_", "OMP_", "MPLCONFIGDIR"))}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**kept, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={**inherited, "PYTHONPATH": str(REPOSITORY), **environment},
         cwd=cwd,
         capture_output=True,
         text=True,

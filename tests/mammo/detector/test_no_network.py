@@ -69,14 +69,14 @@ torch.set_num_threads(1)
 box = Box(60, 200, 110, 250)
 cases = [case(1, box), case(2)]
 recipe = replace(detector_smoke(), tile=96, validation_crops=1)
-made = finetune_detector(cases, [case(3, box)], start=None, recipe=recipe, folder=folder / "run", progress=silent)
+weights = finetune_detector(cases, [case(3, box)], start=None, recipe=recipe, folder=folder / "run", progress=silent)
 print("trained")
-Detector.load(made).detect(cases[0].read().pixels, threshold=0.5, spacing=None)
+Detector.load(weights).detect(cases[0].read().pixels, threshold=0.5, spacing=None)
 print("detected")
 import openvino
 from ultralytics.engine.exporter import Exporter
 from ultralytics.utils import DEFAULT_CFG_DICT
-network, _ = load_network(made)
+network, _ = load_network(weights)
 network.args, network.task, network.pt_path = dict(DEFAULT_CFG_DICT), "detect", str(folder / "exported.pt")
 traced = Exporter(overrides={"format": "torchscript", "imgsz": 64, "batch": 1, "device": "cpu"})(model=network)
 openvino.convert_model(torch.jit.load(traced), example_input=torch.zeros(1, 3, 64, 64))
@@ -87,15 +87,17 @@ print("exported", "mlflow" in sys.modules)
 def run(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list[list[object]]]:
     """Run under the guard; also what it noted."""
     guard, home, here = folder / "guard", folder / "home", folder / "here"
-    for made in (guard, home, here):
-        made.mkdir()
+    for created in (guard, home, here):
+        created.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD)
     log = folder / "network.log"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("YOLO_", "MPLCONFIG"))}
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("YOLO_", "MPLCONFIG"))
+    }
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         env={
-            **kept,
+            **inherited,
             "PYTHONPATH": f"{guard}{os.pathsep}{REPOSITORY}",
             "NETWORK_LOG": str(log),
             "HOME": str(home),

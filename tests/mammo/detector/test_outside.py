@@ -49,16 +49,16 @@ def hits(detections: list[Detection], phantom: PhantomView) -> int:
 def test_most_clusters_are_found_on_film_scans_and_on_finer_detectors(
     detector: Detector, spacing_mm: float, bits: int
 ) -> None:
-    found = false = 0
+    num_hits = num_false = 0
     for seed in SEEDS:
         phantom = view(seed, spacing_mm=spacing_mm)
         detections = detector.detect(
             pixels_of(phantom, bits=bits), threshold=0.2, spacing=Spacing(spacing_mm, spacing_mm, "given")
         )
-        found += hits(detections, phantom)
-        false += len(detections) - hits(detections, phantom)
-    assert found >= 4
-    assert false <= len(SEEDS)
+        num_hits += hits(detections, phantom)
+        num_false += len(detections) - hits(detections, phantom)
+    assert num_hits >= 4
+    assert num_false <= len(SEEDS)
 
 
 def test_without_its_spacing_a_film_scan_is_seen_worse(detector: Detector) -> None:
@@ -66,10 +66,10 @@ def test_without_its_spacing_a_film_scan_is_seen_worse(detector: Detector) -> No
     scores = {True: 0.0, False: 0.0}
     for seed in SEEDS:
         phantom = view(seed, spacing_mm=0.2)
-        for known in scores:
-            spacing = Spacing(0.2, 0.2, "given") if known else None
+        for is_stated in scores:
+            spacing = Spacing(0.2, 0.2, "given") if is_stated else None
             detections = detector.detect(pixels_of(phantom, bits=8), threshold=0.02, spacing=spacing)
-            scores[known] += sum(d.score for d in detections if hits([d], phantom))
+            scores[is_stated] += sum(d.score for d in detections if hits([d], phantom))
     assert scores[True] > scores[False]
 
 
@@ -82,10 +82,10 @@ def test_markers_and_labels_are_no_findings_and_hide_none(detector: Detector) ->
     cv2.rectangle(marked, (width - 260, height - 220), (width - 40, height - 60), 1.0, -1)
     cv2.putText(marked, "No. 1234", (width - 250, height - 120), cv2.FONT_HERSHEY_SIMPLEX, 1.3, 0.0, 3)
     expected = detector.detect(plain, threshold=0.2, spacing=None)
-    found = detector.detect(marked, threshold=0.2, spacing=None)
+    detections = detector.detect(marked, threshold=0.2, spacing=None)
     assert hits(expected, phantom)
-    assert len(found) == len(expected)
-    for detection, other in zip(found, expected, strict=True):
+    assert len(detections) == len(expected)
+    for detection, other in zip(detections, expected, strict=True):
         assert detection.box.iou(other.box) > 0.9
 
 
@@ -106,7 +106,7 @@ def test_tiles_and_one_pass_over_the_breast_find_the_same_clusters() -> None:
         network, _ = load_network(STARTER)
         network.spec = replace(network.spec, tile=640)
         detectors.append(Detector(network, mode=mode))  # type: ignore[arg-type]
-    found = 0
+    num_pairs = 0
     for seed in SEEDS[:4]:
         phantom = view(seed)
         tiles, whole = (
@@ -120,5 +120,5 @@ def test_tiles_and_one_pass_over_the_breast_find_the_same_clusters() -> None:
         assert bool(tiles) == bool(whole)
         if tiles:
             assert tiles[0].box.iou(whole[0].box) > 0.6
-            found += 1
-    assert found >= 2
+            num_pairs += 1
+    assert num_pairs >= 2

@@ -38,8 +38,8 @@ def same_as(network: Any, tensors: dict[str, torch.Tensor]) -> None:
     expected = network.state_dict()
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
-        wanted = expected[name]
-        assert torch.equal(tensor, wanted.half().float() if wanted.is_floating_point() else wanted), name
+        stock = expected[name]
+        assert torch.equal(tensor, stock.half().float() if stock.is_floating_point() else stock), name
 
 
 def test_every_tensor_of_an_official_checkpoint_is_read_bit_for_bit(network: Any, official: Path) -> None:
@@ -190,7 +190,7 @@ def test_modules_nested_without_end_are_refused(tmp_path: Path) -> None:
 def test_a_converted_file_holds_the_stock_tensors_and_says_where_they_come_from(
     network: Any, official: Path, tmp_path: Path
 ) -> None:
-    out = convert(official, name="yolov8n", out=tmp_path / "made" / "yolov8n.safetensors")
+    out = convert(official, name="yolov8n", out=tmp_path / "converted" / "yolov8n.safetensors")
     stock = load_stock(out)
     same_as(network, {name: stock.tensors[name] for name in network.state_dict()})
     assert stock.architecture == "yolov8n"

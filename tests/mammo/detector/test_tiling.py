@@ -78,18 +78,18 @@ def test_air_is_not_looked_at() -> None:
 
 
 def test_one_cluster_seen_by_two_tiles_is_one_detection_with_the_better_score() -> None:
-    found = merge([whole(100, 100, 180, 190, 0.6), whole(104, 98, 184, 186, 0.8)], SIZE)
-    assert found == [Detection(Box(104, 98, 184, 186), 0.8)]
+    detections = merge([whole(100, 100, 180, 190, 0.6), whole(104, 98, 184, 186, 0.8)], SIZE)
+    assert detections == [Detection(Box(104, 98, 184, 186), 0.8)]
 
 
 def test_a_box_cut_by_a_tile_gives_way_to_the_whole_one_even_with_a_better_score() -> None:
-    found = merge([piece(100, 100, 140, 190, 0.9), whole(100, 100, 180, 190, 0.5)], SIZE)
-    assert found == [Detection(Box(100, 100, 180, 190), 0.5)]
+    detections = merge([piece(100, 100, 140, 190, 0.9), whole(100, 100, 180, 190, 0.5)], SIZE)
+    assert detections == [Detection(Box(100, 100, 180, 190), 0.5)]
 
 
 def test_pieces_of_a_cluster_larger_than_the_overlap_are_united() -> None:
-    found = merge([piece(100, 100, 500, 300, 0.7), piece(400, 110, 900, 290, 0.6)], SIZE)
-    assert found == [Detection(Box(100, 100, 900, 300), 0.7)]
+    detections = merge([piece(100, 100, 500, 300, 0.7), piece(400, 110, 900, 290, 0.6)], SIZE)
+    assert detections == [Detection(Box(100, 100, 900, 300), 0.7)]
 
 
 PLACES = st.integers(0, 60)
@@ -122,12 +122,12 @@ def test_no_two_united_clusters_overlap_and_every_piece_is_in_one_or_in_a_whole_
     candidates: list[Candidate],
 ) -> None:
     pieces = [candidate for candidate in candidates if candidate.cut and candidate.area]
-    found = merge(pieces, SIZE)
-    for index, one in enumerate(found):
-        assert all(one.box.intersection(other.box) is None for other in found[index + 1 :])
+    detections = merge(pieces, SIZE)
+    for index, one in enumerate(detections):
+        assert all(one.box.intersection(other.box) is None for other in detections[index + 1 :])
     for candidate in pieces:
         seen = Box.around(candidate.x0, candidate.y0, candidate.x1, candidate.y1)
-        (holder,) = [each for each in found if each.box.intersection(seen) == seen]
+        (holder,) = [each for each in detections if each.box.intersection(seen) == seen]
         assert holder.score >= candidate.score
 
 
@@ -145,15 +145,15 @@ def test_of_two_whole_boxes_with_the_same_score_the_place_decides() -> None:
 
 
 def test_neighbouring_clusters_stay_two_and_the_better_comes_first() -> None:
-    found = merge([whole(10, 10, 50, 50, 0.3), whole(48, 10, 90, 50, 0.4)], SIZE)
-    assert [detection.score for detection in found] == [0.4, 0.3]
+    detections = merge([whole(10, 10, 50, 50, 0.3), whole(48, 10, 90, 50, 0.4)], SIZE)
+    assert [detection.score for detection in detections] == [0.4, 0.3]
 
 
 def test_detections_are_clipped_to_the_image_and_dropped_outside_it() -> None:
-    found = merge(
+    detections = merge(
         [whole(-5, -5, 30, 30, 0.9), whole(1990, 2990, 2100, 3100, 0.8), whole(2001, 0, 2050, 9, 0.7)], SIZE
     )
-    assert [detection.box for detection in found] == [Box(0, 0, 30, 30), Box(1990, 2990, 2000, 3000)]
+    assert [detection.box for detection in detections] == [Box(0, 0, 30, 30), Box(1990, 2990, 2000, 3000)]
 
 
 @st.composite
@@ -190,8 +190,8 @@ def test_clusters_up_to_the_overlap_come_back_as_they_are_each_once(
     drawn: tuple[Size, list[Box], int], seed: int
 ) -> None:
     size, clusters, tile = drawn
-    found = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
-    assert sorted(d.box.as_tuple() for d in found) == sorted(box.as_tuple() for box in clusters)
+    detections = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
+    assert sorted(d.box.as_tuple() for d in detections) == sorted(box.as_tuple() for box in clusters)
 
 
 @given(drawn=image_with_clusters(largest=900), seed=st.integers(0, 99))
@@ -200,8 +200,8 @@ def test_clusters_of_any_size_are_put_together_from_their_pieces(
     drawn: tuple[Size, list[Box], int], seed: int
 ) -> None:
     size, clusters, tile = drawn
-    found = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
-    assert sorted(d.box.as_tuple() for d in found) == sorted(box.as_tuple() for box in clusters)
+    detections = seen_through_tiles(size, clusters, tile=tile, overlap=112, rng=np.random.default_rng(seed))
+    assert sorted(d.box.as_tuple() for d in detections) == sorted(box.as_tuple() for box in clusters)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One mammogram in every transfer syntax that we read, made by encoders and not kept in the repository."""
+"""One mammogram in every transfer syntax that we read, produced by encoders instead of files in the repository."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _compressed(plugin: str, **options: float) -> Callable[[Stored, uid.UID, int
 
 def _by_gdcm(stored: Stored, syntax: uid.UID, bits: int) -> bytes:
     """JPEG Lossless, which pydicom cannot encode."""
-    wanted = {
+    process = {
         uid.JPEGLossless: gdcm.TransferSyntax.JPEGLosslessProcess14,
         uid.JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
     }[syntax]
@@ -73,7 +73,7 @@ def _by_gdcm(stored: Stored, syntax: uid.UID, bits: int) -> bytes:
         reader.SetFileName(str(source))
         assert reader.Read()
         change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(wanted))
+        change.SetTransferSyntax(gdcm.TransferSyntax(process))
         change.SetInput(reader.GetImage())
         assert change.Change()
         writer = gdcm.ImageWriter()

@@ -1,4 +1,4 @@
-"""Mammograms that tell everything about a patient, in every place where files do so."""
+"""Mammograms that identify the patient in every element in which files do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def patient_file(
     """A conformant mammogram with all of `PLANTED` in it."""
     picture = breast_picture() if stored is None else stored
 
-    def tell(dataset: FileDataset) -> None:
+    def plant(dataset: FileDataset) -> None:
         uid = PLANTED["original uid"]
         dataset.SOPInstanceUID = f"{uid}.{instance}"
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -78,6 +78,6 @@ def patient_file(
             pixels[2 * place + 1] |= (letter & 15) << 12
         dataset.PixelData = pixels.tobytes()
 
-    data = edited(mammogram_file(picture, view=view, entropy=f"{instance}", **options), tell)
+    data = edited(mammogram_file(picture, view=view, entropy=f"{instance}", **options), plant)
     preamble = PLANTED["preamble"].encode()
     return preamble + data[len(preamble) :]

@@ -20,7 +20,7 @@ def phantom() -> Stored:
     return phantom_view(5, clusters=0, num_distractors=0, width=256, height=320, spacing_mm=0.7).stored
 
 
-def found(data: bytes, *, bits: int = 12) -> np.ndarray:  # type: ignore[type-arg]
+def decoded(data: bytes, *, bits: int = 12) -> np.ndarray:  # type: ignore[type-arg]
     """Stored values, as far as float32 keeps them: every one of 2**16."""
     return np.round(read_mammogram(data).pixels.astype(np.float64) * (2**bits - 1)).astype(np.uint16)
 
@@ -39,9 +39,9 @@ def test_no_decoder_comes_from_a_gpl_package() -> None:
 def test_the_transfer_syntax_does_not_change_a_pixel(syntax: uid.UID, phantom: Stored) -> None:
     data = encoded(phantom, syntax)
     assert pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True).file_meta.TransferSyntaxUID == syntax
-    error = np.abs(found(data).astype(int) - phantom)
+    error = np.abs(decoded(data).astype(int) - phantom)
     if syntax not in LARGEST_ERROR:
-        np.testing.assert_array_equal(found(data), phantom)
+        np.testing.assert_array_equal(decoded(data), phantom)
     else:
         assert 0 < error.max() <= LARGEST_ERROR[syntax]
 
@@ -49,7 +49,7 @@ def test_the_transfer_syntax_does_not_change_a_pixel(syntax: uid.UID, phantom: S
 @pytest.mark.parametrize("syntax", [s for s in ENCODERS if s not in LARGEST_ERROR], ids=lambda s: s.name)
 def test_noise_of_all_16_bits_and_odd_sides_survive_too(syntax: uid.UID) -> None:
     noise = np.random.default_rng(3).integers(0, 2**16, (41, 33)).astype(np.uint16)
-    np.testing.assert_array_equal(found(encoded(noise, syntax, bits=16), bits=16), noise)
+    np.testing.assert_array_equal(decoded(encoded(noise, syntax, bits=16), bits=16), noise)
 
 
 def test_8_bit_pixels_are_read_in_both_byte_orders() -> None:
@@ -61,13 +61,13 @@ def test_8_bit_pixels_are_read_in_both_byte_orders() -> None:
         dataset["PixelData"].VR = "OW"
 
     little = edited(mammogram_file(), narrow)
-    np.testing.assert_array_equal(found(little, bits=8), stored)
+    np.testing.assert_array_equal(decoded(little, bits=8), stored)
     dataset = pydicom.dcmread(io.BytesIO(little))
     dataset.PixelData = stored.reshape(-1, 2)[:, ::-1].tobytes()
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
     out = io.BytesIO()
     pydicom.dcmwrite(out, dataset, implicit_vr=False, little_endian=False, force_encoding=True)
-    np.testing.assert_array_equal(found(out.getvalue(), bits=8), stored)
+    np.testing.assert_array_equal(decoded(out.getvalue(), bits=8), stored)
 
 
 @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEG2000Lossless], ids=lambda syntax: syntax.name)
@@ -82,4 +82,4 @@ def test_signed_pixels_survive_compression(syntax: uid.UID) -> None:
     dataset.compress(syntax, encoding_plugin="pylibjpeg", generate_instance_uid=False)
     out = io.BytesIO()
     dataset.save_as(out)
-    np.testing.assert_array_equal(found(out.getvalue()).astype(int) - 2048, signed)
+    np.testing.assert_array_equal(decoded(out.getvalue()).astype(int) - 2048, signed)

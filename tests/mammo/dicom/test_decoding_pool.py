@@ -103,16 +103,16 @@ def test_a_process_that_grows_beyond_its_memory_ends_and_not_the_service() -> No
 
 def test_no_more_processes_than_allowed_and_none_after_closing() -> None:
     decoders = DecodingPool(syntaxes=[], size=2)
-    found: list[bool] = []
+    results: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: found.append(np.array_equal(decoders.decode(PNG), PICTURE)))
+        threading.Thread(target=lambda: results.append(np.array_equal(decoders.decode(PNG), PICTURE)))
         for _ in range(12)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [True] * 12
+    assert results == [True] * 12
     mine = [process for process in psutil.Process().children() if process.pid in _pids(decoders)]
     assert 1 <= len(mine) <= 2
     decoders.close()

@@ -14,10 +14,10 @@ from tests.mammo.dicom.files import with_elements
 
 
 def dataset(**elements: Any) -> Dataset:
-    made = Dataset()
+    elements = Dataset()
     for keyword, value in elements.items():
-        setattr(made, keyword, value)
-    return made
+        setattr(elements, keyword, value)
+    return elements
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_name_that_holds_the_letters_of_a_pseudonym_is_a_name(value: str) -> N
 
 
 def named_in(path: str, name: str = "", number: str = "", birth: str = "") -> bool:
-    made = dataset(PatientName=name, PatientID=number, PatientBirthDate=birth)
-    made.SpecificCharacterSet = "ISO_IR 192"
-    return mentions(path, identifiers(made))
+    patient = dataset(PatientName=name, PatientID=number, PatientBirthDate=birth)
+    patient.SpecificCharacterSet = "ISO_IR 192"
+    return mentions(path, identifiers(patient))
 
 
 def mac(text: str) -> str:
@@ -156,7 +156,7 @@ def test_an_import_looks_at_the_path_and_at_the_name() -> None:
         PatientID="ANON1",
         PatientIdentityRemoved=None,
     )
-    found = read_intake(data, path="王伟/1.dcm", patient_secret=b"s" * 16)
-    assert found.named_in_path
-    assert found.identifying == ("PatientName",)
+    intake = read_intake(data, path="王伟/1.dcm", patient_secret=b"s" * 16)
+    assert intake.named_in_path
+    assert intake.identifying == ("PatientName",)
     assert not read_intake(data, path="ANON1/1.dcm", patient_secret=b"s" * 16).named_in_path

@@ -39,8 +39,8 @@ def test_a_16_bit_image_of_12_bit_values_still_gets_a_bright_twin() -> None:
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".tiff"])
 def test_a_grey_image_saved_as_colour_is_grey(extension: str) -> None:
     colour = cv2.cvtColor(EIGHT, cv2.COLOR_GRAY2BGR)
-    found = read_mammogram(encoded(extension, colour)).pixels * 255
-    assert np.abs(found - EIGHT).max() <= 3
+    values = read_mammogram(encoded(extension, colour)).pixels * 255
+    assert np.abs(values - EIGHT).max() <= 3
 
 
 def test_transparency_is_not_colour() -> None:
@@ -49,16 +49,16 @@ def test_transparency_is_not_colour() -> None:
 
 
 def test_a_grey_jpeg_is_read() -> None:
-    found = read_mammogram(encoded(".jpg", EIGHT)).pixels * 255
-    assert np.abs(found - EIGHT).max() <= 3
+    values = read_mammogram(encoded(".jpg", EIGHT)).pixels * 255
+    assert np.abs(values - EIGHT).max() <= 3
 
 
 def test_a_tiff_whose_zero_is_white_is_inverted_once() -> None:
     for pixels in (EIGHT, SIXTEEN):
         data = bytearray(_plain_tiff(pixels, photometric=0))
         top = np.iinfo(pixels.dtype).max
-        found = np.round(read_mammogram(bytes(data)).pixels * top).astype(np.int64)
-        np.testing.assert_array_equal(found, top - pixels.astype(np.int64))
+        values = np.round(read_mammogram(bytes(data)).pixels * top).astype(np.int64)
+        np.testing.assert_array_equal(values, top - pixels.astype(np.int64))
 
 
 def test_a_tiff_of_floats_is_refused() -> None:

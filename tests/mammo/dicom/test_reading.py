@@ -38,9 +38,9 @@ def test_what_is_written_is_read_back_bit_for_bit(
     stored, bits = image
     mammogram = read_mammogram(mammogram_file(stored, bits=bits, photometric=photometric, syntax=syntax))
     top = 2**bits - 1
-    found = np.round(mammogram.pixels.astype(np.float64) * top).astype(np.int64)
+    values = np.round(mammogram.pixels.astype(np.float64) * top).astype(np.int64)
     np.testing.assert_array_equal(
-        found, top - stored.astype(np.int64) if photometric == "MONOCHROME1" else stored
+        values, top - stored.astype(np.int64) if photometric == "MONOCHROME1" else stored
     )
     assert mammogram.depth == bits
     assert mammogram.pixels.dtype == np.float32

@@ -55,10 +55,10 @@ def test_a_phantom_comes_back_as_it_was_and_a_validator_finds_no_error(
     assert_valid(path, "Segmentation")
     back = read_segmentation(path)
     assert back.size == view.size
-    for found, true in zip(back.findings, view.truth, strict=True):
-        assert found.mask is not None
+    for actual, true in zip(back.findings, view.truth, strict=True):
+        assert actual.mask is not None
         assert true.mask is not None
-        np.testing.assert_array_equal(found.mask.full(view.size), true.mask.full(view.size))
+        np.testing.assert_array_equal(actual.mask.full(view.size), true.mask.full(view.size))
     assert back.calcifications is not None
     single = np.zeros((view.size.height, view.size.width), np.uint8)
     for mask in view.calcifications:
@@ -77,19 +77,19 @@ def test_overlapping_masks_of_any_form_come_back(tmp_path: Path, data: st.DataOb
         assert mask is not None
         findings.append(Finding(label=CLUSTER, score=1, box=mask.frame, mask=mask, id=f"c{index}"))
     back = read_segmentation(segmentation_file(tmp_path, *findings))
-    assert [found.id for found in back.findings] == [made.id for made in findings]
-    for found, made in zip(back.findings, findings, strict=True):
-        assert found.mask is not None
-        assert made.mask is not None
-        assert found.mask.dice(made.mask) == 1
+    assert [actual.id for actual in back.findings] == [expected.id for expected in findings]
+    for actual, expected in zip(back.findings, findings, strict=True):
+        assert actual.mask is not None
+        assert expected.mask is not None
+        assert actual.mask.dice(expected.mask) == 1
 
 
 def test_it_stands_in_the_patient_and_study_of_its_image_and_points_back(tmp_path: Path) -> None:
     image = pydicom.dcmread(io.BytesIO(mammogram_file()))
-    made = pydicom.dcmread(segmentation_file(tmp_path))
-    assert (made.PatientID, made.StudyInstanceUID) == (PATIENT, image.StudyInstanceUID)
-    assert made.SeriesInstanceUID != image.SeriesInstanceUID
-    assert made.PatientOrientation == image.PatientOrientation
+    segmentation = pydicom.dcmread(segmentation_file(tmp_path))
+    assert (segmentation.PatientID, segmentation.StudyInstanceUID) == (PATIENT, image.StudyInstanceUID)
+    assert segmentation.SeriesInstanceUID != image.SeriesInstanceUID
+    assert segmentation.PatientOrientation == image.PatientOrientation
     assert read_segmentation(tmp_path / "a.seg.dcm").image == image.SOPInstanceUID
 
 

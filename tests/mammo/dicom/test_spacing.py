@@ -29,10 +29,10 @@ from tests.mammo.dicom.files import mammogram_file, with_elements
     ],
 )
 def test_the_best_plausible_spacing_wins(elements: dict[str, Any], expected: Spacing) -> None:
-    found = read_mammogram(with_elements(mammogram_file(), **elements), spacing=0.09).spacing
-    assert found is not None
-    assert found.source == expected.source
-    assert (found.row_mm, found.column_mm) == pytest.approx((expected.row_mm, expected.column_mm))
+    spacing = read_mammogram(with_elements(mammogram_file(), **elements), spacing=0.09).spacing
+    assert spacing is not None
+    assert spacing.source == expected.source
+    assert (spacing.row_mm, spacing.column_mm) == pytest.approx((expected.row_mm, expected.column_mm))
 
 
 @pytest.mark.parametrize("text", [b"NaN ", b"1e99", b"-.07"])
@@ -52,17 +52,17 @@ def test_a_given_spacing_is_not_believed_either_when_implausible(given: float) -
 def test_a_decimal_comma_is_read(keyword: str) -> None:
     data = with_elements(mammogram_file(), **({"ImagerPixelSpacing": None} | {keyword: ["0.05", "0.08"]}))
     assert data.count(b"0.05\\0.08 ") == 1
-    found = read_mammogram(data.replace(b"0.05\\0.08 ", b"0,05\\0,08 ")).spacing
-    assert found is not None
-    assert (found.row_mm, found.column_mm) == (0.05, 0.08)
+    spacing = read_mammogram(data.replace(b"0.05\\0.08 ", b"0,05\\0,08 ")).spacing
+    assert spacing is not None
+    assert (spacing.row_mm, spacing.column_mm) == (0.05, 0.08)
 
 
 def test_a_magnification_with_a_decimal_comma_counts() -> None:
     data = with_elements(mammogram_file(), EstimatedRadiographicMagnificationFactor="1.75")
     assert data.count(b"1.75") == 1
-    found = read_mammogram(data.replace(b"1.75", b"1,75")).spacing
-    assert found is not None
-    assert found.row_mm == pytest.approx(0.04)
+    spacing = read_mammogram(data.replace(b"1.75", b"1,75")).spacing
+    assert spacing is not None
+    assert spacing.row_mm == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("text", [b"wide\\wide", b"0.07\\wide", b"0.0.7\\,7,", b"0.07\\    "])
@@ -73,9 +73,9 @@ def test_a_spacing_that_is_no_number_refuses_the_file_unless_another_attribute_s
     with pytest.raises(UnreadableImage, match="ImagerPixelSpacing is not a number"):
         read_mammogram(hostile, spacing=0.09)
     more = with_elements(data, PixelSpacing=["0.05", "0.05"]).replace(b"0.07\\0.07 ", text.ljust(10))
-    found = read_mammogram(more).spacing
-    assert found is not None
-    assert found.source == "pixel"
+    spacing = read_mammogram(more).spacing
+    assert spacing is not None
+    assert spacing.source == "pixel"
 
 
 def test_rows_and_columns_may_be_given_apart() -> None:

@@ -48,15 +48,15 @@ def test_a_marker_lies_in_the_air_away_from_the_chest_wall(
 
 
 def test_every_second_breast_has_a_clip_and_then_in_both_views() -> None:
-    found = []
+    has_clip = []
     for seed in range(10):
         pair = [
             phantom_view(seed, view=view, clusters=0, extras=Extras(clip=True), width=384, height=512).clip
             for view in ("CC", "MLO")
         ]
         assert (pair[0] is None) == (pair[1] is None)
-        found.append(pair[0] is not None)
-    assert 2 <= sum(found) <= 8
+        has_clip.append(pair[0] is not None)
+    assert 2 <= sum(has_clip) <= 8
 
 
 def test_a_clip_is_white_and_belongs_to_no_truth() -> None:

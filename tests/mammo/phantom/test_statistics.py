@@ -27,8 +27,8 @@ def test_a_cluster_has_as_many_calcifications_as_real_ones() -> None:
 def test_calcifications_are_as_large_as_real_ones() -> None:
     """Real, equivalent diameters at 5, 25, 50, 75, 95 %: 0.11, 0.22, 0.31, 0.41, 0.71 mm."""
     diameters = np.concatenate([cluster.diameters for cluster in CLUSTERS])
-    found = np.percentile(diameters, (5, 25, 50, 75, 95))
-    np.testing.assert_allclose(found, (0.14, 0.22, 0.30, 0.40, 0.61), rtol=0.12)
+    percentiles = np.percentile(diameters, (5, 25, 50, 75, 95))
+    np.testing.assert_allclose(percentiles, (0.14, 0.22, 0.30, 0.40, 0.61), rtol=0.12)
 
 
 def test_clusters_are_as_wide_and_as_loose_as_real_ones() -> None:
@@ -58,10 +58,12 @@ def views(request: pytest.FixtureRequest) -> list[PhantomView]:
 
 def test_grey_levels_lie_where_those_of_processed_mammograms_lie(views: list[PhantomView]) -> None:
     """Real, 12 bit, at 10, 50, 90, 99 %: 576-596, 988-1009, 2056-2078, 2943-2993."""
-    found = np.mean([np.percentile(view.stored[view.stored > 0], (10, 50, 90, 99)) for view in views], axis=0)
+    percentiles = np.mean(
+        [np.percentile(view.stored[view.stored > 0], (10, 50, 90, 99)) for view in views], axis=0
+    )
     low, high = (150, 650, 1300, 2100), (1200, 1850, 2550, 3300)
-    assert (found > low).all(), found
-    assert (found < high).all(), found
+    assert (percentiles > low).all(), percentiles
+    assert (percentiles < high).all(), percentiles
 
 
 def test_specks_have_to_stand_out_of_as_much_texture_as_in_real_mammograms(views: list[PhantomView]) -> None:
