@@ -114,7 +114,7 @@ def _layers(findings: Sequence[Finding], calcifications: Sequence[Mask], size: S
     if not findings or len(findings) >= MAX_SEGMENTS:
         raise ValueError(f"expected 1 to {MAX_SEGMENTS - 1} findings, got {len(findings)}")
     if any(finding.is_point for finding in findings):
-        raise ValueError("a finding is only a point; a segmentation needs its outline")
+        raise ValueError("a finding is marked by a point only; a segmentation needs its outline")
     layers = np.zeros((1, size.height, size.width, len(findings) + bool(calcifications)), np.bool_)
     for index, finding in enumerate(findings):
         mask = finding.mask

@@ -73,18 +73,18 @@ def _spec(metadata: dict[str, str], **changes: Any) -> None:
     ("change", "message"),
     [
         (lambda t, m: m.update(format="pickle"), "expected format"),
-        (lambda t, m: m.update(spec="{"), "cannot be read"),
+        (lambda t, m: m.update(spec="{"), "specification is invalid"),
         (lambda t, m: m.update(facts="[]"), "JSON object"),
         (lambda t, m: _spec(m, scale="../../x"), "scale"),
         (lambda t, m: _spec(m, tile=10**9), "tile"),
         (lambda t, m: _spec(m, overlap=200), "overlap"),
         (lambda t, m: _spec(m, surprise=1), "surprise"),
         (lambda t, m: _spec(m, after=[3]), "layer 3 is Conv"),
-        (lambda t, m: _spec(m, attention="se"), "do not fit"),
+        (lambda t, m: _spec(m, attention="se"), "do not match"),
         (lambda t, m: t.pop("model.0.conv.weight"), r"1 of \d+ tensors do not match .*'model.0.conv.weight'"),
-        (lambda t, m: t.update(extra=torch.zeros(1)), "do not fit"),
-        (lambda t, m: t.update({"model.0.conv.weight": torch.zeros(3)}), "do not fit"),
-        (lambda t, m: t["model.0.conv.weight"].fill_(float("nan")), "not finite"),
+        (lambda t, m: t.update(extra=torch.zeros(1)), "do not match"),
+        (lambda t, m: t.update({"model.0.conv.weight": torch.zeros(3)}), "do not match"),
+        (lambda t, m: t["model.0.conv.weight"].fill_(float("nan")), "NaN or infinite"),
     ],
 )
 def test_a_file_that_is_not_exactly_right_is_refused(
@@ -100,7 +100,7 @@ def test_a_pickle_and_a_missing_file_are_refused_and_nothing_is_executed(tmp_pat
     with pytest.raises(InvalidWeights, match="not a readable safetensors file"):
         load_network(pickle)
     for nothing in (tmp_path / "missing.safetensors", tmp_path):
-        with pytest.raises(InvalidWeights, match="no such file; restore it") as missing:
+        with pytest.raises(InvalidWeights, match="the file does not exist; restore it") as missing:
             load_network(nothing)
         assert missing.value.code == "missing_file"
 
@@ -109,7 +109,7 @@ def test_a_torn_file_is_refused(weights: Path, tmp_path: Path) -> None:
     torn = tmp_path / "torn.safetensors"
     for size in (0, 7, 1000, weights.stat().st_size - 1):
         torn.write_bytes(weights.read_bytes()[:size])
-        with pytest.raises(InvalidWeights, match="torn one; restore it"):
+        with pytest.raises(InvalidWeights, match="not a readable safetensors file; restore it"):
             load_network(torn)
 
 

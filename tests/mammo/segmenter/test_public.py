@@ -63,7 +63,7 @@ def test_a_vit_is_converted(name, make, small_vit_b, tmp_path):
 
 def test_a_checkpoint_of_another_encoder_is_named_and_so_is_the_expected_one(mobile_sam, tmp_path):
     with pytest.raises(
-        InvalidWeights, match=r"came mobile-sam/vit_t, expected sam/vit_b \(sam-b\).*add it as mobile-sam"
+        InvalidWeights, match=r"expected sam/vit_b \(sam-b\), got mobile-sam/vit_t.*add it as mobile-sam"
     ) as caught:
         convert(mobile_sam, name="sam-b", out=tmp_path / "x.safetensors")
     assert caught.value.code == "other_encoder"
@@ -72,7 +72,7 @@ def test_a_checkpoint_of_another_encoder_is_named_and_so_is_the_expected_one(mob
 
 def test_sam_is_not_taken_for_hq_sam(small_vit_b, tmp_path):
     torch.save(Mlsam(sam("vit_b")).state_dict(), tmp_path / "x.pth")
-    with pytest.raises(InvalidWeights, match=r"came sam/vit_b, expected hq-sam/vit_b.*came none"):
+    with pytest.raises(InvalidWeights, match=r"expected hq-sam/vit_b.*, got sam/vit_b.*, got none"):
         convert(tmp_path / "x.pth", name="hq-sam-b", out=tmp_path / "x.safetensors")
 
 
@@ -104,7 +104,7 @@ class Harmful:
 def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"image_encoder.pos_embed": Harmful()}, "x.pth")
-    with pytest.raises(InvalidWeights, match="nothing of it was run") as caught:
+    with pytest.raises(InvalidWeights, match="no code was run") as caught:
         convert(tmp_path / "x.pth", name="sam-b", out=tmp_path / "x.safetensors")
     assert caught.value.code == "unsafe_pickle"
     assert os.listdir(tmp_path) == ["x.pth"]
@@ -130,5 +130,5 @@ def test_a_file_with_another_hash_than_the_pinned_one_is_refused(mobile_sam):
 
 
 def test_a_detector_is_no_segmenter(mobile_sam, tmp_path):
-    with pytest.raises(ValueError, match="not a segmenter"):
+    with pytest.raises(ValueError, match="expected a segmenter"):
         convert(mobile_sam, name="yolov8n", out=tmp_path / "x.safetensors")

@@ -227,6 +227,6 @@ def test_a_box_outside_the_image_is_refused(box):
 
 
 def test_a_region_of_air_is_refused():
-    with pytest.raises(InvalidPrompt, match="only air") as caught:
+    with pytest.raises(InvalidPrompt, match="is empty: every pixel is 0") as caught:
         Segmenter(Painter(everything)).embed(np.zeros_like(PIXELS), BOX, spacing=None)
     assert caught.value.code == "empty_region"

@@ -82,7 +82,7 @@ def test_public_weights_of_another_scale_are_refused(public: Path) -> None:
 
 
 def test_public_weights_cannot_serve(public: Path) -> None:
-    with pytest.raises(InvalidWeights, match="know no cluster; start a training run"):
+    with pytest.raises(InvalidWeights, match="cannot detect clusters; use them to start a training run"):
         Detector.load(public)
 
 
@@ -139,5 +139,5 @@ def test_spec_and_box_loss_travel_in_the_models_own_config() -> None:
     assert (again.spec, again.rule) == (spec, PAPER)
     again.load_state_dict(network.state_dict(), strict=True)
     assert DetectorNetwork.from_config(network.yaml).spec == spec
-    with pytest.raises(InvalidWeights, match="no specification"):
+    with pytest.raises(InvalidWeights, match="no valid specification"):
         DetectorNetwork.from_config({"nc": 1})
