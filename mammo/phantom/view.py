@@ -182,9 +182,8 @@ def phantom_view(
     if clip:
         add_specks(attenuation, [clip], receptor)
     exposed = np.add(noise, attenuation, out=noise)
-    raw = (
-        _raw_counts(key, exposed, anatomy, receptor) if for_processing else None
-    )  # before `exposed` is processed
+    # Before `_stored`, which processes `exposed` in place.
+    raw = _raw_counts(key, exposed, anatomy, receptor) if for_processing else None
     drawn = PhantomView(
         stored=_stored(rng, exposed, air, receptor),
         bits=vendor.bits,

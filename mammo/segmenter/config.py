@@ -159,11 +159,8 @@ class MlsamConfig:
         vit = self.vit
         if isinstance(vit, ViT):
             return vit.width, vit.width, vit.width
-        return (
-            vit.widths[2],
-            vit.widths[3],
-            vit.widths[3],
-        )  # a stage ends with the downsampling to the next width
+        # A stage ends with the downsampling to the next width.
+        return vit.widths[2], vit.widths[3], vit.widths[3]
 
     @property
     def used_levels(self) -> tuple[bool, bool, bool]:

@@ -115,12 +115,8 @@ def run(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list
 def test_import_training_detection_and_export_open_no_connection(tmp_path: Path) -> None:
     done, noted = run(EVERYTHING, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [
-        "trained",
-        "detected",
-        "exported",
-        "False",
-    ]  # ultralytics logs to no MLflow
+    # `False`: ultralytics does not log to MLflow.
+    assert done.stdout.split() == ["trained", "detected", "exported", "False"]
     assert noted == []
     assert list((tmp_path / "home").rglob("*")) == []
 

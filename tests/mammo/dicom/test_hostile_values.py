@@ -124,9 +124,8 @@ def test_odd_text_neither_harms_nor_comes_back(keyword: str, value: str) -> None
     else:
         data = with_raw(**{keyword: ("LT", ODD_TEXT[value].encode())})
     refused = {("SpecificCharacterSet", "null"): "parse"}
-    refused |= {
-        ("Modality", name): "wrong_modality" for name in ODD_TEXT if name != "long"
-    }  # counts as missing
+    # A text that is too long counts as missing.
+    refused |= {("Modality", name): "wrong_modality" for name in ODD_TEXT if name != "long"}
     if (keyword, value) in refused:
         with pytest.raises(UnreadableImage) as caught:
             read_mammogram(data)

@@ -97,10 +97,8 @@ def test_an_outline_holds_its_calcifications_with_a_millimetre_around() -> None:
             assert inside is not None
             assert inside.box is not None
             margin = round(1 / view.spacing_mm)
-            assert inside.box.x0 - finding.box.x0 in (
-                margin,
-                inside.box.x0,
-            )  # less only at the image's border
+            # The margin is smaller only at the border of the image.
+            assert inside.box.x0 - finding.box.x0 in (margin, inside.box.x0)
 
 
 def test_clusters_do_not_overlap() -> None:
