@@ -6,9 +6,9 @@ from mammo.segmenter import attention as module
 from mammo.segmenter.attention import LowMemoryAttention
 
 
-@pytest.mark.parametrize("largest", [2**22, 600], ids=["at once", "by rows"])
-def test_the_result_is_that_of_segment_anything(monkeypatch, largest):
-    monkeypatch.setattr(module, "LARGEST", largest)
+@pytest.mark.parametrize("max_bias", [2**22, 600], ids=["at once", "by rows"])
+def test_the_result_is_that_of_segment_anything(monkeypatch, max_bias):
+    monkeypatch.setattr(module, "MAX_BIAS", max_bias)
     torch.manual_seed(0)
     theirs = Attention(24, num_heads=3, use_rel_pos=True, input_size=(7, 7))
     torch.nn.init.normal_(theirs.rel_pos_h)
