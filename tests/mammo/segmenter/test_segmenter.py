@@ -173,7 +173,7 @@ def test_an_answer_says_how_fine_it_is():
     assert answer.logits is not None
     assert answer.logits.shape == (16, 16)
     assert answer.pixels_per_logit == 80 / 16
-    assert "5 pixels per logit, not at 4" in answer.notes[0]
+    assert "5 pixels per logit instead of 4" in answer.notes[0]
     unknown = segmenter.segment(segmenter.embed(PIXELS, BOX, spacing=None), box=BOX)
     assert "no pixel spacing" in unknown.notes[0]
 
