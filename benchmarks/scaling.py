@@ -35,7 +35,7 @@ from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE
-from training.evaluation.evaluate import Evaluation, ImageScore, evaluate
+from training.evaluation.model_version import Evaluation, ImageScore, evaluate
 from training.gate.gate import GateRule, judge
 from training.metrics import Hits
 from training.phantom_cases import write_phantom_patients

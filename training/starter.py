@@ -30,7 +30,7 @@ from training.phantom_cases import (
 )
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluate import Evaluation
+    from training.evaluation.model_version import Evaluation
 
 Half = Literal["detector", "segmenter"]
 HALVES: tuple[Half, ...] = ("detector", "segmenter")
@@ -187,7 +187,7 @@ def write_manifest(out: Path, *, validation: list[Case], test: list[Case], progr
     from mammo.models import ModelFiles
     from mammo.models.self_test import MIN_SCORE, record
     from mammo.pipeline import Prelabeller
-    from training.evaluation.evaluate import evaluate
+    from training.evaluation.model_version import evaluate
     from training.evaluation.presence_point import presence_point
 
     files = {name: out / f"{name}.safetensors" for name in HALVES}

@@ -14,7 +14,7 @@ from mammo.models import STARTER
 from mammo.phantom import vendor_a
 from training.cases import silent
 from training.detector.recipes import detector_finetune
-from training.evaluation.evaluate import Evaluation, ImageScore
+from training.evaluation.model_version import Evaluation, ImageScore
 from training.metrics import Hits
 from training.starter import HALVES, SEEDS, _dice, _rounded, train_starter
 

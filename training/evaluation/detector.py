@@ -15,7 +15,7 @@ import numpy as np
 from mammo.dicom import Mammogram
 from mammo.geometry import Box
 from training.cases import Case, Progress
-from training.evaluation.evaluate import LOW_THRESHOLD
+from training.evaluation.model_version import LOW_THRESHOLD
 from training.metrics import (
     RATES,
     AveragePrecision,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mammo.dicom import Mammogram
 from training.cases import Case, Progress
-from training.evaluation.evaluate import LOW_THRESHOLD
+from training.evaluation.model_version import LOW_THRESHOLD
 from training.metrics import Froc, centre_rule, froc, match
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.model_version import Evaluation
 from training.metrics import Pooled, sensitivity_at
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from training.cases import Case, Progress
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
 from training.datasets.sources import PREFERENCE
-from training.evaluation.evaluate import Prelabels
+from training.evaluation.model_version import Prelabels
 
 if TYPE_CHECKING:
     from training.detector.recipes import DetectorRecipe

@@ -28,13 +28,13 @@ from training.cases import Case, Progress
 from training.datasets.building import build_dataset_version
 from training.datasets.rereading import reread
 from training.datasets.versions import DatasetVersion, open_dataset_version
-from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.model_version import Evaluation, evaluate
 from training.evaluation.operating_point import operating_threshold
 from training.evaluation.presence_point import presence_facts
-from training.gate.enough import require_enough
+from training.gate.data_requirements import require_enough
 from training.gate.gate import Verdict, judge
 from training.retrain.context import RetrainContext
-from training.retrain.stage_progress import Report, Stages
+from training.retrain.step_progress import Report, Stages
 from training.retrain.train_once import train_once
 
 if TYPE_CHECKING:

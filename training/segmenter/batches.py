@@ -13,13 +13,13 @@ from torch import Tensor
 
 from mammo.segmenter.network import Mlsam
 from training.cases import Progress
+from training.segmenter.encoder_split import Kept, Split
 from training.segmenter.features import Features, keep_features, weights_key
 from training.segmenter.plan import Plan, Sight, generator
 from training.segmenter.process_group import Processes
 from training.segmenter.prompts import draw_prompt
 from training.segmenter.recipes import SegmenterRecipe
 from training.segmenter.rois import TrainingRoi
-from training.segmenter.split import Kept, Split
 from training.segmenter.views import View, draw_view
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from mammo.atomic_files import replacing
 from mammo.errors import TrainingDiverged
 from training.cases import Progress
-from training.segmenter.split import Kept
+from training.segmenter.encoder_split import Kept
 
 SHARD = 64
 """Views of one file."""

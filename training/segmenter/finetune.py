@@ -34,8 +34,8 @@ from training.segmenter.batches import Material, batches, prepare
 from training.segmenter.growth import grown
 from training.segmenter.lora import add_lora, merge_lora
 from training.segmenter.loss import SegmenterLoss
+from training.segmenter.parallel_training import train_in_processes
 from training.segmenter.process_group import Processes
-from training.segmenter.processes import train_in_processes
 from training.segmenter.recipes import SegmenterRecipe
 from training.segmenter.rois import (
     FindsBoxes,

@@ -13,7 +13,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as launch
 
 from mammo.leash import leashed
-from training.segmenter.processes import tell
+from training.segmenter.parallel_training import tell
 
 
 def main(count: int, order: Path) -> int:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from mammo.segmenter.decoder import Decoded
 from mammo.segmenter.network import NEGATIVE, POSITIVE, Mlsam
 from training.segmenter.batches import Batch
+from training.segmenter.encoder_split import Split
 from training.segmenter.mask_loss import mask_loss, presence_loss, sample
 from training.segmenter.prompts import CLICK
 from training.segmenter.recipes import SegmenterRecipe
-from training.segmenter.split import Split
 
 
 class Loss(NamedTuple):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mammo.segmenter.weights import load_segmenter
 from training.segmenter.finetune import train_network
+from training.segmenter.parallel_training import Order, as_told, tell
 from training.segmenter.process_group import Processes, joined_processes
-from training.segmenter.processes import Order, as_told, tell
 from training.segmenter.rois import read_rois
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.evaluation.evaluate import Evaluation, ImageScore
+from training.evaluation.model_version import Evaluation, ImageScore
 from training.gate.gate import GateRule, judge
 from training.metrics import Hits
 

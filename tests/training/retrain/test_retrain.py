@@ -19,7 +19,7 @@ from training.datasets.building import build_dataset_version
 from training.gate.gate import GateRule
 from training.retrain.context import RetrainContext
 from training.retrain.retrain import retrain
-from training.retrain.stage_progress import SHARES
+from training.retrain.step_progress import SHARES
 
 ORDER = Retrain(1, "fake", "START_TRAINING")
 PATIENTS = [f"{number:016x}" for number in range(12)]

@@ -9,12 +9,12 @@ from mammo.errors import InvalidWeights
 from mammo.segmenter.decoder import Decoded
 from mammo.segmenter.network import NEGATIVE, PADDING, POSITIVE, new_network
 from training.segmenter.batches import Batch
+from training.segmenter.encoder_split import Split
 from training.segmenter.finetune import allow
 from training.segmenter.lora import LowRankQkv, merge_lora
 from training.segmenter.loss import SegmenterLoss, second_click
 from training.segmenter.prompts import CLICK, TOKENS
 from training.segmenter.recipes import segmenter_smoke
-from training.segmenter.split import Split
 
 RECIPE = segmenter_smoke()
 PLANES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from tests.training.segmenter_cases import case
 from tests.training.segmenter_run import RECIPE
 from training.cases import silent
 from training.segmenter.finetune import cut_once, finetune_segmenter
-from training.segmenter.processes import MARK, Order, as_error, as_told
+from training.segmenter.parallel_training import MARK, Order, as_error, as_told
 from training.segmenter.rank import carry_out
 
 pytestmark = pytest.mark.timeout(1800)

@@ -7,7 +7,7 @@ import pytest
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
-from training.evaluation.evaluate import LOW_THRESHOLD, Evaluation, evaluate
+from training.evaluation.model_version import LOW_THRESHOLD, Evaluation, evaluate
 from training.metrics import sensitivity_at
 
 
