@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
     """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain.retrain`."""
-    from training.retrain import retrain as training
+    from training.retrain.outcome import conclude
 
     order = Retrain(**payload)
     with _job("retrain", project=order.project) as (job_id, tell), closing(services()) as tools:
@@ -47,7 +47,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
             results = runs.results(run.id)
             summary = results["outcome"]
             both = {each: results[each] for each in ("champion", "challenger")}
-            training.conclude(summary, both, context=tools.context)
+            conclude(summary, both, context=tools.context)
         elif taken is None:
             raise RunConflict(
                 f"run {run.id} is {run.state}, and this process cannot take it up; see its events"

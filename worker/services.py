@@ -110,7 +110,7 @@ class Services:
     def context(self) -> RetrainContext:
         from training.datasets.sources import preference
         from training.retrain.context import RetrainContext
-        from training.retrain.networks import TorchNetworks
+        from training.retrain.networks import Networks
 
         return RetrainContext(
             engine=self.engine,
@@ -120,7 +120,7 @@ class Services:
             open_image=self.images.open,
             fingerprint=self.images.fingerprint,
             secret=self.settings.annotator_secret,
-            networks=TorchNetworks(
+            networks=Networks(
                 threads=self.settings.threads,
                 runtime=self.settings.runtime,
                 exported=self.settings.exported,

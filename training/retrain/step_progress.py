@@ -1,4 +1,4 @@
-"""Stages: the progress of each stage of a retrain as that of the whole, and the time each took."""
+"""StepProgress: converts the progress of one step into that of the whole run, and times the steps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from training.cases import Progress
 
-Report = Callable[[str, float, str], None]
-"""Told the stage, how far the whole run is in [0, 1], and a short message; may raise `Cancelled` to stop it."""
+ReportStep = Callable[[str, float, str], None]
+"""Receives the step, the progress of the whole run in [0, 1], and a short message; raises `Cancelled` to stop it."""
 
 SHARES = {
     "dataset": 0.05,
@@ -20,25 +20,28 @@ SHARES = {
     "champion": 0.10,
     "challenger": 0.10,
 }
-"""The stages in order, and the part of a run's time that each takes, for the progress."""
+"""The steps in order, each with its share of the progress bar: roughly its share of a run's time."""
 
 
 @dataclass
-class Stages:
-    """Turns the progress of one stage into that of the run, and keeps the time."""
+class StepProgress:
+    """Progress of a run through its steps."""
 
-    report: Report
+    report: ReportStep
     seconds: dict[str, float] = field(default_factory=dict)
-    _done: float = 0.0
+    """Duration of every completed step, in seconds."""
+
+    _completed: float = 0.0
 
     @contextmanager
-    def enter(self, stage: str) -> Iterator[Progress]:
-        share, began = SHARES[stage], time.monotonic()
+    def step(self, name: str) -> Iterator[Progress]:
+        """Run a step: the block receives the step's own progress callback."""
+        share, began = SHARES[name], time.monotonic()
 
         def progress(fraction: float, message: str) -> None:
-            self.report(stage, self._done + share * min(max(fraction, 0.0), 1.0), message)
+            self.report(name, self._completed + share * min(max(fraction, 0.0), 1.0), message)
 
         progress(0.0, "")
         yield progress
-        self._done += share
-        self.seconds[stage] = round(time.monotonic() - began, 1)
+        self._completed += share
+        self.seconds[name] = round(time.monotonic() - began, 1)

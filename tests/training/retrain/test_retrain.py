@@ -329,7 +329,7 @@ def test_what_the_dataset_version_before_took_otherwise_stands_in_the_runs_log_a
     assert text.startswith(
         f"annotations read anew, against dataset version {name[:12]}: 10 as before, 2 changed (findings: 1 gone, 1 new"
     )
-    (line,) = [each for each in lines if "read otherwise" in each["event"]]
+    (line,) = [each for each in lines if "interpreted differently" in each["event"]]
     assert (line["changed"], line["refused"], line["findings_gone"], line["findings_new"]) == (2, 0, 1, 1)
 
 
