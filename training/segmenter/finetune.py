@@ -84,7 +84,7 @@ def finetune_segmenter(
         TrainingDiverged: the loss is no number any more.
         Cancelled: raised by `progress`.
     """
-    check_cases(train, validation, what="segmenter")
+    check_cases(train, validation, network="segmenter")
     network = load_segmenter(start)[0] if start else new_network(recipe.config, seed=recipe.seed)
     knew_presence = network.config.presence
     if start and recipe.config.presence and recipe.negatives and not knew_presence:

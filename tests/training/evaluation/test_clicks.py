@@ -9,7 +9,7 @@ from mammo.segmenter import Segmenter
 from tests.mammo.segmenter.fakes import CountingRuntime
 from tests.training.segmenter_cases import region
 from training.evaluation.clicks import (
-    CORRECTIONS,
+    NUM_CORRECTIONS,
     ClickScore,
     click_figures,
     middle_of,
@@ -56,8 +56,8 @@ def test_every_correction_holds_and_brings_a_mask_of_everything_nearer(tmp_path)
     (boxed,), (clicked,) = (
         score_clicks(Segmenter(CountingRuntime()), [roi], by_box=first) for first in (True, False)
     )
-    assert len(boxed.dice) == len(clicked.dice) == CORRECTIONS + 1
-    assert len(boxed.held) == len(clicked.held) == CORRECTIONS
+    assert len(boxed.dice) == len(clicked.dice) == NUM_CORRECTIONS + 1
+    assert len(boxed.held) == len(clicked.held) == NUM_CORRECTIONS
     assert all(boxed.held + clicked.held)
     assert all(after > before for before, after in itertools.pairwise(clicked.dice))
 

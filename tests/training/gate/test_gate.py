@@ -56,7 +56,7 @@ def test_a_win_that_rests_on_one_patient_is_not_sure_enough():
     assert verdict.difference > 0
     assert 0.5 < verdict.confidence < 0.95  # one of ten patients is missing from a third of the draws
     assert not verdict.promote
-    assert "not surely better" in verdict.reason
+    assert "not reliably better" in verdict.reason
     assert judge(champion, evaluation("new"), rule=replace(RULE, confidence=0.5), newest=()).promote
 
 
@@ -162,7 +162,7 @@ def test_a_promotion_without_the_newest_patients_says_so():
     champion = evaluation("old", 20, change=worse(14, found=False))
     few = judge(champion, evaluation("new", 20), rule=RULE, newest={"p01", "p02"})
     assert few.promote
-    assert "they are fewer than 4" in few.reason
+    assert "there are fewer than 4" in few.reason
     enough = judge(champion, evaluation("new", 20), rule=RULE, newest={f"p{index:02d}" for index in range(5)})
     assert enough.promote
     assert "newest" not in enough.reason

@@ -172,7 +172,7 @@ def test_a_challenger_that_does_not_win_is_kept_but_does_not_serve(world):
     assert not summary["promoted"]
     assert world.registry.champion().version == "starter-1"
     assert summary["challenger"] in world.registry.versions()
-    assert "not surely better" in summary["reason"]
+    assert "not reliably better" in summary["reason"]
 
 
 def test_training_starts_from_the_champion_and_never_sees_the_test_patients(world):
