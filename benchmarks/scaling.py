@@ -34,7 +34,7 @@ from mammo.settings import Settings
 from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.evaluation.model_version import Evaluation, ImageScore, evaluate
 from training.gate.gate import GateRule, judge
 from training.metrics import Hits
@@ -239,10 +239,7 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
                 project=1,
                 open_image=lambda data: replace(read(), sha256=str(data["sha256"])),
                 fingerprint=lambda data: f"{data['sha256']} {file.stat().st_mtime_ns}",
-                with_automatic=False,
-                secret=b"k",
-                tags=ControlTags(),
-                prefer=PREFERENCE,
+                options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False, secret=b"k"),
             )
 
         for size in STORED:

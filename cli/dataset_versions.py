@@ -30,7 +30,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
 
     from mammo.blobs import Blobs
     from training.datasets.building import build_dataset_version
-    from training.datasets.sources import preference
+    from training.datasets.sources import ReadOptions, preference
     from worker.services import Services
 
     settings = Settings.load()
@@ -44,10 +44,12 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
             project=project,
             open_image=services.images.open,
             fingerprint=services.images.fingerprint,
-            secret=settings.annotator_secret,
-            tags=services.tags(project),
-            prefer=preference(settings.dataset_sources),
-            with_automatic=settings.train_on_automatic,
+            options=ReadOptions(
+                tags=services.tags(project),
+                prefer=preference(settings.dataset_sources),
+                with_automatic=settings.train_on_automatic,
+                secret=settings.annotator_secret,
+            ),
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
     _print(made)

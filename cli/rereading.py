@@ -14,7 +14,7 @@ from mammo.labelstudio.project_tags import TagsOf
 from mammo.settings import Settings
 from training.datasets.reread_result import FindingChange, Reread, Rereading
 from training.datasets.rereading import reread
-from training.datasets.sources import preference
+from training.datasets.sources import ReadOptions, preference
 
 MAX_ROWS = 20
 """Annotations that are shown to a person one by one; `--json` has all."""
@@ -41,8 +41,11 @@ def reread_project(
             store=store,
             engine=engine,
             blobs=Blobs(settings.blobs),
-            tags=tags(project),
-            prefer=preference(settings.dataset_sources),
+            options=ReadOptions(
+                tags=tags(project),
+                prefer=preference(settings.dataset_sources),
+                with_automatic=settings.train_on_automatic,
+            ),
             fingerprint=files.fingerprint,
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )

@@ -16,7 +16,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import SCHEMA, reading
 from mammo.errors import InvalidRegion
 from mammo.labelstudio.labeling_config import ControlTags
-from training.datasets.annotation_reading import refused
+from training.datasets.annotation_reading import reading_errors
 
 SHOWN = 3
 """Annotations of each code that are named."""
@@ -60,7 +60,7 @@ def check_annotations(site: Site) -> Iterator[Diagnosis]:
             corrections = store.corrections(site.project)
     finally:
         engine.dispose()
-    problems = refused(corrections, tags)
+    problems = reading_errors(corrections, tags)
     if not problems:
         yield well("annotations", f"all {len(corrections)} annotations can be read")
         return

@@ -17,7 +17,7 @@ from mammo.runs import RunLedger
 from mammo.runs.jobs import Retrain
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.retrain.step_progress import StepProgress
 
 if TYPE_CHECKING:  # these bring torch in
@@ -73,3 +73,12 @@ class RetrainRun:
     @property
     def folder(self) -> Path:
         return self.context.runs / self.name
+
+    @property
+    def read_options(self) -> ReadOptions:
+        return ReadOptions(
+            tags=self.tags,
+            prefer=self.context.prefer,
+            with_automatic=self.context.train_on_automatic,
+            secret=self.context.secret,
+        )

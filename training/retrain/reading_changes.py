@@ -21,8 +21,7 @@ def log_reading_changes(run: RetrainRun, progress: Progress) -> None:
             store=context.store,
             engine=context.engine,
             blobs=context.blobs,
-            tags=run.tags,
-            prefer=context.prefer,
+            options=run.read_options,
             fingerprint=context.fingerprint,
             progress=lambda _, message: progress(0.0, f"read again: {message}"),
         )

@@ -64,12 +64,9 @@ def freeze_dataset(run: RetrainRun) -> tuple[DatasetVersion, Alias]:
                 context.engine,
                 context.blobs,
                 project=run.request.project,
+                options=run.read_options,
                 open_image=context.open_image,
                 fingerprint=context.fingerprint,
-                secret=context.secret,
-                tags=run.tags,
-                prefer=context.prefer,
-                with_automatic=context.train_on_automatic,
                 progress=progress,
             )
             require_enough_data(dataset, run.recipe.gate)

@@ -10,7 +10,7 @@ from mammo.readings import ReadingRecords, ReadingRules
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def build(engine, project, tmp_path):
         Blobs(tmp_path / "blobs"),
         project=1,
         open_image=project.open_image,
-        tags=ControlTags(),
-        prefer=PREFERENCE,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
     )
 
 

@@ -15,7 +15,7 @@ from tests.mammo.readings.drawing import point
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 
@@ -39,9 +39,7 @@ def build(engine, project, blobs):
         blobs,
         project=1,
         open_image=project.open_image,
-        tags=ControlTags(),
-        prefer=PREFERENCE,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
     )
 
 

@@ -17,7 +17,7 @@ ON_A, ON_B = (Finding(label=CLUSTER, score=1.0, box=box, mask=filled(box)) for b
 
 def read(tags: ControlTags, *findings: Finding) -> ImageReading:
     data = {"image": f"/{tags.value}.png"}
-    return ImageReading(tags=tags, data=data, said=Interpretation(findings=findings))
+    return ImageReading(tags=tags, data=data, interpretation=Interpretation(findings=findings))
 
 
 def item(shown: str, *findings: Finding, key: str = "") -> Item:

@@ -16,7 +16,7 @@ from tests.training.earlier_release import freeze_as_before
 from tests.training.project import Project, mammogram
 from training.datasets.building import build_dataset_version
 from training.datasets.rereading import reread
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 TAGS = ControlTags()
 CRUMB = Box(120, 80, 133, 90)
@@ -53,9 +53,7 @@ class Site:
             project=1,
             open_image=self.project.open_image,
             fingerprint=self.fingerprint,
-            tags=TAGS,
-            prefer=PREFERENCE,
-            with_automatic=False,
+            options=ReadOptions(tags=TAGS, prefer=PREFERENCE, with_automatic=False),
         )
 
     def fingerprint(self, data):
@@ -71,8 +69,7 @@ class Site:
             store=self.store,
             engine=self.engine,
             blobs=self.blobs,
-            tags=tags,
-            prefer=PREFERENCE,
+            options=ReadOptions(tags=tags, prefer=PREFERENCE, with_automatic=False),
             **options,
         )
 
@@ -148,9 +145,9 @@ def test_the_totals_say_the_same(site):
     name = upgraded(site)
     told = site.reread()
     assert told.sentence == (
-        f"annotations read anew, against dataset version {name[:12]}: 2 as before, 4 changed (findings: 3 gone, "
-        "1 new, 1 of another shape), 1 refused (1 unknown_label; 1 of them in it), left out as meant by nobody: "
-        "1 parts of masks; deleted by a part: 1 findings"
+        f"annotations compared with dataset version {name[:12]}: 2 unchanged, 4 changed (findings: 3 gone, "
+        "1 new, 1 reshaped), 1 refused (1 unknown_label; 1 of them contained in it), 1 mask fragments dropped, "
+        "1 findings deleted by deleting a part"
     )
     report = told.to_json()
     assert (report["same"], report["changed"], report["refused"]) == (2, 4, 1)
@@ -213,7 +210,7 @@ def test_what_a_person_has_changed_since_or_made_since_is_no_change_of_meaning(s
     assert (states(told)[2], states(told)[8]) == ("edited", "absent")
     assert 2 not in [row.annotation for row in told.different]
     assert "1 edited since" in told.sentence
-    assert "1 not in it" in told.sentence
+    assert "1 not contained in it" in told.sentence
 
 
 def test_a_refusal_comes_before_whatever_else_became_of_an_annotation(site):
@@ -233,7 +230,7 @@ def test_without_a_dataset_version_it_says_so_and_what_is_refused(site):
     told = site.reread()
     assert (told.version, states(told)) == (None, {1: "absent", 2: "refused"})
     assert told.sentence.startswith(
-        "annotations read anew, there is no dataset version yet: 1 can be read, 1 refused (1 unknown_image)"
+        "annotations read again (there is no dataset version yet): 1 readable, 1 refused (1 unknown_image)"
     )
 
 

@@ -14,7 +14,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.readings.clinic import SIZE, Clinic
 from tests.mammo.readings.drawing import lesion, point
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE, preference
+from training.datasets.sources import PREFERENCE, ReadOptions, preference
 from training.datasets.versions import open_dataset_version
 
 HERE, NEAR, ELSEWHERE = lesion(10, 10, 30, 30), lesion(12, 10, 32, 30), lesion(50, 50, 70, 70)
@@ -47,10 +47,7 @@ def site(engine, tmp_path):
             project=clinic.source,
             open_image=open_image,
             fingerprint=lambda data: data["image"],
-            secret=b"secret",
-            prefer=prefer,
-            tags=ControlTags(),
-            with_automatic=False,
+            options=ReadOptions(tags=ControlTags(), prefer=prefer, with_automatic=False, secret=b"secret"),
         )
 
     yield SimpleNamespace(clinic=clinic, build=build, opened=opened, blobs=Blobs(tmp_path / "blobs"))

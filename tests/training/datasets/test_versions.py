@@ -19,7 +19,7 @@ from mammo.readings import ReadingRecords, ReadingRules
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
@@ -44,12 +44,19 @@ def blobs(tmp_path):
 
 @pytest.fixture
 def build(store, engine, blobs, project):
-    def made(**options):
-        defaults = {"project": 1, "open_image": project.open_image, "tags": ControlTags()}
-        options = {"prefer": PREFERENCE, "with_automatic": False} | defaults | options
-        return build_dataset_version(store, engine, blobs, **options)
+    def build_version(*, tags=None, secret=b"", **arguments):
+        return build_dataset_version(
+            store,
+            engine,
+            blobs,
+            project=1,
+            options=ReadOptions(
+                tags=tags or ControlTags(), prefer=PREFERENCE, with_automatic=False, secret=secret
+            ),
+            **({"open_image": project.open_image} | arguments),
+        )
 
-    return made
+    return build_version
 
 
 def same_findings(found, drawn):
@@ -350,7 +357,7 @@ def test_a_manifest_says_who_view_and_spacing(build, project):
 
 
 def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
-    with pytest.raises(InsufficientData, match="project 1 has no correction yet"):
+    with pytest.raises(InsufficientData, match="project 1 has no corrections yet"):
         build()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0

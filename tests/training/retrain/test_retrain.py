@@ -16,6 +16,7 @@ from tests.training.detections import Found, square
 from tests.training.earlier_release import freeze_as_before
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
+from training.datasets.sources import ReadOptions
 from training.gate.gate import GateRule
 from training.retrain.context import RetrainContext
 from training.retrain.retrain import retrain
@@ -300,9 +301,7 @@ def frozen_before(world, findings):
         shop.blobs,
         project=1,
         open_image=shop.open_image,
-        tags=ControlTags(),
-        prefer=shop.prefer,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=shop.prefer, with_automatic=False),
     )
     return freeze_as_before(shop.engine, shop.blobs, made, findings)
 
@@ -327,7 +326,7 @@ def test_what_the_dataset_version_before_took_otherwise_stands_in_the_runs_log_a
         assert run(world, ledger=ledger)["promoted"]
     (text,) = logged()
     assert text.startswith(
-        f"annotations read anew, against dataset version {name[:12]}: 10 as before, 2 changed (findings: 1 gone, 1 new"
+        f"annotations compared with dataset version {name[:12]}: 10 unchanged, 2 changed (findings: 1 gone, 1 new"
     )
     (line,) = [each for each in lines if "interpreted differently" in each["event"]]
     assert (line["changed"], line["refused"], line["findings_gone"], line["findings_new"]) == (2, 0, 1, 1)
