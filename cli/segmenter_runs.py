@@ -70,13 +70,13 @@ def train_segmenter(
     """
     from mammo.segmenter.weights import add_facts
     from training.segmenter.finetune import finetune_segmenter
-    from training.segmenter.process_group import Processes, joined_processes
+    from training.segmenter.process_group import ProcessGroup, joined_process_group
 
     chosen = named(recipe)
     begin = weights
     if begin is None and recipe not in FROM_SCRATCH:
         begin = find_model(start, Settings.load()).segmenter
-    with joined_processes():
+    with joined_process_group():
         trained = finetune_segmenter(
             train,
             validation,
@@ -86,7 +86,7 @@ def train_segmenter(
             detector=find_model(detector, Settings.load()).detector if detector else None,
             progress=progress,
         )
-        if facts and Processes.current().first:
+        if facts and ProcessGroup.current().is_first:
             add_facts(trained, facts)
         return trained
 

@@ -123,9 +123,9 @@ def _retrain(
         min_patients=tools.settings.gate_min_patients,
     )
     if (count := tools.settings.train_processes) > 1:  # said now, not after hours of training the detector
-        from training.segmenter.parallel_training import require_shares
+        from training.segmenter.parallel_training import require_equal_shares
 
-        require_shares(count, batch=recipe.segmenter.batch)
+        require_equal_shares(count, batch=recipe.segmenter.batch)
     report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
     reconcile(order.project, client=tools.client, store=tools.store, engine=tools.engine, complete=True)
     return training.retrain(

@@ -1,4 +1,4 @@
-"""Split: the part of the encoder that a run never changes, computed once, and the part computed at every step."""
+"""EncoderSplit: the part of the encoder that a run does not train, computed once, and the part computed every step."""
 
 from __future__ import annotations
 
@@ -9,84 +9,87 @@ from torch import Tensor
 from mammo.errors import InvalidWeights
 from mammo.segmenter.encoder import Encoder, Levels
 from mammo.segmenter.network import Mlsam
-from training.segmenter.recipes import Training
+from training.segmenter.recipes import Policy
 
-Kept = Mapping[str, Tensor]
-"""What is computed once, by name; each B x ..."""
+FrozenFeatures = Mapping[str, Tensor]
+"""Output of the frozen part by name; each B x ..."""
 
 
-class Split:
-    """Where the encoder is cut: after it (`hq`, `decoder`), at its middle tap (`lora`), before it (`all`)."""
+class EncoderSplit:
+    """Cuts the encoder after its end (`hq`, `decoder`), at its middle tap (`lora`) or before its start (`all`)."""
 
-    def __init__(self, network: Mlsam, policy: Training) -> None:
+    def __init__(self, network: Mlsam, policy: Policy) -> None:
         """
         Raises:
-            InvalidWeights: `lora` on an encoder that is no plain ViT.
+            InvalidWeights: policy `lora` with an encoder that is not a plain ViT.
         """
         if policy == "lora" and not isinstance(network.image_encoder, Encoder):
             raise InvalidWeights(
-                f"policy 'lora' needs a plain ViT, the weights have {network.config.encoder!r}; take 'hq', 'decoder' "
-                "or 'all'"
+                f"policy 'lora' needs a plain ViT, but the weights have {network.config.encoder!r}; use 'hq', "
+                "'decoder' or 'all'"
             )
         self._network = network
         self._policy = policy
 
     @property
-    def keeps(self) -> bool:
-        """Whether anything is worth keeping."""
+    def has_frozen_part(self) -> bool:
         return self._policy != "all"
 
-    def before(self, planes: Tensor) -> Kept:
-        """B x 3 x S x S -> what never changes during the run.
+    def frozen_features(self, planes: Tensor) -> FrozenFeatures:
+        """Compute the frozen part.
 
-        It holds every level that any configuration of this encoder takes, so all rows of Table 3 share it.
+        Without one, these are the planes themselves. Otherwise they include every level that any configuration of this
+        encoder uses, so that all rows of Table 3 can share them.
+
+        Args:
+            planes: B x 3 x S x S.
         """
-        if not self.keeps:
+        if not self.has_frozen_part:
             return {"planes": planes}
         encoder, config = self._network.image_encoder, self._network.config
-        if not isinstance(encoder, Encoder):  # a TinyViT has stages and its own taps
+        if not isinstance(encoder, Encoder):  # a TinyViT, which has its own taps
             levels = self._network.encode(planes)._asdict()
             return {name: level for name, level in levels.items() if level is not None}
         x = encoder.patch_embed(planes) + encoder.pos_embed  # B g g C
         early, middle, _ = config.taps
-        kept: dict[str, Tensor] = {}
+        features: dict[str, Tensor] = {}
         for number, block in enumerate(encoder.blocks, start=1):
             x = block(x)
             if number == early:
-                kept["early"] = x.permute(0, 3, 1, 2)
+                features["early"] = x.permute(0, 3, 1, 2)
             if number == middle:
-                kept["middle"] = x.permute(0, 3, 1, 2)
+                features["middle"] = x.permute(0, 3, 1, 2)
                 if self._policy == "lora":
-                    return kept
-        kept["neck"] = encoder.neck(x.permute(0, 3, 1, 2))
+                    return features
+        features["neck"] = encoder.neck(x.permute(0, 3, 1, 2))
         if config.final_source == "block":
-            kept["final"] = x.permute(0, 3, 1, 2)
-        return kept
+            features["final"] = x.permute(0, 3, 1, 2)
+        return features
 
-    def after(self, kept: Kept) -> Levels:
-        """The levels that the decoder takes."""
+    def levels(self, features: FrozenFeatures) -> Levels:
+        """Compute the levels that the decoder uses from the output of the frozen part."""
         if self._policy == "all":
-            return self._network.encode(kept["planes"])
+            return self._network.encode(features["planes"])
         if self._policy == "lora":
-            return self._later_half(kept)
-        used = self._network.config
+            return self._from_middle(features)
+        config = self._network.config
         return Levels(
-            neck=kept["neck"],
-            early=kept.get("early") if used.hq_token and used.early else None,
-            middle=kept.get("middle") if used.hq_token and used.middle else None,
-            final=kept.get("final") if used.hq_token and used.final_source == "block" else None,
+            neck=features["neck"],
+            early=features.get("early") if config.hq_token and config.early else None,
+            middle=features.get("middle") if config.hq_token and config.middle else None,
+            final=features.get("final") if config.hq_token and config.final_source == "block" else None,
         )
 
-    def _later_half(self, kept: Kept) -> Levels:
-        encoder, used = self._network.image_encoder, self._network.config
-        assert isinstance(encoder, Encoder), "checked when it was split"
-        x = kept["middle"].permute(0, 2, 3, 1)
-        for block in encoder.blocks[used.taps[1] :]:
+    def _from_middle(self, features: FrozenFeatures) -> Levels:
+        encoder, config = self._network.image_encoder, self._network.config
+        assert isinstance(encoder, Encoder), "checked in __init__"
+        x = features["middle"].permute(0, 2, 3, 1)
+        for block in encoder.blocks[config.taps[1] :]:
             x = block(x)
         x = x.permute(0, 3, 1, 2)
         return Levels(
             neck=encoder.neck(x),
-            early=kept["early"] if used.hq_token and used.early else None,
-            middle=kept["middle"] if used.hq_token and used.middle else None,
-            final=x if used.hq_token and used.final and used.final_source == "block" else None,
+            early=features["early"] if config.hq_token and config.early else None,
+            middle=features["middle"] if config.hq_token and config.middle else None,
+            final=x if config.hq_token and config.final and config.final_source == "block" else None,
         )

@@ -1,17 +1,17 @@
-"""A segmenter trained by several processes of one job: one for each GPU, or a few that share the processors.
+"""Training of a segmenter by several processes of one job, one per GPU, or a few that share the CPUs.
 
-The job cuts the regions and hands a folder to `torch.distributed.run`; it hears how far the first process is, and the
-others' weights are the same. The processes die with the job, however that dies, and a run that is taken up again goes
-on from its last checkpoint, with as many processes or with another number.
+The job cuts the regions, starts `training.segmenter.launcher` on the run folder, and receives progress and failures as
+`training.segmenter.process_messages`. The processes die with the job, however it ends. A resumed run starts at its last
+checkpoint, with any number of processes.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,73 +20,60 @@ import orjson
 import torch
 from pydantic import TypeAdapter
 
-from mammo import errors
-from mammo.errors import InvalidSettings, MammoError, ProcessKilled
+from mammo.errors import InvalidSettings, ProcessKilled
 from mammo.leash import leashed
-from mammo.runs import classify
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
 from training.cases import Progress
+from training.segmenter.process_messages import failure_of, parse_message
 from training.segmenter.recipes import SegmenterRecipe
 
-MARK = "mlsam "
-"""Begin of the lines that are for the job."""
-
-ORDER, START, LOG = "order.json", "start.safetensors", "processes.log"
-"""In the run folder: what is trained, the weights it begins with, and what the processes say besides."""
-
-
-FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
-"""Ends that a process does not bring about itself; a crash (SIGSEGV, SIGABRT) is told by what it printed."""
-
-
-class ProcessFailed(Exception):
-    """A training process failed by a fault of ours; in its words."""
+REQUEST, START, LOG = "order.json", "start.safetensors", "processes.log"
+"""Files in the run folder: the request, the start weights, and the other output of the processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the processes train; the regions lie beside it."""
+class TrainingRequest:
+    """The training that the processes share; the folders `train` and `validation` beside its file hold the regions."""
 
     recipe: SegmenterRecipe
     start: str
-    """Name of the file of the start."""
+    """File name of the start weights."""
 
     start_competes: bool
     facts: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path) -> Order:
-        """An order from its file."""
-        return TypeAdapter(Order).validate_json(path.read_bytes())
+    def read(cls, path: Path) -> TrainingRequest:
+        return TypeAdapter(TrainingRequest).validate_json(path.read_bytes())
 
     def write(self, path: Path) -> None:
         path.write_bytes(orjson.dumps(self))
 
 
-def require_shares(count: int, *, batch: int) -> None:
-    """That so many processes can train together here.
+def require_equal_shares(num_processes: int, *, batch: int) -> None:
+    """Check that this number of processes can train together on this machine.
 
     Raises:
-        InvalidSettings: more processes than GPUs, or a batch that cannot be shared equally.
+        InvalidSettings: there are fewer GPUs than processes, or the batch cannot be divided equally.
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else count
-    if count > gpus:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else num_processes
+    if num_processes > gpus:
         raise InvalidSettings(
-            f"YOLO_MLSAM_TRAIN_PROCESSES is {count}, but this worker sees {gpus} GPU(s) and each process needs its "
-            "own; lower it, or let the worker see more (CUDA_VISIBLE_DEVICES)"
+            f"YOLO_MLSAM_TRAIN_PROCESSES is {num_processes}, but this worker sees {gpus} GPU(s) and each process needs "
+            "its own; lower it, or make more GPUs visible to the worker (CUDA_VISIBLE_DEVICES)"
         )
-    if batch % count:
+    if batch % num_processes:
         raise InvalidSettings(
-            f"YOLO_MLSAM_TRAIN_PROCESSES is {count}, which does not divide the recipe's batch of {batch} regions; "
-            "take a divisor"
+            f"YOLO_MLSAM_TRAIN_PROCESSES is {num_processes}, which does not divide the recipe's batch of {batch} "
+            "regions; use a divisor"
         )
 
 
 def train_in_processes(
     network: Mlsam,
     *,
-    count: int,
+    num_processes: int,
     recipe: SegmenterRecipe,
     folder: Path,
     start_competes: bool,
@@ -98,26 +85,48 @@ def train_in_processes(
     Call it from the main thread: the processes are killed when the calling thread ends.
 
     Raises:
-        InvalidSettings: see `require_shares`.
+        InvalidSettings: see `require_equal_shares`.
         ProcessKilled: a process was killed by a signal.
-        MammoError: what stopped the first process that failed, as it raised it.
-        OSError, MemoryError, RuntimeError, ProcessFailed: a process failed otherwise, in its words.
+        MammoError: the error of the first process that failed.
+        OSError, MemoryError, RuntimeError, ProcessFailed: a process failed otherwise, with its error message.
         Cancelled: raised by `progress`; the processes are killed.
     """
-    require_shares(count, batch=recipe.batch)
+    require_equal_shares(num_processes, batch=recipe.batch)
     save_segmenter(folder / START, network, facts={})
-    order = folder / ORDER
-    Order(recipe=recipe, start=START, start_competes=start_competes, facts=facts).write(order)
-    threads = str(max(1, (os.cpu_count() or 1) // count))
+    request = TrainingRequest(recipe=recipe, start=START, start_competes=start_competes, facts=facts)
+    request.write(folder / REQUEST)
     failures: list[Exception] = []
+    with _launcher(folder, num_processes) as launcher:
+        assert launcher.stdout is not None
+        for line in launcher.stdout:
+            message = parse_message(line)
+            if "progress" in message:
+                progress(message["progress"], message["message"])
+            elif (failure := failure_of(message, num_processes=num_processes)) is not None:
+                failures.append(failure)
+        code = launcher.wait()
+    if code:
+        killed = [each for each in failures if isinstance(each, ProcessKilled)]
+        raise (killed or failures or [_unexplained(code, folder / LOG)])[0]
+    return folder / "segmenter.safetensors"
+
+
+@contextmanager
+def _launcher(folder: Path, num_processes: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the launcher, and kill it at the end of the block; its processes die with it."""
+    threads = str(max(1, (os.cpu_count() or 1) // num_processes))
+    command = [
+        sys.executable,
+        "-m",
+        "training.segmenter.launcher",
+        str(num_processes),
+        str(folder / REQUEST),
+    ]
     with (
         (folder / LOG).open("wb") as log,
         subprocess.Popen(  # noqa: S603 - the command is ours
-            leashed(
-                [sys.executable, "-m", "training.segmenter.launcher", str(count), str(order)],
-                parent=os.getpid(),
-            ),
-            # All are on this host; a name that resolves to nothing must not matter.
+            leashed(command, parent=os.getpid()),
+            # All processes are on this host, so an unresolvable host name must not matter.
             env={"OMP_NUM_THREADS": threads, "GLOO_SOCKET_IFNAME": "lo", **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -125,64 +134,11 @@ def train_in_processes(
         ) as launcher,
     ):
         try:
-            assert launcher.stdout is not None
-            for line in launcher.stdout:
-                told = _told(line)
-                if "progress" in told:
-                    progress(told["progress"], told["message"])
-                elif (failure := as_error(told, count=count)) is not None:
-                    failures.append(failure)
-            code = launcher.wait()
+            yield launcher
         finally:
-            launcher.kill()  # its ranks die with it
-    if code:
-        killed = [each for each in failures if isinstance(each, ProcessKilled)]
-        raise (killed or failures or [_unexplained(code, folder / LOG)])[0]
-    return folder / "segmenter.safetensors"
-
-
-def tell(**what: Any) -> None:
-    """Say something to the job, from one of its processes: one line, written at once."""
-    sys.stdout.write(MARK + orjson.dumps(what).decode() + "\n")
-    sys.stdout.flush()
-
-
-def as_told(error: Exception) -> dict[str, Any]:
-    """What a process tells of why it fails; what `as_error` in the job makes of it is classified alike."""
-    if isinstance(error, MammoError):
-        return {"failed": type(error).__name__, "code": error.code, "message": str(error)}
-    return {"failed": None, "kind": classify(error).kind, "message": f"{type(error).__name__}: {error}"}
-
-
-def as_error(told: dict[str, Any], *, count: int) -> Exception | None:
-    """The failure that a process told of; None where it told of something else, or was only the messenger."""
-    if "failed" in told:
-        message = told["message"]
-        if told["failed"]:
-            known: MammoError = getattr(errors, told["failed"])(message, code=told["code"])
-            return known
-        if told["kind"] == "disk_full":
-            return OSError(errno.ENOSPC, message)
-        if told["kind"] == "out_of_memory":
-            return MemoryError(message)
-        return (
-            RuntimeError(f"CUDA error: {message}") if told["kind"] == "lost_gpu" else ProcessFailed(message)
-        )
-    if told.get("ended") not in FROM_OUTSIDE:
-        return None
-    name = signal.Signals(-told["ended"]).name
-    return ProcessKilled(
-        f"training process {told['rank'] + 1} of {count} was killed ({name}), most likely by the system for want of "
-        "memory: look at the system log (`dmesg`), then resume the run"
-    )
+            launcher.kill()
 
 
 def _unexplained(code: int, log: Path) -> RuntimeError:
-    words = log.read_text(encoding="utf-8", errors="replace")[-4000:]
-    return RuntimeError(f"the training processes ended with {code}: {words}")
-
-
-def _told(line: bytes) -> dict[str, Any]:
-    """What a process says to the job; empty for what somebody else prints."""
-    text = line.decode(errors="replace")
-    return dict(orjson.loads(text.removeprefix(MARK))) if text.startswith(MARK) else {}
+    output = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    return RuntimeError(f"the training processes ended with {code}: {output}")

@@ -12,7 +12,7 @@ from mammo.segmenter import Segmenter
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case
-from training.segmenter.finetune import _finds_boxes, finetune_segmenter
+from training.segmenter.finetune import _low_threshold_boxes, finetune_segmenter
 from training.segmenter.recipes import segmenter_smoke
 
 torch.set_num_threads(1)
@@ -155,5 +155,5 @@ def test_false_positives_are_looked_for_in_pixels_of_the_size_that_they_have(mon
 
     monkeypatch.setattr(Detector, "detect", detect)
     film = replace(case(1).read(), spacing=Spacing(0.2, 0.1, "given"))
-    _finds_boxes(STARTER / "detector.safetensors")(film)
+    _low_threshold_boxes(STARTER / "detector.safetensors")(film)
     assert asked == [Spacing(0.2, 0.1, "given")]

@@ -108,15 +108,15 @@ def test_sampling_agrees_with_upsampling_up_to_the_border():
 
 def test_presence_is_learnt_from_both_kinds():
     sure, both = torch.tensor([8.0, -8.0]), torch.tensor([True, True])
-    assert float(presence_loss(sure, torch.tensor([True, False]), asked=both)) < 0.01
-    assert float(presence_loss(sure, torch.tensor([False, True]), asked=both)) > 5
+    assert float(presence_loss(sure, torch.tensor([True, False]), counted=both)) < 0.01
+    assert float(presence_loss(sure, torch.tensor([False, True]), counted=both)) > 5
 
 
 def test_presence_counts_only_where_it_is_asked():
     wrong, truth = torch.tensor([4.0, -8.0]), torch.tensor([False, True])
     first, second, both, none = (
-        float(presence_loss(wrong, truth, asked=torch.tensor(asked)))
-        for asked in ([True, False], [False, True], [True, True], [False, False])
+        float(presence_loss(wrong, truth, counted=torch.tensor(counted)))
+        for counted in ([True, False], [False, True], [True, True], [False, False])
     )
     assert 0 < first < second
     assert both == pytest.approx(first + second)
