@@ -53,7 +53,7 @@ def run() -> Result:
         trained = select_trained(network, recipe)
         objective = SegmenterLoss(network, recipe)
         seconds: dict[str, list[float]] = {"fresh": [], "cached": []}
-        for _ in range(2):  # in turns, so that a busy moment hits both
+        for _ in range(2):  # interleaved, so that load on the machine affects both alike
             for name, source in (("fresh", fresh), ("cached", cached)):
                 began = time.perf_counter()
                 for step in range(REGIONS):
