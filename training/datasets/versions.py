@@ -55,6 +55,9 @@ class DatasetVersion:
             if item.fold == fold
         ]
 
+    def num_images(self, fold: Fold) -> int:
+        return sum(item.fold == fold for item in self.items)
+
     def num_patients(self, fold: Fold) -> int:
         return len({item.patient for item in self.items if item.fold == fold})
 

@@ -34,7 +34,7 @@ from training.paper.segmenter_tables import percent, row_config
 from training.segmenter.finetune import train_network
 from training.segmenter.growth import grown
 from training.segmenter.recipes import SegmenterRecipe
-from training.segmenter.rois import TrainingRoi
+from training.segmenter.rois import TrainingRegions, TrainingRoi
 
 DetectBoxes = Callable[[Mammogram], Sequence[Box]]
 """Returns the boxes at the operating point."""
@@ -165,8 +165,7 @@ def _run(
     run_folder = folder / f"{arm}-{fold}"
     weights = train_network(
         grown(start, row_config(start.config, row), seed=recipe.seed),
-        [roi for roi in plan.rois if fold_of[roi.patient] != fold],
-        [],
+        TrainingRegions([roi for roi in plan.rois if fold_of[roi.patient] != fold]),
         recipe=recipe,
         folder=run_folder,
         start_competes=False,

@@ -27,7 +27,7 @@ from training.metrics.masks import BAND_MM, Rates, mean_interval, rate_intervals
 from training.segmenter.finetune import train_network
 from training.segmenter.growth import grown
 from training.segmenter.recipes import SegmenterRecipe
-from training.segmenter.rois import TrainingRoi
+from training.segmenter.rois import TrainingRegions, TrainingRoi
 
 PAPER_TABLE3: Mapping[str, tuple[float, float]] = {
     "HQ-SAM": (79.63, 71.56),
@@ -82,8 +82,7 @@ def run_row(
     network = grown(start, row_config(start.config, row), seed=seed)
     weights = train_network(
         network,
-        plan.train,
-        [],
+        TrainingRegions(plan.train),
         recipe=recipe,
         folder=folder,
         start_competes=False,

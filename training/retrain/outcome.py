@@ -13,11 +13,33 @@ from mammo.errors import PromotionConflict
 from mammo.models import Alias
 from mammo.models.aliases import move_champion
 from mammo.runs import RunLedger
+from training.datasets.folds import Fold
+from training.datasets.versions import DatasetVersion
 from training.gate.gate import Verdict
-from training.retrain.context import RetrainContext
+from training.retrain.context import RetrainContext, RetrainRun
 
 VERDICT = "verdict.json"
 """File in the run folder: the summary, and both evaluations image by image."""
+
+
+def summarize(
+    run: RetrainRun, dataset: DatasetVersion, *, champion: str, challenger: str, verdict: Verdict
+) -> dict[str, Any]:
+    """The result of a run as JSON values; see `training.retrain.retrain.retrain`."""
+    folds: tuple[Fold, ...] = ("train", "validation", "test")
+    return {
+        "run": run.name,
+        "project": run.request.project,
+        "recipe": run.request.recipe,
+        "dataset_version": dataset.name,
+        "images": {fold: dataset.num_images(fold) for fold in folds},
+        "excluded": dataset.why_excluded,
+        "images_without_patient": dataset.num_alone,
+        "champion": champion,
+        "challenger": challenger,
+        "verdict": verdict.to_json(),
+        "seconds": run.progress.seconds,
+    }
 
 
 def end_run(

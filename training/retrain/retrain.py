@@ -13,7 +13,7 @@ from mammo.runs import RunLedger
 from mammo.runs.jobs import Retrain
 from training.gate.gate import judge
 from training.retrain.context import RetrainContext, RetrainRun
-from training.retrain.outcome import conclude, end_run, read_summary
+from training.retrain.outcome import conclude, end_run, read_summary, summarize
 from training.retrain.step_progress import ReportStep, StepProgress
 from training.retrain.steps import (
     Folds,
@@ -88,23 +88,7 @@ def retrain(
     verdict = judge(before, after, rule=recipe.gate, newest=dataset.newest_patients("test"))
     ledger.keep("verdict", verdict.to_json())
     ledger.enter("judged")
-    summary = end_run(
-        {
-            "run": run,
-            "project": request.project,
-            "recipe": request.recipe,
-            "dataset_version": dataset.name,
-            "images": folds.sizes,
-            "excluded": dataset.why_excluded,
-            "images_without_patient": dataset.num_alone,
-            "champion": opponent.version,
-            "challenger": version,
-            "verdict": verdict.to_json(),
-            "seconds": job.progress.seconds,
-        },
-        verdict,
-        opponent=opponent,
-        ledger=ledger,
-    )
+    summary = summarize(job, dataset, champion=champion.version, challenger=version, verdict=verdict)
+    summary = end_run(summary, verdict, opponent=opponent, ledger=ledger)
     conclude(summary, {"champion": before.to_json(), "challenger": after.to_json()}, context=context)
     return summary

@@ -40,11 +40,6 @@ class Folds:
             test=dataset.cases("test", open_image=open_image),
         )
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Number of images of each fold."""
-        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
-
 
 def freeze_dataset(run: RetrainRun) -> tuple[DatasetVersion, Alias]:
     """Build the dataset version, and fix the champion to judge against: both as of the first attempt at the run.

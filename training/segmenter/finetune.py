@@ -39,6 +39,7 @@ from training.segmenter.process_group import ProcessGroup
 from training.segmenter.recipes import SegmenterRecipe
 from training.segmenter.rois import (
     DetectBoxes,
+    TrainingRegions,
     TrainingRoi,
     cut_rois,
     is_tiny,
@@ -110,7 +111,7 @@ def finetune_segmenter(
         "num_without_outline": num_without_mask(train),
         "num_beside_a_place": num_at_uncertain_places(train),
     }
-    run: Callable[..., Path] = partial(train_network, network, rois, held_out)
+    run: Callable[..., Path] = partial(train_network, network, TrainingRegions(rois, held_out))
     if processes > 1:
         run = partial(train_in_processes, network, num_processes=processes)
     return run(
@@ -164,8 +165,7 @@ def cut_once(
 
 def train_network(
     network: Mlsam,
-    rois: Sequence[TrainingRoi],
-    held_out: Sequence[TrainingRoi],
+    regions: TrainingRegions,
     *,
     recipe: SegmenterRecipe,
     folder: Path,
@@ -178,12 +178,11 @@ def train_network(
 
     Args:
         network: with the start weights; it is modified.
-        held_out: regions for validation.
         start_competes: whether the start weights may be the best ones.
         features: folder of the feature cache, which runs with the same encoder can share; None: in `folder`.
         facts: recorded with the weights.
     """
-    if not any(roi.kind == "cluster" for roi in rois):
+    if not any(roi.kind == "cluster" for roi in regions.train):
         raise InsufficientData("no training case has a cluster with a mask; correct at least one mask first")
     group = ProcessGroup.current()
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +190,7 @@ def train_network(
         raise InsufficientData(
             f"a batch of {recipe.batch} regions cannot be shared by {group.size} processes; use a divisor"
         )
-    key = _run_key(network, rois, held_out, recipe=recipe, facts=facts or {})
+    key = _run_key(network, regions, recipe=recipe, facts=facts or {})
     path = folder / "segmenter.safetensors"
     if path.is_file() and load_segmenter(path)[1].get("run") == key:
         progress(1.0, "segmenter: already trained")
@@ -200,7 +199,7 @@ def train_network(
     network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     source = prepare(
         network,
-        rois,
+        regions.train,
         recipe=recipe,
         folder=features or folder / "features",
         group=group,
@@ -208,7 +207,7 @@ def train_network(
     )
     best = _train(
         source,
-        held_out if any(roi.kind == "cluster" for roi in held_out) else [],
+        regions.validation if any(roi.kind == "cluster" for roi in regions.validation) else [],
         key=key,
         checkpoints=_checkpoints(folder),
         start_competes=start_competes,
@@ -348,16 +347,11 @@ def _trained_state(network: Mlsam) -> dict[str, Tensor]:
 
 
 def _run_key(
-    network: Mlsam,
-    rois: Sequence[TrainingRoi],
-    held_out: Sequence[TrainingRoi],
-    *,
-    recipe: SegmenterRecipe,
-    facts: dict[str, Any],
+    network: Mlsam, regions: TrainingRegions, *, recipe: SegmenterRecipe, facts: dict[str, Any]
 ) -> str:
     """Identifies all that the result depends on; the number of processes is not part of it."""
-    regions = [[roi.image, roi.kind, roi.box.as_tuple()] for roi in (*rois, *held_out)]
-    parts = [asdict(recipe), asdict(network.config), facts.get("start_sha256"), len(rois), regions]
+    rois = [[roi.image, roi.kind, roi.box.as_tuple()] for roi in (*regions.train, *regions.validation)]
+    parts = [asdict(recipe), asdict(network.config), facts.get("start_sha256"), len(regions.train), rois]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from training.segmenter.finetune import train_network
 from training.segmenter.parallel_training import TrainingRequest
 from training.segmenter.process_group import ProcessGroup, joined_process_group
 from training.segmenter.process_messages import failure_fields, send_message
-from training.segmenter.rois import read_rois
+from training.segmenter.rois import TrainingRegions, read_rois
 
 
 def main(path: Path) -> int:
@@ -39,8 +39,7 @@ def train_share(path: Path) -> int:
         request = TrainingRequest.read(path)
         train_network(
             load_segmenter(folder / request.start)[0],
-            read_rois(folder / "train"),
-            read_rois(folder / "validation"),
+            TrainingRegions(read_rois(folder / "train"), read_rois(folder / "validation")),
             recipe=request.recipe,
             folder=folder,
             start_competes=request.start_competes,

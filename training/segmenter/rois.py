@@ -87,6 +87,15 @@ class TrainingRoi:
         return loaded
 
 
+@dataclass(frozen=True)
+class TrainingRegions:
+    """The regions of a run."""
+
+    train: Sequence[TrainingRoi]
+    validation: Sequence[TrainingRoi] = ()
+    """Of other patients; without clusters among them, the last step's weights are the result."""
+
+
 def cut_rois(
     cases: Sequence[Case],
     folder: Path,

@@ -1,4 +1,4 @@
-"""What no person has looked at: never tested on, trained on only when asked for, and always told apart."""
+"""Annotations that no person has reviewed: never tested on, trained on only if enabled, and always marked."""
 
 import pytest
 
@@ -42,9 +42,9 @@ class Site:
 
 @pytest.fixture
 def site(engine, tmp_path):
-    made = Site(engine, tmp_path / "blobs")
-    yield made
-    made.store.close()
+    site = Site(engine, tmp_path / "blobs")
+    yield site
+    site.store.close()
 
 
 def test_it_is_left_out_and_named_unless_it_is_asked_for(site):

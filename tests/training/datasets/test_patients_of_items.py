@@ -1,4 +1,4 @@
-"""Whose image an item is, however the tasks write it, and whom no item may be of."""
+"""The patient of an item, however the tasks write it, and patients that are refused."""
 
 import pytest
 
@@ -15,9 +15,9 @@ from training.datasets.sources import PREFERENCE, ReadOptions
 
 @pytest.fixture
 def project(engine):
-    made = Project(AnnotationStore(engine))
-    yield made
-    made.store.close()
+    project = Project(AnnotationStore(engine))
+    yield project
+    project.store.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whose word a dataset version takes, from two readers and an arbiter in a Label Studio in memory."""
+"""Sources of truth of a dataset version: two readers and an arbiter, in a Label Studio in memory."""
 
 import hashlib
 from types import SimpleNamespace
@@ -55,7 +55,7 @@ def site(engine, tmp_path):
 
 
 def of(dataset, clinic, case):
-    """(source, boxes) of the item that shows the image of a case; None where it is left out."""
+    """(source, boxes) of the item of a case; None if it is excluded."""
     shown = hashlib.sha256(clinic.site.by_id[case]["data"]["image"].encode()).hexdigest()
     found = [item for item in dataset.items if item.image == shown]
     return (found[0].source, [finding.box.as_tuple() for finding in found[0].truth]) if found else None

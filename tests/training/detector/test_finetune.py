@@ -37,14 +37,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> None:
-    told: list[float] = []
+    fractions: list[float] = []
     result = finetune_detector(
         CASES,
         [],
         start=None,
         recipe=RECIPE,
         folder=tmp_path / "run",
-        progress=lambda fraction, message: told.append(fraction),
+        progress=lambda fraction, message: fractions.append(fraction),
     )
     detector = Detector.load(result, runtime="torch")
     assert detector.spec == RECIPE.spec
@@ -55,9 +55,9 @@ def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> Non
         True,
     )
     detector.detect(CASES[0].read().pixels, threshold=0.5, spacing=None)
-    assert told == sorted(told)
-    assert told[0] == 0.0
-    assert told[-1] == 1.0
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0.0
+    assert fractions[-1] == 1.0
     assert torch.get_num_threads() == 1
 
 
@@ -77,7 +77,7 @@ def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
 def test_tiles_are_cut_at_the_spacing_that_the_start_works_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at that of the recipe, whose spec a run on top of other weights does not use."""
+    """Not at that of the recipe, whose spec a run with start weights does not use."""
     coarse = tmp_path / "coarse.safetensors"
     save_detector(coarse, lively_network(DetectorSpec(tile=128, overlap=32, spacing_mm=0.1)), facts={})
     spacings = []

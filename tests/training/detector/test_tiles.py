@@ -231,7 +231,7 @@ def test_cases_without_any_cluster_give_no_tiles_of_their_own(tmp_path: Path) ->
 
 
 def marked(plain: Case, *places: Box) -> Case:
-    """The case with uncertain places, whose pixels are the brightest there are, so that no tile can hide one."""
+    """The case with uncertain places of maximum brightness, so that a tile that shows one is recognised."""
 
     def read() -> Mammogram:
         mammogram = plain.read()
@@ -244,7 +244,7 @@ def marked(plain: Case, *places: Box) -> Case:
 
 
 def places_of(tiles: TileSet, cluster: Box) -> list[Box]:
-    """Where the tiles of a cluster lie in the image."""
+    """The places of a cluster's tiles in the image."""
     corners = ((cluster.x0 - tile.boxes[0][0], cluster.y0 - tile.boxes[0][1]) for tile in tiles.tiles)
     return [Box(x, y, x + SIDE, y + SIDE) for x, y in corners]
 

@@ -51,7 +51,7 @@ def test_the_middle_lies_in_the_region_however_it_is_bent():
 
 
 def test_every_correction_holds_and_brings_a_mask_of_everything_nearer(tmp_path):
-    """A network that paints all it may: only the clicks know better."""
+    """With a network that fills the whole region, only the clicks improve the mask."""
     roi = region(tmp_path)
     (boxed,), (clicked,) = (
         score_clicks(Segmenter(CountingRuntime()), [roi], by_box=first) for first in (True, False)

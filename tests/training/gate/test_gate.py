@@ -114,8 +114,8 @@ def test_nobody_at_all_keeps_the_champion():
 
 def test_truth_without_masks_is_judged_on_detection_alone():
     def boxes_only(version, **fields):
-        made = evaluation(version, **fields)
-        return replace(made, images=tuple(replace(each, dice=()) for each in made.images))
+        masked = evaluation(version, **fields)
+        return replace(masked, images=tuple(replace(each, dice=()) for each in masked.images))
 
     champion = boxes_only("old", change=worse(5, found=False))
     verdict = judge(champion, boxes_only("new"), rule=RULE, newest=())

@@ -141,15 +141,15 @@ def boxes(mammogram):
 
 
 def test_table_5_runs_both_arms_over_every_patient_once(folder, start, rois):
-    wanted = CrossvalPlan(recipe=SMOKE, cases=CASES, rois=rois, detect=boxes, folds=5)
-    report = table_5(start, wanted, folder=folder / "table-5", facts={}, progress=silent)
+    crossval = CrossvalPlan(recipe=SMOKE, cases=CASES, rois=rois, detect=boxes, folds=5)
+    report = table_5(start, crossval, folder=folder / "table-5", facts={}, progress=silent)
     (table,) = report.tables
     assert [row[0] for row in table.rows] == list(ARMS)
     assert table.rows[1][1] == "87.46 / 13.44 / 88.33 / 86.78"
     for arm in ARMS:
         images = [score["image"] for fold in report.figures[arm] for score in fold]
         assert sorted(images) == sorted(case.image for case in CASES)
-    again = table_5(start, wanted, folder=folder / "table-5", facts={}, progress=silent)
+    again = table_5(start, crossval, folder=folder / "table-5", facts={}, progress=silent)
     assert again.to_markdown("") == report.to_markdown("")
 
 
@@ -178,16 +178,16 @@ def test_a_mask_where_only_a_place_is_marked_is_not_judged(start):
 
 
 def test_a_detector_is_asked_once_per_image(tmp_path):
-    asked = []
+    images = []
 
     def detect(mammogram):
-        asked.append(mammogram.sha256)
+        images.append(mammogram.sha256)
         return boxes(mammogram)
 
     mammogram = CASES[0].read()
     first = cached_boxes(detect, tmp_path / "boxes.json", of="m1")(mammogram)
     again = cached_boxes(detect, tmp_path / "boxes.json", of="m1")(mammogram)
     assert first == again == boxes(mammogram)
-    assert len(asked) == 1
+    assert len(images) == 1
     assert cached_boxes(detect, tmp_path / "boxes.json", of="m2")(mammogram) == boxes(mammogram)
-    assert len(asked) == 2, "boxes of another detector are not taken"
+    assert len(images) == 2, "boxes of another detector are not taken"

@@ -37,8 +37,7 @@ def test_a_perfect_mask_costs_nothing_and_its_opposite_much():
 
 
 def test_the_loss_is_the_textbook_one_where_there_is_no_choice():
-    """With as many candidates as points, in 4 : 12 instead of 3 x 3/4 + 1/4, every candidate would count; here the
-    choice is made irrelevant by equal logits."""
+    """Only some of the candidates are compared; equal logits make their choice irrelevant."""
     torch.manual_seed(0)
     points, truth = torch.rand(2, num_candidates(40), 2), (torch.rand(2, num_candidates(40)) > 0.5).float()
     truth[:] = truth[:, :1]

@@ -1,4 +1,4 @@
-"""Several processes train the weights of one, tell the job how far they are, and die with it."""
+"""Several processes train the weights of one, report their progress to the job, and die with it."""
 
 import errno
 import subprocess
@@ -66,7 +66,7 @@ def require_gone(processes):
     assert not left, [each.cmdline() for each in left]
 
 
-def test_two_processes_of_a_job_train_the_weights_of_one_and_the_job_hears_of_every_step(alone, tmp_path):
+def test_two_processes_of_a_job_train_the_weights_of_one_and_report_every_step(alone, tmp_path):
     reports = []
     weights = train(tmp_path, processes=2, progress=lambda share, message: reports.append((share, message)))
     require_equal(alone, weights)
@@ -128,7 +128,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_anything_is_started(tmp
     assert not (tmp_path / "processes.log").exists()
 
 
-def test_a_process_that_fails_tells_the_job_why(tmp_path, capsys):
+def test_a_process_that_fails_reports_why(tmp_path, capsys):
     network = new_network(RECIPE.config, seed=1)
     save_segmenter(tmp_path / "start.safetensors", network, facts={})
     for name, cases in (("train", [case(1)]), ("validation", [])):

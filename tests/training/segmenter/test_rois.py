@@ -109,7 +109,7 @@ MARK = 0.9375
 
 
 def marked(seed, *places, positive=True):
-    """The case with uncertain places, whose pixels are like no others."""
+    """The case with uncertain places, whose pixels have a unique value."""
 
     def read():
         plain = mammogram(seed)
