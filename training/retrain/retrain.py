@@ -55,7 +55,7 @@ def retrain(
         NeverTrainedFrom: the project must not be trained on.
         Cancelled: raised by `report`.
     """
-    job = RetrainRun(
+    retrain_run = RetrainRun(
         name=run,
         request=request,
         recipe=recipe,
@@ -64,31 +64,33 @@ def retrain(
         ledger=ledger,
         progress=StepProgress(report),
     )
-    job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    summary = read_summary(job.folder)
+    retrain_run.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    summary = read_summary(retrain_run.folder)
     if summary is not None:  # an earlier attempt ended, and was killed before it could return
         return summary
 
     ledger.enter("building")
-    dataset, opponent = freeze_dataset(job)
+    dataset, opponent = freeze_dataset(retrain_run)
     folds = Folds.of(dataset, open_image=context.open_image)
     champion = context.registry.files(opponent.version, into=context.models)
 
     ledger.enter("detector")
-    detector = train_detector(job, folds, start=champion)
+    detector = train_detector(retrain_run, folds, start=champion)
     ledger.enter("segmenter")
-    segmenter = train_segmenter(job, folds, start=champion, detector=detector)
+    segmenter = train_segmenter(retrain_run, folds, start=champion, detector=detector)
 
     ledger.enter("evaluating")
-    version = register_challenger(job, champion, dataset, folds, detector=detector, segmenter=segmenter)
+    version = register_challenger(
+        retrain_run, champion, dataset, folds, detector=detector, segmenter=segmenter
+    )
     challenger = context.registry.files(version, into=context.models)
-    before = evaluate_on_test(job, "champion", champion, folds)
-    after = evaluate_on_test(job, "challenger", challenger, folds)
+    before = evaluate_on_test(retrain_run, "champion", champion, folds)
+    after = evaluate_on_test(retrain_run, "challenger", challenger, folds)
 
     verdict = judge(before, after, rule=recipe.gate, newest=dataset.newest_patients("test"))
     ledger.keep("verdict", verdict.to_json())
     ledger.enter("judged")
-    summary = summarize(job, dataset, champion=champion.version, challenger=version, verdict=verdict)
+    summary = summarize(retrain_run, dataset, champion=champion.version, challenger=version, verdict=verdict)
     summary = end_run(summary, verdict, opponent=opponent, ledger=ledger)
     conclude(summary, {"champion": before.to_json(), "challenger": after.to_json()}, context=context)
     return summary
