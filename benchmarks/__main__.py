@@ -1,4 +1,4 @@
-"""Run benchmarks by name (`segmenter`: every `segmenter_...`), or all of them, and print Markdown tables."""
+"""Run all benchmarks, or those named (`segmenter`: every `segmenter_...`), and print Markdown tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 def main(names: list[str]) -> int:
     helpers = {"__main__", "hq_sam_baseline", "reencoding", "result", "sahi_baseline", "senders"}
-    known = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)
-    chosen = [k for k in known if not names or any(k == n or k.startswith(f"{n}_") for n in names)]
-    unknown = [n for n in names if not any(k == n or k.startswith(f"{n}_") for k in known)]
+    names_of_all = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)
+    chosen = [k for k in names_of_all if not names or any(k == n or k.startswith(f"{n}_") for n in names)]
+    unknown = [n for n in names if not any(k == n or k.startswith(f"{n}_") for k in names_of_all)]
     if unknown:
-        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
+        print(f"no benchmark {', '.join(unknown)}; available: {', '.join(names_of_all)}", file=sys.stderr)
         return 2
     for name in chosen:
         print(importlib.import_module(f"benchmarks.{name}").run().markdown(), "\n", flush=True)

@@ -1,4 +1,4 @@
-"""Brush run lengths of a 10 mm cluster on a full mammogram: ours against Label Studio's SDK."""
+"""Brush RLE of a 10 mm cluster on a full mammogram: ours against Label Studio's SDK."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mammo.masks import Mask
 
 SIZE = Size(3328, 4096)
 REPEATS = 100
-"""Calls in one warm turn of ours; a cold one is a single call right after the SDK has emptied the caches."""
+"""Calls per round of our warm candidates. A cold candidate is called once, after the SDK has emptied the caches."""
 
 
 def run() -> Result:

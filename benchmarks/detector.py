@@ -1,4 +1,4 @@
-"""Whole mammograms through the detector: its runtimes, one pass against tiles, and SAHI with the same weights."""
+"""The detector on whole mammograms: runtimes, one pass against tiles, and SAHI with the same weights."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ROUNDS = 2
 WEIGHTS = STARTER / "detector.safetensors"
 THRESHOLD: float = load_network(WEIGHTS)[1]["operating_point"]["threshold"]
 
-Found = list[tuple[Box, float]]
-Detect = Callable[[Pixels], Found]
+ScoredBoxes = list[tuple[Box, float]]
+Detect = Callable[[Pixels], ScoredBoxes]
 
 BASELINE, SAHI = "torch, tiles (baseline)", "SAHI, torch, slices of 1024"
 
@@ -43,20 +43,21 @@ def run() -> Result:
     truths = [[finding.box for finding in view.truth] for view in views]
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
-        detectors, absent = _open(cache)
+        detectors, unsupported = _open(cache)
         seconds: dict[str, list[float]] = {name: [] for name in detectors}
-        found: dict[str, list[Found]] = {name: [] for name in detectors}
+        results: dict[str, list[ScoredBoxes]] = {name: [] for name in detectors}
         for detect in detectors.values():
-            detect(images[0], spacing=None)
-        for _ in range(ROUNDS):  # in turns, so that a busy moment hits all alike
+            detect(images[0])
+        for _ in range(ROUNDS):  # interleaved, so that load on the machine affects all candidates alike
             for image in images:
                 for name, detect in detectors.items():
                     began = time.process_time()
-                    answer = detect(image, spacing=None)
+                    boxes = detect(image)
                     seconds[name].append(time.process_time() - began)
-                    found[name].append(answer)
+                    results[name].append(boxes)
         rows = [
-            _row(name, seconds, _score(found[name][: len(images)], truths), len(images)) for name in detectors
+            _row(name, seconds, _score(results[name][: len(images)], truths), len(images))
+            for name in detectors
         ]
         rows = [
             (*row, f"{peak:.0f} MB", f"{gain:.0f} MB")
@@ -64,7 +65,7 @@ def run() -> Result:
                 (row, _memory(name, images[0], cache)) for row, name in zip(rows, detectors, strict=True)
             )
         ]
-    rows += [(name, "not on this processor", "", "", "", "", "", "") for name in absent]
+    rows += [(name, "not on this processor", "", "", "", "", "", "") for name in unsupported]
     rows += [
         (f"OpenVINO float32, {tiles} tiles of 1024", f"{cost:.2f} s", "", "", "", "", "", "")
         for tiles, cost in _cost_of_tiles()
@@ -91,27 +92,27 @@ def run() -> Result:
     )
 
 
-class _Absent(Exception):
-    """This processor cannot do it."""
+class _Unsupported(Exception):
+    """This processor does not support the candidate."""
 
 
 def _open(cache: Path) -> tuple[dict[str, Detect], list[str]]:
-    """Every candidate that this processor can carry out, and the names of the others."""
-    detectors, absent = {}, []
+    """The candidates that this processor supports, and the names of the others."""
+    detectors, unsupported = {}, []
     for name, make in CANDIDATES.items():
         try:
             detectors[name] = make(cache)
-        except _Absent:
-            absent.append(name)
-    return detectors, absent
+        except _Unsupported:
+            unsupported.append(name)
+    return detectors, unsupported
 
 
 def _ours(cache: Path, *, runtime: RuntimeName, mode: Mode) -> Detect:
     detector = Detector.load(WEIGHTS, threads=1, runtime=runtime, cache=cache, mode=mode)
-    if detector.runtime.name != runtime:  # bfloat16 asked for, float32 done
-        raise _Absent
+    if detector.runtime.name != runtime:  # fell back from bfloat16 to float32
+        raise _Unsupported
 
-    def detect(pixels: Pixels) -> Found:
+    def detect(pixels: Pixels) -> ScoredBoxes:
         return [(d.box, d.score) for d in detector.detect(pixels, threshold=THRESHOLD, spacing=None)]
 
     return detect
@@ -150,10 +151,10 @@ def _row(
     )
 
 
-def _score(found: list[Found], truths: list[list[Box]]) -> tuple[int, int, int]:
-    """Clusters with the centre of a detection inside, all clusters, and detections whose centre is in none."""
+def _score(results: list[ScoredBoxes], truths: list[list[Box]]) -> tuple[int, int, int]:
+    """Number of clusters hit by the centre of a detection, of all clusters, and of detections that hit none."""
     hits = false = 0
-    for detections, boxes in zip(found, truths, strict=True):
+    for detections, boxes in zip(results, truths, strict=True):
         inside = [
             {i for i, b in enumerate(boxes) if b.x0 <= box.centre[0] < b.x1 and b.y0 <= box.centre[1] < b.y1}
             for box, _ in detections
@@ -164,14 +165,14 @@ def _score(found: list[Found], truths: list[list[Box]]) -> tuple[int, int, int]:
 
 
 def _memory(name: str, image: Pixels, cache: Path) -> tuple[float, float]:
-    """MB of a fresh process at its peak over one image, and what it gained since the detector was loaded."""
+    """Peak memory of a fresh process during one image, and its increase since the detector was loaded, in MB."""
     np.save(cache / "image.npy", image)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_and_gain, (name, cache))
 
 
 def _peak_and_gain(name: str, cache: Path) -> tuple[float, float]:
-    """Looked at every few milliseconds: the kernel's own peak is inherited from the process that started this one."""
+    """Sampled every 3 ms, because the kernel's own peak includes that of the parent process."""
     detect = CANDIDATES[name](cache)
     image = np.load(cache / "image.npy")
     process, done = psutil.Process(), threading.Event()
@@ -184,14 +185,14 @@ def _peak_and_gain(name: str, cache: Path) -> tuple[float, float]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    detect(image, spacing=None)
+    detect(image)
     done.set()
     watcher.join()
     return peak / 2**20, (peak - before) / 2**20
 
 
 def _cost_of_tiles() -> list[tuple[int, float]]:
-    """Processor seconds of images that hold nothing but breast, by their number of tiles."""
+    """Processor seconds of images without air, by their number of tiles."""
     network, _ = load_network(WEIGHTS)
     network.spec = replace(network.spec, tile=1024)
     detector = Detector(network, runtime="openvino", threads=1)
@@ -199,7 +200,7 @@ def _cost_of_tiles() -> list[tuple[int, float]]:
     for columns, rows in ((1, 1), (1, 2), (2, 2), (2, 3), (3, 4)):
         height, width = (count * (1024 - 320) + 320 for count in (rows, columns))
         image = np.random.default_rng(0).uniform(0.3, 0.6, (height, width)).astype(np.float32)
-        call = partial(detector.detect, image, threshold=THRESHOLD)
+        call = partial(detector.detect, image, threshold=THRESHOLD, spacing=None)
         call()
         best = float("inf")
         for _ in range(2 * ROUNDS):

@@ -1,4 +1,4 @@
-"""Edit effort of a project that has been annotated for years: read back, with a few new corrections."""
+"""Edit effort of a project with years of corrections: read again, and with a few new corrections."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _measured(url: str) -> tuple[str, ...]:
             began, busy = time.perf_counter(), time.process_time()
             records = effort_records(1, store=store, engine=engine, secret=SECRET, tags=TAGS).records
             spent = time.perf_counter() - began, time.process_time() - busy
-            assert all(record.effort == records[0].effort for record in records), "all were corrected alike"
+            assert all(record.effort == records[0].effort for record in records), "all corrections are alike"
             return spent
 
         _annotate(engine, range(1, 2))
@@ -101,14 +101,14 @@ def _measured(url: str) -> tuple[str, ...]:
 
 
 def _by_the_whole_rule(store: AnnotationStore) -> float:
-    """The baseline, processor time: every revision with its event, and what was not skipped without its content."""
+    """Processor seconds of the baseline: read every revision with its event."""
     busy = time.process_time()
     assert len(store.outline(1)) == CORRECTIONS
     return time.process_time() - busy
 
 
 def _copy_efforts(engine: Engine, tasks: range) -> None:
-    """As if each had been computed when it came: that of the first task, which was corrected in the same way."""
+    """Store the effort of the first task for all tasks, which have the same correction."""
     with engine.begin() as connection:
         first = connection.execute(sa.select(edit_effort)).one()
         rows = [
@@ -120,7 +120,7 @@ def _copy_efforts(engine: Engine, tasks: range) -> None:
 
 @contextmanager
 def _counted(engine: Engine) -> Iterator[list[str]]:
-    """The statements of the block."""
+    """The SQL statements that the block executes."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -134,7 +134,7 @@ def _counted(engine: Engine) -> Iterator[list[str]]:
 
 
 def _annotate(engine: Engine, tasks: range) -> None:
-    """One annotation a task: begun, and corrected a day later."""
+    """Insert one annotation per task, corrected a day later."""
     size = Size(1200, 1500)
     proposed, drawn = (
         orjson.dumps(to_regions(_findings(shift), size=size, tags=TAGS, model_version=VERSIONS[0]))

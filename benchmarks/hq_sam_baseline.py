@@ -1,4 +1,4 @@
-"""HQ-SAM's mask decoder with the arithmetic of its authors' code, to measure ours against."""
+"""The baseline of our mask decoder: HQ-SAM's, with the arithmetic of its authors' code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mammo.segmenter.decoder import ChannelNorm, MlsamDecoder
 
 
 class PublishedDecoder(MlsamDecoder):
-    """The same numbers: segment-anything's layer norm, and the whole fused feature before it meets the token."""
+    """The same output, by segment-anything's layer norm and the product of the token with the whole fused feature."""
 
     def __init__(self, config: MlsamConfig) -> None:
         super().__init__(config)
@@ -25,7 +25,7 @@ class PublishedDecoder(MlsamDecoder):
 
 
 def published(decoder: MlsamDecoder, config: MlsamConfig) -> PublishedDecoder:
-    """A decoder of the same weights that computes as HQ-SAM's own code."""
+    """A decoder with the same weights and the arithmetic of HQ-SAM's code."""
     stock = PublishedDecoder(config)
     stock.load_state_dict(decoder.state_dict())
     return stock.eval()

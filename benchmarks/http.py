@@ -1,4 +1,4 @@
-"""The backend over loopback HTTP: clicks, kept predictions, health while it works, twenty annotators at once."""
+"""The backend over loopback HTTP: clicks, cached predictions, health checks under load, twenty annotators at once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CLICKS_EACH = 5
 
 
 class OneImage:
-    """Every task shows the same phantom."""
+    """Shows the same phantom in every task."""
 
     def __init__(self, mammogram: Mammogram) -> None:
         self._mammogram = mammogram
@@ -81,7 +81,7 @@ class OneModel:
 
 
 def run() -> Result:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))  # tables only
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))  # print tables only
     rows = [_serialising()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -94,7 +94,7 @@ def run() -> Result:
         for label, network in (("starter", starter), ("ViT-B/512, random weights", vit_b)):
             place = folder / label.replace("/", "-")
             with (
-                _serving(mammogram, network, place / "kept", keep=True) as ours,
+                _serving(mammogram, network, place / "cached", keep=True) as ours,
                 _serving(mammogram, network, place / "each", keep=False) as each,
                 _listening(Reencoding(Segmenter(network), png)) as example,
             ):
@@ -162,7 +162,7 @@ def _clicks(
 def _predictions(client: httpx.Client) -> list[tuple[str, ...]]:
     body = {"tasks": [{"id": 1, "data": {}}], "project": "1.1", "label_config": labeling_config()}
     _timed(client, "/predict", body)
-    kept = [_timed(client, "/predict", body) for _ in range(CLICKS)]
+    cached = [_timed(client, "/predict", body) for _ in range(CLICKS)]
     fresh = [{**body, "tasks": [{"id": n, "data": {}} for n in range(10, 13)]}]
     work = threading.Thread(target=_timed, args=(client, "/predict", fresh[0]))
     work.start()
@@ -172,7 +172,7 @@ def _predictions(client: httpx.Client) -> list[tuple[str, ...]]:
             seconds.append(_timed(client, path, None if path == "/health" else {"project": "1.1"}))
         time.sleep(0.02)
     return [
-        ("prediction that is kept", *_percentiles(kept), ""),
+        ("prediction that is cached", *_percentiles(cached), ""),
         *((f"{path} while three tasks are predicted", *_percentiles(s), "") for path, s in meanwhile.items()),
     ]
 
@@ -204,7 +204,7 @@ async def _annotators(client: httpx.Client, mammogram: Mammogram) -> list[tuple[
 
 
 def _click(mammogram: Mammogram, number: int) -> dict[str, Any]:
-    """A click near the middle of the breast, at another pixel for every number."""
+    """A click near the middle of the breast; every number gives another pixel."""
     height, width = mammogram.pixels.shape
     y, x = height // 2 + number // 15 * 3, _middle(mammogram) + number % 15 * 3
     region = {
@@ -247,7 +247,11 @@ def _phantom(folder: Path) -> Mammogram:
 
 @contextmanager
 def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) -> Iterator[httpx.Client]:
-    """A backend and a client for it; without `keep` every click encodes its region."""
+    """Start a backend and return a client for it.
+
+    Args:
+        keep: whether embeddings are cached; otherwise every click encodes its region.
+    """
     data.mkdir(parents=True)
     cache = EmbeddingCache(memory_bytes=2**28) if keep else None
     segmenter = Segmenter(network, weights="0" * 64, cache=cache)
@@ -306,4 +310,4 @@ def _wait(call: Callable[[], object]) -> None:
             time.sleep(0.05)
         else:
             return
-    raise TimeoutError("the backend does not answer")
+    raise TimeoutError("the backend does not respond")

@@ -1,4 +1,4 @@
-"""From a file to pixels and to the annotator's picture, ours against plain pydicom; hostile files; an import of 100."""
+"""DICOM files to pixels and to the annotator's image, ours against plain pydicom; hostile files; an import of 100."""
 
 from __future__ import annotations
 
@@ -77,27 +77,27 @@ def write(path: Path, stored: np.ndarray, *, syntax: Any = "explicit", number: i
 
 
 def candidates(files: Mapping[str, Path], stored: np.ndarray) -> dict[str, Callable[[], object]]:  # type: ignore[type-arg]
-    made: dict[str, Callable[[], object]] = {}
+    calls: dict[str, Callable[[], object]] = {}
     for syntax, path in files.items():
-        made[f"read {syntax}, plain pydicom (baseline)"] = lambda path=path: by_pydicom(path)
-        made[f"read {syntax}, ours"] = lambda path=path: read_mammogram(path)
+        calls[f"read {syntax}, plain pydicom (baseline)"] = lambda path=path: by_pydicom(path)
+        calls[f"read {syntax}, ours"] = lambda path=path: read_mammogram(path)
     dataset = pydicom.dcmread(files["explicit"])
-    made["file to twin, plain pydicom (baseline)"] = lambda: windowed(
+    calls["file to twin, plain pydicom (baseline)"] = lambda: windowed(
         pydicom.dcmread(files["explicit"]).pixel_array, dataset
     )
-    made["file to twin, ours"] = lambda: display_twin(files["explicit"])
+    calls["file to twin, ours"] = lambda: display_twin(files["explicit"])
     twin = display_twin(files["explicit"])
-    made["twin to PNG"] = lambda: encode_png(twin)
-    made["find the breast, look for text"] = lambda: clean(stored, dense_is_high=True)
+    calls["twin to PNG"] = lambda: encode_png(twin)
+    calls["find the breast, look for text"] = lambda: clean(stored, dense_is_high=True)
     deidentify, data = Deidentifier(b"a key of a benchmark"), files["explicit"].read_bytes()
-    made["de-identify a file"] = lambda: deidentify(data)
-    made["draw a phantom view, vendor_a"] = lambda: phantom_view(1, appearance=vendor_a())
-    made["draw a phantom view, vendor_b"] = lambda: phantom_view(1, appearance=vendor_b())
-    return made
+    calls["de-identify a file"] = lambda: deidentify(data)
+    calls["draw a phantom view, vendor_a"] = lambda: phantom_view(1, appearance=vendor_a())
+    calls["draw a phantom view, vendor_b"] = lambda: phantom_view(1, appearance=vendor_b())
+    return calls
 
 
 def windows(file: Path, stored: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
-    """The window alone. The best round: pydicom's needs 100 MB of fresh memory, which a virtual machine may lack."""
+    """The window alone, best of several rounds: pydicom allocates 100 MB, which can be slow on a virtual machine."""
     dataset = pydicom.dcmread(file)
     opened = read_stored(file.read_bytes(), spacing=None, max_bytes=MAX_BYTES)
     return {
@@ -116,7 +116,7 @@ def best(call: Callable[[], object]) -> float:
 
 
 def hostile() -> dict[str, float]:
-    """The slowest of the tests' bombs, with decoders that are running already, as in a service."""
+    """The slowest of the tests' decompression bombs; the decoder processes are already running, as in a service."""
     from tests.mammo.dicom.bombs import BOMBS
 
     slowest = 0.0
@@ -131,7 +131,7 @@ def hostile() -> dict[str, float]:
 
 
 class Project:
-    """Label Studio, without Label Studio."""
+    """A fake of Label Studio's client."""
 
     def __init__(self) -> None:
         self.data: list[Mapping[str, Any]] = []
@@ -183,7 +183,7 @@ def imports(folder: Path) -> dict[str, float]:
 
 
 def busy(*, at_once: int) -> None:
-    """Two processes that only compute: shows how free the machine's cores are."""
+    """Run two processes that only compute, which shows whether the cores are idle."""
     command = [sys.executable, "-c", "sum(range(60_000_000))"]
     for _ in range(2 // at_once):
         for process in [subprocess.Popen(command) for _ in range(at_once)]:
@@ -191,7 +191,7 @@ def busy(*, at_once: int) -> None:
 
 
 def ratio(name: str, seconds: Mapping[str, float]) -> str:
-    """How many times longer the baseline of the same line took."""
+    """Duration of the baseline of a row, divided by that of the row."""
     what = name.rpartition(", ours")[0] or name.rpartition(", at once")[0]
     baseline = next(
         (other for other in seconds if what and other.startswith(what) and "(baseline)" in other), None
@@ -200,12 +200,12 @@ def ratio(name: str, seconds: Mapping[str, float]) -> str:
 
 
 def by_pydicom(path: Path) -> np.ndarray:  # type: ignore[type-arg]
-    """Stored values in [0, 1], without any check."""
+    """Pixel values in [0, 1], without any checks."""
     dataset = pydicom.dcmread(io.BytesIO(path.read_bytes()))
     return dataset.pixel_array.astype(np.float32) / np.float32(2**dataset.BitsStored - 1)
 
 
 def windowed(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:  # type: ignore[type-arg]
-    """8 bits, pixel by pixel."""
+    """8-bit pixels by pydicom's `apply_voi_lut`."""
     grey = apply_voi_lut(stored, dataset)
     return np.round(grey / (2**dataset.BitsStored - 1) * 255).astype(np.uint8)

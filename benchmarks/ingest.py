@@ -1,4 +1,4 @@
-"""Webhook events to the disk: the store by itself, and the whole backend over HTTP, with sixteen at once."""
+"""Webhook events stored durably: by the store alone, and by the backend over HTTP, with sixteen senders."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ ACTION = "ANNOTATION_CREATED"
 NUMBERS = count(1)
 Keep = Callable[[bytes], object]
 Spent = Callable[[], float]
-"""Processor seconds so far of the process that keeps events: it says what an event costs on a busy machine too."""
+"""Processor seconds of the process that stores events; comparable on a busy machine too."""
 
 
 def run() -> Result:
     rows: list[tuple[str, ...]] = []
     postgres = PostgresServer().start()
     try:
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # /tmp may be memory, where nothing waits
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # /tmp may be a memory file system
             rows += _stores(Path(folder), postgres.new_database())
             rows += _over_http("SQLite", Path(folder) / "sqlite", database="")
             rows += _over_http("PostgreSQL", Path(folder) / "postgres", database=postgres.new_database())
@@ -62,9 +62,9 @@ def run() -> Result:
 
 
 def _stores(folder: Path, postgres: str) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(folder / "naive.db")) as made:
-        made.execute("PRAGMA journal_mode = WAL")
-        made.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, received_at TEXT, body BLOB)")
+    with closing(sqlite3.connect(folder / "naive.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, received_at TEXT, body BLOB)")
     engines = [open_database(f"sqlite:///{folder}/ours/b.db"), open_database(postgres)]
     ours, theirs = (AnnotationStore(engine) for engine in engines)
     here = time.process_time
@@ -108,7 +108,7 @@ def _over_http(name: str, data: Path, *, database: str) -> list[tuple[str, ...]]
 
 
 def _post(port: int, body: bytes) -> None:
-    """As cheap as can be: the senders must not take the cores from the one who is measured."""
+    """Send an event with little processor time, which is shared with the measured process."""
     head = (
         f"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: python-requests/2.34.2\r\nAccept: */*\r\n"
         f"{SECRET_HEADER}: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -136,7 +136,7 @@ def _measured(kinds: dict[str, tuple[Keep, int, Spent]]) -> list[tuple[str, ...]
         for name, (keep, each, spent) in kinds.items():
             before = spent()
             rate, taken = _round(keep, each)
-            if turn:  # the first warms up
+            if turn:  # the first round is a warm-up
                 costs[name].append((spent() - before) / len(taken))
                 rates[name].append(rate)
                 seconds[name].append(taken)
@@ -156,7 +156,7 @@ def _measured(kinds: dict[str, tuple[Keep, int, Spent]]) -> list[tuple[str, ...]
 
 
 def _round(keep: Keep, each: int) -> tuple[float, list[float]]:
-    """Events a second, and the seconds that each took."""
+    """Events per second, and the duration of each in seconds."""
     taken: list[float] = []
 
     def timed(body: bytes) -> None:
@@ -171,10 +171,10 @@ def _round(keep: Keep, each: int) -> tuple[float, list[float]]:
 
 
 def _body(*, num_rle: int = 0) -> bytes:
-    """An event as Label Studio sends it, another at each call.
+    """An event as Label Studio sends it; every call gives another one.
 
     Args:
-        num_rle: numbers of a brush region besides, as a person's mask has them.
+        num_rle: length of the RLE of an additional brush region; 0: no brush region.
     """
     number = next(NUMBERS)
     box = {"x": 10.5, "y": 20.5, "width": 4.25, "height": 3.5, "rotation": 0, "rectanglelabels": ["Cluster"]}
@@ -192,7 +192,7 @@ def _body(*, num_rle: int = 0) -> bytes:
 
 @contextmanager
 def _backend(data: Path, database: str) -> Iterator[tuple[int, psutil.Process]]:
-    """The backend as it is served, in a process of its own; its port and process once its model is loaded."""
+    """Start a backend process; yields its port and process when its model is loaded."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -214,9 +214,9 @@ def _wait(health: str) -> None:
     for _ in range(1200):
         try:
             if httpx.get(health, trust_env=False).json()["model_version"]:
-                time.sleep(3)  # the garbage of loading is set aside
+                time.sleep(3)  # until the memory of loading is released
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise TimeoutError("the backend does not load its model")
+    raise TimeoutError("the backend did not load its model")

@@ -1,4 +1,4 @@
-"""One full-field phantom through the starter model, stage by stage."""
+"""One full-field phantom through the starter model, step by step."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def run() -> Result:
         file = sorted(Path(folder).glob("*.dcm"))[0]
         mammogram = read_mammogram(file)
         prelabeller = load_prelabeller("starter")
-        detections = prelabeller.detect(mammogram)
+        detections = prelabeller.detect(mammogram, threshold=None)
         twin = display_twin(file)
         seconds = interleaved(
             {
                 "DICOM to model-ready pixels": lambda: read_mammogram(file),
                 "8-bit twin": lambda: display_twin(file),
                 "PNG of the twin": lambda: encode_png(twin),
-                "detector, whole mammogram": lambda: prelabeller.detect(mammogram),
+                "detector, whole mammogram": lambda: prelabeller.detect(mammogram, threshold=None),
                 f"prompts and masks of {len(detections)} boxes": lambda: prelabeller.prelabel(
                     mammogram, detections=detections, threshold=None
                 ),

@@ -1,4 +1,4 @@
-"""The baseline of a click: a server that reads and encodes the whole image each time, as the SAM2 example does."""
+"""The baseline of a click: a server that reads and encodes the whole image every time, as the SAM2 example does."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mammo.segmenter import Segmenter
 
 
 class Reencoding:
-    """An ASGI application without a framework. Nothing is remembered from click to click."""
+    """An ASGI application without a framework, which caches nothing between clicks."""
 
     def __init__(self, segmenter: Segmenter, png: Path) -> None:
         """
         Args:
             segmenter: without a cache.
-            png: the image that every task shows.
+            png: the image of every task.
         """
         self._segmenter = segmenter
         self._png = png
@@ -47,10 +47,10 @@ class Reencoding:
         embedding = self._segmenter.embed(
             pixels, Box(0, 0, width, height), spacing=Spacing(0.07, 0.07, "assumed")
         )
-        found = self._segmenter.segment(embedding, box=None, points=[at])
+        segmentation = self._segmenter.segment(embedding, box=None, points=[at])
         full = np.zeros((height, width), np.uint8)
-        if found.mask is not None:
-            found.mask.paste(full, 255)
+        if segmentation.mask is not None:
+            segmentation.mask.paste(full, 255)
         value = {"format": "rle", "rle": mask2rle(full), "brushlabels": ["Cluster"]}
         return json.dumps(
             {"results": [{"result": [{**region, "type": "brushlabels", "value": value}]}]}

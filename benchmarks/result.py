@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was measured, how, and the numbers."""
+    """The title, method and numbers of a benchmark."""
 
     title: str
     method: str
@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """Median seconds of each candidate; the candidates take turns, so that a busy moment hits all alike."""
+    """Median seconds of each candidate, run in turns so that load on the machine affects all candidates alike."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
         call()

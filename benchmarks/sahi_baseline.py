@@ -1,4 +1,4 @@
-"""SAHI around our network: the baseline of the detector's benchmark, with the same weights and input planes."""
+"""The baseline of the detector: SAHI with our network, weights and input planes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mammo.pixels import Pixels
 
 
 class SahiNetwork(DetectionModel):  # type: ignore[misc]
-    """What SAHI asks of a model, answered by a runtime of ours."""
+    """One of our runtimes as a model of SAHI."""
 
     def set_model(self, model: Runtime, **_: Any) -> None:
         self.model = model
@@ -50,7 +50,7 @@ class SahiNetwork(DetectionModel):  # type: ignore[misc]
 def detect_with_sahi(
     runtime: Runtime, pixels: Pixels, *, side: int, overlap: int, threshold: float
 ) -> list[tuple[Box, float]]:
-    """Boxes and scores by `get_sliced_prediction`. SAHI takes 8-bit images: the planes are rounded for it."""
+    """Boxes and scores by `get_sliced_prediction`. SAHI takes 8-bit images, so the planes are rounded."""
     planes = normalise(pixels, find_breast(pixels))
     image = np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
     with torch.inference_mode():
@@ -64,4 +64,4 @@ def detect_with_sahi(
             perform_standard_pred=False,
             verbose=0,
         )
-    return [(Box.around(*found.bbox.to_xyxy()), found.score.value) for found in result.object_prediction_list]
+    return [(Box.around(*each.bbox.to_xyxy()), each.score.value) for each in result.object_prediction_list]

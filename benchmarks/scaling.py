@@ -1,4 +1,4 @@
-"""How cost grows: with regions, images, events, annotations and model versions; each a line through measurements."""
+"""How costs grow with regions, images, events, annotations and model versions: a line through each set of costs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from mammo.settings import Settings
 from tests.postgres_server import PostgresServer
 from training.cases import Case, silent
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
-from training.evaluation.evaluate import Evaluation, ImageScore, evaluate
+from training.datasets.sources import PREFERENCE, ReadOptions
+from training.evaluation.model_version import Evaluation, ImageScore, evaluate
 from training.gate.gate import GateRule, judge
 from training.metrics import Hits
 from training.phantom_cases import write_phantom_patients
@@ -53,11 +53,11 @@ START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Cost:
-    """What one measurement took."""
+    """Duration and processor time of one call."""
 
     seconds: float
     processor: float
-    """Processor seconds of this process, all threads: what it takes of a core, also on a busy machine."""
+    """Processor seconds of this process, over all threads; comparable on a busy machine too."""
 
     @classmethod
     def of(cls, call: Callable[[], object]) -> Cost:
@@ -84,7 +84,7 @@ Costs = Mapping[int, Cost]
 
 
 def run() -> Result:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # /tmp may be memory, where nothing waits
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # /tmp may be a memory file system
         folder = Path(name)
         cases = write_phantom_patients(
             folder / "phantoms",
@@ -113,10 +113,10 @@ def run() -> Result:
                 )
         finally:
             postgres.stop()
-        known, new = _datasets(folder, file, cases[0])
+        unchanged, new = _datasets(folder, file, cases[0])
         stored = "annotations in the store"
         rows += [
-            _row("dataset version, nothing new", known, stored, per=100),
+            _row("dataset version, nothing new", unchanged, stored, per=100),
             _row("each new annotation of a dataset version", new, stored, per=100),
             _row("list of model versions", _registry(folder), "version"),
         ]
@@ -146,7 +146,7 @@ def _row(what: str, costs: Costs, unit: str, *, per: int = 1) -> tuple[str, ...]
     """One row of the table.
 
     Args:
-        per: for how many more of `unit` the slope is told.
+        per: number of units of the slope.
     """
     clock = _line({size: cost.seconds for size, cost in costs.items()}, per)
     processor = _line({size: cost.processor for size, cost in costs.items()}, per)
@@ -155,7 +155,7 @@ def _row(what: str, costs: Costs, unit: str, *, per: int = 1) -> tuple[str, ...]
 
 
 def _line(seconds: Mapping[int, float], per: int) -> tuple[str, str]:
-    """What nothing costs, and what `per` more cost ± the standard error, by least squares."""
+    """The fixed cost, and the cost of `per` more ± its standard error, by least squares."""
     sizes, taken = np.array(list(seconds), np.float64), np.array(list(seconds.values()))
     (each, fixed), covariance = np.polyfit(sizes, taken, 1, cov="unscaled")
     rest = taken - (fixed + each * sizes)
@@ -164,7 +164,7 @@ def _line(seconds: Mapping[int, float], per: int) -> tuple[str, str]:
 
 
 def _regions(prelabeller: Prelabeller, cases: Sequence[Case]) -> Costs:
-    """Boxes about a true cluster, each moved a little further; the detector is not asked."""
+    """Prelabel given boxes around a true cluster, each shifted a little further; the detector does not run."""
     mammogram, box = cases[0].read(), cases[0].truth[0].box
     places = [
         box.shifted(4 * number, 4 * number).moved_into(mammogram.size) for number in range(max(REGIONS))
@@ -182,49 +182,49 @@ def _evaluation(prelabeller: Prelabeller, cases: Sequence[Case]) -> Costs:
 
 
 def _gate() -> Costs:
-    """The verdict alone: four images a patient, a cluster in every second one."""
+    """The verdict alone, with four images per patient and a cluster in every second image."""
     random = np.random.default_rng(0)
 
     def evaluation(images: int, sensitivity: float) -> Evaluation:
         scores = []
         for number in range(images):
             lesions = number % 2
-            found = bool(lesions and random.random() < sensitivity)
-            hits = Hits((0.9, 0.2), (found, False), lesions)
-            dice = (random.uniform(0.6, 0.9) if found else 0.0,) * lesions
+            is_hit = bool(lesions and random.random() < sensitivity)
+            hits = Hits((0.9, 0.2), (is_hit, False), lesions)
+            dice = (random.uniform(0.6, 0.9) if is_hit else 0.0,) * lesions
             scores.append(ImageScore(f"{number:064x}", f"p{number // 4}", hits, dice, 1, 0.5))
         return Evaluation("m", 0.1, tuple(scores))
 
     return _medians(
         {
-            count: partial(judge, evaluation(count, 0.7), evaluation(count, 0.8), rule=GateRule())
+            count: partial(judge, evaluation(count, 0.7), evaluation(count, 0.8), rule=GateRule(), newest=())
             for count in GATED
         }
     )
 
 
 def _events(url: str) -> Costs:
-    """What an event costs while the store grows, by the events before it."""
+    """The cost of an event, by the number of events before it."""
     engine = open_database(url)
     costs: dict[int, Cost] = {}
     with closing(AnnotationStore(engine)) as store:
         for block in range(BLOCKS + 1):
             bodies = [_event(number, []) for number in range(block * BLOCK, (block + 1) * BLOCK)]
-            taken = Cost.of(partial(_tell, store, bodies))
-            if block:  # the first warms up
+            taken = Cost.of(partial(_store_events, store, bodies))
+            if block:  # the first block is a warm-up
                 costs[block * BLOCK] = taken / BLOCK
     engine.dispose()
     return costs
 
 
 def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
-    """A dataset version at several sizes of the store, with nothing new; and each new annotation in it.
+    """A dataset version without new annotations, by the number of annotations; and the cost of each new annotation.
 
-    Every task has the same DICOM file, under a hash of its own.
+    All tasks share a DICOM file, but have different hashes.
     """
     engine, blobs = open_database(f"sqlite:///{folder}/annotations.db"), Blobs(folder / "blobs")
-    known = case.read()
-    regions = truth_regions(case.truth, size=known.size, tags=ControlTags(), source="m1")
+    mammogram = case.read()
+    regions = truth_regions(case.truth, size=mammogram.size, tags=ControlTags(), source="m1")
     nothing_new: dict[int, Cost] = {}
     new: dict[int, Cost] = {}
     number = 0
@@ -239,25 +239,22 @@ def _datasets(folder: Path, file: Path, case: Case) -> tuple[Costs, Costs]:
                 project=1,
                 open_image=lambda data: replace(read(), sha256=str(data["sha256"])),
                 fingerprint=lambda data: f"{data['sha256']} {file.stat().st_mtime_ns}",
-                with_automatic=False,
-                secret=b"k",
-                tags=ControlTags(),
-                prefer=PREFERENCE,
+                options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False, secret=b"k"),
             )
 
         for size in STORED:
-            _tell(store, [_event(each, regions) for each in range(number, size)])
-            build(lambda: known)
-            nothing_new[size] = Cost.of(lambda: build(lambda: known))
+            _store_events(store, [_event(each, regions) for each in range(number, size)])
+            build(lambda: mammogram)
+            nothing_new[size] = Cost.of(lambda: build(lambda: mammogram))
             number = size + NEW
-            _tell(store, [_event(each, regions) for each in range(size, number)])
+            _store_events(store, [_event(each, regions) for each in range(size, number)])
             new[size] = (Cost.of(lambda: build(lambda: read_mammogram(file))) - nothing_new[size]) / NEW
     engine.dispose()
     return nothing_new, new
 
 
 def _registry(folder: Path) -> Costs:
-    """What `models list` asks of the registry."""
+    """The queries of `models list`."""
     engine = open_database(f"sqlite:///{folder}/registry.db")
     registry = ModelRegistry(engine, folder / "weights")
     costs: dict[int, Cost] = {}
@@ -266,10 +263,10 @@ def _registry(folder: Path) -> Costs:
             for part in ("detector", "segmenter"):
                 (folder / part).write_bytes(f"{part} {number}".encode())
             manifest = {"threshold": 0.2, "prompt_rule": "robust", "prompt_count": 3, "parent": f"m{number}"}
-            made = registry.register(
+            version = registry.register(
                 detector=folder / "detector", segmenter=folder / "segmenter", manifest=manifest
             )
-            registry.note(made, "verdict", {"promoted": False, "verdict": {"confidence": 0.5}})
+            registry.note(version, "verdict", {"promoted": False, "verdict": {"confidence": 0.5}})
         costs[size] = Cost.median([Cost.of(lambda: _list(registry)) for _ in range(ROUNDS)])
     engine.dispose()
     return costs
@@ -282,17 +279,17 @@ def _list(registry: ModelRegistry) -> None:
 
 
 def _medians(candidates: Mapping[int, Callable[[], object]]) -> Costs:
-    """The candidates take turns, so that a busy moment hits all alike."""
+    """Median costs of the candidates, run in turns so that load on the machine affects all alike."""
     costs: dict[int, list[Cost]] = {size: [] for size in candidates}
-    candidates[max(candidates)]()  # warms up
+    candidates[max(candidates)]()  # warm-up
     for _ in range(ROUNDS):
         for size, call in candidates.items():
             costs[size].append(Cost.of(call))
     return {size: Cost.median(each) for size, each in costs.items()}
 
 
-def _tell(store: AnnotationStore, bodies: Sequence[bytes]) -> None:
-    """Tell the store of events, as many at once as there are senders."""
+def _store_events(store: AnnotationStore, bodies: Sequence[bytes]) -> None:
+    """Append events to the store, from all senders at once."""
 
     def keep(body: bytes) -> None:
         store.append(body, action="ANNOTATION_CREATED", received_at=datetime.now(UTC))
@@ -301,7 +298,7 @@ def _tell(store: AnnotationStore, bodies: Sequence[bytes]) -> None:
 
 
 def _event(number: int, regions: Sequence[Mapping[str, Any]]) -> bytes:
-    """The first annotation of a task of its own, as Label Studio tells of it; four images are a patient's."""
+    """An event as Label Studio sends it: the first annotation of a new task; four images per patient."""
     image = hashlib.sha256(str(number).encode()).hexdigest()
     data = {"mammogram": f"{number}.dcm", "sha256": image, "patient": f"p{number // 4}"}
     annotation = {

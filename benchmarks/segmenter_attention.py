@@ -1,4 +1,4 @@
-"""ViT-B's encoder with our attention against segment-anything's own; every arm in fresh processes, one thread each."""
+"""ViT-B's encoder with our attention against segment-anything's, each arm in fresh processes with one thread."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARTS = {"global block, 1024": (1, 64), "windowed block, 1024": (25, 14), "globa
 
 
 def run() -> Result:
-    """Arms take turns, so that a busy moment of the machine hits all alike."""
+    """Arms run in turns, so that load on the machine affects all alike."""
     rows: list[tuple[str, ...]] = []
     reports: list[dict[str, dict[str, Any]]] = [
         {f"{arm} {side}": _fresh(arm, str(side)) for side in (1024, 512) for arm in ("stock", "ours")}
@@ -129,7 +129,7 @@ def _encoder(arm: str, side: int) -> dict[str, float]:
 
 
 def _difference(side: int) -> dict[str, float]:
-    """After all twelve blocks; every number of the output is near one."""
+    """Largest difference after all twelve blocks; the values of the output are of the order of 1."""
     torch.manual_seed(0)
     stock, ours = _stock(side), Encoder(sam("vit_b", input_size=side)).eval()
     for name, parameter in stock.named_parameters():

@@ -1,4 +1,4 @@
-"""A click on a region that is already encoded: fused once per region against HQ-SAM's fusion in every click."""
+"""A click on an encoded region: features fused once per region, against HQ-SAM's fusion at every click."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _arms(make: Callable[..., MlsamConfig], side: int) -> dict[str, Callable[[],
 
 
 def _network(config: MlsamConfig) -> Mlsam:
-    """Without an encoder: a click never meets it."""
+    """A network without weights of the encoder, which a click does not use."""
     with torch.device("meta"):
         network = Mlsam(config)
     for part in (network.prompt_encoder, network.mask_decoder):
@@ -75,17 +75,17 @@ def _network(config: MlsamConfig) -> Mlsam:
 
 
 def _channels_last(channels: int, grid: int) -> Tensor:
-    """As the encoder hands its levels out."""
+    """A level in the encoder's memory layout."""
     return torch.randn(1, grid, grid, channels).permute(0, 3, 1, 2)
 
 
 def _turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median processor seconds; candidates take turns, so that a busy moment hits all alike."""
+    """Median processor seconds of each candidate, run in turns so that load on the machine affects all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(ROUNDS + 1):
         for name, call in calls.items():
             began = time.process_time()
             call()
-            if number:  # the first round warms up
+            if number:  # the first round is a warm-up
                 seconds[name].append(time.process_time() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}

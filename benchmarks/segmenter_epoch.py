@@ -1,4 +1,4 @@
-"""An epoch of the segmenter's training at ViT-L, 512 pixels: every view encoded again, or kept features."""
+"""An epoch of the segmenter's training at ViT-L, 512 pixels: every view encoded again, or cached features."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mammo.masks import Mask
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import new_network
 from training.cases import silent
-from training.segmenter.batches import Batch, Material, make_batch, prepare
-from training.segmenter.finetune import allow
+from training.segmenter.batches import Batch, BatchSource, make_batch, prepare
+from training.segmenter.finetune import select_trained
 from training.segmenter.loss import SegmenterLoss
-from training.segmenter.process_group import Processes
+from training.segmenter.process_group import ProcessGroup
 from training.segmenter.recipes import segmenter_paper
 from training.segmenter.rois import TrainingRoi
 
@@ -40,28 +40,28 @@ def run() -> Result:
         network = new_network(recipe.config, seed=0).eval()
         rois = [_region(Path(folder) / f"{number}.npy", number) for number in range(REGIONS)]
         began = time.perf_counter()
-        kept = prepare(
+        cached = prepare(
             network,
             rois,
             recipe=recipe,
             folder=Path(folder) / "features",
-            processes=Processes(),
+            group=ProcessGroup(),
             progress=silent,
         )
         filling = time.perf_counter() - began
-        fresh = Material(network, kept.split, rois, kept.plan, None)
-        trained = allow(network, recipe)
+        fresh = BatchSource(network, cached.split, rois, cached.plan, None)
+        trained = select_trained(network, recipe)
         objective = SegmenterLoss(network, recipe)
-        seconds: dict[str, list[float]] = {"fresh": [], "kept": []}
-        for _ in range(2):  # in turns, so that a busy moment hits both
-            for name, material in (("fresh", fresh), ("kept", kept)):
+        seconds: dict[str, list[float]] = {"fresh": [], "cached": []}
+        for _ in range(2):  # interleaved, so that load on the machine affects both alike
+            for name, source in (("fresh", fresh), ("cached", cached)):
                 began = time.perf_counter()
                 for step in range(REGIONS):
-                    objective(_batch(material, step)).total.backward()
+                    objective(_batch(source, step)).total.backward()
                     for parameter in trained:
                         parameter.grad = None
                 seconds[name].append(time.perf_counter() - began)
-    slow, fast = min(seconds["fresh"]), min(seconds["kept"])
+    slow, fast = min(seconds["fresh"]), min(seconds["cached"])
     return Result(
         title="Segmenter, one epoch at ViT-L, 512 pixels, policy hq, 3 prompts a region",
         method=f"Best of 2 interleaved rounds over {REGIONS} regions, random weights, float32, "
@@ -69,16 +69,16 @@ def run() -> Result:
         columns=("epoch", "per region", "faster by"),
         rows=[
             ("every view encoded again (baseline)", milliseconds(slow / REGIONS), "1 x"),
-            ("kept features", milliseconds(fast / REGIONS), f"{slow / fast:.1f} x"),
+            ("cached features", milliseconds(fast / REGIONS), f"{slow / fast:.1f} x"),
         ],
     )
 
 
-def _batch(material: Material, step: int) -> Batch:
-    batch = make_batch(material, step, list(enumerate(material.plan.step(step))), device=CPU)
-    if material.features is None:
+def _batch(source: BatchSource, step: int) -> Batch:
+    batch = make_batch(source, step, list(enumerate(source.plan.step(step))), device=CPU)
+    if source.cache is None:
         with torch.no_grad():
-            return batch._replace(kept=material.split.before(batch.kept["planes"]))
+            return batch._replace(features=source.split.frozen_features(batch.features["planes"]))
     return batch
 
 

@@ -1,4 +1,4 @@
-"""The segmenter as it serves, ViT-B at 512 pixels, random weights: a region's first mask, and each click after it."""
+"""The segmenter in serving, ViT-B at 512 pixels, random weights: the first mask of a region, and further clicks."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from mammo.segmenter.runtime_openvino import FEATURE_BOUND, LOGIT_BOUND, OpenVin
 BASELINE = "torch: HQ-SAM's own click, fusion and all (baseline)"
 BOX = Box(900, 1200, 1060, 1330)
 ROI_SIDE = 512
-"""Native pixels along the region around that box."""
+"""Side of the region around that box, in native pixels."""
 
 SIDE = 2048
-"""Of the matrices whose product measures the machine's peak."""
+"""Side of the matrices whose product measures the machine's peak."""
 
 
 def run() -> Result:
@@ -45,7 +45,7 @@ def run() -> Result:
         runtimes: dict[str, Runtime] = {"torch float32": TorchRuntime(network)}
         runtimes["OpenVINO float32"] = _openvino(network, "f32", Path(folder))
         reduced = _openvino(network, "bf16", Path(folder))
-        if reduced.encoder_precision == "bf16":  # this processor has it
+        if reduced.encoder_precision == "bf16":  # supported by this processor
             runtimes["OpenVINO bfloat16 encoder"] = reduced
         candidates: dict[str, Callable[[], object]] = {}
         for name, runtime in runtimes.items():
@@ -115,7 +115,7 @@ def _click(segmenter: Segmenter, embedding: RoiEmbedding) -> None:
 
 
 def _fusing_click(network: Mlsam) -> Callable[[], object]:
-    """HQ-SAM as its predictor runs it: fused again for every prompt, then its mask brought to the region's pixels."""
+    """HQ-SAM's predictor: fuses the features for every prompt, and upsamples the mask to the region's pixels."""
     size = network.config.input_size
     side = ROI_SIDE
     with torch.inference_mode():
@@ -134,7 +134,7 @@ def _fusing_click(network: Mlsam) -> Callable[[], object]:
 
 
 def _differences(runtimes: dict[str, Runtime]) -> dict[str, str]:
-    """Largest difference of features (as a part of the largest), and of logits through both halves, on noise."""
+    """Largest difference of features (relative to the largest) and of logits from torch, on noise."""
     reference = runtimes["torch float32"]
     size = reference.config.input_size
     planes = np.random.default_rng(1).standard_normal((3, size, size)).astype(np.float32)
@@ -145,7 +145,7 @@ def _differences(runtimes: dict[str, Runtime]) -> dict[str, str]:
     }
     features = reference.encode(planes)
     logits = reference.decode(features, **prompt).logits
-    found = {}
+    differences = {}
     for name, runtime in runtimes.items():
         if runtime is reference:
             continue
@@ -158,11 +158,11 @@ def _differences(runtimes: dict[str, Runtime]) -> dict[str, str]:
         ours = runtime.decode(other, **prompt).logits
         bound = FEATURE_BOUND["bf16" if "bfloat16" in name else "f32"]
         flipped = float(np.mean((ours > 0) != (logits > 0)))
-        found[name] = (
+        differences[name] = (
             f"features {apart:.1e} (bound {bound:.0e}), logits {np.abs(ours - logits).max():.1e} of "
             f"{np.abs(logits).max():.2f}, {flipped:.2%} of signs; decoder alone: bound {LOGIT_BOUND:.0e}"
         )
-    return found
+    return differences
 
 
 def _encoder_gflop(network: Mlsam) -> float:
@@ -179,7 +179,7 @@ def _torch_peak() -> float:
 
 
 def _openvino_peak(precision: Precision) -> float:
-    """GFLOP/s of a product with a constant matrix, as a layer is; four in a row hide the copying at both ends."""
+    """GFLOP/s of products with constant matrices, as in a layer; four in a row hide the copies at both ends."""
     rng = np.random.default_rng(0)
     x = ops.parameter([SIDE, SIDE], np.float32)
     y: Any = x

@@ -1,4 +1,4 @@
-"""Many who send at once, each the next when the one before is answered."""
+"""Concurrent senders, each of which sends its next item when the previous one is answered."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 SENDERS = 16
-"""Annotators of a large site who save in the same moment."""
+"""Annotators of a large site who save at the same moment."""
 
 T = TypeVar("T")
 
 
 def send_at_once(send: Callable[[T], object], shares: Sequence[Sequence[T]]) -> None:
-    """Send the things of each share one after the other, and the shares at once, a thread each.
+    """Send the items of each share in order, and all shares at once, with one thread each.
 
     Raises:
-        Exception: what `send` raised first; the sender of it stops there.
+        Exception: the first error of `send`, which stops its share.
     """
 
     def one(share: Sequence[T]) -> None:
-        for thing in share:
-            send(thing)
+        for item in share:
+            send(item)
 
     with ThreadPoolExecutor(len(shares)) as threads:
-        for ended in [threads.submit(one, share) for share in shares]:
-            ended.result()
+        for future in [threads.submit(one, share) for share in shares]:
+            future.result()

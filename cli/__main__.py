@@ -332,7 +332,7 @@ def train_starter(
 ) -> None:
     """Train the starter model on phantoms by its committed recipe; the same command goes on where it was stopped."""
     from cli.material import shown_progress
-    from training.starter import train_starter as train
+    from training.starter.recipe import train_starter as train
 
     with shown_progress("starter") as tell:
         train(out=out, work=work, smoke=smoke, only=only, progress=tell)

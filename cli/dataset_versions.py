@@ -27,7 +27,7 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
 
     from mammo.site import Site
     from training.datasets.building import build_dataset_version
-    from training.datasets.sources import preference
+    from training.datasets.sources import ReadOptions, preference
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
     with Site.load() as site, Progress(*columns, console=Console(stderr=True)) as bars:
@@ -39,10 +39,12 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
             project=project,
             open_image=site.images.open,
             fingerprint=site.images.fingerprint,
-            secret=site.settings.annotator_secret,
-            tags=site.tags(project),
-            prefer=preference(site.settings.dataset_sources),
-            with_automatic=site.settings.train_on_automatic,
+            options=ReadOptions(
+                tags=site.tags(project),
+                prefer=preference(site.settings.dataset_sources),
+                with_automatic=site.settings.train_on_automatic,
+                secret=site.settings.annotator_secret,
+            ),
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )
     _print(made)

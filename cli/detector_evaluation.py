@@ -74,7 +74,7 @@ def evaluate_detector_command(wanted: DetectorEvaluation, *, out: Path, stack: E
 
 def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell: Progress) -> list[Path]:
     from mammo.detector import load_network
-    from training.evaluation.detector import finder, measure, score_images
+    from training.evaluation.detector import low_threshold_detector, measure, score_images
     from training.evaluation.detector_report import detector_report
     from training.paper.detector_tables import table_2
 
@@ -91,8 +91,8 @@ def _one_detector(wanted: DetectorEvaluation, test: Material, *, out: Path, tell
     facts = {"model": name, "data": test.name}
     if warning := trained_on_warning(known, test):
         facts["warning"] = warning
-    find = finder(weights, threads=settings.threads, runtime=settings.runtime)
-    scored = score_images(find, test.cases, traits=test.traits, progress=tell)
+    detect = low_threshold_detector(weights, threads=settings.threads, runtime=settings.runtime)
+    scored = score_images(detect, test.cases, traits=test.traits, progress=tell)
     if wanted.table == 2:
         return table_2(scored, facts=facts).write(out, name="detector-table-2")
     found = measure(scored, threshold=wanted.threshold or threshold)

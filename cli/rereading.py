@@ -9,7 +9,7 @@ from rich.table import Table
 from mammo.site import Site
 from training.datasets.reread_result import FindingChange, Reread, Rereading
 from training.datasets.rereading import reread
-from training.datasets.sources import preference
+from training.datasets.sources import ReadOptions, preference
 
 MAX_ROWS = 20
 """Annotations that are shown to a person one by one; `--json` has all."""
@@ -33,8 +33,11 @@ def reread_project(project: int, *, site: Site) -> Rereading:
             store=site.store,
             engine=site.engine,
             blobs=site.blobs,
-            tags=site.tags(project),
-            prefer=preference(site.settings.dataset_sources),
+            options=ReadOptions(
+                tags=site.tags(project),
+                prefer=preference(site.settings.dataset_sources),
+                with_automatic=site.settings.train_on_automatic,
+            ),
             fingerprint=site.images.fingerprint,
             progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
         )

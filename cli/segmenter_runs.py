@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mammo.dicom import Mammogram
     from mammo.geometry import Box
     from training.cases import Case, Progress
-    from training.paper.cross_validation import Detects
+    from training.paper.cross_validation import DetectBoxes
     from training.segmenter.recipes import SegmenterRecipe
     from training.segmenter.rois import TrainingRoi
 
@@ -70,13 +70,13 @@ def train_segmenter(
     """
     from mammo.segmenter.weights import add_facts
     from training.segmenter.finetune import finetune_segmenter
-    from training.segmenter.process_group import Processes, joined_processes
+    from training.segmenter.process_group import ProcessGroup, joined_process_group
 
     chosen = named(recipe)
     begin = weights
     if begin is None and recipe not in FROM_SCRATCH:
         begin = find_model(start, Site.load()).segmenter
-    with joined_processes():
+    with joined_process_group():
         trained = finetune_segmenter(
             train,
             validation,
@@ -86,7 +86,7 @@ def train_segmenter(
             detector=find_model(detector, Site.load()).detector if detector else None,
             progress=progress,
         )
-        if facts and Processes.current().first:
+        if facts and ProcessGroup.current().is_first:
             add_facts(trained, facts)
         return trained
 
@@ -148,7 +148,7 @@ def crossvalidate(
     source: Source, wanted: Comparison, *, folds: int, detector: str, out: Path, tell: Progress
 ) -> list[Path]:
     """Table 5 on all patients of the source; returns the files written."""
-    from training.paper.cross_validation import CrossvalPlan, remembered, table_5
+    from training.paper.cross_validation import CrossvalPlan, cached_boxes, table_5
 
     ((_, start),) = _starts(wanted.start, several=False)
     files = find_model(detector, Site.load())
@@ -160,7 +160,7 @@ def crossvalidate(
             recipe=named(wanted.recipe),
             cases=cases,
             rois=_regions(everyone, start, source.work / "regions", tell),
-            detects=remembered(
+            detect=cached_boxes(
                 _detects(files.detector, files.threshold),
                 source.work / "boxes.json",
                 of=f"{files.version} at {files.threshold:g}, in mm",
@@ -172,7 +172,7 @@ def crossvalidate(
         return report.write(out, name="segmenter-table-5")
 
 
-def _detects(weights: Path, threshold: float) -> Detects:
+def _detects(weights: Path, threshold: float) -> DetectBoxes:
     from mammo.detector import Detector
 
     detector = Detector.load(weights)

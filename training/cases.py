@@ -12,12 +12,30 @@ from mammo.geometry import Box
 from mammo.masks import Mask
 
 Progress = Callable[[float, str], None]
-"""Told how far a stage is, in [0, 1], with a short message; may raise `Cancelled` to stop it."""
+"""Receives the completed part of some work, in [0, 1], and a short message. It may raise `Cancelled` to stop it."""
+
+
+def silent(fraction: float, message: str) -> None:
+    """A `Progress` that does nothing."""
+
+
+def portion(progress: Progress, begin: float, end: float, *, prefix: str = "") -> Progress:
+    """The `Progress` of a part of the work, which takes the total from `begin` to `end`.
+
+    Args:
+        prefix: put before every message.
+    """
+
+    def part(fraction: float, message: str) -> None:
+        fraction = min(max(fraction, 0.0), 1.0)
+        progress(begin * (1 - fraction) + end * fraction, prefix + message)
+
+    return part
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One mammogram and what is truly in it."""
+    """One mammogram and its true findings."""
 
     image: str
     """SHA-256 of the image file, hexadecimal: the identity of the pixels."""
@@ -26,49 +44,47 @@ class Case:
     """Patient key: groups the views of one person; never a name or an identifier from the hospital."""
 
     read: Callable[[], Mammogram]
-    """Reads the pixels; called once per pass, nothing is cached here."""
+    """Reads the pixels. Called once per pass over the cases; not cached."""
 
     truth: tuple[Finding, ...]
-    """Clusters a person confirmed (boxes and masks); empty for a normal mammogram, if nothing is uncertain in it."""
+    """Clusters that a person confirmed, with boxes and masks. Empty, and `uncertain` empty: a normal mammogram."""
 
     uncertain: tuple[Box, ...] = ()
-    """Where there may be a cluster of unknown extent: neither learned as lesion nor as background, nor judged."""
+    """Boxes around places where there may be a cluster of unknown extent. They are neither trained on, as lesion or as
+    background, nor judged."""
 
     calcifications: tuple[Mask, ...] = ()
-    """Every calcification of the clusters, where somebody knows them one by one; phantoms do."""
+    """Every single calcification of the clusters, if known, as for phantoms; otherwise empty."""
 
 
-def silent(fraction: float, message: str) -> None:
-    """A `Progress` that tells nobody."""
-
-
-def check_cases(train: Sequence[Case], validation: Sequence[Case], *, what: str) -> None:
-    """Refuse material that must not be trained on, before hours are spent on it.
+def check_cases(train: Sequence[Case], validation: Sequence[Case], *, network: str) -> None:
+    """Refuse invalid material before hours of training.
 
     Args:
-        what: who learns: `detector` or `segmenter`, for the message.
+        network: `detector` or `segmenter`, for the message.
 
     Raises:
         InsufficientData: no training case has a cluster.
-        InvalidTrainingData: a label that is no class of the models (code `foreign_label`), or a patient in both folds
-            (code `patient_in_two_folds`).
+        InvalidTrainingData: a finding has a label that the models do not have (code `foreign_label`), or a patient is
+            in both folds (code `patient_in_two_folds`).
     """
     for case in (*train, *validation):
         foreign = sorted({finding.label for finding in case.truth} - {CLUSTER})
         if foreign:
             raise InvalidTrainingData(
-                f"image {case.image[:12]} has the label {foreign[0]!r}; the models know only {CLUSTER!r}: rename or "
-                "remove those regions in Label Studio",
+                f"image {case.image[:12]} has a finding with the label {foreign[0]!r}; the models only have "
+                f"{CLUSTER!r}: rename or remove those regions in Label Studio",
                 code="foreign_label",
             )
     shared = {case.patient for case in train} & {case.patient for case in validation}
     if shared:
         raise InvalidTrainingData(
-            f"{len(shared)} patients are in training and in validation, {min(shared)[:12]} among them; the figures "
-            "would flatter the model: split by patient, as `training.datasets.folds` does",
+            f"{len(shared)} patients are in both training and validation, for example {min(shared)[:12]}; the figures "
+            "would be too good: split by patient, as `training.datasets.folds` does",
             code="patient_in_two_folds",
         )
     if not any(case.truth for case in train):
         raise InsufficientData(
-            f"none of {len(train)} training images has a cluster: the {what} cannot learn; annotate some that have"
+            f"none of the {len(train)} training images has a cluster, so the {network} cannot be trained; annotate "
+            "images with clusters"
         )

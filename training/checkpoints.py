@@ -1,7 +1,8 @@
-"""Checkpoints: where a run stands, kept so that it can go on after a kill in any moment, a torn file included.
+"""Checkpoints: the state of a training run, from which it resumes after a kill at any moment.
 
-They are private to one run: written and read by the same code on the same machine, never served, never shared, and
-removed when the run ends. Reading executes nothing (`weights_only`), and a file counts only when its SHA-256 does.
+They are private to one run: written and read by the same code, never served or shared, and removed when the run ends.
+Reading executes no code (`weights_only`). Each file starts with the SHA-256 of its content, so a torn file is detected
+and skipped.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ import torch
 from mammo.atomic_files import replacing
 
 GENERATIONS = 2
-"""Newest files kept. The one before the last is what a torn last one falls back to."""
+"""Number of files kept; the last but one is the fallback for a torn last one."""
 
 _DIGEST = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after so many epochs."""
+    """The state of a run after a number of epochs or steps."""
 
     epochs: int
-    """Whole epochs done, from 1."""
+    """Completed epochs (or steps), from 1."""
 
     state: dict[str, Any]
-    """Tensors, numbers and strings, in dictionaries and lists."""
+    """Tensors, numbers and strings, nested in dictionaries and lists."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Checkpoints:
 
     folder: Path
     key: str
-    """Names what is trained on what: checkpoints of another key are not of this run, and are passed over."""
+    """Identifies the run; checkpoints of another key are skipped."""
 
     def save(self, epochs: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint; it appears whole or not at all, and survives a power cut once this returns.
+        """Write a checkpoint, atomically and durably: it survives a power cut once this returns.
 
         Raises:
-            OSError: no room, or the folder cannot be written.
+            OSError: the disk is full, or the folder cannot be written.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         buffer = io.BytesIO()
@@ -60,25 +61,23 @@ class Checkpoints:
             old.unlink()
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole and of this run; None: start from the beginning."""
+        """The newest intact checkpoint of this run; None if there is none."""
         for path in self._newest_first():
             content = path.read_bytes()
             if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
                 continue
             try:
                 stored = torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)
-            except (RuntimeError, pickle.UnpicklingError):  # whole, but of another release of torch
+            except (RuntimeError, pickle.UnpicklingError):  # intact, but written by another release of torch
                 continue
             if stored["key"] == self.key:
                 return Checkpoint(stored["epochs"], stored["state"])
         return None
 
     def remove(self) -> None:
-        """Remove them all: the run is done."""
-        for path in self._newest_first():
+        """Remove all files, at the end of the run."""
+        for path in [*self._newest_first(), *self.folder.glob(".*.part")]:
             path.unlink()
-        for left in self.folder.glob(".*.part"):
-            left.unlink()
         if self.folder.is_dir():
             self.folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""Phantom patients as training cases: real DICOM files in a folder, with their truth beside them in one JSON file."""
+"""Phantom patients as training cases: a folder of DICOM files, with their truth in one JSON file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from training.cases import Case, Progress
 
 TRUTH = "truth.json"
 GENERATION = 4
-"""Raised when a seed gives other pixels or the truth says more: folders of an older generation are drawn again."""
+"""Version of the pixels and the truth of a seed; folders of an older generation are drawn again."""
 
 PHANTOM_SECRET = b"phantoms have no secrets"
-"""Phantom patients are nobody; their keys only have to be the same each time."""
+"""Key of the patient keys; phantom patients need no protection, only stable keys."""
 
 POSITIVE = 0.85
-"""Probability that a phantom's breast has clusters."""
+"""Default probability that a phantom's breast has clusters."""
 
 LATERALITIES: Final[tuple[Literal["L", "R"], ...]] = ("L", "R")
 VIEWS: Final[tuple[Literal["CC", "MLO"], ...]] = ("CC", "MLO")
@@ -37,10 +37,10 @@ VIEWS: Final[tuple[Literal["CC", "MLO"], ...]] = ("CC", "MLO")
 
 @dataclass(frozen=True)
 class Traits:
-    """What the generator knows of one cluster, for breaking results down."""
+    """Properties of one phantom cluster, to break results down by."""
 
     morphology: str
-    """BI-RADS word."""
+    """BI-RADS descriptor."""
 
     density: str
     """BI-RADS density of the breast, a to d."""
@@ -58,17 +58,17 @@ def write_phantom_patients(
     patient_secret: bytes,
     progress: Progress,
 ) -> list[Case]:
-    """Draw the four views of each patient into `folder`, unless they are there already.
+    """Draw the four views of each patient into a folder, unless an earlier call has drawn them.
 
     Args:
-        folder: made when missing; gets `<patient>_<laterality><view>.dcm` and `truth.json`.
-        seeds: one per patient. Keep those of training and evaluation apart.
-        appearance: the vendor.
+        folder: created if missing; receives `<patient>_<laterality><view>.dcm` and `truth.json`.
+        seeds: one per patient. Use different seeds for training and evaluation.
+        appearance: of the vendor.
         positive: probability that a breast has clusters.
         patient_secret: key of `patient_key`.
 
     Returns:
-        The cases of these seeds, patient by patient, in the order of `seeds`.
+        The cases, patient by patient, in the order of `seeds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {"generation": GENERATION, "appearance": asdict(appearance), "positive": positive}
@@ -76,8 +76,8 @@ def write_phantom_patients(
     if document.get("recipe") != recipe:
         document = {"recipe": recipe, "patients": {}}
     patients = document["patients"]
-    for done, seed in enumerate(seeds):
-        name = f"PHANTOM-{seed:06d}"
+    names = [f"PHANTOM-{seed:06d}" for seed in seeds]
+    for done, (name, seed) in enumerate(zip(names, seeds, strict=True)):
         progress(done / len(seeds), f"drawing phantom patient {done + 1} of {len(seeds)}")
         if not _is_complete(folder, patients.get(name)):
             views = phantom_patient(seed, appearance=appearance, positive=positive)
@@ -86,12 +86,11 @@ def write_phantom_patients(
             ]
             _save(folder, document)
     progress(1.0, f"{len(seeds)} phantom patients are ready")
-    chosen = [f"PHANTOM-{seed:06d}" for seed in seeds]
-    return [_case(folder, name, entry, patient_secret) for name in chosen for entry in patients[name]]
+    return [_case(folder, name, entry, patient_secret) for name in names for entry in patients[name]]
 
 
 def read_phantom_traits(folder: Path) -> dict[str, tuple[Traits, ...]]:
-    """SHA-256 of each image file in a folder to the traits of its clusters, in the order of `Case.truth`."""
+    """The traits of the clusters of every image in a folder, in the order of `Case.truth`, by SHA-256 of the image."""
     document = json.loads((folder / TRUTH).read_bytes())
     return {
         entry["sha256"]: tuple(Traits(**cluster["traits"]) for cluster in entry["truth"])
@@ -114,7 +113,7 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
         photometric=look.photometric,
         number=number,
         manufacturer=f"SYNTHETIC {look.name}".upper(),
-        syntax="rle",  # a third of the size, and decoded as fast as a busy disk reads the rest
+        syntax="rle",  # a third of the size; decoding takes no longer than reading the larger file
     )
     write_mammogram(path, np.uint16(2**view.bits - 1) - view.stored if inverted else view.stored, header)
     return {
@@ -125,16 +124,16 @@ def _write_view(folder: Path, name: str, view: PhantomView, number: int) -> dict
             for finding, descriptor in zip(view.truth, view.descriptors, strict=True)
             if finding.mask is not None
         ],
-        "calcifications": together.to_coco(view.size) if (together := union(view.calcifications)) else None,
+        "calcifications": united.to_coco(view.size) if (united := union(view.calcifications)) else None,
     }
 
 
 def drawn_cases(seeds: Sequence[int], *, appearance: Appearance, width: int, height: int) -> Iterator[Case]:
-    """Normal and positive phantom views in memory, one patient each, drawn as they are asked for.
+    """Draw normal and positive phantom views in memory, one per patient, when they are needed.
 
     Args:
-        seeds: one view each; every third has no cluster, the others two.
-        width, height: of a view; smaller than a real one where only pieces of it are wanted.
+        seeds: one per view; every third view has no cluster, the others have two.
+        width, height: of a view, in pixels; may be smaller than a real one.
     """
     for seed in seeds:
         clusters = 0 if seed % 3 == 0 else 2
@@ -159,12 +158,11 @@ def drawn_cases(seeds: Sequence[int], *, appearance: Appearance, width: int, hei
             depth=view.bits,
         )
         yield Case(
-            image=mammogram.sha256, patient=name, read=partial(_same, mammogram), truth=tuple(view.truth)
+            image=mammogram.sha256,
+            patient=name,
+            read=lambda mammogram=mammogram: mammogram,  # type: ignore[misc]
+            truth=tuple(view.truth),
         )
-
-
-def _same(mammogram: Mammogram) -> Mammogram:
-    return mammogram
 
 
 def _traits(view: PhantomView, finding: Finding, descriptor: Descriptor) -> Traits:
@@ -198,12 +196,15 @@ def _load(folder: Path) -> dict[str, Any]:
 
 
 def _save(folder: Path, document: dict[str, Any]) -> None:
-    """Replace the truth in one step: an interrupted run leaves the last whole one."""
+    """Replace the truth atomically: an interrupted call leaves the previous file."""
     with replacing(folder / TRUTH) as part:
         part.write_text(json.dumps(document))
 
 
 def training_facts(look: str, seeds: range, *, positive: float = POSITIVE) -> dict[str, Any]:
-    """What weights that were trained on phantoms say of them, for `trained_on_warning` to find."""
-    patients = {"appearance": look, "positive": positive, "train_seeds": [seeds.start, seeds.stop]}
-    return {"phantoms": patients}
+    """Entries of a weights file that record the phantoms it was trained on.
+
+    Args:
+        look: name of the appearance.
+    """
+    return {"phantoms": {"appearance": look, "positive": positive, "train_seeds": [seeds.start, seeds.stop]}}

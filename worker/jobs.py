@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
     """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain.retrain`."""
-    from training.retrain import retrain as training
+    from training.retrain.outcome import conclude
 
     order = Retrain(**payload)
     with _job("retrain", project=order.project) as (job_id, tell), open_site() as site:
@@ -47,7 +47,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
             results = runs.results(run.id)
             summary = results["outcome"]
             both = {each: results[each] for each in ("champion", "challenger")}
-            training.conclude(summary, both, context=retrain_context(site))
+            conclude(summary, both, context=retrain_context(site))
         elif taken is None:
             raise RunConflict(
                 f"run {run.id} is {run.state}, and this process cannot take it up; see its events"
@@ -123,9 +123,9 @@ def _retrain(
         min_patients=site.settings.gate_min_patients,
     )
     if (count := site.settings.train_processes) > 1:  # said now, not after hours of training the detector
-        from training.segmenter.processes import require_shares
+        from training.segmenter.parallel_training import require_equal_shares
 
-        require_shares(count, batch=recipe.segmenter.batch)
+        require_equal_shares(count, batch=recipe.segmenter.batch)
     report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
     site.reconcile(order.project, complete=True)
     return training.retrain(

@@ -14,7 +14,7 @@ def retrain_context(site: Site) -> RetrainContext:
     """The real networks, and where a retrain finds its material and leaves its results."""
     from training.datasets.sources import preference
     from training.retrain.context import RetrainContext
-    from training.retrain.networks import TorchNetworks
+    from training.retrain.networks import Networks
 
     settings = site.settings
     return RetrainContext(
@@ -25,7 +25,7 @@ def retrain_context(site: Site) -> RetrainContext:
         open_image=site.images.open,
         fingerprint=site.images.fingerprint,
         secret=settings.annotator_secret,
-        networks=TorchNetworks(
+        networks=Networks(
             threads=settings.threads,
             runtime=settings.runtime,
             exported=settings.exported,

@@ -9,7 +9,7 @@ from cli.doctor.diagnosis import Diagnosis, skipped, warning, well
 from cli.doctor.inspection import Inspection
 from mammo.errors import InvalidRegion, StorageUnavailable
 from mammo.labelstudio.labeling_config import ControlTags
-from training.datasets.annotation_reading import refused
+from training.datasets.annotation_reading import reading_errors
 
 SHOWN = 3
 """Annotations of each code that are named."""
@@ -42,7 +42,7 @@ def check_annotations(inspection: Inspection) -> Iterator[Diagnosis]:
     except StorageUnavailable as error:
         yield skipped("annotations", f"the database cannot be read ({error.code}); see the check database")
         return
-    problems = refused(corrections, tags)
+    problems = reading_errors(corrections, tags)
     if not problems:
         yield well("annotations", f"all {len(corrections)} annotations can be read")
         return

@@ -21,7 +21,7 @@ from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 
 @pytest.fixture
@@ -44,9 +44,7 @@ def names(tmp_path, monkeypatch):
                 blobs,
                 project=1,
                 open_image=project.open_image,
-                tags=ControlTags(),
-                with_automatic=False,
-                prefer=PREFERENCE,
+                options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
             ).name
         )
     store.close()

@@ -18,7 +18,7 @@ from tests.mammo.labelstudio.test_older_prelabels import sent
 from tests.training.earlier_release import freeze_as_before
 from tests.training.project import mammogram
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 MOMENT = "2026-11-27T08:00:00+00:00"
 
@@ -105,9 +105,7 @@ def upgraded(run, monkeypatch, tmp_path):
         blobs,
         project=4,
         open_image=lambda data: mammogram(5, size=SIZE),
-        tags=ControlTags(),
-        prefer=PREFERENCE,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
     )
     store.close()
     (item,) = made.items
@@ -121,7 +119,8 @@ def test_what_the_newest_dataset_version_took_otherwise_is_printed(run, upgraded
     result = run("4")
     assert result.exit_code == 0
     assert (
-        f"against dataset version {upgraded[:12]}: 0 as before, 1 changed (findings: 1 gone" in result.output
+        f"compared with dataset version {upgraded[:12]}: 0 unchanged, 1 changed (findings: 1 gone"
+        in result.output
     )
     assert "gone: no. 2 at 60,20-90,60; 1 deleted by a part" in result.output
     (report,) = json.loads(run("4", "--json").stdout)
@@ -147,7 +146,7 @@ def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, monkeypatc
     show(monkeypatch, [[foreign]] * 25)
     output = run("4").output
     assert output.count("unknown_label: a region has the label 'Kalk'") == 20
-    assert "0 can be read, 25 refused (25 unknown_label)" in output
+    assert "0 readable, 25 refused (25 unknown_label)" in output
     assert "and 5 more; --json names all" in output
     (report,) = json.loads(run("4", "--json").stdout)
     assert len(report["reread"]["annotations"]) == 25

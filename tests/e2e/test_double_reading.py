@@ -26,7 +26,7 @@ from tests.mammo.readings.clinic import SIZE
 from tests.mammo.readings.drawing import lesion
 from tests.sites import site_of
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -147,10 +147,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
         Blobs(tmp_path / "blobs"),
         project=source,
         open_image=opened,
-        with_automatic=False,
-        secret=b"s",
-        tags=ControlTags(),
-        prefer=PREFERENCE,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False, secret=b"s"),
     )
     items = {item.source: item for item in dataset.items}
     assert set(items) == {"arbiter", "consensus"}

@@ -31,7 +31,7 @@ from mammo.phantom import phantom_view, vendor_a
 from mammo.trace import Trace, trace
 from tests.e2e.screen import PATIENCE, Screen
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import DatasetVersion
 
 if TYPE_CHECKING:
@@ -233,8 +233,5 @@ def built(ward: Ward) -> DatasetVersion:
             Blobs(settings.blobs),
             project=ward.walk.project,
             open_image=images.open,
-            secret=SECRET,
-            tags=TAGS,
-            prefer=PREFERENCE,
-            with_automatic=False,
+            options=ReadOptions(tags=TAGS, prefer=PREFERENCE, with_automatic=False, secret=SECRET),
         )

@@ -23,7 +23,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view, vendor_a
 from training.cases import silent
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -141,10 +141,9 @@ def test_a_correction_becomes_an_item_of_each_image(exam: tuple[Walk, int, dict[
             Blobs(settings.blobs),
             project=walk.project,
             open_image=opener.open,
-            secret=SECRET,
-            tags=ControlTags.read(CONFIG),
-            prefer=PREFERENCE,
-            with_automatic=False,
+            options=ReadOptions(
+                tags=ControlTags.read(CONFIG), prefer=PREFERENCE, with_automatic=False, secret=SECRET
+            ),
         )
     items = {item.image_key: item for item in dataset.items}
     assert set(items) == {"LCC", "LMLO"}

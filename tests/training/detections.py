@@ -1,4 +1,4 @@
-"""Hand-written stand-ins for what the networks give, so that these tests need no torch."""
+"""Hand-written fakes of the networks' output, so that these tests need no torch."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from mammo.masks import Mask
 
 @dataclass(frozen=True)
 class Found:
-    """As `mammo.detector.Detection`."""
+    """Has the fields of `mammo.detector.Detection`."""
 
     box: Box
     score: float

@@ -11,7 +11,7 @@ from training.cases import Case
 
 HEIGHT, WIDTH = 420, 320
 BREAST = 240
-"""Columns from here on are air."""
+"""First column of air."""
 
 
 def mammogram(seed: int, box: Box | None) -> Mammogram:
@@ -34,7 +34,7 @@ def mammogram(seed: int, box: Box | None) -> Mammogram:
 
 
 def case(seed: int, box: Box | None = None) -> Case:
-    """Give it a box and it has a cluster there."""
+    """A case, with a cluster in the box if one is given."""
     truth = () if box is None else (Finding(label=CLUSTER, score=1.0, box=box),)
     return Case(
         image=f"{seed:064x}", patient=f"patient-{seed}", read=lambda: mammogram(seed, box), truth=truth

@@ -19,7 +19,7 @@ RECIPE = replace(detector_smoke(), tile=96, background=0.2, epochs=3, mosaic=0.5
 
 
 def run(start: Path, folder: Path) -> Path:
-    """Train, and say in one line a batch how far it is."""
+    """Train, and print the progress of every batch as one line."""
     torch.set_num_threads(1)
     return finetune_detector(
         CASES,

@@ -1,4 +1,4 @@
-"""A dataset version as the release before wrote it: schema 3, an image a task, findings as it read them."""
+"""A dataset version as an earlier release wrote it: schema 3, one image per task, findings as it read them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mammo.geometry import Size
 from training.datasets.versions import DatasetVersion
 
 NEW_KEYS = ("image_key", "drawn", "deleted", "crumbs")
-"""Of items: what that release did not write."""
+"""Keys of items that the earlier release did not write."""
 
 
 def freeze_as_before(
@@ -26,21 +26,21 @@ def freeze_as_before(
     *,
     held: dict[int, dict[str, str]] | None = None,
 ) -> str:
-    """Keep a dataset version as an earlier reading would have made it, in place of what this release made.
+    """Replace a dataset version by one that an earlier release would have built.
 
     Args:
-        findings: what that reading made of an annotation, where it is another than now; also of one that is left out
-            now, if `held` says which item it is like.
-        held: for annotations that `dataset` leaves out: `like` the item of this annotation, with other keys.
+        findings: by annotation, where the earlier release read other findings; also of annotations in `held`.
+        held: annotations that `dataset` excludes: copies of the item of the annotation `like`, with the other keys
+            replaced.
 
     Returns:
-        Its name.
+        The name of the dataset version.
     """
     rows = {item.annotation_id: item.to_json(blobs) for item in dataset.items}
     for annotation, own in (held or {}).items():
         rows[annotation] = {**rows[int(own["like"])], "annotation_id": annotation, **own}
         del rows[annotation]["like"]
-    for annotation, told in findings.items():
+    for annotation, read in findings.items():
         size = Size(*rows[annotation]["size"])
         rows[annotation]["findings"] = [
             {
@@ -49,7 +49,7 @@ def freeze_as_before(
                 if each.mask
                 else None,
             }
-            for each in told
+            for each in read
         ]
     for row in rows.values():
         for key in NEW_KEYS:

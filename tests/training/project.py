@@ -33,7 +33,7 @@ def mammogram(number, *, patient=None, size=SIZE):
 
 
 class Project:
-    """Tasks and annotations with ids of their own; `open_image` is what `TaskImages.open` is."""
+    """Tasks and annotations of a project; `open_image` stands for `TaskImages.open`."""
 
     def __init__(self, store, *, number=1):
         self.store = store

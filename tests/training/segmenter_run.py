@@ -16,12 +16,12 @@ RECIPE = replace(segmenter_smoke(), steps=12, batch=4, validate_every=4, checkpo
 def main(folder: Path, processes: int = 1) -> Path:
     torch.set_num_threads(1)
 
-    def tell(fraction: float, message: str) -> None:
+    def report(fraction: float, message: str) -> None:
         print(f"{fraction:.3f} {message}", flush=True)
 
     cases = [case(seed) for seed in (1, 2, 3)]
     return finetune_segmenter(
-        cases, [case(9)], start=None, recipe=RECIPE, folder=folder, processes=processes, progress=tell
+        cases, [case(9)], start=None, recipe=RECIPE, folder=folder, processes=processes, progress=report
     )
 
 

@@ -73,16 +73,16 @@ def test_another_vendor_or_a_lost_file_is_drawn_again(tmp_path: Path) -> None:
 
 
 def test_progress_rises_from_start_to_end(tmp_path: Path) -> None:
-    told: list[float] = []
+    fractions: list[float] = []
     write_phantom_patients(
         tmp_path,
         seeds=(1, 2),
         appearance=SMALL,
         patient_secret=SECRET,
-        progress=lambda fraction, message: told.append(fraction),
+        progress=lambda fraction, message: fractions.append(fraction),
     )
-    assert told == sorted(told)
-    assert (told[0], told[-1]) == (0.0, 1.0)
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 
 
 def test_the_truth_file_holds_no_key_and_no_secret(tmp_path: Path) -> None:

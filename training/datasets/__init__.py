@@ -1,1 +1,1 @@
-"""Dataset versions: corrections become immutable, patient-split training material."""
+"""Dataset versions: immutable training data from corrections, split by patient."""

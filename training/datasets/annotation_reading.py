@@ -1,4 +1,4 @@
-"""Reading an annotation as building a dataset version does, as far as that goes without opening an image."""
+"""Reading an annotation as a dataset version does, without opening images."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ from training.datasets.items import images_of, is_about_one_image
 
 @dataclass(frozen=True, kw_only=True)
 class ImageReading:
-    """What an annotation says of one of its task's images."""
+    """The part of an annotation that concerns one of its task's images."""
 
     tags: ControlTags
-    data: Mapping[str, object]
-    """The task's data of this image; see `mammo.images.task_images.of_task`."""
+    """Of the image."""
 
-    said: Interpretation
+    data: Mapping[str, object]
+    """The task's data of the image; see `mammo.images.task_images.of_task`."""
+
+    interpretation: Interpretation
 
 
 def read_annotation(correction: Correction, tags: ControlTags) -> list[ImageReading]:
-    """What an annotation says of each of its task's images.
+    """Interpret an annotation, image by image.
 
     Args:
         tags: of the project.
 
     Raises:
-        InvalidRegion: a region cannot be read.
-        InvalidTaskData: its task states a patient or a spacing that cannot be read.
+        InvalidRegion: a region cannot be interpreted.
+        InvalidTaskData: its task states a patient or a spacing that cannot be interpreted.
         ImageNotFound: its task names no image.
     """
     identifier(correction.task_data.get("patient"))
-    found = []
+    readings = []
     for on_image in images_of(correction, tags):
-        said = interpret(correction.result, tags=on_image)
+        interpretation = interpret(correction.result, tags=on_image)
         data = of_task(correction.task_id, correction.task_data, tags=on_image)
         stated_spacing(data.get("spacing_mm"))
-        found.append(ImageReading(tags=on_image, data=data, said=said))
-    return found
+        readings.append(ImageReading(tags=on_image, data=data, interpretation=interpretation))
+    return readings
 
 
-def refused(corrections: Iterable[Correction], tags: ControlTags) -> dict[int, MammoError]:
-    """Which annotations cannot be read, by their numbers, and why."""
-    found: dict[int, MammoError] = {}
+def reading_errors(corrections: Iterable[Correction], tags: ControlTags) -> dict[int, MammoError]:
+    """The annotations that cannot be read, by id, with the reason."""
+    errors: dict[int, MammoError] = {}
     for correction in corrections:
         try:
             read_annotation(correction, tags)
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
-            found[correction.annotation_id] = error
-    return found
+            errors[correction.annotation_id] = error
+    return errors

@@ -1,10 +1,10 @@
-"""Building a dataset version: what is new is read, what the version before holds is taken over."""
+"""Building a dataset version: read new and changed annotations, reuse the other items of the newest version."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations import AnnotationStore, Correction
+from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, insert, reading, writing
 from mammo.efforts.effort_records import annotator_pseudonym
@@ -34,13 +34,16 @@ from training.datasets.items import (
     is_about_one_image,
     make_item,
 )
-from training.datasets.sources import Candidate, Excluded, candidates_of, hold_back
-from training.datasets.versions import DatasetVersion, open_dataset_version
+from training.datasets.sources import Candidate, Excluded, ReadOptions, candidates_of, hold_back
+from training.datasets.versions import DatasetVersion, newest_name, open_dataset_version
 
 log = structlog.get_logger()
 
 Fingerprint = Callable[[Mapping[str, Any]], str | None]
-"""Says of a task's image, without reading it, what changes whenever its file does; None where nothing is known."""
+"""Returns a value that changes whenever the image file of a task's data does, without reading it; None: unknown."""
+
+ItemKey = tuple[int, str, str, str | None]
+"""Annotation, image key, content hash and digest: all that an item depends on."""
 
 
 def build_dataset_version(
@@ -49,203 +52,206 @@ def build_dataset_version(
     blobs: Blobs,
     *,
     project: int,
+    options: ReadOptions,
     open_image: OpenImage,
     fingerprint: Fingerprint = lambda _data: None,
-    secret: bytes = b"",
-    tags: ControlTags,
-    prefer: Sequence[Source],
-    with_automatic: bool,
     progress: Progress = silent,
 ) -> DatasetVersion:
-    """Freeze the present corrections of a project, those of its double reading included.
+    """Freeze the current corrections of a project, including those of its double reading.
 
     Args:
         open_image: opens every image that is new or may have changed, to check it.
-        fingerprint: tells which have not; without it every image is opened.
-        secret: key of the annotators' and studies' pseudonyms.
-        tags: the project's labels and prompt controls.
-        prefer: whose word counts for an image that several have read, the first before the next; a source that is
-            not named is not used. An image that two readers dispute waits for the arbiter, whatever is preferred.
-        with_automatic: hold also annotations that no person has looked at; only ever to train on.
+        fingerprint: detects unchanged images; without it every image is opened.
 
     Raises:
-        InsufficientData: there is no correction, not even one to leave out.
-        NeverTrainedFrom: no model may learn from the project.
-        StorageUnavailable: it cannot be kept.
-        LabelStudioError: Label Studio does not hand over its images; nothing is kept.
+        InsufficientData: the project has no correction at all.
+        NeverTrainedFrom: the project must not be trained on.
+        StorageUnavailable: the dataset version cannot be stored.
+        LabelStudioError: Label Studio does not deliver the images; nothing is stored.
     """
     require_trainable(project, engine=engine)
     last_event = store.last_event()
-    pins = store.pinned_images(project)
-    before = _newest_items(engine, blobs, project)
-    candidates, excluded = candidates_of(project, store=store, engine=engine, tags=tags, prefer=prefer)
+    builder = _ItemBuilder(
+        store,
+        project,
+        options,
+        open_image,
+        fingerprint,
+        reusable=_newest_items(engine, blobs, project),
+        pinned_images=store.pinned_images(project),
+    )
+    candidates, excluded = candidates_of(project, store=store, engine=engine, options=options)
     if not candidates and not excluded:
         raise InsufficientData(
-            f"project {project} has no correction yet, so there is nothing to freeze: annotate some tasks first, or "
-            "run `yolo-mlsam reconcile` where there are some that its webhooks did not tell of"
+            f"project {project} has no corrections yet: annotate some tasks first, or run `yolo-mlsam reconcile` if "
+            "webhooks were lost"
         )
     items: list[Item] = []
-    digests: dict[tuple[int, str], str | None] = {}
     for index, candidate in enumerate(candidates, 1):
         correction = candidate.correction
-        if correction.automatic and not with_automatic:
-            excluded.append(
-                _excluded(correction, AUTOMATIC, "the service submitted it and no person has changed it")
-            )
+        if correction.automatic and not options.with_automatic:
+            reason = "the service submitted it and no person has changed it"
+            excluded.append(Excluded.of(correction, AUTOMATIC, reason))
             continue
         try:
-            for on_image in images_of(correction, tags):
-                key = on_image.image_key
-                digest = _digest(candidate, fingerprint, on_image)
-                digests[correction.annotation_id, key] = digest
-                known = before.get((correction.annotation_id, key, correction.content_hash, digest))
-                pinned = pins.get((candidate.task, key))
-                item = known or _item(candidate, open_image, tags=on_image, pinned=pinned, secret=secret)
-                items.append(item)
-                if pinned is None:
-                    store.pin_image(project, candidate.task, key, item.image)
+            items += builder.items_of(candidate)
         except MammoError as error:
             if not is_about_one_image(error):
                 raise
-            # What cannot be read on one image may be of another: the whole annotation waits.
-            items = [item for item in items if item.annotation_id != correction.annotation_id]
-            excluded.append(_excluded(correction, error.code, str(error)))
+            # A region that cannot be read on one image may belong to another, so the whole annotation is excluded.
+            excluded.append(Excluded.of(correction, error.code, str(error)))
         progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
-    items, superseded = _one_per_image(items, prefer)
-    dataset = _split(engine, blobs, project, items, excluded + superseded)
-    kept, held_back = hold_back(dataset.items)
-    dataset = replace(dataset, items=kept, excluded=_in_order([*dataset.excluded, *held_back]))
-    manifest = _manifest(dataset, blobs)
-    dataset = replace(dataset, name=hashlib.sha256(manifest).hexdigest())
-    blobs.put(manifest)
-    _record(engine, dataset, last_event=last_event, digests=digests)
+    items, superseded = _one_per_image(items, options.prefer)
+    items, held_back = hold_back(_with_folds(engine, blobs, items))
+    dataset = _named(project, items, [*excluded, *superseded, *held_back], blobs)
+    _record(engine, dataset, last_event=last_event, digests=builder.digests)
     if dataset.num_alone:
         log.warning(
-            "images without a patient are split one by one", project=project, images=dataset.num_alone
+            "images without patient and study are assigned to folds one by one",
+            project=project,
+            images=dataset.num_alone,
         )
     return dataset
 
 
-def _digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags) -> str | None:
-    try:
-        correction = candidate.correction
-        found = fingerprint(of_task(correction.task_id, correction.task_data, tags=tags))
-    except MammoError:  # opening it will say what is wrong
-        return None
-    return None if found is None else digest_of(found, tags=tags, basis=candidate.basis)
+def item_digest(candidate: Candidate, fingerprint: Fingerprint, tags: ControlTags) -> str | None:
+    """The digest of a candidate's item on one image (see `digest_of`); None when the image cannot be fingerprinted.
 
-
-def _item(
-    candidate: Candidate,
-    open_image: OpenImage,
-    *,
-    tags: ControlTags,
-    pinned: str | None,
-    secret: bytes,
-) -> Item:
+    Args:
+        tags: of the image.
+    """
     correction = candidate.correction
-    findings = candidate.findings() if candidate.findings else None
-    item = make_item(correction, open_image, tags=tags, pinned=pinned, secret=secret, findings=findings)
-    if not candidate.origins:
-        return replace(item, source=candidate.source)
-    names = [annotator_pseudonym(each.completed_by, secret=secret) for each in candidate.origins]
-    return replace(
-        item,
-        source=candidate.source,
-        annotator="+".join(names),
-        updated_at=max(each.updated_at for each in candidate.origins).isoformat(),
-        origins=tuple((each.annotation_id, each.content_hash) for each in candidate.origins),
-    )
+    try:
+        file = fingerprint(of_task(correction.task_id, correction.task_data, tags=tags))
+    except MammoError:  # opening the image raises it again
+        return None
+    return None if file is None else digest_of(file, tags=tags, basis=candidate.basis)
 
 
-def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[tuple[int, str, str, str | None], Item]:
-    """The items of the project's newest dataset version that can be taken over, by all that they depend on."""
-    columns = dataset_version.c
-    newest = (
-        sa.select(columns.name).where(columns.project == project).order_by(columns.created_at.desc()).limit(1)
-    )
-    with reading(engine) as connection:
-        name = connection.scalar(newest)
-        held = sa.select(dataset_item).where(
-            dataset_item.c.dataset == name, dataset_item.c.digest.is_not(None)
+@dataclass
+class _ItemBuilder:
+    """Makes the items of candidates, or reuses those of the newest dataset version."""
+
+    store: AnnotationStore
+    project: int
+    options: ReadOptions
+    open_image: OpenImage
+    fingerprint: Fingerprint
+    reusable: Mapping[ItemKey, Item]
+    pinned_images: Mapping[tuple[int, str], str]
+    """SHA-256 of the image that a task showed when it was first opened, by task and image key."""
+
+    digests: dict[tuple[int, str], str | None] = field(default_factory=dict)
+    """Of every image seen, by annotation and image key."""
+
+    def items_of(self, candidate: Candidate) -> list[Item]:
+        """The items of every image of a candidate.
+
+        Raises:
+            MammoError: an image cannot be opened or read; see `is_about_one_image`.
+        """
+        return [self._item(candidate, tags) for tags in images_of(candidate.correction, self.options.tags)]
+
+    def _item(self, candidate: Candidate, tags: ControlTags) -> Item:
+        correction, image_key = candidate.correction, tags.image_key
+        digest = item_digest(candidate, self.fingerprint, tags)
+        self.digests[correction.annotation_id, image_key] = digest
+        pinned = self.pinned_images.get((candidate.task, image_key))
+        item = self.reusable.get((correction.annotation_id, image_key, correction.content_hash, digest))
+        if item is None:
+            item = self._make(candidate, tags, pinned)
+        if pinned is None:
+            self.store.pin_image(self.project, candidate.task, image_key, item.image)
+        return item
+
+    def _make(self, candidate: Candidate, tags: ControlTags, pinned: str | None) -> Item:
+        secret = self.options.secret
+        item = make_item(
+            candidate.correction,
+            self.open_image,
+            tags=tags,
+            pinned=pinned,
+            secret=secret,
+            findings=candidate.findings() if candidate.findings else None,
         )
-        rows = connection.execute(held).all() if name else []
+        if not candidate.origins:
+            return replace(item, source=candidate.source)
+        readers = [annotator_pseudonym(each.completed_by, secret=secret) for each in candidate.origins]
+        return replace(
+            item,
+            source=candidate.source,
+            annotator="+".join(readers),
+            updated_at=max(each.updated_at for each in candidate.origins).isoformat(),
+            origins=tuple((each.annotation_id, each.content_hash) for each in candidate.origins),
+        )
+
+
+def _newest_items(engine: Engine, blobs: Blobs, project: int) -> dict[ItemKey, Item]:
+    """The items of the project's newest dataset version that can be reused."""
+    with reading(engine) as connection:
+        name = newest_name(connection, project)
+        if name is None:
+            return {}
+        rows = connection.execute(
+            sa.select(dataset_item).where(dataset_item.c.dataset == name, dataset_item.c.digest.is_not(None))
+        ).all()
     if not rows:
         return {}
     try:
-        items = {
-            (item.annotation_id, item.image_key): item
-            for item in open_dataset_version(str(name), blobs=blobs).items
-        }
-    except InvalidWeights as error:  # every image is opened again, then
-        log.warning("the dataset version before cannot be read", code=error.code)
+        dataset = open_dataset_version(name, blobs=blobs)
+    except InvalidWeights as error:
+        log.warning("the newest dataset version cannot be read; opening every image", code=error.code)
         return {}
+    items = {(item.annotation_id, item.image_key): item for item in dataset.items}
     return {
         (row.annotation, row.image, row.content_hash, row.digest): items[row.annotation, row.image]
         for row in rows
     }
 
 
-def _split(
-    engine: Engine, blobs: Blobs, project: int, items: Sequence[Item], excluded: Sequence[Excluded]
-) -> DatasetVersion:
+def _one_per_image(items: Sequence[Item], prefer: Sequence[Source]) -> tuple[list[Item], list[Excluded]]:
+    """Select one item per image: of the preferred source, of a person before automatic, then the newest."""
+
+    def rank(item: Item) -> tuple[int, bool, str, int]:
+        return -prefer.index(item.source), item.annotator != AUTOMATIC, item.updated_at, item.annotation_id
+
+    best: dict[str, Item] = {}
+    for item in items:
+        other = best.get(item.image)
+        if other is None or rank(item) > rank(other):
+            best[item.image] = item
+    superseded = [
+        Excluded.of(
+            item, "superseded", f"annotation {best[item.image].annotation_id} of the same image counts"
+        )
+        for item in items
+        if best[item.image] is not item
+    ]
+    return [item for item in items if best[item.image] is item], superseded
+
+
+def _with_folds(engine: Engine, blobs: Blobs, items: Sequence[Item]) -> list[Item]:
     positive: dict[str, bool] = {}
     for item in items:
         positive[item.patient] = positive.get(item.patient, False) or bool(item.findings)
     before = folds_before(engine, blobs, ((item.patient, item.image) for item in items))
     folds = assign_folds(engine, positive, before=before)
-    return DatasetVersion(
-        "",
-        project,
-        tuple(replace(item, fold=folds[item.patient]) for item in items),
-        _in_order(excluded),
-    )
+    return [replace(item, fold=folds[item.patient]) for item in items]
 
 
-def _in_order(excluded: Sequence[Excluded]) -> tuple[Excluded, ...]:
-    return tuple(sorted(excluded, key=lambda each: (each.task_id, each.annotation_id)))
-
-
-def _one_per_image(items: Sequence[Item], prefer: Sequence[Source]) -> tuple[list[Item], list[Excluded]]:
-    """The newest annotation of the best source of each image, of a person if there is one: it has one truth, however
-    many people or tasks showed it."""
-
-    def weight(item: Item) -> tuple[int, bool, str, int]:
-        return -prefer.index(item.source), item.annotator != AUTOMATIC, item.updated_at, item.annotation_id
-
-    newest: dict[str, Item] = {}
-    for item in items:
-        known = newest.get(item.image)
-        if known is None or weight(item) > weight(known):
-            newest[item.image] = item
-    kept = [item for item in items if newest[item.image] is item]
-    older = [
-        Excluded(
-            task_id=item.task_id,
-            annotation_id=item.annotation_id,
-            code="superseded",
-            reason=f"annotation {newest[item.image].annotation_id} of the same image counts",
-        )
-        for item in items
-        if newest[item.image] is not item
-    ]
-    return kept, older
-
-
-def _excluded(correction: Correction, code: str, reason: str) -> Excluded:
-    return Excluded(
-        task_id=correction.task_id, annotation_id=correction.annotation_id, code=code, reason=reason
-    )
-
-
-def _manifest(dataset: DatasetVersion, blobs: Blobs) -> bytes:
+def _named(project: int, items: Iterable[Item], excluded: Iterable[Excluded], blobs: Blobs) -> DatasetVersion:
+    """Store the manifest; its SHA-256 is the name of the dataset version."""
+    ordered = sorted(excluded, key=lambda each: (each.task_id, each.annotation_id))
+    dataset = DatasetVersion("", project, tuple(items), tuple(ordered))
     content = {
         "schema": SCHEMA,
         "project": dataset.project,
         "items": [item.to_json(blobs) for item in dataset.items],
         "excluded": [asdict(each) for each in dataset.excluded],
     }
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    manifest = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    blobs.put(manifest)
+    return replace(dataset, name=hashlib.sha256(manifest).hexdigest())
 
 
 def _record(
@@ -265,24 +271,21 @@ def _record(
             new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
         )
         for item in dataset.items:
-            key = item.image_key
+            annotation, image = item.annotation_id, item.image_key
             _record_item(
-                connection,
-                dataset.name,
-                item.annotation_id,
-                key,
-                item.content_hash,
-                digests[item.annotation_id, key],
+                connection, dataset.name, annotation, image, item.content_hash, digests[annotation, image]
             )
-            for annotation, content in item.origins:
-                if annotation != item.annotation_id:  # so that its trace leads here as well
-                    _record_item(connection, dataset.name, annotation, key, content, None)
+            for origin, content in item.origins:
+                if (
+                    origin != annotation
+                ):  # so that the trace of the other reading leads to this dataset version
+                    _record_item(connection, dataset.name, origin, image, content, None)
 
 
 def _record_item(
     connection: Connection, name: str, annotation: int, image: str, content: str, digest: str | None
 ) -> None:
-    held = {"dataset": name, "annotation": annotation, "image": image, "content_hash": content}
-    new = insert(connection, dataset_item).values(**held, digest=digest)
-    same = ["dataset", "annotation", "image"]
-    connection.execute(new.on_conflict_do_update(index_elements=same, set_={"digest": new.excluded.digest}))
+    row = {"dataset": name, "annotation": annotation, "image": image, "content_hash": content}
+    new = insert(connection, dataset_item).values(**row, digest=digest)
+    key = ["dataset", "annotation", "image"]
+    connection.execute(new.on_conflict_do_update(index_elements=key, set_={"digest": new.excluded.digest}))

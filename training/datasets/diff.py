@@ -1,4 +1,4 @@
-"""What changed from one dataset version to another."""
+"""Difference between two dataset versions."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from training.datasets.versions import DatasetVersion
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetDiff:
-    """Images by their SHA-256, sorted."""
+    """Images by SHA-256, sorted."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
-    """In both, with another truth: the annotation was corrected, or a newer one counts."""
+    """In both versions, with different truth: the annotation was corrected, or a newer one supersedes it."""
 
     same: int
-    """How many images are in both, with the same truth."""
+    """Number of images in both versions with the same truth."""
 
 
 def dataset_diff(before: DatasetVersion, after: DatasetVersion) -> DatasetDiff:

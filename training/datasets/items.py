@@ -1,11 +1,11 @@
-"""Items: one correction becomes one image with its patient and its truth, or a reason why it cannot be trained on."""
+"""Items of a dataset version: one image each, with its patient and its truth."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -35,39 +35,39 @@ from mammo.masks import Mask
 from training.datasets.folds import Fold
 
 OpenImage = Callable[[Mapping[str, Any]], Mammogram]
-"""Reads the mammogram of a task's data; `mammo.images.task_images.TaskImages.open`."""
+"""Reads the mammogram of a task's data, as `mammo.images.task_images.TaskImages.open` does."""
 
 IMAGE_KEYS = ("image", *OF_ONE_IMAGE, *SHARED, TASK_KEY)
-"""What of a task's data is kept: enough to open the image again."""
+"""Keys of the task's data that an item stores: all that is needed to open the image again."""
 
-REFUSED_IMAGES = frozenset({"label_studio_404", "foreign_image", "too_large"})
-"""Codes of a LabelStudioError that would come again for this image and for no other."""
+IMAGE_ERRORS = frozenset({"label_studio_404", "foreign_image", "too_large"})
+"""Codes of a LabelStudioError that concern this image alone and would be raised again for it."""
 
 SCHEMA = 5
-"""Of items in a manifest."""
+"""Version of the format of items in a manifest."""
 
 READABLE = (2, 3, 4, 5)
-"""Schemas that this release reads; 2 knew no source of an item, 3 only patients that were written as short text, 4 no
-cluster that only a point marks."""
+"""Schemas that this release reads. Schema 2 has no `source`, 3 only short text as patients, 4 no findings with
+`point`."""
 
 Source = Literal["single", "consensus", "arbiter"]
-"""Who says what an item holds: one annotator, two readers who agree, or the arbiter between them."""
+"""Origin of an item's truth: one annotator, two readers who agree, or the arbiter."""
 
-ALONE = "image-"
-"""Begins the patient key of an image of which neither patient nor study is known: it is split by itself."""
+LONE_IMAGE = "image-"
+"""Prefix of the patient key of an image whose patient and study are unknown; it is assigned to a fold by itself."""
 
 AUTOMATIC = "automatic"
-"""Annotator of an item that no person has looked at: the service submitted it."""
+"""Annotator of an item that the service submitted and no person has reviewed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One image and its truth."""
+    """One image and its truth. The fields are those of the manifest's JSON."""
 
     task_id: int
     annotation_id: int
     updated_at: str
-    """Label Studio's moment of the annotation, ISO, UTC."""
+    """When the annotation was last updated in Label Studio; ISO 8601, UTC."""
 
     content_hash: str
     """Of the correction in the annotation store."""
@@ -78,75 +78,77 @@ class Item:
     task_data: dict[str, Any]
     patient: str
     annotator: str
-    """Pseudonym of who made the correction."""
+    """Pseudonym of the author of the correction."""
 
     view: str | None
-    """Laterality and view, such as `LCC`, where the image states them."""
+    """Laterality and view, such as `LCC`, as far as the image states them."""
 
     spacing_mm: float | list[float] | None
-    """Side of a pixel in mm, where the image states it; [row, column] where its pixels are not square."""
+    """Pixel spacing in mm, if the image states it; [row, column] if its pixels are not square."""
 
     size: tuple[int, int]
     """Width and height of the image, in pixels."""
 
     fold: Fold
     findings: tuple[dict[str, Any], ...]
-    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}`, of the image; `point` where only a place is known."""
+    """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}` in pixels of the image; `"point": true` if only a place is
+    known."""
 
     image_key: str = ""
-    """Which of the task's images it is; empty for the only one."""
+    """Key of the image among those of the task; empty for the only one."""
 
     drawn: int = 0
-    """Cluster regions that the annotation holds on the image."""
+    """Number of cluster regions that the annotation has on the image."""
 
     deleted: int = 0
-    """Prelabelled findings of which a part was deleted and so the whole."""
+    """Number of prelabelled findings that were deleted by deleting a part of them."""
 
     crumbs: int = 0
-    """Parts of masks that were left out as too small to be meant."""
+    """Number of mask fragments that were dropped as too small to be intended."""
 
     source: Source = "single"
     origins: tuple[tuple[int, str], ...] = ()
-    """Annotation and content hash of each reading that a consensus was made from; empty for any other item."""
+    """Annotation and content hash of both readings of a consensus; empty otherwise."""
 
     @property
-    def truth(self) -> tuple[Finding, ...]:
-        """The clusters whose extent is known."""
-        return tuple(
+    def clusters(self) -> list[Finding]:
+        """All findings, in order, including those of which only a place is known."""
+        return [
             Finding(
                 label=CLUSTER,
                 score=1.0,
                 box=Box(*finding["box"]),
                 mask=Mask.from_coco(finding["mask"]) if finding["mask"] else None,
+                is_point=bool(finding.get("point")),
             )
             for finding in self.findings
-            if not finding.get("point")
-        )
+        ]
+
+    @property
+    def truth(self) -> tuple[Finding, ...]:
+        """The clusters whose extent is known."""
+        return tuple(cluster for cluster in self.clusters if not cluster.is_point)
 
     @property
     def points(self) -> tuple[Finding, ...]:
         """The clusters of which only a place is known."""
-        return tuple(
-            Finding(label=CLUSTER, score=1.0, box=Box(*finding["box"]), is_point=True)
-            for finding in self.findings
-            if finding.get("point")
-        )
+        return tuple(cluster for cluster in self.clusters if cluster.is_point)
 
     @property
     def uncertain(self) -> tuple[Box, ...]:
-        """Where a person marked a place and nothing is known of the extent: neither lesion nor background."""
+        """Boxes around the clusters of unknown extent: neither lesion nor background."""
         size = Size(*self.size)
         stated = self.spacing_mm if isinstance(self.spacing_mm, list) else [self.spacing_mm or 0.0]
-        half = round(POINT_REACH_MM / (min(stated) or ASSUMED_SPACING.mean_mm))
-        return tuple(point.box.dilated(half).within(size) for point in self.points)
+        reach = round(POINT_REACH_MM / (min(stated) or ASSUMED_SPACING.mean_mm))
+        return tuple(point.box.dilated(reach).within(size) for point in self.points)
 
     @property
     def unexplained(self) -> bool:
-        """Something was drawn, nothing came of it, and nothing says why; there must be no such item."""
+        """Whether regions were drawn but no finding resulted, for no recorded reason. No item must be unexplained."""
         return bool(self.drawn and not self.findings and not self.deleted and not self.crumbs)
 
     def to_json(self, blobs: Blobs) -> dict[str, Any]:
-        """As it stands in a manifest: each mask is a blob of its own, kept once however many versions hold it."""
+        """The item as in a manifest. Each mask is a blob, stored once for all dataset versions that contain it."""
         findings = [
             {**finding, "mask": blobs.put(_canonical(finding["mask"])) if finding["mask"] else None}
             for finding in self.findings
@@ -155,7 +157,7 @@ class Item:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any], blobs: Blobs) -> Item:
-        """Back from a manifest.
+        """Inverse of `to_json`.
 
         Raises:
             InvalidWeights: a mask is missing or damaged.
@@ -169,17 +171,17 @@ class Item:
 
 
 def is_about_one_image(error: MammoError) -> bool:
-    """Whether only this image or annotation is at fault, so that the others can go on without it."""
+    """Whether an error concerns only one image or annotation, so that the others can be processed without it."""
     if isinstance(error, LabelStudioError):
-        return error.code in REFUSED_IMAGES
+        return error.code in IMAGE_ERRORS
     return isinstance(error, InvalidRegion | InvalidTaskData | ImageNotFound | UnreadableImage)
 
 
 def images_of(correction: Correction, tags: ControlTags) -> list[ControlTags]:
-    """The tags of every image that a correction's task shows.
+    """The tags of every image of a correction's task.
 
     Raises:
-        InvalidRegion: a region lies on none of them.
+        InvalidRegion: a region lies on none of the images.
     """
     return require_on_images(correction.result, tags=tags, data=correction.task_data)
 
@@ -193,34 +195,29 @@ def make_item(
     secret: bytes,
     findings: Sequence[Finding] | None = None,
 ) -> Item:
-    """Open one image of a correction, check that it is still the one that was annotated, and read its findings.
+    """Open one image of a correction, check that it is the image that was annotated, and read its findings.
 
     Args:
         tags: of the image.
-        pinned: SHA-256 of the image when it was first seen, where that is known.
-        secret: key of pseudonyms, of annotators and of studies.
-        findings: what the image holds, where that is not what the correction says.
+        pinned: SHA-256 of the image when it was first opened, if known.
+        secret: key of the pseudonyms of annotators and studies.
+        findings: the truth of a consensus; None: the findings of the correction.
 
     Raises:
-        ImageNotFound: it is gone, or another one now (code `image_changed`).
-        InvalidRegion: a region cannot be read.
-        InvalidTaskData: its task states a patient or a spacing that cannot be read.
-        UnreadableImage: it is no image we accept.
+        ImageNotFound: the image is missing, or has changed (code `image_changed`).
+        InvalidRegion: a region cannot be interpreted.
+        InvalidTaskData: its task states a patient or a spacing that cannot be interpreted.
+        UnreadableImage: the image is not acceptable.
     """
-    read = interpret(correction.result, tags=tags)
+    interpretation = interpret(correction.result, tags=tags)
     if findings is None:
-        findings = read.findings
+        findings = interpretation.findings
     task_data = of_task(correction.task_id, correction.task_data, tags=tags)
     mammogram = open_image(task_data)
-    for known in (task_data.get("sha256"), pinned):
-        if known is not None and known != mammogram.sha256:
-            raise image_changed(correction.task_id)
-    for region in correction.result:
-        if "original_width" in region and tags.shows(region) and size_of(region) != mammogram.size:
-            raise InvalidRegion(
-                f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
-                code="other_size",
-            )
+    _require_same_image(correction, mammogram, tags=tags, stated=task_data.get("sha256"), pinned=pinned)
+    annotator = (
+        AUTOMATIC if correction.automatic else annotator_pseudonym(correction.completed_by, secret=secret)
+    )
     return Item(
         task_id=correction.task_id,
         annotation_id=correction.annotation_id,
@@ -229,32 +226,69 @@ def make_item(
         image=mammogram.sha256,
         task_data={key: task_data[key] for key in IMAGE_KEYS if key in task_data},
         patient=_patient(correction, mammogram, secret),
-        annotator=AUTOMATIC
-        if correction.automatic
-        else annotator_pseudonym(correction.completed_by, secret=secret),
+        annotator=annotator,
         view="".join(filter(None, (mammogram.laterality, mammogram.view))) or None,
-        spacing_mm=_stated(mammogram.spacing),
+        spacing_mm=_spacing_json(mammogram.spacing),
         size=(mammogram.size.width, mammogram.size.height),
-        fold="train",  # until the patient's own is known
-        findings=tuple(_finding(finding, mammogram.size) for finding in findings),
+        fold="train",  # a placeholder until the patient's fold is assigned
+        findings=tuple(
+            _finding_json(clipped(finding, mammogram.size), mammogram.size) for finding in findings
+        ),
         image_key=tags.image_key,
-        drawn=read.drawn,
-        deleted=len(read.deleted),
-        crumbs=read.crumbs,
+        drawn=interpretation.drawn,
+        deleted=len(interpretation.deleted),
+        crumbs=interpretation.crumbs,
     )
 
 
 def digest_of(fingerprint: str, *, tags: ControlTags, basis: str) -> str:
-    """What an item depends on besides its correction: where this is the same, the item is.
+    """Digest of all that an item depends on besides its correction: an item with an equal digest is equal.
 
     Args:
-        basis: its source, and what else a consensus was made from.
+        fingerprint: of the image file.
+        basis: see `training.datasets.sources.Candidate.basis`.
     """
     return hashlib.sha256(f"{SCHEMA} {fingerprint} {digest_of_tags(tags)} {basis}".encode()).hexdigest()
 
 
-def _stated(spacing: Spacing | None) -> float | list[float] | None:
-    """As it is written: one number for square pixels, else [row, column]."""
+def clipped(finding: Finding, size: Size) -> Finding:
+    """The part of a finding inside an image.
+
+    Raises:
+        InvalidRegion: it lies outside the image.
+    """
+    try:
+        box = finding.box.within(size)
+    except ValueError as error:
+        raise InvalidRegion(str(error)) from error
+    return replace(finding, box=box, mask=finding.mask.within(size.box) if finding.mask else None)
+
+
+def image_changed(task: int) -> ImageNotFound:
+    """The error for an image that is not the one that was annotated."""
+    # Part of a manifest, see `Excluded.reason`.
+    return ImageNotFound(
+        f"the image of task {task} is another one than when it was annotated: its SHA-256 has changed",
+        code="image_changed",
+    )
+
+
+def _require_same_image(
+    correction: Correction, mammogram: Mammogram, *, tags: ControlTags, stated: str | None, pinned: str | None
+) -> None:
+    for sha256 in (stated, pinned):
+        if sha256 is not None and sha256 != mammogram.sha256:
+            raise image_changed(correction.task_id)
+    for region in correction.result:
+        if "original_width" in region and tags.shows(region) and size_of(region) != mammogram.size:
+            raise InvalidRegion(  # part of a manifest, see `Excluded.reason`
+                f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
+                code="other_size",
+            )
+
+
+def _spacing_json(spacing: Spacing | None) -> float | list[float] | None:
+    """One number for square pixels, otherwise [row, column]."""
     if spacing is None:
         return None
     row, column = round(spacing.row_mm, 6), round(spacing.column_mm, 6)
@@ -265,21 +299,19 @@ def _canonical(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _finding(finding: Finding, size: Size) -> dict[str, Any]:
-    try:
-        box = finding.box.within(size)
-    except ValueError as error:
-        raise InvalidRegion(str(error)) from error
-    mask = finding.mask.within(size.box) if finding.mask is not None else None
-    found = {"box": list(box.as_tuple()), "mask": mask.to_coco(size) if mask else None}
-    return found | ({"point": True} if finding.is_point else {})
+def _finding_json(finding: Finding, size: Size) -> dict[str, Any]:
+    content = {
+        "box": list(finding.box.as_tuple()),
+        "mask": finding.mask.to_coco(size) if finding.mask else None,
+    }
+    return content | ({"point": True} if finding.is_point else {})
 
 
 def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:
-    """Whose image it is, as well as is known: the patient, or else the study, or else the image alone.
+    """The patient key of an image: of the patient if known, else of the study, else of the image alone.
 
     Raises:
-        InvalidTaskData: the task states a patient that cannot be read.
+        InvalidTaskData: the task states a patient that cannot be interpreted.
     """
     stated = identifier(correction.task_data.get("patient"))
     if stated is not None:
@@ -289,12 +321,4 @@ def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str
     if mammogram.source is not None:
         study = mammogram.source.study_instance_uid.encode()
         return "study-" + hmac.new(secret, study, hashlib.sha256).hexdigest()[:16]
-    return f"{ALONE}{mammogram.sha256[:16]}"
-
-
-def image_changed(task: int) -> ImageNotFound:
-    """What is raised for an image that is not the one that was annotated."""
-    return ImageNotFound(
-        f"the image of task {task} is another one than when it was annotated: its SHA-256 has changed",
-        code="image_changed",
-    )
+    return f"{LONE_IMAGE}{mammogram.sha256[:16]}"

@@ -1,4 +1,4 @@
-"""Rereading: what became of a project's annotations, for tables, logs and programs."""
+"""Rereading: how the annotations of a project are read now, compared with its newest dataset version."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 State = Literal["same", "changed", "refused", "left_out", "edited", "absent"]
-"""Against the newest dataset version.
+"""State of an annotation, compared with the newest dataset version.
 
-    same       read as it was
-    changed    the same annotation has other findings now
-    refused    it cannot be read, so the next dataset version leaves it out
-    left_out   another annotation of the image counts, or two readers dispute it
-    edited     a person has changed it since
-    absent     the version does not hold it, and it can be read
+    same       its findings are the same
+    changed    it has not been edited, but its findings differ
+    refused    it cannot be read; the next dataset version excludes it
+    left_out   another annotation of the image supersedes it, or two readers dispute the image
+    edited     a person has edited it since
+    absent     it can be read, but the dataset version does not contain it
 """
 
 Kind = Literal["gone", "new", "reshaped"]
@@ -22,97 +22,98 @@ Kind = Literal["gone", "new", "reshaped"]
 
 @dataclass(frozen=True, kw_only=True)
 class FindingChange:
-    """One finding that is read otherwise."""
+    """One finding that differs."""
 
     kind: Kind
-    """`reshaped`: its box or its mask covers less than `mammo.efforts.edit_effort.SAME` of what it covered."""
+    """`reshaped`: the overlap of its boxes or masks is below `mammo.efforts.edit_effort.SAME`."""
 
     number: int
-    """From 1: in the version; of a new one, among those that are read now."""
+    """From 1: number in the dataset version; of a new finding, its number now."""
 
     box: tuple[int, int, int, int]
-    """x0, y0, x1, y1 in pixels: as it was; of a new one as it is."""
+    """x0, y0, x1, y1 in pixels: in the dataset version; of a new finding, now."""
 
     image: str = ""
-    """Which of the task's images it lies on; empty for the only one."""
+    """Key of the image among those of the task; empty for the only one."""
 
     overlap: float | None = None
-    """Dice of the masks, or IoU of the boxes where one has no mask; None for gone and new ones."""
+    """Dice of the masks, or IoU of the boxes if one has no mask; None for gone and new findings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reread:
-    """What became of one annotation."""
+    """One annotation. The fields are those of the JSON output."""
 
     annotation: int
     task: int
     state: State
     held: bool
-    """The version holds it, in this or an earlier revision."""
+    """Whether the dataset version contains it, in this or an earlier revision."""
 
     was: str = ""
-    """Code for which the version left it out; empty where it did not."""
+    """Code for which the dataset version excluded it; empty if it did not."""
 
     code: str = ""
     """Why it is refused or left out now; stable."""
 
     reason: str = ""
     before: int | None = None
-    """Findings in the version; None where it does not hold it."""
+    """Number of findings in the dataset version; None if it is not contained."""
 
     now: int | None = None
-    """Findings as it is read now; None where it is not."""
+    """Number of findings as it is read now; None if it is not read."""
 
     changes: tuple[FindingChange, ...] = ()
     crumbs: int = 0
-    """Parts of masks that are left out as too small to be meant."""
+    """Number of mask fragments that are dropped as too small to be intended."""
 
     deleted: int = 0
-    """Prelabelled findings of which a part was deleted, and so the whole."""
+    """Number of prelabelled findings that were deleted by deleting a part of them."""
 
     @property
     def matters(self) -> bool:
-        """The next dataset version differs in it by how it is read, and not by what a person did since."""
+        """Whether the next dataset version will differ because of how this annotation is read, not of an edit."""
         disputed = self.state == "left_out" and self.code == "disputed"
         return self.state == "changed" or (self.held and (self.state == "refused" or disputed))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rereading:
-    """What became of all annotations of a project."""
+    """All annotations of a project."""
 
     project: int
     version: str | None
-    """The newest dataset version; None where there is none, or none that can be opened."""
+    """The newest dataset version; None if there is none, or it cannot be opened."""
 
     problem: str = ""
     """Why it cannot be opened."""
 
     read_otherwise: bool = False
-    """It is certain that the version was made by another reading than this."""
+    """Whether it is certain that the dataset version was read by other rules than the current ones."""
 
     rows: tuple[Reread, ...]
     """Every annotation, by task."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many annotations are in each state."""
-        found = Counter(row.state for row in self.rows)
-        return {state: found[state] for state in get_args(State)}
+        """Number of annotations in each state."""
+        counter = Counter(row.state for row in self.rows)
+        return {state: counter[state] for state in get_args(State)}
 
     @property
     def findings(self) -> dict[str, int]:
-        """How many findings of the changed annotations are gone, new, of another shape."""
-        found = Counter(change.kind for row in self.rows for change in row.changes)
-        return {kind: found[kind] for kind in get_args(Kind)}
+        """Number of gone, new and reshaped findings of the changed annotations."""
+        counter = Counter(change.kind for row in self.rows for change in row.changes)
+        return {kind: counter[kind] for kind in get_args(Kind)}
 
     @property
     def why_refused(self) -> dict[str, int]:
-        """How many annotations are refused, by code."""
+        """Number of refused annotations, by code."""
         return dict(sorted(Counter(row.code for row in self.rows if row.state == "refused").items()))
 
     @property
     def refused_that_were_held(self) -> int:
+        """Number of refused annotations that the dataset version contains."""
         return sum(row.held for row in self.rows if row.state == "refused")
 
     @property
@@ -125,47 +126,40 @@ class Rereading:
 
     @property
     def different(self) -> list[Reread]:
-        """What the next dataset version has otherwise by how it is read."""
+        """The annotations whose reading makes the next dataset version differ."""
         return [row for row in self.rows if row.matters]
 
     @property
     def sentence(self) -> str:
         """The summary, in one line."""
-        counts, found = self.counts, self.findings
+        counts = self.counts
         if self.version is None:
-            against = self.problem or "there is no dataset version yet"
-            told = [f"{counts['absent']} can be read"]
+            header = f"annotations read again ({self.problem or 'there is no dataset version yet'})"
+            parts = [f"{counts['absent']} readable", self._refused_part()]
         else:
-            against = f"against dataset version {self.version[:12]}"
-            told = [f"{counts['same']} as before", f"{counts['changed']} changed"]
-        if counts["changed"]:
-            told[-1] += (
-                f" (findings: {found['gone']} gone, {found['new']} new, {found['reshaped']} of another shape)"
-            )
-        refused = f"{counts['refused']} refused"
-        if counts["refused"]:
-            codes = ", ".join(f"{count} {code}" for code, count in self.why_refused.items())
-            refused += (
-                f" ({codes}; {self.refused_that_were_held} of them in it)" if self.version else f" ({codes})"
-            )
-        told.append(refused)
-        others = {
-            "edited": "edited since",
-            "left_out": "for which another counts",
-            "absent": "not in it",
-        }
-        told += [
-            f"{counts[state]} {words}"
-            for state, words in others.items()
-            if counts[state] and not (state == "absent" and self.version is None)
-        ]
-        told.append(
-            f"left out as meant by nobody: {self.crumbs} parts of masks; deleted by a part: {self.deleted} findings"
-        )
-        return f"annotations read anew, {against}: {', '.join(told)}"
+            header = f"annotations compared with dataset version {self.version[:12]}"
+            parts = [f"{counts['same']} unchanged", self._changed_part(), self._refused_part()]
+        states = {"edited": "edited since", "left_out": "superseded or disputed"}
+        if self.version is not None:
+            states["absent"] = "not contained in it"
+        parts += [f"{counts[state]} {words}" for state, words in states.items() if counts[state]]
+        parts.append(f"{self.crumbs} mask fragments dropped")
+        parts.append(f"{self.deleted} findings deleted by deleting a part")
+        return f"{header}: {', '.join(parts)}"
+
+    def _changed_part(self) -> str:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.findings.items())
+        changed = self.counts["changed"]
+        return f"{changed} changed (findings: {kinds})" if changed else f"{changed} changed"
+
+    def _refused_part(self) -> str:
+        codes = ", ".join(f"{count} {code}" for code, count in self.why_refused.items())
+        if codes and self.version is not None:
+            codes += f"; {self.refused_that_were_held} of them contained in it"
+        return f"{self.counts['refused']} refused" + (f" ({codes})" if codes else "")
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values: the totals, and each annotation that is neither the same nor simply new."""
+        """JSON values: the totals, and every annotation that is neither the same nor new."""
         return {
             "dataset_version": self.version,
             "problem": self.problem,

@@ -1,8 +1,7 @@
-"""Re-reading: what the stored annotations of a project mean now, against what its newest dataset version took them for.
+"""Compare how the annotations of a project are read now with its newest dataset version, without opening images.
 
-A release may read an annotation otherwise than the one before, and somebody may change the labeling config. Nothing of
-an old dataset version changes by that, but the next one differs; what will be different is known before it is built,
-and without opening an image.
+A new release may read annotations differently, and so does a changed labeling config. Existing dataset versions do not
+change, but the next one will differ. This comparison shows how, before it is built.
 """
 
 from __future__ import annotations
@@ -15,18 +14,17 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.database import dataset_item, dataset_version, reading
+from mammo.database import dataset_item, reading
 from mammo.errors import InvalidWeights, MammoError
-from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from training.cases import Progress, silent
 from training.datasets.annotation_reading import read_annotation
-from training.datasets.building import Fingerprint
-from training.datasets.items import Item, Source, digest_of, is_about_one_image
+from training.datasets.building import Fingerprint, item_digest
+from training.datasets.items import Item, is_about_one_image
 from training.datasets.reading_differences import differences
 from training.datasets.reread_result import Reread, Rereading
-from training.datasets.sources import Candidate, Excluded, candidates_of
-from training.datasets.versions import open_dataset_version
+from training.datasets.sources import Candidate, Excluded, ReadOptions, candidates_of
+from training.datasets.versions import newest_name, open_dataset_version
 
 
 def reread(
@@ -35,89 +33,93 @@ def reread(
     store: AnnotationStore,
     engine: Engine,
     blobs: Blobs,
-    tags: ControlTags,
-    prefer: Sequence[Source],
+    options: ReadOptions,
     fingerprint: Fingerprint = lambda _data: None,
     progress: Progress = silent,
 ) -> Rereading:
     """Read every current correction of a project and compare it with the project's newest dataset version.
 
     Args:
-        tags: the project's labels and prompt controls.
-        prefer: whose word counts for an image that several have read; see `build_dataset_version`.
-        fingerprint: what was frozen by this very reading, of a file that has not changed, is not read again.
+        fingerprint: detects items that the current rules made of unchanged files; they are not read again.
     """
-    frozen = _newest(engine, blobs, project)
-    candidates, left_out = candidates_of(project, store=store, engine=engine, tags=tags, prefer=prefer)
+    newest = _newest(engine, blobs, project)
+    candidates, excluded = candidates_of(project, store=store, engine=engine, options=options)
     rows, read_otherwise = [], False
     for index, candidate in enumerate(candidates, 1):
-        digests = _digests(candidate, frozen, tags, fingerprint)
+        digests = _digests(candidate, newest, options.tags, fingerprint)
         read_otherwise = read_otherwise or any(each.differ for each in digests)
-        rows.append(_reread(candidate, frozen, tags, is_read_so=all(each.agree for each in digests)))
+        rows.append(_reread(candidate, newest, options.tags, is_same=all(each.agree for each in digests)))
         progress(index / len(candidates), f"{index} of {len(candidates)} annotations")
-    rows += [_left_out(each, frozen) for each in left_out]
+    rows += [_left_out(each, newest) for each in excluded]
     return Rereading(
         project=project,
-        version=frozen.name,
-        problem=frozen.problem,
+        version=newest.name,
+        problem=newest.problem,
         read_otherwise=read_otherwise,
         rows=tuple(sorted(rows, key=lambda row: (row.task, row.annotation))),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Frozen:
+class _NewestVersion:
     """The newest dataset version of a project, by annotation."""
 
     name: str | None = None
     problem: str = ""
     items: Mapping[int, Sequence[Item]] = field(default_factory=dict)
-    left_out: Mapping[int, str] = field(default_factory=dict)
+    excluded: Mapping[int, str] = field(default_factory=dict)
     """Codes."""
 
     digests: Mapping[tuple[int, str], str | None] = field(default_factory=dict)
+    """By annotation and image key."""
+
+    def row(self, annotation: int, task: int) -> Reread:
+        """An annotation as far as the dataset version describes it."""
+        items = self.items.get(annotation, ())
+        return Reread(
+            annotation=annotation,
+            task=task,
+            state="absent",
+            held=bool(items),
+            was=self.excluded.get(annotation, ""),
+            before=sum(len(item.findings) for item in items) if items else None,
+        )
 
 
-def _newest(engine: Engine, blobs: Blobs, project: int) -> _Frozen:
-    columns = dataset_version.c
-    newest = (
-        sa.select(columns.name).where(columns.project == project).order_by(columns.created_at.desc()).limit(1)
-    )
-    held = dataset_item.c
+def _newest(engine: Engine, blobs: Blobs, project: int) -> _NewestVersion:
+    columns = dataset_item.c
     with reading(engine) as connection:
-        name = connection.scalar(newest)
+        name = newest_name(connection, project)
         rows = connection.execute(
-            sa.select(held.annotation, held.image, held.digest).where(held.dataset == name)
+            sa.select(columns.annotation, columns.image, columns.digest).where(columns.dataset == name)
         ).all()
     if name is None:
-        return _Frozen()
+        return _NewestVersion()
     try:
         dataset = open_dataset_version(name, blobs=blobs)
     except InvalidWeights as error:
-        return _Frozen(problem=str(error))
+        return _NewestVersion(problem=str(error))
     items: dict[int, list[Item]] = {}
     for item in dataset.items:
         items.setdefault(item.annotation_id, []).append(item)
-    return _Frozen(
+    return _NewestVersion(
         name=name,
         items=items,
-        left_out={each.annotation_id: each.code for each in dataset.excluded},
+        excluded={each.annotation_id: each.code for each in dataset.excluded},
         digests={(row.annotation, row.image): row.digest for row in rows},
     )
 
 
-def _reread(candidate: Candidate, frozen: _Frozen, tags: ControlTags, *, is_read_so: bool) -> Reread:
+def _reread(candidate: Candidate, newest: _NewestVersion, tags: ControlTags, *, is_same: bool) -> Reread:
+    """Read one annotation.
+
+    Args:
+        is_same: the digests show that reading it again would give the same items.
+    """
     correction = candidate.correction
-    items = frozen.items.get(correction.annotation_id, ())
-    row = Reread(
-        annotation=correction.annotation_id,
-        task=correction.task_id,
-        state="absent",
-        held=bool(items),
-        was=frozen.left_out.get(correction.annotation_id, ""),
-        before=sum(len(item.findings) for item in items) if items else None,
-    )
-    if items and is_read_so:
+    items = newest.items.get(correction.annotation_id, ())
+    row = newest.row(correction.annotation_id, correction.task_id)
+    if items and is_same:
         return replace(
             row,
             state="same",
@@ -128,42 +130,37 @@ def _reread(candidate: Candidate, frozen: _Frozen, tags: ControlTags, *, is_read
     try:
         images = read_annotation(correction, tags)
         if candidate.findings is not None:
-            agreed = tuple(candidate.findings())
-            images = [replace(each, said=replace(each.said, findings=agreed)) for each in images]
+            consensus = tuple(candidate.findings())
+            images = [
+                replace(each, interpretation=replace(each.interpretation, findings=consensus))
+                for each in images
+            ]
+        interpretations = [each.interpretation for each in images]
         row = replace(
             row,
-            now=sum(len(each.said.findings) for each in images),
-            crumbs=sum(each.said.crumbs for each in images),
-            deleted=sum(len(each.said.deleted) for each in images),
+            now=sum(len(each.findings) for each in interpretations),
+            crumbs=sum(each.crumbs for each in interpretations),
+            deleted=sum(len(each.deleted) for each in interpretations),
         )
         if not items:
             return row
         if not _is_unedited(candidate, items):
             return replace(row, state="edited")
-        told = tuple(differences(images, items))
+        changes = tuple(differences(images, items))
     except MammoError as error:
         if not is_about_one_image(error):
             raise
         return replace(row, state="refused", now=None, code=error.code, reason=str(error))
-    return replace(row, state="changed" if told else "same", changes=told)
+    return replace(row, state="changed" if changes else "same", changes=changes)
 
 
-def _left_out(excluded: Excluded, frozen: _Frozen) -> Reread:
-    items = frozen.items.get(excluded.annotation_id, ())
-    return Reread(
-        annotation=excluded.annotation_id,
-        task=excluded.task_id,
-        state="left_out",
-        held=bool(items),
-        was=frozen.left_out.get(excluded.annotation_id, ""),
-        before=sum(len(item.findings) for item in items) if items else None,
-        code=excluded.code,
-        reason=excluded.reason,
-    )
+def _left_out(excluded: Excluded, newest: _NewestVersion) -> Reread:
+    row = newest.row(excluded.annotation_id, excluded.task_id)
+    return replace(row, state="left_out", code=excluded.code, reason=excluded.reason)
 
 
 def _is_unedited(candidate: Candidate, items: Sequence[Item]) -> bool:
-    """Whether the version holds the very words that are there now, and for the same reason."""
+    """Whether the items were made of this revision of the annotation, from the same source."""
     origins = tuple((each.annotation_id, each.content_hash) for each in candidate.origins)
     return all(
         (item.content_hash, item.source, item.origins)
@@ -174,39 +171,33 @@ def _is_unedited(candidate: Candidate, items: Sequence[Item]) -> bool:
 
 @dataclass(frozen=True)
 class _Digests:
-    """What the item of one image depends on; see `training.datasets.items.digest_of`."""
+    """The digests of one image's item (see `training.datasets.items.digest_of`); None: unknown."""
 
-    then: str | None
+    before: str | None
     now: str | None
-    """None: not known."""
 
     @property
     def agree(self) -> bool:
-        """It was made by this very reading."""
-        return self.now is not None and self.now == self.then
+        """Whether reading again would surely give the same item."""
+        return self.now is not None and self.now == self.before
 
     @property
     def differ(self) -> bool:
-        """It was made by another reading, or of another file."""
-        return None not in (self.now, self.then) and self.now != self.then
+        """Whether the item was surely made by other rules, or of another file."""
+        return None not in (self.now, self.before) and self.now != self.before
 
 
 def _digests(
-    candidate: Candidate, frozen: _Frozen, tags: ControlTags, fingerprint: Fingerprint
+    candidate: Candidate, newest: _NewestVersion, tags: ControlTags, fingerprint: Fingerprint
 ) -> list[_Digests]:
-    """Of every image that the task shows or that the version holds; nothing is known of an annotation edited since."""
+    """Of every image that the task shows or the dataset version contains; unknown if the annotation was edited."""
     correction = candidate.correction
-    items = frozen.items.get(correction.annotation_id, ())
+    items = newest.items.get(correction.annotation_id, ())
     if not items or not _is_unedited(candidate, items):
         return [_Digests(None, None)]
     now: dict[str, str | None] = {item.image_key: None for item in items}
     for on_image in tags.on(correction.task_data):
-        try:
-            file = fingerprint(of_task(correction.task_id, correction.task_data, tags=on_image))
-        except MammoError:  # reading it will say what is wrong
-            file = None
-        digest = None if file is None else digest_of(file, tags=on_image, basis=candidate.basis)
-        now[on_image.image_key] = digest
+        now[on_image.image_key] = item_digest(candidate, fingerprint, on_image)
     return [
-        _Digests(frozen.digests.get((correction.annotation_id, key)), digest) for key, digest in now.items()
+        _Digests(newest.digests.get((correction.annotation_id, key)), digest) for key, digest in now.items()
     ]

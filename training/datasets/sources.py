@@ -1,8 +1,8 @@
-"""Whose word counts: of all that was said of an image, what a dataset version may take.
+"""Sources of truth: the annotations of an image that a dataset version may use.
 
-A project without a double reading has single annotations only. With one, an image that the arbiter has answered, or
-that two readers agree on, has that for its truth; an image that they dispute has none yet, and waits. Where nobody
-or only one has read, annotations of the project itself and of the one reader count as single ones.
+A project without a double reading has single annotations only. In a double reading, the truth of an image is the
+arbiter's answer or the consensus of two readers. An image that the readers dispute has no truth until the arbiter
+answers. An image that one reader or nobody has read has single annotations: the reader's and the project's own.
 """
 
 from __future__ import annotations
@@ -22,54 +22,79 @@ from mammo.readings import Case, DoubleReading, ReadingRecords, cases_of, consen
 from training.datasets.items import AUTOMATIC, Item, Source
 
 PREFERENCE: tuple[Source, ...] = ("arbiter", "consensus", "single")
-"""Whose word counts, best first."""
+"""Default preference of sources, best first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """Rules by which the annotations of a project become the items of a dataset version."""
+
+    tags: ControlTags
+    """Labels and prompt controls of the project."""
+
+    prefer: Sequence[Source]
+    """Sources that may be used for an image, best first. An image that two readers dispute waits for the arbiter,
+    whatever is preferred."""
+
+    with_automatic: bool
+    """Whether to include annotations that no person has reviewed; they are only trained on, never tested on."""
+
+    secret: bytes = b""
+    """Key of the pseudonyms of annotators and studies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excluded:
-    """A correction that cannot be trained on."""
+    """A correction that a dataset version does not use."""
 
     task_id: int
     annotation_id: int
     code: str
-    """Stable: an error's code, `image_changed`, `other_size`, `superseded`, `automatic`, `disputed`,
+    """Stable: an error's code, `image_changed`, `other_size`, `superseded`, `automatic`, `disputed` or
     `source_not_used`."""
 
     reason: str
+    """A sentence for the user. It is part of the manifest: another wording gives the dataset version another name."""
+
+    @classmethod
+    def of(cls, correction: Correction | Item, code: str, reason: str) -> Excluded:
+        return cls(
+            task_id=correction.task_id, annotation_id=correction.annotation_id, code=code, reason=reason
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """What may become an item."""
+    """An annotation, or the consensus of two, that may become an item."""
 
     correction: Correction
-    """Its image and its truth; of a consensus, the first reader's, for the image."""
+    """The annotation; of a consensus, that of the first reader, for its image."""
 
     source: Source
     task: int
     """The task of the project that shows the image."""
 
     origins: tuple[Correction, ...] = ()
-    """The readings of a consensus."""
+    """Both readings of a consensus; empty otherwise."""
 
     findings: Callable[[], list[Finding]] | None = None
-    """The truth, where it is not what the correction says; raises InvalidRegion."""
+    """Computes the truth of a consensus; may raise InvalidRegion. None: the findings of the correction."""
 
     basis: str = "single"
-    """Names the source, and all that a consensus depends on besides the correction."""
+    """Identifies the source, and all that a consensus depends on besides the correction."""
 
 
 def preference(setting: str) -> tuple[Source, ...]:
-    """From `Settings.dataset_sources`.
+    """Parse `Settings.dataset_sources`.
 
     Raises:
-        InvalidSettings: it names something else.
+        InvalidSettings: it names an unknown source.
     """
-    named = [each.strip() for each in setting.split(",")]
-    found = tuple(source for each in named for source in get_args(Source) if source == each)
-    if len(found) != len(named):
+    names = [each.strip() for each in setting.split(",")]
+    sources = tuple(source for name in names for source in get_args(Source) if source == name)
+    if len(sources) != len(names):
         raise InvalidSettings(f"sources are {', '.join(PREFERENCE)}; got {setting!r}")
-    return found
+    return sources
 
 
 def candidates_of(
@@ -77,36 +102,37 @@ def candidates_of(
     *,
     store: AnnotationStore,
     engine: Engine,
-    tags: ControlTags,
-    prefer: Sequence[Source],
+    options: ReadOptions,
 ) -> tuple[list[Candidate], list[Excluded]]:
-    """What may become an item of a project's dataset version, and what is left out with its reason."""
+    """The candidates for a project's dataset version, and the annotations that are excluded."""
+    tags, prefer = options.tags, options.prefer
     records = ReadingRecords(engine)
     double = records.find_any(project)
     singles: dict[int, list[Correction]] = {}
     for correction in store.corrections(project):
         singles.setdefault(correction.task_id, []).append(correction)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     excluded: list[Excluded] = []
     if double is not None:
         for case in cases_of(double, corrections=store.corrections, records=records, tags=tags).cases:
-            said = list(_said(case, singles.pop(case.case, [])))
-            chosen = _choose(case, double, said, prefer, tags)
-            found += chosen
-            excluded += _left_out(said, chosen, disputed=_is_disputed(case, prefer))
+            annotations = list(_annotations_of(case, singles.pop(case.case, [])))
+            chosen = _choose(case, double, annotations, prefer, tags)
+            candidates += chosen
+            excluded += _unused(annotations, chosen, disputed=_is_disputed(case, prefer))
     for task, corrections in singles.items():
         if "single" in prefer:
-            found += [Candidate(correction=each, source="single", task=task) for each in corrections]
+            candidates += [Candidate(correction=each, source="single", task=task) for each in corrections]
         else:
             excluded += [
-                _out(each, "source_not_used", "single annotations are not used") for each in corrections
+                Excluded.of(each, "source_not_used", "single annotations are not used")
+                for each in corrections
             ]
-    found.sort(key=lambda each: (each.correction.task_id, each.correction.annotation_id))
-    return found, excluded
+    candidates.sort(key=lambda each: (each.correction.task_id, each.correction.annotation_id))
+    return candidates, excluded
 
 
-def _said(case: Case, own: Sequence[Correction]) -> Iterator[Correction]:
-    """Every annotation of an image: the project's own, the readers' in all rounds, and the arbiter's."""
+def _annotations_of(case: Case, own: Sequence[Correction]) -> Iterator[Correction]:
+    """Every annotation of an image: the project's own, the readers' of all rounds, and the arbiter's."""
     yield from own
     for readings in case.rounds:
         yield from (each for each in readings if each is not None)
@@ -117,11 +143,11 @@ def _said(case: Case, own: Sequence[Correction]) -> Iterator[Correction]:
 def _choose(
     case: Case,
     double: DoubleReading,
-    said: Sequence[Correction],
+    annotations: Sequence[Correction],
     prefer: Sequence[Source],
     tags: ControlTags,
 ) -> list[Candidate]:
-    """The candidates of the best source that has spoken; none where two readers dispute the image."""
+    """The candidates of the best available source; none if two readers dispute the image."""
     if _is_disputed(case, prefer):
         return []
     for source in prefer:
@@ -141,51 +167,42 @@ def _choose(
                 )
             ]
         if source == "single":
-            singles = [each for each in said if each is not case.arbiter]
+            singles = [each for each in annotations if each is not case.arbiter]
             if singles:
                 return [Candidate(correction=each, source=source, task=case.case) for each in singles]
     return []
 
 
 def _is_disputed(case: Case, prefer: Sequence[Source]) -> bool:
-    """Two have read and do not agree, and there is no arbiter's word that may be used."""
+    """Whether two readers disagree and there is no arbiter's answer that may be used."""
     agreed = case.agreement is not None and case.agreement.agreed
     answered = case.arbiter is not None and "arbiter" in prefer
     return case.decided_in is not None and not agreed and not answered
 
 
-def _left_out(
-    said: Sequence[Correction], chosen: Sequence[Candidate], *, disputed: bool
+def _unused(
+    annotations: Sequence[Correction], chosen: Sequence[Candidate], *, disputed: bool
 ) -> Iterator[Excluded]:
-    used = {each.annotation_id for made in chosen for each in (made.correction, *made.origins)}
-    for each in said:
+    used = {each.annotation_id for candidate in chosen for each in (candidate.correction, *candidate.origins)}
+    for each in annotations:
         if each.annotation_id in used:
             continue
         if chosen:
-            by = chosen[0].source
-            yield _out(each, "superseded", f"the {by} of the same image counts")
+            yield Excluded.of(each, "superseded", f"the {chosen[0].source} of the same image counts")
         elif disputed:
-            yield _out(each, "disputed", "two readers do not agree on the image; it waits for the arbiter")
+            reason = "two readers do not agree on the image; it waits for the arbiter"
+            yield Excluded.of(each, "disputed", reason)
         else:
-            yield _out(each, "source_not_used", "annotations of this source are not used")
+            yield Excluded.of(each, "source_not_used", "annotations of this source are not used")
 
 
-def _out(correction: Correction, code: str, reason: str) -> Excluded:
-    return Excluded(
-        task_id=correction.task_id, annotation_id=correction.annotation_id, code=code, reason=reason
-    )
-
-
-def hold_back(items: Sequence[Item]) -> tuple[tuple[Item, ...], list[Excluded]]:
-    """Leave out what no person has looked at and that would be tested on: a model does not judge itself."""
-    unseen = [item for item in items if item.annotator == AUTOMATIC and item.fold != "train"]
-    left_out = [
-        Excluded(
-            task_id=item.task_id,
-            annotation_id=item.annotation_id,
-            code=AUTOMATIC,
-            reason="no person has looked at it, and its patient is held out",
-        )
-        for item in unseen
-    ]
-    return tuple(item for item in items if item not in unseen), left_out
+def hold_back(items: Sequence[Item]) -> tuple[list[Item], list[Excluded]]:
+    """Exclude automatic items of held-out patients: a model must not be evaluated on its own output."""
+    reason = "no person has looked at it, and its patient is held out"
+    usable, excluded = [], []
+    for item in items:
+        if item.annotator == AUTOMATIC and item.fold != "train":
+            excluded.append(Excluded.of(item, AUTOMATIC, reason))
+        else:
+            usable.append(item)
+    return usable, excluded

@@ -1,9 +1,8 @@
-"""Dataset versions: the corrections of one moment, frozen under the SHA-256 of their manifest.
+"""Dataset versions: the corrections of a project at one time, named by the SHA-256 of their manifest.
 
-A manifest is JSON: one item per image with its patient, annotator, view, spacing, fold and findings (boxes, and the
-hashes of their masks), and what was left out and why. Its hash is its name, so a dataset version never changes after
-it is named, and building from the same corrections gives the same name, in whatever order they came. What the
-version before holds is not read again: building costs what is new.
+A manifest is JSON. It lists one item per image, with patient, annotator, view, spacing, fold and findings (boxes, and
+the hashes of their masks), and the excluded annotations with the reason. Its hash is its name, so a dataset version
+never changes after it is named, and the same corrections give the same name, in whatever order they arrived.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 import orjson
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from mammo.blobs import Blobs
 from mammo.database import dataset_version, reading
@@ -22,14 +21,7 @@ from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights, ModelNotFound
 from training.cases import Case
 from training.datasets.folds import Fold
-from training.datasets.items import (
-    ALONE,
-    READABLE,
-    SCHEMA,
-    Item,
-    OpenImage,
-    image_changed,
-)
+from training.datasets.items import LONE_IMAGE, READABLE, SCHEMA, Item, OpenImage, image_changed
 from training.datasets.sources import Excluded
 
 log = structlog.get_logger()
@@ -47,9 +39,9 @@ class DatasetVersion:
     excluded: tuple[Excluded, ...]
 
     def cases(self, fold: Fold, *, open_image: OpenImage) -> list[Case]:
-        """The images of one fold; each is checked against its hash when it is read.
+        """The images of one fold.
 
-        `Case.read` raises ImageNotFound (code `image_changed`) for an image that is another one now.
+        `Case.read` checks the image against its hash; it raises ImageNotFound (code `image_changed`) if it differs.
         """
         return [
             Case(
@@ -63,50 +55,53 @@ class DatasetVersion:
             if item.fold == fold
         ]
 
+    def num_images(self, fold: Fold) -> int:
+        return sum(item.fold == fold for item in self.items)
+
     def num_patients(self, fold: Fold) -> int:
         return len({item.patient for item in self.items if item.fold == fold})
 
-    def newest_patients(self, fold: Fold, *, share: float = 0.25, least: int = 4) -> set[str]:
-        """The patients of a fold whose first correction is the latest: a share of them, but at least so many."""
+    def newest_patients(self, fold: Fold, *, share: float = 0.25, minimum: int = 4) -> set[str]:
+        """The patients of a fold whose first correction is the latest: a share of all, but at least `minimum`."""
         first: dict[str, str] = {}
         for item in self.items:
             if item.fold == fold:
                 first[item.patient] = min(item.updated_at, first.get(item.patient, item.updated_at))
         ordered = sorted(first, key=lambda patient: (first[patient], patient), reverse=True)
-        return set(ordered[: max(least, round(share * len(ordered)))])
+        return set(ordered[: max(minimum, round(share * len(ordered)))])
 
     def num_findings(self, fold: Fold) -> int:
-        """Clusters that can be learned from; those that only a point marks are not counted."""
+        """Number of clusters of known extent."""
         return sum(len(item.findings) - len(item.points) for item in self.items if item.fold == fold)
 
     @property
     def num_alone(self) -> int:
-        """Images of which neither patient nor study is known: two of one person may be on both sides of the split."""
-        return sum(item.patient.startswith(ALONE) for item in self.items)
+        """Number of images whose patient and study are unknown: those of one person may be in different folds."""
+        return sum(item.patient.startswith(LONE_IMAGE) for item in self.items)
 
     @property
     def sources(self) -> dict[str, int]:
-        """How many images each source speaks for."""
+        """Number of images, by source."""
         return dict(sorted(Counter(item.source for item in self.items).items()))
 
     @property
     def num_unexplained(self) -> int:
-        """Items of which something was drawn and nothing is left, and nothing says why: there must be none."""
+        """Number of items with `Item.unexplained`; must be 0."""
         return sum(item.unexplained for item in self.items)
 
     @property
     def num_crumbs(self) -> int:
-        """Parts of masks that were left out as too small to be meant."""
+        """Number of mask fragments that were dropped as too small to be intended."""
         return sum(item.crumbs for item in self.items)
 
     @property
     def num_deleted(self) -> int:
-        """Prelabelled findings that were deleted by deleting a part of them."""
+        """Number of prelabelled findings that were deleted by deleting a part of them."""
         return sum(item.deleted for item in self.items)
 
     @property
     def why_excluded(self) -> dict[str, int]:
-        """How many corrections were left out, by code."""
+        """Number of excluded corrections, by code."""
         return dict(sorted(Counter(each.code for each in self.excluded).items()))
 
 
@@ -114,13 +109,13 @@ def open_dataset_version(name: str, *, blobs: Blobs) -> DatasetVersion:
     """Open a dataset version by its name.
 
     Raises:
-        InvalidWeights: the manifest or a mask is missing or damaged (code `missing_blob` or `damaged_blob`), or an
-            earlier release made it (code `old_dataset`).
+        InvalidWeights: the manifest or a mask is missing or damaged (code `missing_blob` or `damaged_blob`), or the
+            manifest has a schema that this release does not read (code `old_dataset`).
     """
     manifest = orjson.loads(blobs.read(name))
     if manifest["schema"] not in READABLE:
         raise InvalidWeights(
-            f"dataset version {name[:12]} has schema {manifest['schema']}, this release reads "
+            f"dataset version {name[:12]} has schema {manifest['schema']}, but this release reads "
             f"{READABLE[0]} to {SCHEMA}; build a new one",
             code="old_dataset",
         )
@@ -132,35 +127,50 @@ def open_dataset_version(name: str, *, blobs: Blobs) -> DatasetVersion:
     )
 
 
+def newest_name(connection: Connection, project: int) -> str | None:
+    """The name of a project's newest dataset version."""
+    columns = dataset_version.c
+    newest = (
+        sa.select(columns.name).where(columns.project == project).order_by(columns.created_at.desc()).limit(1)
+    )
+    name: str | None = connection.scalar(newest)
+    return name
+
+
 def find_dataset_version(prefix: str, *, engine: Engine) -> str:
-    """The whole name that begins so.
+    """The name of the only dataset version that begins with a prefix.
 
     Raises:
-        ModelNotFound: none does, or several do (code `unknown_dataset`).
+        ModelNotFound: no dataset version or several begin with it (code `unknown_dataset`).
     """
-    with reading(engine) as connection:
-        names: list[str] = list(connection.scalars(sa.select(dataset_version.c.name)))
-    found = [name for name in names if name.startswith(prefix)]
-    if len(found) != 1 or not prefix:
-        known = ", ".join(sorted(name[:12] for name in names)) or "none"
-        which = "several dataset versions begin" if len(found) > 1 else "no dataset version begins"
-        raise ModelNotFound(f"{which} with {prefix!r}; there are: {known}", code="unknown_dataset")
-    return found[0]
+    names = _names(engine)
+    matches = [name for name in names if name.startswith(prefix)]
+    if len(matches) != 1 or not prefix:
+        existing = ", ".join(sorted(name[:12] for name in names)) or "none"
+        begin = "several dataset versions begin" if len(matches) > 1 else "no dataset version begins"
+        raise ModelNotFound(
+            f"{begin} with {prefix!r}; existing dataset versions: {existing}", code="unknown_dataset"
+        )
+    return matches[0]
 
 
 def blobs_of_dataset_versions(engine: Engine, blobs: Blobs) -> set[str]:
-    """SHA-256 of every manifest and mask that a dataset version needs, those of earlier releases included.
+    """SHA-256 of every manifest and mask of all dataset versions, including those of earlier releases.
 
     Raises:
         InvalidWeights: a manifest is missing or damaged.
     """
-    with reading(engine) as connection:
-        names: list[str] = list(connection.scalars(sa.select(dataset_version.c.name)))
-    found = set(names)
+    names = _names(engine)
+    digests = set(names)
     for name in names:
         for item in orjson.loads(blobs.read(name))["items"]:
-            found.update(each["mask"] for each in item["findings"] if isinstance(each["mask"], str))
-    return found
+            digests.update(each["mask"] for each in item["findings"] if isinstance(each["mask"], str))
+    return digests
+
+
+def _names(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return list(connection.scalars(sa.select(dataset_version.c.name)))
 
 
 def _read(item: Item, open_image: OpenImage) -> Mammogram:

@@ -1,1 +1,1 @@
-"""Fine-tuning of the detector."""
+"""Training of the detector."""

@@ -1,12 +1,12 @@
-"""What the detector's network gets in training: tiles, flipped, moved, zoomed and put together, in batches.
+"""Training batches of the detector: augmented tiles.
 
-The augmentations of ultralytics work on 8-bit pictures; these work on the float planes, so nothing is rounded on the
-way, and what they leave in place is what serving would compute. Every random number of a tile comes from the seed, the
-epoch and the tile alone: the order of work, the number of processes or a restart change nothing.
+The augmentations of ultralytics work on 8-bit images. These work on the float planes, so nothing is rounded, and pixels
+that they only move have exactly the values of serving. All random numbers of a tile are a function of the seed, the
+epoch and the tile: the order of work, the number of processes and restarts have no effect.
 
-    mosaic    four tiles meet in one picture, each at its own scale (Bochkovskiy et al. 2020, for small targets)
-    zoom      bilinear, in half of the tiles: interpolation smooths the noise, and serving never interpolates
-    flips     left and right, up and down
+    mosaic    parts of four tiles in one image (Bochkovskiy et al. 2020, YOLOv4), unscaled
+    zoom      bilinear, of half of the tiles: interpolation smooths the noise, and serving never interpolates
+    flips     horizontal and vertical
 """
 
 from __future__ import annotations
@@ -30,36 +30,38 @@ Boxes = npt.NDArray[np.float32]
 """N x 4: x0, y0, x1, y1 in pixels."""
 
 SCALE = 255.0
-"""The trainer of ultralytics divides what it is given by this."""
+"""The trainer of ultralytics divides images by this."""
 
 _ZOOM_SHARE = 0.5
-_LEAST_PART = 0.25
-"""A tile of a mosaic fills at least this part of the picture's side."""
+"""Share of the tiles that are zoomed."""
+
+_MIN_PART = 0.25
+"""Minimum part of the side of a mosaic that each tile fills."""
 
 
 class Tiles(Dataset[dict[str, Any]]):
-    """Tiles as the trainer and the validator of ultralytics want them."""
+    """Tiles in the format of the trainer and the validator of ultralytics."""
 
     def __init__(self, tiles: TileSet, *, recipe: DetectorRecipe, augmented: bool) -> None:
         self.tiles = tiles
         self.recipe = recipe
         self.augmented = augmented
-        self.rect = False  # the trainer asks
+        self.rect = False  # read by the trainer
         self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # loader processes see it change
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # with the loader processes
 
     def start_epoch(self, epoch: int) -> None:
-        """Draw the random numbers of this epoch, counted from 0, from now on."""
+        """Switch to the random numbers of an epoch, counted from 0."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.tiles)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One picture: `img` 3 x H x W float32 in [0, 255], `bboxes` N x 4 centre and size in [0, 1]."""
+        """One image: `img` 3 x H x W float32 in [0, 255], `bboxes` N x 4 centre and size in [0, 1]."""
         epoch = int(self._epoch)
         rng = np.random.default_rng([self.recipe.seed, epoch, index])
-        image, boxes = self._picture(index, epoch, rng) if self.augmented else self._tile(index)
+        image, boxes = self._augmented(index, epoch, rng) if self.augmented else self._tile(index)
         height, width = image.shape[:2]
         corners = torch.from_numpy(boxes / np.array([width, height, width, height], np.float32))
         centred = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1)
@@ -76,28 +78,28 @@ class Tiles(Dataset[dict[str, Any]]):
     def _tile(self, index: int) -> tuple[Image, Boxes]:
         return self.tiles.read(index), np.array(self.tiles.tiles[index].boxes, np.float32).reshape(-1, 4)
 
-    def _picture(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Image, Boxes]:
+    def _augmented(self, index: int, epoch: int, rng: np.random.Generator) -> tuple[Image, Boxes]:
         recipe = self.recipe
-        mosaic = recipe.mosaic if epoch < recipe.epochs - recipe.close_mosaic else 0.0
-        if rng.random() < mosaic:
+        mosaic_probability = recipe.mosaic if epoch < recipe.epochs - recipe.close_mosaic else 0.0
+        if rng.random() < mosaic_probability:
             others = rng.integers(0, len(self), 3)
-            image, boxes = put_together([self._tile(int(each)) for each in (index, *others)], rng)
+            image, boxes = mosaic([self._tile(int(each)) for each in (index, *others)], rng)
         else:
             image, boxes = self._tile(index)
         if rng.random() < _ZOOM_SHARE:
             image, boxes = zoomed(image, boxes, 1 + recipe.zoom * float(rng.uniform(-1, 1)), rng)
-        return flipped(image, boxes, across=rng.random() < 0.5, down=rng.random() < 0.5)
+        return flipped(image, boxes, horizontally=rng.random() < 0.5, vertically=rng.random() < 0.5)
 
 
-def flipped(image: Image, boxes: Boxes, *, across: bool, down: bool) -> tuple[Image, Boxes]:
-    """Mirror left and right, up and down; no pixel changes its value."""
+def flipped(image: Image, boxes: Boxes, *, horizontally: bool, vertically: bool) -> tuple[Image, Boxes]:
+    """Mirror an image; no pixel changes its value."""
     height, width = image.shape[:2]
-    if across:
+    if horizontally:
         image, boxes = (
             image[:, ::-1],
             np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1),
         )
-    if down:
+    if vertically:
         image, boxes = (
             image[::-1],
             np.stack([boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]], 1),
@@ -106,66 +108,66 @@ def flipped(image: Image, boxes: Boxes, *, across: bool, down: bool) -> tuple[Im
 
 
 def zoomed(image: Image, boxes: Boxes, factor: float, rng: np.random.Generator) -> tuple[Image, Boxes]:
-    """Scale around a random place; what comes in from outside is 0, as in `cut_tile`."""
+    """Scale an image around a random point; pixels from outside are 0, as in `cut_tile`."""
     height, width = image.shape[:2]
     x, y = rng.uniform(0, 1, 2) * (1 - factor) * (width, height)
     matrix = np.array([[factor, 0, x], [0, factor, y]])
     moved = cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )
-    return np.asarray(moved, np.float32), _clipped(boxes * np.float32(factor) + _corners(x, y), width, height)
+    return np.asarray(moved, np.float32), _clipped(boxes * np.float32(factor) + _offset(x, y), width, height)
 
 
-def put_together(parts: Sequence[tuple[Image, Boxes]], rng: np.random.Generator) -> tuple[Image, Boxes]:
-    """Four pictures of one size make one of that size; each shows a random piece of itself, unscaled."""
-    height, width = parts[0][0].shape[:2]
-    cut_x = int(rng.uniform(_LEAST_PART, 1 - _LEAST_PART) * width)
-    cut_y = int(rng.uniform(_LEAST_PART, 1 - _LEAST_PART) * height)
-    picture = np.empty_like(parts[0][0])
-    found = []
+def mosaic(images: Sequence[tuple[Image, Boxes]], rng: np.random.Generator) -> tuple[Image, Boxes]:
+    """Combine random parts of four images of one size, unscaled, into an image of that size."""
+    height, width = images[0][0].shape[:2]
+    cut_x = int(rng.uniform(_MIN_PART, 1 - _MIN_PART) * width)
+    cut_y = int(rng.uniform(_MIN_PART, 1 - _MIN_PART) * height)
+    combined = np.empty_like(images[0][0])
+    combined_boxes = []
     places = [
         (0, 0, cut_x, cut_y),
         (cut_x, 0, width, cut_y),
         (0, cut_y, cut_x, height),
         (cut_x, cut_y, width, height),
     ]
-    for (image, boxes), (x0, y0, x1, y1) in zip(parts, places, strict=True):
-        left, top = _piece(boxes, (x1 - x0, y1 - y0), (width, height), rng)
-        picture[y0:y1, x0:x1] = image[top : top + y1 - y0, left : left + x1 - x0]
-        shown = _clipped(boxes - _corners(left, top), x1 - x0, y1 - y0)
-        found.append(shown + _corners(x0, y0))
-    return picture, np.concatenate(found)
+    for (image, boxes), (x0, y0, x1, y1) in zip(images, places, strict=True):
+        left, top = _part_corner(boxes, (x1 - x0, y1 - y0), (width, height), rng)
+        combined[y0:y1, x0:x1] = image[top : top + y1 - y0, left : left + x1 - x0]
+        shown = _clipped(boxes - _offset(left, top), x1 - x0, y1 - y0)
+        combined_boxes.append(shown + _offset(x0, y0))
+    return combined, np.concatenate(combined_boxes)
 
 
-def _piece(
+def _part_corner(
     boxes: Boxes, size: tuple[int, int], whole: tuple[int, int], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Corner of a piece: around one of the boxes where there are any, that a mosaic holds clusters too."""
-    room = np.array(whole) - size
+    """Top left corner of a random part of an image; the part contains the centre of a box if there is any."""
+    limits = np.array(whole) - size
     if not len(boxes):
-        return int(rng.integers(0, room[0] + 1)), int(rng.integers(0, room[1] + 1))
+        return int(rng.integers(0, limits[0] + 1)), int(rng.integers(0, limits[1] + 1))
     box = boxes[int(rng.integers(len(boxes)))]
     corner = (box[:2] + box[2:]) / 2 - rng.uniform(0.25, 0.75, 2) * size
-    x, y = np.clip(np.round(corner), 0, room).astype(int)
+    x, y = np.clip(np.round(corner), 0, limits).astype(int)
     return int(x), int(y)
 
 
 def _clipped(boxes: Boxes, width: int, height: int) -> Boxes:
-    """The visible parts of those boxes of which enough is visible."""
+    """The visible parts of the boxes, without those of which too little is visible (`MIN_VISIBLE`)."""
     limits = np.array([width, height, width, height], np.float32)
     inside = np.clip(boxes, 0, limits)
     sides, whole = inside[:, 2:] - inside[:, :2], boxes[:, 2:] - boxes[:, :2]
-    kept: Boxes = inside[sides.prod(1) > MIN_VISIBLE * np.minimum(whole.prod(1), width * height)]
-    return kept
+    clipped: Boxes = inside[sides.prod(1) > MIN_VISIBLE * np.minimum(whole.prod(1), width * height)]
+    return clipped
 
 
-def _corners(x: float, y: float) -> Boxes:
-    """What moves both corners of a box by (x, y)."""
+def _offset(x: float, y: float) -> Boxes:
+    """Moves a box by (x, y) when added to it."""
     return np.array([x, y, x, y], np.float32)
 
 
 class _Shuffled(Sampler[int]):
-    """A new order every epoch, known from the seed and the epoch alone."""
+    """A new order every epoch, which is a function of the seed and the epoch."""
 
     def __init__(self, data: Tiles) -> None:
         self.data = data
@@ -179,10 +181,10 @@ class _Shuffled(Sampler[int]):
 
 
 def make_loader(data: Tiles, *, batch: int, workers: int) -> DataLoader[dict[str, Any]]:
-    """Batches of tiles, in a new order every epoch when the tiles are augmented.
+    """Load batches of tiles, in a new order every epoch if the tiles are augmented.
 
     Args:
-        workers: loader processes; 0 loads in this one.
+        workers: number of loader processes; 0: load in this process.
     """
     return DataLoader(
         data,
@@ -195,14 +197,14 @@ def make_loader(data: Tiles, *, batch: int, workers: int) -> DataLoader[dict[str
     )
 
 
-def collate(pictures: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pictures of one size as a batch; `batch_idx` says which picture each box belongs to."""
-    batch: dict[str, Any] = {key: [each[key] for each in pictures] for key in pictures[0]}
+def collate(images: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Stack images of one size; `batch_idx` is the index of each box's image."""
+    batch: dict[str, Any] = {key: [each[key] for each in images] for key in images[0]}
     counts = torch.tensor([len(boxes) for boxes in batch["bboxes"]])
     return {
         **batch,
         "img": torch.stack(batch["img"]),
         "cls": torch.cat(batch["cls"]),
         "bboxes": torch.cat(batch["bboxes"]),
-        "batch_idx": torch.repeat_interleave(torch.arange(len(pictures)), counts).float(),
+        "batch_idx": torch.repeat_interleave(torch.arange(len(images)), counts).float(),
     }

@@ -1,12 +1,15 @@
-"""The detector's box loss (eq. 3): L = 1 - IoU + alpha d^2 + beta v.
+"""The detector's box loss.
 
-d is the distance of the centres over the diagonal of the enclosing box, v an angle term with weight beta. The paper
-calls it CIoU in the text and L_SIoU in the formula and states neither weight, so the rule is a setting:
+    L = 1 - IoU + alpha d^2 + beta v                            (eq. 3)
 
-    ciou    v = (4 / pi^2) (atan w2/h2 - atan w1/h1)^2 with CIoU's own weight v / (1 - IoU + v) (Zheng et al. 2020);
-            the default, and what stock YOLOv8 minimises
-    paper   eq. 3 to the letter: the same v under constant alpha and beta
-    siou    angle-aware distance plus shape cost (Gevorgyan 2022)
+d is the distance of the centres over the diagonal of the enclosing box, and v the aspect-ratio term. The paper calls
+this loss CIoU in the text and L_SIoU in the formula and states neither weight, so the loss is a setting:
+
+    ciou    v = (4 / pi^2) (atan w2/h2 - atan w1/h1)^2          (Zheng et al. 2020, eq. 9)
+            alpha = 1, beta = v / (1 - IoU + v)                 (Zheng et al. 2020, eq. 11)
+            the default, and the loss of stock YOLOv8
+    paper   eq. 3 with the same v and constant alpha and beta
+    siou    L = 1 - IoU + (Delta + Omega) / 2: angle-aware distance cost Delta and shape cost Omega (Gevorgyan 2022)
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-import mammo.detector.hardening  # noqa: F401  # before anything of ultralytics
+import mammo.detector.hardening  # noqa: F401  # must precede the import of ultralytics
 
 # isort: split
 
@@ -26,11 +29,12 @@ from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
 
 _EPS = 1e-7
 _SHAPE_POWER = 4
+"""The exponent theta of SIoU's shape cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxLoss:
-    """Which box loss, and its weights."""
+    """The kind of box loss, and its weights."""
 
     kind: Literal["ciou", "paper", "siou"] = "ciou"
 
@@ -38,21 +42,23 @@ class BoxLoss:
     """Weight of the centre distance; only for `paper`."""
 
     beta: float = 1.0
-    """Weight of the angle term; only for `paper`."""
+    """Weight of the aspect-ratio term; only for `paper`."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.alpha < math.inf and 0 <= self.beta < math.inf):
-            raise ValueError(f"alpha and beta are finite and not negative, got {self.alpha} and {self.beta}")
+            raise ValueError(
+                f"alpha and beta must be finite and not negative, got {self.alpha} and {self.beta}"
+            )
 
 
 def box_loss(predicted: Tensor, target: Tensor, *, rule: BoxLoss) -> Tensor:
-    """Loss of every pair of boxes.
+    """The loss of every pair of boxes.
 
     Args:
         predicted, target: N x 4 float32, x0, y0, x1, y1.
 
     Returns:
-        N x 1, 0 for equal boxes; finite, gradients included, for degenerate ones.
+        N x 1, 0 for equal boxes. Values and gradients are finite for degenerate boxes.
     """
     px0, py0, px1, py1 = predicted.unbind(-1)
     tx0, ty0, tx1, ty1 = target.unbind(-1)
@@ -66,12 +72,14 @@ def box_loss(predicted: Tensor, target: Tensor, *, rule: BoxLoss) -> Tensor:
 
     if rule.kind == "siou":
         sine = torch.minimum(dx.abs(), dy.abs()) / torch.sqrt(dx * dx + dy * dy + _EPS)
-        angle = torch.sin(2 * torch.asin(sine.clamp(0, 1 - 1e-6)))
-        pull = 2 - angle
-        distance = 2 - torch.exp(-pull * (dx / (cw + _EPS)) ** 2) - torch.exp(-pull * (dy / (ch + _EPS)) ** 2)
-        wider = (pw - tw).abs() / torch.max(pw, tw).clamp(min=_EPS)
-        taller = (ph - th).abs() / torch.max(ph, th)
-        shape = (1 - torch.exp(-wider)) ** _SHAPE_POWER + (1 - torch.exp(-taller)) ** _SHAPE_POWER
+        angle = torch.sin(2 * torch.asin(sine.clamp(0, 1 - 1e-6)))  # Lambda = sin(2 asin(sin alpha))
+        gamma = 2 - angle
+        distance = (  # Delta = sum over x, y of 1 - exp(-gamma rho)
+            2 - torch.exp(-gamma * (dx / (cw + _EPS)) ** 2) - torch.exp(-gamma * (dy / (ch + _EPS)) ** 2)
+        )
+        omega_w = (pw - tw).abs() / torch.max(pw, tw).clamp(min=_EPS)
+        omega_h = (ph - th).abs() / torch.max(ph, th)
+        shape = (1 - torch.exp(-omega_w)) ** _SHAPE_POWER + (1 - torch.exp(-omega_h)) ** _SHAPE_POWER  # Omega
         return (1 - iou + (distance + shape) / 2).unsqueeze(-1)
 
     d2 = (dx * dx + dy * dy) / (cw * cw + ch * ch + _EPS)
@@ -82,8 +90,8 @@ def box_loss(predicted: Tensor, target: Tensor, *, rule: BoxLoss) -> Tensor:
     return (1 - iou + d2 + weight * v).unsqueeze(-1)
 
 
-class _BoxTerm(BboxLoss):  # type: ignore[misc]  # ultralytics carries no types
-    """The stock term with our IoU part; its distribution focal loss stays."""
+class _BoxTerm(BboxLoss):  # type: ignore[misc]  # ultralytics has no types
+    """The stock box term with `box_loss` as its IoU part; the distribution focal loss is unchanged."""
 
     def __init__(self, num_bins: int, rule: BoxLoss) -> None:
         super().__init__(num_bins)
@@ -117,7 +125,7 @@ class _BoxTerm(BboxLoss):  # type: ignore[misc]  # ultralytics carries no types
 
 
 class DetectorLoss(v8DetectionLoss):  # type: ignore[misc]
-    """The stock loss of YOLOv8 (boxes, classes, distributions) with our box term."""
+    """The stock loss of YOLOv8 (boxes, classes, distributions) with `box_loss`."""
 
     def __init__(self, network: Any, *, rule: BoxLoss) -> None:
         super().__init__(network)

@@ -1,4 +1,4 @@
-"""Every number of a detector run, and the named runs."""
+"""DetectorRecipe: every number of a detector's training, and the recipes by name."""
 
 from __future__ import annotations
 
@@ -12,60 +12,61 @@ from training.detector.box_loss import BoxLoss
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """Phantoms that a fine-tune sees again beside its new material, against forgetting what the starter knew.
+    """Phantoms mixed into the material of a fine-tune, against forgetting what the starter was trained on.
 
-    They are drawn from their seeds when they are needed, so they are always at hand and are nobody's images.
+    They are drawn from their seeds when needed, so nothing is stored and no patient is involved.
     """
 
     views: int = 0
-    """How many; two of three hold two clusters. 0: no replay."""
+    """Number of views; two out of three have two clusters. 0: no replay."""
 
     seed: int = 60_000
-    """Of the first one; no other phantoms of this product use seeds from here on."""
+    """Of the first view; no other phantoms of this product use seeds from here on."""
 
     width: int = 1408
     height: int = 1664
-    """Of a view: a small breast at native resolution, quickly drawn."""
+    """Size of a view in pixels: a small breast at native resolution, fast to draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorRecipe:
-    """How to train a detector."""
+    """One way to train a detector."""
 
     name: str
 
     spec: DetectorSpec = field(default_factory=DetectorSpec)
-    """The network of a run from scratch; a run with start weights keeps the spec of those."""
+    """The network of a run from scratch; a run with start weights keeps their spec."""
 
     gate_bias: float = 0.0
-    """Where the attention's gates start in a run from scratch; see `build_attention`."""
+    """Initial bias of the attention gates in a run from scratch; see `build_attention`."""
 
     box_loss: BoxLoss | None = None
-    """None: the rule that the start weights were trained by, CIoU from scratch."""
+    """None: the box loss of the start weights; CIoU from scratch."""
 
     tile: int = 640
     """Side of a training tile in native pixels, a multiple of 32."""
 
     crops: int = 4
-    """Tiles for every cluster."""
+    """Tiles per cluster."""
 
     background: float = 0.3
-    """Share of tiles without a cluster, half of them hard ones."""
+    """Share of tiles without a cluster; half of them are hard."""
 
     mined: int = 0
-    """False alarms of the start weights that an image gives as hard tiles at most; 0: those richest in specks."""
+    """Maximum number of false alarms of the start weights that become hard tiles, per image. 0: hard tiles are those
+    with most specks."""
 
     replay: Replay = field(default_factory=Replay)
-    """What a run on top of other weights sees again."""
+    """Phantoms that a run with start weights trains on as well."""
 
     validation_crops: int = 0
-    """Tiles for every validation cluster; 0: no validation between epochs, the last weights are the result."""
+    """Tiles per validation cluster. 0: no validation between epochs; the last weights are the result."""
 
     epochs: int = 150
     batch: int = 8
     optimizer: Literal["SGD", "AdamW"] = "SGD"
     lr0: float = 0.01
-    """Highest learning rate; falls to `lrf * lr0` along a cosine."""
+    """Peak learning rate; a cosine schedule ends at `lrf * lr0`."""
 
     lrf: float = 0.01
     momentum: float = 0.937
@@ -74,31 +75,32 @@ class DetectorRecipe:
     weight_decay: float = 5e-4
     warmup_epochs: float = 3.0
     freeze: int = 0
-    """Layers whose weights stay, counted from the input; 10 is the backbone."""
+    """Number of frozen layers, counted from the input; 10 is the backbone."""
 
     fixed_norms: bool = False
-    """Batch norms keep the statistics of the start weights. In a run of a few hundred steps they would lag behind
-    the weights, and the network would be another one in training than at work."""
+    """Whether batch norms keep the statistics of the start weights. In a run of a few hundred steps the statistics lag
+    behind the weights, so the network would compute differently in training and in serving."""
 
     mosaic: float = 1.0
-    """Probability that a training image is put together from four tiles."""
+    """Probability that a training image is a mosaic of four tiles."""
 
     close_mosaic: int = 10
-    """Last epochs without mosaic."""
+    """Number of last epochs without mosaic."""
 
     zoom: float = 0.1
-    """Half of the tiles are scaled by up to this part; small, because the size of a calcification means something."""
+    """Maximum relative change of scale of the zoomed half of the tiles; small, because the size of a calcification is
+    diagnostic."""
 
     seed: int = 0
 
 
 def detector_paper() -> DetectorRecipe:
-    """Section 4: batch 8, 150 epochs, learning rate 0.01, cosine annealing, mosaic."""
+    """The paper's section 4: batch 8, 150 epochs, learning rate 0.01, cosine annealing, mosaic."""
     return DetectorRecipe(name="paper", validation_crops=2)
 
 
 def detector_finetune() -> DetectorRecipe:
-    """Corrections of a site on top of the champion, on a machine with time or a GPU."""
+    """Fine-tune the champion on a site's corrections, with a GPU or enough time."""
     return replace(
         detector_paper(),
         name="finetune",
@@ -116,7 +118,7 @@ def detector_finetune() -> DetectorRecipe:
 
 
 def detector_demo() -> DetectorRecipe:
-    """About 16 mammograms in 90 seconds on two cores, on top of the starter."""
+    """Fine-tune the starter on about 16 mammograms, in 90 seconds on two cores."""
     return replace(
         detector_finetune(),
         name="demo",
@@ -132,7 +134,7 @@ def detector_demo() -> DetectorRecipe:
 
 
 def detector_starter() -> DetectorRecipe:
-    """From scratch on phantoms, in some 25 minutes on one core: the weights the product ships with."""
+    """From scratch on phantoms, in about 25 minutes on one core: the shipped weights."""
     return replace(
         detector_paper(),
         name="starter",
@@ -150,7 +152,7 @@ def detector_starter() -> DetectorRecipe:
 
 
 def detector_smoke() -> DetectorRecipe:
-    """A few seconds: shows that the parts fit, teaches nothing."""
+    """A few seconds: tests that the parts work together; the weights are useless."""
     return replace(
         detector_demo(),
         name="smoke",
@@ -166,7 +168,7 @@ def detector_smoke() -> DetectorRecipe:
 
 
 def detector_table() -> DetectorRecipe:
-    """From scratch, in a few minutes on one core: to compare attentions (Table 1), not to serve."""
+    """From scratch, in a few minutes on one core: to compare attention modules (Table 1), not to serve."""
     return replace(detector_starter(), name="table", tile=256, epochs=6)
 
 
@@ -178,7 +180,7 @@ DETECTOR_RECIPES: Mapping[str, Callable[[], DetectorRecipe]] = {
     "table": detector_table,
     "smoke": detector_smoke,
 }
-"""By name, as the command line calls them."""
+"""By name, as on the command line."""
 
 FROM_SCRATCH = frozenset({"paper", "starter", "table"})
-"""Recipes that begin with random weights."""
+"""Recipes that start from random weights."""

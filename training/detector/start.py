@@ -1,4 +1,4 @@
-"""What a detector run begins with: random weights, a detector, or public weights of the stock network."""
+"""The start of a detector's training: random weights, a detector, or public weights of the stock network."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _RULE = TypeAdapter(BoxLoss)
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A network that is ready to be trained."""
+    """A network before training."""
 
     network: TrainableNetwork
 
     detector: Path | None
-    """Start weights that can find clusters already; None for random and for public ones."""
+    """The start weights, if they detect clusters; None for random and public weights."""
 
     facts: dict[str, Any]
-    """Where it came from and its box loss; JSON-able."""
+    """Its origin and box loss; JSON values."""
 
 
 def prepare(start: Path | None, recipe: DetectorRecipe) -> Start:
-    """Build the network of a run.
+    """Build the network of a run and load its start weights.
 
-    A detector keeps its spec, and its box loss unless the recipe names one. Public weights take the recipe's spec, with
+    A detector keeps its spec, and its box loss unless the recipe sets one. Public weights get the recipe's spec, with
     open attention gates.
 
     Raises:
-        InvalidWeights: `start` is neither, or belongs to another scale than the recipe.
+        InvalidWeights: `start` is neither a detector nor public weights, or of another scale than the recipe.
     """
     if start is None:
         rule = recipe.box_loss or BoxLoss()
@@ -52,13 +52,13 @@ def prepare(start: Path | None, recipe: DetectorRecipe) -> Start:
         report = transfer(stock, network)
         facts = {**_facts("public", rule), "public_weights": stock.facts, "transfer": report.summary()}
         return Start(network=network, detector=None, facts=facts)
-    known, known_facts = load_network(start)
-    rule = recipe.box_loss or _trained_by(known_facts, start.name)
-    network = TrainableNetwork(known.spec, gate_bias=0.0, rule=rule)
-    network.load_state_dict(known.state_dict(), strict=True)
+    start_network, start_facts = load_network(start)
+    rule = recipe.box_loss or _stated_box_loss(start_facts, start.name)
+    network = TrainableNetwork(start_network.spec, gate_bias=0.0, rule=rule)
+    network.load_state_dict(start_network.state_dict(), strict=True)
     facts = _facts("detector", rule)
-    if "public_weights" in known_facts:  # a licence does not wear off
-        facts["public_weights"] = known_facts["public_weights"]
+    if "public_weights" in start_facts:  # the licence still applies
+        facts["public_weights"] = start_facts["public_weights"]
     return Start(network=network, detector=start, facts=facts)
 
 
@@ -66,8 +66,8 @@ def _facts(kind: str, rule: BoxLoss) -> dict[str, Any]:
     return {"from_scratch": kind == "scratch", "start": kind, "box_loss": asdict(rule)}
 
 
-def _trained_by(facts: dict[str, Any], name: str) -> BoxLoss:
-    """The box loss of an earlier run; CIoU for weights that do not say."""
+def _stated_box_loss(facts: dict[str, Any], name: str) -> BoxLoss:
+    """The box loss that weights were trained with; CIoU if they do not state it."""
     recipe = facts.get("recipe")
     stated = facts.get("box_loss") or (recipe.get("box_loss") if isinstance(recipe, dict) else None)
     if stated is None:
@@ -76,6 +76,6 @@ def _trained_by(facts: dict[str, Any], name: str) -> BoxLoss:
         return _RULE.validate_python(stated)
     except ValidationError:
         raise InvalidWeights(
-            f"{name}: it says that it was trained by the box loss {stated!r}, which we do not know; name one in the "
-            "recipe (ciou, paper or siou)"
+            f"{name}: it states that it was trained with the unknown box loss {stated!r}; set one in the recipe (ciou, "
+            "paper or siou)"
         ) from None

@@ -1,10 +1,10 @@
-"""Cases become training tiles: native-resolution crops of the network's input planes at 16 bits, and their boxes.
+"""Training tiles: 16-bit crops of the network's input planes at native resolution, with the boxes of their clusters.
 
-Every cluster gives several crops at different places of the tile. Tiles without a cluster are of two kinds: hard ones,
-where the start model raised a false alarm or the tissue is richest in specks, and background as it comes. No tile of
-any kind shows a place of which nobody can say whether a cluster is there (`Case.uncertain`).
+Every cluster yields several crops, in which it lies at different places. Tiles without a cluster are of two kinds. Hard
+tiles lie at false alarms of the start weights, or where the tissue has most specks; background tiles lie anywhere in
+the breast. No tile of any kind shows a place where it is unknown whether there is a cluster (`Case.uncertain`).
 
-    tiles/index.json     what each tile holds, and the CRC-32 of its pixels
+    tiles/index.json     the tiles, with their clusters and the CRC-32 of their files
     tiles/000123.npy     3 planes as side x side x 3 uint16: plane = stored / 65535
 """
 
@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,41 +25,55 @@ from mammo.detector.normalise import Breast, Planes, find_breast, normalise
 from mammo.detector.resample import resample, scale_to
 from mammo.detector.tiling import MAX_PIXELS, cut_tile
 from mammo.errors import InvalidTrainingData
-from mammo.geometry import Box, Size, Spacing
-from mammo.pixels import Pixels
+from mammo.geometry import Box, Size
 from training.cases import Case, Progress
 
+if TYPE_CHECKING:  # brings torch in
+    from training.detector.false_alarms import FalseAlarmMiner
+
 FULL = 65535
-"""Stored value of a plane's 1.0."""
+"""Stored value of 1.0."""
 
 Kind = Literal["positive", "hard", "background"]
 
-
-class FalseAlarms(Protocol):
-    """Where a model found a cluster in a case and there is none, worst first.
-
-    `truth` holds also the boxes in which there may be one: what is found there is no false alarm.
-    """
-
-    def __call__(self, pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> Sequence[Box]: ...
-
-
 MIN_VISIBLE = 0.4
-"""A cluster cut by the tile is labelled when at least this part of it (or of the tile) is inside."""
+"""Minimum part of a cluster (or of the tile, if it is smaller) that must lie inside a tile for a label."""
 
 _MIN_BREAST = 0.3
-"""Background tiles hold at least this share of breast."""
+"""Minimum share of breast in a tile without a cluster."""
 
 _TRIES = 24
+"""Random places tried per two tiles without a cluster."""
+
 _SPECK = 180 / 255
-"""From this level on, a pixel of the smooth-contrast plane is a speck: 5.5 standard deviations."""
+"""Minimum value of a speck in the smooth-contrast plane: 5.5 standard deviations."""
 
 _INDEX = "index.json"
 
 
+@dataclass(frozen=True, kw_only=True)
+class TileRules:
+    """How tiles are cut. The same cases and rules give the same tiles."""
+
+    side: int
+    """Of a tile, in pixels."""
+
+    crops: int
+    """Tiles per cluster. Fewer, down to none, for a cluster beside an uncertain place."""
+
+    background: float
+    """Target share of tiles without a cluster, in [0, 1). A normal image yields as many as an image with one
+    cluster."""
+
+    spacing_mm: float
+    """Pixel spacing of the network; images of another spacing are resampled to it."""
+
+    seed: int
+
+
 @dataclass(frozen=True)
 class Tile:
-    """What is known of one tile."""
+    """One tile."""
 
     name: str
     kind: Kind
@@ -85,10 +99,10 @@ class TileSet:
         return sum(tile.kind == kind for tile in self.tiles)
 
     def read(self, index: int) -> npt.NDArray[np.float32]:
-        """The planes of one tile: side x side x 3 float32 in [0, 1], within 1/131070 of what serving computes.
+        """The planes of one tile: side x side x 3 float32 in [0, 1], within 1/131070 of those in serving.
 
         Raises:
-            InvalidTrainingData: the file is missing or not the one that was written (code `corrupt_tile`).
+            InvalidTrainingData: the file is missing or damaged (code `corrupt_tile`).
         """
         tile = self.tiles[index]
         path = self.folder / f"{tile.name}.npy"
@@ -99,7 +113,7 @@ class TileSet:
         expected = self.side * self.side * 3 * 2
         if zlib.crc32(content) != tile.crc or len(content) < expected:
             raise InvalidTrainingData(
-                f"training tile {path.name} is damaged or missing ({len(content)} bytes); its disk may be full or "
+                f"training tile {path.name} is damaged or missing ({len(content)} bytes); the disk may be full or "
                 f"failing: delete {self.folder.name} in the run's folder and start the run again",
                 code="corrupt_tile",
             )
@@ -110,92 +124,83 @@ class TileSet:
 def write_tiles(
     cases: Sequence[Case],
     folder: Path,
+    rules: TileRules,
     *,
-    side: int,
-    crops: int,
-    background: float,
-    seed: int,
     progress: Progress,
-    spacing_mm: float,
     key: str = "",
-    more: Iterator[Case] | None = None,
-    false_alarms: FalseAlarms | None = None,
+    replay: Iterator[Case] | None = None,
+    false_alarms: FalseAlarmMiner | None = None,
 ) -> TileSet:
-    """Cut the tiles of all cases; tiles that were cut already for the same key are used again.
+    """Cut the tiles of all cases; tiles of an earlier call with the same key are reused.
 
     Args:
-        side: of a tile, in pixels.
-        crops: tiles for every cluster; fewer, down to none, of one that lies beside an uncertain place.
-        background: share of tiles without a cluster aimed at, in [0, 1); a normal image gives as many as one cluster.
-        seed: the same cases, arguments and seed give the same tiles.
-        spacing_mm: pixel spacing that the network works at; images of another one are resampled to it.
-        key: names the arguments; empty: cut in any case.
-        more: further cases, drawn while they are cut.
-        false_alarms: gives the places of hard tiles; without it those richest in specks are taken.
+        folder: receives the tiles.
+        key: identifies all arguments; empty: never reuse tiles.
+        replay: further cases, drawn while they are cut.
+        false_alarms: finds the places of hard tiles; None: the places with most specks.
     """
-    known = _read_index(folder, key) if key else None
-    if known is not None:
-        return known
+    reusable = _read_index(folder, key) if key else None
+    if reusable is not None:
+        return reusable
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _INDEX).unlink(missing_ok=True)
-    cutter = _Cutter(folder, side, crops, background, spacing_mm, false_alarms, np.random.default_rng(seed))
+    cutter = _Cutter(folder, rules, false_alarms, np.random.default_rng(rules.seed))
     for number, case in enumerate(cases):
         progress(number / len(cases), f"cutting tiles, image {number + 1} of {len(cases)}")
         cutter.cut(case)
-    for case in more or ():
-        progress(1.0, "cutting tiles of phantoms to remember")
+    for case in replay or ():
+        progress(1.0, "cutting tiles of replayed phantoms")
         cutter.cut(case)
-    result = TileSet(folder, side, tuple(cutter.tiles))
-    _write_index(result, key)
-    return result
+    tiles = TileSet(folder, rules.side, tuple(cutter.tiles))
+    _write_index(tiles, key)
+    return tiles
 
 
 @dataclass
 class _Cutter:
-    """Cuts case after case."""
+    """Cuts the tiles of one case after another."""
 
     folder: Path
-    side: int
-    crops: int
-    background: float
-    spacing_mm: float
-    false_alarms: FalseAlarms | None
+    rules: TileRules
+    false_alarms: FalseAlarmMiner | None
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
         self.tiles: list[Tile] = []
+        self.side = self.rules.side
 
     def cut(self, case: Case) -> None:
         mammogram = case.read()
         scale = scale_to(
-            self.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
+            self.rules.spacing_mm, spacing=mammogram.spacing, size=mammogram.size, max_pixels=MAX_PIXELS
         )
-        pixels = resample(mammogram.pixels, scale)  # as at work
+        pixels = resample(mammogram.pixels, scale)  # as in serving
         breast = find_breast(pixels)
         planes = normalise(pixels, breast)
         size = Size(pixels.shape[1], pixels.shape[0])
         truth = [scale.resampled(finding.box) for finding in case.truth]
         uncertain = [scale.resampled(box) for box in case.uncertain]
+        taken = [*truth, *uncertain]
         for box in truth:
-            for _ in range(self.crops):
+            for _ in range(self.rules.crops):
                 place = _around(box, size, self.side, self.rng, avoid=uncertain)
                 if place is not None:
                     self._write(planes, place, truth, "positive")
-        wanted = self.crops * max(len(truth), 1) * self.background / (1 - self.background)
-        count = int(wanted + self.rng.random())
+        expected = self.rules.crops * max(len(truth), 1) * self.rules.background / (1 - self.rules.background)
+        count = int(expected + self.rng.random())
         alarms: Sequence[Box] = ()
         if self.false_alarms:
-            alarms = self.false_alarms(pixels, [*truth, *uncertain], spacing=scale.spacing(mammogram.spacing))
-        for place, kind in self._empty_places(planes, breast, [*truth, *uncertain], alarms, count):
+            alarms = self.false_alarms(pixels, taken, spacing=scale.spacing(mammogram.spacing))
+        for place, kind in self._empty_places(planes, breast, taken, alarms, count):
             self._write(planes, place, truth, kind)
 
     def _empty_places(
         self, planes: Planes, breast: Breast, taken: Sequence[Box], alarms: Sequence[Box], count: int
     ) -> list[tuple[Box, Kind]]:
-        """Up to half hard ones, the rest as they come.
+        """Places of tiles without a cluster: up to half of them hard, the others random.
 
         Args:
-            taken: boxes that none of them meets: clusters, and where there may be one.
+            taken: boxes that no tile may overlap: clusters, and boxes in which there may be one.
         """
         size = Size(planes.shape[2], planes.shape[1])
         num_hard = (count + 1) // 2
@@ -216,12 +221,12 @@ class _Cutter:
 
 
 def quantised(planes: Planes) -> npt.NDArray[np.uint16]:
-    """3 x H x W float32 in [0, 1] as H x W x 3 uint16, to the nearest of 65536 levels."""
+    """Convert 3 x H x W float32 in [0, 1] to H x W x 3 uint16, rounded to the nearest of 65536 levels."""
     return np.ascontiguousarray(np.rint(planes * np.float32(FULL)).astype(np.uint16).transpose(1, 2, 0))
 
 
 def visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
-    """The visible parts of those boxes that a tile shows enough of."""
+    """The parts of the true boxes inside a tile, without those of which too little is visible (`MIN_VISIBLE`)."""
     for box in truth:
         common = box.intersection(place)
         if common is not None and common.area >= MIN_VISIBLE * min(box.area, place.area):
@@ -229,10 +234,13 @@ def visible(truth: Sequence[Box], place: Box) -> Iterator[Box]:
 
 
 def _around(box: Box, size: Size, side: int, rng: np.random.Generator, *, avoid: Sequence[Box]) -> Box | None:
-    """A random place of the tile that holds the whole box; a part of the box where it is larger.
+    """A random place for a tile that contains a box, or lies within it if the box is larger.
 
     Args:
-        avoid: boxes that the tile must not meet; None where it cannot but meet one.
+        avoid: boxes that the tile must not overlap.
+
+    Returns:
+        None if every such place overlaps one of them.
     """
 
     def starts(low: int, high: int) -> range:
@@ -242,13 +250,13 @@ def _around(box: Box, size: Size, side: int, rng: np.random.Generator, *, avoid:
     columns, rows = starts(box.x0, box.x1), starts(box.y0, box.y1)
     x0, y0 = int(rng.integers(columns.start, columns.stop)), int(rng.integers(rows.start, rows.stop))
     place = _placed(x0, y0, size, side)
-    return place if _is_clear(place, avoid) else _moved_off(columns, rows, size, side, rng, avoid)
+    return place if _is_clear(place, avoid) else _clear_place(columns, rows, size, side, rng, avoid)
 
 
-def _moved_off(
+def _clear_place(
     columns: range, rows: range, size: Size, side: int, rng: np.random.Generator, avoid: Sequence[Box]
 ) -> Box | None:
-    """A random one of the tile's places that meet none of those boxes; None where there is none."""
+    """A random one of the tile's places that overlap none of the boxes; None if there is none."""
     x0 = np.clip(np.asarray(columns), 0, max(size.width - side, 0))
     y0 = np.clip(np.asarray(rows), 0, max(size.height - side, 0))
     clear = np.ones((len(y0), len(x0)), np.bool_)
@@ -264,7 +272,7 @@ def _moved_off(
 
 
 def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
-    """A tile moved into the image; only an image smaller than a tile lets it stick out, on the right and below."""
+    """A tile moved into the image; in an image smaller than a tile it sticks out on the right and below."""
     x0 = min(max(x0, 0), max(size.width - side, 0))
     y0 = min(max(y0, 0), max(size.height - side, 0))
     return Box(x0, y0, x0 + side, y0 + side)
@@ -273,7 +281,7 @@ def _placed(x0: int, y0: int, size: Size, side: int) -> Box:
 def _random_places(
     breast: Breast, taken: Sequence[Box], size: Size, *, side: int, count: int, rng: np.random.Generator
 ) -> list[Box]:
-    """Places in the breast that meet none of the taken boxes."""
+    """Random places in the breast that overlap none of the taken boxes."""
     places = []
     for _ in range(_TRIES * max(1, count // 2)):
         x = int(rng.integers(breast.box.x0 - side // 2, breast.box.x1 - side // 2 + 1))
@@ -289,7 +297,7 @@ def _is_clear(place: Box, taken: Sequence[Box]) -> bool:
 
 
 def _num_specks(planes: Planes, place: Box) -> int:
-    """Pixels that stand out of their surroundings."""
+    """Number of pixels that stand out from their surroundings."""
     return int(np.count_nonzero(cut_tile(planes, place)[2] >= _SPECK))
 
 
@@ -300,7 +308,7 @@ def _write_index(tiles: TileSet, key: str) -> None:
 
 
 def _read_index(folder: Path, key: str) -> TileSet | None:
-    """The tiles of this key, when all of them were cut."""
+    """The tiles of a key; None unless all of them were cut."""
     try:
         content: dict[str, Any] = json.loads((folder / _INDEX).read_bytes())
     except (OSError, ValueError):

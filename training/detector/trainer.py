@@ -1,8 +1,8 @@
-"""AttentionTrainer: the training loop of ultralytics around our network, our tiles, our loss and our files.
+"""AttentionTrainer: the training loop of ultralytics with our network, tiles, loss, checkpoints and weights.
 
-What the stock trainer does and we do not want: rebuild a plain YOLOv8 without attention, unpickle checkpoints, cut
-pixels to 8 bits, download fonts, validate when nobody asked, leave pickles behind, hide a loss that is no number, go on
-with other random numbers after a restart, and train on one thread.
+Behaviour of the stock trainer that is replaced: it builds a plain YOLOv8 without attention, pickles and unpickles
+checkpoints, converts pixels to 8 bits, downloads fonts, always validates, continues after a NaN loss, draws different
+random numbers after a restart, and trains on one thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-import mammo.detector.hardening  # noqa: F401  # before anything of ultralytics
+import mammo.detector.hardening  # noqa: F401  # must precede the import of ultralytics
 
 # isort: split
 
@@ -34,27 +34,27 @@ from training.detector.tiles import TileSet
 
 
 class TrainableNetwork(DetectorNetwork):
-    """The detector's network with the loss it is trained by."""
+    """The detector's network with its training loss."""
 
     def __init__(self, spec: DetectorSpec, *, gate_bias: float, rule: BoxLoss) -> None:
         super().__init__(spec, gate_bias=gate_bias)
         self.rule = rule
-        self.yaml["box_loss"] = asdict(rule)  # beside the spec, in the model's own config
+        self.yaml["box_loss"] = asdict(rule)  # next to the spec, in ultralytics' config of the model
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """See `DetectorNetwork.from_config`; the box loss travels with the spec."""
+        """See `DetectorNetwork.from_config`; the config includes the box loss."""
         return cls(spec_of(config), gate_bias=0.0, rule=BoxLoss(**config["box_loss"]))
 
     def init_criterion(self) -> DetectorLoss:
         return DetectorLoss(self, rule=self.rule)
 
 
-class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics carries no types
-    """One run in one process; `train()` returns with the best weights at `result`.
+class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics has no types
+    """One run in one process; when `train()` returns, the best weights are at `result`.
 
-    A checkpoint is kept after every epoch. A trainer that finds one goes on from there, and on a CPU the run ends with
-    the same weights, bit for bit, as if it had never been interrupted.
+    A checkpoint is written after every epoch. A trainer with a checkpoint resumes from it; on a CPU the weights are bit
+    for bit the same as without the interruption.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         """Prepare a run.
 
         Args:
-            validation: measure on these tiles after every epoch and keep the best weights; None: keep the last.
+            validation: tiles that select the best epoch; None: the last epoch is the result.
             folder: for the files of the run.
-            progress: told after every batch, in [0, 1]; what it raises leaves `train()`, and the run can go on later.
+            progress: called after every batch. An exception that it raises leaves `train()`; the run can be resumed.
         """
         self.network = network
         self.recipe = recipe
@@ -83,7 +83,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         self.progress = progress
         self.result = folder / "best.safetensors"
         self.num_batches_done = 0
-        self.num_threads = torch.get_num_threads()  # the stock trainer takes one for itself
+        self.num_threads = torch.get_num_threads()  # the stock trainer sets it to 1
         super().__init__(overrides={**_overrides(recipe, folder), "val": self.validates})
         self.add_callback("on_train_start", lambda trainer: torch.set_num_threads(trainer.num_threads))
         self.add_callback("on_train_epoch_start", AttentionTrainer._start_epoch)
@@ -102,18 +102,18 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         return self.network
 
     def resume_training(self, ckpt: Any) -> None:
-        """Called when everything is built, before the first epoch."""
-        found = self.checkpoints.latest()
-        if found is None:
+        """Load the latest checkpoint; called by the stock trainer before the first epoch."""
+        checkpoint = self.checkpoints.latest()
+        if checkpoint is None:
             return
-        state = found.state
+        state = checkpoint.state
         self.model.load_state_dict(state["model"], strict=True)
         self.ema.ema.load_state_dict(state["average"], strict=True)
         self.ema.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.best_fitness = state["best_fitness"]
-        self.start_epoch = found.epochs
-        self.num_batches_done = found.epochs * len(self.train_loader)
+        self.start_epoch = checkpoint.epochs
+        self.num_batches_done = checkpoint.epochs * len(self.train_loader)
 
     def _start_epoch(self) -> None:
         self.train_loader.dataset.start_epoch(self.epoch)
@@ -131,9 +131,9 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         return {}, None
 
     def save_model(self) -> bool:
-        """Keep the averaged weights when they are the best so far (without validation the latest are), and the state.
+        """Write the averaged weights if they are the best so far (always without validation), and a checkpoint.
 
-        The weights first: a kill between the two repeats the epoch, and writes the same weights again.
+        The weights are written first: after a kill in between, the epoch is repeated and writes the same weights.
         """
         if self.fitness is None or self.fitness == self.best_fitness:
             save_detector(self.result, self.ema.ema, facts={})
@@ -150,14 +150,14 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
         return True
 
     def final_eval(self) -> None:
-        """The stock one reads pickled checkpoints back; ours is done by the evaluation gate."""
+        """Do nothing: the stock method unpickles checkpoints, and the gate evaluates the weights anyway."""
 
     def _report(self) -> None:
         if not bool(torch.isfinite(self.loss)):
             raise TrainingDiverged(
                 f"the detector's loss became {float(self.loss.detach())} in epoch {self.epoch + 1} of {self.epochs} of "
-                f"recipe {self.recipe.name}; lower its learning rate ({self.recipe.lr0:g}) and look for bad images. "
-                "The champion keeps serving"
+                f"recipe {self.recipe.name}; lower its learning rate ({self.recipe.lr0:g}) and check the images. The "
+                "champion keeps serving"
             )
         self.num_batches_done += 1
         total = len(self.train_loader) * self.epochs
@@ -167,13 +167,13 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics c
 
 
 def _overrides(recipe: DetectorRecipe, folder: Path) -> dict[str, Any]:
-    """The recipe in the words of ultralytics; what it would do to pixels is left to `detector_batches`."""
+    """The recipe as settings of ultralytics; augmentation is done by `training.detector.batches` instead."""
     cuda = torch.cuda.is_available()
     return {
         "task": "detect",
         "mode": "train",
-        "model": "yolov8n.yaml",  # never opened: `get_model` brings the network
-        "data": "tiles",  # never opened: `get_dataset` and `get_dataloader` bring the tiles
+        "model": "yolov8n.yaml",  # never opened: `get_model` returns the network
+        "data": "tiles",  # never opened: `get_dataset` and `get_dataloader` return the tiles
         "project": str(folder.resolve()),
         "name": "run",
         "exist_ok": True,
@@ -183,7 +183,7 @@ def _overrides(recipe: DetectorRecipe, folder: Path) -> dict[str, Any]:
         "epochs": recipe.epochs,
         "patience": recipe.epochs,
         "batch": recipe.batch,
-        "nbs": recipe.batch,  # the stock 64 would gather eight batches a step and starve a small set
+        "nbs": recipe.batch,  # the stock 64 would accumulate eight batches per step: too few steps for a small set
         "optimizer": recipe.optimizer,  # "auto" ignores the learning rate
         "lr0": recipe.lr0,
         "lrf": recipe.lrf,
@@ -193,7 +193,7 @@ def _overrides(recipe: DetectorRecipe, folder: Path) -> dict[str, Any]:
         "warmup_epochs": recipe.warmup_epochs,
         "warmup_bias_lr": 0.0 if recipe.optimizer == "AdamW" else 0.1,
         "freeze": recipe.freeze or None,
-        "close_mosaic": 0,  # the loader does it
+        "close_mosaic": 0,  # done by `Tiles`
         "seed": recipe.seed,
         "deterministic": True,
         "amp": False,

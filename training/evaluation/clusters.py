@@ -1,4 +1,4 @@
-"""How well a segmenter outlines known clusters, given about the right box and three bright points."""
+"""Evaluation of a segmenter on clusters, each prompted by its jittered true box and three bright points."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from training.segmenter.views import jittered
 
 @dataclass(frozen=True)
 class ClusterScore:
-    """One test cluster under one network."""
+    """The figures of one cluster; an empty mask counts 0."""
 
     patient: str
     dice: float
     iou: float
     boundary_iou: float
     pixels: Rates
-    """Of the region that the network looked at."""
+    """Of the region of interest around the cluster."""
 
 
 def measure_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int = 0) -> list[ClusterScore]:
-    """Every cluster once, prompted by its jittered true box and three bright points; the same seed, the same boxes."""
+    """Prompt every cluster once; the same seed gives the same boxes."""
     rng = np.random.default_rng(seed)
     scores = []
     for roi in rois:

@@ -1,4 +1,4 @@
-"""A detector on cases, measured: what it found in every image, and every figure made of that."""
+"""Evaluation of a detector on cases with known truth: its detections in every image, and the figures over all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from mammo.dicom import Mammogram
 from mammo.geometry import Box
 from training.cases import Case, Progress
-from training.evaluation.evaluate import LOW_THRESHOLD
+from training.evaluation.model_version import LOW_THRESHOLD
 from training.metrics import (
     RATES,
     AveragePrecision,
@@ -32,52 +32,54 @@ from training.metrics import (
     match,
     sensitivity_at,
 )
+from training.metrics.ratio import ratio
 from training.phantom_cases import Traits
 
 if TYPE_CHECKING:
     from mammo.detector import Detection
     from mammo.detector.runtime import RuntimeName
 
-Find = Callable[[Mammogram], Sequence["Detection"]]
-"""Every detection from `LOW_THRESHOLD` up."""
+Detect = Callable[[Mammogram], Sequence["Detection"]]
+"""Returns the detections with a score of at least `LOW_THRESHOLD`."""
 
 AP_DRAWS = 200
-"""Bootstrap draws of average precision: each runs COCO's evaluation anew."""
+"""Maximum number of bootstrap draws of average precision: each draw runs COCO's evaluation once."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One image: what is in it and what was found."""
+class ScoredImage:
+    """The truth and the detections of one image."""
 
     image: str
     patient: str
     truth: tuple[Box, ...]
     uncertain: tuple[Box, ...]
-    """Where there may be a cluster of unknown extent."""
+    """Boxes around places where there may be a cluster of unknown extent."""
 
-    found: tuple[Detection, ...]
-    """Those that can be called right or wrong: see `training.metrics.is_judged`."""
+    detections: tuple[Detection, ...]
+    """Those that can be judged: see `training.metrics.is_judged`."""
 
     traits: tuple[Traits, ...] = ()
-    """Of each box of `truth`; empty where nobody knows."""
+    """Of each box of `truth`; empty when unknown."""
 
     seconds: float
+    """Duration of the detection."""
 
     def to_json(self) -> dict[str, Any]:
-        """Boxes as x0, y0, x1, y1; detections with their score last."""
+        """Boxes as x0, y0, x1, y1 in pixels; `found` lists the detections, each with its score last."""
         return {
             "image": self.image,
             "patient": self.patient,
             "truth": [box.as_tuple() for box in self.truth],
             "uncertain": [box.as_tuple() for box in self.uncertain],
-            "found": [[*each.box.as_tuple(), round(each.score, 5)] for each in self.found],
+            "found": [[*each.box.as_tuple(), round(each.score, 5)] for each in self.detections],
             "traits": [vars(each) for each in self.traits],
             "seconds": self.seconds,
         }
 
 
-def finder(weights: Path, *, threads: int = 0, runtime: RuntimeName = "auto") -> Find:
-    """The serving detector behind a weights file.
+def low_threshold_detector(weights: Path, *, threads: int = 0, runtime: RuntimeName = "auto") -> Detect:
+    """Load the serving detector of a weights file, at `LOW_THRESHOLD`.
 
     Raises:
         InvalidWeights, UnusableRuntime: see `Detector.load`.
@@ -91,31 +93,32 @@ def finder(weights: Path, *, threads: int = 0, runtime: RuntimeName = "auto") ->
 
 
 def score_images(
-    find: Find,
+    detect: Detect,
     cases: Sequence[Case],
     *,
     traits: Mapping[str, tuple[Traits, ...]] | None = None,
     progress: Progress,
-) -> list[Scored]:
+) -> list[ScoredImage]:
     """Run a detector over cases.
 
     Args:
-        traits: SHA-256 of an image to what is known of its clusters.
+        traits: SHA-256 of an image to the traits of its clusters.
+        progress: called after every image.
     """
     scored = []
     for number, case in enumerate(cases, start=1):
         mammogram = case.read()
         began = time.perf_counter()
-        found = find(mammogram)
+        detections = detect(mammogram)
         seconds = time.perf_counter() - began
         truth = tuple(finding.box for finding in case.truth)
         scored.append(
-            Scored(
+            ScoredImage(
                 image=case.image,
                 patient=case.patient,
                 truth=truth,
                 uncertain=case.uncertain,
-                found=tuple(judged(found, truth, uncertain=case.uncertain)),
+                detections=tuple(judged(detections, truth, uncertain=case.uncertain)),
                 traits=(traits or {}).get(case.image, ()),
                 seconds=round(seconds, 3),
             )
@@ -125,8 +128,8 @@ def score_images(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Figures of one detector on one set of images, with 95 % intervals by patient."""
+class DetectorFigures:
+    """Figures of one detector on one set of images, with 95 % intervals over patients."""
 
     num_patients: int
     num_images: int
@@ -135,7 +138,7 @@ class Measured:
     ap50: Interval
     ap50_95: Interval
     sensitivity: Interval
-    """At `threshold`, centre rule; so are the next three."""
+    """At `threshold`, by the centre rule, as are the next three."""
 
     precision: Interval
     f1: Interval
@@ -143,15 +146,19 @@ class Measured:
     """Per image."""
 
     froc_centre: dict[float, Interval]
-    """Sensitivity by false positives per image."""
+    """Sensitivity by false positives per image, centre rule."""
 
     froc_iou50: dict[float, Interval]
+    """Sensitivity by false positives per image, IoU of at least 0.5."""
+
     seconds: float
-    """Median time of one image."""
+    """Median duration of one image."""
 
 
-def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, seed: int = 0) -> Measured:
-    """Every figure.
+def measure(
+    scored: Sequence[ScoredImage], *, threshold: float, draws: int = 1000, seed: int = 0
+) -> DetectorFigures:
+    """Compute every figure.
 
     Args:
         threshold: the operating point, chosen on other patients.
@@ -160,32 +167,32 @@ def measure(scored: Sequence[Scored], *, threshold: float, draws: int = 1000, se
     owners = [image.patient for image in scored]
     hits = hits_of(scored, rule=centre_rule)
     counts = Counts.of(hits, threshold)
-    shared = partial(interval, owners=owners, draws=draws, seed=seed)
-    precision = partial(interval, owners=owners, draws=min(draws, AP_DRAWS), seed=seed)
-    curves = _AveragePrecisions(scored)
-    return Measured(
+    bootstrap = partial(interval, owners=owners, draws=draws, seed=seed)
+    ap_bootstrap = partial(interval, owners=owners, draws=min(draws, AP_DRAWS), seed=seed)
+    precisions = _AveragePrecisions(scored)
+    return DetectorFigures(
         num_patients=len(set(owners)),
         num_images=len(scored),
         num_lesions=sum(len(image.truth) for image in scored),
         threshold=threshold,
-        ap50=precision(lambda weights: curves(weights).ap50),
-        ap50_95=precision(lambda weights: curves(weights).ap50_95),
-        sensitivity=shared(lambda weights: counts.figures(weights).sensitivity),
-        precision=shared(lambda weights: counts.figures(weights).precision),
-        f1=shared(lambda weights: counts.figures(weights).f1),
-        false_positives=shared(lambda weights: counts.figures(weights).false_positives),
-        froc_centre=_froc(hits, shared),
-        froc_iou50=_froc(hits_of(scored, rule=iou_rule(0.5)), shared),
+        ap50=ap_bootstrap(lambda weights: precisions(weights).ap50),
+        ap50_95=ap_bootstrap(lambda weights: precisions(weights).ap50_95),
+        sensitivity=bootstrap(lambda weights: counts.figures(weights).sensitivity),
+        precision=bootstrap(lambda weights: counts.figures(weights).precision),
+        f1=bootstrap(lambda weights: counts.figures(weights).f1),
+        false_positives=bootstrap(lambda weights: counts.figures(weights).false_positives),
+        froc_centre=_froc(hits, bootstrap),
+        froc_iou50=_froc(hits_of(scored, rule=iou_rule(0.5)), bootstrap),
         seconds=round(float(np.median([image.seconds for image in scored])), 3) if scored else math.nan,
     )
 
 
-def hits_of(scored: Sequence[Scored], *, rule: Rule) -> list[Hits]:
-    """Which detections hit, image by image."""
-    return [match(image.found, image.truth, uncertain=image.uncertain, rule=rule) for image in scored]
+def hits_of(scored: Sequence[ScoredImage], *, rule: Rule) -> list[Hits]:
+    """Match the detections of every image with its truth."""
+    return [match(image.detections, image.truth, uncertain=image.uncertain, rule=rule) for image in scored]
 
 
-def _froc(hits: Sequence[Hits], shared: Callable[..., Interval]) -> dict[float, Interval]:
+def _froc(hits: Sequence[Hits], bootstrap: Callable[..., Interval]) -> dict[float, Interval]:
     pooled = Pooled.of(hits)
 
     def at(rate: float) -> Interval:
@@ -195,64 +202,65 @@ def _froc(hits: Sequence[Hits], shared: Callable[..., Interval]) -> dict[float, 
             except ValueError:
                 return math.nan
 
-        return shared(sensitivity)
+        return bootstrap(sensitivity)
 
     return {rate: at(rate) for rate in RATES}
 
 
 class _AveragePrecisions:
-    """Average precision under weightings; both figures of one draw are counted once."""
+    """Average precision as a function of image weights; cached, so that both figures of a draw take one evaluation."""
 
-    def __init__(self, scored: Sequence[Scored]) -> None:
-        self._images = [(image.found, image.truth) for image in scored]
-        self._known: dict[bytes, AveragePrecision] = {}
+    def __init__(self, scored: Sequence[ScoredImage]) -> None:
+        self._images = [(image.detections, image.truth) for image in scored]
+        self._cache: dict[bytes, AveragePrecision] = {}
 
     def __call__(self, weights: Any) -> AveragePrecision:
         key = weights.tobytes()
-        if key not in self._known:
+        if key not in self._cache:
             copies = zip(self._images, weights, strict=True)
             drawn = [image for image, weight in copies for _ in range(int(weight))]
-            self._known[key] = average_precision(drawn)
-        return self._known[key]
+            self._cache[key] = average_precision(drawn)
+        return self._cache[key]
 
 
 def breakdown(
-    scored: Sequence[Scored], *, threshold: float, draws: int = 1000, seed: int = 0
+    scored: Sequence[ScoredImage], *, threshold: float, draws: int = 1000, seed: int = 0
 ) -> dict[str, dict[str, tuple[int, Interval]]]:
-    """Sensitivity at the threshold by what the generator knows of each cluster: count and figure.
+    """Sensitivity at the threshold, by the traits of the clusters.
 
     Returns:
         `morphology`, `density`, `extent` -> value -> number of clusters, sensitivity. Empty without traits.
     """
-    marks: list[tuple[str, Traits, bool]] = []
+    clusters: list[tuple[str, Traits, bool]] = []  # patient, traits, whether it was hit
     for image in scored:
-        kept = [each for each in image.found if each.score >= threshold]
+        shown = [each for each in image.detections if each.score >= threshold]
         for box, traits in zip(image.truth, image.traits, strict=False):
-            marks.append((image.patient, traits, any(centre_rule(each.box, box) for each in kept)))
+            clusters.append((image.patient, traits, any(centre_rule(each.box, box) for each in shown)))
+    if not clusters:
+        return {}
     kinds: dict[str, Callable[[Traits], str]] = {
         "morphology": lambda traits: traits.morphology,
         "density": lambda traits: traits.density,
-        "extent": lambda traits: _extent(traits.extent_mm),
+        "extent": lambda traits: _extent_range(traits.extent_mm),
     }
-    return {kind: _by_value(marks, value, draws=draws, seed=seed) for kind, value in kinds.items() if marks}
+    return {kind: _by_value(clusters, value, draws=draws, seed=seed) for kind, value in kinds.items()}
 
 
 def _by_value(
-    marks: Sequence[tuple[str, Traits, bool]], value: Callable[[Traits], str], *, draws: int, seed: int
+    clusters: Sequence[tuple[str, Traits, bool]], value: Callable[[Traits], str], *, draws: int, seed: int
 ) -> dict[str, tuple[int, Interval]]:
     rows = {}
-    for name in sorted({value(traits) for _, traits, _ in marks}):
-        chosen = [(patient, hit) for patient, traits, hit in marks if value(traits) == name]
-        hit = np.array([hit for _, hit in chosen], np.float64)
+    for name in sorted({value(traits) for _, traits, _ in clusters}):
+        chosen = [(patient, hit) for patient, traits, hit in clusters if value(traits) == name]
+        hits = np.array([hit for _, hit in chosen], np.float64)
         owners = [patient for patient, _ in chosen]
 
-        def share(weights: Any, hit: Any = hit) -> float:
-            total = float(weights.sum())
-            return float(weights @ hit) / total if total else math.nan
+        def sensitivity(weights: Any, hits: Any = hits) -> float:
+            return ratio(float(weights @ hits), float(weights.sum()))
 
-        rows[name] = len(chosen), interval(share, owners, draws=draws, seed=seed)
+        rows[name] = len(chosen), interval(sensitivity, owners, draws=draws, seed=seed)
     return rows
 
 
-def _extent(millimetres: float) -> str:
+def _extent_range(millimetres: float) -> str:
     return "below 8 mm" if millimetres < 8 else "8 to 12 mm" if millimetres < 12 else "above 12 mm"

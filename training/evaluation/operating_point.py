@@ -1,51 +1,46 @@
-"""The operating point: the detector score from which a detection becomes a finding that annotators see.
+"""The operating point: the detector score at which a detection becomes a finding.
 
-Training shifts a detector's scores, so a challenger's threshold is set anew, on patients it was not trained on
-and that do not judge it: the validation fold.
+Training shifts a detector's scores, so every challenger gets a threshold of its own. It is set on the validation fold:
+patients that the detector was neither trained nor judged on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from mammo.dicom import Mammogram
 from training.cases import Case, Progress
-from training.evaluation.evaluate import LOW_THRESHOLD
+from training.evaluation.model_version import LOW_THRESHOLD
 from training.metrics import Froc, centre_rule, froc, match
 
-if TYPE_CHECKING:
-    from mammo.detector import Detection
+if TYPE_CHECKING:  # brings torch in
+    from mammo.pipeline import Prelabeller
 
 MIN_CLUSTERS = 5
-"""Fewest validation clusters that can tell anything about a threshold."""
+"""Minimum number of validation clusters; with fewer, no threshold is estimated."""
 
-LOWEST, HIGHEST = 0.05, 0.9
-
-
-class Detects(Protocol):
-    def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]: ...
+MIN_THRESHOLD, MAX_THRESHOLD = 0.05, 0.9
 
 
 def operating_threshold(
-    detector: Detects, cases: Sequence[Case], *, rate: float, default: float, progress: Progress
+    prelabeller: Prelabeller, cases: Sequence[Case], *, rate: float, default: float, progress: Progress
 ) -> float:
-    """The lowest score threshold with at most `rate` false positives per image.
+    """Find the lowest score threshold with at most `rate` false positives per image.
 
-    The lowest, because the mistakes cost differently: an annotator deletes a false alarm with one key and may never
-    notice a miss.
+    The lowest, because a miss costs more than a false alarm: an annotator deletes a false alarm with one key, but may
+    never notice a miss.
 
     Args:
         cases: the validation fold.
         rate: false positives per image.
-        default: the answer where the cases hold fewer than `MIN_CLUSTERS` clusters or nothing is found.
+        default: returned when the cases have fewer than `MIN_CLUSTERS` clusters, or nothing was detected.
     """
     if sum(len(case.truth) for case in cases) < MIN_CLUSTERS:
         return default
     hits = []
     for index, case in enumerate(cases, 1):
-        detections = detector.detect(case.read(), threshold=LOW_THRESHOLD)
+        detections = prelabeller.detect(case.read(), threshold=LOW_THRESHOLD)
         truth = [finding.box for finding in case.truth]
         hits.append(match(detections, truth, uncertain=case.uncertain, rule=centre_rule))
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
@@ -53,8 +48,8 @@ def operating_threshold(
 
 
 def threshold_at(curve: Froc, *, rate: float, default: float) -> float:
-    """The lowest threshold of a curve with at most `rate` false positives per image, kept believable."""
+    """The lowest threshold with at most `rate` false positives per image, within [MIN_THRESHOLD, MAX_THRESHOLD]."""
     lowest = float(curve.thresholds[curve.false_positives <= rate][-1])
     if not math.isfinite(lowest):
         return default
-    return round(min(max(lowest, LOWEST), HIGHEST), 4)
+    return round(min(max(lowest, MIN_THRESHOLD), MAX_THRESHOLD), 4)

@@ -1,4 +1,4 @@
-"""One segmenter on one set of regions, written down: overlap, boundary, pixel rates and presence, with intervals."""
+"""Report of a segmenter's evaluation: overlap, boundary, pixel rates, clicks and presence, with intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mammo.segmenter import Segmenter
 from training.evaluation.calcifications import calcification_figures, score_calcifications
 from training.evaluation.clicks import click_figures, score_clicks
 from training.evaluation.clusters import measure_rois
-from training.evaluation.detector_report import Report, Table
+from training.evaluation.report import Report, Table
 from training.metrics import Interval, interval
 from training.metrics.masks import BAND_MM, auc, mean_interval, rate_intervals
 from training.segmenter.rois import TrainingRoi
@@ -24,11 +24,12 @@ from training.segmenter.validation import RoiAnswer, answer_rois
 def segmenter_report(
     weights: Path, rois: Sequence[TrainingRoi], *, facts: Mapping[str, Any], seed: int = 0
 ) -> Report:
-    """Prompt every region by its jittered true box, alone and with points.
+    """Evaluate a segmenter on regions, prompted by jittered true boxes, points and simulated clicks.
 
     Args:
-        rois: clusters, and regions without one for the presence score. Where their single calcifications are known,
-            the calcification level is measured too.
+        rois: clusters, and regions without one for the presence AUC. Clusters with known single calcifications are
+            also evaluated at the calcification level.
+        seed: of the jittered boxes.
     """
     segmenter = Segmenter.load(weights)
     answers = answer_rois(segmenter, rois, seed=seed)
@@ -51,17 +52,18 @@ def segmenter_report(
         },
         **presence_figures(answers),
     }
-    single, together = score_calcifications(segmenter, rois, seed=seed)
-    fine = calcification_figures(single, together)
-    followed = click_figures(
+    single, joint = score_calcifications(segmenter, rois, seed=seed)
+    fine_figures = calcification_figures(single, joint)
+    clicks = click_figures(
         *(score_clicks(segmenter, rois, by_box=first, seed=seed) for first in (True, False))
     )
     tables = [
         _table("Given a box", figures),
-        _table("Corrected by clicks on the largest error (simulated)", followed),
+        _table("Corrected by clicks on the largest error (simulated)", clicks),
     ]
-    if fine:
-        tables.append(_table("Calcification level: one calcification at a time, then a whole cluster", fine))
+    if fine_figures:
+        title = "Calcification level: one calcification at a time, then a whole cluster"
+        tables.append(_table(title, fine_figures))
     counts = {str(kind): sum(a.kind == kind for a in answers) for kind in sorted({a.kind for a in answers})}
     return Report(
         title="Segmenter",
@@ -73,7 +75,7 @@ def segmenter_report(
             "seed of the boxes": seed,
         },
         tables=tables,
-        figures={name: asdict(figure) for name, figure in {**figures, **followed, **fine}.items()},
+        figures={name: asdict(figure) for name, figure in {**figures, **clicks, **fine_figures}.items()},
     )
 
 
@@ -83,12 +85,12 @@ def _table(title: str, figures: Mapping[str, Interval]) -> Table:
 
 
 def presence_figures(answers: Sequence[RoiAnswer]) -> dict[str, Interval]:
-    """AUC of clusters against each other kind of region; nothing without a presence head."""
+    """AUC of clusters against each other kind of region; empty without a presence head."""
     figures = {}
     for kind in sorted({answer.kind for answer in answers} - {"cluster"}):
-        known = [a for a in answers if a.kind in ("cluster", kind) and a.presence is not None]
-        scores = np.array([a.presence for a in known], np.float64)
-        true = np.array([a.kind == "cluster" for a in known], np.bool_)
+        compared = [a for a in answers if a.kind in ("cluster", kind) and a.presence is not None]
+        scores = np.array([a.presence for a in compared], np.float64)
+        true = np.array([a.kind == "cluster" for a in compared], np.bool_)
 
         def area(
             weights: np.ndarray[Any, np.dtype[np.float64]], scores: Any = scores, true: Any = true
@@ -96,8 +98,8 @@ def presence_figures(answers: Sequence[RoiAnswer]) -> dict[str, Interval]:
             times = weights.astype(np.intp)
             return auc(np.repeat(scores, times).tolist(), np.repeat(true, times).tolist())
 
-        if known and not math.isnan(auc(scores.tolist(), true.tolist())):
+        if compared and not math.isnan(auc(scores.tolist(), true.tolist())):
             figures[f"presence AUC, cluster against {kind}"] = interval(
-                area, [a.patient for a in known], draws=500
+                area, [a.patient for a in compared], draws=500
             )
     return figures

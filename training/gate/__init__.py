@@ -1,1 +1,1 @@
-"""The gate: whether a dataset version is worth a training, and whether a challenger replaces the champion."""
+"""The gate: whether a dataset version suffices for a retrain, and whether a challenger replaces the champion."""

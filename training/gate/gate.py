@@ -1,10 +1,11 @@
-"""The gate: does a challenger replace the champion? A pure decision that gives its reason and every number.
+"""The gate: decides whether a challenger replaces the champion. A pure function of two evaluations.
 
-Both were evaluated on the same images of the same held-out patients. The score is the mean of detection (mean
-sensitivity at a few false-positive rates) and segmentation (mean Dice over all true clusters). Patients are drawn
-with replacement, the same draw for both; the challenger must win in enough draws, and may not buy its win by
-losing noticeably in one of the guarded numbers, nor among the newest patients: a clinic's images drift, and what is
-better on last year's may be worse on today's.
+Both model versions were evaluated on the same images of the same held-out patients. The primary score is the mean of
+detection (mean sensitivity at a few false-positive rates) and segmentation (mean Dice over all true clusters). Patients
+are drawn with replacement, the same draws for both versions (a paired bootstrap). The challenger must be strictly
+better in a given share of the draws. It must also not lose more than a margin in sensitivity, in Dice, or in the
+primary score on the newest patients alone: the images of a clinic drift, so a model that is better on last year's may
+be worse on today's.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from training.evaluation.evaluate import Evaluation
-from training.metrics import Pooled, sensitivity_at
-
-Floats = npt.NDArray[np.float64]
+from training.evaluation.model_version import Evaluation
+from training.evaluation.strict_json import to_strict_json
+from training.metrics import Pooled, patient_draws, sensitivity_at
+from training.metrics.bootstrap import Floats
+from training.metrics.ratio import ratio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,59 +29,59 @@ class GateRule:
     """What a challenger must do to be promoted."""
 
     confidence: float = 0.95
-    """Least share of bootstrap draws in which the challenger is strictly better, in [0, 1)."""
+    """Minimum share of bootstrap draws in which the challenger is strictly better, in [0, 1)."""
 
     draws: int = 2000
     """Bootstrap draws of patients."""
 
     primary: Literal["mean", "sensitivity", "dice"] = "mean"
-    """What must improve: mean sensitivity at `rates`, mean Dice over all clusters, or the mean of the two."""
+    """Score that must improve: mean sensitivity at `rates`, mean Dice over all clusters, or the mean of the two."""
 
     rates: tuple[float, ...] = (0.25, 0.5, 1.0)
     """False positives per image at which sensitivity is taken."""
 
     min_patients: int = 8
-    """Fewest test patients that allow a judgement."""
+    """Minimum number of test patients."""
 
     guard_rate: float = 1.0
     """False positives per image of the guarded sensitivity."""
 
     sensitivity_margin: float = 0.05
-    """Greatest loss of the guarded sensitivity."""
+    """Maximum loss of the guarded sensitivity."""
 
     dice_margin: float = 0.03
-    """Greatest loss of mean Dice."""
+    """Maximum loss of mean Dice."""
 
     newest_margin: float = 0.10
-    """Greatest loss of the primary score among the newest patients."""
+    """Maximum loss of the primary score on the newest patients."""
 
     min_newest: int = 4
-    """Fewest newest patients that count."""
+    """Minimum number of newest patients; with fewer, `newest_margin` is not applied."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One model version in numbers; NaN where the test patients do not allow one."""
+    """The scores of one model version; NaN where the test patients do not define one."""
 
     version: str
     primary: float
     """See `GateRule.primary`, in [0, 1]."""
 
     sensitivity: dict[str, float]
-    """By false positives per image, the guard's rate included."""
+    """By false positives per image: the rule's `rates` and its `guard_rate`."""
 
     dice: float
 
     def to_json(self) -> dict[str, Any]:
-        """Flat: `version`, `primary`, `sensitivity_0.5` ..., `dice`; numbers that do not exist are null."""
+        """One flat object: `version`, `primary`, `sensitivity_0.5` ..., `dice`; NaN becomes null."""
         rates = {f"sensitivity_{rate}": value for rate, value in self.sensitivity.items()}
         flat = {"version": self.version, "primary": self.primary, **rates, "dice": self.dice}
-        return {key: _plain(value) for key, value in flat.items()}
+        return {key: to_strict_json(value) for key, value in flat.items()}
 
 
 @dataclass(frozen=True)
 class Newest:
-    """Both versions on the newest of the test patients alone."""
+    """The scores of both versions on the newest test patients alone."""
 
     champion: Score
     challenger: Score
@@ -90,11 +91,11 @@ class Newest:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision, why, and what it rests on."""
+    """The decision, its reason, and every number behind it."""
 
     promote: bool
     reason: str
-    """A sentence for a person."""
+    """A sentence for the user."""
 
     champion: Score
     challenger: Score
@@ -115,10 +116,10 @@ class Verdict:
     rule: GateRule
     seed: int
     newest: Newest | None = None
-    """None: nobody said which patients are the newest, or there are too few of them; `reason` says so."""
+    """None when fewer than `GateRule.min_newest` newest patients were given, or when none of them has a cluster."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; numbers that do not exist are null."""
+        """JSON values; NaN becomes null."""
         scores = {"champion": self.champion.to_json(), "challenger": self.challenger.to_json()}
         newest = self.newest and {
             "champion": self.newest.champion.to_json(),
@@ -126,7 +127,7 @@ class Verdict:
             "num_patients": self.newest.num_patients,
             "num_truth": self.newest.num_truth,
         }
-        return {**_plain(asdict(self)), **scores, "newest": newest}
+        return {**to_strict_json(asdict(self)), **scores, "newest": newest}
 
 
 def judge(
@@ -137,59 +138,65 @@ def judge(
     seed: int = 0,
     newest: Collection[str],
 ) -> Verdict:
-    """Decide.
+    """Compare two evaluations by the rule and decide.
 
     Args:
-        champion: what serves now.
-        challenger: evaluated on the same images.
-        seed: of the draws; the same evaluations and seed give the same verdict.
-        newest: keys of the newest test patients, judged once more by themselves.
+        champion: evaluation of the model version that serves.
+        challenger: evaluation of the other, on the same images.
+        seed: of the bootstrap; the same evaluations and seed give the same verdict.
+        newest: keys of the newest test patients, who are also judged separately.
 
     Raises:
         ValueError: the evaluations are not of the same images.
     """
-    mine, theirs = _by_image(champion), _by_image(challenger)
-    if [(image.image, image.patient) for image in mine.images] != [
-        (image.image, image.patient) for image in theirs.images
+    champion, challenger = _sorted_by_image(champion), _sorted_by_image(challenger)
+    if [(image.image, image.patient) for image in champion.images] != [
+        (image.image, image.patient) for image in challenger.images
     ]:
         raise ValueError("champion and challenger were evaluated on different images; evaluate both again")
-    before, after = _Sample(mine, rule), _Sample(theirs, rule)
-    differences = _differences(before, after, mine, rule=rule, seed=seed)
+    before, after = _WeightedScore(champion, rule), _WeightedScore(challenger, rule)
+    differences = _bootstrap_differences(before, after, champion, rule=rule, seed=seed)
     old, new = before.score(), after.score()
     confidence = float(np.mean(differences > 0)) if differences.size else math.nan
     low, high = np.percentile(differences, (5, 95)) if differences.size else (math.nan, math.nan)
-    recent = _newest(mine, theirs, newest, rule=rule)
-    promote, reason = _decide(old, new, confidence, num_patients=len(mine.patients), rule=rule, newest=recent)
+    recent = _on_newest(champion, challenger, newest, rule=rule)
+    num_patients = len(champion.patients)
+    objection = _objection(old, new, confidence, num_patients=num_patients, rule=rule, newest=recent)
     return Verdict(
-        promote=promote,
-        reason=reason,
+        promote=objection is None,
+        reason=objection or _promotion_reason(old, new, confidence, rule=rule, newest=recent),
         champion=old,
         challenger=new,
         difference=new.primary - old.primary,
         interval=(float(low), float(high)),
         confidence=confidence,
-        num_patients=len(mine.patients),
-        num_images=len(mine.images),
-        num_truth=mine.num_lesions,
+        num_patients=num_patients,
+        num_images=len(champion.images),
+        num_truth=champion.num_lesions,
         rule=rule,
         seed=seed,
         newest=recent,
     )
 
 
-def _newest(
-    mine: Evaluation, theirs: Evaluation, patients: Collection[str], *, rule: GateRule
+def _on_newest(
+    champion: Evaluation, challenger: Evaluation, patients: Collection[str], *, rule: GateRule
 ) -> Newest | None:
     old, new = (
         Evaluation(each.version, each.threshold, tuple(i for i in each.images if i.patient in patients))
-        for each in (mine, theirs)
+        for each in (champion, challenger)
     )
     if len(old.patients) < rule.min_newest or not old.num_lesions:
         return None
-    return Newest(_Sample(old, rule).score(), _Sample(new, rule).score(), len(old.patients), old.num_lesions)
+    return Newest(
+        champion=_WeightedScore(old, rule).score(),
+        challenger=_WeightedScore(new, rule).score(),
+        num_patients=len(old.patients),
+        num_truth=old.num_lesions,
+    )
 
 
-def _decide(
+def _objection(
     old: Score,
     new: Score,
     confidence: float,
@@ -197,51 +204,59 @@ def _decide(
     num_patients: int,
     rule: GateRule,
     newest: Newest | None,
-) -> tuple[bool, str]:
+) -> str | None:
+    """Why the champion stays; None when the challenger is to be promoted."""
     if num_patients < rule.min_patients:
-        return False, (
-            f"kept {old.version}: only {num_patients} test patients are annotated, a judgement needs "
+        return (
+            f"kept {old.version}: only {num_patients} test patients are annotated, the gate needs "
             f"{rule.min_patients}; annotate {rule.min_patients - num_patients} more"
         )
     if math.isnan(new.primary):
-        return False, (
+        return (
             f"kept {old.version}: no test patient has an annotated cluster, so nothing can be compared; "
             "annotate patients with clusters"
         )
-    numbers = f"score {old.primary:.3f} -> {new.primary:.3f}, better in {confidence:.1%} of draws"
+    numbers = _numbers(old, new, confidence)
     guard = f"{rule.guard_rate:g}"
-    lost = old.sensitivity[guard] - new.sensitivity[guard]
-    if lost > rule.sensitivity_margin:
-        return False, (
-            f"kept {old.version}: sensitivity at {guard} false positives per image fell by {lost:.3f} "
+    loss = old.sensitivity[guard] - new.sensitivity[guard]
+    if loss > rule.sensitivity_margin:
+        return (
+            f"kept {old.version}: sensitivity at {guard} false positives per image fell by {loss:.3f} "
             f"(at most {rule.sensitivity_margin:g} is allowed); {numbers}"
         )
-    lost = old.dice - new.dice
-    if lost > rule.dice_margin:  # False without masks: NaN
-        return False, (
-            f"kept {old.version}: Dice fell by {lost:.3f} (at most {rule.dice_margin:g} is allowed); {numbers}"
-        )
+    loss = old.dice - new.dice
+    if loss > rule.dice_margin:  # False without masks: both Dice are NaN
+        return f"kept {old.version}: Dice fell by {loss:.3f} (at most {rule.dice_margin:g} is allowed); {numbers}"
     if newest and newest.champion.primary - newest.challenger.primary > rule.newest_margin:
-        return False, (
+        return (
             f"kept {old.version}: on the {newest.num_patients} newest patients the score fell from "
             f"{newest.champion.primary:.3f} to {newest.challenger.primary:.3f} "
             f"(at most {rule.newest_margin:g} is allowed); {numbers}"
         )
     if new.primary <= old.primary or confidence < rule.confidence:
-        return (
-            False,
-            f"kept {old.version}: {new.version} is not surely better ({rule.confidence:.0%} asked); {numbers}",
-        )
-    alone = (
-        ""
-        if newest
-        else f"; the newest patients were not judged alone, they are fewer than {rule.min_newest} or without clusters"
+        return f"kept {old.version}: {new.version} is not reliably better ({rule.confidence:.0%} required); {numbers}"
+    return None
+
+
+def _promotion_reason(
+    old: Score, new: Score, confidence: float, *, rule: GateRule, newest: Newest | None
+) -> str:
+    numbers = _numbers(old, new, confidence)
+    reason = f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} required)"
+    if newest:
+        return reason
+    return (
+        f"{reason}; the newest patients were not judged separately: there are fewer than {rule.min_newest}, or none "
+        "has a cluster"
     )
-    return True, f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} asked){alone}"
 
 
-class _Sample:
-    """One evaluation, ready to be scored under many weightings of its images."""
+def _numbers(old: Score, new: Score, confidence: float) -> str:
+    return f"score {old.primary:.3f} -> {new.primary:.3f}, better in {confidence:.1%} of draws"
+
+
+class _WeightedScore:
+    """The scores of one evaluation as functions of image weights, which a bootstrap draw gives."""
 
     def __init__(self, evaluation: Evaluation, rule: GateRule) -> None:
         self._version = evaluation.version
@@ -251,13 +266,14 @@ class _Sample:
         self._num_dice = np.array([len(image.dice) for image in evaluation.images], np.float64)
 
     def score(self) -> Score:
-        every = np.ones(len(self._dice))
+        """Every image counted once."""
+        ones = np.ones(len(self._dice))
         rates = sorted({*self._rule.rates, self._rule.guard_rate})
-        sensitivity = dict(zip((f"{rate:g}" for rate in rates), self._sensitivity(every, rates), strict=True))
-        return Score(self._version, self.primary(every), sensitivity, self._mean_dice(every))
+        sensitivity = dict(zip((f"{rate:g}" for rate in rates), self._sensitivity(ones, rates), strict=True))
+        return Score(self._version, self.primary(ones), sensitivity, self._mean_dice(ones))
 
     def primary(self, weights: Floats) -> float:
-        """NaN when the images that count hold no lesion; detection alone when they hold no mask."""
+        """See `GateRule.primary`; NaN when no weighted image has a lesion, detection alone when none has a mask."""
         dice = self._mean_dice(weights)
         if self._rule.primary == "dice" and not math.isnan(dice):
             return dice
@@ -274,36 +290,22 @@ class _Sample:
         return [sensitivity_at(curve, rate) for rate in rates]
 
     def _mean_dice(self, weights: Floats) -> float:
-        num = float(weights @ self._num_dice)
-        return float(weights @ self._dice) / num if num else math.nan
+        return ratio(float(weights @ self._dice), float(weights @ self._num_dice))
 
 
-def _differences(before: _Sample, after: _Sample, images: Evaluation, *, rule: GateRule, seed: int) -> Floats:
-    """Challenger minus champion in each draw of patients that holds a lesion."""
-    patients = images.patients
-    place = {patient: index for index, patient in enumerate(patients)}
-    owner = np.array([place[image.patient] for image in images.images], np.intp)
-    if not patients:
+def _bootstrap_differences(
+    before: _WeightedScore, after: _WeightedScore, images: Evaluation, *, rule: GateRule, seed: int
+) -> Floats:
+    """Challenger's primary score minus the champion's, for each draw of patients that has a lesion."""
+    if not images.patients:
         return np.empty(0)
-    draws = np.random.default_rng(seed).multinomial(
-        len(patients), np.full(len(patients), 1 / len(patients)), size=rule.draws
-    )
-    values = []
-    for counts in draws.astype(np.float64):
-        weights = counts[owner]
-        values.append(after.primary(weights) - before.primary(weights))
+    values = [
+        after.primary(weights) - before.primary(weights)
+        for weights in patient_draws([image.patient for image in images.images], draws=rule.draws, seed=seed)
+    ]
     return np.array([value for value in values if not math.isnan(value)], np.float64)
 
 
-def _by_image(evaluation: Evaluation) -> Evaluation:
+def _sorted_by_image(evaluation: Evaluation) -> Evaluation:
     ordered = sorted(evaluation.images, key=lambda image: (image.image, image.patient))
     return Evaluation(evaluation.version, evaluation.threshold, tuple(ordered))
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,14 +1,15 @@
-"""What is measured. Pure functions of predictions and truth, checked against COCO's own tools and worked examples.
+"""Metrics: pure functions of predictions and truth, tested against COCO's tools and worked examples.
 
-froc.py                sensitivity against false positives per image; which detection hits which lesion
+froc.py                sensitivity against false positives per image; matching of detections and lesions
 average_precision.py   AP50 and AP50-95 by COCO's rules
-threshold.py           precision, TPR, F1 by box; FPR and accuracy by image
-dice.py                overlap of masks and of boxes
-bootstrap.py           confidence intervals: patients are drawn, with all their views
+threshold.py           precision, TPR and F1 by box; FPR and accuracy by image
+dice.py                Dice of masks and of boxes
+masks.py               boundary IoU, and rates per pixel and per image
+bootstrap.py           confidence intervals over patients
 """
 
 from training.metrics.average_precision import AveragePrecision, average_precision
-from training.metrics.bootstrap import Interval, interval
+from training.metrics.bootstrap import Interval, interval, patient_draws
 from training.metrics.dice import box_dice, lesion_dice
 from training.metrics.froc import (
     RATES,
@@ -46,5 +47,6 @@ __all__ = [
     "judged",
     "lesion_dice",
     "match",
+    "patient_draws",
     "sensitivity_at",
 ]

@@ -1,9 +1,9 @@
-"""Confidence intervals by drawing patients with replacement: the views of one person are no independent samples."""
+"""Confidence intervals by the cluster bootstrap: whole patients are drawn, because the views of one are correlated."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its percentile interval; NaN where it does not exist."""
+    """A figure with its percentile interval; NaN where it is undefined."""
 
     value: float
     low: float
@@ -32,25 +32,31 @@ def interval(
     draws: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """The figure over all images, and between which values it lies in the middle `level` of the draws.
+    """Compute a figure over all images, and its percentile bootstrap interval.
 
     Args:
-        statistic: the figure when each image counts as often as its weight says (whole numbers); may give NaN,
-            where the draw holds nothing to measure: such draws are left out.
+        statistic: the figure as a function of image weights (whole numbers). It may return NaN for a draw that does
+            not define it; such draws are ignored.
         owners: the patient of each image.
-        level: in (0, 1).
+        level: coverage of the interval, in (0, 1).
         seed: the same arguments give the same interval.
     """
-    patients = sorted(set(owners))
-    if not patients:
+    if not owners:
         return Interval(math.nan, math.nan, math.nan)
-    place = {patient: index for index, patient in enumerate(patients)}
-    owner = np.array([place[each] for each in owners], np.intp)
-    draw = np.random.default_rng(seed).multinomial(
-        len(patients), np.full(len(patients), 1 / len(patients)), size=draws
-    )
-    values = np.array([statistic(counts[owner].astype(np.float64)) for counts in draw])
+    values = np.array([statistic(weights) for weights in patient_draws(owners, draws=draws, seed=seed)])
     values = values[~np.isnan(values)]
     tail = (1 - level) / 2 * 100
     low, high = np.percentile(values, (tail, 100 - tail)) if values.size else (math.nan, math.nan)
     return Interval(statistic(np.ones(len(owners))), float(low), float(high))
+
+
+def patient_draws(owners: Sequence[str], *, draws: int, seed: int) -> Iterator[Floats]:
+    """Draw as many patients as there are, with replacement; yield the weight of each image in each draw.
+
+    Args:
+        owners: the patient of each image; at least one.
+    """
+    patients, owner = np.unique(np.array(owners), return_inverse=True)
+    shares = np.full(len(patients), 1 / len(patients))
+    for counts in np.random.default_rng(seed).multinomial(len(patients), shares, size=draws):
+        yield counts[owner].astype(np.float64)

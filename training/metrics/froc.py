@@ -1,12 +1,11 @@
 """FROC over boxes: sensitivity against false positives per image.
 
-The rule of a hit, as in computer-aided detection: a detection hits the lesion whose true box contains the
-detection's centre. A lesion counts once; further hits on it are neither true nor false positives. Overlap rules
-such as IoU 0.5 are harsh for clusters of a few millimetres, and the segmenter only needs a box around one; they are
-here for comparison.
+The hit rule is that of computer-aided detection: a detection hits a lesion if its centre lies in the lesion's true box.
+A lesion counts once; further hits on it are neither true nor false positives. Overlap rules such as IoU 0.5 are harsh
+for clusters of a few millimetres, and the segmenter only needs a box around one; they are here for comparison.
 
-Where a person marked a place and nothing is known of the extent, nobody can say whether a detection is right: it is
-left out before anything is counted (`is_judged`).
+Where a person marked only a place, the extent of the lesion is unknown, and a detection there can be called neither
+right nor wrong: it is dropped before anything is counted (`is_judged`).
 """
 
 from __future__ import annotations
@@ -28,35 +27,35 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hits:
-    """Detections of one image against its truth; extra hits on a lesion that is found are left out."""
+    """The detections of one image, matched with its lesions; further hits on a lesion are dropped."""
 
     scores: tuple[float, ...]
     """Best first."""
 
     true: tuple[bool, ...]
-    """For each score, whether it found a lesion (else a false positive)."""
+    """For each score, whether the detection hit a lesion; otherwise it is a false positive."""
 
     num_lesions: int
     undecided: bool = False
-    """There may be a lesion of unknown extent and there is no other: the image is neither positive nor negative."""
+    """Whether the image is neither positive nor negative: its only lesions, if any, are of unknown extent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Froc:
-    """Free-response ROC: one point for every distinct score, and (0, 0) first."""
+    """Free-response ROC curve: (0, 0), then one point for every distinct score, highest first."""
 
     false_positives: Floats
-    """Mean false positives per image, rising."""
+    """Mean false positives per image, ascending."""
 
     sensitivity: Floats
-    """Found lesions / lesions, in [0, 1], rising."""
+    """Lesions hit / lesions, in [0, 1], ascending."""
 
     thresholds: Floats
-    """Detections with at least this score make the point; infinite for the first."""
+    """Score threshold of each point, descending; infinite for the first."""
 
 
 Rule = Callable[[Box, Box], bool]
-"""Whether a detection's box (first) hits a lesion's (second)."""
+"""Whether a detection's box (first) hits a lesion's box (second)."""
 
 
 def centre_rule(detection: Box, lesion: Box) -> bool:
@@ -65,16 +64,16 @@ def centre_rule(detection: Box, lesion: Box) -> bool:
     return lesion.x0 <= x < lesion.x1 and lesion.y0 <= y < lesion.y1
 
 
-def iou_rule(least: float) -> Rule:
-    """The boxes' intersection over union reaches `least`, in (0, 1]."""
-    return lambda detection, lesion: lesion.iou(detection) >= least
+def iou_rule(minimum: float) -> Rule:
+    """The intersection over union of the boxes is at least `minimum`, in (0, 1]."""
+    return lambda detection, lesion: lesion.iou(detection) >= minimum
 
 
 def is_judged(box: Box, truth: Sequence[Box], *, uncertain: Sequence[Box]) -> bool:
     """Whether a detection can be called right or wrong.
 
-    One that has its centre in an uncertain box and in no lesion is neither a hit nor a false alarm. What lies in a
-    lesion is judged, or an outlined cluster beside a marked place could not be found.
+    It cannot if its centre lies in an uncertain box and in no lesion. Hits on a lesion always count, so that an
+    outlined cluster beside a marked place can be detected.
 
     Args:
         uncertain: boxes around places where there may be a lesion of unknown extent.
@@ -84,19 +83,19 @@ def is_judged(box: Box, truth: Sequence[Box], *, uncertain: Sequence[Box]) -> bo
     )
 
 
-class Placed(Protocol):
-    """A detection, or a finding made of one."""
+class HasBox(Protocol):
+    """A detection or a finding."""
 
     @property
     def box(self) -> Box: ...
 
 
-P = TypeVar("P", bound=Placed)
+T = TypeVar("T", bound=HasBox)
 
 
-def judged(found: Sequence[P], truth: Sequence[Box], *, uncertain: Sequence[Box]) -> list[P]:
-    """What is found in one image and can be called right or wrong, in its order: see `is_judged`."""
-    return [each for each in found if is_judged(each.box, truth, uncertain=uncertain)]
+def judged(detections: Sequence[T], truth: Sequence[Box], *, uncertain: Sequence[Box]) -> list[T]:
+    """The detections or findings of one image that can be called right or wrong, in order: see `is_judged`."""
+    return [each for each in detections if is_judged(each.box, truth, uncertain=uncertain)]
 
 
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -106,24 +105,24 @@ RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 def match(
     detections: Sequence[Detection], truth: Sequence[Box], *, uncertain: Sequence[Box], rule: Rule
 ) -> Hits:
-    """Which detections of one image hit a lesion; those that cannot be judged are left out.
+    """Match the detections of one image with its lesions, best score first; those that cannot be judged are dropped.
 
-    A detection that hits several lesions takes one that is still free, the best overlapping first.
+    A detection that hits several lesions is matched with the free one of the highest IoU.
 
     Args:
         uncertain: see `is_judged`.
     """
-    found: set[int] = set()
+    matched: set[int] = set()
     scores: list[float] = []
     true: list[bool] = []
     for detection in sorted(
         judged(detections, truth, uncertain=uncertain), key=lambda each: (-each.score, each.box.as_tuple())
     ):
-        inside = [index for index, box in enumerate(truth) if rule(detection.box, box)]
-        free = [index for index in inside if index not in found]
+        hits = [index for index, box in enumerate(truth) if rule(detection.box, box)]
+        free = [index for index in hits if index not in matched]
         if free:
-            found.add(max(free, key=lambda index: truth[index].iou(detection.box)))
-        elif inside:
+            matched.add(max(free, key=lambda index: truth[index].iou(detection.box)))
+        elif hits:  # only lesions that are matched already
             continue
         scores.append(detection.score)
         true.append(bool(free))
@@ -132,7 +131,7 @@ def match(
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The detections of many images in one row, best first, ready for curves under many weightings."""
+    """The detections of many images, sorted by score; yields the FROC curve for any image weights."""
 
     scores: Floats
     true: npt.NDArray[np.bool_]
@@ -155,17 +154,17 @@ class Pooled:
         """The FROC curve.
 
         Args:
-            weights: how often each image counts (a bootstrap draw); None: once.
+            weights: of each image, for example its number of copies in a bootstrap draw; None: 1.
 
         Raises:
-            ValueError: no lesion in any image that counts.
+            ValueError: no image with a weight has a lesion.
         """
         counts = np.ones(len(self.num_lesions)) if weights is None else weights
         num_images, num_lesions = counts.sum(), counts @ self.num_lesions
         if not num_lesions:
-            raise ValueError(f"sensitivity needs lesions: {num_images:g} images hold none")
+            raise ValueError(f"sensitivity is undefined: {num_images:g} images have no lesions")
         weight = counts[self.image]
-        # Equal scores cannot be told apart by a threshold: only the end of such a group is a point of the curve.
+        # No threshold separates equal scores: only the last of such a group is a point of the curve.
         last = np.append(self.scores[1:] != self.scores[:-1], True)[: len(self.scores)]
         return Froc(
             false_positives=np.append(0.0, np.cumsum(weight * ~self.true)[last] / num_images),
@@ -175,10 +174,14 @@ class Pooled:
 
 
 def froc(images: Sequence[Hits]) -> Froc:
-    """The FROC curve over images; raises ValueError where there is no lesion."""
+    """The FROC curve over images.
+
+    Raises:
+        ValueError: there is no lesion.
+    """
     return Pooled.of(images).curve()
 
 
 def sensitivity_at(curve: Froc, rate: float) -> float:
-    """Greatest sensitivity with at most `rate` false positives per image."""
+    """The highest sensitivity with at most `rate` false positives per image."""
     return float(curve.sensitivity[curve.false_positives <= rate + 1e-9][-1])

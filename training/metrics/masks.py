@@ -1,7 +1,4 @@
-"""What is measured of masks: overlap, boundary overlap in mm, rates per pixel and per image, with intervals.
-
-Pure functions. Rates say what they count: `pixels` are those of one region, `images` are whole mammograms.
-"""
+"""Metrics of masks: boundary IoU with a band in mm, AUC, and rates per pixel or per image, with intervals."""
 
 from __future__ import annotations
 
@@ -15,19 +12,20 @@ from scipy import ndimage
 from mammo.geometry import Box, Spacing
 from mammo.masks import Mask
 from training.metrics import Interval, interval
+from training.metrics.ratio import ratio
 
 Bitmap = npt.NDArray[np.bool_]
 
 BAND_MM = 0.5
-"""Width of the boundary band: about the gap between two calcifications, half of a cluster's margin."""
+"""Width of the boundary band: about the distance of two calcifications, half of a cluster's margin."""
 
 ROUNDING = 1e-9
-"""Distances this part apart are the same: three pixels of 0.07 mm are 0.21 mm."""
+"""Relative difference below which two distances are equal: three pixels of 0.07 mm are 0.21 mm."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Counts of a two-by-two table and the rates of the paper's eq. 13, 14 and 18; NaN where nothing is counted."""
+    """A confusion matrix, and the rates of the paper's eq. 13 and 14; a rate without counts is NaN."""
 
     tp: int
     fp: int
@@ -36,30 +34,34 @@ class Rates:
 
     @property
     def tpr(self) -> float:
-        """TP / (TP + FN)."""
-        return _ratio(self.tp, self.tp + self.fn)
+        """TPR = TP / (TP + FN)   (eq. 13)."""
+        return ratio(self.tp, self.tp + self.fn)
 
     @property
     def fpr(self) -> float:
-        """FP / (FP + TN)."""
-        return _ratio(self.fp, self.fp + self.tn)
+        """FPR = FP / (FP + TN)   (eq. 14)."""
+        return ratio(self.fp, self.fp + self.tn)
 
     def __add__(self, other: Rates) -> Rates:
         return Rates(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
 
 def pixel_rates(predicted: Mask | None, truth: Mask | None, *, roi: Box) -> Rates:
-    """Every pixel of a region counts once; pixels outside it do not count."""
+    """Count the pixels of a region; pixels outside it do not count."""
     p, t = (_inside(mask, roi) for mask in (predicted, truth))
     tp, fp, fn = (int(np.count_nonzero(x)) for x in (p & t, p & ~t, ~p & t))
     return Rates(tp, fp, fn, roi.area - tp - fp - fn)
 
 
 def image_rates(predicted: Sequence[bool], truth: Sequence[bool]) -> Rates:
-    """Every image counts once: did it get a mask, does it hold a cluster?
+    """Count images.
+
+    Args:
+        predicted: whether an image got a mask.
+        truth: whether it has a cluster.
 
     Raises:
-        ValueError: the two have not the same length.
+        ValueError: `predicted` and `truth` differ in length.
     """
     pairs = list(zip(predicted, truth, strict=True))
     counts = {key: pairs.count(key) for key in ((True, True), (True, False), (False, True), (False, False))}
@@ -67,20 +69,20 @@ def image_rates(predicted: Sequence[bool], truth: Sequence[bool]) -> Rates:
 
 
 def boundary(mask: Mask, *, width_mm: float, spacing: Spacing) -> Mask | None:
-    """The pixels of a mask near its outside (Cheng et al. 2021); None when empty.
+    """The pixels of a mask within a distance of its outside (Cheng et al. 2021, Boundary IoU); None when empty.
 
     Args:
-        width_mm: so near; a pixel that touches the outside always is.
+        width_mm: the distance. A pixel that touches the outside always belongs to the boundary.
         spacing: of the pixels, which need not be square.
     """
     sides = spacing.row_mm, spacing.column_mm
-    inwards = ndimage.distance_transform_edt(np.pad(mask.bitmap, 1), sampling=sides)[1:-1, 1:-1]
-    near = inwards <= max(width_mm, *sides) * (1 + ROUNDING)
+    depth = ndimage.distance_transform_edt(np.pad(mask.bitmap, 1), sampling=sides)[1:-1, 1:-1]
+    near = depth <= max(width_mm, *sides) * (1 + ROUNDING)
     return Mask(mask.bitmap & near, mask.x0, mask.y0).tight()
 
 
 def boundary_iou(predicted: Mask | None, truth: Mask | None, *, width_mm: float, spacing: Spacing) -> float:
-    """IoU of the two bands inside the outlines, in [0, 1]; 1 when both masks are empty. For the rest see `boundary`."""
+    """IoU of the `boundary` of two masks, in [0, 1]; 1 when both masks are empty."""
     bands = [
         boundary(mask, width_mm=width_mm, spacing=spacing) if mask else None for mask in (predicted, truth)
     ]
@@ -91,7 +93,7 @@ def boundary_iou(predicted: Mask | None, truth: Mask | None, *, width_mm: float,
 
 
 def auc(scores: Sequence[float], truth: Sequence[bool]) -> float:
-    """Area under the ROC curve: how often a true one scores above a false one, ties half; NaN without both kinds."""
+    """Area under the ROC curve: P(positive > negative) + P(equal) / 2; NaN without both positives and negatives."""
     values, true = np.asarray(scores, np.float64), np.asarray(truth, np.bool_)
     if true.all() or not true.any():
         return float("nan")
@@ -102,29 +104,29 @@ def auc(scores: Sequence[float], truth: Sequence[bool]) -> float:
 def mean_interval(
     values: Sequence[float], patients: Sequence[str], *, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """Mean over clusters with its 95 % interval; whole patients are drawn."""
+    """Mean over clusters with its 95 % interval over patients.
+
+    Args:
+        patients: the patient of each value.
+    """
     array = np.asarray(values, np.float64)
-    return interval(lambda w: _mean(w, array), patients, draws=draws, seed=seed)
+    return interval(lambda w: ratio(float(w @ array), float(w.sum())), patients, draws=draws, seed=seed)
 
 
 def rate_intervals(
     counts: Sequence[Rates], patients: Sequence[str], *, draws: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """TPR, FPR and ACC of the pooled counts with their 95 % intervals; whole patients are drawn."""
+    """`tpr`, `fpr` and `acc` (eq. 13, 14 and 18) of the pooled counts, with 95 % intervals over patients."""
     array = np.array([(c.tp, c.fp, c.fn, c.tn) for c in counts], np.float64).reshape(-1, 4)
 
     def over(statistic: Callable[[float, float, float, float], float]) -> Interval:
         return interval(lambda w: statistic(*(w @ array)), patients, draws=draws, seed=seed)
 
     return {
-        "tpr": over(lambda tp, fp, fn, tn: _ratio(tp, tp + fn)),
-        "fpr": over(lambda tp, fp, fn, tn: _ratio(fp, fp + tn)),
-        "acc": over(lambda tp, fp, fn, tn: _ratio(tp + tn, tp + fp + fn + tn)),
+        "tpr": over(lambda tp, fp, fn, tn: ratio(tp, tp + fn)),
+        "fpr": over(lambda tp, fp, fn, tn: ratio(fp, fp + tn)),
+        "acc": over(lambda tp, fp, fn, tn: ratio(tp + tn, tp + fp + fn + tn)),
     }
-
-
-def _mean(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
-    return _ratio(float(weights @ values), float(weights.sum()))
 
 
 def _inside(mask: Mask | None, roi: Box) -> Bitmap:
@@ -132,7 +134,3 @@ def _inside(mask: Mask | None, roi: Box) -> Bitmap:
     if mask is not None:
         Mask(mask.bitmap, mask.x0 - roi.x0, mask.y0 - roi.y0).paste(out)
     return out
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")

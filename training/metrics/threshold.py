@@ -1,31 +1,34 @@
-"""What a detector does at one threshold: by box (precision, TPR, F1) and by image (FPR, accuracy).
+"""Figures of a detector at one threshold: by box (TPR, precision, F1) and by image (FPR, accuracy).
 
-A box that is rightly not there cannot be counted, so TPR, FPR and ACC of the paper's Table 2 have no common unit. Here
-TPR = TP / (TP + FN), Pr = TP / (TP + FP) and F1 (eq. 13, 15, 16) count lesions and boxes; FPR = FP / (TN + FP) and
-ACC (eq. 14, 18) count images: positive is an image with a lesion, and called positive one with any box. An image of
-which nobody can say which it is (`Hits.undecided`) is in none of the figures by image.
+    TPR = TP / (TP + FN)                    (eq. 13)
+    FPR = FP / (TN + FP)                    (eq. 14)
+    Pr  = TP / (TP + FP)                    (eq. 15)
+    F1  = 2 TP / (2 TP + FP + FN)           (eq. 16)
+    ACC = (TP + TN) / (TP + TN + FP + FN)   (eq. 18)
+
+Boxes have no true negatives, so the TPR, FPR and ACC of the paper's Table 2 cannot share a unit. Here TPR, Pr and F1
+count lesions and boxes. FPR and ACC count images: an image is positive if it has a lesion, and predicted positive if it
+has any box. An image that is neither positive nor negative (`Hits.undecided`) counts in no figure by image.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from training.metrics.bootstrap import Floats
 from training.metrics.froc import Hits
-
-Floats = npt.NDArray[np.float64]
+from training.metrics.ratio import ratio
 
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """Figures in [0, 1]; NaN where the images allow none."""
+    """Figures at a threshold, in [0, 1] except `false_positives`; NaN where undefined."""
 
     sensitivity: float
-    """TPR: found lesions over lesions."""
+    """TPR: lesions hit / lesions."""
 
     precision: float
     f1: float
@@ -33,30 +36,31 @@ class AtThreshold:
     """Per image."""
 
     image_sensitivity: float
-    """Images with a lesion and a box over images with a lesion."""
+    """TPR by image: images with a lesion and a box / images with a lesion."""
 
     image_fpr: float
-    """Images without a lesion and with a box over images without a lesion."""
+    """FPR by image: images with a box but no lesion / images without a lesion."""
 
     image_accuracy: float
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What happened in each image at one threshold, ready for many weightings."""
+    """Counts of each image at one threshold; yields the figures for any image weights."""
 
     true: Floats
-    """Found lesions."""
+    """Lesions hit."""
 
     false: Floats
     """False positives."""
 
     lesions: Floats
-    called: Floats
-    """1 where there is any box, else 0; a further hit on a found lesion comes after a first one."""
+    predicted: Floats
+    """1 if the image has a box, else 0. Further hits on a lesion, which `Hits` drops, follow a first one and do not
+    matter."""
 
     normal: Floats
-    """1 where there is surely no lesion, else 0."""
+    """1 if the image has no lesion, else 0; also 0 if it is undecided."""
 
     @classmethod
     def of(cls, images: Sequence[Hits], threshold: float) -> Counts:
@@ -74,25 +78,23 @@ class Counts:
         )
 
     def figures(self, weights: Floats | None = None) -> AtThreshold:
-        """Args:
-        weights: how often each image counts; None: once.
+        """The figures over all images.
+
+        Args:
+            weights: of each image, for example its number of copies in a bootstrap draw; None: 1.
         """
         counts = np.ones(len(self.true)) if weights is None else weights
         true, false, lesions = (float(counts @ each) for each in (self.true, self.false, self.lesions))
         positive = (self.lesions > 0).astype(np.float64)
-        caught = float(counts @ (positive * self.called))
-        alarmed = float(counts @ (self.normal * self.called))
-        sick, healthy = float(counts @ positive), float(counts @ self.normal)
+        true_images = float(counts @ (positive * self.predicted))
+        false_images = float(counts @ (self.normal * self.predicted))
+        num_positive, num_normal = float(counts @ positive), float(counts @ self.normal)
         return AtThreshold(
-            sensitivity=_share(true, lesions),
-            precision=_share(true, true + false),
-            f1=_share(2 * true, lesions + true + false),
-            false_positives=_share(false, float(counts.sum())),
-            image_sensitivity=_share(caught, sick),
-            image_fpr=_share(alarmed, healthy),
-            image_accuracy=_share(caught + healthy - alarmed, sick + healthy),
+            sensitivity=ratio(true, lesions),
+            precision=ratio(true, true + false),
+            f1=ratio(2 * true, lesions + true + false),
+            false_positives=ratio(false, float(counts.sum())),
+            image_sensitivity=ratio(true_images, num_positive),
+            image_fpr=ratio(false_images, num_normal),
+            image_accuracy=ratio(true_images + num_normal - false_images, num_positive + num_normal),
         )
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan

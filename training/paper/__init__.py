@@ -1,1 +1,1 @@
-"""The tables of the paper, run again on the cases at hand."""
+"""The tables of the paper, repeated on other data."""

@@ -1,8 +1,8 @@
-"""Five-fold cross-validation by patient (the paper's Table 5): an HQ-SAM arm and the Yolo-MLSAM arm, end to end.
+"""The paper's Table 5: five-fold cross-validation by patient of an HQ-SAM arm and the Yolo-MLSAM arm, end to end.
 
-Both arms get the same detector's boxes on whole mammograms of patients that neither the detector nor the segmenter of
-the fold has seen. The paper does not say what prompted its HQ-SAM arm; ours gets the box alone. The Yolo-MLSAM arm adds
-the middle level to the network and the paper's brightest pixel to the prompt.
+Both arms get the boxes of the same detector, on whole mammograms of patients that neither the detector nor the fold's
+segmenter was trained on. The paper does not state the prompts of its HQ-SAM arm; ours gets the box alone. The
+Yolo-MLSAM arm adds the middle level to the network and the paper's brightest pixel to the prompt.
 """
 
 from __future__ import annotations
@@ -26,61 +26,61 @@ from mammo.segmenter import Segmenter
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.roi import roi_around
 from mammo.segmenter.weights import load_segmenter
-from training.cases import Case, Progress
-from training.evaluation.detector_report import Report, Table
+from training.cases import Case, Progress, portion
+from training.evaluation.report import Report, Table
 from training.metrics import is_judged
 from training.metrics.masks import Rates, image_rates, mean_interval, pixel_rates, rate_intervals
 from training.paper.segmenter_tables import percent, row_config
 from training.segmenter.finetune import train_network
 from training.segmenter.growth import grown
 from training.segmenter.recipes import SegmenterRecipe
-from training.segmenter.rois import TrainingRoi
+from training.segmenter.rois import TrainingRegions, TrainingRoi
 
-Detects = Callable[[Mammogram], Sequence[Box]]
-"""The boxes of the operating point."""
+DetectBoxes = Callable[[Mammogram], Sequence[Box]]
+"""Returns the boxes at the operating point."""
 
 PAPER_TABLE5: Mapping[str, tuple[float, float, float, float]] = {
     "HQ-SAM": (80.16, 19.52, 81.08, 79.99),
     "Yolo-MLSAM": (87.46, 13.44, 88.33, 86.78),
 }
-"""Average TPR, FPR, ACC and Dice in per cent; the MLSAM folds' Dice are 89.21, 87.76, 83.59, 87.58 and 85.74."""
+"""Mean TPR, FPR, ACC and Dice in per cent. Dice of the MLSAM folds: 89.21, 87.76, 83.59, 87.58 and 85.74."""
 
 ARMS: Mapping[str, tuple[str, bool]] = {"HQ-SAM": ("HQ-SAM", False), "Yolo-MLSAM": ("MLSAM", True)}
-"""Row of Table 3, and whether the brightest pixel of the box is part of the prompt."""
+"""By arm: the row of Table 3, and whether the prompt includes the brightest pixel of the box."""
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One mammogram under one arm."""
+    """The results of one arm on one mammogram."""
 
     image: str
     patient: str
     dice: tuple[float, ...]
-    """Of every true cluster, 0 where no box found it."""
+    """Of every true cluster; 0 for a missed one."""
 
     clusters: tuple[Rates, ...]
-    """Pixels of the region around every true cluster."""
+    """Pixel counts of the region around every true cluster."""
 
     found: bool
-    """Whether there is any mask."""
+    """Whether the arm predicted any mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossvalPlan:
-    """What both arms and all folds share."""
+    """Cases, regions, schedule and detector of Table 5, shared by both arms and all folds."""
 
     recipe: SegmenterRecipe
     cases: Sequence[Case]
     rois: Sequence[TrainingRoi]
-    """Of all cases; each fold trains on those of the other folds' patients."""
+    """Of all cases; each fold trains on the patients of the other folds."""
 
-    detects: Detects
+    detect: DetectBoxes
     folds: int = 5
     seed: int = 0
 
 
 def patient_folds(cases: Sequence[Case], *, count: int, seed: int) -> dict[str, int]:
-    """The fold of each patient. Patients with many clusters are dealt out first, so that folds are alike.
+    """Assign every patient to a fold, in turn and by descending number of clusters, so that the folds are balanced.
 
     Raises:
         InsufficientData: fewer patients with clusters than folds.
@@ -91,44 +91,41 @@ def patient_folds(cases: Sequence[Case], *, count: int, seed: int) -> dict[str, 
     positive = sum(number > 0 for number in clusters.values())
     if positive < count:
         raise InsufficientData(
-            f"{count} folds need {count} patients with clusters, there are {positive}; take fewer folds"
+            f"{count} folds need {count} patients with clusters, but there are {positive}; use fewer folds"
         )
 
-    def lot(patient: str) -> str:
+    def tie_breaker(patient: str) -> str:
         return hashlib.sha256(f"{seed}/{patient}".encode()).hexdigest()
 
-    order = sorted(clusters, key=lambda patient: (-clusters[patient], lot(patient)))
+    order = sorted(clusters, key=lambda patient: (-clusters[patient], tie_breaker(patient)))
     return {patient: index % count for index, patient in enumerate(order)}
 
 
 def table_5(
     start: Path, plan: CrossvalPlan, *, folder: Path, facts: Mapping[str, Any], progress: Progress
 ) -> Report:
-    """Train and measure both arms in every fold; a stopped run goes on.
+    """Train and evaluate both arms in every fold. A repeated call resumes after the last finished network.
 
     Args:
-        start: weights of a SAM; each arm adds to it what it adds.
-        folder: gets a run folder for every arm and fold.
+        start: weights of a SAM, which each arm extends.
+        folder: receives a run folder for every arm and fold.
     """
     network, _ = load_segmenter(start)
     fold_of = patient_folds(plan.cases, count=plan.folds, seed=plan.seed)
-    found: dict[str, list[list[ImageScore]]] = {arm: [] for arm in ARMS}
+    results: dict[str, list[list[ImageScore]]] = {arm: [] for arm in ARMS}
     runs = [(fold, arm) for fold in range(plan.folds) for arm in ARMS]
     for done, (fold, arm) in enumerate(runs):
-
-        def tell(fraction: float, message: str, done: int = done, fold: int = fold, arm: str = arm) -> None:
-            progress((done + min(fraction, 1.0)) / len(runs), f"{arm}, fold {fold + 1}: {message}")
-
-        found[arm].append(_run(network, arm, fold, fold_of, plan, folder=folder, progress=tell))
+        part = portion(progress, done / len(runs), (done + 1) / len(runs), prefix=f"{arm}, fold {fold + 1}: ")
+        results[arm].append(_run(network, arm, fold, fold_of, plan, folder=folder, progress=part))
     columns = ["arm", "paper TPR / FPR / ACC / Dice", "TPR (pixels)", "FPR (pixels)", "ACC (pixels)"]
     columns += ["Dice, all clusters", "Dice, found clusters", "Dice by fold", "TPR / FPR (images)"]
-    patients = [score.patient for scores in found["HQ-SAM"] for score in scores for _ in score.dice]
-    apart = [b - a for a, b in zip(_dices(found["HQ-SAM"]), _dices(found["Yolo-MLSAM"]), strict=True)]
-    difference = percent(mean_interval(apart, patients), factor=100)
+    patients = [score.patient for scores in results["HQ-SAM"] for score in scores for _ in score.dice]
+    gains = [b - a for a, b in zip(_dices(results["HQ-SAM"]), _dices(results["Yolo-MLSAM"]), strict=True)]
+    difference = percent(mean_interval(gains, patients), factor=100)
     note = (
         f"Yolo-MLSAM minus HQ-SAM, Dice over all clusters, paired: {difference}. "
-        "Paper: private hospital data; its HQ-SAM arm's prompts are not stated. Rates count the pixels of the region "
-        "around each true cluster, or whole images where they say so; intervals draw patients."
+        "Paper: private hospital data; the prompts of its HQ-SAM arm are not stated. Rates count the pixels of the "
+        "region around each true cluster, unless marked as rates of images. Intervals draw patients."
     )
     return Report(
         title="Table 5: five-fold cross-validation by patient",
@@ -138,17 +135,17 @@ def table_5(
             "recipe": f"{plan.recipe.name}: policy {plan.recipe.policy}, {plan.recipe.steps} steps",
             "folds": f"{plan.folds}, by patient, seed {plan.seed}",
             "test": f"{len(fold_of)} patients, {len(plan.cases)} images, {len(patients)} clusters",
-            "detector": "the same for all folds; it has seen none of these patients",
+            "detector": "the same for all folds; trained on none of these patients",
         },
         tables=[
             Table(
                 title="By arm, per cent, with 95 % CI",
                 columns=columns,
-                rows=[_row(arm, found[arm], plan.cases) for arm in ARMS],
+                rows=[_row(arm, results[arm], plan.cases) for arm in ARMS],
                 note=note,
             )
         ],
-        figures={arm: [[asdict(score) for score in scores] for scores in found[arm]] for arm in ARMS},
+        figures={arm: [[asdict(score) for score in scores] for scores in results[arm]] for arm in ARMS},
     )
 
 
@@ -162,44 +159,48 @@ def _run(
     folder: Path,
     progress: Progress,
 ) -> list[ImageScore]:
+    """Train one arm on all folds but one, and evaluate it on that one."""
     row, points = ARMS[arm]
     recipe = replace(plan.recipe, seed=plan.seed + fold)
-    here = folder / f"{arm}-{fold}"
+    run_folder = folder / f"{arm}-{fold}"
     weights = train_network(
         grown(start, row_config(start.config, row), seed=recipe.seed),
-        [roi for roi in plan.rois if fold_of[roi.patient] != fold],
-        [],
+        TrainingRegions([roi for roi in plan.rois if fold_of[roi.patient] != fold]),
         recipe=recipe,
-        folder=here,
+        folder=run_folder,
         start_competes=False,
         features=folder / f"features-{fold}",
         facts={"arm": arm, "fold": fold},
-        progress=lambda fraction, message: progress(0.6 * fraction, message),
+        progress=portion(progress, 0.0, 0.6),
     )
-    trained, run = load_segmenter(weights)
+    trained, facts = load_segmenter(weights)
     held_out = [case for case in plan.cases if fold_of[case.patient] == fold]
     key = hashlib.sha256(
         json.dumps(
-            [run["run"], [[case.image, [box.as_tuple() for box in case.uncertain]] for case in held_out]]
+            [facts["run"], [[case.image, [box.as_tuple() for box in case.uncertain]] for case in held_out]]
         ).encode()
     ).hexdigest()
-    result = here / "scores.json"
-    if result.is_file() and (known := json.loads(result.read_bytes()))["of"] == key:
-        return [_image_score(each) for each in known["scores"]]
+    result = run_folder / "scores.json"
+    if result.is_file() and (stored := json.loads(result.read_bytes()))["of"] == key:
+        return [_image_score(each) for each in stored["scores"]]
     segmenter, scores = Segmenter(trained), []
     for number, case in enumerate(held_out, 1):
-        scores.append(measure_image(segmenter, case, detects=plan.detects, points=points))
+        scores.append(measure_image(segmenter, case, detect=plan.detect, points=points))
         progress(0.6 + 0.4 * number / len(held_out), f"image {number} of {len(held_out)}")
     result.write_text(json.dumps({"of": key, "scores": [asdict(score) for score in scores]}))
     return scores
 
 
-def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points: bool) -> ImageScore:
-    """Boxes, masks, and how they meet the truth of one mammogram."""
+def measure_image(segmenter: Segmenter, case: Case, *, detect: DetectBoxes, points: bool) -> ImageScore:
+    """Segment the detected boxes of one mammogram and compare the masks with its truth.
+
+    Args:
+        points: whether the prompt of a box includes its brightest pixel.
+    """
     mammogram = case.read()
-    masks = []
     lesions = [finding.box for finding in case.truth]
-    for box in detects(mammogram):
+    masks = []
+    for box in detect(mammogram):
         if not is_judged(box, lesions, uncertain=case.uncertain):
             continue
         embedding = segmenter.embed(mammogram.pixels, box, spacing=mammogram.spacing)
@@ -208,7 +209,7 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
         mask = segmenter.segment(embedding, box=box, points=inside).mask
         if mask is not None:
             masks.append(mask)
-    together = union(masks)
+    predicted = union(masks)
     dice, rates = [], []
     for finding in case.truth:
         if finding.mask is None:
@@ -219,21 +220,19 @@ def measure_image(segmenter: Segmenter, case: Case, *, detects: Detects, points:
             config=segmenter.config,
             spacing=mammogram.spacing,
         ).crop
-        part = together.within(roi) if together else None
-        truth = finding.mask.within(roi)
-        best = max((mask.dice(finding.mask) for mask in masks), default=0.0)
-        dice.append(best)
-        rates.append(pixel_rates(part, truth, roi=roi))
+        dice.append(max((mask.dice(finding.mask) for mask in masks), default=0.0))
+        predicted_part = predicted.within(roi) if predicted else None
+        rates.append(pixel_rates(predicted_part, finding.mask.within(roi), roi=roi))
     return ImageScore(case.image, case.patient, tuple(dice), tuple(rates), bool(masks))
 
 
 def image_truth(cases: Sequence[Case]) -> dict[str, bool]:
-    """Whether each image holds a cluster; without those of which nobody can say it."""
+    """Whether each image has a cluster; without images that have only uncertain places, which are neither."""
     return {case.image: bool(case.truth) for case in cases if case.truth or not case.uncertain}
 
 
 def _brightest(mammogram: Mammogram, box: Box) -> list[Point]:
-    """The paper's prompt: the one brightest pixel of the box."""
+    """The paper's point prompt: the brightest pixel of the box."""
     mm = (mammogram.spacing or ASSUMED_SPACING).mean_mm
     return brightest_points(mammogram.pixels, box, count=1, spacing=1, mm_per_pixel=mm)
 
@@ -252,37 +251,40 @@ def _row(arm: str, folds: Sequence[Sequence[ImageScore]], cases: Sequence[Case])
     patients = [score.patient for score in flat for _ in score.dice]
     rates = rate_intervals([each for score in flat for each in score.clusters], patients)
     dice = _dices(folds)
-    found = [(value, owner) for value, owner in zip(dice, patients, strict=True) if value > 0]
+    overlapping = [(value, owner) for value, owner in zip(dice, patients, strict=True) if value > 0]
     truth = image_truth(cases)
-    whole = [score for score in flat if score.image in truth]
-    images = image_rates([score.found for score in whole], [truth[score.image] for score in whole])
+    decided = [score for score in flat if score.image in truth]
+    images = image_rates([score.found for score in decided], [truth[score.image] for score in decided])
     by_fold = [100 * mean(_dices([scores]) or [math.nan]) for scores in folds]
     return [
         arm,
         " / ".join(map(str, PAPER_TABLE5[arm])),
         *(percent(rates[name], factor=100) for name in ("tpr", "fpr", "acc")),
         percent(mean_interval(dice, patients), factor=100),
-        percent(mean_interval([value for value, _ in found], [owner for _, owner in found]), factor=100),
+        percent(
+            mean_interval([value for value, _ in overlapping], [owner for _, owner in overlapping]),
+            factor=100,
+        ),
         ", ".join(f"{value:.1f}" for value in by_fold),
         " / ".join("-" if math.isnan(rate) else f"{100 * rate:.1f}" for rate in (images.tpr, images.fpr)),
     ]
 
 
-def remembered(detects: Detects, file: Path, *, of: str) -> Detects:
-    """The same boxes, computed once per image and kept in a JSON file: folds and arms share one detector.
+def cached_boxes(detect: DetectBoxes, file: Path, *, of: str) -> DetectBoxes:
+    """Cache the boxes of every image in a JSON file, because all folds and arms use the same.
 
     Args:
-        of: names the detector and all that its boxes depend on; boxes of another are not taken.
+        of: identifies the detector and all that its boxes depend on; a file of another detector is not used.
     """
-    kept = json.loads(file.read_bytes()) if file.is_file() else {}
-    known: dict[str, list[list[int]]] = kept["boxes"] if kept.get("of") == of else {}
+    content = json.loads(file.read_bytes()) if file.is_file() else {}
+    cache: dict[str, list[list[int]]] = content["boxes"] if content.get("of") == of else {}
 
     def boxes(mammogram: Mammogram) -> list[Box]:
-        if mammogram.sha256 not in known:
-            known[mammogram.sha256] = [list(box.as_tuple()) for box in detects(mammogram)]
+        if mammogram.sha256 not in cache:
+            cache[mammogram.sha256] = [list(box.as_tuple()) for box in detect(mammogram)]
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as part:
-                part.write_text(json.dumps({"of": of, "boxes": known}))
-        return [Box(*corners) for corners in known[mammogram.sha256]]
+                part.write_text(json.dumps({"of": of, "boxes": cache}))
+        return [Box(*corners) for corners in cache[mammogram.sha256]]
 
     return boxes

@@ -1,4 +1,4 @@
-"""The paper's tables of the detector, run again: attentions (Table 1) and thresholds (Table 2)."""
+"""The paper's tables of the detector, repeated on other data: attention modules (Table 1) and thresholds (Table 2)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ from typing import Any
 import numpy as np
 
 from mammo.detector.runtime import RuntimeName
-from training.cases import Case, Progress, silent
+from training.cases import Case, Progress, portion, silent
 from training.detector.finetune import finetune_detector
 from training.detector.recipes import DetectorRecipe
-from training.evaluation.detector import Measured, Scored, finder, hits_of, measure, score_images
-from training.evaluation.detector_report import Report, Table, intervals, split
+from training.evaluation.detector import (
+    DetectorFigures,
+    ScoredImage,
+    hits_of,
+    low_threshold_detector,
+    measure,
+    score_images,
+)
+from training.evaluation.detector_report import data_counts, interval_description
 from training.evaluation.operating_point import threshold_at
+from training.evaluation.report import Report, Table
 from training.metrics import Counts, Interval, box_dice, centre_rule, froc, interval
+from training.metrics.ratio import ratio
 
 ATTENTIONS = ("none", "cbam", "se", "eca")
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -27,17 +36,17 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def table_2(
-    scored: Sequence[Scored], *, facts: Mapping[str, Any], draws: int = 1000, seed: int = 0
+    scored: Sequence[ScoredImage], *, facts: Mapping[str, Any], draws: int = 1000, seed: int = 0
 ) -> Report:
-    """TPR, FPR, ACC, precision and Dice at the paper's thresholds, on the same detections."""
+    """TPR, FPR, ACC, precision and Dice of the same detections at the paper's thresholds."""
     rows, figures = [], {}
     for threshold in THRESHOLDS:
-        found = _at(scored, threshold, draws=draws, seed=seed)
-        rows.append([f"{threshold:g}", *(str(each) for each in found.values())])
-        figures[f"{threshold:g}"] = {name: asdict(each) for name, each in found.items()}
+        intervals = _figures_at(scored, threshold, draws=draws, seed=seed)
+        rows.append([f"{threshold:g}", *(str(each) for each in intervals.values())])
+        figures[f"{threshold:g}"] = {name: asdict(each) for name, each in intervals.items()}
     note = (
-        "TPR and precision count clusters and boxes (a hit: the detection's centre in the cluster's box), FPR and ACC "
-        "images (called positive with any box), Dice boxes, 0 for a missed cluster."
+        "TPR and precision count clusters and boxes (hit rule: the detection's centre lies in the cluster's box). FPR "
+        "and ACC count images (predicted positive: any box). Dice is that of boxes, 0 for a missed cluster."
     )
     columns = [
         "threshold",
@@ -50,17 +59,19 @@ def table_2(
     ]
     return Report(
         title="Table 2: confidence threshold",
-        facts={**facts, **split(scored), "intervals": intervals(draws, seed)},
+        facts={**facts, **data_counts(scored), "intervals": interval_description(draws, seed)},
         tables=[Table(title="By threshold, with 95 % CI", columns=columns, rows=rows, note=note)],
         figures=figures,
         curves={"detector": scored},
     )
 
 
-def _at(scored: Sequence[Scored], threshold: float, *, draws: int, seed: int) -> dict[str, Interval]:
+def _figures_at(
+    scored: Sequence[ScoredImage], threshold: float, *, draws: int, seed: int
+) -> dict[str, Interval]:
     counts = Counts.of(hits_of(scored, rule=centre_rule), threshold)
     dice = [
-        box_dice([each.box for each in image.found if each.score >= threshold], image.truth)
+        box_dice([each.box for each in image.detections if each.score >= threshold], image.truth)
         for image in scored
     ]
     sums, numbers = np.array([sum(each) for each in dice]), np.array([len(each) for each in dice], np.float64)
@@ -70,101 +81,108 @@ def _at(scored: Sequence[Scored], threshold: float, *, draws: int, seed: int) ->
         "fpr": over(lambda weights: counts.figures(weights).image_fpr),
         "acc": over(lambda weights: counts.figures(weights).image_accuracy),
         "precision": over(lambda weights: counts.figures(weights).precision),
-        "dice": over(lambda weights: _ratio(float(weights @ sums), float(weights @ numbers))),
+        "dice": over(lambda weights: ratio(float(weights @ sums), float(weights @ numbers))),
         "false_positives": over(lambda weights: counts.figures(weights).false_positives),
     }
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
-
-
 @dataclass(frozen=True, kw_only=True)
 class Table1Plan:
-    """What Table 1 is made of: the same patients, schedule and seeds for every attention."""
+    """Patients, schedule and seeds of Table 1, shared by all attention modules."""
 
     recipe: DetectorRecipe
     seeds: Sequence[int]
     train: Sequence[Case]
     validation: Sequence[Case]
-    """For the threshold of each network; never trained on."""
+    """For the threshold of each network; not trained on."""
 
     test: Sequence[Case]
     rate: float = 0.5
-    """False positives per validation image at which a network's threshold is set."""
+    """False positives per validation image at which each network's threshold is set."""
 
     runtime: RuntimeName = "auto"
-    """What the networks are measured on."""
+    """Runtime that evaluates the networks."""
+
+
+Results = Mapping[str, Sequence[tuple[int, DetectorFigures]]]
+"""Seed and figures of every network, by attention module."""
 
 
 def table_1(plan: Table1Plan, *, folder: Path, facts: Mapping[str, Any], progress: Progress) -> Report:
-    """Train every attention with every seed from scratch and measure it; a stopped table goes on.
+    """Train every attention module with every seed from scratch and evaluate it.
+
+    A repeated call resumes after the last finished network.
 
     Args:
-        folder: gets a run folder for every network.
+        folder: receives a run folder for every network.
     """
-    runs = [(kind, seed) for kind in ATTENTIONS for seed in plan.seeds]
-    found: dict[str, list[tuple[int, Measured]]] = {kind: [] for kind in ATTENTIONS}
-    curves: dict[str, Sequence[Scored]] = {}
-    for done, (kind, seed) in enumerate(runs):
-
-        def tell(fraction: float, message: str, done: int = done, kind: str = kind, seed: int = seed) -> None:
-            progress((done + min(fraction, 1.0)) / len(runs), f"{kind}, seed {seed}: {message}")
-
-        measured, scored = _one(plan, kind, seed, folder=folder / f"{kind}-{seed}", progress=tell)
-        found[kind].append((seed, measured))
-        curves.setdefault(kind, scored)
+    runs = [(attention, seed) for attention in ATTENTIONS for seed in plan.seeds]
+    results: dict[str, list[tuple[int, DetectorFigures]]] = {attention: [] for attention in ATTENTIONS}
+    curves: dict[str, Sequence[ScoredImage]] = {}
+    for done, (attention, seed) in enumerate(runs):
+        figures, scored = _train_and_measure(
+            plan,
+            attention,
+            seed,
+            folder=folder / f"{attention}-{seed}",
+            progress=portion(
+                progress, done / len(runs), (done + 1) / len(runs), prefix=f"{attention}, seed {seed}: "
+            ),
+        )
+        results[attention].append((seed, figures))
+        curves.setdefault(attention, scored)
     return Report(
         title="Table 1: attention",
         facts={
             **facts,
-            **split(next(iter(curves.values()))),
+            **data_counts(next(iter(curves.values()))),
             "recipe": f"{plan.recipe.name}: {plan.recipe.epochs} epochs, tiles of {plan.recipe.tile} pixels",
             "training seeds": ", ".join(map(str, plan.seeds)),
             "threshold": f"of each network: {plan.rate:g} false positives per image on the validation patients",
-            "intervals": intervals(1000, 0),
+            "intervals": interval_description(1000, 0),
         },
-        tables=[_means(found), _runs(found)],
+        tables=[_table_of_means(results), _table_of_runs(results)],
         figures={
-            kind: {str(seed): asdict(each) for seed, each in each_of} for kind, each_of in found.items()
+            attention: {str(seed): asdict(figures) for seed, figures in runs}
+            for attention, runs in results.items()
         },
-        curves={f"{kind}, seed {plan.seeds[0]}": scored for kind, scored in curves.items()},
+        curves={f"{attention}, seed {plan.seeds[0]}": scored for attention, scored in curves.items()},
     )
 
 
-def _one(
-    plan: Table1Plan, kind: Any, seed: int, *, folder: Path, progress: Progress
-) -> tuple[Measured, list[Scored]]:
-    """One network: trained, its threshold set on the validation patients, measured on the test patients."""
-    recipe = replace(plan.recipe, seed=seed, spec=replace(plan.recipe.spec, attention=kind))
+def _train_and_measure(
+    plan: Table1Plan, attention: Any, seed: int, *, folder: Path, progress: Progress
+) -> tuple[DetectorFigures, list[ScoredImage]]:
+    """Train one network, set its threshold on the validation patients, and evaluate it on the test patients."""
+    recipe = replace(plan.recipe, seed=seed, spec=replace(plan.recipe.spec, attention=attention))
     weights = finetune_detector(
-        plan.train, [], start=None, recipe=recipe, folder=folder, progress=lambda f, m: progress(f * 0.7, m)
+        plan.train, [], start=None, recipe=recipe, folder=folder, progress=portion(progress, 0.0, 0.7)
     )
-    find = finder(weights, runtime=plan.runtime)
-    held = score_images(find, plan.validation, progress=silent)
-    threshold = threshold_at(froc(hits_of(held, rule=centre_rule)), rate=plan.rate, default=0.2)
-    scored = score_images(find, plan.test, progress=lambda f, m: progress(0.7 + f * 0.3, m))
+    detect = low_threshold_detector(weights, runtime=plan.runtime)
+    validation = score_images(detect, plan.validation, progress=silent)
+    threshold = threshold_at(froc(hits_of(validation, rule=centre_rule)), rate=plan.rate, default=0.2)
+    scored = score_images(detect, plan.test, progress=portion(progress, 0.7, 1.0))
     return measure(scored, threshold=threshold), scored
 
 
-def _means(found: Mapping[str, Sequence[tuple[int, Measured]]]) -> Table:
+def _table_of_means(results: Results) -> Table:
     columns = ["attention", "Pr", "TPR", "F1", "AP50", "AP50-95", "sensitivity at 1 FP"]
     rows = [
         [
-            kind,
+            attention,
             *(
-                _spread([getattr(each, name).value for _, each in runs])
+                _mean_and_range([getattr(each, name).value for _, each in runs])
                 for name in ("precision", "sensitivity", "f1", "ap50", "ap50_95")
             ),
-            _spread([each.froc_centre[1.0].value for _, each in runs]),
+            _mean_and_range([each.froc_centre[1.0].value for _, each in runs]),
         ]
-        for kind, runs in found.items()
+        for attention, runs in results.items()
     ]
-    note = "Mean over the seeds (lowest-highest). Overlapping ranges rank nothing."
+    note = "Mean over the seeds (lowest-highest). Modules with overlapping ranges are not ranked."
     return Table(title="By attention", columns=columns, rows=rows, note=note)
 
 
-def _runs(found: Mapping[str, Sequence[tuple[int, Measured]]]) -> Table:
+def _table_of_runs(results: Results) -> Table:
     columns = [
         "attention",
         "seed",
@@ -177,7 +195,7 @@ def _runs(found: Mapping[str, Sequence[tuple[int, Measured]]]) -> Table:
     ]
     rows = [
         [
-            kind,
+            attention,
             str(seed),
             f"{each.threshold:g}",
             str(each.sensitivity),
@@ -186,12 +204,12 @@ def _runs(found: Mapping[str, Sequence[tuple[int, Measured]]]) -> Table:
             str(each.ap50_95),
             str(each.froc_centre[1.0]),
         ]
-        for kind, runs in found.items()
+        for attention, runs in results.items()
         for seed, each in runs
     ]
     return Table(title="Every run, with 95 % CI over the test patients", columns=columns, rows=rows)
 
 
-def _spread(values: Sequence[float]) -> str:
-    known = [value for value in values if not math.isnan(value)]
-    return f"{mean(known):.3f} ({min(known):.3f}-{max(known):.3f})" if known else "-"
+def _mean_and_range(values: Sequence[float]) -> str:
+    defined = [value for value in values if not math.isnan(value)]
+    return f"{mean(defined):.3f} ({min(defined):.3f}-{max(defined):.3f})" if defined else "-"

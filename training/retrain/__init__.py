@@ -1,1 +1,1 @@
-"""The retrain: corrections become a dataset version, a challenger, and a verdict."""
+"""The retrain: from corrections to a dataset version, a challenger and a verdict."""

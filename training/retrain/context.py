@@ -1,80 +1,33 @@
-"""RetrainContext: where a retrain finds its material, what trains its networks, and where it leaves its work."""
+"""RetrainContext and RetrainRun: the services of every retrain, and the state of one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import Engine
 
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
-from mammo.models import ModelFiles, ModelRegistry
-from training.cases import Case, Progress
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.models import ModelRegistry
+from mammo.runs import RunLedger
+from mammo.runs.jobs import Retrain
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
-from training.datasets.sources import PREFERENCE
-from training.evaluation.evaluate import Prelabels
+from training.datasets.sources import PREFERENCE, ReadOptions
+from training.retrain.step_progress import StepProgress
 
-if TYPE_CHECKING:
-    from training.detector.recipes import DetectorRecipe
-    from training.segmenter.recipes import SegmenterRecipe
-
-
-class FinetunesSegmenter(Protocol):
-    """`training.segmenter.finetune.finetune_segmenter`, whose number of processes is settled already."""
-
-    def __call__(
-        self,
-        train: list[Case],
-        validation: list[Case],
-        *,
-        start: Path | None,
-        recipe: SegmenterRecipe,
-        folder: Path,
-        detector: Path | None,
-        progress: Progress,
-    ) -> Path: ...
-
-
-class Loaded(Prelabels, Protocol):
-    """A model as it serves."""
-
-    @property
-    def runtimes(self) -> dict[str, str]:
-        """What computes its networks, by their names."""
-        ...
-
-
-class Networks(Protocol):
-    """What trains and loads the networks; `training.retrain.networks.TorchNetworks` in earnest."""
-
-    def finetune_detector(
-        self,
-        train: list[Case],
-        validation: list[Case],
-        *,
-        start: Path | None,
-        recipe: DetectorRecipe,
-        folder: Path,
-        progress: Progress,
-    ) -> Path: ...
-
-    @property
-    def finetune_segmenter(self) -> FinetunesSegmenter: ...
-
-    def load(self, files: ModelFiles) -> Loaded: ...
-
-    def libraries(self) -> dict[str, str]:
-        """Versions of the libraries that decide what the networks compute, by name."""
-        ...
+if TYPE_CHECKING:  # these bring torch in
+    from training.retrain.networks import Networks
+    from training.retrain.recipes import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainContext:
-    """Where a run finds its material and leaves its work."""
+    """The services and folders that all retrains of a worker share."""
 
     engine: Engine
     store: AnnotationStore
@@ -87,12 +40,45 @@ class RetrainContext:
 
     networks: Networks
     runs: Path
-    """Folder of the run folders."""
+    """Parent of the run folders."""
 
     models: Path
     """Folder of unpacked model versions."""
 
     prefer: Sequence[Source] = PREFERENCE
-    """Whose word counts for an image that several have read, best first."""
+    """Sources of truth for an image that several people have read, best first."""
+
     train_on_automatic: bool = False
-    """Train also on annotations that no person has looked at."""
+    """Whether annotations that no person has reviewed are training material."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRun:
+    """One retrain, as each of its steps needs it."""
+
+    name: str
+    """Name of the run and of its folder."""
+
+    request: Retrain
+    recipe: Recipe
+    tags: ControlTags
+    """Labels and prompt controls of the project."""
+
+    context: RetrainContext
+    ledger: RunLedger
+    """Results of the steps that this run, or an earlier attempt at it, has completed."""
+
+    progress: StepProgress
+
+    @property
+    def folder(self) -> Path:
+        return self.context.runs / self.name
+
+    @property
+    def read_options(self) -> ReadOptions:
+        return ReadOptions(
+            tags=self.tags,
+            prefer=self.context.prefer,
+            with_automatic=self.context.train_on_automatic,
+            secret=self.context.secret,
+        )

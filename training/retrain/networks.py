@@ -1,47 +1,68 @@
-"""TorchNetworks: the real networks behind a retrain. The only module of the chain that brings torch in."""
+"""Networks: the trainers and the loader behind a retrain. The only module of this package that imports torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from mammo.detector import RuntimeName
 from mammo.models import ModelFiles
 from mammo.pipeline import Prelabeller
+from training.cases import Case, Progress
 from training.detector.finetune import finetune_detector
-from training.retrain.context import FinetunesSegmenter
 from training.segmenter.finetune import finetune_segmenter
+from training.segmenter.recipes import SegmenterRecipe
 
 LIBRARIES = ("torch", "ultralytics", "segment-anything", "openvino")
 """Distributions whose versions decide what the networks compute."""
 
 
 @dataclass(frozen=True)
-class TorchNetworks:
-    """Implements `training.retrain.context.Networks`."""
+class Networks:
+    """Trains and loads the networks with the settings of a worker."""
 
     threads: int = 0
     """CPU threads of the networks; 0 lets torch choose."""
 
     runtime: RuntimeName = "auto"
-    """Of the detector; the gate judges champion and challenger with it, as they serve."""
+    """Runtime of the networks; the gate evaluates champion and challenger with the one that serves."""
 
     exported: Path | None = None
-    """Folder of the detector's exported networks; None keeps none."""
+    """Folder for exported networks; None: export again at every load."""
 
     processes: int = 1
-    """How many train a segmenter together, one for each GPU of the job."""
+    """Number of processes that train a segmenter together, one per GPU of the job."""
 
     finetune_detector = staticmethod(finetune_detector)
 
-    @property
-    def finetune_segmenter(self) -> FinetunesSegmenter:
-        return partial(finetune_segmenter, processes=self.processes)
+    def finetune_segmenter(
+        self,
+        train: Sequence[Case],
+        validation: Sequence[Case],
+        *,
+        start: Path | None,
+        recipe: SegmenterRecipe,
+        folder: Path,
+        detector: Path | None,
+        progress: Progress,
+    ) -> Path:
+        """Call `training.segmenter.finetune.finetune_segmenter` with this worker's number of processes."""
+        return finetune_segmenter(
+            train,
+            validation,
+            start=start,
+            recipe=recipe,
+            folder=folder,
+            detector=detector,
+            processes=self.processes,
+            progress=progress,
+        )
 
     def load(self, files: ModelFiles) -> Prelabeller:
         return Prelabeller.load(files, threads=self.threads, runtime=self.runtime, exported=self.exported)
 
     def libraries(self) -> dict[str, str]:
+        """Installed version of each of `LIBRARIES`."""
         return {name: version(name) for name in LIBRARIES}

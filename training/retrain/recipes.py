@@ -1,4 +1,4 @@
-"""The training recipes by name: what is trained, how, and what a challenger must do to be promoted."""
+"""The recipes of a retrain by name: how the networks are trained, and what a challenger must achieve."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from training.segmenter.recipes import (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One kind of retrain."""
+    """One way to retrain."""
 
     detector: DetectorRecipe
     segmenter: SegmenterRecipe
     gate: GateRule = field(default_factory=GateRule)
     from_champion: bool = True
-    """Start from the champion's weights; False: from scratch."""
+    """Whether to start from the champion's weights; otherwise from scratch."""
 
     operating_rate: float = 0.5
-    """False positives per image, on the validation fold, at which the challenger's threshold is set."""
+    """False positives per image of the validation fold at which the challenger's threshold is set."""
 
     def with_gate(
         self,
@@ -43,14 +43,14 @@ class Recipe:
         confidence: float | None = None,
         min_patients: int | None = None,
     ) -> Recipe:
-        """The same recipe with another rule for its gate, where one is given."""
+        """The recipe with some settings of its gate replaced; None keeps a setting."""
         given = {"primary": primary, "confidence": confidence, "min_patients": min_patients}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return replace(self, gate=replace(self.gate, **changes))
 
 
 def demo_gate() -> GateRule:
-    """For a handful of phantom patients: the same test, content with less certainty."""
+    """The gate for a few phantom patients: the same rule with a lower confidence."""
     return GateRule(confidence=0.9, min_patients=2)
 
 
@@ -60,5 +60,10 @@ RECIPES: Mapping[str, Recipe] = {
     "finetune": Recipe(detector=detector_finetune(), segmenter=segmenter_finetune()),
     "paper": Recipe(detector=detector_paper(), segmenter=segmenter_paper(), from_champion=False),
 }
-"""`smoke`: seconds, proves the machinery. `demo`: minutes on two cores. `finetune`: the default of a clinic.
-`paper`: the paper's schedule from scratch, for a GPU."""
+"""By name.
+
+    smoke      seconds: tests that the parts work together
+    demo       minutes on two cores
+    finetune   the default for a clinic
+    paper      the paper's schedule from scratch, for a GPU
+"""

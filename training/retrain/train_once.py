@@ -1,4 +1,4 @@
-"""One network of a run, trained once: kept as a blob at its end; once more with half the batch if memory ran out."""
+"""Train one network of a run, once: reuse finished weights, and halve the batch when memory runs out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 
@@ -19,55 +19,60 @@ from mammo.runs import RunLedger, classify
 R = TypeVar("R", bound=Any)
 """A recipe with a `batch`."""
 
+Network = Literal["detector", "segmenter"]
+
 log = structlog.get_logger()
 
 
 def train_once(
-    stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger, blobs: Blobs
+    network: Network, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger, blobs: Blobs
 ) -> Path:
-    """The weights of a stage: those of an earlier attempt, or trained now.
+    """Return the weights of a network: those of an earlier attempt, or newly trained ones.
 
     Args:
-        stage: `detector` or `segmenter`; also the name of its folder in the run folder.
-        train: goes on where it was killed when it is called again.
+        network: also the name of its folder in the run folder.
+        train: resumes where it was killed when it is called again with the same recipe.
         folder: the run folder.
 
     Returns:
-        A safetensors file in the stage's folder.
+        A safetensors file in the network's folder.
     """
-    path = folder / stage / f"{stage}.safetensors"
-    done = ledger.result(stage)
-    if done is not None:
-        if path.is_file() and hash_file(path) == done["sha256"]:
+    path = folder / network / f"{network}.safetensors"
+    stored = ledger.result(network)
+    if stored is not None:
+        if path.is_file() and hash_file(path) == stored["sha256"]:
             return path
         try:  # another host trained it
-            blobs.copy(done["sha256"], to=path)
+            blobs.copy(stored["sha256"], to=path)
         except InvalidWeights:
-            log.warning("weights of a stage are gone and are trained again", stage=stage)
+            log.warning("weights of an earlier attempt are missing; training again", network=network)
         else:
             return path
-    made = _train(stage, train, recipe=recipe, folder=folder, ledger=ledger)
-    ledger.keep(stage, {"sha256": blobs.put(made)})
-    return made
+    weights = _train(network, train, recipe=recipe, folder=folder, ledger=ledger)
+    ledger.keep(network, {"sha256": blobs.put(weights)})
+    return weights
 
 
-def _train(stage: str, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger) -> Path:
-    smaller = ledger.result(f"{stage} batch")
-    if smaller is not None:
-        return train(replace(recipe, batch=smaller["batch"]))
+def _train(
+    network: Network, train: Callable[[R], Path], *, recipe: R, folder: Path, ledger: RunLedger
+) -> Path:
+    halved = ledger.result(f"{network} batch")
+    if halved is not None:
+        return train(replace(recipe, batch=halved["batch"]))
     try:
         return train(recipe)
     except Exception as error:
         if classify(error).kind != "out_of_memory" or recipe.batch < 2:
             raise
-        wanted = recipe.batch
-    # Out here the exception is gone, and with it what its frames held on to.
-    # First the folder: a kill in between must not leave checkpoints of the batch that did not fit to the smaller one.
-    shutil.rmtree(folder / stage, ignore_errors=True)
-    ledger.keep(f"{stage} batch", {"batch": wanted // 2})
-    ledger.log(f"{stage}: out of memory with a batch of {wanted}; once more with {wanted // 2}")
+    # The exception, and the tensors that its frames held, are released here.
+    # Remove the folder before the ledger is written: otherwise a kill in between would leave checkpoints of the larger
+    # batch, which the run with the smaller one refuses.
+    shutil.rmtree(folder / network, ignore_errors=True)
+    batch = recipe.batch // 2
+    ledger.keep(f"{network} batch", {"batch": batch})
+    ledger.log(f"{network}: out of memory with a batch of {recipe.batch}; trying once more with {batch}")
     _free_memory()
-    return train(replace(recipe, batch=wanted // 2))
+    return train(replace(recipe, batch=batch))
 
 
 def _free_memory() -> None:

@@ -1,1 +1,1 @@
-"""Fine-tuning of the segmenter."""
+"""Training of the segmenter."""

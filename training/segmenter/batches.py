@@ -1,4 +1,4 @@
-"""Training batches: views of regions under prompts, with the encoder's output kept where nobody trains it."""
+"""Training batches of the segmenter: views of regions with prompts, and the features of the frozen encoder."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from torch import Tensor
 
 from mammo.segmenter.network import Mlsam
 from training.cases import Progress
-from training.segmenter.features import Features, keep_features, weights_key
-from training.segmenter.plan import Plan, Sight, generator
-from training.segmenter.process_group import Processes
+from training.segmenter.encoder_split import EncoderSplit, FrozenFeatures
+from training.segmenter.features import FeatureCache, fill_cache, weights_key
+from training.segmenter.plan import Plan, PlannedView, generator
+from training.segmenter.process_group import ProcessGroup
 from training.segmenter.prompts import draw_prompt
 from training.segmenter.recipes import SegmenterRecipe
 from training.segmenter.rois import TrainingRoi
-from training.segmenter.split import Kept, Split
 from training.segmenter.views import View, draw_view
 
 
 class Batch(NamedTuple):
-    """B regions under P prompts each; the prompts of one region are neighbours."""
+    """B regions with P prompts each; the prompts of one region are adjacent."""
 
-    kept: Kept
-    """What `Split.before` gives of the B regions."""
+    features: FrozenFeatures
+    """Of the B regions; see `EncoderSplit.frozen_features`."""
 
     coordinates: Tensor
     """B*P x K x 2, input frame."""
@@ -45,28 +45,28 @@ class Batch(NamedTuple):
     """B*P bool: whether there is a lesion."""
 
     whole: Tensor
-    """B*P bool: whether the region shows all of it, at the cluster level; only there presence is asked."""
+    """B*P bool: whether the view is at the cluster level and so shows all of the region; only then presence counts."""
 
     corrects: bool
-    """Whether a second click follows: its place is chosen where the first mask is wrong."""
+    """Whether a second click follows, at a place where the first mask is wrong."""
 
 
 @dataclass(frozen=True)
-class Material:
-    """Everything a run's batches are made of."""
+class BatchSource:
+    """All that the batches of a run are made of."""
 
     network: Mlsam
-    split: Split
+    split: EncoderSplit
     rois: Sequence[TrainingRoi]
     plan: Plan
-    features: Features | None
-    """None where nothing is kept."""
+    cache: FeatureCache | None
+    """None if the recipe freezes no part of the encoder."""
 
-    def view(self, sight: Sight, *, with_planes: bool) -> View:
-        """The same crop each time it is asked for."""
+    def view(self, planned: PlannedView, *, with_planes: bool) -> View:
+        """Draw a planned view; the same crop every time."""
         recipe = self.plan.recipe
-        entry = self.plan.entries[sight.entry]
-        rng = generator(recipe.seed, "view", sight.view, sight.entry)
+        entry = self.plan.entries[planned.entry]
+        rng = generator(recipe.seed, "view", planned.view, planned.entry)
         return draw_view(
             self.rois[entry.roi],
             rng,
@@ -82,84 +82,80 @@ def prepare(
     *,
     recipe: SegmenterRecipe,
     folder: Path,
-    processes: Processes,
+    group: ProcessGroup,
     progress: Progress,
-) -> Material:
-    """Plan the run and, where the encoder is frozen, encode every view that it will see.
+) -> BatchSource:
+    """Plan the run and, if a part of the encoder is frozen, compute its features for every planned view.
 
     Args:
-        folder: of the kept features; those of another encoder or other views are made anew.
-        progress: told while views are encoded.
+        folder: of the feature cache; features of another encoder or other views are replaced.
+        progress: called while views are encoded.
     """
-    split, plan = Split(network, recipe.policy), Plan.of(rois, recipe)
-    bare = Material(network, split, rois, plan, None)
-    if not split.keeps:
-        return bare
-    count = recipe.views * len(plan.entries)
-    device = next(network.parameters()).device
+    split, plan = EncoderSplit(network, recipe.policy), Plan.of(rois, recipe)
+    uncached = BatchSource(network, split, rois, plan, None)
+    if not split.has_frozen_part:
+        return uncached
+    cache = FeatureCache(folder, _features_key(network, rois, plan), count=recipe.views * len(plan.entries))
 
     def planes(number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         view, entry = divmod(number, len(plan.entries))
-        return bare.view(Sight(entry, view), with_planes=True).planes
+        return uncached.view(PlannedView(entry, view), with_planes=True).planes
 
-    features = Features(folder, _features_key(network, rois, plan), count)
-    if processes.first:
-        keep_features(
-            folder,
-            key=features.key,
-            count=count,
-            planes=planes,
-            encode=split.before,
-            device=device,
-            progress=progress,
-        )
-    processes.wait()
-    return Material(network, split, rois, plan, features)
+    if group.is_first:
+        device = next(network.parameters()).device
+        fill_cache(cache, planes=planes, encode=split.frozen_features, device=device, progress=progress)
+    group.wait()
+    return BatchSource(network, split, rois, plan, cache)
 
 
 def _features_key(network: Mlsam, rois: Sequence[TrainingRoi], plan: Plan) -> str:
-    """Names the encoder's weights and the views; the decoder's configuration takes no part in it."""
+    """Identifies the encoder's weights and the views. The decoder's configuration does not matter."""
     config, recipe = asdict(network.config), plan.recipe
     shape = [config[name] for name in ("encoder", "input_size", "channels", "final_source")]
-    seen = [[roi.image, roi.box.as_tuple(), roi.pixels().shape] for roi in rois]
-    parts = [shape, recipe.policy == "lora", recipe.seed, recipe.views, seen, list(plan.entries)]
+    regions = [[roi.image, roi.box.as_tuple(), roi.pixels().shape] for roi in rois]
+    parts = [shape, recipe.policy == "lora", recipe.seed, recipe.views, regions, list(plan.entries)]
     return weights_key(parts, list(network.image_encoder.state_dict().values()))
 
 
 def batches(
-    material: Material, *, first: int, processes: Processes, device: torch.device
+    source: BatchSource, *, first: int, group: ProcessGroup, device: torch.device
 ) -> Iterator[tuple[int, Batch]]:
-    """The steps from `first` on (the first of a run is 0) with their batches: this process's share of each."""
-    recipe = material.plan.recipe
+    """Yield each step from `first` on (a run starts at 0), with this process's share of its batch."""
+    recipe = source.plan.recipe
     for step in range(first, recipe.steps):
-        sights = material.plan.step(step)
-        slots = range(processes.rank, len(sights), processes.count)
-        yield step, make_batch(material, step, [(slot, sights[slot]) for slot in slots], device=device)
+        planned = source.plan.step(step)
+        slots = range(group.rank, len(planned), group.size)
+        yield step, make_batch(source, step, [(slot, planned[slot]) for slot in slots], device=device)
 
 
 def make_batch(
-    material: Material, step: int, sights: Sequence[tuple[int, Sight]], *, device: torch.device
+    source: BatchSource, step: int, planned: Sequence[tuple[int, PlannedView]], *, device: torch.device
 ) -> Batch:
-    """The batch of some slots of a step."""
-    plan, recipe = material.plan, material.plan.recipe
-    views = [material.view(sight, with_planes=material.features is None) for _, sight in sights]
+    """The batch of some slots of a step.
+
+    Args:
+        planned: slot and view.
+    """
+    plan, recipe = source.plan, source.plan.recipe
+    views = [source.view(each, with_planes=source.cache is None) for _, each in planned]
     prompts = [
         draw_prompt(view, generator(recipe.seed, "prompt", step, slot, p), num_points=recipe.num_points)
-        for (slot, _), view in zip(sights, views, strict=True)
+        for (slot, _), view in zip(planned, views, strict=True)
         for p in range(recipe.prompts)
     ]
-    if material.features is None:
-        kept: Kept = {"planes": torch.from_numpy(np.stack([view.planes for view in views])).to(device)}
+    if source.cache is None:
+        planes = torch.from_numpy(np.stack([view.planes for view in views])).to(device)
+        features: FrozenFeatures = {"planes": planes}
     else:
-        numbers = [sight.view * len(plan.entries) + sight.entry for _, sight in sights]
-        kept = material.features.read(numbers, device=device)
+        numbers = [each.view * len(plan.entries) + each.entry for _, each in planned]
+        features = source.cache.read(numbers, device=device)
     present = torch.tensor([view.present for view in views]).repeat_interleave(recipe.prompts)
-    whole = torch.tensor([plan.entries[sight.entry].level == "cluster" for _, sight in sights])
+    whole = torch.tensor([plan.entries[each.entry].level == "cluster" for _, each in planned])
     coordinates, labels, candidates, truth = (
         torch.from_numpy(np.stack(column)).to(device) for column in zip(*prompts, strict=True)
     )
     return Batch(
-        kept=kept,
+        features=features,
         coordinates=coordinates,
         labels=labels,
         candidates=candidates,

@@ -1,9 +1,8 @@
-"""Features: what a frozen encoder says of every view, computed once and kept on disk, so that an epoch runs only the
-decoder.
+"""FeatureCache: the output of the frozen encoder for every view, computed once, so that a step runs only the decoder.
 
-Shards of `SHARD` views, float16 safetensors, read through mmap: an epoch takes one view of every entry, and those lie
-in consecutive shards. Each shard names the encoder and the views it was made of, and one of its views is encoded again
-when it is opened: what does not agree is made anew.
+Shards of `SHARD` views as float16 safetensors, read through mmap: an epoch uses one view of every entry, which lie in
+consecutive shards. Each shard records the encoder and the views that it was made of. When it is opened, one of its
+views is encoded again; a shard that does not match is replaced.
 """
 
 from __future__ import annotations
@@ -24,102 +23,100 @@ from torch import Tensor
 from mammo.atomic_files import replacing
 from mammo.errors import TrainingDiverged
 from training.cases import Progress
-from training.segmenter.split import Kept
+from training.segmenter.encoder_split import FrozenFeatures
 
 SHARD = 64
-"""Views of one file."""
+"""Number of views per file."""
 
 TOLERANCE = 1e-2
-"""Greatest difference from a fresh encode, as a part of the level's greatest value: float16 on another machine."""
+"""Maximum difference from a new computation, relative to the maximum of the level: float16, on another machine."""
 
 KEY = "features"
+"""Metadata entry of a shard that holds its key."""
 
 Planes = Callable[[int], np.ndarray[Any, np.dtype[np.float32]]]
-"""The planes of a view by its number, 3 x S x S."""
+"""Returns the planes of a view by its number, 3 x S x S."""
 
-Encode = Callable[[Tensor], Kept]
-"""B x 3 x S x S -> what is kept, B x ... each."""
+Encode = Callable[[Tensor], FrozenFeatures]
+"""Returns the features of B x 3 x S x S planes, each B x ..."""
 
 
 @dataclass(frozen=True)
-class Features:
-    """An open store; safe to read from one thread."""
+class FeatureCache:
+    """A folder of shards; to be read from one thread."""
 
     folder: Path
     key: str
+    """Identifies the encoder's weights and the views; shards of another key are replaced."""
+
     count: int
-    """Views."""
+    """Number of views."""
 
     def read(self, numbers: Sequence[int], *, device: torch.device) -> dict[str, Tensor]:
-        """The kept tensors of some views, float32, stacked in the order of `numbers`."""
+        """The features of some views, float32, stacked in the order of `numbers`."""
         rows: dict[str, list[Tensor]] = {}
         for number in numbers:
             shard, row = divmod(number, SHARD)
-            with safe_open(_path(self.folder, shard), framework="pt") as file:
+            with safe_open(self.path(shard), framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 (a safe_open is no dictionary)
                     rows.setdefault(name, []).append(file.get_slice(name)[row : row + 1])
         return {name: torch.cat(parts).to(device).float() for name, parts in rows.items()}
 
+    def path(self, shard: int) -> Path:
+        return self.folder / f"shard-{shard:05}.safetensors"
 
-def keep_features(
-    folder: Path,
-    *,
-    key: str,
-    count: int,
-    planes: Planes,
-    encode: Encode,
-    device: torch.device,
-    progress: Progress,
-) -> Features:
-    """Make the store, or complete and check the one that is there.
+
+def fill_cache(
+    cache: FeatureCache, *, planes: Planes, encode: Encode, device: torch.device, progress: Progress
+) -> None:
+    """Compute the missing shards, and check the existing ones.
 
     Args:
-        key: names the encoder's weights and the views; a shard of another key is made anew.
-        count: number of views.
-        progress: told after every shard.
+        progress: called before every shard.
 
     Raises:
-        TrainingDiverged: a feature is no number, or too large for float16.
+        TrainingDiverged: a feature is not finite, or too large for float16.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = range((count + SHARD - 1) // SHARD)
+    cache.folder.mkdir(parents=True, exist_ok=True)
+
+    def encode_view(number: int) -> FrozenFeatures:
+        with torch.no_grad():
+            return encode(torch.from_numpy(planes(number))[None].to(device))
+
+    shards = range((cache.count + SHARD - 1) // SHARD)
     for shard in shards:
         progress(shard / len(shards), f"encoding views, shard {shard + 1} of {len(shards)}")
-        numbers = range(shard * SHARD, min(count, (shard + 1) * SHARD))
-        if _is_sound(_path(folder, shard), f"{key}/{shard}", numbers, planes, encode, device):
+        numbers = range(shard * SHARD, min(cache.count, (shard + 1) * SHARD))
+        path, key = cache.path(shard), f"{cache.key}/{shard}"
+        if _is_valid(path, key, numbers, encode_view):
             continue
-        _write(_path(folder, shard), f"{key}/{shard}", numbers, planes, encode, device)
-        if not _is_sound(_path(folder, shard), f"{key}/{shard}", numbers, planes, encode, device):
+        _write(path, key, numbers, encode_view)
+        if not _is_valid(path, key, numbers, encode_view):
             raise TrainingDiverged(
-                "the encoder's output does not survive float16; train with policy 'all', which keeps nothing"
+                "the encoder's output cannot be stored as float16; train with policy 'all', which stores nothing"
             )
-    return Features(folder, key, count)
 
 
 def weights_key(parts: Sequence[Any], tensors: Sequence[Tensor]) -> str:
-    """SHA-256 over JSON values and tensors."""
+    """SHA-256 of JSON values and tensors."""
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for tensor in tensors:
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def _write(
-    path: Path, key: str, numbers: range, planes: Planes, encode: Encode, device: torch.device
-) -> None:
+def _write(path: Path, key: str, numbers: range, encode_view: Callable[[int], FrozenFeatures]) -> None:
     rows: dict[str, list[Tensor]] = {}
     for number in numbers:
-        for name, level in _fresh(number, planes, encode, device).items():
+        for name, level in encode_view(number).items():
             rows.setdefault(name, []).append(level.half().cpu())
     levels = {name: torch.cat(parts).contiguous() for name, parts in rows.items()}
     with replacing(path) as part:
         save_file(levels, part, metadata={KEY: key})
 
 
-def _is_sound(
-    path: Path, key: str, numbers: range, planes: Planes, encode: Encode, device: torch.device
-) -> bool:
-    """Whether a shard is whole, of this run, and says of one of its views what the encoder says now."""
+def _is_valid(path: Path, key: str, numbers: range, encode_view: Callable[[int], FrozenFeatures]) -> bool:
+    """Whether a shard is intact, has the key, and agrees with the encoder on one of its views."""
     if not path.is_file():
         return False
     row = (numbers.start // SHARD) % len(numbers)
@@ -127,26 +124,17 @@ def _is_sound(
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get(KEY) != key:
                 return False
-            kept = {name: file.get_slice(name)[row : row + 1].float() for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_slice(name)[row : row + 1].float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         return False
-    fresh = {
-        name: level.float().cpu() for name, level in _fresh(numbers[row], planes, encode, device).items()
-    }
-    return kept.keys() == fresh.keys() and all(_agree(kept[name], fresh[name]) for name in kept)
+    computed = {name: level.float().cpu() for name, level in encode_view(numbers[row]).items()}
+    return stored.keys() == computed.keys() and all(_agree(stored[name], computed[name]) for name in stored)
 
 
-def _agree(kept: Tensor, fresh: Tensor) -> bool:
-    if kept.shape != fresh.shape:
+def _agree(stored: Tensor, computed: Tensor) -> bool:
+    if stored.shape != computed.shape:
         return False
-    most = float(fresh.abs().max())
-    return bool((kept - fresh).abs().max() <= TOLERANCE * max(most, 1e-6))  # False for NaN and infinity
-
-
-@torch.no_grad()
-def _fresh(number: int, planes: Planes, encode: Encode, device: torch.device) -> Kept:
-    return encode(torch.from_numpy(planes(number))[None].to(device))
-
-
-def _path(folder: Path, shard: int) -> Path:
-    return folder / f"shard-{shard:05}.safetensors"
+    largest = float(computed.abs().max())
+    return bool(
+        (stored - computed).abs().max() <= TOLERANCE * max(largest, 1e-6)
+    )  # False for NaN and infinity

@@ -1,7 +1,7 @@
-"""Fine-tune the segmenter: regions from cases, one page of loop, the best weights by validation Dice.
+"""Training of the segmenter: regions from cases, one loop, the best weights by validation Dice.
 
-A run that is killed goes on from its last checkpoint and ends with the same weights. Under `torchrun` every process
-takes a share of each step; the first one cuts, encodes, validates and writes.
+A killed run resumes at its last checkpoint and ends with the same weights. Under `torchrun` every process computes a
+share of each step; the first one cuts regions, encodes, validates and writes.
 """
 
 from __future__ import annotations
@@ -28,27 +28,28 @@ from mammo.geometry import Box
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import Mlsam, new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
-from training.cases import Case, Progress, check_cases, silent
+from training.cases import Case, Progress, check_cases, portion, silent
 from training.checkpoints import Checkpoints
-from training.segmenter.batches import Material, batches, prepare
+from training.segmenter.batches import BatchSource, batches, prepare
 from training.segmenter.growth import grown
 from training.segmenter.lora import add_lora, merge_lora
 from training.segmenter.loss import SegmenterLoss
-from training.segmenter.process_group import Processes
-from training.segmenter.processes import train_in_processes
+from training.segmenter.parallel_training import train_in_processes
+from training.segmenter.process_group import ProcessGroup
 from training.segmenter.recipes import SegmenterRecipe
 from training.segmenter.rois import (
-    FindsBoxes,
+    DetectBoxes,
+    TrainingRegions,
     TrainingRoi,
-    beside_a_place,
     cut_rois,
     is_tiny,
-    without_outline,
+    num_at_uncertain_places,
+    num_without_mask,
 )
 from training.segmenter.validation import RoiScore, score_rois
 
-FALSE_POSITIVES_FROM = 0.02
-"""Detector score from which a wrong box is worth learning from: far below any operating point."""
+MIN_FALSE_POSITIVE_SCORE = 0.02
+"""Minimum detector score of the false positives to train on: far below any operating point."""
 
 
 def finetune_segmenter(
@@ -62,68 +63,77 @@ def finetune_segmenter(
     processes: int = 1,
     progress: Progress = silent,
 ) -> Path:
-    """Train and return the weights with the best validation Dice; the start itself is the first candidate.
+    """Train a segmenter and return the weights with the best validation Dice; the start weights compete.
 
-    A start from before the presence head grows one where the recipe has regions without a lesion to teach it; its masks
-    are the same, but it is no candidate, since its new head knows nothing.
+    Start weights without a presence head get one if the recipe has regions without a lesion to train it. Their masks do
+    not change, but they do not compete, because the new head is untrained.
+
+    Called again with the same arguments, it resumes a killed run or returns the weights of a finished one.
 
     Args:
-        validation: cases of other patients; without any, the last step's weights are taken.
-        start: weights to continue from; None: from scratch, by the recipe's configuration.
-        folder: work files; receives `segmenter.safetensors`, whose facts tell how it came about. One folder, one run:
-            a second call goes on where the first was killed, or returns what it finished.
-        detector: weights whose false positives teach the presence head, beside places drawn at random.
-        processes: how many train together, one for each GPU; the weights are those of one.
-        progress: told after every step; stops the run by raising `Cancelled`.
+        validation: cases of other patients; without any, the last step's weights are the result.
+        start: weights to continue from; None: from scratch, with the recipe's configuration.
+        folder: for the files of one run; receives `segmenter.safetensors`, with facts about its training.
+        detector: weights of a detector, whose false positives train the presence head beside random backgrounds.
+        processes: number of processes that train together, one per GPU. It does not change the result.
+        progress: called after every step; may raise `Cancelled` to stop the run.
 
     Raises:
         InsufficientData: no training case has a mask.
-        InvalidTrainingData: a mask that does not lie in its image, a foreign label, a patient in both folds.
+        InvalidTrainingData: see `check_cases`; a mask does not lie in its image.
         InvalidWeights: the start or the detector cannot be loaded.
-        InvalidCheckpoint: the folder holds a run of another recipe, start or data.
-        TrainingDiverged: the loss is no number any more.
+        InvalidCheckpoint: the folder has a checkpoint of another recipe, start or data.
+        TrainingDiverged: the loss became NaN or infinite.
         Cancelled: raised by `progress`.
     """
-    check_cases(train, validation, what="segmenter")
-    network = load_segmenter(start)[0] if start else new_network(recipe.config, seed=recipe.seed)
-    knew_presence = network.config.presence
-    if start and recipe.config.presence and recipe.negatives and not knew_presence:
-        network = grown(network, replace(network.config, presence=True), seed=recipe.seed)
-    if recipe.silence_middle and network.config.middle and start is None:
-        network.mask_decoder.silence_middle()
-    wants_negatives = network.config.presence and recipe.negatives > 0
-    finds = _finds_boxes(detector) if detector and wants_negatives else None
+    check_cases(train, validation, network="segmenter")
+    network, start_competes = _start_network(start, recipe)
+    needs_negatives = network.config.presence and recipe.negatives > 0
+    detect = _low_threshold_boxes(detector) if detector and needs_negatives else None
     rois, held_out = (
         cut_once(
             cases,
-            folder / name,
+            folder / fold,
             network=network,
-            backgrounds=1 if wants_negatives else 0,
-            finds_boxes=finds,
-            progress=_part(progress, begin, begin + 0.05),
+            backgrounds=1 if needs_negatives else 0,
+            detect=detect,
+            progress=portion(progress, begin, begin + 0.05),
         )
-        for name, cases, begin in (("train", train, 0.0), ("validation", validation, 0.05))
+        for fold, cases, begin in (("train", train, 0.0), ("validation", validation, 0.05))
     )
     facts = {
         "start_sha256": hash_file(start) if start else None,
-        "detector_sha256": hash_file(detector) if detector and finds else None,
+        "detector_sha256": hash_file(detector) if detector and detect else None,
         "num_train_patients": len({roi.patient for roi in rois}),
         "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
         "num_train_regions": dict(Counter(roi.kind for roi in rois)),
         "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=network.config) for roi in rois),
-        "num_without_outline": without_outline(train),
-        "num_beside_a_place": beside_a_place(train),
+        "num_without_outline": num_without_mask(train),
+        "num_beside_a_place": num_at_uncertain_places(train),
     }
-    run: Callable[..., Path] = partial(train_network, network, rois, held_out)
+    run: Callable[..., Path] = partial(train_network, network, TrainingRegions(rois, held_out))
     if processes > 1:
-        run = partial(train_in_processes, network, count=processes)
+        run = partial(train_in_processes, network, num_processes=processes)
     return run(
         recipe=recipe,
         folder=folder,
-        start_competes=start is not None and knew_presence == network.config.presence,
+        start_competes=start_competes,
         facts=facts,
-        progress=_part(progress, 0.1, 1.0),
+        progress=portion(progress, 0.1, 1.0),
     )
+
+
+def _start_network(start: Path | None, recipe: SegmenterRecipe) -> tuple[Mlsam, bool]:
+    """The network before training, and whether it competes with the trained weights."""
+    if start is None:
+        network = new_network(recipe.config, seed=recipe.seed)
+        if recipe.silence_middle and network.config.middle:
+            network.mask_decoder.silence_middle()
+        return network, False
+    network = load_segmenter(start)[0]
+    if recipe.config.presence and recipe.negatives and not network.config.presence:
+        return grown(network, replace(network.config, presence=True), seed=recipe.seed), False
+    return network, True
 
 
 def cut_once(
@@ -132,11 +142,11 @@ def cut_once(
     *,
     network: Mlsam,
     backgrounds: int,
-    finds_boxes: FindsBoxes | None,
+    detect: DetectBoxes | None,
     progress: Progress,
 ) -> list[TrainingRoi]:
-    """Cut in the first process; the others read what it has cut."""
-    processes = Processes.current()
+    """Cut the regions in the first process; the others read them."""
+    group = ProcessGroup.current()
 
     def cut() -> list[TrainingRoi]:
         return cut_rois(
@@ -144,19 +154,18 @@ def cut_once(
             folder,
             config=network.config,
             backgrounds=backgrounds,
-            finds_boxes=finds_boxes,
+            detect=detect,
             progress=progress,
         )
 
-    rois = cut() if processes.first else []
-    processes.wait()
-    return rois if processes.first else cut()
+    rois = cut() if group.is_first else []
+    group.wait()
+    return rois if group.is_first else cut()
 
 
 def train_network(
     network: Mlsam,
-    rois: Sequence[TrainingRoi],
-    held_out: Sequence[TrainingRoi],
+    regions: TrainingRegions,
     *,
     recipe: SegmenterRecipe,
     folder: Path,
@@ -165,168 +174,163 @@ def train_network(
     facts: dict[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """The run proper, on regions that are cut already.
+    """Train a network on regions and write the best weights.
 
     Args:
-        network: the start; it is changed.
-        start_competes: whether the start may be the best; not where it knows nothing yet.
-        features: folder of the kept features, to share them between runs of one encoder; None: in `folder`.
+        network: with the start weights; it is modified.
+        start_competes: whether the start weights may be the best ones.
+        features: folder of the feature cache, which runs with the same encoder can share; None: in `folder`.
         facts: recorded with the weights.
     """
-    if not any(roi.kind == "cluster" for roi in rois):
+    if not any(roi.kind == "cluster" for roi in regions.train):
         raise InsufficientData("no training case has a cluster with a mask; correct at least one mask first")
-    processes = Processes.current()
+    group = ProcessGroup.current()
     folder.mkdir(parents=True, exist_ok=True)
-    if recipe.batch % processes.count:
+    if recipe.batch % group.size:
         raise InsufficientData(
-            f"a batch of {recipe.batch} regions cannot be shared by {processes.count} processes; take a divisor"
+            f"a batch of {recipe.batch} regions cannot be shared by {group.size} processes; use a divisor"
         )
-    key = _run_key(network, rois, held_out, recipe=recipe, facts=facts or {})
+    key = _run_key(network, regions, recipe=recipe, facts=facts or {})
     path = folder / "segmenter.safetensors"
     if path.is_file() and load_segmenter(path)[1].get("run") == key:
-        progress(1.0, "this run has ended before; its weights are taken")
+        progress(1.0, "segmenter: already trained")
         return path
 
     network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    scored = [roi for roi in held_out if roi.kind == "cluster"] and held_out
-    material = prepare(
+    source = prepare(
         network,
-        rois,
+        regions.train,
         recipe=recipe,
         folder=features or folder / "features",
-        processes=processes,
-        progress=_part(progress, 0.0, 0.2),
+        group=group,
+        progress=portion(progress, 0.0, 0.2),
     )
-    best, score = _loop(
-        material,
-        scored,
+    best = _train(
+        source,
+        regions.validation if any(roi.kind == "cluster" for roi in regions.validation) else [],
         key=key,
-        folder=folder,
+        checkpoints=_checkpoints(folder),
         start_competes=start_competes,
-        processes=processes,
-        progress=_part(progress, 0.2, 1.0),
+        group=group,
+        progress=portion(progress, 0.2, 1.0),
     )
-    network.load_state_dict(best, strict=False)
+    network.load_state_dict(best.weights, strict=False)
     merge_lora(network)
-    if processes.first:
-        more = {
+    if group.is_first:
+        run_facts = {
             "recipe": recipe.name,
             "policy": recipe.policy,
             "precision": recipe.precision,
             "seed": recipe.seed,
             "steps": recipe.steps,
             "run": key,
-            "validation": asdict(score) if score else None,
+            "validation": asdict(best.score) if best.score else None,
         }
-        save_segmenter(path, network, facts={**(facts or {}), **more})
+        save_segmenter(path, network, facts={**(facts or {}), **run_facts})
         _checkpoints(folder).remove()
-    processes.wait()
+    group.wait()
     return path
 
 
-def _loop(
-    material: Material,
+def _train(
+    source: BatchSource,
     held_out: Sequence[TrainingRoi],
     *,
     key: str,
-    folder: Path,
+    checkpoints: Checkpoints,
     start_competes: bool,
-    processes: Processes,
+    group: ProcessGroup,
     progress: Progress,
-) -> tuple[dict[str, Tensor], RoiScore | None]:
-    """Returns what was trained, at its best, and its score; without held-out regions the last state and None."""
-    network, recipe = material.network, material.plan.recipe
-    trained = allow(network, recipe)
+) -> _Best:
+    """The training loop. Returns the best trained parameters; without held-out regions the last ones."""
+    network, recipe = source.network, source.plan.recipe
+    trained = select_trained(network, recipe)
     device = next(network.parameters()).device
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    checkpoints = _checkpoints(folder)
-    standing = _resumed(checkpoints, network, optimizer, key=key)
-    if standing is None:
-        competes = start_competes and held_out and processes.first
-        score = _validated(network, held_out, recipe=recipe) if competes else None
-        standing = _Standing(0, _trained_state(network), score)
+    first, best = _resume(checkpoints, network, optimizer, key=key)
+    if best is None:
+        competes = start_competes and held_out and group.is_first
+        score = _validate(network, held_out, recipe=recipe) if competes else None
+        best = _Best(_trained_state(network), score)
     objective: nn.Module = SegmenterLoss(network, recipe)
-    if processes.count > 1:
+    if group.size > 1:
         objective = DistributedDataParallel(objective, find_unused_parameters=True)
 
-    for step, batch in batches(material, first=standing.steps, processes=processes, device=device):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(step, recipe=recipe)
+    for step, batch in batches(source, first=first, group=group, device=device):
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = recipe.learning_rate * _rate_factor(step, recipe=recipe)
         loss = objective(batch)
-        _require_number(loss.total, step, recipe)
+        _require_finite(loss.total, step, recipe)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         done = step + 1
-        share = done / recipe.steps
-        progress(share, f"step {done} of {recipe.steps}, loss {loss.total.item():.3f}")
-        last = done == recipe.steps
-        if held_out and processes.first and (last or done % recipe.validate_every == 0):
-            score = _validated(network, held_out, recipe=recipe)
-            progress(share, f"step {done}: validation {_in_words(score)}")
-            if standing.score is None or score.choice > standing.score.choice:
-                standing = _Standing(done, _trained_state(network), score)
-        if processes.first and not last and done % recipe.checkpoint_every == 0:
-            checkpoints.save(done, _to_checkpoint(key, network, optimizer, standing))
-    return (standing.best, standing.score) if held_out else (_trained_state(network), None)
+        progress(done / recipe.steps, f"step {done} of {recipe.steps}, loss {loss.total.item():.3f}")
+        is_last = done == recipe.steps
+        if held_out and group.is_first and (is_last or done % recipe.validate_every == 0):
+            score = _validate(network, held_out, recipe=recipe)
+            progress(done / recipe.steps, f"step {done}: validation {_score_text(score)}")
+            if best.score is None or score.choice > best.score.choice:
+                best = _Best(_trained_state(network), score)
+        if group.is_first and not is_last and done % recipe.checkpoint_every == 0:
+            checkpoints.save(done, _checkpoint_state(key, network, optimizer, best))
+    return best if held_out else _Best(_trained_state(network), None)
 
 
 @dataclass(frozen=True, eq=False)
-class _Standing:
-    """The best so far."""
+class _Best:
+    """The best trained parameters so far, and their validation score."""
 
-    steps: int
-    """Steps done, when it is resumed."""
-
-    best: dict[str, Tensor]
+    weights: dict[str, Tensor]
     score: RoiScore | None
 
 
-def allow(network: Mlsam, recipe: SegmenterRecipe) -> list[nn.Parameter]:
-    """Freeze what the recipe does not train and return what it does."""
+def select_trained(network: Mlsam, recipe: SegmenterRecipe) -> list[nn.Parameter]:
+    """Freeze the parameters that the recipe does not train; returns the others."""
     if recipe.policy != "lora":
         return network.set_trainable(recipe.policy)
     decoder = network.set_trainable("decoder")
     return decoder + add_lora(network, rank=recipe.lora_rank, seed=recipe.seed)
 
 
-def _resumed(
+def _resume(
     checkpoints: Checkpoints, network: Mlsam, optimizer: torch.optim.Optimizer, *, key: str
-) -> _Standing | None:
-    found = checkpoints.latest()
-    if found is None:
-        return None
-    state = found.state
+) -> tuple[int, _Best | None]:
+    """Load the latest checkpoint into network and optimiser; returns the number of completed steps, and the best."""
+    checkpoint = checkpoints.latest()
+    if checkpoint is None:
+        return 0, None
+    state = checkpoint.state
     if state["run"] != key:
         raise InvalidCheckpoint(
-            f"{checkpoints.folder.name} holds the checkpoint of another run: recipe, start, configuration or data "
-            "differ; take an empty folder, or delete its checkpoints to start anew"
+            f"{checkpoints.folder.name} has the checkpoint of another run: the recipe, start, configuration or data "
+            "differ; use an empty folder, or delete the checkpoints to start from the beginning"
         )
     network.load_state_dict(state["network"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     score = RoiScore(**state["score"]) if state["score"] else None
-    return _Standing(found.epochs, state["best"], score)
+    return checkpoint.epochs, _Best(state["best"], score)
 
 
-def _to_checkpoint(
-    key: str, network: Mlsam, optimizer: torch.optim.Optimizer, standing: _Standing
+def _checkpoint_state(
+    key: str, network: Mlsam, optimizer: torch.optim.Optimizer, best: _Best
 ) -> dict[str, Any]:
     return {
         "run": key,
         "network": _trained_state(network),
         "optimizer": optimizer.state_dict(),
-        "best": standing.best,
-        "score": asdict(standing.score) if standing.score else None,
+        "best": best.weights,
+        "score": asdict(best.score) if best.score else None,
     }
 
 
 def _checkpoints(folder: Path) -> Checkpoints:
-    # The key of the run is compared above: another run's checkpoint is refused, not passed over.
+    # A constant key, because `_resume` refuses the checkpoint of another run instead of skipping it.
     return Checkpoints(folder / "checkpoints", key="segmenter")
 
 
-def _require_number(loss: Tensor, step: int, recipe: SegmenterRecipe) -> None:
+def _require_finite(loss: Tensor, step: int, recipe: SegmenterRecipe) -> None:
     if not torch.isfinite(loss):
         raise TrainingDiverged(
             f"the loss is {loss.item()} at step {step + 1} of {recipe.steps}; lower the learning rate "
@@ -334,7 +338,7 @@ def _require_number(loss: Tensor, step: int, recipe: SegmenterRecipe) -> None:
         )
 
 
-def _validated(network: Mlsam, held_out: Sequence[TrainingRoi], *, recipe: SegmenterRecipe) -> RoiScore:
+def _validate(network: Mlsam, held_out: Sequence[TrainingRoi], *, recipe: SegmenterRecipe) -> RoiScore:
     return score_rois(Segmenter(network), held_out, seed=recipe.seed)
 
 
@@ -343,42 +347,34 @@ def _trained_state(network: Mlsam) -> dict[str, Tensor]:
 
 
 def _run_key(
-    network: Mlsam,
-    rois: Sequence[TrainingRoi],
-    held_out: Sequence[TrainingRoi],
-    *,
-    recipe: SegmenterRecipe,
-    facts: dict[str, Any],
+    network: Mlsam, regions: TrainingRegions, *, recipe: SegmenterRecipe, facts: dict[str, Any]
 ) -> str:
-    """Names everything that decides the result; the number of processes does not."""
-    seen = [[roi.image, roi.kind, roi.box.as_tuple()] for roi in (*rois, *held_out)]
-    parts = [asdict(recipe), asdict(network.config), facts.get("start_sha256"), len(rois), seen]
+    """Identifies all that the result depends on; the number of processes is not part of it."""
+    rois = [[roi.image, roi.kind, roi.box.as_tuple()] for roi in (*regions.train, *regions.validation)]
+    parts = [asdict(recipe), asdict(network.config), facts.get("start_sha256"), len(regions.train), rois]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _finds_boxes(weights: Path) -> FindsBoxes:
+def _low_threshold_boxes(weights: Path) -> DetectBoxes:
     detector = Detector.load(weights)
 
-    def finds(mammogram: Mammogram) -> list[Box]:
-        found = detector.detect(mammogram.pixels, threshold=FALSE_POSITIVES_FROM, spacing=mammogram.spacing)
-        return [detection.box for detection in sorted(found, key=lambda d: -d.score)]
+    def detect(mammogram: Mammogram) -> list[Box]:
+        detections = detector.detect(
+            mammogram.pixels, threshold=MIN_FALSE_POSITIVE_SCORE, spacing=mammogram.spacing
+        )
+        return [detection.box for detection in sorted(detections, key=lambda d: -d.score)]
 
-    return finds
+    return detect
 
 
-def _rate(step: int, *, recipe: SegmenterRecipe) -> float:
-    """Linear warm-up, then half a cosine to zero, as a factor on the peak rate."""
+def _rate_factor(step: int, *, recipe: SegmenterRecipe) -> float:
+    """Factor on the peak learning rate: linear warm-up, then a half cosine to zero."""
     if step < recipe.warm_up:
         return (step + 1) / recipe.warm_up
-    left = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, left)))
+    decayed = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, decayed)))
 
 
-def _in_words(score: RoiScore) -> str:
+def _score_text(score: RoiScore) -> str:
     presence = "" if score.presence_auc is None else f", presence AUC {score.presence_auc:.3f}"
     return f"Dice {score.box:.3f} by box, {score.box_and_points:.3f} with points{presence}"
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """A `Progress` for a stage that is only a part of the whole."""
-    return lambda fraction, message: progress(start + (end - start) * fraction, message)

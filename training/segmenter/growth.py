@@ -1,4 +1,4 @@
-"""A network of one configuration grows into another: what both have stays, what is new starts at random."""
+"""Extension of a network to another configuration: shared weights are copied, new ones are random."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from mammo.segmenter.network import Mlsam, new_network
 
 
 def grown(start: Mlsam, config: MlsamConfig, *, seed: int) -> Mlsam:
-    """A network of another configuration that computes what `start` does wherever the two agree; the rest is new.
+    """Build a network of another configuration and copy the weights that both configurations have.
 
     Raises:
-        InvalidWeights: the two have encoders or decoders of another shape.
+        InvalidWeights: the encoders or decoders differ in shape.
     """
     network = new_network(config, seed=seed)
-    ours, theirs = network.state_dict(), start.state_dict()
-    shared = {name for name in ours if name in theirs}
-    wrong = [name for name in sorted(shared) if ours[name].shape != theirs[name].shape]
-    missing = [name for name in ours if name.startswith("image_encoder.") and name not in shared]
+    target, source = network.state_dict(), start.state_dict()
+    shared = {name for name in target if name in source}
+    wrong = [name for name in sorted(shared) if target[name].shape != source[name].shape]
+    missing = [name for name in target if name.startswith("image_encoder.") and name not in shared]
     if wrong or missing:
         raise InvalidWeights(
-            f"the start has encoder {start.config.encoder!r} at {start.config.input_size} pixels and does not fit "
-            f"{config.encoder!r} at {config.input_size}: {(wrong + missing)[0]!r} differs; give weights of one encoder"
+            f"the start weights have encoder {start.config.encoder!r} at {start.config.input_size} pixels, which does "
+            f"not fit {config.encoder!r} at {config.input_size}: {(wrong + missing)[0]!r} differs; use weights of the "
+            "same encoder"
         )
-    network.load_state_dict({name: theirs[name] for name in shared}, strict=False)
+    network.load_state_dict({name: source[name] for name in shared}, strict=False)
     return network

@@ -1,6 +1,6 @@
-"""`python -m training.segmenter.launcher COUNT ORDER`: starts the ranks of a run; they die with it.
+"""`python -m training.segmenter.launcher NUM_PROCESSES REQUEST`: start the ranks of a run, which die with it.
 
-Says which rank ended by itself, and how, as a line of JSON on stdout.
+Reports the rank that ended first, and its exit code, as a message on stdout.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as launch
 
 from mammo.leash import leashed
-from training.segmenter.processes import tell
+from training.segmenter.process_messages import send_message
 
 
-def main(count: int, order: Path) -> int:
-    """Start `count` ranks on this host and wait for them; 0 when all have done their work."""
-    rank = leashed([sys.executable, "-m", "training.segmenter.rank", str(order)], parent=os.getpid())
-    where = ["--standalone", "--local-addr=127.0.0.1", f"--log-dir={order.parent / 'processes'}"]
+def main(num_processes: int, request: Path) -> int:
+    """Start the ranks on this host and wait for them; returns 0 if all succeed, otherwise 1."""
+    rank = leashed([sys.executable, "-m", "training.segmenter.rank", str(request)], parent=os.getpid())
+    options = ["--standalone", "--local-addr=127.0.0.1", f"--log-dir={request.parent / 'processes'}"]
     try:
-        launch([*where, f"--nproc-per-node={count}", "--no-python", *rank])
+        launch([*options, f"--nproc-per-node={num_processes}", "--no-python", *rank])
     except ChildFailedError as error:
-        # One that is killed makes the others fail too, since they can no longer reach it: it is the cause.
+        # A killed rank makes the others fail, because they can no longer reach it: report it first.
         first, failure = min(
             error.failures.items(), key=lambda each: (each[1].exitcode >= 0, each[1].timestamp)
         )
-        tell(ended=failure.exitcode, rank=first)
+        send_message(ended=failure.exitcode, rank=first)
         return 1
     return 0
 

@@ -1,4 +1,7 @@
-"""LoRA on the later half of the encoder: a low-rank change of the queries and values, merged before it is saved."""
+"""LoRA on the later half of the encoder, merged into plain weights before they are saved.
+
+W' = W + B A        (Hu et al. 2022, LoRA, eq. 3), for queries and values as in SAMed (Zhang and Liu 2023)
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from mammo.segmenter.network import Mlsam
 
 
 class LowRankQkv(nn.Module):
-    """W' = W + B A for the queries and the values of one attention (Hu et al. 2022; Zhang and Liu 2023, SAMed).
+    """The layer of queries, keys and values of one attention, with low-rank changes of queries and values.
 
-    B starts at zero, so the network starts as it was.
+    `down` is A, `up` is B. B is zero at first, so the network is unchanged.
     """
 
     def __init__(self, frozen: nn.Linear, *, rank: int, generator: torch.Generator) -> None:
@@ -33,7 +36,7 @@ class LowRankQkv(nn.Module):
         return out + torch.cat([q, torch.zeros_like(q), v], dim=-1)
 
     def merged(self) -> nn.Linear:
-        """One plain layer that computes the same."""
+        """An equivalent plain layer."""
         with torch.no_grad():
             q, v = (up @ down for down, up in zip(self.down, self.up, strict=True))
             change = torch.cat([q, torch.zeros_like(q), v])
@@ -44,23 +47,23 @@ class LowRankQkv(nn.Module):
 
 
 def add_lora(network: Mlsam, *, rank: int, seed: int) -> list[nn.Parameter]:
-    """Put the low-rank change into every block after the middle tap; returns what it trains."""
+    """Add low-rank changes to every block after the middle tap; returns their parameters."""
     generator = torch.Generator().manual_seed(seed)
     trained: list[nn.Parameter] = []
-    for block in _later(network):
+    for block in _later_blocks(network):
         block.attn.qkv = LowRankQkv(block.attn.qkv, rank=rank, generator=generator)
         trained += [*block.attn.qkv.down, *block.attn.qkv.up]
     return trained
 
 
 def merge_lora(network: Mlsam) -> None:
-    """Turn the low-rank changes into plain weights; without any, nothing happens."""
-    for block in _later(network):
+    """Merge the low-rank changes, if any, into plain weights."""
+    for block in _later_blocks(network):
         if isinstance(block.attn.qkv, LowRankQkv):
             block.attn.qkv = block.attn.qkv.merged()
 
 
-def _later(network: Mlsam) -> list[Any]:
-    """The blocks after the middle tap; a TinyViT has none."""
+def _later_blocks(network: Mlsam) -> list[Any]:
+    """The blocks after the middle tap; none for a TinyViT."""
     encoder = network.image_encoder
     return list(encoder.blocks)[network.config.taps[1] :] if isinstance(encoder, Encoder) else []

@@ -1,6 +1,6 @@
-"""Plan: which regions a step sees, at which level and in which view; a function of the seed and the step alone.
+"""Plan: the regions, levels and views of every step, as a function of the seed and the step.
 
-So a killed run goes on where it was, and the processes of a parallel run agree without talking to each other.
+So a killed run resumes exactly, and the processes of a parallel run agree without communication.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ STREAMS: dict[Stream, int] = {"order": 1, "view": 2, "prompt": 3, "click": 4}
 
 
 def generator(seed: int, stream: Stream, *numbers: int) -> np.random.Generator:
-    """The random numbers of one decision, the same whenever and wherever it is made."""
+    """The random generator of one decision.
+
+    Args:
+        numbers: identify the decision within its stream.
+    """
     return np.random.default_rng([seed, STREAMS[stream], *numbers])
 
 
@@ -32,8 +36,8 @@ class Entry(NamedTuple):
     level: Level
 
 
-class Sight(NamedTuple):
-    """One view of one entry."""
+class PlannedView(NamedTuple):
+    """One view of one entry, by their indices."""
 
     entry: int
     view: int
@@ -41,24 +45,24 @@ class Sight(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole run, decided before it begins."""
+    """The plan of a run."""
 
     recipe: SegmenterRecipe
     entries: tuple[Entry, ...]
     clusters: tuple[int, ...]
-    """Entries that show a cluster."""
+    """Indices of the entries that show a cluster."""
 
     negatives: tuple[int, ...]
-    """Entries without a lesion."""
+    """Indices of the entries without a lesion."""
 
     calcifications: tuple[int, ...]
-    """Entries at the calcification level."""
+    """Indices of the entries at the calcification level."""
 
     @classmethod
     def of(cls, rois: Sequence[TrainingRoi], recipe: SegmenterRecipe) -> Plan:
-        """All entries that the recipe has a use for."""
+        """Every region at the cluster level, and at the calcification level if the recipe and the region have it."""
         entries = [Entry(index, "cluster") for index in range(len(rois))]
-        near = [
+        tiles = [
             Entry(index, "calcification")
             for index, roi in enumerate(rois)
             if recipe.calcifications and roi.calcifications is not None
@@ -66,42 +70,41 @@ class Plan:
         positive = [roi.mask is not None for roi in rois]
         return cls(
             recipe=recipe,
-            entries=(*entries, *near),
+            entries=(*entries, *tiles),
             clusters=tuple(index for index, is_cluster in enumerate(positive) if is_cluster),
             negatives=tuple(index for index, is_cluster in enumerate(positive) if not is_cluster),
-            calcifications=tuple(range(len(entries), len(entries) + len(near))),
+            calcifications=tuple(range(len(entries), len(entries) + len(tiles))),
         )
 
-    def step(self, number: int) -> tuple[Sight, ...]:
-        """What the regions of a step (the first is 0) are. An epoch shows every cluster once."""
+    def step(self, number: int) -> tuple[PlannedView, ...]:
+        """The views of a step, counted from 0. An epoch shows every cluster once."""
         batch = self.recipe.batch
-        return tuple(self._sight(i) for i in range(number * batch, (number + 1) * batch))
+        return tuple(self._planned_view(i) for i in range(number * batch, (number + 1) * batch))
 
     def corrects(self, number: int) -> bool:
-        """Whether the prompts of a step are second clicks."""
+        """Whether the prompts of a step get a second click."""
         return bool(generator(self.recipe.seed, "click", number).random() < self.recipe.second_click)
 
     @property
     def epoch_length(self) -> int:
-        return len(self._epoch(0))
+        """Number of views."""
+        return len(_epoch(self, 0))
 
-    def _sight(self, item: int) -> Sight:
-        epoch, place = divmod(item, self.epoch_length)
-        keeps = self.recipe.policy != "all"
-        return Sight(self._epoch(epoch)[place], epoch % self.recipe.views if keeps else epoch)
-
-    def _epoch(self, number: int) -> tuple[int, ...]:
-        return _epoch(self, number)
+    def _planned_view(self, index: int) -> PlannedView:
+        epoch, place = divmod(index, self.epoch_length)
+        cached = self.recipe.policy != "all"
+        return PlannedView(_epoch(self, epoch)[place], epoch % self.recipe.views if cached else epoch)
 
 
 @lru_cache(maxsize=8)
 def _epoch(plan: Plan, number: int) -> tuple[int, ...]:
+    """The entries of an epoch, in order."""
     recipe = plan.recipe
     rng = generator(recipe.seed, "order", number)
     rest = 1 - recipe.negatives - recipe.calcifications
     entries = list(plan.clusters)
     for pool, share in ((plan.negatives, recipe.negatives), (plan.calcifications, recipe.calcifications)):
-        wanted = round(len(plan.clusters) * share / rest)
-        if pool and wanted:
-            entries += rng.choice(pool, wanted, replace=wanted > len(pool)).tolist()
+        count = round(len(plan.clusters) * share / rest)
+        if pool and count:
+            entries += rng.choice(pool, count, replace=count > len(pool)).tolist()
     return tuple(np.asarray(entries)[rng.permutation(len(entries))].tolist())

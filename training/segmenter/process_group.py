@@ -1,4 +1,4 @@
-"""Processes: which share of a run this process does; `torchrun` starts several, each with a copy of the network."""
+"""ProcessGroup: this process among those that train a segmenter together, each with a copy of the network."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-PATIENCE = timedelta(hours=12)
-"""How long the others wait for the first one, which encodes and validates. One that died is noticed by `torchrun`."""
+TIMEOUT = timedelta(hours=12)
+"""How long the processes wait for the first one, which encodes and validates. `torchrun` detects a dead process."""
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among those that train together."""
+class ProcessGroup:
+    """The rank of this process, and the size of its group."""
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
 
     @classmethod
-    def current(cls) -> Processes:
-        """Those of torch's process group; alone without one."""
+    def current(cls) -> ProcessGroup:
+        """Torch's process group; a group of one if there is none."""
         if dist.is_available() and dist.is_initialized():
             return cls(dist.get_rank(), dist.get_world_size())
         return cls()
 
     @property
-    def first(self) -> bool:
-        """Whether this one cuts, encodes, validates and writes for all."""
+    def is_first(self) -> bool:
+        """Whether this process cuts regions, encodes, validates and writes for all."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all are here."""
-        if self.count > 1:
+        """Wait until all processes have reached this point."""
+        if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
-def joined_processes() -> Iterator[None]:
-    """Join the other processes where `torchrun` has started this one: by nccl with a GPU each, by gloo without."""
+def joined_process_group() -> Iterator[None]:
+    """Join the group if `torchrun` started this process: by nccl with one GPU each, by gloo without GPUs."""
     if not dist.is_torchelastic_launched():
         yield
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The prompt sampler: boxes, boxes with bright points, points alone, negative points; and where the loss looks."""
+"""Random prompts of a view: a box, a box with points, or points, some with a negative point; and the loss's points."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from training.segmenter.views import JITTER, MAX_POINTS, View
 Floats = npt.NDArray[np.float32]
 
 TOKENS = MAX_POINTS + 1 + 1 + 2
-"""Prompt tokens of one sample: positive points, one negative point, room for a second click, two box corners."""
+"""Prompt tokens per sample: positive points, a negative point, a second click, and two corners of the box."""
 
 CLICK = MAX_POINTS + 1
-"""The token that a second click takes."""
+"""Index of the token of a second click."""
 
 KINDS = (0.4, 0.4, 0.2)
-"""How often a prompt is a box, a box with points, points alone."""
+"""Probabilities that a prompt is a box, a box with points, or points alone."""
 
 WITH_NEGATIVE = 0.15
 """Share of the prompts with a negative point."""
@@ -31,7 +31,7 @@ Rectangle = tuple[float, float, float, float]
 
 
 class Prompt(NamedTuple):
-    """One prompt of a view, padded; and the points at which its mask is compared."""
+    """A prompt of a view, padded to TOKENS, and the points at which the loss may compare its mask."""
 
     coordinates: Floats
     """TOKENS x 2, input frame."""
@@ -40,20 +40,24 @@ class Prompt(NamedTuple):
     """TOKENS."""
 
     candidates: Floats
-    """M x 2 in [0, 1] of the input's side: in the dilated box; without a box half of them there, half anywhere."""
+    """M x 2 in [0, 1] of the input's side: in the dilated box; for points alone, half of them anywhere."""
 
     truth: Floats
-    """M in {0, 1}: whether the lesion covers the native pixel under each."""
+    """M in {0, 1}: whether the lesion covers the native pixel under each candidate."""
 
 
 def draw_prompt(view: View, rng: np.random.Generator, *, num_points: int) -> Prompt:
-    """A random prompt as serving may see it: its box is jittered, then dilated."""
+    """Draw a prompt as serving may get it, with a jittered and dilated box.
+
+    Args:
+        num_points: at which the loss compares the mask; see `num_candidates`.
+    """
     kind = int(rng.choice(3, p=KINDS)) if view.bright else 0
     coordinates = np.zeros((TOKENS, 2), np.float32)
     labels = np.full(TOKENS, PADDING, np.int64)
     if kind > 0:
         count = int(rng.integers(1, min(MAX_POINTS, len(view.bright)) + 1))
-        # The prompt rule gives the strongest specks, an annotator clicks any: both, half of the time.
+        # The prompt rule selects the strongest specks, an annotator clicks any; each in half of the prompts.
         order = np.arange(len(view.bright)) if rng.random() < 0.5 else rng.permutation(len(view.bright))
         coordinates[:count] = [view.bright[i] for i in order[:count]]
         labels[:count] = POSITIVE
@@ -75,15 +79,17 @@ def draw_prompt(view: View, rng: np.random.Generator, *, num_points: int) -> Pro
 
 
 def _jittered(box: Rectangle, rng: np.random.Generator) -> Rectangle:
-    """The box of a prompt: off by up to `JITTER` of each side, then dilated as in serving."""
+    """The box of a prompt: each edge off by up to `JITTER` of its side, then dilated as in serving."""
     x0, y0, x1, y1 = box
     width, height = x1 - x0, y1 - y0
-    off = rng.uniform(-JITTER, JITTER, 4) * (width, height, width, height)
-    grown = dilated(Box.around(x0 + off[0], y0 + off[1], x1 + off[2], y1 + off[3]))
-    return float(grown.x0), float(grown.y0), float(grown.x1), float(grown.y1)
+    offset = rng.uniform(-JITTER, JITTER, 4) * (width, height, width, height)
+    jittered = Box.around(x0 + offset[0], y0 + offset[1], x1 + offset[2], y1 + offset[3])
+    x0, y0, x1, y1 = map(float, dilated(jittered).as_tuple())
+    return x0, y0, x1, y1
 
 
 def _within(limits: Rectangle, count: int, rng: np.random.Generator, *, side: int) -> Floats:
+    """Random points in a rectangle, clipped to the input."""
     low = np.clip(limits[:2], 0, side - 1).astype(np.float32)
     high = np.maximum(np.clip(limits[2:], 0, side), low + 1).astype(np.float32)
     drawn: Floats = low + rng.random((count, 2), dtype=np.float32) * (high - low)
@@ -91,7 +97,7 @@ def _within(limits: Rectangle, count: int, rng: np.random.Generator, *, side: in
 
 
 def _outside(view: View, rng: np.random.Generator) -> tuple[float, float] | None:
-    """A place near the lesion that is not part of it."""
+    """A random point beside the lesion; None if 8 attempts fail."""
     x0, y0, x1, y1 = view.box
     for _ in range(8):
         x = rng.uniform(x0 - 0.2 * (x1 - x0), x1 + 0.2 * (x1 - x0))

@@ -1,6 +1,6 @@
-"""`python -m training.segmenter.rank ORDER`: one of the processes that train a segmenter together.
+"""`python -m training.segmenter.rank REQUEST`: one of the processes that train a segmenter together.
 
-The first one says how far it is, and each why it failed, as a line of JSON on stdout.
+The first rank reports its progress, and every rank its failure, as messages on stdout.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from pathlib import Path
 
 from mammo.segmenter.weights import load_segmenter
 from training.segmenter.finetune import train_network
-from training.segmenter.process_group import Processes, joined_processes
-from training.segmenter.processes import Order, as_told, tell
-from training.segmenter.rois import read_rois
+from training.segmenter.parallel_training import TrainingRequest
+from training.segmenter.process_group import ProcessGroup, joined_process_group
+from training.segmenter.process_messages import failure_fields, send_message
+from training.segmenter.rois import TrainingRegions, read_rois
 
 
 def main(path: Path) -> int:
-    """0; 1 when it failed for a reason that it told."""
-    with joined_processes():
-        code = carry_out(path)
+    """Join the group and train; returns 0, or 1 after a failure that was reported."""
+    with joined_process_group():
+        code = train_share(path)
         if code:
-            os._exit(code)  # leaving the group in good order could wait for the others, who wait for us
+            os._exit(code)  # leaving the group properly could wait for the others, which wait for this rank
     return 0
 
 
-def carry_out(path: Path) -> int:
-    """Do this process's share of an order, as `main`."""
+def train_share(path: Path) -> int:
+    """Do this rank's share of a request; returns 0, or 1 after a failure that was reported."""
 
     def progress(fraction: float, message: str) -> None:
-        if Processes.current().first:
-            tell(progress=fraction, message=message)
+        if ProcessGroup.current().is_first:
+            send_message(progress=fraction, message=message)
 
     folder = path.parent
     try:
-        order = Order.read(path)
+        request = TrainingRequest.read(path)
         train_network(
-            load_segmenter(folder / order.start)[0],
-            read_rois(folder / "train"),
-            read_rois(folder / "validation"),
-            recipe=order.recipe,
+            load_segmenter(folder / request.start)[0],
+            TrainingRegions(read_rois(folder / "train"), read_rois(folder / "validation")),
+            recipe=request.recipe,
             folder=folder,
-            start_competes=order.start_competes,
-            facts=order.facts,
+            start_competes=request.start_competes,
+            facts=request.facts,
             progress=progress,
         )
     except Exception as error:
         traceback.print_exc()
-        tell(**as_told(error))
+        send_message(**failure_fields(error))
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""SegmenterRecipe: everything that decides a segmenter's training run, and the recipes by name."""
+"""SegmenterRecipe: every number of a segmenter's training, and the recipes by name."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from typing import Literal
 
 from mammo.segmenter.config import MlsamConfig, mlsam
 
-Training = Literal["hq", "decoder", "lora", "all"]
-"""What a run changes: what HQ-SAM, MLSAM and the presence head add to SAM (the paper's), the whole mask decoder, that
-and a low-rank change of the later half of the encoder, or everything."""
+Policy = Literal["hq", "decoder", "lora", "all"]
+"""The trained part of the network.
+
+    hq        what HQ-SAM, MLSAM and the presence head add to SAM (the paper's)
+    decoder   the mask decoder
+    lora      the mask decoder, and low-rank changes of the later half of the encoder
+    all       everything
+"""
 
 Precision = Literal["float32", "bfloat16"]
-"""Of the forward pass; weights, gradients and the optimiser stay in float32."""
+"""Of the forward pass; weights, gradients and the optimiser are always float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterRecipe:
-    """One training run. `start` weights bring their own configuration; `config` is for a run from scratch."""
+    """One way to train a segmenter."""
 
     name: str
     """Recorded with the weights."""
 
     config: MlsamConfig
-    """The network of a run from scratch."""
+    """The network of a run from scratch; a run with start weights keeps their configuration."""
 
-    policy: Training = "decoder"
-    """What is trained. All but `all` leave (half of) the encoder alone: its output is computed once and kept."""
+    policy: Policy = "decoder"
+    """The trained part. Except for `all`, (half of) the encoder is frozen and its output cached."""
 
     lora_rank: int = 4
-    """Rank of the change to the queries and values of an encoder block; only for policy `lora` (SAMed's 4)."""
+    """Rank of the change to the queries and values of an encoder block; only for policy `lora` (SAMed uses 4)."""
 
     views: int = 4
-    """Views of each region that are encoded once and kept; only where the encoder is not trained."""
+    """Number of cached views per region; not for policy `all`, which draws new views every epoch."""
 
     steps: int = 400
     """Optimiser steps."""
@@ -45,51 +50,51 @@ class SegmenterRecipe:
     """Prompts per region and step; they share the region's embedding."""
 
     negatives: float = 0.0
-    """Share of the regions that hold no lesion: they teach the presence head, never the masks."""
+    """Share of the regions without a lesion; they train the presence head only."""
 
     calcifications: float = 0.0
-    """Share of the regions that show one calcification from near by, where the truth knows them."""
+    """Share of the regions at the calcification level; only of clusters whose single calcifications are known."""
 
     second_click: float = 0.0
     """Share of the steps whose prompts correct a first mask: a click where it is wrong, and its logits."""
 
     learning_rate: float = 2e-4
-    """Peak rate of AdamW; cosine to zero after the warm-up."""
+    """Peak learning rate of AdamW; cosine to zero after the warm-up."""
 
     warm_up: int = 20
-    """Steps over which the rate rises from zero."""
+    """Steps of the linear warm-up from zero."""
 
     weight_decay: float = 0.01
-    """AdamW's decoupled decay."""
+    """AdamW's decoupled weight decay."""
 
     num_points: int = 112 * 112
-    """Points per mask that the loss compares, looked up in the native pixels of the truth (HQ-SAM's 112 x 112)."""
+    """Points per mask at which the loss compares it with the truth in native pixels (HQ-SAM's 112 x 112)."""
 
     precision: Precision = "float32"
-    """`bfloat16` for a GPU, or a CPU with avx512_bf16; one without takes ten times as long in it. A part of the recipe,
-    never chosen by the machine: a run that goes on elsewhere has to end with the same weights."""
+    """`bfloat16` is for GPUs and CPUs with avx512_bf16; on other CPUs it takes ten times as long. Fixed by the recipe,
+    not chosen by the machine, because a run that resumes elsewhere must end with the same weights."""
 
     validate_every: int = 100
-    """Steps between two validations; the last step always ends with one."""
+    """Steps between validations; the last step is always validated."""
 
     checkpoint_every: int = 50
-    """Steps between two checkpoints, from which a killed run goes on."""
+    """Steps between checkpoints."""
 
     silence_middle: bool = False
-    """Start the middle branch at zero: for HQ-SAM weights, which do not have one."""
+    """Initialise the middle branch to zero: for HQ-SAM weights, which do not have one."""
 
     seed: int = 0
     """Of weights, views, prompts and order."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negatives + self.calcifications < 1:
-            raise ValueError("negatives and calcifications leave no room for clusters")
+            raise ValueError("the shares of negatives and calcifications must add up to less than 1")
         if self.policy == "lora" and self.config.encoder == "vit_t":
-            raise ValueError("policy 'lora' needs a plain ViT; vit_t has no blocks of one width")
+            raise ValueError("policy 'lora' needs a plain ViT; the blocks of vit_t differ in width")
 
 
 def segmenter_paper() -> SegmenterRecipe:
-    """MLSAM on ViT-L with SAM's or HQ-SAM's weights as start; needs a GPU. The paper states no schedule: HQ-SAM's."""
+    """MLSAM on ViT-L from SAM's or HQ-SAM's weights, on a GPU. The paper states no schedule; this one is HQ-SAM's."""
     return SegmenterRecipe(
         name="segmenter_paper",
         config=mlsam("vit_l"),
@@ -106,7 +111,7 @@ def segmenter_paper() -> SegmenterRecipe:
 
 
 def segmenter_finetune() -> SegmenterRecipe:
-    """Adapt the champion to new corrections: the whole decoder on kept features."""
+    """Fine-tune the champion on new corrections: the whole decoder, on cached features."""
     return SegmenterRecipe(
         name="segmenter_finetune",
         config=starter_network(),
@@ -119,7 +124,7 @@ def segmenter_finetune() -> SegmenterRecipe:
 
 
 def segmenter_demo() -> SegmenterRecipe:
-    """As `segmenter_finetune`, within about a minute on two cores."""
+    """As `segmenter_finetune`, in about a minute on two cores."""
     return replace(
         segmenter_finetune(),
         name="segmenter_demo",
@@ -131,8 +136,8 @@ def segmenter_demo() -> SegmenterRecipe:
 
 
 def segmenter_starter() -> SegmenterRecipe:
-    """From random weights to the starter, on phantoms, in well under two hours of two cores. In float32: any processor
-    can repeat it, and one without bfloat16 instructions takes ten times as long in bfloat16."""
+    """From scratch on phantoms, in less than two hours on two cores: the shipped weights. In float32, so that any
+    processor can repeat it."""
     return SegmenterRecipe(
         name="segmenter_starter",
         config=starter_network(),
@@ -153,8 +158,8 @@ def segmenter_starter() -> SegmenterRecipe:
 
 
 def segmenter_presence() -> SegmenterRecipe:
-    """Weights that never knew it learn whether there is a lesion, and their decoder second clicks: a minute or two on
-    kept features."""
+    """Train the presence head, and second clicks, of weights that have never had them: a minute or two on cached
+    features."""
     return replace(
         segmenter_finetune(),
         name="segmenter_presence",
@@ -168,8 +173,8 @@ def segmenter_presence() -> SegmenterRecipe:
 
 
 def segmenter_sam() -> SegmenterRecipe:
-    """A plain SAM on the starter's encoder, from random weights: on phantoms it stands for SAM's public weights, which
-    the rows of the paper's tables all start from. It knows no early or middle level, so it favours no row."""
+    """A plain SAM on the starter's encoder, from scratch. On phantoms it replaces SAM's public weights, from which all
+    rows of the paper's tables start. It uses no early or middle level, so it favours no row."""
     return replace(
         segmenter_starter(),
         name="segmenter_sam",
@@ -184,7 +189,8 @@ def segmenter_sam() -> SegmenterRecipe:
 
 
 def segmenter_row() -> SegmenterRecipe:
-    """One row of Table 3, 4 or 5 on top of a SAM: HQ-SAM's protocol (only what is added learns) on kept features."""
+    """One row of Table 3, 4 or 5 from a SAM by HQ-SAM's protocol (only the added parts are trained), on cached
+    features."""
     return SegmenterRecipe(
         name="segmenter_row",
         config=starter_network(),
@@ -202,7 +208,7 @@ def segmenter_row() -> SegmenterRecipe:
 
 
 def segmenter_smoke() -> SegmenterRecipe:
-    """A few seconds: proves that the machinery turns, nothing about quality."""
+    """A few seconds: tests that the parts work together; the weights are useless."""
     return SegmenterRecipe(
         name="segmenter_smoke",
         config=MlsamConfig(
@@ -227,7 +233,7 @@ def segmenter_smoke() -> SegmenterRecipe:
 
 
 def starter_network() -> MlsamConfig:
-    """MLSAM on a small encoder: it fits 22 MB and sees a cluster of 128 pixels at native resolution."""
+    """MLSAM on a small encoder: 22 MB, and native resolution for clusters of up to 128 pixels."""
     return MlsamConfig(encoder="starter", input_size=256, combine="hq", channels="contrast", presence=True)
 
 
@@ -241,4 +247,4 @@ SEGMENTER_RECIPES: Mapping[str, Callable[[], SegmenterRecipe]] = {
     "row": segmenter_row,
     "smoke": segmenter_smoke,
 }
-"""Recipes by the name that a setting or a job gives them."""
+"""By name, as in settings and jobs."""

@@ -1,11 +1,15 @@
-"""Training regions: cut once per case, then seen in many jittered views and under many prompts.
+"""Training regions: crops of mammograms, cut once per case and then used in many views and with many prompts.
 
-Three kinds. `cluster`: a confirmed cluster with its mask. `background`: a place in the breast that resembles a cluster
-and is none. `false positive`: what the detector takes for a cluster and is none. The last two teach the presence head.
+There are three kinds of regions. The last two train the presence head.
 
-Where a person marked only a place (`Case.uncertain`), no prompt of the last two kinds reaches. A cluster is left out
-when its outline comes so near that the place may be a part of it that nobody outlined. One farther away stays, though
-its surroundings may show the place: a mask says which pixels belong to the prompted cluster, and those there do not.
+    cluster          a confirmed cluster with its mask
+    background       a place in the breast that resembles a cluster
+    false positive   a false positive of the detector
+
+Where a person marked only a place (`Case.uncertain`), the extent of the cluster is unknown. No prompt of a background
+or a false positive reaches such a place. A cluster whose mask reaches it is left out, because the place may be a part
+of that cluster which was not outlined. A cluster beside it is used, even if the region shows the place: its mask
+defines the pixels of the prompted cluster, and the place is not among them.
 """
 
 from __future__ import annotations
@@ -32,29 +36,29 @@ from training.cases import Case, Progress, silent
 from training.segmenter.views import JITTER, MAX_POINTS, ZOOM
 
 Kind = Literal["cluster", "background", "false positive"]
-FindsBoxes = Callable[[Mammogram], Sequence[Box]]
-"""Boxes that a detector would show, at a threshold low enough to err often."""
+DetectBoxes = Callable[[Mammogram], Sequence[Box]]
+"""Returns a detector's boxes at a low threshold, best first."""
 
 MAX_FALSE_POSITIVES = 4
-"""Regions of one mammogram that the detector takes for clusters, at most; the most certain ones."""
+"""Maximum number of false positives per mammogram, best score first."""
 
 BACKGROUND_MM = (4.0, 16.0)
-"""Sides of background boxes: those of clusters."""
+"""Range of the sides of background boxes: that of clusters."""
 
 SPECK_SPACING_MM = 0.5
-"""Least distance between two specks of a region; the pipeline's between two point prompts."""
+"""Minimum distance between two specks of a region; that of the pipeline's point prompts."""
 
 INDEX = "regions.json"
 VERSION = 3
-"""Raised when a cut would hold something else: older folders are cut again."""
+"""Version of the folder's contents; folders of older versions are cut again."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRoi:
-    """One place with surroundings wide enough for every jittered view; frame: the cut-out."""
+    """A region with margins wide enough for every jittered view. Coordinates are those of the crop."""
 
     file: Path
-    """Where its pixels are, H x W float32, as a `.npy` file that is read through the page cache."""
+    """Its pixels, H x W float32, as a `.npy` file that is mapped into memory."""
 
     image: str
     """SHA-256 of the mammogram."""
@@ -64,24 +68,33 @@ class TrainingRoi:
 
     kind: Kind
     box: Box
-    """The cluster's box, that of its mask; or the box that holds no lesion."""
+    """Of the cluster's mask, or a box without a lesion."""
 
     mask: Mask | None
-    """The cluster's pixels; None where there is no lesion."""
+    """Of the cluster; None without a lesion."""
 
     spacing: Spacing | None
-    """Of the pixels, where known."""
+    """Of the pixels, if known."""
 
     specks: tuple[Point, ...] = ()
-    """What the prompt rule would click in the box, strongest first; of a cluster only those inside the mask."""
+    """Points of the prompt rule in the box, strongest first; of a cluster only those inside the mask."""
 
     calcifications: Mask | None = None
-    """Every calcification of the cluster, where the truth knows them one by one."""
+    """Union of all calcifications of the cluster, if they are known."""
 
     def pixels(self) -> Pixels:
-        """The cut-out, in [0, 1], not copied into memory."""
+        """The pixels, in [0, 1], mapped into memory."""
         loaded: Pixels = np.load(self.file, mmap_mode="r", allow_pickle=False)
         return loaded
+
+
+@dataclass(frozen=True)
+class TrainingRegions:
+    """The regions of a run."""
+
+    train: Sequence[TrainingRoi]
+    validation: Sequence[TrainingRoi] = ()
+    """Of other patients; without clusters among them, the last step's weights are the result."""
 
 
 def cut_rois(
@@ -90,46 +103,43 @@ def cut_rois(
     *,
     config: MlsamConfig,
     backgrounds: int = 0,
-    finds_boxes: FindsBoxes | None = None,
+    detect: DetectBoxes | None = None,
     progress: Progress = silent,
 ) -> list[TrainingRoi]:
-    """Read every case once and keep what is around its clusters, and around places that are none.
+    """Cut the regions of every case, or reuse the folder if it was cut from the same cases before.
 
-    Findings without a mask, or with an empty one, teach no outline: `without_outline` counts them, and
-    `beside_a_place` those that reach an uncertain place. A folder that was cut from the same cases before is used
-    again.
+    Findings without a mask, or with an empty one, are skipped (`num_without_mask`), and so are findings whose mask
+    reaches an uncertain place (`num_at_uncertain_places`).
 
     Args:
-        folder: receives one file per region; created when missing.
-        backgrounds: regions without a lesion per case.
-        finds_boxes: also take what it finds outside the clusters.
+        folder: receives one file per region; created if missing.
+        backgrounds: number of background regions per case.
+        detect: finds false positives; None: none are cut.
 
     Raises:
-        InvalidTrainingData: a mask that does not lie in its image (`code="mask_size"`).
+        InvalidTrainingData: a mask does not lie in its image (code `mask_size`).
     """
-    asked = [
+    parts = [
         VERSION,
         asdict(config)["input_size"],
         backgrounds,
-        finds_boxes is not None,
-        *map(_truth_of, cases),
+        detect is not None,
+        *map(_truth_key, cases),
     ]
-    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    known = _load(folder, key)
-    if known is not None:
-        return known
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    reusable = _load(folder, key)
+    if reusable is not None:
+        return reusable
     folder.mkdir(parents=True, exist_ok=True)
     rois: list[TrainingRoi] = []
     for number, case in enumerate(cases):
         progress(number / max(1, len(cases)), f"reading mammogram {number + 1} of {len(cases)}")
-        outlined = any(finding.mask is not None for finding in case.truth)
-        if not outlined and not backgrounds and finds_boxes is None:
+        has_mask = any(finding.mask is not None for finding in case.truth)
+        if not has_mask and not backgrounds and detect is None:
             continue
         mammogram = case.read()
         rng = np.random.default_rng([int(case.image[:8], 16), 1])
-        for kind, box, mask in _places(
-            case, mammogram, rng, backgrounds=backgrounds, finds_boxes=finds_boxes
-        ):
+        for kind, box, mask in _places(case, mammogram, rng, backgrounds=backgrounds, detect=detect):
             file = folder / f"{len(rois):05}.npy"
             rois.append(_cut(case, mammogram, kind, box, mask, file=file, config=config))
     _save(folder, key, rois)
@@ -137,26 +147,26 @@ def cut_rois(
 
 
 def read_rois(folder: Path) -> list[TrainingRoi]:
-    """What `cut_rois` has left in a folder, whoever did."""
+    """Read the regions that `cut_rois` wrote into a folder."""
     document = json.loads((folder / INDEX).read_bytes())
     return _regions(folder, document)
 
 
 def speck_points(pixels: Pixels, box: Box, *, count: int, spacing: Spacing | None) -> list[Point]:
     """The point prompts that `mammo.pipeline` would give a box."""
-    used = spacing or ASSUMED_SPACING
+    spacing = spacing or ASSUMED_SPACING
     return robust_points(
-        pixels, box, count=count, spacing=used.pixels(SPECK_SPACING_MM), mm_per_pixel=used.mean_mm
+        pixels, box, count=count, spacing=spacing.pixels(SPECK_SPACING_MM), mm_per_pixel=spacing.mean_mm
     )
 
 
-def without_outline(cases: Sequence[Case]) -> int:
-    """Findings that have no mask, or an empty one."""
+def num_without_mask(cases: Sequence[Case]) -> int:
+    """Number of findings that have no mask, or an empty one."""
     return sum(finding.mask is None or not finding.mask.area for case in cases for finding in case.truth)
 
 
-def beside_a_place(cases: Sequence[Case]) -> int:
-    """Findings with a mask that are left out because it reaches an uncertain place."""
+def num_at_uncertain_places(cases: Sequence[Case]) -> int:
+    """Number of findings whose mask reaches an uncertain place."""
     return sum(
         finding.mask is not None and _reaches(finding.mask, case.uncertain)
         for case in cases
@@ -165,7 +175,8 @@ def beside_a_place(cases: Sequence[Case]) -> int:
 
 
 def is_tiny(roi: TrainingRoi, *, config: MlsamConfig) -> bool:
-    """Whether a cluster is narrower than the network can outline at the cluster level; such ones are kept."""
+    """Whether a cluster is too narrow for the network's logits at the cluster level. Tiny clusters are used all the
+    same."""
     size = roi.pixels().shape
     frame = roi_around(roi.box, Size(size[1], size[0]), config=config, spacing=roi.spacing)
     return min(roi.box.width, roi.box.height) < MIN_LOGITS * frame.pixels_per_logit
@@ -177,50 +188,52 @@ def _places(
     rng: np.random.Generator,
     *,
     backgrounds: int,
-    finds_boxes: FindsBoxes | None,
+    detect: DetectBoxes | None,
 ) -> Iterator[tuple[Kind, Box, Mask | None]]:
+    """The kind, box and mask of every region of a case."""
     for finding in case.truth:
         tight = finding.mask.tight() if finding.mask else None
         if tight is None:
             continue
         if tight.frame.intersection(mammogram.size.box) != tight.frame:
             raise InvalidTrainingData(
-                f"image {case.image[:12]}: a mask covers {tight.frame.as_tuple()}, the image has "
-                f"{mammogram.size.width} x {mammogram.size.height} pixels; masks are in pixels of the original image",
+                f"image {case.image[:12]}: a mask covers {tight.frame.as_tuple()}, but the image has "
+                f"{mammogram.size.width} x {mammogram.size.height} pixels; masks must be in pixels of the original "
+                "image",
                 code="mask_size",
             )
         if not _reaches(tight, case.uncertain):
             yield "cluster", tight.frame, tight
-    if finds_boxes is not None:
-        wrong = [box for box in finds_boxes(mammogram) if _is_clear(box, case)]
-        for box in wrong[:MAX_FALSE_POSITIVES]:
+    if detect is not None:
+        false_positives = [box for box in detect(mammogram) if _is_clear(box, case)]
+        for box in false_positives[:MAX_FALSE_POSITIVES]:
             yield "false positive", box.within(mammogram.size), None
     for _ in range(backgrounds):
-        place = _background(mammogram, case, rng)
-        if place is not None:
-            yield "background", place, None
+        background = _background(mammogram, case, rng)
+        if background is not None:
+            yield "background", background, None
 
 
 def _reaches(mask: Mask, places: Sequence[Box]) -> bool:
-    """Whether a pixel of a mask lies in one of the boxes."""
+    """Whether any pixel of a mask lies in any of the boxes."""
     inside = (mask.within(place) for place in places)
     return any(each is not None and each.area > 0 for each in inside)
 
 
 def _is_clear(box: Box, case: Case) -> bool:
-    """Whether a box meets no cluster, and no prompt that a view makes of it an uncertain place."""
+    """Whether a box overlaps no cluster, and none of its jittered prompts an uncertain place."""
     prompts = box.dilated(_margin(box))
     clear = all(box.intersection(finding.box) is None for finding in case.truth)
     return clear and all(prompts.intersection(place) is None for place in case.uncertain)
 
 
 def _margin(box: Box) -> int:
-    """How far a view may move an edge of a box, in pixels."""
+    """Maximum offset of an edge of a jittered box, in pixels."""
     return int(np.ceil(JITTER * max(box.width, box.height))) + 1
 
 
 def _background(mammogram: Mammogram, case: Case, rng: np.random.Generator) -> Box | None:
-    """A box in the breast, around something bright as often as not; None where the clusters leave no room."""
+    """A random box in the breast, half of the time around a speck; None if 50 attempts fail."""
     spacing = mammogram.spacing or ASSUMED_SPACING
     low, high = np.log(BACKGROUND_MM)
     size = mammogram.size
@@ -256,41 +269,43 @@ def _cut(
     widest = roi_around(box, mammogram.size, config=config, spacing=mammogram.spacing, zoom=ZOOM[1])
     x, y = box.centre
     side = widest.side + 2 * _margin(box)
-    cut = Box.centred(x, y, width=side, height=side).moved_into(mammogram.size)
-    pixels = np.ascontiguousarray(mammogram.pixels[cut.slices], dtype=np.float32)
+    crop = Box.centred(x, y, width=side, height=side).moved_into(mammogram.size)
+    size = Size(crop.width, crop.height)
+    pixels = np.ascontiguousarray(mammogram.pixels[crop.slices], dtype=np.float32)
     np.save(file, pixels)
 
-    def moved(m: Mask) -> Mask:
-        return Mask(m.bitmap, m.x0 - cut.x0, m.y0 - cut.y0)
+    def in_crop(m: Mask) -> Mask:
+        return Mask(m.bitmap, m.x0 - crop.x0, m.y0 - crop.y0)
 
-    local = box.shifted(-cut.x0, -cut.y0)
-    specks = speck_points(pixels, local, count=2 * MAX_POINTS, spacing=mammogram.spacing)
+    local_box = box.shifted(-crop.x0, -crop.y0)
+    specks = speck_points(pixels, local_box, count=2 * MAX_POINTS, spacing=mammogram.spacing)
     if mask is not None:
-        truth = moved(mask).full(Size(cut.width, cut.height))
+        truth = in_crop(mask).full(size)
         specks = [point for point in specks if truth[point.y, point.x]]
-    inside = [] if mask is None else [m for m in case.calcifications if m.intersection_area(mask)]
-    together = union(moved(m) for m in inside)
+    own = [] if mask is None else [m for m in case.calcifications if m.intersection_area(mask)]
+    calcifications = union(in_crop(m) for m in own)
     return TrainingRoi(
         file=file,
         image=case.image,
         patient=case.patient,
         kind=kind,
-        box=local,
-        mask=moved(mask) if mask else None,
+        box=local_box,
+        mask=in_crop(mask) if mask else None,
         specks=tuple(specks),
         spacing=mammogram.spacing,
-        calcifications=together.within(Size(cut.width, cut.height).box) if together else None,
+        calcifications=calcifications.within(size.box) if calcifications else None,
     )
 
 
-def _truth_of(case: Case) -> list[Any]:
+def _truth_key(case: Case) -> list[Any]:
+    """All of a case that its regions depend on."""
     masks = [finding.mask for finding in case.truth] + list(case.calcifications)
-    marks = [
+    mask_keys = [
         [*m.frame.as_tuple(), hashlib.sha256(m.bitmap.tobytes()).hexdigest()[:16]] if m else None
         for m in masks
     ]
     boxes = [finding.box.as_tuple() for finding in case.truth]
-    return [case.image, case.patient, boxes, marks, [box.as_tuple() for box in case.uncertain]]
+    return [case.image, case.patient, boxes, mask_keys, [box.as_tuple() for box in case.uncertain]]
 
 
 def _save(folder: Path, key: str, rois: Sequence[TrainingRoi]) -> None:

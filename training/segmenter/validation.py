@@ -1,4 +1,4 @@
-"""How well a segmenter outlines known clusters when it is given about the right box."""
+"""Validation of a segmenter on regions, each prompted by its jittered true box, alone and with points."""
 
 from __future__ import annotations
 
@@ -24,43 +24,46 @@ class RoiScore:
     """Mean Dice over clusters; an empty mask counts 0."""
 
     box: float
-    """Prompted with a box whose edges are off by up to a tenth."""
+    """Prompted by a box whose edges are off by up to a tenth of its sides."""
 
     box_and_points: float
-    """Prompted with the same box and the robust rule's points."""
+    """Prompted by the same box and the points of the prompt rule `robust`."""
 
     ellipse: float
-    """Of the ellipse that fills the same box: what one gets without looking at the image."""
+    """Of the ellipse inscribed in the same box: the baseline that ignores the image."""
 
     num_clusters: int
-    """How many clusters the means are over."""
+    """Number of clusters in the means."""
 
     presence_auc: float | None = None
-    """How often a cluster scores above a region without one; None without a presence head or without such regions."""
+    """AUC of clusters against regions without one; None without a presence head or without such regions."""
 
     @property
     def choice(self) -> float:
-        """What the best weights of a run are chosen by."""
+        """The score that selects the best weights of a run."""
         return (self.box + self.box_and_points) / 2
 
 
 @dataclass(frozen=True)
 class RoiAnswer:
-    """What the segmenter says of one region."""
+    """The results of one region."""
 
     patient: str
     kind: Kind
     box: float
-    """Dice; NaN where there is no cluster."""
+    """Dice of the mask prompted by the box; NaN, as are the next two, if there is no cluster."""
 
     box_and_points: float
     ellipse: float
     presence: float | None
-    """Probability, prompted with box and points."""
+    """Probability of a lesion, prompted by box and points."""
 
 
 def score_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) -> RoiScore:
-    """Run the very code that serves on every region, once; the same seed gives the same boxes.
+    """Score a segmenter with the code that serves.
+
+    Args:
+        seed: of the jittered boxes.
 
     Raises:
         ValueError: there is no cluster.
@@ -70,13 +73,13 @@ def score_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) 
     if not clusters:
         raise ValueError("a score needs at least one region with a cluster")
     box, both, ellipse = np.mean([(a.box, a.box_and_points, a.ellipse) for a in clusters], axis=0).tolist()
-    known = [(a.presence, a.kind == "cluster") for a in answers if a.presence is not None]
-    area = auc([score for score, _ in known], [true for _, true in known]) if known else math.nan
+    presences = [(a.presence, a.kind == "cluster") for a in answers if a.presence is not None]
+    area = auc([score for score, _ in presences], [true for _, true in presences]) if presences else math.nan
     return RoiScore(box, both, ellipse, len(clusters), None if math.isnan(area) else area)
 
 
 def answer_rois(segmenter: Segmenter, rois: Sequence[TrainingRoi], *, seed: int) -> list[RoiAnswer]:
-    """Prompt every region with its jittered box, alone and with points, as `mammo.pipeline` does."""
+    """Prompt every region by its jittered box, alone and with the points that `mammo.pipeline` would use."""
     rng = np.random.default_rng(seed)
     answers = []
     for roi in rois:
@@ -100,11 +103,12 @@ def _dice(mask: Mask | None, truth: Mask | None) -> float:
 def record_held_out(
     weights: Path, cases: Sequence[Case], *, data: str, folder: Path, seed: int = 0
 ) -> RoiScore:
-    """Score weights on cases that neither trained nor chose them, and write the result into their facts.
+    """Score weights on held-out cases and record the result in the weights file.
 
     Args:
-        weights: a segmenter's file; only the facts `held_out` change.
-        data: what the cases are, for whoever reads the facts.
+        weights: a segmenter's file; the entry `held_out` is replaced.
+        cases: neither trained nor validated on.
+        data: description of the cases.
         folder: receives the regions.
 
     Raises:
@@ -118,7 +122,7 @@ def record_held_out(
 
 
 def filled_ellipse(box: Box) -> Mask:
-    """The ellipse that touches the four edges of a box."""
+    """The ellipse inscribed in a box."""
     y, x = np.mgrid[: box.height, : box.width] + 0.5
     inside = (x / box.width * 2 - 1) ** 2 + (y / box.height * 2 - 1) ** 2 <= 1
     return Mask(inside, box.x0, box.y0)

@@ -48,7 +48,7 @@ def test_notes_are_kept_once_in_order_and_never_change_the_manifest(registry, tm
     a, b = (register(registry, tmp_path, name) for name in "ab")
     before = registry.manifest(a)
     for _ in range(2):
-        registry.note(a, "verdict", {"promote": False, "reason": "not surely better"})
+        registry.note(a, "verdict", {"promote": False, "reason": "not reliably better"})
     registry.note(b, "self_test_failed", {"reason": "no finding"})
     registry.note(a, "verdict", {"promote": True, "reason": "better"})
     assert [(note.kind, note.detail["promote"]) for note in registry.notes(a)] == [

@@ -1,4 +1,4 @@
-"""What no person has looked at: never tested on, trained on only when asked for, and always told apart."""
+"""Annotations that no person has reviewed: never tested on, trained on only if enabled, and always marked."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from mammo.labelstudio import ControlTags, truth_regions
 from tests.training.detections import square
 from tests.training.project import SIZE, Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 DRAWN = [square(5, 5, 8)]
@@ -29,24 +29,22 @@ class Site:
         record_automatic(self.engine, order, RESULT)
         self.project.annotate(task, DRAWN, patient=patient, result=RESULT, user=ROBOT, **more)
 
-    def build(self, **options):
+    def build(self, *, with_automatic=False):
         return build_dataset_version(
             self.store,
             self.engine,
             self.blobs,
             project=1,
             open_image=self.project.open_image,
-            tags=ControlTags(),
-            prefer=PREFERENCE,
-            **({"with_automatic": False} | options),
+            options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=with_automatic),
         )
 
 
 @pytest.fixture
 def site(engine, tmp_path):
-    made = Site(engine, tmp_path / "blobs")
-    yield made
-    made.store.close()
+    site = Site(engine, tmp_path / "blobs")
+    yield site
+    site.store.close()
 
 
 def test_it_is_left_out_and_named_unless_it_is_asked_for(site):

@@ -1,4 +1,4 @@
-"""Which held-out patients the gate judges once more by themselves."""
+"""The held-out patients that the gate also judges separately."""
 
 from dataclasses import replace
 

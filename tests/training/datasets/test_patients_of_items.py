@@ -1,4 +1,4 @@
-"""Whose image an item is, however the tasks write it, and whom no item may be of."""
+"""The patient of an item, however the tasks write it, and patients that are refused."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from mammo.readings import ReadingRecords, ReadingRules
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 
 @pytest.fixture
 def project(engine):
-    made = Project(AnnotationStore(engine))
-    yield made
-    made.store.close()
+    project = Project(AnnotationStore(engine))
+    yield project
+    project.store.close()
 
 
 @pytest.fixture
@@ -28,9 +28,7 @@ def build(engine, project, tmp_path):
         Blobs(tmp_path / "blobs"),
         project=1,
         open_image=project.open_image,
-        tags=ControlTags(),
-        prefer=PREFERENCE,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
     )
 
 

@@ -15,15 +15,15 @@ from tests.mammo.readings.drawing import point
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 
 @pytest.fixture
 def project(engine):
-    made = Project(AnnotationStore(engine))
-    yield made
-    made.store.close()
+    project = Project(AnnotationStore(engine))
+    yield project
+    project.store.close()
 
 
 @pytest.fixture
@@ -39,17 +39,15 @@ def build(engine, project, blobs):
         blobs,
         project=1,
         open_image=project.open_image,
-        tags=ControlTags(),
-        prefer=PREFERENCE,
-        with_automatic=False,
+        options=ReadOptions(tags=ControlTags(), prefer=PREFERENCE, with_automatic=False),
     )
 
 
 def test_a_cluster_that_only_a_point_marks_is_a_place_and_no_truth(project, build, blobs):
     project.annotate(1, [square(5, 5), point(50, 40)], patient="p1", spacing_mm=2.0)
     project.annotate(2, [point(50, 40)], patient="p1")
-    for made in (build(), open_dataset_version(build().name, blobs=blobs)):
-        both, alone = made.items
+    for dataset in (build(), open_dataset_version(build().name, blobs=blobs)):
+        both, alone = dataset.items
         (finding,) = both.truth
         assert finding.mask.dice(square(5, 5).mask) == 1.0
         assert (
@@ -57,14 +55,14 @@ def test_a_cluster_that_only_a_point_marks_is_a_place_and_no_truth(project, buil
         )
         assert alone.truth == ()
         assert not alone.unexplained
-        first, second = made.cases(both.fold, open_image=project.open_image)
+        first, second = dataset.cases(both.fold, open_image=project.open_image)
         assert (len(first.truth), len(first.uncertain), len(second.truth), len(second.uncertain)) == (
             1,
             1,
             0,
             1,
         )
-        assert made.num_findings(both.fold) == 1, "nothing is learned from a place"
+        assert dataset.num_findings(both.fold) == 1, "nothing is learned from a place"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which image of a task an item of a dataset version is compared with."""
+"""Items of a dataset version are compared with the right image of a task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ON_A, ON_B = (Finding(label=CLUSTER, score=1.0, box=box, mask=filled(box)) for b
 
 def read(tags: ControlTags, *findings: Finding) -> ImageReading:
     data = {"image": f"/{tags.value}.png"}
-    return ImageReading(tags=tags, data=data, said=Interpretation(findings=findings))
+    return ImageReading(tags=tags, data=data, interpretation=Interpretation(findings=findings))
 
 
 def item(shown: str, *findings: Finding, key: str = "") -> Item:
@@ -33,10 +33,10 @@ def item(shown: str, *findings: Finding, key: str = "") -> Item:
 
 
 def test_an_item_that_names_no_image_is_compared_with_the_one_that_it_shows() -> None:
-    told = differences([read(LCC, ON_A), read(RCC, ON_B)], [item("/rcc.png", ON_B)])
-    assert [(each.kind, each.image) for each in told] == [("new", LCC.image_key)]
+    changes = differences([read(LCC, ON_A), read(RCC, ON_B)], [item("/rcc.png", ON_B)])
+    assert [(each.kind, each.image) for each in changes] == [("new", LCC.image_key)]
 
 
 def test_of_an_image_that_the_task_does_not_show_any_more_all_findings_are_gone() -> None:
-    told = list(differences([read(LCC, ON_A)], [item("/lcc.png", ON_A, key="left"), item("/x.png", ON_B)]))
-    assert [(each.kind, each.box) for each in told] == [("gone", B.as_tuple())]
+    changes = list(differences([read(LCC, ON_A)], [item("/lcc.png", ON_A, key="left"), item("/x.png", ON_B)]))
+    assert [(each.kind, each.box) for each in changes] == [("gone", B.as_tuple())]

@@ -1,4 +1,4 @@
-"""What an upgrade changes in the meaning of stored annotations, told before anything trains on it."""
+"""How an upgrade changes the reading of stored annotations, reported before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.training.earlier_release import freeze_as_before
 from tests.training.project import Project, mammogram
 from training.datasets.building import build_dataset_version
 from training.datasets.rereading import reread
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 
 TAGS = ControlTags()
 CRUMB = Box(120, 80, 133, 90)
@@ -29,13 +29,13 @@ def found(box: Box, *, mask: bool = True) -> Finding:
 
 @pytest.fixture
 def store(engine):
-    made = AnnotationStore(engine)
-    yield made
-    made.close()
+    store = AnnotationStore(engine)
+    yield store
+    store.close()
 
 
 class Site:
-    """A project whose annotations stand in the form of an earlier release."""
+    """A project whose annotations were frozen by an earlier release."""
 
     def __init__(self, store, engine, blobs):
         self.store, self.engine, self.blobs = store, engine, blobs
@@ -53,9 +53,7 @@ class Site:
             project=1,
             open_image=self.project.open_image,
             fingerprint=self.fingerprint,
-            tags=TAGS,
-            prefer=PREFERENCE,
-            with_automatic=False,
+            options=ReadOptions(tags=TAGS, prefer=PREFERENCE, with_automatic=False),
         )
 
     def fingerprint(self, data):
@@ -71,8 +69,7 @@ class Site:
             store=self.store,
             engine=self.engine,
             blobs=self.blobs,
-            tags=tags,
-            prefer=PREFERENCE,
+            options=ReadOptions(tags=tags, prefer=PREFERENCE, with_automatic=False),
             **options,
         )
 
@@ -96,8 +93,8 @@ def without(name, result):
 
 
 def upgraded(site):
-    """1: untouched; 2: with a crumb; 3: a rectangle deleted and its mask left; 4: erased to a crumb; 5: a lone point;
-    6: read as nothing, for its label is of nobody; 7: nothing there."""
+    """1: untouched; 2: with a mask fragment; 3: a rectangle deleted, but not its mask; 4: erased to a fragment; 5: a
+    point only; 6: an unknown label, read as no finding; 7: empty."""
     site.annotate(1, sent())
     site.annotate(2, sent(crumbs=(CRUMB,)))
     site.annotate(3, without("b", sent()))
@@ -124,35 +121,35 @@ def upgraded(site):
 
 def test_what_an_earlier_release_took_for_findings_is_told_finding_by_finding(site):
     name = upgraded(site)
-    told = site.reread()
-    assert (told.version, told.read_otherwise, told.problem) == (name, True, "")
-    assert states(told) == {
+    rereading = site.reread()
+    assert (rereading.version, rereading.read_otherwise, rereading.problem) == (name, True, "")
+    assert states(rereading) == {
         1: "same", 2: "changed", 3: "changed", 4: "changed", 5: "changed", 6: "refused", 7: "same"
     }  # fmt: skip
     # The crumb's pixels are of the finding beside it now.
-    assert kinds(told, 2) == [("reshaped", 2, B.as_tuple()), ("gone", 3, CRUMB.as_tuple())]
-    assert kinds(told, 3) == [("gone", 2, B.as_tuple())]
-    assert kinds(told, 4) == [("gone", 2, SPECK.as_tuple())]
-    assert kinds(told, 5) == [("new", 1, (15, 25, 16, 26))]
-    rows = {row.annotation: row for row in told.rows}
-    assert [(row.before, row.now) for row in told.rows] == [
+    assert kinds(rereading, 2) == [("reshaped", 2, B.as_tuple()), ("gone", 3, CRUMB.as_tuple())]
+    assert kinds(rereading, 3) == [("gone", 2, B.as_tuple())]
+    assert kinds(rereading, 4) == [("gone", 2, SPECK.as_tuple())]
+    assert kinds(rereading, 5) == [("new", 1, (15, 25, 16, 26))]
+    rows = {row.annotation: row for row in rereading.rows}
+    assert [(row.before, row.now) for row in rereading.rows] == [
         (2, 2), (3, 2), (2, 1), (2, 1), (0, 1), (0, None), (0, 0)
     ]  # fmt: skip
     assert (rows[3].deleted, rows[4].crumbs) == (1, 1)
     assert (rows[6].code, rows[6].held) == ("unknown_label", True)
     assert "'Kalk'" in rows[6].reason
-    assert [row.annotation for row in told.different] == [2, 3, 4, 5, 6]
+    assert [row.annotation for row in rereading.different] == [2, 3, 4, 5, 6]
 
 
 def test_the_totals_say_the_same(site):
     name = upgraded(site)
-    told = site.reread()
-    assert told.sentence == (
-        f"annotations read anew, against dataset version {name[:12]}: 2 as before, 4 changed (findings: 3 gone, "
-        "1 new, 1 of another shape), 1 refused (1 unknown_label; 1 of them in it), left out as meant by nobody: "
-        "1 parts of masks; deleted by a part: 1 findings"
+    rereading = site.reread()
+    assert rereading.sentence == (
+        f"annotations compared with dataset version {name[:12]}: 2 unchanged, 4 changed (findings: 3 gone, "
+        "1 new, 1 reshaped), 1 refused (1 unknown_label; 1 of them contained in it), 1 mask fragments dropped, "
+        "1 findings deleted by deleting a part"
     )
-    report = told.to_json()
+    report = rereading.to_json()
     assert (report["same"], report["changed"], report["refused"]) == (2, 4, 1)
     assert report["findings"] == {"gone": 3, "new": 1, "reshaped": 1}
     assert [each["annotation"] for each in report["annotations"]] == [2, 3, 4, 5, 6]
@@ -170,10 +167,10 @@ def test_after_the_next_dataset_version_nothing_is_different_and_only_what_is_no
         return interpret(result, tags=tags)
 
     monkeypatch.setattr("training.datasets.annotation_reading.interpret", reading)
-    told = site.reread()
-    assert (told.counts["same"], told.counts["refused"], told.different) == (6, 1, [])
-    assert not told.read_otherwise
-    assert (told.crumbs, told.deleted) == (1, 1)
+    rereading = site.reread()
+    assert (rereading.counts["same"], rereading.counts["refused"], rereading.different) == (6, 1, [])
+    assert not rereading.read_otherwise
+    assert (rereading.crumbs, rereading.deleted) == (1, 1)
     assert len(read) == 1
 
 
@@ -183,8 +180,8 @@ def test_where_files_cannot_be_told_apart_all_is_read_and_compared(site):
     assert states(site.reread(**options)) == states(site.reread())
     assert not site.reread(**options).read_otherwise, "nothing is certain"
     site.build()
-    told = site.reread(**options)
-    assert (told.counts["same"], told.counts["changed"], told.different) == (6, 0, [])
+    rereading = site.reread(**options)
+    assert (rereading.counts["same"], rereading.counts["changed"], rereading.different) == (6, 0, [])
 
 
 def test_a_mask_or_a_box_of_another_shape_is_told_with_its_overlap(site):
@@ -209,19 +206,19 @@ def test_what_a_person_has_changed_since_or_made_since_is_no_change_of_meaning(s
     upgraded(site)
     site.annotate(2, sent())
     site.annotate(8, sent())
-    told = site.reread()
-    assert (states(told)[2], states(told)[8]) == ("edited", "absent")
-    assert 2 not in [row.annotation for row in told.different]
-    assert "1 edited since" in told.sentence
-    assert "1 not in it" in told.sentence
+    rereading = site.reread()
+    assert (states(rereading)[2], states(rereading)[8]) == ("edited", "absent")
+    assert 2 not in [row.annotation for row in rereading.different]
+    assert "1 edited since" in rereading.sentence
+    assert "1 not contained in it" in rereading.sentence
 
 
 def test_a_refusal_comes_before_whatever_else_became_of_an_annotation(site):
     upgraded(site)
     site.annotate(8, [rectangle(A, to_name="elsewhere")])
     site.annotate(9, [], spacing_mm="thick")
-    told = {row.annotation: row for row in site.reread().rows}
-    assert [(told[n].state, told[n].code, told[n].held) for n in (8, 9)] == [
+    rows = {row.annotation: row for row in site.reread().rows}
+    assert [(rows[n].state, rows[n].code, rows[n].held) for n in (8, 9)] == [
         ("refused", "unknown_image", False),
         ("refused", "spacing", False),
     ]
@@ -230,10 +227,10 @@ def test_a_refusal_comes_before_whatever_else_became_of_an_annotation(site):
 def test_without_a_dataset_version_it_says_so_and_what_is_refused(site):
     site.annotate(1, sent())
     site.annotate(2, [rectangle(A, to_name="elsewhere")])
-    told = site.reread()
-    assert (told.version, states(told)) == (None, {1: "absent", 2: "refused"})
-    assert told.sentence.startswith(
-        "annotations read anew, there is no dataset version yet: 1 can be read, 1 refused (1 unknown_image)"
+    rereading = site.reread()
+    assert (rereading.version, states(rereading)) == (None, {1: "absent", 2: "refused"})
+    assert rereading.sentence.startswith(
+        "annotations read again (there is no dataset version yet): 1 readable, 1 refused (1 unknown_image)"
     )
 
 
@@ -241,21 +238,21 @@ def test_a_dataset_version_that_is_damaged_is_named_and_ends_nothing(site, tmp_p
     upgraded(site)
     name = site.build().name
     (tmp_path / "blobs" / "sha256" / name[:2] / name).unlink()
-    told = site.reread()
-    assert told.version is None
-    assert name[:12] in told.problem
-    assert told.counts["refused"] == 1
+    rereading = site.reread()
+    assert rereading.version is None
+    assert name[:12] in rereading.problem
+    assert rereading.counts["refused"] == 1
 
 
 def test_another_label_in_the_labeling_config_is_another_reading(site):
     site.annotate(1, [rectangle(A)])
     site.build()
-    told = site.reread(tags=ControlTags(label="Kalk"))
-    assert (told.read_otherwise, states(told)) == (True, {1: "refused"})
+    rereading = site.reread(tags=ControlTags(label="Kalk"))
+    assert (rereading.read_otherwise, states(rereading)) == (True, {1: "refused"})
 
 
 def test_how_far_it_is_is_told(site):
     upgraded(site)
-    heard = []
-    site.reread(progress=lambda fraction, message: heard.append((round(fraction, 2), message)))
-    assert heard[-1] == (1.0, "7 of 7 annotations")
+    reports = []
+    site.reread(progress=lambda fraction, message: reports.append((round(fraction, 2), message)))
+    assert reports[-1] == (1.0, "7 of 7 annotations")

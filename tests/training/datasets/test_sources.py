@@ -1,4 +1,4 @@
-"""Whose word a dataset version takes, from two readers and an arbiter in a Label Studio in memory."""
+"""Sources of truth of a dataset version: two readers and an arbiter, in a Label Studio in memory."""
 
 import hashlib
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.readings.clinic import SIZE, Clinic
 from tests.mammo.readings.drawing import lesion, point
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE, preference
+from training.datasets.sources import PREFERENCE, ReadOptions, preference
 from training.datasets.versions import open_dataset_version
 
 HERE, NEAR, ELSEWHERE = lesion(10, 10, 30, 30), lesion(12, 10, 32, 30), lesion(50, 50, 70, 70)
@@ -47,10 +47,7 @@ def site(engine, tmp_path):
             project=clinic.source,
             open_image=open_image,
             fingerprint=lambda data: data["image"],
-            secret=b"secret",
-            prefer=prefer,
-            tags=ControlTags(),
-            with_automatic=False,
+            options=ReadOptions(tags=ControlTags(), prefer=prefer, with_automatic=False, secret=b"secret"),
         )
 
     yield SimpleNamespace(clinic=clinic, build=build, opened=opened, blobs=Blobs(tmp_path / "blobs"))
@@ -58,7 +55,7 @@ def site(engine, tmp_path):
 
 
 def of(dataset, clinic, case):
-    """(source, boxes) of the item that shows the image of a case; None where it is left out."""
+    """(source, boxes) of the item of a case; None if it is excluded."""
     shown = hashlib.sha256(clinic.site.by_id[case]["data"]["image"].encode()).hexdigest()
     found = [item for item in dataset.items if item.image == shown]
     return (found[0].source, [finding.box.as_tuple() for finding in found[0].truth]) if found else None

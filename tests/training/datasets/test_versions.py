@@ -19,7 +19,7 @@ from mammo.readings import ReadingRecords, ReadingRules
 from tests.training.detections import square
 from tests.training.project import Project, mammogram, sha
 from training.datasets.building import build_dataset_version
-from training.datasets.sources import PREFERENCE
+from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
@@ -27,9 +27,9 @@ PATIENTS = [f"{number:016x}" for number in range(12)]
 
 @pytest.fixture
 def store(engine):
-    made = AnnotationStore(engine)
-    yield made
-    made.close()
+    store = AnnotationStore(engine)
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -44,12 +44,19 @@ def blobs(tmp_path):
 
 @pytest.fixture
 def build(store, engine, blobs, project):
-    def made(**options):
-        defaults = {"project": 1, "open_image": project.open_image, "tags": ControlTags()}
-        options = {"prefer": PREFERENCE, "with_automatic": False} | defaults | options
-        return build_dataset_version(store, engine, blobs, **options)
+    def build_version(*, tags=None, secret=b"", **arguments):
+        return build_dataset_version(
+            store,
+            engine,
+            blobs,
+            project=1,
+            options=ReadOptions(
+                tags=tags or ControlTags(), prefer=PREFERENCE, with_automatic=False, secret=secret
+            ),
+            **({"open_image": project.open_image} | arguments),
+        )
 
-    return made
+    return build_version
 
 
 def same_findings(found, drawn):
@@ -136,7 +143,7 @@ def test_what_cannot_be_trusted_is_left_out_with_a_reason(build, project):
     box = {"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["Cluster"]}
     project.annotate(1, [square(5, 5)], patient=PATIENTS[0])
     project.annotate(3, [square(5, 5)], patient=PATIENTS[1])
-    project.images["3.dcm"] = mammogram(333)  # another image than the task was made from
+    project.images["3.dcm"] = mammogram(333)  # not the image of the task
     project.annotate(4, [square(5, 5)], patient=PATIENTS[2])
     del project.images["4.dcm"]
     project.annotate(5, [square(5, 5)], patient=PATIENTS[3])
@@ -255,7 +262,7 @@ def test_which_annotations_a_dataset_version_holds_can_be_asked(build, project, 
     project.annotate(1, [square(10, 10)], patient=PATIENTS[0])
     project.annotate(2, [], patient=PATIENTS[1])
     dataset = build()
-    build()  # the same name again: nothing is kept twice
+    build()  # the same name again: nothing is stored twice
     with reading(engine) as connection:
         rows = connection.execute(sa.select(dataset_item).order_by(dataset_item.c.annotation)).all()
     assert [(row.dataset, row.annotation, row.content_hash) for row in rows] == [
@@ -265,7 +272,7 @@ def test_which_annotations_a_dataset_version_holds_can_be_asked(build, project, 
 
 
 class Files:
-    """What `TaskImages.fingerprint` says: changes with the file."""
+    """As `TaskImages.fingerprint`: changes with the file."""
 
     def __init__(self):
         self.states = {}
@@ -331,12 +338,12 @@ def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
 def test_a_mask_is_one_blob_however_many_versions_hold_it(build, project, blobs, tmp_path):
     project.annotate(1, [square(5, 5)], patient=PATIENTS[1])
     first = build()
-    kept = {path for path in (tmp_path / "blobs").rglob("*") if path.is_file()}
+    before = {path for path in (tmp_path / "blobs").rglob("*") if path.is_file()}
     project.annotate(2, [], patient=PATIENTS[2])
     second = build()
     assert first.name != second.name
     assert (
-        len({path for path in (tmp_path / "blobs").rglob("*") if path.is_file()} - kept) == 1
+        len({path for path in (tmp_path / "blobs").rglob("*") if path.is_file()} - before) == 1
     )  # the manifest
     assert b"counts" not in blobs.read(second.name)
 
@@ -350,7 +357,7 @@ def test_a_manifest_says_who_view_and_spacing(build, project):
 
 
 def test_a_project_without_a_correction_makes_no_dataset_version(build, engine):
-    with pytest.raises(InsufficientData, match="project 1 has no correction yet"):
+    with pytest.raises(InsufficientData, match="project 1 has no corrections yet"):
         build()
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(dataset_version)) == 0

@@ -14,9 +14,9 @@ from mammo.detector.tiling import cut_tile
 from mammo.geometry import Box
 from tests.training.detector_cases import case
 from training.cases import silent
-from training.detector.batches import SCALE, Tiles, collate, flipped, make_loader, put_together, zoomed
+from training.detector.batches import SCALE, Tiles, collate, flipped, make_loader, mosaic, zoomed
 from training.detector.recipes import DetectorRecipe, detector_smoke
-from training.detector.tiles import TileSet, write_tiles
+from training.detector.tiles import TileRules, TileSet, write_tiles
 from training.detector.trainer import AttentionTrainer
 
 SIDE = 96
@@ -29,12 +29,8 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     return write_tiles(
         [case(1, CLUSTER_BOX), case(2)],
         tmp_path_factory.mktemp("tiles"),
-        side=SIDE,
-        crops=4,
-        background=0.4,
-        seed=0,
+        TileRules(side=SIDE, crops=4, background=0.4, spacing_mm=DetectorSpec().spacing_mm, seed=0),
         progress=silent,
-        spacing_mm=DetectorSpec().spacing_mm,
     )
 
 
@@ -52,12 +48,8 @@ def test_what_the_network_sees_in_training_is_what_serving_computes(tmp_path: Pa
     tiles = write_tiles(
         [whole],
         tmp_path,
-        side=SIDE,
-        crops=2,
-        background=0.5,
-        seed=0,
+        TileRules(side=SIDE, crops=2, background=0.5, spacing_mm=DetectorSpec().spacing_mm, seed=0),
         progress=silent,
-        spacing_mm=DetectorSpec().spacing_mm,
     )
     serving = cut_tile(normalise(small, find_breast(small)), Box(0, 0, SIDE, SIDE))
     recipe = replace(RECIPE, mosaic=0.0, zoom=0.0)
@@ -81,7 +73,7 @@ def test_flips_take_the_boxes_along() -> None:
     for across in (False, True):
         for down in (False, True):
             turned, ((x0, y0, x1, y1),) = flipped(
-                image, np.array([[4, 2, 10, 5]], np.float32), across=across, down=down
+                image, np.array([[4, 2, 10, 5]], np.float32), horizontally=across, vertically=down
             )
             rows, columns = np.nonzero(turned[..., 0])
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x0, y0, x1, y1)
@@ -106,7 +98,7 @@ def test_a_mosaic_holds_four_pieces_at_their_own_scale_with_their_boxes() -> Non
         image = np.full((64, 64, 3), value, np.float32)
         image[30:34, 30:34] = value + 0.5
         parts.append((image, np.array([[30, 30, 34, 34]], np.float32)))
-    picture, boxes = put_together(parts, rng)
+    picture, boxes = mosaic(parts, rng)
     assert {round(float(value), 1) for value in np.unique(picture)} >= {0.1, 0.2, 0.3, 0.4}
     assert len(boxes) == 4
     for x0, y0, x1, y1 in boxes.astype(int):
@@ -118,7 +110,7 @@ def test_boxes_that_a_piece_hardly_shows_are_no_labels() -> None:
     image = np.zeros((64, 64, 3), np.float32)
     wide = np.array([[0, 0, 64, 4]], np.float32)
     for seed in range(20):
-        _, boxes = put_together([(image, wide)] * 4, np.random.default_rng(seed))
+        _, boxes = mosaic([(image, wide)] * 4, np.random.default_rng(seed))
         assert all((x1 - x0) * (y1 - y0) >= 0.39 * 64 * 4 for x0, y0, x1, y1 in boxes)
 
 

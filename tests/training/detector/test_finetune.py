@@ -17,7 +17,7 @@ from training.cases import silent
 from training.detector.box_loss import BoxLoss
 from training.detector.finetune import finetune_detector
 from training.detector.recipes import Replay, detector_smoke
-from training.detector.tiles import TileSet, write_tiles
+from training.detector.tiles import TileRules, TileSet, write_tiles
 
 CLUSTER_BOX = Box(60, 200, 110, 250)
 CASES = [case(1, CLUSTER_BOX), case(2, CLUSTER_BOX), case(3)]
@@ -37,14 +37,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> None:
-    told: list[float] = []
+    fractions: list[float] = []
     result = finetune_detector(
         CASES,
         [],
         start=None,
         recipe=RECIPE,
         folder=tmp_path / "run",
-        progress=lambda fraction, message: told.append(fraction),
+        progress=lambda fraction, message: fractions.append(fraction),
     )
     detector = Detector.load(result, runtime="torch")
     assert detector.spec == RECIPE.spec
@@ -55,9 +55,9 @@ def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> Non
         True,
     )
     detector.detect(CASES[0].read().pixels, threshold=0.5, spacing=None)
-    assert told == sorted(told)
-    assert told[0] == 0.0
-    assert told[-1] == 1.0
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0.0
+    assert fractions[-1] == 1.0
     assert torch.get_num_threads() == 1
 
 
@@ -77,22 +77,22 @@ def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
 def test_tiles_are_cut_at_the_spacing_that_the_start_works_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at that of the recipe, whose spec a run on top of other weights does not use."""
+    """Not at that of the recipe, whose spec a run with start weights does not use."""
     coarse = tmp_path / "coarse.safetensors"
     save_detector(coarse, lively_network(DetectorSpec(tile=128, overlap=32, spacing_mm=0.1)), facts={})
-    asked = []
+    spacings = []
 
-    def noted(*arguments: Any, spacing_mm: float, **options: Any) -> TileSet:
-        asked.append(spacing_mm)
-        return write_tiles(*arguments, spacing_mm=spacing_mm, **options)
+    def recorded(cases: Any, folder: Path, rules: TileRules, **options: Any) -> TileSet:
+        spacings.append(rules.spacing_mm)
+        return write_tiles(cases, folder, rules, **options)
 
-    monkeypatch.setattr("training.detector.finetune.write_tiles", noted)
+    monkeypatch.setattr("training.detector.finetune.write_tiles", recorded)
     recipe = replace(RECIPE, validation_crops=1)
     held = [case(9, CLUSTER_BOX)]
     result = finetune_detector(
         CASES, held, start=coarse, recipe=recipe, folder=tmp_path / "run", progress=silent
     )
-    assert asked == [0.1, 0.1]
+    assert spacings == [0.1, 0.1]
     assert load_network(result)[0].spec.spacing_mm == 0.1
 
 
@@ -149,24 +149,24 @@ def test_a_cancelled_run_stops_at_once_and_says_so(tmp_path: Path, start: Path) 
 
 
 def test_without_any_cluster_there_is_nothing_to_learn(tmp_path: Path) -> None:
-    with pytest.raises(InsufficientData, match="none of 2 training images"):
+    with pytest.raises(InsufficientData, match="none of the 2 training images"):
         finetune_detector(
             [case(1), case(2)], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent
         )
-    with pytest.raises(InsufficientData, match="none of 0 training images"):
+    with pytest.raises(InsufficientData, match="none of the 0 training images"):
         finetune_detector([], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
 
 
 def test_a_label_that_is_no_class_of_the_model_is_refused(tmp_path: Path) -> None:
     (cluster,) = CASES[0].truth
     foreign = replace(CASES[0], truth=(cluster, replace(cluster, label="Mass")))
-    with pytest.raises(InvalidTrainingData, match="'Mass'; the models know only 'Cluster': rename") as error:
+    with pytest.raises(InvalidTrainingData, match="'Mass'; the models only have 'Cluster': rename") as error:
         finetune_detector([foreign], [], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent)
     assert error.value.code == "foreign_label"
 
 
 def test_a_patient_in_two_folds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidTrainingData, match="patient-2 among them") as error:
+    with pytest.raises(InvalidTrainingData, match="for example patient-2") as error:
         finetune_detector(
             CASES, CASES[1:2], start=None, recipe=RECIPE, folder=tmp_path / "run", progress=silent
         )

@@ -1,4 +1,4 @@
-"""Runs that are stopped or killed, and what becomes of them."""
+"""Stopped and killed runs resume and end with the same weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The result of a run that nothing interrupted."""
+    """The weights of an uninterrupted run."""
     result = run(start, tmp_path_factory.mktemp("whole") / "run")
     assert any(
         not torch.equal(a, b)
@@ -83,11 +83,16 @@ def test_a_run_killed_in_an_epoch_goes_on_and_ends_with_the_same_weights(
         "000001.checkpoint",
         "000002.checkpoint",
     ]
-    told: list[str] = []
+    messages: list[str] = []
     result = finetune_detector(
-        CASES, [], start=start, recipe=RECIPE, folder=folder, progress=lambda _, message: told.append(message)
+        CASES,
+        [],
+        start=start,
+        recipe=RECIPE,
+        folder=folder,
+        progress=lambda _, message: messages.append(message),
     )
-    assert not any("epoch 1 of" in message or "epoch 2 of" in message for message in told)
+    assert not any("epoch 1 of" in message or "epoch 2 of" in message for message in messages)
     assert_same_weights(result, whole)
     Detector.load(result, runtime="torch").detect(CASES[0].read().pixels, threshold=0.5, spacing=None)
     assert not (folder / "state").exists()
@@ -101,12 +106,17 @@ def test_a_torn_last_checkpoint_costs_one_epoch_and_nothing_else(
     cancelled_in(3, start, folder)
     last = folder / "state" / "000002.checkpoint"
     os.truncate(last, last.stat().st_size // 2)
-    told: list[str] = []
+    messages: list[str] = []
     result = finetune_detector(
-        CASES, [], start=start, recipe=RECIPE, folder=folder, progress=lambda _, message: told.append(message)
+        CASES,
+        [],
+        start=start,
+        recipe=RECIPE,
+        folder=folder,
+        progress=lambda _, message: messages.append(message),
     )
-    assert not any("epoch 1 of" in message for message in told)
-    assert any("epoch 2 of" in message for message in told)
+    assert not any("epoch 1 of" in message for message in messages)
+    assert any("epoch 2 of" in message for message in messages)
     assert_same_weights(result, whole)
 
 
@@ -142,11 +152,11 @@ def test_a_run_killed_after_its_last_epoch_is_not_trained_again(
 def test_other_arguments_are_another_run(tmp_path: Path, start: Path, whole: Path) -> None:
     folder = tmp_path / "run"
     cancelled_in(3, start, folder)
-    told: list[str] = []
+    messages: list[str] = []
     result = finetune_detector(
-        CASES[:1], [], start=start, recipe=RECIPE, folder=folder, progress=lambda _, m: told.append(m)
+        CASES[:1], [], start=start, recipe=RECIPE, folder=folder, progress=lambda _, m: messages.append(m)
     )
-    assert any("epoch 1 of" in message for message in told)
+    assert any("epoch 1 of" in message for message in messages)
     assert any(
         not torch.equal(a, b)
         for a, b in zip(load_file(result).values(), load_file(whole).values(), strict=True)

@@ -66,13 +66,13 @@ def test_public_weights_fill_the_network_that_the_recipe_wants_with_open_gates(p
 def test_a_run_on_public_weights_ends_with_a_detector_that_remembers_them(
     public: Path, tmp_path: Path
 ) -> None:
-    made = train(tmp_path / "a", public, None)
-    found = Detector.load(made, runtime="torch")
+    weights = train(tmp_path / "a", public, None)
+    found = Detector.load(weights, runtime="torch")
     assert found.spec.class_width == 80
     assert found.facts["transfer"]["copied"] == 349
     assert found.facts["from_scratch"] is False
-    again = prepare(made, RECIPE)
-    assert again.detector == made
+    again = prepare(weights, RECIPE)
+    assert again.detector == weights
     assert again.facts["public_weights"]["sha256"] == "ab" * 32
 
 
@@ -105,13 +105,13 @@ def test_the_box_loss_is_kept_by_save_stop_resume_and_fine_tune(
     with pytest.raises(Cancelled):
         train(tmp_path / "run", None, PAPER, stop)
     num_before = len(used)
-    made = train(tmp_path / "run", None, PAPER)
+    weights = train(tmp_path / "run", None, PAPER)
     assert len(used) > num_before > 0
-    assert load_network(made)[1]["box_loss"] == asdict(PAPER)
-    tuned = train(tmp_path / "tuned", made, None)
+    assert load_network(weights)[1]["box_loss"] == asdict(PAPER)
+    tuned = train(tmp_path / "tuned", weights, None)
     assert set(used) == {PAPER}
     assert load_network(tuned)[1]["box_loss"] == asdict(PAPER)
-    other = prepare(made, replace(RECIPE, box_loss=BoxLoss(kind="siou")))
+    other = prepare(weights, replace(RECIPE, box_loss=BoxLoss(kind="siou")))
     assert other.network.rule.kind == "siou"
 
 

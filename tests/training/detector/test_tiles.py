@@ -17,7 +17,8 @@ from mammo.geometry import Box, Spacing
 from mammo.pixels import Pixels
 from tests.training.detector_cases import case
 from training.cases import Case, silent
-from training.detector.tiles import FalseAlarms, TileSet, write_tiles
+from training.detector.false_alarms import FalseAlarmMiner
+from training.detector.tiles import TileRules, TileSet, write_tiles
 
 CLUSTER_BOX = Box(60, 200, 100, 250)
 SIDE = 128
@@ -31,19 +32,17 @@ def cut(
     background: float = 0.3,
     seed: int = 0,
     key: str = "",
-    false_alarms: FalseAlarms | None = None,
+    false_alarms: FalseAlarmMiner | None = None,
 ) -> TileSet:
     return write_tiles(
         cases,
         folder,
-        side=SIDE,
-        crops=crops,
-        background=background,
-        seed=seed,
+        TileRules(
+            side=SIDE, crops=crops, background=background, spacing_mm=DetectorSpec().spacing_mm, seed=seed
+        ),
         progress=silent,
         key=key,
         false_alarms=false_alarms,
-        spacing_mm=DetectorSpec().spacing_mm,
     )
 
 
@@ -107,16 +106,16 @@ def test_background_tiles_hold_breast_and_no_cluster(tmp_path: Path) -> None:
 
 def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) -> None:
     alarm = Box(150, 60, 170, 80)
-    asked: list[tuple[Sequence[Box], Spacing | None]] = []
+    calls: list[tuple[Sequence[Box], Spacing | None]] = []
 
-    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
-        asked.append((truth, spacing))
+    def alarms(pixels: Pixels, taken: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        calls.append((taken, spacing))
         return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
 
     pixels = case(1, CLUSTER_BOX).read().pixels
     patch = normalise(pixels, find_breast(pixels))[0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1]
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
-    assert asked == [([CLUSTER_BOX], None)]
+    assert calls == [([CLUSTER_BOX], None)]
     hard = [index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard"]
     assert hard
     windows = np.lib.stride_tricks.sliding_window_view(tiles.read(hard[0])[..., 0], patch.shape)
@@ -128,16 +127,16 @@ def test_false_alarms_are_looked_for_in_pixels_of_the_size_that_they_have(tmp_pa
     flat = Spacing(0.07, 0.14, "imager")
     drawn = case(1, CLUSTER_BOX)
     mammogram = replace(drawn.read(), spacing=flat)
-    asked: list[tuple[tuple[int, ...], Spacing | None]] = []
+    calls: list[tuple[tuple[int, ...], Spacing | None]] = []
 
-    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
-        asked.append((pixels.shape, spacing))
+    def alarms(pixels: Pixels, taken: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        calls.append((pixels.shape, spacing))
         return []
 
     cut([replace(drawn, read=lambda: mammogram)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
-    ((shape, spacing),) = asked
+    ((shape, spacing),) = calls
     height, width = mammogram.pixels.shape
-    assert shape == (height, 2 * width), "resampled, as at work"
+    assert shape == (height, 2 * width), "resampled, as in serving"
     assert spacing == Spacing(0.07, 0.07, "imager")
 
 
@@ -156,12 +155,8 @@ def test_tiles_are_cut_at_another_spacing_where_the_detector_works_at_one(tmp_pa
     tiles = write_tiles(
         [replace(plain, read=lambda: film)],
         tmp_path,
-        side=SIDE,
-        crops=1,
-        background=0.0,
-        seed=0,
+        TileRules(side=SIDE, crops=1, background=0.0, spacing_mm=0.14, seed=0),
         progress=silent,
-        spacing_mm=0.14,
     )
     (box,) = tiles.tiles[0].boxes
     assert (box[2] - box[0], box[3] - box[1]) == (CLUSTER_BOX.width, CLUSTER_BOX.height)
@@ -207,13 +202,9 @@ def test_a_cutting_that_was_stopped_half_way_starts_again(tmp_path: Path) -> Non
         write_tiles(
             cases,
             tmp_path,
-            side=SIDE,
-            crops=2,
-            background=0.3,
-            seed=0,
+            TileRules(side=SIDE, crops=2, background=0.3, spacing_mm=DetectorSpec().spacing_mm, seed=0),
             progress=stop,
             key="one",
-            spacing_mm=DetectorSpec().spacing_mm,
         )
     assert cut(cases, tmp_path, crops=2, key="one").tiles == cut(cases, tmp_path / "whole", crops=2).tiles
 
@@ -241,7 +232,7 @@ def test_cases_without_any_cluster_give_no_tiles_of_their_own(tmp_path: Path) ->
 
 
 def marked(plain: Case, *places: Box) -> Case:
-    """The case with uncertain places, whose pixels are the brightest there are, so that no tile can hide one."""
+    """The case with uncertain places of maximum brightness, so that a tile that shows one is recognised."""
 
     def read() -> Mammogram:
         mammogram = plain.read()
@@ -254,7 +245,7 @@ def marked(plain: Case, *places: Box) -> Case:
 
 
 def places_of(tiles: TileSet, cluster: Box) -> list[Box]:
-    """Where the tiles of a cluster lie in the image."""
+    """The places of a cluster's tiles in the image."""
     corners = ((cluster.x0 - tile.boxes[0][0], cluster.y0 - tile.boxes[0][1]) for tile in tiles.tiles)
     return [Box(x, y, x + SIDE, y + SIDE) for x, y in corners]
 
@@ -287,14 +278,14 @@ def test_no_tile_without_a_cluster_shows_a_marked_place(tmp_path: Path, box: Box
 
 def test_what_a_model_finds_where_only_a_point_is_marked_is_no_false_alarm(tmp_path: Path) -> None:
     place = Box(140, 50, 190, 100)
-    told: list[Sequence[Box]] = []
+    calls: list[Sequence[Box]] = []
 
-    def alarms(pixels: Pixels, truth: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
-        told.append(truth)
+    def alarms(pixels: Pixels, taken: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
+        calls.append(taken)
         return [Box(150, 60, 170, 80), Box(180, 90, 210, 120)]  # inside, and over its corner
 
     tiles = cut([marked(case(1, CLUSTER_BOX), place)], tmp_path, crops=6, background=0.5, false_alarms=alarms)
-    assert told == [[CLUSTER_BOX, place]]
+    assert calls == [[CLUSTER_BOX, place]]
     for index, tile in enumerate(tiles.tiles):
         if tile.kind == "hard":
             assert np.count_nonzero(tiles.read(index)[..., 0] > 0.98) < 30

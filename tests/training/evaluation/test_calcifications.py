@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 
 
 class Painter(torch.nn.Module):
-    """A fake network: logits from what it is shown, four input pixels to one."""
+    """A fake network: logits as a function of the image, at a quarter of its resolution."""
 
     def __init__(self, paint) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ def scores(tmp_path, paint, **changes):
 
 
 def bright(grey):
-    """What stands out of the noise."""
+    """Positive where the image stands out from the noise."""
     return grey - torch.maximum((grey.amin() + grey.amax()) / 2, grey.mean() + 4 * grey.std())
 
 

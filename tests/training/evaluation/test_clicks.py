@@ -9,7 +9,7 @@ from mammo.segmenter import Segmenter
 from tests.mammo.segmenter.fakes import CountingRuntime
 from tests.training.segmenter_cases import region
 from training.evaluation.clicks import (
-    CORRECTIONS,
+    NUM_CORRECTIONS,
     ClickScore,
     click_figures,
     middle_of,
@@ -51,13 +51,13 @@ def test_the_middle_lies_in_the_region_however_it_is_bent():
 
 
 def test_every_correction_holds_and_brings_a_mask_of_everything_nearer(tmp_path):
-    """A network that paints all it may: only the clicks know better."""
+    """With a network that fills the whole region, only the clicks improve the mask."""
     roi = region(tmp_path)
     (boxed,), (clicked,) = (
         score_clicks(Segmenter(CountingRuntime()), [roi], by_box=first) for first in (True, False)
     )
-    assert len(boxed.dice) == len(clicked.dice) == CORRECTIONS + 1
-    assert len(boxed.held) == len(clicked.held) == CORRECTIONS
+    assert len(boxed.dice) == len(clicked.dice) == NUM_CORRECTIONS + 1
+    assert len(boxed.held) == len(clicked.held) == NUM_CORRECTIONS
     assert all(boxed.held + clicked.held)
     assert all(after > before for before, after in itertools.pairwise(clicked.dice))
 

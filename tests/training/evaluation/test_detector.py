@@ -45,7 +45,7 @@ def test_figures_at_the_operating_point_are_those_of_the_definition(scored):
 
 
 def test_what_lies_where_only_a_place_is_marked_is_in_no_figure():
-    """A detection there, and beside the outlined clusters of other images."""
+    """One detection at the place, and one beside the outlined cluster of another image."""
 
     def figures(uncertain):
         truth = {"marked": (), "clear": (square(0, 0),)}

@@ -5,7 +5,7 @@ import pytest
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
-from training.evaluation.operating_point import HIGHEST, LOWEST, operating_threshold
+from training.evaluation.operating_point import MAX_THRESHOLD, MIN_THRESHOLD, operating_threshold
 
 
 class FakeDetector:
@@ -43,8 +43,8 @@ def test_a_detector_that_finds_nothing_keeps_the_threshold():
 
 
 def test_the_threshold_stays_believable():
-    assert threshold([[at(5, 5, 0.011)]] * 8) == LOWEST
-    assert threshold([[at(5, 5, 0.999)]] * 8) == HIGHEST
+    assert threshold([[at(5, 5, 0.011)]] * 8) == MIN_THRESHOLD
+    assert threshold([[at(5, 5, 0.999)]] * 8) == MAX_THRESHOLD
 
 
 def test_what_is_found_where_only_a_place_is_marked_moves_no_threshold():

@@ -9,7 +9,7 @@ from training.evaluation.presence_point import PresencePoint, presence_point, pr
 
 
 class FakePrelabeller:
-    """Finds what it was told to find in each image; a "mammogram" is the image's number here."""
+    """Returns the given findings of each image; a "mammogram" is the image's number here."""
 
     def __init__(self, found):
         self.found = found

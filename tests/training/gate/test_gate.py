@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.evaluation.evaluate import Evaluation, ImageScore
+from training.evaluation.model_version import Evaluation, ImageScore
 from training.gate.gate import GateRule, judge
 from training.metrics import Hits
 
@@ -56,7 +56,7 @@ def test_a_win_that_rests_on_one_patient_is_not_sure_enough():
     assert verdict.difference > 0
     assert 0.5 < verdict.confidence < 0.95  # one of ten patients is missing from a third of the draws
     assert not verdict.promote
-    assert "not surely better" in verdict.reason
+    assert "not reliably better" in verdict.reason
     assert judge(champion, evaluation("new"), rule=replace(RULE, confidence=0.5), newest=()).promote
 
 
@@ -114,8 +114,8 @@ def test_nobody_at_all_keeps_the_champion():
 
 def test_truth_without_masks_is_judged_on_detection_alone():
     def boxes_only(version, **fields):
-        made = evaluation(version, **fields)
-        return replace(made, images=tuple(replace(each, dice=()) for each in made.images))
+        masked = evaluation(version, **fields)
+        return replace(masked, images=tuple(replace(each, dice=()) for each in masked.images))
 
     champion = boxes_only("old", change=worse(5, found=False))
     verdict = judge(champion, boxes_only("new"), rule=RULE, newest=())
@@ -162,7 +162,7 @@ def test_a_promotion_without_the_newest_patients_says_so():
     champion = evaluation("old", 20, change=worse(14, found=False))
     few = judge(champion, evaluation("new", 20), rule=RULE, newest={"p01", "p02"})
     assert few.promote
-    assert "they are fewer than 4" in few.reason
+    assert "there are fewer than 4" in few.reason
     enough = judge(champion, evaluation("new", 20), rule=RULE, newest={f"p{index:02d}" for index in range(5)})
     assert enough.promote
     assert "newest" not in enough.reason

@@ -41,10 +41,10 @@ def test_it_is_what_pycocotools_says(seed):
     images = random_images(seed)
     truth, found = as_coco(images)
     with contextlib.redirect_stdout(io.StringIO()):
-        known = COCO()
-        known.dataset = truth
-        known.createIndex()
-        reference = COCOeval(known, known.loadRes(found), "bbox")
+        dataset = COCO()
+        dataset.dataset = truth
+        dataset.createIndex()
+        reference = COCOeval(dataset, dataset.loadRes(found), "bbox")
         reference.evaluate()
         reference.accumulate()
         reference.summarize()

@@ -140,7 +140,7 @@ def test_overlap_of_exactly_the_least_is_a_hit():
 
 
 PLACE = Box(300, 300, 400, 400)
-"""Around a point that a person set."""
+"""The box around a place that a person marked by a point."""
 
 
 def test_a_detection_where_only_a_place_is_marked_is_neither_a_hit_nor_a_false_alarm():

@@ -28,11 +28,13 @@ def test_table_1_trains_every_attention_alike_and_goes_on_where_it_was(
         test=[case(4, CLUSTER_BOX), case(5)],
         runtime="torch",
     )
-    told: list[float] = []
-    report = table_1(plan, folder=tmp_path, facts={"data": "toy"}, progress=lambda part, _: told.append(part))
+    fractions: list[float] = []
+    report = table_1(
+        plan, folder=tmp_path, facts={"data": "toy"}, progress=lambda part, _: fractions.append(part)
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{kind}-0" for kind in ATTENTIONS)
-    assert told == sorted(told)
-    assert 0 <= told[0] <= told[-1] <= 1
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] <= fractions[-1] <= 1
     paths = report.write(tmp_path / "out", name="table-1")
     text = paths[0].read_text()
     assert all(f"| {kind} |" in text for kind in ATTENTIONS)

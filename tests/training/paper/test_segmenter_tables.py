@@ -16,10 +16,10 @@ from training.cases import silent
 from training.paper.cross_validation import (
     ARMS,
     CrossvalPlan,
+    cached_boxes,
     image_truth,
     measure_image,
     patient_folds,
-    remembered,
     table_5,
 )
 from training.paper.segmenter_tables import PAPER_TABLE3, SWITCHES, RowPlan, row_config, table_3, table_4
@@ -141,25 +141,25 @@ def boxes(mammogram):
 
 
 def test_table_5_runs_both_arms_over_every_patient_once(folder, start, rois):
-    wanted = CrossvalPlan(recipe=SMOKE, cases=CASES, rois=rois, detects=boxes, folds=5)
-    report = table_5(start, wanted, folder=folder / "table-5", facts={}, progress=silent)
+    crossval = CrossvalPlan(recipe=SMOKE, cases=CASES, rois=rois, detect=boxes, folds=5)
+    report = table_5(start, crossval, folder=folder / "table-5", facts={}, progress=silent)
     (table,) = report.tables
     assert [row[0] for row in table.rows] == list(ARMS)
     assert table.rows[1][1] == "87.46 / 13.44 / 88.33 / 86.78"
     for arm in ARMS:
         images = [score["image"] for fold in report.figures[arm] for score in fold]
         assert sorted(images) == sorted(case.image for case in CASES)
-    again = table_5(start, wanted, folder=folder / "table-5", facts={}, progress=silent)
+    again = table_5(start, crossval, folder=folder / "table-5", facts={}, progress=silent)
     assert again.to_markdown("") == report.to_markdown("")
 
 
 def test_a_cluster_that_no_box_found_counts_nothing(start):
     segmenter = Segmenter.load(start)
-    score = measure_image(segmenter, CASES[0], detects=lambda mammogram: [], points=True)
+    score = measure_image(segmenter, CASES[0], detect=lambda mammogram: [], points=True)
     assert (score.dice, score.found) == ((0.0,), False)
     assert score.clusters[0].tpr == 0.0
     beside = replace(CASES[0], truth=(Finding(label=CLUSTER, score=1.0, box=Box(0, 0, 9, 9)),))
-    assert measure_image(segmenter, beside, detects=boxes, points=True).dice == ()
+    assert measure_image(segmenter, beside, detect=boxes, points=True).dice == ()
 
 
 def test_an_image_with_nothing_but_a_marked_place_is_neither_positive_nor_negative():
@@ -174,20 +174,20 @@ def test_a_mask_where_only_a_place_is_marked_is_not_judged(start):
     segmenter = Segmenter(load_segmenter(start)[0])
     (found,) = boxes(CASES[0].read())
     marked = replace(CASES[0], truth=(), uncertain=(found,))
-    assert not measure_image(segmenter, marked, detects=boxes, points=True).found
+    assert not measure_image(segmenter, marked, detect=boxes, points=True).found
 
 
 def test_a_detector_is_asked_once_per_image(tmp_path):
-    asked = []
+    images = []
 
-    def detects(mammogram):
-        asked.append(mammogram.sha256)
+    def detect(mammogram):
+        images.append(mammogram.sha256)
         return boxes(mammogram)
 
     mammogram = CASES[0].read()
-    first = remembered(detects, tmp_path / "boxes.json", of="m1")(mammogram)
-    again = remembered(detects, tmp_path / "boxes.json", of="m1")(mammogram)
+    first = cached_boxes(detect, tmp_path / "boxes.json", of="m1")(mammogram)
+    again = cached_boxes(detect, tmp_path / "boxes.json", of="m1")(mammogram)
     assert first == again == boxes(mammogram)
-    assert len(asked) == 1
-    assert remembered(detects, tmp_path / "boxes.json", of="m2")(mammogram) == boxes(mammogram)
-    assert len(asked) == 2, "boxes of another detector are not taken"
+    assert len(images) == 1
+    assert cached_boxes(detect, tmp_path / "boxes.json", of="m2")(mammogram) == boxes(mammogram)
+    assert len(images) == 2, "boxes of another detector are not taken"

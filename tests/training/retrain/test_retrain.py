@@ -16,17 +16,18 @@ from tests.training.detections import Found, square
 from tests.training.earlier_release import freeze_as_before
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version
+from training.datasets.sources import ReadOptions
 from training.gate.gate import GateRule
 from training.retrain.context import RetrainContext
 from training.retrain.retrain import retrain
-from training.retrain.stage_progress import SHARES
+from training.retrain.step_progress import SHARES
 
 ORDER = Retrain(1, "fake", "START_TRAINING")
 PATIENTS = [f"{number:016x}" for number in range(12)]
 
 
 class FakeNetworks:
-    """Training writes what the model will find; a model finds squares at the place its detector file says."""
+    """Training writes the place of the clusters into the detector file; a model finds squares at that place."""
 
     def __init__(self, learns):
         self.learns = learns
@@ -90,7 +91,7 @@ def world(engine, tmp_path):
         models=tmp_path / "models",
     )
     yield SimpleNamespace(
-        registry=registry, project=project, networks=networks, context=context, told=[], ledgers={}
+        registry=registry, project=project, networks=networks, context=context, reports=[], ledgers={}
     )
     store.close()
 
@@ -101,7 +102,7 @@ def annotate(world, patients=PATIENTS):
 
 
 def ledger_of(world, name):
-    """Of a run that this process has taken up; the same one whenever the run is tried again."""
+    """The ledger of a run that this process has claimed; the same for every attempt."""
     if name not in world.ledgers:
         runs = Runs(world.context.engine)
         runs.ask(1, recipe="fake", reason="a test", trigger="button", run_id=name)
@@ -122,7 +123,7 @@ def run(world, name="run-1", *, rule=None, report=None, ledger=None, **recipe):
         run=name,
         recipe=SimpleNamespace(**recipe),
         context=world.context,
-        report=report or (lambda *told: world.told.append(told)),
+        report=report or (lambda *report: world.reports.append(report)),
         tags=ControlTags(),
         ledger=ledger or ledger_of(world, name),
     )
@@ -172,7 +173,7 @@ def test_a_challenger_that_does_not_win_is_kept_but_does_not_serve(world):
     assert not summary["promoted"]
     assert world.registry.champion().version == "starter-1"
     assert summary["challenger"] in world.registry.versions()
-    assert "not surely better" in summary["reason"]
+    assert "not reliably better" in summary["reason"]
 
 
 def test_training_starts_from_the_champion_and_never_sees_the_test_patients(world):
@@ -189,7 +190,7 @@ def test_training_starts_from_the_champion_and_never_sees_the_test_patients(worl
     assert again["champion"] == world.registry.champion().version or again["promoted"]
 
 
-def test_the_run_folder_tells_the_whole_story(world, tmp_path):
+def test_the_run_folder_has_verdict_and_evaluations(world, tmp_path):
     annotate(world)
     summary = run(world)
     content = json.loads((tmp_path / "runs" / "run-1" / "verdict.json").read_text())
@@ -206,14 +207,14 @@ def test_a_run_that_has_ended_is_not_run_again(world):
     assert len(world.networks.calls) == 2
 
 
-def test_progress_only_rises_and_names_the_stages_in_order(world):
+def test_progress_only_rises_and_names_the_steps_in_order(world):
     annotate(world)
     run(world)
-    fractions = [fraction for _, fraction, _ in world.told]
+    fractions = [fraction for _, fraction, _ in world.reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
-    assert list(dict.fromkeys(stage for stage, _, _ in world.told)) == list(SHARES)
-    assert ("detector", pytest.approx(0.25), "half") in world.told
+    assert list(dict.fromkeys(step for step, _, _ in world.reports)) == list(SHARES)
+    assert ("detector", pytest.approx(0.25), "half") in world.reports
 
 
 def test_a_champion_that_moved_during_the_run_is_not_pushed_aside(world):
@@ -259,8 +260,8 @@ def test_normal_patients_alone_teach_nothing(world):
 def test_a_run_can_be_stopped_from_outside(world):
     annotate(world)
 
-    def stop(stage, fraction, message):
-        if stage == "segmenter":
+    def stop(step, fraction, message):
+        if step == "segmenter":
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):
@@ -292,34 +293,32 @@ def test_a_run_that_fails_leaves_the_champion_serving(world, error):
 
 
 def frozen_before(world, findings):
-    """The newest dataset version as an earlier release made it, whose reading of some annotations was another."""
-    shop = world.context
-    made = build_dataset_version(
-        shop.store,
-        shop.engine,
-        shop.blobs,
+    """The newest dataset version as an earlier release wrote it, which read some annotations differently."""
+    context = world.context
+    dataset = build_dataset_version(
+        context.store,
+        context.engine,
+        context.blobs,
         project=1,
-        open_image=shop.open_image,
-        tags=ControlTags(),
-        prefer=shop.prefer,
-        with_automatic=False,
+        open_image=context.open_image,
+        options=ReadOptions(tags=ControlTags(), prefer=context.prefer, with_automatic=False),
     )
-    return freeze_as_before(shop.engine, shop.blobs, made, findings)
+    return freeze_as_before(context.engine, context.blobs, dataset, findings)
 
 
 def recorded(world):
-    """A run of the database, and what its log says of annotations in the end."""
+    """A run in the database, and a function that returns the lines of its log about annotations."""
     runs = Runs(world.context.engine)
-    asked = runs.ask(1, recipe="fake", reason="a test", trigger="button").run
-    taken = claim(runs, asked, owner="nowhere/1/1", alive=lambda _: False)
+    name = runs.ask(1, recipe="fake", reason="a test", trigger="button").run
+    taken = claim(runs, name, owner="nowhere/1/1", alive=lambda _: False)
 
     def logged():
-        return [each.text for each in runs.events(asked, limit=1000) if "annotations" in each.text]
+        return [each.text for each in runs.events(name, limit=1000) if "annotations" in each.text]
 
     return RunLedger(runs.engine, taken), logged
 
 
-def test_what_the_dataset_version_before_took_otherwise_stands_in_the_runs_log_and_stops_nothing(world):
+def test_differences_from_the_newest_dataset_version_are_logged_and_do_not_stop_the_run(world):
     annotate(world)
     name = frozen_before(world, {1: [square(5, 5), square(40, 30, 4)], 2: []})
     ledger, logged = recorded(world)
@@ -327,13 +326,13 @@ def test_what_the_dataset_version_before_took_otherwise_stands_in_the_runs_log_a
         assert run(world, ledger=ledger)["promoted"]
     (text,) = logged()
     assert text.startswith(
-        f"annotations read anew, against dataset version {name[:12]}: 10 as before, 2 changed (findings: 1 gone, 1 new"
+        f"annotations compared with dataset version {name[:12]}: 10 unchanged, 2 changed (findings: 1 gone, 1 new"
     )
-    (line,) = [each for each in lines if "read otherwise" in each["event"]]
+    (line,) = [each for each in lines if "interpreted differently" in each["event"]]
     assert (line["changed"], line["refused"], line["findings_gone"], line["findings_new"]) == (2, 0, 1, 1)
 
 
-def test_a_run_on_what_is_read_as_before_says_nothing_of_it(world):
+def test_without_differences_from_the_newest_dataset_version_nothing_is_logged(world):
     annotate(world)
     run(world)
     world.project.annotate(13, [square(5, 5)], patient="another")

@@ -1,4 +1,4 @@
-"""The real segmenter trainer when memory runs out: only its end is played, by torch's own error."""
+"""The real segmenter trainer when memory runs out; torch's error is raised by the test."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,19 +23,19 @@ class Killed(BaseException):
 
 @pytest.fixture
 def memory(monkeypatch):
-    """Sizes of the batches that were trained; of the set size `fits` from the second step on none larger gets in."""
-    made, real = Memory(), trainer.batches
+    """Records the sizes of trained batches; from the second step on, batches larger than `fits` run out of memory."""
+    memory, real = Memory(), trainer.batches
 
     def guarded(*arguments, **named):
         for step, batch in real(*arguments, **named):
             regions = len(batch.labels) // RECIPE.prompts
-            if step >= 1 and regions > made.fits:
+            if step >= 1 and regions > memory.fits:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-            made.batches.append(regions)
+            memory.batches.append(regions)
             yield step, batch
 
     monkeypatch.setattr(trainer, "batches", guarded)
-    return made
+    return memory
 
 
 class Memory:
@@ -54,7 +54,7 @@ def ledger(engine):
 
 @pytest.fixture
 def train(tmp_path):
-    """Train the stage once, in the run folder `tmp_path`."""
+    """Train the segmenter once, in the run folder `tmp_path`."""
     once = partial(trainer.finetune_segmenter, [case(1), case(2)], [case(9)], start=None)
     return lambda ledger: train_once(
         "segmenter",
@@ -84,7 +84,7 @@ def test_half_the_batch_is_tried_once_and_not_a_quarter(memory, ledger, train):
 def test_a_kill_while_the_batch_is_halved_leaves_no_checkpoint_of_the_larger_one(
     memory, ledger, train, monkeypatch
 ):
-    """It would be refused as another run's, and the run would fail for good."""
+    """It would be refused as that of another run, and the run could never be resumed."""
     keep = ledger.keep
 
     def dying(stage, result):

@@ -12,7 +12,7 @@ from mammo.segmenter import Segmenter
 from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case
-from training.segmenter.finetune import _finds_boxes, finetune_segmenter
+from training.segmenter.finetune import _low_threshold_boxes, finetune_segmenter
 from training.segmenter.recipes import segmenter_smoke
 
 torch.set_num_threads(1)
@@ -108,10 +108,10 @@ def test_learning_lowers_the_loss(tmp_path):
 
 
 def test_progress_never_falls_and_ends_at_one(tmp_path):
-    told = []
-    run(tmp_path, progress=lambda fraction, message: told.append(fraction))
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    fractions = []
+    run(tmp_path, progress=lambda fraction, message: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
 
 
 def test_a_run_stops_at_the_step_where_it_is_cancelled(tmp_path):
@@ -147,13 +147,13 @@ def test_a_start_that_is_no_segmenter_is_refused(tmp_path):
 
 
 def test_false_positives_are_looked_for_in_pixels_of_the_size_that_they_have(monkeypatch):
-    asked = []
+    spacings = []
 
     def detect(self, pixels, *, threshold, spacing):
-        asked.append(spacing)
+        spacings.append(spacing)
         return []
 
     monkeypatch.setattr(Detector, "detect", detect)
     film = replace(case(1).read(), spacing=Spacing(0.2, 0.1, "given"))
-    _finds_boxes(STARTER / "detector.safetensors")(film)
-    assert asked == [Spacing(0.2, 0.1, "given")]
+    _low_threshold_boxes(STARTER / "detector.safetensors")(film)
+    assert spacings == [Spacing(0.2, 0.1, "given")]

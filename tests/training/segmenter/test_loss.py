@@ -9,12 +9,12 @@ from mammo.errors import InvalidWeights
 from mammo.segmenter.decoder import Decoded
 from mammo.segmenter.network import NEGATIVE, PADDING, POSITIVE, new_network
 from training.segmenter.batches import Batch
-from training.segmenter.finetune import allow
+from training.segmenter.encoder_split import EncoderSplit
+from training.segmenter.finetune import select_trained
 from training.segmenter.lora import LowRankQkv, merge_lora
 from training.segmenter.loss import SegmenterLoss, second_click
 from training.segmenter.prompts import CLICK, TOKENS
 from training.segmenter.recipes import segmenter_smoke
-from training.segmenter.split import Split
 
 RECIPE = segmenter_smoke()
 PLANES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -37,22 +37,22 @@ def equal(first, second):
 @torch.no_grad()
 def test_the_two_parts_of_a_split_encoder_are_the_encoder(policy, changes):
     whole = network(**changes)
-    split = Split(whole, policy)
-    equal(split.after(split.before(PLANES)), whole.encode(PLANES))
+    split = EncoderSplit(whole, policy)
+    equal(split.levels(split.frozen_features(PLANES)), whole.encode(PLANES))
 
 
 @torch.no_grad()
 def test_what_is_kept_serves_every_row_of_table_3():
     mlsam, hq = network(), network(middle=False)
     hq.image_encoder.load_state_dict(mlsam.image_encoder.state_dict())
-    kept = Split(mlsam, "hq").before(PLANES)
-    equal(Split(hq, "hq").after(kept), hq.encode(PLANES))
+    features = EncoderSplit(mlsam, "hq").frozen_features(PLANES)
+    equal(EncoderSplit(hq, "hq").levels(features), hq.encode(PLANES))
 
 
 @torch.no_grad()
 def test_lora_starts_as_nothing_and_merges_into_the_same_function():
     plain, adapted = network(), network()
-    allow(adapted, replace(RECIPE, policy="lora"))
+    select_trained(adapted, replace(RECIPE, policy="lora"))
     equal(adapted.encode(PLANES), plain.encode(PLANES))
     changed = [m for m in adapted.modules() if isinstance(m, LowRankQkv)]
     assert len(changed) == 2
@@ -73,7 +73,7 @@ def batch(*, corrects=False, present=(True, True)):
     labels = torch.full((2, TOKENS), PADDING)
     labels[:, 0] = POSITIVE
     return Batch(
-        kept={"planes": PLANES},
+        features={"planes": PLANES},
         coordinates=torch.full((2, TOKENS, 2), 40.0),
         labels=labels,
         candidates=candidates,
@@ -95,8 +95,8 @@ def test_a_second_click_is_where_the_first_mask_is_wrong_and_tells_the_truth():
     assert labels[:, CLICK].tolist() == [NEGATIVE, POSITIVE]
     assert coordinates[0, CLICK, 0] < 32 < coordinates[1, CLICK, 0]
     assert (given.labels[:, CLICK] == PADDING).all()
-    kept = [token for token in range(TOKENS) if token != CLICK]
-    assert torch.equal(coordinates[:, kept], given.coordinates[:, kept])
+    features = [token for token in range(TOKENS) if token != CLICK]
+    assert torch.equal(coordinates[:, features], given.coordinates[:, features])
 
 
 def test_a_second_click_goes_where_the_mask_is_most_certain_of_what_is_wrong():
@@ -122,7 +122,7 @@ def test_a_right_mask_gets_its_click_too():
 def test_every_kind_of_step_reaches_every_trained_part(precision, corrects):
     recipe = replace(RECIPE, policy="all", prompts=1, num_points=64, precision=precision)
     trained = network()
-    allow(trained, recipe)
+    select_trained(trained, recipe)
     loss = SegmenterLoss(trained, recipe)(batch(corrects=corrects, present=(True, False)))
     loss.total.backward()
     idle = {name for name, p in trained.named_parameters() if p.grad is None or not p.grad.abs().sum()}
@@ -144,7 +144,7 @@ def test_a_pyramid_is_kept_whole_and_takes_no_lora():
     pyramid = new_network(
         replace(RECIPE.config, encoder="vit_t", input_size=64, decoder_width=256), seed=0
     ).eval()
-    split = Split(pyramid, "decoder")
-    equal(split.after(split.before(PLANES)), pyramid.encode(PLANES))
+    split = EncoderSplit(pyramid, "decoder")
+    equal(split.levels(split.frozen_features(PLANES)), pyramid.encode(PLANES))
     with pytest.raises(InvalidWeights, match="plain ViT"):
-        Split(pyramid, "lora")
+        EncoderSplit(pyramid, "lora")

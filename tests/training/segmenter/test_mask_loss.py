@@ -37,8 +37,7 @@ def test_a_perfect_mask_costs_nothing_and_its_opposite_much():
 
 
 def test_the_loss_is_the_textbook_one_where_there_is_no_choice():
-    """With as many candidates as points, in 4 : 12 instead of 3 x 3/4 + 1/4, every candidate would count; here the
-    choice is made irrelevant by equal logits."""
+    """Only some of the candidates are compared; equal logits make their choice irrelevant."""
     torch.manual_seed(0)
     points, truth = torch.rand(2, num_candidates(40), 2), (torch.rand(2, num_candidates(40)) > 0.5).float()
     truth[:] = truth[:, :1]
@@ -108,15 +107,15 @@ def test_sampling_agrees_with_upsampling_up_to_the_border():
 
 def test_presence_is_learnt_from_both_kinds():
     sure, both = torch.tensor([8.0, -8.0]), torch.tensor([True, True])
-    assert float(presence_loss(sure, torch.tensor([True, False]), asked=both)) < 0.01
-    assert float(presence_loss(sure, torch.tensor([False, True]), asked=both)) > 5
+    assert float(presence_loss(sure, torch.tensor([True, False]), counted=both)) < 0.01
+    assert float(presence_loss(sure, torch.tensor([False, True]), counted=both)) > 5
 
 
 def test_presence_counts_only_where_it_is_asked():
     wrong, truth = torch.tensor([4.0, -8.0]), torch.tensor([False, True])
     first, second, both, none = (
-        float(presence_loss(wrong, truth, asked=torch.tensor(asked)))
-        for asked in ([True, False], [False, True], [True, True], [False, False])
+        float(presence_loss(wrong, truth, counted=torch.tensor(counted)))
+        for counted in ([True, False], [False, True], [True, True], [False, False])
     )
     assert 0 < first < second
     assert both == pytest.approx(first + second)

@@ -39,9 +39,9 @@ def test_without_a_pool_its_share_goes_to_the_clusters(tmp_path):
 
 
 def test_kept_views_take_turns_and_fresh_ones_never_repeat(tmp_path):
-    kept = {sight.view for sight in seen(plan(tmp_path, policy="decoder", negatives=0.0), 20)}
+    views = {planned.view for planned in seen(plan(tmp_path, policy="decoder", negatives=0.0), 20)}
     fresh = seen(plan(tmp_path, policy="all", negatives=0.0), 20)
-    assert kept == {0, 1, 2}
+    assert views == {0, 1, 2}
     assert len(set(fresh)) == len(fresh)
 
 

@@ -1,4 +1,4 @@
-"""A run that is killed goes on as if nothing had happened."""
+"""A killed run resumes and ends with the same weights."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from training.segmenter.finetune import finetune_segmenter
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The weights of the run that nobody disturbed."""
+    """The weights of an uninterrupted run."""
     return main(tmp_path_factory.mktemp("whole")).read_bytes()
 
 

@@ -9,7 +9,7 @@ from mammo.geometry import Box
 from mammo.masks import Mask
 from tests.training.segmenter_cases import CENTRE, case, disc, mammogram
 from training.segmenter.recipes import segmenter_smoke
-from training.segmenter.rois import beside_a_place, cut_rois, is_tiny, without_outline
+from training.segmenter.rois import cut_rois, is_tiny, num_at_uncertain_places, num_without_mask
 
 CONFIG = segmenter_smoke().config
 
@@ -36,7 +36,7 @@ def test_only_findings_with_a_mask_become_regions_and_the_others_are_counted(tmp
     empty = replace(case(4), truth=(cluster(Box(1, 1, 9, 9), Mask(np.zeros((8, 8), bool), 1, 1)),))
     cases = [case(1, masked=False), case(2, positive=False), case(3), empty]
     assert [roi.image for roi in cut_rois(cases, tmp_path, config=CONFIG)] == [cases[2].image]
-    assert without_outline(cases) == 2
+    assert num_without_mask(cases) == 2
 
 
 def test_a_mask_that_does_not_lie_in_its_image_is_refused(tmp_path):
@@ -85,7 +85,7 @@ def test_a_background_lies_in_the_breast_and_off_every_cluster(tmp_path):
 
 def test_what_a_detector_finds_beside_the_clusters_teaches_too(tmp_path):
     boxes = [Box(10, 10, 40, 40), Box(CENTRE.x - 5, CENTRE.y - 5, CENTRE.x + 5, CENTRE.y + 5)]
-    regions = cut_rois([case(1)], tmp_path, config=CONFIG, finds_boxes=lambda mammogram: boxes)
+    regions = cut_rois([case(1)], tmp_path, config=CONFIG, detect=lambda mammogram: boxes)
     assert sorted(roi.kind for roi in regions) == ["cluster", "false positive"]
 
 
@@ -109,7 +109,7 @@ MARK = 0.9375
 
 
 def marked(seed, *places, positive=True):
-    """The case with uncertain places, whose pixels are like no others."""
+    """The case with uncertain places, whose pixels have a unique value."""
 
     def read():
         plain = mammogram(seed)
@@ -129,7 +129,7 @@ def test_no_region_without_a_lesion_reaches_a_place_that_only_a_point_marks(tmp_
         tmp_path,
         config=CONFIG,
         backgrounds=4,
-        finds_boxes=lambda mammogram: false_alarms,
+        detect=lambda mammogram: false_alarms,
     )
     kinds = [roi.kind for roi in regions]
     assert kinds.count("false positive") == 5, "inside, over its edge, and so near that a view reaches it"
@@ -149,7 +149,7 @@ def test_a_cluster_whose_outline_reaches_a_marked_place_is_left_out_and_counted(
     cases = [marked(1, touching), marked(2, at_a_corner_of_its_box), case(3)]
     regions = cut_rois(cases, tmp_path, config=CONFIG)
     assert [roi.image for roi in regions] == [cases[1].image, cases[2].image]
-    assert beside_a_place(cases) == 1
+    assert num_at_uncertain_places(cases) == 1
 
 
 def test_a_cut_is_made_anew_when_a_place_is_marked(tmp_path):

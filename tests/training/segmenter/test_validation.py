@@ -12,7 +12,7 @@ from training.segmenter.validation import filled_ellipse, record_held_out, score
 
 
 class Constant(torch.nn.Module):
-    """A fake network that says the same everywhere."""
+    """A fake network with constant output."""
 
     def __init__(self, logit: float) -> None:
         super().__init__()

@@ -14,9 +14,10 @@ from mammo.models import STARTER
 from mammo.phantom import vendor_a
 from training.cases import silent
 from training.detector.recipes import detector_finetune
-from training.evaluation.evaluate import Evaluation, ImageScore
+from training.evaluation.model_version import Evaluation, ImageScore
 from training.metrics import Hits
-from training.starter import HALVES, SEEDS, _dice, _rounded, train_starter
+from training.starter.manifest import NETWORKS, mean_dice, rounded
+from training.starter.recipe import SEEDS, train_starter
 
 SMALL = replace(vendor_a(), width=448, height=576)
 
@@ -24,7 +25,7 @@ SMALL = replace(vendor_a(), width=448, height=576)
 def test_one_half_is_trained_and_described_beside_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.starter.vendor_a", lambda: SMALL)
+    monkeypatch.setattr("training.starter.recipe.vendor_a", lambda: SMALL)
     out, work = tmp_path / "out", tmp_path / "work"
     out.mkdir()
     shutil.copyfile(STARTER / "segmenter.safetensors", out / "segmenter.safetensors")
@@ -33,9 +34,9 @@ def test_one_half_is_trained_and_described_beside_the_other(
     assert facts["operating_point"]["seeds"] == [2000, 2020]
     assert facts["held_out"]["images"] == 8
     manifest = json.loads((out / "manifest.json").read_text())
-    for half in HALVES:
-        content = (out / f"{half}.safetensors").read_bytes()
-        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    for network in NETWORKS:
+        content = (out / f"{network}.safetensors").read_bytes()
+        assert manifest["weights"][network]["sha256"] == hashlib.sha256(content).hexdigest()
     assert manifest["threshold"] == facts["operating_point"]["threshold"]
     assert manifest["evaluation"]["detector"] == facts["held_out"]
     assert manifest["version"].startswith("starter-")
@@ -50,9 +51,9 @@ def test_dice_counts_a_missed_cluster_as_nothing_or_not_at_all() -> None:
         ImageScore(str(n), f"p{n}", hits, dice, 1, 1.0) for n, dice in enumerate([(0.8, 0.0), (0.6,), ()])
     ]
     evaluation = Evaluation("v", 0.5, tuple(images))
-    assert _dice(evaluation).value == pytest.approx(1.4 / 3)
-    assert _dice(evaluation, matched=True).value == pytest.approx(0.7)
-    assert _rounded(_dice(Evaluation("v", 0.5, tuple(images[2:])))) == {
+    assert mean_dice(evaluation).value == pytest.approx(1.4 / 3)
+    assert mean_dice(evaluation, matched_only=True).value == pytest.approx(0.7)
+    assert rounded(mean_dice(Evaluation("v", 0.5, tuple(images[2:])))) == {
         "value": None,
         "low": None,
         "high": None,
@@ -73,7 +74,7 @@ def test_no_patient_is_in_two_sets() -> None:
 def test_the_shipped_manifest_says_what_its_weights_say() -> None:
     manifest = json.loads((STARTER / "manifest.json").read_text())
     facts = load_network(STARTER / "detector.safetensors")[1]
-    for half in HALVES:
-        content = (STARTER / f"{half}.safetensors").read_bytes()
-        assert manifest["weights"][half]["sha256"] == hashlib.sha256(content).hexdigest()
+    for network in NETWORKS:
+        content = (STARTER / f"{network}.safetensors").read_bytes()
+        assert manifest["weights"][network]["sha256"] == hashlib.sha256(content).hexdigest()
     assert manifest["threshold"] == facts.get("operating_point", {"threshold": 0.2})["threshold"]

@@ -1,4 +1,4 @@
-"""Several processes train the weights of one, tell the job how far they are, and die with it."""
+"""Several processes train the weights of one, report their progress to the job, and die with it."""
 
 import errno
 import subprocess
@@ -18,8 +18,9 @@ from tests.training.segmenter_cases import case
 from tests.training.segmenter_run import RECIPE
 from training.cases import silent
 from training.segmenter.finetune import cut_once, finetune_segmenter
-from training.segmenter.processes import MARK, Order, as_error, as_told
-from training.segmenter.rank import carry_out
+from training.segmenter.parallel_training import TrainingRequest
+from training.segmenter.process_messages import failure_fields, failure_of, parse_message
+from training.segmenter.rank import train_share
 
 pytestmark = pytest.mark.timeout(1800)
 TOLERANCE = 2e-3
@@ -65,13 +66,13 @@ def require_gone(processes):
     assert not left, [each.cmdline() for each in left]
 
 
-def test_two_processes_of_a_job_train_the_weights_of_one_and_the_job_hears_of_every_step(alone, tmp_path):
-    told = []
-    made = train(tmp_path, processes=2, progress=lambda share, message: told.append((share, message)))
-    require_equal(alone, made)
-    steps = [message.split(",")[0] for _, message in told if "loss" in message]
+def test_two_processes_of_a_job_train_the_weights_of_one_and_report_every_step(alone, tmp_path):
+    reports = []
+    weights = train(tmp_path, processes=2, progress=lambda share, message: reports.append((share, message)))
+    require_equal(alone, weights)
+    steps = [message.split(",")[0] for _, message in reports if "loss" in message]
     assert steps == [f"step {n} of {RECIPE.steps}" for n in range(1, RECIPE.steps + 1)]
-    shares = [share for share, _ in told]
+    shares = [share for share, _ in reports]
     assert shares == sorted(shares)
 
 
@@ -127,7 +128,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_anything_is_started(tmp
     assert not (tmp_path / "processes.log").exists()
 
 
-def test_a_process_that_fails_tells_the_job_why(tmp_path, capsys):
+def test_a_process_that_fails_reports_why(tmp_path, capsys):
     network = new_network(RECIPE.config, seed=1)
     save_segmenter(tmp_path / "start.safetensors", network, facts={})
     for name, cases in (("train", [case(1)]), ("validation", [])):
@@ -136,14 +137,15 @@ def test_a_process_that_fails_tells_the_job_why(tmp_path, capsys):
             tmp_path / name,
             network=network,
             backgrounds=1,
-            finds_boxes=None,
+            detect=None,
             progress=silent,
         )
     diverging = replace(RECIPE, learning_rate=1e30)
-    Order(recipe=diverging, start="start.safetensors", start_competes=False, facts={}).write(tmp_path / "o")
-    assert carry_out(tmp_path / "o") == 1
+    request = TrainingRequest(recipe=diverging, start="start.safetensors", start_competes=False, facts={})
+    request.write(tmp_path / "request.json")
+    assert train_share(tmp_path / "request.json") == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    error = as_error(orjson.loads(last.removeprefix(MARK)), count=2)
+    error = failure_of(parse_message(last.encode()), num_processes=2)
     assert error.code == "training_diverged"
     assert "lower the learning rate" in str(error)
 
@@ -161,26 +163,26 @@ def test_a_process_that_fails_tells_the_job_why(tmp_path, capsys):
     ],
 )
 def test_the_job_fails_for_the_reason_of_its_process(error):
-    made = as_error(orjson.loads(orjson.dumps(as_told(error))), count=2)
-    assert classify(made).kind == classify(error).kind
-    assert getattr(made, "code", None) == getattr(error, "code", None)
-    assert "Doe" not in classify(made).sentence
+    failure = failure_of(orjson.loads(orjson.dumps(failure_fields(error))), num_processes=2)
+    assert classify(failure).kind == classify(error).kind
+    assert getattr(failure, "code", None) == getattr(error, "code", None)
+    assert "Doe" not in classify(failure).sentence
 
 
 @pytest.mark.parametrize(
     ("ended", "is_killed"), [(-9, True), (-15, True), (-11, False), (-6, False), (1, False)]
 )
 def test_a_process_that_crashed_or_ended_by_itself_was_not_killed(ended, is_killed):
-    made = as_error({"ended": ended, "rank": 0}, count=2)
-    assert isinstance(made, ProcessKilled) == is_killed
+    failure = failure_of({"ended": ended, "rank": 0}, num_processes=2)
+    assert isinstance(failure, ProcessKilled) == is_killed
 
 
-def test_an_order_is_read_as_it_was_written(tmp_path):
-    order = Order(
+def test_a_request_is_read_as_it_was_written(tmp_path):
+    request = TrainingRequest(
         recipe=replace(RECIPE, learning_rate=0.1 + 0.2),
         start="a",
         start_competes=True,
         facts={"n": [1, None]},
     )
-    order.write(tmp_path / "order.json")
-    assert Order.read(tmp_path / "order.json") == order
+    request.write(tmp_path / "request.json")
+    assert TrainingRequest.read(tmp_path / "request.json") == request

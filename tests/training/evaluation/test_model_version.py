@@ -7,27 +7,27 @@ import pytest
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
-from training.evaluation.evaluate import LOW_THRESHOLD, Evaluation, evaluate
+from training.evaluation.model_version import LOW_THRESHOLD, Evaluation, evaluate
 from training.metrics import sensitivity_at
 
 
 class FakePrelabeller:
-    """Finds what it was told to find in each image; a "mammogram" is the image's name here."""
+    """Returns the given detections and findings of each image; a "mammogram" is the image's name here."""
 
     version = "m0001-fake"
     threshold = 0.5
 
     def __init__(self, found):
         self.found = found
-        self.asked = []
+        self.thresholds = []
 
     def detect(self, mammogram, *, threshold):
-        self.asked.append(threshold)
+        self.thresholds.append(threshold)
         return [detection for detection, _ in self.found[mammogram] if detection.score >= threshold]
 
     def prelabel(self, mammogram, *, threshold, detections):
-        kept = {d for d in detections if d.score >= self.threshold}
-        return [finding for detection, finding in self.found[mammogram] if detection in kept]
+        shown = {d for d in detections if d.score >= self.threshold}
+        return [finding for detection, finding in self.found[mammogram] if detection in shown]
 
 
 def case(name, patient, *truth):
@@ -60,10 +60,10 @@ def test_the_froc_sees_low_scores_and_dice_only_what_annotators_would_see(evalua
 
 def test_detection_runs_at_a_low_threshold_once_per_image():
     prelabeller = FakePrelabeller({"a": [], "b": []})
-    told = []
-    evaluate(prelabeller, [case("a", "p"), case("b", "p")], progress=lambda part, _: told.append(part))
-    assert prelabeller.asked == [LOW_THRESHOLD] * 2
-    assert told == [0.5, 1.0]
+    fractions = []
+    evaluate(prelabeller, [case("a", "p"), case("b", "p")], progress=lambda part, _: fractions.append(part))
+    assert prelabeller.thresholds == [LOW_THRESHOLD] * 2
+    assert fractions == [0.5, 1.0]
 
 
 def test_an_evaluation_is_json(evaluation):

@@ -1,41 +1,26 @@
-"""Evaluate: run a model version over cases with `mammo.pipeline`, the very code that serves, and keep every number."""
+"""Evaluation of a model version on cases with known truth, through `mammo.pipeline`: the code that serves."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from mammo.dicom import Mammogram
-from mammo.findings import Finding
 from training.cases import Case, Progress
 from training.metrics import Froc, Hits, centre_rule, froc, judged, lesion_dice, match
+from training.metrics.ratio import ratio
 
-if TYPE_CHECKING:
-    from mammo.detector import Detection
+if TYPE_CHECKING:  # brings torch in
+    from mammo.pipeline import Prelabeller
 
 LOW_THRESHOLD = 0.01
-"""Detections below this score take no part in the FROC curve."""
-
-
-class Prelabels(Protocol):
-    """What is evaluated; `mammo.pipeline.Prelabeller` in earnest."""
-
-    version: str
-    threshold: float
-
-    def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]: ...
-
-    def prelabel(
-        self, mammogram: Mammogram, *, threshold: float | None, detections: Sequence[Detection] | None = None
-    ) -> list[Finding]: ...
+"""Lowest score of a detection that counts in a FROC curve."""
 
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image."""
+    """The results of one image."""
 
     image: str
     """SHA-256 of the image file."""
@@ -44,21 +29,21 @@ class ImageScore:
     """Patient key."""
 
     hits: Hits
-    """At every threshold from `LOW_THRESHOLD` up."""
+    """Of the detections with a score of at least `LOW_THRESHOLD`."""
 
     dice: tuple[float, ...]
-    """Of each true cluster with a mask, at the operating point; 0 where it was missed."""
+    """Of each true cluster with a mask, at the operating point; 0 for a missed cluster."""
 
     num_findings: int
-    """At the operating point; those of which nobody can say whether they are right are not counted."""
+    """Findings at the operating point, without those that cannot be judged (`training.metrics.is_judged`)."""
 
     seconds: float
-    """Of detector and segmenter together."""
+    """Duration of detector and segmenter together."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One model version on one set of cases."""
+    """The results of one model version on one set of cases."""
 
     version: str
     threshold: float
@@ -74,14 +59,18 @@ class Evaluation:
 
     @property
     def froc(self) -> Froc:
-        """Raises ValueError without lesions."""
+        """The FROC curve over all images.
+
+        Raises:
+            ValueError: there is no true cluster.
+        """
         return froc([image.hits for image in self.images])
 
     @property
     def dice(self) -> float:
-        """Mean over all true clusters with a mask, the missed ones as 0; NaN without any."""
+        """Mean Dice over all true clusters with a mask, missed ones counted as 0; NaN without any."""
         values = [dice for image in self.images for dice in image.dice]
-        return sum(values) / len(values) if values else math.nan
+        return ratio(sum(values), len(values))
 
     def to_json(self) -> dict[str, Any]:
         """Every number, image by image."""
@@ -89,7 +78,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Evaluation:
-        """What `to_json` wrote."""
+        """Inverse of `to_json`."""
         images = (
             ImageScore(
                 **{
@@ -108,21 +97,20 @@ class Evaluation:
         return cls(content["version"], content["threshold"], tuple(images))
 
 
-def evaluate(prelabeller: Prelabels, cases: Sequence[Case], *, progress: Progress) -> Evaluation:
-    """Run a model version over cases.
+def evaluate(prelabeller: Prelabeller, cases: Sequence[Case], *, progress: Progress) -> Evaluation:
+    """Prelabel every case and compare the result with its truth.
 
     Args:
-        prelabeller: `mammo.pipeline.Prelabeller`.
         cases: with masks, in original pixels.
-        progress: told after each image; may raise `Cancelled`.
+        progress: called after every image; may raise `Cancelled`.
     """
     images = []
     for index, case in enumerate(cases, 1):
         mammogram = case.read()
-        started = time.perf_counter()
+        began = time.perf_counter()
         detections = prelabeller.detect(mammogram, threshold=min(LOW_THRESHOLD, prelabeller.threshold))
         findings = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - began
         truth = [finding.box for finding in case.truth]
         findings = judged(findings, truth, uncertain=case.uncertain)
         images.append(

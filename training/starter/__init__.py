@@ -1,0 +1,1 @@
+"""The starter weights: their recipe, from phantoms to networks, and their manifest."""

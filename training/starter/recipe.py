@@ -1,0 +1,209 @@
+"""The recipe of the starter weights, as `yolo-mlsam train-starter` runs it.
+
+    1. draw phantom patients: training, validation and test sets
+    2. detector: train from scratch, set the operating point on validation, evaluate on test
+    3. segmenter: train from scratch, evaluate on test
+    4. evaluate both together and write the manifest
+
+The two networks can be trained separately and in any order: their files record what they were trained and evaluated
+on. The manifest is rewritten from the files in the folder. A repeated call resumes a stopped one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mammo.detector import add_facts as add_detector_facts
+from mammo.phantom import vendor_a
+from mammo.segmenter.weights import add_facts as add_segmenter_facts
+from training.cases import Case, Progress
+from training.detector.finetune import finetune_detector
+from training.detector.recipes import detector_smoke, detector_starter
+from training.evaluation.detector import (
+    DetectorFigures,
+    hits_of,
+    low_threshold_detector,
+    measure,
+    score_images,
+)
+from training.evaluation.detector_report import detector_report
+from training.evaluation.operating_point import threshold_at
+from training.metrics import centre_rule, froc
+from training.phantom_cases import (
+    PHANTOM_SECRET,
+    POSITIVE,
+    read_phantom_traits,
+    training_facts,
+    write_phantom_patients,
+)
+from training.segmenter.finetune import finetune_segmenter
+from training.segmenter.recipes import segmenter_smoke, segmenter_starter
+from training.segmenter.validation import record_held_out
+from training.starter.manifest import NETWORKS, Network, rounded, write_manifest
+
+Fold = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of the phantom patients of one network. No set shares patients with another, the demo, the replay or the
+    tests."""
+
+    train: range
+    validation: range
+    """For the operating point, and to choose among checkpoints."""
+
+    test: range
+    """For the final evaluation; used once, when the weights are final."""
+
+
+SEEDS: dict[Network, Seeds] = {
+    "detector": Seeds(range(1000, 1080), range(2000, 2020), range(7000, 7040)),
+    "segmenter": Seeds(range(1000, 1060), range(2000, 2006), range(7000, 7040)),
+}
+
+OPERATING_RATE = 0.5
+"""False positives per validation image at which the detector's threshold is set."""
+
+DEFAULT_THRESHOLD = 0.2
+"""The detector's threshold when the validation patients do not define one."""
+
+
+def train_starter(
+    *, out: Path, work: Path, smoke: bool, only: Network | None = None, progress: Progress
+) -> None:
+    """Follow the recipe.
+
+    Args:
+        out: receives `detector.safetensors`, `segmenter.safetensors` and `manifest.json`.
+        work: receives phantoms and runs; those of an earlier call are reused.
+        smoke: two patients per set and seconds of training, to try the command.
+        only: train this network and leave the other's file unchanged; if `out` has no such file, no manifest is
+            written.
+    """
+    run = StarterRun(out, work, smoke, progress)
+    out.mkdir(parents=True, exist_ok=True)
+    if only != "segmenter":
+        train_detector(run)
+    if only != "detector":
+        train_segmenter(run)
+    if all(run.weights(network).is_file() for network in NETWORKS):
+        write_manifest(
+            out,
+            validation=run.cases("detector", "validation"),
+            test=run.cases("segmenter", "test"),
+            trained_on={network: describe_phantoms(seeds.train) for network, seeds in SEEDS.items()},
+            evaluated_on=describe_phantoms(SEEDS["segmenter"].test),
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
+class StarterRun:
+    """The arguments of `train_starter`, and the files and cases that follow from them."""
+
+    out: Path
+    work: Path
+    smoke: bool
+    progress: Progress
+
+    def weights(self, network: Network) -> Path:
+        return self.out / f"{network}.safetensors"
+
+    def cases(self, network: Network, fold: Fold) -> list[Case]:
+        """Draw the phantom patients of a set, unless an earlier call has drawn them."""
+        seeds: range = getattr(SEEDS[network], fold)
+        return write_phantom_patients(
+            self.work / fold,
+            seeds=seeds[:2] if self.smoke else seeds,
+            appearance=vendor_a(),
+            positive=1.0 if self.smoke else POSITIVE,
+            patient_secret=PHANTOM_SECRET,
+            progress=self.progress,
+        )
+
+
+def train_detector(run: StarterRun) -> None:
+    """Train the detector, set its operating point and evaluate it; its file records all three."""
+    validation = run.cases("detector", "validation")
+    trained = finetune_detector(
+        run.cases("detector", "train"),
+        validation,
+        start=None,
+        recipe=detector_smoke() if run.smoke else detector_starter(),
+        folder=run.work / "detector",
+        progress=run.progress,
+    )
+    weights = run.weights("detector")
+    shutil.copyfile(trained, weights)
+
+    detect = low_threshold_detector(weights)
+    curve = froc(hits_of(score_images(detect, validation, progress=run.progress), rule=centre_rule))
+    threshold = threshold_at(curve, rate=OPERATING_RATE, default=DEFAULT_THRESHOLD)
+
+    test = run.cases("detector", "test")
+    traits = read_phantom_traits(run.work / "test")
+    scored = score_images(detect, test, traits=traits, progress=run.progress)
+    figures = measure(scored, threshold=threshold)
+    report = detector_report(scored, figures, facts={"data": describe_phantoms(SEEDS["detector"].test)})
+    report.write(run.work / "report", name="detector")
+    add_detector_facts(weights, _detector_facts(figures))
+
+
+def _detector_facts(figures: DetectorFigures) -> dict[str, Any]:
+    """Entries of the detector's file: training data, operating point, and figures on the test patients."""
+    seeds = SEEDS["detector"]
+    return {
+        **training_facts(vendor_a().name, seeds.train),
+        "operating_point": {
+            "threshold": figures.threshold,
+            "false_positives_per_image": OPERATING_RATE,
+            "seeds": [seeds.validation.start, seeds.validation.stop],
+        },
+        "held_out": {
+            "appearance": vendor_a().name,
+            "seeds": list(seeds.test),
+            "rule": "centre of the box inside the true box",
+            "patients": figures.num_patients,
+            "images": figures.num_images,
+            "clusters": figures.num_lesions,
+            "at_the_operating_point": {
+                "sensitivity": rounded(figures.sensitivity),
+                "false_positives_per_image": rounded(figures.false_positives),
+            },
+            "sensitivity_at_false_positives_per_image": {
+                f"{rate:g}": round(each.value, 3) for rate, each in figures.froc_centre.items()
+            },
+        },
+    }
+
+
+def train_segmenter(run: StarterRun) -> None:
+    """Train the segmenter, also on the detector's false positives if there is one, and evaluate it."""
+    detector = run.weights("detector")
+    trained = finetune_segmenter(
+        run.cases("segmenter", "train"),
+        run.cases("segmenter", "validation"),
+        start=None,
+        recipe=segmenter_smoke() if run.smoke else segmenter_starter(),
+        folder=run.work / "segmenter",
+        detector=detector if detector.is_file() else None,
+        progress=run.progress,
+    )
+    weights = run.weights("segmenter")
+    shutil.copyfile(trained, weights)
+    seeds = SEEDS["segmenter"]
+    add_segmenter_facts(weights, training_facts(vendor_a().name, seeds.train))
+    record_held_out(
+        weights,
+        run.cases("segmenter", "test"),
+        data=describe_phantoms(seeds.test),
+        folder=run.work / "segmenter-held-out",
+    )
+
+
+def describe_phantoms(seeds: range) -> str:
+    return f"phantoms of vendor_a, seeds {seeds.start} to {seeds.stop - 1}"
