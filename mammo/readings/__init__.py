@@ -7,9 +7,9 @@ kappa.py      agreement on patients beyond chance
 consensus.py  two outlines that agree become one
 records.py    which projects are read twice, and where the tasks for it are
 cases.py      the present state of every image
-prelabels.py  what the arbiter and a second look are shown
-desks.py      projects and tasks in Label Studio, made once and found again
-room.py       ReadingService: the steps
+predictions.py  what the arbiter and a second look are shown
+projects.py   projects and tasks in Label Studio, made once and found again
+service.py    ReadingService: the steps
 summary.py    the figures
 """
 

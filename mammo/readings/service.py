@@ -23,7 +23,7 @@ from mammo.errors import ReadingConflict
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings.cases import Case, Cases, cases_of
-from mammo.readings.prelabels import OWN, READINGS, basis, for_a_second_look, for_the_arbiter
+from mammo.readings.predictions import OWN, READINGS, basis, for_a_second_look, for_the_arbiter
 from mammo.readings.projects import Kept, Wanted, keep_tasks, open_worklist, show_version
 from mammo.readings.records import ARBITER, READERS, ROLES, DoubleReading, ReadingRecords, Role
 from mammo.readings.rules import ReadingRules

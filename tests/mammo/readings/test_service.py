@@ -8,7 +8,7 @@ from mammo.errors import LabelStudioError, ReadingConflict, UnknownReading
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings import ReadingRules, summarise
-from mammo.readings.prelabels import READINGS, swapped
+from mammo.readings.predictions import READINGS, swapped
 from mammo.readings.projects import BASIS_KEY, CASE_KEY
 from tests.mammo.readings.clinic import PEOPLE, Clinic, Killed
 from tests.mammo.readings.drawing import lesion
