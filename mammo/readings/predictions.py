@@ -1,8 +1,8 @@
-"""What a reader's second look and the arbiter are shown: earlier readings, as predictions.
+"""Earlier readings as Label Studio predictions, for the arbiter and for a reader's second look.
 
-The arbiter sees both readings as "reading A" and "reading B". Which reader is A is drawn for each case by a keyed
-hash, so it is always the same and nobody can tell; and what could tell (region ids, scores, who, when, with which
-tool) is drawn anew. Both predictions carry one model version, since Label Studio shows those of one version only.
+The arbiter sees both readings as "reading A" and "reading B". A keyed hash of the case decides which reader is A, so
+the choice is stable but cannot be guessed. Everything that could identify a reader (region ids, scores, author, time,
+tool, order) is replaced. Both predictions have the same model version, because Label Studio shows only one version.
 """
 
 from __future__ import annotations
@@ -21,68 +21,76 @@ from mammo.labelstudio.regions import size_of
 from mammo.labelstudio.rendering import truth_regions
 from mammo.readings.cases import Case, findings_of
 
-READINGS = "readings"
-"""Model version of the two readings that the arbiter sees."""
+ARBITER_VERSION = "readings"
+"""Model version of the two readings in the arbiter's project."""
 
-OWN = "your reading before"
-"""Model version of the own reading that a reader's second look begins with."""
+SECOND_LOOK_VERSION = "your reading before"
+"""Model version of the reader's own earlier reading in a second look."""
 
 NAMES = ("reading A", "reading B")
 
 
 def swapped(source: int, case: int, *, secret: bytes) -> bool:
-    """Whether the second reader's reading is called A in this case."""
-    drawn = hmac.new(secret, f"arbiter {source} {case}".encode(), hashlib.sha256).digest()
-    return bool(drawn[0] & 1)
+    """Return whether reading A of this case is the second reader's.
+
+    Args:
+        source: Source project.
+        case: Task of the source project.
+        secret: Key of the hash.
+    """
+    digest = hmac.new(secret, f"arbiter {source} {case}".encode(), hashlib.sha256).digest()
+    return bool(digest[0] & 1)
 
 
 def basis(case: Case) -> str:
-    """Names the two readings that a disagreement is about."""
+    """Return a digest of the two readings that the case's disagreement is about: 16 hexadecimal digits."""
     assert case.readings is not None
-    return hashlib.sha256("".join(each.content_hash for each in case.readings).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(reading.content_hash for reading in case.readings).encode()).hexdigest()[
+        :16
+    ]
 
 
-def for_the_arbiter(case: Case, *, source: int, secret: bytes, tags: ControlTags) -> list[dict[str, Any]]:
-    """Both readings of a disagreement as predictions, anonymous, A first.
+def arbiter_predictions(case: Case, *, source: int, secret: bytes, tags: ControlTags) -> list[dict[str, Any]]:
+    """Return both readings of a disagreement as anonymous predictions, reading A first.
 
     Raises:
-        InvalidRegion: a reading cannot be understood.
+        InvalidRegion: A reading cannot be interpreted.
     """
     assert case.readings is not None
     assert case.agreement is not None
-    size = _size(case.readings)
-    readings = [findings_of(each, tags) for each in case.readings]
-    if swapped(source, case.case, secret=secret):
+    size = _image_size(case.readings)
+    readings = [findings_of(reading, tags) for reading in case.readings]
+    if swapped(source, case.id, secret=secret):
         readings.reverse()
     return [
         {
             "result": _anonymous(findings, name=name, size=size, tags=tags),
             "score": case.agreement.worst_dice,
-            "model_version": READINGS,
+            "model_version": ARBITER_VERSION,
         }
         for name, findings in zip(NAMES, readings, strict=True)
     ]
 
 
-def for_a_second_look(before: Correction) -> list[dict[str, Any]]:
-    """A reader's own reading as a prediction, region by region as it was drawn."""
-    return [{"result": before.result, "score": 0.5, "model_version": OWN}]
+def second_look_predictions(reading: Correction) -> list[dict[str, Any]]:
+    """Return a reader's own earlier reading as a prediction, with its regions unchanged."""
+    return [{"result": reading.result, "score": 0.5, "model_version": SECOND_LOOK_VERSION}]
 
 
 def _anonymous(
     findings: Sequence[Finding], *, name: str, size: Size, tags: ControlTags
 ) -> list[dict[str, Any]]:
-    bare = [replace(finding, id="", score=1.0, prompts=()) for finding in findings]
-    bare.sort(key=lambda finding: finding.box.as_tuple())  # not in the order in which they were drawn
-    regions = truth_regions(bare, size=size, tags=tags, source=name)
+    anonymous = [replace(finding, id="", score=1.0, prompts=()) for finding in findings]
+    anonymous.sort(key=lambda finding: finding.box.as_tuple())  # hides the drawing order
+    regions = truth_regions(anonymous, size=size, tags=tags, source=name)
     return [
         {key: value for key, value in region.items() if key != "score"} | {"meta": {"text": [name]}}
         for region in regions
     ]
 
 
-def _size(readings: Sequence[Correction]) -> Size:
-    """Of the image, as the regions state it; two readings that disagree hold at least one."""
+def _image_size(readings: Sequence[Correction]) -> Size:
+    """Return the image size that the regions state; two readings that disagree have at least one region."""
     for reading in readings:
         for region in reading.result:
             if "original_width" in region:

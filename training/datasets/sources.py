@@ -82,7 +82,7 @@ def candidates_of(
 ) -> tuple[list[Candidate], list[Excluded]]:
     """What may become an item of a project's dataset version, and what is left out with its reason."""
     records = ReadingRecords(engine)
-    double = records.find_any(project)
+    double = records.find_or_none(project)
     singles: dict[int, list[Correction]] = {}
     for correction in store.corrections(project):
         singles.setdefault(correction.task_id, []).append(correction)
@@ -90,7 +90,7 @@ def candidates_of(
     excluded: list[Excluded] = []
     if double is not None:
         for case in cases_of(double, corrections=store.corrections, records=records, tags=tags).cases:
-            said = list(_said(case, singles.pop(case.case, [])))
+            said = list(_said(case, singles.pop(case.id, [])))
             chosen = _choose(case, double, said, prefer, tags)
             found += chosen
             excluded += _left_out(said, chosen, disputed=_is_disputed(case, prefer))
@@ -126,7 +126,7 @@ def _choose(
         return []
     for source in prefer:
         if source == "arbiter" and case.arbiter is not None:
-            return [Candidate(correction=case.arbiter, source=source, task=case.case, basis=source)]
+            return [Candidate(correction=case.arbiter, source=source, task=case.id, basis=source)]
         if source == "consensus" and case.agreement is not None and case.agreement.agreed:
             assert case.readings is not None
             first, second = case.readings
@@ -134,7 +134,7 @@ def _choose(
                 Candidate(
                     correction=first,
                     source=source,
-                    task=case.case,
+                    task=case.id,
                     origins=(first, second),
                     findings=partial(consensus_of, case, rules=double.rules, tags=tags),
                     basis=f"{source} {double.rules.digest} {second.content_hash}",
@@ -143,7 +143,7 @@ def _choose(
         if source == "single":
             singles = [each for each in said if each is not case.arbiter]
             if singles:
-                return [Candidate(correction=each, source=source, task=case.case) for each in singles]
+                return [Candidate(correction=each, source=source, task=case.id) for each in singles]
     return []
 
 
@@ -151,7 +151,7 @@ def _is_disputed(case: Case, prefer: Sequence[Source]) -> bool:
     """Two have read and do not agree, and there is no arbiter's word that may be used."""
     agreed = case.agreement is not None and case.agreement.agreed
     answered = case.arbiter is not None and "arbiter" in prefer
-    return case.decided_in is not None and not agreed and not answered
+    return case.decisive_round is not None and not agreed and not answered
 
 
 def _left_out(
