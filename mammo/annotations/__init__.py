@@ -5,7 +5,7 @@ view.py     the history of revisions becomes the current view, by a pure functio
 writer.py   one thread writes for all, many writes to one flush of the disk
 appending.py   the statements that write
 prelabels.py   what models proposed, shown to annotators or silent
-made_on.py     what a correction was made on
+headers.py     what a correction was made on
 history.py     the current view without contents, from an index
 automatic.py   which annotations are a prediction that no person has seen
 store.py    AnnotationStore: append, corrections, prelabels
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from mammo.annotations.appending import Receipt
 from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
-from mammo.annotations.made_on import CorrectionOutline, Proposal, shown_proposal, silent_proposal
+from mammo.annotations.headers import CorrectionOutline, Proposal, shown_proposal, silent_proposal
 from mammo.annotations.prelabels import Prelabel
 from mammo.annotations.reconciling import Reconciliation, reconcile
 from mammo.annotations.store import AnnotationStore, Correction, Told

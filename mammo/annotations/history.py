@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mammo.annotations.events import RECONCILED, Kind
-from mammo.annotations.made_on import CorrectionOutline
+from mammo.annotations.headers import CorrectionOutline
 from mammo.annotations.view import Heading, living
 from mammo.database import event, revision
 

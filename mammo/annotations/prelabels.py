@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import pin_image, replace_prelabel
 from mammo.annotations.events import canonical
-from mammo.annotations.made_on import Champions, Proposal, champions, proposals_by_task
+from mammo.annotations.headers import Champions, Proposal, champions, proposals_by_task
 from mammo.annotations.writer import Writer
 from mammo.database import image_pin, prelabel, reading
 

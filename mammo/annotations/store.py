@@ -17,8 +17,8 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
 from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import canonical, parse, project_of, revisions_of
+from mammo.annotations.headers import CorrectionOutline
 from mammo.annotations.history import history, outlines
-from mammo.annotations.made_on import CorrectionOutline
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import Heading, current_view, living
 from mammo.annotations.writer import Watched, writer_for

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammo.annotations import RECONCILED, AnnotationStore, current_view
+from mammo.annotations.headers import CorrectionOutline
 from mammo.annotations.history import history, outlines
-from mammo.annotations.made_on import CorrectionOutline
 from mammo.database import event, open_database, reading, revision, writing
 from tests.mammo.annotations.bodies import deleted, tasks_deleted, written
 from tests.postgres_server import PostgresServer

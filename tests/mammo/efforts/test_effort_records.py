@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mammo.annotations import AnnotationStore, Proposal, shown_proposal, silent_proposal
-from mammo.annotations.made_on import Champions
+from mammo.annotations.headers import Champions
 from mammo.database import edit_effort, reading
 from mammo.efforts import measured_efforts as module
 from mammo.efforts.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
