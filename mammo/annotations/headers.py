@@ -1,6 +1,6 @@
-"""What a correction was made on, and the few statements that tell it for a whole project.
+"""Corrections and prelabels without their content, and the prelabel that a correction is compared with.
 
-Contents are heavy, and most were looked at before: here a correction is without its regions, a prelabel too.
+Regions are large and most have been measured before, so these records leave them out.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from sqlalchemy.engine import Connection
 from mammo.database import prelabel, promotion
 
 
-class CorrectionOutline(NamedTuple):
+class CorrectionHeader(NamedTuple):
     """A correction without its content; see `mammo.annotations.store.Correction`."""
 
     revision: int
+    """Row id of its newest revision."""
+
     annotation_id: int
     task_id: int
     updated_at: datetime
-    begun: datetime
-    """The moment of the annotation's first revision."""
+    first_updated_at: datetime
+    """`updated_at` of the annotation's earliest revision."""
 
     completed_by: int | None
     lead_time: float | None
     prelabel_version: str | None
 
 
-class Proposal(NamedTuple):
+class PrelabelHeader(NamedTuple):
     """A prelabel without its regions; see `mammo.annotations.prelabels.Prelabel`."""
 
     id: int
@@ -44,66 +46,72 @@ class Proposal(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Champions:
-    """Which version served when, for as long as the registry remembers."""
+class ChampionHistory:
+    """Which model version was champion at which time."""
 
     moves: Sequence[tuple[datetime, str]]
-    """In their order."""
+    """Time and version of each change of the champion, oldest first."""
 
-    def at(self, moment: datetime) -> str | None:
-        """The version that served at a moment; None before the first."""
-        return next((version for moved, version in reversed(self.moves) if moved <= moment), None)
+    def at(self, time: datetime) -> str | None:
+        """Return the champion at a time; None before the first."""
+        return next((version for moved, version in reversed(self.moves) if moved <= time), None)
 
 
-def shown_proposal(proposals: Sequence[Proposal], *, told: str | None, begun: datetime) -> Proposal | None:
-    """The prelabel that a correction was made on, as far as is known.
+def shown_prelabel(
+    prelabels: Sequence[PrelabelHeader], *, reported_version: str | None, first_updated_at: datetime
+) -> PrelabelHeader | None:
+    """Return the prelabel that a correction started from; None if none is known.
 
-    The one whose version Label Studio told, or else the newest that was shown before the first revision.
+    It is the one with the version that Label Studio reports, or else the newest shown before the first revision.
 
     Args:
-        proposals: of the correction's task.
+        prelabels: Prelabels of the correction's task.
+        reported_version: `CorrectionHeader.prelabel_version`.
+        first_updated_at: `CorrectionHeader.first_updated_at`.
     """
-    named = [each for each in proposals if told and each.model_version == told]
-    before = [each for each in proposals if each.shown_at is not None and each.shown_at < begun]
-    return max(named or before, key=_age, default=None)
+    reported = [each for each in prelabels if reported_version and each.model_version == reported_version]
+    shown = [each for each in prelabels if each.shown_at is not None and each.shown_at < first_updated_at]
+    return max(reported or shown, key=_age, default=None)
 
 
-def silent_proposal(
-    proposals: Sequence[Proposal], *, begun: datetime, champions: Champions
-) -> Proposal | None:
-    """A proposal made before the first revision that nobody had seen then: what the control is compared with.
+def silent_prelabel(
+    prelabels: Sequence[PrelabelHeader], *, first_updated_at: datetime, champions: ChampionHistory
+) -> PrelabelHeader | None:
+    """Return the silent prelabel that a correction of the control arm is compared with; None if there is none.
 
-    The champion's of that moment, if it made one, else the newest: a shadow may have spoken too. One made later does
-    not count: its model may have learned from the very annotation.
+    It was created before the first revision and had not been shown by then; a later one does not count, because its
+    model may have been trained on this annotation. The prelabel of the champion at that time comes first, then the
+    newest, which may be a shadow model's.
     """
-    unseen = [
+    silent = [
         each
-        for each in proposals
-        if each.created_at < begun and (each.shown_at is None or each.shown_at >= begun)
+        for each in prelabels
+        if each.created_at < first_updated_at and (each.shown_at is None or each.shown_at >= first_updated_at)
     ]
-    served = champions.at(begun) if unseen else None
-    return max(unseen, key=lambda each: (each.model_version == served, *_age(each)), default=None)
+    champion = champions.at(first_updated_at) if silent else None
+    return max(silent, key=lambda each: (each.model_version == champion, *_age(each)), default=None)
 
 
-def proposals_by_task(
+def prelabel_headers_by_task(
     connection: Connection, project: int, *, task: int | None = None
-) -> Iterator[tuple[int, list[Proposal]]]:
-    """Every proposal of a project, or of one of its tasks: task by task, in their order."""
+) -> Iterator[tuple[int, list[PrelabelHeader]]]:
+    """Yield the prelabels of a project, or of one of its tasks, task by task in ascending order."""
     columns = prelabel.c
-    proposal = (columns.id, columns.model_version, columns.score, columns.created_at, columns.shown_at)
-    statement = sa.select(columns.task, *proposal).where(columns.project == project).order_by(columns.task)
+    header = (columns.id, columns.model_version, columns.score, columns.created_at, columns.shown_at)
+    statement = sa.select(columns.task, *header).where(columns.project == project).order_by(columns.task)
     if task is not None:
         statement = statement.where(columns.task == task)
-    # One task at a time: objects that are kept are what Python's search for garbage turns over again and again.
-    for number, rows in groupby(connection.execute(statement), key=itemgetter(0)):
-        yield number, [Proposal(*proposed) for _, *proposed in rows]
+    # One task at a time: Python's garbage collector scans objects that live on again and again.
+    for task_id, rows in groupby(connection.execute(statement), key=itemgetter(0)):
+        yield task_id, [PrelabelHeader(*values) for _, *values in rows]
 
 
-def champions(connection: Connection) -> Champions:
+def champion_history(connection: Connection) -> ChampionHistory:
+    """Read the changes of the champion from the registry's promotions."""
     columns = promotion.c
     statement = sa.select(columns.at, columns.version).where(columns.alias == "champion").order_by(columns.id)
-    return Champions(moves=[(moved, version) for moved, version in connection.execute(statement)])
+    return ChampionHistory(moves=[(moved, version) for moved, version in connection.execute(statement)])
 
 
-def _age(proposal: Proposal) -> tuple[datetime, int]:
-    return proposal.created_at, proposal.id
+def _age(header: PrelabelHeader) -> tuple[datetime, int]:
+    return header.created_at, header.id

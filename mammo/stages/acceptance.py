@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mammo.annotations import Prelabel
-from mammo.blinding import lot
+from mammo.blinding import uniform_hash
 from mammo.stages.log import StageChange
 
 Refusal = Literal["not_automatic", "other_model", "blind", "empty", "low_score", "audit"]
@@ -13,7 +13,7 @@ Refusal = Literal["not_automatic", "other_model", "blind", "empty", "low_score",
 
 def audited(project: int, task: int, share: float) -> bool:
     """Whether a task belongs to the random audit share: by a hash, so that nobody chooses and it never changes."""
-    return lot("audit", project, str(task)) < share
+    return uniform_hash("audit", project, str(task)) < share
 
 
 def refusal(prelabel: Prelabel, change: StageChange | None, *, blind: bool) -> Refusal | None:

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import Automatic, record_automatic
+from mammo.annotations.automatic import AutomaticAnnotation, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.findings import CLUSTER, Finding
@@ -126,7 +126,7 @@ def test_what_no_person_looked_at_is_built_with_only_where_the_setting_says_so(
     monkeypatch.setenv("YOLO_MLSAM_TRAIN_ON_AUTOMATIC", setting)
     engine = open_database(Settings.load().database)
     store = AnnotationStore(engine)
-    order = Automatic(project=1, task=5, model_version="m1", account=99, score=0.9, threshold=0.8)
+    order = AutomaticAnnotation(project=1, task=5, model_version="m1", account=99, score=0.9, threshold=0.8)
     record_automatic(engine, order, regions(square(20, 20)))
     correct(store, square(20, 20), user=99)
     store.close()

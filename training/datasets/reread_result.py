@@ -25,7 +25,7 @@ class FindingChange:
     """One finding that is read otherwise."""
 
     kind: Kind
-    """`reshaped`: its box or its mask covers less than `mammo.efforts.edit_effort.SAME` of what it covered."""
+    """`reshaped`: its box or its mask covers less than `mammo.efforts.edit_effort.MIN_OVERLAP` of what it covered."""
 
     number: int
     """From 1: in the version; of a new one, among those that are read now."""

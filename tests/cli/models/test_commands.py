@@ -189,7 +189,7 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     show(store, square(20, 20, name="c1"), square(200, 20, name="c2"), version=starter, shown=False)
     show(store, square(20, 20, name="c1"), version=version, shown=False)
     assert "no image" in run("shadow", "--project", "1")
-    correct(store, square(20, 20, name="c1"), told=False, minutes=60 * 24 * 365 * 5)
+    correct(store, square(20, 20, name="c1"), names_version=False, minutes=60 * 24 * 365 * 5)
     store.close()
     told = run("shadow", "--project", "1")
     assert f"1 tasks that both looked at: 1 findings of both, 1 of {starter} only" in told
