@@ -71,7 +71,7 @@ def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None
     try:
         run = runs.get(job_id)
     except UnknownRun:
-        asked = runs.ask(
+        asked = runs.request(
             order.project, recipe=order.recipe, reason=order.reason, trigger="button", run_id=job_id
         )
         run = runs.get(asked.run)

@@ -136,7 +136,7 @@ def test_gc_keeps_what_settings_and_unfinished_runs_name_and_says_so(site, tmp_p
     states = {"failed": "a", "cancelled": "b", "kept": "c", "queued": "d"}
     of_run = {}
     for project, (state, name) in enumerate(states.items(), 1):
-        asked = runs.ask(project, recipe="demo", reason="x", trigger="cli")
+        asked = runs.request(project, recipe="demo", reason="x", trigger="cli")
         of_run[state] = register(site, tmp_path, name, run=asked.run)
         ended = None if state == "queued" else datetime.now(UTC)
         with site._engine.begin() as connection:

@@ -104,7 +104,7 @@ def ledger_of(world, name):
     """Of a run that this process has taken up; the same one whenever the run is tried again."""
     if name not in world.ledgers:
         runs = Runs(world.context.engine)
-        runs.ask(1, recipe="fake", reason="a test", trigger="button", run_id=name)
+        runs.request(1, recipe="fake", reason="a test", trigger="button", run_id=name)
         world.ledgers[name] = RunLedger(runs.engine, claim(runs, name, owner="nowhere/1/1"))
     return world.ledgers[name]
 
@@ -310,8 +310,8 @@ def frozen_before(world, findings):
 def recorded(world):
     """A run of the database, and what its log says of annotations in the end."""
     runs = Runs(world.context.engine)
-    asked = runs.ask(1, recipe="fake", reason="a test", trigger="button").run
-    taken = claim(runs, asked, owner="nowhere/1/1", alive=lambda _: False)
+    asked = runs.request(1, recipe="fake", reason="a test", trigger="button").run
+    taken = claim(runs, asked, owner="nowhere/1/1", is_alive=lambda _: False)
 
     def logged():
         return [each.text for each in runs.events(asked, limit=1000) if "annotations" in each.text]
