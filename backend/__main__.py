@@ -28,7 +28,7 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
-from mammo.models.champion_news import ChampionNews
+from mammo.models.champion_announcements import ChampionNews
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 

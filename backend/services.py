@@ -16,7 +16,7 @@ from mammo.annotations import AnnotationStore
 from mammo.dicom import Mammogram
 from mammo.efforts.effort_records import Efforts
 from mammo.errors import ModelNotFound, UnknownAnnotation
-from mammo.models.champion_news import ChampionNews
+from mammo.models.champion_announcements import ChampionNews
 from mammo.readings import ReadingService
 from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings

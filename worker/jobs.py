@@ -15,7 +15,7 @@ import structlog
 from rq import get_current_job
 
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.models.champion_news import tell_backends
+from mammo.models.champion_announcements import tell_backends
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.models.names import find_version, who
 from mammo.errors import InvalidSettings
-from mammo.models.champion_news import tell_backends
+from mammo.models.champion_announcements import tell_backends
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 from mammo.site import Site

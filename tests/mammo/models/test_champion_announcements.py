@@ -1,7 +1,7 @@
 import threading
 import time
 
-from mammo.models.champion_news import ChampionNews, tell_backends
+from mammo.models.champion_announcements import ChampionNews, tell_backends
 
 
 class Heard:
