@@ -1,7 +1,7 @@
-"""Champion news: who moves the champion says so over Redis, and backends look at once instead of at their next turn.
+"""Champion announcements over Redis: backends check the registry at once instead of at the next poll.
 
-A message carries nothing that counts: who hears one looks into the registry, which alone knows. A lost message, or a
-broker that is away, costs the time to the next look and nothing else.
+A message is only a hint: its receiver reads the champion from the registry. A lost message, or an unreachable Redis,
+delays the change until the next poll.
 """
 
 from __future__ import annotations
@@ -14,96 +14,96 @@ import structlog
 
 CHANNEL = "yolo-mlsam:champion"
 
-TELL_SECONDS = 2.0
-"""Longest time that telling may take."""
+PUBLISH_SECONDS = 2.0
+"""Longest time to connect to Redis and to publish, in seconds."""
 
 LISTEN_SECONDS = 1.0
-"""How long one wait for a message lasts; stopping takes at most so long."""
+"""Longest wait for a message, and so for stopping, in seconds."""
 
 MAX_PAUSE = 30.0
-"""Longest pause between two attempts to reach a broker that is away, in seconds."""
+"""Longest pause between two attempts to connect, in seconds."""
 
 log = structlog.get_logger()
 
 
-def tell_backends(url: str, version: str) -> bool:
-    """Say that another version is the champion; whether the broker took the message. Never raises.
+def announce_champion(url: str, version: str) -> bool:
+    """Announce a new champion; returns whether Redis accepted the message. Never raises.
 
     Args:
-        url: the broker, as in `Settings.redis_url`.
+        url: Redis, as in `Settings.redis_url`.
     """
     try:
-        with _connected(url) as connection:
+        with _connect(url) as connection:
             connection.publish(CHANNEL, version)
     except (redis.RedisError, OSError, ValueError) as error:
-        log.info("backends are not told of the champion", error=type(error).__name__)
+        log.info("champion could not be announced", error=type(error).__name__)
         return False
     return True
 
 
-class ChampionNews:
-    """Listens on a thread of its own; calls `heard` after each message, and after each new connection."""
+class ChampionListener:
+    """Listens on its own thread; calls `on_announcement` after each message and each new connection."""
 
-    def __init__(self, url: str, heard: Callable[[], None], *, first_pause: float = 1.0) -> None:
+    def __init__(self, url: str, on_announcement: Callable[[], None], *, first_pause: float = 1.0) -> None:
         """
         Args:
-            first_pause: seconds before a second attempt to connect; they double from one to the next.
+            first_pause: Pause before the second attempt to connect, in seconds; it doubles with each attempt.
         """
-        self._url, self._heard, self._first_pause = url, heard, first_pause
+        self._url, self._on_announcement, self._first_pause = url, on_announcement, first_pause
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="champion-news", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="champion-listener", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop the thread, and wait for it."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        pause, silent = self._first_pause, False
+        pause, is_logged = self._first_pause, False
         while not self._stopping.is_set():
             try:
                 self._listen()
                 return
-            except _Heard as reached:
-                pause, silent = self._first_pause, False
-                error: BaseException | None = reached.__cause__
-            except (redis.RedisError, OSError, ValueError) as away:
-                error = away
-            if not silent:
-                log.info(
-                    "no news of the champion: its alias is looked at in turn", error=type(error).__name__
-                )
-            silent = True
+            except _ConnectionLost as lost:
+                pause, is_logged = self._first_pause, False
+                error: BaseException | None = lost.__cause__
+            except (redis.RedisError, OSError, ValueError) as failed:
+                error = failed
+            if not is_logged:
+                log.info("no champion announcements, polling the registry", error=type(error).__name__)
+            is_logged = True
             self._stopping.wait(pause)
             pause = min(2 * pause, MAX_PAUSE)
 
     def _listen(self) -> None:
         with (
-            _connected(self._url) as connection,
+            _connect(self._url) as connection,
             connection.pubsub(ignore_subscribe_messages=True) as channel,
         ):
             channel.subscribe(CHANNEL)
             connection.ping()
             try:
-                self._heard()  # what was said while nobody listened
+                self._on_announcement()  # announcements before the connection were missed
                 while not self._stopping.is_set():
                     if channel.get_message(timeout=LISTEN_SECONDS) is not None:
-                        self._heard()
+                        self._on_announcement()
             except (redis.RedisError, OSError) as error:
-                raise _Heard from error
+                raise _ConnectionLost from error
 
 
-class _Heard(Exception):
-    """The connection stood, and broke."""
+class _ConnectionLost(Exception):
+    """An established connection was lost."""
 
 
-def _connected(url: str) -> redis.Redis:
+def _connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url,
-        socket_connect_timeout=TELL_SECONDS,
-        socket_timeout=TELL_SECONDS + LISTEN_SECONDS,
+        socket_connect_timeout=PUBLISH_SECONDS,
+        socket_timeout=PUBLISH_SECONDS + LISTEN_SECONDS,
         health_check_interval=15,
     )

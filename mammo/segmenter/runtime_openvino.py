@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from mammo.errors import UnusableRuntime
-from mammo.models.exported_networks import CompiledNetwork, Precision, keep, kept, release
+from mammo.models.exported_networks import CompiledNetwork, Precision, load_exported, release, store_exported
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import code_hash
 from mammo.segmenter.network import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, Mlsam
@@ -110,7 +110,7 @@ class OpenVinoRuntime:
             UnusableRuntime: OpenVINO cannot express the network, or computes something else than torch.
         """
         folder = None if exported is None else exported / _name(weights)
-        models = None if folder is None else kept(folder, HALVES)
+        models = None if folder is None else load_exported(folder, HALVES)
         try:
             if models is not None:
                 try:
@@ -119,7 +119,7 @@ class OpenVinoRuntime:
                     pass  # torn or tampered with: export again
             models = export(network)
             if folder is not None:
-                keep(models, folder)
+                store_exported(models, folder)
             return cls._proven(models, network, precision=precision, threads=threads)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UnusableRuntime(

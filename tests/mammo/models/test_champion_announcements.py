@@ -1,11 +1,11 @@
 import threading
 import time
 
-from mammo.models.champion_announcements import ChampionNews, tell_backends
+from mammo.models.champion_announcements import ChampionListener, announce_champion
 
 
-class Heard:
-    """Counts what was heard; `wait` fails when it was not heard often enough in time."""
+class Announcements:
+    """Counts announcements; `wait` fails if there are too few in time."""
 
     def __init__(self):
         self.count = 0
@@ -21,41 +21,41 @@ class Heard:
             assert self._changed.wait_for(lambda: self.count >= count, timeout=seconds), self.count
 
 
-def test_who_listens_hears_each_move_at_once(redis_url):
-    heard = Heard()
-    news = ChampionNews(redis_url, heard)
-    news.start()
-    heard.wait(1)  # connected: it looks, for it may have missed something
+def test_a_listener_is_called_at_each_move(redis_url):
+    announcements = Announcements()
+    listener = ChampionListener(redis_url, announcements)
+    listener.start()
+    announcements.wait(1)  # connected: it may have missed announcements
     for count in (2, 3):
         began = time.monotonic()
-        assert tell_backends(redis_url, "m2")
-        heard.wait(count)
+        assert announce_champion(redis_url, "m2")
+        announcements.wait(count)
         assert time.monotonic() - began < 5
-    news.stop()
-    tell_backends(redis_url, "m3")
-    assert heard.count == 3
+    listener.stop()
+    announce_champion(redis_url, "m3")
+    assert announcements.count == 3
 
 
-def test_a_broker_that_went_away_and_came_back_is_listened_to_again(private_redis):
-    server, heard = private_redis(), Heard()
-    news = ChampionNews(server.url, heard, first_pause=0.05)
-    news.start()
-    heard.wait(1)
+def test_the_listener_reconnects_after_an_outage_of_redis(private_redis):
+    server, announcements = private_redis(), Announcements()
+    listener = ChampionListener(server.url, announcements, first_pause=0.05)
+    listener.start()
+    announcements.wait(1)
     server.stop()
-    assert not tell_backends(server.url, "m2")
+    assert not announce_champion(server.url, "m2")
     server.start()
-    heard.wait(2)  # connected again, it looks for what it missed
-    assert tell_backends(server.url, "m3")
-    heard.wait(3)
-    news.stop()
+    announcements.wait(2)  # connected again, it may have missed announcements
+    assert announce_champion(server.url, "m3")
+    announcements.wait(3)
+    listener.stop()
 
 
-def test_a_broker_that_was_never_there_disturbs_nobody_and_is_stopped_at_once(tmp_path):
-    heard = Heard()
-    news = ChampionNews(f"unix://{tmp_path / 'nothing.sock'}", heard, first_pause=0.01)
-    news.start()
+def test_without_redis_nothing_fails_and_stopping_is_immediate(tmp_path):
+    announcements = Announcements()
+    listener = ChampionListener(f"unix://{tmp_path / 'nothing.sock'}", announcements, first_pause=0.01)
+    listener.start()
     began = time.monotonic()
-    assert not tell_backends(f"unix://{tmp_path / 'nothing.sock'}", "m2")
-    news.stop()
+    assert not announce_champion(f"unix://{tmp_path / 'nothing.sock'}", "m2")
+    listener.stop()
     assert time.monotonic() - began < 10
-    assert heard.count == 0
+    assert announcements.count == 0
