@@ -23,7 +23,7 @@ from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import RevisionHeader, current_view, existing_annotations
 from mammo.annotations.writer import Watched, writer_for
 from mammo.blinding import patient_or_task
-from mammo.database import dataset_version, event, prelabel, reading, revision, write_nothing_new
+from mammo.database import dataset_version, event, prelabel, probe_write, reading, revision
 from mammo.errors import StorageUnavailable
 
 CHUNK = 200
@@ -88,7 +88,7 @@ class AnnotationStore(PrelabelRecords):
             return
         try:
             with suppress(StorageUnavailable):
-                self._writer.run(write_nothing_new)
+                self._writer.run(probe_write)
         finally:
             self._retrying.release()
 

@@ -81,7 +81,7 @@ def test_the_button_says_why_a_readers_project_is_not_trained_from(site):
     body = {"action": "START_TRAINING", "project": {"id": READERS_PROJECT}}
     answer = site.client.post("/webhook", content=orjson.dumps(body), headers=HOOK).json()
     assert not answer["training"]["queued"]
-    assert "train from project 2" in answer["training"]["reason"]
+    assert "train on project 2" in answer["training"]["reason"]
     assert not site.queue.asked
 
 

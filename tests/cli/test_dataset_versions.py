@@ -174,4 +174,4 @@ def test_a_readers_project_is_neither_built_nor_trained_from_by_hand(site, engin
     named = (names[0],) if arguments[-1] == "--dataset" else ()
     result = CliRunner().invoke(app, [*arguments, *named])
     assert result.exit_code
-    assert "train from project 2" in str(result.exception)
+    assert "train on project 2" in str(result.exception)
