@@ -28,7 +28,7 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
-from mammo.models.champion_news import ChampionNews
+from mammo.models.champion_announcements import ChampionListener
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -151,7 +151,7 @@ def wire(site: Site) -> Services:
         schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         shadow=_shadow(site),
         comparison=site.comparison,
-        news=partial(ChampionNews, settings.redis_url.get_secret_value()),
+        news=partial(ChampionListener, settings.redis_url.get_secret_value()),
         closing=(site.close,),
     )
 

@@ -16,7 +16,7 @@ from mammo.annotations import AnnotationStore
 from mammo.dicom import Mammogram
 from mammo.efforts.effort_records import Efforts
 from mammo.errors import ModelNotFound, UnknownAnnotation
-from mammo.models.champion_news import ChampionNews
+from mammo.models.champion_announcements import ChampionListener
 from mammo.readings import ReadingService
 from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
@@ -106,7 +106,7 @@ class Services:
     comparison: Callable[[int, Sequence[str]], dict[str, Any]] = _nothing_compared
     """What two versions said of the same tasks of a project, and how far each was from the corrections."""
 
-    news: Callable[[Callable[[], None]], ChampionNews] | None = None
+    news: Callable[[Callable[[], None]], ChampionListener] | None = None
     """Makes what wakes the model host when the champion has moved; None: it only looks in turn."""
 
     closing: tuple[Callable[[], None], ...] = ()

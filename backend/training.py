@@ -89,7 +89,7 @@ class Training:
 
     def by_corrections(self, project: int) -> Started | None:
         """Start a run when enough corrections have come since the last dataset version."""
-        if not self._after or not self.desk.may_learn_from(project):
+        if not self._after or not self.desk.is_trainable(project):
             return None
         fresh = self._corrections.corrections_since(project)
         if fresh < self._after or not self._enough_patients(project):
@@ -98,7 +98,7 @@ class Training:
 
     def by_the_clock(self, project: int, due: datetime) -> Started | None:
         """Start the run of an hour of the schedule, once; without anything new to learn from there is none."""
-        if not self.desk.may_learn_from(project):
+        if not self.desk.is_trainable(project):
             return None
         fresh = self._corrections.corrections_since(project)
         if not fresh or not self._enough_patients(project):
@@ -111,8 +111,8 @@ class Training:
         )
 
     def send_again(self) -> list[str]:
-        """See `RunService.send_again`."""
-        return self.desk.send_again()
+        """See `RunService.requeue_lost`."""
+        return self.desk.requeue_lost()
 
     def _enough_patients(self, project: int) -> bool:
         least = self._least_patients

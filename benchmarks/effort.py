@@ -103,7 +103,7 @@ def _measured(url: str) -> tuple[str, ...]:
 def _by_the_whole_rule(store: AnnotationStore) -> float:
     """Processor seconds of the baseline: read every revision with its event."""
     busy = time.process_time()
-    assert len(store.outline(1)) == CORRECTIONS
+    assert len(store.revision_headers(1)) == CORRECTIONS
     return time.process_time() - busy
 
 

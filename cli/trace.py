@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from mammo.efforts.effort_records import GROUPS, grouped
 from mammo.site import Site
-from mammo.trace import Deed, Trace
+from mammo.trace import HistoryEntry, Trace
 
 
 def trace_command(annotation: int, *, as_json: bool) -> None:
@@ -87,8 +87,8 @@ def _tree(found: Trace) -> Tree:
     corrections = tree.add("corrections")
     for deed in found.history:
         _add_deed(corrections, deed)
-    trainings = tree.add("trained on" if found.trainings else "not in any dataset version yet")
-    for training in found.trainings:
+    trainings = tree.add("trained on" if found.dataset_uses else "not in any dataset version yet")
+    for training in found.dataset_uses:
         revision = "this revision" if training.current else "an older revision"
         branch = trainings.add(f"dataset version {training.dataset_version[:12]} ({revision})")
         for model in training.model_versions:
@@ -97,8 +97,8 @@ def _tree(found: Trace) -> Tree:
     return tree
 
 
-def _add_deed(tree: Tree, deed: Deed) -> None:
-    moment = deed.done_at or deed.told_at
+def _add_deed(tree: Tree, deed: HistoryEntry) -> None:
+    moment = deed.updated_at or deed.received_at
     time = f", {deed.lead_time:.0f} s" if deed.lead_time is not None else ""
     skipped = ", skipped" if deed.cancelled else ""
     branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")

@@ -1,7 +1,7 @@
-"""Blobs: files named by the SHA-256 of their content, written once and never changed.
+"""Blobs: immutable files named by the SHA-256 of their content.
 
-They lie in a folder, or in a bucket of an S3-compatible store that several hosts share. Every byte is checked against
-its name on the way out, so a store that damages or swaps content is noticed and nothing of it is used.
+They are stored in a folder, or in a bucket of an S3-compatible store that several hosts share. Content is verified
+against its name when it is read, so damaged or swapped content is detected and not used.
 """
 
 from __future__ import annotations
@@ -26,21 +26,24 @@ ROOT = "sha256"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A blob as a listing names it."""
+class BlobInfo:
+    """A blob in a listing."""
 
     digest: str
+    """SHA-256, in hexadecimal."""
+
     bytes: int
-    since: datetime
-    """When it was put, by the store's clock."""
+    created_at: datetime
+    """Time of storing, by the store's clock."""
 
 
 class Blobs:
     """Content-addressed files in a folder or a bucket. Safe to share between threads and processes."""
 
     def __init__(self, place: Path | Bucket) -> None:
-        """Args:
-        place: a folder is created when missing, open to its owner only; a bucket must be there.
+        """
+        Args:
+            place: A folder, created with access for its owner only if it is missing, or an existing bucket.
         """
         if isinstance(place, Bucket):
             self._folder: Path | None = None
@@ -51,10 +54,10 @@ class Blobs:
             self._store = LocalStore(prefix=self._folder)
 
     def put(self, content: Path | bytes) -> str:
-        """Keep a file or bytes; returns the SHA-256 once the content is on the disk. Twice is once.
+        """Store a file or bytes; returns the SHA-256 once it is on the disk. A stored blob is not stored again.
 
         Raises:
-            StorageUnavailable: the folder cannot take it now; nothing that was there is changed.
+            StorageUnavailable: The content cannot be stored now; existing blobs are unchanged.
         """
         digest = hash_file(content) if isinstance(content, Path) else hashlib.sha256(content).hexdigest()
         try:
@@ -63,94 +66,98 @@ class Blobs:
             except AlreadyExistsError:
                 if self._hash(digest) == digest:
                     return digest
-                # A crash before the first flush can leave a torn file under the right name: put it right.
+                # A crash before the first flush can leave an incomplete file under the right name: overwrite it.
                 self._store.put(_key(digest), content)
             self._flush(digest)
         except (BaseError, OSError) as error:
-            raise StorageUnavailable("the blob store cannot take a file now; is its disk full?") from error
+            raise StorageUnavailable(
+                "the blob store cannot store a file; check its free space and permissions"
+            ) from error
         return digest
 
-    def all(self) -> Iterator[Kept]:
-        """Every blob, in no order.
+    def all(self) -> Iterator[BlobInfo]:
+        """Yield every blob, in no particular order.
 
         Raises:
-            StorageUnavailable: the store does not answer.
+            StorageUnavailable: The store does not respond.
         """
         try:
             for page in self._store.list(prefix=ROOT):
                 for each in page:
                     digest = each["path"].rpartition("/")[2]
                     if SHA256.fullmatch(digest):
-                        yield Kept(digest, each["size"], each["last_modified"])
+                        yield BlobInfo(digest, each["size"], each["last_modified"])
         except BaseError as error:
-            raise _away() from error
+            raise _unavailable() from error
 
     def delete(self, digest: str) -> None:
-        """Remove a blob for good; none of this name is no error. For `yolo-mlsam models gc` only.
+        """Delete a blob, if it exists. For `yolo-mlsam models gc` only.
 
         Raises:
-            StorageUnavailable: the store does not answer, or refuses.
+            StorageUnavailable: The store does not respond, or refuses.
         """
         try:
             self._store.delete(_key(digest))
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
-            raise _away() from error
+            raise _unavailable() from error
 
     def read(self, digest: str) -> bytes:
-        """The content of a small blob.
+        """Return the content of a small blob.
 
         Raises:
-            InvalidWeights: it is missing or damaged (code `missing_blob` or `damaged_blob`).
-            StorageUnavailable: the store does not answer.
+            InvalidWeights: The blob is missing or damaged (code `missing_blob` or `damaged_blob`).
+            StorageUnavailable: The store does not respond.
         """
         try:
             content = bytes(self._store.get(_key(digest)).bytes())
         except FileNotFoundError:
             raise _missing(digest) from None
         except BaseError as error:
-            raise _away() from error
+            raise _unavailable() from error
         if hashlib.sha256(content).hexdigest() != digest:
             raise _damaged(digest)
         return content
 
     def copy(self, digest: str, *, to: Path) -> None:
-        """Copy a blob to a file, verified on the way; the file appears whole or not at all.
+        """Copy a blob to a file atomically, verifying its content.
 
         Raises:
-            InvalidWeights: it is missing or damaged (code `missing_blob` or `damaged_blob`).
-            StorageUnavailable: the store does not answer, or the target cannot be written.
+            InvalidWeights: The blob is missing or damaged (code `missing_blob` or `damaged_blob`).
+            StorageUnavailable: The store does not respond, or the file cannot be written.
         """
         try:
             source = self._store.get(_key(digest))
         except FileNotFoundError:
             raise _missing(digest) from None
         except BaseError as error:
-            raise _away() from error
+            raise _unavailable() from error
         try:
             to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            seen = hashlib.sha256()
+            digester = hashlib.sha256()
             with replacing(to, shared=True, mode=0o600, durable=True) as part:
                 with part.open("wb") as target:
                     for chunk in source:
-                        seen.update(chunk)
+                        digester.update(chunk)
                         target.write(chunk)
-                if seen.hexdigest() != digest:
+                if digester.hexdigest() != digest:
                     raise _damaged(digest)
         except (BaseError, OSError) as error:
-            raise StorageUnavailable(f"{to.name} cannot be written; is its disk full?") from error
+            raise StorageUnavailable(
+                f"{to.name} cannot be written; check the free space and the permissions of its folder"
+            ) from error
 
     def _hash(self, digest: str) -> str:
         if self._folder is not None:
             return hash_file(self._folder / _key(digest))
-        seen = hashlib.sha256()
+        digester = hashlib.sha256()
         for chunk in self._store.get(_key(digest)):
-            seen.update(chunk)
-        return seen.hexdigest()
+            digester.update(chunk)
+        return digester.hexdigest()
 
     def _flush(self, digest: str) -> None:
-        """A folder's writes stay with the operating system for a while; a registered model must survive a power cut."""
+        """Flush a blob in a folder to the disk, because a registered model must survive a power failure."""
         if self._folder is None:
             return
         path = self._folder / _key(digest)
@@ -159,7 +166,7 @@ class Blobs:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -185,17 +192,18 @@ def _open_bucket(bucket: Bucket) -> S3Store:
     )
 
 
-def _away() -> StorageUnavailable:
-    return StorageUnavailable(
-        "the blob store does not answer; are the address and the keys of its bucket right?"
-    )
+def _unavailable() -> StorageUnavailable:
+    return StorageUnavailable("the blob store does not respond; check the address and the keys of its bucket")
 
 
 def _missing(digest: str) -> InvalidWeights:
-    return InvalidWeights(f"blob {digest[:12]} is not in the blob store; restore it", code="missing_blob")
+    return InvalidWeights(
+        f"blob {digest[:12]} is not in the blob store; restore it from a backup", code="missing_blob"
+    )
 
 
 def _damaged(digest: str) -> InvalidWeights:
     return InvalidWeights(
-        f"blob {digest[:12]} does not have the content its name promises; restore it", code="damaged_blob"
+        f"blob {digest[:12]} is damaged: its content does not match its name; restore it from a backup",
+        code="damaged_blob",
     )

@@ -1,44 +1,44 @@
-"""Every exception this system raises on purpose.
+"""All deliberate exceptions of this system.
 
-    MammoError                     something in the world is wrong; `code` is stable, the message is for a person
+    MammoError                     an error outside of the code; `code` is stable, the message is for a person
     ├── InvalidSettings            the environment does not describe a runnable service
-    ├── UnreadableImage            bytes that are no image we accept (`code` says which check failed)
-    │   └── UnsupportedImage       a valid file of a kind we refuse: tomosynthesis, CT, colour ...
-    ├── ImageNotFound              a task names an image that is not there or may not be read
-    ├── ImageUnavailable           an image's server does not answer now; it may later
-    ├── InvalidTaskData            a task, table or file states a patient, spacing, breast or view that cannot be read
-    ├── InvalidRegion              a Label Studio region that cannot be a finding
-    ├── InvalidPrompt              boxes and points that cannot prompt the segmenter in this image
-    ├── LabelStudioError           Label Studio refused or did not answer
-    ├── InvalidWeights             a weights file with a wrong hash, specification or tensor
-    ├── WeightsUnavailable         public weights that are not here and could not be fetched
-    ├── UnusableRuntime            a runtime that cannot run the network, or computes something else than torch
-    ├── UnknownAnnotation          an annotation that nothing was ever told of
-    ├── UnknownReading             a project that is not read twice
-    ├── ReadingConflict            a double reading that cannot be what is asked for, or is being worked on now
-    ├── ModelNotFound              a model version or alias that the registry does not hold
+    ├── UnreadableImage            bytes that are no acceptable image (`code` names the failed check)
+    │   └── UnsupportedImage       a valid file of an unsupported kind: tomosynthesis, CT, colour ...
+    ├── ImageNotFound              a task names an image that does not exist or must not be read
+    ├── ImageUnavailable           an image's server does not respond now
+    ├── InvalidTaskData            a patient, spacing, laterality or view of a task, table or file cannot be read
+    ├── InvalidRegion              a Label Studio region cannot be interpreted as a finding
+    ├── InvalidPrompt              boxes and points cannot prompt the segmenter in this image
+    ├── LabelStudioError           Label Studio refused or did not respond
+    ├── InvalidWeights             a weight file has a wrong hash, specification or tensor
+    ├── WeightsUnavailable         public weights are missing and could not be downloaded
+    ├── UnusableRuntime            a runtime cannot run the network, or its results differ from torch
+    ├── UnknownAnnotation          the annotation store has no event of an annotation
+    ├── UnknownReading             a project has no double reading
+    ├── ReadingConflict            a double reading conflicts with the request, or another step of it is running
+    ├── ModelNotFound              the registry does not have a model version or alias
     ├── MirrorUnavailable          the MLflow server that mirrors the registry does not take it
-    ├── PromotionConflict          the champion moved while somebody else was promoting
-    ├── StageRefused               a project may not change to that stage now
-    ├── NeverTrainedFrom           a project from whose annotations no model may learn
-    ├── UnknownRun                 a run that there is none of
-    ├── RunConflict                a run that cannot be cancelled or resumed as it is now
-    ├── InsufficientData           too few corrections, patients or positives to train or to judge
-    ├── InvalidTrainingData        material that must not be trained on: a foreign label, a patient in two folds ...
-    ├── TrainingDiverged           a loss that is no number any more
-    ├── InvalidCheckpoint          a run folder holds the checkpoint of another run
-    ├── ProcessKilled              one of the processes that train together was killed from outside
-    ├── StorageUnavailable         the database or the blob store cannot take a write now
+    ├── PromotionConflict          the champion has moved since a promotion was decided
+    ├── StageRefused               a project must not change to the requested stage now
+    ├── NeverTrainedFrom           a project must not be trained on
+    ├── UnknownRun                 there is no such run
+    ├── RunConflict                a run cannot be cancelled or resumed in its state
+    ├── InsufficientData           too few corrections, patients or positives to train or to evaluate
+    ├── InvalidTrainingData        data that must not be trained on: a foreign label, a patient in two folds ...
+    ├── TrainingDiverged           the loss is not a finite number
+    ├── InvalidCheckpoint          a run folder contains the checkpoint of another run
+    ├── ProcessKilled              one of several training processes was killed
+    ├── StorageUnavailable         the database or the blob store cannot be used now
     └── Cancelled                  a person or the service stopped a run
 
-A caller's mistake is a `ValueError`; ours is an `assert`.
+An invalid argument is a `ValueError`; a violated invariant of the code is an `assert`.
 """
 
 from __future__ import annotations
 
 
 class MammoError(Exception):
-    """Base of all deliberate errors. The message says what came, what is allowed and what to do."""
+    """Base of all deliberate errors. The message states what was received, what is allowed and what to do."""
 
     code = "error"
 

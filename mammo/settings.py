@@ -1,4 +1,4 @@
-"""Settings: one frozen object, read from the environment once, by an entry point."""
+"""Settings: one frozen object that an entry point reads from the environment, once."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from mammo.errors import InvalidSettings
 PREFIX = "YOLO_MLSAM_"
 
 RecipeName = Literal["finetune", "demo", "smoke", "paper"]
-"""Recipes of a retrain; `training.retrain.recipes` says what each does."""
+"""Recipes of a retrain, defined in `training.retrain.recipes`."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of an S3-compatible store, and the keys to it."""
+    """A bucket of an S3-compatible store, and its keys."""
 
     name: str
     prefix: str
     endpoint: str
-    """Empty: Amazon's own."""
+    """Address of the store; empty: Amazon S3."""
 
     region: str
     access_key: str
@@ -37,21 +37,21 @@ class Bucket:
 
 
 class Settings(BaseSettings):
-    """Every field is the environment variable `YOLO_MLSAM_<FIELD>`; docs/settings.md lists them all."""
+    """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`; docs/settings.md lists all of them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     data_dir: Path = Path("data")
-    """Folder of database, blobs, runs and caches; created when missing, mode 0700."""
+    """Folder of database, blobs, runs and caches; created with mode 0700 if it is missing."""
 
     database_url: str = ""
-    """SQLAlchemy URL; empty means SQLite in `data_dir`."""
+    """SQLAlchemy URL of the database; empty: SQLite in `data_dir`."""
 
     blob_store: str = Field("", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?)?$")
-    """`s3://bucket/prefix` for blobs that several hosts share; empty means a folder in `data_dir`."""
+    """`s3://bucket/prefix` for blobs that several hosts share; empty: a folder in `data_dir`."""
 
     s3_endpoint: str = ""
-    """Address of the S3-compatible store, for example `http://minio:9000`; empty means Amazon's."""
+    """Address of the S3-compatible store, for example `http://minio:9000`; empty: Amazon S3."""
 
     s3_region: str = "us-east-1"
     """Region of the bucket."""
@@ -63,10 +63,10 @@ class Settings(BaseSettings):
     """Secret key of the bucket."""
 
     trusted_keys: str = Field("", pattern=r"^([0-9a-fA-F]{64}([,\s]+|$))*$")
-    """Public keys (hexadecimal) of those whose model bundles are taken, comma separated."""
+    """Public keys (hexadecimal, comma separated) whose signatures on model bundles are accepted."""
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Queue broker; `redis://`, `rediss://` or `unix://`, password included."""
+    """Redis server of the job queue: `redis://`, `rediss://` or `unix://`, including the password."""
 
     host: str = "127.0.0.1"
     """Address the backend listens on."""
@@ -81,121 +81,121 @@ class Settings(BaseSettings):
     """Password of the basic auth; the backend does not start without one."""
 
     webhook_secret: SecretStr = SecretStr("")
-    """Value of the `X-Yolo-Mlsam-Secret` header that Label Studio's webhooks carry; required."""
+    """Value of the `X-Yolo-Mlsam-Secret` header of Label Studio's webhooks; required."""
 
     api_keys: SecretStr = SecretStr("")
-    """SHA-256 (hex) of the keys that automation may send as `Authorization: Bearer`, comma separated."""
+    """SHA-256 (hexadecimal, comma separated) of the keys that scripts may send as `Authorization: Bearer`."""
 
     requests_per_minute: int = Field(6000, ge=0)
-    """Requests from one address; all annotators of one Label Studio share its address. 0: no limit."""
+    """Most requests per minute from one address, which all annotators of a Label Studio share; 0: no limit."""
 
     label_studio_url: str = ""
-    """Where this server reaches Label Studio, for example `http://127.0.0.1:8080`."""
+    """Address at which this server reaches Label Studio, for example `http://127.0.0.1:8080`."""
 
     label_studio_api_key: SecretStr = SecretStr("")
-    """Access token of a Label Studio user who sees the project (legacy or personal)."""
+    """Access token (legacy or personal) of a Label Studio user who can see the projects."""
 
     label_studio_public_url: str = ""
-    """Label Studio's address as browsers know it, where that differs; it writes it into tasks of a storage."""
+    """Address at which browsers reach Label Studio, if it differs; Label Studio writes it into tasks of a storage."""
 
     image_hosts: str = ""
-    """Hosts from which tasks may show images by http(s), comma separated; `http://` only where it is written."""
+    """Hosts from which tasks may load images by https, comma separated; prefix a host with `http://` to allow http."""
 
     private_networks: str = ""
-    """Private networks into which image downloads may go, comma separated, for example `10.1.0.0/16`."""
+    """Private networks from which images may be downloaded, comma separated, for example `10.1.0.0/16`."""
 
     download_seconds: float = Field(120.0, gt=0)
-    """Longest time for the download of one image."""
+    """Time limit of the download of one image, in seconds."""
 
     download_cache_bytes: int = Field(2 * 2**30, ge=0)
-    """Disk space for downloaded images; 0 keeps none."""
+    """Disk space for downloaded images, in bytes; 0: no cache."""
 
     mammogram_root: Path | None = None
-    """Folder below which tasks may name DICOM files; None: tasks are read through Label Studio only."""
+    """Folder of the DICOM files that tasks may name; None: images are loaded through Label Studio only."""
 
     patient_secret: SecretStr = SecretStr("")
-    """Key that turns a DICOM PatientID into a patient key; required to import DICOM."""
+    """Key of the hash that turns a DICOM PatientID into a patient key; required to import DICOM."""
 
     threads: int = Field(0, ge=0)
-    """CPU threads of the networks; 0 lets torch choose."""
+    """CPU threads of the networks; 0: torch chooses."""
 
     runtime: Literal["auto", "torch", "openvino", "openvino-bf16"] = "auto"
-    """What runs the detector: `auto` is torch on a GPU, else OpenVINO where it equals torch."""
+    """Runtime of the networks: `auto` is torch on a GPU, else OpenVINO if its results match torch."""
 
     thresholds: dict[int, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
-    """Least detector score by project, as JSON, for projects that want another than the model's: `{"12": 0.3}`."""
+    """Lowest detector score by project, as JSON, for projects that need another one than the model's: `{"12": 0.3}`."""
 
     blind_shares: dict[int, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
-    """Share of the tasks that get no prelabel, by project, as JSON: `{"12": 0.1}`; the control of edit effort."""
+    """Share of tasks without a prelabel by project, as JSON: `{"12": 0.1}`; the control arm of edit effort."""
 
     stage_rules: dict[int, dict[str, float]] = Field(default_factory=dict)
-    """Fields of `mammo.stages.StageRules` that a project has otherwise, as JSON: `{"12": {"least_images": 100}}`."""
+    """Fields of `mammo.stages.StageRules` to override by project, as JSON: `{"12": {"least_images": 100}}`."""
 
     service_api_key: SecretStr = SecretStr("")
-    """Token of the Label Studio account, no person's, that submits annotations in the automatic stage."""
+    """Token of the Label Studio account, not a person's, that submits annotations in the automatic stage."""
 
     train_on_automatic: bool = False
-    """Train also on annotations that no person has looked at; they are never tested on."""
+    """Also train on automatic annotations, which no person has reviewed; they are never used for evaluation."""
 
     embedding_memory_bytes: int = Field(256 * 2**20, ge=0)
-    """Budget of embedded regions in memory: a click inside one answers without encoding again; 0 keeps none."""
+    """Memory for embedded regions, in bytes: a click inside one is answered without encoding again; 0: no cache."""
 
     embedding_disk_bytes: int = Field(2 * 2**30, ge=0)
-    """Budget of embedded regions in `data_dir`, which outlive the process; 0 keeps none."""
+    """Disk space for embedded regions in `data_dir`, in bytes; they outlive the process; 0: no cache."""
 
     max_image_bytes: int = Field(256 * 2**20, ge=2**20)
-    """Largest image file that is read, in bytes."""
+    """Largest accepted image file, in bytes."""
 
     max_body_bytes: int = Field(64 * 2**20, ge=2**16)
-    """Largest request body that is taken, in bytes."""
+    """Largest accepted request body, in bytes."""
 
     reconcile_seconds: float = Field(600.0, ge=0)
-    """How often the backend compares its store with Label Studio, in seconds, and at start-up; 0: never."""
+    """Interval at which the backend reconciles its store with Label Studio, in seconds, and at start-up; 0: never."""
 
     predict_seconds: float = Field(75.0, gt=0)
-    """Time for one `/predict`; Label Studio waits 100 s. Tasks that do not fit are finished afterwards."""
+    """Time limit of one `/predict`, in seconds (Label Studio waits 100 s); remaining tasks are finished afterwards."""
 
     prefetch_tasks: int = Field(4, ge=0)
-    """New tasks of an import that the backend prelabels, when idle, before anybody opens them; 0: prepare nothing."""
+    """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 
     project_models: str = ""
-    """Projects that stay with an older model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
+    """Projects pinned to a model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
 
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
-    """`challenger`, or a model version, that predicts silently beside the champion; empty: none."""
+    """`challenger` or a model version that predicts silently beside the champion; empty: none."""
 
     brush_projects: str = ""
-    """Projects whose masks are drawn with the brush in place of outlines, comma separated, for example `3,7`."""
+    """Projects whose masks are sent as brush regions instead of outlines, comma separated, for example `3,7`."""
 
     dataset_sources: str = "arbiter,consensus,single"
-    """Whose word counts in dataset versions for an image read by several, best first; who is not named is not used."""
+    """Sources of the annotations in dataset versions, preferred first; a source that is not listed is not used."""
 
     train_after: int = Field(0, ge=0)
-    """New corrections that start a retrain by themselves; 0: only on request."""
+    """Number of new corrections that start a retrain automatically; 0: only on request."""
 
     train_schedule: dict[int, str] = Field(default_factory=dict)
-    """When projects are retrained by the clock, if there are new corrections: cron expressions by project, as JSON."""
+    """Cron expressions by project, as JSON, of retrains that start if there are new corrections."""
 
     train_least_patients: int = Field(0, ge=0)
-    """Fewest patients among the new corrections for a retrain that starts by itself; 0: any."""
+    """Fewest patients among the new corrections for an automatic retrain; 0: any."""
 
     quiet_hours: str = ""
-    """Hours in which no retrain starts by itself, for example `07:00-19:00`; it waits for their end."""
+    """Hours in which no automatic retrain starts, for example `07:00-19:00`; it starts after their end."""
 
     time_zone: str = "UTC"
-    """Of the schedule and the quiet hours, for example `Europe/Zurich`."""
+    """Time zone of schedule and quiet hours, for example `Europe/Zurich`."""
 
     recipe: RecipeName = "finetune"
-    """Name of the training recipe for retrains."""
+    """Recipe of retrains."""
 
     train_processes: int = Field(1, ge=1)
-    """Processes that train the segmenter of one job together, one for each GPU that the job sees."""
+    """Processes that train the segmenter of one job, one for each GPU that the job can use."""
 
     gate_primary: Literal["", "mean", "sensitivity", "dice"] = ""
-    """What a challenger must improve to be promoted; empty: the recipe's, which is `mean` of the two others."""
+    """Figure that a challenger must improve to be promoted; empty: the recipe's, `mean` of the two others."""
 
     gate_confidence: float | None = Field(None, gt=0, lt=1)
-    """Least share of bootstrap draws in which a challenger must be better; None: the recipe's, 0.95."""
+    """Lowest share of bootstrap samples in which a challenger must be better; None: the recipe's, 0.95."""
 
     gate_min_patients: int | None = Field(None, ge=2)
     """Fewest held-out patients that allow a promotion; None: the recipe's, 8."""
@@ -207,16 +207,16 @@ class Settings(BaseSettings):
     """Experiment of this site in MLflow."""
 
     reload_seconds: float = Field(2.0, gt=0)
-    """How often the backend looks for a new champion, in seconds."""
+    """Interval at which the backend checks for a new champion, in seconds."""
 
     log_level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
 
     @field_validator("label_studio_url", "label_studio_public_url", "s3_endpoint")
     @classmethod
     def _address(cls, value: str) -> str:
         if value and not re.match(r"https?://[^/]", value):
-            raise ValueError("expected an address that begins with http:// or https://")
+            raise ValueError("expected an address that starts with http:// or https://")
         return value.rstrip("/")
 
     @field_validator("database_url")
@@ -228,13 +228,13 @@ class Settings(BaseSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _broker(cls, value: SecretStr) -> SecretStr:
+    def _redis_address(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("expected redis://, rediss:// or unix://")
         return value
 
     @model_validator(mode="after")
-    def _keys_of_the_bucket(self) -> Self:
+    def _bucket_keys(self) -> Self:
         if self.blob_store and not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
             raise ValueError(f"BLOB_STORE needs {PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY")
         return self
@@ -242,10 +242,12 @@ class Settings(BaseSettings):
     @field_validator("dataset_sources")
     @classmethod
     def _sources(cls, value: str) -> str:
-        named = [each.strip() for each in value.split(",")]
-        if len(set(named)) != len(named) or not set(named) <= {"arbiter", "consensus", "single"}:
-            raise ValueError("expected some of arbiter, consensus and single, each once, comma separated")
-        return ",".join(named)
+        sources = [each.strip() for each in value.split(",")]
+        if len(set(sources)) != len(sources) or not set(sources) <= {"arbiter", "consensus", "single"}:
+            raise ValueError(
+                "expected one or more of arbiter, consensus and single, each once, comma separated"
+            )
+        return ",".join(sources)
 
     @field_validator("private_networks")
     @classmethod
@@ -265,13 +267,13 @@ class Settings(BaseSettings):
         for digest in filter(None, (each.strip() for each in value.get_secret_value().split(","))):
             if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
                 raise ValueError(
-                    "expected SHA-256 digests of 64 hex digits, comma separated, not the keys themselves"
+                    "expected SHA-256 digests of 64 hexadecimal digits, comma separated, not the keys themselves"
                 )
         return value
 
     @property
     def api_key_digests(self) -> tuple[str, ...]:
-        """Lower-case SHA-256 of every key that opens the backend."""
+        """Lower-case SHA-256 of every accepted API key."""
         return tuple(
             each.strip().lower() for each in self.api_keys.get_secret_value().split(",") if each.strip()
         )
@@ -280,7 +282,7 @@ class Settings(BaseSettings):
     @classmethod
     def _cron(cls, value: dict[int, str]) -> dict[int, str]:
         if not all(croniter.is_valid(each) and len(each.split()) == 5 for each in value.values()):
-            raise ValueError("expected cron expressions of five fields by project, such as 0 20 * * 5")
+            raise ValueError("expected a cron expression of five fields for each project, such as 0 20 * * 5")
         return value
 
     @field_validator("quiet_hours")
@@ -308,47 +310,50 @@ class Settings(BaseSettings):
 
     @field_validator("brush_projects")
     @classmethod
-    def _numbers(cls, value: str) -> str:
+    def _project_ids(cls, value: str) -> str:
         if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
-            raise ValueError("expected project numbers, comma separated")
+            raise ValueError("expected project ids, comma separated")
         return value
 
     @property
     def brush_project_ids(self) -> frozenset[int]:
-        """Projects whose masks are drawn with the brush."""
+        """Projects whose masks are sent as brush regions."""
         return frozenset(int(each) for each in self.brush_projects.split(",") if each.strip())
 
     @property
     def pinned_models(self) -> dict[int, str]:
-        """Model versions of the projects that do not follow the champion."""
+        """Model version by project, for projects that do not follow the champion."""
         pairs = (each.partition("=") for each in self.project_models.split(",") if each.strip())
         return {int(project): version.strip() for project, _, version in pairs}
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the environment.
+        """Read the settings from the environment.
+
+        Args:
+            overrides: Settings by name, in place of the environment's.
 
         Raises:
-            InvalidSettings: a variable cannot be understood; names the variable, never its value.
+            InvalidSettings: A variable is invalid; the message names the variable, never its value.
         """
         try:
             return cls(**overrides)
         except ValidationError as error:
             details = "; ".join(
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_said(problem['msg'])}"
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_without_prefix(problem['msg'])}"
                 for problem in error.errors(include_input=False, include_url=False)
             )
-            raise InvalidSettings(f"the environment holds settings that cannot be used: {details}") from None
+            raise InvalidSettings(f"invalid settings in the environment: {details}") from None
         except SettingsError as error:  # names the field, never its value
-            named = re.search(r'field "(\w+)"', str(error))
-            name = f"{PREFIX}{named[1].upper()}" if named else "one"
+            field = re.search(r'field "(\w+)"', str(error))
+            name = f"{PREFIX}{field[1].upper()}" if field else "a setting"
             raise InvalidSettings(
-                f"the environment holds a setting that is no JSON: {name}; docs/settings.md shows how it is written"
+                f"{name} in the environment is no valid JSON; docs/settings.md shows an example"
             ) from None
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL in force."""
+        """SQLAlchemy URL of the database in use."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
 
     @property
@@ -358,7 +363,7 @@ class Settings(BaseSettings):
 
     @property
     def blobs(self) -> Path | Bucket:
-        """Folder or bucket of the content-addressed blobs."""
+        """Folder or bucket of the blobs."""
         if not self.blob_store:
             return self.data_dir / "blobs"
         name, _, prefix = self.blob_store.removeprefix("s3://").partition("/")
@@ -383,15 +388,15 @@ class Settings(BaseSettings):
 
     @property
     def models(self) -> Path:
-        """Folder where model files are unpacked and verified for loading."""
+        """Folder to which model files are copied and verified for loading."""
         return self.data_dir / "models"
 
     @property
     def public_weights(self) -> Path:
-        """Folder of public weights, as they were fetched and as they were converted."""
+        """Folder of public weights, as downloaded and as converted."""
         return self.data_dir / "public-weights"
 
 
-def _said(message: str) -> str:
-    """pydantic's message without its word for where it was raised."""
+def _without_prefix(message: str) -> str:
+    """Return a message of pydantic without its prefix."""
     return message.removeprefix("Value error, ")

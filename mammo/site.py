@@ -217,7 +217,9 @@ class Site:
     @cached_property
     def worklist(self) -> WorklistService:
         """Raises InvalidSettings: Label Studio's address or key is not set."""
-        return WorklistService(client=self.client, store=self.store, engine=self.engine, serving=self.serving)
+        return WorklistService(
+            client=self.client, store=self.store, engine=self.engine, served_version=self.serving
+        )
 
     def serving(self, project: int) -> str:
         """The model version of a project: the one that it is pinned to, else the champion."""

@@ -1,4 +1,4 @@
-"""Trace: from an annotation back to the prelabel it was made on, and on to the models that learned from it."""
+"""Trace: from an annotation back to the prelabel it started from, and on to the models trained on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore, Correction, Prelabel, Told
+from mammo.annotations import AnnotationEvent, AnnotationStore, Correction, Prelabel
 from mammo.annotations.automatic import automatic_revisions
 from mammo.database import dataset_item, dataset_version, reading
 from mammo.efforts.edit_effort import Change, changes
@@ -22,81 +22,91 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import TagsOf
 from mammo.models import ModelRegistry
 
-PART_DELETED = "a part of it was deleted or erased, and so the whole"
+PART_DELETED = "deleted as a whole, because a part of it was deleted or erased"
+"""Note of a finding that the annotator deleted only in part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPrelabel:
-    """What the annotator was shown."""
+    """The prelabel that the annotator was shown."""
 
     model_version: str
     created_at: datetime
     score: float
     image_sha256: str
     findings: list[dict[str, Any]]
-    """`image`, `id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...] of each, in pixels."""
+    """Each with `image`, `id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...], in pixels."""
 
     problem: str = ""
-    """Why there are no findings, where a region cannot be read."""
+    """Why there are no findings, if a region cannot be interpreted; otherwise empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
-    """One thing that was done to the annotation, as it was told."""
+class HistoryEntry:
+    """One event in the history of an annotation."""
 
     action: str
-    told_at: datetime
-    done_at: datetime | None
-    """Label Studio's moment; None for a deletion."""
+    received_at: datetime
+    updated_at: datetime | None
+    """Label Studio's time of the change; None for a deletion."""
 
     annotator: str
     lead_time: float | None
     cancelled: bool
     changes: list[Change] | None
-    """Against the prelabel, finding by finding; None for a deletion, or where a region cannot be read."""
+    """Changes against the prelabel, finding by finding; None for a deletion, or if a region cannot be interpreted."""
 
     crumbs: int = 0
-    """Parts of masks that were left out as too small to be seen or meant."""
+    """Parts of masks that were ignored because they are too small to be visible or intended."""
 
     problem: str = ""
-    """Why a region of it, or of the prelabel, cannot be read, so that nothing is learned from it."""
+    """Why a region of the annotation or of its prelabel cannot be interpreted; otherwise empty."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a JSON object; times stay `datetime`."""
+        fields = asdict(self)
+        fields["told_at"], fields["done_at"] = fields.pop("received_at"), fields.pop("updated_at")
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """A dataset version that holds the annotation, and what was trained on it."""
+class DatasetUse:
+    """A dataset version that contains the annotation, and the models trained on it."""
 
     dataset_version: str
     created_at: datetime
     current: bool
-    """It holds the annotation as it is now, not an older revision."""
+    """Whether it contains the newest revision of the annotation, not an older one."""
 
     model_versions: list[dict[str, Any]]
-    """`version`, `run`, `recipe`, and `champion`: it has served."""
+    """Each with `version`, `run`, `recipe`, and `champion`: whether it has been champion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """The whole chain of one annotation."""
+    """Origin and use of one annotation."""
 
     annotation: int
     task: int | None
     project: int | None
     present: bool
-    """It is part of the current view: neither deleted nor skipped."""
+    """Whether it is part of the current view: neither deleted nor skipped."""
 
     automatic: bool
-    """The service submitted it and no person has changed it."""
+    """Whether the service submitted it and no person has changed it."""
 
     prelabel: ShownPrelabel | None
-    """None: it was made without one, as far as is known."""
+    """The prelabel it started from; None if none is known."""
 
-    history: list[Deed]
-    trainings: list[Training]
+    history: list[HistoryEntry]
+    dataset_uses: list[DatasetUse]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; moments stay `datetime`."""
-        return asdict(self)
+        """Return the trace as a JSON object; times stay `datetime`."""
+        fields = asdict(self)
+        fields["history"] = [entry.to_json() for entry in self.history]
+        fields["trainings"] = fields.pop("dataset_uses")
+        return fields
 
 
 def trace(
@@ -108,49 +118,50 @@ def trace(
     secret: bytes,
     tags: TagsOf,
 ) -> Trace:
-    """Follow one annotation.
+    """Trace one annotation.
 
     Args:
-        secret: of the annotators' pseudonyms.
-        tags: names the control tags of the annotation's project.
+        secret: Key of the annotators' pseudonyms.
+        tags: Returns the control tags of the annotation's project.
 
     Raises:
-        UnknownAnnotation: nothing was ever told of it.
-        LabelStudioError: the project's tags are not to be had.
+        UnknownAnnotation: The store has no event of the annotation.
+        LabelStudioError: The project's tags cannot be fetched.
     """
-    history = store.history(annotation)
-    written = [told.content for told in history if told.content]
-    if not written:
+    events = store.history(annotation)
+    revisions = [event.content for event in events if event.content]
+    if not revisions:
         raise UnknownAnnotation(
-            f"nothing is known of annotation {annotation}; its number is in Label Studio's address bar "
-            "(`annotation=`), and `yolo-mlsam reconcile` fetches what webhooks did not tell"
+            f"annotation {annotation} is unknown; its id is in Label Studio's address bar (`annotation=`), and "
+            "`yolo-mlsam reconcile` fetches annotations whose webhooks were lost"
         )
-    newest = max(written, key=lambda content: content.updated_at)
-    alive = {
-        heading.annotation: heading for heading in store.outline(newest.project_id, tasks=[newest.task_id])
+    newest = max(revisions, key=lambda content: content.updated_at)
+    existing = {
+        header.annotation: header
+        for header in store.revision_headers(newest.project_id, tasks=[newest.task_id])
     }
-    prelabel, names = prelabel_of(newest, store), tags(newest.project_id)
+    prelabel, project_tags = prelabel_of(newest, store), tags(newest.project_id)
     with reading(engine) as connection:
         automatic = bool(automatic_revisions(connection, newest.project_id, {newest.revision}))
     return Trace(
         annotation=annotation,
         task=newest.task_id,
         project=newest.project_id,
-        present=annotation in alive and not alive[annotation].cancelled,
+        present=annotation in existing and not existing[annotation].cancelled,
         automatic=automatic,
-        prelabel=_shown(prelabel, list(names.on(newest.task_data))) if prelabel else None,
-        history=[_deed(told, prelabel, secret, names) for told in history],
-        trainings=_trainings(annotation, newest, engine, registry),
+        prelabel=_shown(prelabel, list(project_tags.on(newest.task_data))) if prelabel else None,
+        history=[_history_entry(event, prelabel, secret, project_tags) for event in events],
+        dataset_uses=_dataset_uses(annotation, newest, engine, registry),
     )
 
 
 def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
-    problem, found = "", []
+    problem, findings = "", []
     try:
-        found = [
-            (each.image_key, finding)
-            for each in images
-            for finding in from_regions(prelabel.regions, tags=each)
+        findings = [
+            (image.image_key, finding)
+            for image in images
+            for finding in from_regions(prelabel.regions, tags=image)
         ]
     except InvalidRegion as error:
         problem = str(error)
@@ -167,53 +178,56 @@ def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
                 "box": list(finding.box.as_tuple()),
                 "prompts": [[point.x, point.y] for point in finding.prompts],
             }
-            for image, finding in found
+            for image, finding in findings
         ],
         problem=problem,
     )
 
 
-def _deed(told: Told, prelabel: Prelabel | None, secret: bytes, tags: ControlTags) -> Deed:
-    content = told.content
-    deed = Deed(
-        action=told.action,
-        told_at=told.received_at,
-        done_at=content.updated_at if content else None,
+def _history_entry(
+    event: AnnotationEvent, prelabel: Prelabel | None, secret: bytes, tags: ControlTags
+) -> HistoryEntry:
+    content = event.content
+    entry = HistoryEntry(
+        action=event.action,
+        received_at=event.received_at,
+        updated_at=content.updated_at if content else None,
         annotator=annotator_pseudonym(content.completed_by if content else None, secret=secret),
         lead_time=content.lead_time if content else None,
-        cancelled=told.cancelled,
+        cancelled=event.cancelled,
         changes=None,
     )
     if content is None:
-        return deed
+        return entry
     try:
-        return _compared(deed, content, prelabel, tags)
+        return _with_changes(entry, content, prelabel, tags)
     except InvalidRegion as error:
-        return replace(deed, problem=str(error))
+        return replace(entry, problem=str(error))
 
 
-def _compared(deed: Deed, content: Correction, prelabel: Prelabel | None, tags: ControlTags) -> Deed:
-    """With what was changed on each image of the task.
+def _with_changes(
+    entry: HistoryEntry, content: Correction, prelabel: Prelabel | None, tags: ControlTags
+) -> HistoryEntry:
+    """Add the changes on each image of the task.
 
     Raises:
-        InvalidRegion: a region cannot be read.
+        InvalidRegion: A region cannot be interpreted.
     """
-    images = require_on_images(content.result, tags=tags, data=content.task_data)
-    told: list[Change] = []
+    all_changes: list[Change] = []
     crumbs = 0
-    for on_image in images:
-        proposed = from_regions(prelabel.regions, tags=on_image) if prelabel else []
-        left = interpret(content.result, tags=on_image)
-        crumbs += left.crumbs
-        for change in changes(proposed, left.findings):
-            note = PART_DELETED if change.kind == "deleted" and change.finding in left.deleted else ""
-            told.append(replace(change, image=on_image.image_key, note=note))
-    return replace(deed, changes=told, crumbs=crumbs)
+    for image_tags in require_on_images(content.result, tags=tags, data=content.task_data):
+        before = from_regions(prelabel.regions, tags=image_tags) if prelabel else []
+        after = interpret(content.result, tags=image_tags)
+        crumbs += after.crumbs
+        for change in changes(before, after.findings):
+            note = PART_DELETED if change.kind == "deleted" and change.finding in after.deleted else ""
+            all_changes.append(replace(change, image=image_tags.image_key, note=note))
+    return replace(entry, changes=all_changes, crumbs=crumbs)
 
 
-def _trainings(
+def _dataset_uses(
     annotation: int, newest: Correction, engine: Engine, registry: ModelRegistry
-) -> list[Training]:
+) -> list[DatasetUse]:
     statement = (
         sa.select(dataset_item.c.dataset, dataset_item.c.content_hash, dataset_version.c.created_at)
         .join(dataset_version, dataset_item.c.dataset == dataset_version.c.name)
@@ -223,9 +237,9 @@ def _trainings(
     with reading(engine) as connection:
         rows = connection.execute(statement).all()
     manifests = {version: registry.manifest(version) for version in registry.versions()} if rows else {}
-    served = {move.version for move in registry.history()} if rows else set()
+    champions = {move.version for move in registry.history()} if rows else set()
     return [
-        Training(
+        DatasetUse(
             dataset_version=row.dataset,
             created_at=row.created_at,
             current=row.content_hash == newest.content_hash,
@@ -234,7 +248,7 @@ def _trainings(
                     "version": version,
                     "run": manifest.get("run"),
                     "recipe": manifest.get("recipe"),
-                    "champion": version in served,
+                    "champion": version in champions,
                 }
                 for version, manifest in manifests.items()
                 if manifest.get("dataset_version") == row.dataset

@@ -172,7 +172,7 @@ class RetrainingSite:
         def wanted(found: Run) -> bool:
             nonlocal sent_at
             if time.monotonic() - sent_at > every:
-                desk.send_again()
+                desk.requeue_lost()
                 sent_at = time.monotonic()
             return until(found)
 

@@ -120,11 +120,11 @@ def test_a_run_that_has_begun_keeps_its_worker_and_one_that_rests_wakes_none(pos
 
     runs = Runs(postgres)
     assert wanted() == 0
-    first = runs.ask(1, recipe="smoke", reason="a test", trigger="cli").run
+    first = runs.request(1, recipe="smoke", reason="a test", trigger="cli").run
     assert claim(runs, first, owner=this_process()) is not None
     assert wanted() == 1
     tonight = datetime.now(UTC) + timedelta(hours=8)
-    runs.ask(2, recipe="smoke", reason="a test", trigger="schedule", not_before=tonight)
+    runs.request(2, recipe="smoke", reason="a test", trigger="schedule", not_before=tonight)
     assert wanted() == 1
     runs.cancel(first, reason="a test")
     assert wanted() == 0

@@ -86,8 +86,6 @@ ALLOWED = {
     ("mammo/segmenter/segmenter.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "_embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/stages/service.py", "set", "threshold"): "the calibrated one; another needs `override` as well",
-    ("mammo/stages/log.py", "add", "threshold"): "a row of the log: only the automatic stage has one",
-    ("mammo/stages/log.py", "add", "model_version"): "a row of the log: only the automatic stage has one",
 }
 """File, function, parameter: why it may be left out."""
 

@@ -60,7 +60,7 @@ def mammogram_with_a_cluster(seed: int) -> np.ndarray:
 def ledger_of(engine) -> RunLedger:
     """Of the project's active run, taken up here; of a new one where there is none."""
     runs = Runs(engine)
-    asked = runs.ask(PROJECT, recipe="demo", reason="a test", trigger="button")
+    asked = runs.request(PROJECT, recipe="demo", reason="a test", trigger="button")
     return RunLedger(engine, claim(runs, asked.run, owner="nowhere/1/1"))
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import structlog
 
-from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
+from mammo.annotations.automatic import AutomaticAnnotation, record_automatic, record_automatic_id
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.site import Site
 from mammo.stages import refusal
@@ -71,7 +71,7 @@ def accept_predictions(
         if submitter is None:
             submitter = site.service_account
             number = submitter.account()
-        order = Automatic(
+        order = AutomaticAnnotation(
             project=project,
             task=task["id"],
             model_version=version,
@@ -80,7 +80,7 @@ def accept_predictions(
             threshold=change.threshold,
         )
         record_automatic(site.engine, order, kept.regions)
-        name_automatic(site.engine, order, submitter.annotate(task["id"], kept.regions))
+        record_automatic_id(site.engine, order, submitter.annotate(task["id"], kept.regions))
         counts["accepted"] += 1
     log.info("predictions_accepted", project=project, **counts)
     return dict(counts)

@@ -15,7 +15,7 @@ import structlog
 from rq import get_current_job
 
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.models.champion_news import tell_backends
+from mammo.models.champion_announcements import announce_champion
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
@@ -55,7 +55,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         else:
             summary = _train(run, RunLedger(site.engine, taken), site, tell)
         if summary["promoted"]:
-            tell_backends(site.settings.redis_url.get_secret_value(), summary["challenger"])
+            announce_champion(site.settings.redis_url.get_secret_value(), summary["challenger"])
             site.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
         mirror_if_wanted(site.settings, site.registry)
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
@@ -71,7 +71,7 @@ def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None
     try:
         run = runs.get(job_id)
     except UnknownRun:
-        asked = runs.ask(
+        asked = runs.request(
             order.project, recipe=order.recipe, reason=order.reason, trigger="button", run_id=job_id
         )
         run = runs.get(asked.run)

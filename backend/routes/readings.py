@@ -15,7 +15,7 @@ from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.services import Services
 from mammo.errors import ReadingConflict
-from mammo.readings import ReadingRules, ReadingService, Role, Step, Summary, summarise
+from mammo.readings import ReadingRules, ReadingService, Role, StepResult, Summary, summarise
 from mammo.readings.rules import ConsensusRule, SecondLook
 
 router = APIRouter(dependencies=[Depends(require_basic)])
@@ -23,7 +23,7 @@ router = APIRouter(dependencies=[Depends(require_basic)])
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 StepName = Literal["sync", "second-look", "arbitrate"]
 
-STEPS: dict[str, Callable[[ReadingService, int], Step]] = {
+STEPS: dict[str, Callable[[ReadingService, int], StepResult]] = {
     "sync": ReadingService.sync,
     "second-look": ReadingService.second_look,
     "arbitrate": ReadingService.arbitrate,
@@ -86,7 +86,7 @@ async def change(project: Number, rules: Rules, services: ServicesDep) -> Json:
     room = _room(services)
 
     def judge_anew() -> Summary:
-        room.records.change(project, **rules.model_dump(exclude_none=True))
+        room.records.change_rules(project, **rules.model_dump(exclude_none=True))
         return _summary(room, project)
 
     return Json((await anyio.to_thread.run_sync(judge_anew)).to_json())

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.models.names import find_version, who
 from mammo.errors import InvalidSettings
-from mammo.models.champion_news import tell_backends
+from mammo.models.champion_announcements import announce_champion
 from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 from mammo.site import Site
@@ -53,7 +53,7 @@ def roll_back(reason: str) -> None:
 
 
 def _tell(settings: Settings, before: str, after: str) -> None:
-    told = tell_backends(settings.redis_url.get_secret_value(), after)
+    told = announce_champion(settings.redis_url.get_secret_value(), after)
     when = "now" if told else f"within {settings.reload_seconds:g} s, for the broker does not answer"
     Console(soft_wrap=True, highlight=False).print(
         f"champion: {before} -> {after}\nrunning backends look for it {when} (see /health)"

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from mammo.readings import ROLES, ReadingRules, ReadingService, Step
+from mammo.readings import ROLES, ReadingRules, ReadingService, StepResult
 from mammo.site import Site
 
 
@@ -22,9 +22,9 @@ def create_command(
     with Site.load() as site:
         double = site.readings(s3_keys=s3_keys).create(project, rules=made, emails=named)
     console = Console(soft_wrap=True)
-    for (role, number), desk in sorted(double.desks.items()):
+    for (role, number), desk in sorted(double.projects.items()):
         who = "" if role in double.users else " (anybody's annotations count: no account was named)"
-        console.print(Text(f"{role}, round {number}: project {desk.project}, {len(desk.tasks)} tasks{who}"))
+        console.print(Text(f"{role}, round {number}: project {desk.id}, {len(desk.tasks)} tasks{who}"))
 
 
 def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
@@ -50,7 +50,7 @@ def rules_of(named: Mapping[str, Any]) -> ReadingRules:
         raise typer.BadParameter(str(error)) from None
 
 
-def print_step(step: Step) -> None:
+def print_step(step: StepResult) -> None:
     console = Console(soft_wrap=True)
     for name, count in step.added.items():
         console.print(f"{name}: {count} new tasks")

@@ -27,13 +27,13 @@ def status_command(project: int, *, as_json: bool) -> None:
         console.print_json(orjson.dumps(found.to_json()).decode())
         return
     desks = Table("role", "round", "project", "tasks")
-    for (role, number), desk in sorted(found.double.desks.items()):
-        desks.add_row(role, str(number), str(desk.project), str(len(desk.tasks)))
+    for (role, number), desk in sorted(found.double.projects.items()):
+        desks.add_row(role, str(number), str(desk.id), str(len(desk.tasks)))
     console.print(desks)
     console.print(", ".join(f"{count} {name}" for name, count in found.outcomes.items()) or "no cases yet")
     for name, count in found.waiting_for.items():
         console.print(f"{count} wait for {NEXT.get(name, name)}")
-    for who, count in found.strangers.items():
+    for who, count in found.ignored.items():
         console.print(
             f"{count} annotations in the project of {who} are by another account: they do not count"
         )
@@ -50,8 +50,8 @@ def agreement_command(project: int, *, as_json: bool) -> None:
     for case in found.cases:
         agreement = case.agreement
         dice = f"{agreement.worst_dice:.3f}" if agreement else "-"
-        against = ", ".join(agreement.against) if agreement else case.problem
-        table.add_row(str(case.case), case.outcome, str(case.decided_in or "-"), dice, against)
+        against = ", ".join(agreement.disagreements) if agreement else case.problem
+        table.add_row(str(case.id), case.outcome, str(case.decisive_round or "-"), dice, against)
     console.print(table)
     lesions, kappa = found.lesions, found.kappa
     console.print(
@@ -73,7 +73,7 @@ def rules_command(project: int, *, changes: Mapping[str, Any]) -> None:
     with Site.load() as site:
         records = site.reading_records
         try:
-            double = records.change(project, **changes) if changes else records.find(project)
+            double = records.change_rules(project, **changes) if changes else records.find(project)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     for name, value in double.rules.to_json().items():
@@ -86,7 +86,7 @@ def list_command() -> None:
         records = site.reading_records
         sources = records.sources()
         for source in sources:
-            made = ", ".join(map(str, records.find(source).projects))
+            made = ", ".join(map(str, records.find(source).project_ids))
             typer.echo(f"project {source}: read in projects {made or 'that are not made yet'}")
     if not sources:
         typer.echo("no project is read twice")

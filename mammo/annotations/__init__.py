@@ -1,43 +1,43 @@
-"""What annotators said: an append-only store of Label Studio's events, and the current view of it.
+"""Annotation store: an append-only log of Label Studio's events, and the current view computed from it.
 
-events.py   the body of a webhook becomes revisions of annotations
-view.py     the history of revisions becomes the current view, by a pure function
-writer.py   one thread writes for all, many writes to one flush of the disk
-appending.py   the statements that write
-prelabels.py   what models proposed, shown to annotators or silent
-made_on.py     what a correction was made on
-history.py     the current view without contents, from an index
-automatic.py   which annotations are a prediction that no person has seen
-store.py    AnnotationStore: append, corrections, prelabels
-reconciling.py   what Label Studio shows and the store does not know is appended
+events.py        the body of a webhook becomes revisions of annotations
+view.py          the current view of a history of revisions, a pure function
+writer.py        how writes reach the disk
+appending.py     the statements that write
+store.py         AnnotationStore: append events, read corrections
+prelabels.py     predictions of models, shown to annotators or silent, and the images they were made for
+headers.py       corrections and prelabels without their content; the prelabel that a correction is compared with
+history.py       the history of a project, read from an index
+automatic.py     annotations submitted by this service without a person
+reconciling.py   append what Label Studio shows and the store has missed
 """
 
 from __future__ import annotations
 
 from mammo.annotations.appending import Receipt
 from mammo.annotations.events import RECONCILED, Revision, project_of, revisions_of
-from mammo.annotations.made_on import CorrectionOutline, Proposal, shown_proposal, silent_proposal
+from mammo.annotations.headers import CorrectionHeader, PrelabelHeader, shown_prelabel, silent_prelabel
 from mammo.annotations.prelabels import Prelabel
 from mammo.annotations.reconciling import Reconciliation, reconcile
-from mammo.annotations.store import AnnotationStore, Correction, Told
-from mammo.annotations.view import Heading, current_view
+from mammo.annotations.store import AnnotationEvent, AnnotationStore, Correction
+from mammo.annotations.view import RevisionHeader, current_view
 
 __all__ = [
     "RECONCILED",
+    "AnnotationEvent",
     "AnnotationStore",
     "Correction",
-    "CorrectionOutline",
-    "Heading",
+    "CorrectionHeader",
     "Prelabel",
-    "Proposal",
+    "PrelabelHeader",
     "Receipt",
     "Reconciliation",
     "Revision",
-    "Told",
+    "RevisionHeader",
     "current_view",
     "project_of",
     "reconcile",
     "revisions_of",
-    "shown_proposal",
-    "silent_proposal",
+    "shown_prelabel",
+    "silent_prelabel",
 ]

@@ -1,8 +1,8 @@
-"""Automatic annotations: predictions that became annotations without a person, and how they are told from human ones.
+"""Automatic annotations: predictions that this service submitted as annotations, without a person.
 
-What is going to be submitted is written down before Label Studio is told, so that a crash in between leaves no
-annotation that looks human. An annotation is automatic while the account that submitted it is still its author and
-its regions are still those of the prediction: as soon as a person changes one, it is that person's.
+A submission is recorded before it is sent to Label Studio, so a crash in between leaves no annotation that looks human.
+An annotation is automatic as long as its author is the submitting account and its regions equal the prediction. Once a
+person edits it, it is that person's.
 """
 
 from __future__ import annotations
@@ -22,38 +22,40 @@ from mammo.annotations.events import canonical
 from mammo.database import automatic_annotation, insert, revision, writing
 
 CHUNK = 200
-"""Revisions that are opened together."""
+"""Revisions whose content is read by one statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Automatic:
-    """A prediction that is to become an annotation, or has."""
+class AutomaticAnnotation:
+    """A prediction that is submitted as an annotation."""
 
     project: int
     task: int
     model_version: str
     account: int
-    """Number of the Label Studio user that submits it."""
+    """Label Studio user id of the submitting account."""
 
     score: float
     threshold: float
-    """That it had to reach."""
+    """Score from which predictions are submitted."""
 
 
-def record_automatic(engine: Engine, order: Automatic, result: Sequence[dict[str, Any]]) -> None:
-    """Write down what will be submitted; once more changes nothing but the account.
+def record_automatic(
+    engine: Engine, submission: AutomaticAnnotation, result: Sequence[dict[str, Any]]
+) -> None:
+    """Record a submission before it is sent; a repeated job overwrites its record.
 
     Raises:
-        StorageUnavailable: it is not written, and must not be submitted.
+        StorageUnavailable: The submission was not recorded, so it must not be sent.
     """
     row = {
-        "project": order.project,
-        "task": order.task,
-        "model_version": order.model_version,
-        "account": order.account,
+        "project": submission.project,
+        "task": submission.task,
+        "model_version": submission.model_version,
+        "account": submission.account,
         "digest": _digest(result),
-        "score": order.score,
-        "threshold": order.threshold,
+        "score": submission.score,
+        "threshold": submission.threshold,
         "decided_at": datetime.now(UTC),
     }
     with writing(engine) as connection:
@@ -63,44 +65,48 @@ def record_automatic(engine: Engine, order: Automatic, result: Sequence[dict[str
         connection.execute(new.on_conflict_do_update(index_elements=key, set_=changed))
 
 
-def name_automatic(engine: Engine, order: Automatic, annotation: int) -> None:
-    """Note Label Studio's number of the annotation; without it, it is known all the same."""
+def record_automatic_id(engine: Engine, submission: AutomaticAnnotation, annotation: int) -> None:
+    """Add Label Studio's annotation id to the record; informative only, the annotation is recognised without it."""
     columns = automatic_annotation.c
-    mine = (
-        columns.project == order.project,
-        columns.task == order.task,
-        columns.model_version == order.model_version,
+    record = (
+        columns.project == submission.project,
+        columns.task == submission.task,
+        columns.model_version == submission.model_version,
     )
     with writing(engine) as connection:
-        connection.execute(sa.update(automatic_annotation).where(*mine).values(annotation=annotation))
+        connection.execute(sa.update(automatic_annotation).where(*record).values(annotation=annotation))
 
 
 def automatic_revisions(connection: Connection, project: int, rows: Collection[int]) -> set[int]:
-    """Of these revisions of a project, those that are automatic: by row number."""
+    """Return the automatic ones among some revisions of a project.
+
+    Args:
+        rows: Row ids in the table `revision`.
+    """
     columns = automatic_annotation.c
-    same = sa.and_(
+    same_author = sa.and_(
         columns.project == revision.c.project,
         columns.task == revision.c.task,
         columns.account == revision.c.completed_by,
     )
     statement = (
         sa.select(revision.c.id, columns.digest)
-        .join(automatic_annotation, same)
+        .join(automatic_annotation, same_author)
         .where(revision.c.project == project, revision.c.kind == "annotation")
     )
     digests: dict[int, set[str]] = defaultdict(set)
     for row, digest in connection.execute(statement):
         if row in rows:
             digests[row].add(digest)
-    asked, found = list(digests), set()
-    for start in range(0, len(asked), CHUNK):
-        drawn = sa.select(revision.c.id, revision.c.result).where(
-            revision.c.id.in_(asked[start : start + CHUNK])
+    candidates, automatic = list(digests), set()
+    for start in range(0, len(candidates), CHUNK):
+        results = sa.select(revision.c.id, revision.c.result).where(
+            revision.c.id.in_(candidates[start : start + CHUNK])
         )
-        for row, result in connection.execute(drawn):
+        for row, result in connection.execute(results):
             if _digest(orjson.loads(result)) in digests[row]:
-                found.add(row)
-    return found
+                automatic.add(row)
+    return automatic
 
 
 def _digest(result: Sequence[dict[str, Any]]) -> str:

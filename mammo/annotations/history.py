@@ -1,7 +1,7 @@
-"""What was told of a project's annotations, read for the view: never the heavy content of a revision.
+"""Read the history of a project's annotations for the view, without the content of revisions.
 
-The columns that are read here are those of the index `ix_revision_view`, so that neither what was drawn nor what
-lies behind it in a row is turned over.
+The columns that are read are those of the index `ix_revision_view`, so that neither regions nor the columns stored
+after them are loaded.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mammo.annotations.events import RECONCILED, Kind
-from mammo.annotations.made_on import CorrectionOutline
-from mammo.annotations.view import Heading, living
+from mammo.annotations.events import RECONCILED, RevisionKind
+from mammo.annotations.headers import CorrectionHeader
+from mammo.annotations.view import RevisionHeader, existing_annotations
 from mammo.database import event, revision
 
-DELETIONS: tuple[Kind, ...] = ("annotation_deleted", "task_deleted")
+DELETIONS: tuple[RevisionKind, ...] = ("annotation_deleted", "task_deleted")
 
 
 def history(
     connection: Connection, project: int, *, tasks: Collection[int] | None = None
-) -> Iterator[Heading]:
-    """Every revision of a project in the order of arrival, and every deletion that may be of it.
+) -> Iterator[RevisionHeader]:
+    """Yield every revision of a project in order of arrival, and every deletion that may concern it.
 
     Args:
-        tasks: of annotations only that were on one of these at some time; None: of all.
+        tasks: Only annotations that were on one of these tasks at some time; None: all annotations.
     """
     statement = _history_of(project)
     columns = revision.c
-    if tasks is not None:  # an id may have been on another task before
-        theirs = sa.select(columns.annotation).where(columns.task.in_(tasks))
-        statement = statement.where(columns.annotation.in_(theirs) | columns.task.in_(tasks))
+    if tasks is not None:  # a reused annotation id may have been on another task before
+        on_tasks = sa.select(columns.annotation).where(columns.task.in_(tasks))
+        statement = statement.where(columns.annotation.in_(on_tasks) | columns.task.in_(tasks))
     for row in connection.execute(statement):
-        yield _heading(*row)
+        yield _header(row)
 
 
-def outlines(connection: Connection, project: int) -> list[CorrectionOutline]:
-    """The current view of a project as `view.current_view` tells it, automatic annotations included, with little work.
+def correction_headers(connection: Connection, project: int) -> list[CorrectionHeader]:
+    """Return the current view of a project, equal to `view.current_view`, automatic annotations included.
 
-    What no deletion names is simply the newest; the whole rule is asked for the rest alone.
+    For annotations that no deletion concerns, the newest revision is the answer; only the others need the whole rule.
     """
     columns = revision.c
     statement = (
@@ -61,54 +61,58 @@ def outlines(connection: Connection, project: int) -> list[CorrectionOutline]:
         .where(columns.project == project, columns.kind == "annotation")
         .order_by(columns.annotation)
     )
-    dead = _dead(connection, project)
-    found = []
-    for number, (first, *more) in groupby(connection.execute(statement), key=itemgetter(0)):
-        newest, begun = first, first[1]
-        for row in more:
-            begun = min(begun, row[1])
+    deleted = _deleted_annotations(connection, project)
+    headers = []
+    for annotation, (first, *others) in groupby(connection.execute(statement), key=itemgetter(0)):
+        newest, first_updated_at = first, first[1]
+        for row in others:
+            first_updated_at = min(first_updated_at, row[1])
             newest = max(newest, row, key=_age)
-        _, moment, _, version, row, task, cancelled, user, seconds = newest
-        if not cancelled and number not in dead:
-            found.append(CorrectionOutline(row, number, task, moment, begun, user, seconds, version))
-    return sorted(found, key=attrgetter("task_id", "annotation_id"))
+        _, updated_at, _, version, row_id, task, cancelled, user, lead_time = newest
+        if not cancelled and annotation not in deleted:
+            headers.append(
+                CorrectionHeader(
+                    row_id, annotation, task, updated_at, first_updated_at, user, lead_time, version
+                )
+            )
+    return sorted(headers, key=attrgetter("task_id", "annotation_id"))
 
 
-def _dead(connection: Connection, project: int) -> set[int]:
-    """The annotations of a project that a deletion has taken."""
+def _deleted_annotations(connection: Connection, project: int) -> set[int]:
+    """Return the annotations of a project that a deletion has removed."""
     columns = revision.c
-    gone = _mine(project) & columns.kind.in_(DELETIONS)
-    if connection.execute(sa.select(columns.id).where(gone).limit(1)).first() is None:
+    deletions = _concerns(project) & columns.kind.in_(DELETIONS)
+    if connection.execute(sa.select(columns.id).where(deletions).limit(1)).first() is None:
         return set()
-    there = (columns.project == project) & (columns.kind == "annotation")
-    on_gone_tasks = sa.select(columns.annotation).where(
-        there, columns.task.in_(sa.select(columns.task).where(gone))
+    annotations = (columns.project == project) & (columns.kind == "annotation")
+    on_deleted_tasks = sa.select(columns.annotation).where(
+        annotations, columns.task.in_(sa.select(columns.task).where(deletions))
     )
-    named = sa.select(columns.annotation).where(gone, columns.annotation.is_not(None))
-    touched = columns.annotation.in_(named) | columns.annotation.in_(on_gone_tasks)
-    statement = _history_of(project).where(columns.kind.in_(DELETIONS) | touched)
-    headings = [_heading(*row) for row in connection.execute(statement)]
-    alive = {heading.annotation for heading in living(headings)}
+    named = sa.select(columns.annotation).where(deletions, columns.annotation.is_not(None))
+    concerned = columns.annotation.in_(named) | columns.annotation.in_(on_deleted_tasks)
+    statement = _history_of(project).where(columns.kind.in_(DELETIONS) | concerned)
+    headers = [_header(row) for row in connection.execute(statement)]
+    existing = {header.annotation for header in existing_annotations(headers)}
     return {
-        heading.annotation
-        for heading in headings
-        if heading.annotation is not None and heading.annotation not in alive
+        header.annotation
+        for header in headers
+        if header.annotation is not None and header.annotation not in existing
     }
 
 
 def _age(row: Any) -> tuple[datetime, str, str, int]:
-    """As in `view`; of two that tell the same, the first to arrive."""
+    """Sort key of a row of `correction_headers`: as in `view`; of equal revisions, the first to arrive."""
     return row[1], row[2], row[3] or "", -row[4]
 
 
-def _mine(project: int) -> sa.ColumnElement[bool]:
+def _concerns(project: int) -> sa.ColumnElement[bool]:
     columns = revision.c
-    # A deletion that does not name its project still deletes: ids are unique over all projects.
+    # A deletion without a project counts for every project, because Label Studio's ids are unique over all projects.
     return (columns.project == project) | (columns.project.is_(None) & (columns.kind != "annotation"))
 
 
 def _history_of(project: int) -> sa.Select[Any]:
-    """What `_heading` takes."""
+    """Select the fields of `RevisionHeader`, and the action and time of the event, in order of arrival."""
     columns = revision.c
     return (
         sa.select(
@@ -124,33 +128,12 @@ def _history_of(project: int) -> sa.Select[Any]:
             event.c.received_at,
         )
         .join(event, columns.event == event.c.id)
-        .where(_mine(project))
+        .where(_concerns(project))
         .order_by(columns.id)
     )
 
 
-def _heading(
-    row: int,
-    kind: Kind,
-    annotation: int | None,
-    task: int | None,
-    updated_at: datetime | None,
-    cancelled: bool,
-    content_hash: str,
-    prelabel_version: str | None,
-    action: str,
-    received_at: datetime,
-) -> Heading:
-    # A webhook says that an annotation was there when it was written, a reconciliation that it is there now.
-    written = updated_at if kind == "annotation" and action != RECONCILED else None
-    return Heading(
-        row,
-        kind,
-        annotation,
-        task,
-        updated_at,
-        cancelled,
-        content_hash,
-        prelabel_version,
-        written or received_at,
-    )
+def _header(row: sa.Row[Any]) -> RevisionHeader:
+    # A webhook proves that the annotation existed when it was saved, a reconciliation that it exists now.
+    saved_at = row.updated_at if row.kind == "annotation" and row.action != RECONCILED else None
+    return RevisionHeader._make((*row[:8], saved_at or row.received_at))

@@ -1,4 +1,4 @@
-"""What models proposed, shown to annotators or silent, and the images it was proposed for."""
+"""Prelabels: predictions of models, shown to annotators or silent, and the images they were made for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import pin_image, replace_prelabel
 from mammo.annotations.events import canonical
-from mammo.annotations.made_on import Champions, Proposal, champions, proposals_by_task
+from mammo.annotations.headers import (
+    ChampionHistory,
+    PrelabelHeader,
+    champion_history,
+    prelabel_headers_by_task,
+)
 from mammo.annotations.writer import Writer
 from mammo.database import image_pin, prelabel, reading
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prelabel:
-    """Our own copy of a prediction: Label Studio's copy can be deleted or replaced, and of a silent one it has none."""
+    """This service's copy of a prediction; Label Studio's can be deleted or replaced, or has never existed (silent)."""
 
     id: int
-    """Number of the row."""
+    """Row id."""
 
     project: int
     task: int
@@ -32,22 +37,26 @@ class Prelabel:
     regions: list[dict[str, Any]]
     score: float
     image_sha256: str
-    """Of the image; of several images the digest of theirs: `digest_of_images`."""
+    """SHA-256 of the task's image; for several images, `digest_of_images`."""
 
     created_at: datetime
     shown_at: datetime | None = None
-    """When annotators were first given it; None: it is silent, nobody has seen it."""
+    """When annotators were first shown it; None: it is silent, nobody has seen it."""
 
 
 def digest_of_images(images: Mapping[str, str]) -> str:
-    """What changes whenever an image of a task does: the SHA-256 of the only one, else one over all."""
+    """Return a digest of a task's images: the SHA-256 of a single image, else one over all.
+
+    Args:
+        images: SHA-256 of each image by its key.
+    """
     if len(images) == 1:
         return next(iter(images.values()))
     return hashlib.sha256(canonical(dict(images))).hexdigest()
 
 
 class PrelabelRecords:
-    """The part of the annotation store that keeps prelabels."""
+    """The part of the annotation store that holds prelabels."""
 
     def __init__(self, engine: Engine, writer: Writer) -> None:
         self._engine = engine
@@ -64,16 +73,17 @@ class PrelabelRecords:
         images: Mapping[str, str],
         shown: bool,
     ) -> None:
-        """Keep what a model version proposed for a task; a second proposal of the same version replaces it.
+        """Store a model version's prediction for a task; a second one of the same version replaces the first.
 
         Args:
+            regions: Label Studio regions of the prediction.
             images: SHA-256 of each image of the task, by its key.
-            shown: annotators are given it; a silent one is kept only to be compared with what they draw.
+            shown: Whether annotators are shown it. A silent one is only compared with their annotations.
 
         Raises:
-            StorageUnavailable: it is not kept.
+            StorageUnavailable: The prelabel was not stored.
         """
-        moment = datetime.now(UTC)
+        now = datetime.now(UTC)
         row = {
             "project": project,
             "task": task,
@@ -81,72 +91,78 @@ class PrelabelRecords:
             "regions": canonical(list(regions)),
             "score": score,
             "image_sha256": digest_of_images(images),
-            "created_at": moment,
-            "shown_at": moment if shown else None,
+            "created_at": now,
+            "shown_at": now if shown else None,
         }
         self._writer.run(lambda connection: replace_prelabel(connection, row, images))
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
-        """What a model version proposed for a task; None when it proposed nothing we know of."""
-        columns = prelabel.c
-        mine = (columns.project == project, columns.task == task, columns.model_version == model_version)
+        """Return a model version's prelabel of a task; None if none is stored."""
         with reading(self._engine) as connection:
-            row = connection.execute(sa.select(prelabel).where(*mine)).one_or_none()
+            row = connection.execute(
+                sa.select(prelabel).where(*_key(project, task, model_version))
+            ).one_or_none()
         return None if row is None else _prelabel(row)
 
     def show_prelabel(self, project: int, task: int, model_version: str) -> None:
-        """Note that annotators are given a prelabel that was silent until now; nothing happens to a shown one.
+        """Record that a silent prelabel is now shown to annotators; a shown one keeps its time.
 
         Raises:
-            StorageUnavailable: it is not noted.
+            StorageUnavailable: The change was not stored.
         """
-        columns = prelabel.c
-        mine = (columns.project == project, columns.task == task, columns.model_version == model_version)
-        change = sa.update(prelabel).where(*mine, columns.shown_at.is_(None))
+        silent = (*_key(project, task, model_version), prelabel.c.shown_at.is_(None))
+        change = sa.update(prelabel).where(*silent)
         self._writer.run(lambda connection: _execute(connection, change.values(shown_at=datetime.now(UTC))))
 
-    def proposals(self, project: int, *, task: int | None = None) -> Iterator[tuple[int, list[Proposal]]]:
-        """All that was proposed in a project, or for one task: task by task, in their order, without regions."""
+    def prelabel_headers(
+        self, project: int, *, task: int | None = None
+    ) -> Iterator[tuple[int, list[PrelabelHeader]]]:
+        """Yield the prelabels of a project or of one task, without regions, task by task in ascending order."""
         with reading(self._engine) as connection:
-            yield from proposals_by_task(connection, project, task=task)
+            yield from prelabel_headers_by_task(connection, project, task=task)
 
-    def champions(self) -> Champions:
-        """Which version served when."""
+    def champions(self) -> ChampionHistory:
+        """Return which model version was champion at which time."""
         with reading(self._engine) as connection:
-            return champions(connection)
+            return champion_history(connection)
 
-    def prelabels_by_id(self, numbers: Sequence[int]) -> dict[int, Prelabel]:
-        """Prelabels by the numbers of their rows; a few hundred at most."""
-        statement = sa.select(prelabel).where(prelabel.c.id.in_(numbers))
+    def prelabels_by_id(self, ids: Sequence[int]) -> dict[int, Prelabel]:
+        """Return prelabels by row id; a few hundred at most."""
+        statement = sa.select(prelabel).where(prelabel.c.id.in_(ids))
         with reading(self._engine) as connection:
             return {row.id: _prelabel(row) for row in connection.execute(statement)}
 
     def prelabels(self, project: int, model_version: str) -> list[Prelabel]:
-        """All that a model version proposed in a project, shown or silent, by task."""
-        mine = (prelabel.c.project == project, prelabel.c.model_version == model_version)
+        """Return a model version's prelabels of a project, shown or silent, by task."""
+        condition = (prelabel.c.project == project, prelabel.c.model_version == model_version)
         with reading(self._engine) as connection:
-            rows = connection.execute(sa.select(prelabel).where(*mine).order_by(prelabel.c.task)).all()
+            rows = connection.execute(sa.select(prelabel).where(*condition).order_by(prelabel.c.task)).all()
         return [_prelabel(row) for row in rows]
 
     def pin_image(self, project: int, task: int, image: str, sha256: str) -> None:
-        """Remember an image of a task, unless one is remembered: it is the one that annotators saw first.
+        """Record the SHA-256 of a task's image when it is first shown; later calls change nothing.
 
         Args:
-            image: its key within the task.
+            image: Key of the image within the task.
 
         Raises:
-            StorageUnavailable: it is not kept.
+            StorageUnavailable: The image was not recorded.
         """
         self._writer.run(lambda connection: pin_image(connection, project, task, image, sha256))
 
     def pinned_images(self, project: int) -> dict[tuple[int, str], str]:
-        """SHA-256 of each image when it was first seen, by task and the image's key."""
+        """Return the SHA-256 of each image when it was first shown, by task and image key."""
         columns = image_pin.c
         with reading(self._engine) as connection:
             rows = connection.execute(
                 sa.select(columns.task, columns.image, columns.sha256).where(columns.project == project)
             )
             return {(row.task, row.image): row.sha256 for row in rows}
+
+
+def _key(project: int, task: int, model_version: str) -> tuple[sa.ColumnElement[bool], ...]:
+    columns = prelabel.c
+    return columns.project == project, columns.task == task, columns.model_version == model_version
 
 
 def _prelabel(row: sa.Row[Any]) -> Prelabel:

@@ -1,19 +1,20 @@
-"""Reconcile the annotation store with Label Studio: its API is the truth, webhooks are only fast.
+"""Reconcile the annotation store with Label Studio: its API is the truth, webhooks are only faster.
 
-Label Studio sends a webhook once, waits a second, and forgets it; imported annotations and those made while the
-backend was down send none. What Label Studio shows and the store does not know is appended as an event of its own
-(`RECONCILED`), what is gone as a deletion, so the history stays complete and append-only.
+Label Studio sends each webhook once, waits one second for the answer, and does not repeat it. Imported annotations, and
+those made while the backend was down, send none. What Label Studio shows and the store has missed is appended as an
+event of its own (`RECONCILED`), and what has been deleted as a deletion, so the history stays complete and append-only.
 
-The list of tasks names each annotation with the moment of its last change; content is fetched only for tasks that
-differ, so the cost follows the changes. Every change of an annotation, a deletion too, touches its task's
-`updated_at`: the next look asks only for tasks changed since the last one. Deleted tasks are in no list; only a
-complete look misses them.
+The task list names each annotation with the time of its last change. Content is fetched only for tasks that differ, so
+the cost grows with the changes. Every change of an annotation, deletions included, updates its task's `updated_at`, so
+a reconciliation asks only for tasks changed since the last one. Deleted tasks are in no list: only a complete
+reconciliation notices them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Protocol
@@ -25,22 +26,22 @@ from sqlalchemy.engine import Engine
 
 from mammo.annotations.events import RECONCILED, canonical, revisions_of
 from mammo.annotations.store import AnnotationStore
-from mammo.annotations.view import Heading
+from mammo.annotations.view import RevisionHeader
 from mammo.database import reading, reconciliation, writing
 from mammo.errors import LabelStudioError
 
 log = structlog.get_logger()
 
 OVERLAP = timedelta(minutes=10)
-"""How far a look reaches back behind the one before: a long transaction shows its changes late."""
+"""How far a reconciliation reaches back before the last one: a long transaction shows its changes late."""
 
 COMPLETE_EVERY = timedelta(hours=24)
-"""At least this often a look is complete, whatever was asked for."""
+"""After this time a reconciliation is complete even if that was not requested."""
 
 BATCH = 100
 """Tasks compared at a time."""
 
-KEPT = (
+STORED_KEYS = (
     "id",
     "result",
     "was_cancelled",
@@ -50,10 +51,9 @@ KEPT = (
     "lead_time",
     "parent_prediction",
 )
-"""What is kept of an annotation: what does not change by itself, and no names."""
+"""Keys of an annotation that are stored: neither names of people nor values that change by themselves."""
 
 NO_TASK = "label_studio_404"
-
 
 Clock = Callable[[], datetime]
 
@@ -62,8 +62,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class LabelStudio(Protocol):
-    """The part of `mammo.labelstudio.LabelStudioClient` that is needed."""
+class AnnotationSource(Protocol):
+    """What reconciliation needs of `mammo.labelstudio.LabelStudioClient`, which lies in a layer above this one."""
 
     def outlines(self, project: int, *, since: datetime | None = None) -> Iterable[dict[str, Any]]: ...
 
@@ -72,34 +72,34 @@ class LabelStudio(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reconciliation:
-    """What one look at a project found."""
+    """Result of one reconciliation of a project."""
 
     project: int
     complete: bool
-    """All tasks were looked at, not only those changed since the last look."""
+    """Whether all tasks were compared, not only those changed since the last reconciliation."""
 
     tasks: int = 0
-    """Tasks looked at."""
+    """Tasks compared."""
 
     missing: int = 0
-    """Annotations the store did not know: their webhook was lost, or they were imported."""
+    """Annotations that were not in the store: their webhook was lost, or they were imported."""
 
     stale: int = 0
-    """Annotations whose newest change was not known."""
+    """Annotations whose last change was not in the store."""
 
     deleted: int = 0
-    """Annotations that are gone without our having been told, those of deleted tasks included."""
+    """Annotations whose deletion was not in the store, those of deleted tasks included."""
 
     @property
     def repaired(self) -> int:
-        """How many annotations the store had wrong."""
+        """Number of annotations that the store had wrong."""
         return self.missing + self.stale + self.deleted
 
 
 def reconcile(
     project: int,
     *,
-    client: LabelStudio,
+    client: AnnotationSource,
     store: AnnotationStore,
     engine: Engine,
     complete: bool = False,
@@ -108,139 +108,127 @@ def reconcile(
     """Make the store's view of a project equal to what Label Studio shows.
 
     Args:
-        complete: look at every task; else only at those changed since the last look, unless that was long ago.
+        complete: Compare every task. Otherwise only those changed since the last reconciliation, unless the last
+            complete one is older than `COMPLETE_EVERY`.
 
     Raises:
-        LabelStudioError: Label Studio is gone, refuses, or has no such project; what was repaired stays repaired.
-        StorageUnavailable: a repair could not be kept.
+        LabelStudioError: Label Studio cannot be reached, refuses, or has no such project; completed repairs persist.
+        StorageUnavailable: A repair was not stored.
     """
-    began, last = clock(), _last(engine, project, complete=False)
-    whole = _last(engine, project, complete=True)
-    complete = complete or last is None or whole is None or began - whole.at > COMPLETE_EVERY
-    since = None if complete or last is None or last.watermark is None else last.watermark - OVERLAP
-    found = Reconciliation(project=project, complete=since is None)
+    started_at, last = clock(), _last_run(engine, project, complete=False)
+    last_complete = _last_run(engine, project, complete=True)
+    overdue = last_complete is None or started_at - last_complete.at > COMPLETE_EVERY
     watermark = last.watermark if last else None
+    since = None if complete or overdue or watermark is None else watermark - OVERLAP
+    comparison = _Comparison(project, client=client, store=store, clock=clock)
     listed: set[int] = set()
     for batch in _batches(client.outlines(project, since=since)):
-        known = _by_task(store.outline(project, tasks=[task["id"] for task in batch]))
+        stored = _by_task(store.revision_headers(project, tasks=[task["id"] for task in batch]))
         for task in batch:
-            found = _compare(task, known.get(task["id"], {}), found, client=client, store=store, clock=clock)
+            comparison.compare(task, stored.get(task["id"], {}))
             listed.add(task["id"])
-            watermark = max(filter(None, (watermark, _moment(task.get("updated_at")))), default=None)
-    if found.complete:
-        for number, unlisted in _by_task(store.outline(project)).items():
-            if number not in listed:
-                found = _unlisted(number, unlisted, found, client=client, store=store, clock=clock)
-    _record(engine, found, at=began, watermark=watermark)
-    log.info("reconciled", seconds=round((clock() - began).total_seconds(), 1), **asdict(found))
-    return found
+            watermark = max(filter(None, (watermark, _timestamp(task.get("updated_at")))), default=None)
+    if since is None:
+        for task_id, headers in _by_task(store.revision_headers(project)).items():
+            if task_id not in listed:
+                comparison.check_unlisted(task_id, headers)
+    result = Reconciliation(project=project, complete=since is None, **comparison.counts)
+    _record(engine, result, at=started_at, watermark=watermark)
+    log.info("reconciled", seconds=round((clock() - started_at).total_seconds(), 1), **asdict(result))
+    return result
 
 
-def _compare(
-    task: Mapping[str, Any],
-    known: Mapping[int, Heading],
-    found: Reconciliation,
-    *,
-    client: LabelStudio,
-    store: AnnotationStore,
-    clock: Clock,
-) -> Reconciliation:
-    """One task as it is listed against what is known of it; fetches its annotations only if they differ."""
-    found = replace(found, tasks=found.tasks + 1)
-    shown = {each["id"]: _moment(each["updated_at"]) for each in task["annotations"]}
-    if shown == {number: heading.updated_at for number, heading in known.items()}:
-        return found
-    seen_at = clock()
-    there = _there(task["id"], client)
-    for annotation in there:
-        body = _event(found.project, task, annotation, seen_at=seen_at)
-        for told in revisions_of(RECONCILED, body):
-            heading = known.get(annotation["id"])
-            if heading is None or (
-                told.updated_at and heading.updated_at and told.updated_at > heading.updated_at
-            ):
-                _append(store, RECONCILED, body, at=seen_at)
-                new = "missing" if heading is None else "stale"
-                found = replace(found, **{new: getattr(found, new) + 1})
-    gone = sorted(known.keys() - {annotation["id"] for annotation in there})
-    if gone:
-        action = "ANNOTATIONS_DELETED"
-        body = {**_head(action, found.project), "annotations": [{"id": each} for each in gone]}
-        _append(store, action, body, at=_after(seen_at, (known[each] for each in gone)))
-    return replace(found, deleted=found.deleted + len(gone))
+@dataclass
+class _Comparison:
+    """Compares the tasks of a project with the store, and appends what the store has missed."""
 
+    project: int
+    client: AnnotationSource = field(kw_only=True)
+    store: AnnotationStore = field(kw_only=True)
+    clock: Clock = field(kw_only=True)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Counts of `Reconciliation`."""
 
-def _unlisted(
-    number: int,
-    known: Mapping[int, Heading],
-    found: Reconciliation,
-    *,
-    client: LabelStudio,
-    store: AnnotationStore,
-    clock: Clock,
-) -> Reconciliation:
-    """A task that is in no list: gone, or made after the list was read. Asked for by itself before it is believed."""
-    seen_at = clock()
-    try:
-        client.annotations(number)
-    except LabelStudioError as error:
-        if error.code != NO_TASK:
+    def compare(self, task: Mapping[str, Any], stored: Mapping[int, RevisionHeader]) -> None:
+        """Compare a listed task with the stored annotations by id; fetch its annotations only if they differ."""
+        self.counts["tasks"] += 1
+        listed = {each["id"]: _timestamp(each["updated_at"]) for each in task["annotations"]}
+        if listed == {annotation: header.updated_at for annotation, header in stored.items()}:
+            return
+        seen_at = self.clock()
+        annotations = self._annotations(task["id"])
+        for annotation in annotations:
+            header = stored.get(annotation["id"])
+            body = self._reconciled_body(task, annotation, seen_at=seen_at)
+            for revision in revisions_of(RECONCILED, body):
+                if header is None or (
+                    revision.updated_at and header.updated_at and revision.updated_at > header.updated_at
+                ):
+                    self._append(body, at=seen_at)
+                    self.counts["missing" if header is None else "stale"] += 1
+        deleted = sorted(stored.keys() - {annotation["id"] for annotation in annotations})
+        if deleted:
+            body = self._body("ANNOTATIONS_DELETED", annotations=[{"id": each} for each in deleted])
+            self._append(body, at=_deletion_time(seen_at, (stored[each] for each in deleted)))
+            self.counts["deleted"] += len(deleted)
+
+    def check_unlisted(self, task: int, stored: Mapping[int, RevisionHeader]) -> None:
+        """Ask for a task that was not listed: it was deleted, or created after the list was read."""
+        seen_at = self.clock()
+        try:
+            self.client.annotations(task)
+        except LabelStudioError as error:
+            if error.code != NO_TASK:
+                raise
+            body = self._body("TASKS_DELETED", tasks=[{"id": task}])
+            self._append(body, at=_deletion_time(seen_at, stored.values()))
+            self.counts["deleted"] += len(stored)
+
+    def _annotations(self, task: int) -> list[dict[str, Any]]:
+        try:
+            return self.client.annotations(task)
+        except LabelStudioError as error:
+            if error.code == NO_TASK:  # deleted since it was listed
+                return []
             raise
-        action = "TASKS_DELETED"
-        body = {**_head(action, found.project), "tasks": [{"id": number}]}
-        _append(store, action, body, at=_after(seen_at, known.values()))
-        return replace(found, deleted=found.deleted + len(known))
-    return found
+
+    def _body(self, action: str, **content: Any) -> dict[str, Any]:
+        return {"action": action, "project": {"id": self.project}, **content}
+
+    def _reconciled_body(
+        self, task: Mapping[str, Any], annotation: Mapping[str, Any], *, seen_at: datetime
+    ) -> dict[str, Any]:
+        stored = {key: annotation.get(key) for key in STORED_KEYS}
+        stored |= {"task": task["id"], "completed_by": _user_id(annotation.get("completed_by"))}
+        return self._body(
+            RECONCILED,
+            task={"id": task["id"], "data": task["data"]},
+            annotation=stored,
+            seen_at=seen_at.isoformat(),
+        )
+
+    def _append(self, body: Mapping[str, Any], *, at: datetime) -> None:
+        """Append an event with the time just before Label Studio was asked: changes made meanwhile count as later."""
+        self.store.append(canonical(body), action=body["action"], received_at=at)
 
 
-def _there(task: int, client: LabelStudio) -> list[dict[str, Any]]:
-    try:
-        return client.annotations(task)
-    except LabelStudioError as error:
-        if error.code == NO_TASK:  # deleted since it was listed
-            return []
-        raise
-
-
-def _by_task(headings: Iterable[Heading]) -> dict[int, dict[int, Heading]]:
-    tasks: dict[int, dict[int, Heading]] = {}
-    for heading in headings:
-        assert heading.task is not None
-        assert heading.annotation is not None
-        tasks.setdefault(heading.task, {})[heading.annotation] = heading
+def _by_task(headers: Iterable[RevisionHeader]) -> dict[int, dict[int, RevisionHeader]]:
+    tasks: dict[int, dict[int, RevisionHeader]] = {}
+    for header in headers:
+        assert header.task is not None
+        assert header.annotation is not None
+        tasks.setdefault(header.task, {})[header.annotation] = header
     return tasks
 
 
-def _head(action: str, project: int) -> dict[str, Any]:
-    return {"action": action, "project": {"id": project}}
-
-
-def _event(
-    project: int, task: Mapping[str, Any], annotation: Mapping[str, Any], *, seen_at: datetime
-) -> dict[str, Any]:
-    shown = {key: annotation.get(key) for key in KEPT}
-    shown |= {"task": task["id"], "completed_by": _user(annotation.get("completed_by"))}
-    return {
-        **_head(RECONCILED, project),
-        "task": {"id": task["id"], "data": task["data"]},
-        "annotation": shown,
-        "seen_at": seen_at.isoformat(),
-    }
-
-
-def _user(completed_by: Any) -> Any:
-    """The API describes a user in some places and names it by its id in others."""
+def _user_id(completed_by: Any) -> Any:
+    """Return the id of a user, whom the API describes in some places and names by id in others."""
     return completed_by.get("id") if isinstance(completed_by, dict) else completed_by
 
 
-def _append(store: AnnotationStore, action: str, body: Mapping[str, Any], *, at: datetime) -> None:
-    """Keep what was seen under the moment just before we looked: what happens meanwhile counts as later."""
-    store.append(canonical(body), action=action, received_at=at)
-
-
-def _after(seen_at: datetime, gone: Iterable[Heading]) -> datetime:
-    """The moment of a deletion: not before the annotation's own, where Label Studio's clock runs ahead of ours."""
-    return max([seen_at, *(heading.moment for heading in gone)])
+def _deletion_time(seen_at: datetime, deleted: Iterable[RevisionHeader]) -> datetime:
+    """Return a time not before the annotations' own, in case Label Studio's clock runs ahead of ours."""
+    return max([seen_at, *(header.seen_at for header in deleted)])
 
 
 def _batches(tasks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -249,27 +237,28 @@ def _batches(tasks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
-def _moment(text: Any) -> datetime | None:
+def _timestamp(text: Any) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) else None
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Run:
     at: datetime
     watermark: datetime | None
+    """Newest `updated_at` of the tasks seen."""
 
 
-def _last(engine: Engine, project: int, *, complete: bool) -> _Look | None:
+def _last_run(engine: Engine, project: int, *, complete: bool) -> _Run | None:
     columns = reconciliation.c
     statement = sa.select(columns.at, columns.watermark).where(columns.project == project)
     if complete:
         statement = statement.where(columns.complete)
     with reading(engine) as connection:
         row = connection.execute(statement.order_by(columns.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _Look(row.at, row.watermark)
+    return None if row is None else _Run(row.at, row.watermark)
 
 
-def _record(engine: Engine, found: Reconciliation, *, at: datetime, watermark: datetime | None) -> None:
-    row = {"project": found.project, "at": at, "complete": found.complete, "watermark": watermark}
+def _record(engine: Engine, result: Reconciliation, *, at: datetime, watermark: datetime | None) -> None:
+    row = {"project": result.project, "at": at, "complete": result.complete, "watermark": watermark}
     with writing(engine) as connection:
-        connection.execute(sa.insert(reconciliation).values(**row, report=orjson.dumps(asdict(found))))
+        connection.execute(sa.insert(reconciliation).values(**row, report=orjson.dumps(asdict(result))))

@@ -17,13 +17,13 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
 from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import canonical, parse, project_of, revisions_of
-from mammo.annotations.history import history, outlines
-from mammo.annotations.made_on import CorrectionOutline
+from mammo.annotations.headers import CorrectionHeader
+from mammo.annotations.history import correction_headers, history
 from mammo.annotations.prelabels import PrelabelRecords
-from mammo.annotations.view import Heading, current_view, living
+from mammo.annotations.view import RevisionHeader, current_view, existing_annotations
 from mammo.annotations.writer import Watched, writer_for
 from mammo.blinding import patient_or_task
-from mammo.database import dataset_version, event, prelabel, reading, revision, write_nothing_new
+from mammo.database import dataset_version, event, prelabel, probe_write, reading, revision
 from mammo.errors import StorageUnavailable
 
 CHUNK = 200
@@ -56,7 +56,7 @@ class Correction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class AnnotationEvent:
     """One event about one annotation."""
 
     action: str
@@ -88,7 +88,7 @@ class AnnotationStore(PrelabelRecords):
             return
         try:
             with suppress(StorageUnavailable):
-                self._writer.run(write_nothing_new)
+                self._writer.run(probe_write)
         finally:
             self._retrying.release()
 
@@ -146,10 +146,10 @@ class AnnotationStore(PrelabelRecords):
             unseen = automatic_revisions(connection, project, found)
         return [replace(found[row], automatic=row in unseen) for row in rows]
 
-    def outlined_corrections(self, project: int) -> list[CorrectionOutline]:
+    def correction_headers(self, project: int) -> list[CorrectionHeader]:
         """The same without content, and without the automatic ones: in a few statements, however many they are."""
         with reading(self._engine) as connection:
-            found = outlines(connection, project)
+            found = correction_headers(connection, project)
             unseen = automatic_revisions(connection, project, {each.revision for each in found})
         return [each for each in found if each.revision not in unseen] if unseen else found
 
@@ -158,7 +158,7 @@ class AnnotationStore(PrelabelRecords):
         with reading(self._engine) as connection:
             return _contents(connection, revisions)
 
-    def history(self, annotation: int) -> list[Told]:
+    def history(self, annotation: int) -> list[AnnotationEvent]:
         """Everything that was ever told of one annotation, in the order in which it was received."""
         statement = (
             sa.select(revision, event.c.action, event.c.received_at)
@@ -168,7 +168,7 @@ class AnnotationStore(PrelabelRecords):
         )
         with reading(self._engine) as connection:
             return [
-                Told(
+                AnnotationEvent(
                     action=row.action,
                     received_at=row.received_at,
                     revision=row.id,
@@ -199,7 +199,7 @@ class AnnotationStore(PrelabelRecords):
                 patients |= {patient_or_task(each.task_id, each.task_data) for each in told}
             return len(patients)
 
-    def outline(self, project: int, *, tasks: Collection[int] | None = None) -> list[Heading]:
+    def revision_headers(self, project: int, *, tasks: Collection[int] | None = None) -> list[RevisionHeader]:
         """The annotations that are there as far as is known, skipped ones included, without their content.
 
         Args:
@@ -208,7 +208,7 @@ class AnnotationStore(PrelabelRecords):
         with reading(self._engine) as connection:
             return [
                 heading
-                for heading in living(history(connection, project, tasks=tasks))
+                for heading in existing_annotations(history(connection, project, tasks=tasks))
                 if tasks is None or heading.task in tasks
             ]
 
@@ -224,7 +224,7 @@ class AnnotationStore(PrelabelRecords):
             return connection.scalar(sa.select(sa.func.max(event.c.id))) or 0
 
 
-def _fresh(connection: Connection, project: int, moment: datetime | None) -> list[Heading]:
+def _fresh(connection: Connection, project: int, moment: datetime | None) -> list[RevisionHeader]:
     """The new corrections of the current view; see `corrections_since`."""
     after: sa.ColumnElement[bool]
     if moment is not None:

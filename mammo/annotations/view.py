@@ -1,4 +1,4 @@
-"""The current view of a history: a pure function, so events may arrive late, twice or in any order."""
+"""The current view of a history of revisions: a pure function, so events may arrive late, twice or in any order."""
 
 from __future__ import annotations
 
@@ -6,66 +6,67 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from mammo.annotations.events import Kind
+from mammo.annotations.events import RevisionKind
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class Heading(NamedTuple):
-    """What the view needs to know of a revision: all but its heavy content. A tuple, as there are many."""
+class RevisionHeader(NamedTuple):
+    """A revision without its content: all that the view depends on. A tuple, because there are many."""
 
     row: int
-    """Where the revision is kept; takes no part in what is chosen."""
+    """Row id; it does not influence the view."""
 
-    kind: Kind
+    kind: RevisionKind
     annotation: int | None
     task: int | None
     updated_at: datetime | None
     cancelled: bool
     content_hash: str
     prelabel_version: str | None
-    moment: datetime
-    """Of an annotation: when it is known to have been there. Of a deletion: when we were told."""
+    seen_at: datetime
+    """Annotation: a time at which it existed. Deletion: the time at which it was received."""
 
 
-def current_view(history: Iterable[Heading]) -> list[Heading]:
-    """The newest revision of each annotation that is neither deleted nor cancelled, by task and annotation."""
-    return [heading for heading in living(history) if not heading.cancelled]
+def current_view(history: Iterable[RevisionHeader]) -> list[RevisionHeader]:
+    """Return the newest revision of each annotation that is neither deleted nor cancelled, by task and annotation."""
+    return [header for header in existing_annotations(history) if not header.cancelled]
 
 
-def living(history: Iterable[Heading]) -> list[Heading]:
-    """The newest revision of each annotation that is there, skipped ones included, by task and annotation.
+def existing_annotations(history: Iterable[RevisionHeader]) -> list[RevisionHeader]:
+    """Return the newest revision of each annotation that is not deleted, skipped ones included, by task and annotation.
 
-    A deletion takes what was there before it. It is not final: on SQLite, Label Studio's import numbers tasks and
-    annotations from the highest id that is left, so the id of a deleted one may come again. Revisions of one moment
-    that differ (Label Studio sends none) are told apart by their content, not by arrival.
+    A deletion removes what existed before it. It is not final: on SQLite, Label Studio's import numbers tasks and
+    annotations from the highest remaining id, so the id of a deleted one may be reused. Two different revisions with
+    the same `updated_at` (Label Studio sends none) are ordered by their content, not by arrival.
     """
-    newest: dict[int, Heading] = {}
-    seen: dict[int, datetime] = {}
-    gone_annotations: dict[int | None, datetime] = {}
-    gone_tasks: dict[int | None, datetime] = {}
-    for heading in history:
-        if heading.kind == "annotation_deleted":
-            _latest(gone_annotations, heading.annotation, heading.moment)
-        elif heading.kind == "task_deleted":
-            _latest(gone_tasks, heading.task, heading.moment)
-        elif heading.annotation is not None:
-            _latest(seen, heading.annotation, heading.moment)
-            known = newest.get(heading.annotation)
-            if known is None or _age(heading) > _age(known):
-                newest[heading.annotation] = heading
-    kept = (
-        heading
-        for number, heading in newest.items()
-        if seen[number] > max(gone_annotations.get(number, NEVER), gone_tasks.get(heading.task, NEVER))
+    newest: dict[int, RevisionHeader] = {}
+    last_seen: dict[int, datetime] = {}
+    deleted_annotations: dict[int | None, datetime] = {}
+    deleted_tasks: dict[int | None, datetime] = {}
+    for header in history:
+        if header.kind == "annotation_deleted":
+            _keep_latest(deleted_annotations, header.annotation, header.seen_at)
+        elif header.kind == "task_deleted":
+            _keep_latest(deleted_tasks, header.task, header.seen_at)
+        elif header.annotation is not None:
+            _keep_latest(last_seen, header.annotation, header.seen_at)
+            best = newest.get(header.annotation)
+            if best is None or _age(header) > _age(best):
+                newest[header.annotation] = header
+    existing = (
+        header
+        for annotation, header in newest.items()
+        if last_seen[annotation]
+        > max(deleted_annotations.get(annotation, NEVER), deleted_tasks.get(header.task, NEVER))
     )
-    return sorted(kept, key=lambda heading: (heading.task or 0, heading.annotation or 0))
+    return sorted(existing, key=lambda header: (header.task or 0, header.annotation or 0))
 
 
-def _latest(known: dict[Any, datetime], key: int | None, moment: datetime) -> None:
-    known[key] = max(known.get(key, NEVER), moment)
+def _keep_latest(times: dict[Any, datetime], key: int | None, time: datetime) -> None:
+    times[key] = max(times.get(key, NEVER), time)
 
 
-def _age(heading: Heading) -> tuple[datetime, str, str]:
-    assert heading.updated_at is not None
-    return heading.updated_at, heading.content_hash, heading.prelabel_version or ""
+def _age(header: RevisionHeader) -> tuple[datetime, str, str]:
+    assert header.updated_at is not None
+    return header.updated_at, header.content_hash, header.prelabel_version or ""

@@ -1,6 +1,6 @@
-"""The database: its schema on one page (`tables`), and how to read and write it (`connection`).
+"""The database: its schema (`tables`), and how to open, read and write it (`connection`).
 
-SQLite by default (write-ahead log, every commit flushed to the disk), PostgreSQL by URL; the statements are the same.
+SQLite by default (write-ahead log, each commit flushed to disk), or PostgreSQL by URL. Both run the same statements.
 """
 
 from mammo.database.connection import (
@@ -10,13 +10,13 @@ from mammo.database.connection import (
     dialect_insert,
     insert,
     open_database,
+    probe_write,
     reading,
-    write_nothing_new,
     writing,
 )
 from mammo.database.tables import (
-    Moment,
     RowId,
+    UtcTime,
     alias,
     automatic_annotation,
     dataset_item,
@@ -49,8 +49,8 @@ __all__ = [
     "MIGRATION_LOCK",
     "SCHEMA",
     "UNAVAILABLE",
-    "Moment",
     "RowId",
+    "UtcTime",
     "alias",
     "automatic_annotation",
     "dataset_item",
@@ -67,6 +67,7 @@ __all__ = [
     "open_database",
     "patient_fold",
     "prelabel",
+    "probe_write",
     "promotion",
     "reading",
     "reading_agreement",
@@ -81,6 +82,5 @@ __all__ = [
     "stage_change",
     "task_arm",
     "task_order",
-    "write_nothing_new",
     "writing",
 ]

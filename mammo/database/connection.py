@@ -1,4 +1,4 @@
-"""How the database is opened, brought up to date, read and written."""
+"""Open the database, migrate it, and run transactions."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ SCHEMA = "0011"
 """The newest migration in `mammo/database/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F
-"""Number of the advisory lock that a process holds on PostgreSQL while it migrates."""
+"""Advisory lock that a process holds on PostgreSQL while it migrates."""
 
 UNAVAILABLE = (InterfaceError, PoolTimeout, sa.exc.OperationalError, sa.exc.InternalError)
-"""What SQLAlchemy raises when the database, not the statement, is at fault: locked, full, read-only, gone."""
+"""SQLAlchemy's errors when the database, not the statement, is at fault: locked, full, read-only, unreachable."""
 
 
 def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) -> Engine:
-    """Connect, and bring the schema up to date. Safe to call from several processes at once.
+    """Connect to the database and migrate its schema. Several processes may call this at once.
 
     Args:
-        url: an SQLAlchemy URL; for a SQLite file, its folder is created, open to its owner only.
-        create: make the database and migrate it where that is missing; False: refuse one that is not there, or of an
-            older release, so that a command that only reads changes nothing.
-        busy_seconds: how long SQLite waits for another process before it gives up.
+        url: SQLAlchemy URL. The folder of a SQLite file is created if it is missing, with access for its owner only.
+        create: Create and migrate the database as needed. If False, refuse a missing or older one, so that a command
+            that only reads changes nothing.
+        busy_seconds: How long SQLite waits for another process that holds its lock.
 
     Raises:
-        StorageUnavailable: the database cannot be opened or written (code `newer_database` where a newer release
-            of this software has migrated it already; `no_database` and `older_database` where nothing is created).
+        StorageUnavailable: The database cannot be opened or written; code `newer_database` if a newer release has
+            migrated it, `no_database` or `older_database` if `create` is False.
     """
     address = sa.make_url(url)
     if address.get_backend_name() != "sqlite":
@@ -51,7 +51,7 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) 
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise StorageUnavailable(f"the data folder cannot be made: {error.strerror}") from error
+                raise StorageUnavailable(f"the data folder cannot be created: {error.strerror}") from error
         engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
         _use_write_ahead_log(engine, busy_seconds)
     if create:
@@ -64,13 +64,13 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) 
 def _no_database(address: sa.URL) -> StorageUnavailable:
     return StorageUnavailable(
         f"there is no database at {address.render_as_string(hide_password=True)}: start `yolo-mlsam serve` or "
-        "`yolo-mlsam work`, which make it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
+        "`yolo-mlsam work`, which create it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
         code="no_database",
     )
 
 
 def _require_schema(engine: Engine) -> None:
-    """Raises StorageUnavailable: the database is empty, or of another release."""
+    """Raise StorageUnavailable if the database is empty or has the schema of another release."""
     with reading(engine) as connection:
         schema = _schema_of(connection)
     if schema is None:
@@ -78,7 +78,7 @@ def _require_schema(engine: Engine) -> None:
     _refuse_newer(schema)
     if schema != SCHEMA:
         raise StorageUnavailable(
-            f"the database has schema {schema} and this release needs {SCHEMA}: restart `yolo-mlsam serve` or "
+            f"the database has schema {schema}, but this release needs {SCHEMA}: restart `yolo-mlsam serve` or "
             "`yolo-mlsam work` of this release, which migrate it",
             code="older_database",
         )
@@ -87,27 +87,27 @@ def _require_schema(engine: Engine) -> None:
 def _refuse_newer(schema: str) -> None:
     if schema > SCHEMA:
         raise StorageUnavailable(
-            f"the database has schema {schema} and this release knows schemas up to {SCHEMA}: a newer release has "
+            f"the database has schema {schema}, but this release supports schemas up to {SCHEMA}: a newer release has "
             "migrated it; start that release, or restore the backup made before the upgrade",
             code="newer_database",
         )
 
 
 def _migrate(engine: Engine) -> None:
-    """Apply the migrations that are missing, all or none; the first of several processes does it for all."""
+    """Apply all missing migrations in one transaction; of several processes, only the first applies them."""
     with reading(engine) as connection:
-        found = _schema_of(connection)
-    if found == SCHEMA:
+        schema = _schema_of(connection)
+    if schema == SCHEMA:
         return
     from alembic import command
     from alembic.config import Config
 
     with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        if connection.dialect.name == "postgresql":  # SQLite allows one writer only
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-        found = _schema_of(connection)
-        if found is not None:
-            _refuse_newer(found)
+        schema = _schema_of(connection)
+        if schema is not None:
+            _refuse_newer(schema)
         config = Config()
         config.set_main_option("script_location", "mammo:database/migrations")
         config.attributes["connection"] = connection
@@ -117,54 +117,58 @@ def _migrate(engine: Engine) -> None:
 def _schema_of(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return found
+    schema: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return schema
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that may write; committed at the end, rolled back on an exception.
+    """Run a transaction that may write: committed at the end, rolled back on an exception.
 
     Raises:
-        StorageUnavailable: the database is locked, full, read-only or gone. Nothing of it was written.
+        StorageUnavailable: The database is locked, full, read-only or unreachable; nothing was written.
     """
-    with _reporting(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with (
+        _database_errors(),
+        engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads: one consistent state, and no writer waits for it.
+    """Run a transaction that only reads: it sees one consistent state and blocks no writer.
 
     Raises:
-        StorageUnavailable: the database is gone.
+        StorageUnavailable: The database is unreachable.
     """
-    with _reporting(), engine.connect() as connection, connection.begin():
+    with _database_errors(), engine.connect() as connection, connection.begin():
         yield connection
 
 
-def write_nothing_new(connection: Connection) -> None:
-    """A write that needs the disk and changes nothing: it fails when the database takes no more."""
+def probe_write(connection: Connection) -> None:
+    """Write to the disk without changing data; fails if the database cannot be written."""
     connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
 
 def insert(connection: Connection, table: sa.Table) -> Any:
-    """The dialect's own insert statement, which knows ON CONFLICT."""
+    """Return the dialect's insert statement, which supports ON CONFLICT."""
     return dialect_insert(connection.dialect.name, table)
 
 
 def dialect_insert(dialect: str, table: sa.Table) -> Any:
-    """The insert statement of a dialect by name, for statements that are built once."""
+    """Return the insert statement of a dialect by name, for statements that are built once."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 @contextmanager
-def _reporting() -> Iterator[None]:
+def _database_errors() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
         if not isinstance(error, UNAVAILABLE) and "not a database" not in str(error.orig):
-            raise  # a wrong statement is ours to mend
+            raise  # a wrong statement is a bug
         raise StorageUnavailable(f"the database cannot be used now: {error.orig}") from error
     except UNAVAILABLE as error:
         raise StorageUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
@@ -174,7 +178,7 @@ def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = (
-            None  # the driver's implicit BEGIN is deferred: two writers would deadlock
+            None  # the driver's implicit BEGIN is deferred, so two writers could deadlock
         )
         cursor = connection.cursor()
         _switch_to_write_ahead_log(cursor, busy_seconds)
@@ -189,21 +193,21 @@ def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
 
 
 def _switch_to_write_ahead_log(cursor: sqlite3.Cursor, busy_seconds: float) -> None:
-    """Turn the log on, waiting for another process that turns it on in the same new file.
+    """Enable the write-ahead log, waiting for another process that enables it in the same new file.
 
-    SQLite's own wait does not help: the switch reads first and then writes, and of two that have read each would wait
-    for the other, so SQLite refuses the second at once. The first gets through, and the second finds it done.
+    SQLite's own busy timeout does not apply: the switch reads before it writes, so two processes that have read would
+    wait for each other, and SQLite refuses the second at once. The first succeeds, and the second finds it enabled.
 
     Raises:
-        sqlite3.OperationalError: the file cannot be used, or was held by another process for `busy_seconds`.
+        sqlite3.OperationalError: The file cannot be used, or another process held it for `busy_seconds`.
     """
-    give_up = time.monotonic() + busy_seconds
+    deadline = time.monotonic() + busy_seconds
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            kind = error.sqlite_errorcode & 0xFF  # the bits above tell kinds of busy apart
-            if kind != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+            code = error.sqlite_errorcode & 0xFF  # the higher bits are the extended code
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
-        time.sleep(0.01)  # s, about one flush to the disk: what the other's switch takes
+        time.sleep(0.01)  # about one flush to the disk, the duration of the other process's switch

@@ -24,7 +24,7 @@ from mammo.detector.decode import BoxBranch, RawMaps, decode_anchors
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Planes
 from mammo.errors import UnusableRuntime
-from mammo.models.exported_networks import Precision, compiled, keep, kept, release
+from mammo.models.exported_networks import Precision, compile_network, load_exported, release, store_exported
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 """Maximum difference of a score from torch's."""
@@ -58,7 +58,7 @@ class OpenVinoRuntime:
         self, model: openvino.Model, network: DetectorNetwork, *, precision: Precision, threads: int
     ) -> None:
         head = network.model[-1]
-        self._request, self.precision = compiled(model, precision=precision, threads=threads)
+        self._request, self.precision = compile_network(model, precision=precision, threads=threads)
         self.name = "openvino" if self.precision == "f32" else "openvino-bf16"
         self._strides = [float(stride) for stride in head.stride]
         self._boxes = BoxBranch(deepcopy(head).requires_grad_(False))
@@ -83,7 +83,7 @@ class OpenVinoRuntime:
         expected = _logits_of_torch(network)
         try:
             folder = None if cache is None else cache / _name(key)
-            if folder is not None and (exported := kept(folder, ("model",))):
+            if folder is not None and (exported := load_exported(folder, ("model",))):
                 try:
                     runtime = cls(exported["model"], network, precision=precision, threads=threads)
                     runtime.check(expected)
@@ -92,7 +92,7 @@ class OpenVinoRuntime:
                     pass  # damaged or modified: export again
             model = export(network)
             if folder is not None:
-                keep({"model": model}, folder)
+                store_exported({"model": model}, folder)
             runtime = cls(model, network, precision=precision, threads=threads)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UnusableRuntime(

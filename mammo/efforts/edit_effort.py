@@ -1,4 +1,4 @@
-"""Edit effort: what a person had to do to a prelabel, the number that the whole loop exists to lower."""
+"""Edit effort: how much a person changed a prelabel. Lowering it is the purpose of the whole loop."""
 
 from __future__ import annotations
 
@@ -14,63 +14,63 @@ from mammo.findings import Finding
 from mammo.geometry import Box
 from mammo.masks import Mask, union
 
-SAME = 0.99
-"""From this overlap on a finding counts as untouched: percent coordinates and RLE round to whole pixels."""
+MIN_OVERLAP = 0.99
+"""Overlap from which a finding counts as unchanged: percent coordinates and RLE round to whole pixels."""
 
-Kind = Literal["accepted", "moved", "reshaped", "relabelled", "added", "deleted"]
+ChangeKind = Literal["accepted", "moved", "reshaped", "relabelled", "added", "deleted"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What became of one finding."""
+    """The change of one finding between prelabel and correction."""
 
-    kind: Kind
+    kind: ChangeKind
     finding: str
-    """Its id in the prelabel; in the correction where the prelabel had none."""
+    """Id of the finding in the prelabel; of an added finding, its id in the correction."""
 
     dice: float | None = None
-    """Of the two masks, or IoU of the two boxes where one has no mask; None for added and deleted ones."""
+    """Dice of the two masks, or IoU of the two boxes where one has no mask; None for added and deleted findings."""
 
     boundary_shift: float | None = None
-    """Mean distance between the two outlines, both ways, in pixels; None where one has no mask."""
+    """Symmetric mean distance of the two outlines in pixels; None where one has no mask."""
 
     image: str = ""
-    """Which of the task's images it lies on; empty for the only one."""
+    """Key of the image within the task; empty for a single image."""
 
     note: str = ""
-    """Why, where it does not go without saying."""
+    """Explanation, where the kind alone does not say why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditEffort:
-    """Findings of one image, by what happened to them."""
+    """Number of findings of one image by their change."""
 
     accepted: int
-    """Left as they were."""
+    """Unchanged."""
 
     edited: int
-    """Kept, but moved, reshaped or relabelled."""
+    """Moved, reshaped or relabelled."""
 
     added: int
-    """Drawn by the person: the model had missed them."""
+    """Drawn by the person: missed by the model."""
 
     deleted: int
     """Removed: false positives."""
 
     dice: float | None
-    """Of all pixels of the prelabel against all pixels of the correction, in [0, 1]; None when neither has any."""
+    """Dice of the union of all masks of prelabel and correction, in [0, 1]; None if neither has a mask."""
 
     crumbs: int = 0
-    """Parts of masks that were left out of the correction as too small to be seen or meant."""
+    """Parts of masks that were ignored in the correction because they are too small to be visible or intended."""
 
     @property
     def untouched(self) -> bool:
-        """Nothing was changed; also where nothing was proposed and nothing drawn."""
+        """Whether nothing was changed; also true if prelabel and correction are both empty."""
         return not (self.edited or self.added or self.deleted)
 
 
 def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> EditEffort:
-    """Compare what was proposed with what the person left."""
+    """Count the changes between a prelabel and its correction."""
     kinds = [change.kind for change in changes(prelabel, correction)]
     accepted, added, deleted = (kinds.count(kind) for kind in ("accepted", "added", "deleted"))
     return EditEffort(
@@ -83,25 +83,25 @@ def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> E
 
 
 def changes(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> list[Change]:
-    """What became of each finding, those of the prelabel first, in their order.
+    """Return the change of each finding: those of the prelabel in their order, then the added ones.
 
-    Findings belong together when they carry the same id, or else when they overlap most; each is used once. A point
-    only belongs to a point: it says where a cluster is and outlines none, so it is no edit of an outlined one.
+    Findings are matched one-to-one, by equal ids first, then by largest overlap. A point matches only a point: it gives
+    a location but no outline, so it is no edit of an outlined finding.
     """
-    partner = dict(_pairs(prelabel, correction))
-    told = [
-        _change(before, correction[partner[row]])
-        if row in partner
+    matches = dict(_matches(prelabel, correction))
+    from_prelabel = [
+        _change(before, correction[matches[index]])
+        if index in matches
         else Change(kind="deleted", finding=before.id)
-        for row, before in enumerate(prelabel)
+        for index, before in enumerate(prelabel)
     ]
-    matched = set(partner.values())
-    added = (after for column, after in enumerate(correction) if column not in matched)
-    return [*told, *(Change(kind="added", finding=after.id) for after in added)]
+    matched = set(matches.values())
+    added = (after for index, after in enumerate(correction) if index not in matched)
+    return [*from_prelabel, *(Change(kind="added", finding=after.id) for after in added)]
 
 
 def total_effort(efforts: Sequence[EditEffort]) -> EditEffort:
-    """Counts summed over images; Dice as the mean over the images that have any pixels."""
+    """Sum the counts over images, and average Dice over the images that have masks."""
     dice = [effort.dice for effort in efforts if effort.dice is not None]
     return EditEffort(
         accepted=sum(effort.accepted for effort in efforts),
@@ -114,19 +114,22 @@ def total_effort(efforts: Sequence[EditEffort]) -> EditEffort:
 
 
 def boundary_shift(before: Mask, after: Mask, *, pixel: tuple[float, float]) -> float:
-    """Mean distance from each outline's pixels to the other outline, averaged over both ways.
+    """Return the symmetric mean distance of two outlines.
+
+    It is the mean distance from the pixels of each outline to the other outline, averaged over both directions.
 
     Args:
-        pixel: height and width of one, in the unit of the answer; (1, 1) measures in pixels.
+        pixel: Height and width of a pixel, in the unit of the result; (1, 1) measures in pixels.
     """
     frame = before.frame.union(after.frame)
     outlines = [_outline(mask, frame) for mask in (before, after)]
     distances = [ndimage.distance_transform_edt(~outline, sampling=pixel) for outline in outlines]
-    there, back = distances[1][outlines[0]].mean(), distances[0][outlines[1]].mean()
-    return float((there + back) / 2)
+    forward, backward = distances[1][outlines[0]].mean(), distances[0][outlines[1]].mean()
+    return float((forward + backward) / 2)
 
 
-def _pairs(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+def _matches(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+    """Yield the indices of matching findings: equal ids first, then by decreasing overlap."""
     candidates = [
         (before.id == after.id != "", _overlap(before, after), row, column)
         for row, before in enumerate(prelabel)
@@ -154,37 +157,37 @@ def _change(before: Finding, after: Finding) -> Change:
     )
 
 
-def _kind(before: Finding, after: Finding) -> Kind:
+def _kind(before: Finding, after: Finding) -> ChangeKind:
     if before.label != after.label:
         return "relabelled"
-    if _overlap(before, after) >= SAME:
+    if _overlap(before, after) >= MIN_OVERLAP:
         return "accepted"
     if before.mask is None and after.mask is None:
         same_size = (before.box.width, before.box.height) == (after.box.width, after.box.height)
         return "moved" if same_size else "reshaped"
     if before.mask is None or after.mask is None:
         return "reshaped"
-    drawn, left = before.mask.tight(), after.mask.tight()
-    same = drawn is not None and left is not None and np.array_equal(drawn.bitmap, left.bitmap)
-    return "moved" if same else "reshaped"
+    mask, corrected = before.mask.tight(), after.mask.tight()
+    same_shape = mask is not None and corrected is not None and np.array_equal(mask.bitmap, corrected.bitmap)
+    return "moved" if same_shape else "reshaped"
 
 
 def _overlap(before: Finding, after: Finding) -> float:
-    """How much of two findings is the same, in [0, 1]: of masks and boxes the worse."""
-    boxes = before.box.iou(after.box)
+    """Return the overlap of two findings, in [0, 1]: the smaller of box IoU and mask Dice."""
+    box_iou = before.box.iou(after.box)
     if before.mask is None and after.mask is None:
-        return boxes
+        return box_iou
     if before.mask is None or after.mask is None:
-        return boxes / 2  # one has pixels and the other has none: the same lesion perhaps, but not untouched
-    return min(boxes, before.mask.dice(after.mask))
+        return box_iou / 2  # only one has a mask: possibly the same lesion, but not unchanged
+    return min(box_iou, before.mask.dice(after.mask))
 
 
 def _outline(mask: Mask, frame: Box) -> npt.NDArray[np.bool_]:
-    """Set pixels with an unset neighbour, in a frame that holds the mask and a border."""
-    drawn = np.zeros((frame.height, frame.width), bool)
+    """Return the mask's pixels that have an unset neighbour, in a frame that encloses the mask: H x W, bool."""
+    bitmap = np.zeros((frame.height, frame.width), bool)
     rows, columns = mask.frame.shifted(-frame.x0, -frame.y0).slices
-    drawn[rows, columns] = mask.bitmap
-    outline: npt.NDArray[np.bool_] = drawn & ~ndimage.binary_erosion(drawn)
+    bitmap[rows, columns] = mask.bitmap
+    outline: npt.NDArray[np.bool_] = bitmap & ~ndimage.binary_erosion(bitmap)
     return outline
 
 

@@ -1,11 +1,11 @@
-"""Edit effort of every correction: by model version, project, annotator and week, computed once each.
+"""Edit effort of every correction, measured once each, and its summary by model version, annotator, week and so on.
 
-A correction is compared with the prelabel it was made on: the one whose version Label Studio told, or else the
-newest that was shown before the annotation's first revision. A correction without any is the control: somebody read
-the image without a prelabel (a blind task, or a project in the assisted stage). It is compared with what the model had
-silently said of it by then, where it had: so control and prelabelled images have the same figures.
+A correction is compared with the prelabel it started from: the one whose version Label Studio reports, or else the
+newest shown before the annotation's first revision. A correction without a prelabel belongs to the control arm: the
+image was read without help (a blind task, or a project in the assisted stage). It is compared with the silent prelabel
+that existed by then, if there is one, so both arms have the same figures.
 
-Annotations that the service itself submitted are nobody's effort.
+Automatic annotations are left out: nobody spent effort on them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy.engine import Engine
 
 from mammo.annotations import (
     AnnotationStore,
     Correction,
-    CorrectionOutline,
+    CorrectionHeader,
     Prelabel,
-    Proposal,
-    shown_proposal,
-    silent_proposal,
+    PrelabelHeader,
+    shown_prelabel,
+    silent_prelabel,
 )
 from mammo.efforts.edit_effort import EditEffort, total_effort
 from mammo.efforts.measured_efforts import Measured, measured_efforts
@@ -36,56 +36,58 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.worklist.order import UNORDERED, strategies
 
 CONTROL = "none"
-"""Model version of a correction that no prediction is known for, shown or silent."""
+"""Model version in the record of a correction that has neither a shown nor a silent prelabel."""
 
 Arm = Literal["prelabelled", "control"]
 
 HASTY_SECONDS = 10.0
-"""A prelabel accepted as it is in less time than this may not have been looked at: a sign of automation bias."""
+"""A prelabel accepted unchanged in less time than this may not have been looked at: a sign of automation bias."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EffortRecord:
-    """One correction and what it cost."""
+    """Edit effort of one correction on one image."""
 
     project: int
     task: int
     annotation: int
     model_version: str
-    """Of the prelabel, or of the silent prediction; `CONTROL` where there was none."""
+    """Model version of the shown or silent prelabel; `CONTROL` if there was none."""
 
     annotator: str
-    """A pseudonym, the same for the same person."""
+    """Pseudonym; the same person always has the same one."""
 
     at: datetime
+    """Time of the correction's last change."""
+
     lead_time: float | None
-    """Seconds the annotator spent, all sessions of the annotation together."""
+    """Time the annotator spent in all sessions of the annotation, in seconds."""
 
     effort: EditEffort
     hasty: bool
-    """Something was shown and accepted as it was in less than `HASTY_SECONDS`."""
+    """Whether a shown prelabel with findings was accepted unchanged in less than `HASTY_SECONDS`."""
 
     image: str = ""
-    """Which of the task's images; empty for the only one."""
+    """Key of the image within the task; empty for a single image."""
 
     arm: Arm = "prelabelled"
-    """`control`: nothing was shown, and `effort` says how far the silent prediction was from what was drawn."""
+    """`control`: no prelabel was shown, and `effort` compares the silent prelabel with the annotation."""
 
     score: float | None = None
-    """Of the whole prediction; see `mammo.labelstudio.predictions.priority`."""
+    """Score of the prelabel; see `mammo.labelstudio.predictions.priority`."""
 
     order: str = UNORDERED
-    """How the task's turn was chosen."""
+    """Strategy by which the task was placed in the reading order."""
 
     @property
     def week(self) -> date:
-        """The Monday of its week, UTC."""
+        """Monday of the week of `at`, UTC."""
         return self.at.date() - timedelta(days=self.at.weekday())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """A correction that cannot be counted, because a region of it or of its prelabel is not understood."""
+    """A correction that is not counted, because a region of it or of its prelabel cannot be interpreted."""
 
     task: int
     annotation: int
@@ -95,7 +97,7 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True)
 class Efforts:
-    """What the corrections of a project cost, and those of which nobody can say."""
+    """Edit effort of a project's corrections, and the corrections that could not be measured."""
 
     records: tuple[EffortRecord, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
@@ -103,28 +105,40 @@ class Efforts:
 
 @dataclass(frozen=True, kw_only=True)
 class EffortSummary:
-    """Some corrections together."""
+    """Figures over a group of records."""
 
     images: int
+    """Number of records: one per correction and image."""
+
     accept_rate: float | None
-    """Of the findings proposed, the part left as it was; None where nothing was proposed."""
+    """Share of the prelabels' findings that were accepted unchanged; None if there were none."""
 
     dice: float | None
-    """Prelabel to correction, mean over the images with any pixels."""
+    """Mean Dice of prelabel and correction over the images with masks; None if there are none."""
 
     added_per_image: float
     deleted_per_image: float
     crumbs: int
-    """Parts of masks left out as too small to be meant."""
+    """Parts of masks ignored because they are too small to be intended."""
 
     lead_time: float | None
-    """Median seconds; None where Label Studio told of none."""
+    """Median time per annotation, in seconds; None if Label Studio reports none."""
 
     hasty: int
+    """Number of hasty records; see `EffortRecord.hasty`."""
+
+
+class ComparedCorrection(NamedTuple):
+    """A correction and the prelabel it is compared with."""
+
+    correction: CorrectionHeader
+    prelabel: PrelabelHeader | None
+    was_shown: bool
+    """Whether annotators were shown the prelabel; if not, the correction belongs to the control arm."""
 
 
 def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
-    """A stable name for a Label Studio user that does not lead back to the account without the secret."""
+    """Return a stable pseudonym of a Label Studio user, which cannot be reversed without the secret."""
     if user is None:
         return "unknown"
     return "annotator-" + hmac.new(secret, f"annotator {user}".encode(), hashlib.sha256).hexdigest()[:8]
@@ -133,89 +147,94 @@ def annotator_pseudonym(user: int | None, *, secret: bytes) -> str:
 def effort_records(
     project: int, *, store: AnnotationStore, engine: Engine, secret: bytes, tags: ControlTags
 ) -> Efforts:
-    """A record for each correction of a project; what was computed before is read back.
+    """Return the effort of each correction of a project; stored measurements are reused.
 
     Args:
-        secret: of the annotators' pseudonyms.
-        tags: the project's labels and controls. What was computed with others is computed again.
+        secret: Key of the annotators' pseudonyms.
+        tags: Labels and controls of the project; measurements made with other tags are repeated.
     """
-    compared = list(made_on(project, store))
-    pairs = [(correction, proposal) for correction, proposal, _ in compared]
+    compared = list(compared_corrections(project, store))
+    pairs = [(correction, prelabel) for correction, prelabel, _ in compared]
     measured = measured_efforts(project, pairs, store=store, engine=engine, tags=tags)
     orders = strategies(engine, project)
     pseudonym = cache(partial(annotator_pseudonym, secret=secret))
     records: list[EffortRecord] = []
     unreadable: list[Unreadable] = []
-    for (correction, proposal, was_shown), found in zip(compared, measured, strict=True):
-        if found.code:
-            unreadable.append(_unreadable(correction, found))
+    for comparison, measurement in zip(compared, measured, strict=True):
+        correction = comparison.correction
+        if measurement.code:
+            unreadable.append(_unreadable(correction, measurement))
         records += [
             _record(
                 project,
-                correction,
-                proposal,
+                comparison,
                 effort,
                 image=image,
                 annotator=pseudonym(correction.completed_by),
-                arm="prelabelled" if was_shown else "control",
                 order=orders.get(correction.task_id, UNORDERED),
             )
-            for image, effort in found.images
+            for image, effort in measurement.images
         ]
     return Efforts(records=tuple(records), unreadable=tuple(unreadable))
 
 
 def prelabel_of(correction: Correction, store: AnnotationStore) -> Prelabel | None:
-    """The prelabel that a correction was made on, as far as is known."""
-    proposals = dict(store.proposals(correction.project_id, task=correction.task_id))
-    told = correction.prelabel_version
-    mine = proposals.get(correction.task_id, ())
-    shown = shown_proposal(mine, told=told, begun=begun(correction, store))
+    """Return the prelabel that a correction started from; None if none is known."""
+    headers = dict(store.prelabel_headers(correction.project_id, task=correction.task_id))
+    shown = shown_prelabel(
+        headers.get(correction.task_id, ()),
+        reported_version=correction.prelabel_version,
+        first_updated_at=first_updated_at(correction, store),
+    )
     return store.prelabels_by_id([shown.id]).get(shown.id) if shown else None
 
 
-def begun(correction: Correction, store: AnnotationStore) -> datetime:
-    """The moment of an annotation's first revision."""
-    written = [told.content for told in store.history(correction.annotation_id) if told.content]
-    moments = [content.updated_at for content in written if content.project_id == correction.project_id]
-    return min(moments, default=correction.updated_at)
+def first_updated_at(correction: Correction, store: AnnotationStore) -> datetime:
+    """Return the time of an annotation's earliest revision."""
+    revisions = [event.content for event in store.history(correction.annotation_id) if event.content]
+    times = [each.updated_at for each in revisions if each.project_id == correction.project_id]
+    return min(times, default=correction.updated_at)
 
 
-def made_on(
-    project: int, store: AnnotationStore
-) -> Iterator[tuple[CorrectionOutline, Proposal | None, bool]]:
-    """Each correction with what it is compared with, and whether that was shown."""
-    # In this order: what is proposed or promoted meanwhile is later than the corrections, and changes nothing of them.
-    corrections = store.outlined_corrections(project)
+def compared_corrections(project: int, store: AnnotationStore) -> Iterator[ComparedCorrection]:
+    """Yield each correction of a project with the prelabel it is compared with, by task."""
+    # Corrections are read first: prelabels and promotions added meanwhile are later and do not affect them.
+    corrections = store.correction_headers(project)
     champions = store.champions()
-    proposals = store.proposals(project)
-    task, proposed = 0, list[Proposal]()
-    # Both are in the order of tasks.
+    headers_by_task = store.prelabel_headers(project)
+    task, headers = 0, list[PrelabelHeader]()
+    # Merge join: corrections and prelabels are both sorted by task.
     for correction in corrections:
         while task < correction.task_id:
-            task, proposed = next(proposals, (correction.task_id, []))
-        mine = proposed if task == correction.task_id else ()
-        shown = shown_proposal(mine, told=correction.prelabel_version, begun=correction.begun)
-        compared = shown or silent_proposal(mine, begun=correction.begun, champions=champions)
-        yield correction, compared, shown is not None
+            task, headers = next(headers_by_task, (correction.task_id, []))
+        candidates = headers if task == correction.task_id else ()
+        shown = shown_prelabel(
+            candidates,
+            reported_version=correction.prelabel_version,
+            first_updated_at=correction.first_updated_at,
+        )
+        prelabel = shown or silent_prelabel(
+            candidates, first_updated_at=correction.first_updated_at, champions=champions
+        )
+        yield ComparedCorrection(correction, prelabel, was_shown=shown is not None)
 
 
 def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
-    """The figures of some corrections.
+    """Return the figures of a group of records.
 
     Raises:
-        ValueError: there are none.
+        ValueError: There are no records.
     """
     if not records:
-        raise ValueError("there is nothing to summarise")
+        raise ValueError("cannot summarise 0 effort records; pass at least one")
     total = total_effort([record.effort for record in records])
-    proposed = total.accepted + total.edited + total.deleted
-    # All images of an annotation have its lead time.
-    by_annotation = {record.annotation: record.lead_time for record in records}
-    times = [seconds for seconds in by_annotation.values() if seconds is not None]
+    num_prelabelled = total.accepted + total.edited + total.deleted
+    # All images of an annotation share its lead time.
+    lead_times = {record.annotation: record.lead_time for record in records}
+    times = [seconds for seconds in lead_times.values() if seconds is not None]
     return EffortSummary(
         images=len(records),
-        accept_rate=total.accepted / proposed if proposed else None,
+        accept_rate=total.accepted / num_prelabelled if num_prelabelled else None,
         dice=total.dice,
         added_per_image=total.added / len(records),
         deleted_per_image=total.deleted / len(records),
@@ -233,57 +252,59 @@ GROUPS: dict[str, Callable[[EffortRecord], str]] = {
     "arm": lambda record: record.arm,
     "order": lambda record: record.order,
 }
-"""What records can be grouped by."""
+"""Group name of a record by grouping key."""
 
 
 def grouped(records: Iterable[EffortRecord], by: Sequence[str]) -> dict[tuple[str, ...], EffortSummary]:
-    """A summary for each group, in the order of the groups' names.
+    """Return a summary of each group, sorted by group name.
 
     Args:
-        by: keys of `GROUPS`.
+        by: Keys of `GROUPS`.
 
     Raises:
-        ValueError: an unknown key.
+        ValueError: A key is unknown.
     """
     unknown = [name for name in by if name not in GROUPS]
     if unknown:
-        raise ValueError(f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}")
+        raise ValueError(f"cannot group by {', '.join(unknown)}; possible keys: {', '.join(GROUPS)}")
     groups: dict[tuple[str, ...], list[EffortRecord]] = {}
     for record in records:
         groups.setdefault(tuple(GROUPS[name](record) for name in by), []).append(record)
     return {name: summarise(members) for name, members in sorted(groups.items())}
 
 
-def _unreadable(correction: CorrectionOutline, found: Measured) -> Unreadable:
+def _unreadable(correction: CorrectionHeader, measurement: Measured) -> Unreadable:
     return Unreadable(
-        task=correction.task_id, annotation=correction.annotation_id, code=found.code, reason=found.reason
+        task=correction.task_id,
+        annotation=correction.annotation_id,
+        code=measurement.code,
+        reason=measurement.reason,
     )
 
 
 def _record(
     project: int,
-    correction: CorrectionOutline,
-    proposal: Proposal | None,
+    comparison: ComparedCorrection,
     effort: EditEffort,
     *,
     image: str,
     annotator: str,
-    arm: Arm,
     order: str,
 ) -> EffortRecord:
+    correction, prelabel, was_shown = comparison
     quick = correction.lead_time is not None and correction.lead_time < HASTY_SECONDS
     return EffortRecord(
         project=project,
         task=correction.task_id,
         annotation=correction.annotation_id,
         image=image,
-        model_version=proposal.model_version if proposal else CONTROL,
+        model_version=prelabel.model_version if prelabel else CONTROL,
         annotator=annotator,
         at=correction.updated_at,
         lead_time=correction.lead_time,
         effort=effort,
-        hasty=bool(arm == "prelabelled" and effort.accepted and effort.untouched and quick),
-        arm=arm,
-        score=proposal.score if proposal else None,
+        hasty=bool(was_shown and effort.accepted and effort.untouched and quick),
+        arm="prelabelled" if was_shown else "control",
+        score=prelabel.score if prelabel else None,
         order=order,
     )

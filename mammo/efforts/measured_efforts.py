@@ -1,4 +1,4 @@
-"""Efforts as they are kept: measured once for a correction and what it is compared with, then read back."""
+"""Stored measurements of edit effort: made once per correction and compared prelabel, then read back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from mammo.annotations import AnnotationStore, Correction, CorrectionOutline, Proposal
-from mammo.database import edit_effort as kept
+from mammo.annotations import AnnotationStore, Correction, CorrectionHeader, PrelabelHeader
+from mammo.database import edit_effort as edit_effort_table
 from mammo.database import insert, reading, revision, writing
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import InvalidRegion
@@ -22,116 +22,119 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 
 Key = tuple[int, int]
-"""Number of the correction's row, and of its proposal's, or 0."""
+"""Row id of the correction's revision, and of the prelabel it is compared with, or 0."""
 
 FIGURES = attrgetter("accepted", "edited", "added", "deleted", "dice", "crumbs")
 
 CHUNK = 200
-"""Corrections that are opened together."""
+"""Corrections whose content is read by one statement."""
 
 
 class Measured(NamedTuple):
-    """The efforts of one correction, or why there are none. A tuple, as there are many."""
+    """Efforts of one correction, or why it cannot be measured. A tuple, because there are many."""
 
     images: tuple[tuple[str, EditEffort], ...] = ()
-    """One for each image of the task, with the image's key."""
+    """Key and effort of each image of the task."""
 
     code: str = ""
+    """Error code if a region of the correction or of its prelabel cannot be interpreted; otherwise empty."""
+
     reason: str = ""
-    """Why a region of it, or of what it is compared with, cannot be read."""
 
 
-def key_of(correction: CorrectionOutline, proposal: Proposal | None) -> Key:
-    """What a measurement is kept under."""
-    return correction.revision, proposal.id if proposal else 0
+def key_of(correction: CorrectionHeader, prelabel: PrelabelHeader | None) -> Key:
+    """Return the key of a measurement."""
+    return correction.revision, prelabel.id if prelabel else 0
 
 
 def measured_efforts(
     project: int,
-    pairs: Sequence[tuple[CorrectionOutline, Proposal | None]],
+    pairs: Sequence[tuple[CorrectionHeader, PrelabelHeader | None]],
     *,
     store: AnnotationStore,
     engine: Engine,
     tags: ControlTags,
 ) -> Iterator[Measured]:
-    """The efforts of corrections, in their order; only what was not measured before, with these tags, is opened."""
-    by = digest_of_tags(tags)
-    kept = _read_back(engine, project, by)
-    new = [pair for pair in pairs if key_of(*pair) not in kept]
+    """Yield the efforts of corrections, in their order; reads only content not yet measured with these tags."""
+    digest = digest_of_tags(tags)
+    stored = _stored(engine, project, digest)
+    new = [pair for pair in pairs if key_of(*pair) not in stored]
     for start in range(0, len(new), CHUNK):
-        kept |= _keep(engine, _measure(new[start : start + CHUNK], store, tags), by)
+        stored |= _store(engine, _measure(new[start : start + CHUNK], store, tags), digest)
     for pair in pairs:
-        yield _read(kept[key_of(*pair)])
+        yield _decode(stored[key_of(*pair)])
 
 
 def _measure(
-    new: Sequence[tuple[CorrectionOutline, Proposal | None]], store: AnnotationStore, tags: ControlTags
+    new: Sequence[tuple[CorrectionHeader, PrelabelHeader | None]], store: AnnotationStore, tags: ControlTags
 ) -> dict[Key, Measured]:
     contents = store.contents([correction.revision for correction, _ in new])
-    prelabels = store.prelabels_by_id([proposal.id for _, proposal in new if proposal])
-    found = {}
-    for correction, proposal in new:
-        proposed = prelabels[proposal.id].regions if proposal else []
+    prelabels = store.prelabels_by_id([header.id for _, header in new if header])
+    measured = {}
+    for correction, header in new:
+        regions = prelabels[header.id].regions if header else []
         try:
-            efforts = _efforts(contents[correction.revision], proposed, tags)
+            efforts = _efforts(contents[correction.revision], regions, tags)
         except InvalidRegion as error:
-            found[key_of(correction, proposal)] = Measured(code=error.code, reason=str(error))
+            measurement = Measured(code=error.code, reason=str(error))
         else:
-            found[key_of(correction, proposal)] = Measured(tuple(efforts.items()))
-    return found
+            measurement = Measured(tuple(efforts.items()))
+        measured[key_of(correction, header)] = measurement
+    return measured
 
 
 def _efforts(
-    content: Correction, proposed: Sequence[Mapping[str, Any]], tags: ControlTags
+    content: Correction, prelabel_regions: Sequence[Mapping[str, Any]], tags: ControlTags
 ) -> dict[str, EditEffort]:
-    """The effort on each image of the task, by its key.
+    """Return the effort on each image of the task, by image key.
 
     Raises:
-        InvalidRegion: a region cannot be read.
+        InvalidRegion: A region cannot be interpreted.
     """
     efforts = {}
-    for on_image in require_on_images(content.result, tags=tags, data=content.task_data):
-        left = interpret(content.result, tags=on_image)
-        effort = edit_effort(from_regions(proposed, tags=on_image), left.findings)
-        efforts[on_image.image_key] = replace(effort, crumbs=left.crumbs)
+    for image_tags in require_on_images(content.result, tags=tags, data=content.task_data):
+        corrected = interpret(content.result, tags=image_tags)
+        effort = edit_effort(from_regions(prelabel_regions, tags=image_tags), corrected.findings)
+        efforts[image_tags.image_key] = replace(effort, crumbs=corrected.crumbs)
     return efforts
 
 
-def _read_back(engine: Engine, project: int, by: str) -> dict[Key, bytes]:
-    """What was measured before, with the same tags, as it is written."""
+def _stored(engine: Engine, project: int, digest: str) -> dict[Key, bytes]:
+    """Return the stored measurements of a project that were made with these tags, encoded."""
+    columns = edit_effort_table.c
     statement = (
-        sa.select(kept.c.revision, kept.c.prelabel, kept.c.efforts)
-        .join(revision, revision.c.id == kept.c.revision)
-        .where(revision.c.project == project, kept.c.tags == by)
+        sa.select(columns.revision, columns.prelabel, columns.efforts)
+        .join(revision, revision.c.id == columns.revision)
+        .where(revision.c.project == project, columns.tags == digest)
     )
     with reading(engine) as connection:
-        return {(row, compared): efforts for row, compared, efforts in connection.execute(statement)}
+        return {(row, prelabel): efforts for row, prelabel, efforts in connection.execute(statement)}
 
 
-def _keep(engine: Engine, measured: Mapping[Key, Measured], by: str) -> dict[Key, bytes]:
-    """As it is written now."""
-    written = {key: _write(each) for key, each in measured.items()}
+def _store(engine: Engine, measured: Mapping[Key, Measured], digest: str) -> dict[Key, bytes]:
+    """Store measurements, and return them encoded."""
+    encoded = {key: _encode(each) for key, each in measured.items()}
     rows = [
-        {"revision": row, "prelabel": compared, "tags": by, "efforts": efforts}
-        for (row, compared), efforts in written.items()
+        {"revision": row, "prelabel": prelabel, "tags": digest, "efforts": efforts}
+        for (row, prelabel), efforts in encoded.items()
     ]
     with writing(engine) as connection:
-        new = insert(connection, kept)
+        new = insert(connection, edit_effort_table)
         changed = {name: new.excluded[name] for name in ("tags", "efforts")}
         connection.execute(
             new.on_conflict_do_update(index_elements=["revision", "prelabel"], set_=changed), rows
         )
-    return written
+    return encoded
 
 
-def _write(measured: Measured) -> bytes:
-    """A list of code, reason, and the image and the figures of each effort in the order of `FIGURES`."""
+def _encode(measured: Measured) -> bytes:
+    """Encode a measurement as JSON: code, reason, then for each image its key and its figures in order of `FIGURES`."""
     images = [[image, *FIGURES(effort)] for image, effort in measured.images]
     return orjson.dumps([measured.code, measured.reason, *images])
 
 
-def _read(written: bytes) -> Measured:
-    code, reason, *images = orjson.loads(written)
+def _decode(encoded: bytes) -> Measured:
+    code, reason, *images = orjson.loads(encoded)
     return Measured(
         tuple(
             (

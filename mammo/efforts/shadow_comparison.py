@@ -1,7 +1,7 @@
-"""Two model versions on the same tasks of a project: how far they agree, and how far each is from the corrections.
+"""Compare two model versions on the same tasks: their agreement, and the distance of each to the corrections.
 
-One of them is usually the champion, the other a shadow whose predictions nobody saw. A correction that somebody made
-on a prelabel leans towards it, so what counts most are images that were read without one: those are the arm `control`.
+Usually one is the champion and the other a shadow model whose predictions nobody saw. A correction that started from a
+prelabel leans towards it, so images that were read without one, the arm `control`, count most.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from mammo.annotations import AnnotationStore, Correction, Prelabel
 from mammo.efforts.edit_effort import EditEffort, edit_effort, total_effort
-from mammo.efforts.effort_records import Arm, made_on
+from mammo.efforts.effort_records import Arm, compared_corrections
 from mammo.errors import InvalidRegion, ModelNotFound
 from mammo.findings import Finding
 from mammo.labelstudio.interpretation import from_regions
@@ -22,63 +22,72 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 
 CHUNK = 200
-"""Corrections that are opened together."""
+"""Corrections whose content is read by one statement."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """What two versions said of the same images."""
+class VersionAgreement:
+    """Agreement of two model versions on the same tasks."""
 
     tasks: int
-    """Images of which both said something."""
+    """Tasks for which both have a prelabel."""
 
     both: int
-    """Findings that they share: those that overlap."""
+    """Findings that both have, matched by overlap."""
 
     first_only: int
+    """Findings that only the first version has."""
+
     second_only: int
+    """Findings that only the second version has."""
+
     dice: float | None
-    """Of all pixels of an image, mean over the images with any; None where there are none."""
+    """Mean Dice of the masks per image; None if no image has masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distance:
-    """How far one version was from the corrections of one arm."""
+class CorrectionDistance:
+    """Distance of one model version to the corrections of one arm."""
 
     version: str
     arm: Arm
-    """`prelabelled`: somebody was shown a prelabel, of whichever version; `control`: nobody was."""
+    """`prelabelled`: the annotator was shown a prelabel of any version; `control`: of none."""
 
     images: int
     accept_rate: float | None
-    """Of the findings proposed, the part that was left, or drawn, just so; None where nothing was proposed."""
+    """Share of the version's findings that the correction contains unchanged; None if it has none."""
 
     dice: float | None
+    """Mean Dice of version and correction over the images with masks; None if there are none."""
+
     missed_per_image: float
+    """Findings of the correction that the version does not have."""
+
     false_per_image: float
+    """Findings of the version that the correction does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShadowComparison:
-    """The figures of both versions on the same images."""
+    """Figures of two model versions on the same images."""
 
     project: int
     versions: tuple[str, str]
-    agreement: Agreement
-    distances: tuple[Distance, ...]
-    """By arm, first version first; an arm without corrections is left out."""
+    agreement: VersionAgreement
+    distances: tuple[CorrectionDistance, ...]
+    """By arm, the first version first; an arm without corrections is left out."""
 
     unreadable: tuple[str, ...]
-    """What is in none of these numbers because it cannot be read: which prelabel or annotation, and why."""
+    """Prelabels and annotations left out of these figures because they cannot be interpreted, with the reason."""
 
     dice_gain: float | None
-    """Second version's Dice minus the first's in the control arm, mean over its images; None without any."""
+    """Mean of the second version's Dice minus the first's over the images of the control arm; None without images."""
 
     dice_gain_interval: tuple[float, float] | None
-    """5th and 95th percentile of that mean over bootstrap draws of images; None below two images."""
+    """5th and 95th percentile of `dice_gain` over bootstrap samples of images; None for fewer than two images."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values."""
+        """Return the comparison as a JSON object."""
         return asdict(self)
 
 
@@ -88,32 +97,35 @@ def compare_versions(
     *,
     store: AnnotationStore,
     tags: ControlTags,
-    draws: int = 1000,
+    num_draws: int = 1000,
 ) -> ShadowComparison:
-    """Compare what two versions said of a project's tasks.
+    """Compare two model versions on a project's tasks.
 
-    A correction counts where both had spoken before it was begun: a version that came later may have learned from it.
+    A correction counts only if both prelabels precede its first revision: a later model may have been trained on it.
+
+    Args:
+        num_draws: Bootstrap samples for `dice_gain_interval`.
 
     Raises:
-        ModelNotFound: they are the same version.
+        ModelNotFound: Both names are of the same version.
     """
     first, second = versions
     if first == second:
-        raise ModelNotFound(f"both are {first}: there is nothing to compare; name two versions")
-    ours, theirs = (
+        raise ModelNotFound(f"both names are of model version {first}; name two different versions")
+    first_prelabels, second_prelabels = (
         {each.task: each for each in store.prelabels(project, version)} for version in (first, second)
     )
-    shared = sorted(ours.keys() & theirs.keys())
-    read = _Reader(tags)
+    shared = sorted(first_prelabels.keys() & second_prelabels.keys())
+    parser = _RegionParser(tags)
     pairs = [
         (one, other)
         for task in shared
-        if (one := read.prelabel(ours[task])) is not None
-        and (other := read.prelabel(theirs[task])) is not None
+        if (one := parser.prelabel(first_prelabels[task])) is not None
+        and (other := parser.prelabel(second_prelabels[task])) is not None
     ]
-    compared = [each for one, other in pairs for each in _image_by_image(one, other)]
-    together = total_effort([edit_effort(one, other) for one, other in compared])
-    efforts = list(_efforts(project, (ours, theirs), store=store, read=read))
+    images = [image for one, other in pairs for image in _image_by_image(one, other)]
+    difference = total_effort([edit_effort(one, other) for one, other in images])
+    efforts = list(_efforts(project, (first_prelabels, second_prelabels), store=store, parser=parser))
     gains = [
         (other.dice or 0.0) - (one.dice or 0.0)
         for arm, one, other in efforts
@@ -122,123 +134,126 @@ def compare_versions(
     return ShadowComparison(
         project=project,
         versions=(first, second),
-        agreement=Agreement(
+        agreement=VersionAgreement(
             tasks=len(pairs),
-            both=together.accepted + together.edited,
-            first_only=together.deleted,
-            second_only=together.added,
-            dice=together.dice,
+            both=difference.accepted + difference.edited,
+            first_only=difference.deleted,
+            second_only=difference.added,
+            dice=difference.dice,
         ),
         distances=tuple(_distances(versions, efforts)),
-        unreadable=tuple(read.problems.values()),
+        unreadable=tuple(parser.problems.values()),
         dice_gain=float(np.mean(gains)) if gains else None,
-        dice_gain_interval=_interval(gains, draws),
+        dice_gain_interval=_bootstrap_interval(gains, num_draws),
     )
 
 
 def named_versions(names: Sequence[str], registry: ModelRegistry) -> tuple[str, str]:
-    """Two versions by their names or aliases.
+    """Return the model versions of two names or aliases.
 
     Raises:
-        ModelNotFound: one is not there.
+        ModelNotFound: The registry does not have one of them.
     """
-    found = [(name, registry.find(name)) for name in names]
-    missing = [name for name, version in found if version is None]
+    versions = [(name, registry.find(name)) for name in names]
+    missing = [name for name, version in versions if version is None]
     if missing:
-        raise ModelNotFound(f"the registry holds no {' and no '.join(missing)}; see `yolo-mlsam models list`")
-    first, second = (str(version) for _, version in found)
+        raise ModelNotFound(
+            f"the registry has no model version {' and no '.join(missing)}; "
+            "`yolo-mlsam models list` shows those it has"
+        )
+    first, second = (str(version) for _, version in versions)
     return first, second
 
 
 def _efforts(
     project: int,
-    sides: tuple[dict[int, Prelabel], dict[int, Prelabel]],
+    prelabels: tuple[dict[int, Prelabel], dict[int, Prelabel]],
     *,
     store: AnnotationStore,
-    read: _Reader,
+    parser: _RegionParser,
 ) -> Iterator[tuple[Arm, EditEffort, EditEffort]]:
-    """Both versions against each correction that both preceded."""
-    ours, theirs = sides
-    preceded = [
-        (outline, was_shown, one, other)
-        for outline, _, was_shown in made_on(project, store)
-        if (one := ours.get(outline.task_id)) is not None
-        and (other := theirs.get(outline.task_id)) is not None
-        and max(one.created_at, other.created_at) < outline.begun
+    """Yield the arm of each correction that both prelabels precede, and the effort of either version on each image."""
+    first_prelabels, second_prelabels = prelabels
+    comparable = [
+        (header, was_shown, one, other)
+        for header, _, was_shown in compared_corrections(project, store)
+        if (one := first_prelabels.get(header.task_id)) is not None
+        and (other := second_prelabels.get(header.task_id)) is not None
+        and max(one.created_at, other.created_at) < header.first_updated_at
     ]
-    for start in range(0, len(preceded), CHUNK):
-        part = preceded[start : start + CHUNK]
-        contents = store.contents([outline.revision for outline, *_ in part])
-        for outline, was_shown, one, other in part:
-            drawn = read.correction(contents[outline.revision])
-            first, second = read.prelabel(one), read.prelabel(other)
-            if drawn is None or first is None or second is None:
+    for start in range(0, len(comparable), CHUNK):
+        chunk = comparable[start : start + CHUNK]
+        contents = store.contents([header.revision for header, *_ in chunk])
+        for header, was_shown, one, other in chunk:
+            correction = parser.correction(contents[header.revision])
+            first, second = parser.prelabel(one), parser.prelabel(other)
+            if correction is None or first is None or second is None:
                 continue
             arm: Arm = "prelabelled" if was_shown else "control"
-            for mine, others, left in _image_by_image(first, second, drawn):
-                yield arm, edit_effort(mine, left), edit_effort(others, left)
+            for from_first, from_second, corrected in _image_by_image(first, second, correction):
+                yield arm, edit_effort(from_first, corrected), edit_effort(from_second, corrected)
 
 
-OnImages = dict[str, list[Finding]]
-"""Findings by the key of the image that they lie on."""
+FindingsByImage = dict[str, list[Finding]]
+"""Findings by image key."""
 
 
-def _image_by_image(*sides: OnImages) -> list[tuple[list[Finding], ...]]:
-    """What each side has on one image after another."""
+def _image_by_image(*sides: FindingsByImage) -> list[tuple[list[Finding], ...]]:
+    """Return the findings of each side, image by image."""
     images = sorted({image for side in sides for image in side})
     return [tuple(side.get(image, []) for side in sides) for image in images]
 
 
 def _distances(
     versions: Sequence[str], efforts: Sequence[tuple[Arm, EditEffort, EditEffort]]
-) -> Iterator[Distance]:
+) -> Iterator[CorrectionDistance]:
     arms: tuple[Arm, ...] = ("control", "prelabelled")
     for arm in arms:
-        mine = [(one, other) for each, one, other in efforts if each == arm]
-        for version, side in zip(versions, zip(*mine, strict=True), strict=False):
+        in_arm = [(one, other) for each, one, other in efforts if each == arm]
+        for version, side in zip(versions, zip(*in_arm, strict=True), strict=False):
             total = total_effort(side)
-            proposed = total.accepted + total.edited + total.deleted
-            yield Distance(
+            num_findings = total.accepted + total.edited + total.deleted
+            yield CorrectionDistance(
                 version=version,
                 arm=arm,
                 images=len(side),
-                accept_rate=total.accepted / proposed if proposed else None,
+                accept_rate=total.accepted / num_findings if num_findings else None,
                 dice=total.dice,
                 missed_per_image=total.added / len(side),
                 false_per_image=total.deleted / len(side),
             )
 
 
-def _interval(gains: Sequence[float], draws: int) -> tuple[float, float] | None:
+def _bootstrap_interval(gains: Sequence[float], num_draws: int) -> tuple[float, float] | None:
     if len(gains) < 2:
         return None
-    drawn = np.random.default_rng(0).choice(np.asarray(gains), size=(draws, len(gains)))
-    low, high = np.percentile(drawn.mean(axis=1), (5, 95))
+    samples = np.random.default_rng(0).choice(np.asarray(gains), size=(num_draws, len(gains)))
+    low, high = np.percentile(samples.mean(axis=1), (5, 95))
     return float(low), float(high)
 
 
 @dataclass
-class _Reader:
-    """Reads regions with a project's labels, and keeps why some cannot be read."""
+class _RegionParser:
+    """Interprets regions with a project's tags, and collects the problems of those it cannot interpret."""
 
     tags: ControlTags
     problems: dict[tuple[str, int, str], str] = field(default_factory=dict)
 
-    def prelabel(self, prelabel: Prelabel) -> OnImages | None:
-        named = f"prelabel of {prelabel.model_version}, task {prelabel.task}"
-        return self._read(("prelabel", prelabel.task, prelabel.model_version), named, prelabel.regions)
+    def prelabel(self, prelabel: Prelabel) -> FindingsByImage | None:
+        source = f"prelabel of {prelabel.model_version}, task {prelabel.task}"
+        return self._parse(("prelabel", prelabel.task, prelabel.model_version), source, prelabel.regions)
 
-    def correction(self, correction: Correction) -> OnImages | None:
-        named = f"annotation {correction.annotation_id}, task {correction.task_id}"
-        return self._read(("annotation", correction.annotation_id, ""), named, correction.result)
+    def correction(self, correction: Correction) -> FindingsByImage | None:
+        source = f"annotation {correction.annotation_id}, task {correction.task_id}"
+        return self._parse(("annotation", correction.annotation_id, ""), source, correction.result)
 
-    def _read(
-        self, key: tuple[str, int, str], named: str, regions: Sequence[Mapping[str, Any]]
-    ) -> OnImages | None:
+    def _parse(
+        self, key: tuple[str, int, str], source: str, regions: Sequence[Mapping[str, Any]]
+    ) -> FindingsByImage | None:
         try:
             return {
                 each.image_key: from_regions(regions, tags=each) for each in self.tags.everywhere(regions)
             }
         except InvalidRegion as error:
-            self.problems[key] = f"{named}: {error}"
+            self.problems[key] = f"{source}: {error}"
             return None

@@ -1,4 +1,4 @@
-"""Model versions, the aliases that point at them, and how versions travel between sites."""
+"""Model registry: model versions, their aliases, and bundles that carry versions between installations."""
 
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.models.registry import PARTS, STARTER, ModelFiles, ModelRegistry, Note

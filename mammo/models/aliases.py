@@ -1,7 +1,7 @@
 """Aliases: `champion`, `challenger` and `previous` point at model versions and move by compare-and-set.
 
-Whoever moves the champion names the epoch (count of moves) that he has seen, so of two who promote at once exactly one
-wins. Every move of every alias is kept with its reason and with who made it.
+A move of the champion names the epoch (number of moves) that its decision was based on, so of two concurrent promotions
+exactly one succeeds. Every move of every alias is recorded with its reason and author.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ CHAMPION: AliasName = "champion"
 """The version that serves."""
 
 CHALLENGER: AliasName = "challenger"
-"""The version that was trained last, whatever the gate said of it."""
+"""The version trained last, whatever the gate's verdict."""
 
 PREVIOUS: AliasName = "previous"
-"""The champion before this one."""
+"""The champion before the present one."""
 
 Move = Literal["promote", "roll_back", "train", "follow"]
 
 
 @dataclass(frozen=True)
 class Alias:
-    """Where an alias points, and how often it has moved."""
+    """The version that an alias points at."""
 
     version: str
     epoch: int
+    """Number of moves of the alias."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,13 @@ class Promotion:
     version: str
     reason: str
     actor: str
-    """Who moved it: `gate`, or a person's name on a machine; empty in moves from before this was kept."""
+    """Author of the move: `gate`, or a person's name on a machine; empty for moves of early releases."""
 
     at: datetime
 
 
 def find(connection: Connection, name: AliasName) -> Alias | None:
+    """Return an alias; None before its first move."""
     row = connection.execute(sa.select(alias).where(alias.c.name == name)).one_or_none()
     return Alias(row.version, row.epoch) if row else None
 
@@ -61,11 +63,11 @@ def find(connection: Connection, name: AliasName) -> Alias | None:
 def move_champion(
     connection: Connection, version: str, *, expected_epoch: int, kind: Move, reason: str, actor: str
 ) -> Alias:
-    """Move the champion, and let `previous` follow.
+    """Move the champion, and point `previous` at its predecessor.
 
     Raises:
-        ModelNotFound: no such version.
-        PromotionConflict: the champion's epoch is another one; nothing is changed.
+        ModelNotFound: The version does not exist.
+        PromotionConflict: The champion has another epoch; nothing was changed.
     """
     before = find(connection, CHAMPION)
     after = _move(
@@ -79,20 +81,20 @@ def move_champion(
 def point(
     connection: Connection, name: AliasName, version: str, *, kind: Move, reason: str, actor: str
 ) -> Alias:
-    """Move an alias that nobody competes for.
+    """Move an alias without a concurrency check; an alias that already points at the version does not move.
 
     Raises:
-        ModelNotFound: no such version.
+        ModelNotFound: The version does not exist.
     """
-    now = find(connection, name)
-    if now is not None and now.version == version:
-        return now
-    epoch = now.epoch if now else 0
+    current = find(connection, name)
+    if current is not None and current.version == version:
+        return current
+    epoch = current.epoch if current else 0
     return _move(connection, name, version, expected_epoch=epoch, kind=kind, reason=reason, actor=actor)
 
 
 def history(connection: Connection, name: AliasName | None = None) -> list[Promotion]:
-    """Moves of one alias, or of all, oldest first."""
+    """Return the moves of one alias, or of all, oldest first."""
     statement = sa.select(promotion).order_by(promotion.c.id)
     if name is not None:
         statement = statement.where(promotion.c.alias == name)
@@ -110,15 +112,22 @@ def history(connection: Connection, name: AliasName | None = None) -> list[Promo
     ]
 
 
-def line_of_champions(moves: Sequence[Promotion]) -> list[str]:
-    """The champions that a roll back can still return to, the present one last."""
-    line: list[str] = []
+def champion_stack(moves: Sequence[Promotion]) -> list[str]:
+    """Return the present champion, last, and before it the champions that roll backs can return to."""
+    stack: list[str] = []
     for move in moves:
         if move.kind == "roll_back":
-            line.pop()
+            stack.pop()
         else:
-            line.append(move.version)
-    return line
+            stack.append(move.version)
+    return stack
+
+
+def unknown_version(version: str) -> ModelNotFound:
+    """Return the error of a model version that is not in the registry."""
+    return ModelNotFound(
+        f"the registry has no model version {version!r}; `yolo-mlsam models list` shows those it has"
+    )
 
 
 def _move(
@@ -131,9 +140,9 @@ def _move(
     reason: str,
     actor: str,
 ) -> Alias:
-    known = sa.select(model_version.c.number).where(model_version.c.version == version)
-    if connection.scalar(known) is None:
-        raise ModelNotFound(f"the registry holds no model version {version!r}")
+    number = sa.select(model_version.c.number).where(model_version.c.version == version)
+    if connection.scalar(number) is None:
+        raise unknown_version(version)
     if expected_epoch == 0:
         first = {"name": name, "version": version, "epoch": 1}
         statement = insert(connection, alias).values(first).on_conflict_do_nothing()
@@ -145,10 +154,10 @@ def _move(
         )
     epoch = connection.scalar(statement.returning(alias.c.epoch))
     if epoch is None:
-        now = find(connection, name)
+        current = find(connection, name)
         raise PromotionConflict(
-            f"the {name} moved: expected epoch {expected_epoch}, found {now.epoch if now else 0}; "
-            "compare against the present champion and promote again"
+            f"the {name} has moved: expected epoch {expected_epoch}, found {current.epoch if current else 0}; "
+            "compare with the present champion and promote again"
         )
     move = {"alias": name, "epoch": epoch, "kind": kind, "version": version, "reason": reason, "actor": actor}
     connection.execute(sa.insert(promotion).values(**move, at=datetime.now(UTC)))

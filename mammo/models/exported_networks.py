@@ -1,4 +1,4 @@
-"""Networks exported to OpenVINO: kept by name, read back, compiled for this processor. Torch is not imported here."""
+"""Networks exported to OpenVINO: store, load, and compile them for this processor. Torch is not imported."""
 
 from __future__ import annotations
 
@@ -15,63 +15,63 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # `import openvino` reports usage without asking
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # `import openvino` sends usage reports
 
 import openvino  # type: ignore[import-untyped]  # noqa: E402
 
 Precision = Literal["f32", "bf16"]
-"""`bf16` where the processor has it: OpenVINO computes in float32 elsewhere, see `compiled`."""
+"""`bf16` needs a processor with bfloat16: OpenVINO silently computes in float32 on others, see `compile_network`."""
 
-KEPT = 8
-"""Exported networks that stay in a folder; the oldest go."""
+MAX_STORED = 8
+"""Exported networks that are stored side by side; the oldest are deleted."""
 
 
-def compiled(
+def compile_network(
     model: openvino.Model, *, precision: Precision, threads: int
 ) -> tuple[openvino.InferRequest, Precision]:
-    """Compile a network for this processor; also the precision that it computes in.
+    """Compile a network for this processor; returns it with the precision that it computes in.
 
-    OpenVINO takes float32 without a word where the processor knows no bfloat16 (one with AVX2 alone): only the compiled
-    network tells.
+    OpenVINO silently falls back to float32 on a processor without bfloat16 (with AVX2 only); the compiled network
+    states which one it uses.
 
     Args:
         threads: CPU threads; 0 lets OpenVINO choose.
 
     Raises:
-        RuntimeError: OpenVINO cannot compile it for this processor.
+        RuntimeError: OpenVINO cannot compile the network for this processor.
     """
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": precision,
         "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,  # the processor is shared with torch and with other processes
+        "ENABLE_CPU_PINNING": False,  # torch and other processes share the processor
     }
     if threads > 0:
         settings["INFERENCE_NUM_THREADS"] = threads
     network = openvino.Core().compile_model(model, "CPU", settings)
-    reduced = network.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16
-    return network.create_infer_request(), "bf16" if reduced else "f32"
+    is_bf16 = network.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16
+    return network.create_infer_request(), "bf16" if is_bf16 else "f32"
 
 
 class CompiledNetwork:
-    """Calls of several threads take turns: together they would be no faster, and need the memory of several."""
+    """A compiled network. Concurrent calls are serialised: in parallel they are no faster and need more memory."""
 
     precision: Precision
-    """What it computes in, which need not be what was asked for."""
+    """Precision that it computes in; may differ from the requested one."""
 
     def __init__(self, model: openvino.Model, *, precision: Precision, threads: int) -> None:
-        """See `compiled`."""
-        self._request, self.precision = compiled(model, precision=precision, threads=threads)
-        self._turn = threading.Lock()
+        """See `compile_network`."""
+        self._request, self.precision = compile_network(model, precision=precision, threads=threads)
+        self._lock = threading.Lock()
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        """The outputs, in the model's order, copied."""
-        with self._turn:
+        """Return copies of the outputs, in the model's order."""
+        with self._lock:
             self._request.infer(list(inputs), share_inputs=True)
             return [np.array(tensor.data) for tensor in self._request.output_tensors]
 
 
-def kept(folder: Path, names: tuple[str, ...]) -> dict[str, openvino.Model] | None:
-    """The exported networks of a folder; None where one is missing or cannot be read."""
+def load_exported(folder: Path, names: tuple[str, ...]) -> dict[str, openvino.Model] | None:
+    """Load the exported networks of a folder by name; None if one is missing or cannot be read."""
     if not all((folder / f"{name}.xml").is_file() for name in names):
         return None
     try:
@@ -80,29 +80,29 @@ def kept(folder: Path, names: tuple[str, ...]) -> dict[str, openvino.Model] | No
         return None
 
 
-def keep(models: Mapping[str, openvino.Model], folder: Path) -> None:
-    """Store exported networks in one step and drop the oldest folders beside; a full disk keeps nothing.
+def store_exported(models: Mapping[str, openvino.Model], folder: Path) -> None:
+    """Store exported networks atomically, and delete the oldest sibling folders; on a full disk, store nothing.
 
     Args:
-        folder: named after all that decides the networks; replaced where it is there already and torn.
+        folder: Its name contains everything that the networks depend on; an existing, damaged one is replaced.
     """
     with contextlib.suppress(OSError, RuntimeError):
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=folder.parent, prefix=".part-", ignore_cleanup_errors=True
         ) as part:
-            whole = Path(part) / "whole"
-            whole.mkdir()
+            complete = Path(part) / "complete"
+            complete.mkdir()
             for name, model in models.items():
-                openvino.save_model(model, whole / f"{name}.xml", compress_to_fp16=False)
+                openvino.save_model(model, complete / f"{name}.xml", compress_to_fp16=False)
             if folder.exists():
-                folder.rename(Path(part) / "torn")
-            os.rename(whole, folder)
-        beside = [path for path in folder.parent.iterdir() if not path.name.startswith(".")]
-        for old in sorted(beside, key=lambda path: -path.stat().st_mtime)[KEPT:]:
+                folder.rename(Path(part) / "damaged")
+            os.rename(complete, folder)
+        siblings = [path for path in folder.parent.iterdir() if not path.name.startswith(".")]
+        for old in sorted(siblings, key=lambda path: -path.stat().st_mtime)[MAX_STORED:]:
             shutil.rmtree(old, ignore_errors=True)
 
 
 def release() -> str:
-    """OpenVINO's version, without its build."""
+    """Return OpenVINO's version without its build number."""
     return str(openvino.get_version().split("-")[0])

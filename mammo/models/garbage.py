@@ -1,8 +1,8 @@
-"""Garbage: blobs that nothing refers to any more, and weights that nobody will serve again.
+"""Garbage collection: unreferenced blobs, and weights of versions that will not serve again.
 
-A version stays in the registry for ever, since dataset versions, runs and predictions name it. Its weights may go when
-the version never served, is not an alias, and is old enough: then a note says so, and its blobs are garbage like any
-other. A blob that is younger than the grace time may belong to a registration under way and is left alone.
+A version stays in the registry for ever, because dataset versions, runs and predictions name it. Its weights may be
+deleted if the version never served, has no alias, and is old enough. A note records the deletion, and its blobs become
+garbage. A blob younger than the grace period may belong to a registration in progress and is left alone.
 """
 
 from __future__ import annotations
@@ -10,53 +10,53 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 
-from mammo.blobs import Blobs, Kept
+from mammo.blobs import BlobInfo, Blobs
 from mammo.models.registry import PARTS, ModelRegistry
 
 FILES_REMOVED = "files_removed"
 GRACE = timedelta(days=1)
-"""A run keeps its blobs long before it registers them; no run is that long between the two."""
+"""Grace period of a blob: longer than any run takes from storing its blobs to registering them."""
 
 
 def referenced_blobs(registry: ModelRegistry, *, without: Iterable[str] = ()) -> set[str]:
-    """SHA-256 of every weight file that a version needs whose files were not given up.
+    """Return the SHA-256 of the weight files of all versions whose files were not removed.
 
     Args:
-        without: versions whose files are about to be given up.
+        without: Versions whose files are about to be removed.
     """
-    gone = {note.version for note in registry.notes() if note.kind == FILES_REMOVED} | set(without)
-    manifests = (registry.manifest(version) for version in registry.versions() if version not in gone)
+    removed = {note.version for note in registry.notes() if note.kind == FILES_REMOVED} | set(without)
+    manifests = (registry.manifest(version) for version in registry.versions() if version not in removed)
     return {manifest[part]["sha256"] for manifest in manifests for part in PARTS}
 
 
 def spent_versions(
     registry: ModelRegistry, *, older_than: timedelta, keep: Collection[str], now: datetime | None = None
 ) -> list[str]:
-    """Versions that never served, that no alias names, and that are older; oldest first.
+    """Return the versions older than `older_than` that never served and have no alias, oldest first.
 
     Args:
-        keep: versions that something else needs: a shadow, a pin of a project, a run that has not ended.
+        keep: Versions needed elsewhere: by shadow mode, a project's pin, or an active run.
     """
-    served = {move.version for move in registry.history() if move.alias == "champion"}
+    champions = {move.version for move in registry.history() if move.alias == "champion"}
     aliased = {
-        found.version for name in ("champion", "challenger", "previous") if (found := registry.alias(name))
+        alias.version for name in ("champion", "challenger", "previous") if (alias := registry.alias(name))
     }
-    gone = {note.version for note in registry.notes() if note.kind == FILES_REMOVED}
-    before = (now or datetime.now(UTC)) - older_than
+    removed = {note.version for note in registry.notes() if note.kind == FILES_REMOVED}
+    cutoff = (now or datetime.now(UTC)) - older_than
     return [
         version
         for version in registry.versions()
-        if version not in served | aliased | gone | set(keep)
-        and datetime.fromisoformat(registry.manifest(version)["created_at"]) < before
+        if version not in champions | aliased | removed | set(keep)
+        and datetime.fromisoformat(registry.manifest(version)["created_at"]) < cutoff
     ]
 
 
 def unreferenced(
     blobs: Blobs, referenced: Collection[str], *, grace: timedelta = GRACE, now: datetime | None = None
-) -> list[Kept]:
-    """Blobs that nothing refers to and that are older than the grace time."""
-    before = (now or datetime.now(UTC)) - grace
-    return [kept for kept in blobs.all() if kept.digest not in referenced and kept.since < before]
+) -> list[BlobInfo]:
+    """Return the unreferenced blobs that are older than the grace period."""
+    cutoff = (now or datetime.now(UTC)) - grace
+    return [blob for blob in blobs.all() if blob.digest not in referenced and blob.created_at < cutoff]
 
 
 def collect(
@@ -67,22 +67,22 @@ def collect(
     referenced: Callable[[], set[str]],
     grace: timedelta = GRACE,
     now: datetime | None = None,
-) -> list[Kept]:
-    """Give up the files of versions, then delete what nothing refers to; returns what was deleted.
+) -> list[BlobInfo]:
+    """Record the removal of versions' files, then delete all unreferenced blobs; returns the deleted blobs.
 
-    The notes come first: a crash between leaves blobs that the next collection finds, never a version whose files are
-    missing without a word.
+    The notes are written first: a crash in between leaves blobs for the next collection, and never a version whose
+    files are missing without a note.
 
     Args:
-        spent: versions whose files are given up, see `spent_versions`.
-        referenced: what is referred to at the moment, all but these versions; asked again before the first deletion.
+        spent: Versions whose files are removed; see `spent_versions`.
+        referenced: Returns the SHA-256 of all blobs in use, without those of these versions; called after the notes.
 
     Raises:
-        StorageUnavailable: the store does not answer; what was deleted so far is deleted.
+        StorageUnavailable: The blob store does not respond; deletions made so far persist.
     """
     for version in spent:
         registry.note(version, FILES_REMOVED, {"reason": "it never served"})
     garbage = unreferenced(blobs, referenced(), grace=grace, now=now)
-    for kept in garbage:
-        blobs.delete(kept.digest)
+    for blob in garbage:
+        blobs.delete(blob.digest)
     return garbage

@@ -1,8 +1,8 @@
-"""ModelRegistry: model versions, their files by SHA-256, and what is known of them.
+"""ModelRegistry: model versions, their files by SHA-256, and notes about them.
 
-A model version is a manifest (JSON: hashes of its files, operating point, where it came from) that never changes.
-What is learnt of it later (a verdict, a failed self-test, that its files were given up) is noted beside it. Which one
-serves is the alias `champion`: see `mammo.models.aliases`.
+A model version is an immutable manifest: JSON with the hashes of its files, its operating point and its origin. Later
+facts (a verdict, a failed self-test, the removal of its files) are recorded as notes. The alias `champion` names the
+version that serves; see `mammo.models.aliases`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ STARTER = Path(__file__).parents[1] / "starter"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
-    """A model version's files on this machine, verified, with its operating point."""
+    """Verified files of a model version on this machine, and its operating point."""
 
     version: str
     detector: Path
     segmenter: Path
     threshold: float
-    """Least detector score of a finding, in [0, 1]."""
+    """Lowest detector score of a finding, in [0, 1]."""
 
     prompt_rule: str
     """A key of `mammo.prompts.PROMPT_RULES`."""
@@ -51,12 +51,12 @@ class ModelFiles:
     """Point prompts per box."""
 
     presence_threshold: float = 0.0
-    """Least probability of a lesion for a detection to become a mask, in [0, 1]; 0: every detection does."""
+    """Lowest presence probability of a detection that becomes a mask, in [0, 1]; 0: every detection does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What was learnt of a model version after it was registered."""
+    """A fact about a model version, recorded after its registration."""
 
     version: str
     kind: str
@@ -67,47 +67,49 @@ class Note:
 
 
 class ModelRegistry:
-    """Safe to share between threads, and between processes that share the database and the folder."""
+    """Registers model versions and moves aliases. Safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine, blobs: Path | Bucket) -> None:
         self._engine = engine
         self._blobs = Blobs(blobs)
 
     def register(self, *, detector: Path, segmenter: Path, manifest: Mapping[str, Any]) -> str:
-        """Keep a model version; returns its name, for example `m0002-3fa9c2d1`. Twice the same is once.
+        """Register a model version; returns its name, such as `m0002-3fa9c2d1`. The same content is registered once.
 
         Args:
             detector: safetensors file.
             segmenter: safetensors file.
-            manifest: JSON values; needs `threshold`, `prompt_rule` and `prompt_count`, may have a
-                `presence_threshold`; anything else is kept.
+            manifest: JSON object with `threshold`, `prompt_rule` and `prompt_count`, optionally `presence_threshold`;
+                other keys are stored too.
 
         Raises:
-            ValueError: the manifest lacks a key or is not JSON.
-            StorageUnavailable: it is not registered.
+            ValueError: The manifest lacks a key or is not JSON.
+            StorageUnavailable: The version was not registered.
         """
-        content = self._keep_files(detector, segmenter, manifest)
+        content = self._store_files(detector, segmenter, manifest)
         digest = hashlib.sha256(_canonical(content)).hexdigest()
         with writing(self._engine) as connection:
             return _insert_version(connection, content, digest, name=None)
 
     def ensure_starter(self, folder: Path) -> str:
-        """Register the starter model under the version in its own manifest; champion if there is none yet.
+        """Register the starter model under the version in its manifest, and make it champion if there is none.
 
         Args:
-            folder: holds `manifest.json`, `detector.safetensors` and `segmenter.safetensors`.
+            folder: Folder with `manifest.json`, `detector.safetensors` and `segmenter.safetensors`.
 
         Raises:
-            InvalidWeights: a file is missing, or the version is taken by other files.
+            InvalidWeights: A file is missing, or the version is registered with other files.
         """
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             name = manifest.pop("version")
-            content = self._keep_files(
+            content = self._store_files(
                 folder / "detector.safetensors", folder / "segmenter.safetensors", manifest
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise InvalidWeights(f"the starter model in {folder.name} cannot be read: {error}") from error
+            raise InvalidWeights(
+                f"the starter model in {folder.name} cannot be read ({error}); install the package again"
+            ) from error
         digest = hashlib.sha256(_canonical({**content, "version": name})).hexdigest()
         with writing(self._engine) as connection:
             version = _insert_version(connection, content, digest, name=name)
@@ -122,40 +124,40 @@ class ModelRegistry:
                 )
         return version
 
-    def take_over(self, manifest: Mapping[str, Any], *, detector: Path, segmenter: Path) -> str:
-        """Register a version of another site under the name it has there; returns the name. Twice is once.
+    def register_foreign(self, manifest: Mapping[str, Any], *, detector: Path, segmenter: Path) -> str:
+        """Register a version of another installation under its name there; returns the name. Repeats change nothing.
 
         Args:
-            manifest: as `manifest` returned it there.
+            manifest: The result of `manifest` there.
 
         Raises:
-            InvalidWeights: the name is no name, or is taken by another version.
-            ValueError: the manifest lacks a key or is not JSON.
-            StorageUnavailable: it is not registered.
+            InvalidWeights: The name is invalid, or registered with other files.
+            ValueError: The manifest lacks a key or is not JSON.
+            StorageUnavailable: The version was not registered.
         """
-        told = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
+        original = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
         name = str(manifest.get("version", ""))
-        content = self._keep_files(detector, segmenter, told)
+        content = self._store_files(detector, segmenter, original)
         digests = [
             hashlib.sha256(_canonical(each)).hexdigest() for each in (content, {**content, "version": name})
         ]
         with writing(self._engine) as connection:
-            known = sa.select(model_version.c.version).where(
+            registered = sa.select(model_version.c.version).where(
                 model_version.c.version == name, model_version.c.content_hash.in_(digests)
             )
-            if connection.scalar(known) is not None:
+            if connection.scalar(registered) is not None:
                 return name
             return _insert_version(connection, content, digests[1], name=name)
 
     def files(self, version: str, *, into: Path) -> ModelFiles:
-        """Unpack a version's files; every byte is verified, also of files that are there already.
+        """Copy a version's files to this machine; every byte is verified, also of files copied before.
 
         Args:
-            into: folder of unpacked models; the files go to a folder of the version's name.
+            into: Folder of all models; the files go to a subfolder with the version's name.
 
         Raises:
-            ModelNotFound: no such version.
-            InvalidWeights: a file is missing from the blob store or damaged.
+            ModelNotFound: The version does not exist.
+            InvalidWeights: A file is missing from the blob store, or damaged.
             StorageUnavailable: `into` cannot be written.
         """
         manifest = self.manifest(version)
@@ -168,7 +170,7 @@ class ModelRegistry:
                 except InvalidWeights as error:
                     if any(note.kind == "files_removed" for note in self.notes(version)):
                         raise InvalidWeights(
-                            f"the files of {version} were removed by `models gc`; import its bundle to have it again",
+                            f"the files of {version} were removed by `models gc`; import its bundle to restore them",
                             code="files_removed",
                         ) from error
                     raise
@@ -183,57 +185,57 @@ class ModelRegistry:
         )
 
     def manifest(self, version: str) -> dict[str, Any]:
-        """The manifest of a version, with `version` and `created_at` (ISO, UTC) added.
+        """Return the manifest of a version, with `version` and `created_at` (ISO, UTC) added.
 
         Raises:
-            ModelNotFound: no such version.
+            ModelNotFound: The version does not exist.
         """
         statement = sa.select(model_version).where(model_version.c.version == version)
         with reading(self._engine) as connection:
             row = connection.execute(statement).one_or_none()
         if row is None:
-            raise ModelNotFound(f"the registry holds no model version {version!r}")
+            raise aliases.unknown_version(version)
         return {**orjson.loads(row.manifest), "version": version, "created_at": row.created_at.isoformat()}
 
     def find(self, name: str) -> str | None:
-        """The version that an alias points at, or the version of that very name; None: there is none."""
+        """Return the version of an alias or of a version name; None if there is none."""
         if name in (CHAMPION, CHALLENGER, PREVIOUS):
-            found = self.alias(name)
-            return found.version if found else None
+            alias = self.alias(name)
+            return alias.version if alias else None
         return name if name in self.versions() else None
 
     def versions(self) -> list[str]:
-        """Every version, newest last."""
+        """Return all versions, newest last."""
         statement = sa.select(model_version.c.version).order_by(model_version.c.number)
         with reading(self._engine) as connection:
             return list(connection.scalars(statement))
 
     def champion(self) -> Alias:
-        """The version that serves.
+        """Return the champion, the version that serves.
 
         Raises:
-            ModelNotFound: nothing was promoted yet.
+            ModelNotFound: Nothing has been promoted yet.
         """
-        found = self.alias(CHAMPION)
-        if found is None:
+        champion = self.alias(CHAMPION)
+        if champion is None:
             raise ModelNotFound("the registry has no champion yet; register the starter model first")
-        return found
+        return champion
 
     def alias(self, name: AliasName) -> Alias | None:
-        """Where an alias points; None before its first move."""
+        """Return an alias; None before its first move."""
         with reading(self._engine) as connection:
             return aliases.find(connection, name)
 
     def promote(self, version: str, *, expected_epoch: int, reason: str, actor: str = "gate") -> Alias:
-        """Make a version the champion, unless the champion has moved since the caller looked.
+        """Make a version the champion, unless the champion has moved since the decision.
 
         Args:
-            expected_epoch: epoch of the champion that the decision was made against; 0: there was none.
-            actor: who decided; kept in the history.
+            expected_epoch: Epoch of the champion that the version was compared with; 0 if there was none.
+            actor: Author of the decision; recorded in the history.
 
         Raises:
-            ModelNotFound: no such version.
-            PromotionConflict: the champion's epoch is another one; nothing is changed.
+            ModelNotFound: The version does not exist.
+            PromotionConflict: The champion has another epoch; nothing was changed.
         """
         with writing(self._engine) as connection:
             return aliases.move_champion(
@@ -246,19 +248,19 @@ class ModelRegistry:
             )
 
     def roll_back(self, reason: str, *, actor: str = "") -> Alias:
-        """Make the previous champion the champion again; once more goes one further back.
+        """Make the previous champion the champion again; a second call goes back one more.
 
         Raises:
-            ModelNotFound: there is no earlier champion.
+            ModelNotFound: There is no earlier champion.
         """
         with writing(self._engine) as connection:
             moves = aliases.history(connection, CHAMPION)
-            line = aliases.line_of_champions(moves)
-            if len(line) < 2:
-                raise ModelNotFound("there is no earlier champion to go back to")
+            champions = aliases.champion_stack(moves)
+            if len(champions) < 2:
+                raise ModelNotFound("there is no earlier champion to roll back to; nothing was changed")
             return aliases.move_champion(
                 connection,
-                line[-2],
+                champions[-2],
                 expected_epoch=moves[-1].epoch,
                 kind="roll_back",
                 reason=reason,
@@ -269,7 +271,7 @@ class ModelRegistry:
         """Point the alias `challenger` at a version that was just trained.
 
         Raises:
-            ModelNotFound: no such version.
+            ModelNotFound: The version does not exist.
         """
         with writing(self._engine) as connection:
             return aliases.point(
@@ -277,29 +279,29 @@ class ModelRegistry:
             )
 
     def history(self, name: AliasName | None = CHAMPION) -> list[Promotion]:
-        """Every move of an alias, oldest first; of all aliases with None."""
+        """Return the moves of an alias, or of all aliases with None, oldest first."""
         with reading(self._engine) as connection:
             return aliases.history(connection, name)
 
     def note(self, version: str, kind: str, detail: Mapping[str, Any]) -> None:
-        """Keep what was learnt of a version; the same of the same is kept once.
+        """Record a note about a version; an identical note is recorded once.
 
         Args:
-            kind: see `Note.kind`.
-            detail: JSON values.
+            kind: See `Note.kind`.
+            detail: JSON object.
 
         Raises:
-            ModelNotFound: no such version.
+            ModelNotFound: The version does not exist.
         """
         row = {"version": version, "kind": kind, "detail": _canonical(detail)}
         self.manifest(version)
         with writing(self._engine) as connection:
-            known = sa.select(model_note.c.id).filter_by(**row)
-            if connection.scalar(known) is None:
+            recorded = sa.select(model_note.c.id).filter_by(**row)
+            if connection.scalar(recorded) is None:
                 connection.execute(sa.insert(model_note).values(**row, at=datetime.now(UTC)))
 
     def notes(self, version: str | None = None) -> list[Note]:
-        """What was learnt of one version, or of all, oldest first."""
+        """Return the notes about one version, or about all, oldest first."""
         statement = sa.select(model_note).order_by(model_note.c.id)
         if version is not None:
             statement = statement.where(model_note.c.version == version)
@@ -310,11 +312,12 @@ class ModelRegistry:
             for row in rows
         ]
 
-    def _keep_files(self, detector: Path, segmenter: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    def _store_files(self, detector: Path, segmenter: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         threshold, rule, count = (manifest.get(k) for k in ("threshold", "prompt_rule", "prompt_count"))
         if not isinstance(threshold, int | float) or not isinstance(rule, str) or not isinstance(count, int):
             raise ValueError(
-                "a manifest needs a threshold (number), a prompt_rule (text), a prompt_count (int)"
+                "a manifest needs a threshold (number), a prompt_rule (text) and a prompt_count (whole number), "
+                f"got {threshold!r}, {rule!r} and {count!r}"
             )
         content = dict(manifest)
         for part, path in zip(PARTS, (detector, segmenter), strict=True):
@@ -326,19 +329,19 @@ def _canonical(content: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
-        raise ValueError(f"a manifest holds JSON values only: {error}") from error
+        raise ValueError(f"a manifest must contain JSON values only: {error}") from error
 
 
 def _insert_version(
     connection: Connection, content: Mapping[str, Any], digest: str, *, name: str | None
 ) -> str:
-    """Insert under a name, or under the next number; returns the name it is known by."""
-    known = sa.select(model_version.c.version).where(model_version.c.content_hash == digest)
-    while (found := connection.scalar(known)) is None:
+    """Insert a version under a name, or under the next number, unless its content is registered; returns its name."""
+    registered = sa.select(model_version.c.version).where(model_version.c.content_hash == digest)
+    while (existing := connection.scalar(registered)) is None:
         number = (connection.scalar(sa.select(sa.func.max(model_version.c.number))) or 0) + 1
         version = name if name is not None else f"m{number:04d}-{digest[:8]}"
         if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InvalidWeights(f"{version!r} is no name for a model version")
+            raise InvalidWeights(f"{version!r} is no valid model version; it must match {VERSION.pattern}")
         row = {
             "version": version,
             "number": number,
@@ -346,10 +349,10 @@ def _insert_version(
             "manifest": _canonical(content),
             "created_at": datetime.now(UTC),
         }
-        fresh = insert(connection, model_version).values(row).on_conflict_do_nothing()
-        if connection.scalar(fresh.returning(model_version.c.version)) is not None:
+        new_row = insert(connection, model_version).values(row).on_conflict_do_nothing()
+        if connection.scalar(new_row.returning(model_version.c.version)) is not None:
             return version
-        taken = sa.select(model_version.c.content_hash).where(model_version.c.version == version)
-        if connection.scalar(taken) not in (None, digest):
-            raise InvalidWeights(f"model version {version} is registered with other files already")
-    return str(found)
+        other_hash = sa.select(model_version.c.content_hash).where(model_version.c.version == version)
+        if connection.scalar(other_hash) not in (None, digest):
+            raise InvalidWeights(f"model version {version} is already registered with other files")
+    return str(existing)

@@ -1,9 +1,9 @@
-"""Self-test: does a model version see here what it saw where it was made?
+"""Self-test: does a model version find the same on this machine as on the one it was trained on?
 
-A small phantom travels with the package (`starter/self_test.png`: `phantom_view(90210, clusters=2, width=768,
-height=1024, num_distractors=2)`, 12 bits, 0.07 mm). What a version finds in it is written into its manifest when it is
-registered, and compared before it serves: damaged weights are caught by their hash, but a wrong library, a broken GPU
-or a runtime that computes something else are caught only by looking at what comes out.
+The package contains a small phantom (`starter/self_test.png`: `phantom_view(90210, clusters=2, width=768, height=1024,
+num_distractors=2)`, 12 bits, 0.07 mm). The findings of a version in it are stored in its manifest at registration, and
+compared before it serves. Hashes detect damaged weights; only a comparison of results detects a wrong library, a broken
+GPU, or a runtime that computes something else.
 """
 
 from __future__ import annotations
@@ -26,68 +26,71 @@ IMAGE = STARTER / "self_test.png"
 BITS = 12
 SPACING_MM = 0.07
 MIN_SCORE = 0.05
-"""Findings from this score on are compared, whatever the operating point."""
+"""Lowest score of findings that are compared, whatever the operating point."""
 
 MAX_FINDINGS = 8
 SCORE_TOLERANCE = 0.03
-"""The detector in bfloat16 stays within 0.02 of float32; other machines in float32 within 1e-4."""
+"""Largest difference of scores. In bfloat16 the detector stays within 0.02 of float32, on other machines in float32
+within 1e-4."""
 
 MIN_IOU = 0.85
-"""Of a box with the box it was."""
+"""Lowest IoU of a box with the recorded box."""
 
 AREA_TOLERANCE = 0.1
-"""Relative, of a mask."""
-
+"""Largest relative difference of mask areas."""
 
 Find = Callable[[Mammogram], list[Finding]]
 """A model's `prelabel` at the threshold `MIN_SCORE`."""
 
 
 def record(find: Find) -> dict[str, Any]:
-    """What a model finds in the phantom, as its manifest keeps it: JSON values.
+    """Return a model's findings in the phantom as a JSON object, for its manifest.
 
-    `image` is the SHA-256 of the phantom's file; `findings` holds `score` in [0, 1], `box` (x0, y0, x1, y1 in pixels)
+    `image` is the SHA-256 of the phantom's file; `findings` has `score` in [0, 1], `box` (x0, y0, x1, y1 in pixels)
     and the mask's `area` in pixels, best first.
     """
-    found = find(self_test_phantom())[:MAX_FINDINGS]
+    findings = find(self_test_phantom())[:MAX_FINDINGS]
     rows = [
         {
             "score": round(finding.score, 4),
             "box": [finding.box.x0, finding.box.y0, finding.box.x1, finding.box.y1],
             "area": finding.mask.area if finding.mask else 0,
         }
-        for finding in found
+        for finding in findings
     ]
     return {"image": self_test_phantom().sha256, "findings": rows}
 
 
 def check(find: Find, expected: Mapping[str, Any], *, version: str) -> None:
-    """Compare with what the manifest says; findings within the tolerance of the least score may be missing or new.
+    """Compare a model's findings with those in its manifest; findings close to `MIN_SCORE` may be missing or new.
+
+    Args:
+        expected: Result of `record`, from the manifest.
 
     Raises:
-        InvalidWeights: it finds something else (code `self_test_failed`), or was recorded on another phantom
-            (code `self_test_unknown`).
+        InvalidWeights: The findings differ (code `self_test_failed`), or were recorded on another phantom (code
+            `self_test_unknown`).
     """
     if expected.get("image") != self_test_phantom().sha256:
         raise InvalidWeights(
-            f"the self-test of {version} was recorded on another phantom than the one of this release",
+            f"the self-test of {version} was recorded on another phantom than that of this release",
             code="self_test_unknown",
         )
-    seen, awaited = record(find)["findings"], list(expected["findings"])
-    for row in awaited:
-        partner = _partner(row, seen)
-        if partner is not None:
-            seen.remove(partner)
-        elif _counts(row):
-            raise _failed(version, f"it should find {_told(row)}, and does not")
-    for row in seen:
-        if _counts(row) and len(awaited) < MAX_FINDINGS:
-            raise _failed(version, f"it finds {_told(row)}, which it should not")
+    actual, recorded = record(find)["findings"], list(expected["findings"])
+    for row in recorded:
+        match = _match(row, actual)
+        if match is not None:
+            actual.remove(match)
+        elif _is_required(row):
+            raise _failed(version, f"it does not find {_description(row)}")
+    for row in actual:
+        if _is_required(row) and len(recorded) < MAX_FINDINGS:
+            raise _failed(version, f"it additionally finds {_description(row)}")
 
 
 @cache
 def self_test_phantom() -> Mammogram:
-    """The phantom: 1024 x 768, two clusters."""
+    """Return the phantom: 1024 x 768 pixels, two clusters."""
     content = IMAGE.read_bytes()
     stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if stored is None:
@@ -103,8 +106,8 @@ def self_test_phantom() -> Mammogram:
     )
 
 
-def _partner(row: Mapping[str, Any], seen: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    for other in seen:
+def _match(row: Mapping[str, Any], candidates: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    for other in candidates:
         same_box = _box(row).iou(_box(other)) >= MIN_IOU
         same_score = abs(row["score"] - other["score"]) <= SCORE_TOLERANCE
         if same_box and same_score and abs(row["area"] - other["area"]) <= AREA_TOLERANCE * row["area"]:
@@ -112,7 +115,7 @@ def _partner(row: Mapping[str, Any], seen: Sequence[dict[str, Any]]) -> dict[str
     return None
 
 
-def _counts(row: Mapping[str, Any]) -> bool:
+def _is_required(row: Mapping[str, Any]) -> bool:
     return float(row["score"]) >= MIN_SCORE + SCORE_TOLERANCE
 
 
@@ -120,11 +123,11 @@ def _box(row: Mapping[str, Any]) -> Box:
     return Box(*row["box"])
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _description(row: Mapping[str, Any]) -> str:
     return f"a cluster at {row['box']} with score {row['score']:.3f} and {row['area']} pixels"
 
 
 def _failed(version: str, what: str) -> InvalidWeights:
     return InvalidWeights(
-        f"{version} fails its self-test: {what}; it does not serve on this machine", code="self_test_failed"
+        f"{version} fails its self-test: {what}; it will not serve on this machine", code="self_test_failed"
     )

@@ -1,16 +1,16 @@
-"""Double reading (section 4.1 of the paper): two blind readers, agreement, consensus, an arbiter for the rest.
+"""Double reading (section 4.1 of the paper): two blind readers, their agreement, consensus, and an arbiter.
 
-rules.py      when two readings agree, and what they say together
-matching.py   which findings of two readings are one lesion
-agreement.py  two readings of one image, compared lesion by lesion
-kappa.py      agreement on patients beyond chance
-consensus.py  two outlines that agree become one
-records.py    which projects are read twice, and where the tasks for it are
-cases.py      the present state of every image
-prelabels.py  what the arbiter and a second look are shown
-desks.py      projects and tasks in Label Studio, made once and found again
-room.py       ReadingService: the steps
-summary.py    the figures
+rules.py        ReadingRules: thresholds of agreement, consensus rule, rounds
+matching.py     one-to-one matching of the lesions of two readings
+agreement.py    Agreement: Dice and boundary distance of each matched lesion
+kappa.py        Cohen's kappa of lesion presence per patient
+consensus.py    two readings that agree become one set of findings
+records.py      ReadingRecords: double readings, reader projects and their tasks in the database
+cases.py        Case: the current state of each image
+predictions.py  earlier readings as predictions for the arbiter and for a second look
+projects.py     reader projects and their tasks in Label Studio
+service.py      ReadingService: create, sync, second look, arbitrate
+summary.py      progress and agreement figures
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 from mammo.readings.cases import Case, Cases, cases_of, consensus_of
 from mammo.readings.records import ROLES, DoubleReading, ReadingRecords, Role
 from mammo.readings.rules import CONSENSUS_RULES, SECOND_LOOKS, ReadingRules
-from mammo.readings.service import ReadingService, Step
+from mammo.readings.service import ReadingService, StepResult
 from mammo.readings.summary import Summary, summarise
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "ReadingRules",
     "ReadingService",
     "Role",
-    "Step",
+    "StepResult",
     "Summary",
     "cases_of",
     "consensus_of",

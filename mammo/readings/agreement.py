@@ -1,9 +1,9 @@
-"""Agreement: two readings of one image, compared lesion by lesion."""
+"""Agreement of two readings of one image, lesion by lesion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,119 +18,156 @@ from mammo.readings.rules import ReadingRules
 
 @dataclass(frozen=True, kw_only=True)
 class LesionAgreement:
-    """One lesion that both readers saw."""
+    """One lesion that both readers found."""
 
     first: int
-    """Index of its finding in the first reading."""
+    """Index of the finding in the first reading."""
 
     second: int
+    """Index of the finding in the second reading."""
 
     dice: float | None
-    """2 |A and B| / (|A| + |B|) of the masks; of the filled boxes where one reader drew no mask. None where a reader
-    marked only the place: the readers agree on it, and there is nothing to measure."""
+    """2 |A and B| / (|A| + |B|) of the two masks, or of the two filled boxes where a reader drew no mask. None where a
+    reader marked only a point: the readers agree on the location, and there is no outline to measure."""
 
     boundary_px: float | None
-    """Mean distance of the two outlines, both ways, in pixels; None as above."""
+    """Symmetric mean distance of the two outlines in pixels; None where `dice` is None."""
 
     boundary_mm: float | None
-    """The same in mm; None also where the image states no spacing."""
+    """The same distance in mm; None also where the image states no pixel spacing."""
 
-    against: tuple[str, ...]
-    """Why the readers do not agree on it: `dice`, `boundary`, `mask` (only one drew pixels); empty: they do."""
+    disagreements: tuple[str, ...]
+    """Failed criteria: `dice`, `boundary`, `mask` (only one reader drew a mask). Empty: the readers agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Two readings of one image."""
+    """Comparison of two readings of one image."""
 
     lesions: tuple[LesionAgreement, ...]
     only_first: tuple[int, ...]
-    """Indices of findings that only the first reader has."""
+    """Indices of the findings that only the first reader has."""
 
     only_second: tuple[int, ...]
+    """Indices of the findings that only the second reader has."""
 
     @property
     def agreed(self) -> bool:
-        """Same lesions, each outlined alike; also when neither reader found any."""
-        return not self.against
+        """Whether both readers found the same lesions with matching outlines, or neither found any."""
+        return not self.disagreements
 
     @property
     def present(self) -> tuple[bool, bool]:
-        """Whether each reader found anything."""
+        """Whether the first and the second reader found any lesion."""
         return bool(self.lesions or self.only_first), bool(self.lesions or self.only_second)
 
     @property
-    def against(self) -> tuple[str, ...]:
-        """Why not: `presence` (a lesion that one reader has alone), `dice`, `boundary`, `mask`."""
-        alone = {"presence"} if self.only_first or self.only_second else set()
-        return tuple(sorted(alone.union(*(lesion.against for lesion in self.lesions))))
+    def disagreements(self) -> tuple[str, ...]:
+        """Failed criteria, sorted: `presence` (only one reader found a lesion), `dice`, `boundary`, `mask`."""
+        presence = {"presence"} if self.only_first or self.only_second else set()
+        return tuple(sorted(presence.union(*(lesion.disagreements for lesion in self.lesions))))
 
     @property
     def worst_dice(self) -> float:
-        """Of all lesions of either reader, one seen by one reader alone counting 0; 1 without any to measure."""
-        alone = [0.0] if self.only_first or self.only_second else []
+        """Lowest Dice of all lesions, in [0, 1]; an unmatched lesion counts 0; 1 where there is no Dice to compare."""
+        unmatched = [0.0] if self.only_first or self.only_second else []
         measured = [lesion.dice for lesion in self.lesions if lesion.dice is not None]
-        return min(measured + alone, default=1.0)
+        return min(measured + unmatched, default=1.0)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the JSON object that the database stores."""
+        return {
+            "lesions": [
+                {
+                    "first": lesion.first,
+                    "second": lesion.second,
+                    "dice": lesion.dice,
+                    "boundary_px": lesion.boundary_px,
+                    "boundary_mm": lesion.boundary_mm,
+                    "against": lesion.disagreements,
+                }
+                for lesion in self.lesions
+            ],
+            "only_first": self.only_first,
+            "only_second": self.only_second,
+        }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Agreement:
-        lesions = tuple(
-            LesionAgreement(**{**each, "against": tuple(each["against"])}) for each in kept["lesions"]
-        )
+    def from_json(cls, stored: Mapping[str, Any]) -> Agreement:
+        """Restore an agreement from `to_json`."""
         return cls(
-            lesions=lesions, only_first=tuple(kept["only_first"]), only_second=tuple(kept["only_second"])
+            lesions=tuple(
+                LesionAgreement(
+                    first=lesion["first"],
+                    second=lesion["second"],
+                    dice=lesion["dice"],
+                    boundary_px=lesion["boundary_px"],
+                    boundary_mm=lesion["boundary_mm"],
+                    disagreements=tuple(lesion["against"]),
+                )
+                for lesion in stored["lesions"]
+            ),
+            only_first=tuple(stored["only_first"]),
+            only_second=tuple(stored["only_second"]),
         )
 
 
 def compare(
     first: Sequence[Finding], second: Sequence[Finding], *, rules: ReadingRules, spacing: Spacing | None
 ) -> Agreement:
-    """Match the lesions of two readings and measure each pair.
+    """Match the lesions of two readings and measure each matched pair.
 
     Args:
-        spacing: of the pixels; None where the image does not say, and 0.07 mm is assumed for the thresholds.
+        spacing: Pixel spacing; None where the image states none. The thresholds then assume 0.07 mm.
     """
-    assumed = spacing or ASSUMED_SPACING
-    pairs = match(first, second, least_iou=rules.match_iou, centres=rules.match_centres, spacing=assumed)
-    seen_first, seen_second = {a for a, _ in pairs}, {b for _, b in pairs}
+    pairs = match(
+        first,
+        second,
+        min_iou=rules.match_iou,
+        match_centres=rules.match_centres,
+        spacing=spacing or ASSUMED_SPACING,
+    )
+    matched_first, matched_second = {a for a, _ in pairs}, {b for _, b in pairs}
     return Agreement(
-        lesions=tuple(_lesion(a, b, first[a], second[b], rules=rules, spacing=spacing) for a, b in pairs),
-        only_first=tuple(index for index in range(len(first)) if index not in seen_first),
-        only_second=tuple(index for index in range(len(second)) if index not in seen_second),
+        lesions=tuple(
+            _compare_lesion(a, b, first[a], second[b], rules=rules, spacing=spacing) for a, b in pairs
+        ),
+        only_first=tuple(index for index in range(len(first)) if index not in matched_first),
+        only_second=tuple(index for index in range(len(second)) if index not in matched_second),
     )
 
 
-def _lesion(
+def _compare_lesion(
     a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing: Spacing | None
 ) -> LesionAgreement:
     if first.is_point or second.is_point:
-        return LesionAgreement(first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, against=())
-    drawn = first.mask is not None, second.mask is not None
-    one, other = (
-        finding.mask if all(drawn) and finding.mask is not None else filled(finding.box)
+        return LesionAgreement(
+            first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, disagreements=()
+        )
+    has_mask = first.mask is not None, second.mask is not None
+    first_mask, second_mask = (
+        finding.mask if all(has_mask) and finding.mask is not None else filled(finding.box)
         for finding in (first, second)
     )
-    dice, shift = one.dice(other), boundary_shift(one, other, pixel=(1.0, 1.0))
     assumed = spacing or ASSUMED_SPACING
-    shift_mm = boundary_shift(one, other, pixel=(assumed.row_mm, assumed.column_mm))
-    against = {
+    dice = first_mask.dice(second_mask)
+    shift_px = boundary_shift(first_mask, second_mask, pixel=(1.0, 1.0))
+    shift_mm = boundary_shift(first_mask, second_mask, pixel=(assumed.row_mm, assumed.column_mm))
+    failed = {
         "dice": dice < rules.least_dice,
         "boundary": shift_mm > rules.most_boundary_mm,
-        "mask": any(drawn) and not all(drawn),
+        "mask": any(has_mask) and not all(has_mask),
     }
     return LesionAgreement(
         first=a,
         second=b,
         dice=round(dice, 4),
-        boundary_px=round(shift, 2),
+        boundary_px=round(shift_px, 2),
         boundary_mm=round(shift_mm, 3) if spacing else None,
-        against=tuple(name for name, is_so in against.items() if is_so),
+        disagreements=tuple(criterion for criterion, has_failed in failed.items() if has_failed),
     )
 
 
 def filled(box: Box) -> Mask:
-    """All pixels of a box."""
+    """Return a mask with every pixel of the box set."""
     return Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0)

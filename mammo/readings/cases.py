@@ -1,7 +1,7 @@
-"""Cases: what is known now of each image that is read twice, from the annotation store alone.
+"""Cases: the current state of each image that is read twice, computed from the annotation store.
 
-The newest round in which both readers have read decides. An arbiter's answer stands above it. Nothing is written
-but the agreement of two readings, which is computed once; sources are never changed.
+The latest round that both readers have completed decides. The arbiter's annotation overrides it. The only thing
+written is the agreement of two readings, as a cache; annotations are never changed.
 """
 
 from __future__ import annotations
@@ -26,79 +26,86 @@ from mammo.readings.rules import ReadingRules
 from mammo.stated_facts import stated_spacing
 
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
-"""`waiting`: not both readers have read. `unreadable`: a region of a reading, or its task, cannot be understood."""
+"""`waiting`: no round has been read by both readers. `unreadable`: a region of a reading, or its task's data, cannot be
+interpreted."""
 
 COMPARISON = 2
-"""Raised when two readings would be compared otherwise than before: what was kept is then judged anew."""
+"""Version of the comparison; increment it when its results change, so that stored agreements are computed anew."""
 
-_WAITING: Outcome = "waiting"
-
-Readings = tuple[Correction | None, Correction | None]
+RoundReadings = tuple[Correction | None, Correction | None]
+"""The first and the second reader's annotation in one round; None until the reader submits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image and all that was read in it."""
+    """One image and all its readings."""
 
-    case: int
-    """Task of the source project."""
+    id: int
+    """Task of the source project that shows the image."""
 
-    rounds: tuple[Readings, ...]
-    """What each of the two readers said, round by round."""
+    rounds: tuple[RoundReadings, ...]
+    """Readings of each round."""
 
-    asked: int
-    """Rounds whose tasks are there, for both readers."""
+    num_assigned_rounds: int
+    """Rounds in which both readers have a task for the image."""
 
     arbiter: Correction | None
-    with_arbiter: bool
-    """The arbiter has a task for it."""
+    """The arbiter's annotation."""
+
+    has_arbiter_task: bool
+    """Whether the arbiter has a task for the image."""
 
     outcome: Outcome
-    decided_in: int | None = None
-    """The round whose two readings are compared, from 1; None while there are none."""
+    decisive_round: int | None = None
+    """Latest round that both readers have completed, from 1; None if there is none."""
 
     agreements: tuple[Agreement | None, ...] = ()
-    """Round by round; None where not both have read, or a reading cannot be understood."""
+    """Agreement of each round; None where a reading is missing or cannot be interpreted."""
 
     problem: str = ""
-    """Of an unreadable one, what is wrong."""
+    """Why the case is `unreadable`; otherwise empty."""
 
     @property
     def agreement(self) -> Agreement | None:
-        """Of the readings that are compared."""
-        return None if self.decided_in is None else self.agreements[self.decided_in - 1]
+        """Agreement of the decisive round."""
+        return None if self.decisive_round is None else self.agreements[self.decisive_round - 1]
 
     @property
     def readings(self) -> tuple[Correction, Correction] | None:
-        """The two readings that are compared."""
-        return None if self.decided_in is None else pair(self.rounds[self.decided_in - 1])
+        """Readings of the decisive round."""
+        return None if self.decisive_round is None else complete(self.rounds[self.decisive_round - 1])
 
     @property
     def patient(self) -> str:
-        """Patient key, or a name of its own for an image that states none."""
-        known = [each for said in self.rounds for each in said if each is not None]
+        """Patient key; `case-<id>` for an image that states none."""
+        readings = [reading for readings in self.rounds for reading in readings if reading is not None]
         try:
-            stated = [patient_of(each) for each in known]
-        except InvalidTaskData:  # then the case is `unreadable`, for this reason
-            stated = []
-        return next(filter(None, stated), f"case-{self.case}")
+            patients = [patient_of(reading) for reading in readings]
+        except InvalidTaskData:  # the case is `unreadable` for the same reason
+            patients = []
+        return next(filter(None, patients), f"case-{self.id}")
 
-    def due(self, rules: ReadingRules) -> Literal["round", "arbiter"] | None:
-        """What a disagreement waits for that has not been set up: another round, or the arbiter."""
-        if self.outcome != "disagreed" or self.asked > (self.decided_in or 0):
+    @property
+    def has_open_round(self) -> bool:
+        """Whether a round after the decisive one has been assigned."""
+        return self.num_assigned_rounds > (self.decisive_round or 0)
+
+    def next_step(self, rules: ReadingRules) -> Literal["round", "arbiter"] | None:
+        """Return what a disagreement still has to be assigned to: another round or the arbiter; None if nothing."""
+        if self.outcome != "disagreed" or self.has_open_round:
             return None
-        if self.asked < rules.rounds:
+        if self.num_assigned_rounds < rules.rounds:
             return "round"
-        return None if self.with_arbiter else "arbiter"
+        return None if self.has_arbiter_task else "arbiter"
 
 
 @dataclass(frozen=True)
 class Cases:
-    """All of one double reading."""
+    """All cases of one double reading."""
 
     cases: tuple[Case, ...]
-    strangers: Mapping[Role, int] = field(default_factory=dict)
-    """Annotations in a reader's project that somebody else made: they do not count."""
+    ignored: Mapping[Role, int] = field(default_factory=dict)
+    """Annotations by role that do not count, because another user made them in the reader's project."""
 
 
 def cases_of(
@@ -108,69 +115,68 @@ def cases_of(
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Cases:
-    """The present state of every case.
+    """Return the current state of every case.
 
     Args:
-        corrections: the current view of a project; `AnnotationStore.corrections`.
-        tags: the project's labels and prompt controls.
+        corrections: Returns the current view of a project; `AnnotationStore.corrections`.
+        tags: Labels and prompt controls of the source project.
     """
-    said: dict[tuple[Role, int], dict[int, Correction]] = {}
-    strangers: dict[Role, int] = {}
-    for (role, number), desk in double.desks.items():
-        view = corrections(desk.project)
-        mine = [each for each in view if double.users.get(role) in (None, each.completed_by)]
-        strangers[role] = strangers.get(role, 0) + len(view) - len(mine)
-        said[role, number] = _newest(mine)
-    known = sorted({case for desk in double.desks.values() for case in desk.tasks})
+    annotations: dict[tuple[Role, int], dict[int, Correction]] = {}
+    ignored: dict[Role, int] = {}
+    for (role, round_number), project in double.projects.items():
+        view = corrections(project.id)
+        counted = [each for each in view if double.users.get(role) in (None, each.completed_by)]
+        ignored[role] = ignored.get(role, 0) + len(view) - len(counted)
+        annotations[role, round_number] = _newest_by_task(counted)
+    ids = sorted({case for project in double.projects.values() for case in project.tasks})
     return Cases(
-        tuple(_case(case, double, said, records, tags) for case in known),
-        {role: count for role, count in strangers.items() if count},
+        tuple(_case(case, double, annotations, records, tags) for case in ids),
+        {role: count for role, count in ignored.items() if count},
     )
 
 
 def findings_of(correction: Correction, tags: ControlTags) -> list[Finding]:
-    """What one reading found.
+    """Return the findings of one reading.
 
     Raises:
-        InvalidRegion: a region cannot be read.
+        InvalidRegion: A region cannot be interpreted.
     """
     return from_regions(correction.result, tags=tags)
 
 
 def consensus_of(case: Case, *, rules: ReadingRules, tags: ControlTags) -> list[Finding]:
-    """What the two readings of an agreed case say together."""
+    """Return the consensus of the two readings of a case whose readings agree."""
     assert case.readings is not None
     assert case.agreement is not None
-    first, second = (findings_of(each, tags) for each in case.readings)
+    first, second = (findings_of(reading, tags) for reading in case.readings)
     return consensus(first, second, case.agreement, rule=rules.consensus)
 
 
-def pair(said: Readings) -> tuple[Correction, Correction] | None:
-    """Both readings of a round, once both are there."""
-    first, second = said
+def complete(readings: RoundReadings) -> tuple[Correction, Correction] | None:
+    """Return both readings of a round; None if one is missing."""
+    first, second = readings
     return None if first is None or second is None else (first, second)
 
 
 def patient_of(correction: Correction) -> str | None:
-    """Who the task says it is; None where it does not.
+    """Return the patient key that the task states; None if it states none.
 
     Raises:
-        InvalidTaskData: it cannot be read.
+        InvalidTaskData: The patient key cannot be read.
     """
     return identifier(correction.task_data.get("patient"))
 
 
 def spacing_of(correction: Correction) -> Spacing | None:
-    """Of the image's pixels, as the task states it.
+    """Return the pixel spacing that the task states; None if it states none.
 
     Raises:
-        InvalidTaskData: it cannot be read.
+        InvalidTaskData: The spacing cannot be read.
     """
     return stated_spacing(correction.task_data.get("spacing_mm"))
 
 
-def _newest(corrections: Iterable[Correction]) -> dict[int, Correction]:
-    """The newest annotation of each task."""
+def _newest_by_task(corrections: Iterable[Correction]) -> dict[int, Correction]:
     return {
         each.task_id: each
         for each in sorted(corrections, key=lambda each: (each.updated_at, each.annotation_id))
@@ -180,61 +186,68 @@ def _newest(corrections: Iterable[Correction]) -> dict[int, Correction]:
 def _case(
     case: int,
     double: DoubleReading,
-    said: Mapping[tuple[Role, int], Mapping[int, Correction]],
+    annotations: Mapping[tuple[Role, int], Mapping[int, Correction]],
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Case:
-    def told(role: Role, number: int) -> Correction | None:
-        desk = double.desk(role, number)
-        task = desk.tasks.get(case) if desk else None
-        return None if task is None else said[role, number].get(task)
+    def annotation(role: Role, round_number: int) -> Correction | None:
+        project = double.project(role, round_number)
+        task = project.tasks.get(case) if project else None
+        return None if task is None else annotations[role, round_number].get(task)
 
-    def is_asked(number: int) -> bool:
-        return all((desk := double.desk(role, number)) and case in desk.tasks for role in READERS)
-
-    asked = max(filter(is_asked, range(1, 1 + max(number for _, number in double.desks))), default=0)
-    rounds = tuple((told(READERS[0], n), told(READERS[1], n)) for n in range(1, asked + 1))
-    desk = double.desk(ARBITER)
-    with_arbiter = desk is not None and case in desk.tasks
-    arbiter = told(ARBITER, 1)
+    num_assigned = _num_assigned_rounds(case, double)
+    rounds = tuple((annotation(READERS[0], n), annotation(READERS[1], n)) for n in range(1, num_assigned + 1))
+    outcome: Outcome = "waiting"
+    decisive_round, problem = None, ""
     agreements: list[Agreement | None] = []
-    decided_in, outcome, problem = None, _WAITING, ""
-    for number, readings in enumerate(rounds, 1):
-        both, agreement = pair(readings), None
+    for round_number, readings in enumerate(rounds, 1):
+        both, agreement = complete(readings), None
         if both is not None:
-            decided_in = number
+            decisive_round = round_number
             try:
-                for each in both:
-                    patient_of(each)
-                agreement = _judged(*both, double.rules, records, tags)
+                for reading in both:
+                    patient_of(reading)
+                agreement = _agreement(*both, double.rules, records, tags)
                 outcome, problem = "agreed" if agreement.agreed else "disagreed", ""
             except (InvalidRegion, InvalidTaskData) as error:
                 outcome, problem = "unreadable", str(error)
         agreements.append(agreement)
+    arbiter, arbiter_project = annotation(ARBITER, 1), double.project(ARBITER)
     return Case(
-        case=case,
+        id=case,
         rounds=rounds,
-        asked=asked,
+        num_assigned_rounds=num_assigned,
         arbiter=arbiter,
-        with_arbiter=with_arbiter,
+        has_arbiter_task=arbiter_project is not None and case in arbiter_project.tasks,
         outcome="arbitrated" if arbiter is not None else outcome,
-        decided_in=decided_in,
+        decisive_round=decisive_round,
         agreements=tuple(agreements),
         problem=problem,
     )
 
 
-def _judged(
+def _num_assigned_rounds(case: int, double: DoubleReading) -> int:
+    """Return the last round in which both readers have a task for the case; 0 if there is none."""
+    last_round = max(round_number for _, round_number in double.projects)
+    assigned = (
+        round_number
+        for round_number in range(1, last_round + 1)
+        if all((project := double.project(role, round_number)) and case in project.tasks for role in READERS)
+    )
+    return max(assigned, default=0)
+
+
+def _agreement(
     first: Correction,
     second: Correction,
     rules: ReadingRules,
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Agreement:
-    def judge() -> Agreement:
+    def compute() -> Agreement:
         return compare(
             findings_of(first, tags), findings_of(second, tags), rules=rules, spacing=spacing_of(first)
         )
 
-    by = hashlib.sha256(f"{COMPARISON} {rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
-    return records.agreement(first.content_hash, second.content_hash, by=by, judge=judge)
+    digest = hashlib.sha256(f"{COMPARISON} {rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
+    return records.agreement(first.content_hash, second.content_hash, digest=digest, compute=compute)

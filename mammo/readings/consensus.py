@@ -1,15 +1,16 @@
-"""Consensus: what two readings that agree say together.
+"""Consensus: merge two readings that agree into one set of findings.
 
-    intersection   pixels that both readers drew: nothing is in it that one of them did not see
-    union          pixels that either drew
-    staple         expectation maximisation of each reader's sensitivity and specificity and of the truth, together
-                   (Warfield, Zou, Wells 2004), by SimpleITK; pixels of probability 1/2 and more
+    intersection   pixels that both readers drew
+    union          pixels that either reader drew
+    staple         STAPLE (Warfield, Zou, Wells 2004), by SimpleITK: expectation maximisation of the hidden truth and of
+                   each reader's sensitivity and specificity; pixels with probability 1/2 or more
 
-STAPLE weighs a pixel against the background around it, so it is run on the box around both masks with a margin of
-`MARGIN` pixels, not on the whole image, where any lesion is rare. With two readers it often is one of the other two.
-A lesion that was only boxed gets a box: their intersection, the box around both, or the mean of the corners. One that a
-reader outlined and the other marked by a point is the outline, by every rule: the point says where and not how large.
-Two points become one midway.
+STAPLE depends on the share of background, so it runs on the bounding box of both masks plus `MARGIN` pixels, not on the
+whole image. With two readers its result often equals the intersection or the union.
+
+Two boxes without masks become a box: their intersection, their bounding box, or (for STAPLE) the mean of their corners.
+An outline and a point become the outline, whatever the rule: a point gives a location but no extent. Two points become
+the point midway.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from mammo.readings.agreement import Agreement
 from mammo.readings.rules import ConsensusRule
 
 MARGIN = 16
-"""Background around both masks that STAPLE sees, in pixels."""
+"""Margin of background around both masks in the frame of STAPLE, in pixels."""
 
 
 def consensus(
     first: Sequence[Finding], second: Sequence[Finding], agreement: Agreement, *, rule: ConsensusRule
 ) -> list[Finding]:
-    """One finding for each lesion, in the order of the first reading.
+    """Return one finding per lesion, in the order of the first reading.
 
     Args:
-        agreement: of these two readings, and one that says they agree.
+        agreement: Comparison of these two readings; it must be an agreement.
     """
     assert agreement.agreed, "there is no consensus without agreement"
     return [
@@ -44,9 +45,9 @@ def consensus(
 
 
 def consensus_finding(first: Finding, second: Finding, *, rule: ConsensusRule) -> Finding:
-    """The finding that two readers have together; its box holds its mask."""
+    """Merge two findings of one lesion; the box of the result encloses its mask."""
     if first.is_point or second.is_point:
-        return _with_a_point(first, second)
+        return _consensus_with_point(first, second)
     box = _box(first.box, second.box, rule)
     mask = None
     if first.mask is not None and second.mask is not None:
@@ -55,8 +56,8 @@ def consensus_finding(first: Finding, second: Finding, *, rule: ConsensusRule) -
     return Finding(label=first.label, score=1.0, box=box, mask=mask)
 
 
-def _with_a_point(first: Finding, second: Finding) -> Finding:
-    """The outlined one of the two, or the point midway between two points."""
+def _consensus_with_point(first: Finding, second: Finding) -> Finding:
+    """Return the finding that is no point, or the point midway between two points."""
     outlined = next((each for each in (first, second) if not each.is_point), None)
     if outlined is not None:
         return Finding(label=outlined.label, score=1.0, box=outlined.box, mask=outlined.mask)
@@ -64,40 +65,40 @@ def _with_a_point(first: Finding, second: Finding) -> Finding:
 
 
 def consensus_mask(first: Mask, second: Mask, *, rule: ConsensusRule) -> Mask:
-    """The mask that two readers have together; where a rule leaves no pixel, all that either drew."""
-    either = union([first, second])
-    assert either is not None
+    """Merge two masks; where the rule leaves no pixel, return their union."""
+    both_masks = union([first, second])
+    assert both_masks is not None
     if rule == "union":
-        found = either.tight()
+        merged = both_masks.tight()
     elif rule == "intersection":
-        found = _both(first, second, either.frame)
+        merged = _intersection(first, second, both_masks.frame)
     else:
-        found = staple([first, second])
-    return found or either
+        merged = staple([first, second])
+    return merged or both_masks
 
 
 def staple(masks: Sequence[Mask]) -> Mask | None:
-    """The pixels that STAPLE holds for lesion with probability 1/2 or more; None where there are none."""
-    import SimpleITK as sitk  # noqa: N813 - its own documentation's name; half a second to import
+    """Return the pixels whose STAPLE probability is 1/2 or more; None where there are none."""
+    import SimpleITK as sitk  # noqa: N813 - SimpleITK's documented alias; imported late because it takes 0.5 s
 
     frame = masks[0].frame
     for mask in masks[1:]:
         frame = frame.union(mask.frame)
     frame = frame.dilated(MARGIN)
-    drawn = [sitk.GetImageFromArray(_bitmap(mask, frame).view(np.uint8)) for mask in masks]
-    probability = sitk.GetArrayFromImage(sitk.STAPLE(drawn, 1.0))  # type: ignore[no-untyped-call]
+    bitmaps = [sitk.GetImageFromArray(_bitmap(mask, frame).view(np.uint8)) for mask in masks]
+    probability = sitk.GetArrayFromImage(sitk.STAPLE(bitmaps, 1.0))  # type: ignore[no-untyped-call]
     return Mask(np.asarray(probability >= 0.5), frame.x0, frame.y0).tight()
 
 
-def _both(first: Mask, second: Mask, frame: Box) -> Mask | None:
+def _intersection(first: Mask, second: Mask, frame: Box) -> Mask | None:
     return Mask(_bitmap(first, frame) & _bitmap(second, frame), frame.x0, frame.y0).tight()
 
 
 def _bitmap(mask: Mask, frame: Box) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """The mask's pixels in a frame that holds them."""
-    out = np.zeros((frame.height, frame.width), np.bool_)
-    Mask(mask.bitmap, mask.x0 - frame.x0, mask.y0 - frame.y0).paste(out)
-    return out
+    """Return the mask's pixels in a frame that encloses them: H x W of the frame, bool."""
+    bitmap = np.zeros((frame.height, frame.width), np.bool_)
+    Mask(mask.bitmap, mask.x0 - frame.x0, mask.y0 - frame.y0).paste(bitmap)
+    return bitmap
 
 
 def _box(first: Box, second: Box, rule: ConsensusRule) -> Box:

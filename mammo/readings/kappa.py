@@ -1,4 +1,4 @@
-"""Cohen's kappa: how far two readers agree on who has a finding, beyond what chance would give."""
+"""Cohen's kappa: agreement of two readers on which patients have a finding, beyond chance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Kappa:
-    """Two readers' yes or no on the same patients."""
+    """Contingency table of two readers over the same patients."""
 
     both: int
     """Patients in whom both readers found something."""
@@ -24,24 +24,25 @@ class Kappa:
 
     @property
     def observed(self) -> float | None:
-        """p_o: share of patients on whom they agree; None without patients."""
+        """p_o: share of patients that both readers rate alike; None without patients."""
         return (self.both + self.neither) / self.patients if self.patients else None
 
     @property
     def value(self) -> float | None:
-        """kappa = (p_o - p_e) / (1 - p_e), Cohen 1960, with p_e what two independent readers of these rates would
-        agree on. None where it has no meaning: no patients, or both readers always say the same one thing."""
+        """kappa = (p_o - p_e) / (1 - p_e) (Cohen 1960), where p_e is the agreement that two independent readers with
+        these rates would reach. None where it is undefined: no patients, or both readers gave every patient the same
+        rating."""
         if self.observed is None:
             return None
-        first, second = (self.both + each for each in (self.only_first, self.only_second))
+        first, second = self.both + self.only_first, self.both + self.only_second
         n = self.patients
         chance = (first * second + (n - first) * (n - second)) / n**2
         return (self.observed - chance) / (1 - chance) if chance < 1 else None
 
 
-def cohens_kappa(said: Iterable[tuple[bool, bool]]) -> Kappa:
-    """From what the two readers said of each patient."""
-    counts = Counter(said)
+def cohens_kappa(ratings: Iterable[tuple[bool, bool]]) -> Kappa:
+    """Count the ratings (first reader, second reader) of each patient."""
+    counts = Counter(ratings)
     return Kappa(
         both=counts[True, True],
         only_first=counts[True, False],
@@ -50,14 +51,14 @@ def cohens_kappa(said: Iterable[tuple[bool, bool]]) -> Kappa:
     )
 
 
-def by_patient(images: Iterable[tuple[str, tuple[bool, bool]]]) -> Mapping[str, tuple[bool, bool]]:
-    """A patient has a finding, for a reader, when any of the patient's images has.
+def ratings_by_patient(images: Iterable[tuple[str, tuple[bool, bool]]]) -> Mapping[str, tuple[bool, bool]]:
+    """Rate a patient positive for a reader if the reader found a lesion in any of the patient's images.
 
     Args:
-        images: patient key, and whether each reader found anything on the image.
+        images: Patient key of each image, and whether the first and the second reader found a lesion in it.
     """
-    found: dict[str, tuple[bool, bool]] = {}
+    ratings: dict[str, tuple[bool, bool]] = {}
     for patient, (first, second) in images:
-        before = found.get(patient, (False, False))
-        found[patient] = before[0] or first, before[1] or second
-    return found
+        positive_first, positive_second = ratings.get(patient, (False, False))
+        ratings[patient] = positive_first or first, positive_second or second
+    return ratings

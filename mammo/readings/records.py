@@ -1,4 +1,4 @@
-"""ReadingRecords: which projects are read twice, by which rules, and where the tasks for it are."""
+"""ReadingRecords: the database's record of double readings, their rules, projects and tasks."""
 
 from __future__ import annotations
 
@@ -31,33 +31,38 @@ ARBITER: Role = "arbiter"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What one person reads in one round: a project, and its task for each case."""
+class ReaderProject:
+    """The Label Studio project in which one person reads in one round."""
 
-    project: int
+    id: int
+    """Project id."""
+
     tasks: Mapping[int, int] = field(default_factory=dict)
-    """Case (the task of the source project) to the task here that shows the same image."""
+    """Task of this project by case (the task of the source project that shows the same image)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoubleReading:
-    """One project whose images are read twice."""
+    """A source project whose images are read twice."""
 
     source: int
+    """Project id."""
+
     rules: ReadingRules
     users: Mapping[Role, int] = field(default_factory=dict)
-    """Label Studio users by role. Whose role has none: whoever annotates in that project."""
+    """Label Studio user id by role. For a role without a user, annotations of any user count."""
 
-    desks: Mapping[tuple[Role, int], Desk] = field(default_factory=dict)
-    """By role and round, from 1; the arbiter's round is 1."""
+    projects: Mapping[tuple[Role, int], ReaderProject] = field(default_factory=dict)
+    """Reader projects by role and round, from 1; the arbiter has round 1 only."""
 
-    def desk(self, role: Role, number: int = 1) -> Desk | None:
-        return self.desks.get((role, number))
+    def project(self, role: Role, round_number: int = 1) -> ReaderProject | None:
+        """Return the reader project of a role and round; None if it has not been created."""
+        return self.projects.get((role, round_number))
 
     @property
-    def projects(self) -> list[int]:
-        """Those that were made for it."""
-        return sorted(desk.project for desk in self.desks.values())
+    def project_ids(self) -> list[int]:
+        """Ids of all reader projects, sorted."""
+        return sorted(project.id for project in self.projects.values())
 
 
 class ReadingRecords:
@@ -67,140 +72,151 @@ class ReadingRecords:
         self._engine = engine
 
     def create(self, source: int, *, rules: ReadingRules, users: Mapping[Role, int]) -> DoubleReading:
-        """Begin to read a project twice; a second time with the same rules and users changes nothing.
+        """Record a double reading; repeating the call with the same rules and users changes nothing.
 
         Raises:
-            ReadingConflict: it is read twice already, otherwise; or it was itself made for a double reading.
-            StorageUnavailable: it is not kept.
+            ReadingConflict: The project has a double reading with other rules or users, or is a reader project itself.
+            StorageUnavailable: The double reading was not stored.
         """
-        wanted = DoubleReading(source=source, rules=rules, users=dict(users))
-        row = {"source": source, "definition": _definition(wanted), "created_at": datetime.now(UTC)}
+        requested = DoubleReading(source=source, rules=rules, users=dict(users))
+        row = {"source": source, "definition": _definition(requested), "created_at": datetime.now(UTC)}
         with writing(self._engine) as connection:
-            made_for = sa.select(reading_project.c.source).where(reading_project.c.project == source)
-            if (other := connection.scalar(made_for)) is not None:
+            parent = sa.select(reading_project.c.source).where(reading_project.c.project == source)
+            if (other := connection.scalar(parent)) is not None:
                 raise ReadingConflict(
-                    f"project {source} was made for the double reading of project {other}; name that one"
+                    f"project {source} is a reader project of the double reading of project {other}; "
+                    f"name project {other}"
                 )
             connection.execute(insert(connection, double_reading).values(row).on_conflict_do_nothing())
-        kept = self.find(source)
-        if (kept.rules, kept.users) != (wanted.rules, wanted.users):
+        stored = self.find(source)
+        if (stored.rules, stored.users) != (requested.rules, requested.users):
             raise ReadingConflict(
-                f"project {source} is read twice already, by other rules or readers; "
+                f"project {source} already has a double reading with other rules or readers; "
                 "`yolo-mlsam reading rules` shows and changes its rules"
             )
-        return kept
+        return stored
 
     def find(self, source: int) -> DoubleReading:
-        """The double reading of a project.
+        """Return the double reading of a project.
 
         Raises:
-            UnknownReading: it is not read twice.
+            UnknownReading: The project has no double reading.
         """
-        found = self.find_any(source)
-        if found is None:
-            known = ", ".join(map(str, self.sources())) or "none"
+        stored = self.find_or_none(source)
+        if stored is None:
+            sources = ", ".join(map(str, self.sources())) or "none"
             raise UnknownReading(
-                f"project {source} is not read twice; those that are: {known}. Begin with `yolo-mlsam reading create`"
+                f"project {source} has no double reading; projects that have one: {sources}. "
+                "Create one with `yolo-mlsam reading create`"
             )
-        return found
+        return stored
 
-    def find_any(self, source: int) -> DoubleReading | None:
-        """The double reading of a project; None when it is not read twice."""
+    def find_or_none(self, source: int) -> DoubleReading | None:
+        """Return the double reading of a project; None if it has none."""
         with reading(self._engine) as connection:
             definition = connection.scalar(
                 sa.select(double_reading.c.definition).where(double_reading.c.source == source)
             )
             if definition is None:
                 return None
-            kept = orjson.loads(definition)
+            stored = orjson.loads(definition)
             return DoubleReading(
                 source=source,
-                rules=ReadingRules.from_json(kept["rules"]),
-                users={role: kept["users"][role] for role in ROLES if role in kept["users"]},
-                desks=_desks(connection, source),
+                rules=ReadingRules.from_json(stored["rules"]),
+                users={role: stored["users"][role] for role in ROLES if role in stored["users"]},
+                projects=_reader_projects(connection, source),
             )
 
     def sources(self) -> list[int]:
-        """Every project that is read twice."""
+        """Return the ids of all projects that have a double reading."""
         with reading(self._engine) as connection:
             return sorted(connection.scalars(sa.select(double_reading.c.source)))
 
     def projects(self) -> list[int]:
-        """Every project that was made for a double reading."""
+        """Return the ids of the reader projects of all double readings."""
         with reading(self._engine) as connection:
             return sorted(connection.scalars(sa.select(reading_project.c.project)))
 
-    def change(self, source: int, **rules: object) -> DoubleReading:
-        """Change some rules; what was agreed on is then judged anew.
+    def change_rules(self, source: int, **rules: object) -> DoubleReading:
+        """Change the named rules; agreements are then computed anew.
 
         Raises:
-            UnknownReading: the project is not read twice.
-            ValueError: rules that cannot be.
+            UnknownReading: The project has no double reading.
+            ValueError: A rule is out of range.
         """
-        changed = self.find(source)
-        changed = replace(changed, rules=replace(changed.rules, **rules))  # type: ignore[arg-type]
-        mine = double_reading.c.source == source
+        current = self.find(source)
+        changed = replace(current, rules=replace(current.rules, **rules))  # type: ignore[arg-type]
+        row = double_reading.c.source == source
         with writing(self._engine) as connection:
-            connection.execute(sa.update(double_reading).where(mine).values(definition=_definition(changed)))
+            connection.execute(sa.update(double_reading).where(row).values(definition=_definition(changed)))
         return changed
 
-    def record_project(self, source: int, role: Role, number: int, project: int) -> None:
-        """Keep which project is whose; the first answer stays.
+    def record_project(self, source: int, role: Role, round_number: int, project: int) -> None:
+        """Record the reader project of a role and round; repeating the call changes nothing.
 
         Raises:
-            ReadingConflict: another project is kept for this role and round.
+            ReadingConflict: Another project is recorded for this role and round, or the project for another role.
         """
-        row = {"source": source, "role": role, "round": number, "project": project}
+        row = {"source": source, "role": role, "round": round_number, "project": project}
         with writing(self._engine) as connection:
             connection.execute(insert(connection, reading_project).values(row).on_conflict_do_nothing())
-            kept = _desks(connection, source).get((role, number))
-        if kept is None or kept.project != project:
+            stored = _reader_projects(connection, source).get((role, round_number))
+        if stored is None or stored.id != project:
             raise ReadingConflict(
-                f"project {project} cannot be the {role}'s in round {number}: it has another part"
+                f"project {project} cannot be the project of {role} in round {round_number}: "
+                "it has another role, or the role has another project"
             )
 
     def record_tasks(self, project: int, tasks: Mapping[int, int]) -> None:
-        """Keep which task shows which case: exactly these, for this project."""
+        """Replace the recorded tasks of a reader project.
+
+        Args:
+            tasks: Task by case.
+        """
         rows = [{"project": project, "case": case, "task": task} for case, task in tasks.items()]
         with writing(self._engine) as connection:
             connection.execute(sa.delete(reading_task).where(reading_task.c.project == project))
             if rows:
                 connection.execute(sa.insert(reading_task), rows)
 
-    def agreement(self, first: str, second: str, *, by: str, judge: Callable[[], Agreement]) -> Agreement:
-        """The agreement of two readings, computed once.
+    def agreement(
+        self, first: str, second: str, *, digest: str, compute: Callable[[], Agreement]
+    ) -> Agreement:
+        """Return the agreement of two readings; compute and store it on the first call.
 
         Args:
-            first, second: content hashes of the two annotations.
-            by: digest of all that the judgement depends on besides.
-            judge: computes it.
+            first: Content hash of the first reader's annotation.
+            second: Content hash of the second reader's annotation.
+            digest: Digest of everything else that the agreement depends on.
+            compute: Computes the agreement.
         """
-        key = {"first": first, "second": second, "rules": by}
-        mine = sa.and_(*(reading_agreement.c[name] == value for name, value in key.items()))
+        key = {"first": first, "second": second, "rules": digest}
+        condition = sa.and_(*(reading_agreement.c[name] == value for name, value in key.items()))
         with reading(self._engine) as connection:
-            kept = connection.scalar(sa.select(reading_agreement.c.detail).where(mine))
-        if kept is not None:
-            return Agreement.from_json(orjson.loads(kept))
-        found = judge()
-        row = {**key, "detail": orjson.dumps(found.to_json())}
+            stored = connection.scalar(sa.select(reading_agreement.c.detail).where(condition))
+        if stored is not None:
+            return Agreement.from_json(orjson.loads(stored))
+        agreement = compute()
+        row = {**key, "detail": orjson.dumps(agreement.to_json())}
         with writing(self._engine) as connection:
             connection.execute(insert(connection, reading_agreement).values(row).on_conflict_do_nothing())
-        return found
+        return agreement
 
 
-def _definition(kept: DoubleReading) -> bytes:
+def _definition(double: DoubleReading) -> bytes:
     return orjson.dumps(
-        {"rules": kept.rules.to_json(), "users": dict(kept.users)}, option=orjson.OPT_SORT_KEYS
+        {"rules": double.rules.to_json(), "users": dict(double.users)}, option=orjson.OPT_SORT_KEYS
     )
 
 
-def _desks(connection: Connection, source: int) -> dict[tuple[Role, int], Desk]:
-    mine = sa.select(reading_project).where(reading_project.c.source == source)
-    desks = {}
-    for row in connection.execute(mine).all():
+def _reader_projects(connection: Connection, source: int) -> dict[tuple[Role, int], ReaderProject]:
+    statement = sa.select(reading_project).where(reading_project.c.source == source)
+    projects = {}
+    for row in connection.execute(statement).all():
         tasks = sa.select(reading_task.c.case, reading_task.c.task).where(
             reading_task.c.project == row.project
         )
-        held = {each.case: each.task for each in connection.execute(tasks)}
-        desks[row.role, row.round] = Desk(project=row.project, tasks=held)
-    return desks
+        projects[row.role, row.round] = ReaderProject(
+            id=row.project, tasks={each.case: each.task for each in connection.execute(tasks)}
+        )
+    return projects

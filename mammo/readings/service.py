@@ -1,30 +1,36 @@
-"""ReadingService: the steps of a double reading in Label Studio, each safe to repeat and to interrupt.
+"""ReadingService: the steps of a double reading in Label Studio; each can be interrupted and repeated.
 
-create        a project for each reader and one for the arbiter
-sync          tasks in step with the source project; annotations reconciled with Label Studio
-second_look   what the readers disagree on goes to both again, each blind to the other, up to the last round
-arbitrate     what they still disagree on goes to the arbiter
+create        create a project for each reader and one for the arbiter
+sync          update tasks from the source project, and reconcile annotations with Label Studio
+second_look   give disputed images to both readers again, each blind to the other, until the last round
+arbitrate     give the images that are still disputed to the arbiter
 """
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from mammo.annotations import AnnotationStore, Correction
+from mammo.annotations import AnnotationStore
 from mammo.errors import ReadingConflict
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings.cases import Case, Cases, cases_of
-from mammo.readings.prelabels import OWN, READINGS, basis, for_a_second_look, for_the_arbiter
-from mammo.readings.projects import Kept, Wanted, keep_tasks, open_worklist, show_version
+from mammo.readings.predictions import (
+    ARBITER_VERSION,
+    SECOND_LOOK_VERSION,
+    arbiter_predictions,
+    basis,
+    second_look_predictions,
+)
+from mammo.readings.projects import SyncedTasks, TaskSpec, open_reader_project, show_version, sync_tasks
 from mammo.readings.records import ARBITER, READERS, ROLES, DoubleReading, ReadingRecords, Role
 from mammo.readings.rules import ReadingRules
 
@@ -32,130 +38,131 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one step did."""
+class StepResult:
+    """What one step changed."""
 
     source: int
+    """Source project."""
+
     added: Mapping[str, int] = field(default_factory=dict)
-    """New tasks by role and round, such as `reader-1 round 2`."""
+    """Number of tasks created, by role and round, such as `reader-1 round 2`."""
 
     removed: int = 0
-    """Tasks nobody had begun that were not needed any more."""
+    """Untouched tasks deleted because they were no longer needed."""
 
     repaired: int = 0
-    """Annotations that no webhook had told of."""
+    """Annotations restored whose webhooks were lost."""
 
     orphans: int = 0
-    """Cases whose task in the source project is gone."""
+    """Cases whose task in the source project has been deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingService:
-    """Where double readings are run."""
+    """Runs double readings."""
 
     client: LabelStudioClient
     store: AnnotationStore
     records: ReadingRecords
     reconcile: Callable[[int], int]
-    """Reconciles one project with Label Studio; how much it repaired."""
+    """Reconciles one project with Label Studio; returns the number of repaired annotations."""
 
     secret: bytes
-    """Key of the order of tasks, and of which reading the arbiter sees as A."""
+    """Key of the order of tasks, and of which reading the arbiter sees as reading A."""
 
     lock: Path
-    """A file; who holds its lock is the only one at work."""
+    """Lock file; only the process that holds its lock may run a step."""
 
     prepare: Callable[[int, int], None] = lambda _source, _project: None
-    """Does to a new project, after the source project, what its images or webhooks need."""
+    """Gives a new reader project (second argument) the storages and webhook of the source project (first)."""
 
     def create(
         self, source: int, *, rules: ReadingRules, emails: Mapping[Role, str] | None = None
     ) -> DoubleReading:
-        """Begin to read a project twice: three projects and their tasks.
+        """Start a double reading: create three projects and their tasks.
 
         Args:
-            emails: Label Studio accounts by role; only they count in their projects. Missing: anybody's counts.
+            emails: Label Studio accounts by role. Only annotations of that account count in the role's project; for a
+                role without an account, annotations of any user count.
 
         Raises:
-            ReadingConflict: an account is not there or has two roles, or the project is read otherwise already.
+            ReadingConflict: An account does not exist or has two roles, the project already has another double
+                reading, or its tasks show several images.
             LabelStudioError: Label Studio refuses.
         """
-        users = self._users(emails or {})
-        self.tags(
-            source
-        )  # refuses a project that is not there, or that cannot be compared, before anything is kept
+        users = self._user_ids(emails or {})
+        self.tags(source)  # refuse an unknown or unsuitable project before anything is stored
         self.records.create(source, rules=rules, users=users)
         self.sync(source)
         return self.records.find(source)
 
-    def sync(self, source: int) -> Step:
-        """Put projects and tasks in step with the source project, and annotations with Label Studio.
+    def sync(self, source: int) -> StepResult:
+        """Update projects and tasks from the source project, and reconcile annotations with Label Studio.
 
         Raises:
-            UnknownReading: the project is not read twice.
-            ReadingConflict: somebody else is at work.
-            LabelStudioError: Label Studio is gone or refuses; what was done stays done.
+            UnknownReading: The project has no double reading.
+            ReadingConflict: Another step is running.
+            LabelStudioError: Label Studio cannot be reached or refuses; completed changes persist.
         """
-        with self._alone():
+        with self._exclusive():
             return self._sync(source)
 
-    def second_look(self, source: int) -> Step:
-        """Give both readers again what they disagree on, where another round is left. Raises as `sync` does."""
-        with self._alone():
-            step = self._sync(source)
-            double, cases = self._state(source)
-            due = [case for case in cases if case.due(double.rules) == "round"]
-            rows = self._rows(source)
-            own = double.rules.second_look == "own"
-            added: dict[str, int] = {}
-            for number in sorted({case.asked + 1 for case in due}):
+    def second_look(self, source: int) -> StepResult:
+        """Give both readers the disputed images again, where another round is left. Raises the errors of `sync`."""
+        with self._exclusive():
+            result = self._sync(source)
+            double = self.records.find(source)
+            disputed = [case for case in self.cases(source).cases if case.next_step(double.rules) == "round"]
+            data = self._source_data(source)
+            shows_own = double.rules.second_look == "own"
+            added = dict(result.added)
+            for round_number in sorted({case.num_assigned_rounds + 1 for case in disputed}):
                 for role in READERS:
-                    wanted = {
-                        case.case: Wanted(
-                            data=rows[case.case],
-                            predictions=partial(_own, case, role) if own else tuple,
+                    specs = {
+                        case.id: TaskSpec(
+                            data=data[case.id],
+                            predictions=partial(_own_reading, case, role) if shows_own else tuple,
                         )
-                        for case in due
-                        if case.asked + 1 == number and case.case in rows
+                        for case in disputed
+                        if case.num_assigned_rounds + 1 == round_number and case.id in data
                     }
-                    kept = self._give(double, role, number, wanted=wanted)
-                    added |= _counted(role, number, kept.added)
-            return _more(step, added)
+                    synced = self._assign(double, role, round_number, specs=specs)
+                    added |= _task_counts(role, round_number, synced.added)
+            return replace(result, added=added)
 
-    def arbitrate(self, source: int) -> Step:
-        """Give the arbiter what the readers disagree on after the last round, and take back what is settled.
+    def arbitrate(self, source: int) -> StepResult:
+        """Give the arbiter the images still disputed after the last round, and withdraw those that are settled.
 
-        Raises as `sync` does.
+        Raises the errors of `sync`.
         """
-        with self._alone():
-            step = self._sync(source)
-            double, cases = self._state(source)
+        with self._exclusive():
+            result = self._sync(source)
+            double, cases = self.records.find(source), self.cases(source).cases
             tags = self.tags(source)
-            rows = self._rows(source)
-            disputed = [
-                case
-                for case in cases
-                if case.case in rows
-                and (
-                    case.due(double.rules) == "arbiter" or (case.with_arbiter and case.outcome == "disagreed")
-                )
-            ]
-            wanted = {
-                case.case: Wanted(
-                    data=rows[case.case],
-                    predictions=partial(for_the_arbiter, case, source=source, secret=self.secret, tags=tags),
+            data = self._source_data(source)
+            specs = {
+                case.id: TaskSpec(
+                    data=data[case.id],
+                    predictions=partial(
+                        arbiter_predictions, case, source=source, secret=self.secret, tags=tags
+                    ),
                     basis=basis(case),
                 )
-                for case in disputed
+                for case in cases
+                if case.id in data and _needs_arbiter(case, double.rules)
             }
             settled = [
-                case.case for case in cases if case.with_arbiter and case.outcome in ("agreed", "waiting")
+                case.id for case in cases if case.has_arbiter_task and case.outcome in ("agreed", "waiting")
             ]
-            kept = self._give(double, ARBITER, 1, wanted=wanted, withdrawn=settled)
-            return _more(step, _counted(ARBITER, 1, kept.added), kept.removed)
+            synced = self._assign(double, ARBITER, 1, specs=specs, withdrawn=settled)
+            return replace(
+                result,
+                added={**result.added, **_task_counts(ARBITER, 1, synced.added)},
+                removed=result.removed + synced.removed,
+            )
 
     def cases(self, source: int) -> Cases:
-        """The present state of every case, as far as the annotation store knows."""
+        """Return the state of every case, according to the annotation store."""
         return cases_of(
             self.records.find(source),
             corrections=self.store.corrections,
@@ -164,137 +171,142 @@ class ReadingService:
         )
 
     def tags(self, source: int) -> ControlTags:
-        """The control tags of the source project, which all projects of its double reading share.
+        """Return the control tags of the source project, which its reader projects share.
 
         Raises:
-            ReadingConflict: its tasks show several images: readings are compared image by image, one a task.
+            ReadingConflict: Its tasks show several images; readings are compared one image per task.
         """
         tags = ControlTags.read(self.client.project(source)["label_config"])
         if tags.pages or tags.siblings:
             raise ReadingConflict(
-                f"the tasks of project {source} show several mammograms, and two readings are compared one mammogram "
-                "a task: make a project with a task for each image, and have that read twice"
+                f"the tasks of project {source} show several mammograms, but a double reading compares one mammogram "
+                "per task; make a project with one task per image, and use that as the source"
             )
         return tags
 
-    def _sync(self, source: int) -> Step:
+    def _sync(self, source: int) -> StepResult:
         double = self.records.find(source)
         config = self.client.project(source)["label_config"]
-        rows = self._rows(source)
+        data = self._source_data(source)
         added: dict[str, int] = {}
         removed = 0
-        for role, number in {**dict.fromkeys((role, 1) for role in ROLES), **double.desks}:
-            project = self._open(double, role, number, config)
-            first = role != ARBITER and number == 1
-            wanted = {case: Wanted(data=data) for case, data in rows.items()} if first else {}
-            kept = self._keep(source, project, role, number, wanted=wanted)
-            added |= _counted(role, number, kept.added)
-            removed += kept.removed
+        for role, round_number in {**dict.fromkeys((role, 1) for role in ROLES), **double.projects}:
+            project = self._open_project(double, role, round_number, config)
+            reads_every_image = role != ARBITER and round_number == 1
+            specs = {case: TaskSpec(data=row) for case, row in data.items()} if reads_every_image else {}
+            synced = self._sync_tasks(source, project, role, round_number, specs=specs)
+            added |= _task_counts(role, round_number, synced.added)
+            removed += synced.removed
         double = self.records.find(source)
-        repaired = sum(map(self.reconcile, (source, *double.projects)))
-        known = {case for desk in double.desks.values() for case in desk.tasks}
-        step = Step(
-            source=source, added=added, removed=removed, repaired=repaired, orphans=len(known - rows.keys())
+        repaired = sum(map(self.reconcile, (source, *double.project_ids)))
+        case_ids = {case for project in double.projects.values() for case in project.tasks}
+        log.info("double reading synchronised", source=source, added=sum(added.values()), repaired=repaired)
+        return StepResult(
+            source=source,
+            added=added,
+            removed=removed,
+            repaired=repaired,
+            orphans=len(case_ids - data.keys()),
         )
-        log.info("double reading in step", source=source, added=sum(added.values()), repaired=repaired)
-        return step
 
-    def _give(
+    def _assign(
         self,
         double: DoubleReading,
         role: Role,
-        number: int,
+        round_number: int,
         *,
-        wanted: Mapping[int, Wanted],
-        withdrawn: list[int] | None = None,
-    ) -> Kept:
-        """Put tasks with predictions on a desk, which is opened when it is missing."""
+        specs: Mapping[int, TaskSpec],
+        withdrawn: Sequence[int] = (),
+    ) -> SyncedTasks:
+        """Create tasks with predictions in a reader project, which is created if it is missing."""
         source = double.source
         config = self.client.project(source)["label_config"]
-        project = self._open(double, role, number, config)
-        kept = self._keep(source, project, role, number, wanted=wanted, withdrawn=withdrawn or [])
-        if role == ARBITER and kept.tasks:
-            show_version(self.client, project, READINGS)
-        elif role != ARBITER and number > 1 and double.rules.second_look == "own" and kept.tasks:
-            show_version(self.client, project, OWN)
-        return kept
+        project = self._open_project(double, role, round_number, config)
+        synced = self._sync_tasks(source, project, role, round_number, specs=specs, withdrawn=withdrawn)
+        if role == ARBITER and synced.tasks:
+            show_version(self.client, project, ARBITER_VERSION)
+        elif role != ARBITER and round_number > 1 and double.rules.second_look == "own" and synced.tasks:
+            show_version(self.client, project, SECOND_LOOK_VERSION)
+        return synced
 
-    def _open(self, double: DoubleReading, role: Role, number: int, config: str) -> int:
-        """The project of a role and round; one that is new is made ready before it is recorded."""
-        source, desk = double.source, double.desk(role, number)
-        known = desk.project if desk else None
-        project = open_worklist(self.client, source, role, number, config=config, known=known)
-        if known is None:
+    def _open_project(self, double: DoubleReading, role: Role, round_number: int, config: str) -> int:
+        """Return the id of a reader project; a new one is prepared before it is recorded."""
+        source, recorded = double.source, double.project(role, round_number)
+        project = open_reader_project(
+            self.client,
+            source,
+            role,
+            round_number,
+            config=config,
+            recorded=recorded.id if recorded else None,
+        )
+        if recorded is None:
             self.prepare(source, project)
-            self.records.record_project(source, role, number, project)
+            self.records.record_project(source, role, round_number, project)
         return project
 
-    def _keep(
+    def _sync_tasks(
         self,
         source: int,
         project: int,
         role: Role,
-        number: int,
+        round_number: int,
         *,
-        wanted: Mapping[int, Wanted],
-        withdrawn: list[int] | None = None,
-    ) -> Kept:
-        order = self.secret + f"{role} {number}".encode()
-        kept = keep_tasks(self.client, source, project, wanted=wanted, withdrawn=withdrawn or [], order=order)
-        self.records.record_tasks(project, kept.tasks)
-        return kept
+        specs: Mapping[int, TaskSpec],
+        withdrawn: Sequence[int] = (),
+    ) -> SyncedTasks:
+        order_key = self.secret + f"{role} {round_number}".encode()
+        synced = sync_tasks(
+            self.client, source, project, specs=specs, withdrawn=withdrawn, order_key=order_key
+        )
+        self.records.record_tasks(project, synced.tasks)
+        return synced
 
-    def _rows(self, source: int) -> dict[int, dict[str, Any]]:
-        """Data of every task of the source project."""
+    def _source_data(self, source: int) -> dict[int, dict[str, Any]]:
+        """Return the data of every task of the source project, by task."""
         return {int(task["id"]): dict(task["data"]) for task in self.client.tasks(source)}
 
-    def _state(self, source: int) -> tuple[DoubleReading, tuple[Case, ...]]:
-        return self.records.find(source), self.cases(source).cases
-
-    def _users(self, emails: Mapping[Role, str]) -> dict[Role, int]:
+    def _user_ids(self, emails: Mapping[Role, str]) -> dict[Role, int]:
         if not emails:
             return {}
-        known = {str(user["email"]).casefold(): int(user["id"]) for user in self.client.users()}
-        missing = [email for email in emails.values() if email.casefold() not in known]
+        accounts = {str(user["email"]).casefold(): int(user["id"]) for user in self.client.users()}
+        missing = [email for email in emails.values() if email.casefold() not in accounts]
         if missing:
             raise ReadingConflict(
-                f"{len(missing)} of the {len(emails)} accounts named are not in Label Studio: invite them first"
+                f"{len(missing)} of the {len(emails)} accounts named do not exist in Label Studio; invite them first"
             )
-        users = {role: known[email.casefold()] for role, email in emails.items()}
+        users = {role: accounts[email.casefold()] for role, email in emails.items()}
         if len(set(users.values())) != len(users):
-            raise ReadingConflict("two readers and an arbiter are three people: one account has two roles")
+            raise ReadingConflict(
+                "one account has two roles; the two readers and the arbiter must be three different people"
+            )
         return users
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Two at work would make tasks twice. The system frees the lock of a process that is killed."""
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lock file; two concurrent steps would create tasks twice. A killed process releases the lock."""
         self.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ReadingConflict(
-                    "another step of a double reading is under way; wait for its end", code="reading_busy"
+                    "another step of a double reading is running; try again when it has finished",
+                    code="reading_busy",
                 ) from None
             yield
 
 
-def _own(case: Case, role: Role) -> list[dict[str, Any]]:
+def _needs_arbiter(case: Case, rules: ReadingRules) -> bool:
+    """Return whether a case is to be assigned to the arbiter, or stays assigned."""
+    return case.next_step(rules) == "arbiter" or (case.has_arbiter_task and case.outcome == "disagreed")
+
+
+def _own_reading(case: Case, role: Role) -> list[dict[str, Any]]:
     assert case.readings is not None
-    before: Correction = case.readings[READERS.index(role)]
-    return for_a_second_look(before)
+    return second_look_predictions(case.readings[READERS.index(role)])
 
 
-def _counted(role: Role, number: int, count: int) -> dict[str, int]:
-    name = role if role == ARBITER else f"{role} round {number}"
+def _task_counts(role: Role, round_number: int, count: int) -> dict[str, int]:
+    name = role if role == ARBITER else f"{role} round {round_number}"
     return {name: count} if count else {}
-
-
-def _more(step: Step, added: Mapping[str, int], removed: int = 0) -> Step:
-    return Step(
-        source=step.source,
-        added={**step.added, **added},
-        removed=step.removed + removed,
-        repaired=step.repaired,
-        orphans=step.orphans,
-    )

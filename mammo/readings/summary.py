@@ -1,4 +1,4 @@
-"""Summary: how far a double reading is, and how well the two readers agree."""
+"""Summary: progress of a double reading, and agreement of the two readers."""
 
 from __future__ import annotations
 
@@ -9,82 +9,90 @@ from statistics import fmean
 from typing import Any
 
 from mammo.readings.cases import Case, Cases
-from mammo.readings.kappa import Kappa, by_patient, cohens_kappa
+from mammo.readings.kappa import Kappa, cohens_kappa, ratings_by_patient
 from mammo.readings.records import DoubleReading
 
 
 @dataclass(frozen=True, kw_only=True)
 class LesionFigures:
-    """What the readers drew, over the cases that both have read."""
+    """Agreement on lesions, over the cases that both readers have read."""
 
     cases: int
+    """Cases compared."""
+
     both: int
-    """Lesions that both saw."""
+    """Lesions that both readers found."""
 
     only_first: int
+    """Lesions that only the first reader found."""
+
     only_second: int
+    """Lesions that only the second reader found."""
+
     mean_dice: float | None
-    """Over the lesions that both drew; one marked by a point has no outline to compare. So the next two."""
+    """Mean Dice of the lesions that both readers outlined; lesions marked by a point have no outline to compare."""
 
     mean_boundary_mm: float | None
-    """And of images that state their spacing."""
+    """Mean boundary distance of the same lesions in mm, where the image states its pixel spacing."""
 
     mean_boundary_px: float | None
+    """Mean boundary distance of the same lesions in pixels."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The present state of one double reading."""
+    """The current state of one double reading."""
 
     double: DoubleReading
     cases: tuple[Case, ...]
-    strangers: dict[str, int]
+    ignored: dict[str, int]
+    """Annotations by role that do not count, because another user made them in the reader's project."""
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """Cases by outcome."""
+        """Number of cases by outcome."""
         return dict(sorted(Counter(case.outcome for case in self.cases).items()))
 
     @property
     def waiting_for(self) -> dict[str, int]:
-        """Cases by what they wait for: a reader, a step of ours, or the arbiter."""
-        return dict(sorted(Counter(name for case in self.cases for name in self._waits(case)).items()))
+        """Number of cases by what they wait for: a reader, a step of this service, or the arbiter."""
+        return dict(sorted(Counter(name for case in self.cases for name in self._waiting_for(case)).items()))
 
     @property
-    def against(self) -> dict[str, int]:
-        """Cases that the readers disagree on, by why; a case may have several reasons."""
-        disputed = [case.agreement for case in self.cases if case.agreement and not case.agreement.agreed]
-        return dict(sorted(Counter(why for each in disputed for why in each.against).items()))
+    def disagreements(self) -> dict[str, int]:
+        """Number of cases by the criterion on which the readers disagree; a case may fail several."""
+        agreements = [case.agreement for case in self.cases if case.agreement]
+        return dict(sorted(Counter(failed for each in agreements for failed in each.disagreements).items()))
 
     @property
     def lesions(self) -> LesionFigures:
-        """Of the readings that decide now."""
+        """Figures of the decisive round of each case."""
         return lesion_figures(self.cases)
 
     @property
     def kappa(self) -> Kappa:
-        """Presence per patient, of the first round: the only one in which the readers are independent.
+        """Cohen's kappa of lesion presence per patient in the first round, the only one with independent readers.
 
-        Counts the images that both have read, and patients with at least one of them.
+        Covers the images that both readers have read.
         """
-        first = [(case.patient, case.agreements[0]) for case in self.cases if case.agreements]
-        said = [(patient, agreement.present) for patient, agreement in first if agreement is not None]
-        return cohens_kappa(by_patient(said).values())
+        first_round = [(case.patient, case.agreements[0]) for case in self.cases if case.agreements]
+        images = [(patient, agreement.present) for patient, agreement in first_round if agreement is not None]
+        return cohens_kappa(ratings_by_patient(images).values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the summary as a JSON object."""
         lesions, kappa = self.lesions, self.kappa
         return {
             "project": self.double.source,
             "rules": self.double.rules.to_json(),
             "desks": [
-                {"role": role, "round": number, "project": desk.project, "tasks": len(desk.tasks)}
-                for (role, number), desk in sorted(self.double.desks.items())
+                {"role": role, "round": round_number, "project": project.id, "tasks": len(project.tasks)}
+                for (role, round_number), project in sorted(self.double.projects.items())
             ],
             "outcomes": self.outcomes,
             "waiting_for": self.waiting_for,
-            "against": self.against,
-            "strangers": self.strangers,
+            "against": self.disagreements,
+            "strangers": self.ignored,
             "lesions": {name: getattr(lesions, name) for name in LesionFigures.__dataclass_fields__},
             "kappa": {
                 "value": kappa.value,
@@ -98,23 +106,23 @@ class Summary:
             "cases": [_row(case) for case in self.cases],
         }
 
-    def _waits(self, case: Case) -> list[str]:
-        if case.outcome == "waiting" or (case.outcome == "disagreed" and case.asked > (case.decided_in or 0)):
-            said = case.rounds[case.asked - 1] if case.asked else ()
-            return [f"reader-{1 + index}" for index, each in enumerate(said) if each is None]
-        due = case.due(self.double.rules)
-        if due:
-            return ["second-look" if due == "round" else "arbitrate"]
+    def _waiting_for(self, case: Case) -> list[str]:
+        if case.outcome == "waiting" or (case.outcome == "disagreed" and case.has_open_round):
+            readings = case.rounds[-1] if case.rounds else ()
+            return [f"reader-{number}" for number, reading in enumerate(readings, 1) if reading is None]
+        step = case.next_step(self.double.rules)
+        if step:
+            return ["second-look" if step == "round" else "arbitrate"]
         return ["arbiter"] if case.outcome == "disagreed" else []
 
 
 def summarise(double: DoubleReading, cases: Cases) -> Summary:
-    """The figures of a double reading."""
-    return Summary(double, cases.cases, {str(role): count for role, count in cases.strangers.items()})
+    """Return the summary of a double reading."""
+    return Summary(double, cases.cases, {str(role): count for role, count in cases.ignored.items()})
 
 
 def lesion_figures(cases: Sequence[Case]) -> LesionFigures:
-    """Figures over the cases that were compared."""
+    """Return the lesion figures of the cases that both readers have read."""
     compared = [case.agreement for case in cases if case.agreement is not None]
     lesions = [lesion for agreement in compared for lesion in agreement.lesions]
     return LesionFigures(
@@ -135,12 +143,12 @@ def _mean(values: Sequence[float]) -> float | None:
 def _row(case: Case) -> dict[str, Any]:
     agreement = case.agreement
     return {
-        "case": case.case,
+        "case": case.id,
         "outcome": case.outcome,
-        "round": case.decided_in,
-        "asked": case.asked,
-        "with_arbiter": case.with_arbiter,
+        "round": case.decisive_round,
+        "asked": case.num_assigned_rounds,
+        "with_arbiter": case.has_arbiter_task,
         "dice": agreement.worst_dice if agreement else None,
-        "against": list(agreement.against) if agreement else [],
+        "against": list(agreement.disagreements) if agreement else [],
         "problem": case.problem,
     }

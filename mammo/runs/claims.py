@@ -1,7 +1,8 @@
 """Claims: which process works on a run, and the only way in which that process may change it.
 
-Taking a run up counts its `attempt`; every later write names that number, so a process that was taken for dead, and
-was only slow, changes nothing any more. Each stage's result is written once: whoever comes second reads the first's.
+Claiming a run increments its `attempt`. Every later write names that number, so a process that was presumed dead but
+was only slow can no longer change the run. The result of a stage is written once: a second process reads the first
+one's.
 """
 
 from __future__ import annotations
@@ -24,40 +25,40 @@ from mammo.runs.records import Runs, add_event
 from mammo.runs.states import ENDED, WORKING, State, may_follow
 
 STALE = timedelta(seconds=60)
-"""A process of another host that has not been heard of for so long is dead."""
+"""Age of the last heartbeat from which a process on another host counts as dead."""
 
 MAX_STALLED = 8
-"""A run that was taken up so often without having come further would be killed again."""
+"""Consecutive attempts without progress after which a run is failed, since it would be killed again."""
 
 ALREADY_TAKEN = "run_taken"
-"""Code of the `Cancelled` that ends a process whose run another one has taken over."""
+"""Code of the `Cancelled` raised in a process whose run another process has claimed."""
 
 LOG_EVERY = timedelta(seconds=10)
-"""Between two lines of progress in a run's log."""
+"""Shortest time between two progress lines in a run's log."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run in the hands of a process."""
+    """A process's claim of a run."""
 
     run: str
     attempt: int
 
 
 def this_process() -> str:
-    """Names this process among all that ever ran on all hosts."""
+    """Return a name of this process that is unique among all processes of all hosts: host, pid and start time."""
     process = psutil.Process()
     return f"{socket.gethostname()}/{process.pid}/{int(process.create_time() * 100)}"
 
 
 def owner_is_alive(owner: str) -> bool | None:
-    """Whether the process of that name runs; None: it is on another host."""
-    host, pid, born = owner.rsplit("/", 2)
+    """Return whether the named process is running; None if it is on another host."""
+    host, pid, started = owner.rsplit("/", 2)
     if host != socket.gethostname():
         return None
     try:
         process = psutil.Process(int(pid))
-        return int(process.create_time() * 100) == int(born) and process.status() != psutil.STATUS_ZOMBIE
+        return int(process.create_time() * 100) == int(started) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -67,101 +68,107 @@ def claim(
     name: str,
     *,
     owner: str,
-    alive: Callable[[str], bool | None] = owner_is_alive,
+    is_alive: Callable[[str], bool | None] = owner_is_alive,
     now: datetime | None = None,
 ) -> Claim | None:
-    """Take a run up, if nobody living works on it.
+    """Claim a run, if no running process works on it.
 
-    A run that was killed `MAX_STALLED` times without having come further is failed instead.
+    A run that was killed `MAX_STALLED` times without progress is failed instead.
 
     Returns:
-        None when it has ended, when it is not time, or when another process works on it.
+        The claim; None if the run has ended, may not start yet, or belongs to another process.
     """
-    moment = now or datetime.now(UTC)
+    now = now or datetime.now(UTC)
     with writing(runs.engine) as connection:
         row = connection.execute(sa.select(run).where(run.c.id == name)).one_or_none()
-        if row is None or row.state not in WORKING or (row.not_before and row.not_before > moment):
+        if row is None or row.state not in WORKING or (row.not_before and row.not_before > now):
             return None
-        if row.owner is not None and row.owner != owner and _works(row, alive, moment):
+        if row.owner is not None and row.owner != owner and _is_worked_on(row, is_alive, now):
             return None
         stalled = 0 if row.progress > row.claimed_progress else row.stalled + 1
-        taken = {
+        values = {
             "attempt": row.attempt + 1,
             "stalled": stalled,
             "owner": owner,
-            "claimed_at": moment,
+            "claimed_at": now,
             "claimed_progress": row.progress,
-            "heartbeat_at": moment,
+            "heartbeat_at": now,
         }
         changed = connection.execute(
-            sa.update(run).where(run.c.id == name, run.c.attempt == row.attempt).values(taken)
+            sa.update(run).where(run.c.id == name, run.c.attempt == row.attempt).values(values)
         )
         if not changed.rowcount:
             return None
-        made = Claim(name, row.attempt + 1)
+        new_claim = Claim(name, row.attempt + 1)
         if stalled >= MAX_STALLED:
-            _end_failed(connection, made, killed())
+            _end_failed(connection, new_claim, killed())
             return None
-        add_event(connection, name, "taken", f"attempt {made.attempt} by {owner}")
-    return made
+        add_event(connection, name, "taken", f"attempt {new_claim.attempt} by {owner}")
+    return new_claim
 
 
-def lost_owner(
-    found: Any, *, alive: Callable[[str], bool | None] = owner_is_alive, now: datetime | None = None
+def owner_is_lost(
+    run: Any, *, is_alive: Callable[[str], bool | None] = owner_is_alive, now: datetime | None = None
 ) -> bool:
-    """Whether the process that works on an active run is dead; False where nobody works on it."""
-    return found.owner is not None and not _works(found, alive, now or datetime.now(UTC))
+    """Return whether the process that works on an active run is dead; False if no process has claimed it."""
+    return run.owner is not None and not _is_worked_on(run, is_alive, now or datetime.now(UTC))
 
 
 class RunLedger:
-    """What the process that has taken a run up writes of it.
+    """Writes the state and results of a run, for the process that has claimed it.
 
-    Every method raises Cancelled when the run was cancelled (code `cancelled`) or taken over (`ALREADY_TAKEN`).
+    Every method raises Cancelled if the run was cancelled (code `cancelled`) or claimed by another process
+    (`ALREADY_TAKEN`).
     """
 
-    def __init__(self, engine: Engine, taken: Claim) -> None:
+    def __init__(self, engine: Engine, claim: Claim) -> None:
         self._engine = engine
-        self._claim = taken
-        self._shown: tuple[str, datetime] = ("", datetime.min.replace(tzinfo=UTC))
+        self._claim = claim
+        self._last_logged: tuple[str, datetime] = ("", datetime.min.replace(tzinfo=UTC))
 
     @property
     def state(self) -> State:
-        """Where the run stands."""
+        """Current state of the run."""
         with reading(self._engine) as connection:
             return cast(State, connection.scalar(sa.select(run.c.state).where(run.c.id == self._claim.run)))
 
     def enter(self, state: State) -> None:
-        """Move to a state; one that the run has reached before is no move."""
+        """Move to a state; a state that the run has already passed changes nothing."""
         with writing(self._engine) as connection:
             self._move(connection, state)
 
     def result(self, stage: str) -> dict[str, Any] | None:
-        """What a stage came to; None while it is not done."""
+        """Return the result of a stage; None until it is done."""
         with reading(self._engine) as connection:
             return self._result(connection, stage)
 
     def keep(self, stage: str, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Write what a stage came to, once; returns what counts.
+        """Store the result of a stage, unless one is stored; returns the stored result.
 
         Args:
-            result: JSON values.
+            result: JSON object.
         """
         with writing(self._engine) as connection:
             self._beat(connection)
-            return self._keep(connection, stage, result)
+            return self._store(connection, stage, result)
 
     def beat(self, stage: str = "", progress: float = 0.0, message: str = "") -> None:
-        """Say that the process lives, and how far the whole run is in [0, 1]."""
+        """Record a heartbeat.
+
+        Args:
+            stage: Stage that is running.
+            progress: Progress of the whole run, in [0, 1].
+        """
         values: dict[str, Any] = {}
         if stage:
-            higher = sa.case((run.c.progress < progress, progress), else_=run.c.progress)
-            values = {"progress": higher, "stage": stage, "message": message}
+            highest = sa.case((run.c.progress < progress, progress), else_=run.c.progress)
+            values = {"progress": highest, "stage": stage, "message": message}
         with writing(self._engine) as connection:
             self._beat(connection, **values)
             now = datetime.now(UTC)
-            new_stage, since = stage != self._shown[0], now - self._shown[1]
-            if stage and (new_stage or (message and since > LOG_EVERY)):
-                self._shown = (stage, now)
+            last_stage, last_time = self._last_logged
+            if stage and (stage != last_stage or (message and now - last_time > LOG_EVERY)):
+                self._last_logged = (stage, now)
                 add_event(connection, self._claim.run, "log", f"{stage} {progress:.1%} {message}".strip())
 
     def log(self, text: str) -> None:
@@ -177,50 +184,53 @@ class RunLedger:
         reason: str,
         also: Callable[[Connection], object] | None = None,
     ) -> None:
-        """Come to an end, with everything that belongs to it in one transaction.
+        """End the run in one transaction.
 
         Args:
-            also: what must happen exactly when the run ends so; what it raises leaves the run as it was.
+            outcome: JSON object, stored as the result `outcome`.
+            reason: Text of the event.
+            also: Further writes of the same transaction; an error of theirs leaves the run unchanged.
         """
         with writing(self._engine) as connection:
             self._move(connection, state, text=reason)
-            self._keep(connection, "outcome", outcome)
+            self._store(connection, "outcome", outcome)
             if also is not None:
                 also(connection)
 
     def fail(self, failure: Failure) -> None:
-        """Give up, saying why."""
+        """End the run as failed."""
         with writing(self._engine) as connection:
             _end_failed(connection, self._claim, failure)
 
     def release(self, reason: str) -> None:
-        """Let go of the run, so that another process can take it up at once; it was not this one's fault."""
+        """Release the claim, so that another process can claim the run at once; does not count as a stalled attempt."""
         with writing(self._engine) as connection:
-            free = {"owner": None, "claimed_progress": -1.0}
-            if connection.execute(self._mine().values(free)).rowcount:
+            released = {"owner": None, "claimed_progress": -1.0}
+            if connection.execute(self._update().values(released)).rowcount:
                 add_event(connection, self._claim.run, "log", reason)
 
     def _move(self, connection: Connection, state: State, *, text: str = "") -> None:
-        now = cast(State, connection.scalar(sa.select(run.c.state).where(run.c.id == self._claim.run)))
-        if now not in WORKING:
+        current = cast(State, connection.scalar(sa.select(run.c.state).where(run.c.id == self._claim.run)))
+        if current not in WORKING:
             raise self._lost(connection)
-        if state in WORKING and WORKING.index(state) <= WORKING.index(now):
+        if state in WORKING and WORKING.index(state) <= WORKING.index(current):
             return
-        if not may_follow(now, state):
-            raise AssertionError(f"a run cannot go from {now} to {state}")
+        if not may_follow(current, state):
+            raise AssertionError(f"a run cannot go from {current} to {state}")
         values: dict[str, Any] = {"state": state, "heartbeat_at": datetime.now(UTC)}
         if state in ENDED:
             values |= {"active_project": None, "ended_at": datetime.now(UTC), "owner": None, "progress": 1.0}
-        if not connection.execute(self._mine(now).values(values)).rowcount:
+        if not connection.execute(self._update(current).values(values)).rowcount:
             raise self._lost(connection)
         add_event(connection, self._claim.run, "state", text, state=state)
 
     def _beat(self, connection: Connection, **values: Any) -> None:
-        alive = {"heartbeat_at": datetime.now(UTC), **values}
-        if not connection.execute(self._mine().values(alive)).rowcount:
+        values["heartbeat_at"] = datetime.now(UTC)
+        if not connection.execute(self._update().values(values)).rowcount:
             raise self._lost(connection)
 
-    def _mine(self, *states: State) -> sa.Update:
+    def _update(self, *states: State) -> sa.Update:
+        """Return an update of the run that has no effect if the claim or the state has changed."""
         return sa.update(run).where(
             run.c.id == self._claim.run,
             run.c.attempt == self._claim.attempt,
@@ -230,17 +240,17 @@ class RunLedger:
     def _lost(self, connection: Connection) -> Cancelled:
         row = connection.execute(sa.select(run).where(run.c.id == self._claim.run)).one()
         if row.state in WORKING:
-            return Cancelled(f"run {row.id} was taken over by {row.owner}", code=ALREADY_TAKEN)
+            return Cancelled(f"run {row.id} has been claimed by {row.owner}", code=ALREADY_TAKEN)
         return Cancelled(f"run {row.id} is {row.state}")
 
     def _result(self, connection: Connection, stage: str) -> dict[str, Any] | None:
-        mine = sa.select(run_stage.c.result).where(
+        statement = sa.select(run_stage.c.result).where(
             run_stage.c.run == self._claim.run, run_stage.c.stage == stage
         )
-        found = connection.scalar(mine)
-        return None if found is None else orjson.loads(found)
+        stored = connection.scalar(statement)
+        return None if stored is None else orjson.loads(stored)
 
-    def _keep(self, connection: Connection, stage: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    def _store(self, connection: Connection, stage: str, result: Mapping[str, Any]) -> dict[str, Any]:
         row = {
             "run": self._claim.run,
             "stage": stage,
@@ -249,19 +259,20 @@ class RunLedger:
             "at": datetime.now(UTC),
         }
         connection.execute(insert(connection, run_stage).values(row).on_conflict_do_nothing())
-        kept = self._result(connection, stage)
-        assert kept is not None
-        return kept
+        stored = self._result(connection, stage)
+        assert stored is not None
+        return stored
 
 
-def _works(row: Any, alive: Callable[[str], bool | None], now: datetime) -> bool:
-    lives = alive(row.owner)
-    if lives is None:
+def _is_worked_on(row: Any, is_alive: Callable[[str], bool | None], now: datetime) -> bool:
+    """Return whether the owner of a run is alive; on another host, whether its heartbeat is recent."""
+    alive = is_alive(row.owner)
+    if alive is None:
         return bool(row.heartbeat_at and now - row.heartbeat_at < STALE)
-    return lives
+    return alive
 
 
-def _end_failed(connection: Connection, taken: Claim, failure: Failure) -> None:
+def _end_failed(connection: Connection, claim: Claim, failure: Failure) -> None:
     values = {
         "state": "failed",
         "active_project": None,
@@ -270,8 +281,8 @@ def _end_failed(connection: Connection, taken: Claim, failure: Failure) -> None:
         "failure": failure.kind,
         "error": failure.sentence,
     }
-    mine = sa.update(run).where(
-        run.c.id == taken.run, run.c.attempt == taken.attempt, run.c.state.in_(WORKING)
+    update = sa.update(run).where(
+        run.c.id == claim.run, run.c.attempt == claim.attempt, run.c.state.in_(WORKING)
     )
-    if connection.execute(mine.values(values)).rowcount:
-        add_event(connection, taken.run, "state", failure.sentence, state="failed")
+    if connection.execute(update.values(values)).rowcount:
+        add_event(connection, claim.run, "state", failure.sentence, state="failed")

@@ -1,6 +1,6 @@
-"""Why a run failed, for a person: what kind of trouble, in plain words, and what to do about it.
+"""Why a run failed, for a person: the kind of failure, what happened, and what to do.
 
-Exceptions are known by their type's name and their words, because nothing above training may import torch.
+Exceptions are recognised by type name and message, because this package must not import torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mammo.errors import (
     WeightsUnavailable,
 )
 
-Kind = Literal[
+FailureKind = Literal[
     "out_of_memory", "bad_data", "lost_gpu", "disk_full", "unavailable", "settings", "killed", "bug"
 ]
 
@@ -46,59 +46,59 @@ LOST_GPU = (
     "fallen off the bus",
     "driver shutting down",
 )
-OUR_FAULT_ON_THE_GPU = ("device-side assert",)
-"""An index out of range in a kernel: CUDA calls it an error of its own, and no other GPU would do better."""
+DEVICE_ASSERT = ("device-side assert",)
+"""An index out of range in a kernel: a bug that CUDA reports as an error, and that another GPU would repeat."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-FULL = ("no space left on device", "disk is full", "disk quota exceeded", "enospc")
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = ("no space left on device", "disk is full", "disk quota exceeded", "enospc")
 
 UNAVAILABLE = (LabelStudioError, ImageUnavailable, StorageUnavailable, WeightsUnavailable, PromotionConflict)
 
-IN_WORDS: dict[Kind, str] = {
-    "out_of_memory": "the memory of the GPU or of the machine did not suffice, with half the batch either: "
-    "close what else uses it, or take a recipe with a smaller batch",
-    "lost_gpu": "the GPU stopped answering: look at `nvidia-smi` and the system log, then resume the run",
-    "disk_full": "the disk is full: make room (`yolo-mlsam models gc`), then resume the run",
-    "unavailable": "something that the run needs did not answer: see that it runs, then resume the run",
-    "killed": "the process was killed again and again at the same place, most likely by the system for want of "
-    "memory: look at the system log (`dmesg`), then resume the run",
-    "bug": "this is a fault of ours: please report it with the run's log; the champion keeps serving",
+ADVICE: dict[FailureKind, str] = {
+    "out_of_memory": "the GPU or the machine ran out of memory, with half the batch size too: "
+    "stop other programs that use it, or choose a recipe with a smaller batch",
+    "lost_gpu": "the GPU stopped responding: check `nvidia-smi` and the system log, then resume the run",
+    "disk_full": "the disk is full: free space (`yolo-mlsam models gc`), then resume the run",
+    "unavailable": "a service that the run needs did not respond: make sure that it is running, then resume the run",
+    "killed": "the process was killed repeatedly at the same point, most likely by the system for lack of "
+    "memory: check the system log (`dmesg`), then resume the run",
+    "bug": "this is a bug in yolo-mlsam: please report it with the run's log; the champion keeps serving",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What went wrong."""
+    """Why a run failed."""
 
-    kind: Kind
+    kind: FailureKind
     sentence: str
-    """For a person: what happened and what to do. No path, no patient."""
+    """What happened and what to do, for a person; contains no path and no patient."""
 
 
 def classify(error: BaseException) -> Failure:
-    """The failure that an exception means, looking through what caused it."""
+    """Return the failure of an exception, taking its causes into account."""
     chain = list(_chain(error))
     for kind, test in (
-        ("disk_full", _is_full),
+        ("disk_full", _is_disk_full),
         ("out_of_memory", _is_out_of_memory),
         ("lost_gpu", _is_lost_gpu),
     ):
         if any(test(each) for each in chain):
-            return Failure(kind=kind, sentence=IN_WORDS[kind])  # type: ignore[arg-type, index]
+            return Failure(kind=kind, sentence=ADVICE[kind])  # type: ignore[arg-type, index]
     if isinstance(error, InvalidSettings | UnusableRuntime):
         return Failure(kind="settings", sentence=str(error))
     if isinstance(error, UNAVAILABLE):
-        return Failure(kind="unavailable", sentence=f"{error}: {IN_WORDS['unavailable']}")
+        return Failure(kind="unavailable", sentence=f"{error}: {ADVICE['unavailable']}")
     if isinstance(error, ProcessKilled):
         return Failure(kind="killed", sentence=str(error))
     if isinstance(error, MammoError):
         return Failure(kind="bad_data", sentence=str(error))
-    return Failure(kind="bug", sentence=f"{type(error).__name__}: {IN_WORDS['bug']}")
+    return Failure(kind="bug", sentence=f"{type(error).__name__}: {ADVICE['bug']}")
 
 
 def killed() -> Failure:
-    """A run whose process was killed too often without having come further."""
-    return Failure(kind="killed", sentence=IN_WORDS["killed"])
+    """Return the failure of a run whose process was killed too often without progress."""
+    return Failure(kind="killed", sentence=ADVICE["killed"])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -110,10 +110,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _is_full(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
         return True
-    return _says(error, FULL)
+    return _mentions(error, DISK_FULL)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -121,18 +121,18 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return _is_of_a_library(error) and _says(error, OUT_OF_MEMORY)
+    return _is_library_error(error) and _mentions(error, OUT_OF_MEMORY)
 
 
 def _is_lost_gpu(error: BaseException) -> bool:
-    return _is_of_a_library(error) and _says(error, LOST_GPU) and not _says(error, OUR_FAULT_ON_THE_GPU)
+    return _is_library_error(error) and _mentions(error, LOST_GPU) and not _mentions(error, DEVICE_ASSERT)
 
 
-def _is_of_a_library(error: BaseException) -> bool:
-    """Torch and OpenVINO raise RuntimeErrors, OpenCV an Exception of its own; others may say anybody's words."""
+def _is_library_error(error: BaseException) -> bool:
+    """Return whether torch, OpenVINO (RuntimeError) or OpenCV raised the error; other messages prove nothing."""
     return isinstance(error, RuntimeError) or type(error).__module__ == "cv2"
 
 
-def _says(error: BaseException, words: Iterable[str]) -> bool:
+def _mentions(error: BaseException, phrases: Iterable[str]) -> bool:
     text = str(error).lower()
-    return any(each in text for each in words)
+    return any(phrase in text for phrase in phrases)

@@ -1,7 +1,7 @@
-"""The contract between backend and worker: job names, payloads, the queue. Payloads are JSON; nothing is pickled.
+"""The job queue, the contract between backend and worker: job names and JSON payloads; nothing is pickled.
 
-The backend enqueues by name and imports no job. One retrain per project is active at a time: a slot in Redis
-names it, and taking the slot and enqueueing are one transaction.
+The backend enqueues by name and imports no job. One retrain per project is active at a time: a key in Redis, the slot,
+holds its job id, and setting the slot and enqueueing the job are one transaction.
 """
 
 from __future__ import annotations
@@ -28,108 +28,113 @@ PRELABEL = "worker.jobs.prelabel_project"
 
 LIGHT, PREDICT, TRAIN = "light", "predict", "train"
 QUEUES = (LIGHT, PREDICT, TRAIN)
-"""A worker of several takes from the first that has a job: what is short before what is long, and annotators wait for
-predictions. `light` is for short jobs that need no network and no torch."""
+"""Queues in the order in which a worker of several serves them: short jobs first, and predictions before training,
+because annotators wait for them. `light` is for short jobs that need neither a neural network nor torch."""
 
-FORMER = {PREDICT: "prelabel", TRAIN: "retrain"}
-"""What queues were called in earlier versions. Their workers empty those lists too: a job that was asked for before an
-upgrade, and one that its worker's death sends back, is done under the name by which it was asked for."""
+FORMER_NAMES = {PREDICT: "prelabel", TRAIN: "retrain"}
+"""Names of the queues in earlier versions. Workers serve them too, because a job enqueued before an upgrade, and one
+requeued after its worker's death, keeps the queue name it was enqueued with."""
 
 ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited", "started"})
 
 RESULT_SECONDS = 30 * 86400
 NO_TIMEOUT = -1
-"""Training takes as long as it takes; a dead worker is noticed by its heartbeat, not by a clock."""
+"""A training has no time limit; a dead worker is detected by its heartbeat."""
 
 SCHEDULER_LOCK = "rq:scheduler-lock:"
-"""Begin of the keys that a running RQ scheduler holds, one a queue."""
+"""Prefix of the keys that a running RQ scheduler holds, one per queue."""
 
 OVERDUE_SECONDS = 120
-"""A scheduler looks every minute or so."""
+"""Delay from which a scheduled job counts as overdue; a scheduler checks about every minute."""
 
 RESTARTS = 3
-"""How often a job is started again after its worker was stopped or killed. A job that fails is not."""
+"""How often a job is restarted after its worker was stopped or killed; a failed job is not restarted."""
 
 
 @dataclass(frozen=True)
 class Retrain:
-    """Train a challenger from a project's corrections, judge it, promote it if it wins."""
+    """Train a challenger on a project's corrections, judge it, and promote it if it wins."""
 
     project: int
     recipe: str
     """A key of `training.retrain.recipes.RECIPES`."""
 
     reason: str
-    """Who asked: `START_TRAINING`, `schedule` ..."""
+    """What requested it, such as `START_TRAINING` or `schedule`."""
 
 
 @dataclass(frozen=True)
 class PrelabelProject:
-    """Prelabel every task of a project that a model version has not prelabelled yet."""
+    """Prelabel the tasks of a project that a model version has not prelabelled yet."""
 
     project: int
     model_version: str | None = None
-    """None: the champion of the moment the job runs."""
+    """None: the champion at the time the job runs."""
 
 
 @dataclass(frozen=True)
 class Enqueued:
+    """Result of enqueueing a job."""
+
     job_id: str
     created: bool
-    """False: one for the same purpose is active, and this is its id."""
+    """Whether a job was created; if not, an active job serves the same purpose and has this id."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCondition:
-    """How the queues are, all of ours together."""
+    """State of all queues together."""
 
     waiting: int
-    """Jobs that a worker could take now."""
+    """Jobs that a worker could start now."""
 
     failed: int
+    """Failed jobs of the last 30 days."""
+
     workers: int
-    """Workers that have shown themselves in the last minutes."""
+    """Workers with a recent heartbeat."""
 
     unserved: Mapping[str, int]
-    """Waiting jobs by queue, of the queues that no worker takes from; empty when each has one."""
+    """Waiting jobs by queue, of queues that no worker serves."""
 
     planned: int
-    """Jobs for later; only a worker with RQ's scheduler puts them into a queue when it is time."""
+    """Scheduled jobs; only a worker with RQ's scheduler enqueues them when they are due."""
 
     overdue: int
-    """Planned jobs whose time is over."""
+    """Scheduled jobs that are overdue by more than `OVERDUE_SECONDS`."""
 
     schedulers: int
-    """Schedulers that run; ours is one for all queues, on whichever host."""
+    """Running schedulers; this service runs one for all queues and hosts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """What a person wants to know of a job."""
+    """State and progress of a job, for a person."""
 
     id: str
     state: str
-    """`queued`, `started`, `finished`, `failed`, `stopped`, as RQ calls it; `unknown` for a job that is forgotten."""
+    """RQ's state, such as `queued`, `started`, `finished`, `failed` or `stopped`; `unknown` for a job that RQ has
+    deleted."""
 
     stage: str
     progress: float
-    """Of the whole job, in [0, 1]."""
+    """Progress of the whole job, in [0, 1]."""
 
     message: str
     result: Any
-    """What the job returned (JSON); None before the end."""
+    """JSON value that the job returned; None until it has finished."""
 
     error: str | None
-    """Why it failed, in one line; None unless it did."""
+    """Why the job failed, in one line; None unless it failed."""
 
 
 def redis_connection(url: str, *, patience: int = 90) -> redis.Redis:
-    """A connection that survives a broker restart.
+    """Return a connection that survives a restart of Redis.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, password included.
-        patience: seconds to go on trying while the broker is away. A worker waits long (without patience it dies
-            with the broker and its job stands still); a web request must not.
+        url: `redis://`, `rediss://` or `unix://`, including the password.
+        patience: Seconds to retry while Redis cannot be reached. A worker needs a long time, or it would die with Redis
+            and its job would stall; a web request must not wait.
     """
     return redis.Redis.from_url(
         url,
@@ -142,21 +147,21 @@ def redis_connection(url: str, *, patience: int = 90) -> redis.Redis:
 
 
 def lists_of(queues: Iterable[str]) -> list[str]:
-    """The lists in Redis that a worker of these queues takes from, first one first; older jobs before newer.
+    """Return the names of the Redis lists that a worker of these queues serves, in order; former names come first.
 
     Raises:
-        InvalidSettings: one of the names is no queue of ours, or there is none.
+        InvalidSettings: A name is no queue, or no name is given.
     """
-    wanted = set(queues)
-    if not wanted or wanted - set(QUEUES):
+    names = set(queues)
+    if not names or names - set(QUEUES):
         raise InvalidSettings(
-            f"queues {', '.join(sorted(wanted)) or '(none)'}: give one or more of {', '.join(QUEUES)}"
+            f"queues must be one or more of {', '.join(QUEUES)}, got {', '.join(sorted(names)) or 'none'}"
         )
-    return [name for queue in QUEUES if queue in wanted for name in (FORMER.get(queue), queue) if name]
+    return [name for queue in QUEUES if queue in names for name in (FORMER_NAMES.get(queue), queue) if name]
 
 
 class JobQueue:
-    """Enqueues jobs and tells how they are."""
+    """Enqueues jobs and reports their status."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
@@ -165,24 +170,24 @@ class JobQueue:
         }
 
     def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
-        """Ask for a retrain; one that is queued or running already stands for this one too.
+        """Enqueue a retrain, unless one of the project is queued or running.
 
         Args:
-            run: id of the run's row, which its job then has too. One of that id that has ended makes room.
+            run: Id of the run, used as the job id; an ended job with that id is replaced.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
         slot = _retrain_slot(payload.project)
         return self._enqueue_once(slot, self._queues[TRAIN], RETRAIN, asdict(payload), job_id=run)
 
     def drop(self, job_id: str) -> bool:
-        """Take back a job that no worker has taken; True if it is gone.
+        """Delete a job that no worker has started; returns whether it was deleted.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
-        with _reporting():
+        with _redis_errors():
             job = self._fetch(job_id)
             if job is None or job.get_status() not in ACTIVE - {"started"}:
                 return False
@@ -190,41 +195,41 @@ class JobQueue:
             return True
 
     def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
-        """Ask for prelabels; one per project and model version is active at a time.
+        """Enqueue the prelabelling of a project, unless one with the same model version is active.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
         return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
 
     def status(self, job_id: str) -> JobStatus:
-        """How a job is; state `unknown` when the broker does not know it (any more).
+        """Return the status of a job; its state is `unknown` if RQ does not have it.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
-        with _reporting():
+        with _redis_errors():
             job = self._fetch(job_id)
             return _unknown(job_id) if job is None else _describe(job)
 
     def active(self, project: int) -> str | None:
-        """Id of the project's retrain that is queued or running; None without one.
+        """Return the job id of the project's active retrain; None without one.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
-        with _reporting():
+        with _redis_errors():
             job = self._holder(_retrain_slot(project), self._connection)
             return None if job is None else str(job.id)
 
     def condition(self) -> QueueCondition:
-        """How the queues are.
+        """Return the state of all queues.
 
         Raises:
-            StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
         """
-        with _reporting():
+        with _redis_errors():
             queues = self._queues.values()
             waiting = {name: sum(self._queues[each].count for each in lists_of([name])) for name in QUEUES}
             workers = {
@@ -248,23 +253,24 @@ class JobQueue:
     def _enqueue_once(
         self, slot: str, queue: Any, function: str, payload: Mapping[str, Any], *, job_id: str | None = None
     ) -> Enqueued:
-        with _reporting():
+        with _redis_errors():
             while True:
                 with self._connection.pipeline() as transaction:
-                    transaction.watch(slot)  # type: ignore[no-untyped-call]  # whoever takes the slot between here and execute() makes it fail
+                    # If another process sets the slot before execute(), the transaction fails and is retried.
+                    transaction.watch(slot)  # type: ignore[no-untyped-call]
                     holder = self._holder(slot, transaction)
                     if holder is not None:
                         return Enqueued(holder.id, created=False)
                     ended = self._fetch(job_id) if job_id else None
-                    if ended is not None:  # its end was written down in the run; the queue forgets it
+                    if ended is not None:  # the run has recorded its end
                         ended.delete()
-                    made = job_id or f"{queue.name}-{payload['project']}-{uuid.uuid4().hex[:12]}"
+                    new_id = job_id or f"{queue.name}-{payload['project']}-{uuid.uuid4().hex[:12]}"
                     transaction.multi()
-                    transaction.set(slot, made)
+                    transaction.set(slot, new_id)
                     queue.enqueue_call(
                         function,
                         kwargs={"payload": dict(payload)},
-                        job_id=made,
+                        job_id=new_id,
                         timeout=NO_TIMEOUT,
                         result_ttl=RESULT_SECONDS,
                         failure_ttl=RESULT_SECONDS,
@@ -276,17 +282,17 @@ class JobQueue:
                         transaction.execute()
                     except redis.WatchError:
                         continue
-                    return Enqueued(made, created=True)
+                    return Enqueued(new_id, created=True)
 
     def _holder(self, slot: str, connection: redis.Redis) -> Any:
-        """The active job that holds a slot; None when it is free or its job has ended."""
-        held = connection.get(slot)
-        job = self._fetch(held.decode()) if isinstance(held, bytes) else None
+        """Return the active job in a slot; None if the slot is free or its job has ended."""
+        job_id = connection.get(slot)
+        job = self._fetch(job_id.decode()) if isinstance(job_id, bytes) else None
         if job is None:
             return None
         try:
             return job if job.get_status() in ACTIVE else None
-        except InvalidJobOperation:  # it vanished in between
+        except InvalidJobOperation:  # deleted in the meantime
             return None
 
     def _fetch(self, job_id: str) -> Any:
@@ -301,7 +307,7 @@ def _retrain_slot(project: int) -> str:
 
 
 def _unknown(job_id: str) -> JobStatus:
-    error = "the queue does not know this job; results are kept for 30 days"
+    error = "this job is unknown; jobs and results are deleted after 30 days"
     return JobStatus(id=job_id, state="unknown", stage="", progress=0.0, message="", result=None, error=error)
 
 
@@ -321,19 +327,19 @@ def _describe(job: Any) -> JobStatus:
 
 
 def _reason(meta: Mapping[str, Any], result: Any) -> str:
-    """The sentence that the job left, else the last line of its traceback."""
-    told = meta.get("error")
+    """Return the message that the job left, or the last line of its traceback."""
+    message = meta.get("error")
     lines = (result.exc_string or "").strip().splitlines() if result is not None else []
-    return str(told) if told else (lines[-1] if lines else "the job ended without a reason")
+    return str(message) if message else (lines[-1] if lines else "the job ended without giving a reason")
 
 
 @contextmanager
-def _reporting() -> Iterator[None]:
+def _redis_errors() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
         raise StorageUnavailable(
-            f"the job queue does not answer: {type(error).__name__}; is Redis running, "
-            "and is YOLO_MLSAM_REDIS_URL right from here?",
+            f"the job queue does not respond ({type(error).__name__}); check that Redis is running, "
+            "and that YOLO_MLSAM_REDIS_URL is reachable from this host",
             code="queue_unavailable",
         ) from error

@@ -1,4 +1,4 @@
-"""Quiet hours: the part of the day in which no training starts by itself, because people work on the machine."""
+"""Quiet hours: the part of the day in which no run starts by itself, because people work on the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class QuietHours:
-    """From `begin` until before `end`, every day; over midnight where `end` is not later."""
+    """From `begin` (inclusive) to `end` (exclusive) every day; past midnight if `end` is earlier than `begin`."""
 
     begin: time
     end: time
@@ -20,35 +20,35 @@ class QuietHours:
 
     @classmethod
     def read(cls, text: str, *, zone: ZoneInfo) -> QuietHours:
-        """`07:00-19:00`.
+        """Parse hours such as `07:00-19:00`.
 
         Raises:
-            ValueError: it is not written so, or it is all day.
+            ValueError: The text has another form, or begin and end are equal.
         """
         match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", text.strip())
         if match is None:
-            raise ValueError("expected hours such as 07:00-19:00")
+            raise ValueError(f"quiet hours must have the form 07:00-19:00, got {text!r}")
         begin, end = (time(int(match[i]), int(match[i + 1])) for i in (1, 3))
         if begin == end:
-            raise ValueError("quiet hours must end at another time than they begin")
+            raise ValueError(f"quiet hours must not begin and end at the same time, got {text!r}")
         return cls(begin, end, zone)
 
-    def over_at(self, moment: datetime) -> datetime | None:
-        """When the quiet hours that hold at `moment` are over; None when they do not hold.
+    def end_after(self, now: datetime) -> datetime | None:
+        """Return the end of the quiet hours in force at `now`; None if none are in force.
 
-        They hold by the clock on the wall: on the day on which it is put back they may hold again for an hour, and
-        where it jumps over their end they are over when it has jumped.
+        Local time decides: on the day on which clocks are set back, quiet hours may recur for an hour; if clocks are
+        set forward past their end, they end at the change.
         """
-        if not self._hold(moment):
+        if not self._in_force(now):
             return None
-        # Minute by minute of time that passes, a day at most: no rule about clocks that are changed can be forgotten.
-        later = moment.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
-        while self._hold(later):
-            later += MINUTE
-        return later.astimezone(self.zone)
+        # Search minute by minute, for a day at most: correct for every rule of daylight saving time.
+        end = now.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
+        while self._in_force(end):
+            end += MINUTE
+        return end.astimezone(self.zone)
 
-    def _hold(self, moment: datetime) -> bool:
-        now = moment.astimezone(self.zone).time()
+    def _in_force(self, now: datetime) -> bool:
+        local = now.astimezone(self.zone).time()
         if self.begin < self.end:
-            return self.begin <= now < self.end
-        return now >= self.begin or now < self.end
+            return self.begin <= local < self.end
+        return local >= self.begin or local < self.end

@@ -1,7 +1,7 @@
-"""Runs: what people and schedules do with runs: ask, look, cancel, resume. What a worker does is in `claims`.
+"""Runs: request, show, cancel and resume runs. What a worker does with a run is in `claims`.
 
-The row is the truth; the queue only tells a worker to look at it. One run per project is active: the column
-`active_project` is unique, and empty once a run has ended.
+The row is the truth; a job of the queue only makes a worker look at it. One run per project is active: the column
+`active_project` is unique, and NULL once a run has ended.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ from mammo.errors import RunConflict, UnknownRun
 from mammo.runs.states import RESUMABLE, WORKING, State, Trigger
 
 MIN_ADVANCE = 0.02
-"""Progress since a run was taken up from which its end can be foretold."""
+"""Progress since the last claim from which the remaining time can be estimated."""
 
-
-KEPT_FOR = timedelta(days=30)
-"""How long what a run that failed or was cancelled has done is kept for it to be resumed."""
+RESUMABLE_FOR = timedelta(days=30)
+"""How long the results of a failed or cancelled run are retained, so that it can be resumed."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The answer to whoever asked for a run."""
+class RunRequest:
+    """Result of requesting a run."""
 
     run: str
     created: bool
-    """False: the project's active run stands for this trigger too."""
+    """Whether a run was created; if not, `run` is the project's active run, which covers this request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run as it is now."""
+    """Current state of a run."""
 
     id: str
     project: int
@@ -49,37 +48,40 @@ class Run:
     state: State
     stage: str
     progress: float
-    """In [0, 1]; never falls."""
+    """Progress of the whole run, in [0, 1]; never decreases."""
 
     message: str
     failure: str | None
-    """A `mammo.runs.failures.Kind`; None unless it failed."""
+    """A `mammo.runs.failures.FailureKind`; None unless the run failed."""
 
     error: str | None
     attempt: int
-    """How often a process has taken it up."""
+    """Number of claims."""
 
     owner: str | None
-    """The process that works on it."""
+    """Process that works on the run; see `mammo.runs.claims.this_process`."""
 
     claimed_at: datetime | None
     claimed_progress: float
+    """Progress at the last claim."""
+
     heartbeat_at: datetime | None
     job: str | None
-    """The queue's job that last told a worker of it."""
+    """Last job enqueued for the run."""
 
     not_before: datetime | None
-    """Quiet hours: it starts then."""
+    """Earliest start, because of quiet hours."""
 
     created_at: datetime
     ended_at: datetime | None
 
     @property
     def active(self) -> bool:
+        """Whether the run has not ended."""
         return self.state in WORKING
 
     def seconds_left(self, *, now: datetime | None = None) -> float | None:
-        """Foretold from the progress since it was taken up last; None while that says nothing."""
+        """Estimate the remaining time in seconds from the progress since the last claim; None if it is too early."""
         advance = self.progress - max(self.claimed_progress, 0.0)
         if self.owner is None or self.claimed_at is None or advance < MIN_ADVANCE:
             return None
@@ -87,17 +89,17 @@ class Run:
         return round(elapsed * (1 - self.progress) / advance, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; moments as ISO text."""
-        plain = {
+        """Return the run as a JSON object, with times as ISO text."""
+        fields = {
             key: value.isoformat() if isinstance(value, datetime) else value
             for key, value in asdict(self).items()
         }
-        return {**plain, "seconds_left": self.seconds_left()}
+        return {**fields, "seconds_left": self.seconds_left()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """Something that happened to a run."""
+    """One event of a run."""
 
     id: int
     run: str
@@ -106,21 +108,22 @@ class RunEvent:
     """`state`, `trigger`, `taken`, `log` or `failure`."""
 
     state: State | None
-    """The state it moved to."""
+    """New state of the run."""
 
     text: str
 
     def to_json(self) -> dict[str, Any]:
+        """Return the event as a JSON object, with its time as ISO text."""
         return {**asdict(self), "at": self.at.isoformat()}
 
 
 class Runs:
-    """Safe to share between threads and processes."""
+    """Reads and writes the tables of runs. Safe to use from several threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def ask(
+    def request(
         self,
         project: int,
         *,
@@ -130,23 +133,23 @@ class Runs:
         not_before: datetime | None = None,
         key: str | None = None,
         run_id: str | None = None,
-    ) -> Asked:
-        """Start a run, or let the project's active one stand for this trigger too; either is recorded.
+    ) -> RunRequest:
+        """Create a run, or record that the project's active run covers this request.
 
         Args:
-            not_before: no worker takes it up before.
-            key: names the occasion, so that the same one asks once however many notice it.
-            run_id: of the new run, where something has named it already.
+            not_before: Earliest start.
+            key: Idempotency key: requests with the same key count once, whichever processes make them.
+            run_id: Id of the new run; by default a random one.
         """
         now = datetime.now(UTC)
-        made = run_id or f"retrain-{project}-{uuid.uuid4().hex[:12]}"
+        new_id = run_id or f"retrain-{project}-{uuid.uuid4().hex[:12]}"
         with writing(self.engine) as connection:
             if key is not None:
-                known = connection.scalar(sa.select(run_trigger.c.run).where(run_trigger.c.key == key))
-                if known is not None:
-                    return Asked(str(known), created=False)
+                earlier = connection.scalar(sa.select(run_trigger.c.run).where(run_trigger.c.key == key))
+                if earlier is not None:
+                    return RunRequest(str(earlier), created=False)
             row = {
-                "id": made,
+                "id": new_id,
                 "project": project,
                 "active_project": project,
                 "recipe": recipe,
@@ -166,49 +169,55 @@ class Runs:
                 insert(connection, run).values(row).on_conflict_do_nothing(index_elements=["active_project"])
             )
             created = connection.scalar(new.returning(run.c.id)) is not None
-            active = made if created else _active(connection, project)
+            active = new_id if created else _active(connection, project)
             if active is None:  # it ended between the two statements
-                raise RunConflict(f"project {project} had an active run a moment ago; ask again")
+                raise RunConflict(
+                    f"the active run of project {project} has just ended; request the run again"
+                )
             if created:
-                add_event(connection, made, "state", reason, state="queued")
+                add_event(connection, new_id, "state", reason, state="queued")
             else:
-                add_event(connection, active, "trigger", f"{trigger}: {reason}; this run stands for it")
-                if not_before is None:  # somebody waits for it now
+                add_event(connection, active, "trigger", f"{trigger}: {reason}; covered by this run")
+                if not_before is None:  # a person is waiting for it now
                     connection.execute(sa.update(run).where(run.c.id == active).values(not_before=None))
-            told = {"key": key, "project": project, "run": active, "trigger": trigger, "reason": reason}
-            connection.execute(sa.insert(run_trigger).values(**told, started=created, at=now))
-        return Asked(active, created)
+            request = {"key": key, "project": project, "run": active, "trigger": trigger, "reason": reason}
+            connection.execute(sa.insert(run_trigger).values(**request, started=created, at=now))
+        return RunRequest(active, created)
 
     def get(self, name: str) -> Run:
-        """A run by its whole id.
+        """Return a run by its full id.
 
         Raises:
-            UnknownRun: there is none.
+            UnknownRun: There is no such run.
         """
         with reading(self.engine) as connection:
             row = connection.execute(sa.select(run).where(run.c.id == name)).one_or_none()
         if row is None:
-            raise UnknownRun(f"no run is called {name!r}; `yolo-mlsam runs list` shows them")
+            raise UnknownRun(f"no run has the id {name!r}; `yolo-mlsam runs list` shows all runs")
         return as_run(row)
 
-    def find(self, begin: str) -> Run:
-        """A run by its id, or by the beginning of it: for people who type it.
+    def find(self, prefix: str) -> Run:
+        """Return a run by its id or a unique prefix of it, as a person types it.
 
         Raises:
-            UnknownRun: none, or several begin so.
+            UnknownRun: No run, or more than one, has this prefix.
         """
-        begins = run.c.id.startswith(begin, autoescape=True)
-        # In order: the one that is called so stands before those that only begin so.
+        matches = run.c.id.startswith(prefix, autoescape=True)
+        # Sorted, so that an exact match comes before longer ids.
         with reading(self.engine) as connection:
-            rows = connection.execute(sa.select(run).where(begins).order_by(run.c.id).limit(2)).all()
-        exact = [row for row in rows if row.id == begin]
-        if not begin or len(exact or rows) != 1:
-            how = "several runs begin" if len(rows) > 1 else "no run begins"
-            raise UnknownRun(f"{how} with {begin!r}; `yolo-mlsam runs list` shows them")
+            rows = connection.execute(sa.select(run).where(matches).order_by(run.c.id).limit(2)).all()
+        exact = [row for row in rows if row.id == prefix]
+        if not prefix or len(exact or rows) != 1:
+            number = "several ids begin" if len(rows) > 1 else "no id begins"
+            raise UnknownRun(f"{number} with {prefix!r}; `yolo-mlsam runs list` shows all runs")
         return as_run((exact or rows)[0])
 
     def newest(self, *, project: int | None = None, active: bool = False, limit: int = 50) -> list[Run]:
-        """Newest first."""
+        """Return runs, newest first.
+
+        Args:
+            active: Only runs that have not ended.
+        """
         statement = sa.select(run).order_by(run.c.created_at.desc()).limit(limit)
         if project is not None:
             statement = statement.where(run.c.project == project)
@@ -218,17 +227,17 @@ class Runs:
             return [as_run(row) for row in connection.execute(statement)]
 
     def active(self, project: int) -> Run | None:
-        """The project's run that has not ended."""
-        found = self.newest(project=project, active=True, limit=1)
-        return found[0] if found else None
+        """Return the project's active run; None without one."""
+        return next(iter(self.newest(project=project, active=True, limit=1)), None)
 
     def events(
         self, name: str, *, after: int = 0, limit: int = 1000, newest: bool = False
     ) -> Sequence[RunEvent]:
-        """What happened to a run after an event, oldest first.
+        """Return the events of a run, oldest first.
 
         Args:
-            newest: when there are more than `limit`, the last ones.
+            after: Id of an event; only later ones are returned.
+            newest: If there are more than `limit`, return the last ones.
         """
         order = run_event.c.id.desc() if newest else run_event.c.id
         statement = (
@@ -238,60 +247,62 @@ class Runs:
             .limit(limit)
         )
         with reading(self.engine) as connection:
-            found = [RunEvent(**row._asdict()) for row in connection.execute(statement)]
-        return found[::-1] if newest else found
+            events = [RunEvent(**row._asdict()) for row in connection.execute(statement)]
+        return events[::-1] if newest else events
 
     def results(self, name: str) -> dict[str, dict[str, Any]]:
-        """What the stages of a run came to, by stage."""
+        """Return the results of a run by stage."""
         statement = sa.select(run_stage).where(run_stage.c.run == name)
         with reading(self.engine) as connection:
             return {row.stage: orjson.loads(row.result) for row in connection.execute(statement)}
 
     def triggers(self, project: int) -> list[dict[str, Any]]:
-        """Everything that asked for runs of a project, oldest first."""
+        """Return all requests for runs of a project, oldest first."""
         statement = sa.select(run_trigger).where(run_trigger.c.project == project).order_by(run_trigger.c.id)
         with reading(self.engine) as connection:
             return [{**row._asdict(), "at": row.at.isoformat()} for row in connection.execute(statement)]
 
     def cancel(self, name: str, *, reason: str = "") -> Run:
-        """End a run now; its process notices within a second or two. It can be resumed where it was.
+        """Cancel a run at once; its process stops within seconds, and the run can be resumed.
 
         Raises:
-            UnknownRun: there is none.
-            RunConflict: it has ended.
+            UnknownRun: There is no such run.
+            RunConflict: The run has ended.
         """
-        found = self.get(name)
+        current = self.get(name)
         with writing(self.engine) as connection:
-            ended: dict[str, Any] = {
+            cancelled: dict[str, Any] = {
                 "state": "cancelled",
-                "attempt": run.c.attempt
-                + 1,  # its process may change nothing any more, not even if it is resumed
+                # Voids the claim of the current process, also if the run is resumed.
+                "attempt": run.c.attempt + 1,
                 "active_project": None,
                 "ended_at": datetime.now(UTC),
             }
             changed = connection.execute(
-                sa.update(run).where(run.c.id == found.id, run.c.state.in_(WORKING)).values(ended)
+                sa.update(run).where(run.c.id == current.id, run.c.state.in_(WORKING)).values(cancelled)
             )
             if not changed.rowcount:
-                raise RunConflict(f"run {found.id} has ended already: {found.state}")
-            add_event(connection, found.id, "state", reason, state="cancelled")
-        return self.get(found.id)
+                raise RunConflict(
+                    f"run {current.id} has already ended ({current.state}); only active ones can be cancelled"
+                )
+            add_event(connection, current.id, "state", reason, state="cancelled")
+        return self.get(current.id)
 
     def resume(self, name: str, *, reason: str = "") -> Run:
-        """Send a cancelled or failed run back to the queue; stages that were done are not done again.
+        """Return a cancelled or failed run to the state `queued`; completed stages are not repeated.
 
         Raises:
-            UnknownRun: there is none.
-            RunConflict: it is neither, or the project has another active run.
+            UnknownRun: There is no such run.
+            RunConflict: The run is neither cancelled nor failed, or its project has another active run.
         """
-        found = self.get(name)
+        current = self.get(name)
         with writing(self.engine) as connection:
-            other = _active(connection, found.project)
+            other = _active(connection, current.project)
             if other is not None:
-                raise RunConflict(f"project {found.project} has an active run, {other}; cancel it first")
-            again = {
+                raise RunConflict(f"project {current.project} has an active run, {other}; cancel it first")
+            queued = {
                 "state": "queued",
-                "active_project": found.project,
+                "active_project": current.project,
                 "stalled": 0,
                 "claimed_progress": -1.0,
                 "failure": None,
@@ -300,50 +311,50 @@ class Runs:
                 "not_before": None,
             }
             changed = connection.execute(
-                sa.update(run).where(run.c.id == found.id, run.c.state.in_(RESUMABLE)).values(again)
+                sa.update(run).where(run.c.id == current.id, run.c.state.in_(RESUMABLE)).values(queued)
             )
             if not changed.rowcount:
                 raise RunConflict(
-                    f"run {found.id} is {found.state}; only failed and cancelled ones are resumed"
+                    f"run {current.id} is {current.state}; only failed and cancelled runs can be resumed"
                 )
-            add_event(connection, found.id, "state", reason or "resumed", state="queued")
-        return self.get(found.id)
+            add_event(connection, current.id, "state", reason or "resumed", state="queued")
+        return self.get(current.id)
 
-    def told(self, name: str, job: str) -> None:
-        """Remember which job of the queue tells a worker of this run."""
+    def record_job(self, name: str, job: str) -> None:
+        """Record the job that was enqueued for a run."""
         with writing(self.engine) as connection:
             connection.execute(sa.update(run).where(run.c.id == name).values(job=job))
 
-    def unfinished(self, *, since: timedelta = KEPT_FOR) -> set[str]:
-        """Runs that are active, and those that could be resumed and ended not long ago."""
+    def unfinished(self, *, since: timedelta = RESUMABLE_FOR) -> set[str]:
+        """Return the ids of active runs, and of resumable runs that ended within `since`."""
         ended = sa.and_(run.c.state.in_(RESUMABLE), run.c.ended_at > datetime.now(UTC) - since)
         statement = sa.select(run.c.id).where(sa.or_(run.c.ended_at.is_(None), ended))
         with reading(self.engine) as connection:
             return set(connection.scalars(statement))
 
-    def blobs(self, *, since: timedelta = KEPT_FOR) -> set[str]:
-        """SHA-256 of weights that runs may still need: those active, and those that could be resumed."""
-        fresh = sa.or_(run.c.ended_at.is_(None), run.c.ended_at > datetime.now(UTC) - since)
+    def blobs(self, *, since: timedelta = RESUMABLE_FOR) -> set[str]:
+        """Return the SHA-256 of weights that active and resumable runs may still need."""
+        recent = sa.or_(run.c.ended_at.is_(None), run.c.ended_at > datetime.now(UTC) - since)
         statement = (
             sa.select(run_stage.c.result)
             .join(run, run_stage.c.run == run.c.id)
-            .where(run_stage.c.stage.in_(("detector", "segmenter")), fresh)
+            .where(run_stage.c.stage.in_(("detector", "segmenter")), recent)
         )
         with reading(self.engine) as connection:
             return {orjson.loads(result)["sha256"] for result in connection.scalars(statement)}
 
 
 def add_event(connection: Connection, name: str, kind: str, text: str, *, state: State | None = None) -> None:
-    """Append to what happened to a run."""
+    """Append an event of a run."""
     row = {"run": name, "at": datetime.now(UTC), "kind": kind, "state": state, "text": text}
     connection.execute(sa.insert(run_event).values(row))
 
 
 def as_run(row: Any) -> Run:
-    """A row of the table `run` as an object."""
+    """Convert a row of the table `run`."""
     return Run(**{name: getattr(row, name) for name in Run.__dataclass_fields__})
 
 
 def _active(connection: Connection, project: int) -> str | None:
-    found: str | None = connection.scalar(sa.select(run.c.id).where(run.c.active_project == project))
-    return found
+    run_id: str | None = connection.scalar(sa.select(run.c.id).where(run.c.active_project == project))
+    return run_id

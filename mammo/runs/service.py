@@ -1,7 +1,7 @@
-"""RunService: where people, Label Studio's button and the clock ask for runs, stop them and send them on.
+"""RunService: request, cancel and resume runs, for people, Label Studio's button and the schedule.
 
-The row comes first, then the job that tells a worker of it: a queue that is away, or that loses the job, costs time and
-never the run. `send_again` finds runs of which no worker knows.
+The row is written first, then a job is enqueued that makes a worker look at it. If the queue cannot be reached, or
+loses the job, the run is only delayed: `requeue_lost` finds runs that no worker knows of.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ import structlog
 from sqlalchemy.engine import Engine
 
 from mammo.errors import MammoError
-from mammo.runs.claims import lost_owner, owner_is_alive
+from mammo.runs.claims import owner_is_alive, owner_is_lost
 from mammo.runs.jobs import Enqueued, JobQueue, Retrain
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Run, Runs
 from mammo.runs.states import Trigger
-from mammo.runs.trainable import require_trainable, why_never_trained_from
+from mammo.runs.trainable import require_trainable, why_not_trainable
 from mammo.settings import Settings
 
 AUTOMATIC: frozenset[Trigger] = frozenset({"corrections", "schedule"})
-"""Triggers that nobody waits for: they keep to the quiet hours."""
+"""Triggers that no person waits for: their runs do not start in quiet hours."""
 
-UNTOLD = timedelta(seconds=30)
-"""So old is a run that waits before it is sent to the queue again: whoever asked for it is doing so at first."""
+REQUEUE_AFTER = timedelta(seconds=30)
+"""Age from which a waiting run is enqueued again; before that, the request itself may still be enqueueing it."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Started:
-    """The answer to whoever asked for a run."""
+    """Result of starting or resuming a run."""
 
     run: str
     created: bool
-    """False: the project's active run stands for this trigger too."""
+    """Whether a run was created; if not, `run` is the project's active run, which covers this request."""
 
     not_before: datetime | None = None
-    """Quiet hours: it starts then."""
+    """Earliest start, because of quiet hours."""
 
     problem: str | None = None
-    """Why no worker could be told yet; it is told later."""
+    """Why the job could not be enqueued yet; it is enqueued later."""
 
 
 class RunService:
-    """Safe to share between threads and processes."""
+    """Starts, cancels and resumes runs. Safe to use from several threads and processes."""
 
     def __init__(self, runs: Runs, queue: JobQueue, *, quiet: QuietHours | None = None) -> None:
         self.runs = runs
@@ -58,7 +58,7 @@ class RunService:
 
     @classmethod
     def of(cls, settings: Settings, engine: Engine, queue: JobQueue) -> Self:
-        """As the settings have it."""
+        """Build the service from the settings."""
         zone = ZoneInfo(settings.time_zone)
         quiet = QuietHours.read(settings.quiet_hours, zone=zone) if settings.quiet_hours else None
         return cls(Runs(engine), queue, quiet=quiet)
@@ -66,95 +66,101 @@ class RunService:
     def start(
         self, project: int, *, recipe: str, reason: str, trigger: Trigger, key: str | None = None
     ) -> Started:
-        """Ask for a run. One that is active stands for this trigger too, and is recorded so.
+        """Request a run, unless the project's active run covers the request.
 
-        What people ask for starts at once; what comes by itself waits until the quiet hours are over.
+        A person's request starts at once; an automatic one waits for the end of the quiet hours.
 
         Args:
-            key: names the occasion, so that the same one asks once however many notice it.
+            key: Idempotency key: requests with the same key count once, whichever processes make them.
 
         Raises:
-            NeverTrainedFrom: no model may learn from the project.
-            StorageUnavailable: the database is away, and nothing was asked for.
+            NeverTrainedFrom: The project must not be trained on.
+            StorageUnavailable: The database cannot be reached; no run was requested.
         """
         require_trainable(project, engine=self.runs.engine)
-        until = self._quiet.over_at(datetime.now(UTC)) if self._quiet and trigger in AUTOMATIC else None
-        asked = self.runs.ask(
-            project, recipe=recipe, reason=reason, trigger=trigger, not_before=until, key=key
+        not_before = (
+            self._quiet.end_after(datetime.now(UTC)) if self._quiet and trigger in AUTOMATIC else None
         )
-        found = self.runs.get(asked.run)
-        return Started(asked.run, asked.created, found.not_before, self._told(found))
+        request = self.runs.request(
+            project, recipe=recipe, reason=reason, trigger=trigger, not_before=not_before, key=key
+        )
+        run = self.runs.get(request.run)
+        return Started(run.id, request.created, run.not_before, self._enqueue_problem(run))
 
-    def may_learn_from(self, project: int) -> bool:
-        """Whether `start` would take the project."""
-        return why_never_trained_from(project, engine=self.runs.engine) is None
+    def is_trainable(self, project: int) -> bool:
+        """Return whether the project may be trained on."""
+        return why_not_trainable(project, engine=self.runs.engine) is None
 
     def cancel(self, name: str, *, reason: str) -> Run:
-        """End a run now; one that a worker has in hand notices within seconds, and can be resumed.
+        """Cancel a run at once; its worker stops within seconds, and the run can be resumed.
 
         Raises:
-            UnknownRun: there is none.
-            RunConflict: it has ended.
+            UnknownRun: There is no such run.
+            RunConflict: The run has ended.
         """
-        ended = self.runs.cancel(name, reason=reason)
+        cancelled = self.runs.cancel(name, reason=reason)
         try:
-            self._queue.drop(ended.id)
-        except MammoError as error:  # a worker that takes the job up sees that the run has ended
-            log.warning("the job of a cancelled run stays in the queue", run=ended.id, code=error.code)
-        return ended
+            self._queue.drop(cancelled.id)
+        except MammoError as error:  # a worker that starts the job finds the run cancelled
+            log.warning("job of a cancelled run remains in the queue", run=cancelled.id, code=error.code)
+        return cancelled
 
     def resume(self, name: str, *, reason: str) -> Started:
-        """Send a failed or cancelled run on, at its first stage that is not done.
+        """Resume a failed or cancelled run at its first stage that is not done.
 
         Raises:
-            UnknownRun: there is none.
-            RunConflict: it is neither, or its project has another active run.
-            NeverTrainedFrom: no model may learn from its project.
+            UnknownRun: There is no such run.
+            RunConflict: The run is neither failed nor cancelled, or its project has another active run.
+            NeverTrainedFrom: Its project must not be trained on.
         """
         require_trainable(self.runs.get(name).project, engine=self.runs.engine)
-        again = self.runs.resume(name, reason=reason)
-        return Started(again.id, created=False, problem=self._told(again))
+        run = self.runs.resume(name, reason=reason)
+        return Started(run.id, created=False, problem=self._enqueue_problem(run))
 
-    def send_again(
+    def requeue_lost(
         self,
         *,
-        alive: Callable[[str], bool | None] = owner_is_alive,
-        untold: timedelta = UNTOLD,
+        is_alive: Callable[[str], bool | None] = owner_is_alive,
+        after: timedelta = REQUEUE_AFTER,
         now: datetime | None = None,
     ) -> list[str]:
-        """Tell a worker of every active run that nobody works on: its time has come, or its job or process was lost.
+        """Enqueue every active run that no process works on: it is due, or its job or process was lost.
 
-        A job that the queue still has is left alone, so this is safe to repeat, by several processes too.
+        A job that is still in the queue is left alone, so several processes may call this repeatedly.
+
+        Args:
+            after: Age from which a waiting run is enqueued again.
 
         Returns:
-            The runs that were sent.
+            Ids of the runs that were enqueued.
         """
-        moment = now or datetime.now(UTC)
-        sent = []
-        for each in self.runs.newest(active=True, limit=1000):
-            waits = each.owner is None and moment - each.created_at >= untold
-            if not waits and not lost_owner(each, alive=alive, now=moment):
+        now = now or datetime.now(UTC)
+        enqueued = []
+        for run in self.runs.newest(active=True, limit=1000):
+            is_waiting = run.owner is None and now - run.created_at >= after
+            if not is_waiting and not owner_is_lost(run, is_alive=is_alive, now=now):
                 continue
-            told = self._tell(each, now=moment)
-            if told is not None and told.created:
-                log.warning("a run that nobody worked on was sent to the queue again", run=each.id)
-                sent.append(each.id)
-        return sent
+            job = self._enqueue(run, now=now)
+            if job is not None and job.created:
+                log.warning("run without a worker enqueued again", run=run.id)
+                enqueued.append(run.id)
+        return enqueued
 
-    def _told(self, found: Run) -> str | None:
+    def _enqueue_problem(self, run: Run) -> str | None:
+        """Enqueue a run; return why it could not be enqueued, or None."""
         try:
-            self._tell(found, now=datetime.now(UTC))
+            self._enqueue(run, now=datetime.now(UTC))
         except MammoError as error:
-            log.warning("no worker could be told of a run", run=found.id, code=error.code)
+            log.warning("run could not be enqueued", run=run.id, code=error.code)
             return str(error)
         return None
 
-    def _tell(self, found: Run, *, now: datetime) -> Enqueued | None:
-        """Put the run's job into the queue, if there is none; None before its time."""
-        if not found.active or (found.not_before and found.not_before > now):
+    def _enqueue(self, run: Run, *, now: datetime) -> Enqueued | None:
+        """Enqueue the run's job, unless there is one; None if the run has ended or is not due yet."""
+        if not run.active or (run.not_before and run.not_before > now):
             return None
-        order = Retrain(project=found.project, recipe=found.recipe, reason=found.reason)
-        told = self._queue.enqueue_retrain(order, run=found.id)
-        if told.created:
-            self.runs.told(found.id, told.job_id)
-        return told
+        payload = Retrain(project=run.project, recipe=run.recipe, reason=run.reason)
+        job = self._queue.enqueue_retrain(payload, run=run.id)
+        if job.created:
+            self.runs.record_job(run.id, job.job_id)
+        return job

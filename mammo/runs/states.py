@@ -1,4 +1,4 @@
-"""The states of a run, and which may follow which."""
+"""The states of a run and the transitions between them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ State = Literal[
 ]
 
 Trigger = Literal["button", "api", "cli", "corrections", "schedule"]
-"""What asked for a run: Label Studio's button, the HTTP API, the command line, enough new corrections, the clock."""
+"""What requested a run: Label Studio's button, the HTTP API, the command line, enough new corrections, the schedule."""
 
 WORKING: tuple[State, ...] = ("queued", "building", "detector", "segmenter", "evaluating", "judged")
-"""In this order, each once; a run that was killed stays where it was, and goes on there."""
+"""States of an active run, passed in this order; a run whose process was killed continues in the same state."""
 
 ENDED: tuple[State, ...] = ("promoted", "kept", "failed", "cancelled")
 
 RESUMABLE: tuple[State, ...] = ("failed", "cancelled")
-"""From here a person may send a run back to `queued`; what its stages came to is kept."""
+"""States from which a person may return a run to `queued`; the results of its stages are retained."""
 
 
 def may_follow(old: State, new: State) -> bool:
-    """Whether a run in state `old` may move to `new`."""
+    """Return whether a run in state `old` may move to `new`."""
     if old in RESUMABLE:
         return new == "queued"
     if old not in WORKING:

@@ -1,8 +1,8 @@
-"""Which projects a model may learn from: one rule for every door.
+"""Which projects may be trained on: one rule for every entry point.
 
 The button, HTTP, the command line, the threshold and the schedule start a run through `RunService`. `dataset build` and
 every worker read corrections through `training.datasets.versions`, and `train` on a dataset version goes through
-`cli.material`. All of them ask here.
+`cli.material`. All of them use this module.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from mammo.database import reading, reading_project
 from mammo.errors import NeverTrainedFrom
 
 
-def why_never_trained_from(project: int, *, engine: Engine) -> str | None:
-    """Why no model may learn from a project's own annotations; None where one may.
+def why_not_trainable(project: int, *, engine: Engine) -> str | None:
+    """Return why a project's own annotations must not be trained on; None if they may.
 
     Raises:
-        StorageUnavailable: the database is away, and it cannot be told.
+        StorageUnavailable: The database cannot be reached.
     """
-    made_for = sa.select(reading_project.c.source).where(reading_project.c.project == project).limit(1)
+    parent = sa.select(reading_project.c.source).where(reading_project.c.project == project).limit(1)
     with reading(engine) as connection:
-        source = connection.scalar(made_for)
+        source = connection.scalar(parent)
     if source is None:
         return None
     return (
-        f"project {project} was made for the double reading of project {source}: one reader's word is no truth until "
-        f"both are compared; train from project {source}, which takes the consensus of its readings"
+        f"project {project} is a reader project of the double reading of project {source}: a single reading "
+        f"is no ground truth; train on project {source}, which uses the consensus of its readings"
     )
 
 
 def require_trainable(project: int, *, engine: Engine) -> None:
-    """Let through only a project that a model may learn from.
+    """Raise an error unless a project may be trained on.
 
     Raises:
-        NeverTrainedFrom: it is none; says why and which to take.
-        StorageUnavailable: the database is away.
+        NeverTrainedFrom: The project must not be trained on; the message says why and which project to use.
+        StorageUnavailable: The database cannot be reached.
     """
-    reason = why_never_trained_from(project, engine=engine)
+    reason = why_not_trainable(project, engine=engine)
     if reason is not None:
         raise NeverTrainedFrom(reason)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from mammo.errors import UnusableRuntime
-from mammo.models.exported_networks import CompiledNetwork, Precision, keep, kept, release
+from mammo.models.exported_networks import CompiledNetwork, Precision, load_exported, release, store_exported
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import code_hash
 from mammo.segmenter.network import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, Mlsam
@@ -112,7 +112,7 @@ class OpenVinoRuntime:
             UnusableRuntime: OpenVINO does not support the network, or its results differ from torch's.
         """
         folder = None if exported is None else exported / _name(weights)
-        models = None if folder is None else kept(folder, HALVES)
+        models = None if folder is None else load_exported(folder, HALVES)
         try:
             if models is not None:
                 try:
@@ -121,7 +121,7 @@ class OpenVinoRuntime:
                     pass  # damaged or modified: export again
             models = export(network)
             if folder is not None:
-                keep(models, folder)
+                store_exported(models, folder)
             return cls._verified(models, network, precision=precision, threads=threads)
         except (RuntimeError, ValueError, TypeError) as error:
             raise UnusableRuntime(

@@ -1,18 +1,18 @@
-"""The three stages of annotation (section 3.3 of the paper): what the model may do in a project, and how that changes.
+"""The three stages of annotation (section 3.3 of the paper): what the model may do in a project, and when it changes.
 
 assisted         the model answers prompts; nobody sees a prelabel
-semi-automatic   every image is prelabelled, and reviewed by a person
-automatic        predictions whose score passes a calibrated threshold become annotations without a person; a random
+semi-automatic   every image is prelabelled and reviewed by a person
+automatic        predictions whose score reaches a calibrated threshold become annotations without a person; a random
                  audit share, blind tasks, empty predictions and all others still go to people
 
-rules.py         the thresholds
-calibration.py   from which score on a prediction may stand unseen
-evidence.py      what edit effort says about a project
-proposal.py      evidence and rules become a proposal: a pure function
-log.py           the audit log: each change, who, when, why, on what evidence
-withholding.py   who gets no prelabel
-acceptance.py    which prediction becomes an annotation
-desk.py          all of it for one installation
+rules.py         StageRules: the thresholds
+calibration.py   the score from which predictions may be accepted without review
+evidence.py      Evidence: figures of a project's edit effort
+proposal.py      the stage that the rules propose for the evidence, a pure function
+log.py           StageLog: each change with its time, author, reason and evidence
+withholding.py   tasks without a prelabel
+acceptance.py    predictions that become annotations
+service.py       StageService: show, set and audit the stages of one installation
 """
 
 from __future__ import annotations

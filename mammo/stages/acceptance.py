@@ -1,27 +1,27 @@
-"""Acceptance: which prediction becomes an annotation that no person has looked at."""
+"""Acceptance: which predictions become annotations without review."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from mammo.annotations import Prelabel
-from mammo.blinding import lot
+from mammo.blinding import uniform_hash
 from mammo.stages.log import StageChange
 
 Refusal = Literal["not_automatic", "other_model", "blind", "empty", "low_score", "audit"]
 
 
 def audited(project: int, task: int, share: float) -> bool:
-    """Whether a task belongs to the random audit share: by a hash, so that nobody chooses and it never changes."""
-    return lot("audit", project, str(task)) < share
+    """Return whether a task belongs to the random audit share; a hash decides, so nobody chooses and it is final."""
+    return uniform_hash("audit", project, str(task)) < share
 
 
 def refusal(prelabel: Prelabel, change: StageChange | None, *, blind: bool) -> Refusal | None:
-    """Why a prediction goes to a person; None: it may stand.
+    """Return why a prediction needs review by a person; None if it may be accepted.
 
     Args:
-        change: that made the project what it is.
-        blind: the task is of the control.
+        change: Last change of the project's stage.
+        blind: Whether the task belongs to the control arm.
     """
     if change is None or change.stage != "automatic" or change.threshold is None:
         return "not_automatic"
@@ -30,7 +30,7 @@ def refusal(prelabel: Prelabel, change: StageChange | None, *, blind: bool) -> R
     if blind:
         return "blind"
     if not prelabel.regions:
-        return "empty"  # "nothing found" has no score that could be calibrated, and a miss costs most
+        return "empty"  # an empty prediction has no score to calibrate, and a miss costs most
     if prelabel.score < change.threshold:
         return "low_score"
     return "audit" if audited(prelabel.project, prelabel.task, change.audit_share or 0.0) else None

@@ -1,4 +1,4 @@
-"""Evidence: what the corrections of a project say about the model that serves it."""
+"""Evidence: figures of a project's corrections about the model that serves it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mammo.stages.rules import StageRules
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Of prelabelled or of control images."""
+    """Edit effort of the prelabelled or the control images; see `mammo.efforts.effort_records.EffortSummary`."""
 
     images: int = 0
     accept_rate: float | None = None
@@ -23,66 +23,68 @@ class Figures:
     added_per_image: float | None = None
     deleted_per_image: float | None = None
     lead_time: float | None = None
-    """Median seconds."""
+    """Median time per annotation, in seconds."""
 
     hasty_share: float = 0.0
 
     @classmethod
     def of(cls, records: Sequence[EffortRecord]) -> Figures:
-        """Of some records; of none where there are none."""
+        """Summarise records; without records all figures are None or 0."""
         if not records:
             return cls()
-        found = summarise(records)
+        summary = summarise(records)
         return cls(
-            images=found.images,
-            accept_rate=found.accept_rate,
-            dice=found.dice,
-            added_per_image=found.added_per_image,
-            deleted_per_image=found.deleted_per_image,
-            lead_time=found.lead_time,
-            hasty_share=found.hasty / found.images,
+            images=summary.images,
+            accept_rate=summary.accept_rate,
+            dice=summary.dice,
+            added_per_image=summary.added_per_image,
+            deleted_per_image=summary.deleted_per_image,
+            lead_time=summary.lead_time,
+            hasty_share=summary.hasty / summary.images,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All numbers that a change of stage rests on."""
+    """All figures that a change of stage is based on."""
 
     model_version: str
-    """That serves the project; corrections of other versions prove nothing about it."""
+    """Model version that serves the project; corrections of other versions are left out."""
 
     prelabelled: Figures
     control: Figures
-    """Read without a prelabel, compared with the silent prediction: nobody was led by the model."""
+    """Images read without a prelabel and compared with the silent one, so the model did not influence the reader."""
 
     calibration: Calibration | None
     audits: int = 0
-    """Reviewed predictions above the threshold, since the project became automatic."""
+    """Reviewed predictions of the audit share, since the project became automatic."""
 
     audits_right: int = 0
+    """Audits whose prediction was right."""
 
     unreadable: int = 0
-    """Corrections, of whatever version, that are in none of these numbers because they cannot be read."""
+    """Corrections of any version that are left out because they cannot be interpreted."""
 
     problem: str = ""
-    """Why there are no figures, where the corrections could not be read; then a project can only go back."""
+    """Why the corrections could not be read; the project can then only go back. Otherwise empty."""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that the audit log stores."""
         return asdict(self)
 
 
 def gather(efforts: Efforts, *, model_version: str, since: StageChange | None, rules: StageRules) -> Evidence:
-    """The evidence of a project.
+    """Compute the evidence of a project.
 
     Args:
-        efforts: of the project's corrections, of people only.
-        since: the change that made the project what it is.
+        efforts: Edit effort of the project's corrections.
+        since: Last change of the project's stage.
     """
-    mine = sorted(
+    records = sorted(
         (each for each in efforts.records if each.model_version == model_version), key=lambda each: each.at
     )
-    prelabelled = [each for each in mine if each.arm == "prelabelled"][-rules.window :]
-    control = [each for each in mine if each.arm == "control"][-rules.window :]
+    prelabelled = [each for each in records if each.arm == "prelabelled"][-rules.window :]
+    control = [each for each in records if each.arm == "control"][-rules.window :]
     audits = [each for each in prelabelled if since is not None and _is_audit(each, since)]
     audits = audits[-rules.audit_window :]
     return Evidence(
@@ -97,7 +99,7 @@ def gather(efforts: Efforts, *, model_version: str, since: StageChange | None, r
 
 
 def _is_audit(record: EffortRecord, since: StageChange) -> bool:
-    """A person reviewed a prediction that would have been accepted, drawn at random, not because it looked wrong."""
+    """Return whether a record reviews a prediction that would have been accepted, but was in the random audit share."""
     return (
         since.stage == "automatic"
         and since.threshold is not None

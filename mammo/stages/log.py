@@ -1,4 +1,4 @@
-"""StageLog: the audit log of a project's stages. Rows are added and never changed; the newest says what holds."""
+"""StageLog: the append-only audit log of the projects' stages; the newest row of a project is its current stage."""
 
 from __future__ import annotations
 
@@ -16,8 +16,22 @@ from mammo.stages.rules import DEFAULT_STAGE, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
+class Acceptance:
+    """What is accepted without review in the automatic stage."""
+
+    model_version: str
+    """Model version that `threshold` was calibrated for."""
+
+    threshold: float
+    """Lowest accepted score."""
+
+    audit_share: float
+    """Share of the accepted predictions that are reviewed all the same, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageChange:
-    """One row."""
+    """One change of a project's stage."""
 
     id: int
     project: int
@@ -27,10 +41,10 @@ class StageChange:
     stage: Stage
     reason: str
     overruled: bool
-    """The rules were not met, and somebody decided so all the same."""
+    """Whether the change was made although the rules were not met."""
 
     model_version: str | None
-    """That `threshold` was calibrated for; other versions accept nothing."""
+    """Model version that `threshold` was calibrated for; predictions of other versions are not accepted."""
 
     threshold: float | None
     audit_share: float | None
@@ -38,22 +52,23 @@ class StageChange:
 
 
 class StageLog:
-    """Reads and writes the log."""
+    """Reads and appends to the audit log."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def current(self, project: int) -> StageChange | None:
-        """The change that holds; None: the project was never changed from `DEFAULT_STAGE`."""
+        """Return the last change of a project; None if it is still in `DEFAULT_STAGE`."""
         with reading(self._engine) as connection:
             return _newest(connection, project)
 
     def stage(self, project: int) -> Stage:
+        """Return the current stage of a project."""
         change = self.current(project)
         return DEFAULT_STAGE if change is None else change.stage
 
     def history(self, project: int) -> list[StageChange]:
-        """Every change, oldest first."""
+        """Return all changes of a project, oldest first."""
         rows = sa.select(stage_change).where(stage_change.c.project == project).order_by(stage_change.c.id)
         with reading(self._engine) as connection:
             return [_change(row) for row in connection.execute(rows)]
@@ -68,24 +83,25 @@ class StageLog:
         reason: str,
         evidence: dict[str, Any],
         overruled: bool = False,
-        model_version: str | None = None,
-        threshold: float | None = None,
-        audit_share: float | None = None,
+        acceptance: Acceptance | None = None,
     ) -> StageChange:
         """Change a project's stage.
 
         Args:
-            since: the change that the decision was made upon.
+            since: Last change at the time of the decision.
+            evidence: JSON of the figures that the decision is based on.
+            overruled: Whether the rules were not met.
+            acceptance: What is accepted without review, in the automatic stage.
 
         Raises:
-            StageRefused: somebody changed it meanwhile (code `stage_changed`).
-            StorageUnavailable: it is not written, and has not changed.
+            StageRefused: The stage has been changed since (code `stage_changed`).
+            StorageUnavailable: The change was not stored.
         """
         with writing(self._engine) as connection:
             newest = _newest(connection, project)
             if (newest.id if newest else None) != (since.id if since else None):
                 raise StageRefused(
-                    f"the stage of project {project} was changed meanwhile; look at it again",
+                    f"the stage of project {project} has been changed in the meantime; look at it and try again",
                     code="stage_changed",
                 )
             row = {
@@ -96,9 +112,9 @@ class StageLog:
                 "stage": stage,
                 "reason": reason,
                 "overruled": overruled,
-                "model_version": model_version,
-                "threshold": threshold,
-                "audit_share": audit_share,
+                "model_version": acceptance.model_version if acceptance else None,
+                "threshold": acceptance.threshold if acceptance else None,
+                "audit_share": acceptance.audit_share if acceptance else None,
                 "evidence": orjson.dumps(evidence),
             }
             connection.execute(sa.insert(stage_change).values(row))
@@ -108,8 +124,8 @@ class StageLog:
 
 
 def _newest(connection: Connection, project: int) -> StageChange | None:
-    mine = sa.select(stage_change).where(stage_change.c.project == project)
-    row = connection.execute(mine.order_by(stage_change.c.id.desc()).limit(1)).one_or_none()
+    statement = sa.select(stage_change).where(stage_change.c.project == project)
+    row = connection.execute(statement.order_by(stage_change.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _change(row)
 
 

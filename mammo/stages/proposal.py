@@ -1,4 +1,4 @@
-"""Proposal: evidence and rules become the stage that a project should have. A pure function; it changes nothing."""
+"""Proposal: the stage that the rules propose for a project's evidence; pure functions that change nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mammo.stages.rules import ORDER, Stage, StageRules
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One rule against one number."""
+    """One rule applied to one figure."""
 
     name: str
     measured: str
@@ -20,41 +20,41 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What the rules say."""
+    """The stage that the rules propose."""
 
     current: Stage
     stage: Stage
-    """Equal to `current`: stay."""
+    """Proposed stage; equal to `current` if the project should stay."""
 
     reason: str
     checks: tuple[Check, ...]
-    """Of the step that was looked at."""
+    """Checks of the step that was considered."""
 
 
 def propose(current: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None) -> Proposal:
-    """The stage that a project should have.
+    """Return the stage that a project should have.
 
     Args:
-        calibrated_for: model version of an automatic project's threshold.
+        calibrated_for: Model version that an automatic project's threshold was calibrated for.
     """
     if evidence.problem:
         return Proposal(current=current, stage=current, reason=evidence.problem, checks=())
     backward = leaving(current, evidence, rules, calibrated_for=calibrated_for)
     if any(check.met for check in backward):
-        because = "; ".join(f"{check.name}: {check.measured}" for check in backward if check.met)
-        return Proposal(current=current, stage=_next(current, -1), reason=because, checks=backward)
+        reason = "; ".join(f"{check.name}: {check.measured}" for check in backward if check.met)
+        return Proposal(current=current, stage=_next(current, -1), reason=reason, checks=backward)
     if current == ORDER[-1]:
-        return Proposal(current=current, stage=current, reason="nothing speaks against it", checks=backward)
+        return Proposal(current=current, stage=current, reason="no rule requires going back", checks=backward)
     forward = entering(_next(current, 1), evidence, rules)
-    missing = "; ".join(
+    unmet = "; ".join(
         f"{each.name}: {each.measured}, needed {each.needed}" for each in forward if not each.met
     )
-    stage = current if missing else _next(current, 1)
-    return Proposal(current=current, stage=stage, reason=missing or "every rule is met", checks=forward)
+    stage = current if unmet else _next(current, 1)
+    return Proposal(current=current, stage=stage, reason=unmet or "every rule is met", checks=forward)
 
 
 def entering(stage: Stage, evidence: Evidence, rules: StageRules) -> tuple[Check, ...]:
-    """What must all be met before a project may go forward to a stage."""
+    """Return the checks that must all be met before a project may go forward to a stage."""
     if stage == "assisted":
         return ()
     shown, control = evidence.prelabelled, evidence.control
@@ -65,7 +65,7 @@ def entering(stage: Stage, evidence: Evidence, rules: StageRules) -> tuple[Check
             _at_most("false findings per image", control.deleted_per_image, rules.enter_semi_false),
         )
     gap = None if shown.dice is None or control.dice is None else shown.dice - control.dice
-    found = evidence.calibration
+    calibration = evidence.calibration
     return (
         _at_least("reviewed prelabels", shown.images, rules.least_images),
         _at_least("control images (blind tasks)", control.images, rules.least_control),
@@ -73,11 +73,11 @@ def entering(stage: Stage, evidence: Evidence, rules: StageRules) -> tuple[Check
         _at_most("Dice above that of the control", gap, rules.most_anchoring),
         Check(
             name="calibrated threshold",
-            measured=f"{found.threshold:.2f} ({found.right} of {found.images} right)"
-            if found
+            measured=f"{calibration.threshold:.2f} ({calibration.right} of {calibration.images} right)"
+            if calibration
             else "none holds",
             needed=f"{rules.right_share:.0%} right with {rules.confidence:.0%} confidence",
-            met=found is not None,
+            met=calibration is not None,
         ),
     )
 
@@ -85,7 +85,7 @@ def entering(stage: Stage, evidence: Evidence, rules: StageRules) -> tuple[Check
 def leaving(
     stage: Stage, evidence: Evidence, rules: StageRules, *, calibrated_for: str | None
 ) -> tuple[Check, ...]:
-    """Each of which sends a project back when it is met."""
+    """Return the checks of which each sends a project back if it is met."""
     shown = evidence.prelabelled
     if stage == "semi-automatic":
         enough = shown.images >= rules.least_images
@@ -100,18 +100,21 @@ def leaving(
             ),
         )
     if stage == "automatic":
-        audited = evidence.audits_right / evidence.audits if evidence.audits else None
+        audited_share = evidence.audits_right / evidence.audits if evidence.audits else None
         enough = evidence.audits >= rules.least_audits
-        other = calibrated_for != evidence.model_version
         return (
             _worse(
-                "audited predictions that were right", audited, rules.audit_floor, enough=enough, below=True
+                "audited predictions that were right",
+                audited_share,
+                rules.audit_floor,
+                enough=enough,
+                below=True,
             ),
             Check(
                 name="threshold calibrated for the serving model",
                 measured=f"for {calibrated_for}, and {evidence.model_version} serves",
                 needed="another model",
-                met=other,
+                met=calibrated_for != evidence.model_version,
             ),
         )
     return ()

@@ -1,4 +1,4 @@
-"""Withholding: of which tasks annotators get no prelabel, and why."""
+"""Withholding: which tasks are shown without a prelabel, and why."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ log = structlog.get_logger()
 
 
 class Withholding:
-    """Asked before each prelabel that an annotator could see. Safe to share between threads."""
+    """Decides for each task whether annotators are shown its prelabel. Thread-safe."""
 
     def __init__(self, stages: StageLog, blinding: Blinding) -> None:
         self._stages = stages
         self._blinding = blinding
-        self._last: dict[int, Stage] = {}
+        self._last_known: dict[int, Stage] = {}
 
     def __call__(
         self, project: int, task: int, data: Mapping[str, Any]
     ) -> Literal["assisted", "blind"] | None:
-        """Why a task's prelabel is withheld; None: annotators get it."""
+        """Return why a task's prelabel is withheld; None if annotators are shown it."""
         if self._stage(project) == "assisted":
             return "assisted"
         return "blind" if self._blinding.is_blind(project, task, data) else None
 
     def _stage(self, project: int) -> Stage:
         try:
-            self._last[project] = self._stages.stage(project)
-        except StorageUnavailable as error:  # what held a moment ago
-            log.warning("a project's stage cannot be looked up", project=project, code=error.code)
-        return self._last.get(project, DEFAULT_STAGE)
+            self._last_known[project] = self._stages.stage(project)
+        except StorageUnavailable as error:  # use the last known stage
+            log.warning("stage of a project cannot be read", project=project, code=error.code)
+        return self._last_known.get(project, DEFAULT_STAGE)

@@ -1,10 +1,10 @@
-"""Work order: which unread task comes next, planned for a whole project, and written down for each task.
+"""Reading order: the order in which a project's unread tasks are read, planned at once and recorded per task.
 
-random   detector-positive stratified random sampling: tasks in which the model finds something and tasks in which it
-         finds nothing are each in random order, and are dealt out at a fixed ratio. Every task's chance is known,
-         so what is measured on the first tasks can be weighted to stand for all. The honest baseline.
-score    the least certain prediction first (active learning). What is read first is chosen by the model, so what is
-         measured on it says little about the rest.
+random   stratified random sampling: tasks with and without findings of the model are each in random order and are
+         interleaved at a fixed ratio. Every task's inclusion probability is known, so figures measured on the first
+         tasks can be weighted to represent all tasks. The unbiased baseline.
+score    least certain prediction first (active learning). The model selects the tasks, so figures measured on the
+         first ones do not represent the rest.
 """
 
 from __future__ import annotations
@@ -12,29 +12,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from mammo.blinding import lot
+from mammo.blinding import uniform_hash
 from mammo.database import reading, task_order, writing
 
 Strategy = Literal["random", "score"]
 Stratum = Literal["positive", "negative", "unknown"]
 
 UNORDERED = "none"
-"""Strategy of a task that nobody planned."""
+"""Strategy of a task without a place in the order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A task that nobody has read."""
+    """An unread task."""
 
     task: int
     stratum: Stratum
-    """Whether the model finds something, shown or silent; `unknown` where it has not looked."""
+    """Whether the model's prelabel, shown or silent, has findings; `unknown` without a prelabel."""
 
     score: float | None = None
     model_version: str | None = None
@@ -42,16 +41,16 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A task's place in the order."""
+    """A task's place in the reading order."""
 
     task: int
     strategy: Strategy
     rank: int
-    """0 comes first."""
+    """Position, from 0."""
 
     stratum: Stratum
     weight: float
-    """Tasks of its stratum per task that was dealt out, over those ranked so far: 1 / its chance to be among them."""
+    """Sampling weight: tasks of the stratum per placed task of it, 1 / inclusion probability."""
 
     score: float | None
     model_version: str | None
@@ -60,41 +59,43 @@ class Place:
 def planned(
     candidates: Iterable[Candidate], strategy: Strategy, *, project: int, positive_share: float, limit: int
 ) -> list[Place]:
-    """The first tasks of the order.
+    """Return the first places of the reading order.
 
     Args:
-        positive_share: of the tasks dealt out by `random`, while there are both; in (0, 1).
-        limit: most places.
+        positive_share: Share of positive tasks in the order of `random`, as long as there are both kinds; in (0, 1).
+        limit: Largest number of places.
     """
-    everyone = sorted(candidates, key=lambda each: (lot("order", project, str(each.task)), each.task))
+    shuffled = sorted(
+        candidates, key=lambda each: (uniform_hash("order", project, str(each.task)), each.task)
+    )
     if strategy == "score":
-        unsure = sorted(everyone, key=lambda each: -1.0 if each.score is None else each.score)
-        return [_place(each, strategy, rank, 1.0) for rank, each in enumerate(unsure[:limit])]
-    found = [each for each in everyone if each.stratum == "positive"]
-    rest = [each for each in everyone if each.stratum != "positive"]
-    dealt = _dealt(found, rest, positive_share)[:limit]
-    positives = sum(each.stratum == "positive" for each in dealt)
+        by_score = sorted(shuffled, key=lambda each: -1.0 if each.score is None else each.score)
+        return [_place(each, strategy, rank, 1.0) for rank, each in enumerate(by_score[:limit])]
+    positives = [each for each in shuffled if each.stratum == "positive"]
+    others = [each for each in shuffled if each.stratum != "positive"]
+    order = _interleave(positives, others, positive_share)[:limit]
+    num_positive = sum(each.stratum == "positive" for each in order)
     weights = {
-        True: len(found) / positives if positives else 1.0,
-        False: len(rest) / (len(dealt) - positives) if len(dealt) > positives else 1.0,
+        True: len(positives) / num_positive if num_positive else 1.0,
+        False: len(others) / (len(order) - num_positive) if len(order) > num_positive else 1.0,
     }
     return [
         _place(each, strategy, rank, round(weights[each.stratum == "positive"], 6))
-        for rank, each in enumerate(dealt)
+        for rank, each in enumerate(order)
     ]
 
 
 def record_order(engine: Engine, project: int, places: Sequence[Place]) -> None:
-    """Write down the places of a plan; a place that is the task's last one already is not written again."""
+    """Record the places of a plan; a place equal to the task's last recorded one is not recorded again."""
     now = datetime.now(UTC)
-    known = {
+    recorded = {
         task: (row.strategy, row.rank, row.stratum, row.weight, row.score, row.model_version)
         for task, row in _newest(engine, project).items()
     }
     rows = [
         {"project": project, "at": now, **vars(place)}
         for place in places
-        if known.get(place.task)
+        if recorded.get(place.task)
         != (place.strategy, place.rank, place.stratum, place.weight, place.score, place.model_version)
     ]
     if rows:
@@ -103,7 +104,7 @@ def record_order(engine: Engine, project: int, places: Sequence[Place]) -> None:
 
 
 def places(engine: Engine, project: int) -> list[Place]:
-    """The place that each task was given last, by task."""
+    """Return the last recorded place of each task, by task."""
     return [
         Place(
             task=task,
@@ -119,7 +120,7 @@ def places(engine: Engine, project: int) -> list[Place]:
 
 
 def strategies(engine: Engine, project: int) -> dict[int, str]:
-    """The strategy that each task's place was planned by, the newest plan that has it."""
+    """Return the strategy of each task's last recorded place."""
     columns = task_order.c
     statement = (
         sa.select(columns.task, columns.strategy).where(columns.project == project).order_by(columns.id)
@@ -134,19 +135,18 @@ def _newest(engine: Engine, project: int) -> dict[int, sa.Row[Any]]:
         return {row.task: row for row in connection.execute(statement)}
 
 
-def _dealt(found: Sequence[Candidate], rest: Sequence[Candidate], share: float) -> list[Candidate]:
-    """Both in their own order, `found` at its share as exactly as whole tasks allow; at the end what is left."""
-    dealt: list[Candidate] = []
-    taken = 0
-    for turn in count(1):
-        if taken == len(found) or turn - 1 - taken == len(rest):
-            return [*dealt, *found[taken:], *rest[turn - 1 - taken :]]
-        if taken + 1 <= share * turn + 0.5:
-            dealt.append(found[taken])
-            taken += 1
+def _interleave(positives: Sequence[Candidate], others: Sequence[Candidate], share: float) -> list[Candidate]:
+    """Merge two sequences, `positives` at its share as exactly as whole tasks allow; the remainder comes last."""
+    merged: list[Candidate] = []
+    num_positive = num_other = 0
+    while num_positive < len(positives) and num_other < len(others):
+        if num_positive + 1 <= share * (len(merged) + 1) + 0.5:
+            merged.append(positives[num_positive])
+            num_positive += 1
         else:
-            dealt.append(rest[turn - 1 - taken])
-    raise AssertionError("a count has no end")
+            merged.append(others[num_other])
+            num_other += 1
+    return [*merged, *positives[num_positive:], *others[num_other:]]
 
 
 def _place(candidate: Candidate, strategy: Strategy, rank: int, weight: float) -> Place:

@@ -1,7 +1,7 @@
-"""WorklistService: plans in which order a project's unread tasks are read, shows it to annotators, and writes it down.
+"""WorklistService: plan the reading order of a project's unread tasks, show it to annotators, and record it.
 
-Annotators press *Label Tasks As Displayed* in the tab `TITLE`, which sorts by the field `FIELD` of the tasks' data.
-The field holds the place alone, neither stratum nor score: a reader of a blind task learns nothing from it.
+Annotators press *Label Tasks As Displayed* in the tab `TITLE`, which sorts by the field `FIELD` of the tasks' data. The
+field holds the rank only, neither stratum nor score, so that it reveals nothing about a blind task.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from mammo.worklist.order import Candidate, Place, Strategy, places, planned, re
 FIELD = "reading_order"
 TITLE = "Reading order"
 DIGITS = 7
+"""Digits of a rank in the field, with leading zeros, because Label Studio sorts text."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a plan did."""
+    """Result of planning an order."""
 
     project: int
     model_version: str
     places: list[Place]
     tab: int
-    """Number of the tab in Label Studio."""
+    """Id of the tab in Label Studio."""
 
     unread: int
-    """Tasks that could have been given a place."""
+    """Unread tasks."""
 
     changed: int
-    """Tasks whose place is another one than before."""
+    """Tasks whose place has changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far the tasks of one strategy have been read."""
+    """How many tasks of one strategy have been read."""
 
     strategy: str
     placed: int
@@ -51,7 +52,7 @@ class Progress:
 
 
 class WorklistService:
-    """Plans orders for the projects of one installation."""
+    """Plans the reading order of the projects of one installation."""
 
     def __init__(
         self,
@@ -59,79 +60,81 @@ class WorklistService:
         client: LabelStudioClient,
         store: AnnotationStore,
         engine: Engine,
-        serving: Callable[[int], str],
+        served_version: Callable[[int], str],
     ) -> None:
         """
         Args:
-            serving: the model version of a project.
+            served_version: Returns the model version that serves a project.
         """
         self._client = client
         self._store = store
         self._engine = engine
-        self._serving = serving
+        self._served_version = served_version
 
     def plan(self, project: int, strategy: Strategy, *, positive_share: float, limit: int) -> Plan:
-        """Give the next unread tasks their places; whoever has one from an earlier plan loses it.
+        """Place the unread tasks; an earlier plan is replaced.
 
-        Safe to repeat: the same tasks get the same places. Recorded once annotators see it; after a failure half way
-        a second call does the rest.
+        Repeating the call gives the same tasks the same places. The plan is recorded once annotators can see it; after
+        an error, another call completes it.
 
         Args:
-            positive_share: see `mammo.worklist.order.planned`.
-            limit: most tasks to place; those without a place are read after them.
+            positive_share: See `mammo.worklist.order.planned`.
+            limit: Largest number of tasks to place; the others are read after them.
 
         Raises:
-            LabelStudioError: Label Studio is gone or refuses.
+            LabelStudioError: Label Studio cannot be reached or refuses.
         """
-        version = self._serving(project)
+        version = self._served_version(project)
         unread = {
             task["id"]: task["data"] for task in self._client.tasks(project) if not task["total_annotations"]
         }
         candidates = [self._candidate(project, task, version) for task in unread]
-        found = planned(candidates, strategy, project=project, positive_share=positive_share, limit=limit)
-        fields = {place.task: f"{place.rank:0{DIGITS}d}" for place in found}
+        order = planned(candidates, strategy, project=project, positive_share=positive_share, limit=limit)
+        fields = {place.task: f"{place.rank:0{DIGITS}d}" for place in order}
         changed = 0
         for task, data in unread.items():
-            wanted = {key: value for key, value in data.items() if key != FIELD}
+            new_data = {key: value for key, value in data.items() if key != FIELD}
             if task in fields:
-                wanted[FIELD] = fields[task]
-            if wanted != data:
-                self._client.set_task_data(task, wanted)
+                new_data[FIELD] = fields[task]
+            if new_data != data:
+                self._client.set_task_data(task, new_data)
                 changed += 1
         tab = self._client.show_tab(project, title=TITLE, field=FIELD)
-        record_order(self._engine, project, found)
-        log.info("order planned", project=project, strategy=strategy, placed=len(found), changed=changed)
+        record_order(self._engine, project, order)
+        log.info("order planned", project=project, strategy=strategy, placed=len(order), changed=changed)
         return Plan(
             project=project,
             model_version=version,
-            places=found,
+            places=order,
             tab=tab,
             unread=len(unread),
             changed=changed,
         )
 
     def progress(self, project: int) -> list[Progress]:
-        """Of each strategy that ever placed a task: how many it placed, and how many of them are read."""
-        read = {heading.task for heading in self._store.outline(project)}
-        placed, done = Counter[str](), Counter[str]()
+        """Return how many tasks each strategy has placed, and how many of them have been read."""
+        read = {header.task for header in self._store.revision_headers(project)}
+        placed, num_read = Counter[str](), Counter[str]()
         for place in places(self._engine, project):
             placed[place.strategy] += 1
-            done[place.strategy] += place.task in read
-        return [Progress(strategy=name, placed=placed[name], read=done[name]) for name in sorted(placed)]
+            num_read[place.strategy] += place.task in read
+        return [Progress(strategy=name, placed=placed[name], read=num_read[name]) for name in sorted(placed)]
 
     def following(self, project: int, count: int) -> list[Place]:
-        """The places of the tasks that are not read yet, the next first, as they were planned last."""
-        read = {heading.task for heading in self._store.outline(project)}
-        waiting = [place for place in places(self._engine, project) if place.task not in read]
-        return sorted(waiting, key=lambda place: place.rank)[:count]
+        """Return the next places of the last plan whose tasks are unread, in order."""
+        read = {header.task for header in self._store.revision_headers(project)}
+        unread = [place for place in places(self._engine, project) if place.task not in read]
+        return sorted(unread, key=lambda place: place.rank)[:count]
 
     def _candidate(self, project: int, task: int, version: str) -> Candidate:
-        known = self._store.prelabel(project, task, version)
-        if known is None:
+        prelabel = self._store.prelabel(project, task, version)
+        if prelabel is None:
             return Candidate(task=task, stratum="unknown")
         return Candidate(
             task=task,
-            stratum="positive" if any("original_width" in region for region in known.regions) else "negative",
-            score=known.score,
+            stratum="positive"
+            if any("original_width" in region for region in prelabel.regions)
+            else "negative",
+            score=prelabel.score,
             model_version=version,
         )

@@ -22,10 +22,10 @@ def get(path, **more):
 
 
 def test_a_trace_is_json():
-    empty = {"automatic": False, "prelabel": None, "history": [], "trainings": []}
-    found = Trace(annotation=3, task=5, project=1, present=True, **empty)
+    fields = {"annotation": 3, "task": 5, "project": 1, "present": True, "automatic": False, "prelabel": None}
+    found = Trace(**fields, history=[], dataset_uses=[])
     answer = get("/annotations/3/trace", trace=lambda annotation: found)
-    assert answer.json() == {"annotation": 3, "task": 5, "project": 1, "present": True, **empty}
+    assert answer.json() == {**fields, "history": [], "trainings": []}
 
 
 @pytest.mark.parametrize("path", ["/annotations/3/trace", "/projects/4/effort"])

@@ -20,7 +20,7 @@ def clinic(engine, tmp_path):
 
 @pytest.fixture
 def call(clinic):
-    client = Backend(more={"reading_service": clinic.room}).client
+    client = Backend(more={"reading_service": clinic.service}).client
     return lambda method, path, **body: client.request(method, path, headers=BASIC, **body)
 
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_is_refused(clinic, call):
     assert call("POST", path, json={"readers": {"arbiter": "nobody@example.org"}}).status_code == 409
     assert call("POST", path, json={}).status_code == 201
     assert call("POST", f"{path}/publish").status_code == 422
-    with clinic.room._alone():
+    with clinic.service._exclusive():
         assert call("POST", f"{path}/sync").status_code == 409
 
 
@@ -81,7 +81,7 @@ def test_the_button_says_why_a_readers_project_is_not_trained_from(site):
     body = {"action": "START_TRAINING", "project": {"id": READERS_PROJECT}}
     answer = site.client.post("/webhook", content=orjson.dumps(body), headers=HOOK).json()
     assert not answer["training"]["queued"]
-    assert "train from project 2" in answer["training"]["reason"]
+    assert "train on project 2" in answer["training"]["reason"]
     assert not site.queue.asked
 
 

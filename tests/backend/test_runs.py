@@ -34,7 +34,7 @@ def test_a_run_is_started_shown_cancelled_and_resumed() -> None:
     assert post(backend, f"/runs/{run}/resume", reason="right data").json() == {"run": run}
     lines = get(backend, f"/runs/{run}/log").json()["events"]
     assert [each["text"] for each in lines] == [
-        "new cases", "api: asked for over HTTP; this run stands for it", "wrong data", "right data",
+        "new cases", "api: asked for over HTTP; covered by this run", "wrong data", "right data",
     ]  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_a_run_that_the_queue_named_is_shown_too() -> None:
     """A job that came without a row, from an earlier release, gives the run its own id."""
     backend = Backend()
     runs = backend.services.training.desk.runs
-    made = runs.ask(4, recipe="demo", reason="x", trigger="button", run_id="train-4-0123456789ab").run
+    made = runs.request(4, recipe="demo", reason="x", trigger="button", run_id="train-4-0123456789ab").run
     assert get(backend, f"/runs/{made}").json()["id"] == made
 
 

@@ -79,7 +79,7 @@ def site(engine):
     desk = StageService(
         StageLog(engine),
         efforts=lambda project: Efforts(),
-        serving=lambda project: "m1",
+        served_version=lambda project: "m1",
         rules=lambda project: StageRules(),
     )
     return Backend(more={"stages": desk})

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import Automatic, record_automatic
+from mammo.annotations.automatic import AutomaticAnnotation, record_automatic
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.findings import CLUSTER, Finding
@@ -124,7 +124,7 @@ def test_what_no_person_looked_at_is_built_with_only_where_the_setting_says_so(
     monkeypatch.setenv("YOLO_MLSAM_TRAIN_ON_AUTOMATIC", setting)
     engine = open_database(Settings.load().database)
     store = AnnotationStore(engine)
-    order = Automatic(project=1, task=5, model_version="m1", account=99, score=0.9, threshold=0.8)
+    order = AutomaticAnnotation(project=1, task=5, model_version="m1", account=99, score=0.9, threshold=0.8)
     record_automatic(engine, order, regions(square(20, 20)))
     correct(store, square(20, 20), user=99)
     store.close()
@@ -172,4 +172,4 @@ def test_a_readers_project_is_neither_built_nor_trained_from_by_hand(site, engin
     named = (names[0],) if arguments[-1] == "--dataset" else ()
     result = CliRunner().invoke(app, [*arguments, *named])
     assert result.exit_code
-    assert "train from project 2" in str(result.exception)
+    assert "train on project 2" in str(result.exception)

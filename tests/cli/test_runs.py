@@ -42,7 +42,7 @@ def test_an_unknown_recipe_or_run_is_named(site):
     wrong = run("start", "--project", "3", "--recipe", "best")
     assert wrong.exit_code == 2
     assert "not one of finetune, demo, smoke, paper" in " ".join(wrong.output.replace("│", " ").split())
-    assert "no run begins with 'x'" in str(run("show", "x").exception)
+    assert "no id begins with 'x'" in str(run("show", "x").exception)
     assert site.newest() == []
 
 

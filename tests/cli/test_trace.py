@@ -69,7 +69,7 @@ def test_effort_is_a_table_or_json(site):
 def test_an_unknown_annotation_is_one_sentence(site):
     result = run("trace", "99")
     assert result.exit_code
-    assert "nothing is known of annotation 99" in str(result.exception)
+    assert "annotation 99 is unknown" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", [("trace", "3"), ("effort",)])

@@ -99,7 +99,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     room.create(source, rules=ReadingRules(), emails=emails)  # type: ignore[arg-type]
 
     def read(role: str, case: int, findings: list[Finding], number: int = 1) -> int:
-        desk = room.records.find(source).desk(role, number)  # type: ignore[arg-type]
+        desk = room.records.find(source).project(role, number)  # type: ignore[arg-type]
         assert desk is not None
         regions = truth_regions(findings, size=SIZE, tags=ControlTags(), source="hand")
         return people[role][1].annotate(desk.tasks[case], regions)
@@ -115,7 +115,7 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
             assert done.repaired == 4
             assert done.added == {"reader-1 round 2": 1, "reader-2 round 2": 1}
     for role in ("reader-1", "reader-2"):
-        desk = room.records.find(source).desk(role)  # type: ignore[arg-type]
+        desk = room.records.find(source).project(role)  # type: ignore[arg-type]
         assert desk is not None
         for task in desk.tasks.values():  # a reader's own task holds no mark of the other
             (annotation,) = people[role][1].annotations(task)
@@ -126,10 +126,10 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     assert room.arbitrate(source).added == {"arbiter": 1}
     again = room.arbitrate(source)
     assert (again.added, again.removed) == ({}, 0)
-    desk = room.records.find(source).desk("arbiter")
+    desk = room.records.find(source).project("arbiter")
     assert desk is not None
     assert list(desk.tasks) == [disputed]
-    stream = people["arbiter"][1].call("GET", f"/api/projects/{desk.project}/next")
+    stream = people["arbiter"][1].call("GET", f"/api/projects/{desk.id}/next")
     shown = [from_regions(prediction["result"], tags=ControlTags()) for prediction in stream["predictions"]]
     assert sorted(findings[0].box.as_tuple() for findings in shown) == [
         HERE.box.as_tuple(),

@@ -1,4 +1,4 @@
-"""Prelabels and corrections as they travel: written as regions, told by webhooks, in a project that we did not make."""
+"""Prelabels and corrections as Label Studio carries them, in a project with control names and labels of its own."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,11 @@ CONFIG = """<View>
     <Label value="Microcalcification"/>
   </RectangleLabels>
 </View>"""
-"""The labeling config of the project: its own control names and its own label, none of which are ours."""
+"""The labeling config of the project: its own control names and its own label, none of them our defaults."""
 
 TAGS = ControlTags.read(CONFIG)
 SPACING = [0.05, 0.1]
-"""Of the images' pixels, in mm: they are not square."""
+"""Pixel spacing of the images, in mm; the pixels are not square."""
 
 SIZE = Size(400, 300)
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)  # a Monday
@@ -28,9 +28,9 @@ SECRET = b"the tests"
 
 
 def regions(*findings, version="m1", turned=False):
-    """`turned`: the image was rotated on the screen, so that no region of it can be read."""
-    made = to_regions(findings, size=SIZE, tags=TAGS, model_version=version)
-    return [region | {"image_rotation": 90} for region in made] if turned else made
+    """`turned`: the image was rotated on the screen, so its regions cannot be interpreted."""
+    rendered = to_regions(findings, size=SIZE, tags=TAGS, model_version=version)
+    return [region | {"image_rotation": 90} for region in rendered] if turned else rendered
 
 
 def show(store, *findings, task=5, version="m1", shown=True, turned=False):
@@ -55,10 +55,10 @@ def correct(
     user=7,
     seconds=60.0,
     version="m1",
-    told=True,
+    names_version=True,
     turned=False,
 ):
-    """Tell of an annotation, as Label Studio's webhook does; `told`: whether it names the prelabel's version."""
+    """Append an annotation, as Label Studio's webhook does; `names_version`: it reports the prelabel's version."""
     moment = START + timedelta(minutes=minutes)
     body = {
         "action": "ANNOTATION_CREATED",
@@ -72,7 +72,7 @@ def correct(
             "updated_at": moment.isoformat(),
             "completed_by": user,
             "lead_time": seconds,
-            "prediction": {"model_version": version} if told else {},
+            "prediction": {"model_version": version} if names_version else {},
         },
     }
     store.append(json.dumps(body).encode(), action=body["action"], received_at=moment)

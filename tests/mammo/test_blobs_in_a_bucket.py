@@ -38,7 +38,7 @@ def test_a_blob_of_a_models_size_comes_back_whole(bucket, tmp_path):
     assert digest == hash_file(tmp_path / "weights")
     blobs.copy(digest, to=tmp_path / "copy")
     assert hash_file(tmp_path / "copy") == digest
-    assert [(kept.digest, kept.bytes) for kept in blobs.all()] == [(digest, 20 * 2**20)]
+    assert [(blob.digest, blob.bytes) for blob in blobs.all()] == [(digest, 20 * 2**20)]
 
 
 def test_twice_the_same_content_from_eight_threads_is_one_object_that_is_not_written_again(bucket, server):
@@ -77,7 +77,7 @@ def test_a_deleted_blob_is_gone_and_deleting_it_again_is_no_error(bucket):
     digest = blobs.put(b"content")
     blobs.delete(digest)
     blobs.delete(digest)
-    assert digest not in {kept.digest for kept in blobs.all()}
+    assert digest not in {blob.digest for blob in blobs.all()}
 
 
 def test_a_bucket_that_is_not_there_says_so_and_takes_nothing(server):

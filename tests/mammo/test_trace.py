@@ -45,57 +45,57 @@ def test_the_whole_chain_from_the_prelabel_to_the_models_that_learned_from_it(si
     new = store.corrections(1)[0].content_hash
     keep_dataset(engine, "d1", old)
     keep_dataset(engine, "d2", new)
-    kept = register(registry, tmp_path, "a", dataset_version="d1", run="r1", recipe="demo")
-    registry.promote(kept, expected_epoch=0, reason="first")
-    lost = register(registry, tmp_path, "b", dataset_version="d2", run="r2", recipe="demo")
-    found = follow(site)
-    assert (found.task, found.project, found.present) == (5, 1, True)
-    assert (found.prelabel.model_version, found.prelabel.score) == ("m1", 0.7)
-    assert [finding["box"] for finding in found.prelabel.findings] == [[20, 20, 30, 30], [200, 20, 210, 30]]
-    assert [[change.kind for change in deed.changes] for deed in found.history] == [
+    champion = register(registry, tmp_path, "a", dataset_version="d1", run="r1", recipe="demo")
+    registry.promote(champion, expected_epoch=0, reason="first")
+    challenger = register(registry, tmp_path, "b", dataset_version="d2", run="r2", recipe="demo")
+    traced = follow(site)
+    assert (traced.task, traced.project, traced.present) == (5, 1, True)
+    assert (traced.prelabel.model_version, traced.prelabel.score) == ("m1", 0.7)
+    assert [finding["box"] for finding in traced.prelabel.findings] == [[20, 20, 30, 30], [200, 20, 210, 30]]
+    assert [[change.kind for change in entry.changes] for entry in traced.history] == [
         ["accepted", "deleted"],
         ["moved", "deleted"],
     ]
-    assert found.history[0].annotator != found.history[1].annotator
-    assert [(t.dataset_version, t.current) for t in found.trainings] == [("d1", False), ("d2", True)]
-    assert found.trainings[0].model_versions == [
-        {"version": kept, "run": "r1", "recipe": "demo", "champion": True}
+    assert traced.history[0].annotator != traced.history[1].annotator
+    assert [(t.dataset_version, t.current) for t in traced.dataset_uses] == [("d1", False), ("d2", True)]
+    assert traced.dataset_uses[0].model_versions == [
+        {"version": champion, "run": "r1", "recipe": "demo", "champion": True}
     ]
-    assert found.trainings[1].model_versions == [
-        {"version": lost, "run": "r2", "recipe": "demo", "champion": False}
+    assert traced.dataset_uses[1].model_versions == [
+        {"version": challenger, "run": "r2", "recipe": "demo", "champion": False}
     ]
 
 
 def test_a_deleted_annotation_is_still_traced(site):
     _, store, _ = site
-    correct(store, FIRST, told=False)
+    correct(store, FIRST, names_version=False)
     body = b'{"action":"ANNOTATIONS_DELETED","annotations":[{"id":3}],"project":{"id":1}}'
     store.append(body, action="ANNOTATIONS_DELETED", received_at=datetime.now(UTC).replace(year=2099))
-    found = follow(site)
-    assert not found.present
-    assert found.prelabel is None
-    assert [deed.action for deed in found.history] == ["ANNOTATION_CREATED", "ANNOTATIONS_DELETED"]
-    assert found.history[1].changes is None
-    assert found.trainings == []
+    traced = follow(site)
+    assert not traced.present
+    assert traced.prelabel is None
+    assert [entry.action for entry in traced.history] == ["ANNOTATION_CREATED", "ANNOTATIONS_DELETED"]
+    assert traced.history[1].changes is None
+    assert traced.dataset_uses == []
 
 
-def test_an_annotation_nobody_told_of_says_where_to_look(site):
+def test_an_unknown_annotation_is_refused_with_advice(site):
     with pytest.raises(UnknownAnnotation, match="reconcile"):
         follow(site, 99)
 
 
-def test_a_trace_says_what_of_it_cannot_be_read_and_shows_the_rest(site):
+def test_a_trace_names_the_problem_of_an_unreadable_region_and_shows_the_rest(site):
     _, store, _ = site
     show(store, FIRST)
     correct(store, FIRST)
     correct(store, FIRST, minutes=5, turned=True)
-    found = follow(site)
-    assert [(deed.changes is None, "rotated" in deed.problem) for deed in found.history] == [
+    traced = follow(site)
+    assert [(entry.changes is None, "rotated" in entry.problem) for entry in traced.history] == [
         (False, False),
         (True, True),
     ]
     show(store, FIRST, task=6, turned=True)
     correct(store, FIRST, annotation=4, task=6)
-    found = follow(site, 4)
-    assert (found.prelabel.findings, "rotated" in found.prelabel.problem) == ([], True)
-    assert "rotated" in found.history[0].problem
+    traced = follow(site, 4)
+    assert (traced.prelabel.findings, "rotated" in traced.prelabel.problem) == ([], True)
+    assert "rotated" in traced.history[0].problem

@@ -59,7 +59,7 @@ class Ward:
         self.desk = StageService(
             self.stages,
             efforts=lambda project: Efforts(records=tuple(self.records)),
-            serving=lambda project: "m1",
+            served_version=lambda project: "m1",
             rules=lambda project: StageRules(audit_share=0.2),
             can_submit=True,
         )

@@ -148,7 +148,7 @@ def test_an_unforeseen_failure_is_said_to_be_ours(queue, redis_url, work_off, mo
     made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
     work_off(redis_url, lambda: fake_retrain(monkeypatch, behave))
     error = queue.status(made.job_id).error
-    assert error.startswith("ZeroDivisionError: this is a fault of ours")
+    assert error.startswith("ZeroDivisionError: this is a bug in yolo-mlsam")
 
 
 def test_an_unknown_recipe_is_refused_by_name(queue, redis_url, work_off, monkeypatch):
@@ -176,7 +176,7 @@ def test_a_run_that_nobody_finished_is_gone_on_with_by_the_next_one_that_is_aske
     queue, redis_url, work_off, monkeypatch, tmp_path
 ):
     runs = Runs(open_database(database_of(tmp_path)))
-    left = runs.ask(1, recipe="demo", reason="lost with the queue", trigger="button").run
+    left = runs.request(1, recipe="demo", reason="lost with the queue", trigger="button").run
     assert claim(runs, left, owner=f"{socket.gethostname()}/999999999/1") is not None
 
     def behave(order, *, run, **_):
@@ -193,7 +193,7 @@ def test_a_job_waits_as_long_as_another_process_works_on_its_run_and_then_goes_o
     queue, redis_url, work_off, monkeypatch, tmp_path
 ):
     runs = Runs(open_database(database_of(tmp_path)))
-    run = runs.ask(1, recipe="demo", reason="a", trigger="button").run
+    run = runs.request(1, recipe="demo", reason="a", trigger="button").run
     taken = claim(runs, run, owner=this_process())
     assert taken is not None
 

@@ -19,7 +19,7 @@ from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
 from mammo.errors import InvalidSettings
-from mammo.runs.jobs import FORMER, QUEUES, JobQueue, redis_connection
+from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue, redis_connection
 from worker.registered import registered
 from worker.stoppable import make_worker
 
@@ -131,7 +131,7 @@ def test_a_function_that_is_no_job_of_ours_is_not_run(queue, work_off, pwned, na
     assert_refused(job, log, because="is no job of ours; there are ours.fail, ours.touch")
 
 
-@pytest.mark.parametrize("name", sorted({*QUEUES, *FORMER.values()}))
+@pytest.mark.parametrize("name", sorted({*QUEUES, *FORMER_NAMES.values()}))
 def test_it_is_refused_on_every_queue_and_ours_runs_there(connection, work_off, pwned, tmp_path, name):
     queue = Queue(name, connection=connection, serializer=JSONSerializer)
     bad = queue.enqueue_call("os.system", args=[f"touch {pwned}"])

@@ -9,7 +9,7 @@ from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.runs.jobs import FORMER, redis_connection
+from mammo.runs.jobs import FORMER_NAMES, redis_connection
 from worker.stoppable import CLEANING_SECONDS, make_worker
 
 
@@ -61,7 +61,7 @@ def test_a_killed_workers_job_does_not_go_on_beside_its_next_run(redis_url, conn
 
 
 def test_what_was_asked_for_under_a_queues_former_name_is_done(redis_url, connection):
-    old = [Queue(name, connection=connection, serializer=JSONSerializer) for name in FORMER.values()]
+    old = [Queue(name, connection=connection, serializer=JSONSerializer) for name in FORMER_NAMES.values()]
     jobs = [queue.enqueue_call("builtins.len", args=([1, 2],), timeout=-1) for queue in old]
     assert start(redis_url, "--burst").wait(timeout=60) == 0
     assert [job.get_status() for job in jobs] == ["finished"] * 2

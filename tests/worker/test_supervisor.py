@@ -201,7 +201,7 @@ def test_a_worker_that_never_comes_up_is_tried_for_ever_at_longer_pauses(monkeyp
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--queues", "retrain"), "give one or more of light, predict, train"),
+        (("--queues", "retrain"), "queues must be one or more of light, predict, train"),
         (("--gpus", "zero"), "--gpus is 'zero'"),
     ],
 )

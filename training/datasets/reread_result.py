@@ -25,7 +25,7 @@ class FindingChange:
     """One finding that differs."""
 
     kind: Kind
-    """`reshaped`: the overlap of its boxes or masks is below `mammo.efforts.edit_effort.SAME`."""
+    """`reshaped`: the overlap of its boxes or masks is below `mammo.efforts.edit_effort.MIN_OVERLAP`."""
 
     number: int
     """From 1: number in the dataset version; of a new finding, its number now."""

@@ -107,7 +107,7 @@ def candidates_of(
     """The candidates for a project's dataset version, and the annotations that are excluded."""
     tags, prefer = options.tags, options.prefer
     records = ReadingRecords(engine)
-    double = records.find_any(project)
+    double = records.find_or_none(project)
     singles: dict[int, list[Correction]] = {}
     for correction in store.corrections(project):
         singles.setdefault(correction.task_id, []).append(correction)
@@ -115,7 +115,7 @@ def candidates_of(
     excluded: list[Excluded] = []
     if double is not None:
         for case in cases_of(double, corrections=store.corrections, records=records, tags=tags).cases:
-            annotations = list(_annotations_of(case, singles.pop(case.case, [])))
+            annotations = list(_annotations_of(case, singles.pop(case.id, [])))
             chosen = _choose(case, double, annotations, prefer, tags)
             candidates += chosen
             excluded += _unused(annotations, chosen, disputed=_is_disputed(case, prefer))
@@ -152,7 +152,7 @@ def _choose(
         return []
     for source in prefer:
         if source == "arbiter" and case.arbiter is not None:
-            return [Candidate(correction=case.arbiter, source=source, task=case.case, basis=source)]
+            return [Candidate(correction=case.arbiter, source=source, task=case.id, basis=source)]
         if source == "consensus" and case.agreement is not None and case.agreement.agreed:
             assert case.readings is not None
             first, second = case.readings
@@ -160,7 +160,7 @@ def _choose(
                 Candidate(
                     correction=first,
                     source=source,
-                    task=case.case,
+                    task=case.id,
                     origins=(first, second),
                     findings=partial(consensus_of, case, rules=double.rules, tags=tags),
                     basis=f"{source} {double.rules.digest} {second.content_hash}",
@@ -169,7 +169,7 @@ def _choose(
         if source == "single":
             singles = [each for each in annotations if each is not case.arbiter]
             if singles:
-                return [Candidate(correction=each, source=source, task=case.case) for each in singles]
+                return [Candidate(correction=each, source=source, task=case.id) for each in singles]
     return []
 
 
@@ -177,7 +177,7 @@ def _is_disputed(case: Case, prefer: Sequence[Source]) -> bool:
     """Whether two readers disagree and there is no arbiter's answer that may be used."""
     agreed = case.agreement is not None and case.agreement.agreed
     answered = case.arbiter is not None and "arbiter" in prefer
-    return case.decided_in is not None and not agreed and not answered
+    return case.decisive_round is not None and not agreed and not answered
 
 
 def _unused(

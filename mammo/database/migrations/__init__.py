@@ -1,5 +1,5 @@
-"""Alembic's migrations of the database, oldest first in `versions`; `mammo.database.open_database` applies them.
+"""Alembic's migrations, oldest first in `versions`; `mammo.database.open_database` applies them.
 
-A migration that has been released is never edited: it describes the past, so it names columns and types itself and
-imports nothing of ours. `tests/mammo/database/test_migrations.py` holds their sum against `mammo.database.metadata`.
+A released migration is never edited. It describes the past, so it spells out its columns and types and imports nothing
+from this package. `tests/mammo/database/test_migrations.py` compares their result with `mammo.database.metadata`.
 """

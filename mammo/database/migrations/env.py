@@ -1,4 +1,4 @@
-"""Run by Alembic: applies the migrations on the connection that `open_database` hands over, in its transaction."""
+"""Run by Alembic: apply the migrations on the connection of `open_database`, in its transaction."""
 
 from alembic import context
 

@@ -136,7 +136,7 @@ def test_gc_keeps_what_settings_and_unfinished_runs_name_and_says_so(site, tmp_p
     states = {"failed": "a", "cancelled": "b", "kept": "c", "queued": "d"}
     of_run = {}
     for project, (state, name) in enumerate(states.items(), 1):
-        asked = runs.ask(project, recipe="demo", reason="x", trigger="cli")
+        asked = runs.request(project, recipe="demo", reason="x", trigger="cli")
         of_run[state] = register(site, tmp_path, name, run=asked.run)
         ended = None if state == "queued" else datetime.now(UTC)
         with site._engine.begin() as connection:
@@ -189,7 +189,7 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     show(store, square(20, 20, name="c1"), square(200, 20, name="c2"), version=starter, shown=False)
     show(store, square(20, 20, name="c1"), version=version, shown=False)
     assert "no image" in run("shadow", "--project", "1")
-    correct(store, square(20, 20, name="c1"), told=False, minutes=60 * 24 * 365 * 5)
+    correct(store, square(20, 20, name="c1"), names_version=False, minutes=60 * 24 * 365 * 5)
     store.close()
     told = run("shadow", "--project", "1")
     assert f"1 tasks that both looked at: 1 findings of both, 1 of {starter} only" in told

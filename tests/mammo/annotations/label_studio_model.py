@@ -47,7 +47,7 @@ class LabelStudioModel:
 
     def _write(self, task, number, x, cancelled, action):
         moment = self.clock()
-        told = {
+        annotation = {
             "id": number,
             "task": task,
             "result": [{"id": "r", "value": {"x": x}}],
@@ -55,9 +55,13 @@ class LabelStudioModel:
             "updated_at": moment.isoformat(),
             "completed_by": 7,
         }
-        self.tasks[task]["annotations"][number] = told
+        self.tasks[task]["annotations"][number] = annotation
         self.tasks[task]["updated_at"] = moment
-        body = {"annotation": dict(told), "task": {"id": task, "data": self._data(task)}, "action": action}
+        body = {
+            "annotation": dict(annotation),
+            "task": {"id": task, "data": self._data(task)},
+            "action": action,
+        }
         return action, {**body, "project": {"id": self.project}}
 
     # What its API says
@@ -79,15 +83,15 @@ class LabelStudioModel:
         self.fetched.append(task)
         if task not in self.tasks:
             raise LabelStudioError("no such task", code="label_studio_404")
-        return [dict(told) for told in self.tasks[task]["annotations"].values()]
+        return [dict(annotation) for annotation in self.tasks[task]["annotations"].values()]
 
     def truth(self):
         """(annotation, task, x) of what is annotated now."""
         return sorted(
-            (told["id"], number, told["result"][0]["value"]["x"])
+            (annotation["id"], number, annotation["result"][0]["value"]["x"])
             for number, task in self.tasks.items()
-            for told in task["annotations"].values()
-            if not told["was_cancelled"]
+            for annotation in task["annotations"].values()
+            if not annotation["was_cancelled"]
         )
 
     @staticmethod

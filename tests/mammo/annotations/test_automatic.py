@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
+from mammo.annotations.automatic import AutomaticAnnotation, record_automatic, record_automatic_id
 from mammo.database import reading
 from mammo.database.tables import automatic_annotation
 from mammo.efforts.effort_records import effort_records
@@ -16,16 +16,16 @@ from tests.training.detections import square
 
 FOUND, OTHER = square(20, 20, name="c1"), square(200, 20, name="c2")
 ROBOT, PERSON = 99, 7
-ORDER = Automatic(project=1, task=5, model_version="m1", account=ROBOT, score=0.7, threshold=0.6)
+ORDER = AutomaticAnnotation(project=1, task=5, model_version="m1", account=ROBOT, score=0.7, threshold=0.6)
 
 
 @pytest.fixture
 def store(any_engine):
-    made = AnnotationStore(any_engine)
-    show(made, FOUND)
+    store = AnnotationStore(any_engine)
+    show(store, FOUND)
     record_automatic(any_engine, ORDER, regions(FOUND))
-    yield made
-    made.close()
+    yield store
+    store.close()
 
 
 def test_what_the_service_submitted_is_told_from_what_people_drew(store):
@@ -60,7 +60,7 @@ def test_its_number_is_noted_and_it_is_known_without(store, any_engine):
     correct(store, FOUND, user=ROBOT)
     with reading(any_engine) as connection:
         assert connection.execute(sa.select(automatic_annotation.c.annotation)).all() == [(None,)]
-    name_automatic(any_engine, ORDER, 3)
+    record_automatic_id(any_engine, ORDER, 3)
     record_automatic(any_engine, ORDER, regions(FOUND))  # a repeated job
     with reading(any_engine) as connection:
         assert connection.execute(sa.select(automatic_annotation.c.annotation)).all() == [(3,)]
@@ -70,7 +70,7 @@ def test_a_trace_says_that_no_person_was_there(store, any_engine, tmp_path):
     correct(store, FOUND, user=ROBOT)
     correct(store, FOUND, annotation=4, user=PERSON)
     registry = ModelRegistry(any_engine, tmp_path / "blobs")
-    told = [
+    corrections = [
         trace(
             number,
             store=store,
@@ -81,7 +81,7 @@ def test_a_trace_says_that_no_person_was_there(store, any_engine, tmp_path):
         )
         for number in (3, 4)
     ]
-    assert [each.automatic for each in told] == [True, False]
+    assert [each.automatic for each in corrections] == [True, False]
 
 
 def test_the_same_regions_as_label_studio_gives_them_back_are_the_same(store):

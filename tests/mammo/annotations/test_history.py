@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mammo.annotations import RECONCILED, AnnotationStore, current_view
-from mammo.annotations.history import history, outlines
-from mammo.annotations.made_on import CorrectionOutline
+from mammo.annotations.headers import CorrectionHeader
+from mammo.annotations.history import correction_headers, history
 from mammo.database import event, open_database, reading, revision, writing
 from tests.mammo.annotations.bodies import deleted, tasks_deleted, written
 from tests.postgres_server import PostgresServer
@@ -54,9 +54,9 @@ def stores(tmp_path_factory):
         open_database(url)
         for url in (f"sqlite:///{tmp_path_factory.mktemp('history') / 'b.db'}", server.new_database())
     ]
-    made = [(AnnotationStore(engine), engine) for engine in engines]
-    yield made
-    for store, engine in made:
+    stores = [(AnnotationStore(engine), engine) for engine in engines]
+    yield stores
+    for store, engine in stores:
         store.close()
         engine.dispose()
     server.stop()
@@ -71,41 +71,41 @@ def emptied(engine):
 def by_the_rule(engine):
     """The outlines of the current view, from every revision."""
     with reading(engine) as connection:
-        headings = list(history(connection, 1))
+        headers = list(history(connection, 1))
         rows = {row.id: row for row in connection.execute(sa.select(revision))}
-    begun = {}
-    for heading in headings:
-        if heading.updated_at is not None:
-            first = begun.get(heading.annotation, heading.updated_at)
-            begun[heading.annotation] = min(first, heading.updated_at)
+    first_updated_at = {}
+    for header in headers:
+        if header.updated_at is not None:
+            first = first_updated_at.get(header.annotation, header.updated_at)
+            first_updated_at[header.annotation] = min(first, header.updated_at)
     return [
-        CorrectionOutline(
-            heading.row,
-            heading.annotation,
-            heading.task,
-            heading.updated_at,
-            begun[heading.annotation],
-            rows[heading.row].completed_by,
-            rows[heading.row].lead_time,
-            heading.prelabel_version,
+        CorrectionHeader(
+            header.row,
+            header.annotation,
+            header.task,
+            header.updated_at,
+            first_updated_at[header.annotation],
+            rows[header.row].completed_by,
+            rows[header.row].lead_time,
+            header.prelabel_version,
         )
-        for heading in current_view(headings)
+        for header in current_view(headers)
     ]
 
 
 @settings(max_examples=150)
 @given(st.lists(st.tuples(tellings, seconds), max_size=14))
-def test_the_outlines_of_a_project_are_those_of_its_current_view(stores, told):
+def test_the_correction_headers_of_a_project_are_those_of_its_current_view(stores, events):
     """Late, twice, in any order; annotations and tasks deleted, moved, skipped and come again."""
     for store, engine in stores:
         emptied(engine)
-        for (action, body), second in told:
+        for (action, body), second in events:
             received = RECEIVED + timedelta(seconds=second)
             store.append(orjson.dumps(body), action=action, received_at=received)
         with reading(engine) as connection:
-            found = outlines(connection, 1)
+            found = correction_headers(connection, 1)
         assert found == by_the_rule(engine)
-        assert found == store.outlined_corrections(1), "nothing was submitted automatically"
+        assert found == store.correction_headers(1), "nothing was submitted automatically"
 
 
 def test_what_a_project_is_made_of_is_read_from_the_index_alone(stores):
@@ -123,7 +123,7 @@ def test_what_a_project_is_made_of_is_read_from_the_index_alone(stores):
     with reading(engine) as connection:
         sa.event.listen(engine, "before_cursor_execute", note)
         try:
-            outlines(connection, 1)
+            correction_headers(connection, 1)
         finally:
             sa.event.remove(engine, "before_cursor_execute", note)
     assert seen

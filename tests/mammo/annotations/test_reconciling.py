@@ -20,8 +20,8 @@ class Site:
         self.label_studio = LabelStudioModel()
         self.store = AnnotationStore(engine)
 
-    def deliver(self, told, *, late=0.0):
-        action, body = told
+    def deliver(self, event, *, late=0.0):
+        action, body = event
         received_at = self.label_studio.time + timedelta(seconds=late)
         self.store.append(json.dumps(body).encode(), action=action, received_at=received_at)
 
@@ -38,9 +38,9 @@ class Site:
 
 @pytest.fixture
 def site(any_engine):
-    made = Site(any_engine)
-    yield made
-    made.store.close()
+    site = Site(any_engine)
+    yield site
+    site.store.close()
 
 
 def counts(found):
@@ -179,43 +179,43 @@ deeds = st.lists(
     st.tuples(
         st.sampled_from(["add", "annotate", "annotate", "change", "skip", "delete", "delete_task"]),
         st.integers(0, 5),
-        st.sampled_from(["told", "lost", "twice", "late"]),
+        st.sampled_from(["delivered", "lost", "twice", "late"]),
     ),
     max_size=14,
 )
 
 
-def act(server, deed, pick):
+def act(server, change, pick):
     """One operation on something that exists; returns its webhook."""
     annotated = [(task, number) for task, held in server.tasks.items() for number in held["annotations"]]
-    if deed == "add" or not server.tasks:
+    if change == "add" or not server.tasks:
         server.add_task()
         return None
     task = sorted(server.tasks)[pick % len(server.tasks)]
-    if deed == "delete_task":
+    if change == "delete_task":
         return server.delete_task(task)
-    if deed == "annotate" or not annotated:
+    if change == "annotate" or not annotated:
         return server.annotate(task, pick)
     task, number = annotated[pick % len(annotated)]
-    if deed == "delete":
+    if change == "delete":
         return server.delete(task, number)
-    return server.change(task, number, pick + 10, cancelled=deed == "skip")
+    return server.change(task, number, pick + 10, cancelled=change == "skip")
 
 
 def happen(site, history, data):
     """The deeds with their webhooks lost, doubled, or delivered at the end in any order."""
     late = []
-    for deed, pick, fate in history:
-        told = act(site.label_studio, deed, pick)
-        if told is None or fate == "lost":
+    for change, pick, fate in history:
+        event = act(site.label_studio, change, pick)
+        if event is None or fate == "lost":
             continue
         if fate == "late":
-            late.append(told)
+            late.append(event)
             continue
         for _ in range(2 if fate == "twice" else 1):
-            site.deliver(told, late=0.01)
-    for told in data.draw(st.permutations(late)):
-        site.deliver(told, late=0.5)
+            site.deliver(event, late=0.01)
+    for event in data.draw(st.permutations(late)):
+        site.deliver(event, late=0.5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -229,7 +229,7 @@ def test_whatever_happens_to_the_webhooks_a_look_makes_the_store_equal_to_label_
     site.reconcile()
     assert site.view() == site.label_studio.truth()
     happen(site, after, data)
-    if any(deed == "delete_task" and fate == "lost" for deed, _, fate in after):
+    if any(change == "delete_task" and fate == "lost" for change, _, fate in after):
         site.reconcile(complete=True)  # the one thing that the list of changed tasks does not show
     else:
         site.reconcile()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from mammo.annotations import AnnotationStore, shown_proposal
+from mammo.annotations import AnnotationStore, shown_prelabel
 from mammo.annotations.appending import append_events
 from mammo.annotations.store import _new_event
 from mammo.annotations.writer import GroupCommit
@@ -281,11 +281,11 @@ def test_a_prelabel_is_kept_per_model_version_and_the_latest_before_a_moment_is_
     assert store.prelabel(1, 5, "m2").regions == [{"id": "m2"}]
     assert store.prelabel(1, 6, "m1") is None
     newest = store.prelabel(1, 5, "m1").created_at
-    ((task, proposals),) = store.proposals(1, task=5)
+    ((task, proposals),) = store.prelabel_headers(1, task=5)
     assert task == 5
 
     def before(moment):
-        found = shown_proposal(proposals, told=None, begun=moment)
+        found = shown_prelabel(proposals, reported_version=None, first_updated_at=moment)
         return found and store.prelabels_by_id([found.id])[found.id].model_version
 
     assert before(newest + timedelta(seconds=1)) == "m1"

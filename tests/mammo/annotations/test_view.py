@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mammo.annotations import Heading, current_view, project_of, revisions_of
+from mammo.annotations import RevisionHeader, current_view, project_of, revisions_of
 from tests.mammo.annotations.bodies import PROJECT, deleted, moment, tasks_deleted, written
 
 # The view is a pure function of the history.
@@ -27,21 +27,22 @@ histories = st.lists(
 
 
 def view(history):
-    headings = [
-        Heading(
+    revisions = [revision for action, body in history for revision in revisions_of(action, body)]
+    headers = [
+        RevisionHeader(
             row=index,
-            kind=told.kind,
-            annotation=told.annotation,
-            task=told.task,
-            updated_at=told.updated_at,
-            cancelled=told.cancelled,
-            content_hash=told.content_hash,
-            prelabel_version=told.prelabel_version,
-            moment=told.updated_at or datetime(2026, 11, 24, tzinfo=UTC),
+            kind=revision.kind,
+            annotation=revision.annotation,
+            task=revision.task,
+            updated_at=revision.updated_at,
+            cancelled=revision.cancelled,
+            content_hash=revision.content_hash,
+            prelabel_version=revision.prelabel_version,
+            seen_at=revision.updated_at or datetime(2026, 11, 24, tzinfo=UTC),
         )
-        for index, told in enumerate(told for action, body in history for told in revisions_of(action, body))
+        for index, revision in enumerate(revisions)
     ]
-    return [(h.annotation, h.task, h.updated_at, h.content_hash) for h in current_view(headings)]
+    return [(h.annotation, h.task, h.updated_at, h.content_hash) for h in current_view(headers)]
 
 
 @given(histories, st.data())
@@ -55,8 +56,8 @@ def test_the_view_holds_exactly_the_newest_of_what_is_neither_deleted_nor_skippe
     seen, gone, tasks_gone = {}, set(), set()
     for action, body in history:
         if action == "ANNOTATION_CREATED":
-            told = body["annotation"]
-            seen.setdefault(told["id"], []).append(told)
+            annotation = body["annotation"]
+            seen.setdefault(annotation["id"], []).append(annotation)
         elif action == "ANNOTATIONS_DELETED":
             gone |= {item["id"] for item in body["annotations"]}
         elif action == "TASKS_DELETED":
@@ -88,6 +89,6 @@ keys = st.sampled_from(
     st.dictionaries(keys, json_values | st.dictionaries(keys, json_values, max_size=5), max_size=5),
 )
 def test_no_body_breaks_the_reader(action, body):
-    for told in revisions_of(action, body):
-        assert told.annotation is not None or told.task is not None
+    for revision in revisions_of(action, body):
+        assert revision.annotation is not None or revision.task is not None
     assert project_of(body) is None or project_of(body) > 0

@@ -107,10 +107,12 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_says_so(
 ) -> None:
     """What OpenVINO does there, on whatever processor this runs."""
 
-    def without(model: Any, *, precision: str, threads: int, compiled: Any = ov.compiled) -> Any:
-        return compiled(model, precision="f32", threads=threads)
+    def without(
+        model: Any, *, precision: str, threads: int, compile_network: Any = ov.compile_network
+    ) -> Any:
+        return compile_network(model, precision="f32", threads=threads)
 
-    monkeypatch.setattr(ov, "compiled", without)
+    monkeypatch.setattr(ov, "compile_network", without)
     network, _ = load_network(STARTER)
     network.fuse(verbose=False)
     with caplog.at_level(logging.WARNING):
@@ -203,7 +205,7 @@ def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Pa
 
 
 def test_old_exports_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exported_networks, "KEPT", 2)
+    monkeypatch.setattr(exported_networks, "MAX_STORED", 2)
     cache = tmp_path / "cache"
     for number in range(3):
         (cache / f"old-{number}").mkdir(parents=True)

@@ -69,12 +69,12 @@ def test_every_change_is_named():
         replace(before[3], label="Mass"),
         square(500, 0, name="new"),
     ]
-    told = changes(before, after)
+    found_changes = changes(before, after)
     kinds = ["accepted", "moved", "reshaped", "relabelled", "deleted", "added"]
-    assert [change.kind for change in told] == kinds
-    assert [change.finding for change in told] == ["c0", "c1", "c2", "c3", "c4", "new"]
-    assert told[1].dice == pytest.approx(0.7)
-    assert told[-1].dice is None
+    assert [change.kind for change in found_changes] == kinds
+    assert [change.finding for change in found_changes] == ["c0", "c1", "c2", "c3", "c4", "new"]
+    assert found_changes[1].dice == pytest.approx(0.7)
+    assert found_changes[-1].dice is None
 
 
 def test_a_box_without_pixels_is_moved_or_reshaped_by_its_size():

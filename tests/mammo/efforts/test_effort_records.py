@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammo.annotations import AnnotationStore, Proposal, shown_proposal, silent_proposal
-from mammo.annotations.made_on import Champions
+from mammo.annotations import AnnotationStore, PrelabelHeader, shown_prelabel, silent_prelabel
+from mammo.annotations.headers import ChampionHistory
 from mammo.database import edit_effort, reading
 from mammo.efforts import measured_efforts as module
 from mammo.efforts.effort_records import CONTROL, annotator_pseudonym, effort_records, grouped, summarise
@@ -23,9 +23,9 @@ FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")
 
 @pytest.fixture
 def store(any_engine):
-    made = AnnotationStore(any_engine)
-    yield made
-    made.close()
+    store = AnnotationStore(any_engine)
+    yield store
+    store.close()
 
 
 @pytest.fixture
@@ -43,15 +43,15 @@ def test_a_correction_is_compared_with_the_prelabel_that_label_studio_names(stor
     assert (record.model_version, record.effort.accepted, record.effort.deleted) == ("m1", 1, 1)
 
 
-def test_where_no_version_is_told_the_newest_prelabel_before_the_first_revision_counts(store, records):
+def test_where_no_version_is_reported_the_newest_prelabel_before_the_first_revision_counts(store, records):
     show(store, FIRST, version="m1")
-    correct(store, FIRST, SECOND, told=False, minutes=60 * 24 * 365 * 5)  # after every prelabel
+    correct(store, FIRST, SECOND, names_version=False, minutes=60 * 24 * 365 * 5)  # after every prelabel
     (record,) = records()
     assert (record.model_version, record.effort.accepted, record.effort.added) == ("m1", 1, 1)
 
 
 def test_a_correction_without_any_prelabel_is_the_control(store, records):
-    correct(store, FIRST, told=False)
+    correct(store, FIRST, names_version=False)
     show(store, FIRST)  # shown after it was read
     (record,) = records()
     assert (record.model_version, record.effort.added) == (CONTROL, 1)
@@ -59,7 +59,7 @@ def test_a_correction_without_any_prelabel_is_the_control(store, records):
 
 def test_the_control_is_compared_with_what_the_model_said_silently(store, records):
     show(store, FIRST, SECOND, shown=False)
-    correct(store, FIRST, told=False, minutes=LATER, seconds=3.0)
+    correct(store, FIRST, names_version=False, minutes=LATER, seconds=3.0)
     (record,) = records()
     assert (record.arm, record.model_version, record.score) == ("control", "m1", 0.7)
     assert (record.effort.accepted, record.effort.deleted, record.hasty) == (1, 1, False)
@@ -67,7 +67,7 @@ def test_the_control_is_compared_with_what_the_model_said_silently(store, record
 
 
 def test_a_model_that_could_have_learned_from_a_correction_is_not_compared_with_it(store, records):
-    correct(store, FIRST, told=False)
+    correct(store, FIRST, names_version=False)
     show(store, FIRST, version="m2", shown=False)  # made by now, long after the correction
     (record,) = records()
     assert (record.arm, record.model_version) == ("control", CONTROL)
@@ -75,7 +75,7 @@ def test_a_model_that_could_have_learned_from_a_correction_is_not_compared_with_
 
 def test_what_was_silent_when_the_image_was_read_stays_the_control(store, records):
     show(store, FIRST, shown=False)
-    correct(store, FIRST, told=False, minutes=LATER)
+    correct(store, FIRST, names_version=False, minutes=LATER)
     assert [record.arm for record in records()] == ["control"]
     show(store, FIRST)  # before the correction: it was shown
     show(store, FIRST, shown=False)  # what was seen once was seen
@@ -85,7 +85,9 @@ def test_what_was_silent_when_the_image_was_read_stays_the_control(store, record
 def test_efforts_are_grouped_by_arm_and_by_order(store, records, any_engine):
     for task, shown in ((5, True), (6, False), (7, False)):
         show(store, FIRST, task=task, shown=shown)
-        correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER, seconds=10.0 * task)
+        correct(
+            store, FIRST, annotation=task, task=task, names_version=False, minutes=LATER, seconds=10.0 * task
+        )
     candidates = [Candidate(task=task, stratum="positive") for task in (5, 6)]
     record_order(any_engine, 1, planned(candidates, "random", project=1, positive_share=0.5, limit=9))
     arms = grouped(records(), ["arm"])
@@ -144,7 +146,7 @@ def test_groups_and_their_figures(store, records):
         ("2026-11-23", first): 2,
         ("2026-11-30", second): 1,
     }
-    with pytest.raises(ValueError, match=r"cannot group by day; possible are model"):
+    with pytest.raises(ValueError, match=r"cannot group by day; possible keys: model"):
         grouped(records(), ["day"])
 
 
@@ -180,8 +182,10 @@ def test_what_was_computed_costs_no_statement_of_its_own(store, records, any_eng
     for count in (2, 40):
         for task in range(1, count + 1):
             show(store, FIRST, task=task)
-            correct(store, FIRST, SECOND, task=task, annotation=task, told=task % 2 == 0, minutes=LATER)
-            correct(store, FIRST, task=task, annotation=task, told=False, minutes=LATER + 5)
+            correct(
+                store, FIRST, SECOND, task=task, annotation=task, names_version=task % 2 == 0, minutes=LATER
+            )
+            correct(store, FIRST, task=task, annotation=task, names_version=False, minutes=LATER + 5)
         records()
         costs.append(cost())
     assert costs[0] == costs[1]
@@ -194,7 +198,7 @@ MOMENTS = [START + timedelta(hours=hour) for hour in range(6)]
 @given(
     st.lists(
         st.builds(
-            Proposal,
+            PrelabelHeader,
             id=st.integers(1, 99),
             model_version=st.sampled_from(["m1", "m2", "m3"]),
             score=st.just(0.5),
@@ -208,16 +212,22 @@ MOMENTS = [START + timedelta(hours=hour) for hour in range(6)]
     st.sampled_from(MOMENTS),
     st.randoms(use_true_random=False),
 )
-def test_what_a_correction_was_made_on_does_not_hang_on_the_order_of_rows(proposals, told, begun, random):
-    mixed = random.sample(proposals, len(proposals))
-    shown = shown_proposal(proposals, told=told, begun=begun)
-    assert shown_proposal(mixed, told=told, begun=begun) == shown
+def test_the_compared_prelabel_does_not_depend_on_the_order_of_rows(
+    prelabels, reported, first_updated_at, random
+):
+    mixed = random.sample(prelabels, len(prelabels))
+    shown = shown_prelabel(prelabels, reported_version=reported, first_updated_at=first_updated_at)
+    assert shown_prelabel(mixed, reported_version=reported, first_updated_at=first_updated_at) == shown
     if shown is not None:
-        assert shown.model_version == told or shown.shown_at < begun
-    champions = Champions(moves=[(MOMENTS[1], "m2"), (MOMENTS[3], "m3")])
-    silent = silent_proposal(proposals, begun=begun, champions=champions)
-    assert silent_proposal(mixed, begun=begun, champions=champions) == silent
-    unseen = [p for p in proposals if p.created_at < begun and not (p.shown_at and p.shown_at < begun)]
+        assert shown.model_version == reported or shown.shown_at < first_updated_at
+    champions = ChampionHistory(moves=[(MOMENTS[1], "m2"), (MOMENTS[3], "m3")])
+    silent = silent_prelabel(prelabels, first_updated_at=first_updated_at, champions=champions)
+    assert silent_prelabel(mixed, first_updated_at=first_updated_at, champions=champions) == silent
+    unseen = [
+        p
+        for p in prelabels
+        if p.created_at < first_updated_at and not (p.shown_at and p.shown_at < first_updated_at)
+    ]
     assert (silent is None) == (not unseen)
-    if any(each.model_version == champions.at(begun) for each in unseen):
-        assert silent.model_version == champions.at(begun)
+    if any(each.model_version == champions.at(first_updated_at) for each in unseen):
+        assert silent.model_version == champions.at(first_updated_at)

@@ -18,9 +18,9 @@ FIRST, SECOND, THIRD = (square(x, 20, name=name) for x, name in ((20, "c1"), (12
 
 @pytest.fixture
 def store(any_engine):
-    made = AnnotationStore(any_engine)
-    yield made
-    made.close()
+    store = AnnotationStore(any_engine)
+    yield store
+    store.close()
 
 
 def test_two_versions_agree_on_the_findings_that_overlap(store):
@@ -38,7 +38,7 @@ def test_each_version_is_compared_with_the_corrections_and_blind_images_are_told
     for task, shown in ((5, False), (6, False), (7, True)):
         show(store, FIRST, SECOND, version="m1", task=task, shown=shown)
         show(store, FIRST, version="m2", task=task, shown=False)
-        correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER)
+        correct(store, FIRST, annotation=task, task=task, names_version=False, minutes=LATER)
     found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
     rows = {(each.arm, each.version): each for each in found.distances}
     assert {key: (each.images, each.accept_rate, each.false_per_image) for key, each in rows.items()} == {
@@ -54,13 +54,13 @@ def test_each_version_is_compared_with_the_corrections_and_blind_images_are_told
 
 def test_a_correction_that_a_version_could_have_learned_from_does_not_count(store):
     show(store, FIRST, version="m1")
-    correct(store, FIRST, told=False)  # years ago
+    correct(store, FIRST, names_version=False)  # years ago
     show(store, FIRST, version="m2", shown=False)
     assert compare_versions(1, ("m1", "m2"), store=store, tags=TAGS).distances == ()
 
 
 def test_a_version_is_not_compared_with_itself(store):
-    with pytest.raises(ModelNotFound, match="name two versions"):
+    with pytest.raises(ModelNotFound, match="name two different versions"):
         compare_versions(1, ("m1", "m1"), store=store, tags=TAGS)
 
 
@@ -68,12 +68,12 @@ def test_versions_are_named_by_alias_or_by_name(any_engine, tmp_path):
     registry = ModelRegistry(any_engine, tmp_path / "blobs")
     one, two = register(registry, tmp_path, b"one"), register(registry, tmp_path, b"two")
     registry.promote(one, expected_epoch=0, reason="first")
-    with pytest.raises(ModelNotFound, match="no challenger"):
+    with pytest.raises(ModelNotFound, match="no model version challenger"):
         named_versions(("champion", "challenger"), registry)
     registry.name_challenger(two, reason="run")
     assert named_versions(("champion", "challenger"), registry) == (one, two)
     assert named_versions((two, "champion"), registry) == (two, one)
-    with pytest.raises(ModelNotFound, match="no m9"):
+    with pytest.raises(ModelNotFound, match="no model version m9"):
         named_versions(("m9", "champion"), registry)
 
 
@@ -87,7 +87,7 @@ def test_the_control_is_compared_with_the_champion_of_its_time_though_a_shadow_s
     registry.promote(champion, expected_epoch=0, reason="first")
     show(store, FIRST, SECOND, version=champion, shown=False)
     show(store, FIRST, version=shadow, shown=False)
-    correct(store, FIRST, told=False, minutes=LATER)
+    correct(store, FIRST, names_version=False, minutes=LATER)
     (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert (record.arm, record.model_version, record.effort.deleted) == ("control", champion, 1)
     with writing(any_engine) as connection:  # a site whose champion is not known has the newest
@@ -100,7 +100,9 @@ def test_what_cannot_be_read_is_in_no_figure_and_is_named(store):
     for task, shown_turned, left_turned in ((5, False, False), (6, False, True), (7, True, False)):
         show(store, FIRST, version="m1", task=task, shown=False)
         show(store, FIRST, version="m2", task=task, shown=False, turned=shown_turned)
-        correct(store, FIRST, annotation=task, task=task, told=False, minutes=LATER, turned=left_turned)
+        correct(
+            store, FIRST, annotation=task, task=task, names_version=False, minutes=LATER, turned=left_turned
+        )
     found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
     assert (found.agreement.tasks, found.agreement.both) == (2, 2)
     assert [(each.version, each.images) for each in found.distances] == [("m1", 1), ("m2", 1)]

@@ -94,7 +94,7 @@ def test_a_trusted_name_on_a_stranger_s_signature_is_refused(home, away, bundle,
     export_bundle(home, home.versions()[0], key=tmp_path / "other", to=tmp_path / "forged")
     signature = json.loads(zipfile.ZipFile(tmp_path / "forged").read("signature.json"))
     forged = rewritten(tmp_path / "forged", signature_json=json.dumps({**signature, "key": key}))
-    with pytest.raises(InvalidBundle, match="does not fit"):
+    with pytest.raises(InvalidBundle, match="does not match"):
         import_bundle(away, forged, trusted=[key])
 
 

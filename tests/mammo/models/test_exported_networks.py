@@ -8,7 +8,7 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from mammo.models.exported_networks import KEPT, CompiledNetwork, keep, kept, release
+from mammo.models.exported_networks import MAX_STORED, CompiledNetwork, load_exported, release, store_exported
 
 
 def scaled(factor: float) -> openvino.Model:
@@ -21,35 +21,35 @@ def run(model: openvino.Model, value: float) -> float:
     return float(out[0, 0])
 
 
-def test_what_is_kept_computes_the_same_when_read_back(tmp_path):
-    keep({"a": scaled(2), "b": scaled(3)}, tmp_path / "x" / "first")
-    models = kept(tmp_path / "x" / "first", ("a", "b"))
+def test_a_stored_network_computes_the_same_when_read_back(tmp_path):
+    store_exported({"a": scaled(2), "b": scaled(3)}, tmp_path / "x" / "first")
+    models = load_exported(tmp_path / "x" / "first", ("a", "b"))
     assert models is not None
     assert (run(models["a"], 5), run(models["b"], 5)) == (10, 15)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_with_a_missing_or_torn_network_holds_none(tmp_path):
-    keep({"a": scaled(2)}, tmp_path / "x")
-    assert kept(tmp_path / "x", ("a", "b")) is None
+    store_exported({"a": scaled(2)}, tmp_path / "x")
+    assert load_exported(tmp_path / "x", ("a", "b")) is None
     (tmp_path / "x" / "a.xml").write_text("<net")
-    assert kept(tmp_path / "x", ("a",)) is None
-    keep({"a": scaled(4)}, tmp_path / "x")
-    models = kept(tmp_path / "x", ("a",))
+    assert load_exported(tmp_path / "x", ("a",)) is None
+    store_exported({"a": scaled(4)}, tmp_path / "x")
+    models = load_exported(tmp_path / "x", ("a",))
     assert models is not None
     assert run(models["a"], 1) == 4
 
 
 def test_only_so_many_are_kept(tmp_path):
-    for number in range(KEPT + 3):
-        keep({"a": scaled(number)}, tmp_path / f"{number}")
-    assert len(list(tmp_path.iterdir())) == KEPT
+    for number in range(MAX_STORED + 3):
+        store_exported({"a": scaled(number)}, tmp_path / f"{number}")
+    assert len(list(tmp_path.iterdir())) == MAX_STORED
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    keep({"a": scaled(2)}, tmp_path / "file" / "x")
-    assert kept(tmp_path / "file" / "x", ("a",)) is None
+    store_exported({"a": scaled(2)}, tmp_path / "file" / "x")
+    assert load_exported(tmp_path / "file" / "x", ("a",)) is None
 
 
 def test_threads_get_their_own_answers():

@@ -41,7 +41,7 @@ def test_the_files_of_a_spent_version_go_and_asking_for_it_says_why(registry, bl
     spent = spent_versions(registry, older_than=AGE, keep=[], now=LATER)
     gone = collect(blobs, registry, spent=spent, referenced=lambda: referenced_blobs(registry), now=LATER)
     assert spent == [lost]
-    assert {kept.digest for kept in gone} == digests(registry, lost)
+    assert {blob.digest for blob in gone} == digests(registry, lost)
     assert registry.files(champion, into=tmp_path / "models").detector.read_bytes() == b"detector a"
     with pytest.raises(InvalidWeights, match="import its bundle") as caught:
         registry.files(lost, into=tmp_path / "models")
@@ -65,7 +65,7 @@ def test_a_file_that_two_versions_share_stays_for_the_one_that_stays(registry, b
 
 def test_what_others_refer_to_and_what_is_young_stays(registry, blobs):
     mask, orphan = blobs.put(b"mask"), blobs.put(b"orphan")
-    assert [kept.digest for kept in unreferenced(blobs, {mask}, now=LATER)] == [orphan]
+    assert [blob.digest for blob in unreferenced(blobs, {mask}, now=LATER)] == [orphan]
     assert unreferenced(blobs, {mask}) == []
     soon = datetime.now(UTC) + GRACE + timedelta(minutes=1)
-    assert [kept.bytes for kept in unreferenced(blobs, {mask}, now=soon)] == [6]
+    assert [blob.bytes for blob in unreferenced(blobs, {mask}, now=soon)] == [6]

@@ -72,7 +72,7 @@ def test_what_another_machine_may_compute_a_little_differently_passes(seen):
         ((finding(0.8, 100), finding(0.3, 400)), "does not"),
         ((finding(0.8, 100), finding(0.4, 430)), "does not"),
         ((finding(0.8, 100), dataclasses.replace(finding(0.4, 400), mask=None)), "does not"),
-        ((finding(0.8, 100), finding(0.4, 400), finding(0.5, 600)), "should not"),
+        ((finding(0.8, 100), finding(0.4, 400), finding(0.5, 600)), "additionally finds"),
     ],
     ids=["nothing", "one less", "another score", "another place", "no mask", "one more"],
 )

@@ -1,4 +1,4 @@
-"""A Label Studio in memory with two readers and an arbiter, whose connection can break at any call."""
+"""A Label Studio in memory with two readers and an arbiter, whose process can be killed at any change."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,11 +16,11 @@ PEOPLE = {"reader-1": "one@example.org", "reader-2": "two@example.org", "arbiter
 
 
 class Killed(Exception):
-    """The process ended here."""
+    """The process was killed here."""
 
 
 class Site:
-    """What `LabelStudioClient` asks of the server; `kill_at` ends the process at that change, done or not done."""
+    """In-memory Label Studio server. `kill_at` is the change at which the process is killed, after or before it."""
 
     def __init__(self):
         self.rows = {}
@@ -32,15 +32,15 @@ class Site:
         self.kill_after = False
 
     def change(self, do):
-        """One change on the server, which may be the last thing that the process sees."""
+        """Make one change on the server; the process may be killed before or after it."""
         self.changes += 1
         last = self.changes == self.kill_at
         if last and not self.kill_after:
             raise Killed
-        done = do()
+        result = do()
         if last:
             raise Killed
-        return done
+        return result
 
     def number(self):
         self.next += 1
@@ -54,15 +54,15 @@ class Site:
 
     def create_project(self, title, config, **fields):
         def do():
-            made = self.number()
-            self.rows[made] = {
-                "id": made,
+            project = self.number()
+            self.rows[project] = {
+                "id": project,
                 "title": title,
                 "label_config": config,
                 "model_version": "",
                 **fields,
             }
-            return made
+            return project
 
         return self.change(do)
 
@@ -88,11 +88,11 @@ class Site:
     def import_tasks(self, project, tasks, *, predictions=()):
         def do():
             shown = predictions or [[] for _ in tasks]
-            made = [self._task(project, *row) for row in zip(tasks, shown, strict=True)]
+            created = [self._task(project, *row) for row in zip(tasks, shown, strict=True)]
             versions = [p["model_version"] for row in shown for p in row]
             if versions and not self.rows[project]["model_version"]:
                 self.rows[project]["model_version"] = versions[-1]
-            return made
+            return created
 
         return self.change(do)
 
@@ -125,7 +125,7 @@ class Site:
     # People
 
     def annotate(self, task, findings, *, user):
-        """A person submits, or submits again."""
+        """Submit or update a person's annotation; returns its id."""
         row, moment = self.by_id[task], self.clock()
         mine = [n for n, a in row["annotations"].items() if a["completed_by"] == user]
         number = mine[0] if mine else self.number()
@@ -142,7 +142,7 @@ class Site:
 
 
 class Clinic:
-    """A source project of some images, its reading room, and the people who work there."""
+    """A source project with some images, its reading service, two readers and an arbiter."""
 
     def __init__(self, engine, folder, *, images=3, **rules):
         self.site = Site()
@@ -154,7 +154,7 @@ class Clinic:
             self.site._task(self.source, {"image": f"{n}.png", "patient": f"p{n}", "spacing_mm": 0.1})
             for n in range(images)
         ]
-        self.room = ReadingService(
+        self.service = ReadingService(
             client=self.site,
             store=self.store,
             records=ReadingRecords(engine),
@@ -166,16 +166,16 @@ class Clinic:
         )
 
     def create(self):
-        return self.room.create(self.source, rules=self.rules, emails=PEOPLE)
+        return self.service.create(self.source, rules=self.rules, emails=PEOPLE)
 
     def task(self, role, case, number=1):
-        """The task of a case on somebody's desk, as its owner finds it there."""
-        project = self.room.records.find(self.source).desk(role, number).project
+        """Return the task of a case in the project of a role and round."""
+        project = self.service.records.find(self.source).project(role, number).id
         (task,) = [t for t in self.site.tasks(project) if t["data"].get(CASE_KEY) == f"{self.source}/{case}"]
         return task["id"]
 
     def read(self, role, case, findings, number=1, user=None):
-        """Somebody reads a case; returns the annotation."""
+        """Submit a reading of a case; returns the annotation's id."""
         user = user or 10 + list(PEOPLE).index(role)
         return self.site.annotate(self.task(role, case, number), findings, user=user)
 
@@ -186,14 +186,14 @@ class Clinic:
         return self.state(case).outcome
 
     def state(self, case):
-        (found,) = [each for each in self.room.cases(self.source).cases if each.case == case]
-        return found
+        (state,) = [each for each in self.service.cases(self.source).cases if each.id == case]
+        return state
 
-    def desks(self):
-        """(title, case) of every task that was made, sorted: a task that is there twice is listed twice."""
-        made = [
+    def task_titles(self):
+        """Return (project title, case) of every created task, sorted; a duplicate task is listed twice."""
+        titles = [
             (self.site.rows[task["project"]]["title"], task["data"][CASE_KEY])
             for task in self.site.by_id.values()
             if CASE_KEY in task["data"]
         ]
-        return sorted(made)
+        return sorted(titles)

@@ -72,17 +72,17 @@ shapes = st.builds(
 def test_every_rule_lies_between_intersection_and_union_and_does_not_care_who_is_first(first, second):
     least, most = pixels(first) & pixels(second), pixels(first) | pixels(second)
     for rule in CONSENSUS_RULES:
-        found = pixels(consensus_mask(first, second, rule=rule))
-        assert not (least & ~found).any()
-        assert not (found & ~most).any()
-        assert np.array_equal(found, pixels(consensus_mask(second, first, rule=rule)))
+        merged = pixels(consensus_mask(first, second, rule=rule))
+        assert not (least & ~merged).any()
+        assert not (merged & ~most).any()
+        assert np.array_equal(merged, pixels(consensus_mask(second, first, rule=rule)))
 
 
 @pytest.mark.parametrize("rule", CONSENSUS_RULES)
 def test_two_equal_readings_are_their_own_consensus(rule):
-    found = consensus_finding(lesion(20, 20, 40, 40), lesion(20, 20, 40, 40), rule=rule)
-    assert found.box == Box(20, 20, 40, 40)
-    assert np.array_equal(pixels(found.mask), pixels(FIRST))
+    finding = consensus_finding(lesion(20, 20, 40, 40), lesion(20, 20, 40, 40), rule=rule)
+    assert finding.box == Box(20, 20, 40, 40)
+    assert np.array_equal(pixels(finding.mask), pixels(FIRST))
 
 
 @pytest.mark.parametrize(
@@ -90,36 +90,36 @@ def test_two_equal_readings_are_their_own_consensus(rule):
     [("intersection", (4, 2, 20, 20)), ("union", (0, 0, 24, 22)), ("staple", (2, 1, 22, 21))],
 )
 def test_boxes_become_their_intersection_the_box_around_both_or_the_mean_of_the_corners(rule, expected):
-    found = consensus_finding(boxed(0, 0, 20, 20), boxed(4, 2, 24, 22), rule=rule)
-    assert found.box.as_tuple() == expected
-    assert found.mask is None
+    finding = consensus_finding(boxed(0, 0, 20, 20), boxed(4, 2, 24, 22), rule=rule)
+    assert finding.box.as_tuple() == expected
+    assert finding.mask is None
 
 
 def test_the_box_of_a_consensus_holds_its_mask():
     wide = Mask(np.ones((10, 40), bool), 10, 20)
     first = second = replace(lesion(20, 20, 30, 30), mask=wide)
-    found = consensus_finding(first, second, rule="intersection")
-    assert found.box == wide.frame
+    finding = consensus_finding(first, second, rule="intersection")
+    assert finding.box == wide.frame
 
 
 def test_a_consensus_has_one_finding_for_each_lesion_whatever_the_order_of_the_second_reading():
     first = [lesion(0, 0, 20, 20), lesion(50, 50, 70, 70)]
     second = [lesion(51, 50, 71, 70), lesion(0, 1, 20, 21)]
     agreement = compare(first, second, rules=ReadingRules(), spacing=Spacing(0.1, 0.1, "given"))
-    found = consensus(first, second, agreement, rule="union")
-    assert [finding.box.as_tuple() for finding in found] == [(0, 0, 20, 21), (50, 50, 71, 70)]
-    assert all(finding.score == 1.0 for finding in found)
+    findings = consensus(first, second, agreement, rule="union")
+    assert [finding.box.as_tuple() for finding in findings] == [(0, 0, 20, 21), (50, 50, 71, 70)]
+    assert all(finding.score == 1.0 for finding in findings)
 
 
 @pytest.mark.parametrize("rule", CONSENSUS_RULES)
 @pytest.mark.parametrize("outlined", [lesion(20, 20, 40, 40), boxed(20, 20, 40, 40)])
 def test_a_point_in_an_outline_leaves_the_outline(rule, outlined):
     for first, second in ((outlined, point(25, 25)), (point(25, 25), outlined)):
-        found = consensus_finding(first, second, rule=rule)
-        assert (found.box, found.mask, found.is_point) == (outlined.box, outlined.mask, False)
+        finding = consensus_finding(first, second, rule=rule)
+        assert (finding.box, finding.mask, finding.is_point) == (outlined.box, outlined.mask, False)
 
 
 @pytest.mark.parametrize("rule", CONSENSUS_RULES)
 def test_two_points_are_one_point_midway(rule):
-    found = consensus_finding(point(10, 10), point(20, 13), rule=rule)
-    assert (found.box, found.mask, found.is_point) == (Box(15, 11, 16, 12), None, True)
+    finding = consensus_finding(point(10, 10), point(20, 13), rule=rule)
+    assert (finding.box, finding.mask, finding.is_point) == (Box(15, 11, 16, 12), None, True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammo.readings.kappa import by_patient, cohens_kappa
+from mammo.readings.kappa import cohens_kappa, ratings_by_patient
 
 agreement = importlib.import_module(
     "nltk.metrics.agreement"
@@ -12,11 +12,11 @@ agreement = importlib.import_module(
 
 
 def test_cohens_own_formula_on_a_table_worked_by_hand():
-    said = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
-    found = cohens_kappa(said)
-    assert found.observed == pytest.approx(0.7)
-    assert found.value == pytest.approx((0.7 - 0.5) / (1 - 0.5))  # p_e = 0.5 * 0.6 + 0.5 * 0.4
-    assert found.patients == 50
+    ratings = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
+    kappa = cohens_kappa(ratings)
+    assert kappa.observed == pytest.approx(0.7)
+    assert kappa.value == pytest.approx((0.7 - 0.5) / (1 - 0.5))  # p_e = 0.5 * 0.6 + 0.5 * 0.4
+    assert kappa.patients == 50
 
 
 def test_kappa_has_no_value_where_both_always_say_the_same_one_thing():
@@ -26,15 +26,15 @@ def test_kappa_has_no_value_where_both_always_say_the_same_one_thing():
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_it_is_the_kappa_of_nltk(said):
-    found = cohens_kappa(said).value
-    if found is None:
-        assert len({each for pair in said for each in pair}) == 1
+def test_it_is_the_kappa_of_nltk(ratings):
+    kappa = cohens_kappa(ratings).value
+    if kappa is None:
+        assert len({each for pair in ratings for each in pair}) == 1
         return
-    rows = [(who, item, str(pair[who])) for item, pair in enumerate(said) for who in (0, 1)]
-    assert found == pytest.approx(agreement.AnnotationTask(rows).kappa())
+    rows = [(who, item, str(pair[who])) for item, pair in enumerate(ratings) for who in (0, 1)]
+    assert kappa == pytest.approx(agreement.AnnotationTask(rows).kappa())
 
 
 def test_a_patient_counts_once_and_any_image_with_a_finding_makes_it_positive():
     images = [("p1", (False, False)), ("p1", (True, False)), ("p2", (False, True)), ("p3", (False, False))]
-    assert by_patient(images) == {"p1": (True, False), "p2": (False, True), "p3": (False, False)}
+    assert ratings_by_patient(images) == {"p1": (True, False), "p2": (False, True), "p3": (False, False)}

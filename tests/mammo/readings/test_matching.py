@@ -16,12 +16,12 @@ readings = st.lists(boxes, max_size=5).map(lambda drawn: [boxed(*box.as_tuple())
 MM = Spacing(0.1, 0.1, "given")
 
 
-def pairs(first, second, *, least_iou=0.1, centres=True, spacing=MM):
-    return match(first, second, least_iou=least_iou, centres=centres, spacing=spacing)
+def pairs(first, second, *, min_iou=0.1, centres=True, spacing=MM):
+    return match(first, second, min_iou=min_iou, match_centres=centres, spacing=spacing)
 
 
-def similarity(first, second, found):
-    return sum(max(first[a].box.iou(second[b].box), 1e-3) for a, b in found)
+def similarity(first, second, matched):
+    return sum(max(first[a].box.iou(second[b].box), 1e-3) for a, b in matched)
 
 
 def test_the_same_lesion_is_matched_and_a_lesion_far_away_is_not():
@@ -49,14 +49,14 @@ def test_a_good_pair_is_not_given_up_for_two_poor_ones():
 
 
 def test_boxes_that_only_touch_are_two_lesions_even_when_any_overlap_would_do():
-    assert pairs([boxed(0, 0, 10, 10)], [boxed(10, 0, 20, 10)], least_iou=0.0, centres=False) == []
+    assert pairs([boxed(0, 0, 10, 10)], [boxed(10, 0, 20, 10)], min_iou=0.0, centres=False) == []
 
 
 @given(readings, readings)
 def test_each_finding_is_used_at_most_once_and_only_where_the_rule_allows(first, second):
-    found = pairs(first, second)
-    assert len({a for a, _ in found}) == len({b for _, b in found}) == len(found)
-    for a, b in found:
+    matched = pairs(first, second)
+    assert len({a for a, _ in matched}) == len({b for _, b in matched}) == len(matched)
+    for a, b in matched:
         one, other = first[a].box, second[b].box
         inside = [
             outer.x0 <= inner.centre[0] <= outer.x1 and outer.y0 <= inner.centre[1] <= outer.y1
@@ -73,9 +73,9 @@ def test_it_does_not_matter_who_reads_first(first, second):
 
 @given(readings)
 def test_a_reading_matches_itself_whole(reading):
-    found = pairs(reading, reading)
-    assert len(found) == len(reading)
-    assert all(reading[a].box == reading[b].box for a, b in found)
+    matched = pairs(reading, reading)
+    assert len(matched) == len(reading)
+    assert all(reading[a].box == reading[b].box for a, b in matched)
 
 
 @pytest.mark.parametrize("centres", [True, False])
@@ -83,7 +83,7 @@ def test_a_point_is_the_lesion_in_whose_box_it_lies_whatever_the_centre_rule(cen
     outlined = [boxed(0, 0, 50, 50)]
     assert pairs([point(3, 49)], outlined, centres=centres) == [(0, 0)]
     assert pairs(outlined, [point(3, 49)], centres=centres) == [(0, 0)]
-    assert pairs([point(3, 50)], outlined, centres=centres, least_iou=0.0) == []
+    assert pairs([point(3, 50)], outlined, centres=centres, min_iou=0.0) == []
 
 
 def test_two_points_are_one_lesion_as_far_as_a_cluster_reaches_around_a_marked_place():

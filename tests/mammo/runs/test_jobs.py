@@ -8,7 +8,7 @@ from rq.serializers import JSONSerializer
 
 from mammo.errors import InvalidSettings, StorageUnavailable
 from mammo.runs.jobs import (
-    FORMER,
+    FORMER_NAMES,
     LIGHT,
     PREDICT,
     PRELABEL,
@@ -132,7 +132,7 @@ def test_a_queue_is_emptied_under_its_former_name_too_and_older_jobs_go_first():
 def test_waiting_jobs_of_a_queue_that_no_worker_takes_from_are_told(queue, connection):
     queue.enqueue_retrain(Retrain(1, "demo", "a"))
     queue.enqueue_prelabel(PrelabelProject(1))
-    old = Queue(FORMER[TRAIN], connection=connection, serializer=JSONSerializer)
+    old = Queue(FORMER_NAMES[TRAIN], connection=connection, serializer=JSONSerializer)
     old.enqueue_call(RETRAIN, kwargs={"payload": {}}, timeout=-1)
     assert queue.condition().unserved == {PREDICT: 1, TRAIN: 2}
     worker = Worker(lists_of([PREDICT, LIGHT]), connection=connection)
@@ -142,13 +142,13 @@ def test_waiting_jobs_of_a_queue_that_no_worker_takes_from_are_told(queue, conne
     worker.register_death()
 
 
-def test_a_job_nobody_knows_is_unknown(queue):
+def test_a_job_that_redis_does_not_have_is_unknown(queue):
     status = queue.status("retrain-1-0123456789ab")
     assert (status.state, status.result) == ("unknown", None)
-    assert "does not know" in status.error
+    assert "is unknown" in status.error
 
 
-def test_a_broker_that_is_away_is_storage_unavailable(tmp_path):
+def test_an_unreachable_redis_is_storage_unavailable(tmp_path):
     queue = JobQueue(redis_connection(f"unix://{tmp_path / 'nothing.sock'}", patience=0))
     for ask in (
         lambda: queue.enqueue_retrain(Retrain(1, "demo", "a")),

@@ -24,14 +24,14 @@ ZURICH = ZoneInfo("Europe/Zurich")
 )
 def test_quiet_hours_end_at_their_end_in_their_own_time_zone(text: str, hour: int, until: int | None) -> None:
     quiet = QuietHours.read(text, zone=ZURICH)
-    over = quiet.over_at(datetime(2026, 7, 3, hour, tzinfo=ZURICH).astimezone(UTC))
+    over = quiet.end_after(datetime(2026, 7, 3, hour, tzinfo=ZURICH).astimezone(UTC))
     assert (over.astimezone(ZURICH).hour if over else None) == until
 
 
 def test_quiet_hours_over_midnight_end_on_the_next_day_when_they_begin_and_on_the_same_after_it() -> None:
     quiet = QuietHours.read("22:00-06:00", zone=ZURICH)
     for day, hour in ((3, 23), (4, 2)):
-        assert quiet.over_at(datetime(2026, 7, day, hour, tzinfo=ZURICH)) == datetime(
+        assert quiet.end_after(datetime(2026, 7, day, hour, tzinfo=ZURICH)) == datetime(
             2026, 7, 4, 6, tzinfo=ZURICH
         )
 
@@ -65,7 +65,7 @@ def at(text: str) -> datetime:
 def test_quiet_hours_hold_by_the_clock_on_the_wall_when_it_is_changed(
     hours: str, moment: str, over: str | None
 ) -> None:
-    found = QuietHours.read(hours, zone=ZURICH).over_at(at(moment))
+    found = QuietHours.read(hours, zone=ZURICH).end_after(at(moment))
     assert (found.isoformat() if found else None) == over
 
 
@@ -80,9 +80,9 @@ def test_the_end_of_quiet_hours_is_later_and_outside_them_and_nothing_before_it_
 ) -> None:
     begin, end = (time(*divmod(each % 1440, 60)) for each in (minute, minute + minutes))
     quiet = QuietHours(begin, end, ZoneInfo(name))
-    over = quiet.over_at(moment)
+    over = quiet.end_after(moment)
     if over is None:
         return
     assert moment < over <= moment + timedelta(hours=26)
-    assert quiet.over_at(over) is None
-    assert quiet.over_at(over - timedelta(microseconds=1)) == over
+    assert quiet.end_after(over) is None
+    assert quiet.end_after(over - timedelta(microseconds=1)) == over

@@ -21,13 +21,13 @@ ELSEWHERE = "another-host/17/1"
 STATES = (*WORKING, *ENDED)
 
 
-def ask(runs, project=1, **more):
-    return runs.ask(project, **{"recipe": "demo", "reason": "a reason", "trigger": "button", **more})
+def request(runs, project=1, **more):
+    return runs.request(project, **{"recipe": "demo", "reason": "a reason", "trigger": "button", **more})
 
 
 def taken(runs, *, owner=DEAD):
-    made = ask(runs).run
-    return made, RunLedger(runs.engine, claim(runs, made, owner=owner))
+    run_id = request(runs).run
+    return run_id, RunLedger(runs.engine, claim(runs, run_id, owner=owner))
 
 
 def move_to(ledger, state):
@@ -37,20 +37,20 @@ def move_to(ledger, state):
 
 def test_a_second_trigger_coalesces_with_the_active_run_and_is_recorded(any_engine):
     runs = Runs(any_engine)
-    first, second = ask(runs), ask(runs, trigger="schedule")
+    first, second = request(runs), request(runs, trigger="schedule")
     assert (first.created, second.created) == (True, False)
     assert second.run == first.run
     assert [(each["trigger"], each["started"]) for each in runs.triggers(1)] == [
         ("button", True),
         ("schedule", False),
     ]
-    assert ask(runs, project=2).created
+    assert request(runs, project=2).created
     assert [each.kind for each in runs.events(first.run)] == ["state", "trigger"]
 
 
 def test_of_many_who_ask_at_once_one_starts_a_run(any_engine):
     runs, answers = Runs(any_engine), []
-    threads = [threading.Thread(target=lambda: answers.append(ask(runs))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: answers.append(request(runs))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -62,21 +62,21 @@ def test_of_many_who_ask_at_once_one_starts_a_run(any_engine):
 
 def test_one_occasion_asks_once_even_after_its_run_has_ended(any_engine):
     runs = Runs(any_engine)
-    first = ask(runs, key="schedule:1:monday")
+    first = request(runs, key="schedule:1:monday")
     runs.cancel(first.run)
-    again = ask(runs, key="schedule:1:monday")
+    again = request(runs, key="schedule:1:monday")
     assert (again.run, again.created) == (first.run, False)
     assert len(runs.newest()) == 1
 
 
 def test_only_one_process_takes_a_run_up_until_its_owner_is_dead(any_engine):
     runs = Runs(any_engine)
-    made = ask(runs).run
-    mine = claim(runs, made, owner=this_process())
+    run_id = request(runs).run
+    mine = claim(runs, run_id, owner=this_process())
     assert mine.attempt == 1
-    assert claim(runs, made, owner=ELSEWHERE) is None
-    assert runs.get(made).owner == this_process()
-    other = ask(runs, project=2).run
+    assert claim(runs, run_id, owner=ELSEWHERE) is None
+    assert runs.get(run_id).owner == this_process()
+    other = request(runs, project=2).run
     assert claim(runs, other, owner=DEAD).attempt == 1
     assert claim(runs, other, owner=ELSEWHERE).attempt == 2, "its owner does not run on this host"
     assert claim(runs, other, owner=DEAD) is None, "one on another host has its time"
@@ -86,8 +86,8 @@ def test_only_one_process_takes_a_run_up_until_its_owner_is_dead(any_engine):
 
 def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(any_engine):
     runs = Runs(any_engine)
-    made, old = taken(runs)
-    new = RunLedger(runs.engine, claim(runs, made, owner=ELSEWHERE))
+    run_id, old = taken(runs)
+    new = RunLedger(runs.engine, claim(runs, run_id, owner=ELSEWHERE))
     new.enter("building")
     for write in (
         lambda: old.beat("detector", 0.9, ""),
@@ -98,35 +98,35 @@ def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(any_engine):
             write()
         assert stopped.value.code == ALREADY_TAKEN
     old.fail(classify(ValueError()))
-    found = runs.get(made)
-    assert (found.state, found.progress) == ("building", 0.0)
-    assert runs.results(made) == {}
+    run = runs.get(run_id)
+    assert (run.state, run.progress) == ("building", 0.0)
+    assert runs.results(run_id) == {}
 
 
 def test_a_result_is_written_once_and_the_first_one_counts(any_engine):
     runs = Runs(any_engine)
-    made, ledger = taken(runs)
+    run_id, ledger = taken(runs)
     assert ledger.result("dataset") is None
     assert ledger.keep("dataset", {"name": "a"}) == {"name": "a"}
     assert ledger.keep("dataset", {"name": "b"}) == {"name": "a"}
-    assert runs.results(made) == {"dataset": {"name": "a"}}
+    assert runs.results(run_id) == {"dataset": {"name": "a"}}
 
 
 def test_a_run_moves_forward_only_and_each_move_is_an_event(any_engine):
     runs = Runs(any_engine)
-    made, ledger = taken(runs)
+    run_id, ledger = taken(runs)
     for state in ("building", "detector", "building", "segmenter"):
         ledger.enter(state)
-    moves = [each.state for each in runs.events(made) if each.kind == "state"]
+    moves = [each.state for each in runs.events(run_id) if each.kind == "state"]
     assert moves == ["queued", "building", "detector", "segmenter"]
     with pytest.raises(AssertionError):
         ledger.end("promoted", {}, reason="too early")
-    assert runs.get(made).state == "segmenter"
+    assert runs.get(run_id).state == "segmenter"
 
 
 def test_what_belongs_to_the_end_happens_with_it_or_not_at_all(any_engine):
     runs = Runs(any_engine)
-    made, ledger = taken(runs)
+    run_id, ledger = taken(runs)
     move_to(ledger, "judged")
 
     def breaks(connection):
@@ -135,32 +135,32 @@ def test_what_belongs_to_the_end_happens_with_it_or_not_at_all(any_engine):
 
     with pytest.raises(RunConflict):
         ledger.end("promoted", {"promoted": True}, reason="won", also=breaks)
-    found = runs.get(made)
-    assert (found.state, found.message) == ("judged", "")
+    run = runs.get(run_id)
+    assert (run.state, run.message) == ("judged", "")
     assert ledger.result("outcome") is None
     ledger.end("kept", {"promoted": False}, reason="lost")
-    assert (runs.get(made).state, runs.active(1)) == ("kept", None)
+    assert (runs.get(run_id).state, runs.active(1)) == ("kept", None)
     with pytest.raises(Cancelled):
         ledger.end("promoted", {}, reason="twice")
 
 
 def test_a_cancelled_run_is_resumed_where_it_was_and_its_old_process_stays_out(any_engine):
     runs = Runs(any_engine)
-    made, ledger = taken(runs)
+    run_id, ledger = taken(runs)
     move_to(ledger, "detector")
     ledger.keep("dataset", {"name": "a"})
-    runs.cancel(made, reason="by hand")
+    runs.cancel(run_id, reason="by hand")
     with pytest.raises(Cancelled, match="is cancelled"):
         ledger.beat()
-    with pytest.raises(RunConflict, match="ended already"):
-        runs.cancel(made)
-    runs.resume(made)
+    with pytest.raises(RunConflict, match="already ended"):
+        runs.cancel(run_id)
+    runs.resume(run_id)
     with pytest.raises(Cancelled):
         ledger.beat()
-    again = RunLedger(runs.engine, claim(runs, made, owner=ELSEWHERE))
+    again = RunLedger(runs.engine, claim(runs, run_id, owner=ELSEWHERE))
     assert again.result("dataset") == {"name": "a"}
     with pytest.raises(RunConflict, match="active run"):
-        runs.resume(made)
+        runs.resume(run_id)
 
 
 def test_a_run_is_not_resumed_beside_another_active_one_nor_after_it_was_judged(any_engine):
@@ -168,89 +168,89 @@ def test_a_run_is_not_resumed_beside_another_active_one_nor_after_it_was_judged(
     first, ledger = taken(runs)
     ledger.fail(classify(MemoryError()))
     assert runs.get(first).failure == "out_of_memory"
-    second, other = ask(runs).run, None
+    second, other = request(runs).run, None
     with pytest.raises(RunConflict, match=second):
         runs.resume(first)
     other = RunLedger(runs.engine, claim(runs, second, owner=DEAD))
     move_to(other, "judged")
     other.end("kept", {}, reason="no better")
-    with pytest.raises(RunConflict, match="only failed and cancelled"):
+    with pytest.raises(RunConflict, match="only failed and cancelled runs"):
         runs.resume(second)
     assert runs.resume(first).state == "queued"
 
 
-def test_a_run_that_is_killed_at_the_same_place_again_and_again_is_given_up(engine):
+def test_a_run_that_is_killed_repeatedly_without_progress_fails(engine):
     runs = Runs(engine)
-    made = ask(runs).run
+    run_id = request(runs).run
     for attempt in itertools.count(1):
-        if claim(runs, made, owner=f"{DEAD}{attempt}") is None:
+        if claim(runs, run_id, owner=f"{DEAD}{attempt}") is None:
             break
-    found = runs.get(made)
-    assert (found.state, found.failure, attempt) == ("failed", "killed", MAX_STALLED + 1)
-    assert "want of memory" in found.error
+    run = runs.get(run_id)
+    assert (run.state, run.failure, attempt) == ("failed", "killed", MAX_STALLED + 1)
+    assert "lack of memory" in run.error
 
 
-def test_a_run_that_comes_further_may_be_killed_as_often_as_it_likes(engine):
+def test_a_run_that_makes_progress_may_be_killed_any_number_of_times(engine):
     runs = Runs(engine)
-    made = ask(runs).run
+    run_id = request(runs).run
     for attempt in range(1, 3 * MAX_STALLED):
-        ledger = RunLedger(engine, claim(runs, made, owner=f"{DEAD}{attempt}"))
+        ledger = RunLedger(engine, claim(runs, run_id, owner=f"{DEAD}{attempt}"))
         ledger.beat("detector", attempt / 100, "")
-    assert runs.get(made).active
+    assert runs.get(run_id).active
 
 
-def test_progress_never_falls_and_foretells_the_end(engine):
+def test_progress_never_falls_and_estimates_the_remaining_time(engine):
     runs = Runs(engine)
-    made, ledger = taken(runs)
+    run_id, ledger = taken(runs)
     ledger.beat("detector", 0.5, "epoch 3")
     ledger.beat("detector", 0.25, "epoch 2 again")
-    found = runs.get(made)
-    assert (found.progress, found.message) == (0.5, "epoch 2 again")
-    assert found.seconds_left(now=found.claimed_at + timedelta(seconds=100)) == 100.0
-    assert "log" in {each.kind for each in runs.events(made)}
+    run = runs.get(run_id)
+    assert (run.progress, run.message) == (0.5, "epoch 2 again")
+    assert run.seconds_left(now=run.claimed_at + timedelta(seconds=100)) == 100.0
+    assert "log" in {each.kind for each in runs.events(run_id)}
 
 
-def test_quiet_hours_hold_a_run_back_until_somebody_asks_for_it(engine):
+def test_quiet_hours_delay_a_run_until_a_person_requests_it(engine):
     runs, later = Runs(engine), datetime.now(UTC) + timedelta(hours=3)
-    made = ask(runs, not_before=later).run
-    assert claim(runs, made, owner=DEAD) is None
-    ask(runs)
-    assert claim(runs, made, owner=DEAD) is not None
+    run_id = request(runs, not_before=later).run
+    assert claim(runs, run_id, owner=DEAD) is None
+    request(runs)
+    assert claim(runs, run_id, owner=DEAD) is not None
 
 
-def test_a_run_is_found_by_the_beginning_of_its_name(engine):
+def test_a_run_is_found_by_a_unique_prefix_of_its_id(engine):
     runs = Runs(engine)
-    made = ask(runs, run_id="retrain-1-abc").run
-    ask(runs, project=2, run_id="retrain-2-abd")
-    assert runs.find("retrain-1").id == made
-    assert runs.find(made).id == made
-    for begin, says in (
+    run_id = request(runs, run_id="retrain-1-abc").run
+    request(runs, project=2, run_id="retrain-2-abd")
+    assert runs.find("retrain-1").id == run_id
+    assert runs.find(run_id).id == run_id
+    for prefix, message in (
         ("retrain-", "several"),
-        ("%", "no run"),
+        ("%", "no id"),
         ("", "several"),
-        ("retrain-1-abcd", "no run"),
+        ("retrain-1-abcd", "no id"),
     ):
-        with pytest.raises(UnknownRun, match=says):
-            runs.find(begin)
+        with pytest.raises(UnknownRun, match=message):
+            runs.find(prefix)
 
 
-def test_a_run_that_is_called_so_is_meant_before_all_that_begin_so(engine):
+def test_an_exact_id_comes_before_the_ids_that_it_is_a_prefix_of(engine):
     runs = Runs(engine)
     for project, name in enumerate(
         ("retrain-1-abcd", "retrain-1-abce", "retrain-1-abcf", "retrain-1-abc"), 1
     ):
-        ask(runs, project=project, run_id=name)
+        request(runs, project=project, run_id=name)
     assert runs.find("retrain-1-abc").id == "retrain-1-abc"
 
 
 @pytest.mark.parametrize("name", ["retrain-1", "retrain-1-ab", "RETRAIN-1-ABC", "retrain-1-abc ", "", "%"])
-def test_only_the_whole_name_of_a_run_ends_it_or_sends_it_on(engine, name):
+def test_only_the_full_id_of_a_run_cancels_or_resumes_it(engine, name):
     runs = Runs(engine)
-    made = ask(runs, run_id="retrain-1-abc").run
+    run_id = request(runs, run_id="retrain-1-abc").run
     for act in (runs.get, runs.cancel, runs.resume):
-        with pytest.raises(UnknownRun, match="no run is called"):
+        with pytest.raises(UnknownRun, match="no run has the id"):
             act(name)
-    assert runs.get(made).active
+    assert runs.get(run_id).active
 
 
 @given(st.sampled_from(STATES), st.sampled_from(STATES))

@@ -6,7 +6,7 @@ import pytest
 
 from mammo.errors import NeverTrainedFrom
 from mammo.readings import ReadingRecords, ReadingRules
-from mammo.runs import Runs, RunService, require_trainable, why_never_trained_from
+from mammo.runs import Runs, RunService, require_trainable, why_not_trainable
 from mammo.runs.jobs import JobQueue, redis_connection
 
 SOURCE, READERS, ARBITERS = 2, (31, 32), 33
@@ -26,31 +26,31 @@ def engine(any_engine):
 def test_a_project_of_a_double_reading_is_never_trained_from_and_the_sentence_names_its_source(
     engine, project
 ):
-    with pytest.raises(NeverTrainedFrom, match=f"project {project} .* train from project {SOURCE}"):
+    with pytest.raises(NeverTrainedFrom, match=f"project {project} .* train on project {SOURCE}"):
         require_trainable(project, engine=engine)
 
 
 @pytest.mark.parametrize("project", [SOURCE, 1])
 def test_its_source_and_any_other_project_are(engine, project):
     require_trainable(project, engine=engine)
-    assert why_never_trained_from(project, engine=engine) is None
+    assert why_not_trainable(project, engine=engine) is None
 
 
 @pytest.mark.parametrize("trigger", ["api", "button", "cli", "corrections", "schedule"])
 def test_no_trigger_starts_a_run_of_it(engine, redis_url, trigger):
     queue = JobQueue(redis_connection(redis_url))
-    desk = RunService(Runs(engine), queue)
+    service = RunService(Runs(engine), queue)
     with pytest.raises(NeverTrainedFrom):
-        desk.start(READERS[0], recipe="demo", reason="a reason", trigger=trigger)
-    assert not desk.runs.newest(project=READERS[0])
+        service.start(READERS[0], recipe="demo", reason="a reason", trigger=trigger)
+    assert not service.runs.newest(project=READERS[0])
     assert queue.condition().waiting == 0
 
 
 def test_a_run_from_before_the_double_reading_is_not_resumed(engine, redis_url):
-    desk = RunService(Runs(engine), JobQueue(redis_connection(redis_url)))
-    run = desk.start(40, recipe="demo", reason="a reason", trigger="api").run
-    desk.cancel(run, reason="by hand")
+    service = RunService(Runs(engine), JobQueue(redis_connection(redis_url)))
+    run = service.start(40, recipe="demo", reason="a reason", trigger="api").run
+    service.cancel(run, reason="by hand")
     ReadingRecords(engine).record_project(SOURCE, "reader-1", 2, 40)
     with pytest.raises(NeverTrainedFrom):
-        desk.resume(run, reason="after all")
-    assert desk.runs.get(run).state == "cancelled"
+        service.resume(run, reason="after all")
+    assert service.runs.get(run).state == "cancelled"

@@ -89,10 +89,10 @@ def test_the_starter_outlines_the_same_clusters(exported, name, least):
 def test_a_processor_without_bfloat16_computes_in_float32_and_names_its_features_so(monkeypatch):
     """Simulated on any processor; cached features of one precision are not used for another."""
 
-    def without(model, *, precision, threads, compiled=exported_networks.compiled):
-        return compiled(model, precision="f32", threads=threads)
+    def without(model, *, precision, threads, compile_network=exported_networks.compile_network):
+        return compile_network(model, precision="f32", threads=threads)
 
-    monkeypatch.setattr(exported_networks, "compiled", without)
+    monkeypatch.setattr(exported_networks, "compile_network", without)
     with structlog.testing.capture_logs() as logs:
         runtime = open_runtime(small(), name="openvino-bf16", weights=WEIGHTS, exported=None, threads=1)
     assert [log["reason"] for log in logs] == ["this processor does not support bfloat16"]

@@ -16,7 +16,7 @@ from tests.mammo.stages.measured import record, records
 from tests.training.detections import square
 
 
-class Told:
+class FakeClient:
     def __init__(self, *, down=False):
         self.fields = []
         self.down = down
@@ -28,28 +28,28 @@ class Told:
 
 
 class Site:
-    """A desk whose measurements a test chooses."""
+    """A stage service whose measurements a test chooses."""
 
     def __init__(self, engine, *, can_submit=True):
         self.records = []
         self.unreadable = ()
         self.serving = "m1"
-        self.client = Told()
+        self.client = FakeClient()
         self.log = StageLog(engine)
-        self.desk = StageService(
+        self.service = StageService(
             self.log,
             efforts=lambda project: Efforts(records=tuple(self.records), unreadable=self.unreadable),
-            serving=lambda project: self.serving,
+            served_version=lambda project: self.serving,
             rules=lambda project: StageRules(),
             client=self.client,
             can_submit=can_submit,
         )
 
     def set(self, stage, **more):
-        return self.desk.set(1, stage, actor="me@here", reason="the tests", **more)
+        return self.service.set(1, stage, actor="me@here", reason="the tests", **more)
 
     def audits(self, count, *, right):
-        """Reviews of drawn tasks from now on, of which some found the prediction right."""
+        """Reviews of audited tasks from now on; in `right` of them the prediction was right."""
         drawn = [task for task in range(1, 10_000) if audited(1, task, StageRules().audit_share)][:count]
         at = datetime.now(UTC) + timedelta(minutes=1)
         self.records += [
@@ -70,7 +70,7 @@ def automatic(site):
 
 
 def test_a_project_that_nobody_decided_on_is_semi_automatic(site):
-    report = site.desk.show(1)
+    report = site.service.show(1)
     assert (report.stage, report.since, report.history) == ("semi-automatic", None, ())
 
 
@@ -121,38 +121,38 @@ def test_without_an_account_of_its_own_nothing_is_automatic(any_engine):
 @pytest.mark.parametrize("who", [{"actor": " ", "reason": "x"}, {"actor": "me", "reason": ""}])
 def test_nobody_and_nothing_change_no_stage(site, who):
     with pytest.raises(StageRefused):
-        site.desk.set(1, "assisted", **who)
+        site.service.set(1, "assisted", **who)
 
 
 def test_a_drop_in_audited_quality_sends_the_project_back_and_says_so(automatic):
     automatic.audits(20, right=19)
-    assert automatic.desk.audit(1) is None
+    assert automatic.service.audit(1) is None
     automatic.records = automatic.records[:-20]
     automatic.audits(20, right=17)
-    change = automatic.desk.audit(1)
+    change = automatic.service.audit(1)
     assert (change.stage, change.actor) == ("semi-automatic", "yolo-mlsam audit")
     assert "0.85" in change.reason
     assert (change.evidence["audits"], change.evidence["audits_right"]) == (20, 17)
     assert automatic.log.stage(1) == "semi-automatic"
-    assert automatic.desk.audit(1) is None
+    assert automatic.service.audit(1) is None
 
 
 def test_only_tasks_that_were_drawn_are_audits(automatic):
     at = datetime.now(UTC) + timedelta(minutes=1)
     undrawn = [task for task in range(1, 200) if not audited(1, task, StageRules().audit_share)]
     automatic.records += [record(task, at=at, score=0.95, added=1) for task in undrawn[:40]]
-    assert automatic.desk.audit(1) is None
+    assert automatic.service.audit(1) is None
 
 
 def test_another_model_ends_the_automatic_stage(automatic):
     automatic.serving = "m2"
-    assert "m2 serves" in automatic.desk.audit(1).reason
+    assert "m2 serves" in automatic.service.audit(1).reason
 
 
 def test_two_people_cannot_change_a_stage_at_once(site):
     since = site.log.current(1)
     site.set("assisted")
-    with pytest.raises(StageRefused, match="changed meanwhile"):
+    with pytest.raises(StageRefused, match="changed in the meantime"):
         site.log.add(1, "automatic", since=since, actor="other", reason="x", evidence={})
 
 
@@ -177,7 +177,7 @@ class Studio:
 
 @pytest.fixture
 def installed(any_engine, tmp_path):
-    """The desk of an installation, three prelabels and what became of them: one left, one of two deleted, one added."""
+    """The service of an installation with three prelabels: one accepted, one of two findings deleted, one added."""
     studio, store = Studio(), AnnotationStore(any_engine)
     registry = ModelRegistry(any_engine, tmp_path / "blobs")
     version = register(registry, tmp_path, "a")
@@ -186,7 +186,7 @@ def installed(any_engine, tmp_path):
     for task, shown, left in ((5, [one], [one]), (6, [one, two], [one]), (7, [one], [one, two])):
         show(store, *shown, task=task, version=version)
         correct(store, *left, annotation=task, task=task, version=version)
-    desk = StageService.of(
+    service = StageService.of(
         Settings(),
         store=store,
         engine=any_engine,
@@ -194,34 +194,34 @@ def installed(any_engine, tmp_path):
         client=None,
         tags=ProjectTags(studio, clock=itertools.count(0.0, 60.0).__next__),
     )
-    yield desk, studio
+    yield service, studio
     store.close()
 
 
 def test_evidence_is_counted_with_the_projects_own_label(installed):
-    desk, _ = installed
-    found = desk.show(1).evidence.prelabelled
+    service, _ = installed
+    found = service.show(1).evidence.prelabelled
     assert (found.images, found.accept_rate) == (3, 3 / 4)
     assert (found.added_per_image, found.deleted_per_image) == (1 / 3, 1 / 3)
     assert found.dice == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
 
 
 def test_while_label_studio_is_away_a_project_goes_back_only_and_nothing_is_proposed(installed):
-    desk, studio = installed
+    service, studio = installed
     studio.down = True
-    report = desk.show(1)
+    report = service.show(1)
     assert (report.proposal.stage, report.proposal.checks) == ("semi-automatic", ())
     assert "project 1 calls a cluster is not known" in report.evidence.problem
     with pytest.raises(LabelStudioError, match="gone"):
-        desk.set(1, "automatic", actor="me", reason="sure", override=True, threshold=0.9)
-    change = desk.set(1, "assisted", actor="me", reason="new scanner")
+        service.set(1, "automatic", actor="me", reason="sure", override=True, threshold=0.9)
+    change = service.set(1, "assisted", actor="me", reason="new scanner")
     assert "not known" in change.evidence["problem"]
     with pytest.raises(LabelStudioError):
-        desk.set(1, "semi-automatic", actor="me", reason="back again")
+        service.set(1, "semi-automatic", actor="me", reason="back again")
 
 
 def test_corrections_that_cannot_be_read_are_counted_in_the_evidence(site):
     site.records = [*records(5)]
     site.unreadable = (Unreadable(task=9, annotation=8, code="invalid_region", reason="rotated"),)
-    assert site.desk.show(1).evidence.unreadable == 1
+    assert site.service.show(1).evidence.unreadable == 1
     assert site.set("assisted").evidence["unreadable"] == 1

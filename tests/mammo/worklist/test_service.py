@@ -43,8 +43,8 @@ class Tasks:
 
 @pytest.fixture
 def store(engine):
-    with closing(AnnotationStore(engine)) as made:
-        yield made
+    with closing(AnnotationStore(engine)) as store:
+        yield store
 
 
 @pytest.fixture
@@ -65,25 +65,25 @@ def tasks(store):
 
 
 @pytest.fixture
-def desk(tasks, store, engine):
-    return WorklistService(client=tasks, store=store, engine=engine, serving=lambda project: "m1")
+def service(tasks, store, engine):
+    return WorklistService(client=tasks, store=store, engine=engine, served_version=lambda project: "m1")
 
 
-def plan(desk, strategy="random", *, share=0.5, limit=100):
-    return desk.plan(1, strategy, positive_share=share, limit=limit)
+def plan(service, strategy="random", *, share=0.5, limit=100):
+    return service.plan(1, strategy, positive_share=share, limit=limit)
 
 
-def test_annotators_see_the_tasks_in_the_planned_order_and_the_plan_is_kept(desk, tasks, engine):
-    made = plan(desk)
-    assert tasks.displayed() == [place.task for place in made.places]
-    assert [place.stratum for place in made.places[:8:2]] == ["positive"] * 4
-    assert "positive" not in {place.stratum for place in made.places[1::2]}
+def test_annotators_see_the_tasks_in_the_planned_order_and_the_plan_is_recorded(service, tasks, engine):
+    planned = plan(service)
+    assert tasks.displayed() == [place.task for place in planned.places]
+    assert [place.stratum for place in planned.places[:8:2]] == ["positive"] * 4
+    assert "positive" not in {place.stratum for place in planned.places[1::2]}
     assert strategies(engine, 1) == dict.fromkeys(range(1, 13), "random")
     assert tasks.tabs == [("Reading order", FIELD)]
 
 
-def test_what_the_model_said_silently_counts_and_nothing_of_it_is_shown(desk, tasks):
-    strata = {place.task: place.stratum for place in plan(desk).places}
+def test_what_the_model_said_silently_counts_and_nothing_of_it_is_shown(service, tasks):
+    strata = {place.task: place.stratum for place in plan(service).places}
     assert {strata[task] for task in (1, 2, 3, 4)} == {"positive"}
     assert {strata[task] for task in range(5, 11)} == {"negative"}
     assert {strata[11], strata[12]} == {"unknown"}
@@ -91,23 +91,23 @@ def test_what_the_model_said_silently_counts_and_nothing_of_it_is_shown(desk, ta
     assert all(data[FIELD].isdigit() for data in tasks.rows.values())
 
 
-def test_planning_again_writes_nothing_and_another_strategy_moves_the_tasks(desk, tasks, engine):
-    plan(desk)
+def test_planning_again_writes_nothing_and_another_strategy_moves_the_tasks(service, tasks, engine):
+    plan(service)
     tasks.writes = 0
-    assert plan(desk).changed == 0
+    assert plan(service).changed == 0
     assert tasks.writes == 0
-    plan(desk, "score", limit=3)
+    plan(service, "score", limit=3)
     assert set(tasks.displayed()[:2]) == {11, 12}, "what was never looked at"
     assert tasks.displayed()[2:] == [1], "then the least certain; the others have lost their place"
     assert sorted(strategies(engine, 1).values()).count("score") == 3
 
 
-def test_a_read_task_keeps_its_place_in_the_record_and_is_placed_no_more(desk, tasks, store):
-    first = plan(desk).places[0].task
+def test_a_read_task_keeps_its_place_in_the_record_and_is_placed_no_more(service, tasks, store):
+    first = plan(service).places[0].task
     correct(store, task=first, annotation=first)
     tasks.read.add(first)
-    assert first not in [place.task for place in plan(desk, "score").places]
-    (random, score) = desk.progress(1)
+    assert first not in [place.task for place in plan(service, "score").places]
+    (random, score) = service.progress(1)
     assert (random.strategy, random.placed, random.read) == ("random", 1, 1)
     assert (score.strategy, score.placed, score.read) == ("score", 11, 0)
-    assert [place.task for place in desk.following(1, 3)] == tasks.displayed()[:3]
+    assert [place.task for place in service.following(1, 3)] == tasks.displayed()[:3]

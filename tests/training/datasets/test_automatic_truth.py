@@ -3,7 +3,7 @@
 import pytest
 
 from mammo.annotations import AnnotationStore
-from mammo.annotations.automatic import Automatic, record_automatic
+from mammo.annotations.automatic import AutomaticAnnotation, record_automatic
 from mammo.blobs import Blobs
 from mammo.labelstudio import ControlTags, truth_regions
 from tests.training.detections import square
@@ -25,7 +25,9 @@ class Site:
 
     def submitted(self, task, patient, **more):
         """An annotation by the service's own account."""
-        order = Automatic(project=1, task=task, model_version="m1", account=ROBOT, score=0.9, threshold=0.8)
+        order = AutomaticAnnotation(
+            project=1, task=task, model_version="m1", account=ROBOT, score=0.9, threshold=0.8
+        )
         record_automatic(self.engine, order, RESULT)
         self.project.annotate(task, DRAWN, patient=patient, result=RESULT, user=ROBOT, **more)
 

@@ -82,5 +82,5 @@ def test_a_readers_project_is_never_frozen_to_train_on(build, project, engine):
     records.create(2, rules=ReadingRules(), users={})
     records.record_project(2, "reader-1", 1, 1)
     project.annotate(1, [square(5, 5)], patient="p1")
-    with pytest.raises(NeverTrainedFrom, match="train from project 2"):
+    with pytest.raises(NeverTrainedFrom, match="train on project 2"):
         build()

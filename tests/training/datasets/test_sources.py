@@ -39,7 +39,7 @@ def site(engine, tmp_path):
         )
 
     def build(prefer=PREFERENCE):
-        clinic.room.sync(clinic.source)
+        clinic.service.sync(clinic.source)
         return build_dataset_version(
             clinic.store,
             engine,
@@ -67,7 +67,7 @@ def test_the_arbiter_comes_before_consensus_and_consensus_before_single_annotati
     clinic.both_read(arbitrated, [HERE], [ELSEWHERE])
     clinic.both_read(agreed, [HERE], [NEAR])
     clinic.read("reader-2", single, [])
-    clinic.room.arbitrate(clinic.source)
+    clinic.service.arbitrate(clinic.source)
     waiting = site.build()
     assert of(waiting, clinic, arbitrated) is None
     assert waiting.why_excluded == {"disputed": 2, "superseded": 1}
@@ -116,7 +116,7 @@ def test_an_image_is_opened_again_only_when_its_source_changes(site):
     first = site.build()
     assert site.build() == first
     assert len(site.opened) == 1
-    clinic.room.records.change(clinic.source, consensus="intersection")
+    clinic.service.records.change_rules(clinic.source, consensus="intersection")
     assert of(site.build(), clinic, case) == ("consensus", [(12, 10, 30, 30)])
     assert len(site.opened) == 2
 

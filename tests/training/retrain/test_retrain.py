@@ -105,7 +105,7 @@ def ledger_of(world, name):
     """The ledger of a run that this process has claimed; the same for every attempt."""
     if name not in world.ledgers:
         runs = Runs(world.context.engine)
-        runs.ask(1, recipe="fake", reason="a test", trigger="button", run_id=name)
+        runs.request(1, recipe="fake", reason="a test", trigger="button", run_id=name)
         world.ledgers[name] = RunLedger(runs.engine, claim(runs, name, owner="nowhere/1/1"))
     return world.ledgers[name]
 
@@ -309,8 +309,8 @@ def frozen_before(world, findings):
 def recorded(world):
     """A run in the database, and a function that returns the lines of its log about annotations."""
     runs = Runs(world.context.engine)
-    name = runs.ask(1, recipe="fake", reason="a test", trigger="button").run
-    taken = claim(runs, name, owner="nowhere/1/1", alive=lambda _: False)
+    name = runs.request(1, recipe="fake", reason="a test", trigger="button").run
+    taken = claim(runs, name, owner="nowhere/1/1", is_alive=lambda _: False)
 
     def logged():
         return [each.text for each in runs.events(name, limit=1000) if "annotations" in each.text]

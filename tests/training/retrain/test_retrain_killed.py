@@ -59,7 +59,7 @@ class DyingLedger(RunLedger):
 
 def attempt(world, name, number, *, writes, before):  # noqa: F811
     runs = Runs(world.context.engine)
-    taken = claim(runs, name, owner=f"nowhere/{number}/1", alive=lambda _: False)
+    taken = claim(runs, name, owner=f"nowhere/{number}/1", is_alive=lambda _: False)
     assert taken is not None
     ledger = DyingLedger(runs.engine, taken, writes=writes, before=before)
     return retrain(
@@ -82,7 +82,7 @@ WRITES = 13
 def test_killed_at_any_write_it_ends_with_one_dataset_and_one_promotion(world, write, before):  # noqa: F811
     annotate(world)
     runs = Runs(world.context.engine)
-    name = runs.ask(1, recipe="fake", reason="a", trigger="button").run
+    name = runs.request(1, recipe="fake", reason="a", trigger="button").run
     with pytest.raises(Killed):
         attempt(world, name, 1, writes=write, before=before)
     first = runs.results(name).get("dataset")
@@ -105,7 +105,7 @@ def test_killed_at_any_write_it_ends_with_one_dataset_and_one_promotion(world, w
 def test_a_run_that_is_resumed_keeps_its_dataset_and_its_opponent(world):  # noqa: F811
     annotate(world)
     runs = Runs(world.context.engine)
-    name = runs.ask(1, recipe="fake", reason="a", trigger="button").run
+    name = runs.request(1, recipe="fake", reason="a", trigger="button").run
     with pytest.raises(Killed):
         attempt(world, name, 1, writes=4, before=False)
     dataset = runs.results(name)["dataset"]["name"]
@@ -120,7 +120,7 @@ def test_a_run_that_is_resumed_keeps_its_dataset_and_its_opponent(world):  # noq
 
 def test_memory_that_runs_out_halves_the_batch_once(world, tmp_path):  # noqa: F811
     runs = Runs(world.context.engine)
-    name = runs.ask(1, recipe="fake", reason="a", trigger="button").run
+    name = runs.request(1, recipe="fake", reason="a", trigger="button").run
     ledger = RunLedger(runs.engine, claim(runs, name, owner="nowhere/1/1"))
     seen = []
 

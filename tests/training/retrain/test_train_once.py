@@ -46,7 +46,7 @@ class Memory:
 @pytest.fixture
 def ledger(engine):
     runs = Runs(engine)
-    run = runs.ask(1, recipe="smoke", reason="a", trigger="button").run
+    run = runs.request(1, recipe="smoke", reason="a", trigger="button").run
     taken = claim(runs, run, owner="nowhere/1/1")
     assert taken is not None
     return RunLedger(engine, taken)

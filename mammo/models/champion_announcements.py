@@ -1,0 +1,109 @@
+"""Champion announcements over Redis: backends check the registry at once instead of at the next poll.
+
+A message is only a hint: its receiver reads the champion from the registry. A lost message, or an unreachable Redis,
+delays the change until the next poll.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import redis
+import structlog
+
+CHANNEL = "yolo-mlsam:champion"
+
+PUBLISH_SECONDS = 2.0
+"""Longest time to connect to Redis and to publish, in seconds."""
+
+LISTEN_SECONDS = 1.0
+"""Longest wait for a message, and so for stopping, in seconds."""
+
+MAX_PAUSE = 30.0
+"""Longest pause between two attempts to connect, in seconds."""
+
+log = structlog.get_logger()
+
+
+def announce_champion(url: str, version: str) -> bool:
+    """Announce a new champion; returns whether Redis accepted the message. Never raises.
+
+    Args:
+        url: Redis, as in `Settings.redis_url`.
+    """
+    try:
+        with _connect(url) as connection:
+            connection.publish(CHANNEL, version)
+    except (redis.RedisError, OSError, ValueError) as error:
+        log.info("champion could not be announced", error=type(error).__name__)
+        return False
+    return True
+
+
+class ChampionListener:
+    """Listens on its own thread; calls `on_announcement` after each message and each new connection."""
+
+    def __init__(self, url: str, on_announcement: Callable[[], None], *, first_pause: float = 1.0) -> None:
+        """
+        Args:
+            first_pause: Pause before the second attempt to connect, in seconds; it doubles with each attempt.
+        """
+        self._url, self._on_announcement, self._first_pause = url, on_announcement, first_pause
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="champion-listener", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread, and wait for it."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        pause, is_logged = self._first_pause, False
+        while not self._stopping.is_set():
+            try:
+                self._listen()
+                return
+            except _ConnectionLost as lost:
+                pause, is_logged = self._first_pause, False
+                error: BaseException | None = lost.__cause__
+            except (redis.RedisError, OSError, ValueError) as failed:
+                error = failed
+            if not is_logged:
+                log.info("no champion announcements, polling the registry", error=type(error).__name__)
+            is_logged = True
+            self._stopping.wait(pause)
+            pause = min(2 * pause, MAX_PAUSE)
+
+    def _listen(self) -> None:
+        with (
+            _connect(self._url) as connection,
+            connection.pubsub(ignore_subscribe_messages=True) as channel,
+        ):
+            channel.subscribe(CHANNEL)
+            connection.ping()
+            try:
+                self._on_announcement()  # announcements before the connection were missed
+                while not self._stopping.is_set():
+                    if channel.get_message(timeout=LISTEN_SECONDS) is not None:
+                        self._on_announcement()
+            except (redis.RedisError, OSError) as error:
+                raise _ConnectionLost from error
+
+
+class _ConnectionLost(Exception):
+    """An established connection was lost."""
+
+
+def _connect(url: str) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=PUBLISH_SECONDS,
+        socket_timeout=PUBLISH_SECONDS + LISTEN_SECONDS,
+        health_check_interval=15,
+    )
