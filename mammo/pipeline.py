@@ -265,7 +265,7 @@ class Prelabeller:
         if found.mask is None:
             return []
         return instances_of(
-            found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM, gap_mm=GAP_MM
+            found.mask, spacing=mammogram.spacing, min_diameter_mm=SMALLEST_CALCIFICATION_MM, gap_mm=GAP_MM
         )
 
     def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:

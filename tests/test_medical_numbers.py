@@ -22,7 +22,7 @@ DECISIVE = {
     "spacing_mm",
     "mm_per_pixel",
     "pixel",
-    "smallest_mm",
+    "min_diameter_mm",
     "gap_mm",
     "width_mm",
     # What is a finding, and what counts as found.
@@ -46,7 +46,11 @@ DECISIVE = {
 """Names of parameters that decide about a medical number."""
 
 ALLOWED = {
-    ("cli/import_dataset.py", "read_dataset", "tags"): "a dry run without a project writes nothing",
+    (
+        "mammo/exchange/datasets/reading.py",
+        "read_dataset",
+        "tags",
+    ): "a dry run without a project writes nothing",
     (
         "mammo/dicom/reading.py",
         "read_mammogram",
