@@ -17,7 +17,7 @@ from mammo.exchange.export.project import read_project
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.settings import Settings
 
 REFUSED = 2
@@ -33,7 +33,7 @@ def export_command(
         0, or `REFUSED`; what can be exported is exported all the same.
     """
     if kind not in FORMATS:
-        raise InvalidSettings(f"expected a --format of {', '.join(FORMATS)}, got {shown(kind)}")
+        raise InvalidSettings(f"expected a --format of {', '.join(FORMATS)}, got {printable(kind)}")
     if bool(paths) == (project is not None):
         raise InvalidSettings("name either files of `yolo-mlsam prelabel` or a --project, and not both")
     found = read_prelabels(paths, images=images) if project is None else _project(project)

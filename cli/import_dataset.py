@@ -84,10 +84,10 @@ def _import(options: DatasetOptions) -> int:
 
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
-    from mammo.printable import shown
+    from mammo.printable import printable
 
     if options.kind not in READERS:
-        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {shown(options.kind)}")
+        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {printable(options.kind)}")
     if not options.dry_run and (options.project is None or options.twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
     with ExitStack() as stack:

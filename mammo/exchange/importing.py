@@ -20,7 +20,7 @@ from mammo.errors import MammoError, UnreadableImage
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.printable import shown_path
+from mammo.printable import printable_path
 
 TWINS = "twins"
 """Folder of the twins below the folder that Label Studio serves as local files."""
@@ -198,7 +198,7 @@ def _shown(file: Path, number: int, error: Exception) -> str:
     """How a message names a file: by its path, but by its number when the file is known to name a person."""
     if getattr(error, "code", "") in ("identified", "named_path"):
         return f"file {number + 1}, in order of name"
-    return shown_path(file)
+    return printable_path(file)
 
 
 def _sentence(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mammo.exchange.datasets.contents import invalid
 from mammo.findings import Finding
 from mammo.masks import Mask, union
-from mammo.printable import shown
+from mammo.printable import printable
 
 CLUSTER_NAMES = {
     "cluster", "calcification cluster", "microcalcification cluster", "microcalcification", "microcalcifications",
@@ -35,7 +35,7 @@ def cluster_categories(names: Mapping[str, str], label: str | None) -> set[str]:
         found = {each for each, name in names.items() if name.strip().lower() in CLUSTER_NAMES}
         found = found or (set(names) if len(names) == 1 else set())
     if not found:
-        known = ", ".join(shown(name, length=30) for name in list(names.values())[:10])
+        known = ", ".join(printable(name, length=30) for name in list(names.values())[:10])
         raise invalid(f"name the category that means a cluster with --label; there are: {known}")
     return found
 

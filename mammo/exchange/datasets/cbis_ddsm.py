@@ -23,7 +23,7 @@ from mammo.exchange.export.labelled import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_view
 
 TABLES = ("calc_case_description_train_set.csv", "calc_case_description_test_set.csv")
@@ -66,14 +66,14 @@ def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
                     case.problems.append(f"its rows state different values of {column!r}")
             distribution = row["calc distribution"].upper()
             if not any(word in distribution for word in CLUSTERED):
-                reason = f"distribution {shown(distribution or 'N/A', length=30)} is no cluster"
+                reason = f"distribution {printable(distribution or 'N/A', length=30)} is no cluster"
                 yield Refusal(f"{table.name}, line {line}", reason)
                 continue
             named = (row["ROI mask file path"], row["cropped image file path"])
             if any(set(named) & set(other) for other in case.masks):
                 case.problems.append("two of its rows name the same mask")
             case.masks.append(named)
-            case.classes.append(shown(row["calc type"], length=40))
+            case.classes.append(printable(row["calc type"], length=40))
     for stated, case in cases.items():
         if not case.masks:
             continue

@@ -33,7 +33,7 @@ from mammo.geometry import Size
 from mammo.identifiers import identifier
 from mammo.masks import Mask, union
 from mammo.masks.polygons import polygon_mask
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_spacing, stated_view
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -122,9 +122,9 @@ def read_coco(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     content = read_object(path)
     categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
     if twice := repeated(row.id for row in categories):
-        raise invalid(f"{path.name} has two categories with the id {shown(min(twice), length=20)}")
+        raise invalid(f"{path.name} has two categories with the id {printable(min(twice), length=20)}")
     wanted = cluster_categories({row.id: row.name for row in categories}, options.label)
-    document = _Document(path, {row.id: shown(row.name, length=40) for row in categories})
+    document = _Document(path, {row.id: printable(row.name, length=40) for row in categories})
     info = content.get("info")
     document.by_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
     _read_annotations(content, document)
@@ -166,9 +166,7 @@ def _read_annotations(content: dict[str, Any], document: _Document) -> None:
             document.annotations.setdefault(row.image_id, []).append(row)
     for name, images in owners.items():
         if len(images) > 1:
-            problem = (
-                f"{len(images)} annotations have the id {shown(name, length=20)}, and one of them is of it"
-            )
+            problem = f"{len(images)} annotations have the id {printable(name, length=20)}, and one of them is of it"
             document.problems |= dict.fromkeys(images, problem)
 
 
@@ -177,7 +175,7 @@ def _read_images(content: dict[str, Any], document: _Document) -> None:
     document.images = [(where, image) for where, image, _ in rows if image is not None]
     ids = [image.id for _, image in document.images]
     for name in repeated(ids):
-        document.problems[name] = f"{ids.count(name)} images have the id {shown(name, length=20)}"
+        document.problems[name] = f"{ids.count(name)} images have the id {printable(name, length=20)}"
     known = set(ids)
     if lost := sum(len(each) for image, each in document.annotations.items() if image not in known):
         document.refusals.append(Refusal(document.path.name, f"{lost} annotations belong to no image"))
@@ -293,5 +291,5 @@ def _rows(
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             field = ".".join(map(str, problem["loc"])) or "row"
-            refusals.append(Refusal(where, shown(f"{field}: {problem['msg']}", length=120)))
+            refusals.append(Refusal(where, printable(f"{field}: {problem['msg']}", length=120)))
             yield where, None, stated if isinstance(stated, int | str) else None

@@ -15,7 +15,7 @@ from mammo.errors import MammoError
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
-from mammo.printable import shown
+from mammo.printable import printable
 
 MAX_TABLE = 256 * 2**20
 
@@ -124,7 +124,7 @@ def find_file(folder: Path, relative: str) -> Path | None:
         return inside(folder, same[0].relative_to(folder).as_posix())
     if near:
         raise ValueError(
-            f"there is only {shown(near[0].name, length=60)}: a name in another case; rename one of them"
+            f"there is only {printable(near[0].name, length=60)}: a name in another case; rename one of them"
         )
     return None
 

@@ -23,7 +23,7 @@ from mammo.exchange.export.labelled import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.printable import shown
+from mammo.printable import printable
 
 IMAGES = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm"}
 MASKS = {".png", ".tif", ".tiff", ".pgm", ".dcm", ".dicom"}
@@ -43,7 +43,7 @@ def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     known = _masks(masks)
     for file in files:
         relative = file.relative_to(images)
-        where = shown(relative.as_posix(), length=120)
+        where = printable(relative.as_posix(), length=120)
         try:
             inside(images, relative.as_posix())  # a symbolic link may lead anywhere
             if _stem(relative) in shared:
@@ -66,7 +66,7 @@ def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     for stem, found in known.items():
         if stem not in wanted:
             yield Refusal(
-                shown(f"masks/{found[0].as_posix()}", length=120), "there is no image for this mask"
+                printable(f"masks/{found[0].as_posix()}", length=120), "there is no image for this mask"
             )
 
 
@@ -93,13 +93,13 @@ def _mask_file(masks: Path, known: dict[str, list[Path]], relative: Path) -> Pat
     stem = _stem(relative)
     found = [file for ending in ENDINGS for file in known.get(stem + ending, ())]
     if len(found) > 1:
-        names = ", ".join(shown(file.name, length=40) for file in found[:4])
+        names = ", ".join(printable(file.name, length=40) for file in found[:4])
         raise ValueError(f"{len(found)} masks may be of it: {names}; leave one")
     if not found:
         wanted = {(stem + ending).casefold() for ending in ENDINGS}
         near = [each for each in known if each.casefold() in wanted]
         if near:
-            name = shown(PurePosixPath(near[0]).name, length=40)
+            name = printable(PurePosixPath(near[0]).name, length=40)
             raise ValueError(f"there is only a mask in another case of its name, {name}; rename one of them")
         raise ValueError("there is no mask for it; a mask of zeros says that it holds no cluster")
     return inside(masks, found[0].as_posix())

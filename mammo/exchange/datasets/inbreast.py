@@ -33,7 +33,7 @@ from mammo.exchange.export.labelled import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks.polygons import polygon_mask
-from mammo.printable import shown
+from mammo.printable import printable
 
 FILE = re.compile(r"(\d{1,20})_([0-9a-fA-F]{1,64})_MG_([LR])_(CC|MLO?)_ANON\.dcm")
 POINT = re.compile(r"\(\s*([-+.\deE]{1,40})\s*,\s*([-+.\deE]{1,40})\s*\)")
@@ -68,7 +68,9 @@ def read_inbreast(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
         match = FILE.fullmatch(file.name)
         if match is None:
             if file.suffix.lower() == ".dcm":
-                yield Refusal(shown(file.name), "its name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm")
+                yield Refusal(
+                    printable(file.name), "its name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm"
+                )
             continue
         try:
             if match[1] in twice:
@@ -129,7 +131,7 @@ def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
     if path.name not in lists:
         near = sorted(name for name in lists if name.lower().partition(".")[0].split(" ")[0] == path.stem)
         if near:
-            raise ValueError(f"its list of regions is called {shown(near[0])}, expected {path.name}")
+            raise ValueError(f"its list of regions is called {printable(near[0])}, expected {path.name}")
         return []
     if path.stat().st_size > MAX_XML:
         raise ValueError(f"more than {MAX_XML} bytes of XML")
@@ -142,7 +144,9 @@ def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
         rois = [(_name(roi), _points(roi)) for image in images for roi in image["ROIs"]]
     except (ExpatError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         known = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
-        reason = shown(error) if known and "coordinate" in str(error) else "not a property list of regions"
+        reason = (
+            printable(error) if known and "coordinate" in str(error) else "not a property list of regions"
+        )
         raise ValueError(reason) from None
     if not rois:
         raise ValueError("its list of regions is empty: a normal image has none")
@@ -150,7 +154,7 @@ def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
 
 
 def _name(roi: dict[str, Any]) -> str:
-    return shown(str(roi["Name"]).strip() or "unnamed", length=40)
+    return printable(str(roi["Name"]).strip() or "unnamed", length=40)
 
 
 def _points(roi: dict[str, Any]) -> Outline:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mammo.exchange.datasets.contents import MAX_TABLE, invalid, repeated
-from mammo.printable import shown
+from mammo.printable import printable
 
 
 class _Twice(Exception):
@@ -32,7 +32,7 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes(), object_pairs_hook=_object)
     except _Twice as error:
-        raise invalid(f"{path.name} has an object with two {shown(error, length=40)!r}") from None
+        raise invalid(f"{path.name} has an object with two {printable(error, length=40)!r}") from None
     except (ValueError, RecursionError):
         raise invalid(f"{path.name} is no JSON") from None
     if not isinstance(document, dict):

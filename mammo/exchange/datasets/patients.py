@@ -15,7 +15,7 @@ from mammo.errors import InvalidSettings
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
 from mammo.exchange.export.labelled import Refusal
 from mammo.identifiers import identifier
-from mammo.printable import shown
+from mammo.printable import printable
 
 MAX_PATH = 1000
 NUM_EXAMPLES = 3
@@ -65,7 +65,7 @@ class PatientRule:
         names = {self.of(path) for path in paths} - {""}
         if len(names) != 1 or len(paths) == 1:
             return None
-        only = shown(next(iter(names)), length=40)
+        only = printable(next(iter(names)), length=40)
         return f"--patient-pattern finds one patient, {only!r}, in {len(paths)} paths. {_ask(paths)}"
 
 
@@ -112,7 +112,8 @@ def _ask(paths: Sequence[str]) -> str:
     some = sorted(set(paths))[:NUM_EXAMPLES]
     guess = re.compile(SUGGESTION)
     told = ", ".join(
-        f"{shown(path, length=60)} ({shown(patient_of(path, guess) or 'nobody', length=30)})" for path in some
+        f"{printable(path, length=60)} ({printable(patient_of(path, guess) or 'nobody', length=30)})"
+        for path in some
     )
     return (
         f"Give --patient-pattern, a regular expression whose group is the patient. '{SUGGESTION}' would find: {told}. "

@@ -28,7 +28,7 @@ from mammo.exchange.datasets.contents import (
 from mammo.exchange.export.labelled import Refusal
 from mammo.findings import Finding
 from mammo.geometry import Size
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_view
 
 TABLE = "finding_annotations.csv"
@@ -127,8 +127,8 @@ def _categories(row: Row) -> list[str]:
         raise ValueError("its finding_categories are no list of names")
     names = [one or other for one, other in CATEGORY.findall(text)]
     if odd := [name for name in names if "calcif" in name.lower() and name != CALCIFICATION]:
-        raise ValueError(f"{shown(odd[0], length=40)!r} may or may not be {CALCIFICATION!r}")
-    return [shown(name) for name in names]
+        raise ValueError(f"{printable(odd[0], length=40)!r} may or may not be {CALCIFICATION!r}")
+    return [printable(name) for name in names]
 
 
 def _file(folder: Path, study: str, image: str) -> Path:

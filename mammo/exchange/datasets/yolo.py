@@ -40,7 +40,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
 from mammo.masks.polygons import polygon_mask
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_spacing
 
 LIST, NOTES = "images.json", "notes.json"
@@ -68,7 +68,7 @@ def read_yolo(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     found: list[DatasetImage] = []
     for file in files:
         relative = file.relative_to(folder)
-        where = shown(relative.as_posix(), length=120)
+        where = printable(relative.as_posix(), length=120)
         try:
             inside(folder, relative.as_posix())
             shapes = _shapes(file, names)
@@ -114,7 +114,7 @@ def _without_labels(folder: Path, files: list[Path]) -> Iterator[Refusal]:
     named = {file.relative_to(labels).with_suffix("") for file in files}
     for path in sorted(images.rglob("*")):
         if path.suffix.lower() in IMAGES and path.relative_to(images).with_suffix("") not in named:
-            where = shown(path.relative_to(folder).as_posix(), length=120)
+            where = printable(path.relative_to(folder).as_posix(), length=120)
             yield Refusal(
                 where, "there is no file of labels for it; an empty one says that it holds no cluster"
             )
@@ -154,7 +154,7 @@ def _listed(folder: Path) -> dict[str, dict[str, Any]]:
     ):
         raise invalid(f"{LIST} is no list of images")
     if twice := repeated(row["file"] for row in rows):
-        raise invalid(f"{LIST} names {shown(min(twice))} twice")
+        raise invalid(f"{LIST} names {printable(min(twice))} twice")
     return {row["file"]: row for row in rows}
 
 

@@ -115,8 +115,8 @@ BOX = (3, 4, 10, 12)
         ([row(finding_categories="Suspicious Calcification")], "no list of names"),
         ([row(finding_categories="['suspicious calcification']")], "may or may not be"),
         ([row(finding_categories="['Calcification']")], "may or may not be"),
-        ([row(laterality="B")], "a laterality is"),
-        ([row(view_position="front")], "a view is"),
+        ([row(laterality="B")], "the laterality L, R"),
+        ([row(view_position="front")], "of the views CC"),
         ([row(), row("s2", "i1")], "two studies"),
     ],
 )
