@@ -11,7 +11,7 @@ from rich.progress import track
 
 from mammo.errors import InvalidSettings
 from mammo.exchange.export.formats import FORMATS
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import read_prelabels
 from mammo.exchange.export.project import read_project
 from mammo.images.image_downloads import ImageDownloads

@@ -16,7 +16,7 @@ from mammo.dicom import write_mammogram
 from mammo.dicom.segmentation import Origin, write_segmentation
 from mammo.errors import InvalidSettings
 from mammo.exchange.export.formats import write_coco
-from mammo.exchange.export.labelled import LabelledImage
+from mammo.exchange.export.labelled_image import LabelledImage
 from mammo.phantom import (
     DENSITIES,
     Appearance,

@@ -24,8 +24,7 @@ from mammo.labelstudio.brush_parts import is_crumb, reach, share_out
 from mammo.labelstudio.cluster_regions import regions_of
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.older_prelabels import OlderPrelabel
-from mammo.labelstudio.regions import box_of, mask_of, point_of, score_of, shape_of, size_of
-from mammo.labelstudio.sent import (
+from mammo.labelstudio.region_meta import (
     as_sent,
     finding_of,
     is_only_box,
@@ -33,6 +32,7 @@ from mammo.labelstudio.sent import (
     sent_pixels,
     sent_prompts,
 )
+from mammo.labelstudio.regions import box_of, mask_of, point_of, score_of, shape_of, size_of
 from mammo.masks import Mask, union
 
 

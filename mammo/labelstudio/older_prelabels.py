@@ -8,7 +8,7 @@ from typing import Any
 
 from mammo.geometry import Box, Size
 from mammo.labelstudio.brush_parts import nearest_box, share_out
-from mammo.labelstudio.sent import finding_of, in_meta
+from mammo.labelstudio.region_meta import finding_of, in_meta
 from mammo.masks import Mask, union
 
 PREDICTED = frozenset({None, "prediction"})

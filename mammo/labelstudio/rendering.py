@@ -21,6 +21,7 @@ from mammo.errors import InvalidRegion
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.region_meta import pixels_of
 from mammo.labelstudio.regions import (
     EXACT,
     MENDABLE,
@@ -32,7 +33,6 @@ from mammo.labelstudio.regions import (
     polygon_region,
     rectangle_region,
 )
-from mammo.labelstudio.sent import pixels_of
 from mammo.masks import Mask
 
 

@@ -3,7 +3,7 @@
     contents.py    one image of a data set, and tables and paths from outside
     reading.py     read a data set, and count what came in
     patients.py    what paths say about patients, and what they do not
-    rehearsal.py   what a project's tools make of findings, read back before it is written
+    round_trip.py  what a project's tools make of findings, read back before it is written
     tasks.py       one image becomes a task with its annotation
     cbis_ddsm.py   CSV tables and DICOM masks
     inbreast.py    DICOM and outlines in XML property lists

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from mammo.dicom import read_mammogram
 from mammo.errors import InvalidTaskData, MammoError
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, inside, invalid, read_rows
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask

@@ -27,7 +27,7 @@ from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, boxed
 from mammo.exchange.datasets.json_files import read_object
 from mammo.exchange.datasets.named_files import image_file
 from mammo.exchange.datasets.patients import PatientRule
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier

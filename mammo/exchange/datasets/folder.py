@@ -19,7 +19,7 @@ from mammo.errors import InvalidTaskData
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, inside, invalid, repeated
 from mammo.exchange.datasets.masks import read_mask
 from mammo.exchange.datasets.patients import PatientRule
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask

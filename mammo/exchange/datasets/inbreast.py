@@ -29,7 +29,7 @@ from mammo.exchange.datasets.contents import (
     number,
     repeated,
 )
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks.polygons import polygon_mask

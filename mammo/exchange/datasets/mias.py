@@ -24,7 +24,7 @@ from mammo.exchange.datasets.contents import (
     read_text,
     repeated,
 )
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
 from mammo.geometry import Size
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from mammo.errors import InvalidSettings
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.identifiers import identifier
 from mammo.printable import printable
 

@@ -16,11 +16,11 @@ from mammo.exchange.datasets.folder import read_folder
 from mammo.exchange.datasets.inbreast import read_inbreast
 from mammo.exchange.datasets.mias import read_mias
 from mammo.exchange.datasets.patients import PatientRule, settled
-from mammo.exchange.datasets.rehearsal import rehearsed
+from mammo.exchange.datasets.round_trip import rehearsed
 from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.exchange.datasets.vindr import read_vindr
 from mammo.exchange.datasets.yolo import read_yolo
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags
 from mammo.stated_facts import stated_spacing

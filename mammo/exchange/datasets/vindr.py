@@ -25,7 +25,7 @@ from mammo.exchange.datasets.contents import (
     read_rows,
     repeated,
 )
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.printable import printable

@@ -35,7 +35,7 @@ from mammo.exchange.datasets.folder import IMAGES
 from mammo.exchange.datasets.json_files import read_object
 from mammo.exchange.datasets.named_files import image_file
 from mammo.exchange.datasets.patients import PatientRule
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier

@@ -18,7 +18,7 @@ import numpy as np
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import MammoError
 from mammo.exchange.export.file_names import FileNames
-from mammo.exchange.export.labelled import POINT_ONLY, LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.masks.pixel_edges import edge_polygons
 from mammo.printable import printable

@@ -12,7 +12,7 @@ from mammo.dicom import read_mammogram
 from mammo.dicom.segmentation import Origin
 from mammo.errors import InvalidRegion, MammoError
 from mammo.exchange.coco_rle import mask_of_rle
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.prelabel_report import distinct_names
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding

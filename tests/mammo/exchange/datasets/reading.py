@@ -8,7 +8,7 @@ from typing import Any
 from mammo.dicom import read_mammogram
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
 from mammo.exchange.datasets.reading import READERS, Summary, read_dataset
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
 
 PATTERN = r"^([^_/]+)[_/]"

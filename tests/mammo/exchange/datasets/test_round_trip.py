@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mammo.errors import InvalidRegion
 from mammo.exchange.datasets.contents import DatasetOptions
 from mammo.exchange.datasets.reading import Summary, read_dataset
-from mammo.exchange.datasets.rehearsal import rehearsed
+from mammo.exchange.datasets.round_trip import rehearsed
 from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
