@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.images.task_images import TaskImages
-from mammo.labelstudio.project_tags import TagsOf
+from mammo.labelstudio.project_tags import TagsLookup
 from mammo.settings import Settings
 from training.datasets.reread_result import FindingChange, Reread, Rereading
 from training.datasets.rereading import reread
@@ -24,7 +24,7 @@ CLIPPED = 120
 
 
 def reread_project(
-    project: int, *, settings: Settings, store: AnnotationStore, engine: Engine, tags: TagsOf
+    project: int, *, settings: Settings, store: AnnotationStore, engine: Engine, tags: TagsLookup
 ) -> Rereading:
     """Read a project's annotations anew; how far it is goes to stderr.
 

@@ -136,7 +136,7 @@ def _connect(
     lines += [f"project {project}: {each}" for each in review.advice]
     lines += [
         f"project {project}: ML backend {connected.ml_backend} and webhook {connected.webhook}, both to {url}",
-        f"project {project}: annotators see predictions of {connected.shown!r}",
+        f"project {project}: annotators see predictions of {connected.displayed_version!r}",
     ]
     for line in lines:
         console.print(Text(line))

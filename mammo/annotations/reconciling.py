@@ -65,7 +65,7 @@ def now() -> datetime:
 class LabelStudio(Protocol):
     """The part of `mammo.labelstudio.LabelStudioClient` that is needed."""
 
-    def outlines(self, project: int, *, since: datetime | None = None) -> Iterable[dict[str, Any]]: ...
+    def task_summaries(self, project: int, *, since: datetime | None = None) -> Iterable[dict[str, Any]]: ...
 
     def annotations(self, task: int) -> list[dict[str, Any]]: ...
 
@@ -121,7 +121,7 @@ def reconcile(
     found = Reconciliation(project=project, complete=since is None)
     watermark = last.watermark if last else None
     listed: set[int] = set()
-    for batch in _batches(client.outlines(project, since=since)):
+    for batch in _batches(client.task_summaries(project, since=since)):
         known = _by_task(store.outline(project, tasks=[task["id"] for task in batch]))
         for task in batch:
             found = _compare(task, known.get(task["id"], {}), found, client=client, store=store, clock=clock)

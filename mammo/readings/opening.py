@@ -30,7 +30,7 @@ def open_readings(
         """Images of the source's buckets; and annotations are told of where the source's are."""
         client.copy_s3_storages(source, project, access_key=s3_keys[0], secret_key=s3_keys[1])
         if secret:
-            client.tell_backend_of(source, project, secret=secret)
+            client.copy_webhook(source, project, secret=secret)
 
     return ReadingService(
         client=client,
