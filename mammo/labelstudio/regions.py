@@ -36,6 +36,9 @@ ELLIPSE_VERTICES = 180
 _SNAP = 1e-3
 """Distance in pixels within which a rectangle's side is moved to the pixel edge, because percent values are rounded."""
 
+_DECIMALS = 6
+"""Decimal places of a polygon's vertices, in pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutlineForm:
@@ -216,7 +219,8 @@ def mask_of(region: Mapping[str, Any]) -> Mask | None:
             f"expected a brush, polygon, ellipse, vector or bitmask region, got a {kind} region",
             code="unknown_tool",
         )
-    return polygon_mask(corners * (size.width / 100, size.height / 100), size=size)
+    # Vertices through pixel centres decide whether a pixel is set, so the rounding of percent values is undone.
+    return polygon_mask(np.round(corners * (size.width / 100, size.height / 100), _DECIMALS), size=size)
 
 
 def shape_of(region: Mapping[str, Any]) -> str:
