@@ -13,7 +13,7 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.prelabelling import Prelabels, TaskPrelabeller, form_of
+from mammo.prelabelling import ImagePrelabeller, TaskPrelabeller, form_of
 from training.datasets.items import is_about_one_image
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 def prelabel_tasks(
     project: int,
-    prelabeller: Prelabels,
+    prelabeller: ImagePrelabeller,
     *,
     client: LabelStudioClient,
     store: AnnotationStore,
@@ -86,7 +86,7 @@ def prelabel_tasks(
             try:
                 # With a threshold of its own a project may have changed it since: what is shown is made anew.
                 kept = (
-                    tasks.kept(number, task["data"], project=project)
+                    tasks.recorded(number, task["data"], project=project)
                     if threshold is None or not shown
                     else None
                 )
@@ -96,7 +96,7 @@ def prelabel_tasks(
                         store.show_prelabel(project, number, version)
                 else:
                     made, images = tasks.predict(number, task["data"])
-                    tasks.keep(number, made, images, project=project, shown=shown)
+                    tasks.record(number, made, images, project=project, shown=shown)
             except MammoError as error:
                 away = away + 1 if isinstance(error, ImageUnavailable) else 0
                 if away == AWAY or not (away or is_about_one_image(error)):
