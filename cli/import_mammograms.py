@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mammo.errors import InvalidSettings
-from mammo.exchange.importing import Outcome, Rules, import_files
+from mammo.exchange.importing import ImportOptions, Outcome, Rules, import_files
 from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.client import LabelStudioClient
@@ -32,6 +32,9 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
     config = client.project(project).get("label_config") or labeling_config()
     tags = ControlTags.read(str(config))
     task_showing({}, tags=tags)  # refuses a project before any file is read
+    options = ImportOptions(
+        root=settings.mammogram_root, twins=twins, patient_secret=secret, rules=rules or Rules()
+    )
     outcome = Outcome()
     try:
         import_files(
@@ -39,10 +42,7 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
             project=project,
             client=client,
             tags=tags,
-            root=settings.mammogram_root,
-            twins=twins,
-            patient_secret=secret,
-            rules=rules,
+            options=options,
             outcome=outcome,
             progress=lambda done, total: track(
                 done, "Importing", total=total, console=Console(file=sys.stderr)

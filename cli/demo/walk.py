@@ -15,7 +15,8 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
-from mammo.exchange.importing import TWINS, import_mammogram
+from mammo.exchange.importing import import_mammogram
+from mammo.exchange.task_data import TWINS
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient

@@ -43,7 +43,7 @@ def test_a_picture_that_programs_turn_is_no_example(
             (path if folder == "images" else path.with_suffix(".png")).write_bytes(held)
     result = CliRunner().invoke(app, [*IMPORT, str(tmp_path), "--dry-run"])
     assert result.exit_code == code
-    assert ("to be turned" in result.output) == (code == 2)
+    assert ("its file states an orientation" in result.output) == (code == 2)
     assert f"{2 if code == 0 else 1} images of" in result.output
 
 
