@@ -12,7 +12,7 @@ import hmac
 
 from starlette.datastructures import Headers
 
-from mammo.credentials import readings
+from mammo.credentials import decodings
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.settings import Settings
 
@@ -38,7 +38,7 @@ def has_key(headers: Headers, settings: Settings) -> bool:
     if scheme.lower() != "bearer" or not key.strip():
         return False
     sent = key.strip().encode("latin-1")  # headers are read as Latin-1: these are the bytes that came
-    digests = [hashlib.sha256(each).hexdigest() for each in (sent, *(r.encode() for r in readings(sent)))]
+    digests = [hashlib.sha256(each).hexdigest() for each in (sent, *(r.encode() for r in decodings(sent)))]
     # Every digest is compared, so that the time does not tell which key was near.
     return sum(_same(digest, known) for digest in digests for known in settings.api_key_digests) > 0
 
@@ -50,7 +50,7 @@ def has_webhook_secret(headers: Headers, settings: Settings) -> bool:
 
 
 def _says(sent: bytes, expected: str) -> bool:
-    utf8, latin = readings(sent)
+    utf8, latin = decodings(sent)
     return bool(_same(utf8, expected) | _same(latin, expected))
 
 

@@ -61,7 +61,7 @@ class Prelabelling:
         if task.id is None or project is None:
             return None
         try:
-            kept = self._tasks.kept(task.id, task.data, project=project)
+            kept = self._tasks.recorded(task.id, task.data, project=project)
         except StorageUnavailable as error:
             log.warning("kept prelabels cannot be read", task=task.id, project=project, code=error.code)
             return None
@@ -95,7 +95,7 @@ class Prelabelling:
         services.metrics.predictions.labels(outcome="predicted").inc()
         if task.id is not None and project is not None:
             try:
-                self._tasks.keep(task.id, made, images, project=project, shown=shown)
+                self._tasks.record(task.id, made, images, project=project, shown=shown)
             except StorageUnavailable as error:
                 log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
         return made

@@ -24,7 +24,7 @@ from mammo.geometry import ASSUMED_SPACING
 from mammo.images.task_images import of_task
 from mammo.labelstudio import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.regions import EXACT, WHOLE, brush_region, mask_of, polygon_region
+from mammo.labelstudio.regions import COMPLETE, EXACT, brush_region, mask_of, polygon_region
 from mammo.masks import Mask
 
 MAX_ANSWERS = 128
@@ -142,7 +142,7 @@ def _region(mask: Mask, click: Click, *, tags: ControlTags, **described: Any) ->
     """An outline with every part of the mask, or a brush region; what was clicked holds to the pixel."""
     if tags.polygon is None:
         return brush_region(mask, tags=tags, packed=True, **described)
-    region = polygon_region(mask, tags=tags, form=WHOLE, **described)
+    region = polygon_region(mask, tags=tags, form=COMPLETE, **described)
     drawn = mask_of(region)
     held = drawn is not None and all(drawn.holds(point) for point in click.positive if mask.holds(point))
     kept_out = drawn is None or not any(

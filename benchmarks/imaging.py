@@ -161,10 +161,8 @@ def imports(folder: Path) -> dict[str, float]:
                 files,
                 project=1,
                 client=project,
-                root=root,
-                twins=twins,
-                patient_secret=b"k",
                 tags=ControlTags(),
+                options=importing.ImportOptions(root=root, twins=twins, patient_secret=b"k"),
             )
         assert len(project.data) == NUM_FILES
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mammo.exchange.export.labelled import LabelledImage
+    from mammo.exchange.export.labelled_image import LabelledImage
     from training.datasets.versions import DatasetVersion
 
 app = typer.Typer(
@@ -120,7 +120,7 @@ def export(
 def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
     from mammo.dicom.segmentation import Origin
     from mammo.exchange.export.file_names import path_of, shown_reference
-    from mammo.exchange.export.labelled import LabelledImage
+    from mammo.exchange.export.labelled_image import LabelledImage
     from mammo.geometry import Size
 
     for item in dataset.items:

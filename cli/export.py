@@ -11,10 +11,10 @@ from rich.progress import track
 
 from mammo.errors import InvalidSettings
 from mammo.exchange.export.formats import FORMATS
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import read_prelabels
 from mammo.exchange.export.project import read_project
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.site import Site
 
 REFUSED = 2
@@ -30,7 +30,7 @@ def export_command(
         0, or `REFUSED`; what can be exported is exported all the same.
     """
     if kind not in FORMATS:
-        raise InvalidSettings(f"expected a --format of {', '.join(FORMATS)}, got {shown(kind)}")
+        raise InvalidSettings(f"expected a --format of {', '.join(FORMATS)}, got {printable(kind)}")
     if bool(paths) == (project is not None):
         raise InvalidSettings("name either files of `yolo-mlsam prelabel` or a --project, and not both")
     found = read_prelabels(paths, images=images) if project is None else _project(project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from mammo.exchange.datasets.contents import DatasetOptions
+    from mammo.exchange.datasets.reading import Summary
     from mammo.exchange.datasets.tasks import TaskWriter
     from mammo.labelstudio import ControlTags
     from mammo.site import Site
@@ -64,48 +66,60 @@ def import_dataset(
     options = DatasetOptions(
         kind=kind,
         folder=folder,
-        project=project,
-        twins=twins,
         spacing_mm=spacing,
         label=label,
         patient_pattern=patient_pattern,
         one_patient=one_patient,
         boxes_only=boxes_only,
         allow_identified=allow_identified,
-        dry_run=dry_run,
     )
-    raise typer.Exit(_import(options))
+    raise typer.Exit(_import(options, project=project, twins=twins, dry_run=dry_run))
 
 
-def _import(options: DatasetOptions) -> int:
+def _import(options: DatasetOptions, *, project: int | None, twins: Path | None, dry_run: bool) -> int:
     """Returns 0, or `REFUSED`; what can come in comes in all the same."""
     from rich.console import Console
     from rich.progress import track
 
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
-    from mammo.printable import shown
+    from mammo.printable import printable
     from mammo.site import Site
 
     if options.kind not in READERS:
-        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {shown(options.kind)}")
-    if not options.dry_run and (options.project is None or options.twins is None):
+        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {printable(options.kind)}")
+    if not dry_run and (project is None or twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
     with Site.load() as site:
-        writer = None if options.dry_run else _writer(options, site)
-        tags = writer.tags if writer else _tags(options, site)
+        writer = None if dry_run else _writer(options, site, project=project, twins=twins)
+        tags = writer.tags if writer else _tags(project, site)
         summary = read_dataset(
             options,
             writer,
             tags=tags,
             progress=lambda items: track(items, "Reading", console=Console(stderr=True), transient=True),
         )
-    for line in summary.lines(dry_run=options.dry_run):
+    for line in report(summary, dry_run=dry_run):
         typer.echo(line)
     return REFUSED if summary.refusals else 0
 
 
-def _writer(options: DatasetOptions, site: Site) -> TaskWriter:
+def report(summary: Summary, *, dry_run: bool) -> Iterator[str]:
+    """Yield the lines of the report; every refusal with its reason."""
+    for refusal in summary.refusals:
+        yield f"refused: {refusal}"
+    verb = "would come in" if dry_run else f"are in ({summary.already} of them were before)"
+    yield f"{summary.images} images of {len(summary.patients)} patients {verb}; {len(summary.refusals)} refused"
+    yield f"  {summary.clusters} clusters ({summary.masks} with a mask), {summary.without} images without any"
+    if summary.boxes_of_masks:
+        yield f"  of {summary.boxes_of_masks} masks only the box was taken (--boxes-only)"
+    if summary.small_parts:
+        largest = max(summary.small_parts)
+        yield f"  {len(summary.small_parts)} parts of masks, of {largest} pixels at most, were left out"
+    yield from (f"  class {name}: {count}" for name, count in summary.classes.most_common(50))
+
+
+def _writer(options: DatasetOptions, site: Site, *, project: int | None, twins: Path | None) -> TaskWriter:
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.tasks import TaskWriter
 
@@ -114,15 +128,13 @@ def _writer(options: DatasetOptions, site: Site) -> TaskWriter:
         raise InvalidSettings(
             "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service reads it"
         )
-    assert options.project is not None, "checked by the command"
-    assert options.twins is not None, "checked by the command"
-    return TaskWriter(
-        site.client, options.project, kind=options.kind, root=root, twins=options.twins, patient_secret=secret
-    )
+    assert project is not None, "checked by the command"
+    assert twins is not None, "checked by the command"
+    return TaskWriter(site.client, project, kind=options.kind, root=root, twins=twins, patient_secret=secret)
 
 
-def _tags(options: DatasetOptions, site: Site) -> ControlTags:
+def _tags(project: int | None, site: Site) -> ControlTags:
     """The tools of the project that a dry run is for; those of our own labeling config where it names none."""
     from mammo.labelstudio import ControlTags
 
-    return ControlTags() if options.project is None else site.tags(options.project)
+    return ControlTags() if project is None else site.tags(project)

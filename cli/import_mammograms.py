@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from mammo.exchange.importing import Outcome, Rules, import_files
+from mammo.exchange.importing import ImportOptions, Outcome, Rules, import_files
 from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
@@ -20,7 +20,13 @@ from mammo.site import Site
 def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: Rules | None = None) -> int:
     """`yolo-mlsam import`: returns 0, or 2 when any file was refused; the others are imported all the same."""
     with Site.load() as site:
-        root, secret, client = site.require_mammogram_root(), site.require_patient_secret(), site.client
+        client = site.client
+        options = ImportOptions(
+            root=site.require_mammogram_root(),
+            twins=twins,
+            patient_secret=site.require_patient_secret(),
+            rules=rules or Rules(),
+        )
         config = client.project(project).get("label_config") or labeling_config()
         tags = ControlTags.read(str(config))
         task_showing({}, tags=tags)  # refuses a project before any file is read
@@ -31,10 +37,7 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
                 project=project,
                 client=client,
                 tags=tags,
-                root=root,
-                twins=twins,
-                patient_secret=secret,
-                rules=rules,
+                options=options,
                 outcome=outcome,
                 progress=lambda done, total: track(
                     done, "Importing", total=total, console=Console(file=sys.stderr)

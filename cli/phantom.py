@@ -16,7 +16,7 @@ from mammo.dicom import MammogramHeader, write_mammogram
 from mammo.dicom.segmentation import Origin, write_segmentation
 from mammo.errors import InvalidSettings
 from mammo.exchange.export.formats import write_coco
-from mammo.exchange.export.labelled import LabelledImage
+from mammo.exchange.export.labelled_image import LabelledImage
 from mammo.phantom import (
     DENSITIES,
     Appearance,
@@ -29,7 +29,7 @@ from mammo.phantom import (
     vendor_c,
 )
 from mammo.phantom.exposure import BITS as RAW_BITS
-from mammo.printable import shown
+from mammo.printable import printable
 
 VENDORS = {"a": vendor_a, "b": vendor_b, "c": vendor_c}
 ORIGIN = Origin(made_by="automatic", name="Yolo-MLSAM phantom", version="1")
@@ -68,10 +68,10 @@ def phantom_options(
         InvalidSettings: no such vendor or density.
     """
     if vendor not in VENDORS:
-        raise InvalidSettings(f"expected a --vendor of {', '.join(VENDORS)}, got {shown(vendor)}")
+        raise InvalidSettings(f"expected a --vendor of {', '.join(VENDORS)}, got {printable(vendor)}")
     chosen = next((known for known in DENSITIES if known == density), None)
     if density is not None and chosen is None:
-        raise InvalidSettings(f"expected a --density of {', '.join(DENSITIES)}, got {shown(density)}")
+        raise InvalidSettings(f"expected a --density of {', '.join(DENSITIES)}, got {printable(density)}")
     return PhantomOptions(
         patients=patients,
         seed=seed,

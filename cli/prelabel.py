@@ -14,7 +14,7 @@ from rich.progress import track
 from mammo.errors import MammoError
 from mammo.exchange.prelabel_report import describe, describe_calcification, distinct_names
 from mammo.file_names import require_text
-from mammo.printable import shown_path
+from mammo.printable import printable_path
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
@@ -62,13 +62,13 @@ def prelabel_files(
         except (MammoError, OSError) as error:
             failed = True
             reason = _sentence(error)
-            typer.echo(f"{shown_path(file)}: {reason}", err=True)
+            typer.echo(f"{printable_path(file)}: {reason}", err=True)
             report = describe(file, prelabeller.version, spacing=None, findings=(), size=None, error=reason)
         try:
             (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             failed = True
-            typer.echo(f"{shown_path(file)}: its report cannot be written: {error.strerror}", err=True)
+            typer.echo(f"{printable_path(file)}: its report cannot be written: {error.strerror}", err=True)
     return UNREADABLE if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place under another name, then renamed."""
+"""Atomic writes: a file is written under a temporary name in its folder and then renamed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 def replacing(
     path: Path, *, shared: bool = False, mode: int = 0o666, durable: bool = False
 ) -> Iterator[Path]:
-    """Name a file to write; it takes the place of `path` when the block ends, and is removed when the block raises.
+    """Yield a temporary file that replaces `path` when the block ends, and is removed when the block raises.
 
     Args:
-        path: its folder exists.
-        shared: another thread or process may write the same file now: the name is this thread's own. Without it the
-            name is always the same, so that what a killed process left is written over the next time.
+        path: the file to create or replace; its folder exists.
+        shared: other threads or processes may write the same file now, so the temporary name is unique to this
+            thread. Otherwise the name is fixed, and the remains of a killed process are overwritten.
         mode: permissions of the new file, before the umask.
-        durable: once the block has ended, the file survives a power cut.
+        durable: flush the file to disk, so that it survives a power failure after the block has ended.
     """
-    own = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
-    part = path.with_name(f".{path.name}{own}.part")
+    suffix = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
+    part = path.with_name(f".{path.name}{suffix}.part")
     part.unlink(missing_ok=True)
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
@@ -39,7 +39,7 @@ def replacing(
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or the entries of a folder, from the operating system's memory to the disk."""
+    """Flush a file, or the entries of a folder, from the operating system's cache to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

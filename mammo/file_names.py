@@ -1,7 +1,7 @@
-"""The files that a command is given: found below folders, and named as a task, a JSON file and an upload can hold it.
+"""Input files of a command: the files below its folders, and whether their names can be stored as text.
 
-On Linux a file name is bytes. One that is no UTF-8, as old archives have them, becomes a string with lone surrogates,
-which no JSON, no HTTP request and no OpenCV function can hold: it is refused, and the others are done.
+On Linux a file name consists of bytes. A name that is not UTF-8, as in old archives, becomes a string with lone
+surrogates, which JSON, HTTP and OpenCV cannot encode. Such a file is refused; the other files are processed.
 """
 
 from __future__ import annotations
@@ -14,41 +14,47 @@ from mammo.errors import UnreadableImage
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and those below the folders named, each folder in order of name.
+    """Yield the given files, and all files below the given folders, sorted by path within each folder.
 
-    Whatever cannot be looked into, a folder too, is among them, for whoever reads it to refuse.
+    A folder that cannot be read is yielded as well, so that the caller reports it when it opens it.
     """
     for path in paths:
-        yield from sorted(_below(path)) if os.path.isdir(path) else [path]
+        yield from sorted(_files_below(path)) if os.path.isdir(path) else [path]
 
 
 def require_text(path: Path | str) -> None:
-    """Raise UnreadableImage (`file_name`) where a path is not text."""
+    """Refuse a path that is not UTF-8.
+
+    Raises:
+        UnreadableImage: code `file_name`.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError:
         raise UnreadableImage(
-            "its name is no UTF-8, so no task and no JSON can hold it; rename it", code="file_name"
+            "its name is not UTF-8, so it cannot be stored in a task or in JSON; rename the file",
+            code="file_name",
         ) from None
 
 
 def real_path(path: Path) -> Path:
-    """Where a path leads, through symbolic links; it need not be there.
+    """Resolve symbolic links. The file need not exist.
 
     Raises:
-        ValueError: nobody can look: it is too long or no text, a link to itself, in a folder that may not be entered.
+        ValueError: the path cannot be resolved: it is too long, not text, a circular link, or in a folder without
+            access.
     """
     try:
         real = path.resolve()
         real.is_file()
     except (OSError, RuntimeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it leads nowhere"
-        raise ValueError(f"its path cannot be looked up: {reason}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is a circular link or not text"
+        raise ValueError(f"its path cannot be resolved: {reason}") from None
     return real
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    unreadable: list[OSError] = []
-    for found, _, names in os.walk(folder, onerror=unreadable.append):
-        yield from (Path(found) / name for name in names)
-    yield from (Path(error.filename) for error in unreadable)
+def _files_below(folder: Path) -> Iterator[Path]:
+    errors: list[OSError] = []
+    for parent, _, names in os.walk(folder, onerror=errors.append):
+        yield from (Path(parent) / name for name in names)
+    yield from (Path(error.filename) for error in errors)

@@ -1,8 +1,9 @@
-"""Points, boxes and sizes in the pixel frame of one image, and the maps between such frames.
+"""Points, boxes, sizes and pixel spacings, all in the pixel frame of one image.
 
-The pixel frame: column `x` grows to the right, row `y` grows downwards, the first pixel is (0, 0). A `Point` names a
-whole pixel by its indices; its centre lies at (x + 0.5, y + 0.5). A `Box` is half open: it holds the pixels
-x0 <= x < x1 and y0 <= y < y1, so its width is x1 - x0. Percent coordinates exist only in `labelstudio/regions.py`.
+In the pixel frame, column `x` grows to the right, row `y` grows downwards, and the first pixel is (0, 0). A `Point`
+is a whole pixel, given by its indices; its centre lies at (x + 0.5, y + 0.5). A `Box` is half open: it contains the
+pixels with x0 <= x < x1 and y0 <= y < y1, so its width is x1 - x0. Percent coordinates exist only in
+`mammo/labelstudio/regions.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Self
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """One pixel, by its column `x` and row `y`."""
+    """One pixel: column `x`, row `y`."""
 
     x: int
     y: int
@@ -29,7 +30,7 @@ class Size:
 
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
-            raise ValueError(f"a size needs positive sides, got {self.width} x {self.height}")
+            raise ValueError(f"expected a positive width and height, got {self.width} x {self.height}")
 
     @property
     def box(self) -> Box:
@@ -39,7 +40,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Box:
-    """A half-open rectangle of pixels; never empty."""
+    """A half-open, non-empty rectangle of pixels."""
 
     x0: int
     y0: int
@@ -48,17 +49,17 @@ class Box:
 
     def __post_init__(self) -> None:
         if self.x1 <= self.x0 or self.y1 <= self.y0:
-            raise ValueError(f"a box needs x0 < x1 and y0 < y1, got {self.as_tuple()}")
+            raise ValueError(f"expected a box with x0 < x1 and y0 < y1, got {self.as_tuple()}")
 
     @classmethod
     def around(cls, x0: float, y0: float, x1: float, y1: float) -> Self:
-        """The smallest box of whole pixels that covers a rectangle with real corners."""
+        """Return the smallest box of whole pixels that covers a rectangle with real-valued corners."""
         left, top = math.floor(x0), math.floor(y0)
         return cls(left, top, max(math.ceil(x1), left + 1), max(math.ceil(y1), top + 1))
 
     @classmethod
     def centred(cls, x: float, y: float, *, width: int, height: int) -> Self:
-        """A box of a given size whose centre is (x, y), to the nearest pixel."""
+        """Return a box of the given size, centred at (x, y) to the nearest pixel."""
         left, top = round(x - width / 2), round(y - height / 2)
         return cls(left, top, left + width, top + height)
 
@@ -76,12 +77,12 @@ class Box:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """(x, y) of the middle, in the continuous pixel frame."""
+        """(x, y) of the centre, in the continuous pixel frame."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Row and column slices for indexing an H x W array; the box must lie inside it."""
+        """Row and column slices that index an H x W array; the box must lie inside it."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def as_tuple(self) -> tuple[int, int, int, int]:
@@ -91,36 +92,36 @@ class Box:
         return self.x0 <= point.x < self.x1 and self.y0 <= point.y < self.y1
 
     def intersection(self, other: Box) -> Box | None:
-        """The common pixels, or None where there are none."""
+        """Return the pixels that both boxes contain; None when they are disjoint."""
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         x1, y1 = min(self.x1, other.x1), min(self.y1, other.y1)
         return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def union(self, other: Box) -> Box:
-        """The smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return Box(
             min(self.x0, other.x0), min(self.y0, other.y0), max(self.x1, other.x1), max(self.y1, other.y1)
         )
 
     def iou(self, other: Box) -> float:
-        """Intersection over union, in [0, 1]."""
+        """Return the intersection over union, in [0, 1]."""
         common = self.intersection(other)
         if common is None:
             return 0.0
         return common.area / (self.area + other.area - common.area)
 
     def dilated(self, pixels: int) -> Box:
-        """Grown by `pixels` on every side (may leave the image)."""
+        """Return the box grown by `pixels` on every side; it may leave the image."""
         return Box(self.x0 - pixels, self.y0 - pixels, self.x1 + pixels, self.y1 + pixels)
 
     def shifted(self, dx: int, dy: int) -> Box:
         return Box(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
 
     def within(self, size: Size) -> Box:
-        """Clipped to the image.
+        """Return the box clipped to the image.
 
         Raises:
-            ValueError: the box does not meet the image.
+            ValueError: the box lies outside the image.
         """
         clipped = self.intersection(size.box)
         if clipped is None:
@@ -130,7 +131,7 @@ class Box:
         return clipped
 
     def moved_into(self, size: Size) -> Box:
-        """The same box moved, and cut only where it is larger than the image, so that it lies inside it."""
+        """Return the box shifted into the image; it is clipped only where it is larger than the image."""
         width, height = min(self.width, size.width), min(self.height, size.height)
         x0 = min(max(self.x0, 0), size.width - width)
         y0 = min(max(self.y0, 0), size.height - height)
@@ -139,16 +140,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Spacing:
-    """Millimetres between neighbouring pixels, and where the figure comes from."""
+    """Distance between the centres of neighbouring pixels, and its source."""
 
     row_mm: float
-    """Distance between rows (down the image), in mm."""
+    """Between rows (down the image), in mm."""
 
     column_mm: float
-    """Distance between columns (across the image), in mm."""
+    """Between columns (across the image), in mm."""
 
     source: str
-    """`imager`, `pixel`, `given` ...: shown beside every measurement."""
+    """`imager`, `pixel`, `given`, …; reported with every measurement."""
 
     @property
     def mean_mm(self) -> float:
@@ -159,9 +160,9 @@ class Spacing:
         return self.row_mm == self.column_mm
 
     def pixels(self, millimetres: float) -> int:
-        """A length in whole pixels, at least one."""
+        """Return a length in whole pixels, at least one."""
         return max(1, round(millimetres / self.mean_mm))
 
 
 ASSUMED_SPACING = Spacing(0.07, 0.07, "assumed")
-"""Taken for an image that states none, so that it can be worked on: the most common FFDM detector pitch."""
+"""Used to process an image without a pixel spacing: the most common detector pitch in FFDM. Never a measurement."""

@@ -1,12 +1,12 @@
-"""Identifiers: who a patient or an exam is, as task data, tables, JSON and DICOM write it, compared as a value.
+"""Patient and exam identifiers, normalised so that task data, tables, JSON and DICOM can be compared.
 
-    4700, 4700.0, "4700", "4700 ", "４７００"      one and the same
-    "0047" and 47                                   two: leading zeros are part of a number that a hospital gave
-    "p1" and "P1"                                   two: there are sites that tell them apart
+    4700, 4700.0, "4700", "4700 ", "４７００"      equal
+    "0047" and 47                                   different: leading zeros are part of a hospital's number
+    "p1" and "P1"                                   different: some sites distinguish case
 
-Text is normalised by NFKC, not only NFC. Full-width digits, ligatures and no-break spaces come from keyboards and
-spreadsheets, not from the person. Where two people's identifiers differ in such a form only, they become one: a little
-balance of the folds is lost. Were one person's taken for two, views of hers would be on both sides of a split.
+Text is normalised by NFKC rather than NFC: full-width digits, ligatures and no-break spaces come from keyboards and
+spreadsheets. If this merges two patients, the folds are slightly less balanced. The opposite error, one patient under
+two identifiers, would put views of one patient on both sides of a split.
 """
 
 from __future__ import annotations
@@ -19,65 +19,67 @@ import unicodedata
 from mammo.errors import InvalidTaskData
 
 MAX_EXACT = 2**53
-"""From here on a number with a decimal point (IEEE 754 double) no longer tells neighbours apart."""
+"""Largest whole number up to which IEEE 754 doubles represent every integer."""
 
 MAX_KEY = 64
-"""Longest key that tables and manifests hold, in characters."""
+"""Maximum length of an identifier in tables and manifests, in characters."""
 
-_WHOLE = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
-"""What a spreadsheet makes of a whole number when another cell of its column is empty."""
+_WHOLE_NUMBER = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
+"""A whole number as a spreadsheet writes it when another cell of the column is empty."""
 
 
 def identifier(value: object) -> str | None:
-    """An identifier in the one form that is compared; None where nothing is stated: None, blank text, NaN.
+    """Return the normalised identifier; None for a missing value (None, blank text or NaN).
 
     Args:
-        value: out of JSON, CSV or DICOM.
+        value: from JSON, CSV or DICOM.
 
     Raises:
-        InvalidTaskData: a truth value, a list, an object, or a number that has lost digits: whoever wrote it meant
-            somebody, and it cannot be told whom. Code `identifier`.
+        InvalidTaskData: a bool, list, object or other type, or a number that has lost digits: the value identifies
+            a patient, but it is unclear which (code `identifier`).
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _unreadable(f"expected text or a whole number, got {_kind(value)}")
+        raise _invalid(f"expected text or a whole number, got {_type_name(value)}")
     if isinstance(value, float):
-        return _of_float(value)
-    return _plain(value) or None if isinstance(value, str) else str(int(value))
+        return _identifier_of_float(value)
+    return _normalised(value) or None if isinstance(value, str) else str(int(value))
 
 
 def stored_key(identifier: str) -> str:
-    """The identifier where it fits into a table, else a digest of it: as different as the identifiers are."""
+    """Return the identifier if it has at most `MAX_KEY` characters, otherwise its digest."""
     if len(identifier) <= MAX_KEY:
         return identifier
     return "long-" + hashlib.sha256(identifier.encode()).hexdigest()[:48]
 
 
-def _of_float(value: float) -> str | None:
+def _identifier_of_float(value: float) -> str | None:
     if math.isnan(value):
         return None
     if not value.is_integer():
-        raise _unreadable("expected text or a whole number, got a number with a fraction; write it as text")
+        raise _invalid("expected text or a whole number, got a number with a fraction; write it as text")
     if abs(value) > MAX_EXACT:
-        raise _unreadable("a number this large has lost digits on its way; write it as text")
+        raise _invalid(
+            "a number this large has lost digits as a JSON or spreadsheet number; write it as text"
+        )
     return str(int(value))
 
 
-def _plain(text: str) -> str:
-    """NFKC without what cannot be seen, blanks as one space, none at the ends."""
+def _normalised(text: str) -> str:
+    """Apply NFKC, drop control and format characters, and collapse white space."""
     categories = {character: unicodedata.category(character) for character in set(text)}
     if "Cs" in categories.values():
-        raise _unreadable("the text holds half a character (a lone surrogate)")
-    seen = "".join(each for each in text if each.isspace() or categories[each] not in ("Cc", "Cf"))
-    plain = " ".join(unicodedata.normalize("NFKC", seen).split())
-    return plain.partition(".")[0] if _WHOLE.fullmatch(plain) else plain
+        raise _invalid("the text contains a lone surrogate, half a character; write it again")
+    visible = "".join(each for each in text if each.isspace() or categories[each] not in ("Cc", "Cf"))
+    normalised = " ".join(unicodedata.normalize("NFKC", visible).split())
+    return normalised.partition(".")[0] if _WHOLE_NUMBER.fullmatch(normalised) else normalised
 
 
-def _kind(value: object) -> str:
-    known = {bool: "a truth value", list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}
-    return known.get(type(value), type(value).__name__)
+def _type_name(value: object) -> str:
+    names = {bool: "a truth value", list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}
+    return names.get(type(value), type(value).__name__)
 
 
-def _unreadable(reason: str) -> InvalidTaskData:
-    return InvalidTaskData(f"a patient cannot be told by this: {reason}", code="identifier")
+def _invalid(reason: str) -> InvalidTaskData:
+    return InvalidTaskData(f"this value does not identify a patient or an exam: {reason}", code="identifier")

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, of its container, and of the GPU where one is used."""
+"""Free memory for this process: of the machine, of its container, and of the GPU where one is used."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")
-"""Where a container sees its limit (cgroup 2)."""
+"""Folder with the container's memory limit (cgroup v2)."""
 
 
 def free_memory(cgroup: Path = CGROUP) -> int:
-    """Bytes that are free for one more model; the least of machine, container and GPU."""
+    """Return the bytes that another model could use: the minimum over machine, container and GPU."""
     free = [int(psutil.virtual_memory().available)]
     try:
-        limit = int((cgroup / "memory.max").read_text())  # the word `max` where there is none
+        limit = int((cgroup / "memory.max").read_text())  # A ValueError for `max`: there is no limit.
         free.append(max(limit - int((cgroup / "memory.current").read_text()), 0))
     except (OSError, ValueError):
         pass
-    torch = sys.modules.get("torch")  # who has loaded no network has no GPU to ask
+    torch = sys.modules.get("torch")  # A process without torch uses no GPU.
     if torch is not None and torch.cuda.is_available():
         free.append(int(torch.cuda.mem_get_info()[0]))
     return min(free)

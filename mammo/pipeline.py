@@ -1,16 +1,15 @@
-"""Prelabeller: mammogram in, findings out. The one composition of detector, prompts and segmenter.
+"""Prelabeller: the findings of a mammogram, by detector, prompt rule and segmenter.
 
-Serving, the evaluation gate and the command line all run this module, so what is judged is what serves.
+Serving, the evaluation gate and the command line all use this composition, so the gate evaluates what is served.
 
     pixels -> Detector -> boxes -> prompt rule -> points -> Segmenter -> masks -> findings
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
@@ -18,85 +17,41 @@ from mammo.detector import Detection, Detector, RuntimeName
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import ASSUMED_SPACING, Box, Point, Spacing
+from mammo.geometry import ASSUMED_SPACING, Box, Point
 from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
 from mammo.masks.instances import calcifications as instances_of
 from mammo.models import ModelFiles
-from mammo.pixels import Pixels
 from mammo.prompts import PROMPT_RULES
-from mammo.segmenter import EmbeddingCache, Roi, RoiEmbedding, Segmentation, Segmenter
+from mammo.segmenter import EmbeddingCache, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5
-"""Least distance between two point prompts, in mm; about the nearest-neighbour distance inside a cluster."""
+"""Least distance between two point prompts, in mm; about the nearest-neighbour distance within a cluster."""
 
 MAX_FINDINGS = 20
-"""At most this many findings in one prelabel: each costs a segmentation, and an annotator's patience."""
+"""Maximum number of findings of a prelabel; each costs a segmentation and a reader's attention."""
 
-MAX_SPECKS = 32
-"""Point prompts for the single calcifications of a cluster, at most."""
+MAX_CALCIFICATION_PROMPTS = 32
+"""Maximum number of point prompts for the calcifications of a cluster."""
 
-SMALLEST_CALCIFICATION_MM = 0.2
-"""Diameter of the smallest calcification that is told: most of what the starter outlines below it is noise
+MIN_CALCIFICATION_MM = 0.2
+"""Least diameter of a calcification, in mm: most smaller instances of the starter are noise
 (docs/experiments.md, 2026-11-29)."""
 
 CLICK_BOX_MM = 20.0
-"""Side of the region looked at around clicks without a box, in mm."""
+"""Side of the box around clicks without a drawn box, in mm."""
 
 
 log = structlog.get_logger()
 
 
-class DetectsClusters(Protocol):
-    @property
-    def computes(self) -> str: ...
-
-    def detect(self, pixels: Pixels, *, threshold: float, spacing: Spacing | None) -> list[Detection]: ...
-
-
-class SegmentsClusters(Protocol):
-    @property
-    def computes(self) -> str: ...
-
-    def embed(
-        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, image: str | None = None
-    ) -> RoiEmbedding: ...
-
-    def embed_click(
-        self,
-        pixels: Pixels,
-        box: Box,
-        *,
-        spacing: Spacing | None,
-        image: str,
-        points: Sequence[Point],
-        drawn: bool,
-        prefer: Roi | None = None,
-    ) -> RoiEmbedding: ...
-
-    def segment(
-        self,
-        embedding: RoiEmbedding,
-        *,
-        box: Box | None,
-        points: Sequence[Point] = (),
-        negative: Sequence[Point] = (),
-        binding: Collection[Point] = (),
-        previous: Segmentation | None = None,
-    ) -> Segmentation: ...
-
-    def segment_calcifications(
-        self, pixels: Pixels, box: Box, *, spacing: Spacing | None, points: Sequence[Point] = ()
-    ) -> Segmentation: ...
-
-
 class Prelabeller:
-    """One model version, ready to work. Stateless between calls and safe to share between threads."""
+    """Detector and segmenter of one model version. Stateless, and safe to share between threads."""
 
     def __init__(
         self,
-        detector: DetectsClusters,
-        segmenter: SegmentsClusters,
+        detector: Detector,
+        segmenter: Segmenter,
         *,
         version: str,
         threshold: float,
@@ -106,19 +61,23 @@ class Prelabeller:
     ) -> None:
         """
         Args:
-            version: the model version string, the same in `/setup`, in predictions and in the registry.
-            threshold: least detector score of a finding, in [0, 1]; the paper's 0.2 where nothing is calibrated.
-            prompt_rule: a key of `PROMPT_RULES`.
-            prompt_count: point prompts per box.
-            presence_threshold: a detection whose region holds a lesion with less probability than this stays a box
-                without a mask: the detector's operating point was calibrated alone, so nothing is dropped. 0 is off,
-                and weights without a presence head say nothing.
+            detector: finds boxes of clusters.
+            segmenter: finds the mask in a box.
+            version: model version, the same string in `/setup`, in predictions and in the registry.
+            threshold: least detector score of a finding, in [0, 1]; the paper uses 0.2 without calibration.
+            prompt_rule: key of `PROMPT_RULES`.
+            prompt_count: number of point prompts per box.
+            presence_threshold: a finding with a lower presence, in [0, 1], has no mask. It keeps its box, because the
+                detector's operating point was calibrated without the segmenter. 0 disables the threshold; it has no
+                effect for weights without a presence head.
 
         Raises:
-            ValueError: an unknown prompt rule.
+            ValueError: the prompt rule is unknown.
         """
         if prompt_rule not in PROMPT_RULES:
-            raise ValueError(f"prompt rule {prompt_rule!r} is not one of {', '.join(sorted(PROMPT_RULES))}")
+            raise ValueError(
+                f"expected a prompt rule of {', '.join(sorted(PROMPT_RULES))}, got {prompt_rule!r}"
+            )
         self.version = version
         self.threshold = threshold
         self._detector = detector
@@ -137,17 +96,18 @@ class Prelabeller:
         exported: Path | None = None,
         embeddings: EmbeddingCache | None = None,
     ) -> Prelabeller:
-        """Build both networks from a model version's files.
+        """Load both networks from the files of a model version.
 
         Args:
-            threads: CPU threads of the networks; 0 lets torch choose.
-            runtime: of both; `auto` leaves a small segmenter to torch.
-            exported: where exported networks are kept for the next start; None: nowhere.
-            embeddings: where the segmenter keeps embedded regions; several versions may share one.
+            files: weights and operating point.
+            threads: number of CPU threads; 0 lets torch choose.
+            runtime: runtime of both networks; `auto` runs a small segmenter with torch.
+            exported: folder that caches exported networks for the next start; None for no cache.
+            embeddings: cache of the segmenter's embeddings, which several versions may share.
 
         Raises:
-            InvalidWeights: a file does not hold what its specification says.
-            UnusableRuntime: the runtime asked for by name cannot run a network.
+            InvalidWeights: a file does not match its specification.
+            UnusableRuntime: the given runtime cannot run a network.
         """
         return cls(
             Detector.load(
@@ -169,11 +129,16 @@ class Prelabeller:
 
     @property
     def runtimes(self) -> dict[str, str]:
-        """What computes the two networks, by their names."""
+        """Descriptions of the runtimes of the detector and the segmenter."""
         return {"detector": self._detector.computes, "segmenter": self._segmenter.computes}
 
     def detect(self, mammogram: Mammogram, *, threshold: float | None) -> list[Detection]:
-        """Cluster boxes in original pixels, best first; `threshold` None means the operating point."""
+        """Return the cluster boxes in original pixels, highest score first.
+
+        Args:
+            mammogram: the mammogram.
+            threshold: least detector score, in [0, 1]; None for the operating point.
+        """
         return self._detector.detect(
             mammogram.pixels,
             threshold=self.threshold if threshold is None else threshold,
@@ -187,16 +152,20 @@ class Prelabeller:
         threshold: float | None,
         detections: Sequence[Detection] | None = None,
     ) -> list[Finding]:
-        """Findings at the operating point, best first, at most `MAX_FINDINGS`. Empty means nothing was found.
+        """Return at most `MAX_FINDINGS` findings, highest score first. Empty means that nothing was found.
 
         Args:
-            threshold: least detector score where a project wants its own; None: the operating point.
-            detections: boxes already computed (at any threshold) for this mammogram; None computes them.
+            mammogram: the mammogram.
+            threshold: least detector score of the project, in [0, 1]; None for the operating point.
+            detections: detections of this mammogram at the same or a lower threshold; None runs the detector.
         """
-        least = self.threshold if threshold is None else threshold
-        found = self.detect(mammogram, threshold=least) if detections is None else detections
-        kept = sorted((d for d in found if d.score >= least), key=lambda d: -d.score)[:MAX_FINDINGS]
-        return [self._describe(mammogram, detection, index) for index, detection in enumerate(kept, 1)]
+        if threshold is None:
+            threshold = self.threshold
+        if detections is None:
+            detections = self.detect(mammogram, threshold=threshold)
+        above = [detection for detection in detections if detection.score >= threshold]
+        best = sorted(above, key=lambda detection: -detection.score)[:MAX_FINDINGS]
+        return [self._finding(mammogram, detection, f"c{index}") for index, detection in enumerate(best, 1)]
 
     def answer(
         self,
@@ -207,29 +176,32 @@ class Prelabeller:
         *,
         previous: Segmentation | None = None,
     ) -> Segmentation:
-        """What the model makes of an expert's clicks; presence never suppresses what a person asked for.
+        """Segment the lesion at a person's prompts. The presence threshold is not applied.
 
         Args:
-            box: drawn by the expert, in original pixels, or None.
-            positive: clicks on the lesion; the mask holds them.
-            negative: clicks on what is not the lesion; the mask leaves them out.
-            previous: the answer to the clicks so far, to refine; left out where the region is another one.
+            mammogram: the mammogram.
+            box: drawn box in original pixels, or None.
+            positive: clicks on the lesion; the mask contains them.
+            negative: clicks beside the lesion; the mask does not contain them.
+            previous: segmentation of the previous clicks, to be refined; ignored if its ROI is another one.
 
         Raises:
-            InvalidPrompt: neither a box nor a positive click, or all of it outside the image or the breast.
+            InvalidPrompt: there is neither a box nor a positive click, or a prompt lies outside the image or the
+                breast.
         """
         if box is None and not positive:
             raise InvalidPrompt(
-                f"a prompt needs a box or at least one positive point, got {len(negative)} negative points only; "
+                f"expected a box or at least one positive point, got {len(negative)} negative points only; "
                 "click the lesion first"
             )
         size = mammogram.size
         for point in (*positive, *negative):
             if not size.box.contains(point):
                 raise InvalidPrompt(
-                    f"point ({point.x}, {point.y}) lies outside an image of {size.width} x {size.height} pixels"
+                    f"expected points inside an image of {size.width} x {size.height} pixels, got "
+                    f"({point.x}, {point.y})"
                 )
-        region = box or self._around(mammogram, positive)
+        region = box or _box_around(positive, mammogram)
         embedding = self._segmenter.embed_click(
             mammogram.pixels,
             region,
@@ -251,43 +223,44 @@ class Prelabeller:
         )
 
     def calcifications(self, mammogram: Mammogram, box: Box) -> list[Mask]:
-        """The calcifications that the model sees in a box, from `SMALLEST_CALCIFICATION_MM` on, largest first.
+        """Return the masks of the calcifications in a box, largest first.
 
         Args:
-            box: of a cluster, or of one calcification; the masks stay in it, slightly dilated.
+            mammogram: the mammogram.
+            box: of a cluster, or of one calcification; the masks lie inside the slightly dilated box.
 
         Raises:
-            InvalidPrompt: the box does not meet the image.
+            InvalidPrompt: the box lies outside the image.
         """
-        points = self._points(mammogram, box.within(mammogram.size), count=MAX_SPECKS)
-        found = self._segmenter.segment_calcifications(
+        points = self._points(mammogram, box.within(mammogram.size), count=MAX_CALCIFICATION_PROMPTS)
+        segmentation = self._segmenter.segment_calcifications(
             mammogram.pixels, box, spacing=mammogram.spacing, points=points
         )
-        if found.mask is None:
+        if segmentation.mask is None:
             return []
         return instances_of(
-            found.mask, spacing=mammogram.spacing, smallest_mm=SMALLEST_CALCIFICATION_MM, gap_mm=GAP_MM
+            segmentation.mask, spacing=mammogram.spacing, min_diameter_mm=MIN_CALCIFICATION_MM, gap_mm=GAP_MM
         )
 
-    def _describe(self, mammogram: Mammogram, detection: Detection, index: int) -> Finding:
+    def _finding(self, mammogram: Mammogram, detection: Detection, name: str) -> Finding:
         points = self._points(mammogram, detection.box, count=self._prompt_count)
-        bare = Finding(
-            label=CLUSTER, score=detection.score, box=detection.box, prompts=points, id=f"c{index}"
-        )
+        finding = Finding(label=CLUSTER, score=detection.score, box=detection.box, prompts=points, id=name)
         try:
             embedding = self._segmenter.embed(
                 mammogram.pixels, detection.box, spacing=mammogram.spacing, image=mammogram.sha256
             )
-            found = self._segmenter.segment(embedding, box=detection.box, points=points)
-        except InvalidPrompt as error:  # a box on air costs its own mask, not the prelabel
+            segmentation = self._segmenter.segment(embedding, box=detection.box, points=points)
+        except InvalidPrompt as error:
+            # A box beside the breast has no mask; the other findings remain valid.
             log.warning("a detection has no mask", code=error.code)
-            return bare
-        absent = found.presence is not None and found.presence < self._presence_threshold
+            return finding
+        presence = segmentation.presence
+        absent = presence is not None and presence < self._presence_threshold
         return replace(
-            bare,
-            mask=None if absent else found.mask,
-            presence=found.presence,
-            pixels_per_logit=found.pixels_per_logit,
+            finding,
+            mask=None if absent else segmentation.mask,
+            presence=presence,
+            pixels_per_logit=segmentation.pixels_per_logit,
         )
 
     def _points(self, mammogram: Mammogram, box: Box, *, count: int) -> tuple[Point, ...]:
@@ -302,11 +275,12 @@ class Prelabeller:
             )
         )
 
-    @staticmethod
-    def _around(mammogram: Mammogram, points: Sequence[Point]) -> Box:
-        spacing = mammogram.spacing or ASSUMED_SPACING
-        width, height = (max(1, round(CLICK_BOX_MM / side)) for side in (spacing.column_mm, spacing.row_mm))
-        around = Box.centred(points[0].x + 0.5, points[0].y + 0.5, width=width, height=height)
-        for point in points[1:]:
-            around = around.union(Box(point.x, point.y, point.x + 1, point.y + 1))
-        return around.within(mammogram.size)
+
+def _box_around(points: Sequence[Point], mammogram: Mammogram) -> Box:
+    """Return a box of `CLICK_BOX_MM` around the first point, extended to the other points."""
+    spacing = mammogram.spacing or ASSUMED_SPACING
+    width, height = (max(1, round(CLICK_BOX_MM / side)) for side in (spacing.column_mm, spacing.row_mm))
+    box = Box.centred(points[0].x + 0.5, points[0].y + 0.5, width=width, height=height)
+    for point in points[1:]:
+        box = box.union(Box(point.x, point.y, point.x + 1, point.y + 1))
+    return box.within(mammogram.size)

@@ -1,11 +1,12 @@
-"""Prelabelling: one task becomes one prediction, and a record of what was said of its images."""
+"""TaskPrelabeller: one prediction per task, and the stored record of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from mammo.annotations import AnnotationStore
 from mammo.annotations.prelabels import Prelabel, digest_of_images
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound
@@ -18,11 +19,11 @@ from mammo.labelstudio.rendering import to_regions
 from mammo.settings import Settings
 
 Prediction = dict[str, Any]
-"""`result`, `score` and `model_version`, as Label Studio takes them."""
+"""`result`, `score` and `model_version`, in Label Studio's format."""
 
 
-class Prelabels(Protocol):
-    """`mammo.pipeline.Prelabeller`."""
+class ImagePrelabeller(Protocol):
+    """Predicts the findings of one mammogram, as `mammo.pipeline.Prelabeller` does (a module of the same layer)."""
 
     @property
     def version(self) -> str: ...
@@ -30,58 +31,41 @@ class Prelabels(Protocol):
     def prelabel(self, mammogram: Mammogram, *, threshold: float | None) -> list[Finding]: ...
 
 
-class Records(Protocol):
-    """`mammo.annotations.AnnotationStore`."""
-
-    def record_prelabel(
-        self,
-        *,
-        project: int,
-        task: int,
-        model_version: str,
-        regions: Sequence[dict[str, Any]],
-        score: float,
-        images: Mapping[str, str],
-        shown: bool,
-    ) -> None: ...
-
-    def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class TaskPrelabeller:
-    """Prelabels the tasks of one project with one model version."""
+    """Predicts the tasks of one project with one model version."""
 
-    prelabeller: Prelabels
+    prelabeller: ImagePrelabeller
     tags: ControlTags
-    """Of the project, in the form in which its masks are drawn: outlines, or brush regions where it asks for those."""
+    """Control tags of the project, with masks as outlines, or as brush regions if the project asks for those."""
 
     config: str
-    """The project's labeling config, which every prediction is checked against."""
+    """Labeling config of the project, against which every prediction is validated."""
 
     threshold: float | None
-    """Least detector score in this project; None: the model's operating point."""
+    """Least detector score in this project, in [0, 1]; None for the model's operating point."""
 
     open_image: Callable[[Mapping[str, Any]], Mammogram]
-    """`mammo.images.task_images.TaskImages.open`."""
+    """Reads the image of what `of_task` returns; `mammo.images.task_images.TaskImages.open`."""
 
-    store: Records
+    store: AnnotationStore
+    """Stores the predictions."""
 
     @classmethod
     def of(
         cls,
-        prelabeller: Prelabels,
+        prelabeller: ImagePrelabeller,
         *,
         project: int | None,
         config: str,
         settings: Settings,
         open_image: Callable[[Mapping[str, Any]], Mammogram],
-        store: Records,
+        store: AnnotationStore,
     ) -> Self:
-        """For one project, as the settings have it.
+        """Return the prelabeller of one project, configured by the settings.
 
         Args:
-            project: None where Label Studio does not say; then no option of a project applies.
+            project: None if Label Studio does not name it; then no option of a project applies.
 
         Raises:
             InvalidRegion: the model can fill none of the config's controls.
@@ -98,83 +82,90 @@ class TaskPrelabeller:
 
     @property
     def version(self) -> str:
+        """The model version."""
         return self.prelabeller.version
 
     def predict(
         self, task: int | None, data: Mapping[str, Any], *, packed: bool = False
     ) -> tuple[Prediction, dict[str, str]]:
-        """Find the clusters of every image of a task.
+        """Predict the findings on every image of a task.
 
         Args:
-            packed: brush streams as arrays of bytes; see `to_regions`.
+            task: task id; None for a task without one.
+            data: task data.
+            packed: return each brush RLE as a uint8 array; see `to_regions`.
 
         Returns:
-            The prediction, and the SHA-256 of each image by its key.
+            The prediction, and the SHA-256 of each image by its `image_key`.
 
         Raises:
-            ImageNotFound, UnreadableImage, ImageUnavailable, LabelStudioError: an image cannot be opened; then there
-                is no prediction of the task, since an image without regions says that nothing was found on it.
-            InvalidRegion: the prediction does not fit the labeling config.
+            ImageNotFound, UnreadableImage, ImageUnavailable, LabelStudioError: an image cannot be read. The task has
+                no prediction then, because an image without regions means that nothing was found on it.
+            InvalidRegion: the prediction is invalid for the labeling config.
         """
         regions: list[dict[str, Any]] = []
-        found: list[Finding] = []
+        findings: list[Finding] = []
         images: dict[str, str] = {}
-        shown = list(self.tags.on(data)) or [self.tags]
-        for on_image in shown:
-            mammogram = self.open_image(of_task(task, data, tags=on_image))
-            findings = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+        for image_tags in self._images(data):
+            mammogram = self.open_image(of_task(task, data, tags=image_tags))
+            on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
             regions += to_regions(
-                findings, size=mammogram.size, tags=on_image, model_version=self.version, packed=packed
+                on_image, size=mammogram.size, tags=image_tags, model_version=self.version, packed=packed
             )
-            found += findings
-            images[on_image.image_key] = mammogram.sha256
-        made = {"result": regions, "score": priority(found), "model_version": self.version}
-        require_valid(made, config=self.config)
-        return made, images
+            findings += on_image
+            images[image_tags.image_key] = mammogram.sha256
+        prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
+        require_valid(prediction, config=self.config)
+        return prediction, images
 
-    def keep(
-        self, task: int, made: Prediction, images: Mapping[str, str], *, project: int, shown: bool
+    def record(
+        self, task: int, prediction: Prediction, images: Mapping[str, str], *, project: int, shown: bool
     ) -> None:
-        """Keep our own copy of a prediction: one that we do not know could never be evaluated.
+        """Store a prediction, so that it can be evaluated later.
 
         Args:
-            shown: annotators are given it.
+            task: task id.
+            prediction: as `predict` returns it.
+            images: SHA-256 of each image, as `predict` returns it.
+            project: project id.
+            shown: whether annotators see it.
 
         Raises:
-            StorageUnavailable: it is not kept.
+            StorageUnavailable: it cannot be stored.
         """
         self.store.record_prelabel(
             project=project,
             task=task,
-            model_version=made["model_version"],
-            regions=made["result"],
-            score=made["score"],
+            model_version=prediction["model_version"],
+            regions=prediction["result"],
+            score=prediction["score"],
             images=images,
             shown=shown,
         )
 
-    def kept(self, task: int, data: Mapping[str, Any], *, project: int) -> Prelabel | None:
-        """What this version said of the task before, if it was of the same images and fits the project's controls.
+    def recorded(self, task: int, data: Mapping[str, Any], *, project: int) -> Prelabel | None:
+        """Return this version's stored prelabel of a task, if it is of the same images and fits the project's controls.
 
         Raises:
             StorageUnavailable: the store does not answer.
         """
-        known = self.store.prelabel(project, task, self.version)
-        if known is None:
+        prelabel = self.store.prelabel(project, task, self.version)
+        if prelabel is None:
             return None
-        shown = list(self.tags.on(data)) or [self.tags]
+        images = self._images(data)
         try:
-            stated = {each.image_key: of_task(task, data, tags=each).get("sha256") for each in shown}
-        except ImageNotFound:  # predicting it will say so
+            stated = {each.image_key: of_task(task, data, tags=each).get("sha256") for each in images}
+        except ImageNotFound:
+            return None  # `predict` will raise it.
+        digests = {key: sha256 for key, sha256 in stated.items() if isinstance(sha256, str)}
+        if len(digests) == len(stated) and digest_of_images(digests) != prelabel.image_sha256:
             return None
-        told = {key: sha256 for key, sha256 in stated.items() if isinstance(sha256, str)}
-        if len(told) == len(stated) and digest_of_images(told) != known.image_sha256:
-            return None
-        on_its_image = [
-            next((each for each in shown if each.shows(region)), None) for region in known.regions
-        ]
-        fits = all(
-            tags is not None and tags.fit([region])
-            for tags, region in zip(on_its_image, known.regions, strict=True)
-        )
-        return known if fits else None
+        for region in prelabel.regions:
+            tags = next((each for each in images if each.shows(region)), None)
+            if tags is None or not tags.fit([region]):
+                return None
+        return prelabel
+
+    def _images(self, data: Mapping[str, Any]) -> list[ControlTags]:
+        """Return the control tags of every image that a task shows."""
+        return list(self.tags.on(data)) or [self.tags]

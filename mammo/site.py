@@ -202,7 +202,7 @@ class Site:
             """Give a reader's project the images and the webhook of its source."""
             client.copy_s3_storages(source, project, access_key=s3_keys[0], secret_key=s3_keys[1])
             if secret:
-                client.tell_backend_of(source, project, secret=secret)
+                client.copy_webhook(source, project, secret=secret)
 
         return ReadingService(
             client=client,

@@ -1,7 +1,6 @@
-"""Stated facts: the pixel spacing, breast and view that task data, tables and JSON state for an image.
+"""Pixel spacing, laterality and view of an image, as task data, tables and JSON state them.
 
-A value that is there and cannot be understood is refused. Were it passed over, lengths would be measured with a
-spacing that somebody else assumed.
+A value that cannot be parsed is refused. If it were ignored, lengths would be measured with an assumed spacing.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ from mammo.errors import InvalidTaskData
 from mammo.geometry import Spacing
 
 PLAUSIBLE_MM = (0.01, 1.0)
-"""Detectors of mammography lie between 0.05 and 0.1 mm, digitised film from 0.02 to 0.2 mm."""
+"""Accepted pixel spacings, in mm: digital detectors have 0.05 to 0.1 mm, digitised film 0.02 to 0.2 mm."""
 
 VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB")
-"""DICOM's short names of the projections, as `mammo.dicom.projection` reads them."""
+"""DICOM's abbreviations of the projections, as `mammo.dicom.projection` reads them."""
 
 MAX_TEXT = 100
+"""Maximum length of a number written as text, in characters."""
+
 _DECIMAL = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _SIDES = {"L": "L", "LEFT": "L", "R": "R", "RIGHT": "R"}
 _VIEW_WORDS = {
@@ -33,59 +34,64 @@ _VIEW_WORDS = {
 
 
 def stated_spacing(value: object) -> Spacing | None:
-    """Millimetres per pixel: a number, its text (with a decimal comma, too), or one or two of them, row and column.
+    """Parse a pixel spacing in millimetres.
 
-    Text of two numbers is divided as DICOM (`0.07\\0.07`) or as JSON (`[0.07, 0.07]`, what a CSV makes of a list).
+    Accepted are a number, its text (with a decimal point or comma), or a pair (row, column). A pair may be text, in
+    DICOM notation (`0.07\\0.07`) or as JSON (`[0.07, 0.07]`, as CSV files contain lists).
 
     Returns:
-        Of source `given`; None where nothing is stated: None, blank text, NaN, an empty list.
+        A spacing with source `given`; None for a missing value (None, blank text, NaN or an empty list).
 
     Raises:
-        InvalidTaskData: something else, or outside `PLAUSIBLE_MM` (code `spacing`).
+        InvalidTaskData: any other value, or a number outside `PLAUSIBLE_MM` (code `spacing`).
     """
     values = _numbers(value)
     if not values:
         return None
     low, high = PLAUSIBLE_MM
     if len(values) > 2 or not all(low <= each <= high for each in values):
-        raise _bad_spacing("one or two numbers", value)
+        raise _invalid_spacing("one or two numbers", value)
     return Spacing(values[0], values[-1], "given")
 
 
 def decimal(text: str) -> float:
-    """A number with a point or a comma before its decimals.
+    """Parse a number with a decimal point or comma.
 
     Raises:
-        ValueError: no such number; a comma that divides thousands is none.
+        ValueError: the text is not such a number; thousands separators are not accepted.
     """
     stripped = text.strip()
     if len(stripped) > MAX_TEXT or not _DECIMAL.fullmatch(stripped):
-        raise ValueError("no number")
+        raise ValueError("expected a number with a decimal point or comma")
     return float(stripped.replace(",", "."))
 
 
 def stated_laterality(value: object) -> Literal["L", "R"] | None:
-    """The breast: L, R, left or right in any case; None where nothing is stated.
+    """Parse a laterality: L, R, left or right in any case; None for a missing value.
 
     Raises:
-        InvalidTaskData: something else (code `laterality`).
+        InvalidTaskData: any other value (code `laterality`).
     """
     side = _SIDES.get(_word(value))
     if side is None and _word(value):
-        raise InvalidTaskData("a laterality is L, R, LEFT or RIGHT, or left out", code="laterality")
+        raise InvalidTaskData(
+            "expected the laterality L, R, LEFT or RIGHT; correct it or leave it out", code="laterality"
+        )
     return "L" if side == "L" else "R" if side == "R" else None
 
 
 def stated_view(value: object) -> str | None:
-    """The projection's short name, out of it or of its long name; None where nothing is stated.
+    """Parse a view, given by its abbreviation or full name; return the abbreviation, or None for a missing value.
 
     Raises:
-        InvalidTaskData: something else (code `view`).
+        InvalidTaskData: any other value (code `view`).
     """
     word = _word(value)
     view = word if word in VIEWS else _VIEW_WORDS.get(re.sub(r"[\s_-]", "", word))
     if view is None and word:
-        raise InvalidTaskData(f"a view is one of {', '.join(VIEWS)}, or left out", code="view")
+        raise InvalidTaskData(
+            f"expected one of the views {', '.join(VIEWS)}; correct it or leave it out", code="view"
+        )
     return view
 
 
@@ -96,11 +102,11 @@ def _word(value: object) -> str:
 
 
 def _numbers(value: object) -> list[float]:
-    """Whatever numbers are stated; none where nothing is."""
+    """Return the numbers of a spacing; empty for a missing value."""
     if value is None:
         return []
     if isinstance(value, bool):
-        raise _bad_spacing("a number", value)
+        raise _invalid_spacing("a number", value)
     if isinstance(value, int | float):
         return [] if math.isnan(value) else [float(value)]
     if isinstance(value, str):
@@ -111,30 +117,30 @@ def _numbers(value: object) -> list[float]:
             return [part[0] for part in parts]
         if not any(parts):
             return []
-    raise _bad_spacing("one or two numbers", value)
+    raise _invalid_spacing("one or two numbers", value)
 
 
 def _numbers_of_text(text: str) -> list[float]:
     if not text:
         return []
     if len(text) > MAX_TEXT:
-        raise _bad_spacing("a number", text)
+        raise _invalid_spacing("a number", text)
     if text.startswith("["):
         try:
             return _numbers(json.loads(text))
         except (ValueError, RecursionError):
-            raise _bad_spacing("one or two numbers", text) from None
+            raise _invalid_spacing("one or two numbers", text) from None
     try:
         return [decimal(part) for part in text.split("\\")]
     except ValueError:
-        raise _bad_spacing("a number such as 0.07", text) from None
+        raise _invalid_spacing("a number such as 0.07", text) from None
 
 
-def _bad_spacing(wanted: str, value: object) -> InvalidTaskData:
+def _invalid_spacing(expected: str, value: object) -> InvalidTaskData:
     low, high = PLAUSIBLE_MM
-    shown = repr(value)[:40] if isinstance(value, str | int | float | list | tuple) else type(value).__name__
+    actual = repr(value)[:40] if isinstance(value, str | int | float | list | tuple) else type(value).__name__
     return InvalidTaskData(
-        f"spacing_mm is {wanted} from {low} to {high:g}, in millimetres per pixel, got {shown}; mend it or leave it "
-        "out",
+        f"spacing_mm: expected {expected} from {low} to {high:g}, in millimetres per pixel, got {actual}; correct it "
+        "or leave it out",
         code="spacing",
     )

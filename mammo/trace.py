@@ -19,7 +19,7 @@ from mammo.errors import InvalidRegion, UnknownAnnotation
 from mammo.labelstudio.cluster_regions import require_on_images
 from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.labelstudio.project_tags import TagsOf
+from mammo.labelstudio.project_tags import TagsLookup
 from mammo.models import ModelRegistry
 
 PART_DELETED = "deleted as a whole, because a part of it was deleted or erased"
@@ -116,7 +116,7 @@ def trace(
     engine: Engine,
     registry: ModelRegistry,
     secret: bytes,
-    tags: TagsOf,
+    tags: TagsLookup,
 ) -> Trace:
     """Trace one annotation.
 

@@ -22,7 +22,7 @@ DECISIVE = {
     "spacing_mm",
     "mm_per_pixel",
     "pixel",
-    "smallest_mm",
+    "min_diameter_mm",
     "gap_mm",
     "width_mm",
     # What is a finding, and what counts as found.
@@ -47,11 +47,6 @@ DECISIVE = {
 
 ALLOWED = {
     (
-        "mammo/exchange/datasets/reading.py",
-        "read_dataset",
-        "tags",
-    ): "a dry run without a project writes nothing",
-    (
         "mammo/dicom/reading.py",
         "read_mammogram",
         "spacing",
@@ -65,24 +60,21 @@ ALLOWED = {
     ): "refuse what may name a patient; None refuses most",
     (
         "mammo/exchange/importing.py",
-        "import_files",
-        "rules",
-    ): "refuse what may name a patient; None refuses most",
-    (
-        "mammo/exchange/importing.py",
         "import_mammogram",
         "rules",
     ): "refuse what may name a patient; None refuses most",
     ("mammo/phantom/view.py", "phantom_view", "spacing_mm"): "drawn, not measured: the vendor's",
     ("mammo/runs/records.py", "events", "newest"): "the order of a list",
     (
-        "mammo/pipeline.py",
+        "mammo/segmenter/segmenter.py",
         "embed_click",
         "prefer",
     ): "the region of the answer that is refined, if there is one",
-    ("mammo/segmenter/segmenter.py", "embed_click", "prefer"): "as in `mammo/pipeline.py`",
-    ("mammo/segmenter/embedded_regions.py", "find_reusable", "prefer"): "as in `mammo/pipeline.py`",
-    ("mammo/pipeline.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
+    (
+        "mammo/segmenter/embedded_regions.py",
+        "find_reusable",
+        "prefer",
+    ): "as in `mammo/segmenter/segmenter.py`",
     ("mammo/segmenter/segmenter.py", "embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/segmenter/segmenter.py", "_embed", "image"): "a SHA-256 under which an embedding is remembered",
     ("mammo/stages/service.py", "set", "threshold"): "the calibrated one; another needs `override` as well",

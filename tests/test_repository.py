@@ -59,13 +59,80 @@ def test_mammo_does_not_read_the_environment():
     assert readers == []
 
 
+PERCENT_ALLOWED = {
+    "mammo/dicom/dataset.py": "a compression ratio",
+    "mammo/dicom/voi.py": "percentiles of pixel values",
+    "mammo/phantom/anatomy.py": "a length in millimetres, relative to 100 mm",
+    "mammo/runs/claims.py": "times in hundredths of a second",
+    "mammo/stages/calibration.py": "thresholds in steps of 0.01",
+    "training/metrics/bootstrap.py": "percentiles of a confidence level",
+    "training/paper/cross_validation.py": "metrics in percent, as the paper reports them",
+    "training/paper/segmenter_tables.py": "metrics in percent, as the paper reports them",
+}
+"""Modules other than regions.py that multiply or divide by 100, and what they compute."""
+
+
+def percent_lines(source):
+    """Lines that multiply or divide by 100 or 0.01, also under a name or as an operand of a numpy function."""
+    tree = ast.parse(source)
+
+    def is_hundred(node):
+        return (
+            isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value in (100, 0.01)
+        )
+
+    names = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and is_hundred(node.value)
+        if node.value.value != 0.01  # A named 0.01 is a tolerance.
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        operands = []
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.FloorDiv):
+            operands = [node.left, node.right]
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Div | ast.FloorDiv):
+            operands = [node.value]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in (
+            "multiply",
+            "divide",
+            "true_divide",
+        ):
+            operands = node.args
+        inside = [each for operand in operands for each in ast.walk(operand)]
+        if any(is_hundred(each) or (isinstance(each, ast.Name) and each.id in names) for each in inside):
+            yield node.lineno
+
+
 def test_percent_coordinates_exist_only_in_regions():
-    suspects = [
-        str(path.relative_to(ROOT))
-        for path in SOURCES
-        if path.name != "regions.py" and re.search(r"\*\s*100\.0|/\s*100\.0|100\s*\*\s*\(", path.read_text())
-    ]
-    assert suspects == []
+    computing = {str(path.relative_to(ROOT)) for path in SOURCES if set(percent_lines(path.read_text()))}
+    assert "mammo/labelstudio/regions.py" in computing
+    assert sorted(computing - {"mammo/labelstudio/regions.py"}) == sorted(PERCENT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 100 * box.x0 / size.width",
+        "x = box.x0 / size.width * 100.0",
+        "x = value['x'] / 100 * size.width",
+        "x = value['x'] * 0.01 * size.width",
+        "x = value['x'] * 1e-2",
+        "x = points * np.array([100, 100]) / (width, height)",
+        "x = np.divide(points, 100)",
+        "x /= 100",
+        "PERCENT = 100\nx = PERCENT * box.x0",
+        "PERCENT: float = 1e2\nx = box.x0 * (PERCENT / width)",
+    ],
+)
+def test_every_spelling_of_a_percentage_is_seen(source):
+    assert list(percent_lines(source))
+
+
+def test_a_limit_of_100_is_no_percentage():
+    assert not list(percent_lines("BATCH = 100\nrows = rows[:100]\nnum_bytes = 2 * 1000"))
 
 
 def test_serving_never_unpickles():

@@ -11,7 +11,7 @@ import structlog
 
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.prelabelling import Prelabels, TaskPrelabeller
+from mammo.prelabelling import ImagePrelabeller, TaskPrelabeller
 from mammo.site import Site
 from training.datasets.items import is_about_one_image
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 def prelabel_tasks(
     project: int,
-    prelabeller: Prelabels,
+    prelabeller: ImagePrelabeller,
     *,
     site: Site,
     report: Callable[[str, float, str], None],
@@ -73,7 +73,7 @@ def prelabel_tasks(
             try:
                 # With a threshold of its own a project may have changed it since: what is shown is made anew.
                 kept = (
-                    tasks.kept(number, task["data"], project=project)
+                    tasks.recorded(number, task["data"], project=project)
                     if tasks.threshold is None or not shown
                     else None
                 )
@@ -83,7 +83,7 @@ def prelabel_tasks(
                         site.store.show_prelabel(project, number, version)
                 else:
                     made, images = tasks.predict(number, task["data"])
-                    tasks.keep(number, made, images, project=project, shown=shown)
+                    tasks.record(number, made, images, project=project, shown=shown)
             except MammoError as error:
                 away = away + 1 if isinstance(error, ImageUnavailable) else 0
                 if away == AWAY or not (away or is_about_one_image(error)):

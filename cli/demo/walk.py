@@ -13,7 +13,8 @@ from cli.demo.expert import correct
 from cli.demo.stack import Stack
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
-from mammo.exchange.importing import TWINS, import_mammogram
+from mammo.exchange.importing import import_mammogram
+from mammo.exchange.task_data import TWINS
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient

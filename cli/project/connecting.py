@@ -15,7 +15,7 @@ from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.project_storage import S3Bucket
-from mammo.printable import shown_path
+from mammo.printable import printable_path
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -126,7 +126,7 @@ def _connect(
     lines += [f"project {project}: {each}" for each in review.advice]
     lines += [
         f"project {project}: ML backend {connected.ml_backend} and webhook {connected.webhook}, both to {url}",
-        f"project {project}: annotators see predictions of {connected.shown!r}",
+        f"project {project}: annotators see predictions of {connected.displayed_version!r}",
     ]
     for line in lines:
         console.print(Text(line))
@@ -156,7 +156,7 @@ def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *
             said = f"{count} images uploaded, {len(pictures) - len(new)} of these names were there"
         console.print(Text(f"project {project}: {said}"))
         for path, reason in refused.items():
-            console.print(Text(f"{shown_path(path)}: not uploaded: {reason}"))
+            console.print(Text(f"{printable_path(path)}: not uploaded: {reason}"))
 
 
 def unusable_pictures(folder: Path) -> dict[Path, str]:

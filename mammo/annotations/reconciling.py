@@ -65,7 +65,7 @@ def now() -> datetime:
 class AnnotationSource(Protocol):
     """What reconciliation needs of `mammo.labelstudio.LabelStudioClient`, which lies in a layer above this one."""
 
-    def outlines(self, project: int, *, since: datetime | None = None) -> Iterable[dict[str, Any]]: ...
+    def task_summaries(self, project: int, *, since: datetime | None = None) -> Iterable[dict[str, Any]]: ...
 
     def annotations(self, task: int) -> list[dict[str, Any]]: ...
 
@@ -122,7 +122,7 @@ def reconcile(
     since = None if complete or overdue or watermark is None else watermark - OVERLAP
     comparison = _Comparison(project, client=client, store=store, clock=clock)
     listed: set[int] = set()
-    for batch in _batches(client.outlines(project, since=since)):
+    for batch in _batches(client.task_summaries(project, since=since)):
         stored = _by_task(store.revision_headers(project, tasks=[task["id"] for task in batch]))
         for task in batch:
             comparison.compare(task, stored.get(task["id"], {}))

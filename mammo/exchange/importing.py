@@ -1,7 +1,6 @@
-"""Import: a DICOM mammogram gets an 8-bit twin for people and a Label Studio task that names both.
+"""Import: every DICOM mammogram becomes a Label Studio task that names the file and its 8-bit twin.
 
-The twin has the DICOM's exact geometry, because percent coordinates and brush masks depend on it. Its name is the
-file's SHA-256, so no patient tag reaches a URL; a file that still names its patient is refused unless that is wanted.
+A file that identifies its patient is refused unless the rules allow it.
 """
 
 from __future__ import annotations
@@ -13,44 +12,61 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mammo.atomic_files import replacing
-from mammo.dicom import encode_png, read_intake
+from mammo.dicom import read_intake
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import MammoError, UnreadableImage
+from mammo.exchange.task_data import require_deidentified, task_data, write_twin
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.printable import shown_path
-
-TWINS = "twins"
-"""Folder of the twins below the folder that Label Studio serves as local files."""
+from mammo.printable import printable_path
 
 NUM_THREADS = 2
-"""Files at a time. Hashing, numpy and PNG leave Python's lock, and codecs run in processes of their own."""
+"""Files processed in parallel. Hashing, numpy and PNG release Python's lock, and codecs run in processes."""
 
 BATCH = 20
-"""Tasks made at once: an import that is stopped loses at most these, and only their upload."""
+"""Tasks per request; an interrupted import loses at most the upload of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is taken although it is refused by default."""
+    """Files that are accepted although they are refused by default."""
 
     allow_identified: bool = False
-    """Files that still name a person."""
+    """Files that identify their patient."""
 
     convert_for_processing: bool = False
-    """Raw detector values, made presentable."""
+    """Files with raw detector values, which are converted for presentation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """Folders, secret and rules of an import."""
+
+    root: Path
+    """The service's `mammogram_root`; the DICOM files lie below it."""
+
+    twins: Path
+    """The folder that Label Studio serves as local files."""
+
+    patient_secret: bytes
+    """Secret of the patient keys."""
+
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass
 class Outcome:
-    """What became of the files of one import."""
+    """Result of an import."""
 
     num_new: int = 0
+    """Files that became tasks."""
+
     num_known: int = 0
+    """Files whose content is in the project already."""
+
     refused: list[str] = field(default_factory=list)
-    """A line for each file that was not imported."""
+    """One message per refused file."""
 
 
 def import_mammogram(
@@ -61,29 +77,26 @@ def import_mammogram(
     patient_secret: bytes,
     rules: Rules | None = None,
 ) -> dict[str, Any]:
-    """Write the twin of one DICOM file and describe its task.
+    """Write the twin of a DICOM file; return the data of its task.
 
     Args:
         file: the DICOM file, below `root`.
         root: the service's `mammogram_root`.
-        files: the folder that Label Studio serves as local files; the twin goes into its `twins`.
-        patient_secret: key of the patient keys.
-        rules: which files are taken that are refused by default.
+        files: the folder that Label Studio serves as local files.
+        patient_secret: secret of the patient keys.
+        rules: files to accept; None for the default rules.
 
     Returns:
-        The task's `data`: `image` (what people see), `mammogram` (what the model reads, below the root),
-        `sha256`, `patient`, `view`, `laterality`, `spacing_mm` as [row, column]; and `converted`, true, when
-        raw detector values were made presentable.
+        As `task_data`; and `converted`, true, when raw detector values were converted for presentation.
 
     Raises:
-        UnreadableImage: not a mammogram we accept, `no_patient`, `identified` or `named_path`.
-        ValueError: the file does not lie below the root.
+        UnreadableImage: the file is not a supported mammogram, has no patient (code `no_patient`), or identifies its
+            patient (codes `identified` and `named_path`).
+        ValueError: the file is not below the root.
         OSError: the twin cannot be written.
     """
-    data = read_bytes(file, max_bytes=MAX_BYTES)
-    return _described(
-        data, file, root=root, files=files, patient_secret=patient_secret, rules=rules or Rules()
-    )
+    options = ImportOptions(root=root, twins=files, patient_secret=patient_secret, rules=rules or Rules())
+    return _import(read_bytes(file, max_bytes=MAX_BYTES), file, options)
 
 
 def import_files(
@@ -91,45 +104,44 @@ def import_files(
     *,
     project: int,
     client: LabelStudioClient,
-    root: Path,
-    twins: Path,
-    patient_secret: bytes,
     tags: ControlTags,
-    rules: Rules | None = None,
+    options: ImportOptions,
     outcome: Outcome | None = None,
-    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda finished, total: finished,
 ) -> Outcome:
-    """Import files into a project, two at a time; a file whose content is already there is passed over.
+    """Import files into a project, two at a time. A file whose content is in the project already is skipped.
 
     Args:
-        paths: files; the order decides only the numbers in messages.
-        tags: of the project, whose labeling config says under which key a task holds its image.
-        outcome: is filled in as it goes, so that it can be told where something stops the import; None: a new one.
-        progress: wraps the finished files, with their number, to show how far it is.
+        paths: the files; their order determines the numbers in messages.
+        project: project id.
+        client: of the Label Studio server.
+        tags: control tags of the project, which determine the key of a task's image.
+        options: folders, secret and rules.
+        outcome: filled in during the import, so that it is available after an exception; None for a new one.
+        progress: wraps the finished files; called with these and the number of files.
+
+    Raises:
+        LabelStudioError: Label Studio refused a request.
     """
     known = {str(task["data"].get("sha256")) for task in client.tasks(project)}
     outcome = Outcome() if outcome is None else outcome
     waiting = list[dict[str, Any]]()
 
     def describe(file: Path) -> dict[str, Any] | None:
-        data = read_bytes(file, max_bytes=MAX_BYTES)
-        if hashlib.sha256(data).hexdigest() in known:
-            return None
-        return _described(
-            data, file, root=root, files=twins, patient_secret=patient_secret, rules=rules or Rules()
-        )
+        content = read_bytes(file, max_bytes=MAX_BYTES)
+        return None if hashlib.sha256(content).hexdigest() in known else _import(content, file, options)
 
     executor = ThreadPoolExecutor(NUM_THREADS)
     try:
         running: dict[Future[dict[str, Any] | None], int] = {
             executor.submit(describe, file): number for number, file in enumerate(paths)
         }
-        for done in progress(as_completed(running), len(running)):
+        for finished in progress(as_completed(running), len(running)):
             try:
-                data = done.result()
+                data = finished.result()
             except (MammoError, ValueError, OSError) as error:
-                number = running[done]
-                outcome.refused.append(f"{_shown(paths[number], number, error)}: {_sentence(error)}")
+                number = running[finished]
+                outcome.refused.append(f"{_safe_name(paths[number], number, error)}: {_message(error)}")
                 continue
             if data is None or data["sha256"] in known:
                 outcome.num_known += 1
@@ -146,62 +158,41 @@ def import_files(
     return outcome
 
 
-def _described(
-    data: bytes, file: Path, *, root: Path, files: Path, patient_secret: bytes, rules: Rules
-) -> dict[str, Any]:
-    path = file.resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise ValueError("the file does not lie below YOLO_MLSAM_MAMMOGRAM_ROOT")
-    reference = path.relative_to(root.resolve()).as_posix()
-    found = read_intake(
-        data,
-        path=reference,
-        patient_secret=patient_secret,
-        convert_for_processing=rules.convert_for_processing,
+def _import(content: bytes, file: Path, options: ImportOptions) -> dict[str, Any]:
+    path, root = file.resolve(), options.root.resolve()
+    if not path.is_relative_to(root):
+        raise ValueError("the file is not below YOLO_MLSAM_MAMMOGRAM_ROOT; move it there")
+    mammogram = path.relative_to(root).as_posix()
+    intake = read_intake(
+        content,
+        path=mammogram,
+        patient_secret=options.patient_secret,
+        convert_for_processing=options.rules.convert_for_processing,
     )
-    if found.named_in_path:
+    require_deidentified(intake, allow_identified=options.rules.allow_identified)
+    if intake.patient is None:
         raise UnreadableImage(
-            "its path contains the patient's name, ID or birth date, and the path becomes part of the task; "
-            "rename it or run `yolo-mlsam deidentify`",
-            code="named_path",
-        )
-    if found.identifying and not rules.allow_identified:
-        raise UnreadableImage(
-            f"it names a person in {', '.join(found.identifying)}, and PatientIdentityRemoved is not YES; "
-            "run `yolo-mlsam deidentify`, or give --allow-identified if this is wanted",
-            code="identified",
-        )
-    if found.patient is None:
-        raise UnreadableImage(
-            "the file names no patient, so its views could end up on both sides of a split; set PatientID",
+            "the file has no PatientID, so views of one patient could be on both sides of a split; set PatientID",
             code="no_patient",
         )
-    twin = files / TWINS / f"{found.sha256}.png"
-    if not twin.exists():
-        twin.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(twin, shared=True) as part:
-            part.write_bytes(encode_png(found.twin))
-    spacing = found.spacing
-    described = {
-        "image": f"/data/local-files/?d={TWINS}/{twin.name}",
-        "mammogram": reference,
-        "sha256": found.sha256,
-        "patient": found.patient,
-        "view": found.view,
-        "laterality": found.laterality,
-        "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
-    }
-    return described | ({"converted": True} if found.converted else {})
+    data = task_data(
+        intake,
+        image=write_twin(intake, options.twins),
+        mammogram=mammogram,
+        patient=intake.patient,
+        spacing=intake.spacing,
+    )
+    return data | ({"converted": True} if intake.converted else {})
 
 
-def _shown(file: Path, number: int, error: Exception) -> str:
-    """How a message names a file: by its path, but by its number when the file is known to name a person."""
+def _safe_name(file: Path, number: int, error: Exception) -> str:
+    """Return a file's name for a message: its path, or its number if the path may identify the patient."""
     if getattr(error, "code", "") in ("identified", "named_path"):
         return f"file {number + 1}, in order of name"
-    return shown_path(file)
+    return printable_path(file)
 
 
-def _sentence(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"its twin cannot be written: {error.strerror or error}"
     return str(error)

@@ -13,7 +13,7 @@ from mammo.findings import Finding
 from mammo.geometry import Size, Spacing
 from mammo.masks import Mask
 from mammo.masks.extents import extent
-from mammo.printable import output_name, shown_path
+from mammo.printable import output_name, printable_path
 
 
 def distinct_names(files: Iterable[Path]) -> list[str]:
@@ -79,7 +79,7 @@ def _text(file: Path) -> str:
     try:
         require_text(file)
     except UnreadableImage:
-        return shown_path(file)
+        return printable_path(file)
     return str(file)
 
 

@@ -1,1 +1,1 @@
-"""The mammogram of a Label Studio task: from its DICOM file, from Label Studio, or downloaded within limits."""
+"""The mammogram of a Label Studio task: its DICOM file, or an image downloaded with limits on addresses and size."""

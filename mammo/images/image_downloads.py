@@ -1,8 +1,8 @@
-"""ImageDownloads: the bytes of the image that a task names, from Label Studio, cloud storage, or a host on the list.
+"""ImageDownloads: the content of a task's image, from Label Studio, cloud storage, or an allowed host.
 
 /data/upload/..., /data/local-files/...   Label Studio's own origin, with the token
-s3://..., gs://..., azure-blob://...      Label Studio resolves it for the task; the redirect gets no token
-https://host/...                          only hosts that the settings list, without any token
+s3://..., gs://..., azure-blob://...      resolved by Label Studio for the task; its redirect is followed without token
+https://host/...                          hosts in the settings only, without token
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import httpx
 
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidSettings
 from mammo.images.downloads import AddressRule, DownloadCache, Limits, fetch
-from mammo.images.downloads.cache import Known
-from mammo.images.downloads.fetch import Hop, join, same_origin
+from mammo.images.downloads.cache import CachedDownload
+from mammo.images.downloads.fetch import Fetched, Hop, join, same_origin
 from mammo.images.downloads.network import Resolve, resolve
 from mammo.labelstudio.connection import Connection
 from mammo.settings import Settings
@@ -24,22 +24,22 @@ from mammo.settings import Settings
 CLOUD_SCHEMES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 
 DOWNLOAD_CACHE = "downloads"
-"""Folder of the cache, below the data folder."""
+"""Folder of the cache in the data folder."""
 
 _RESOLVES = re.compile(r"/(tasks|projects)/\d+/(resolve|presign)/$")
 _UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[^/]+$")
-"""Label Studio gives every uploaded file a name of its own: what it leads to never changes."""
+"""Path of an uploaded file. Its name is unique, so its content never changes."""
 
 
 @dataclass(frozen=True)
 class ImageHosts:
-    """The http(s) hosts from which tasks may show images."""
+    """The http(s) hosts from which images may be downloaded."""
 
     entries: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> ImageHosts:
-        """Read `images.example.org, *.example.org, http://pacs.local:8042`: https unless an entry says http.
+        """Parse a list such as `images.example.org, *.example.org, http://pacs.local:8042`; the default is https.
 
         Raises:
             ValueError: an entry is neither a host nor an origin.
@@ -48,11 +48,13 @@ class ImageHosts:
         for entry in entries:
             url = httpx.URL(_origin(entry))
             if url.scheme not in ("http", "https") or not url.host or url.path not in ("", "/"):
-                raise ValueError(f"{entry!r} is no host; write images.example.org or http://host:port")
+                raise ValueError(
+                    f"expected hosts such as images.example.org or http://host:port, got {entry!r}"
+                )
         return cls(entries)
 
     def allow(self, url: httpx.URL) -> bool:
-        """Whether scheme, host and port are on the list. `*.host` stands for the names below a host."""
+        """Whether scheme, host and port are in the list. `*.host` means the subdomains of a host."""
         return any(_matches(httpx.URL(_origin(entry)), url) for entry in self.entries)
 
 
@@ -69,7 +71,7 @@ def _matches(listed: httpx.URL, url: httpx.URL) -> bool:
 
 
 class ImageDownloads:
-    """Fetches images. Safe to share between threads."""
+    """Downloads the images of tasks. Safe to share between threads."""
 
     def __init__(
         self,
@@ -84,12 +86,13 @@ class ImageDownloads:
     ) -> None:
         """
         Args:
-            connection: to Label Studio; None when there is none.
-            public_url: Label Studio's address as browsers know it; it writes that into tasks of a storage.
+            connection: to Label Studio; None if it is not configured.
+            public_url: Label Studio's address from browsers, which it writes into tasks of a storage.
             hosts: http(s) hosts that tasks may name; None allows none.
-            rule: addresses that anything but Label Studio itself may have.
-            cache: keeps what was fetched; None keeps nothing.
-            seconds: longest time for one image.
+            rule: allowed IP addresses of all servers but Label Studio.
+            cache: cache of downloads; None for no cache.
+            seconds: maximum time per image.
+            resolve: resolves host names.
         """
         self._connection = connection
         self._public = httpx.URL(public_url) if public_url else None
@@ -101,10 +104,10 @@ class ImageDownloads:
 
     @classmethod
     def of(cls, settings: Settings, connection: Connection | None) -> ImageDownloads:
-        """As the settings say.
+        """Create downloads with the configured hosts, networks, cache and time limit.
 
         Raises:
-            InvalidSettings: the list of hosts cannot be understood.
+            InvalidSettings: the list of hosts is invalid.
         """
         try:
             hosts = ImageHosts.parse(settings.image_hosts)
@@ -120,40 +123,43 @@ class ImageDownloads:
         )
 
     def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
-        """The bytes behind an image reference of a task.
+        """Return the content of a task's image.
 
         Args:
-            task: its id; Label Studio needs it to resolve a cloud address.
+            reference: address of the image in the task data.
+            max_bytes: maximum size.
+            task: task id, which Label Studio needs to resolve a cloud address.
 
         Raises:
-            ImageNotFound: not an address that is fetched, or not there; `code` says which.
-            ImageUnavailable: a server does not answer now.
-            LabelStudioError: Label Studio did not exchange the access token.
+            ImageNotFound: the address is not allowed, or the image does not exist or is too large.
+            ImageUnavailable: a server does not answer.
+            LabelStudioError: the personal access token could not be exchanged.
         """
-        start = self._start(reference, task)
+        start = self._resolved(reference, task)
         name = str(start)
-        known = self._cache.find(name) if self._cache else None
-        if known and self._cache and (_UPLOAD.search(start.path) or self._cache.fresh(known[0])):
-            return _bounded(known[1], start, max_bytes)
+        cached, cached_content = (self._cache.find(name) if self._cache else None) or (None, b"")
+        if cached and self._cache and (_UPLOAD.search(start.path) or self._cache.fresh(cached)):
+            return _limited(cached_content, start, max_bytes)
         limits = Limits(max_bytes=max_bytes, seconds=self._seconds)
-        if known is None:
-            content, etag, modified = self._fetch(start, limits, None)
-        else:
-            content, etag, modified = self._fetch(start, limits, known[0])
-            if content is None:
-                content, etag = _bounded(known[1], start, max_bytes), etag or known[0].etag
+        fetched = self._fetch(start, limits, cached)
+        content, etag = fetched.content, fetched.etag
+        if content is None and cached:
+            content, etag = _limited(cached_content, start, max_bytes), etag or cached.etag
         if content is None:
-            raise ImageUnavailable(f"an image at {start.host} did not come: its server speaks of another one")
+            raise ImageUnavailable(
+                f"{start.host} answered that an image has not changed, although it is not cached; try again"
+            )
         if self._cache:
-            self._cache.put(name, content, etag=etag, last_modified=modified)
+            self._cache.put(name, content, etag=etag, last_modified=fetched.last_modified)
         return content
 
-    def _start(self, reference: str, task: int | None) -> httpx.URL:
+    def _resolved(self, reference: str, task: int | None) -> httpx.URL:
+        """Return the URL of the first request for an image reference."""
         if reference.startswith(CLOUD_SCHEMES):
             if self._connection is None or task is None:
                 raise ImageNotFound(
-                    f"an image at {reference.split('://')[0]}:// can be read through Label Studio only, as a task "
-                    "of a project with that storage; set YOLO_MLSAM_LABEL_STUDIO_URL",
+                    f"an image at {reference.split('://')[0]}:// can only be downloaded through Label Studio, as a "
+                    "task of a project with that storage; set YOLO_MLSAM_LABEL_STUDIO_URL",
                     code="foreign_image",
                 )
             name = base64.urlsafe_b64encode(reference.encode(errors="surrogatepass")).decode("ascii")
@@ -163,7 +169,7 @@ class ImageDownloads:
         if self._connection is None:
             if reference.startswith("/"):
                 raise ImageNotFound(
-                    "the task's image lies in Label Studio, and YOLO_MLSAM_LABEL_STUDIO_URL is not set",
+                    "the task's image is stored in Label Studio; set YOLO_MLSAM_LABEL_STUDIO_URL",
                     code="foreign_image",
                 )
             return join(httpx.URL(""), reference)
@@ -173,21 +179,20 @@ class ImageDownloads:
             return url.copy_with(scheme=origin.scheme, host=origin.host, port=origin.port)
         return url
 
-    def _fetch(self, start: httpx.URL, limits: Limits, known: Known | None) -> tuple[bytes | None, str, str]:
-        """Content (None: what is known is right), ETag, Last-Modified."""
+    def _fetch(self, start: httpx.URL, limits: Limits, cached: CachedDownload | None) -> Fetched:
+        """Download an image, unless the cached content is still current."""
 
-        def get(hop: Hop) -> tuple[bytes | None, str, str]:
-            fetched = fetch(
+        def get(hop: Hop) -> Fetched:
+            return fetch(
                 hop,
                 limits=limits,
                 follow=self._follow,
-                etag=known.etag if known else "",
-                last_modified=known.last_modified if known else "",
+                etag=cached.etag if cached else "",
+                last_modified=cached.last_modified if cached else "",
                 resolve=self._resolve,
             )
-            return fetched.content, fetched.etag, fetched.last_modified
 
-        hop = self._first(start)
+        hop = self._first_hop(start)
         if self._connection is None or not self._connection.personal or not hop.headers:
             return get(hop)
         try:
@@ -195,24 +200,28 @@ class ImageDownloads:
         except ImageNotFound as error:
             if error.code != "image_http_401":
                 raise
-            self._connection.renew()  # the access token may have ended early: the server was restarted
-            return get(self._first(start))
+            self._connection.renew()  # Access tokens end early when the server is restarted.
+            return get(self._first_hop(start))
 
-    def _first(self, url: httpx.URL) -> Hop:
+    def _first_hop(self, url: httpx.URL) -> Hop:
         if self._connection is not None and same_origin(url, self._connection.origin):
             headers = {"authorization": self._connection.authorization()}
             return Hop(url=url, rule=AddressRule(anywhere=True), headers=headers)
         if self._hosts.allow(url):
             return Hop(url=url, rule=self._rule, headers={})
         raise ImageNotFound(
-            f"an image at {url.scheme}://{url.host} is not fetched: it is neither Label Studio's nor on the list of "
-            "YOLO_MLSAM_IMAGE_HOSTS; if it is Label Studio under another name, set "
+            f"an image at {url.scheme}://{url.host} is not fetched: the host is neither Label Studio's nor in "
+            "YOLO_MLSAM_IMAGE_HOSTS; if it is another address of Label Studio, set "
             "YOLO_MLSAM_LABEL_STUDIO_PUBLIC_URL",
             code="foreign_image",
         )
 
     def _follow(self, hop: Hop, target: httpx.URL) -> Hop:
-        """Label Studio leads anywhere within itself, and out only to resolve; whoever got no token gives none on."""
+        """Return the next hop of a redirect. The token is only sent from Label Studio to Label Studio.
+
+        Label Studio may redirect to itself, and to other servers when it resolves a cloud address. An allowed host may
+        redirect to allowed hosts. Cloud storage, which was reached through Label Studio, may redirect anywhere.
+        """
         if hop.headers and self._connection is not None:
             if same_origin(target, self._connection.origin):
                 return Hop(url=target, rule=hop.rule, headers=hop.headers)
@@ -221,15 +230,19 @@ class ImageDownloads:
         elif self._hosts.allow(hop.url):
             if self._hosts.allow(target):
                 return Hop(url=target, rule=self._rule, headers={})
-        else:  # cloud storage that sends us to another of its servers
+        else:
             return Hop(url=target, rule=self._rule, headers={})
         raise ImageNotFound(
-            f"an image at {hop.url.host} redirects to {target.scheme}://{target.host}, which is not followed",
+            f"an image at {hop.url.host} redirects to {target.scheme}://{target.host}, which is not followed; add the "
+            "host to YOLO_MLSAM_IMAGE_HOSTS if it is trusted",
             code="foreign_image",
         )
 
 
-def _bounded(content: bytes, url: httpx.URL, max_bytes: int) -> bytes:
+def _limited(content: bytes, url: httpx.URL, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
-        raise ImageNotFound(f"an image at {url.host} has more than {max_bytes} bytes", code="too_large")
+        raise ImageNotFound(
+            f"expected an image of at most {max_bytes} bytes, got a larger one from {url.host}",
+            code="too_large",
+        )
     return content

@@ -1,7 +1,7 @@
-"""TaskImages: the mammogram that a Label Studio task shows, read at the best depth there is.
+"""TaskImages: the mammogram of a Label Studio task, at full bit depth if its DICOM file is available.
 
-A task made by `yolo-mlsam import` names its DICOM file below `Settings.mammogram_root`; the networks then read
-the full-depth pixels, not the 8-bit twin that people see. Any other task is read through Label Studio.
+A task created by `yolo-mlsam import` names its DICOM file below `Settings.mammogram_root`. The networks read this
+file rather than the 8-bit twin that annotators see. The image of any other task is downloaded.
 """
 
 from __future__ import annotations
@@ -19,77 +19,86 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.stated_facts import stated_spacing
 
 MAMMOGRAM_KEY = "mammogram"
+"""Key of the path of a task's DICOM file, below `Settings.mammogram_root`."""
+
 TASK_KEY = "label_studio_task"
-"""Id of the task, in what `of_task` makes of its data."""
+"""Key of the task id in the result of `of_task`."""
 
-OF_ONE_IMAGE = (MAMMOGRAM_KEY, "sha256", "spacing_mm", "view", "laterality", "converted")
-"""Keys that say something of one image: `mammogram` of the image `image`, `rcc_mammogram` of the image `rcc`."""
+IMAGE_FACTS = (MAMMOGRAM_KEY, "sha256", "spacing_mm", "view", "laterality", "converted")
+"""Keys of data about one image: `mammogram` for the image `image`, `rcc_mammogram` for the image `rcc`."""
 
-SHARED = ("patient", "exam")
-"""Keys that say something of the whole task."""
+TASK_FACTS = ("patient", "exam")
+"""Keys of data about all images of a task."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def of_task(task: int | None, data: Mapping[str, Any], *, tags: ControlTags) -> dict[str, Any]:
-    """What a task's data say of one of its images, in the keys of a task that shows only that one.
+    """Return the data of one of a task's images, with the keys of a task that shows only this image.
 
-    The labeling config names the image: `value="$rcc"` shows `data["rcc"]`, its DICOM file is `rcc_mammogram`, its
-    content `rcc_sha256`. Without such a prefix the keys belong to the image `image`, or to the only one there is. Of a
-    list of images each key holds a list. A cloud address is resolved by Label Studio for one task, whose id is added.
-
-    Raises:
-        ImageNotFound: the data hold no such image.
-    """
-    stated = _of_page(data.get(tags.value), tags)
-    unprefixed = tags.value == "image" or ("image" not in data and tags.is_only_image)
-    found: dict[str, Any] = {}
-    for key in OF_ONE_IMAGE:
-        own = f"{tags.value}_{key}"
-        if own in data:
-            found[key] = _of_page(data[own], tags)
-        elif unprefixed and key in data:
-            found[key] = data[key] if key == "spacing_mm" else _of_page(data[key], tags)
-    found |= {key: data[key] for key in SHARED if key in data}
-    if isinstance(stated, str) and stated:
-        found["image"] = stated
-        if stated.startswith(CLOUD_SCHEMES):
-            found[TASK_KEY] = task
-    elif MAMMOGRAM_KEY not in found:
-        raise ImageNotFound(
-            f"the labeling config's image {tags.image!r} shows the task's {tags.value!r}, and the task's data hold "
-            "no address of an image there; import it again"
-        )
-    return found
-
-
-def task_showing(described: Mapping[str, Any], *, tags: ControlTags) -> dict[str, Any]:
-    """The data of a task for one image, under the key that the project's labeling config shows.
+    The labeling config determines the keys: for `value="$rcc"` the address is `data["rcc"]`, the path of the DICOM
+    file is `rcc_mammogram` and its digest `rcc_sha256`. Keys without a prefix belong to the image `image`, or to the
+    only image. For a tag with pages each value is a list. With a cloud address, the task id is added, because Label
+    Studio resolves the address for a task.
 
     Args:
-        described: what is known of the image, its address as `image`.
+        task: task id; None if unknown.
+        data: task data.
+        tags: control tags of the image.
+
+    Raises:
+        ImageNotFound: the task has no such image.
+    """
+    address = _of_page(data.get(tags.value), tags)
+    unprefixed = tags.value == "image" or ("image" not in data and tags.is_only_image)
+    image: dict[str, Any] = {}
+    for key in IMAGE_FACTS:
+        prefixed = f"{tags.value}_{key}"
+        if prefixed in data:
+            image[key] = _of_page(data[prefixed], tags)
+        elif unprefixed and key in data:
+            image[key] = data[key] if key == "spacing_mm" else _of_page(data[key], tags)
+    image |= {key: data[key] for key in TASK_FACTS if key in data}
+    if isinstance(address, str) and address:
+        image["image"] = address
+        if address.startswith(CLOUD_SCHEMES):
+            image[TASK_KEY] = task
+    elif MAMMOGRAM_KEY not in image:
+        raise ImageNotFound(
+            f"expected the address of an image as {tags.value!r} in the task data, which the Image tag {tags.image!r} "
+            "of the labeling config shows; import the task again"
+        )
+    return image
+
+
+def task_showing(image: Mapping[str, Any], *, tags: ControlTags) -> dict[str, Any]:
+    """Return the data of a task that shows one image, under the key in the project's labeling config.
+
+    Args:
+        image: data of the image, with its address as `image`.
+        tags: control tags of the project.
 
     Raises:
         InvalidRegion: a task of the project shows several images, or always the same one (code `labeling_config`).
     """
     if tags.siblings or tags.pages or not tags.value:
         raise InvalidRegion(
-            "a task of the project shows several mammograms (or one image for every task), and a file becomes a task "
-            'of its own: take a project whose labeling config has one Image tag with value="$image"',
+            "expected a project whose tasks show one mammogram each, got one whose tasks show several, or all the "
+            'same; choose a project whose labeling config has one Image tag with value="$image"',
             code="labeling_config",
         )
-    return {tags.value if key == "image" else key: value for key, value in described.items()}
+    return {tags.value if key == "image" else key: value for key, value in image.items()}
 
 
 def _of_page(value: Any, tags: ControlTags) -> Any:
-    """What a list says of the tags' page; anything else as it is."""
+    """Return the element of a list for the tags' page; any other value unchanged."""
     if tags.page is None or not isinstance(value, list):
         return value
     return value[tags.page] if tags.page < len(value) else None
 
 
 class TaskImages:
-    """Opens the image of a task."""
+    """Reads the images of tasks."""
 
     def __init__(
         self,
@@ -101,10 +110,10 @@ class TaskImages:
     ) -> None:
         """
         Args:
-            root: folder below which tasks may name DICOM files; None forbids it.
-            downloads: fetches what tasks name by address; None forbids it.
-            patient_secret: key of the patient keys; None leaves `Mammogram.patient` empty.
-            max_bytes: largest file that is read.
+            root: folder of the DICOM files that tasks may name; None allows none.
+            downloads: downloads images by address; None allows none.
+            patient_secret: secret of the patient keys; None leaves `Mammogram.patient` empty.
+            max_bytes: maximum size of a file.
         """
         self._root = root.resolve() if root else None
         self._downloads = downloads
@@ -112,15 +121,17 @@ class TaskImages:
         self._max_bytes = max_bytes
 
     def open(self, data: Mapping[str, Any]) -> Mammogram:
-        """Read the mammogram of a task's data, as `of_task` makes them for one image.
+        """Read the mammogram of one image of a task.
+
+        Args:
+            data: of the image, as `of_task` returns it.
 
         Raises:
-            ImageNotFound: the task names no image, or one that may not be or cannot be reached, or whose
-                content is no longer what the task was made from.
-            UnreadableImage: the bytes are no image we accept.
-            InvalidTaskData: the task states a pixel spacing that cannot be read (code `spacing`).
-            ImageUnavailable: the server that has it does not answer now.
-            LabelStudioError: Label Studio refuses our access token.
+            ImageNotFound: the image is missing, not allowed or unreachable, or has changed since the import.
+            UnreadableImage: the content is not a supported image.
+            InvalidTaskData: the task states an invalid pixel spacing (code `spacing`).
+            ImageUnavailable: the image's server does not answer.
+            LabelStudioError: the personal access token could not be exchanged.
         """
         reference = data.get(MAMMOGRAM_KEY)
         if reference is not None:
@@ -132,18 +143,20 @@ class TaskImages:
             expected = data.get("sha256")
             if isinstance(expected, str) and SHA256.fullmatch(expected) and expected != mammogram.sha256:
                 raise ImageNotFound(
-                    "the DICOM file is not the one this task was made from: its SHA-256 has changed; "
+                    "the DICOM file has changed since this task was created: its SHA-256 is different; "
                     "restore the file or import it again as a new task",
                     code="image_changed",
                 )
             return mammogram
         url = data.get("image")
         if not isinstance(url, str) or not url:
-            raise ImageNotFound("the task names neither a mammogram nor an image; import it again")
+            raise ImageNotFound(
+                "expected a mammogram or an image in the task data, got neither; import the task again"
+            )
         if self._downloads is None:
             raise ImageNotFound(
-                "the task's image lies in Label Studio, and YOLO_MLSAM_LABEL_STUDIO_URL and "
-                "YOLO_MLSAM_LABEL_STUDIO_API_KEY are not set"
+                "the task's image is stored in Label Studio; set YOLO_MLSAM_LABEL_STUDIO_URL and "
+                "YOLO_MLSAM_LABEL_STUDIO_API_KEY"
             )
         task = data.get(TASK_KEY)
         content = self._downloads.download(
@@ -154,7 +167,7 @@ class TaskImages:
         )
 
     def path(self, data: Mapping[str, Any]) -> Path | None:
-        """The DICOM file of a task; None for a task whose image lies in Label Studio.
+        """Return the path of the DICOM file of an image; None for an image without one.
 
         Raises:
             ImageNotFound: as for `open`.
@@ -163,7 +176,7 @@ class TaskImages:
         return None if reference is None else self._path(reference)
 
     def fingerprint(self, data: Mapping[str, Any]) -> str | None:
-        """What changes whenever a task's DICOM file does, without reading it; None for an image elsewhere.
+        """Return a text that changes with the DICOM file of an image, from its metadata; None for an image without one.
 
         Raises:
             ImageNotFound: as for `open`.
@@ -187,25 +200,30 @@ class TaskImages:
         )
 
     def _path(self, reference: object) -> Path:
-        """A task's path below the root; anything that could leave it is refused."""
+        """Return the path of a DICOM file below the root; paths that leave the root are refused."""
         if self._root is None:
-            raise ImageNotFound("the task names a DICOM file, and YOLO_MLSAM_MAMMOGRAM_ROOT is not set")
+            raise ImageNotFound("the task names a DICOM file; set YOLO_MLSAM_MAMMOGRAM_ROOT")
         if not isinstance(reference, str) or not reference or "\0" in reference:
-            raise ImageNotFound("the task's 'mammogram' must be a path below YOLO_MLSAM_MAMMOGRAM_ROOT")
+            raise ImageNotFound(
+                "expected the task's 'mammogram' to be a path below YOLO_MLSAM_MAMMOGRAM_ROOT; import the task again"
+            )
         try:
             path = (self._root / reference).resolve()
             if not path.is_relative_to(self._root):
-                raise ImageNotFound("the task's 'mammogram' lies outside YOLO_MLSAM_MAMMOGRAM_ROOT")
+                raise ImageNotFound(
+                    "the task's 'mammogram' is outside YOLO_MLSAM_MAMMOGRAM_ROOT; move the file and import it again"
+                )
             is_file = path.is_file()
         except (OSError, RuntimeError, ValueError) as error:
-            # Too long, in a folder that may not be entered, on a server that is gone, a link to itself, no text: the
-            # fault of this task or of its place, and no reason to stop with the others.
-            reason = error.strerror if isinstance(error, OSError) else "it leads nowhere"
+            # A path that is too long, circular or not text, or in a folder or on a server without access, must not stop
+            # the processing of other tasks.
+            reason = error.strerror if isinstance(error, OSError) else "it is a circular link or not text"
             raise ImageNotFound(
-                f"the task's 'mammogram' cannot be looked up: {reason}", code="unreadable_file"
+                f"the path in the task's 'mammogram' cannot be resolved: {reason}", code="unreadable_file"
             ) from None
         if not is_file:
             raise ImageNotFound(
-                "the task's 'mammogram' is not there; is the folder of YOLO_MLSAM_MAMMOGRAM_ROOT mounted here?"
+                "the file of the task's 'mammogram' does not exist; check that the folder of "
+                "YOLO_MLSAM_MAMMOGRAM_ROOT is mounted on this machine"
             )
         return path

@@ -1,4 +1,4 @@
-"""Label Studio's side of the walk: labeling config, regions and back, predictions, and the API client.
+"""Label Studio: labeling configs, conversion between findings and regions, predictions, and the API client.
 
 Percent coordinates and brush RLE exist only in this package.
 """

@@ -1,4 +1,4 @@
-"""Bitmask regions of Label Studio: a PNG of the image's size, painted where the lesion is."""
+"""Bitmask regions of Label Studio: a PNG of the image's size, opaque where the lesion is."""
 
 from __future__ import annotations
 
@@ -18,40 +18,47 @@ from mammo.geometry import Size
 PREFIX = "data:image/png;base64,"
 
 MAX_BASE64 = 2**26
-"""Longest picture that is read, in characters."""
+"""Maximum length of a base64-encoded PNG, in characters."""
 
 OPAQUE = 128
-"""Alpha from which a pixel counts as painted, of 255."""
+"""Least alpha (of 255) of a set pixel."""
 
 
 def bitmask_pixels(address: object, *, size: Size) -> npt.NDArray[np.bool_]:
-    """Decode a bitmask's picture, in the process that decodes all pictures from outside.
+    """Decode the PNG of a bitmask region in the sandboxed decoder process.
 
     Args:
         address: `value.imageDataURL` of the region.
+        size: of the image.
 
     Returns:
-        H x W, true where it is painted: by its alpha channel, or without one where it is not black.
+        H x W, bool: set where the alpha channel is opaque, or without an alpha channel where the PNG is not black.
 
     Raises:
-        InvalidRegion: no such picture, or of another size than the image.
+        InvalidRegion: the PNG is missing, damaged, or of another size than the image (code `bitmask`).
     """
     if not isinstance(address, str) or not address.startswith(PREFIX) or len(address) > MAX_BASE64:
-        raise InvalidRegion("a bitmask holds its pixels as a PNG in `imageDataURL`", code="bitmask")
+        raise InvalidRegion(
+            "expected a bitmask region with a PNG as data URL in `imageDataURL`; draw it again",
+            code="bitmask",
+        )
     try:
         data = base64.b64decode(address[len(PREFIX) :], validate=True)
         width, height = struct.unpack(">LL", data[16:24])
     except (binascii.Error, struct.error):
-        raise InvalidRegion("the picture of a bitmask is damaged", code="bitmask") from None
+        raise InvalidRegion(
+            "the PNG of a bitmask is damaged; draw the region again", code="bitmask"
+        ) from None
     if (width, height) != (size.width, size.height):
         raise InvalidRegion(
-            f"a bitmask of {width} x {height} pixels on an image of {size.width} x {size.height}",
+            f"expected a bitmask of the image's {size.width} x {size.height} pixels, got {width} x {height}; draw it "
+            "again",
             code="bitmask",
         )
     try:
         pixels: npt.NDArray[Any] = shared_pool(supported_syntaxes()).decode(Encoded(data=data, size=size))
     except (UnreadableImage, UnsupportedImage) as error:
-        raise InvalidRegion(f"the picture of a bitmask cannot be read: {error}", code="bitmask") from None
+        raise InvalidRegion(f"the PNG of a bitmask cannot be read: {error}", code="bitmask") from None
     if pixels.ndim == 2:
         return np.asarray(pixels != 0)
     if pixels.shape[2] in (2, 4):

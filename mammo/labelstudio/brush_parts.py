@@ -1,4 +1,4 @@
-"""Parts of a mask: which belong together, which to a rectangle, and which are crumbs that nobody meant."""
+"""Assignment of a brush mask's components to rectangles, findings of their own, and crumbs (painted by accident)."""
 
 from __future__ import annotations
 
@@ -13,85 +13,88 @@ from mammo.geometry import Box, Size
 from mammo.masks import Mask, union
 
 MAX_PARTS = 10_000
-"""Most separate parts of one annotation's brush; a person paints a few, a broken tool any number."""
+"""Maximum number of components of one annotation's brush regions; more are noise of a broken tool."""
 
 SPECK = 4
-"""Fewer pixels than these nobody paints on purpose."""
+"""A component with fewer pixels is always a crumb."""
 
 CRUMB = 0.02
-"""A part smaller than this share of the finding beside it was not meant as a finding."""
+"""A component smaller than this share of the neighbouring finding's area is a crumb."""
 
 VISIBLE = 0.005
-"""Side of the smallest part that is seen on the screen with the whole image in view, as a share of its longer side:
-four pixels of a screen 800 pixels high."""
+"""Side of the smallest visible component when the whole image is on the screen, as a share of the image's longer side:
+four pixels of a screen with 800 lines."""
 
 MEANT = 0.2
-"""A part too small to be seen is meant all the same if it has this share of the finding beside it."""
+"""A component with this share of the neighbouring finding's area is no crumb, even if it is too small to be visible."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What became of the parts of a mask."""
+    """The components of a mask, assigned."""
 
     masks: list[Mask | None]
-    """Of each rectangle."""
+    """One mask per rectangle; None for a rectangle without pixels."""
 
     rest: list[Mask]
     """Findings without a rectangle, largest first."""
 
     crumbs: list[Mask]
-    """Left out: too small to be seen or meant, and far from any finding."""
+    """Crumbs that are not within reach of a finding."""
 
 
-def is_crumb(part: Mask, beside: int, *, size: Size, erased: bool = False) -> bool:
-    """Whether a part was not meant.
+def is_crumb(part: Mask, finding_area: int, *, size: Size, erased: bool = False) -> bool:
+    """Whether a component was painted, or left over, by accident.
 
     Args:
-        beside: pixels of the finding that it is compared with.
+        part: the component.
+        finding_area: pixels of the finding with which it is compared.
         size: of the image.
-        erased: a person erased, so that what is too small to be seen is left by mistake, whatever its share.
+        erased: a person erased in this mask, so every component too small to be visible is a remainder.
     """
-    seen = (VISIBLE * max(size.width, size.height)) ** 2
-    return part.area < max(SPECK, CRUMB * beside, seen if erased else min(seen, MEANT * beside))
+    visible_area = (VISIBLE * max(size.width, size.height)) ** 2
+    least = visible_area if erased else min(visible_area, MEANT * finding_area)
+    return part.area < max(SPECK, CRUMB * finding_area, least)
 
 
 def share_out(mask: Mask | None, boxes: Sequence[Box], *, size: Size, erased: bool) -> Shares:
-    """Give every connected part of a mask to the rectangles it meets.
+    """Assign every connected component of a mask to the rectangles that it intersects.
 
-    A part that meets one rectangle, and stays within half that rectangle's longer side around it, is that
-    rectangle's whole: masks end at the tissue and not at the box. A part that meets several is cut: each takes what
-    lies inside it, and what lies between them goes to the nearest. Anything farther out is a finding of its own, or a
-    crumb: a crumb within the same reach of a finding joins it, the others are left out.
+    A component that intersects one rectangle belongs to it as far as its `reach`, because a mask follows the tissue
+    rather than the box. A component that intersects several rectangles is divided: each receives the pixels inside it,
+    and the nearest of the pixels between them. Pixels beyond the reach become findings of their own, or crumbs. A
+    crumb within the reach of a finding is merged into it.
 
     Args:
-        mask: all pixels of one label; None when there are none.
+        mask: all pixels of one label; None for no pixels.
         boxes: rectangles in the same image; they may overlap.
-        erased: a model sent the mask, and a person changed it.
+        size: of the image.
+        erased: the mask was predicted, and a person changed it.
 
     Raises:
-        InvalidRegion: more than `MAX_PARTS` separate parts.
+        InvalidRegion: the mask has more than `MAX_PARTS` components.
     """
     shares: list[list[Mask]] = [[] for _ in boxes]
     rest: list[Mask] = []
-    for part in _parts(mask):
-        met = [index for index, box in enumerate(boxes) if part.within(box)]
+    for part in _components(mask):
+        intersecting = [index for index, box in enumerate(boxes) if part.within(box)]
         outside = part
-        for index in met:
-            near = _nearest(part, boxes, met, index).within(reach(boxes[index]))
+        for index in intersecting:
+            near = _nearest(part, boxes, intersecting, index).within(reach(boxes[index]))
             inside = part.within(boxes[index])
             share = union(each for each in (near, inside) if each)
             if share:
                 shares[index].append(share)
-                outside = _without(outside, share)
+                outside = _difference(outside, share)
         rest.extend(outside.components())
     masks = [union(each) for each in shares]
-    return _placed(masks, boxes, sorted(rest, key=lambda each: -each.area), size=size, erased=erased)
+    return _merge_crumbs(masks, boxes, sorted(rest, key=lambda each: -each.area), size=size, erased=erased)
 
 
-def _placed(
+def _merge_crumbs(
     masks: list[Mask | None], boxes: Sequence[Box], rest: list[Mask], *, size: Size, erased: bool
 ) -> Shares:
-    """Tell findings from crumbs, and join those crumbs that lie beside a finding to it."""
+    """Separate findings from crumbs, and merge crumbs into the findings within whose reach they lie."""
     largest = max((each.area for each in [*masks, *rest] if each), default=0)
     findings: list[Mask] = []
     crumbs: list[Mask] = []
@@ -99,7 +102,7 @@ def _placed(
         if not is_crumb(part, largest, size=size, erased=erased):
             findings.append(part)
             continue
-        # A crumb is never all that a rectangle has: its box alone says more.
+        # A rectangle without a mask does not receive a crumb as its mask: its box is more informative.
         owner = next((i for i, box in enumerate(boxes) if masks[i] and part.within(reach(box))), None)
         near = next((i for i, each in enumerate(findings) if part.within(reach(each.frame))), None)
         if owner is not None:
@@ -112,33 +115,35 @@ def _placed(
 
 
 def reach(box: Box) -> Box:
-    """The box and half its longer side around it: what lies there belongs to what lies in the box."""
+    """Return the box dilated by half its longer side; pixels in it belong to the mask of the box."""
     return box.dilated(max(box.width, box.height) // 2)
 
 
 def nearest_box(part: Mask, boxes: Sequence[Box]) -> int:
-    """Index of the box that a part lies nearest to; of several the first."""
+    """Return the index of the nearest box; the first of several."""
     return min(range(len(boxes)), key=lambda index: float(_distance(part, boxes[index])[part.bitmap].min()))
 
 
-def _parts(mask: Mask | None) -> list[Mask]:
-    parts = mask.components() if mask else []
-    if len(parts) > MAX_PARTS:
-        raise InvalidRegion(f"a mask of {len(parts)} separate parts is noise; at most {MAX_PARTS} are read")
-    return parts
+def _components(mask: Mask | None) -> list[Mask]:
+    components = mask.components() if mask else []
+    if len(components) > MAX_PARTS:
+        raise InvalidRegion(
+            f"expected a mask of at most {MAX_PARTS} separate parts, got {len(components)}, which is noise; erase it"
+        )
+    return components
 
 
-def _nearest(part: Mask, boxes: Sequence[Box], met: Sequence[int], index: int) -> Mask:
-    """The pixels of a part that lie nearer to rectangle `index` than to the others it meets; ties go to the first."""
-    if len(met) == 1:
+def _nearest(part: Mask, boxes: Sequence[Box], intersecting: Sequence[int], index: int) -> Mask:
+    """Return the pixels of a component nearest to rectangle `index`; the first of several rectangles wins a tie."""
+    if len(intersecting) == 1:
         return part
-    distances = np.stack([_distance(part, boxes[other]) for other in met])
-    mine = np.argmin(distances, axis=0) == met.index(index)
-    return Mask(part.bitmap & mine, part.x0, part.y0)
+    distances = np.stack([_distance(part, boxes[other]) for other in intersecting])
+    nearest = np.argmin(distances, axis=0) == intersecting.index(index)
+    return Mask(part.bitmap & nearest, part.x0, part.y0)
 
 
 def _distance(part: Mask, box: Box) -> npt.NDArray[np.float64]:
-    """Distance from every pixel of a part's bitmap to a box, in pixels; 0 inside."""
+    """Return the distance of every pixel of a bitmap to a box, h x w, in pixels; 0 inside the box."""
     height, width = part.bitmap.shape
     x = np.arange(part.x0, part.x0 + width)
     y = np.arange(part.y0, part.y0 + height)
@@ -148,10 +153,10 @@ def _distance(part: Mask, box: Box) -> npt.NDArray[np.float64]:
     return distance
 
 
-def _without(mask: Mask, gone: Mask) -> Mask:
-    left = mask.bitmap.copy()
-    common = mask.frame.intersection(gone.frame)
+def _difference(mask: Mask, other: Mask) -> Mask:
+    bitmap = mask.bitmap.copy()
+    common = mask.frame.intersection(other.frame)
     if common:
-        mine = common.shifted(-mask.x0, -mask.y0).slices
-        left[mine] &= ~gone.bitmap[common.shifted(-gone.x0, -gone.y0).slices]
-    return Mask(left, mask.x0, mask.y0)
+        overlap = other.bitmap[common.shifted(-other.x0, -other.y0).slices]
+        bitmap[common.shifted(-mask.x0, -mask.y0).slices] &= ~overlap
+    return Mask(bitmap, mask.x0, mask.y0)

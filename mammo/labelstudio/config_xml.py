@@ -1,4 +1,4 @@
-"""The XML of a labeling config: its tags, their attributes, and what their labels mean."""
+"""The XML of a labeling config: its tags, their attributes, and the meaning of their labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 from mammo.errors import InvalidRegion
 
 MAX_CONFIG = 2**18
-"""Longest labeling config that is read, in characters."""
+"""Maximum length of a labeling config, in characters."""
 
 NOTE_CONTROL = "model-note"
-"""Name of a TextArea in which the model says why it drew nothing. Other text areas are the annotators'."""
+"""Name of the TextArea for the model's note, the reason why an image has no prediction."""
 
 SYNONYMS = frozenset(
     {
@@ -33,16 +33,16 @@ SYNONYMS = frozenset(
         "suspicious calcification",
     }
 )
-"""What else projects call a cluster (lower case, words apart)."""
+"""Other labels that mean a cluster, as `normalised_label` writes them."""
 
 NOTHING = "Nothing"
 NOTHING_SYNONYMS = frozenset(
     {"none", "no cluster", "no clusters", "no finding", "no findings", "no microcalcifications", "negative"}
 )
-"""What a choice says when nothing was found."""
+"""Other choices that mean "no finding", as `normalised_label` writes them."""
 
 STATED, SPELLED, SYNONYM = range(3)
-"""How sure it is that a label means something: `predicted_values` says so, it is spelled so, it is a synonym."""
+"""Evidence that a label has a meaning, strongest first: its `predicted_values`, its spelling, or a synonym."""
 
 
 @dataclass(frozen=True)
@@ -54,75 +54,85 @@ class Label:
 
     @property
     def stored(self) -> str:
-        """How Label Studio writes it into annotations, and expects it in predictions: the alias where there is one."""
+        """The text in Label Studio's annotations and predictions: the alias if there is one, else the value."""
         return self.alias or self.value
 
     @property
     def spellings(self) -> tuple[str, ...]:
+        """The stored text first, then the value if it differs from the alias."""
         return (self.stored, self.value) if self.alias else (self.value,)
 
 
 def labels_of(control: ElementTree.Element) -> Iterator[tuple[ElementTree.Element, Label]]:
-    """The labels or choices of a control, in their order, also those grouped in views."""
+    """Yield the labels or choices of a control in document order, with their tags; nested views are searched."""
     for child in control.iter():
         value = (child.get("value") or "").strip()
         if child is not control and child.tag.lower() in ("label", "choice") and value:
-            yield child, Label(value, written(child, "alias") or None)
+            yield child, Label(value, attribute(child, "alias") or None)
 
 
-def meanings(control: ElementTree.Element, meaning: str, synonyms: frozenset[str]) -> list[tuple[int, Label]]:
-    """The labels (or choices) of a control that may mean something, the surest first; each with how sure it is."""
+def labels_meaning(
+    control: ElementTree.Element, meaning: str, synonyms: frozenset[str]
+) -> list[tuple[int, Label]]:
+    """Return the labels or choices of a control that may have a meaning, each with its evidence, strongest first.
+
+    Args:
+        control: the control tag.
+        meaning: such as `Cluster`.
+        synonyms: normalised labels with the same meaning.
+    """
     ranked = []
     for child, label in labels_of(control):
-        names = {plain(name) for name in label.spellings}
-        predicted = {plain(each) for each in (attribute(child, "predicted_values") or "").split(",")}
-        if plain(meaning) in predicted:
+        spellings = {normalised_label(spelling) for spelling in label.spellings}
+        predicted_values = (attribute(child, "predicted_values") or "").split(",")
+        if normalised_label(meaning) in map(normalised_label, predicted_values):
             ranked.append((STATED, label))
-        elif plain(meaning) in names:
+        elif normalised_label(meaning) in spellings:
             ranked.append((SPELLED, label))
-        elif names & synonyms:
+        elif spellings & synonyms:
             ranked.append((SYNONYM, label))
     return sorted(ranked, key=lambda each: each[0])
 
 
 def attribute(tag: ElementTree.Element, name: str) -> str | None:
-    """An attribute in lower case, however its name is spelled: Label Studio's front end lowers both."""
-    value = written(tag, name)
-    return None if value is None else value.lower()
-
-
-def written(tag: ElementTree.Element, name: str) -> str | None:
-    """An attribute as it is written, however its name is spelled."""
+    """Return an attribute's value without surrounding white space; its name is matched without regard to case."""
     for key, value in tag.attrib.items():
         if key.lower() == name.lower():
             return value.strip()
     return None
 
 
+def is_true(tag: ElementTree.Element, name: str) -> bool:
+    """Whether an attribute is `true` in any case, which is how Label Studio's front end compares it."""
+    return (attribute(tag, name) or "").lower() == "true"
+
+
 def targets(tag: ElementTree.Element) -> list[str]:
-    """The objects that a control is for."""
-    return [each.strip() for each in (written(tag, "toName") or "").split(",") if each.strip()]
+    """Return the names of the objects that a control applies to (`toName`)."""
+    return [each.strip() for each in (attribute(tag, "toName") or "").split(",") if each.strip()]
 
 
-def plain(text: str) -> str:
-    """A label in the form in which labels are compared: lower case, words apart by one space."""
+def normalised_label(text: str) -> str:
+    """Return a label in the form in which labels are compared: casefolded, words separated by one space."""
     return " ".join(re.split(r"[\s_-]+", text.casefold())).strip()
 
 
 def parse_config(config: str) -> ElementTree.Element:
-    """The XML tree of a labeling config.
+    """Parse a labeling config.
 
     Raises:
-        InvalidRegion: too long, no XML, or more than plain XML.
+        InvalidRegion: it is too long, declares a document type or entities, or is not XML (code `labeling_config`).
     """
-    # No document type, no entities: neither expansion nor a look outside is possible in what is left of XML.
+    # Without a document type or entities, XML can neither expand nor refer to other resources.
     if len(config) > MAX_CONFIG or "<!" in config.replace("<!--", ""):
         raise InvalidRegion(
-            "the project's labeling config is too long or declares entities", code="labeling_config"
+            f"the project's labeling config is longer than {MAX_CONFIG} characters or declares entities; "
+            "shorten it, or remove the declarations",
+            code="labeling_config",
         )
     try:
         return ElementTree.fromstring(config)  # noqa: S314
     except ElementTree.ParseError as error:
         raise InvalidRegion(
-            f"the project's labeling config is no XML: {error}", code="labeling_config"
+            f"the project's labeling config is not XML: {error}", code="labeling_config"
         ) from None

@@ -1,7 +1,7 @@
-"""One authenticated way to a Label Studio server: tokens, timeouts, errors as sentences.
+"""Connection: authenticated HTTP requests to one Label Studio server.
 
-Label Studio has two kinds of API token. A legacy token is sent as it is. A personal access token is a refresh token:
-it is exchanged for an access token that lives five minutes.
+Label Studio has two kinds of API token. A legacy token is sent with every request. A personal access token is a
+refresh token, which is exchanged for an access token that is valid for five minutes.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ import httpx
 from mammo.errors import LabelStudioError
 
 ACCESS_SECONDS = 240.0
-"""How long an access token is used; Label Studio's lives 300 s."""
+"""Time for which an access token is used; it is valid for 300 s."""
 
 
 class Connection:
-    """Talks HTTP to one Label Studio. Safe to share between threads; close it, or use it as a context manager."""
+    """HTTP client of one Label Studio server. Safe to share between threads; a context manager that closes itself."""
 
     def __init__(
         self, url: str, api_key: str, *, timeout: float = 60.0, transport: httpx.BaseTransport | None = None
     ) -> None:
         """
         Args:
-            url: of the server, as this machine reaches it, for example `http://127.0.0.1:8080`.
-            api_key: legacy or personal access token; never shown in any message.
-            timeout: seconds without an answer after which a call fails.
-            transport: stands in for the network in tests.
+            url: address of the server from this machine, for example `http://127.0.0.1:8080`.
+            api_key: legacy or personal access token; never part of a message.
+            timeout: seconds after which a request without a response fails.
+            transport: replaces the network in tests.
 
         Raises:
-            ValueError: the address is no http(s) URL.
+            ValueError: the address is not an http(s) URL.
         """
         self._origin = httpx.URL(url.rstrip("/") + "/")
         if self._origin.scheme not in ("http", "https") or not self._origin.host:
-            raise ValueError(f"Label Studio's address must begin with http:// or https://, got {url!r}")
+            raise ValueError(f"expected an address of Label Studio with http:// or https://, got {url!r}")
         self._key = api_key
         self._personal = api_key.startswith("eyJ") and api_key.count(".") == 2
         self._access, self._access_until = "", 0.0
         self._lock = threading.Lock()
         self._http = httpx.Client(
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-            transport=transport or httpx.HTTPTransport(verify=_trust(), retries=2),
+            transport=transport or httpx.HTTPTransport(verify=trusted_certificates(), retries=2),
             follow_redirects=False,
             trust_env=False,
         )
@@ -69,19 +69,25 @@ class Connection:
         params: dict[str, Any] | None = None,
         files: dict[str, tuple[str, bytes]] | None = None,
     ) -> Any:
-        """One API call; the decoded JSON answer, or None where there is none.
+        """Call the API; return the decoded JSON of the response, or None for an empty response.
 
         Args:
-            files: form field to file name and content, instead of a JSON body.
+            method: HTTP method.
+            path: path and query of the endpoint.
+            json: request body.
+            params: query parameters.
+            files: multipart files instead of a JSON body: form field to file name and content.
 
         Raises:
-            LabelStudioError: not reached, refused, or no JSON; `code` is `label_studio_<status>` or
-                `label_studio_unreachable`.
+            LabelStudioError: the server is unreachable (code `label_studio_unreachable`) or answers with an error
+                (code `label_studio_<status>`), or the response is not JSON.
         """
-        url = self._origin.join(path.lstrip("/"))  # relative: the server may live below a path of its own
+        url = self._origin.join(
+            path.lstrip("/")
+        )  # Relative, because the server's address may contain a path.
         response = self._send(method, url, json=json, params=params, files=files)
         if response.status_code == 401 and self._personal:
-            self.renew()  # the access token may have ended early: the server was restarted
+            self.renew()  # Access tokens end early when the server is restarted.
             response = self._send(method, url, json=json, params=params, files=files)
         if not response.is_success:
             raise _refused(method, url, response)
@@ -91,25 +97,25 @@ class Connection:
             return response.json()
         except ValueError:
             raise LabelStudioError(
-                f"{method} {url.path}: the answer is no JSON; is the address in "
-                "YOLO_MLSAM_LABEL_STUDIO_URL really a Label Studio?"
+                f"{method} {url.path}: expected JSON; check that YOLO_MLSAM_LABEL_STUDIO_URL is the address of a "
+                "Label Studio server"
             ) from None
 
     @property
     def origin(self) -> httpx.URL:
-        """The server's address, with a slash at its end."""
+        """The server's address, with a trailing slash."""
         return self._origin
 
     @property
     def personal(self) -> bool:
-        """Whether the key is a personal access token, whose access tokens end."""
+        """Whether the key is a personal access token, so that access tokens expire."""
         return self._personal
 
     def authorization(self) -> str:
-        """Value of the Authorization header, for requests to this server only.
+        """Return the value of the Authorization header, for requests to this server only.
 
         Raises:
-            LabelStudioError: the personal access token was not exchanged.
+            LabelStudioError: the personal access token could not be exchanged.
         """
         if not self._personal:
             return f"Token {self._key}"
@@ -120,19 +126,18 @@ class Connection:
             return f"Bearer {self._access}"
 
     def renew(self) -> None:
-        """Exchange the personal access token again, whatever the age of what we have."""
+        """Discard the access token, so that the next request exchanges the personal access token again."""
         self._access_until = 0.0
 
     def server_time(self) -> datetime | None:
-        """What Label Studio's clock says; None when it does not tell.
+        """Return the time on Label Studio's clock; None when the response has no valid date.
 
         Raises:
-            LabelStudioError: not reached.
+            LabelStudioError: the server is unreachable.
         """
         url = self._origin.join("health")
         try:
-            stated = self._http.get(url).headers.get("date", "")
-            return parsedate_to_datetime(stated)
+            return parsedate_to_datetime(self._http.get(url).headers.get("date", ""))
         except httpx.HTTPError as error:
             raise _unreachable("GET", url, error) from None
         except ValueError:
@@ -157,32 +162,37 @@ class Connection:
             raise _refused("POST", url, response)
         access = response.json().get("access")
         if not isinstance(access, str):
-            raise LabelStudioError("Label Studio did not exchange the personal access token; make a new one")
+            raise LabelStudioError(
+                "Label Studio returned no access token for the personal access token; create a new one and set "
+                "YOLO_MLSAM_LABEL_STUDIO_API_KEY"
+            )
         return access
 
 
-def _trust() -> ssl.SSLContext:
-    """The machine's certificates, which a hospital may have added its own to, and the public ones."""
+def trusted_certificates() -> ssl.SSLContext:
+    """Return a TLS context that trusts the public certificates and those installed on the machine, as hospitals do."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     return context
 
 
 _ADVICE = {
-    400: "a value it sent was not accepted",
-    401: "it does not know the token: check YOLO_MLSAM_LABEL_STUDIO_API_KEY (a legacy token must be enabled in the "
+    400: "a value in the request was not accepted",
+    401: "the token is invalid; check YOLO_MLSAM_LABEL_STUDIO_API_KEY (a legacy token must be enabled in the "
     "organization's settings)",
-    403: "not allowed for this user, or the address is in a network that its SSRF protection blocks: set "
-    "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or its own list of subnets, on Label Studio",
-    404: "it is not there, or this user may not see it",
-    413: "the request is too large for it or for a proxy before it",
-    500: "it failed inside; its own log says why",
+    403: "the user has no permission, or the address is in a network that its SSRF protection blocks; in the latter "
+    "case set ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or its list of subnets, on Label Studio",
+    404: "it does not exist, or this user has no access to it",
+    413: "the request is too large for the server or for a proxy in front of it",
+    500: "an internal error; see the log of Label Studio",
 }
 
 
 def _refused(method: str, url: httpx.URL, response: httpx.Response) -> LabelStudioError:
     status = response.status_code
-    advice = _ADVICE.get(status) or ("try again later" if status >= 500 else "see its documentation")
+    advice = _ADVICE.get(status) or (
+        "try again later" if status >= 500 else "see the documentation of its API"
+    )
     detail = f" ({_detail(response)})" if _detail(response) else ""
     return LabelStudioError(
         f"Label Studio answered {status} to {method} {url.path}: {advice}{detail}",
@@ -191,7 +201,7 @@ def _refused(method: str, url: httpx.URL, response: httpx.Response) -> LabelStud
 
 
 def _detail(response: httpx.Response) -> str:
-    """Label Studio's own words, short; never a request's."""
+    """Return a short excerpt of Label Studio's error message; nothing of the request."""
     try:
         answer = response.json()
     except ValueError:
@@ -204,6 +214,7 @@ def _detail(response: httpx.Response) -> str:
 def _unreachable(method: str, url: httpx.URL, error: httpx.HTTPError) -> LabelStudioError:
     return LabelStudioError(
         f"Label Studio at {url.scheme}://{url.netloc.decode('ascii').rpartition('@')[2]} did not answer {method} "
-        f"{url.path} ({type(error).__name__}); is it running, and is YOLO_MLSAM_LABEL_STUDIO_URL right from here?",
+        f"{url.path} ({type(error).__name__}); check that it is running and that YOLO_MLSAM_LABEL_STUDIO_URL is its "
+        "address from this machine",
         code="label_studio_unreachable",
     )

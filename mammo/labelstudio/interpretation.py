@@ -1,14 +1,14 @@
-"""What the regions of an annotation mean: the findings on each image, and what of them was left out and why.
+"""Interpretation: the findings that the regions of an annotation mean, image by image.
 
-An empty interpretation is our word for "a person looked and saw none", so nothing may fall out on the way: a drawn
-region of an unknown tool, label, image or shape refuses the whole annotation with a reason (`InvalidRegion`).
+An interpretation without findings means that a person looked and saw none, so no region may be ignored: a drawn region
+with an unsupported shape, or an unknown label or image, refuses the whole annotation (`InvalidRegion`).
 
-    outline, ellipse, closed vector, bitmask    one finding each
-    brush region that a model sent              one finding, as long as nobody painted elsewhere with it
-    brush region by hand                        every part is a finding, or belongs to the rectangle it meets
-    rectangle                                   a finding, with the part of the hand-painted brush that it meets
-    key point without a parent                  a finding of which only the place is known
-    prompts, relations, attributes, choices     no findings
+    polygon, ellipse, closed vector, bitmask    one finding each
+    predicted brush region                      one finding; parts painted outside its reach are findings of their own
+    brush region by hand                        one finding per component, unless it intersects a rectangle
+    rectangle                                   one finding, with the components of the brush that it intersects
+    key point without a parent                  one finding with a known position and an unknown extent
+    prompts, relations, attributes, choices     no finding
 """
 
 from __future__ import annotations
@@ -24,64 +24,67 @@ from mammo.labelstudio.brush_parts import is_crumb, reach, share_out
 from mammo.labelstudio.cluster_regions import regions_of
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.older_prelabels import OlderPrelabel
-from mammo.labelstudio.regions import box_of, mask_of, point_of, score_of, shape_of, size_of
-from mammo.labelstudio.sent import (
-    as_sent,
-    finding_of,
-    is_only_box,
-    sent_box,
-    sent_pixels,
-    sent_prompts,
+from mammo.labelstudio.region_meta import (
+    is_box_only,
+    is_untouched,
+    predicted_box,
+    predicted_finding,
+    predicted_pixels,
+    predicted_prompts,
 )
+from mammo.labelstudio.regions import box_of, mask_of, point_of, score_of, shape_of, size_of
 from mammo.masks import Mask, union
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interpretation:
-    """The findings on one image, and what was left out on purpose."""
+    """The findings on one image, and the region parts that were left out."""
 
     findings: tuple[Finding, ...]
     deleted: tuple[str, ...] = ()
-    """Prelabelled findings of which a part was deleted and the rest left as it was: deleted whole."""
+    """Ids of predicted findings that were deleted in part; they count as deleted."""
 
     drawn: int = 0
-    """Cluster regions that the annotation holds on the image, those left out included."""
+    """Number of cluster regions on the image, including those without a finding."""
 
     crumbs: int = 0
-    """Parts of masks too small to be seen or meant, left out."""
+    """Number of mask parts that were left out because nobody painted them on purpose."""
 
     crumb_pixels: int = 0
-    """Their pixels together."""
+    """Total number of pixels of the crumbs."""
 
 
 def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> list[Finding]:
-    """The findings on one image of an annotation; see `interpret`."""
+    """Return the findings on one image of an annotation; see `interpret`."""
     return list(interpret(result, tags=tags).findings)
 
 
 def interpret(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> Interpretation:
-    """What an annotation says of one image: rectangles and outlines in their order, then parts of brush regions.
+    """Interpret an annotation's regions on one image.
 
     Args:
-        result: `annotation.result`, as Label Studio sends it; regions of the task's other images are passed over.
-        tags: the project's controls and labels on this image.
+        result: `annotation.result` as Label Studio sends it; regions on other images of the task are skipped.
+        tags: control tags of the image.
+
+    Returns:
+        The findings: rectangles and outlines in the order of their regions, parts of brush regions, key points.
 
     Raises:
-        InvalidRegion: a region that may mean a cluster cannot be read; one such region spoils the annotation.
+        InvalidRegion: a region that may mean a cluster cannot be read. One such region refuses the annotation.
     """
-    drawn = _Drawn(tags)
+    clusters = _ClusterRegions(tags)
     regions = regions_of(result, tags)
     for region in regions:
-        drawn.add(region)
-    return replace(drawn.interpretation(), drawn=len(regions))
+        clusters.add(region)
+    return replace(clusters.interpretation(), drawn=len(regions))
 
 
 @dataclass(frozen=True)
 class _Outline:
-    """A region that holds pixels of one finding."""
+    """A region with the pixels of one finding."""
 
-    place: int
-    """Among the regions, so that findings keep their order."""
+    index: int
+    """Among the cluster regions of the image; findings keep this order."""
 
     name: str
     mask: Mask
@@ -89,12 +92,12 @@ class _Outline:
 
     @property
     def untouched(self) -> bool:
-        return as_sent(self.region, self.mask)
+        return is_untouched(self.region, self.mask)
 
 
 @dataclass(frozen=True)
 class _Rectangle:
-    place: int
+    index: int
     name: str
     box: Box
     score: float
@@ -102,13 +105,13 @@ class _Rectangle:
     by_hand: bool
 
 
-class _Drawn:
+class _ClusterRegions:
     """The cluster regions of one image, in pixels."""
 
     def __init__(self, tags: ControlTags) -> None:
         self._tags = tags
         self._size: Size | None = None
-        self._place = 0
+        self._index = 0
         self._outlines: list[_Outline] = []
         self._rectangles: list[_Rectangle] = []
         self._points: list[tuple[str, Point]] = []
@@ -120,135 +123,155 @@ class _Drawn:
         self._older = OlderPrelabel()
 
     def add(self, region: Mapping[str, Any]) -> None:
+        """Add a cluster region.
+
+        Raises:
+            InvalidRegion: it cannot be read, or states another image size than the others.
+        """
         size = size_of(region)
         if self._size not in (None, size):
-            raise InvalidRegion(f"the regions of one image state different image sizes: {self._size}, {size}")
-        self._size = size
-        self._place += 1
-        name, shape, finding = str(region.get("id") or ""), shape_of(region), finding_of(region)
-        if shape == "rectangle":
-            self._rectangles.append(
-                _Rectangle(
-                    self._place,
-                    name or f"box-{len(self._rectangles)}",
-                    box_of(region),
-                    score_of(region),
-                    sent_prompts(region, size),
-                    by_hand=finding is None,
-                )
+            raise InvalidRegion(
+                f"the regions of one image state different image sizes, {self._size} and {size}; draw them again"
             )
+        self._size = size
+        self._index += 1
+        name, shape = str(region.get("id") or ""), shape_of(region)
+        if shape == "rectangle":
+            self._add_rectangle(region, name, size)
         elif shape == "keypoint":
-            parent = finding or (str(region["parentID"]) if region.get("parentID") else None)
-            if parent is None:
-                self._points.append((name or f"point-{len(self._points)}", point_of(region)))
-            else:
-                self._prompts.setdefault(parent, []).append(point_of(region))
-        elif shape == "brush" and sent_pixels(region) is None:
+            self._add_point(region, name)
+        elif shape == "brush" and predicted_pixels(region) is None:
             mask = mask_of(region)
-            if self._older.takes(region):
+            if self._older.includes(region):
                 self._older.add_brush(region, mask)
             elif mask is not None:
                 self._brush.append(mask)
         else:
-            self._outline(region, name or f"outline-{len(self._outlines)}", shape)
+            self._add_outline(region, name or f"outline-{len(self._outlines)}", shape)
 
-    def _outline(self, region: Mapping[str, Any], name: str, shape: str) -> None:
-        mask, sent = mask_of(region), sent_pixels(region)
+    def _add_rectangle(self, region: Mapping[str, Any], name: str, size: Size) -> None:
+        rectangle = _Rectangle(
+            self._index,
+            name or f"box-{len(self._rectangles)}",
+            box_of(region),
+            score_of(region),
+            predicted_prompts(region, size),
+            by_hand=predicted_finding(region) is None,
+        )
+        self._rectangles.append(rectangle)
+
+    def _add_point(self, region: Mapping[str, Any], name: str) -> None:
+        parent = predicted_finding(region) or (str(region["parentID"]) if region.get("parentID") else None)
+        if parent is None:
+            self._points.append((name or f"point-{len(self._points)}", point_of(region)))
+        else:
+            self._prompts.setdefault(parent, []).append(point_of(region))
+
+    def _add_outline(self, region: Mapping[str, Any], name: str, shape: str) -> None:
+        mask, predicted = mask_of(region), predicted_pixels(region)
         if mask is None and shape != "brush":
             raise InvalidRegion(
-                f"an outline ({shape}) encloses no pixel: draw it again or delete it", code="no_area"
+                f"an outline ({shape}) encloses no pixel; draw it again or delete it", code="no_area"
             )
         if mask is None:
             self._deleted.append(name)
-            return
-        if finding_of(region) not in (None, name):
+        elif predicted_finding(region) not in (None, name):
             self._older.add_outline(region, mask)
-            return
-        if shape == "brush" and sent is not None and not as_sent(region, mask):
-            self._repainted(region, name, mask, sent)
-            return
-        self._outlines.append(_Outline(self._place, name, mask, region))
+        elif shape == "brush" and predicted is not None and not is_untouched(region, mask):
+            self._add_repainted(region, name, mask, predicted)
+        else:
+            self._outlines.append(_Outline(self._index, name, mask, region))
 
-    def _repainted(self, region: Mapping[str, Any], name: str, mask: Mask, sent: Sequence[int]) -> None:
-        """A brush region that a model sent for one finding and a person changed."""
+    def _add_repainted(
+        self, region: Mapping[str, Any], name: str, mask: Mask, predicted: Sequence[int]
+    ) -> None:
+        """Add a brush region that was predicted for one finding and then changed by a person.
+
+        Args:
+            region: the region.
+            name: of the finding.
+            mask: its pixels now.
+            predicted: frame and area of the predicted pixels.
+        """
         assert self._size is not None
-        near = reach(Box(*sent[:4]))
+        near, area = reach(Box(*predicted[:4])), predicted[4]
         parts = mask.components()
         own = [part for part in parts if part.within(near)]
-        meant = [part for part in own if not is_crumb(part, sent[4], size=self._size)]
-        if meant:
-            self._outlines.append(_Outline(self._place, name, union(own) or mask, region))
-        else:
+        if all(is_crumb(part, area, size=self._size) for part in own):
             self._deleted.append(name)
             self._crumbs += own
+        else:
+            self._outlines.append(_Outline(self._index, name, union(own) or mask, region))
         for part in parts:
             if part.within(near):
                 continue
-            if is_crumb(part, sent[4], size=self._size):
+            if is_crumb(part, area, size=self._size):
                 self._crumbs.append(part)
             else:
-                self._parts.append(_part(part))
+                self._parts.append(_part_finding(part))
 
     def interpretation(self) -> Interpretation:
-        """Put together what belongs together."""
+        """Combine the regions into findings."""
         size = self._size or Size(1, 1)
-        boxes = [each.box for each in self._rectangles]
         older = self._older.assign(
             {each.name: each.box for each in self._rectangles},
             size=size,
             with_rectangles=self._tags.rectangle is not None,
         )
-        placed: dict[int, Finding] = {}
+        by_index: dict[int, Finding] = {}
         brush = [*self._brush, *older.changed]
         for outline in self._outlines:
-            met = [each for each in self._rectangles if outline.mask.within(each.box)]
-            if any(each.by_hand or not outline.untouched for each in met):
+            intersecting = [each for each in self._rectangles if outline.mask.within(each.box)]
+            if any(each.by_hand or not outline.untouched for each in intersecting):
                 brush.append(outline.mask)
             else:
-                placed[outline.place] = self._finding(outline, size)
-        shares = share_out(union(brush), boxes, size=size, erased=self._older.was_erased)
-        for each, share in zip(self._rectangles, shares.masks, strict=True):
-            placed[each.place] = Finding(
+                by_index[outline.index] = _outline_finding(outline, size)
+        boxes = [each.box for each in self._rectangles]
+        shares = share_out(union(brush), boxes, size=size, erased=self._older.was_changed)
+        for rectangle, share in zip(self._rectangles, shares.masks, strict=True):
+            masks = (share, older.masks.get(rectangle.name))
+            by_index[rectangle.index] = Finding(
                 label=CLUSTER,
-                score=each.score,
-                box=each.box,
-                prompts=tuple(self._prompts.get(each.name, each.prompts)),
-                mask=union(mask for mask in (share, older.masks.get(each.name)) if mask is not None),
-                id=each.name,
+                score=rectangle.score,
+                box=rectangle.box,
+                prompts=tuple(self._prompts.get(rectangle.name, rectangle.prompts)),
+                mask=union(mask for mask in masks if mask is not None),
+                id=rectangle.name,
             )
-        rest = [_part(mask) for mask in shares.rest]
-        found = [*(placed[place] for place in sorted(placed)), *self._parts, *rest]
+        rest = [_part_finding(mask) for mask in shares.rest]
+        findings = [*(by_index[index] for index in sorted(by_index)), *self._parts, *rest]
         crumbs = [*self._crumbs, *shares.crumbs]
         return Interpretation(
-            findings=(*found, *self._lone_points(found)),
+            findings=(*findings, *self._point_findings(findings)),
             deleted=tuple(dict.fromkeys([*self._deleted, *older.deleted])),
             crumbs=len(crumbs),
             crumb_pixels=sum(each.area for each in crumbs),
         )
 
-    def _finding(self, outline: _Outline, size: Size) -> Finding:
-        region, mask = outline.region, outline.mask
-        box, untouched = sent_box(region, size), outline.untouched
-        only_box = untouched and is_only_box(region)
-        return Finding(
-            label=CLUSTER,
-            score=score_of(region),
-            box=box if box is not None and untouched else mask.box or mask.frame,
-            prompts=sent_prompts(region, size) if untouched else (),
-            mask=None if only_box else mask,
-            id=outline.name,
-        )
-
-    def _lone_points(self, found: Sequence[Finding]) -> list[Finding]:
-        """Points that lie in no finding: each says where one is, and not how large."""
+    def _point_findings(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Return a finding for each key point outside all other findings."""
         return [
             Finding(label=CLUSTER, score=1.0, box=Box(at.x, at.y, at.x + 1, at.y + 1), id=name, is_point=True)
             for name, at in self._points
-            if not any(each.box.contains(at) for each in found)
+            if not any(each.box.contains(at) for each in findings)
         ]
 
 
-def _part(mask: Mask) -> Finding:
-    """A part of a hand-painted mask, as a finding of its own."""
+def _outline_finding(outline: _Outline, size: Size) -> Finding:
+    """Return the finding of an outline; box and prompts of the prediction are valid while it is untouched."""
+    region, mask, untouched = outline.region, outline.mask, outline.untouched
+    box = predicted_box(region, size) if untouched else None
+    return Finding(
+        label=CLUSTER,
+        score=score_of(region),
+        box=box or mask.box or mask.frame,
+        prompts=predicted_prompts(region, size) if untouched else (),
+        mask=None if untouched and is_box_only(region) else mask,
+        id=outline.name,
+    )
+
+
+def _part_finding(mask: Mask) -> Finding:
+    """Return a component of a hand-painted mask as a finding."""
     frame = mask.frame
     return Finding(label=CLUSTER, score=1.0, box=frame, mask=mask, id=f"part-{frame.x0}-{frame.y0}")

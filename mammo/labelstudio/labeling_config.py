@@ -1,15 +1,15 @@
-"""The labeling config: which images a task shows and which tools an annotator has, also in a project we did not make.
+"""Labeling configs: our own, and the control tags for clusters in any project's.
 
-Findings travel through the result controls (outline, mask, box, point). Clicks for the model go through controls of
-their own that are `smartOnly`: what stays behind of a prompt nobody accepted can then never be taken for an annotation.
-A negative click is Alt + click with the same label; Label Studio does not send two labels together.
+Findings are drawn with the result controls (outline, mask, box, point). Prompts for the model have controls of their
+own, which are `smartOnly`, so the remains of a prompt are never taken for an annotation. A negative click is Alt +
+click with the same label, because Label Studio does not send two labels at once.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,11 +22,11 @@ from mammo.labelstudio.config_xml import (
     SYNONYM,
     SYNONYMS,
     attribute,
+    is_true,
+    labels_meaning,
     labels_of,
-    meanings,
     parse_config,
     targets,
-    written,
 )
 
 PROMPT_CONTROLS = ("prompt-point", "prompt-box")
@@ -40,7 +40,7 @@ DRAWN = (
     "vectorlabels",
     "bitmasklabels",
 )
-"""Control tags whose regions are read as findings, in lower case; the first four the model can fill."""
+"""Control tags whose regions can be findings, in lower case. The model fills the first four."""
 
 _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 8em; margin-right: 1em;">
@@ -73,37 +73,37 @@ _CONFIG = f"""<View style="display: flex;">
   </View>
 </View>
 """
-# `html` is what a label is called on the screen: all mean the one label the model knows. Controls are smart unless they
-# say no, and a smart tool of a finding would ask the model and then take what was drawn away. No fill hides the lesion.
-# No submissions: a person gets no field to type in, and sees nothing where the model wrote nothing.
+# `html` is the displayed text; the label itself is `Cluster` in every control. Controls are smart by default, and a
+# smart control for findings would send a drawn region to the model and then remove it, hence smart="false". Opacity 0
+# keeps the lesion visible inside its region. maxSubmissions="0" hides the input field of the note.
 
 
 def labeling_config() -> str:
-    """The labeling config of the projects we make, as XML."""
+    """Return the labeling config of the projects that we create, as XML."""
     return _CONFIG
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlTags:
-    """Names of the control tags that one project uses for clusters on one image; None where it has no such tool."""
+    """Names of a project's control tags for clusters on one image; a control that the project lacks is None."""
 
     image: str = "image"
     """Name of the Image tag: `to_name` of every region."""
 
     value: str = "image"
-    """Key of the task's data that holds the image's address; empty where the tag shows one image for every task."""
+    """Key of the image's address in the task data; empty when the tag shows the same image in every task."""
 
     pages: bool = False
-    """The tag shows a list of images (`valueList`), one page each."""
+    """Whether the tag shows a list of images (`valueList`), one per page."""
 
     page: int | None = None
-    """Which page of the list, from 0: `item_index` of its regions; None where there is no list."""
+    """Page number from 0 (`item_index` of its regions); None for a tag without pages."""
 
     other_images: tuple[str, ...] = ()
-    """Names of the other Image tags of the config."""
+    """Names of the other Image tags in the config."""
 
     siblings: tuple[ControlTags, ...] = ()
-    """The tags of the config's other images that have a tool for clusters; they name no siblings themselves."""
+    """Tags of the other images with a control for clusters; these have no siblings themselves."""
 
     brush: str | None = "mask"
     rectangle: str | None = "box"
@@ -111,69 +111,69 @@ class ControlTags:
     keypoint: str | None = "point"
 
     choices: str | None = None
-    """Choices about the whole image, of which one says that there is a cluster, or one that there is none."""
+    """Choices control about the whole image with a choice for clusters, or one for no finding."""
 
     choice_found: str | None = None
     choice_nothing: str | None = None
 
     note: str | None = NOTE_CONTROL
-    """TextArea about the whole image in which the model says why it drew nothing."""
+    """TextArea about the whole image in which the model gives the reason for a missing prediction."""
 
     label: str = CLUSTER
-    """The cluster label as Label Studio stores it, for controls that `labels` does not name."""
+    """The cluster label, as Label Studio stores it, of controls without an entry in `labels`."""
 
     labels: tuple[tuple[str, str], ...] = ()
-    """(control, its cluster label) where that is stored otherwise than as `label`."""
+    """(control, cluster label) for controls whose label is not `label`."""
 
     spellings: tuple[tuple[str, str], ...] = ()
-    """(control, a further spelling of its cluster label): the value of a label that is stored by its alias."""
+    """(control, value) for cluster labels that are stored by their alias."""
 
     other_labels: tuple[tuple[str, str], ...] = ()
-    """(control, label) that mean something else, in every spelling, lower case."""
+    """(control, label) with another meaning, in every spelling, casefolded."""
 
     doubtful_labels: tuple[tuple[str, str], ...] = ()
-    """(control, label) that may mean a cluster as well as another label of the control, lower case."""
+    """(control, label) that may mean a cluster besides the control's cluster label, casefolded."""
 
     prompts: frozenset[str] = frozenset(PROMPT_CONTROLS)
-    """Controls that only ask the model; nothing drawn with them is an annotation."""
+    """Controls for prompts; their regions are never annotations."""
 
     @classmethod
     def read(cls, config: str) -> ControlTags:
-        """Find the controls for clusters in any project's labeling config, whatever it calls them.
+        """Find the controls for clusters in any project's labeling config.
 
-        Returns those on the first image that has any, with those on the other images as `siblings`. A label means a
-        cluster when its `predicted_values` say `Cluster` (Label Studio's own convention), when it
-        or its alias is spelled so, or when it is one of `SYNONYMS`.
+        A label means a cluster when its `predicted_values` contain `Cluster` (Label Studio's convention), when it or
+        its alias is `Cluster`, or when it is one of `SYNONYMS`.
+
+        Returns:
+            The tags of the first image with such a control, with those of the other images as `siblings`.
 
         Raises:
-            InvalidRegion: no XML, or no brush, rectangle or polygon control with such a label on an image.
+            InvalidRegion: the config is not XML, or no brush, rectangle or polygon control on an image has such a
+                label (code `labeling_config`).
         """
         root = parse_config(config)
         images = [tag for tag in root.iter() if tag.tag.lower() == "image" and tag.get("name")]
         names = [str(tag.get("name")) for tag in images]
-        found = []
+        on_images = []
         for tag in images:
             tags = cls._on_image(root, tag, others=[name for name in names if name != tag.get("name")])
             if tags.brush or tags.rectangle or tags.polygon:
-                found.append(tags)
-        if not found:
+                on_images.append(tags)
+        if not on_images:
             raise InvalidRegion(
                 "the project's labeling config has no BrushLabels, RectangleLabels or PolygonLabels control with a "
                 f"label for clusters on an Image; name a label {CLUSTER}, or give the label that means it "
                 f'predicted_values="{CLUSTER}"',
                 code="labeling_config",
             )
-        return replace(found[0], siblings=tuple(found[1:]))
+        return replace(on_images[0], siblings=tuple(on_images[1:]))
 
     @classmethod
     def _on_image(
         cls, root: ElementTree.Element, image: ElementTree.Element, *, others: Sequence[str]
     ) -> ControlTags:
         name = str(image.get("name"))
-        filled: dict[str, str] = {}
-        stored: dict[str, str] = {}
-        spellings, other, doubtful = [], [], []
-        prompts: set[str] = set()
+        labels = _ClusterLabels()
         choices: dict[str, str | None] = {}
         note: str | None = None
         for tag in root.iter():
@@ -181,47 +181,29 @@ class ControlTags:
             if control is None or name not in targets(tag):
                 continue
             if kind == "textarea":
-                note = control if control == NOTE_CONTROL and attribute(tag, "perRegion") != "true" else note
-                continue
-            if kind in ("choices", "taxonomy"):
-                if kind == "choices" and not choices and attribute(tag, "perRegion") != "true":
-                    choices = _choices(control, tag)
-                continue
-            ranked = meanings(tag, CLUSTER, SYNONYMS)
-            if attribute(tag, "smartOnly") == "true":
-                prompts.add(control)
-            elif kind in DRAWN and ranked and kind not in filled:
-                filled[kind] = control
-            if ranked:
-                stored[control] = ranked[0][1].stored
-                spellings += [(control, each) for each in ranked[0][1].spellings[1:]]
-            means = ranked[0][1] if ranked else None
-            may_mean = [label for rank, label in ranked[1:] if rank == ranked[0][0] == SYNONYM]
-            doubtful += [(control, each.casefold()) for label in may_mean for each in label.spellings]
-            other += [
-                (control, each.casefold())
-                for _, label in labels_of(tag)
-                if label != means and label not in may_mean
-                for each in label.spellings
-            ]
-        common = stored.get(next(iter(filled.values()), ""), CLUSTER)
-        pages = written(image, "valueList")
+                note = control if control == NOTE_CONTROL and not is_true(tag, "perRegion") else note
+            elif kind == "choices" and not choices and not is_true(tag, "perRegion"):
+                choices = _choices(control, tag)
+            elif kind not in ("choices", "taxonomy"):
+                labels.add(control, tag)
+        common = labels.stored.get(next(iter(labels.controls.values()), ""), CLUSTER)
+        value_list = attribute(image, "valueList")
         return cls(
             image=name,
-            value=_key(pages or written(image, "value")),
-            pages=bool(pages),
+            value=_data_key(value_list or attribute(image, "value")),
+            pages=bool(value_list),
             other_images=tuple(others),
-            brush=filled.get("brushlabels"),
-            rectangle=filled.get("rectanglelabels"),
-            polygon=filled.get("polygonlabels"),
-            keypoint=filled.get("keypointlabels"),
+            brush=labels.controls.get("brushlabels"),
+            rectangle=labels.controls.get("rectanglelabels"),
+            polygon=labels.controls.get("polygonlabels"),
+            keypoint=labels.controls.get("keypointlabels"),
             note=note,
             label=common,
-            labels=tuple(sorted((control, label) for control, label in stored.items() if label != common)),
-            spellings=tuple(spellings),
-            other_labels=tuple(other),
-            doubtful_labels=tuple(doubtful),
-            prompts=frozenset(prompts),
+            labels=tuple(sorted(each for each in labels.stored.items() if each[1] != common)),
+            spellings=tuple(labels.spellings),
+            other_labels=tuple(labels.other),
+            doubtful_labels=tuple(labels.doubtful),
+            prompts=frozenset(labels.prompts),
             choices=choices.get("choices"),
             choice_found=choices.get("choice_found"),
             choice_nothing=choices.get("choice_nothing"),
@@ -229,35 +211,37 @@ class ControlTags:
 
     @property
     def image_tag(self) -> str:
-        """What names the image within its task: the tag's name, and the page where there are several."""
+        """Identifies the image within its task: the name of the Image tag, and the page number if it has pages."""
         return self.image if self.page is None else f"{self.image}[{self.page}]"
 
     @property
     def image_key(self) -> str:
-        """What names the image within its task wherever something is kept of it; empty for the only one there is."""
+        """Key under which data about the image are stored: `image_tag`, or empty for the only image of a task."""
         return "" if self.is_only_image else self.image_tag
 
     @property
     def is_only_image(self) -> bool:
-        """Whether a task of the project shows this image and no other."""
+        """Whether a task of the project shows exactly this image."""
         return not self.other_images and not self.pages
 
     def on(self, data: Mapping[str, Any]) -> Iterator[ControlTags]:
-        """The tags of every image that a task shows, page by page.
+        """Yield the tags of every image that a task shows, page by page.
 
-        A view that the task does not have (`""`) is left out, unless the config has no other image.
+        An image without an address in the task data is skipped, unless it is the only image of the config.
         """
         for tags in (replace(self, siblings=()), *self.siblings):
-            shown = data.get(tags.value)
+            address = data.get(tags.value)
             if tags.pages:
-                yield from (
-                    replace(tags, page=index) for index in range(len(shown) if isinstance(shown, list) else 0)
-                )
-            elif shown not in ("", None) or tags.is_only_image:
+                num_pages = len(address) if isinstance(address, list) else 0
+                yield from (replace(tags, page=page) for page in range(num_pages))
+            elif address not in ("", None) or tags.is_only_image:
                 yield tags
 
     def everywhere(self, regions: Iterable[Mapping[str, Any]]) -> Iterator[ControlTags]:
-        """The tags of every image that regions may lie on, for who has no task at hand; pages as far as named."""
+        """Yield the tags of every image that the regions may lie on, without the task data.
+
+        Of an image with pages, only the first page and those that a region names are known.
+        """
         pages = {0} | {page for region in regions if isinstance(page := region.get("item_index"), int)}
         for tags in (replace(self, siblings=()), *self.siblings):
             if tags.pages:
@@ -266,27 +250,27 @@ class ControlTags:
                 yield tags
 
     def label_of(self, control: str | None) -> str:
-        """The cluster label as Label Studio stores it for this control."""
+        """Return the control's cluster label, as Label Studio stores it."""
         return dict(self.labels).get(control or "", self.label)
 
     def is_cluster_label(self, control: str | None, labels: Iterable[object]) -> bool:
-        """Whether one of a region's labels is its control's cluster label, in any spelling of its case."""
-        mine = {self.label_of(control).casefold()}
-        mine |= {each.casefold() for name, each in self.spellings if name == control}
-        return any(str(label).casefold() in mine for label in labels)
+        """Whether one of a region's labels is its control's cluster label, in any case."""
+        cluster_labels = {self.label_of(control).casefold()}
+        cluster_labels |= {each.casefold() for name, each in self.spellings if name == control}
+        return any(str(label).casefold() in cluster_labels for label in labels)
 
     def is_other_label(self, control: str | None, labels: Iterable[object]) -> bool:
-        """Whether all of a region's labels are known to mean something else than a cluster."""
-        theirs = {label for name, label in self.other_labels if name == control}
-        return all(str(label).casefold() in theirs for label in labels)
+        """Whether all of a region's labels have another meaning according to the config."""
+        other_labels = {label for name, label in self.other_labels if name == control}
+        return all(str(label).casefold() in other_labels for label in labels)
 
     def is_doubtful_label(self, control: str | None, labels: Iterable[object]) -> bool:
-        """Whether one of a region's labels may mean a cluster, and the config does not say so."""
-        theirs = {label for name, label in self.doubtful_labels if name == control}
-        return any(str(label).casefold() in theirs for label in labels)
+        """Whether one of a region's labels may mean a cluster, but the config does not state it."""
+        doubtful_labels = {label for name, label in self.doubtful_labels if name == control}
+        return any(str(label).casefold() in doubtful_labels for label in labels)
 
     def is_cluster(self, region: Mapping[str, Any]) -> bool:
-        """Whether a region carries its control's cluster label, in any spelling of its case."""
+        """Whether a region has its control's cluster label, in any case."""
         value = region.get("value")
         if not isinstance(value, Mapping):
             return False
@@ -297,9 +281,9 @@ class ControlTags:
         )
 
     def shows(self, region: Mapping[str, Any]) -> bool:
-        """Whether a region lies on this image; one that names no image lies on the only one there is.
+        """Whether a region lies on this image; a region that names no image lies on the task's only image.
 
-        `item_index` counts pages; Label Studio writes 0 for some tags without pages.
+        `item_index` is the page number; Label Studio writes 0 for some tags without pages.
         """
         name, index = region.get("to_name"), region.get("item_index") or 0
         if name is None:
@@ -307,35 +291,75 @@ class ControlTags:
         return bool(name == self.image and index == (self.page or 0))
 
     def outlined(self) -> ControlTags:
-        """These tags with masks as polygons, where there is a polygon control."""
-        form = replace(self, brush=None) if self.polygon else self
-        return replace(form, siblings=tuple(each.outlined() for each in self.siblings))
+        """Return the tags with masks drawn as polygons, if there is a polygon control."""
+        tags = replace(self, brush=None) if self.polygon else self
+        return replace(tags, siblings=tuple(each.outlined() for each in self.siblings))
 
     def painted(self) -> ControlTags:
-        """These tags with masks as brush regions in place of polygons, where there is a brush control."""
-        form = replace(self, polygon=None) if self.brush else self
-        return replace(form, siblings=tuple(each.painted() for each in self.siblings))
+        """Return the tags with masks drawn as brush regions, if there is a brush control."""
+        tags = replace(self, polygon=None) if self.brush else self
+        return replace(tags, siblings=tuple(each.painted() for each in self.siblings))
 
     def fit(self, result: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether regions made earlier are what would be drawn on this image now."""
-        form = self.polygon or self.brush
-        names = {form, self.rectangle, self.choices} - {None}
+        """Whether regions of an earlier prediction use the controls, labels and choices that one would use now."""
+        controls = {self.polygon or self.brush, self.rectangle, self.choices} - {None}
         return all(
-            region.get("from_name") in names and self.shows(region) and self._says_so(region)
+            region.get("from_name") in controls and self.shows(region) and self._has_label_of(region)
             for region in result
         )
 
-    def _says_so(self, region: Mapping[str, Any]) -> bool:
-        """Whether a region's label or choice still exists."""
+    def _has_label_of(self, region: Mapping[str, Any]) -> bool:
+        """Whether a region's label or choice still exists in the config."""
         value = region.get("value")
         if region.get("type") == "choices" and isinstance(value, Mapping):
             return value.get("choices") in ([self.choice_found], [self.choice_nothing])
         return self.is_cluster(region)
 
 
+@dataclass
+class _ClusterLabels:
+    """The drawing and prompt controls of one image, with the meaning of their labels."""
+
+    controls: dict[str, str] = field(default_factory=dict)
+    """Name of the first control for clusters, by kind (tag in lower case)."""
+
+    stored: dict[str, str] = field(default_factory=dict)
+    """Cluster label by control, as Label Studio stores it."""
+
+    spellings: list[tuple[str, str]] = field(default_factory=list)
+    other: list[tuple[str, str]] = field(default_factory=list)
+    doubtful: list[tuple[str, str]] = field(default_factory=list)
+    prompts: set[str] = field(default_factory=set)
+
+    def add(self, control: str, tag: ElementTree.Element) -> None:
+        """Classify the labels of a control."""
+        kind = tag.tag.lower()
+        ranked = labels_meaning(tag, CLUSTER, SYNONYMS)
+        if is_true(tag, "smartOnly"):
+            self.prompts.add(control)
+        elif kind in DRAWN and ranked:
+            self.controls.setdefault(kind, control)
+        clusters = []
+        if ranked:
+            evidence, label = ranked[0]
+            self.stored[control] = label.stored
+            self.spellings += [(control, spelling) for spelling in label.spellings[1:]]
+            # A second synonym beside a first: nothing tells which of the two means a cluster.
+            doubtful = [each for rank, each in ranked[1:] if rank == evidence == SYNONYM]
+            self.doubtful += [(control, each.casefold()) for other in doubtful for each in other.spellings]
+            clusters = [label, *doubtful]
+        self.other += [
+            (control, spelling.casefold())
+            for _, label in labels_of(tag)
+            if label not in clusters
+            for spelling in label.spellings
+        ]
+
+
 def _choices(control: str, tag: ElementTree.Element) -> dict[str, str | None]:
-    """The choices about the whole image that say whether there is a cluster; empty when they say something else."""
-    found, nothing = meanings(tag, CLUSTER, SYNONYMS), meanings(tag, NOTHING, NOTHING_SYNONYMS)
+    """Return the choices for clusters and for no finding, as fields of `ControlTags`; empty without either."""
+    found = labels_meaning(tag, CLUSTER, SYNONYMS)
+    nothing = labels_meaning(tag, NOTHING, NOTHING_SYNONYMS)
     if not found and not nothing:
         return {}
     return {
@@ -345,7 +369,7 @@ def _choices(control: str, tag: ElementTree.Element) -> dict[str, str | None]:
     }
 
 
-def _key(value: str | None) -> str:
-    """The key of the task's data that `$key` names; empty for anything else."""
+def _data_key(value: str | None) -> str:
+    """Return the key of the task data in a value such as `$key`; empty for any other value."""
     match = re.fullmatch(r"\$([\w.-]+)", value or "")
     return match[1] if match else ""

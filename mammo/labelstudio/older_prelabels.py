@@ -1,4 +1,4 @@
-"""Prelabels as earlier releases sent them: several regions a finding, and one brush region for all of them."""
+"""Prelabels of earlier releases: several regions per finding, and one brush region for all findings together."""
 
 from __future__ import annotations
 
@@ -8,71 +8,82 @@ from typing import Any
 
 from mammo.geometry import Box, Size
 from mammo.labelstudio.brush_parts import nearest_box, share_out
-from mammo.labelstudio.sent import finding_of, in_meta
+from mammo.labelstudio.region_meta import meta_value, predicted_finding
 from mammo.masks import Mask, union
 
 PREDICTED = frozenset({None, "prediction"})
-"""`origin` of a region that nobody has changed; what was not in a browser has none."""
+"""`origin` of an unchanged region; a region that was never opened in a browser has none."""
 
 
 @dataclass
-class Assigned:
-    """What became of the pixels of an older prelabel."""
+class Assignment:
+    """The pixels of an older prelabel, assigned to findings."""
 
     masks: dict[str, Mask] = field(default_factory=dict)
-    """Of the rectangles whose pixels are as they were sent, by their names."""
+    """Unchanged masks by the id of their rectangle."""
 
     changed: list[Mask] = field(default_factory=list)
-    """Pixels that a person has changed: a mask by hand, from now on."""
+    """Masks that a person changed; they are treated as painted by hand."""
 
     deleted: list[str] = field(default_factory=list)
-    """Findings whose rectangle is gone while the rest is as it was sent: deleted whole."""
+    """Ids of findings whose rectangle was deleted; their unchanged masks are deleted too."""
+
+
+@dataclass(frozen=True)
+class _Brush:
+    mask: Mask | None
+    findings: list[str]
+    """Ids of all findings whose pixels it contains."""
+
+    unchanged: bool
 
 
 class OlderPrelabel:
-    """The brush and the outlines of one annotation that an earlier release sent."""
+    """The brush and outline regions of an older prelabel in one annotation."""
 
     def __init__(self) -> None:
-        self._brushes: list[tuple[Mask | None, list[str], bool]] = []
+        self._brushes: list[_Brush] = []
         self._outlines: dict[str, list[Mask]] = {}
         self._changed: set[str] = set()
 
-    def takes(self, region: Mapping[str, Any]) -> bool:
-        """Whether a brush region was sent for all findings together."""
-        return isinstance(in_meta(region, "findings"), list)
+    def includes(self, region: Mapping[str, Any]) -> bool:
+        """Whether a brush region was predicted for all findings together."""
+        return isinstance(meta_value(region, "findings"), list)
 
     def add_brush(self, region: Mapping[str, Any], mask: Mask | None) -> None:
-        """The one brush region of all findings."""
-        names = [str(name) for name in in_meta(region, "findings")]
-        self._brushes.append((mask, names, region.get("origin") in PREDICTED))
+        """Add the brush region of all findings."""
+        names = [str(name) for name in meta_value(region, "findings")]
+        self._brushes.append(_Brush(mask, names, unchanged=region.get("origin") in PREDICTED))
 
     def add_outline(self, region: Mapping[str, Any], mask: Mask) -> None:
-        """One of the outlines of a finding."""
-        name = str(finding_of(region))
+        """Add one of the outlines of a finding."""
+        name = str(predicted_finding(region))
         self._outlines.setdefault(name, []).append(mask)
         if region.get("origin") not in PREDICTED:
             self._changed.add(name)
 
-    def assign(self, rectangles: Mapping[str, Box], *, size: Size, with_rectangles: bool) -> Assigned:
-        """Give what was sent back to the rectangles that are left.
+    def assign(self, rectangles: Mapping[str, Box], *, size: Size, with_rectangles: bool) -> Assignment:
+        """Assign the pixels to the remaining rectangles.
 
         Args:
-            rectangles: those of the annotation, by their names.
-            with_rectangles: the project has a tool for them, so each finding was sent with one.
+            rectangles: boxes of the annotation's rectangles by id.
+            size: of the image.
+            with_rectangles: the project has a rectangle control, so every finding was predicted with a rectangle.
         """
-        found = Assigned()
+        assignment = Assignment()
         parts: dict[str, list[Mask]] = {}
-        for mask, names, untouched in self._brushes:
-            lost = [name for name in names if name not in rectangles] if with_rectangles else []
-            boxes = {name: rectangles[name] for name in names if name in rectangles}
-            if not untouched or mask is None or (not boxes and not lost):
-                found.changed += [mask] if mask is not None else []
+        for brush in self._brushes:
+            lost = [name for name in brush.findings if name not in rectangles] if with_rectangles else []
+            boxes = {name: rectangles[name] for name in brush.findings if name in rectangles}
+            if not brush.unchanged or brush.mask is None or (not boxes and not lost):
+                assignment.changed += [brush.mask] if brush.mask is not None else []
                 continue
-            found.deleted += lost
-            shares = share_out(mask, list(boxes.values()), size=size, erased=False)
+            assignment.deleted += lost
+            shares = share_out(brush.mask, list(boxes.values()), size=size, erased=False)
             for name, share in zip(boxes, shares.masks, strict=True):
                 parts.setdefault(name, []).extend([share] if share is not None else [])
-            # Nobody has painted: what lies beside the rectangles is of the finding next to it, or of a deleted one.
+            # In an unchanged brush region, parts beside the rectangles belong to the nearest finding, unless a
+            # rectangle was deleted: then they may have been its.
             for rest in [] if lost else [*shares.rest, *shares.crumbs]:
                 name = list(boxes)[nearest_box(rest, list(boxes.values()))]
                 parts.setdefault(name, []).append(rest)
@@ -80,13 +91,13 @@ class OlderPrelabel:
             if name in rectangles:
                 parts.setdefault(name, []).extend(outlines)
             elif with_rectangles and name not in self._changed:
-                found.deleted.append(name)
+                assignment.deleted.append(name)
             else:
-                found.changed += outlines
-        found.masks = {name: mask for name, masks in parts.items() if (mask := union(masks)) is not None}
-        return found
+                assignment.changed += outlines
+        assignment.masks = {name: mask for name, masks in parts.items() if (mask := union(masks)) is not None}
+        return assignment
 
     @property
-    def was_erased(self) -> bool:
-        """Whether a person changed the brush region, so that what is left of it may be crumbs."""
-        return any(not untouched for _, _, untouched in self._brushes)
+    def was_changed(self) -> bool:
+        """Whether a person changed the brush region, so that small parts of it may be remains of erasing."""
+        return any(not brush.unchanged for brush in self._brushes)

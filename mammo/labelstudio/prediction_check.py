@@ -1,7 +1,7 @@
-"""The SDK's own validator on our predictions: Label Studio stores whatever comes, and shows nothing of what is wrong.
+"""Validation of predictions with the Label Studio SDK. Label Studio stores an invalid prediction and does not show it.
 
-A prediction of a noisy mask has some hundred thousand numbers; the validator would look at each. They are known to be
-bytes, so it sees an empty stream in their place, and a check costs some tenths of a millisecond.
+The brush RLE of a noisy mask has several hundred thousand numbers. They are known to be bytes, so the SDK receives
+`[0]` instead, and a check takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ log = structlog.get_logger()
 
 
 def require_valid(prediction: Mapping[str, Any], *, config: str) -> None:
-    """Let no prediction leave that Label Studio would store and not show.
+    """Refuse a prediction that Label Studio would not show.
 
-    A config that the SDK does not understand says nothing about our prediction: that is only logged.
+    A config that the SDK cannot parse does not invalidate the prediction and is only logged.
 
     Raises:
-        InvalidRegion: it does not pass (`code="invalid_prediction"`).
+        InvalidRegion: the prediction is invalid for the config (code `invalid_prediction`).
     """
     try:
-        found = problems(prediction, config=config)
+        errors = validation_errors(prediction, config=config)
     except ValueError as error:
-        log.warning("the SDK cannot read a labeling config", error=type(error).__name__)
+        log.warning("the Label Studio SDK cannot parse a labeling config", error=type(error).__name__)
         return
-    if found:
+    if errors:
         raise InvalidRegion(
-            f"our prediction does not pass the SDK's validator: {found[0]}", code="invalid_prediction"
+            f"a prediction fails the validation of the Label Studio SDK: {errors[0]}",
+            code="invalid_prediction",
         )
 
 
-def problems(prediction: Mapping[str, Any], *, config: str) -> list[str]:
-    """What the SDK finds wrong with a prediction for a labeling config; empty when all is well.
+def validation_errors(prediction: Mapping[str, Any], *, config: str) -> list[str]:
+    """Return the SDK's errors about a prediction for a labeling config; empty when it is valid.
 
     Raises:
-        ValueError: the SDK cannot read the config.
+        ValueError: the SDK cannot parse the config.
     """
-    light = {**prediction, "result": [_without_stream(region) for region in prediction["result"]]}
-    found: list[str] = _interface(config).validate_prediction(light, return_errors=True)
-    return found
+    without_rle = {**prediction, "result": [_without_rle(region) for region in prediction["result"]]}
+    errors: list[str] = _interface(config).validate_prediction(without_rle, return_errors=True)
+    return errors
 
 
-def _without_stream(region: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_rle(region: Mapping[str, Any]) -> Mapping[str, Any]:
     value = region.get("value")
     if not isinstance(value, Mapping) or "rle" not in value:
         return region

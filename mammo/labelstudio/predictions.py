@@ -1,4 +1,4 @@
-"""A prediction: what Label Studio stores and shows for one task before a person has worked on it."""
+"""Predictions: what Label Studio shows for a task before it is annotated."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import to_regions
 
 NOTHING_FOUND_SCORE = 0.5
-"""Score of an empty prediction: a miss costs more than a false alarm, so look at it before sure findings."""
+"""Score of an empty prediction. It ranks before confident findings, because a miss costs more than a false alarm."""
 
 
 def prediction(
     findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str, packed: bool = False
 ) -> dict[str, Any]:
-    """`{"result", "score", "model_version"}` for one task.
+    """Return the prediction for a task with one image: `{"result", "score", "model_version"}`.
 
     Args:
-        findings: of one mammogram; empty means that nothing was found.
+        findings: of the mammogram; empty means that nothing was found.
         size: of the mammogram.
-        tags: control tags of the project.
-        model_version: the same string that `/setup` answers.
-        packed: brush streams as arrays of bytes; see `to_regions`.
+        tags: control tags of the image.
+        model_version: the same string that `/setup` returns.
+        packed: return each brush RLE as a uint8 array; see `to_regions`.
     """
     return {
         "result": to_regions(findings, size=size, tags=tags, model_version=model_version, packed=packed),
@@ -34,8 +34,8 @@ def prediction(
 
 
 def priority(findings: Sequence[Finding]) -> float:
-    """How little a person is needed, in [0, 1]: Label Studio's uncertainty sampling shows the lowest first.
+    """Return the task's score for uncertainty sampling, in [0, 1]; Label Studio shows the lowest first.
 
-    The least certain finding decides; `NOTHING_FOUND_SCORE` when there is none.
+    It is the lowest score of the findings, or `NOTHING_FOUND_SCORE` without findings.
     """
     return min((finding.score for finding in findings), default=NOTHING_FOUND_SCORE)

@@ -1,7 +1,7 @@
-"""ProjectConnection: a project's ML backend and its webhook, each exactly once and right.
+"""ProjectConnection: exactly one correct ML backend and webhook per project.
 
-Label Studio makes a webhook of its own on connecting, without the secret, for all actions; deleting the backend
-leaves it behind; a PATCH without `actions` clears them; and only the first backend of a project is ever asked.
+When a backend is connected, Label Studio creates a webhook for all actions and without our secret. Deleting the backend
+does not delete the webhook. A PATCH without `actions` clears them. Only a project's first backend is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mammo.errors import LabelStudioError
 from mammo.labelstudio.connection import Connection
 
 SECRET_HEADER = "X-Yolo-Mlsam-Secret"  # noqa: S105
-"""Header of our webhooks: Label Studio signs nothing, and sends no basic auth with them."""
+"""Header of our webhooks. Label Studio neither signs webhooks nor sends basic auth with them."""
 
 WEBHOOK_ACTIONS = (
     "ANNOTATION_CREATED",
@@ -24,26 +24,31 @@ WEBHOOK_ACTIONS = (
     "TASKS_CREATED",
     "TASKS_DELETED",
 )
+"""Actions of the webhook of a connected project."""
 
 ANNOTATION_ACTIONS = tuple(action for action in WEBHOOK_ACTIONS if action != "TASKS_CREATED")
+"""Actions of the webhook of a project without an ML backend."""
 
 TITLE = "Yolo-MLSAM"
-"""What our ML backends are called in Label Studio; also what `project.model_version` may be."""
+"""Title of our ML backends in Label Studio; Label Studio may also use it as `project.model_version`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectedBackend:
-    """One project's link to an ML backend."""
+    """A project's connection to an ML backend."""
 
     ml_backend: int
-    webhook: int
+    """Id of the ML backend in Label Studio."""
 
-    shown: str = ""
-    """`project.model_version` now: the served version once it has predictions, the backend's title before."""
+    webhook: int
+    """Id of the webhook in Label Studio."""
+
+    displayed_version: str = ""
+    """`project.model_version`: the served model version once it has predictions, before that the backend's title."""
 
 
 class ProjectConnection(Connection):
-    """Connects projects to our backend."""
+    """Requests that connect projects to our backend."""
 
     def connect_backend(
         self,
@@ -55,26 +60,29 @@ class ProjectConnection(Connection):
         webhook_secret: str,
         title: str = TITLE,
     ) -> ConnectedBackend:
-        """Connect a project to our backend, or repair the connection it has; safe to repeat.
+        """Connect a project to our backend, or repair its connection. Idempotent.
 
-        Afterwards exactly one ML backend of our title and one webhook to it are left, and both are right; what an
-        earlier address of ours left behind is gone. Other people's backends and webhooks stay.
+        Afterwards the project has exactly one ML backend with our title and one webhook to it. Backends and webhooks
+        at an earlier address of ours are deleted; those of others are not changed.
 
         Args:
-            url: of the backend, as Label Studio reaches it.
+            project: project id.
+            url: address of the backend from Label Studio.
             user, password: basic auth of the backend.
             webhook_secret: value of the secret header.
+            title: of the ML backend.
 
         Raises:
-            LabelStudioError: also when Label Studio cannot reach the backend (code `backend_unreachable`).
+            LabelStudioError: also when Label Studio cannot reach the backend (code `backend_unreachable`), or the
+                address is not http(s) (code `backend_address`).
         """
         url = url.rstrip("/")
         if not url.startswith(("http://", "https://")):
             raise LabelStudioError(
-                f"the backend's address must begin with http:// or https://, got {url!r}",
+                f"expected an address of the backend with http:// or https://, got {url!r}",
                 code="backend_address",
             )
-        row = {
+        body = {
             "project": project,
             "url": url,
             "title": title,
@@ -83,117 +91,128 @@ class ProjectConnection(Connection):
             "basic_auth_pass": password,
             "is_interactive": True,
         }
-        rows = self.backends(project)
-        here = [b for b in rows if b["url"].rstrip("/") == url]
-        moved = [b for b in rows if b["title"] == title and b["url"].rstrip("/") != url]
+        backends = self.backends(project)
+        same_url = [each for each in backends if each["url"].rstrip("/") == url]
+        outdated = [each for each in backends if each["title"] == title and each not in same_url]
         try:
-            if here:
-                backend = self.call("PATCH", f"/api/ml/{here[0]['id']}", json=row)
+            if same_url:
+                backend = self.call("PATCH", f"/api/ml/{same_url[0]['id']}", json=body)
             else:
-                backend = self.call("POST", "/api/ml/", json=row)
+                backend = self.call("POST", "/api/ml/", json=body)
         except LabelStudioError as error:
-            raise _about_the_backend(url, error) from None
-        for extra in (*here[1:], *moved):
-            self.call("DELETE", f"/api/ml/{extra['id']}")
-        stale = {f"{b['url'].rstrip('/')}/webhook" for b in moved}
-        for hook in self.webhooks(project):
-            if hook["url"].rstrip("/") in stale:
-                self.delete_webhook(int(hook["id"]))
+            raise _connection_error(url, error) from None
+        self._delete_backends(project, duplicates=same_url[1:], outdated=outdated)
         return ConnectedBackend(
             ml_backend=int(backend["id"]),
-            webhook=self._repair_webhook(project, f"{url}/webhook", webhook_secret),
-            shown=self._show(project, backend),
+            webhook=self._set_webhook(project, f"{url}/webhook", webhook_secret),
+            displayed_version=self._display_version(project, backend),
         )
 
     def backends(self, project: int) -> list[dict[str, Any]]:
-        """ML backends of a project, oldest first; Label Studio asks each for its health before it answers."""
-        rows = self.call("GET", "/api/ml/", params={"project": project})
-        return sorted(map(dict, rows), key=lambda row: int(row["id"]))
+        """Return the ML backends of a project, oldest first. Label Studio checks the health of each first."""
+        backends = self.call("GET", "/api/ml/", params={"project": project})
+        return sorted(map(dict, backends), key=lambda backend: int(backend["id"]))
 
     def webhooks(self, project: int) -> list[dict[str, Any]]:
-        """Webhooks of a project, oldest first."""
-        rows = self.call("GET", "/api/webhooks/", params={"project": project})
-        return sorted(map(dict, rows), key=lambda row: int(row["id"]))
+        """Return the webhooks of a project, oldest first."""
+        webhooks = self.call("GET", "/api/webhooks/", params={"project": project})
+        return sorted(map(dict, webhooks), key=lambda webhook: int(webhook["id"]))
 
     def delete_webhook(self, webhook: int) -> None:
         self.call("DELETE", f"/api/webhooks/{webhook}/")
 
     def repair_webhook(self, project: int, *, secret: str) -> list[str]:
-        """Put the webhook to our backend right, where the project is connected to it.
+        """Repair the webhook to our backend, if the project is connected to it.
 
         Returns:
-            What was wrong: `missing`, `deactivated`, `duplicated`, `without secret`, `other actions`; empty where all
-            was well, or the project has no backend of ours.
+            The defects: `missing`, `deactivated`, `duplicated`, `without secret`, `other actions`. Empty for a correct
+            webhook, and for a project without a backend of ours.
         """
-        ours = [row for row in self.backends(project) if row["title"] == TITLE]
-        if not ours:
+        url = self._webhook_url(project)
+        if url is None:
             return []
-        url = f"{ours[0]['url'].rstrip('/')}/webhook"
-        hooks = [hook for hook in self.webhooks(project) if hook["url"].rstrip("/") == url]
-        wrong = _wrong_with(hooks, secret)
-        if wrong:
-            self._repair_webhook(project, url, secret)
-        return wrong
+        webhooks = [each for each in self.webhooks(project) if each["url"].rstrip("/") == url]
+        defects = _defects(webhooks, secret)
+        if defects:
+            self._set_webhook(project, url, secret)
+        return defects
 
-    def tell_backend_of(self, source: int, project: int, *, secret: str) -> bool:
-        """Let a project tell of its annotations to the backend that another one is connected to.
+    def copy_webhook(self, source: int, project: int, *, secret: str) -> bool:
+        """Send a project's annotations to the backend to which the project `source` is connected.
 
-        The model stays out of it: there is no ML backend, and no word of new tasks, which would be prelabelled.
+        The project gets no ML backend, and no webhook for new tasks, so nothing in it is prelabelled.
 
         Returns:
-            Whether the other project is connected; if not, nothing was done.
+            False if `source` is not connected; then nothing was changed.
         """
-        ours = [row for row in self.backends(source) if row["title"] == TITLE]
-        if ours:
-            self._repair_webhook(
-                project, f"{ours[0]['url'].rstrip('/')}/webhook", secret, actions=ANNOTATION_ACTIONS
-            )
-        return bool(ours)
+        url = self._webhook_url(source)
+        if url is not None:
+            self._set_webhook(project, url, secret, actions=ANNOTATION_ACTIONS)
+        return url is not None
 
     def start_training(self, ml_backend: int) -> None:
-        """What the button "Start training" does; Label Studio waits for the backend's answer."""
+        """Do what the button "Start training" does; Label Studio waits for the backend's response."""
         self.call("POST", f"/api/ml/{ml_backend}/train", json={})
 
     def refuses_backend(self, url: str) -> bool:
-        """Whether Label Studio's SSRF protection keeps it from asking this ML backend; changes nothing.
+        """Whether Label Studio's SSRF protection blocks this ML backend. Changes nothing.
 
-        It looks at the address before it finds that there is no project 0.
+        Label Studio checks the address before it notices that project 0 does not exist.
         """
-        return self._blocked("/api/ml/", {"project": 0, "url": url, "title": TITLE})
+        return self._is_blocked("/api/ml/", {"project": 0, "url": url, "title": TITLE})
 
     def refuses_webhook(self, project: int, url: str) -> bool:
-        """Whether its SSRF protection keeps its webhooks from this address; changes nothing.
+        """Whether Label Studio's SSRF protection blocks webhooks to this address. Changes nothing.
 
-        It looks at the address before it finds that there is no such action.
+        Label Studio checks the address before it notices that the action does not exist.
         """
-        row = {"project": project, "url": url, "actions": ["NO_SUCH_ACTION"], "is_active": False}
-        return self._blocked("/api/webhooks/", row)
+        body = {"project": project, "url": url, "actions": ["NO_SUCH_ACTION"], "is_active": False}
+        return self._is_blocked("/api/webhooks/", body)
 
-    def _blocked(self, path: str, row: Mapping[str, Any]) -> bool:
+    def _is_blocked(self, path: str, body: Mapping[str, Any]) -> bool:
         try:
-            self.call("POST", path, json=row)
+            self.call("POST", path, json=body)
         except LabelStudioError as error:
             return error.code == "label_studio_403"
-        raise LabelStudioError(f"Label Studio took a row at {path} that it should have refused; is it 1.23?")
+        raise LabelStudioError(
+            f"Label Studio accepted an invalid request to {path}; check that its version is 1.23"
+        )
 
-    def _show(self, project: int, backend: Mapping[str, Any]) -> str:
-        """Show the served version to annotators. Label Studio knows a version once it has predictions."""
-        shown = str(self.call("GET", f"/api/projects/{project}/")["model_version"] or "")
-        serving = str(backend.get("model_version") or "")
+    def _delete_backends(
+        self, project: int, *, duplicates: Sequence[Mapping[str, Any]], outdated: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Delete ML backends, and the webhooks to those at an earlier address."""
+        for backend in (*duplicates, *outdated):
+            self.call("DELETE", f"/api/ml/{backend['id']}")
+        stale_urls = {f"{backend['url'].rstrip('/')}/webhook" for backend in outdated}
+        for webhook in self.webhooks(project):
+            if webhook["url"].rstrip("/") in stale_urls:
+                self.delete_webhook(int(webhook["id"]))
+
+    def _display_version(self, project: int, backend: Mapping[str, Any]) -> str:
+        """Show the served model version to annotators, if it has predictions; return the displayed version."""
+        displayed = str(self.call("GET", f"/api/projects/{project}/")["model_version"] or "")
+        served = str(backend.get("model_version") or "")
         versions = self.call("GET", f"/api/projects/{project}/model-versions/")
-        wanted = serving if serving in versions else (shown if shown in versions else str(backend["title"]))
-        if shown != wanted:
-            self.call("PATCH", f"/api/projects/{project}/", json={"model_version": wanted})
-        return wanted
+        with_predictions = (version for version in (served, displayed) if version in versions)
+        version = next(with_predictions, str(backend["title"]))
+        if displayed != version:
+            self.call("PATCH", f"/api/projects/{project}/", json={"model_version": version})
+        return version
 
-    def _repair_webhook(
+    def _webhook_url(self, project: int) -> str | None:
+        """Return the webhook address of our backend; None if the project is not connected to it."""
+        backend = next((each for each in self.backends(project) if each["title"] == TITLE), None)
+        return None if backend is None else f"{backend['url'].rstrip('/')}/webhook"
+
+    def _set_webhook(
         self, project: int, url: str, secret: str, *, actions: Sequence[str] = WEBHOOK_ACTIONS
     ) -> int:
-        """Leave exactly one webhook to our URL: with the secret, and with a list of actions.
+        """Create or replace the only webhook to our address; return its id.
 
-        A PATCH without `actions` would clear them, so the row is always sent whole.
+        The complete body is sent each time, because a PATCH without `actions` would clear them.
         """
-        row = {
+        body = {
             "url": url,
             "headers": {SECRET_HEADER: secret},
             "actions": list(actions),
@@ -201,42 +220,49 @@ class ProjectConnection(Connection):
             "send_for_all_actions": False,
             "is_active": True,
         }
-        ours = [hook for hook in self.webhooks(project) if hook["url"].rstrip("/") == url]
-        for extra in ours[1:]:
-            self.delete_webhook(int(extra["id"]))
+        ours = [webhook for webhook in self.webhooks(project) if webhook["url"].rstrip("/") == url]
+        for duplicate in ours[1:]:
+            self.delete_webhook(int(duplicate["id"]))
         if ours:
-            return int(self.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=row)["id"])
-        return int(self.call("POST", "/api/webhooks/", json={"project": project, **row})["id"])
+            return int(self.call("PATCH", f"/api/webhooks/{ours[0]['id']}/", json=body)["id"])
+        return int(self.call("POST", "/api/webhooks/", json={"project": project, **body})["id"])
 
 
-def _about_the_backend(url: str, error: LabelStudioError) -> LabelStudioError:
-    """Label Studio asks a backend before it connects it, and answers 400 with the library's words for what it met."""
-    words = str(error)
+def _connection_error(url: str, error: LabelStudioError) -> LabelStudioError:
+    """Explain why Label Studio could not connect a backend.
+
+    Label Studio requests the backend's health first, and answers 400 with the exception of its HTTP library.
+    """
+    message = str(error)
     if error.code != "label_studio_400":
         return error
-    if "401 Client Error" in words:
-        says = "refuses the password: YOLO_MLSAM_AUTH_USER and YOLO_MLSAM_AUTH_PASSWORD must be those it serves with"
-    elif "503 Server Error" in words:
-        says = "serves no model yet: wait until `/health` names a model_version, and repeat the command"
-    elif "health check failed" in words:
-        says = (
-            "is not reached by Label Studio: is `yolo-mlsam serve` running, and is this its address as Label Studio's "
-            "machine knows it? There 127.0.0.1 is that machine itself, and YOLO_MLSAM_HOST must let others in"
+    if "401 Client Error" in message:
+        reason = (
+            "refuses the password: set YOLO_MLSAM_AUTH_USER and YOLO_MLSAM_AUTH_PASSWORD to the values with which it "
+            "was started"
+        )
+    elif "503 Server Error" in message:
+        reason = "serves no model yet: wait until `/health` names a model_version, and repeat the command"
+    elif "health check failed" in message:
+        reason = (
+            "is unreachable from Label Studio: check that `yolo-mlsam serve` is running, that this is its address from "
+            "Label Studio's machine (127.0.0.1 would be that machine itself), and that YOLO_MLSAM_HOST accepts "
+            "connections from other machines"
         )
     else:
         return error
-    return LabelStudioError(f"the backend at {url} {says}", code="backend_unreachable")
+    return LabelStudioError(f"the backend at {url} {reason}", code="backend_unreachable")
 
 
-def _wrong_with(hooks: Sequence[Mapping[str, Any]], secret: str) -> list[str]:
-    """What keeps these webhooks to one address from telling us everything exactly once."""
-    if not hooks:
+def _defects(webhooks: Sequence[Mapping[str, Any]], secret: str) -> list[str]:
+    """Return the defects because of which webhooks would be lost, duplicated or refused; see `repair_webhook`."""
+    if not webhooks:
         return ["missing"]
-    found = {
-        "duplicated": len(hooks) > 1,
-        "deactivated": not hooks[0]["is_active"],
-        "without secret": (hooks[0].get("headers") or {}).get(SECRET_HEADER) != secret,
-        "other actions": bool(hooks[0]["send_for_all_actions"])
-        or set(hooks[0]["actions"]) != set(WEBHOOK_ACTIONS),
+    webhook = webhooks[0]
+    defects = {
+        "duplicated": len(webhooks) > 1,
+        "deactivated": not webhook["is_active"],
+        "without secret": (webhook.get("headers") or {}).get(SECRET_HEADER) != secret,
+        "other actions": webhook["send_for_all_actions"] or set(webhook["actions"]) != set(WEBHOOK_ACTIONS),
     }
-    return [name for name, is_so in found.items() if is_so]
+    return [name for name, present in defects.items() if present]

@@ -1,4 +1,4 @@
-"""ProjectStorage: where a project's images lie: uploaded, in a folder that Label Studio serves, or in a bucket."""
+"""ProjectStorage: the images of a project: uploaded, in a folder that Label Studio serves, or in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from mammo.file_names import require_text
 from mammo.labelstudio.connection import Connection
 
 IMAGE_FILES = r".*\.(png|jpe?g|PNG|JPE?G)$"
-"""What of a bucket becomes tasks: what a browser shows."""
+"""Regular expression for the objects of a bucket that become tasks: images that browsers display."""
 
 UPLOAD_BATCH = 20
-"""Images of one upload request; Label Studio takes 100 and 250 MB."""
+"""Images per upload request; Label Studio's limits are 100 images and 250 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class S3Bucket:
-    """A bucket, or a part of it, as Label Studio reaches it."""
+    """An S3 bucket, or a prefix in it, with its address and credentials from Label Studio."""
 
     bucket: str
     prefix: str = ""
     endpoint: str = ""
-    """Empty: Amazon's own."""
+    """Empty for Amazon S3."""
 
     region: str = ""
     access_key: str = ""
     secret_key: str = ""
-    """Both empty: Label Studio uses the credentials of its own machine."""
+    """If both keys are empty, Label Studio uses the credentials of its machine."""
 
     presign: bool = True
-    """Browsers and this service fetch from the bucket; False: everything goes through Label Studio."""
+    """Browsers and this service download from the bucket directly rather than through Label Studio."""
 
 
 class ProjectStorage(Connection):
-    """Connects projects to storages. Each is made once, then found again."""
+    """Requests that connect projects to storages. A storage that exists is updated or reused."""
 
     def add_local_storage(self, project: int, path: Path, *, title: str = "images") -> int:
-        """Let Label Studio serve the files of a folder below its document root.
+        """Let Label Studio serve the files of a folder below its document root; return the storage's id.
 
-        Without such a row it answers 404, whatever its own settings allow.
+        Without a storage for the folder, Label Studio answers 404 regardless of its settings.
         """
         folder = str(path)
-        for row in self.call("GET", "/api/storages/localfiles/", params={"project": project}):
-            if row["path"] == folder:
-                return int(row["id"])
-        row = {"project": project, "path": folder, "title": title, "use_blob_urls": True}
-        return int(self.call("POST", "/api/storages/localfiles/", json=row)["id"])
+        for storage in self.call("GET", "/api/storages/localfiles/", params={"project": project}):
+            if storage["path"] == folder:
+                return int(storage["id"])
+        body = {"project": project, "path": folder, "title": title, "use_blob_urls": True}
+        return int(self.call("POST", "/api/storages/localfiles/", json=body)["id"])
 
     def add_s3_storage(self, project: int, bucket: S3Bucket) -> int:
-        """Let a project show images of a bucket; Label Studio looks at the bucket first."""
-        row: dict[str, Any] = {
+        """Connect a project to a bucket, which Label Studio checks first; return the storage's id."""
+        body: dict[str, Any] = {
             "project": project,
             "title": f"s3://{bucket.bucket}/{bucket.prefix}",
             "bucket": bucket.bucket,
@@ -66,45 +66,48 @@ class ProjectStorage(Connection):
             "recursive_scan": True,
         }
         if bucket.access_key:
-            row |= {"aws_access_key_id": bucket.access_key, "aws_secret_access_key": bucket.secret_key}
-        for known in self.call("GET", "/api/storages/s3/", params={"project": project}):
-            if (known["bucket"], known["prefix"] or "") == (bucket.bucket, bucket.prefix):
-                return int(self.call("PATCH", f"/api/storages/s3/{known['id']}", json=row)["id"])
-        return int(self.call("POST", "/api/storages/s3/", json=row)["id"])
+            body |= {"aws_access_key_id": bucket.access_key, "aws_secret_access_key": bucket.secret_key}
+        for storage in self.call("GET", "/api/storages/s3/", params={"project": project}):
+            if (storage["bucket"], storage["prefix"] or "") == (bucket.bucket, bucket.prefix):
+                return int(self.call("PATCH", f"/api/storages/s3/{storage['id']}", json=body)["id"])
+        return int(self.call("POST", "/api/storages/s3/", json=body)["id"])
 
     def copy_s3_storages(
         self, source: int, project: int, *, access_key: str = "", secret_key: str = ""
     ) -> int:
-        """Let a project show the images of another one's buckets; how many there are.
+        """Connect a project to the buckets of the project `source`; return their number.
 
         Args:
-            access_key, secret_key: of the buckets, since Label Studio does not tell those it has; empty: it uses the
-                credentials of its own machine.
+            source: id of the project with the buckets.
+            project: id of the project to connect.
+            access_key, secret_key: of the buckets, because Label Studio does not return those that it has. If both
+                are empty, it uses the credentials of its machine.
         """
-        rows = self.call("GET", "/api/storages/s3/", params={"project": source})
-        for row in rows:
+        storages = self.call("GET", "/api/storages/s3/", params={"project": source})
+        for storage in storages:
             bucket = S3Bucket(
-                bucket=row["bucket"],
-                prefix=row["prefix"] or "",
-                endpoint=row["s3_endpoint"] or "",
-                region=row["region_name"] or "",
+                bucket=storage["bucket"],
+                prefix=storage["prefix"] or "",
+                endpoint=storage["s3_endpoint"] or "",
+                region=storage["region_name"] or "",
                 access_key=access_key,
                 secret_key=secret_key,
-                presign=row["presign"],
+                presign=storage["presign"],
             )
             self.add_s3_storage(project, bucket)
-        return len(rows)
+        return len(storages)
 
     def sync_s3_storage(self, storage: int) -> int:
-        """Make tasks of what is new in a bucket; Label Studio answers when it is done. How many in all."""
+        """Create tasks for the new objects of a bucket and wait until it is done; return the number of objects."""
         answer = self.call("POST", f"/api/storages/s3/{storage}/sync", json={})
         return int(answer.get("last_sync_count") or 0)
 
     def upload_images(self, project: int, files: Sequence[Path]) -> int:
-        """Upload images, each of which becomes a task; how many there were.
+        """Upload images, each of which becomes a task; return their number.
 
         Raises:
-            UnreadableImage: one has a name that is no text (code `file_name`), or cannot be read.
+            UnreadableImage: a file's name is not UTF-8 (code `file_name`), or a file cannot be read (code
+                `unreadable_file`).
         """
         uploaded = 0
         for file in files:

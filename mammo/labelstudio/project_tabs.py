@@ -1,8 +1,8 @@
-"""ProjectTabs: what annotators get next where we say so: a field of each task's data, and a tab sorted by it.
+"""ProjectTabs: a tab of the data manager that orders unannotated tasks by a field of their data.
 
-Label Studio's own orders do not do: its label stream goes by task number or at random, and by score only for a single
-annotator (with a second one in the project 1.23 draws at random). *Label Tasks As Displayed* in a tab follows the
-tab's order, for everybody. It takes no lock: two who begin in the same moment get the same task.
+The label stream of Label Studio orders tasks by id or at random; it orders them by score for a single annotator only
+(version 1.23 falls back to random order with a second one). *Label Tasks As Displayed* follows the order of a tab for
+every annotator. It does not lock tasks: two annotators who start at the same moment receive the same task.
 """
 
 from __future__ import annotations
@@ -14,22 +14,26 @@ from mammo.labelstudio.connection import Connection
 
 
 class ProjectTabs(Connection):
-    """Tabs of a project's data manager, and the data they sort by."""
+    """Tabs of a project's data manager, and the task data that they sort by."""
 
     def set_task_data(self, task: int, data: Mapping[str, Any]) -> None:
-        """Replace all data of a task; no webhook tells of it."""
+        """Replace the data of a task. Label Studio sends no webhook for it."""
         self.call("PATCH", f"/api/tasks/{task}/", json={"data": dict(data)})
 
     def show_tab(self, project: int, *, title: str, field: str) -> int:
-        """A tab of the unread tasks in the order of a field of their data, those without it last; made once.
+        """Create or update a tab of the unannotated tasks, ordered by a field of their data.
+
+        Tasks without the field come last.
 
         Args:
-            field: compared as text, so that numbers need leading zeros.
+            project: project id.
+            title: identifies the tab; a tab with this title is updated.
+            field: key of the task data; its values are compared as text, so numbers need leading zeros.
 
         Returns:
-            Its number: the page is `/projects/PROJECT/data?tab=NUMBER`.
+            The tab's id, for the page `/projects/PROJECT/data?tab=ID`.
         """
-        unread = {
+        unannotated = {
             "filter": "filter:tasks:total_annotations",
             "operator": "equal",
             "type": "Number",
@@ -40,10 +44,10 @@ class ProjectTabs(Connection):
             "type": "list",
             "target": "tasks",
             "ordering": [f"tasks:data.{field}"],
-            "filters": {"conjunction": "and", "items": [unread]},
+            "filters": {"conjunction": "and", "items": [unannotated]},
         }
-        row = {"project": project, "data": data}
-        for known in self.call("GET", "/api/dm/views/", params={"project": project}):
-            if known["data"].get("title") == title:
-                return int(self.call("PATCH", f"/api/dm/views/{known['id']}/", json=row)["id"])
-        return int(self.call("POST", "/api/dm/views/", json=row)["id"])
+        body = {"project": project, "data": data}
+        for tab in self.call("GET", "/api/dm/views/", params={"project": project}):
+            if tab["data"].get("title") == title:
+                return int(self.call("PATCH", f"/api/dm/views/{tab['id']}/", json=body)["id"])
+        return int(self.call("POST", "/api/dm/views/", json=body)["id"])

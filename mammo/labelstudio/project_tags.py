@@ -1,7 +1,7 @@
-"""ProjectTags: what each project calls its controls and labels, asked of Label Studio and remembered for a moment.
+"""ProjectTags: the control tags of each project, read from Label Studio and cached briefly.
 
-Whoever reads annotations of a project reads them with that project's names. Where they are not to be had there is an
-error and never a guess: with somebody else's names every cluster that a person drew reads as "nothing there".
+Annotations are read with the control tags of their own project. If these are unavailable, that is an error: with other
+tags, every cluster that a person drew would be read as "no finding".
 """
 
 from __future__ import annotations
@@ -15,61 +15,62 @@ from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 
-REMEMBERED_SECONDS = 30.0
-"""How long tags are used before they are asked for again: somebody may have changed the labeling config."""
+CACHE_SECONDS = 30.0
+"""Lifetime of cached tags; the labeling config may change at any time."""
 
-READ_BY = 2
-"""Raise it when `interpretation.interpret` reads the same annotation otherwise: what is kept is then computed again."""
+INTERPRETATION_VERSION = 2
+"""Increment when `interpretation.interpret` changes its result, so that stored interpretations are recomputed."""
 
-TagsOf = Callable[[int], ControlTags]
-"""Names the controls of a project. Raises LabelStudioError or InvalidRegion."""
+TagsLookup = Callable[[int], ControlTags]
+"""Returns the control tags of a project; raises LabelStudioError or InvalidRegion."""
 
 
 class ProjectTags:
-    """The control tags of the projects of one Label Studio. Safe to share between threads."""
+    """Cached control tags of the projects of one Label Studio server. Safe to share between threads."""
 
     def __init__(
         self, client: LabelStudioClient | None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """
         Args:
-            client: None: Label Studio is not set up here, and every project is refused.
-            clock: seconds that only grow.
+            client: of the Label Studio server; None if it is not configured, so that every project is refused.
+            clock: monotonic time in seconds.
         """
         self._client = client
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[int, tuple[float, ControlTags]] = {}
+        self._cache: dict[int, tuple[float, ControlTags]] = {}
 
     def __call__(self, project: int) -> ControlTags:
-        """The control tags of a project.
+        """Return the control tags of a project.
 
         Raises:
-            LabelStudioError: Label Studio is not set up (code `no_label_studio`), away, or does not show the project.
+            LabelStudioError: Label Studio is not configured (code `no_label_studio`) or unreachable, or the project
+                does not exist for this user.
             InvalidRegion: the project's labeling config has no control for clusters (code `labeling_config`).
         """
         now = self._clock()
         with self._lock:
-            asked_at, tags = self._known.get(project, (now - 2 * REMEMBERED_SECONDS, None))
-        if tags is not None and now - asked_at < REMEMBERED_SECONDS:
-            return tags
-        found = self._read(project)
+            cached = self._cache.get(project)
+        if cached is not None and now - cached[0] < CACHE_SECONDS:
+            return cached[1]
+        tags = self._read(project)
         with self._lock:
-            self._known[project] = now, found
-        return found
+            self._cache[project] = now, tags
+        return tags
 
     def _read(self, project: int) -> ControlTags:
         if self._client is None:
             raise LabelStudioError(
-                f"what project {project} calls a cluster is written in its labeling config, which Label Studio has: "
-                "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
+                f"the labeling config of project {project} is needed to read its annotations: set "
+                "YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
                 code="no_label_studio",
             )
         try:
             return ControlTags.read(str(self._client.project(project)["label_config"]))
         except LabelStudioError as error:
             raise LabelStudioError(
-                f"what project {project} calls a cluster is not known, so its annotations are not read: {error}",
+                f"the labeling config of project {project} cannot be read, so neither can its annotations: {error}",
                 code=error.code,
             ) from None
         except InvalidRegion as error:
@@ -77,12 +78,12 @@ class ProjectTags:
 
 
 def digest_of_tags(tags: ControlTags) -> str:
-    """Names a way to read annotations: the same in every process for the same tags, another for others."""
-    named = [sorted(_values(each).items()) for each in (tags, *tags.siblings)]
-    return hashlib.sha256(f"{READ_BY} {named}".encode()).hexdigest()
+    """Return a digest of the tags and of `INTERPRETATION_VERSION`, the same in every process."""
+    fields = [sorted(_fields(each).items()) for each in (tags, *tags.siblings)]
+    return hashlib.sha256(f"{INTERPRETATION_VERSION} {fields}".encode()).hexdigest()
 
 
-def _values(tags: ControlTags) -> dict[str, object]:
+def _fields(tags: ControlTags) -> dict[str, object]:
     return {
         name: sorted(value) if isinstance(value, frozenset) else value
         for name, value in vars(tags).items()

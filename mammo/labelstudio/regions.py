@@ -1,7 +1,6 @@
-"""One region and its pixels, both ways, side by side: nowhere else do percent coordinates exist.
+"""Conversion between one region and its pixels. Percent coordinates exist only in this module.
 
-What the regions of a whole annotation mean is in `mammo.labelstudio.interpretation`, what is drawn of findings in
-`mammo.labelstudio.rendering`.
+`mammo.labelstudio.interpretation` reads the findings of a whole annotation, `mammo.labelstudio.rendering` draws them.
 """
 
 from __future__ import annotations
@@ -23,45 +22,54 @@ from mammo.masks import Mask
 from mammo.masks.polygons import mask_outline, polygon_mask
 
 Region = dict[str, Any]
+"""A region as Label Studio's JSON represents it: one element of `result`."""
 
 POINT_WIDTH = 0.3
 """Diameter of a drawn key point, in percent of the image's width."""
 
 MAX_VERTICES = 20_000
-"""Most corners of a polygon that is read."""
+"""Maximum number of vertices of a polygon region."""
 
 ELLIPSE_VERTICES = 180
-"""Corners of the polygon that an ellipse is read as; its area is 0.02 % too small."""
+"""Vertices of the polygon that approximates an ellipse; its area is 0.02 % too small."""
 
-_WHOLE = 1e-3
-"""A coordinate this near to a whole pixel, in pixels, is that pixel: percent is written with rounding."""
+_SNAP = 1e-3
+"""Distance in pixels within which a rectangle's side is moved to the pixel edge, because percent values are rounded."""
+
+_DECIMALS = 6
+"""Decimal places of a polygon's vertices, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutlineForm:
-    """How the outline of a mask is drawn; see `mammo.masks.polygons.mask_outline`."""
+    """Parameters of `mammo.masks.polygons.mask_outline`."""
 
     min_part: float
     exact: bool
 
 
-MENDABLE = OutlineForm(min_part=CRUMB, exact=False)
-WHOLE = OutlineForm(min_part=0.0, exact=False)
+EDITABLE = OutlineForm(min_part=CRUMB, exact=False)
+"""Few vertices and no crumbs, for a prelabel that a person corrects."""
+
+COMPLETE = OutlineForm(min_part=0.0, exact=False)
+"""Few vertices and every component, for the answer to a click."""
+
 EXACT = OutlineForm(min_part=0.0, exact=True)
+"""Along the pixel edges, for annotations by people."""
 
 
 def rectangle_region(box: Box, *, size: Size, tags: ControlTags) -> Region:
-    """A rectangle; the project must have a control for it.
+    """Return a rectangle region. The project must have a rectangle control.
 
     Raises:
-        ValueError: it reaches out of the image.
+        ValueError: the box extends beyond the image.
     """
     assert tags.rectangle is not None
     return _region("rectanglelabels", tags.rectangle, _box_value(box, size), tags=tags, size=size)
 
 
 def point_region(pixel: Box, *, size: Size, tags: ControlTags) -> Region:
-    """A key point in the middle of a pixel; the project must have a control for it."""
+    """Return a key point region at the centre of a one-pixel box. The project must have a key point control."""
     assert tags.keypoint is not None
     return _region("keypointlabels", tags.keypoint, _point_value(pixel, size), tags=tags, size=size)
 
@@ -76,14 +84,23 @@ def brush_region(
     region_id: str,
     packed: bool = False,
 ) -> Region:
-    """One brush region; the project must have a brush control.
+    """Return a brush region. The project must have a brush control.
+
+    Args:
+        mask: its pixels; None for an empty region.
+        score: in [0, 1].
+        size: of the image.
+        tags: control tags of the image.
+        meta: the region's `meta`.
+        region_id: the region's `id`.
+        packed: return the brush RLE as a uint8 array (for orjson) instead of a list.
 
     Raises:
-        ValueError: the mask reaches out of the image.
+        ValueError: the mask extends beyond the image.
     """
     assert tags.brush is not None
-    stream = rle.encode_bytes(mask, size=size) if packed else rle.encode(mask, size=size)
-    value = {"format": "rle", "rle": stream}
+    encoded = rle.encode_bytes(mask, size=size) if packed else rle.encode(mask, size=size)
+    value = {"format": "rle", "rle": encoded}
     region = _region("brushlabels", tags.brush, value, tags=tags, size=size)
     return region | {"id": region_id, "score": score, "meta": dict(meta)}
 
@@ -98,14 +115,25 @@ def polygon_region(
     region_id: str,
     form: OutlineForm,
 ) -> Region:
-    """One outline; the project must have a polygon control. See `mammo.masks.polygons.mask_outline`.
+    """Return a polygon region. The project must have a polygon control.
+
+    Args:
+        mask: its pixels.
+        score: in [0, 1].
+        size: of the image.
+        tags: control tags of the image.
+        meta: the region's `meta`.
+        region_id: the region's `id`.
+        form: how the outline is drawn.
 
     Raises:
-        ValueError: the mask reaches out of the image.
+        ValueError: the mask is empty or extends beyond the image.
     """
     assert tags.polygon is not None
     if mask.within(size.box) is None or mask.frame.intersection(size.box) != mask.frame:
-        raise ValueError(f"a mask reaches out of {size.width} x {size.height} pixels")
+        raise ValueError(
+            f"expected a mask inside {size.width} x {size.height} pixels, got one at {mask.frame.as_tuple()}"
+        )
     vertices = mask_outline(mask, min_part=form.min_part, exact=form.exact)
     points = [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in vertices]
     value = {"points": points, "closed": True}
@@ -114,14 +142,16 @@ def polygon_region(
 
 
 def size_of(region: Mapping[str, Any]) -> Size:
-    """Size of the image that a region was drawn on.
+    """Return the size of the image on which a region was drawn.
 
     Raises:
-        InvalidRegion: not stated, not believable, or the image was rotated.
+        InvalidRegion: the size is missing or implausible, or the image was rotated.
     """
     width, height = region.get("original_width"), region.get("original_height")
     if not (type(width) is int and type(height) is int and width > 0 and height > 0):
-        raise InvalidRegion("a region must state original_width and original_height as whole pixels")
+        raise InvalidRegion(
+            "expected a region with original_width and original_height in whole pixels; draw it again"
+        )
     if width * height > rle.MAX_PIXELS:
         raise InvalidRegion(f"an image of {width} x {height} pixels is larger than any mammogram")
     if region.get("image_rotation") not in (None, 0, 360):
@@ -132,10 +162,10 @@ def size_of(region: Mapping[str, Any]) -> Size:
 
 
 def box_of(region: Mapping[str, Any]) -> Box:
-    """Pixels that a rectangle region covers, cut at the image's border; of a rotated one, its bounding box.
+    """Return the box of a rectangle region, clipped to the image; of a rotated rectangle, its bounding box.
 
     Raises:
-        InvalidRegion: missing or senseless numbers, no area, or wholly outside the image.
+        InvalidRegion: a coordinate is missing or invalid, or the rectangle is empty or outside the image.
     """
     size, value = size_of(region), value_of(region)
     x, width = (number(value, key) * size.width / 100 for key in ("x", "width"))
@@ -155,10 +185,10 @@ def box_of(region: Mapping[str, Any]) -> Box:
 
 
 def point_of(region: Mapping[str, Any]) -> Point:
-    """The pixel under a key point, moved to the nearest one of the image.
+    """Return the pixel of a key point region, clamped to the image.
 
     Raises:
-        InvalidRegion: missing or senseless numbers.
+        InvalidRegion: a coordinate is missing or invalid.
     """
     size, value = size_of(region), value_of(region)
     x = math.floor(number(value, "x") * size.width / 100)
@@ -167,10 +197,10 @@ def point_of(region: Mapping[str, Any]) -> Point:
 
 
 def mask_of(region: Mapping[str, Any]) -> Mask | None:
-    """Pixels that a brush, outline, ellipse, vector or bitmask region covers; None when there are none.
+    """Return the mask of a brush, polygon, ellipse, vector or bitmask region; None when it covers no pixel.
 
     Raises:
-        InvalidRegion: it cannot be read, or is of another kind.
+        InvalidRegion: the region is invalid, or of another kind.
     """
     size, value, kind = size_of(region), value_of(region), shape_of(region)
     if kind == "brush":
@@ -185,29 +215,33 @@ def mask_of(region: Mapping[str, Any]) -> Mask | None:
     elif kind == "vector":
         corners = vectors.outline(value)
     else:
-        raise InvalidRegion(f"a {kind} region has no pixels", code="unknown_tool")
-    return polygon_mask(corners * (size.width / 100, size.height / 100), size=size)
+        raise InvalidRegion(
+            f"expected a brush, polygon, ellipse, vector or bitmask region, got a {kind} region",
+            code="unknown_tool",
+        )
+    # Vertices through pixel centres decide whether a pixel is set, so the rounding of percent values is undone.
+    return polygon_mask(np.round(corners * (size.width / 100, size.height / 100), _DECIMALS), size=size)
 
 
 def shape_of(region: Mapping[str, Any]) -> str:
-    """The kind of a region without what its labels add: `rectangle` of `rectanglelabels` and of `rectangle`."""
+    """Return the shape of a region from its `type`, for example `rectangle` for `rectanglelabels` and `rectangle`."""
     return str(region.get("type")).removesuffix("labels")
 
 
 def _corners(points: object) -> vectors.Vertices:
-    """N x 2 corners of a polygon, in percent."""
+    """Return the vertices of a polygon, N x 2, in percent."""
     if not isinstance(points, list) or not 3 <= len(points) <= MAX_VERTICES:
-        raise InvalidRegion(f"a polygon has 3 to {MAX_VERTICES} points")
+        raise InvalidRegion(f"expected a polygon of 3 to {MAX_VERTICES} points; draw it again or delete it")
     corners = []
     for point in points:
         if not isinstance(point, list | tuple) or len(point) != 2:
-            raise InvalidRegion("a point of a polygon is a pair of numbers")
+            raise InvalidRegion("expected every point of a polygon to be a pair of numbers; draw it again")
         corners.append([number({"x": each}, "x") for each in point])
     return np.array(corners, np.float64)
 
 
 def _ellipse(value: Mapping[str, Any], size: Size) -> vectors.Vertices:
-    """Corners of an ellipse, N x 2 in pixels; it turns clockwise around its centre, in pixels."""
+    """Return the vertices of an ellipse, N x 2, in pixels. It is rotated clockwise around its centre."""
     x, y = (number(value, key) * side / 100 for key, side in (("x", size.width), ("y", size.height)))
     a = number(value, "radiusX") * size.width / 100
     b = number(value, "radiusY") * size.height / 100
@@ -237,7 +271,9 @@ def _region(kind: str, control: str, value: Mapping[str, Any], *, tags: ControlT
 
 def _box_value(box: Box, size: Size) -> dict[str, float]:
     if box.intersection(size.box) != box:
-        raise ValueError(f"box {box.as_tuple()} reaches out of {size.width} x {size.height} pixels")
+        raise ValueError(
+            f"expected a box inside {size.width} x {size.height} pixels, got box {box.as_tuple()}"
+        )
     return {
         "x": 100 * box.x0 / size.width,
         "y": 100 * box.y0 / size.height,
@@ -257,26 +293,36 @@ def _point_value(box: Box, size: Size) -> dict[str, float]:
 
 
 def value_of(region: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `value` of a region.
+
+    Raises:
+        InvalidRegion: it is missing or not an object.
+    """
     value = region.get("value")
     if not isinstance(value, Mapping):
-        raise InvalidRegion("a region without a value")
+        raise InvalidRegion("a region has no value; draw it again or delete it")
     return value
 
 
 def number(value: Mapping[str, Any], key: str) -> float:
+    """Return a number of a region's value.
+
+    Raises:
+        InvalidRegion: it is missing, not a number, or larger than 1e6.
+    """
     number = value.get(key)
     if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= 1e6:
-        raise InvalidRegion(f"a region's {key} must be a number")
+        raise InvalidRegion(f"expected a number as a region's {key}; draw the region again or delete it")
     return float(number)
 
 
 def score_of(region: Mapping[str, Any]) -> float:
-    """What the model said of a region it made; 1 for what a person drew."""
+    """Return the score of a predicted region, in [0, 1]; 1 for a region that a person drew."""
     score = region.get("score")
-    believable = isinstance(score, int | float) and not isinstance(score, bool) and 0.0 <= score <= 1.0
-    return float(score) if believable and score is not None else 1.0
+    valid = isinstance(score, int | float) and not isinstance(score, bool) and 0.0 <= score <= 1.0
+    return float(score) if valid and score is not None else 1.0
 
 
 def _snap(coordinate: float) -> float:
     whole = round(coordinate)
-    return float(whole) if abs(coordinate - whole) < _WHOLE else coordinate
+    return float(whole) if abs(coordinate - whole) < _SNAP else coordinate

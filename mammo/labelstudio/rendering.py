@@ -1,12 +1,12 @@
-"""Rendering: what is drawn of findings in Label Studio.
+"""Rendering: findings as Label Studio regions.
 
-    finding -> one region: an outline, or a brush region, or a rectangle, by what the project has and the finding holds
-    findings -> the choice about the whole image, where the project asks for one
-    a reason -> the note about the whole image: why there is no finding, where the project has a place for it
+    finding   one region: a polygon, brush or rectangle, depending on the project's controls and the finding's mask
+    findings  a choice about the whole image, if the project has one
+    failure   a note about the whole image with the reason, if the project has one
 
-One region a finding: it is deleted once, and then it is gone, and nobody else's mask with it. What a region cannot say
-(the detector's box, the prompts) is in its `meta`, and holds for as long as nobody has changed the outline.
-The way back is `mammo.labelstudio.interpretation`.
+Each finding is exactly one region, so an annotator deletes a finding with one deletion and affects no other. Data that
+a region cannot express (the detector's box, the prompts) are in its `meta`, and are valid until the region is changed.
+`mammo.labelstudio.interpretation` is the inverse.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from mammo.errors import InvalidRegion
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.region_meta import frame_and_area
 from mammo.labelstudio.regions import (
+    EDITABLE,
     EXACT,
-    MENDABLE,
     OutlineForm,
     Region,
     brush_region,
@@ -32,64 +33,69 @@ from mammo.labelstudio.regions import (
     polygon_region,
     rectangle_region,
 )
-from mammo.labelstudio.sent import pixels_of
 from mammo.masks import Mask
 
 
 def to_regions(
     findings: Sequence[Finding], *, size: Size, tags: ControlTags, model_version: str, packed: bool = False
 ) -> list[Region]:
-    """Regions of a prediction, one a finding.
+    """Return the regions of a prediction, one per finding, and the choice about the image if the project has one.
 
-    A mask becomes an outline where the project has a polygon control, else a brush region, else the rectangle of its
-    box. Outlines are simplified, so that a person can mend them: holes are filled, crumbs left out (an IoU of
-    `mammo.masks.polygons.MIN_IOU` of each part stays). A box without a mask becomes a rectangle, or, where the
-    project has none, the outline (or brush region) of the box. A point becomes a key point.
+    A mask becomes a polygon, else a brush region, else the rectangle of its box, depending on the project's controls.
+    Polygons are simplified so that a person can edit them: holes are filled and crumbs left out; the IoU of every
+    remaining component is at least `mammo.masks.polygons.MIN_IOU`. A box without a mask becomes a rectangle, or the
+    polygon or brush region of the box. A point becomes a key point.
 
     Args:
-        findings: with boxes and masks inside the image; an empty `id` gets a stable one.
+        findings: with boxes and masks inside the image; a finding without an id gets a stable one.
         size: of the mammogram.
         tags: control tags of the image.
-        model_version: kept in every region's `meta`, since an accepted region forgets where it came from.
-        packed: brush streams as arrays of bytes, for who writes JSON with orjson; else as lists.
+        model_version: recorded in the `meta` of every region, because Label Studio does not record it for accepted
+            regions.
+        packed: return each brush RLE as a uint8 array (for orjson) instead of a list.
 
     Raises:
-        ValueError: two findings share an id, or a box or mask reaches out of the image.
-        InvalidRegion: the project has no tool that can hold a finding (code `no_tool`).
+        ValueError: two findings have the same id, or a box or mask extends beyond the image.
+        InvalidRegion: the project has no control for one of the findings (code `no_tool`).
     """
-    regions = [
-        _finding_region(
-            name, each, size=size, tags=tags, version=model_version, packed=packed, outline=MENDABLE
-        )
-        for name, each in _named(findings, tags, model_version)
-    ]
-    return regions + _choice(findings, tags=tags, model_version=model_version)
+    return _regions(findings, size=size, tags=tags, version=model_version, packed=packed, outline=EDITABLE)
 
 
 def truth_regions(findings: Sequence[Finding], *, size: Size, tags: ControlTags, source: str) -> list[Region]:
-    """Regions of what people have drawn: as `to_regions`, with outlines along the pixels' edges and every part.
+    """Return the regions of findings that people drew: as `to_regions`, but with exact outlines of every component.
 
     Args:
-        source: who drew them: a data set, or a reader. Stands where a prediction has its model version.
+        findings: see `to_regions`.
+        size: of the mammogram.
+        tags: control tags of the image.
+        source: the data set or reader, recorded as the model version.
 
     Raises:
         ValueError, InvalidRegion: see `to_regions`.
     """
+    return _regions(findings, size=size, tags=tags, version=source, packed=False, outline=EXACT)
+
+
+def _regions(
+    findings: Sequence[Finding],
+    *,
+    size: Size,
+    tags: ControlTags,
+    version: str,
+    packed: bool,
+    outline: OutlineForm,
+) -> list[Region]:
+    names = [
+        finding.id or _digest(version, tags.image_tag, finding.box, index)
+        for index, finding in enumerate(findings)
+    ]
+    if len(set(names)) != len(names):
+        raise ValueError(f"expected findings with different ids, got {names}")
     regions = [
-        _finding_region(name, each, size=size, tags=tags, version=source, packed=False, outline=EXACT)
-        for name, each in _named(findings, tags, source)
+        _finding_region(name, each, size=size, tags=tags, version=version, packed=packed, outline=outline)
+        for name, each in zip(names, findings, strict=True)
     ]
-    return regions + _choice(findings, tags=tags, model_version=source)
-
-
-def _named(findings: Sequence[Finding], tags: ControlTags, source: str) -> list[tuple[str, Finding]]:
-    named = [
-        (finding.id or _digest(source, tags.image_tag, finding.box, i), finding)
-        for i, finding in enumerate(findings)
-    ]
-    if len({name for name, _ in named}) != len(named):
-        raise ValueError(f"findings of one prediction need different ids, got {[name for name, _ in named]}")
-    return named
+    return regions + _choice(findings, tags=tags, version=version)
 
 
 def _finding_region(
@@ -105,61 +111,67 @@ def _finding_region(
     common = {"id": name, "score": finding.score}
     if finding.is_point:
         if tags.keypoint is None:
-            raise InvalidRegion("the project has no KeyPointLabels control for clusters", code="no_tool")
+            raise InvalidRegion(
+                "the project has no KeyPointLabels control for clusters; add one to its labeling config",
+                code="no_tool",
+            )
         region = point_region(finding.box, size=size, tags=tags)
         return region | common | {"meta": {"model_version": version}}
-    mask = finding.mask
+    mask, box = finding.mask, finding.box
     meta: dict[str, Any] = {
         "model_version": version,
         "finding": name,
-        "box": list(finding.box.as_tuple()),
+        "box": list(box.as_tuple()),
         "prompts": [[point.x, point.y] for point in finding.prompts],
     }
     if tags.rectangle and (mask is None or not (tags.polygon or tags.brush)):
-        region = rectangle_region(finding.box, size=size, tags=tags)
-        return region | common | {"meta": meta}
+        return rectangle_region(box, size=size, tags=tags) | common | {"meta": meta}
     if mask is None:
-        mask = Mask(
-            np.ones((finding.box.height, finding.box.width), np.bool_), finding.box.x0, finding.box.y0
-        )
+        mask = Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0)
         meta["only_box"] = True
     if tags.polygon:
         region = polygon_region(
             mask, score=finding.score, size=size, tags=tags, meta={}, region_id=name, form=outline
         )
         mask = mask_of(region)
-        assert mask is not None, "an outline of pixels encloses some"
+        assert mask is not None, "the outline of set pixels encloses some"
     elif tags.brush:
         region = brush_region(
             mask, score=finding.score, size=size, tags=tags, meta={}, region_id=name, packed=packed
         )
     else:
-        raise InvalidRegion("the project has no tool that can hold a finding", code="no_tool")
-    return region | {"meta": meta | {"pixels": pixels_of(mask)}}
+        raise InvalidRegion(
+            "the project has no PolygonLabels, BrushLabels or RectangleLabels control for clusters; add one to its "
+            "labeling config",
+            code="no_tool",
+        )
+    return region | {"meta": meta | {"pixels": frame_and_area(mask)}}
 
 
-def _choice(findings: Sequence[Finding], *, tags: ControlTags, model_version: str) -> list[Region]:
-    """What the findings say about the whole image; nothing where the project has no word for it."""
-    said = tags.choice_found if findings else tags.choice_nothing
-    if not tags.choices or said is None:
+def _choice(findings: Sequence[Finding], *, tags: ControlTags, version: str) -> list[Region]:
+    """Return the choice about the whole image; empty when the project has no such choice."""
+    choice = tags.choice_found if findings else tags.choice_nothing
+    if not tags.choices or choice is None:
         return []
     return [
         {
-            "id": _digest(model_version, tags.image_tag, "choice"),
+            "id": _digest(version, tags.image_tag, "choice"),
             "from_name": tags.choices,
             "to_name": tags.image,
             "type": "choices",
-            "value": {"choices": [said]},
-            "meta": {"model_version": model_version},
+            "value": {"choices": [choice]},
+            "meta": {"model_version": version},
         }
     ]
 
 
 def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[Region]:
-    """Say in the project's note why the model drew nothing; nothing where the project has no note.
+    """Return the note that an image has no prediction; empty when the project has no note control.
 
     Args:
-        reason: code of what went wrong; also in the region's `meta`, for who looks for it by program.
+        reason: error code; shown in the note and recorded in its `meta`.
+        tags: control tags of the image.
+        model_version: recorded in the `meta`.
     """
     if tags.note is None:
         return []

@@ -1,4 +1,4 @@
-"""Masks and what is made of them: outlines, vertices, calcifications, sizes in millimetres."""
+"""Binary masks, and what is derived from them: outlines, polygons, calcification instances, sizes in millimetres."""
 
 from mammo.masks.mask import Mask, union
 

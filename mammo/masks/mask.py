@@ -1,7 +1,7 @@
-"""Mask: the pixels of one finding, kept at ROI size with its place in the image.
+"""Mask: the pixels of one finding, as an ROI-sized bitmap with its offset in the image.
 
-A full-field mammogram has 8 to 14 million pixels and a cluster a few thousand, so nothing here builds a
-full-size array unless a caller asks for one.
+A full-field mammogram has 8 to 14 million pixels and a cluster a few thousand, so a full-size array is only built by
+the methods whose names say so (`full`, `paste`, `to_coco`).
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ class Mask:
     def __post_init__(self) -> None:
         if self.bitmap.ndim != 2 or self.bitmap.dtype != np.bool_ or not self.bitmap.size:
             raise ValueError(
-                f"expected a non-empty 2-D bool array, got {self.bitmap.dtype} {self.bitmap.shape}"
+                f"expected a non-empty 2-D bool array, got {self.bitmap.dtype} of shape {self.bitmap.shape}"
             )
 
     @classmethod
     def from_full(cls, full: npt.NDArray[Any], *, box: Box | None = None) -> Mask | None:
-        """Cut the tight mask out of a full-size array (non-zero = set); None when it is empty.
+        """Crop the tight mask out of a full-size array; None when no pixel is set.
 
         Args:
-            full: H x W, any integer or bool type.
-            box: look only here (half-open pixels inside the image).
+            full: H x W, any integer or bool dtype; non-zero is set.
+            box: restricts the search to these pixels, which lie inside the image.
         """
         rows, columns = (box or Box(0, 0, full.shape[1], full.shape[0])).slices
         return cls(np.asarray(full[rows, columns]) != 0, columns.start, rows.start).tight()
 
     @property
     def frame(self) -> Box:
-        """The rectangle that the bitmap covers, set or not."""
+        """The rectangle of the bitmap, which set pixels need not touch."""
         return Box(self.x0, self.y0, self.x0 + self.bitmap.shape[1], self.y0 + self.bitmap.shape[0])
 
     @property
@@ -58,12 +58,12 @@ class Mask:
 
     @property
     def box(self) -> Box | None:
-        """The tight box of the set pixels; None when there are none."""
+        """The bounding box of the set pixels; None when no pixel is set."""
         tight = self.tight()
         return tight.frame if tight else None
 
     def tight(self) -> Mask | None:
-        """The same pixels in the smallest bitmap; None when no pixel is set."""
+        """Return the same pixels in the smallest bitmap; None when no pixel is set."""
         rows = np.flatnonzero(self.bitmap.any(axis=1))
         if not rows.size:
             return None
@@ -72,7 +72,7 @@ class Mask:
         return Mask(np.ascontiguousarray(cut), self.x0 + int(columns[0]), self.y0 + int(rows[0]))
 
     def within(self, box: Box) -> Mask | None:
-        """The part inside a box, tight; None when there is none."""
+        """Return the tight part of the mask inside a box; None when no pixel is set there."""
         common = self.frame.intersection(box)
         if common is None:
             return None
@@ -80,7 +80,7 @@ class Mask:
         return Mask(self.bitmap[rows, columns], common.x0, common.y0).tight()
 
     def paste(self, full: npt.NDArray[Any], value: int = 1) -> None:
-        """Set the mask's pixels to `value` in a full-size H x W array; what lies outside it is cut off."""
+        """Set the mask's pixels to `value` in an H x W array of the image, in place; pixels outside it are ignored."""
         common = self.frame.intersection(Box(0, 0, full.shape[1], full.shape[0]))
         if common is None:
             return
@@ -88,12 +88,13 @@ class Mask:
         full[common.slices][self.bitmap[rows, columns]] = value
 
     def full(self, size: Size) -> npt.NDArray[np.uint8]:
-        """H x W uint8 with 1 where set."""
-        out = np.zeros((size.height, size.width), np.uint8)
-        self.paste(out)
-        return out
+        """Return the full-size array: H x W uint8, 1 where set."""
+        full = np.zeros((size.height, size.width), np.uint8)
+        self.paste(full)
+        return full
 
     def intersection_area(self, other: Mask) -> int:
+        """Return the number of pixels that are set in both masks."""
         common = self.frame.intersection(other.frame)
         if common is None:
             return 0
@@ -102,18 +103,18 @@ class Mask:
         return int(np.count_nonzero(mine & theirs))
 
     def dice(self, other: Mask) -> float:
-        """2 |A and B| / (|A| + |B|), in [0, 1]; 1 when both are empty."""
+        """Return the Dice coefficient 2 |A ∩ B| / (|A| + |B|), in [0, 1]; 1 when both are empty."""
         total = self.area + other.area
         return 2 * self.intersection_area(other) / total if total else 1.0
 
     def iou(self, other: Mask) -> float:
-        """|A and B| / |A or B|, in [0, 1]; 1 when both are empty."""
-        common = self.intersection_area(other)
-        either = self.area + other.area - common
-        return common / either if either else 1.0
+        """Return the intersection over union |A ∩ B| / |A ∪ B|, in [0, 1]; 1 when both are empty."""
+        intersection = self.intersection_area(other)
+        union_area = self.area + other.area - intersection
+        return intersection / union_area if union_area else 1.0
 
     def components(self) -> list[Mask]:
-        """8-connected parts, each tight, largest first."""
+        """Return the 8-connected components, each tight, largest first."""
         count, labels, stats, _ = cv2.connectedComponentsWithStats(self.bitmap.view(np.uint8), connectivity=8)
         parts = []
         for index in range(1, count):
@@ -123,15 +124,15 @@ class Mask:
         return [part for _, part in sorted(parts, key=lambda item: -item[0])]
 
     def holds(self, point: Point) -> bool:
-        """Whether a pixel of the image is in the mask."""
+        """Whether a pixel, in image coordinates, is set."""
         return self.frame.contains(point) and bool(self.bitmap[point.y - self.y0, point.x - self.x0])
 
     def parts_at(self, points: Collection[Point]) -> Mask | None:
-        """The 8-connected parts that hold one of the points, as one tight mask; None when none does."""
+        """Return the 8-connected components that hold a point, as one tight mask; None when there are none."""
         return union(part for part in self.components() if any(part.holds(point) for point in points))
 
     def outline(self) -> list[Point]:
-        """The outer border of the largest part as pixels in order; empty when the mask is empty."""
+        """Return the outer border pixels of the largest component, in order; empty when no pixel is set."""
         contours, _ = cv2.findContours(self.bitmap.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         if not contours:
             return []
@@ -139,17 +140,17 @@ class Mask:
         return [Point(int(x) + self.x0, int(y) + self.y0) for x, y in largest[:, 0, :]]
 
     def to_coco(self, size: Size) -> dict[str, Any]:
-        """COCO compressed RLE of the full image: `{"size": [height, width], "counts": str}`."""
+        """Return the COCO compressed RLE of the full image: `{"size": [height, width], "counts": str}`."""
         encoded = coco.encode(np.asfortranarray(self.full(size)))
         return {"size": [size.height, size.width], "counts": encoded["counts"].decode("ascii")}
 
     @classmethod
     def from_coco(cls, rle: dict[str, Any]) -> Mask | None:
-        """Inverse of `to_coco`; None for an empty mask. Only the columns that hold the mask are painted."""
+        """Decode a COCO compressed RLE; None when no pixel is set. Only the columns with set pixels are unpacked."""
         height, counts = rle["size"][0], rle["counts"]
         raw = counts.encode("ascii") if isinstance(counts, str) else counts
-        (plain,) = runs.toUncompressedRLE([{"size": rle["size"], "counts": raw}])
-        ends = np.cumsum([0, *plain["counts"]])  # background and mask in turn, column by column
+        (uncompressed,) = runs.toUncompressedRLE([{"size": rle["size"], "counts": raw}])
+        ends = np.cumsum([0, *uncompressed["counts"]])  # background and mask runs alternate, column by column
         starts, stops = ends[1:-1:2], ends[2::2]
         filled = stops > starts
         if not filled.any():
@@ -162,7 +163,7 @@ class Mask:
 
 
 def union(masks: Iterable[Mask]) -> Mask | None:
-    """All pixels that any of the masks holds; None without masks."""
+    """Return the union of the masks, in the frame that covers them; None without masks."""
     parts = list(masks)
     if not parts:
         return None

@@ -1,4 +1,4 @@
-"""The outline of a mask along the edges of its pixels, so that painting the polygon gives the mask back."""
+"""Outlines of a mask along its pixel edges: filling them gives back exactly the mask."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from mammo.masks.mask import Mask
 
 Corner = tuple[int, int]
 TURNS = ((0, -1), (1, 0), (0, 1), (-1, 0))
-"""Up, right, down, left, as (dx, dy)."""
+"""Step directions up, right, down, left, as (dx, dy)."""
 
 
 def edge_polygons(mask: Mask) -> list[list[int]]:
-    """Closed outlines as flat lists x, y, x, y ... of pixel corners, clockwise on the screen; holes are left out.
+    """Return the outer outlines as COCO polygons: flat lists x, y, x, y … of pixel corners, clockwise on the screen.
 
-    COCO's polygons know no holes: a mask with one comes back with the hole filled.
+    COCO polygons have no holes, so a mask with a hole comes back filled.
     """
     return [
         [value for corner in loop for value in corner] for loop in edge_loops(mask) if signed_area(loop) > 0
@@ -22,11 +22,11 @@ def edge_polygons(mask: Mask) -> list[list[int]]:
 
 
 def edge_loops(mask: Mask) -> list[list[Corner]]:
-    """Every closed outline as pixel corners in the image frame: around parts clockwise, around holes the other way."""
+    """Return all closed outlines as pixel corners in the image frame: components clockwise, holes counter-clockwise."""
     padded = np.pad(mask.bitmap, 1)
     inside = padded[1:-1, 1:-1]
     starts: dict[Corner, list[int]] = {}
-    # an edge has its pixel on the right-hand side: the top edge runs right, the right one down ...
+    # Every edge has its pixel on the right-hand side: the top edge runs right, the right edge down, and so on.
     for direction, (missing, dx, dy) in {
         1: (~padded[:-2, 1:-1], 0, 0),
         2: (~padded[1:-1, 2:], 1, 0),
@@ -42,13 +42,17 @@ def edge_loops(mask: Mask) -> list[list[Corner]]:
 
 
 def _loop(starts: dict[Corner, list[int]]) -> list[Corner]:
-    """Take one closed outline out of the edges; its corners where it turns."""
+    """Remove one closed outline from the edges and return the corners at which it turns.
+
+    Args:
+        starts: directions of the edges not yet used, by the corner at which they start; changed in place.
+    """
     first = corner = next(iter(starts))
     corners: list[Corner] = []
     previous = -1
     while True:
         options = starts[corner]
-        # where two pixels touch at a corner only, a right turn keeps each in its own outline
+        # Where two pixels touch at a corner only, turning right keeps each in its own outline.
         right = (previous + 1) % 4
         direction = right if previous >= 0 and right in options else options[0]
         options.remove(direction)
@@ -63,6 +67,6 @@ def _loop(starts: dict[Corner, list[int]]) -> list[Corner]:
 
 
 def signed_area(corners: list[Corner]) -> float:
-    """Of a closed outline, in pixels; positive when it runs clockwise on the screen."""
+    """Return the area of a closed outline, in pixels; positive when it runs clockwise on the screen."""
     x, y = np.array(corners, np.float64).T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2

@@ -1,4 +1,4 @@
-"""Polygons and masks: an outline becomes the pixels whose centres it encloses, and pixels become few vertices."""
+"""Conversion between polygons and masks: rasterised by pixel centres, vectorised with few vertices."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mammo.masks.pixel_edges import Corner, edge_loops, signed_area
 Vertices = npt.NDArray[np.float64]
 
 SMALL = 32
-"""Side in pixels up to which a part is small: there half a pixel is all that its outline may move."""
+"""Longest side of a small component, in pixels; `TOLERANCE_SMALL` applies up to it."""
 
 TOLERANCE_SMALL, TOLERANCE = 0.5, 1.0
-"""Most pixels that simplifying may move an outline, of a small part and of a larger one."""
+"""Maximum distance between an outline and its simplification, in pixels, for small and for larger components."""
 
 MIN_IOU = 0.98
-"""What the polygons' mask and the mask they were made of have in common, at least."""
+"""Least IoU of a component and its rasterised polygons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +31,18 @@ class Polygon:
     """One closed outline."""
 
     vertices: Vertices
-    """N x 2 (x, y), continuous pixel frame of the image."""
+    """N x 2 (x, y), float64, in the continuous pixel frame of the image."""
 
     hole: bool
-    """It surrounds background inside a part."""
+    """Whether it encloses background inside a component."""
 
 
 def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
-    """Fill a closed polygon by the even-odd rule.
+    """Rasterise a closed polygon by the even-odd rule: a pixel is set when its centre lies inside.
 
     Args:
-        vertices: N x 2 (x, y), continuous pixel frame, any winding; may cross itself and leave the image.
-        size: of the image; what lies outside is cut off.
+        vertices: N x 2 (x, y) in the continuous pixel frame, of any winding; may cross itself and leave the image.
+        size: of the image, at which the mask is clipped.
 
     Returns:
         The tight mask; None when no pixel centre of the image is inside.
@@ -54,7 +54,8 @@ def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
     crossings = np.zeros((frame.height, frame.width + 1), np.int32)
     for (ax, ay), (bx, by) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
         first, last = np.ceil(np.array([min(ay, by), max(ay, by)]) - 0.5)
-        rows = np.arange(max(first, frame.y0), min(last, frame.y1))  # their centres lie between a and b
+        # Rows whose centres lie between a and b.
+        rows = np.arange(max(first, frame.y0), min(last, frame.y1))
         if not rows.size:
             continue
         x = ax + (rows + 0.5 - ay) * (bx - ax) / (by - ay)
@@ -65,56 +66,58 @@ def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
 
 
 def mask_polygons(mask: Mask) -> list[Polygon]:
-    """The outlines of a mask with few vertices, largest part first; holes follow all parts.
+    """Vectorise a mask with few vertices. Components come first, largest first; holes follow.
 
-    An outline runs between the centres of pixels inside and outside and is then simplified (Douglas and Peucker 1973)
-    by at most `TOLERANCE_SMALL` or `TOLERANCE`, less where the pixels would change too much: painted by the even-odd
-    rule the polygons have an IoU of `MIN_IOU` or more with each part's pixels.
+    An outline through the midpoints of the pixel edges is simplified (Douglas and Peucker 1973) by at most
+    `TOLERANCE_SMALL` or `TOLERANCE`. The tolerance is halved until the rasterised polygons of the component reach an
+    IoU of `MIN_IOU` with it.
     """
-    found: list[Polygon] = []
-    for part in mask.components():
-        found += _part_polygons(part)
-    return sorted(found, key=lambda polygon: polygon.hole)
+    polygons: list[Polygon] = []
+    for component in mask.components():
+        polygons += _component_polygons(component)
+    return sorted(polygons, key=lambda polygon: polygon.hole)
 
 
 def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
-    """One closed outline of a whole mask: N x 2 (x, y), continuous pixel frame of the image.
+    """Return one closed outline of a whole mask: N x 2 (x, y) in the continuous pixel frame of the image.
 
-    Further parts, and holes, are joined to the nearest corner by a line that is drawn there and back, so that by the
-    even-odd rule the line covers nothing.
+    Each further component or hole is connected to the nearest vertex by a line that runs there and back: by the
+    even-odd rule it encloses nothing.
 
     Args:
-        min_part: share of the largest part's pixels below which a part is left out.
-        exact: along the pixels' edges, with its holes; else simplified as by `mask_polygons`, and without holes.
+        mask: the mask.
+        min_part: components with less than this share of the largest component's pixels are left out.
+        exact: along the pixel edges, with holes; otherwise simplified as by `mask_polygons`, without holes.
     """
-    parts = mask.components()
+    components = mask.components()
     outline: Vertices = np.zeros((0, 2))
-    for part in parts:
-        if part.area < min_part * parts[0].area:
+    for component in components:
+        if component.area < min_part * components[0].area:
             break
-        for vertices in _loops(part, exact=exact):
-            outline = _joined(outline, vertices)
+        for vertices in _outlines(component, exact=exact):
+            outline = _connected(outline, vertices)
     return outline
 
 
-def _loops(part: Mask, *, exact: bool) -> list[Vertices]:
+def _outlines(component: Mask, *, exact: bool) -> list[Vertices]:
     if exact:
-        return [np.array(loop, np.float64) for loop in edge_loops(part)]
-    filled = Mask(ndimage.binary_fill_holes(part.bitmap), part.x0, part.y0)
-    return [polygon.vertices for polygon in _part_polygons(filled)]
+        return [np.array(loop, np.float64) for loop in edge_loops(component)]
+    filled = Mask(ndimage.binary_fill_holes(component.bitmap), component.x0, component.y0)
+    return [polygon.vertices for polygon in _component_polygons(filled)]
 
 
-def _joined(outline: Vertices, more: Vertices) -> Vertices:
+def _connected(outline: Vertices, other: Vertices) -> Vertices:
+    """Insert a second closed outline at the pair of vertices that lie nearest to each other."""
     if not len(outline):
-        return more
-    distances = np.hypot(*np.moveaxis(outline[:, None] - more[None], -1, 0))
+        return other
+    distances = np.hypot(*np.moveaxis(outline[:, None] - other[None], -1, 0))
     here, there = np.unravel_index(int(np.argmin(distances)), distances.shape)
-    around = np.concatenate([more[there:], more[: there + 1]])
-    return np.concatenate([outline[: here + 1], around, outline[here:]])
+    detour = np.concatenate([other[there:], other[: there + 1]])
+    return np.concatenate([outline[: here + 1], detour, outline[here:]])
 
 
 def polygons_mask(polygons: Sequence[Polygon], *, size: Size) -> Mask | None:
-    """Parts painted, holes cut out; None when no pixel centre is inside."""
+    """Rasterise components and cut out holes; None when no pixel centre is inside."""
     full = np.zeros((size.height, size.width), np.bool_)
     for polygon in sorted(polygons, key=lambda polygon: polygon.hole):
         mask = polygon_mask(polygon.vertices, size=size)
@@ -123,24 +126,24 @@ def polygons_mask(polygons: Sequence[Polygon], *, size: Size) -> Mask | None:
     return Mask.from_full(full)
 
 
-def _part_polygons(part: Mask) -> list[Polygon]:
-    loops = edge_loops(part)
-    small = max(part.bitmap.shape) <= SMALL
+def _component_polygons(component: Mask) -> list[Polygon]:
+    loops = edge_loops(component)
+    small = max(component.bitmap.shape) <= SMALL
     tolerance = TOLERANCE_SMALL if small else TOLERANCE
-    size = Size(part.frame.x1, part.frame.y1)
+    size = Size(component.frame.x1, component.frame.y1)
     while tolerance > 0.1:
         polygons = [
             Polygon(_simplified(_midpoints(loop), tolerance), hole=signed_area(loop) < 0) for loop in loops
         ]
-        painted = polygons_mask(polygons, size=size)
-        if painted is not None and painted.iou(part) >= MIN_IOU:
+        rasterised = polygons_mask(polygons, size=size)
+        if rasterised is not None and rasterised.iou(component) >= MIN_IOU:
             return polygons
         tolerance /= 2
     return [Polygon(np.array(loop, np.float64), hole=signed_area(loop) < 0) for loop in loops]
 
 
 def _midpoints(loop: Sequence[Corner]) -> Vertices:
-    """The middle of every pixel edge on an outline."""
+    """Return the midpoint of every pixel edge of an outline, N x 2."""
     corners = np.array(loop, np.float64)
     points = []
     for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
@@ -150,6 +153,6 @@ def _midpoints(loop: Sequence[Corner]) -> Vertices:
 
 
 def _simplified(vertices: Vertices, tolerance: float) -> Vertices:
-    origin = vertices[0]  # float32 holds what is near zero better
+    origin = vertices[0]  # OpenCV takes float32, which is most precise near zero.
     fewer = cv2.approxPolyDP((vertices - origin).astype(np.float32)[:, None], tolerance, closed=True)[:, 0]
     return fewer.astype(np.float64) + origin if len(fewer) >= 3 else vertices

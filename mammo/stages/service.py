@@ -14,7 +14,7 @@ from mammo.annotations import AnnotationStore
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.errors import InvalidRegion, LabelStudioError, StageRefused
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.labelstudio.project_tags import TagsOf
+from mammo.labelstudio.project_tags import TagsLookup
 from mammo.models import ModelRegistry
 from mammo.settings import Settings
 from mammo.stages.evidence import Evidence, Figures, gather
@@ -83,7 +83,7 @@ class StageService:
         engine: Engine,
         registry: ModelRegistry,
         client: LabelStudioClient | None,
-        tags: TagsOf,
+        tags: TagsLookup,
     ) -> Self:
         """Build the service of an installation.
 

@@ -79,5 +79,5 @@ def test_where_label_studio_does_not_say_what_a_cluster_is_called_nothing_is_cou
     ):
         answer = client.get(path, headers=BASIC)
         assert (answer.status_code, answer.json()["error"]) == (502, "label_studio_404")
-        assert "project 1 calls a cluster is not known" in answer.json()["message"]
-    assert "not known" in get(client, "/projects/1/stage")["evidence"]["problem"]
+        assert "labeling config of project 1 cannot be read" in answer.json()["message"]
+    assert "cannot be read" in get(client, "/projects/1/stage")["evidence"]["problem"]

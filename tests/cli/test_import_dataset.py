@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from cli.__main__ import main
+from cli.import_dataset import report
 from mammo.dicom import patient_key
 from mammo.exchange.datasets.contents import DatasetOptions
-from mammo.exchange.datasets.reading import READERS, read_dataset
+from mammo.exchange.datasets.reading import READERS, Summary, read_dataset
 from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient, from_regions, labeling_config
@@ -48,7 +49,7 @@ def client(studio: Studio) -> Iterator[LabelStudioClient]:
 
 def imported(client: LabelStudioClient, folder: Path, root: Path, kind: str) -> Any:
     writer = TaskWriter(client, 1, kind=kind, root=root, twins=root / "files", patient_secret=SECRET)
-    return read_dataset(DatasetOptions(kind=kind, folder=folder), writer)
+    return read_dataset(DatasetOptions(kind=kind, folder=folder), writer, tags=writer.tags)
 
 
 def test_images_become_tasks_with_annotations_and_patient_keys(
@@ -97,7 +98,7 @@ def test_the_same_name_in_two_data_sets_is_two_people(
         grey_image(tmp_path / kind / "masks" / "p1_a.png", mask((3, 4)))
         writer = TaskWriter(client, 1, kind=kind, root=tmp_path, twins=tmp_path / "t", patient_secret=SECRET)
         options = DatasetOptions(kind="folder", folder=tmp_path / kind)
-        read_dataset(options, writer)
+        read_dataset(options, writer, tags=writer.tags)
     one, other = (task["data"]["patient"] for task in studio.tasks)
     assert one != other
 
@@ -126,7 +127,7 @@ def test_a_dry_run_prints_counts_and_refusals_and_needs_no_server(
     assert "3 images of 2 patients would come in; 4 refused" in out
     assert "2 clusters (0 with a mask), 2 images without any" in out
     assert "class CALC: 2" in out
-    assert "refused: Info.txt, line 6: calcifications that are not located" in out
+    assert "refused: Info.txt, line 6: the position of its calcifications is missing" in out
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,10 @@ def test_a_data_set_outside_the_root_is_refused(
 
 def test_every_kind_has_a_reader() -> None:
     assert set(READERS) == {"cbis-ddsm", "inbreast", "vindr", "mias", "coco", "folder", "yolo"}
+
+
+def test_the_report_counts_what_was_left_out_of_masks() -> None:
+    summary = Summary(images=1, clusters=2, boxes_of_masks=2, small_parts=[3])
+    lines = list(report(summary, dry_run=True))
+    assert any("of 2 masks only the box" in line for line in lines)
+    assert any("1 parts of masks, of 3 pixels at most" in line for line in lines)

@@ -36,7 +36,7 @@ class LabelStudio:
         assert secret == "the secret"
         return ["deactivated"]
 
-    def outlines(self, project, *, since=None):
+    def task_summaries(self, project, *, since=None):
         yield {
             "id": 5,
             "data": {"image": "/data/5.png"},
@@ -160,7 +160,7 @@ def test_a_labeling_config_that_is_not_to_be_had_is_said_and_the_repairs_are_tol
     result = run("4")
     assert result.exit_code == 0
     assert "was deactivated" in result.output
-    assert "annotations were not read anew: what project 4 calls a cluster is not known" in result.output
+    assert "annotations were not read anew: the labeling config of project 4 cannot be read" in result.output
     (report,) = json.loads(run("4", "--json").stdout)
     assert report["reread"] is None
     assert report["reread_problem"].startswith("label_studio_503: ")

@@ -67,9 +67,9 @@ def test_what_is_not_proven_is_refused():
 
 def test_while_label_studio_is_away_the_stage_is_shown_and_nothing_is_proposed(monkeypatch):
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:9")
-    assert "is it running" in " ".join(run("show", "4").output.split())
+    assert "check that it is running" in " ".join(run("show", "4").output.split())
     proposed = run("propose", "4")
     assert proposed.exit_code == 1
     assert isinstance(proposed.exception, LabelStudioError)
     assert "semi-automatic -> assisted" in run("set", "4", "assisted", "--reason", "new scanner").output
-    assert "calls a cluster is not known" in " ".join(run("show", "4").output.split())
+    assert "cannot be read, so neither can its annotations" in " ".join(run("show", "4").output.split())

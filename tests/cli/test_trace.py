@@ -79,7 +79,7 @@ def test_without_label_studio_nothing_is_counted_and_the_error_says_what_is_miss
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:9")
     away = run(*command)
     assert away.exit_code == 1
-    assert "project 1 calls a cluster is not known" in str(away.exception)
+    assert "labeling config of project 1 cannot be read" in str(away.exception)
     assert away.output == ""
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "")
     assert "set YOLO_MLSAM_LABEL_STUDIO_URL" in str(run(*command).exception)

@@ -79,12 +79,12 @@ def test_created_changed_deleted_and_imported_annotations_are_all_found(project,
 def test_the_list_of_changed_tasks_leaves_out_what_did_not_change(project, client):
     first, second = client.import_tasks(project, images("a", "b"))
     client.annotate(second, [BOX])
-    listed = {task["id"]: task for task in client.outlines(project)}
+    listed = {task["id"]: task for task in client.task_summaries(project)}
     assert list(listed) == [first, second]
     assert set(listed[second]) == {"id", "data", "updated_at", "annotations"}
     assert set(listed[second]["annotations"][0]) == {"id", "updated_at"}  # no content: it would be megabytes
     moment = datetime.fromisoformat(listed[second]["updated_at"])
-    assert [task["id"] for task in client.outlines(project, since=moment)] == [second]
+    assert [task["id"] for task in client.task_summaries(project, since=moment)] == [second]
 
 
 def test_label_studio_gives_the_id_of_a_deleted_annotation_again_and_the_store_knows_both(
@@ -96,7 +96,7 @@ def test_label_studio_gives_the_id_of_a_deleted_annotation_again_and_the_store_k
     client.delete_annotation(old)
     assert look()[2:] == (0, 0, 1)
     client.call("POST", f"/api/projects/{project}/import", json=[with_annotation("c")])
-    ids = [each["id"] for task in client.outlines(project) for each in task["annotations"]]
+    ids = [each["id"] for task in client.task_summaries(project) for each in task["annotations"]]
     assert sorted(ids) == [kept, old]  # on SQLite: import numbers from the highest id that is left
     assert look()[2:] == (1, 0, 0)
     view = look.view()

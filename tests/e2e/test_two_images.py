@@ -17,7 +17,7 @@ from mammo.database import open_database
 from mammo.dicom import write_mammogram
 from mammo.exchange.importing import import_mammogram
 from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import OF_ONE_IMAGE, TaskImages
+from mammo.images.task_images import IMAGE_FACTS, TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view, vendor_a
@@ -65,7 +65,7 @@ def exam(running_stack: Stack) -> Iterator[tuple[Walk, int, dict[str, PhantomVie
         )
         described = import_mammogram(files[-1], root=root, files=served, patient_secret=SECRET)
         data[key] = described["image"]
-        data |= {f"{key}_{each}": described[each] for each in OF_ONE_IMAGE if each in described}
+        data |= {f"{key}_{each}": described[each] for each in IMAGE_FACTS if each in described}
         data["patient"] = described["patient"]
     try:
         (task,) = walk.client.import_tasks(walk.project, [data])

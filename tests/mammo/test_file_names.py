@@ -58,17 +58,17 @@ def test_a_path_that_is_no_text_is_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["a.dcm", "Müller.dcm", "line\nbreak", "\u202egnp.dcm", "王伟/1.dcm"])
-def test_any_text_will_do(path: str) -> None:
+def test_any_text_is_accepted(path: str) -> None:
     require_text(path)
 
 
-def test_a_path_leads_through_links_and_need_not_be_there(tmp_path: Path) -> None:
+def test_links_are_resolved_and_the_file_need_not_exist(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("b")
     assert real_path(tmp_path / "link" / "c.dcm") == tmp_path.resolve() / "b" / "c.dcm"
 
 
 @pytest.mark.parametrize("path", ["loop", "loop/a.dcm", "x" * 300, "\ud800.dcm"])
-def test_a_path_that_nobody_can_look_up_is_said_to_be_one(tmp_path: Path, path: str) -> None:
+def test_a_path_that_cannot_be_resolved_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(ValueError, match="cannot be looked up"):
+    with pytest.raises(ValueError, match="cannot be resolved"):
         real_path(tmp_path / path)

@@ -38,7 +38,7 @@ def test_where_nothing_is_stated_there_is_no_spacing(value: object) -> None:
      {"row": 0.07}, "[0.07", "[" * 99, "0.07\\", "9" * 5000, [[[0.07]], "x"], "\u0660.\u0660\u0667"],
 )  # fmt: skip
 def test_a_spacing_that_cannot_be_read_is_refused_and_never_passed_over(value: object) -> None:
-    with pytest.raises(InvalidTaskData, match="spacing_mm is"):
+    with pytest.raises(InvalidTaskData, match="spacing_mm: expected"):
         stated_spacing(value)
 
 

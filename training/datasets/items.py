@@ -25,7 +25,7 @@ from mammo.errors import (
 from mammo.findings import CLUSTER, POINT_REACH_MM, Finding
 from mammo.geometry import ASSUMED_SPACING, Box, Size, Spacing
 from mammo.identifiers import identifier, stored_key
-from mammo.images.task_images import OF_ONE_IMAGE, SHARED, TASK_KEY, of_task
+from mammo.images.task_images import IMAGE_FACTS, TASK_FACTS, TASK_KEY, of_task
 from mammo.labelstudio.cluster_regions import require_on_images
 from mammo.labelstudio.interpretation import interpret
 from mammo.labelstudio.labeling_config import ControlTags
@@ -37,7 +37,7 @@ from training.datasets.folds import Fold
 OpenImage = Callable[[Mapping[str, Any]], Mammogram]
 """Reads the mammogram of a task's data, as `mammo.images.task_images.TaskImages.open` does."""
 
-IMAGE_KEYS = ("image", *OF_ONE_IMAGE, *SHARED, TASK_KEY)
+IMAGE_KEYS = ("image", *IMAGE_FACTS, *TASK_FACTS, TASK_KEY)
 """Keys of the task's data that an item stores: all that is needed to open the image again."""
 
 IMAGE_ERRORS = frozenset({"label_studio_404", "foreign_image", "too_large"})

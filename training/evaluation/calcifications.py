@@ -10,7 +10,7 @@ import numpy as np
 
 from mammo.geometry import ASSUMED_SPACING, Point
 from mammo.masks import Mask
-from mammo.pipeline import MAX_SPECKS
+from mammo.pipeline import MAX_CALCIFICATION_PROMPTS
 from mammo.segmenter import Segmenter
 from training.metrics import Interval
 from training.metrics.masks import boundary_iou, mean_interval
@@ -139,7 +139,7 @@ def _score_single(segmenter: Segmenter, roi: TrainingRoi, truth: Mask) -> Calcif
 def _score_joint(segmenter: Segmenter, roi: TrainingRoi, parts: Sequence[Mask]) -> JointScore:
     assert roi.calcifications is not None
     pixels = roi.pixels()
-    points = speck_points(pixels, roi.box, count=MAX_SPECKS, spacing=roi.spacing)
+    points = speck_points(pixels, roi.box, count=MAX_CALCIFICATION_PROMPTS, spacing=roi.spacing)
     mask = segmenter.segment_calcifications(pixels, roi.box, spacing=roi.spacing, points=points).mask
     if mask is None:
         return JointScore(roi.patient, 0.0, 0.0, math.nan)

@@ -3,10 +3,10 @@
     calc_case_description_{train,test}_set.csv      here, or in `csv/`
     [CBIS-DDSM/]Calc-Training_P_00005_RIGHT_CC/<study>/<series>/*.dcm
 
-The tables name the UIDs that folders had in 2017; later downloads carry dates instead, so a file that is not where it
-was is looked for in its case's folder. In many rows the columns of crop and mask are interchanged: the mask is the one
-that is as large as the image. Abnormalities without a cluster's distribution (single or diffuse calcifications) are
-refused, and an image with no other is left out: it is no example of a cluster and none of a breast without.
+The tables contain paths with the UIDs of 2017. Later downloads have dates in their paths, so a missing file is searched
+in the folder of its case. In many rows the columns of crop and mask are interchanged; the mask has the size of the
+image. Abnormalities that are not distributed as a cluster (single or diffuse calcifications) are refused. An image with
+such abnormalities only is left out, because it shows neither a cluster nor a breast without calcifications.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path, PurePosixPath
 from mammo.dicom import read_mammogram
 from mammo.errors import InvalidTaskData, MammoError
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, inside, invalid, read_rows
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_view
 
 TABLES = ("calc_case_description_train_set.csv", "calc_case_description_test_set.csv")
@@ -32,10 +32,13 @@ COLUMNS = (
     "image file path", "cropped image file path", "ROI mask file path",
 )  # fmt: skip
 SAME = ("patient_id", "left or right breast", "image view")
-"""Columns that are of the image, and so alike in all its rows."""
+"""Columns about the image, which are equal in all of its rows."""
 
 CLUSTERED = ("CLUSTERED", "LINEAR", "SEGMENTAL", "REGIONAL")
+"""Distributions of calcifications that form a cluster."""
+
 MAX_CANDIDATES = 200
+"""Maximum number of files that are searched for a mask."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,25 @@ class _Case:
     masks: list[tuple[str, str]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """Why the rows cannot be believed together."""
+    """Contradictions between the rows."""
+
+    def add(self, row: dict[str, str], *, clustered: bool) -> bool:
+        """Check a row, and add its mask if its calcifications are clustered; return whether it was added."""
+        for column in SAME:
+            if row[column].upper() != self.row[column].upper():
+                self.problems.append(f"its rows state different values of {column!r}")
+        if not clustered:
+            return False
+        paths = (row["ROI mask file path"], row["cropped image file path"])
+        if any(set(paths) & set(other) for other in self.masks):
+            self.problems.append("two of its rows name the same mask")
+        self.masks.append(paths)
+        self.classes.append(printable(row["calc type"], length=40))
+        return True
 
 
 def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """The images of both tables, each with the masks of its clusters."""
+    """Yield the images of both tables with the masks of their clusters."""
     folder = options.folder
     tables = [path for name in TABLES for path in (folder / name, folder / "csv" / name) if path.is_file()]
     if not tables:
@@ -61,19 +78,11 @@ def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     for table in tables:
         for line, row in read_rows(table, COLUMNS):
             case = cases.setdefault(row["image file path"], _Case(row, line, table.name))
-            for column in SAME:
-                if row[column].upper() != case.row[column].upper():
-                    case.problems.append(f"its rows state different values of {column!r}")
             distribution = row["calc distribution"].upper()
-            if not any(word in distribution for word in CLUSTERED):
-                reason = f"distribution {shown(distribution or 'N/A', length=30)} is no cluster"
-                yield Refusal(f"{table.name}, line {line}", reason)
+            if case.add(row, clustered=any(word in distribution for word in CLUSTERED)):
                 continue
-            named = (row["ROI mask file path"], row["cropped image file path"])
-            if any(set(named) & set(other) for other in case.masks):
-                case.problems.append("two of its rows name the same mask")
-            case.masks.append(named)
-            case.classes.append(shown(row["calc type"], length=40))
+            reason = f"the distribution {printable(distribution or 'N/A', length=30)} is not a cluster"
+            yield Refusal(f"{table.name}, line {line}", reason)
     for stated, case in cases.items():
         if not case.masks:
             continue
@@ -90,7 +99,7 @@ def _image(folder: Path, stated: str, case: _Case) -> DatasetImage:
     if len(files) != 1:
         raise ValueError("the image is not in the folder" if not files else "several files may be the image")
     if not case.row["patient_id"]:
-        raise ValueError("there is no patient_id")
+        raise ValueError("the patient_id is missing")
     return DatasetImage(
         file=files[0],
         where=f"{case.table}, line {case.line}",
@@ -111,33 +120,33 @@ def _clusters(folder: Path, masks: tuple[tuple[str, str], ...], size: Size) -> l
 
 
 def _mask(candidates: list[Path], size: Size) -> Mask:
-    """The one mask among the files of an abnormality: as large as the image, and of two values."""
-    found: list[Mask] = []
+    """Return the only mask among the files of an abnormality: of the size of the image, with two values."""
+    masks: list[Mask] = []
     for file in dict.fromkeys(candidates):
         try:
             read = read_mammogram(file)
         except MammoError:
-            continue  # an empty mask, or something else than an image
-        painted = read.pixels[read.pixels > 0]
-        two_values = bool(painted.size) and painted.min() == painted.max()  # and not the film itself
-        mask = Mask.from_full(read.pixels) if read.size == size and two_values else None
-        if mask and all(mask.dice(other) < 1 for other in found):
-            found.append(mask)
-    if len(found) > 1:
-        raise ValueError("several masks of the size of the image may be an abnormality's")
-    if not found:
-        raise ValueError("no mask of the size of the image is in the folder")
-    return found[0]
+            continue  # An empty mask, or not an image.
+        non_zero = read.pixels[read.pixels > 0]
+        is_binary = bool(non_zero.size) and non_zero.min() == non_zero.max()  # Unlike the film.
+        mask = Mask.from_full(read.pixels) if read.size == size and is_binary else None
+        if mask and all(mask.dice(other) < 1 for other in masks):
+            masks.append(mask)
+    if len(masks) > 1:
+        raise ValueError("several masks of the image's size may belong to an abnormality")
+    if not masks:
+        raise ValueError("no mask of the image's size is in the folder")
+    return masks[0]
 
 
 def _files(folder: Path, stated: str) -> list[Path]:
-    """The file at a stated path; else those of its series; else those of its case, wherever it now lies."""
+    """Return the file at a path of the table; if it is missing, the files of its series, or else of its case."""
     for root in (folder, folder / "CBIS-DDSM"):
         path = inside(root, stated)
         if path.is_file():
             return [path]
         case = root / PurePosixPath(stated.strip()).parts[0]
-        for place, found in ((path.parent, path.parent.glob("*.dcm")), (case, case.rglob("*.dcm"))):
-            if place.is_dir() and place != root and (files := sorted(found)[:MAX_CANDIDATES]):
+        for place, candidates in ((path.parent, path.parent.glob("*.dcm")), (case, case.rglob("*.dcm"))):
+            if place.is_dir() and place != root and (files := sorted(candidates)[:MAX_CANDIDATES]):
                 return files
     return []

@@ -1,11 +1,11 @@
-"""A COCO JSON file and the images that it names: masks as run lengths or polygons, or only boxes.
+"""A COCO JSON file and its images: masks as RLE or polygons, or boxes.
 
-    *.json                  exactly one with `images`, `annotations` and `categories`, or `coco.json`
-    <file_name>             below the folder, or below its `images/`; or an address of Label Studio, by its last part
+    *.json                  `coco.json`, or the only JSON file, with `images`, `annotations` and `categories`
+    <file_name>             below the folder or its `images/`; of an address of Label Studio, the last part
 
-An image's patient is its file's PatientID, else its `patient` field, else what --patient-pattern finds in its
-`file_name`. An image without annotations comes in as one without clusters, but not out of Label Studio's own export.
-What is said of an image must be said once: where ids or files are there twice, all that they are of stay out.
+The patient of an image is the PatientID of its file, else its `patient` field, else the match of --patient-pattern in
+its `file_name`. An image without annotations has no clusters, except in Label Studio's own export, where it is refused.
+Images with the same id or file are all refused.
 """
 
 from __future__ import annotations
@@ -27,45 +27,48 @@ from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, boxed
 from mammo.exchange.datasets.json_files import read_object
 from mammo.exchange.datasets.named_files import image_file
 from mammo.exchange.datasets.patients import PatientRule
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
 from mammo.masks import Mask, union
 from mammo.masks.polygons import polygon_mask
-from mammo.printable import shown
+from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_spacing, stated_view
 
 Row = TypeVar("Row", bound=BaseModel)
-Read = TypeVar("Read")
+Parsed = TypeVar("Parsed")
 MAX_CORNERS = 20_000
+"""Maximum number of vertices of one annotation's polygons."""
+
 MAX_POLYGONS = 1000
+"""Maximum number of polygons of one annotation."""
 
 
 def _id(value: object) -> str:
     try:
-        known = identifier(value)
+        parsed = identifier(value)
     except InvalidTaskData as error:
         raise ValueError(str(error)) from None
-    if known is None:
+    if parsed is None:
         raise ValueError("an id is missing")
-    return known
+    return parsed
 
 
-def _read(read: Callable[[object], Read]) -> BeforeValidator:
-    """pydantic takes a ValueError for "this field is wrong"; ours are of another kind."""
+def _parsed_by(parse: Callable[[object], Parsed]) -> BeforeValidator:
+    """Return a validator; pydantic expects a ValueError for an invalid field, and our parsers raise InvalidTaskData."""
 
-    def checked(value: object) -> Read:
+    def validate(value: object) -> Parsed:
         try:
-            return read(value)
+            return parse(value)
         except InvalidTaskData as error:
             raise ValueError(str(error)) from None
 
-    return BeforeValidator(checked)
+    return BeforeValidator(validate)
 
 
 Id = Annotated[str, BeforeValidator(_id)]
-"""Compared as a value: tables that went through a spreadsheet have 1.0, others "1"."""
+"""An id, normalised: spreadsheets write 1.0, other programs 1 or "1"."""
 
 
 class CocoImage(BaseModel):
@@ -74,14 +77,14 @@ class CocoImage(BaseModel):
     id: Id
     file_name: str = Field(min_length=1, max_length=4096)
     width: int | None = Field(default=None, ge=1, le=2**20)
-    """None: Label Studio leaves it out where it could not open the image itself."""
+    """None if Label Studio could not open the image when it exported."""
 
     height: int | None = Field(default=None, ge=1, le=2**20)
-    patient: Annotated[str | None, _read(identifier)] = Field(default=None)
-    laterality: Annotated[Literal["L", "R"] | None, _read(stated_laterality)] = None
-    view: Annotated[str | None, _read(stated_view)] = None
-    spacing_mm: Annotated[Any, _read(stated_spacing)] = None
-    """A `Spacing`, or None."""
+    patient: Annotated[str | None, _parsed_by(identifier)] = Field(default=None)
+    laterality: Annotated[Literal["L", "R"] | None, _parsed_by(stated_laterality)] = None
+    view: Annotated[str | None, _parsed_by(stated_view)] = None
+    spacing_mm: Annotated[Any, _parsed_by(stated_spacing)] = None
+    """A `Spacing` or None."""
 
 
 class CocoAnnotation(BaseModel):
@@ -104,71 +107,93 @@ class CocoCategory(BaseModel):
 
 @dataclass
 class _Document:
-    """The rows of one file; what is wrong with an image stands in `problems`, by its id."""
+    """The rows of one file."""
 
     path: Path
     names: dict[str, str]
+    """Printable names of the categories by id."""
+
+    clusters: set[str]
+    """Ids of the categories that mean a cluster."""
+
+    by_label_studio: bool
+    """Whether Label Studio exported the file."""
+
     images: list[tuple[str, CocoImage]] = field(default_factory=list)
+    """The rows of `images` with their places."""
+
     annotations: dict[str, list[CocoAnnotation]] = field(default_factory=dict)
+    """By the id of their image."""
+
     problems: dict[str, str] = field(default_factory=dict)
+    """Reason to refuse an image, by its id."""
+
     refusals: list[Refusal] = field(default_factory=list)
-    by_label_studio: bool = False
 
 
 def read_coco(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """Every image of the file."""
+    """Yield every image of the file."""
     rule = PatientRule.of_options(options)
-    path = _document(options.folder)
-    content = read_object(path)
-    categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
-    if twice := repeated(row.id for row in categories):
-        raise invalid(f"{path.name} has two categories with the id {shown(min(twice), length=20)}")
-    wanted = cluster_categories({row.id: row.name for row in categories}, options.label)
-    document = _Document(path, {row.id: shown(row.name, length=40) for row in categories})
-    info = content.get("info")
-    document.by_label_studio = isinstance(info, dict) and info.get("contributor") == "Label Studio"
-    _read_annotations(content, document)
-    _read_images(content, document)
-    files: dict[Path, str] = {}
-    found: list[DatasetImage] = []
+    document = _read_document(options)
+    first_rows: dict[Path, str] = {}
+    items: list[DatasetImage] = []
     for where, image in document.images:
         try:
-            item = _image(options, image, document, wanted, rule, where)
+            item = _image(options, image, document, rule, where)
         except (ValueError, MammoError) as error:
             document.refusals.append(Refusal(where, str(error)))
             continue
-        found.append(item)
-        first = files.setdefault(item.file.resolve(), where)
+        items.append(item)
+        first = first_rows.setdefault(item.file.resolve(), where)
         if first != where:
-            document.refusals.append(Refusal(where, f"it is of the same file as {first}; so both stay out"))
-    shared = {item.file.resolve() for item in found if files[item.file.resolve()] != item.where}
-    for item in found:
+            document.refusals.append(
+                Refusal(where, f"it names the same file as {first}, so both are refused")
+            )
+    shared = {item.file.resolve() for item in items if first_rows[item.file.resolve()] != item.where}
+    for item in items:
         if item.file.resolve() not in shared:
             yield item
-        elif files[item.file.resolve()] == item.where:
-            document.refusals.append(Refusal(item.where, "another row is of the same file; so both stay out"))
+        elif first_rows[item.file.resolve()] == item.where:
+            reason = "another row names the same file, so both are refused"
+            document.refusals.append(Refusal(item.where, reason))
     yield from document.refusals
 
 
+def _read_document(options: DatasetOptions) -> _Document:
+    path = _json_file(options.folder)
+    content = read_object(path)
+    categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
+    if duplicates := repeated(row.id for row in categories):
+        raise invalid(f"{path.name} has two categories with the id {printable(min(duplicates), length=20)}")
+    info = content.get("info")
+    document = _Document(
+        path,
+        names={row.id: printable(row.name, length=40) for row in categories},
+        clusters=cluster_categories({row.id: row.name for row in categories}, options.label),
+        by_label_studio=isinstance(info, dict) and info.get("contributor") == "Label Studio",
+    )
+    _read_annotations(content, document)
+    _read_images(content, document)
+    return document
+
+
 def _read_annotations(content: dict[str, Any], document: _Document) -> None:
-    path, owners = document.path, dict[str, list[str]]()
+    path, image_ids = document.path, dict[str, list[str]]()
     for where, row, stated in _rows(content, "annotations", CocoAnnotation, path, document.refusals):
         if row is None:
-            # Without it the image would pass for one with fewer clusters.
+            # The image would have too few clusters without the annotation.
             with suppress(ValueError, MammoError):
                 document.problems[_id(stated)] = "one of its annotations cannot be read"
             continue
-        owners.setdefault(row.id, []).append(row.image_id)
+        image_ids.setdefault(row.id, []).append(row.image_id)
         if row.category_id not in document.names:
-            document.refusals.append(Refusal(where, "its category is not among the categories"))
+            document.refusals.append(Refusal(where, "its category is not in `categories`"))
             document.problems[row.image_id] = "one of its annotations cannot be read"
         else:
             document.annotations.setdefault(row.image_id, []).append(row)
-    for name, images in owners.items():
+    for name, images in image_ids.items():
         if len(images) > 1:
-            problem = (
-                f"{len(images)} annotations have the id {shown(name, length=20)}, and one of them is of it"
-            )
+            problem = f"{len(images)} annotations have the id {printable(name, length=20)}, one of them in this image"
             document.problems |= dict.fromkeys(images, problem)
 
 
@@ -177,27 +202,23 @@ def _read_images(content: dict[str, Any], document: _Document) -> None:
     document.images = [(where, image) for where, image, _ in rows if image is not None]
     ids = [image.id for _, image in document.images]
     for name in repeated(ids):
-        document.problems[name] = f"{ids.count(name)} images have the id {shown(name, length=20)}"
-    known = set(ids)
-    if lost := sum(len(each) for image, each in document.annotations.items() if image not in known):
-        document.refusals.append(Refusal(document.path.name, f"{lost} annotations belong to no image"))
+        document.problems[name] = f"{ids.count(name)} images have the id {printable(name, length=20)}"
+    if lost := sum(len(rows) for image, rows in document.annotations.items() if image not in set(ids)):
+        document.refusals.append(
+            Refusal(document.path.name, f"{lost} annotations have an image_id that no image has")
+        )
 
 
 def _image(
-    options: DatasetOptions,
-    image: CocoImage,
-    document: _Document,
-    wanted: set[str],
-    rule: PatientRule,
-    where: str,
+    options: DatasetOptions, image: CocoImage, document: _Document, rule: PatientRule, where: str
 ) -> DatasetImage:
     if image.id in document.problems:
         raise ValueError(document.problems[image.id])
     rows = document.annotations.get(image.id, [])
     if not rows and document.by_label_studio:
         raise ValueError(
-            "Label Studio's COCO export leaves out what was drawn with a brush and names tasks that nobody annotated, "
-            "so an image without annotations says nothing; `yolo-mlsam export --format coco` knows"
+            "Label Studio's COCO export omits brush regions and includes unannotated tasks, so an image without "
+            "annotations may contain clusters; use `yolo-mlsam export --format coco`"
         )
     file, path = image_file(options.folder, image.file_name)
     stated = None if image.width is None or image.height is None else Size(image.width, image.height)
@@ -209,7 +230,7 @@ def _image(
         path=None if image.patient else path,
         findings=partial(
             _findings,
-            [row for row in rows if row.category_id in wanted],
+            [row for row in rows if row.category_id in document.clusters],
             stated,
             are_paired=document.by_label_studio,
         ),
@@ -224,11 +245,11 @@ def _image(
 def _findings(
     rows: list[CocoAnnotation], stated: Size | None, size: Size, *, are_paired: bool = False
 ) -> list[Finding]:
-    """One finding of each row; where boxes and outlines `are_paired`, a box and the outlines in it are one."""
+    """Return one finding per row; if boxes and outlines `are_paired`, one per box with its outlines."""
     if stated not in (None, size):
-        raise ValueError(f"the file states another size than the image has ({size.width} x {size.height})")
-    found = [_finding(row, size) for row in rows]
-    return paired(found) if are_paired else found
+        raise ValueError(f"the JSON states another size than the image's {size.width} x {size.height} pixels")
+    findings = [_finding(row, size) for row in rows]
+    return paired(findings) if are_paired else findings
 
 
 def _finding(row: CocoAnnotation, size: Size) -> Finding:
@@ -237,7 +258,7 @@ def _finding(row: CocoAnnotation, size: Size) -> Finding:
     if mask is not None:
         return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=name)
     if row.keypoints:
-        raise ValueError("an annotation has key points only: neither a mask nor a box")
+        raise ValueError("an annotation has key points, but neither a mask nor a box")
     if row.bbox is None or len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
         raise ValueError("an annotation has neither a mask nor a box of four numbers")
     x, y, width, height = row.bbox
@@ -245,22 +266,22 @@ def _finding(row: CocoAnnotation, size: Size) -> Finding:
 
 
 def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask | None:
-    """Run lengths, or polygons that belong together; None when there is no segmentation."""
+    """Return the mask of an RLE or of polygons; None without a segmentation."""
     if not segmentation:
         return None
     if isinstance(segmentation, dict):
         mask = mask_of_rle(segmentation, size=size)
         if mask is None:
-            raise ValueError("the run lengths of an annotation hold no pixel")
+            raise ValueError("the RLE of an annotation has no set pixel")
         return mask
     parts: list[Mask] = []
     num_corners = 0
     for polygon in segmentation:
         num_corners += len(polygon) // 2 if isinstance(polygon, list) else 0
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2 or num_corners > MAX_CORNERS:
-            raise ValueError("a polygon is a list of at least three pairs x, y")
+            raise ValueError("expected every polygon to be a list of at least three pairs x, y")
         if not all(type(value) in (int, float) and abs(value) <= 1e6 for value in polygon):
-            raise ValueError("a polygon holds something else than coordinates")
+            raise ValueError("expected coordinates up to 1e6 in every polygon")
         part = polygon_mask(np.array(polygon, np.float64).reshape(-1, 2), size=size)
         if part is None:
             raise ValueError("a polygon lies outside the image or covers no pixel of it")
@@ -269,23 +290,23 @@ def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask |
     return whole.tight() if whole else None
 
 
-def _document(folder: Path) -> Path:
-    named = folder / "coco.json"
-    if named.is_file():
-        return named
-    found = sorted(path for path in folder.glob("*.json") if path.is_file())
-    if len(found) != 1:
-        raise invalid(f"expected coco.json, or exactly one JSON file, in the folder; there are {len(found)}")
-    return found[0]
+def _json_file(folder: Path) -> Path:
+    default = folder / "coco.json"
+    if default.is_file():
+        return default
+    files = sorted(path for path in folder.glob("*.json") if path.is_file())
+    if len(files) != 1:
+        raise invalid(f"expected coco.json, or exactly one JSON file, in the folder, got {len(files)}")
+    return files[0]
 
 
 def _rows(
     document: dict[str, Any], key: str, model: type[Row], path: Path, refusals: list[Refusal]
 ) -> Iterator[tuple[str, Row | None, object]]:
-    """Where each row is, the row or None where it is refused, and the `image_id` that it states."""
+    """Yield the place of each row, the row or None if it is refused, and its `image_id`."""
     rows = document.get(key)
     if not isinstance(rows, list):
-        raise invalid(f"{path.name} has no list {key}")
+        raise invalid(f"expected a list {key} in {path.name}")
     for number, row in enumerate(rows):
         where, stated = f"{path.name}, {key} {number}", row.get("image_id") if isinstance(row, dict) else None
         try:
@@ -293,5 +314,5 @@ def _rows(
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             field = ".".join(map(str, problem["loc"])) or "row"
-            refusals.append(Refusal(where, shown(f"{field}: {problem['msg']}", length=120)))
+            refusals.append(Refusal(where, printable(f"{field}: {problem['msg']}", length=120)))
             yield where, None, stated if isinstance(stated, int | str) else None

@@ -1,4 +1,4 @@
-"""DatasetImage: one image of a data set with what it says about it; tables and paths, hostile until checked."""
+"""DatasetImage: one image of a data set with its findings; validation of a data set's tables and paths."""
 
 from __future__ import annotations
 
@@ -15,147 +15,151 @@ from mammo.errors import MammoError
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
-from mammo.printable import shown
+from mammo.printable import printable
 
 MAX_TABLE = 256 * 2**20
+"""Maximum size of a table or JSON file, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetOptions:
-    """What the command was asked for."""
+    """How a data set is read."""
 
     kind: str
+    """Name of the reader, a key of `mammo.exchange.datasets.reading.READERS`."""
+
     folder: Path
-    project: int | None = None
-    twins: Path | None = None
     spacing_mm: float | None = None
-    """For images whose file and data set do not say."""
+    """Pixel spacing of images for which neither file nor data set states one, in mm."""
 
     label: str | None = None
     """COCO and YOLO: the category that means a cluster."""
 
     patient_pattern: str | None = None
-    """COCO, YOLO and folder: its group is the patient in a file's path."""
+    """COCO, YOLO and folder: regular expression whose group is the patient in a file's path."""
 
     one_patient: bool = False
-    """COCO, YOLO and folder: every image is of one and the same person."""
+    """COCO, YOLO and folder: all images are of one patient."""
 
     boxes_only: bool = False
-    """Take the box of every mask, and leave the mask out."""
+    """Replace every mask by its box."""
 
     allow_identified: bool = False
-    """COCO, YOLO and folder: take DICOM files that still name their patient."""
-
-    dry_run: bool = False
+    """COCO, YOLO and folder: accept DICOM files that identify their patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetImage:
-    """One image that can come in."""
+    """One image of a data set."""
 
     file: Path
     """Below the data set's folder."""
 
     where: str
-    """What the data set calls it, for messages."""
+    """Its place in the data set, for messages."""
 
     patient: str
-    """The data set's own name of the person; becomes a key. Empty when only the file may say."""
+    """The data set's identifier of the patient, from which the patient key is computed; empty if unknown."""
 
     path: str | None = None
-    """Where nothing but its path can say whose it is, and `patient` is what was found there."""
+    """The path in which `patient` was searched; None if the data set names the patient otherwise."""
 
     findings: Callable[[Size], list[Finding]]
-    """Given the image's size, its clusters; raises ValueError or MammoError when they do not fit the image."""
+    """Returns the clusters for the size of the image; raises ValueError or MammoError if they do not fit the image."""
 
     classes: tuple[str, ...] = ()
-    """The data set's own words for what is in it, to be counted."""
+    """The data set's categories in the image, for statistics."""
 
     laterality: Literal["L", "R"] | None = None
     view: str | None = None
     spacing_mm: float | tuple[float, float] | None = None
-    """Of rows and columns, where they differ."""
+    """Pixel spacing in mm; (row, column) if they differ."""
 
     trusts_file: bool = False
-    """True when a PatientID in the file says better who it is: files of one's own, not those of a public set."""
+    """Whether the PatientID of the file takes precedence over `patient`: for local files, not for public data sets."""
 
     small_parts: list[int] = field(default_factory=list)
-    """Pixels of each part that is too small to be a cluster and was left out; filled while `findings` are read."""
+    """Pixels of each mask component that is too small to be a cluster; filled in by `findings`."""
 
 
 def invalid(message: str) -> MammoError:
-    """The folder is not the data set that it was said to be."""
+    """Return the error of a folder that does not contain the expected data set."""
     return MammoError(message, code="invalid_dataset")
 
 
 def inside(folder: Path, relative: str) -> Path:
-    """A path that a data set names, below its folder.
+    """Return the path below the data set's folder that a data set names.
 
     Raises:
-        ValueError: empty, absolute, leaving the folder, by a symbolic link too, or one that cannot be looked up.
+        ValueError: the path is empty or absolute, leaves the folder (also through a symbolic link), or cannot be
+            resolved.
     """
     path = PurePosixPath(relative.strip().replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in relative:
         raise ValueError("its path is empty or leaves the folder of the data set")
-    found = folder.joinpath(*path.parts)
-    if not real_path(found).is_relative_to(folder.resolve()):
+    joined = folder.joinpath(*path.parts)
+    if not real_path(joined).is_relative_to(folder.resolve()):
         raise ValueError("its path leaves the folder of the data set")
-    return found
+    return joined
 
 
 def find_file(folder: Path, relative: str) -> Path | None:
-    """A file that a data set names, below its folder; None when it is not there.
+    """Return a file below the data set's folder; None when it does not exist.
 
-    The same name in another Unicode form is the same name (macOS and Linux write `ü` differently).
+    Names are compared in the Unicode form NFC, because macOS and Linux write `ü` differently.
 
     Raises:
-        ValueError: the path is empty or leaves the folder; or the file is there under another case of its name only,
-            which may be a file of its own.
+        ValueError: the path is empty or leaves the folder; or a file exists only under another case of the name, so
+            that it may be another file.
     """
     path = inside(folder, relative)
     if path.is_file():
         return path
     if not path.parent.is_dir():
         return None
-    wanted = unicodedata.normalize("NFC", path.name)
-    near = [each for each in path.parent.iterdir() if _plain(each.name) == _plain(wanted) and each.is_file()]
-    same = [each for each in near if unicodedata.normalize("NFC", each.name) == wanted]
+    name = unicodedata.normalize("NFC", path.name)
+    similar = [
+        each
+        for each in path.parent.iterdir()
+        if _casefolded(each.name) == _casefolded(name) and each.is_file()
+    ]
+    same = [each for each in similar if unicodedata.normalize("NFC", each.name) == name]
     if len(same) == 1:
         return inside(folder, same[0].relative_to(folder).as_posix())
-    if near:
+    if similar:
         raise ValueError(
-            f"there is only {shown(near[0].name, length=60)}: a name in another case; rename one of them"
+            f"there is only {printable(similar[0].name, length=60)}, a name in another case; rename one of them"
         )
     return None
 
 
-def _plain(name: str) -> str:
+def _casefolded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def first_folder(folder: Path, name: str) -> Path | None:
-    """A folder of this name in the data set, or one level below; None when there is none."""
+    """Return the folder of this name in the data set or one level below; None when there is none."""
     candidates = [folder / name, *(child / name for child in sorted(folder.iterdir()) if child.is_dir())]
     return next((candidate for candidate in candidates if candidate.is_dir()), None)
 
 
 def repeated(keys: Iterable[str]) -> set[str]:
-    """Those that are there more than once."""
+    """Return the keys that occur more than once."""
     return {key for key, count in Counter(keys).items() if count > 1}
 
 
 def read_rows(
     path: Path, columns: Sequence[str], *, delimiter: str = ","
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV table with their line numbers; every named column is a stripped string.
+    """Yield the rows of a CSV table with their line numbers; the given columns as stripped text.
 
     Raises:
-        MammoError: not a table with these columns.
+        MammoError: the file is not a table with these columns.
     """
     for line, row in _table(path, delimiter, columns):
         missing = [column for column in columns if row.get(column) is None]
         if missing:
-            raise invalid(f"{path.name}, line {line}: there is no column {missing[0]!r}")
+            raise invalid(f"{path.name}, line {line}: the column {missing[0]!r} is missing")
         yield line, {column: str(row[column]).strip() for column in columns}
 
 
@@ -163,56 +167,56 @@ def _table(path: Path, delimiter: str, columns: Sequence[str]) -> Iterator[tuple
     text = read_text(path)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        twice = repeated(reader.fieldnames or ()) & set(columns)
-        if twice:
-            raise invalid(f"{path.name} has two columns {min(twice)!r}")
+        duplicates = repeated(reader.fieldnames or ()) & set(columns)
+        if duplicates:
+            raise invalid(f"{path.name} has two columns {min(duplicates)!r}; remove one")
         for row in reader:
             if reader.restkey in row:
-                raise invalid(f"{path.name}, line {reader.line_num}: more cells than columns")
+                raise invalid(f"{path.name}, line {reader.line_num}: the row has more cells than the header")
             yield reader.line_num, row
     except csv.Error as error:
         raise invalid(f"{path.name}, line {reader.line_num}: {error}") from None
 
 
 def read_text(path: Path) -> str:
-    """A text file of reasonable length.
+    """Return the content of a text file of at most `MAX_TABLE` bytes.
 
     Raises:
-        MammoError: not there, too long, or no text.
+        MammoError: the file is missing, too long, or not text.
     """
     if not path.is_file():
         raise invalid(
             f"{path.name} is not in the folder; docs/data-sets.md shows the layout of each data set"
         )
     if path.stat().st_size > MAX_TABLE:
-        raise invalid(f"{path.name} is longer than {MAX_TABLE} bytes")
+        raise invalid(f"expected {path.name} to have at most {MAX_TABLE} bytes, got {path.stat().st_size}")
     data = path.read_bytes()
     if b"\0" in data:
-        raise invalid(f"{path.name} holds bytes that no text has")
+        raise invalid(f"{path.name} is not a text file: it contains zero bytes")
     return data.decode("utf-8-sig", errors="replace")
 
 
 def number(text: str) -> float:
-    """A finite number of plausible size.
+    """Parse a coordinate: a finite number up to 1e6.
 
     Raises:
-        ValueError: anything else.
+        ValueError: any other text.
     """
     try:
         value = float(text)
     except ValueError:
-        raise ValueError("a coordinate is no number") from None
+        raise ValueError("a coordinate is not a number") from None
     if not abs(value) <= 1e6:
         raise ValueError("a coordinate lies far outside any image")
     return value
 
 
 def boxed(x0: float, y0: float, x1: float, y1: float, size: Size) -> Finding:
-    """A cluster of which only the box is known, clipped to the image.
+    """Return a cluster with a box, clipped to the image, and without a mask.
 
     Raises:
-        ValueError: it is empty or lies outside.
+        ValueError: the box is empty or lies outside the image.
     """
     if not (x0 < x1 and y0 < y1):
-        raise ValueError("a box without any area")
+        raise ValueError("a box has no area")
     return Finding(label=CLUSTER, score=1.0, box=Box.around(x0, y0, x1, y1).within(size))

@@ -3,10 +3,10 @@
     images/<patient>_<anything>.png      DICOM, PNG, JPEG, TIFF or PGM; folders below are fine
     masks/<the same path>.png            or <name>_mask.png, <name>.mask.png; anything but 0 is a cluster
 
-A mask is lossless and as large as its image: grey, coloured on black, with a palette, or with the lesion in its alpha
-channel. Each of its connected parts becomes one cluster; a mask of zeros says that there is none. An image without a
-mask, or with two, is refused: nobody has said what is in it. The patient of a DICOM file is its PatientID; else
---patient-pattern finds it in the path.
+A mask is lossless and has the size of its image: grey, coloured on black, with a palette, or with the lesion in its
+alpha channel. Each 8-connected component is one cluster; a mask of zeros means that there is none. An image without a
+mask, or with two, is refused. The patient of a DICOM file is its PatientID, else the match of --patient-pattern in the
+path.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ from mammo.errors import InvalidTaskData
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, inside, invalid, repeated
 from mammo.exchange.datasets.masks import read_mask
 from mammo.exchange.datasets.patients import PatientRule
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.printable import shown
+from mammo.printable import printable
 
 IMAGES = {".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm"}
 MASKS = {".png", ".tif", ".tiff", ".pgm", ".dcm", ".dicom"}
 ENDINGS = ("", "_mask", ".mask")
+"""Endings of a mask's name after the name of its image."""
+
 MIN_PIXELS = 4
-"""Smaller parts of a mask are slips of the brush."""
+"""Least area of a cluster; smaller components were painted by accident."""
 
 
 def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """Every image that has a mask."""
+    """Yield every image that has a mask."""
     rule = PatientRule.of_options(options)
     images, masks = options.folder / "images", options.folder / "masks"
     if not images.is_dir() or not masks.is_dir():
         raise invalid("expected the folders images and masks")
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGES)
     shared = repeated(_stem(file.relative_to(images)) for file in files)
-    known = _masks(masks)
+    masks_by_stem = _masks_by_stem(masks)
     for file in files:
         relative = file.relative_to(images)
-        where = shown(relative.as_posix(), length=120)
+        where = printable(relative.as_posix(), length=120)
         try:
-            inside(images, relative.as_posix())  # a symbolic link may lead anywhere
+            inside(images, relative.as_posix())  # Refuses symbolic links that leave the folder.
             if _stem(relative) in shared:
                 raise ValueError(
-                    "another image has the same name but for its ending: one mask cannot be of both"
+                    "another image has the same name with another ending, so the mask is ambiguous; rename one"
                 )
             small: list[int] = []
             yield DatasetImage(
@@ -56,53 +58,52 @@ def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
                 where=where,
                 patient=rule.of(relative.as_posix()),
                 path=relative.as_posix(),
-                findings=partial(_findings, _mask_file(masks, known, relative), small),
+                findings=partial(_findings, _mask_file(masks, masks_by_stem, relative), small),
                 trusts_file=True,
                 small_parts=small,
             )
         except (ValueError, InvalidTaskData) as error:
             yield Refusal(where, str(error))
-    wanted = {_stem(file.relative_to(images)) + ending for file in files for ending in ENDINGS}
-    for stem, found in known.items():
-        if stem not in wanted:
-            yield Refusal(
-                shown(f"masks/{found[0].as_posix()}", length=120), "there is no image for this mask"
-            )
+    image_stems = {_stem(file.relative_to(images)) + ending for file in files for ending in ENDINGS}
+    for stem, candidates in masks_by_stem.items():
+        if stem not in image_stems:
+            where = printable(f"masks/{candidates[0].as_posix()}", length=120)
+            yield Refusal(where, "there is no image for this mask")
 
 
 def _stem(relative: Path) -> str:
     return (relative.parent / relative.stem).as_posix()
 
 
-def _masks(masks: Path) -> dict[str, list[Path]]:
-    """The files of the folder of masks, by what stands before their ending."""
-    found: dict[str, list[Path]] = {}
+def _masks_by_stem(masks: Path) -> dict[str, list[Path]]:
+    """Return the relative paths of the masks, by their path without suffix."""
+    by_stem: dict[str, list[Path]] = {}
     for path in sorted(masks.rglob("*")):
         if path.is_file() and path.suffix.lower() in MASKS:
             relative = path.relative_to(masks)
-            found.setdefault(_stem(relative), []).append(relative)
-    return found
+            by_stem.setdefault(_stem(relative), []).append(relative)
+    return by_stem
 
 
-def _mask_file(masks: Path, known: dict[str, list[Path]], relative: Path) -> Path:
-    """The one mask of an image.
+def _mask_file(masks: Path, masks_by_stem: dict[str, list[Path]], relative: Path) -> Path:
+    """Return the mask of an image.
 
     Raises:
-        ValueError: none, or several.
+        ValueError: there is no mask, or there are several.
     """
     stem = _stem(relative)
-    found = [file for ending in ENDINGS for file in known.get(stem + ending, ())]
-    if len(found) > 1:
-        names = ", ".join(shown(file.name, length=40) for file in found[:4])
-        raise ValueError(f"{len(found)} masks may be of it: {names}; leave one")
-    if not found:
-        wanted = {(stem + ending).casefold() for ending in ENDINGS}
-        near = [each for each in known if each.casefold() in wanted]
-        if near:
-            name = shown(PurePosixPath(near[0]).name, length=40)
+    candidates = [file for ending in ENDINGS for file in masks_by_stem.get(stem + ending, ())]
+    if len(candidates) > 1:
+        names = ", ".join(printable(file.name, length=40) for file in candidates[:4])
+        raise ValueError(f"it has {len(candidates)} masks, {names}; remove all but one")
+    if not candidates:
+        stems = {(stem + ending).casefold() for ending in ENDINGS}
+        similar = [each for each in masks_by_stem if each.casefold() in stems]
+        if similar:
+            name = printable(PurePosixPath(similar[0]).name, length=40)
             raise ValueError(f"there is only a mask in another case of its name, {name}; rename one of them")
-        raise ValueError("there is no mask for it; a mask of zeros says that it holds no cluster")
-    return inside(masks, found[0].as_posix())
+        raise ValueError("it has no mask; add one, of zeros if it shows no cluster")
+    return inside(masks, candidates[0].as_posix())
 
 
 def _findings(file: Path, small: list[int], size: Size) -> list[Finding]:
@@ -111,7 +112,7 @@ def _findings(file: Path, small: list[int], size: Size) -> list[Finding]:
     clusters = [part for part in parts if part.area >= MIN_PIXELS]
     if parts and not clusters:
         raise ValueError(
-            f"its mask has only parts of fewer than {MIN_PIXELS} pixels: neither a cluster nor none"
+            f"its mask has only parts of fewer than {MIN_PIXELS} pixels, so it is unclear whether there is a cluster"
         )
     small[:] = [part.area for part in parts if part.area < MIN_PIXELS]
     return [

@@ -1,12 +1,12 @@
-"""INbreast (Moreira et al. 2012): full-field DICOM, and outlines drawn in OsiriX as XML property lists.
+"""INbreast (Moreira et al. 2012): full-field DICOM, and outlines by OsiriX as XML property lists.
 
     [INbreast Release 1.0/]AllDICOMs/<image>_<patient>_MG_<L|R>_<CC|ML>_ANON.dcm
     [INbreast Release 1.0/]AllXML/<image>.xml           none for a normal image
 
-Outlines named `Cluster` come in; masses and the like are counted only, and so are the single calcifications beside
-clusters. Calcifications that nobody outlined as a cluster are neither an example of one nor of none: such an image is
-left out. So is one with a region of another name, or whose list of regions is empty or has another name than its image.
-`ML` in a file name is their short form of MLO.
+Outlines named `Cluster` are findings. Masses and single calcifications beside clusters are only counted. An image is
+refused if it has calcifications but no outlined cluster, because it shows neither a cluster nor a breast without
+calcifications; if a region has another name; and if its list of regions is empty or named differently from the image.
+`ML` in a file name is the data set's abbreviation of MLO.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from mammo.exchange.datasets.contents import (
     number,
     repeated,
 )
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks.polygons import polygon_mask
-from mammo.printable import shown
+from mammo.printable import printable
 
 FILE = re.compile(r"(\d{1,20})_([0-9a-fA-F]{1,64})_MG_([LR])_(CC|MLO?)_ANON\.dcm")
 POINT = re.compile(r"\(\s*([-+.\deE]{1,40})\s*,\s*([-+.\deE]{1,40})\s*\)")
@@ -45,34 +45,41 @@ OTHER_NAMES = frozenset(
         "spiculated region", "espiculated region", "spiculated", "axillary adenopathy",
     }
 )  # fmt: skip
-"""No calcifications, in the spellings of the release."""
+"""Names of regions that are not calcifications, as the release spells them."""
+
 MAX_XML = 64 * 2**20
+"""Maximum size of an XML file, in bytes."""
+
 MAX_POINTS = 20_000
+"""Maximum number of vertices of an outline."""
+
 Outline = tuple[tuple[float, float], ...]
 
 
 def read_inbreast(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """Every DICOM file, with its clusters."""
+    """Yield every DICOM file with its clusters."""
     images = first_folder(options.folder, "AllDICOMs")
     outlines = first_folder(options.folder, "AllXML")
     if images is None or outlines is None:
         raise invalid("expected the folders AllDICOMs and AllXML")
     files = sorted(images.iterdir())
-    twice = repeated(match[1] for file in files if (match := FILE.fullmatch(file.name)))
+    duplicates = repeated(match[1] for file in files if (match := FILE.fullmatch(file.name)))
     lists = {path.name for path in outlines.iterdir() if path.is_file()}
     if not any(name.lower().endswith(".xml") for name in lists):
         raise invalid(
-            "the folder AllXML holds no list of regions: without them every image would pass for a normal one"
+            "the folder AllXML contains no XML file, so every image would be read as normal; add the files"
         )
     for file in files:
         match = FILE.fullmatch(file.name)
         if match is None:
             if file.suffix.lower() == ".dcm":
-                yield Refusal(shown(file.name), "its name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm")
+                yield Refusal(
+                    printable(file.name), "its name is not <image>_<patient>_MG_<side>_<view>_ANON.dcm"
+                )
             continue
         try:
-            if match[1] in twice:
-                raise ValueError(f"several files are image {match[1]}")
+            if match[1] in duplicates:
+                raise ValueError(f"several files have the image number {match[1]}")
             rois = _rois(outlines / f"{match[1]}.xml", lists)
             _require_unambiguous([name for name, _ in rois])
         except ValueError as error:
@@ -103,64 +110,68 @@ def _findings(clusters: tuple[Outline, ...], size: Size) -> list[Finding]:
 
 
 def _require_unambiguous(names: list[str]) -> None:
-    """
+    """Refuse names of regions from which it is unclear whether there is a cluster.
+
     Raises:
-        ValueError: the regions say neither that there is a cluster nor that there is none.
+        ValueError: a name is unknown, or there are calcifications without a cluster.
     """
-    known = {name.lower() for name in names}
-    odd = known - OTHER_NAMES - {*CLUSTER_NAMES, *SINGLE_NAMES}
-    if odd:
-        raise ValueError(f"a region is called {min(odd)!r}, which may or may not be a cluster")
-    if known & set(SINGLE_NAMES) and not known & set(CLUSTER_NAMES):
-        raise ValueError(
-            "calcifications, and nobody outlined a cluster: neither an example of one nor of none"
-        )
+    names_present = {name.lower() for name in names}
+    unknown = names_present - OTHER_NAMES - {*CLUSTER_NAMES, *SINGLE_NAMES}
+    if unknown:
+        raise ValueError(f"a region is named {min(unknown)!r}, which may or may not mean a cluster")
+    if names_present & set(SINGLE_NAMES) and not names_present & set(CLUSTER_NAMES):
+        raise ValueError("it has calcifications, but no outlined cluster")
 
 
 def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
-    """Names and points of the regions of one image; none without a file.
+    """Return the names and outlines of the regions of one image; empty without a file.
 
     Args:
-        lists: names of all files of the folder.
+        path: the list of regions.
+        lists: names of all files in the folder.
 
     Raises:
-        ValueError: no such property list; one that declares entities, or is empty, or is there under another name.
+        ValueError: the file is not a property list of regions, declares entities, is empty, or exists under another
+            name.
     """
     if path.name not in lists:
-        near = sorted(name for name in lists if name.lower().partition(".")[0].split(" ")[0] == path.stem)
-        if near:
-            raise ValueError(f"its list of regions is called {shown(near[0])}, expected {path.name}")
+        similar = sorted(name for name in lists if name.lower().partition(".")[0].split(" ")[0] == path.stem)
+        if similar:
+            raise ValueError(
+                f"expected its list of regions to be named {path.name}, got {printable(similar[0])}"
+            )
         return []
     if path.stat().st_size > MAX_XML:
-        raise ValueError(f"more than {MAX_XML} bytes of XML")
+        raise ValueError(f"expected at most {MAX_XML} bytes of XML, got {path.stat().st_size}")
     data = path.read_bytes()
     if b"<!ENTITY" in data or data[:2] in (b"\xfe\xff", b"\xff\xfe"):
-        raise ValueError("XML with entities or in UTF-16 is not read")
+        raise ValueError(
+            "XML with entities or in UTF-16 is not supported; store it as UTF-8 without entities"
+        )
     try:
-        document: Any = plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses entities by itself, too
+        document: Any = plistlib.loads(data, fmt=plistlib.FMT_XML)  # Refuses entities as well.
         images = document["Images"]
         rois = [(_name(roi), _points(roi)) for image in images for roi in image["ROIs"]]
     except (ExpatError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        known = isinstance(error, ValueError) and not isinstance(error, UnicodeError)
-        reason = shown(error) if known and "coordinate" in str(error) else "not a property list of regions"
-        raise ValueError(reason) from None
+        is_ours = isinstance(error, ValueError) and "coordinate" in str(error)
+        raise ValueError(printable(error) if is_ours else "it is not a property list of regions") from None
     if not rois:
         raise ValueError("its list of regions is empty: a normal image has none")
     return rois
 
 
 def _name(roi: dict[str, Any]) -> str:
-    return shown(str(roi["Name"]).strip() or "unnamed", length=40)
+    return printable(str(roi["Name"]).strip() or "unnamed", length=40)
 
 
 def _points(roi: dict[str, Any]) -> Outline:
     stated = roi["Point_px"]
     if not isinstance(stated, list) or len(stated) > MAX_POINTS:
-        raise ValueError("an outline is a list of coordinates")
+        raise ValueError(f"expected an outline to be a list of at most {MAX_POINTS} coordinates")
     points = []
     for point in stated:
         match = POINT.fullmatch(str(point).strip()[:100])
         if match is None:
-            raise ValueError("a coordinate is no pair of numbers")
+            raise ValueError("expected every coordinate of an outline to be a pair of numbers")
         points.append((number(match[1]), number(match[2])))
     return tuple(points)

@@ -1,4 +1,4 @@
-"""JSON of a data set: one object, no key twice, of reasonable length."""
+"""JSON of a data set: one object of limited size in which no key is repeated."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from pathlib import Path
 from typing import Any
 
 from mammo.exchange.datasets.contents import MAX_TABLE, invalid, repeated
-from mammo.printable import shown
+from mammo.printable import printable
 
 
-class _Twice(Exception):
-    """A key of an object that is there twice; JSON readers take the last and say nothing."""
+class _RepeatedKey(Exception):
+    """A repeated key of an object; Python's JSON parser would silently use its last value."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Twice(min(repeated(key for key, _ in pairs)))
-    return found
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise _RepeatedKey(min(repeated(key for key, _ in pairs)))
+    return document
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object.
+    """Read a JSON file with one object.
 
     Raises:
-        MammoError: too long, no JSON, no object, or a key of an object that is there twice.
+        MammoError: the file is too long, is not a JSON object, or contains an object with a repeated key (code
+            `invalid_dataset`).
     """
     if path.stat().st_size > MAX_TABLE:
-        raise invalid(f"{path.name} is longer than {MAX_TABLE} bytes")
+        raise invalid(f"expected {path.name} to have at most {MAX_TABLE} bytes, got {path.stat().st_size}")
     try:
         document = json.loads(path.read_bytes(), object_pairs_hook=_object)
-    except _Twice as error:
-        raise invalid(f"{path.name} has an object with two {shown(error, length=40)!r}") from None
+    except _RepeatedKey as error:
+        raise invalid(f"{path.name} has an object with two keys {printable(error, length=40)!r}") from None
     except (ValueError, RecursionError):
-        raise invalid(f"{path.name} is no JSON") from None
+        raise invalid(f"{path.name} is not JSON") from None
     if not isinstance(document, dict):
-        raise invalid(f"{path.name} is no JSON object")
+        raise invalid(f"expected an object in {path.name}, got another JSON value")
     return document

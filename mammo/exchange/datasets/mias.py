@@ -4,9 +4,9 @@
     mdb209.pgm
 
 The columns are image, tissue, class, severity, x, y and radius of a circle. **y counts from the bottom of the image.**
-Odd numbers are right breasts, the even number that follows is the same woman's left one; all views are MLO. A circle
-is a box, not a mask. An image with a CALC that is not located (`*NOTE 3*`), or with a row that cannot be read, is
-refused: it is neither example.
+An odd number is a right breast, and the following even number is the left breast of the same woman. All views are MLO.
+A circle becomes a box without a mask. An image is refused if the position of a CALC is missing (`*NOTE 3*`) or a row
+cannot be read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mammo.exchange.datasets.contents import (
     read_text,
     repeated,
 )
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
 from mammo.geometry import Size
 
@@ -33,10 +33,11 @@ IMAGE = re.compile(r"mdb(\d{3})\w{0,4}")
 CLASSES = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM", "NORM")
 SPACING_MM = 0.2
 Circle = tuple[float, float, float]
+"""x, y from the bottom, radius, in pixels."""
 
 
 def read_mias(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """Every image that Info.txt names."""
+    """Yield every image in Info.txt."""
     rows: dict[str, list[tuple[int, list[str]]]] = {}
     broken: set[str] = set()
     for line, text in enumerate(read_text(options.folder / TABLE).splitlines(), start=1):
@@ -73,23 +74,24 @@ def read_mias(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
 
 
 def _require_agreement(entries: list[tuple[int, list[str]]]) -> None:
-    """
+    """Refuse contradictory or repeated rows of one image.
+
     Raises:
-        ValueError: the rows of one image contradict each other, or one of them is there twice.
+        ValueError: there are such rows.
     """
     classes = {words[2] for _, words in entries}
     if "NORM" in classes and len(classes) > 1:
-        raise ValueError("one row calls it normal, another one does not")
+        raise ValueError("one of its rows has the class NORM, another one does not")
     if repeated(" ".join(words) for _, words in entries):
-        raise ValueError("a row is there twice")
+        raise ValueError("one of its rows is repeated")
 
 
 def _circle(words: list[str]) -> Circle:
     if len(words) < 7:
-        raise ValueError("calcifications that are not located")
+        raise ValueError("the position of its calcifications is missing")
     x, y, radius = (number(word) for word in words[4:7])
     if radius <= 0:
-        raise ValueError("a circle needs a positive radius")
+        raise ValueError("expected a circle with a positive radius")
     return x, y, radius
 
 

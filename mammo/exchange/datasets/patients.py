@@ -1,8 +1,8 @@
-"""Who a file shows, where only its path can say: a person's views must stay on one side of a split.
+"""Patients in the paths of files, so that all views of one patient are on the same side of a split.
 
-There is no default that finds patients in paths: what stands before the first `_` or `/` is a patient in one data set
-and the folder `images`, or the hash that Label Studio puts before an uploaded file's name, in the next. So who wants
-paths to be read says how; and a pattern that finds the same patient in every path has found something else.
+There is no default pattern: the text before the first `_` or `/` is a patient in one data set, and the folder `images`
+or the hash of an upload to Label Studio in another. The user gives a pattern, and a pattern that finds the same patient
+in every path is questioned.
 """
 
 from __future__ import annotations
@@ -13,29 +13,35 @@ from dataclasses import dataclass, replace
 
 from mammo.errors import InvalidSettings
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.identifiers import identifier
-from mammo.printable import shown
+from mammo.printable import printable
 
 MAX_PATH = 1000
+"""Characters of a path in which a patient is searched."""
+
 NUM_EXAMPLES = 3
+"""Number of paths in a question."""
+
 SUGGESTION = r"^(?:.*/)?(?:[0-9a-f]{8}-)?([^_/]+)_"
-"""What stands before the first `_` of the file's name, whatever folder and upload hash are before it."""
+"""Pattern of the text before the first `_` of a file's name, after any folder and upload hash."""
 
 
 @dataclass(frozen=True)
 class PatientRule:
-    """How paths name patients, as the user asked for it."""
+    """How patients are found in paths."""
 
     pattern: re.Pattern[str] | None
     everyone: str | None = None
-    """The name of the one patient of all images."""
+    """Identifier of the only patient; None if there are several."""
 
     @classmethod
     def of_options(cls, options: DatasetOptions) -> PatientRule:
-        """
+        """Return the rule in the options.
+
         Raises:
-            InvalidSettings: no regular expression with exactly one group; a pattern and one patient.
+            InvalidSettings: the pattern is not a regular expression with exactly one group, or both a pattern and one
+                patient are given.
         """
         if options.one_patient and options.patient_pattern is not None:
             raise InvalidSettings("give either --patient-pattern or --one-patient, not both")
@@ -43,78 +49,81 @@ class PatientRule:
         return cls(pattern, f"everyone in {options.folder.resolve().name}" if options.one_patient else None)
 
     def of(self, path: str) -> str:
-        """The patient that a path names; empty when it names none.
+        """Return the patient in a path; empty if there is none.
 
         Raises:
-            InvalidTaskData: what the pattern finds is no text.
+            InvalidTaskData: the match of the pattern is not valid text.
         """
         if self.everyone is not None:
             return self.everyone
         return patient_of(path, self.pattern) if self.pattern else ""
 
     def question(self, paths: Sequence[str]) -> str | None:
-        """What to ask where paths do not tell patients apart; None where they do, or nobody has to ask.
+        """Return a question to the user if the rule does not distinguish patients; None if it does.
 
         Args:
-            paths: of the images of which nothing else in the data set says whose they are.
+            paths: of the images whose patient only the path can identify.
         """
         if self.everyone is not None or not paths:
             return None
         if self.pattern is None:
-            return f"nobody says whose the {len(paths)} images are. {_ask(paths)}"
+            return f"the patients of {len(paths)} images are unknown. {_advice(paths)}"
         names = {self.of(path) for path in paths} - {""}
         if len(names) != 1 or len(paths) == 1:
             return None
-        only = shown(next(iter(names)), length=40)
-        return f"--patient-pattern finds one patient, {only!r}, in {len(paths)} paths. {_ask(paths)}"
+        only = printable(next(iter(names)), length=40)
+        return f"--patient-pattern finds one patient, {only!r}, in {len(paths)} paths. {_advice(paths)}"
 
 
-def settled(
+def with_patients(
     items: Sequence[DatasetImage | Refusal], rule: PatientRule
 ) -> tuple[list[DatasetImage | Refusal], str | None]:
-    """The items with what their paths may say about patients, and what to ask, once all paths are known.
+    """Return the items with the patients in their paths, and a question if the rule does not distinguish patients.
 
-    An image that is alone is not asked about where `SUGGESTION` fits it: there is nobody to tell it from.
+    If it does not, the items have no patient. A single image without a rule gets the patient that `SUGGESTION` finds,
+    because there is no other image to distinguish it from.
     """
-    asked = [item for item in items if isinstance(item, DatasetImage) and item.path is not None]
-    paths = [item.path for item in asked if item.path is not None]
+    by_path = [item for item in items if isinstance(item, DatasetImage) and item.path is not None]
+    paths = [item.path for item in by_path if item.path is not None]
     question = rule.question(paths)
-    alone = len(asked) == 1 and rule.pattern is None and rule.everyone is None
-    if question is None and not alone:
+    is_single = len(by_path) == 1 and rule.pattern is None and rule.everyone is None
+    if question is None and not is_single:
         return list(items), None
-    name = patient_of(paths[0], re.compile(SUGGESTION)) if alone else ""
-    changed = {id(item): replace(item, patient=name) for item in asked}
+    patient = patient_of(paths[0], re.compile(SUGGESTION)) if is_single else ""
+    changed = {id(item): replace(item, patient=patient) for item in by_path}
     return [changed.get(id(item), item) for item in items], question
 
 
 def patient_pattern(pattern: str) -> re.Pattern[str]:
-    """The compiled pattern.
+    """Return the compiled pattern.
 
     Raises:
-        InvalidSettings: no regular expression with exactly one group.
+        InvalidSettings: it is not a regular expression with exactly one group.
     """
     try:
         compiled = re.compile(pattern)
     except re.error:
-        raise InvalidSettings("--patient-pattern is no regular expression") from None
+        raise InvalidSettings("--patient-pattern is not a valid regular expression") from None
     if compiled.groups != 1:
-        raise InvalidSettings("--patient-pattern needs exactly one group, the patient")
+        raise InvalidSettings(
+            f"expected --patient-pattern to have exactly one group, the patient, got {compiled.groups}"
+        )
     return compiled
 
 
 def patient_of(path: str, pattern: re.Pattern[str]) -> str:
-    """The patient that a path names; empty when it names none."""
+    """Return the normalised match of a pattern's group in a path; empty if there is none."""
     match = pattern.search(path[:MAX_PATH])
     return identifier(match[1]) or "" if match else ""
 
 
-def _ask(paths: Sequence[str]) -> str:
-    some = sorted(set(paths))[:NUM_EXAMPLES]
-    guess = re.compile(SUGGESTION)
-    told = ", ".join(
-        f"{shown(path, length=60)} ({shown(patient_of(path, guess) or 'nobody', length=30)})" for path in some
+def _advice(paths: Sequence[str]) -> str:
+    suggestion = re.compile(SUGGESTION)
+    examples = ", ".join(
+        f"{printable(path, length=60)} ({printable(patient_of(path, suggestion) or 'nobody', length=30)})"
+        for path in sorted(set(paths))[:NUM_EXAMPLES]
     )
     return (
-        f"Give --patient-pattern, a regular expression whose group is the patient. '{SUGGESTION}' would find: {told}. "
-        "'(.+)' says that every file is another patient, --one-patient that all are of one"
+        f"Give --patient-pattern, a regular expression whose group is the patient; '{SUGGESTION}' would find: "
+        f"{examples}. Use '(.+)' if every file is of another patient, --one-patient if all are of one"
     )

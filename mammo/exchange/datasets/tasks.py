@@ -1,14 +1,13 @@
-"""One image of a data set becomes a Label Studio task with an annotation, once."""
+"""TaskWriter: an image of a data set becomes a Label Studio task with an annotation, exactly once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from mammo.atomic_files import replacing
-from mammo.dicom import Intake, encode_png, patient_key
+from mammo.dicom import Intake, patient_key
 from mammo.exchange.datasets.contents import DatasetImage
-from mammo.exchange.importing import TWINS
+from mammo.exchange.task_data import task_data, write_twin
 from mammo.geometry import Spacing
 from mammo.images.task_images import task_showing
 from mammo.labelstudio import ControlTags, LabelStudioClient
@@ -16,7 +15,7 @@ from mammo.labelstudio.regions import Region
 
 
 class TaskWriter:
-    """Writes into one project. An image whose SHA-256 is there already gets no second task or annotation."""
+    """Writes tasks and annotations into one project. An image is identified by its SHA-256 and written once."""
 
     def __init__(
         self,
@@ -30,61 +29,63 @@ class TaskWriter:
     ) -> None:
         """
         Args:
-            kind: of the data set: two sets may call different people by the same name.
+            client: of the Label Studio server.
+            project: project id.
+            kind: of the data set; part of the patient keys, because data sets may use the same identifiers.
             root: the service's `mammogram_root`; the data set lies below it.
             twins: the folder that Label Studio serves as local files.
-            patient_secret: key of the patient keys.
+            patient_secret: secret of the patient keys.
         """
         self._client, self._project = client, project
         self._kind, self._root, self._twins = kind, root.resolve(), twins
         self.patient_secret = patient_secret
         self.tags = ControlTags.read(str(client.project(project)["label_config"]))
-        self._known = {
+        self._tasks = {
             task["data"]["sha256"]: task
             for task in client.tasks(project, all_fields=True)
             if task.get("data", {}).get("sha256")
         }
 
     def write(
-        self, image: DatasetImage, found: Intake, regions: Sequence[Region], *, spacing: Spacing | None
+        self, image: DatasetImage, intake: Intake, regions: Sequence[Region], *, spacing: Spacing | None
     ) -> bool:
-        """Make the task and its annotation; False when both are there already.
+        """Create the task and its annotation; return False when both exist already.
 
         Args:
-            regions: as `rehearsed` made them for this project's tools.
+            image: the image.
+            intake: its file.
+            regions: of the annotation, as `checked_regions` returns them for this project.
+            spacing: pixel spacing; None if unknown.
 
         Raises:
-            ValueError: the file does not lie below the root.
-            LabelStudioError: Label Studio refused.
+            ValueError: the file is not below the root.
+            LabelStudioError: Label Studio refused a request.
         """
-        known = self._known.get(found.sha256)
-        if known is not None and known.get("annotations"):
+        existing = self._tasks.get(intake.sha256)
+        if existing is not None and existing.get("annotations"):
             return False
-        task = int(known["id"]) if known is not None else self._make(image, found, spacing)
+        task = int(existing["id"]) if existing is not None else self._create_task(image, intake, spacing)
         self._client.annotate(task, list(regions))
         return True
 
-    def _make(self, image: DatasetImage, found: Intake, spacing: Spacing | None) -> int:
-        reference = image.file.resolve().relative_to(self._root)
-        twin = self._twins / TWINS / f"{found.sha256}.png"
-        twin.parent.mkdir(parents=True, exist_ok=True)
-        if not twin.exists():
-            with replacing(twin, shared=True) as part:
-                part.write_bytes(encode_png(found.twin))
-        data = {
-            "image": f"/data/local-files/?d={TWINS}/{twin.name}",
-            "mammogram": reference.as_posix(),
-            "sha256": found.sha256,
-            "patient": self._patient(image, found),
-            "view": image.view or found.view,
-            "laterality": image.laterality or found.laterality,
-            "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,
+    def _create_task(self, image: DatasetImage, intake: Intake, spacing: Spacing | None) -> int:
+        mammogram = image.file.resolve().relative_to(self._root).as_posix()
+        data = task_data(
+            intake,
+            image=write_twin(intake, self._twins),
+            mammogram=mammogram,
+            patient=self._patient(image, intake),
+            spacing=spacing,
+        )
+        data |= {
+            "view": image.view or intake.view,
+            "laterality": image.laterality or intake.laterality,
             "dataset": self._kind,
         }
         return self._client.import_tasks(self._project, [task_showing(data, tags=self.tags)])[0]
 
-    def _patient(self, image: DatasetImage, found: Intake) -> str:
-        """The key that `yolo-mlsam import` gives the same person, where the file is to be trusted."""
-        if image.trusts_file and found.patient:
-            return found.patient
+    def _patient(self, image: DatasetImage, intake: Intake) -> str:
+        """Return the key of the file's PatientID, as `yolo-mlsam import` does, or of the data set's patient."""
+        if image.trusts_file and intake.patient:
+            return intake.patient
         return patient_key(f"{self._kind}/{image.patient}", self.patient_secret)

@@ -18,10 +18,10 @@ import numpy as np
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import MammoError
 from mammo.exchange.export.file_names import FileNames
-from mammo.exchange.export.labelled import POINT_ONLY, LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.masks.pixel_edges import edge_polygons
-from mammo.printable import shown
+from mammo.printable import printable
 
 CATEGORY = {"id": 1, "name": CLUSTER, "supercategory": "calcification"}
 LIST = "images.json"
@@ -126,7 +126,9 @@ def write_png(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
         file = out / f"{names(image.file_name)}.png"
         if file.exists() and file.relative_to(out).as_posix() not in earlier:
             refusals.append(
-                Refusal(image.name, f"{shown(file.name)} is there and no earlier export: take another --out")
+                Refusal(
+                    image.name, f"{printable(file.name)} is there and no earlier export: take another --out"
+                )
             )
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +159,7 @@ def _once(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[
             yield image
         else:
             refusals.append(
-                Refusal(image.name, f"the same image as {first}, {shown(image.file_name, length=80)}")
+                Refusal(image.name, f"the same image as {first}, {printable(image.file_name, length=80)}")
             )
 
 

@@ -12,12 +12,12 @@ from mammo.dicom import read_mammogram
 from mammo.dicom.segmentation import Origin
 from mammo.errors import InvalidRegion, MammoError
 from mammo.exchange.coco_rle import mask_of_rle
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.prelabel_report import distinct_names
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
-from mammo.printable import file_stem, shown
+from mammo.printable import file_stem, printable
 
 MAX_JSON = 64 * 2**20
 Pixel = Annotated[int, Field(ge=-(2**20), le=2**20)]
@@ -55,9 +55,9 @@ def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[La
         try:
             yield _read(file, name, folder=images or file.parent)
         except (MammoError, ValueError) as error:
-            yield Refusal(shown(file.name), str(error))
+            yield Refusal(printable(file.name), str(error))
         except OSError as error:
-            yield Refusal(shown(file.name), f"cannot be opened: {error.strerror or 'unknown reason'}")
+            yield Refusal(printable(file.name), f"cannot be opened: {error.strerror or 'unknown reason'}")
 
 
 def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
@@ -76,7 +76,7 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
     image = find_image(prelabels.file, folder)
     if image is None:
         raise ValueError(
-            f"its image {shown(base_name(prelabels.file))} is not there; name its folder with --images"
+            f"its image {printable(base_name(prelabels.file))} is not there; name its folder with --images"
         )
     mammogram = read_mammogram(image)
     findings = tuple(

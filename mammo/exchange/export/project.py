@@ -8,7 +8,7 @@ from typing import Any
 from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.exchange.export.file_names import path_of, shown_reference
-from mammo.exchange.export.labelled import POINT_ONLY, LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions

@@ -1,7 +1,7 @@
-"""Downloads that strangers cannot misuse: checked addresses, limits on bytes and time, a cache with a budget.
+"""Downloads from untrusted addresses: checked addresses, limits on bytes and time, a cache of limited size.
 
-A task's data is written by whoever may make tasks. What it names is fetched only from addresses that the settings
-allow, and only over connections to exactly the address that was checked.
+Anyone who may create tasks writes their data. An address in it is fetched only if the settings allow it, and only over
+a connection to exactly the IP address that was checked.
 """
 
 from mammo.images.downloads.addresses import AddressRule

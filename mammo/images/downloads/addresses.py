@@ -1,4 +1,4 @@
-"""AddressRule: to which network addresses a download may connect."""
+"""AddressRule: the IP addresses to which a download may connect."""
 
 from __future__ import annotations
 
@@ -26,57 +26,57 @@ _RESERVED = tuple(
         "fec0::/10",
     )
 )
-"""Special-purpose networks (RFC 6890 and later) that `ipaddress` does not know in every Python that we support."""
+"""Special-purpose networks (RFC 6890 and later) that `ipaddress` of some supported Python versions lacks."""
 
 
 @dataclass(frozen=True)
 class AddressRule:
-    """Public addresses, and what lies in the networks that the settings name."""
+    """Allows public addresses and the given private networks."""
 
     networks: tuple[IPNetwork, ...] = ()
-    """Private networks into which downloads may go."""
+    """Allowed private networks."""
 
     anywhere: bool = False
-    """Allow every address: for a server that the settings name themselves."""
+    """Whether every address is allowed; for a server that the settings name."""
 
     @classmethod
     def parse(cls, networks: str) -> AddressRule:
-        """Read a comma separated list such as `10.1.0.0/16, fd00::/8`; empty allows public addresses only.
+        """Parse a comma-separated list of networks such as `10.1.0.0/16, fd00::/8`; empty allows public addresses only.
 
         Raises:
-            ValueError: an entry is no network.
+            ValueError: an entry is not a network.
         """
         entries = [entry.strip() for entry in networks.split(",") if entry.strip()]
         return cls(tuple(ipaddress.ip_network(entry, strict=False) for entry in entries))
 
     def allows(self, address: str) -> bool:
-        """Whether a numeric address may be connected to, whatever IPv4 address an IPv6 one hides."""
+        """Whether a numeric address is allowed; IPv4 addresses embedded in IPv6 addresses are checked too."""
         if self.anywhere:
             return True
-        found = ipaddress.ip_address(address.partition("%")[0])
-        mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-        found = mapped or found
-        return self._named(found) or all(self._public(each) for each in (found, *_embedded(found)))
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        ip = mapped or ip
+        return self._in_networks(ip) or all(self._is_public(each) for each in (ip, *_embedded(ip)))
 
     def require(self, host: str, addresses: Sequence[str]) -> Sequence[str]:
-        """The addresses of a host, all of which must be allowed: one that is not may be a trap.
+        """Return the addresses of a host. One forbidden address refuses the host, since it may be an attack.
 
         Raises:
-            ImageNotFound: code `blocked_address`.
+            ImageNotFound: an address is not allowed (code `blocked_address`).
         """
         if not addresses or not all(self.allows(address) for address in addresses):
             raise ImageNotFound(
-                f"an image at {host} is not fetched: the address lies in a private or reserved network; if that "
-                "is where images are, name the network in YOLO_MLSAM_PRIVATE_NETWORKS",
+                f"an image at {host} is not fetched: its address is in a private or reserved network; if images "
+                "are stored there, add the network to YOLO_MLSAM_PRIVATE_NETWORKS",
                 code="blocked_address",
             )
         return addresses
 
-    def _named(self, address: IPAddress) -> bool:
+    def _in_networks(self, address: IPAddress) -> bool:
         return any(address.version == each.version and address in each for each in self.networks)
 
     @staticmethod
-    def _public(address: IPAddress) -> bool:
+    def _is_public(address: IPAddress) -> bool:
         special = (
             address.is_private
             or address.is_loopback
@@ -90,15 +90,15 @@ class AddressRule:
 
 
 def _embedded(address: IPAddress) -> list[IPAddress]:
-    """IPv4 addresses that translators and tunnels would take out of an IPv6 address."""
+    """Return the IPv4 addresses that translators and tunnels would extract from an IPv6 address."""
     if address.version == 4:
         return []
     assert isinstance(address, ipaddress.IPv6Address)
-    found: list[IPAddress] = []
+    embedded: list[IPAddress] = []
     if address.sixtofour:
-        found.append(address.sixtofour)
+        embedded.append(address.sixtofour)
     if address.teredo:
-        found.extend(address.teredo)
+        embedded.extend(address.teredo)
     if address in _NAT64 or address in _COMPATIBLE:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
+        embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return embedded

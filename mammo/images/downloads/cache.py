@@ -1,9 +1,9 @@
-"""DownloadCache: what was downloaded, once per content, within a budget of bytes on disk.
+"""DownloadCache: downloads on disk, deduplicated by content, with a limited total size.
 
     content/<sha256>     the bytes
-    names/<sha256>.json  what an address led to: content hash, validators, when it was last asked for
+    names/<sha256>.json  by address: hash of the content, HTTP validators, time of the last request
 
-Several processes share the folder: files appear whole or not at all, and whoever finds one missing downloads again.
+Several processes share the folder. Files are written atomically, and a missing file is downloaded again.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ import structlog
 from mammo.atomic_files import replacing
 
 FRESH_SECONDS = 60.0
-"""How long an answer is taken for granted; after that the server is asked whether it is still right."""
+"""Age up to which a download is used without asking the server whether it is still current."""
 
 MAX_NAMES = 20_000
-"""Addresses that are remembered. A signed address is another one each time, and the content that it leads to the same:
-without a bound the names would fill the disk's table of files while the contents stay within their budget."""
+"""Maximum number of addresses. Signed addresses of the same content differ each time, so without this limit their
+entries would use up the inodes of the disk while the contents stay within their limit."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What an address led to last time."""
+class CachedDownload:
+    """Metadata of a cached download."""
 
     sha256: str
     etag: str
     last_modified: str
     asked_at: float
-    """Seconds since 1970."""
+    """Time of the last request, in seconds since 1970."""
 
     def fresh(self, now: float) -> bool:
+        """Whether the download can be used without asking the server."""
         return 0 <= now - self.asked_at < FRESH_SECONDS
 
 
 class DownloadCache:
-    """A folder of downloads. No method fails because the disk does: a cache is a convenience."""
+    """A folder of downloads. A failing disk is logged and never raises."""
 
     def __init__(
         self,
@@ -57,9 +58,10 @@ class DownloadCache:
     ) -> None:
         """
         Args:
-            folder: made when missing, for our eyes only.
-            max_bytes: of all contents together; what was not used for longest goes first. 0 keeps nothing.
-            max_names: addresses; those that were not asked for longest go first, a tenth at a time.
+            folder: created when missing, readable by this user only.
+            max_bytes: total size of the contents; the least recently used are deleted first. 0 disables the cache.
+            max_names: number of addresses; the least recently requested tenth is deleted at a time.
+            clock: time in seconds since 1970.
         """
         self._contents = folder / "content"
         self._names = folder / "names"
@@ -67,28 +69,29 @@ class DownloadCache:
         self._max_names = max_names
         self._clock = clock
 
-    def find(self, name: str) -> tuple[Known, bytes] | None:
-        """What a name led to, whole and unchanged; None when it is not here any more."""
+    def find(self, name: str) -> tuple[CachedDownload, bytes] | None:
+        """Return the cached download of an address and its content; None when it is missing or damaged."""
         try:
-            known = Known(**orjson.loads(self._entry(name).read_bytes()))
-            path = self._contents / known.sha256
+            cached = CachedDownload(**orjson.loads(self._entry(name).read_bytes()))
+            path = self._contents / cached.sha256
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != known.sha256:
+            if hashlib.sha256(content).hexdigest() != cached.sha256:
                 path.unlink(missing_ok=True)
                 return None
             os.utime(path)
         except (OSError, TypeError, ValueError):
             return None
-        return known, content
+        return cached, content
 
-    def fresh(self, known: Known) -> bool:
-        return known.fresh(self._clock())
+    def fresh(self, cached: CachedDownload) -> bool:
+        """Whether a cached download can be used without asking the server."""
+        return cached.fresh(self._clock())
 
     def put(self, name: str, content: bytes, *, etag: str = "", last_modified: str = "") -> None:
-        """Keep what a name led to, if it fits."""
+        """Store the content of an address, unless it is larger than the cache."""
         if len(content) > self._max_bytes:
             return
-        known = Known(
+        cached = CachedDownload(
             sha256=hashlib.sha256(content).hexdigest(),
             etag=etag,
             last_modified=last_modified,
@@ -97,16 +100,16 @@ class DownloadCache:
         try:
             for folder in (self._contents, self._names):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = self._contents / known.sha256
+            path = self._contents / cached.sha256
             if not path.exists():
                 _write(path, content)
             os.utime(path)
-            _write(self._entry(name), orjson.dumps(asdict(known)))
-            self._make_room()
+            _write(self._entry(name), orjson.dumps(asdict(cached)))
+            self._evict()
         except OSError as error:
-            log.warning("a download is not kept", error=type(error).__name__)
+            log.warning("a download cannot be cached", error=type(error).__name__)
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         files = []
         for path in self._contents.iterdir():
             try:
@@ -122,12 +125,12 @@ class DownloadCache:
             total -= size
             removed = True
         if removed:
-            self._forget_names()
+            self._delete_dangling_names()
         if len(os.listdir(self._names)) > self._max_names:
-            self._forget_oldest_names()
+            self._delete_oldest_names()
 
-    def _forget_oldest_names(self) -> None:
-        """Also what a process that was killed left half written."""
+    def _delete_oldest_names(self) -> None:
+        """Delete the oldest tenth, which includes partial files of killed processes."""
         files = []
         for path in self._names.iterdir():
             try:
@@ -138,22 +141,22 @@ class DownloadCache:
         for _, path in files[: max(0, len(files) - self._max_names * 9 // 10)]:
             path.unlink(missing_ok=True)
 
-    def _forget_names(self) -> None:
-        """Drop the names that lead nowhere any more."""
-        kept = {path.name for path in self._contents.iterdir()}
+    def _delete_dangling_names(self) -> None:
+        """Delete the entries whose content was deleted."""
+        contents = {path.name for path in self._contents.iterdir()}
         for path in self._names.iterdir():
             try:
-                if orjson.loads(path.read_bytes())["sha256"] not in kept:
+                if orjson.loads(path.read_bytes())["sha256"] not in contents:
                     path.unlink(missing_ok=True)
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 continue
 
     def _entry(self, name: str) -> Path:
-        # A digest: however long the address, and whatever is in it, the name of the file is short and harmless.
+        # A digest is a short and safe file name for any address.
         return self._names / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}.json"
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The whole file or none, readable by us only."""
+    """Write a file atomically, readable by this user only."""
     with replacing(path, shared=True, mode=0o600) as part:
         part.write_bytes(content)

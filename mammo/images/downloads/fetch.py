@@ -1,4 +1,4 @@
-"""fetch: one GET, bounded in bytes and time, that follows only the redirects its caller agrees to."""
+"""fetch: one GET request, limited in bytes and time, that follows only redirects accepted by its caller."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ import httpx
 from mammo.errors import ImageNotFound, ImageUnavailable
 from mammo.images.downloads.addresses import AddressRule
 from mammo.images.downloads.network import GuardedNetwork, Resolve, resolve
+from mammo.labelstudio.connection import trusted_certificates
 
 MAX_REDIRECTS = 4
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-GONE = frozenset({400, 401, 403, 404, 405, 410, 451})
-"""Answers that would come again for this image; other failures may be the server's."""
+PERMANENT = frozenset({400, 401, 403, 404, 405, 410, 451})
+"""Status codes that a repeated request would return again; other errors may be temporary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
+    """Limits of one download."""
+
     max_bytes: int
     seconds: float
-    """For everything together: names, connections, redirects, content."""
+    """For the whole download: name resolution, connections, redirects and content."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """One request on the way."""
+    """One request of a chain of redirects."""
 
     url: httpx.URL
     rule: AddressRule
     headers: Mapping[str, str]
+    """Sent with this request only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What came; `content` is None when the server says that what we know is still right (304)."""
+    """The response; `content` is None when the cached content is still current (304)."""
 
     content: bytes | None
     etag: str
@@ -48,7 +52,7 @@ class Fetched:
 
 
 Follow = Callable[[Hop, httpx.URL], Hop]
-"""Where a hop may lead: the next one, or it raises ImageNotFound (code `foreign_image`)."""
+"""Returns the next hop for a redirect, or raises ImageNotFound (code `foreign_image`)."""
 
 
 def fetch(
@@ -60,26 +64,33 @@ def fetch(
     last_modified: str = "",
     resolve: Resolve = resolve,
 ) -> Fetched:
-    """Get what is behind a URL.
+    """Download the content of a URL.
 
     Args:
-        follow: asked before each redirect; a hop's headers are its own, and go nowhere else.
-        etag, last_modified: of the content that is known; the server may answer that it is still right.
+        start: the first request.
+        limits: of the whole download.
+        follow: called before each redirect.
+        etag, last_modified: validators of cached content; the server may answer that it is still current.
+        resolve: resolves host names.
 
     Raises:
-        ImageNotFound: refused for this image: `blocked_address`, `foreign_image`, `too_large`, `encoded`, or the
-            server's own answer, `image_http_<status>`.
-        ImageUnavailable: the server does not answer (in time), or fails.
+        ImageNotFound: the image is refused (code `blocked_address`, `foreign_image`, `too_large`, `encoded` or
+            `no_image`), or the server refuses it (code `image_http_<status>`).
+        ImageUnavailable: the server fails or does not answer in time.
     """
     deadline = time.monotonic() + limits.seconds
-    known = {"if-none-match": etag} if etag else {"if-modified-since": last_modified} if last_modified else {}
+    validators: dict[str, str] = {}
+    if etag or last_modified:
+        validators = {"if-none-match": etag} if etag else {"if-modified-since": last_modified}
     hop = start
     for _ in range(MAX_REDIRECTS + 1):
-        answer = _get(hop, known, limits=limits, deadline=deadline, resolve=resolve)
-        if isinstance(answer, Fetched):
-            return answer
-        hop = follow(hop, answer)
-    raise ImageNotFound(f"an image at {start.url.host} is behind too many redirects", code="foreign_image")
+        response = _get(hop, validators, limits=limits, deadline=deadline, resolve=resolve)
+        if isinstance(response, Fetched):
+            return response
+        hop = follow(hop, response)
+    raise ImageNotFound(
+        f"an image at {start.url.host} is behind more than {MAX_REDIRECTS} redirects", code="foreign_image"
+    )
 
 
 def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
@@ -93,27 +104,26 @@ def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
 
 
 def _get(
-    hop: Hop, known: Mapping[str, str], *, limits: Limits, deadline: float, resolve: Resolve
+    hop: Hop, validators: Mapping[str, str], *, limits: Limits, deadline: float, resolve: Resolve
 ) -> Fetched | httpx.URL:
-    """What one request brings: content, or where it is."""
+    """Send one request; return its response, or the target of its redirect."""
     network = GuardedNetwork(hop.rule, deadline=deadline, resolve=resolve)
-    # Nothing is decompressed here: a small answer could become a huge one.
+    # Responses are not decompressed, because a small one could become huge.
     headers = [("host", hop.url.netloc.decode("ascii")), ("accept-encoding", "identity")]
-    headers += [*known.items(), *hop.headers.items()]
+    headers += [*validators.items(), *hop.headers.items()]
     url = httpcore.URL(
         scheme=hop.url.raw_scheme, host=hop.url.raw_host, port=hop.url.port, target=hop.url.raw_path
     )
     try:
         with (
-            httpcore.ConnectionPool(ssl_context=_trust(), network_backend=network) as pool,
+            httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=network) as pool,
             pool.stream("GET", url, headers=headers) as response,
         ):
             return _read(response, hop.url, limits=limits)
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-        what = type(error).__name__
         raise ImageUnavailable(
-            f"an image at {hop.url.host} did not come ({what}); is that server up, and reachable from here "
-            f"within {limits.seconds:.0f} s?",
+            f"an image at {hop.url.host} could not be downloaded ({type(error).__name__}); check that the server is "
+            f"running and answers this machine within {limits.seconds:.0f} s",
             code="image_timeout" if isinstance(error, httpcore.TimeoutException) else "image_unreachable",
         ) from None
 
@@ -126,17 +136,18 @@ def _read(response: httpcore.Response, url: httpx.URL, *, limits: Limits) -> Fet
     if response.status == 304:
         return Fetched(content=None, **validators)
     if response.status != 200:
-        message = f"an image at {url.host} was not handed over: the server answered {response.status}"
+        message = f"an image could not be downloaded: {url.host} answered {response.status}"
         code = f"image_http_{response.status}"
-        raise (ImageNotFound if response.status in GONE else ImageUnavailable)(message, code=code)
+        raise (ImageNotFound if response.status in PERMANENT else ImageUnavailable)(message, code=code)
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise ImageNotFound(
-            f"an image at {url.host} comes compressed ({headers['content-encoding'][:20]}); store it as it is",
+            f"{url.host} sends an image with the content encoding {headers['content-encoding'][:20]}; configure it "
+            "to send images without compression",
             code="encoded",
         )
     if headers.get("content-type", "").lower().startswith("text/html"):
         raise ImageNotFound(
-            f"{url.host} answered a web page where an image should be; does the key see the project?",
+            f"expected an image from {url.host}, got a web page; check that the API key has access to the project",
             code="no_image",
         )
     stated = headers.get("content-length", "0")
@@ -148,28 +159,31 @@ def _read(response: httpcore.Response, url: httpx.URL, *, limits: Limits) -> Fet
                 break
         else:
             return Fetched(content=bytes(content), **validators)
-    raise ImageNotFound(f"an image at {url.host} has more than {limits.max_bytes} bytes", code="too_large")
+    raise ImageNotFound(
+        f"expected an image of at most {limits.max_bytes} bytes, got a larger one from {url.host}",
+        code="too_large",
+    )
 
 
 def join(base: httpx.URL, reference: str) -> httpx.URL:
-    """A reference as an absolute http(s) URL without user and fragment.
+    """Resolve a reference to an absolute http(s) URL.
 
     Raises:
-        ImageNotFound: code `foreign_image`.
+        ImageNotFound: it is not such a URL, or contains a user name or password (code `foreign_image`).
     """
     try:
         url = base.join(reference)
         plain = url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
-    except (httpx.InvalidURL, ValueError):  # ValueError: a host that IDNA does not know
-        plain = False
+    except (httpx.InvalidURL, ValueError):
+        plain = False  # A ValueError is a host name that is invalid by IDNA.
     if not plain:
-        raise ImageNotFound("an image's address is no plain http(s) URL", code="foreign_image")
+        raise ImageNotFound(
+            "expected an image's address to be an http(s) URL without user name and password",
+            code="foreign_image",
+        )
     return url
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """The machine's certificates, which a hospital may have added its own to, and the public ones."""
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
-    return context
+def _tls_context() -> ssl.SSLContext:
+    return trusted_certificates()

@@ -70,7 +70,7 @@ def test_a_project_of_that_title_is_adopted_with_its_own_config(
         assert create_project(order(), site=Site(settings=settings), console=console) == 1
     assert server.projects[1]["label_config"] == theirs
     assert (len(server.projects), len(server.backends), len(server.webhooks)) == (1, 1, 1)
-    assert "no control asks the model" in console.export_text()
+    assert "no control prompts the model" in console.export_text()
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -175,6 +175,6 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
     assert len(server.tasks) == 2
     said = console.export_text()
-    assert r"\xfc.png: not uploaded: its name is no UTF-8" in said
+    assert r"\xfc.png: not uploaded: its name is not UTF-8" in said
     assert "folder.png: not uploaded: it is no file that can be read" in said
     assert set(unusable_pictures(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}

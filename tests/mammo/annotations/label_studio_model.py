@@ -66,7 +66,7 @@ class LabelStudioModel:
 
     # What its API says
 
-    def outlines(self, project, *, since=None):
+    def task_summaries(self, project, *, since=None):
         assert project == self.project
         self.listings += 1
         for number, task in sorted(self.tasks.items()):

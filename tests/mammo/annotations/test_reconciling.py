@@ -122,9 +122,9 @@ def test_a_task_that_only_the_list_hides_loses_nothing(site):
     server = site.label_studio
     task = server.add_task()
     site.deliver(server.annotate(task, 1))
-    listed, server.outlines = server.outlines, lambda project, *, since=None: []
+    listed, server.task_summaries = server.task_summaries, lambda project, *, since=None: []
     assert counts(site.reconcile(complete=True)) == (0, 0, 0)
-    server.outlines = listed
+    server.task_summaries = listed
     assert site.view() == server.truth()
 
 
@@ -158,7 +158,7 @@ def test_a_project_that_is_gone_is_an_error_and_deletes_nothing(site):
     def gone(project, *, since=None):
         raise LabelStudioError("no such project", code="label_studio_404")
 
-    server.outlines = gone
+    server.task_summaries = gone
     with pytest.raises(LabelStudioError):
         site.reconcile()
     assert len(site.view()) == 1

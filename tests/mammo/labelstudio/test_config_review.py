@@ -34,11 +34,11 @@ def test_what_is_filled_is_named_with_control_and_label() -> None:
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ("<View", "no XML"),
+        ("<View", "is not XML"),
         (with_tags(), 'predicted_values="Cluster"'),
         (with_tags(BRUSH, image='<Image name="i" value="http://x/y.png"/>'), 'write value="$image"'),
         (with_tags(BRUSH, image='<Image name="i" value="$dir/$file"/>'), 'write value="$image"'),
-        (with_tags(BRUSH, BOX.replace('"r"', '"b"')), "two tags are called 'b'"),
+        (with_tags(BRUSH, BOX.replace('"r"', '"b"')), "two tags are named 'b'"),
     ],
 )
 def test_a_config_that_cannot_work_is_a_problem_with_its_remedy(config: str, problem: str) -> None:
@@ -53,8 +53,8 @@ def test_a_config_that_cannot_work_is_a_problem_with_its_remedy(config: str, pro
             with_tags(BRUSH, ASK, BOX.replace('"MC"/>', '"MC"/><Label value="Calcification"/>')),
             "'calcification'",
         ),
-        (with_tags(BRUSH, ASK, '<MagicWand name="w" toName="i"/>'), "'w' (MagicWand) cannot be read"),
-        (with_tags(BRUSH, BOX), "no control asks the model"),
+        (with_tags(BRUSH, ASK, '<MagicWand name="w" toName="i"/>'), "'w' (MagicWand) are not supported"),
+        (with_tags(BRUSH, BOX), "no control prompts the model"),
         (with_tags(BRUSH, BOX, ASK.replace('smartOnly="true"', "")), "'ask' stay in the annotation"),
         (with_tags(BRUSH, BOX, ASK.replace("MC", "Lesion")), "'ask' has no label for clusters"),
         (with_tags(BRUSH, BOX, ASK.replace('model_index="0"', "")), "lack model_index"),

@@ -86,7 +86,7 @@ def test_a_server_that_does_not_answer_is_named_without_token_and_password(
 
 
 def test_a_page_of_something_else_is_not_taken_for_an_answer() -> None:
-    with pytest.raises(LabelStudioError, match="really a Label Studio"):
+    with pytest.raises(LabelStudioError, match="is the address of a Label Studio server"):
         connect(lambda request: httpx.Response(200, text="<html>")).call("GET", "/api/x")
 
 

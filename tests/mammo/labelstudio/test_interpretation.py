@@ -227,7 +227,7 @@ def test_the_label_of_a_plain_shape_is_that_of_its_labels_control() -> None:
 
     assert [each.box for each in from_regions([shape, named("Cluster")], tags=tags)] == [A]
     assert from_regions([shape, named("Mass")], tags=tags) == []
-    with pytest.raises(InvalidRegion, match="without a label"):
+    with pytest.raises(InvalidRegion, match="has no label"):
         from_regions([shape], tags=tags)
 
 

@@ -10,7 +10,7 @@ import pytest
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import ControlTags, labeling_config, prediction
-from mammo.labelstudio.prediction_check import problems
+from mammo.labelstudio.prediction_check import validation_errors
 from mammo.masks import Mask
 
 BOX = Box(10, 10, 40, 30)
@@ -25,7 +25,7 @@ def made() -> dict[str, Any]:
 def test_what_we_make_passes_and_is_not_changed() -> None:
     prediction = made()
     stream = prediction["result"][0]["value"]["rle"]
-    assert problems(prediction, config=labeling_config()) == []
+    assert validation_errors(prediction, config=labeling_config()) == []
     assert prediction["result"][0]["value"]["rle"] is stream
 
 
@@ -36,8 +36,8 @@ def test_what_we_make_passes_and_is_not_changed() -> None:
 def test_a_region_that_label_studio_would_store_and_never_show_is_found(change: dict[str, Any]) -> None:
     prediction = made()
     prediction["result"][0] |= change
-    assert problems(prediction, config=labeling_config()) != []
+    assert validation_errors(prediction, config=labeling_config()) != []
 
 
 def test_a_score_outside_its_range_is_found() -> None:
-    assert problems(made() | {"score": 1.7}, config=labeling_config()) != []
+    assert validation_errors(made() | {"score": 1.7}, config=labeling_config()) != []

@@ -11,7 +11,7 @@ import pytest
 from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.project_tags import REMEMBERED_SECONDS, ProjectTags, digest_of_tags
+from mammo.labelstudio.project_tags import CACHE_SECONDS, ProjectTags, digest_of_tags
 from mammo.settings import Settings
 from mammo.site import Site
 from tests.mammo.corrected import CONFIG, TAGS
@@ -39,10 +39,10 @@ def test_names_are_asked_for_again_once_somebody_may_have_changed_them(studio: F
         tags = ProjectTags(client, clock=lambda: seconds[0])
         assert tags(1) == TAGS
         studio.projects[1]["label_config"] = labeling_config()
-        seconds[0] = REMEMBERED_SECONDS - 1
+        seconds[0] = CACHE_SECONDS - 1
         assert tags(1) == TAGS
         assert len(studio.log) == 1
-        seconds[0] = REMEMBERED_SECONDS + 1
+        seconds[0] = CACHE_SECONDS + 1
         assert tags(1) == ControlTags()
 
 
@@ -62,12 +62,14 @@ def test_a_label_studio_that_is_away_or_does_not_show_the_project_is_an_error(
         settings = Settings.load(label_studio_url=url, label_studio_api_key=KEY)
         with Site(settings=settings) as site:
             assert site.tags(1) == TAGS
-            with pytest.raises(LabelStudioError, match="project 9 calls a cluster is not known") as hidden:
+            with pytest.raises(
+                LabelStudioError, match="labeling config of project 9 cannot be read"
+            ) as hidden:
                 site.tags(9)
     assert hidden.value.code == "label_studio_404"
     with (
         Site(settings=settings) as site,
-        pytest.raises(LabelStudioError, match="is it running") as away,
+        pytest.raises(LabelStudioError, match="check that it is running") as away,
     ):
         site.tags(1)
     assert away.value.code == "label_studio_unreachable"

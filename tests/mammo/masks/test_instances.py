@@ -5,7 +5,7 @@ from hypothesis.extra import numpy as hnp
 
 from mammo.geometry import Spacing
 from mammo.masks import Mask, union
-from mammo.masks.instances import GAP_MM, MOST, calcifications
+from mammo.masks.instances import GAP_MM, MAX_INSTANCES, calcifications
 
 SMALLEST_MM = 0.1
 FINE = Spacing(0.05, 0.05, "imager")
@@ -22,7 +22,7 @@ def dots(*places: tuple[int, int, int]) -> Mask:
 
 def test_each_calcification_is_an_instance_largest_first():
     parts = calcifications(
-        dots((5, 5, 4), (30, 30, 6), (60, 10, 5)), spacing=FINE, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM
+        dots((5, 5, 4), (30, 30, 6), (60, 10, 5)), spacing=FINE, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM
     )
     assert [part.frame.as_tuple() for part in parts] == [
         (130, 230, 136, 236),
@@ -33,22 +33,26 @@ def test_each_calcification_is_an_instance_largest_first():
 
 def test_what_is_smaller_than_a_tenth_of_a_millimetre_is_noise():
     mask = dots((5, 5, 1), (30, 30, 2))
-    assert len(calcifications(mask, spacing=FINE, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
+    assert len(calcifications(mask, spacing=FINE, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
     assert (
-        len(calcifications(mask, spacing=Spacing(0.1, 0.1, "imager"), smallest_mm=SMALLEST_MM, gap_mm=GAP_MM))
+        len(
+            calcifications(
+                mask, spacing=Spacing(0.1, 0.1, "imager"), min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM
+            )
+        )
         == 2
     )
 
 
 def test_parts_a_tenth_of_a_millimetre_apart_are_one_and_no_pixel_is_added():
     near = dots((10, 10, 4), (16, 10, 4))
-    (one,) = calcifications(near, spacing=FINE, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)
+    (one,) = calcifications(near, spacing=FINE, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)
     assert one.area == near.area
-    assert len(calcifications(near, spacing=FINE, gap_mm=0, smallest_mm=SMALLEST_MM)) == 2
+    assert len(calcifications(near, spacing=FINE, gap_mm=0, min_diameter_mm=SMALLEST_MM)) == 2
     assert (
         len(
             calcifications(
-                dots((10, 10, 4), (20, 10, 4)), spacing=FINE, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM
+                dots((10, 10, 4), (20, 10, 4)), spacing=FINE, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM
             )
         )
         == 2
@@ -58,25 +62,25 @@ def test_parts_a_tenth_of_a_millimetre_apart_are_one_and_no_pixel_is_added():
 def test_the_gap_is_measured_along_each_axis_of_pixels_that_are_not_square():
     flat = Spacing(0.05, 0.2, "imager")  # 0.1 mm: two pixels down, none across
     down, across = dots((10, 10, 4), (10, 16, 4)), dots((10, 10, 4), (16, 10, 4))
-    assert len(calcifications(down, spacing=flat, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
-    assert len(calcifications(across, spacing=flat, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 2
+    assert len(calcifications(down, spacing=flat, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
+    assert len(calcifications(across, spacing=flat, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 2
     wide = Spacing(0.2, 0.05, "imager")
-    assert len(calcifications(down, spacing=wide, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 2
-    assert len(calcifications(across, spacing=wide, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
+    assert len(calcifications(down, spacing=wide, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 2
+    assert len(calcifications(across, spacing=wide, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
 
 
 def test_the_smallest_part_is_told_by_its_area_in_mm():
     flat = Spacing(0.05, 0.2, "imager")
     assert (
-        len(calcifications(dots((5, 5, 1)), spacing=flat, smallest_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
+        len(calcifications(dots((5, 5, 1)), spacing=flat, min_diameter_mm=SMALLEST_MM, gap_mm=GAP_MM)) == 1
     )  # 0.01 square mm
-    assert len(calcifications(dots((5, 5, 1)), spacing=flat, smallest_mm=0.12, gap_mm=GAP_MM)) == 0
+    assert len(calcifications(dots((5, 5, 1)), spacing=flat, min_diameter_mm=0.12, gap_mm=GAP_MM)) == 0
 
 
 @given(BITMAPS, st.sampled_from([0.05, 0.1, 0.5]))
 def test_instances_are_disjoint_parts_of_the_mask(bitmap, mm):
     mask = Mask(bitmap, 3, 4)
-    parts = calcifications(mask, spacing=Spacing(mm, mm, "imager"), smallest_mm=0, gap_mm=GAP_MM)
+    parts = calcifications(mask, spacing=Spacing(mm, mm, "imager"), min_diameter_mm=0, gap_mm=GAP_MM)
     assert sum(part.area for part in parts) == mask.area
     whole = union(parts)
     if whole is not None:
@@ -91,9 +95,9 @@ def test_a_mask_of_salt_is_bounded():
             calcifications(
                 Mask(bitmap, 0, 0),
                 spacing=Spacing(0.2, 0.2, "imager"),
-                smallest_mm=SMALLEST_MM,
+                min_diameter_mm=SMALLEST_MM,
                 gap_mm=GAP_MM,
             )
         )
-        == MOST
+        == MAX_INSTANCES
     )

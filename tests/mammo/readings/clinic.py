@@ -116,7 +116,7 @@ class Site:
             raise LabelStudioError("no such task", code="label_studio_404")
         return list(self.by_id[task]["annotations"].values())
 
-    def outlines(self, project, *, since=None):
+    def task_summaries(self, project, *, since=None):
         for task in self.tasks(project):
             listed = [{k: a[k] for k in ("id", "updated_at")} for a in task["annotations"].values()]
             shown = {"id": task["id"], "data": task["data"], "updated_at": task["updated_at"].isoformat()}

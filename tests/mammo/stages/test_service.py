@@ -211,11 +211,11 @@ def test_while_label_studio_is_away_a_project_goes_back_only_and_nothing_is_prop
     studio.down = True
     report = service.show(1)
     assert (report.proposal.stage, report.proposal.checks) == ("semi-automatic", ())
-    assert "project 1 calls a cluster is not known" in report.evidence.problem
+    assert "labeling config of project 1 cannot be read" in report.evidence.problem
     with pytest.raises(LabelStudioError, match="gone"):
         service.set(1, "automatic", actor="me", reason="sure", override=True, threshold=0.9)
     change = service.set(1, "assisted", actor="me", reason="new scanner")
-    assert "not known" in change.evidence["problem"]
+    assert "cannot be read" in change.evidence["problem"]
     with pytest.raises(LabelStudioError):
         service.set(1, "semi-automatic", actor="me", reason="back again")
 

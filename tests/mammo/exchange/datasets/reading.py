@@ -8,8 +8,9 @@ from typing import Any
 from mammo.dicom import read_mammogram
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
 from mammo.exchange.datasets.reading import READERS, Summary, read_dataset
-from mammo.exchange.export.labelled import Refusal
+from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
+from mammo.labelstudio import ControlTags
 
 PATTERN = r"^([^_/]+)[_/]"
 """Of the miniatures: what stands before the first `_` or `/`."""
@@ -29,4 +30,4 @@ def findings_of(image: DatasetImage) -> list[Finding]:
 
 def summary(kind: str, folder: Path, **options: Any) -> Summary:
     """What a dry run counts."""
-    return read_dataset(DatasetOptions(kind=kind, folder=folder, dry_run=True, **options), None)
+    return read_dataset(DatasetOptions(kind=kind, folder=folder, **options), None, tags=ControlTags())

@@ -97,7 +97,7 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     assert (found.images, found.clusters, found.masks, found.patients) == (1, 1, 1, {"P_00005"})
     assert found.classes == {"PLEOMORPHIC": 1}
     lines = "\n".join(map(str, found.refusals))
-    for reason in ("distribution N/A is no cluster", "not in the folder", "leaves the folder"):
+    for reason in ("the distribution N/A is not a cluster", "not in the folder", "leaves the folder"):
         assert reason in lines
     assert len(found.refusals) == 4
     assert "\x1b" not in lines
@@ -110,7 +110,7 @@ def test_a_mask_of_another_size_or_none_at_all_refuses_the_image(tmp_path: Path)
     mask_film(tmp_path / f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm", np.zeros((48, 32), np.uint8))
     found = summary("cbis-ddsm", tmp_path)
     assert found.images == 0
-    assert "no mask of the size" in found.refusals[0].reason
+    assert "no mask of the image's size" in found.refusals[0].reason
 
 
 def test_another_folder_is_recognised_as_such(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_another_folder_is_recognised_as_such(tmp_path: Path) -> None:
         ({"left or right breast": "LEFT"}, "different values of"),
         ({"image view": "MLO"}, "different values of"),
         ({"ROI mask file path": f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm"}, "the same mask"),
-        ({"ROI mask file path": f"{CASE}_9/1.3.6.3/1.3.6.4/000001.dcm"}, "no mask of the size"),
+        ({"ROI mask file path": f"{CASE}_9/1.3.6.3/1.3.6.4/000001.dcm"}, "no mask of the image's size"),
     ],
 )
 def test_rows_that_contradict_each_other_or_lack_a_mask_keep_their_image_out(

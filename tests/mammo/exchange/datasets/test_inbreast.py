@@ -88,12 +88,12 @@ def test_a_file_with_another_name_is_refused_and_another_folder_recognised(tmp_p
 @pytest.mark.parametrize(
     ("regions", "reason"),
     [
-        ([("Calcification", [(5, 7)])], "neither an example of one nor of none"),
-        ([("Calcification", SQUARE), ("Mass", SQUARE)], "neither an example of one nor of none"),
+        ([("Calcification", [(5, 7)])], "it has calcifications, but no outlined cluster"),
+        ([("Calcification", SQUARE), ("Mass", SQUARE)], "it has calcifications, but no outlined cluster"),
         ([("Cluster", [(5, 7)])], "fewer than three points"),
-        ([("Cluster", SQUARE), ("Cluster 2", SQUARE)], "called 'cluster 2'"),
-        ([("Point 1", [(5, 7)])], "called 'point 1'"),
-        ([("Microcalcifications", SQUARE)], "may or may not be a cluster"),
+        ([("Cluster", SQUARE), ("Cluster 2", SQUARE)], "named 'cluster 2'"),
+        ([("Point 1", [(5, 7)])], "named 'point 1'"),
+        ([("Microcalcifications", SQUARE)], "may or may not mean a cluster"),
         ([], "is empty"),
     ],
 )
@@ -129,5 +129,5 @@ def test_two_files_of_one_image_are_refused_and_so_is_a_release_without_lists(tm
     assert found.images == 2
     assert [("several files" in refusal.reason) for refusal in found.refusals] == [True, True]
     (root / "AllXML" / "22427682.xml").unlink()
-    with pytest.raises(MammoError, match="no list of regions"):
+    with pytest.raises(MammoError, match="contains no XML file"):
         summary("inbreast", tmp_path)

@@ -54,7 +54,7 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     assert (found.images, found.clusters, found.without, len(found.patients)) == (3, 2, 2, 2)
     assert found.classes == {"CALC": 2, "CIRC": 1, "NORM": 1}
     reasons = {refusal.where: refusal.reason for refusal in found.refusals}
-    assert "not located" in reasons["Info.txt, line 6"]
+    assert "position of its calcifications is missing" in reasons["Info.txt, line 6"]
     assert "positive radius" in reasons["Info.txt, line 7"]
     assert "expected image" in reasons["Info.txt, line 8"]
     assert "mdb007.pgm is not in the folder" in reasons["Info.txt, line 9"]
@@ -65,8 +65,8 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     ("rows", "reason"),
     [
         ("mdb001 G CALC B 10 20 5\nmdb001 G NORM\n", "another one does not"),
-        ("mdb001 G CALC B 10 20 5\nmdb001 G CALC B 10 20 5\n", "a row is there twice"),
-        ("mdb001 G CALC B\nmdb001 G CIRC B 10 20 5\n", "not located"),
+        ("mdb001 G CALC B 10 20 5\nmdb001 G CALC B 10 20 5\n", "one of its rows is repeated"),
+        ("mdb001 G CALC B\nmdb001 G CIRC B 10 20 5\n", "position of its calcifications is missing"),
         ("mdb001 G CALCC B 10 20 5\nmdb001 G CIRC B 10 20 5\n", "another row of mdb001 cannot be read"),
         ("MDB001 G CALC B 10 20 5\nmdb001 G CIRC B 10 20 5\n", "another row of mdb001 cannot be read"),
         ("mdb001 G CALC B 10 20 0\n", "positive radius"),

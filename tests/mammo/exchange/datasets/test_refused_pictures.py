@@ -43,7 +43,7 @@ def test_a_picture_that_programs_turn_is_no_example(
             (path if folder == "images" else path.with_suffix(".png")).write_bytes(held)
     result = CliRunner().invoke(app, [*IMPORT, str(tmp_path), "--dry-run"])
     assert result.exit_code == code
-    assert ("to be turned" in result.output) == (code == 2)
+    assert ("its file states an orientation" in result.output) == (code == 2)
     assert f"{2 if code == 0 else 1} images of" in result.output
 
 
@@ -58,5 +58,5 @@ def test_a_link_to_itself_among_the_images_costs_itself_only(tmp_path: Path) -> 
     (tmp_path / "images" / "p3_c.png").symlink_to("p3_c.png")
     result = CliRunner().invoke(app, [*IMPORT, str(tmp_path), "--dry-run"])
     assert result.exit_code == 2
-    assert "p3_c.png: its path cannot be looked up" in result.output
+    assert "p3_c.png: its path cannot be resolved" in result.output
     assert "2 images of 2 patients" in result.output

@@ -67,9 +67,9 @@ def test_boxes_of_suspicious_calcifications_come_in_and_others_are_counted(tmp_p
         (row("../../etc", "i1"), "letters and digits"),
         (row("s9", "i9"), "not in the folder"),
         (row("..", ".."), "leaves the folder"),
-        (row(box=("x", 1, 2, 3), finding_categories=CALC), "no number"),
-        (row(box=("", "", "", ""), finding_categories=CALC), "no number"),
-        (row(box=(9, 9, 3, 3), finding_categories=CALC), "without any area"),
+        (row(box=("x", 1, 2, 3), finding_categories=CALC), "is not a number"),
+        (row(box=("", "", "", ""), finding_categories=CALC), "is not a number"),
+        (row(box=(9, 9, 3, 3), finding_categories=CALC), "has no area"),
         (row(box=(90, 90, 99, 99), finding_categories=CALC), "outside"),
         (row(height="480"), "another size"),
     ],
@@ -90,7 +90,7 @@ def test_categories_are_read_and_never_evaluated(tmp_path: Path) -> None:
     )
     found = summary("vindr", tmp_path)
     assert found.images == 0
-    assert all("no list of names" in refusal.reason for refusal in found.refusals)
+    assert all("to be a list of names" in refusal.reason for refusal in found.refusals)
     assert not (tmp_path / "x").exists()
 
 
@@ -105,18 +105,18 @@ BOX = (3, 4, 10, 12)
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([row(box=BOX, finding_categories=CALC), row()], "one row says No Finding"),
+        ([row(box=BOX, finding_categories=CALC), row()], "has the category No Finding"),
         (
             [row(box=BOX, finding_categories=CALC), row(box=BOX, finding_categories=CALC)],
-            "a row is there twice",
+            "one of its rows is repeated",
         ),
         ([row(box=BOX, finding_categories=CALC), row(box=BOX, height="47")], "different values of height"),
-        ([row(finding_categories="")], "no list of names"),
-        ([row(finding_categories="Suspicious Calcification")], "no list of names"),
+        ([row(finding_categories="")], "to be a list of names"),
+        ([row(finding_categories="Suspicious Calcification")], "to be a list of names"),
         ([row(finding_categories="['suspicious calcification']")], "may or may not be"),
         ([row(finding_categories="['Calcification']")], "may or may not be"),
-        ([row(laterality="B")], "a laterality is"),
-        ([row(view_position="front")], "a view is"),
+        ([row(laterality="B")], "the laterality L, R"),
+        ([row(view_position="front")], "of the views CC"),
         ([row(), row("s2", "i1")], "two studies"),
     ],
 )

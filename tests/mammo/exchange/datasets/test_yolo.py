@@ -48,18 +48,18 @@ def test_boxes_and_outlines_come_in_and_other_classes_are_counted(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("2 0.5 0.5 0.1 0.1", "none of the names"),
-        ("x 0.5 0.5 0.1 0.1", "none of the names"),
+        ("2 0.5 0.5 0.1 0.1", "the class has no name"),
+        ("x 0.5 0.5 0.1 0.1", "the class has no name"),
         ("0 0.5 0.5 0.1", "expected class x y width height"),
         ("0", "expected class x y width height"),
-        ("0 0.5 0.5 0.1 x", "no number"),
-        ("0 0.5 0.5 0.1 nan", "lies in"),
-        ("0 120 240 30 40", "lies in"),
-        ("0 0.5 0.5 0 0.1", "without any area"),
-        ("0 0.5 0.5 -0.1 0.1", "without any area"),
+        ("0 0.5 0.5 0.1 x", "is not a number"),
+        ("0 0.5 0.5 0.1 nan", "relative to the image, in"),
+        ("0 120 240 30 40", "relative to the image, in"),
+        ("0 0.5 0.5 0 0.1", "has no area"),
+        ("0 0.5 0.5 -0.1 0.1", "has no area"),
         ("0 1.5 1.5 0.1 0.1", "outside"),
         ("0 1.5 1.5 1.6 1.5 1.6 1.6", "lies outside the image"),
-        ("0 0.5 0.5 0.1 0.1 0.4 0.4 2 0.6 0.6 1", "it cannot be told which"),
+        ("0 0.5 0.5 0.1 0.1 0.4 0.4 2 0.6 0.6 1", "it is unclear whether the line is an outline"),
     ],
 )
 def test_a_line_that_is_neither_a_box_nor_an_outline_keeps_its_image_out(
@@ -103,7 +103,7 @@ def test_labels_of_no_image_or_of_two_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images" / "p2_b.png").unlink()
     reasons = [refusal.reason for refusal in summary("yolo", tmp_path, patient_pattern=PATTERN).refusals]
     assert "several images" in reasons[0]
-    assert "no image of its name" in reasons[1]
+    assert "no image in images has its name" in reasons[1]
 
 
 def test_an_image_without_a_file_of_labels_is_told_and_is_no_example_of_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mammo.dicom.segmentation import Origin
-from mammo.exchange.export.labelled import LabelledImage
+from mammo.exchange.export.labelled_image import LabelledImage
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
 from mammo.masks import Mask

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cli.prelabel import describe
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import find_image, read_prelabels
 from mammo.geometry import Spacing
 from tests.mammo.dicom.files import PATIENT, mammogram_file

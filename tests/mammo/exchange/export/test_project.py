@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.project import read_project
 from mammo.findings import Finding
 from mammo.geometry import Size

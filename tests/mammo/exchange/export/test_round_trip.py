@@ -16,7 +16,7 @@ from mammo.dicom import read_mammogram
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
 from mammo.exchange.datasets.reading import READERS
 from mammo.exchange.export.formats import LIST, write_coco, write_png, write_yolo
-from mammo.exchange.export.labelled import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.project import read_project
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size

@@ -207,7 +207,7 @@ def test_a_login_page_is_no_image(server: BadServer) -> None:
 
 
 def test_a_server_that_is_away_is_unavailable_and_named(server: BadServer) -> None:
-    with pytest.raises(ImageUnavailable, match=r"127\.0\.0\.1 did not come"):
+    with pytest.raises(ImageUnavailable, match=r"127\.0\.0\.1 could not be downloaded"):
         get("http://127.0.0.1:9/a.png")
 
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cli.import_mammograms import import_command
+from mammo.exchange import importing
+from mammo.exchange.importing import Rules
+from tests.mammo.exchange.import_files import NAME, PLANTED, SECRET, FakeTasks, dicom, seven_files
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return seven_files(tmp_path / "root")
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    for name, value in {
+        "MAMMOGRAM_ROOT": str(root), "LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "key",
+        "PATIENT_SECRET": SECRET.decode(),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"YOLO_MLSAM_{name}", value)
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_no_patient_tag_is_written_anywhere(
+    root: Path, allow: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder,
+) -> None:  # fmt: skip
+    """The whole command, on files that name their patient inside and, one of them, in its path."""
+    dicom(root / "0" / "named.dcm", seed=52, name=NAME)
+    dicom(root / NAME.replace("^", "_") / "b.dcm", seed=53, name=NAME)
+    longest = dicom(root / "0" / "long.dcm", seed=54, name="^".join([NAME] * 20))  # longer than a name may be
+    broken = longest.read_bytes()
+    (root / "0" / "cut.dcm").write_bytes(broken[: len(broken) // 2])
+    client = FakeTasks()
+    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    served = root.parent / "served"
+    caplog.set_level(0)
+    assert import_command([root], project=7, twins=served, rules=Rules(allow_identified=allow)) == 2
+    assert len(client.data) == (9 if allow else 7)
+    output = capfd.readouterr()
+    assert "Importing" in output.err, "the progress bar"
+    assert "file " in output.err
+    written = [output.out, output.err, caplog.text, repr(client.data)]
+    written += [str(warning.message) for warning in recwarn]
+    for path in served.rglob("*"):
+        written.append(str(path.relative_to(served)))
+        if path.is_file():
+            written.append(path.read_bytes().decode("latin-1"))
+    assert len(list(served.rglob("*.png"))) == len(client.data)
+    everything = "\n".join(written).lower()
+    assert [planted for planted in PLANTED if planted in everything] == []
+
+
+def test_a_name_that_is_no_text_is_refused_and_the_others_come_in(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dicom(root / os.fsdecode(b"rechts_\xfcber.dcm"), seed=70)
+    dicom(root / "line\nbreak.dcm", seed=71)
+    client = FakeTasks()
+    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    assert import_command([root], project=7, twins=root.parent / "served") == 2
+    assert len(client.data) == 8
+    assert "line\nbreak.dcm" in {data["mammogram"] for data in client.data}
+    json.dumps(client.data, ensure_ascii=False).encode()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "UTF-8" in line]
+    assert r"rechts_\xfcber.dcm" in line
+
+
+def test_tasks_already_made_are_told_when_label_studio_goes_away(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importing, "BATCH", 2)
+    client = FakeTasks(fails_after=4)
+    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    with pytest.raises(ConnectionError):
+        import_command([root], project=7, twins=root.parent / "served")
+    assert "4 new tasks in project 7" in capfd.readouterr().out
