@@ -14,10 +14,10 @@ from tests.mammo.dicom.files import with_elements
 
 
 def dataset(**elements: Any) -> Dataset:
-    elements = Dataset()
+    patient = Dataset()
     for keyword, value in elements.items():
-        setattr(elements, keyword, value)
-    return elements
+        setattr(patient, keyword, value)
+    return patient
 
 
 @pytest.mark.parametrize(
