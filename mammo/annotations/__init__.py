@@ -2,7 +2,7 @@
 
 events.py   the body of a webhook becomes revisions of annotations
 view.py     the history of revisions becomes the current view, by a pure function
-writer.py   one thread writes for all, many writes to one flush of the disk
+writer.py   each write is one transaction, flushed to the disk
 appending.py   the statements that write
 prelabels.py   what models proposed, shown to annotators or silent
 made_on.py     what a correction was made on
