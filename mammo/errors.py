@@ -17,7 +17,6 @@
     ├── UnknownReading             a project that is not read twice
     ├── ReadingConflict            a double reading that cannot be what is asked for, or is being worked on now
     ├── ModelNotFound              a model version or alias that the registry does not hold
-    ├── MirrorUnavailable          the MLflow server that mirrors the registry does not take it
     ├── PromotionConflict          the champion moved while somebody else was promoting
     ├── StageRefused               a project may not change to that stage now
     ├── NeverTrainedFrom           a project from whose annotations no model may learn
@@ -114,10 +113,6 @@ class UnknownReading(MammoError):
 
 class ReadingConflict(MammoError):
     code = "reading_conflict"
-
-
-class MirrorUnavailable(MammoError):
-    code = "mirror_unavailable"
 
 
 class PromotionConflict(MammoError):

@@ -17,7 +17,6 @@ from rq import get_current_job
 from mammo.annotations import reconcile
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.models.champion_news import tell_backends
-from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
@@ -57,7 +56,6 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         if summary["promoted"]:
             tell_backends(tools.settings.redis_url.get_secret_value(), summary["challenger"])
             tools.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
-        mirror_if_wanted(tools.settings, tools.registry)
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary
 
