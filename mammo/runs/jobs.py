@@ -6,7 +6,6 @@ names it, and taking the slot and enqueueing are one transaction.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,12 +39,6 @@ ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited"
 RESULT_SECONDS = 30 * 86400
 NO_TIMEOUT = -1
 """Training takes as long as it takes; a dead worker is noticed by its heartbeat, not by a clock."""
-
-SCHEDULER_LOCK = "rq:scheduler-lock:"
-"""Begin of the keys that a running RQ scheduler holds, one a queue."""
-
-OVERDUE_SECONDS = 120
-"""A scheduler looks every minute or so."""
 
 RESTARTS = 3
 """How often a job is started again after its worker was stopped or killed. A job that fails is not."""
@@ -92,15 +85,6 @@ class QueueCondition:
 
     unserved: Mapping[str, int]
     """Waiting jobs by queue, of the queues that no worker takes from; empty when each has one."""
-
-    planned: int
-    """Jobs for later; only a worker with RQ's scheduler puts them into a queue when it is time."""
-
-    overdue: int
-    """Planned jobs whose time is over."""
-
-    schedulers: int
-    """Schedulers that run; ours is one for all queues, on whichever host."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,19 +214,11 @@ class JobQueue:
             workers = {
                 name: {each.name for each in Worker.all(queue=queue)} for name, queue in self._queues.items()
             }
-            now = int(time.time())
-            planned = [queue.scheduled_job_registry for queue in queues]
             return QueueCondition(
                 waiting=sum(waiting.values()),
                 failed=sum(queue.failed_job_registry.count for queue in queues),
                 workers=len(set().union(*workers.values())),
                 unserved={name: count for name, count in waiting.items() if count and not workers[name]},
-                planned=sum(registry.count for registry in planned),
-                overdue=sum(
-                    int(self._connection.zcount(registry.key, 0, now - OVERDUE_SECONDS))
-                    for registry in planned
-                ),
-                schedulers=len(list(self._connection.scan_iter(f"{SCHEDULER_LOCK}*", count=1000))),
             )
 
     def _enqueue_once(

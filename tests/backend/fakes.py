@@ -144,9 +144,7 @@ class FakeQueue:
     def condition(self) -> QueueCondition:
         if self.down:
             raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
-        return QueueCondition(
-            waiting=2, failed=1, workers=3, unserved={"train": 1}, planned=0, overdue=0, schedulers=1
-        )
+        return QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 
 
 @dataclass(frozen=True)
