@@ -79,6 +79,6 @@ clean:
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(VENV)/.installed
-	$(LOCK) --extra embedded --extra mlflow --extra postgres --extra dev pyproject.toml -o constraints/app.txt
+	$(LOCK) --extra embedded --extra postgres --extra dev pyproject.toml -o constraints/app.txt
 	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt
 	$(LOCK) constraints/label-studio-ml.in -o constraints/label-studio-ml.txt

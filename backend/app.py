@@ -26,6 +26,8 @@ from backend.suggestions import Suggestions
 CLICKS_AT_ONCE = 2
 TASKS_AT_ONCE = 1
 """A mammogram keeps all cores busy by itself; more at once only cost memory."""
+EVENTS_AT_ONCE = 8
+"""Threads that keep events: a database that nobody can write to must not take those of all other routes."""
 
 
 def create_app(services: Services) -> FastAPI:
@@ -61,6 +63,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
     app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
     app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
+    app.state.event_places = CapacityLimiter(EVENTS_AT_ONCE)
     for route in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
         app.include_router(route.router)
     error_table.install(app)

@@ -56,7 +56,7 @@ class Metrics:
         self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
         self.broker = Gauge("yolo_mlsam_broker_up", "1 when the job queue's broker answers", registry=r)
         self.jobs = Gauge("yolo_mlsam_queue_jobs", "Jobs in the queues", ["state"], registry=r)
-        """State: `waiting`, of these `unserved` by any worker, `failed`, `planned`, `overdue`."""
+        """State: `waiting`, of these `unserved` by any worker, `failed`."""
 
         self.workers = Gauge("yolo_mlsam_workers", "Workers heard of in the last minutes", registry=r)
         self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)
@@ -68,7 +68,7 @@ class Metrics:
             self.jobs.clear()
             return
         self.workers.set(condition.workers)
-        for state in ("waiting", "failed", "planned", "overdue"):
+        for state in ("waiting", "failed"):
             self.jobs.labels(state=state).set(getattr(condition, state))
         self.jobs.labels(state="unserved").set(sum(condition.unserved.values()))
 

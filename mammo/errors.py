@@ -17,7 +17,6 @@
     ├── UnknownReading             a project has no double reading
     ├── ReadingConflict            a double reading conflicts with the request, or another step of it is running
     ├── ModelNotFound              the registry does not have a model version or alias
-    ├── MirrorUnavailable          the MLflow server that mirrors the registry does not take it
     ├── PromotionConflict          the champion has moved since a promotion was decided
     ├── StageRefused               a project must not change to the requested stage now
     ├── NeverTrainedFrom           a project must not be trained on
@@ -114,10 +113,6 @@ class UnknownReading(MammoError):
 
 class ReadingConflict(MammoError):
     code = "reading_conflict"
-
-
-class MirrorUnavailable(MammoError):
-    code = "mirror_unavailable"
 
 
 class PromotionConflict(MammoError):

@@ -200,12 +200,6 @@ class Settings(BaseSettings):
     gate_min_patients: int | None = Field(None, ge=2)
     """Fewest held-out patients that allow a promotion; None: the recipe's, 8."""
 
-    mlflow_uri: SecretStr = SecretStr("")
-    """MLflow tracking server that mirrors the registry, `http://USER:PASSWORD@HOST`; empty: none, and no network."""
-
-    mlflow_experiment: str = Field("yolo-mlsam", min_length=1)
-    """Experiment of this site in MLflow."""
-
     reload_seconds: float = Field(2.0, gt=0)
     """Interval at which the backend checks for a new champion, in seconds."""
 

@@ -87,8 +87,8 @@ def test_every_queue_is_one_kind_of_pods_and_a_gpu_is_one_workers():
     assert pods()["worker"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
-def test_a_pod_that_keeps_the_schedule_is_always_there():
-    """KEDA stops the last worker of trainings; planned ones would then wait for ever."""
+def test_a_pod_for_predictions_is_always_there():
+    """KEDA stops the last worker of trainings only."""
     scaled = {each["spec"]["scaleTargetRef"]["name"] for each in kinds("ScaledObject")}
     (predict,) = [each for each in kinds("Deployment") if each["metadata"]["name"] == "predict"]
     assert predict["spec"]["replicas"] >= 1

@@ -33,11 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--burst", action="store_true", help="work off what is queued, then end")
     parser.add_argument("--queues", default=",".join(QUEUES), help="which queues to take from: %(default)s")
     parser.add_argument("--name", default="worker", help="begins its name in the log: %(default)s")
-    parser.add_argument(
-        "--with-scheduler",
-        action="store_true",
-        help="also keep RQ's schedule, while no other worker of any host does",
-    )
     parser.add_argument("--parent", type=int, help="process id of the supervisor: stop when it is no more")
     options = parser.parse_args(arguments)
     if options.parent is not None:
@@ -64,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = type(error).__name__
         print(f"worker: the broker of YOLO_MLSAM_REDIS_URL does not answer ({found})", file=sys.stderr)  # noqa: T201
         return 1
-    worker.work(burst=options.burst, with_scheduler=options.with_scheduler, logging_level=settings.log_level)
+    worker.work(burst=options.burst, logging_level=settings.log_level)
     return 0
 
 

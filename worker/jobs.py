@@ -16,7 +16,6 @@ from rq import get_current_job
 
 from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.models.champion_announcements import announce_champion
-from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
@@ -57,7 +56,6 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         if summary["promoted"]:
             announce_champion(site.settings.redis_url.get_secret_value(), summary["challenger"])
             site.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
-        mirror_if_wanted(site.settings, site.registry)
         log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
         return summary
 

@@ -21,7 +21,6 @@ from rq.worker import WorkerStatus
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES, lists_of
 from worker.registered import Function, RegisteredJob, registered
-from worker.scheduler import OneScheduler
 
 HEARTBEAT_SECONDS = 10
 WORKER_SECONDS = 30
@@ -77,21 +76,6 @@ class StoppableWorker(Worker):  # type: ignore[misc]
         """In the job's process. A job whose worker was killed does not go on beside the next one on the same GPU."""
         die_with(self.pid)
         super().main_work_horse(job, queue)
-
-    def _start_scheduler(self, burst: bool = False, logging_level: str | None = "INFO", *_: Any) -> None:
-        """RQ's own would watch the queues of this worker only."""
-        self.scheduler = OneScheduler(
-            self.connection, serializer=self.serializer, logging_level=logging_level or self.log.level
-        )
-        if not self.scheduler.acquire_locks():
-            return
-        if not burst:
-            self.scheduler.start()
-            return
-        try:
-            self.scheduler.enqueue_scheduled_jobs()
-        finally:
-            self.scheduler.release_locks()
 
     def _kill_job(self) -> None:
         process = self.horse_pid

@@ -50,8 +50,7 @@ class Worker:
 
     @property
     def command(self) -> list[str]:
-        """Each may keep the schedule; the lock of `worker.scheduler` lets one."""
-        options = ["--queues", ",".join(self.post.queues), "--name", self.post.name, "--with-scheduler"]
+        options = ["--queues", ",".join(self.post.queues), "--name", self.post.name]
         return [sys.executable, "-m", "worker", *options, "--parent", str(os.getpid())]
 
     def start(self) -> None:
@@ -104,7 +103,7 @@ class Worker:
             self.process.terminate()
 
     def kill(self) -> None:
-        """With the scheduler in its group; the kernel does the same to its job."""
+        """The kernel does the same to its job."""
         if self.process is not None and self.lives:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

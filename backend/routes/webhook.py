@@ -6,7 +6,6 @@ Retraining is asked for after that, and nothing about it can take the 2xx back.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -40,9 +39,6 @@ KEPT_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-reque
 MAX_HEADER = 200
 """Characters that are kept of a header."""
 
-SMALL = 64 * 1024
-"""Bytes of a body that is read in the event loop, in less time than handing it to a thread takes."""
-
 QUEUE_SECONDS = 3.0
 """How long START_TRAINING waits for the queue: an annotator's save may be waiting for us."""
 
@@ -71,7 +67,8 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     """
     body = await request.body()
     headers = {name: request.headers[name][:MAX_HEADER] for name in KEPT_HEADERS if name in request.headers}
-    action, receipt = await _keep(body, services.store, received_at=datetime.now(UTC), headers=headers)
+    keep = partial(_keep, body, services.store, received_at=datetime.now(UTC), headers=headers)
+    action, receipt = await anyio.to_thread.run_sync(keep, limiter=request.app.state.event_places)
     known = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
     services.metrics.webhooks.labels(action=known, duplicate=str(receipt.duplicate).lower()).inc()
     log.info(
@@ -96,18 +93,8 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     return Json(answer, 201, background=after)
 
 
-async def _keep(
+def _keep(
     body: bytes, store: AnnotationStore, *, received_at: datetime, headers: Mapping[str, str]
-) -> tuple[str, Receipt]:
-    if len(body) > SMALL:
-        return await anyio.to_thread.run_sync(partial(_keep_now, body, store, received_at, headers))
-    action = _action_of(body)
-    kept = store.append_soon(body, action=action, received_at=received_at, headers=headers)
-    return action, await asyncio.wrap_future(kept)
-
-
-def _keep_now(
-    body: bytes, store: AnnotationStore, received_at: datetime, headers: Mapping[str, str]
 ) -> tuple[str, Receipt]:
     action = _action_of(body)
     return action, store.append(body, action=action, received_at=received_at, headers=headers)

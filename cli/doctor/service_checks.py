@@ -78,7 +78,6 @@ def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
         return
     yield well("redis", "the broker answers")
     yield from _workers(condition)
-    yield from _planned(condition)
 
 
 def check_model(inspection: Inspection) -> Iterator[Diagnosis]:
@@ -145,14 +144,3 @@ def _workers(condition: QueueCondition) -> Iterator[Diagnosis]:
         )
     if condition.failed:
         yield warning("jobs", f"{condition.failed} job(s) failed in the last 30 days", "see the worker's log")
-
-
-def _planned(condition: QueueCondition) -> Iterator[Diagnosis]:
-    """Jobs for later, which only RQ's scheduler, beside one of the workers, puts into their queue."""
-    remedy = "run `yolo-mlsam work`: one of its workers keeps the schedule"
-    if condition.overdue:
-        yield broken("planned-jobs", f"{condition.overdue} planned job(s) are overdue", remedy)
-    elif condition.planned and not condition.schedulers:
-        yield broken("planned-jobs", f"{condition.planned} job(s) are planned, and no scheduler runs", remedy)
-    elif condition.planned:
-        yield well("planned-jobs", f"{condition.planned} job(s) planned, and a scheduler runs")

@@ -10,7 +10,6 @@ from rich.console import Console
 from cli.models.names import find_version
 from mammo.errors import InvalidSettings
 from mammo.models.bundles import export_bundle, import_bundle, make_key
-from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.site import Site
 
 
@@ -47,4 +46,3 @@ def import_(bundle: Path, *, trust: Sequence[str]) -> None:
     Console(soft_wrap=True).print(
         f"{version} is registered; it serves after `yolo-mlsam models promote {version} --reason ...`"
     )
-    mirror_if_wanted(site.settings, site.registry)

@@ -118,14 +118,6 @@ def import_(
     run(bundle, trust=trust or [])
 
 
-@models.command("mirror")
-def mirror() -> None:
-    """Write to MLflow (YOLO_MLSAM_MLFLOW_URI) what it does not know of the versions yet; twice changes nothing."""
-    from cli.models.mirroring import mirror_all
-
-    mirror_all()
-
-
 @models.command("gc")
 def gc(
     delete: Annotated[

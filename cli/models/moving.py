@@ -10,7 +10,6 @@ from rich.console import Console
 from cli.models.names import find_version, who
 from mammo.errors import InvalidSettings
 from mammo.models.champion_announcements import announce_champion
-from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.settings import Settings
 from mammo.site import Site
 
@@ -38,7 +37,6 @@ def promote(name: str, reason: str) -> None:
                 f"a backend that sees the same goes on with {before.version}"
             )
     console.print('`yolo-mlsam models rollback --reason "..."` undoes it')
-    mirror_if_wanted(settings, registry)
 
 
 def roll_back(reason: str) -> None:
@@ -49,7 +47,6 @@ def roll_back(reason: str) -> None:
     before = registry.champion().version
     after = registry.roll_back(reason, actor=who())
     _tell(settings, before, after.version)
-    mirror_if_wanted(settings, registry)
 
 
 def _tell(settings: Settings, before: str, after: str) -> None:

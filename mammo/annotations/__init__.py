@@ -2,7 +2,7 @@
 
 events.py        the body of a webhook becomes revisions of annotations
 view.py          the current view of a history of revisions, a pure function
-writer.py        how writes reach the disk
+writer.py        each write is one transaction, flushed to the disk
 appending.py     the statements that write
 store.py         AnnotationStore: append events, read corrections
 prelabels.py     predictions of models, shown to annotators or silent, and the images they were made for

@@ -43,49 +43,27 @@ def event_key(action: str, body: bytes) -> str:
     return hashlib.sha256(action.encode("utf-8", "replace") + b"\0" + body).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewEvent:
-    """An event that is to be kept."""
+def append_event(connection: Connection, row: Mapping[str, Any], revisions: Sequence[Revision]) -> Receipt:
+    """Keep an event with what it tells, unless its key is kept already.
 
-    row: dict[str, Any]
-    """Of the table `event`."""
-
-    revisions: list[Revision]
-    """What it tells."""
-
-
-def append_events(connection: Connection, news: Sequence[NewEvent]) -> list[Receipt]:
-    """Keep events with what they tell, unless their key is kept already; of equal ones the first is kept."""
-    made = connection.execute(_new_event(connection.dialect.name), [each.row for each in news])
-    numbers = {row.key: row.id for row in made}
-    fresh = set(numbers)
-    if known := {each.row["key"] for each in news} - fresh:
-        kept = connection.execute(sa.select(event.c.key, event.c.id).where(event.c.key.in_(known)))
-        numbers |= {row.key: row.id for row in kept}
-    receipts, told = [], []
-    for each in news:
-        key = each.row["key"]
-        if key in fresh:
-            told += [_revision_row(numbers[key], revision) for revision in each.revisions]
-        receipts.append(
-            Receipt(
-                event=numbers[key],
-                duplicate=key not in fresh,
-                project=each.row["project"],
-                num_revisions=len(each.revisions),
-            )
-        )
-        fresh.discard(key)
-    if told:
-        connection.execute(NEW_REVISION, told)
-    return receipts
+    Args:
+        row: of the table `event`.
+        revisions: what it tells.
+    """
+    number = connection.scalar(_new_event(connection.dialect.name), row)
+    duplicate = number is None
+    if duplicate:
+        number = connection.execute(sa.select(event.c.id).where(event.c.key == row["key"])).scalar_one()
+    elif revisions:
+        connection.execute(NEW_REVISION, [_revision_row(number, each) for each in revisions])
+    return Receipt(event=number, duplicate=duplicate, project=row["project"], num_revisions=len(revisions))
 
 
 @cache
 def _new_event(dialect: str) -> Any:
     """Built once: building it costs as much as running it."""
     fresh = dialect_insert(dialect, event).on_conflict_do_nothing(index_elements=["key"])
-    return fresh.returning(event.c.id, event.c.key)
+    return fresh.returning(event.c.id)
 
 
 def _revision_row(number: int, told: Revision) -> dict[str, Any]:

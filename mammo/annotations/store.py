@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,14 +13,14 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.appending import NewEvent, Receipt, append_events, event_key
+from mammo.annotations.appending import Receipt, append_event, event_key
 from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import canonical, parse, project_of, revisions_of
 from mammo.annotations.headers import CorrectionHeader
 from mammo.annotations.history import correction_headers, history
 from mammo.annotations.prelabels import PrelabelRecords
 from mammo.annotations.view import RevisionHeader, current_view, existing_annotations
-from mammo.annotations.writer import Watched, writer_for
+from mammo.annotations.writer import Writer
 from mammo.blinding import patient_or_task
 from mammo.database import dataset_version, event, prelabel, probe_write, reading, revision
 from mammo.errors import StorageUnavailable
@@ -73,14 +72,13 @@ class AnnotationStore(PrelabelRecords):
     """Append-only. Threads of one process share one store; several processes may each have one."""
 
     def __init__(self, engine: Engine) -> None:
-        self._watched = Watched(writer_for(engine))
-        super().__init__(engine, self._watched)
+        super().__init__(engine, Writer(engine))
         self._retrying = threading.Lock()
 
     @property
     def problem(self) -> str | None:
         """Code of the error when the last write could not be kept: what comes now may be refused; else None."""
-        return self._watched.problem
+        return self._writer.problem
 
     def retry(self) -> None:
         """After a write that could not be kept: look whether writing works again. Never raises, never waits twice."""
@@ -93,7 +91,7 @@ class AnnotationStore(PrelabelRecords):
             self._retrying.release()
 
     def close(self) -> None:
-        """Finish what waits; later writes raise StorageUnavailable."""
+        """Take no more writes: later ones raise StorageUnavailable."""
         self._writer.close()
 
     def append(
@@ -115,25 +113,17 @@ class AnnotationStore(PrelabelRecords):
         Raises:
             StorageUnavailable: it is not kept: the database is full, locked or gone.
         """
-        return self._watched.put(append_events, _new_event(body, action, received_at, headers))
-
-    def append_soon(
-        self,
-        body: bytes,
-        *,
-        action: str,
-        received_at: datetime,
-        headers: Mapping[str, str] | None = None,
-    ) -> Future[Receipt]:
-        """Begin to keep an event; the future ends once it is flushed to the disk, or as `append` raises.
-
-        Args:
-            body, action, received_at, headers: see `append`.
-
-        Raises:
-            StorageUnavailable: the store is closed.
-        """
-        return self._watched.submit(append_events, _new_event(body, action, received_at, headers))
+        content = parse(body)
+        row = {
+            "key": event_key(action, body),
+            "action": action,
+            "project": project_of(content),
+            "received_at": received_at,
+            "body": body,
+            "headers": canonical(dict(headers)) if headers else None,
+        }
+        revisions = revisions_of(action, content)
+        return self._writer.run(lambda connection: append_event(connection, row, revisions))
 
     def corrections(self, project: int) -> list[Correction]:
         """The current view of a project: each annotation's newest revision, not deleted, not cancelled.
@@ -260,18 +250,3 @@ def _correction(row: Any) -> Correction:
         revision=row.id,
         prelabel_version=row.prelabel_version,
     )
-
-
-def _new_event(
-    body: bytes, action: str, received_at: datetime, headers: Mapping[str, str] | None
-) -> NewEvent:
-    content = parse(body)
-    row = {
-        "key": event_key(action, body),
-        "action": action,
-        "project": project_of(content),
-        "received_at": received_at,
-        "body": body,
-        "headers": canonical(dict(headers)) if headers else None,
-    }
-    return NewEvent(row=row, revisions=revisions_of(action, content))

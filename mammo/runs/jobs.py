@@ -6,7 +6,6 @@ holds its job id, and setting the slot and enqueueing the job are one transactio
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,12 +39,6 @@ ACTIVE = frozenset({"created", "queued", "scheduled", "deferred", "rate_limited"
 RESULT_SECONDS = 30 * 86400
 NO_TIMEOUT = -1
 """A training has no time limit; a dead worker is detected by its heartbeat."""
-
-SCHEDULER_LOCK = "rq:scheduler-lock:"
-"""Prefix of the keys that a running RQ scheduler holds, one per queue."""
-
-OVERDUE_SECONDS = 120
-"""Delay from which a scheduled job counts as overdue; a scheduler checks about every minute."""
 
 RESTARTS = 3
 """How often a job is restarted after its worker was stopped or killed; a failed job is not restarted."""
@@ -96,15 +89,6 @@ class QueueCondition:
 
     unserved: Mapping[str, int]
     """Waiting jobs by queue, of queues that no worker serves."""
-
-    planned: int
-    """Scheduled jobs; only a worker with RQ's scheduler enqueues them when they are due."""
-
-    overdue: int
-    """Scheduled jobs that are overdue by more than `OVERDUE_SECONDS`."""
-
-    schedulers: int
-    """Running schedulers; this service runs one for all queues and hosts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,19 +219,11 @@ class JobQueue:
             workers = {
                 name: {each.name for each in Worker.all(queue=queue)} for name, queue in self._queues.items()
             }
-            now = int(time.time())
-            planned = [queue.scheduled_job_registry for queue in queues]
             return QueueCondition(
                 waiting=sum(waiting.values()),
                 failed=sum(queue.failed_job_registry.count for queue in queues),
                 workers=len(set().union(*workers.values())),
                 unserved={name: count for name, count in waiting.items() if count and not workers[name]},
-                planned=sum(registry.count for registry in planned),
-                overdue=sum(
-                    int(self._connection.zcount(registry.key, 0, now - OVERDUE_SECONDS))
-                    for registry in planned
-                ),
-                schedulers=len(list(self._connection.scan_iter(f"{SCHEDULER_LOCK}*", count=1000))),
             )
 
     def _enqueue_once(

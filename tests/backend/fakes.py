@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -68,14 +67,6 @@ class FakeStore:
         self.events.append((action, body))
         project = project_of(orjson.loads(body))
         return Receipt(event=len(self.events), duplicate=duplicate, project=project, num_revisions=1)
-
-    def append_soon(self, body: bytes, **more: Any) -> Future[Receipt]:
-        done: Future[Receipt] = Future()
-        try:
-            done.set_result(self.append(body, **more))
-        except StorageUnavailable as error:
-            done.set_exception(error)
-        return done
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
         self._check()
@@ -153,9 +144,7 @@ class FakeQueue:
     def condition(self) -> QueueCondition:
         if self.down:
             raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
-        return QueueCondition(
-            waiting=2, failed=1, workers=3, unserved={"train": 1}, planned=0, overdue=0, schedulers=1
-        )
+        return QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 
 
 @dataclass(frozen=True)

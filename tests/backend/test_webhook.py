@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 import pytest
 
+from mammo.annotations import Receipt
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.runs.jobs import Enqueued, Retrain
-from tests.backend.fakes import BASIC, HOOK, Backend
+from tests.backend.fakes import BASIC, HOOK, Backend, FakeStore
 
 SAVED = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 1, "result": []}}
 START = {"action": "START_TRAINING", "project": {"id": 3}}
@@ -84,6 +87,26 @@ def test_when_it_cannot_be_kept_the_answer_is_503_and_no_retrain_is_asked_for() 
         assert (answer.status_code, answer.json()["error"]) == (503, "storage_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
     assert backend.queue.asked == []
+
+
+def test_events_that_wait_for_the_database_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, append = threading.Event(), FakeStore.append
+
+    def slow(store: FakeStore, body: bytes, **more: Any) -> Receipt:
+        assert gate.wait(30)
+        return append(store, body, **more)
+
+    monkeypatch.setattr(FakeStore, "append", slow)
+    with Backend().client as client, ThreadPoolExecutor(60) as pool:
+        sent = [
+            pool.submit(client.post, "/webhook", content=orjson.dumps(SAVED | {"n": number}), headers=HOOK)
+            for number in range(50)  # more than the threads that all routes share
+        ]
+        assert client.get("/health").status_code == 200
+        assert client.get("/runs", headers=BASIC).status_code == 200
+        assert not any(answer.done() for answer in sent)
+        gate.set()
+        assert {answer.result(30).status_code for answer in sent} == {201}
 
 
 def test_start_training_asks_for_one_retrain_of_its_project_and_names_the_job() -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from mammo.database import open_database
 from mammo.errors import InsufficientData
-from mammo.models.mlflow_mirror import mirror_if_wanted
 from mammo.runs import RunLedger, Runs, claim, this_process
 from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.settings import Settings
@@ -109,20 +108,6 @@ def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(
     for key in queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2"):
         seen.append(queue.status(queue._connection.get(key).decode()))
     assert [each.result for each in seen] == [{"project": 4, "version": "m2", "automatic": {"accepted": 0}}]
-
-
-def test_a_mirror_that_fails_fails_no_run(queue, redis_url, work_off, monkeypatch):
-    def mlflow_is_configured():
-        fake_retrain(monkeypatch, lambda order, **_: {"promoted": False, "challenger": "m2"})
-        monkeypatch.setattr(
-            jobs,
-            "mirror_if_wanted",
-            lambda settings, registry: mirror_if_wanted(Settings(mlflow_uri="http://localhost:1"), registry),
-        )
-
-    made = queue.enqueue_retrain(Retrain(4, "demo", "START_TRAINING"))
-    work_off(redis_url, mlflow_is_configured)  # this registry is none that could be mirrored
-    assert queue.status(made.job_id).state == "finished"
 
 
 def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, work_off, monkeypatch, tmp_path):

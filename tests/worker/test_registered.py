@@ -8,7 +8,6 @@ import multiprocessing
 import pickle
 import threading
 import zlib
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,14 +79,14 @@ def pwned(tmp_path, monkeypatch):
 def work_off(redis_url, tmp_path):
     """Runs a worker in a process of its own until the queues are empty; gives what it logged."""
 
-    def run(*, queues=QUEUES, scheduler=False) -> str:
+    def run(*, queues=QUEUES) -> str:
         def process() -> None:
             log = logging.FileHandler(tmp_path / "log")
             for name in ("rq.worker", "rq.job", "rq.registry"):
                 logging.getLogger(name).addHandler(log)
             jobs = {OURS: touch, "ours.fail": fail}
             worker = make_worker(redis_connection(redis_url), jobs=jobs, queues=queues)
-            worker.work(burst=True, with_scheduler=scheduler)
+            worker.work(burst=True)
 
         worker = multiprocessing.get_context("fork").Process(target=process)
         worker.start()
@@ -239,13 +238,6 @@ def test_what_waits_for_a_job_of_ours_is_looked_at_as_well(queue, work_off, pwne
 def test_what_is_refused_is_refused_once(queue, work_off, pwned, again):
     job = queue.enqueue_call("os.system", args=[f"touch {pwned}"], **again)
     log = work_off()
-    assert not pwned.exists()
-    assert_refused(job, log, because="'os.system'")
-
-
-def test_a_planned_job_is_looked_at_when_it_is_time(queue, work_off, pwned):
-    job = queue.enqueue_at(datetime.now(UTC) - timedelta(seconds=5), "os.system", f"touch {pwned}")
-    log = work_off(scheduler=True)
     assert not pwned.exists()
     assert_refused(job, log, because="'os.system'")
 

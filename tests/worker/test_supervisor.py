@@ -108,7 +108,6 @@ def test_each_gpu_has_a_worker_that_sees_it_alone_and_a_killed_one_comes_again(s
     seen = {name: child.environ()["CUDA_VISIBLE_DEVICES"] for name, child in staff.items()}
     assert seen == {"train-gpu0": "0", "train-gpu1": "1", "light-predict": "1"}
     assert not any("torch" in mapped.path for mapped in supervisor.memory_maps())
-    assert site.queue.condition().schedulers == 1
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", site.url)
     assert health.main() == 0
 
@@ -126,7 +125,7 @@ def test_on_sigterm_the_running_job_goes_back_into_its_queue_and_nothing_is_left
     job = site.training()
     site.until(site.has_begun)
     family = supervisor.children(recursive=True)
-    assert len(family) == 3, "the worker, the scheduler, the job"
+    assert len(family) == 2, "the worker, the job"
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(timeout=90) == 0
     assert job.get_status() == "queued"
@@ -145,20 +144,6 @@ def test_a_killed_supervisor_leaves_no_process_and_its_job_goes_back(site):
     supervisor.wait(timeout=90)
     site.until(lambda: all(gone(process) for process in family))
     assert job.get_status() == "queued"
-
-
-def test_two_supervisors_have_one_scheduler(site):
-    both = [site.work("--queues", queues, "--gpus", "none") for queues in ("train", "predict,light")]
-    site.until(lambda: site.queue.condition().workers == 2)
-    connection = redis_connection(site.url)
-    site.until(lambda: "Acquired scheduler lock" in site.log)
-    assert len(list(connection.scan_iter("rq:scheduler:*"))) == 1
-    schedulers = [each for one in both for child in workers(one).values() for each in child.children()]
-    assert len(schedulers) == 1
-    both[0].terminate()
-    both[1].terminate()
-    assert [one.wait(timeout=90) for one in both] == [0, 0]
-    assert site.queue.condition().schedulers == 0
 
 
 def test_a_second_signal_ends_at_once(site):

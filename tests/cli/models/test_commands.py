@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +11,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.models.tidying import gc
 from mammo.annotations import AnnotationStore
-from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, MirrorUnavailable, ModelNotFound
+from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, ModelNotFound
 from mammo.runs import Runs
 from mammo.site import Site
 from tests.mammo.corrected import CONFIG, correct, show
@@ -197,20 +196,3 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
     assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]
     assert found["versions"] == [starter, version]
-
-
-def test_a_promotion_succeeds_while_mlflow_is_away_and_mirroring_by_hand_says_why_it_fails(
-    site, tmp_path, monkeypatch
-):
-    run("list")
-    with pytest.raises(InvalidSettings, match="MLFLOW_URI is not set"):
-        run("mirror")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setenv("YOLO_MLSAM_MLFLOW_URI", f"http://127.0.0.1:{port}")
-    version = register(site, tmp_path, "a")
-    run("promote", version, "--reason", "our readers prefer it")
-    assert site.champion().version == version
-    with pytest.raises(MirrorUnavailable, match="start the MLflow server") as failure:
-        run("mirror")
-    assert failure.value.code == "mlflow_away"

@@ -35,9 +35,6 @@ class Queue:
             failed=0,
             workers=self.workers,
             unserved=unserved,
-            planned=0,
-            overdue=0,
-            schedulers=0,
         )
 
     def status(self, job_id: str) -> JobStatus:

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -7,9 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore, shown_prelabel
-from mammo.annotations.appending import append_events
-from mammo.annotations.store import _new_event
-from mammo.annotations.writer import GroupCommit
+from mammo.annotations import writer as writer_module
+from mammo.annotations.writer import Writer
 from mammo.database import dataset_version, event, insert, open_database, reading, revision, writing
 from mammo.errors import StorageUnavailable
 from tests.mammo.annotations.bodies import PROJECT, annotation, deleted, task, tasks_deleted, written
@@ -208,13 +208,17 @@ def test_a_closed_store_takes_nothing_but_has_written_everything(engine):
     assert count_events(engine) == 1
 
 
-def test_one_failing_write_does_not_take_its_neighbours_with_it(engine):
-    writer = GroupCommit(engine)
-    gate, outcomes = threading.Event(), {}
+def test_one_failing_write_does_not_take_its_neighbours_with_it(any_engine):
+    writer = Writer(any_engine)
+    outcomes = {}
 
     def fail(connection):
         connection.execute(insert(connection, event).values(row("lost")))
         raise KeyError("mine")
+
+    def keep(connection):
+        connection.execute(insert(connection, event).values(row("kept")))
+        return "done"
 
     def attempt(name, write):
         try:
@@ -222,22 +226,46 @@ def test_one_failing_write_does_not_take_its_neighbours_with_it(engine):
         except KeyError as error:
             outcomes[name] = error
 
-    writes = {
-        "first": lambda connection: gate.wait(30),
-        "bad": fail,
-        "good": lambda connection: connection.execute(insert(connection, event).values(row("kept"))).rowcount,
-    }
-    threads = [threading.Thread(target=attempt, args=item) for item in writes.items()]
-    for thread in threads:
-        thread.start()
-    gate.set()
-    for thread in threads:
-        thread.join(30)
-    writer.close()
+    with held(writer) as waiting:
+        waiting += [threading.Thread(target=attempt, args=item) for item in (("bad", fail), ("good", keep))]
     assert isinstance(outcomes["bad"], KeyError)
-    assert outcomes["first"] is True
-    with reading(engine) as connection:
+    assert outcomes["good"] == "done"
+    assert writer.problem is None
+    with reading(any_engine) as connection:
         assert list(connection.scalars(sa.select(event.c.key))) == ["kept"]
+
+
+def test_a_write_that_waits_too_long_for_the_others_is_refused(engine, monkeypatch):
+    monkeypatch.setattr(writer_module, "TURN_SECONDS", 0.05)
+    store = AnnotationStore(engine)
+    with held(store._writer):
+        with pytest.raises(StorageUnavailable, match="others are writing"):
+            send(store, written(3, 5))
+        assert store.problem == "storage_unavailable"
+    assert send(store, written(3, 5)).duplicate is False
+    assert store.problem is None
+
+
+def _send_from_a_process(url, start):
+    store = AnnotationStore(open_database(url))
+    for number in range(start, start + 25):
+        send(store, written(number, number))
+
+
+def test_several_processes_write_at_once_and_all_of_it_is_kept(store, any_engine):
+    url = any_engine.url.render_as_string(hide_password=False)
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=_send_from_a_process, args=(url, 1 + 100 * turn)) for turn in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for number in range(401, 426):
+        send(store, written(number, number))
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert len(ids(store)) == 100
 
 
 def test_new_corrections_are_counted_from_a_moment_or_from_the_last_dataset_version(store, any_engine):
@@ -303,9 +331,9 @@ def count_events(engine):
 
 
 @contextmanager
-def busy(writer):
-    """While it lasts, the writer is within a batch, and what is asked of it waits."""
-    begun, gate = threading.Event(), threading.Event()
+def held(writer):
+    """Within it, a write is under way; threads added to the list are started before it ends, and joined."""
+    begun, gate, waiting = threading.Event(), threading.Event(), []
 
     def hold(connection):
         begun.set()
@@ -314,59 +342,24 @@ def busy(writer):
     holder = threading.Thread(target=writer.run, args=(hold,))
     holder.start()
     assert begun.wait(30)
-    yield
+    yield waiting
+    for thread in waiting:
+        thread.start()
     gate.set()
-    holder.join(30)
-
-
-def test_what_waits_of_one_kind_is_written_in_one_call_and_nobody_can_stop_it(engine):
-    writer, calls = GroupCommit(engine), []
-
-    def many(connection, items):
-        calls.append(list(items))
-        return [item * 2 for item in items]
-
-    with busy(writer):
-        futures = [writer.submit(many, number) for number in range(5)]
-        assert not futures[0].cancel()
-    assert [future.result(30) for future in futures] == [0, 2, 4, 6, 8]
-    writer.close()
-    assert calls == [[0, 1, 2, 3, 4]]
-
-
-def test_one_bad_thing_of_a_kind_does_not_take_the_others_with_it(engine):
-    writer = GroupCommit(engine)
-
-    def many(connection, keys):
-        if "bad" in keys:
-            raise KeyError("bad")
-        connection.execute(insert(connection, event), [row(key) for key in keys])
-        return keys
-
-    with busy(writer):
-        futures = {key: writer.submit(many, key) for key in ("a", "bad", "b")}
-    with pytest.raises(KeyError):
-        futures["bad"].result(30)
-    assert [futures[key].result(30) for key in "ab"] == ["a", "b"]
-    writer.close()
-    with reading(engine) as connection:
-        assert set(connection.scalars(sa.select(event.c.key))) == {"a", "b"}
+    for thread in (holder, *waiting):
+        thread.join(30)
 
 
 def test_equal_events_that_come_together_are_kept_once(store, any_engine):
-    old, new = (json.dumps(written(number, 1)[1]).encode() for number in (1, 2))
-    store.append(old, action="ANNOTATION_CREATED", received_at=NOW)
-    news = [_new_event(body, "ANNOTATION_CREATED", NOW, None) for body in (new, new, old, new)]
-    with writing(any_engine) as connection:
-        receipts = append_events(connection, news)
-    assert [receipt.duplicate for receipt in receipts] == [False, True, True, True]
+    bodies = [json.dumps(written(number, 1)[1]).encode() for number in (1, 1, 2, 1, 2, 2)]
+    receipts = []
+
+    def work(body):
+        receipts.append(store.append(body, action="ANNOTATION_CREATED", received_at=NOW))
+
+    with held(store._writer) as waiting:
+        waiting += [threading.Thread(target=work, args=(body,)) for body in bodies]
+    assert sorted(receipt.duplicate for receipt in receipts) == [False] * 2 + [True] * 4
     assert len({receipt.event for receipt in receipts}) == 2
     with reading(any_engine) as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(revision)) == 2
-
-
-def test_an_event_begun_is_kept_when_its_future_ends(store, any_engine):
-    body = json.dumps(written(1, 1)[1]).encode()
-    futures = [store.append_soon(body, action="ANNOTATION_CREATED", received_at=NOW) for _ in range(20)]
-    assert sorted(future.result(30).duplicate for future in futures) == [False] + [True] * 19
-    assert store.problem is None
