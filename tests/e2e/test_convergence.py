@@ -21,8 +21,8 @@ from mammo.labelstudio import labeling_config
 from mammo.models import ModelRegistry
 from mammo.phantom import vendor_b
 from mammo.settings import PREFIX
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
