@@ -26,7 +26,7 @@ from tests.fakes.served import served
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PASSWORD = "the password of this test"
 HOUR = "3600"

@@ -33,7 +33,7 @@ from tests.fakes.label_studio import KEY, FakeLabelStudio
 from tests.fakes.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PROJECT = 5
 SEEDS = range(9400, 9407)

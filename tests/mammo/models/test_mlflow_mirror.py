@@ -61,6 +61,7 @@ def nobody():
     return f"http://reader:hunter2@127.0.0.1:{port}"
 
 
+@pytest.mark.slow
 def test_versions_are_runs_of_mlflow_that_follow_the_aliases_and_mirroring_twice_changes_nothing(
     registry, tmp_path
 ):
