@@ -1,4 +1,4 @@
-# The commands a person types. `make demo` and `make test` need Python 3.11+, git and make; nothing else.
+# The commands a person types. `make demo`, `make test` and `make test-all` need Python 3.11+, git and make; nothing else.
 PYTHON ?= python3
 VENV := .venv
 LS_VENV := .venv-label-studio
@@ -10,7 +10,7 @@ PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 
-.PHONY: install demo test check format lint types layers docs pages pictures bench env clean
+.PHONY: install demo test test-all check format lint types layers docs pages pictures bench env clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -38,10 +38,18 @@ $(LS_ML_VENV)/.installed: constraints/label-studio-ml.txt $(VENV)/.installed
 demo: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/yolo-mlsam demo --label-studio $(LS_VENV)/bin/label-studio $(ARGS)
 
+# Without the tests that take long (marker `slow`).
 test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
-	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 
-check: format lint types layers docs test
+# Every test, then line and branch coverage of all processes.
+test-all: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
+	rm -rf .coverage
+	$(TEST_ENVIRONMENT) $(VENV)/bin/coverage run -m pytest $(PARALLEL) $(ARGS)
+	$(VENV)/bin/python -m tests.coverage_report
+
+# What CI runs.
+check: format lint types layers docs test-all
 
 format: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
@@ -74,7 +82,7 @@ env:
 	$(PYTHON) deploy/make_env.py
 
 clean:
-	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage site
 
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet

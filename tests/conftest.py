@@ -47,10 +47,15 @@ OWN_STACK = ("tests/e2e/test_convergence.py", "tests/e2e/test_topology.py")
 
 
 def pytest_collection_modifyitems(items):
-    """In two processes, the longest begin first: the real Label Studio, then the other end-to-end tests."""
+    """In several processes, the longest begin first: the real Label Studio, then what is slow."""
     if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
         items.sort(
-            key=lambda item: (scope_of(item.nodeid) != END_TO_END, not item.nodeid.startswith(END_TO_END))
+            key=lambda item: (
+                scope_of(item.nodeid) != END_TO_END,
+                not item.nodeid.startswith(END_TO_END),
+                scope_of(item.nodeid) not in slow,
+            )
         )
 
 

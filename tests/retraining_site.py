@@ -34,8 +34,8 @@ from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
 from tests.backend_process import BackendProcess
 from tests.conftest import RedisServer
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
 PROJECT = 5

@@ -26,7 +26,7 @@ from mammo.labelstudio.rendering import truth_regions
 from mammo.models import ModelRegistry
 from mammo.runs import RunLedger, Runs, RunService, claim
 from mammo.settings import Settings
-from tests.fakes import (
+from tests.fakes.networks import (
     BLIND,
     FakeDetector,
     FakeLabelStudio,

@@ -15,9 +15,9 @@ from mammo.models import ModelRegistry
 from mammo.settings import Settings
 from mammo.site import Site
 from tests.backend.fakes import BASIC, PASSWORD, SECRET
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, correct, show
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 from tests.mammo.models.versions import register
 from tests.training.detections import square
 

@@ -15,9 +15,9 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings import ReadingRecords, ReadingRules
 from mammo.settings import Settings
 from mammo.site import Site
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, correct, regions
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 from tests.training.project import Project
 from training.datasets.building import build_dataset_version

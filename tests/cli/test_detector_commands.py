@@ -27,6 +27,7 @@ def run(*arguments: object) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.slow
 def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_detector_is_trained_on_phantoms_and_measured_on_others(
     assert "| 0.2 |" in (tmp_path / "report" / "detector-table-2.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_detector_begins_with_public_weights_of_their_own_scale(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,10 +15,10 @@ from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient, from_regions, labeling_config
 from mammo.labelstudio.labeling_config import ControlTags
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.exchange.datasets.miniatures import digital, grey_image
 from tests.mammo.exchange.datasets.test_folder import mask
 from tests.mammo.exchange.datasets.test_mias import mias
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 SECRET = b"a secret of the site"
 

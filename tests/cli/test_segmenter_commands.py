@@ -48,6 +48,7 @@ def plain_sam(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_segmenter_is_trained_on_phantoms_and_measured_on_others(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_segmenter_is_trained_on_phantoms_and_measured_on_others(
     assert "presence AUC, cluster against background" in content["figures"]
 
 
+@pytest.mark.slow
 def test_tables_3_and_5_come_as_markdown_and_json(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_wrong_call_is_one_sentence(
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_processes_that_torchrun_starts_train_the_weights_of_one(small: Path, tmp_path: Path) -> None:
     train = [
         "train",

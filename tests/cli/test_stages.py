@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from mammo.errors import LabelStudioError, StageRefused
 from mammo.site import Site
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 
 
 @pytest.fixture(autouse=True)

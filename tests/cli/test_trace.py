@@ -7,9 +7,9 @@ from cli.__main__ import app
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.settings import Settings
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, correct, show
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 from tests.training.detections import square
 
 

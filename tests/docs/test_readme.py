@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text()
 (SHOWN,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_prelabel_of_the_readme_is_what_prelabel_writes(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for line in COMMANDS.splitlines():

@@ -21,12 +21,12 @@ from mammo.labelstudio import labeling_config
 from mammo.models import ModelRegistry
 from mammo.phantom import vendor_b
 from mammo.settings import PREFIX
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PASSWORD = "the password of this test"
 HOUR = "3600"

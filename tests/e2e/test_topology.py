@@ -29,11 +29,11 @@ from mammo.models import CHALLENGER, ModelRegistry
 from mammo.runs import Runs
 from mammo.runs.jobs import JobQueue, redis_connection
 from mammo.settings import PREFIX, Settings
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PROJECT = 5
 SEEDS = range(9400, 9407)

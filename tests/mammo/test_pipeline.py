@@ -7,7 +7,7 @@ from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Spacing
 from mammo.pipeline import Prelabeller
 from mammo.segmenter import EmbeddingCache, Segmenter
-from tests.mammo.segmenter.fakes import CountingRuntime
+from tests.fakes.segmenter_runtime import CountingRuntime
 
 BOX = Box(180, 180, 210, 205)
 IN_AIR = Box(20, 300, 60, 340)

@@ -1,7 +1,7 @@
 """Whatever the model proposes comes back as exactly that when nobody has touched it, in both forms.
 
-Two hundred phantom views of three looks, through the starter's networks: their masks have the crumbs, holes and parts
-that made findings out of nothing before.
+Phantom views of three looks, two hundred of them in the slow test, through the starter's networks: their masks have
+the crumbs, holes and parts that made findings out of nothing before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from mammo.phantom import phantom_view, vendor_a, vendor_b, vendor_c
 from mammo.pipeline import Prelabeller
 
 LOOKS = (vendor_a, vendor_b, vendor_c)
-NUM_VIEWS = 200
 FORMS = {"outlines": ControlTags().outlined(), "brush": ControlTags().painted()}
 
 
@@ -45,12 +44,14 @@ def view(seed: int, folder: Path) -> Mammogram:
     return read_mammogram(file, spacing=None)
 
 
-@pytest.fixture(scope="module")
-def prelabels(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Mammogram, list[Finding]]]:
+@pytest.fixture(scope="module", params=[20, pytest.param(200, marks=pytest.mark.slow)])
+def prelabels(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> list[tuple[Mammogram, list[Finding]]]:
     folder = tmp_path_factory.mktemp("untouched")
     prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
     found = []
-    for seed in range(NUM_VIEWS):
+    for seed in range(request.param):
         mammogram = view(seed, folder)
         found.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
     return found
@@ -87,5 +88,5 @@ def test_an_untouched_prelabel_is_exactly_the_findings_that_were_sent(
         effort = edit_effort(interpret(regions, tags=tags).findings, read.findings)
         assert (effort.accepted, effort.untouched) == (len(findings), True)
         num_findings += len(findings)
-    assert num_findings > NUM_VIEWS / 2, "the starter finds something to test with"
+    assert num_findings > len(prelabels) / 2, "the starter finds something to test with"
     assert num_parts > num_findings, "some masks have several parts"

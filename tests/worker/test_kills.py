@@ -18,7 +18,7 @@ from mammo.models import CHALLENGER
 from mammo.runs import Run
 from tests.retraining_site import LONG, RetrainingSite, Template, make_template, opened, own_redis
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 KINDS = ("work-horse", "worker", "worker and work-horse", "Redis")
 SCHEDULE_SECONDS = 15.0

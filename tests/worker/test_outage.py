@@ -15,7 +15,7 @@ import pytest
 from mammo.annotations import AnnotationStore
 from tests.retraining_site import LONG, PASSWORD, PROJECT, make_template, opened, own_redis
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 OTHER = PROJECT + 1
 """A project of which nothing is known before the outage."""

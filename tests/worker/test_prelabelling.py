@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -9,51 +10,52 @@ from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, Unsu
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
-from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
+from tests.fakes.label_studio import FakeLabelStudio
 from tests.sites import site_of
 from tests.training.detections import square
 from worker.prelabelling import prelabel_tasks
 
 
-class FakeLabelStudio:
-    def __init__(self, count):
-        self.known = {number: [] for number in range(1, count + 1)}
-        self.shown = None
-        self.breaks_after = None
-        self.annotated = set()
-        self.faults = []
-        """Raised by the next pushes: (error, whether the prediction was stored all the same)."""
+def label_studio(count):
+    """With one project of so many tasks."""
+    server = FakeLabelStudio()
+    server.add_project(1)
+    server.add_tasks(1, *({"image": f"{number}.png"} for number in range(1, count + 1)))
+    return server
 
-    def project(self, project):
-        return {"id": project, "label_config": labeling_config(), "task_number": len(self.known)}
 
-    def tasks(self, project):
-        return [
-            {
-                "id": number,
-                "data": {"image": f"{number}.png"},
-                "total_annotations": int(number in self.annotated),
-            }
-            for number in self.known
-        ]
+def pushed(server):
+    """The predictions of each task."""
+    return {
+        task["id"]: [each for each in server.predictions if each["task"] == task["id"]]
+        for task in server.tasks
+    }
 
-    def predictions(self, task):
-        return self.known[task]
 
-    def push_prediction(self, task, prediction):
-        if self.faults:
-            error, stored = self.faults.pop(0)
-            if stored:
-                self.known[task].append(dict(prediction))
-            raise error
-        if self.breaks_after is not None and sum(map(len, self.known.values())) >= self.breaks_after:
-            raise LabelStudioError("gone", code="label_studio_unreachable")
-        self.known[task].append(dict(prediction))
-        return 1
+def shown(server):
+    """The version whose predictions annotators see."""
+    return server.projects[1].get("model_version")
 
-    def set_model_version(self, project, version):
-        self.shown = version
+
+def goes_away(server, *, after):
+    """No prediction more than these is taken."""
+
+    def refuse(request):
+        if is_push(request) and len(server.predictions) >= after:
+            raise httpx.ConnectError("gone")
+
+    server.before = refuse
+
+
+def read(server, task):
+    """Somebody annotates a task."""
+    server.tasks[task - 1]["annotations"] = [{"id": 1000 + task, "was_cancelled": False}]
+
+
+def is_push(request):
+    return (request.method, request.url.path) == ("POST", "/api/predictions/")
 
 
 class FakePrelabeller:
@@ -93,7 +95,7 @@ def prelabel(
     return prelabel_tasks(
         1,
         model or FakePrelabeller(),
-        site=site_of(settings, label_studio=server, store=store, images=images),
+        site=site_of(settings, label_studio=server.client(), store=store, images=images),
         report=report,
         withheld=withheld,
         wait=lambda seconds: None,
@@ -101,49 +103,50 @@ def prelabel(
 
 
 def test_tasks_that_nobody_has_annotated_come_first_and_each_once(store):
-    server, order = FakeLabelStudio(5), []
-    server.annotated = {1, 4}
+    server, order = label_studio(5), []
+    for task in (1, 4):
+        read(server, task)
 
     def open_image_and_annotate(task):
         order.append(int(task["image"].removesuffix(".png")))
-        server.annotated.add(2)  # meanwhile, somebody reads one that is predicted already
+        read(server, 2)  # meanwhile, somebody reads one that is predicted already
         return open_image(task)
 
     assert prelabel(server, store, open_image=open_image_and_annotate)["predicted"] == 5
     assert order == [2, 3, 5, 1, 4]
-    assert all(len(made) == 1 for made in server.known.values())
+    assert all(len(made) == 1 for made in pushed(server).values())
 
 
 def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
-    server, told = FakeLabelStudio(3), []
+    server, told = label_studio(3), []
     result = prelabel(server, store, told=told)
     assert result == {"version": "m0002-aa", "predicted": 3, "already": 0, "withheld": 0, "failed": {}}
-    for task, predictions in server.known.items():
+    for task, predictions in pushed(server).items():
         (prediction,) = predictions
         assert (prediction["model_version"], prediction["score"]) == ("m0002-aa", 0.75)
         (finding,) = from_regions(prediction["result"], tags=ControlTags())
         assert finding.box == square(5, 5).box
         kept = store.prelabel(1, task, "m0002-aa")
         assert (kept.regions, kept.score, kept.image_sha256) == (prediction["result"], 0.75, "a" * 64)
-    assert server.shown == "m0002-aa"
+    assert shown(server) == "m0002-aa"
     assert told[-1] == ("prelabel", 1.0, "3 of 3 tasks")
 
 
 @pytest.mark.parametrize(("brush", "kind"), [(True, "brushlabels"), (False, "polygonlabels")])
 def test_masks_are_outlines_unless_the_project_asks_for_the_brush(store, brush, kind):
-    server = FakeLabelStudio(1)
+    server = label_studio(1)
     prelabel(server, store, brush=brush)
-    ((prediction,),) = server.known.values()
+    ((prediction,),) = pushed(server).values()
     assert {r["type"] for r in prediction["result"]} == {kind}
 
 
 def test_a_second_call_does_only_what_is_missing(store):
-    server = FakeLabelStudio(3)
-    server.breaks_after = 1
+    server = label_studio(3)
+    goes_away(server, after=1)
     with pytest.raises(LabelStudioError):
         prelabel(server, store)
-    assert server.shown is None
-    server.breaks_after = None
+    assert shown(server) is None
+    server.before = lambda request: None
     assert prelabel(server, store) == {
         "version": "m0002-aa",
         "predicted": 2,
@@ -151,14 +154,14 @@ def test_a_second_call_does_only_what_is_missing(store):
         "withheld": 0,
         "failed": {},
     }
-    assert [len(predictions) for predictions in server.known.values()] == [1, 1, 1]
+    assert [len(predictions) for predictions in pushed(server).values()] == [1, 1, 1]
 
 
 def test_predictions_of_another_version_do_not_count(store):
-    server = FakeLabelStudio(1)
-    server.known[1].append({"model_version": "m0001-bb"})
+    server = label_studio(1)
+    server.predictions.append({"id": 1, "task": 1, "model_version": "m0001-bb"})
     assert prelabel(server, store)["predicted"] == 1
-    assert len(server.known[1]) == 2
+    assert len(pushed(server)[1]) == 2
 
 
 def test_one_bad_image_costs_one_prediction(store):
@@ -169,11 +172,11 @@ def test_one_bad_image_costs_one_prediction(store):
             raise UnsupportedImage("a CT")
         return open_image(data)
 
-    server = FakeLabelStudio(3)
+    server = label_studio(3)
     result = prelabel(server, store, open_image=sometimes)
     assert result["failed"] == {"image_not_found": 1, "unsupported_image": 1}
     assert result["predicted"] == 1
-    assert server.known[1] == []  # an empty prediction would say that nothing was found
+    assert pushed(server)[1] == []  # an empty prediction would say that nothing was found
 
 
 def test_tasks_with_malformed_paths_cost_their_own_predictions_only(store, tmp_path):
@@ -184,16 +187,13 @@ def test_tasks_with_malformed_paths_cost_their_own_predictions_only(store, tmp_p
     (tmp_path / "folder.png").mkdir()
     paths = ["x" * 300, "loop.png", "folder.png", "right.png/x", "\ud800", "", None, 7, "right.png"]
 
-    class Tasks(FakeLabelStudio):
-        def tasks(self, project):
-            return [task | {"data": {"mammogram": paths[task["id"] - 1]}} for task in super().tasks(project)]
-
-    server = Tasks(len(paths))
+    server = label_studio(0)
+    server.add_tasks(1, *({"mammogram": path} for path in paths))
     result = prelabel(server, store, open_image=TaskImages(root=tmp_path, downloads=None).open)
     assert result["predicted"] == 1
     assert sum(result["failed"].values()) == 8
     assert set(result["failed"]) == {"image_not_found", "unreadable_file"}
-    assert [number for number, made in server.known.items() if made] == [9]
+    assert [number for number, made in pushed(server).items() if made] == [9]
 
 
 def test_label_studio_not_handing_over_images_stops_the_job(store):
@@ -201,43 +201,59 @@ def test_label_studio_not_handing_over_images_stops_the_job(store):
         raise LabelStudioError("did not answer", code="label_studio_unreachable")
 
     with pytest.raises(LabelStudioError):
-        prelabel(FakeLabelStudio(2), store, open_image=away)
+        prelabel(label_studio(2), store, open_image=away)
 
 
 def test_a_project_without_tasks_shows_no_version(store):
-    server = FakeLabelStudio(0)
+    server = label_studio(0)
     assert prelabel(server, store)["predicted"] == 0
-    assert server.shown is None
+    assert shown(server) is None
 
 
 def test_the_projects_threshold_decides_what_annotators_see(store):
     for threshold, regions in ((0.7, True), (0.8, False)):
-        server = FakeLabelStudio(1)
+        server = label_studio(1)
         assert prelabel(server, store, threshold=threshold)["predicted"] == 1
-        ((pushed,),) = server.known.values()
-        assert bool(pushed["result"]) is regions
+        ((prediction,),) = pushed(server).values()
+        assert bool(prediction["result"]) is regions
 
 
-UNREACHABLE = LabelStudioError("did not answer", code="label_studio_unreachable")
-LOCKED = LabelStudioError("database is locked", code="label_studio_500")
+def fails(server, *faults):
+    """The next pushes fail, each in its own way: unreachable, locked, or stored and then unreachable."""
+    left = list(faults)
+
+    def before(request):
+        if is_push(request) and left and left[0] != "stored":
+            fault = left.pop(0)
+            if fault == "unreachable":
+                raise httpx.ConnectError("did not answer")
+            return httpx.Response({"locked": 500, "refused": 400}[fault])
+        return None
+
+    def after(request):
+        if is_push(request) and left and left[0] == "stored":
+            left.pop(0)
+            raise httpx.ReadTimeout("did not answer")
+
+    server.before, server.after = before, after
+    return left
 
 
-@pytest.mark.parametrize(
-    "faults", [[(UNREACHABLE, False)], [(LOCKED, False), (UNREACHABLE, False)], [(UNREACHABLE, True)]]
-)
+@pytest.mark.parametrize("faults", [["unreachable"], ["locked", "unreachable"], ["stored"]])
 def test_a_restart_of_label_studio_costs_no_prediction_and_makes_none_twice(store, faults):
-    server = FakeLabelStudio(2)
-    server.faults = list(faults)
+    server = label_studio(2)
+    left = fails(server, *faults)
     assert prelabel(server, store)["predicted"] == 2
-    assert [len(predictions) for predictions in server.known.values()] == [1, 1]
+    assert left == []
+    assert [len(predictions) for predictions in pushed(server).values()] == [1, 1]
 
 
 def test_label_studio_refusing_a_prediction_is_not_asked_again(store):
-    server = FakeLabelStudio(1)
-    server.faults = [(LabelStudioError("no", code="label_studio_400"), False)] * 2
+    server = label_studio(1)
+    left = fails(server, "refused", "refused")
     with pytest.raises(LabelStudioError):
         prelabel(server, store)
-    assert len(server.faults) == 1
+    assert len(left) == 1
 
 
 def test_what_was_predicted_before_a_kill_is_pushed_and_not_predicted_again(store):
@@ -249,11 +265,11 @@ def test_what_was_predicted_before_a_kill_is_pushed_and_not_predicted_again(stor
             asked.append(mammogram)
             return super().prelabel(mammogram, **options)
 
-    server = FakeLabelStudio(3)
-    server.breaks_after = 1
+    server = label_studio(3)
+    goes_away(server, after=1)
     with pytest.raises(LabelStudioError):
         prelabel(server, store, model=Counting())
-    server.breaks_after = None
+    server.before = lambda request: None
     assert prelabel(server, store, model=Counting())["predicted"] == 2
     assert len(asked) == 3
 
@@ -268,18 +284,18 @@ def test_an_image_server_that_is_away_for_a_moment_costs_its_images_and_one_that
             raise ImageUnavailable("did not come", code="image_timeout")
         return open_image(data)
 
-    server = FakeLabelStudio(9)
+    server = label_studio(9)
     result = prelabel(server, store, open_image=sometimes)
     assert (result["predicted"], result["failed"]) == (7, {"image_timeout": 2})
-    other = FakeLabelStudio(9)
+    other = label_studio(9)
     away = {f"{number}.png" for number in range(1, 10)}
     with pytest.raises(ImageUnavailable):
         prelabel(other, store, open_image=sometimes, model=SimpleNamespace(version="m0003-cc"))
-    assert not any(other.known.values())
+    assert not any(pushed(other).values())
 
 
 def test_a_withheld_task_is_predicted_silently_once_and_never_pushed(store):
-    server, model = FakeLabelStudio(3), FakePrelabeller()
+    server, model = label_studio(3), FakePrelabeller()
     why = {2: "blind"}
     for threshold in (None, 0.5):
         for _ in range(2):
@@ -291,7 +307,7 @@ def test_a_withheld_task_is_predicted_silently_once_and_never_pushed(store):
                 withheld=lambda project, task, data: why.get(task),
             )
             assert result["withheld"] == 1
-    assert {task: len(predictions) for task, predictions in server.known.items()} == {1: 1, 2: 0, 3: 1}
+    assert {task: len(predictions) for task, predictions in pushed(server).items()} == {1: 1, 2: 0, 3: 1}
     silent, shown = store.prelabel(1, 2, "m0002-aa"), store.prelabel(1, 1, "m0002-aa")
     assert silent.regions
     assert silent.shown_at is None
@@ -299,14 +315,14 @@ def test_a_withheld_task_is_predicted_silently_once_and_never_pushed(store):
 
 
 def test_what_was_silent_is_pushed_without_predicting_again_when_it_is_withheld_no_more(store):
-    server, opened = FakeLabelStudio(1), []
+    server, opened = label_studio(1), []
 
     def counted(data):
         opened.append(data)
         return open_image(data)
 
     prelabel(server, store, open_image=counted, withheld=lambda *_: "assisted")
-    assert server.shown is None
+    assert shown(server) is None
     assert prelabel(server, store, open_image=counted)["predicted"] == 1
     assert len(opened) == 1
     assert store.prelabel(1, 1, "m0002-aa").shown_at is not None

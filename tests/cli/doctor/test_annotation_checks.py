@@ -17,8 +17,8 @@ from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.settings import Settings
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.labelstudio.drawn import A, rectangle
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.labelstudio.test_older_prelabels import sent
 from tests.sites import site_of
 from tests.training.project import Project

@@ -16,7 +16,7 @@ from mammo.errors import LabelStudioError
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
 from mammo.site import Site
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.sites import site_of
 
 

@@ -14,9 +14,9 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, ModelNotFound
 from mammo.runs import Runs
 from mammo.site import Site
+from tests.fakes.label_studio import KEY, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, correct, show
-from tests.mammo.labelstudio.fake_label_studio import KEY, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 from tests.mammo.models.versions import register
 from tests.training.detections import square
 from tests.training.gate.test_gate import evaluation

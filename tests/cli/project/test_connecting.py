@@ -13,7 +13,7 @@ from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
 from mammo.site import Site
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 
 BACKEND = "http://backend.test:9090"
 MASSES = (

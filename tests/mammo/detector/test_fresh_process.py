@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from mammo.detector import DetectorSpec, load_network, save_detector
@@ -34,6 +35,7 @@ def run(code: str, *arguments: str | Path) -> Any:
 REBUILD = """
 import hashlib, json, sys
 from pathlib import Path
+import pytest
 import torch
 from mammo.detector import load_network
 torch.set_num_threads(1)
@@ -105,6 +107,7 @@ print(json.dumps(seen))
 """
 
 
+@pytest.mark.slow
 def test_no_global_and_no_class_of_ultralytics_is_touched(tmp_path: Path) -> None:
     ours = run(FINGERPRINT, "ours")
     stock = run(FINGERPRINT, "stock", tmp_path)

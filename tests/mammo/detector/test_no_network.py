@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[3]
 
 GUARD = """
@@ -112,6 +114,7 @@ def run(code: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list
     return done, noted
 
 
+@pytest.mark.slow
 def test_import_training_detection_and_export_open_no_connection(tmp_path: Path) -> None:
     done, noted = run(EVERYTHING, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -45,6 +45,7 @@ def hits(detections: list[Detection], phantom: PhantomView) -> int:
     return sum(any(b.x0 <= x < b.x1 and b.y0 <= y < b.y1 for x, y in centres) for b in boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spacing_mm", "bits"), [(0.2, 8), (0.05, 14)])
 def test_most_clusters_are_found_on_film_scans_and_on_finer_detectors(
     detector: Detector, spacing_mm: float, bits: int
@@ -99,6 +100,7 @@ def test_black_constant_and_tiny_images_hold_nothing(
     assert detector.detect(np.full(shape, level, np.float32), threshold=0.2, spacing=spacing) == []
 
 
+@pytest.mark.slow
 def test_tiles_and_one_pass_over_the_breast_find_the_same_clusters() -> None:
     """Not to the pixel: the channel attention pools over all that it is shown."""
     detectors = []

@@ -234,6 +234,7 @@ def test_auto_falls_back_to_torch_and_says_why_where_openvino_is_wrong(
     assert "detector runs on torch" in caplog.text
 
 
+@pytest.mark.slow
 def test_openvino_is_imported_by_who_asks_for_it_and_reports_nothing(tmp_path: Path) -> None:
     code = f"""
 import socket, sys

@@ -32,6 +32,7 @@ def detect(detector: Detector, phantom: PhantomView, threshold: float) -> list[t
     ]
 
 
+@pytest.mark.slow
 def test_the_starter_finds_most_clusters_and_raises_few_false_alarms(detector: Detector) -> None:
     num_clusters = num_found = num_false = 0
     for seed in range(9001, 9007):

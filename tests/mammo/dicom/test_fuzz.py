@@ -79,6 +79,7 @@ def test_the_corpus_is_complete_small_and_sound() -> None:
     assert {name for name, data in SEEDS.items() if outcome(data) != "read"} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # pydicom's remarks about what it reads
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(SEEDS)), mutations)

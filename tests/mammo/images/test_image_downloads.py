@@ -13,8 +13,8 @@ from mammo.images.downloads import AddressRule, DownloadCache
 from mammo.images.image_downloads import ImageDownloads, ImageHosts
 from mammo.labelstudio.connection import Connection
 from mammo.settings import Settings
+from tests.fakes.label_studio import KEY, PERSONAL
 from tests.mammo.images.downloads.server import BadServer, Handler, bad_server, content, redirect
-from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL
 
 LOOPBACK = AddressRule.parse("127.0.0.0/8")
 S3 = "s3://bucket/a b/scan.png"

@@ -11,7 +11,7 @@ import pytest
 from mammo.errors import LabelStudioError, UnreadableImage
 from mammo.labelstudio.client import IMPORT_BATCH, PAGE, SECRET_HEADER, WEBHOOK_ACTIONS, LabelStudioClient
 from mammo.labelstudio.project_connection import TITLE
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 
 BACKEND = "http://backend.test:9090"
 

@@ -10,7 +10,7 @@ import pytest
 from mammo.errors import LabelStudioError
 from mammo.labelstudio import connection
 from mammo.labelstudio.connection import Connection
-from tests.mammo.labelstudio.fake_label_studio import KEY, PERSONAL, URL, FakeLabelStudio
+from tests.fakes.label_studio import KEY, PERSONAL, URL, FakeLabelStudio
 
 
 class Server:

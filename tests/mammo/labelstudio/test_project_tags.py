@@ -14,9 +14,9 @@ from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.project_tags import CACHE_SECONDS, ProjectTags, digest_of_tags
 from mammo.settings import Settings
 from mammo.site import Site
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
+from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, TAGS
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
-from tests.mammo.labelstudio.served import served
 
 
 @pytest.fixture

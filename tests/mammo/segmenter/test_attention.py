@@ -19,6 +19,7 @@ def test_the_result_is_that_of_segment_anything(monkeypatch, max_bias):
     torch.testing.assert_close(ours(x), theirs(x), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
 def test_a_traced_graph_takes_all_heads_at_once_and_gives_the_same_result():
     torch.manual_seed(0)
     ours = LowMemoryAttention(24, num_heads=3, use_rel_pos=True, input_size=(7, 7)).eval()

@@ -7,7 +7,7 @@ from mammo.geometry import Box, Point
 from mammo.segmenter import Segmenter
 from mammo.segmenter.binding_clicks import MARGIN, REACH, enforce_clicks
 from mammo.segmenter.runtime import Answer
-from tests.mammo.segmenter.fakes import CountingRuntime
+from tests.fakes.segmenter_runtime import CountingRuntime
 from training.segmenter.mask_loss import sample
 
 SIDE = 64

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mammo.geometry import Box, Point
 from mammo.segmenter import EmbeddingCache, Segmenter
-from tests.mammo.segmenter.fakes import CountingRuntime
+from tests.fakes.segmenter_runtime import CountingRuntime
 
 PIXELS = np.random.default_rng(0).uniform(0.1, 1, (400, 400)).astype(np.float32)
 BOX = Box(180, 180, 210, 205)

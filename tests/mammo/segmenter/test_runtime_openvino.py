@@ -100,6 +100,7 @@ def test_a_processor_without_bfloat16_computes_in_float32_and_names_its_features
     assert runtime.precision == plain.precision
 
 
+@pytest.mark.slow
 def test_a_kept_network_is_proven_again_and_replaced_where_it_is_another(tmp_path, monkeypatch):
     network, other = small(combine="hq"), small(combine="hq")
     with torch.no_grad():

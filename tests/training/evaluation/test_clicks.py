@@ -6,7 +6,7 @@ import torch
 
 from mammo.geometry import Point
 from mammo.segmenter import Segmenter
-from tests.mammo.segmenter.fakes import CountingRuntime
+from tests.fakes.segmenter_runtime import CountingRuntime
 from tests.training.segmenter_cases import region
 from training.evaluation.clicks import (
     NUM_CORRECTIONS,

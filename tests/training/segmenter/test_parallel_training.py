@@ -66,6 +66,7 @@ def require_gone(processes):
     assert not left, [each.cmdline() for each in left]
 
 
+@pytest.mark.slow
 def test_two_processes_of_a_job_train_the_weights_of_one_and_report_every_step(alone, tmp_path):
     reports = []
     weights = train(tmp_path, processes=2, progress=lambda share, message: reports.append((share, message)))
@@ -76,6 +77,7 @@ def test_two_processes_of_a_job_train_the_weights_of_one_and_report_every_step(a
     assert shares == sorted(shares)
 
 
+@pytest.mark.slow
 def test_killed_then_cancelled_it_leaves_no_process_and_one_process_ends_the_run_of_two(alone, tmp_path):
     job = subprocess.Popen(
         [sys.executable, "-m", "tests.training.segmenter_run", str(tmp_path), "2"],
@@ -106,6 +108,7 @@ def test_killed_then_cancelled_it_leaves_no_process_and_one_process_ends_the_run
     require_equal(alone, train(tmp_path, processes=1))
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_fails_the_job_with_a_sentence_and_takes_the_other_along(tmp_path):
     seen = []
 

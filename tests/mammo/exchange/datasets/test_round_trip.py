@@ -19,10 +19,10 @@ from mammo.geometry import Box, Size
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
 from mammo.masks import Mask
 from tests.cli.test_import_dataset import SECRET, Studio
+from tests.fakes.label_studio import KEY, URL
 from tests.mammo.exchange.datasets.miniatures import grey_image
 from tests.mammo.exchange.datasets.test_folder import mask
 from tests.mammo.exchange.datasets.test_mias import mias
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL
 
 SIZE = Size(64, 80)
 ALL = ControlTags()

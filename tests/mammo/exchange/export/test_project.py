@@ -11,9 +11,9 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, truth_regions
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.dicom.files import mammogram_file
 from tests.mammo.exchange.export.labelled_images import SIZE, ring
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 
 def drawn(*findings: Finding, model: str | None = "m0002", size: Size = SIZE) -> list[dict[str, Any]]:

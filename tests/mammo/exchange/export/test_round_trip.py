@@ -23,9 +23,9 @@ from mammo.geometry import Box, Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, truth_regions
 from mammo.masks import Mask
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.exchange.datasets.miniatures import grey_image
 from tests.mammo.exchange.export.labelled_images import BOX_ONLY, labelled, ring
-from tests.mammo.labelstudio.fake_label_studio import KEY, URL, FakeLabelStudio
 
 SIZE = Size(32, 48)
 PATHS = ("a b/x.png", "c/x.png", "für/山.png", "100%/x+y.png")

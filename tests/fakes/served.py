@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from tests.mammo.labelstudio.fake_label_studio import FakeLabelStudio
+from tests.fakes.label_studio import FakeLabelStudio
 
 
 @contextmanager
