@@ -57,9 +57,8 @@ class Blinding:
         selected = uniform_hash("blind", project, patient_or_task(task, data)) < share
         try:
             return self._decision(project, task, selected, share)
-        except (
-            StorageUnavailable
-        ) as error:  # the hash is stable, so the next request records the same decision
+        except StorageUnavailable as error:
+            # The hash is stable, so the next request records the same decision.
             log.warning("blinding decision cannot be read", task=task, project=project, code=error.code)
             return selected
 

@@ -177,9 +177,8 @@ def _database_errors() -> Iterator[None]:
 def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = (
-            None  # the driver's implicit BEGIN is deferred, so two writers could deadlock
-        )
+        # The driver's implicit BEGIN is deferred, so two writers could deadlock.
+        connection.isolation_level = None
         cursor = connection.cursor()
         _switch_to_write_ahead_log(cursor, busy_seconds)
         cursor.execute("PRAGMA synchronous = FULL")  # a commit returns only after fsync

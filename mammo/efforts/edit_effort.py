@@ -68,6 +68,12 @@ class EditEffort:
         """Whether nothing was changed; also true if prelabel and correction are both empty."""
         return not (self.edited or self.added or self.deleted)
 
+    @property
+    def accept_rate(self) -> float | None:
+        """Share of the prelabel's findings that were accepted unchanged; None if there were none."""
+        num_findings = self.accepted + self.edited + self.deleted
+        return self.accepted / num_findings if num_findings else None
+
 
 def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> EditEffort:
     """Count the changes between a prelabel and its correction."""

@@ -228,13 +228,12 @@ def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
     if not records:
         raise ValueError("cannot summarise 0 effort records; pass at least one")
     total = total_effort([record.effort for record in records])
-    num_prelabelled = total.accepted + total.edited + total.deleted
     # All images of an annotation share its lead time.
     lead_times = {record.annotation: record.lead_time for record in records}
     times = [seconds for seconds in lead_times.values() if seconds is not None]
     return EffortSummary(
         images=len(records),
-        accept_rate=total.accepted / num_prelabelled if num_prelabelled else None,
+        accept_rate=total.accept_rate,
         dice=total.dice,
         added_per_image=total.added / len(records),
         deleted_per_image=total.deleted / len(records),

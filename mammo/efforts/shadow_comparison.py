@@ -212,12 +212,11 @@ def _distances(
         in_arm = [(one, other) for each, one, other in efforts if each == arm]
         for version, side in zip(versions, zip(*in_arm, strict=True), strict=False):
             total = total_effort(side)
-            num_findings = total.accepted + total.edited + total.deleted
             yield CorrectionDistance(
                 version=version,
                 arm=arm,
                 images=len(side),
-                accept_rate=total.accepted / num_findings if num_findings else None,
+                accept_rate=total.accept_rate,
                 dice=total.dice,
                 missed_per_image=total.added / len(side),
                 false_per_image=total.deleted / len(side),

@@ -46,17 +46,17 @@ def test_twice_the_same_content_from_eight_threads_is_one_object_that_is_not_wri
     with ThreadPoolExecutor(8) as pool:
         digests = set(pool.map(lambda _: blobs.put(b"content"), range(16)))
     client = boto3.client("s3", endpoint_url=server, **KEYS)
-    (kept,) = client.list_objects_v2(Bucket=bucket.name)["Contents"]
-    assert digests == {kept["Key"].rpartition("/")[2]}
-    assert kept["Key"].startswith("yolo-mlsam/sha256/")
+    (stored,) = client.list_objects_v2(Bucket=bucket.name)["Contents"]
+    assert digests == {stored["Key"].rpartition("/")[2]}
+    assert stored["Key"].startswith("yolo-mlsam/sha256/")
 
 
 def test_what_another_wrote_over_a_blob_is_refused_and_mended_by_the_next_put(bucket, server, tmp_path):
     blobs = Blobs(bucket)
     digest = blobs.put(b"content")
     client = boto3.client("s3", endpoint_url=server, **KEYS)
-    (kept,) = client.list_objects_v2(Bucket=bucket.name)["Contents"]
-    client.put_object(Bucket=bucket.name, Key=kept["Key"], Body=b"kontent")
+    (stored,) = client.list_objects_v2(Bucket=bucket.name)["Contents"]
+    client.put_object(Bucket=bucket.name, Key=stored["Key"], Body=b"kontent")
     with pytest.raises(InvalidWeights) as caught:
         blobs.copy(digest, to=tmp_path / "copy")
     assert caught.value.code == "damaged_blob"

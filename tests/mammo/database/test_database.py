@@ -42,9 +42,9 @@ def test_a_moment_comes_back_in_utc_and_sorts_by_time(engine):
         for index, moment in enumerate(moments):
             connection.execute(insert(connection, event).values(row(str(index), moment)))
     with reading(engine) as connection:
-        found = list(connection.scalars(sa.select(event.c.received_at).order_by(event.c.received_at)))
-    assert found == sorted(moments)
-    assert all(moment.tzinfo is not None for moment in found)
+        stored = list(connection.scalars(sa.select(event.c.received_at).order_by(event.c.received_at)))
+    assert stored == sorted(moments)
+    assert all(moment.tzinfo is not None for moment in stored)
 
 
 def test_a_moment_without_a_time_zone_is_a_mistake(engine):
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_database_is_storage_unavailable(tmp_path):
         open_database(f"sqlite:///{tmp_path / 'x.db'}")
 
 
-def test_a_data_folder_that_cannot_be_made_is_storage_unavailable(tmp_path):
+def test_a_data_folder_that_cannot_be_created_is_storage_unavailable(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageUnavailable, match="folder"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'x.db'}")

@@ -19,7 +19,7 @@ def test_a_prelabel_left_alone_is_accepted():
     assert effort.dice == 1.0
 
 
-def test_moved_drawn_and_removed_findings_are_told_apart():
+def test_moved_drawn_and_removed_findings_are_distinguished():
     before = [square(0, 0, name="c1"), square(100, 0, name="c2")]
     after = [square(3, 0, name="c1"), square(200, 0)]
     assert counts(edit_effort(before, after)) == (0, 1, 1, 1)

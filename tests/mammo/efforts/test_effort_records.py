@@ -68,7 +68,7 @@ def test_the_control_is_compared_with_what_the_model_said_silently(store, record
 
 def test_a_model_that_could_have_learned_from_a_correction_is_not_compared_with_it(store, records):
     correct(store, FIRST, names_version=False)
-    show(store, FIRST, version="m2", shown=False)  # made by now, long after the correction
+    show(store, FIRST, version="m2", shown=False)  # created now, long after the correction
     (record,) = records()
     assert (record.arm, record.model_version) == ("control", CONTROL)
 
@@ -161,10 +161,10 @@ def test_what_cannot_be_read_is_in_no_figure_and_is_named(store, any_engine):
     for task, shown_turned, left_turned in ((5, False, False), (6, False, True), (7, True, False)):
         show(store, FIRST, task=task, turned=shown_turned)
         correct(store, FIRST, annotation=task + 10, task=task, turned=left_turned)
-    found = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
-    assert [record.task for record in found.records] == [5]
-    assert [(each.task, each.annotation) for each in found.unreadable] == [(6, 16), (7, 17)]
-    assert all("rotated by 90 degrees" in each.reason for each in found.unreadable)
+    efforts = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS)
+    assert [record.task for record in efforts.records] == [5]
+    assert [(each.task, each.annotation) for each in efforts.unreadable] == [(6, 16), (7, 17)]
+    assert all("rotated by 90 degrees" in each.reason for each in efforts.unreadable)
 
 
 def test_what_was_computed_costs_no_statement_of_its_own(store, records, any_engine):

@@ -27,29 +27,29 @@ def test_two_versions_agree_on_the_findings_that_overlap(store):
     show(store, FIRST, SECOND, version="m1")
     show(store, FIRST, THIRD, version="m2", shown=False)
     show(store, FIRST, version="m1", task=6)  # m2 has not seen it
-    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
-    assert (found.agreement.tasks, found.agreement.both) == (1, 1)
-    assert (found.agreement.first_only, found.agreement.second_only) == (1, 1)
-    assert found.agreement.dice == pytest.approx(0.5)
-    assert found.distances == ()
+    comparison = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
+    assert (comparison.agreement.tasks, comparison.agreement.both) == (1, 1)
+    assert (comparison.agreement.first_only, comparison.agreement.second_only) == (1, 1)
+    assert comparison.agreement.dice == pytest.approx(0.5)
+    assert comparison.distances == ()
 
 
-def test_each_version_is_compared_with_the_corrections_and_blind_images_are_told_apart(store):
+def test_each_version_is_compared_with_the_corrections_and_blind_images_are_reported_separately(store):
     for task, shown in ((5, False), (6, False), (7, True)):
         show(store, FIRST, SECOND, version="m1", task=task, shown=shown)
         show(store, FIRST, version="m2", task=task, shown=False)
         correct(store, FIRST, annotation=task, task=task, names_version=False, minutes=LATER)
-    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
-    rows = {(each.arm, each.version): each for each in found.distances}
+    comparison = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
+    rows = {(each.arm, each.version): each for each in comparison.distances}
     assert {key: (each.images, each.accept_rate, each.false_per_image) for key, each in rows.items()} == {
         ("control", "m1"): (2, 0.5, 1.0),
         ("control", "m2"): (2, 1.0, 0.0),
         ("prelabelled", "m1"): (1, 0.5, 1.0),
         ("prelabelled", "m2"): (1, 1.0, 0.0),
     }
-    assert found.dice_gain == pytest.approx(1 / 3)
-    assert found.dice_gain_interval == pytest.approx((1 / 3, 1 / 3))
-    assert found.to_json()["agreement"]["tasks"] == 3
+    assert comparison.dice_gain == pytest.approx(1 / 3)
+    assert comparison.dice_gain_interval == pytest.approx((1 / 3, 1 / 3))
+    assert comparison.to_json()["agreement"]["tasks"] == 3
 
 
 def test_a_correction_that_a_version_could_have_learned_from_does_not_count(store):
@@ -90,7 +90,7 @@ def test_the_control_is_compared_with_the_champion_of_its_time_though_a_shadow_s
     correct(store, FIRST, names_version=False, minutes=LATER)
     (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert (record.arm, record.model_version, record.effort.deleted) == ("control", champion, 1)
-    with writing(any_engine) as connection:  # a site whose champion is not known has the newest
+    with writing(any_engine) as connection:  # without a recorded champion, the newest counts
         connection.execute(sa.text("UPDATE promotion SET alias = 'other'"))
     (record,) = effort_records(1, store=store, engine=any_engine, secret=SECRET, tags=TAGS).records
     assert record.model_version == shadow
@@ -103,8 +103,8 @@ def test_what_cannot_be_read_is_in_no_figure_and_is_named(store):
         correct(
             store, FIRST, annotation=task, task=task, names_version=False, minutes=LATER, turned=left_turned
         )
-    found = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
-    assert (found.agreement.tasks, found.agreement.both) == (2, 2)
-    assert [(each.version, each.images) for each in found.distances] == [("m1", 1), ("m2", 1)]
-    named = [problem.partition(":")[0] for problem in found.unreadable]
+    comparison = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS)
+    assert (comparison.agreement.tasks, comparison.agreement.both) == (2, 2)
+    assert [(each.version, each.images) for each in comparison.distances] == [("m1", 1), ("m2", 1)]
+    named = [problem.partition(":")[0] for problem in comparison.unreadable]
     assert sorted(named) == ["annotation 6, task 6", "prelabel of m2, task 7"]

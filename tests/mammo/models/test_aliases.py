@@ -1,4 +1,4 @@
-"""`previous` and `challenger` follow, every move says who made it, and notes stay beside a version."""
+"""`previous` and `challenger` follow, every move has an author, and notes stay with a version."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_every_move_of_every_alias_says_who_why_and_when(registry, tmp_path):
     ]
 
 
-def test_notes_are_kept_once_in_order_and_never_change_the_manifest(registry, tmp_path):
+def test_notes_are_recorded_once_in_order_and_never_change_the_manifest(registry, tmp_path):
     a, b = (register(registry, tmp_path, name) for name in "ab")
     before = registry.manifest(a)
     for _ in range(2):

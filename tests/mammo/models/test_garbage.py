@@ -26,7 +26,7 @@ def digests(registry, *versions):
     }
 
 
-def test_only_what_never_served_has_no_alias_is_old_and_not_kept_is_spent(registry, tmp_path):
+def test_only_old_versions_that_never_served_and_have_no_alias_are_spent(registry, tmp_path):
     first, second, lost, last, pinned = (register(registry, tmp_path, name) for name in "abcde")
     registry.promote(first, expected_epoch=0, reason="first")
     registry.promote(second, expected_epoch=1, reason="better")

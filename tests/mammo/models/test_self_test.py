@@ -1,4 +1,4 @@
-"""A version serves only where it finds in the bundled phantom what it found where it was made."""
+"""A version serves only on machines where it finds in the bundled phantom what its manifest records."""
 
 import dataclasses
 
@@ -45,10 +45,10 @@ def test_the_starter_finds_both_clusters_and_passes_its_own_record():
     def find(mammogram):
         return starter.prelabel(mammogram, threshold=MIN_SCORE)
 
-    told = record(find)
-    assert len(told["findings"]) >= 2
-    assert all(row["area"] > 1000 for row in told["findings"][:2])
-    check(find, told, version="starter")
+    recorded = record(find)
+    assert len(recorded["findings"]) >= 2
+    assert all(row["area"] > 1000 for row in recorded["findings"][:2])
+    check(find, recorded, version="starter")
 
 
 @pytest.mark.parametrize(

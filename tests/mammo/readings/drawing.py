@@ -22,5 +22,5 @@ def lesion(*corners):
 
 
 def point(x, y):
-    """A place, of which nothing more is known."""
+    """A location without an extent."""
     return Finding(label=CLUSTER, score=1.0, box=Box(x, y, x + 1, y + 1), is_point=True)

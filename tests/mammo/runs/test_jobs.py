@@ -25,9 +25,9 @@ from mammo.runs.jobs import (
 
 @pytest.fixture
 def connection(redis_url):
-    made = redis_connection(redis_url)
-    yield made
-    made.close()
+    client = redis_connection(redis_url)
+    yield client
+    client.close()
 
 
 @pytest.fixture
@@ -87,13 +87,13 @@ def test_of_many_who_ask_at_once_one_starts_a_run(queue, redis_url):
 
 
 def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection):
-    made = queue.enqueue_retrain(Retrain(1, "demo", "START_TRAINING"))
-    job = fetch(connection, made.job_id)
+    enqueued = queue.enqueue_retrain(Retrain(1, "demo", "START_TRAINING"))
+    job = fetch(connection, enqueued.job_id)
     assert job.func_name == RETRAIN
     assert job.kwargs == {"payload": {"project": 1, "recipe": "demo", "reason": "START_TRAINING"}}
     assert job.timeout == -1
     assert Retrain(**job.kwargs["payload"]) == Retrain(1, "demo", "START_TRAINING")
-    for value in connection.hgetall(f"rq:job:{made.job_id}").values():
+    for value in connection.hgetall(f"rq:job:{enqueued.job_id}").values():
         assert b"\x80\x04" not in value  # what a pickle begins with
 
 
@@ -109,16 +109,16 @@ def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, 
 
 
 def test_the_status_tells_stage_progress_and_the_reason_of_a_failure(queue, connection):
-    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
-    assert queue.status(made.job_id).progress == 0.0
-    job = fetch(connection, made.job_id)
+    enqueued = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    assert queue.status(enqueued.job_id).progress == 0.0
+    job = fetch(connection, enqueued.job_id)
     job.meta.update(stage="detector", progress=0.25, message="epoch 3", error="too few patients")
     job.save_meta()
-    status = queue.status(made.job_id)
+    status = queue.status(enqueued.job_id)
     assert (status.stage, status.progress, status.message) == ("detector", 0.25, "epoch 3")
     assert (status.error, status.result) == (None, None)
-    end(connection, made.job_id, state="failed")
-    assert queue.status(made.job_id).error == "too few patients"
+    end(connection, enqueued.job_id, state="failed")
+    assert queue.status(enqueued.job_id).error == "too few patients"
 
 
 def test_a_queue_is_emptied_under_its_former_name_too_and_older_jobs_go_first():
@@ -129,7 +129,7 @@ def test_a_queue_is_emptied_under_its_former_name_too_and_older_jobs_go_first():
             lists_of(wrong)
 
 
-def test_waiting_jobs_of_a_queue_that_no_worker_takes_from_are_told(queue, connection):
+def test_waiting_jobs_of_a_queue_that_no_worker_serves_are_reported(queue, connection):
     queue.enqueue_retrain(Retrain(1, "demo", "a"))
     queue.enqueue_prelabel(PrelabelProject(1))
     old = Queue(FORMER_NAMES[TRAIN], connection=connection, serializer=JSONSerializer)
@@ -173,12 +173,12 @@ def test_a_patient_connection_outlives_a_restart_of_the_broker(private_redis):
     server = private_redis()
     connection = redis_connection(server.url, patience=30)
     queue = JobQueue(connection)
-    made = queue.enqueue_retrain(Retrain(1, "demo", "a"))
+    enqueued = queue.enqueue_retrain(Retrain(1, "demo", "a"))
     server.stop()
     hasty = redis_connection(server.url, patience=0)
     with pytest.raises(redis.ConnectionError):
         hasty.ping()
     timer = threading.Timer(1.0, server.start)
     timer.start()
-    assert queue.active(1) == made.job_id
+    assert queue.active(1) == enqueued.job_id
     timer.join()

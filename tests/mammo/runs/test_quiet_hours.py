@@ -65,8 +65,8 @@ def at(text: str) -> datetime:
 def test_quiet_hours_hold_by_the_clock_on_the_wall_when_it_is_changed(
     hours: str, moment: str, over: str | None
 ) -> None:
-    found = QuietHours.read(hours, zone=ZURICH).end_after(at(moment))
-    assert (found.isoformat() if found else None) == over
+    end = QuietHours.read(hours, zone=ZURICH).end_after(at(moment))
+    assert (end.isoformat() if end else None) == over
 
 
 @given(

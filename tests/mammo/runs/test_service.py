@@ -55,7 +55,7 @@ def test_a_run_that_is_cancelled_in_the_queue_leaves_no_job_and_goes_on_when_it_
     assert (queue.status(run).state, service.runs.get(run).state) == ("queued", "queued")
 
 
-def test_a_run_is_kept_while_the_queue_is_away_and_sent_when_it_is_back(any_engine, queue):
+def test_a_run_survives_an_outage_of_the_queue_and_is_enqueued_afterwards(any_engine, queue):
     class Away:
         def enqueue_retrain(self, payload, *, run=None):
             raise StorageUnavailable("the job queue does not answer")
@@ -72,7 +72,7 @@ def test_a_run_is_kept_while_the_queue_is_away_and_sent_when_it_is_back(any_engi
     assert queue.status(started.run).state == "queued"
 
 
-def test_a_run_whose_process_died_and_whose_job_was_lost_is_sent_again(service, queue, redis_url):
+def test_a_run_whose_process_died_and_whose_job_was_lost_is_enqueued_again(service, queue, redis_url):
     run = start(service).run
     forget(redis_url, run)
     assert claim(service.runs, run, owner=this_process()) is not None
@@ -85,7 +85,7 @@ def test_a_run_whose_process_died_and_whose_job_was_lost_is_sent_again(service, 
     assert queue.status(run).state == "queued"
 
 
-def test_quiet_hours_hold_back_what_comes_by_itself_and_nothing_that_a_person_asks_for(any_engine, queue):
+def test_quiet_hours_delay_automatic_runs_only(any_engine, queue):
     now = datetime.now(UTC)
     begin, end = (now + timedelta(hours=hours) for hours in (-1, 1))
     quiet = QuietHours.read(f"{begin:%H:%M}-{end:%H:%M}", zone=ZoneInfo("UTC"))
@@ -99,7 +99,7 @@ def test_quiet_hours_hold_back_what_comes_by_itself_and_nothing_that_a_person_as
     assert start(service, project=2, trigger="button").not_before is None
 
 
-def test_somebody_who_asks_while_a_run_waits_for_the_end_of_the_quiet_hours_starts_it(any_engine, queue):
+def test_a_persons_request_starts_a_run_that_waits_for_the_end_of_the_quiet_hours(any_engine, queue):
     now = datetime.now(UTC)
     begin, end = (now + timedelta(hours=hours) for hours in (-1, 1))
     quiet = QuietHours.read(f"{begin:%H:%M}-{end:%H:%M}", zone=ZoneInfo("UTC"))

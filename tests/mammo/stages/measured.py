@@ -12,7 +12,7 @@ def record(number=1, *, dice=1.0, added=0, deleted=0, edited=None, **more):
     """A correction of task `number`, an hour after the one before; right by default."""
     edited = int(dice is not None and dice < 1) if edited is None else edited
     effort = EditEffort(accepted=1 - min(edited, 1), edited=edited, added=added, deleted=deleted, dice=dice)
-    known = {
+    fields = {
         "project": 1,
         "task": number,
         "annotation": number,
@@ -23,7 +23,7 @@ def record(number=1, *, dice=1.0, added=0, deleted=0, edited=None, **more):
         "hasty": False,
         "score": 0.9,
     }
-    return EffortRecord(**(known | more), effort=effort)
+    return EffortRecord(**(fields | more), effort=effort)
 
 
 def records(count, *, start=1, **figures):

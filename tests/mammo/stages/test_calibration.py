@@ -21,19 +21,19 @@ def test_the_bound_is_clopper_and_pearsons(successes, more, confidence):
 
 def test_fifty_nine_right_predictions_are_the_least_that_prove_ninety_five_percent():
     assert calibrate(records(58), RULES) is None
-    found = calibrate(records(59), RULES)
-    assert (found.threshold, found.images, found.right) == (0.5, 59, 59)
+    calibration = calibrate(records(59), RULES)
+    assert (calibration.threshold, calibration.images, calibration.right) == (0.5, 59, 59)
 
 
 def test_the_search_ends_where_predictions_begin_to_be_wrong():
     good = records(100, score=0.9)
     bad = records(100, start=200, score=0.6, deleted=1)
-    found = calibrate([*good, *bad], RULES)
-    assert 0.6 < found.threshold <= 0.9
-    assert (found.images, found.right) == (100, 100)
+    calibration = calibrate([*good, *bad], RULES)
+    assert 0.6 < calibration.threshold <= 0.9
+    assert (calibration.images, calibration.right) == (100, 100)
     # Below the wrong ones there are right ones again: they do not bring the threshold down.
     again = calibrate([*good, *bad, *records(3000, start=1000, score=0.55)], RULES)
-    assert again.threshold == found.threshold
+    assert again.threshold == calibration.threshold
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_small_changes_at_the_rim_are_right():
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=150))
 def test_a_threshold_always_keeps_its_promise_on_what_it_was_learnt_from(judged):
-    known = [record(n, score=score, added=0 if right else 1) for n, (score, right) in enumerate(judged)]
-    found = calibrate(known, RULES)
-    if found is not None:
-        above = [right for score, right in judged if score >= found.threshold]
-        assert (len(above), sum(above)) == (found.images, found.right)
-        assert lower_bound(found.right, found.images, RULES.confidence) >= RULES.right_share
+    measured = [record(n, score=score, added=0 if right else 1) for n, (score, right) in enumerate(judged)]
+    calibration = calibrate(measured, RULES)
+    if calibration is not None:
+        above = [right for score, right in judged if score >= calibration.threshold]
+        assert (len(above), sum(above)) == (calibration.images, calibration.right)
+        assert lower_bound(calibration.right, calibration.images, RULES.confidence) >= RULES.right_share

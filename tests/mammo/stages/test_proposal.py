@@ -38,9 +38,9 @@ def test_good_figures_propose_one_step_forward_and_say_why():
     ],
 )
 def test_each_missing_proof_keeps_a_project_from_automatic_and_is_named(change, word):
-    found = proposed("semi-automatic", replace(GOOD, **change))
-    assert found.stage == "semi-automatic"
-    assert word in found.reason
+    proposal = proposed("semi-automatic", replace(GOOD, **change))
+    assert proposal.stage == "semi-automatic"
+    assert word in proposal.reason
 
 
 def test_bad_prelabels_send_a_project_back_but_only_when_there_are_enough():
@@ -85,9 +85,9 @@ def test_a_proposal_is_at_most_one_step_and_never_swings(stage, shown, control, 
         audits=audits,
         audits_right=min(right, audits),
     )
-    found = proposed(stage, evidence)
-    assert abs(ORDER.index(found.stage) - ORDER.index(stage)) <= 1
-    if found.stage == "automatic" and stage != "automatic":
+    proposal = proposed(stage, evidence)
+    assert abs(ORDER.index(proposal.stage) - ORDER.index(stage)) <= 1
+    if proposal.stage == "automatic" and stage != "automatic":
         assert holds
         assert control.images >= RULES.least_control
 

@@ -91,7 +91,7 @@ def test_a_change_keeps_who_when_why_and_the_numbers(automatic):
     assert change.audit_share == StageRules().audit_share
 
 
-def test_overruling_the_rules_is_possible_and_kept(site):
+def test_overruling_the_rules_is_possible_and_recorded(site):
     change = site.set("automatic", override=True, threshold=0.9)
     assert (change.overruled, change.threshold) == (True, 0.9)
     with pytest.raises(StageRefused):  # nothing could be accepted
@@ -200,10 +200,10 @@ def installed(any_engine, tmp_path):
 
 def test_evidence_is_counted_with_the_projects_own_label(installed):
     service, _ = installed
-    found = service.show(1).evidence.prelabelled
-    assert (found.images, found.accept_rate) == (3, 3 / 4)
-    assert (found.added_per_image, found.deleted_per_image) == (1 / 3, 1 / 3)
-    assert found.dice == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
+    figures = service.show(1).evidence.prelabelled
+    assert (figures.images, figures.accept_rate) == (3, 3 / 4)
+    assert (figures.added_per_image, figures.deleted_per_image) == (1 / 3, 1 / 3)
+    assert figures.dice == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
 
 
 def test_while_label_studio_is_away_a_project_goes_back_only_and_nothing_is_proposed(installed):

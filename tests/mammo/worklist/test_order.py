@@ -25,11 +25,11 @@ def test_every_task_has_one_place_and_every_beginning_has_its_share_of_positives
     places = order(candidates, share=share, limit=limit)
     assert len(places) == min(limit, len(candidates)) == len({place.task for place in places})
     assert [place.rank for place in places] == list(range(len(places)))
-    found = 0
+    num_positive = 0
     for turn, place in enumerate(places, 1):
-        found += place.stratum == "positive"
-        if found < positives and turn - found < negatives + unknown:  # both are left
-            assert abs(found - share * turn) <= 1
+        num_positive += place.stratum == "positive"
+        if num_positive < positives and turn - num_positive < negatives + unknown:  # both are left
+            assert abs(num_positive - share * turn) <= 1
 
 
 @given(st.randoms(use_true_random=False))

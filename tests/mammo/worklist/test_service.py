@@ -50,13 +50,13 @@ def store(engine):
 @pytest.fixture
 def tasks(store):
     """Twelve tasks; the model finds something in the first four, nothing in the next six, and saw no more."""
-    found = Finding(label=CLUSTER, score=0.6, box=Box(10, 10, 30, 30))
+    finding = Finding(label=CLUSTER, score=0.6, box=Box(10, 10, 30, 30))
     for task in range(1, 11):
         store.record_prelabel(
             project=1,
             task=task,
             model_version="m1",
-            regions=regions(found) if task <= 4 else [],
+            regions=regions(finding) if task <= 4 else [],
             score=task / 20,
             images={"": "ab" * 32},
             shown=task % 2 == 0,
