@@ -95,8 +95,8 @@ def test_another_category_is_named_by_a_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"segmentation": {"size": [48, 32], "counts": [10**9]}}, "do not add up"),
-        ({"segmentation": {"size": [48, 32], "counts": "o" * 2000}}, "none of theirs"),
+        ({"segmentation": {"size": [48, 32], "counts": [10**9]}}, "whose sum is"),
+        ({"segmentation": {"size": [48, 32], "counts": "o" * 2000}}, "contain an invalid character"),
         ({"segmentation": {"size": [48, 32], "counts": "oo"}}, "within a number"),
         ({"segmentation": [[1, 2, 3, 4]]}, "three pairs"),
         ({"segmentation": [[1, 2, 3, 4, 5, "x"]]}, "expected coordinates up to 1e6"),

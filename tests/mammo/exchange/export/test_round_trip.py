@@ -169,7 +169,7 @@ def test_a_mask_is_not_written_over_the_image_it_is_of_but_over_an_earlier_mask(
     grey_image(tmp_path / "a.png", np.tile(np.arange(32, dtype=np.uint8) * 5, (48, 1)))
     image = labelled("a", ring(3, 4), file_name="a.png")
     (refusal,) = write_png([image], tmp_path)
-    assert "take another --out" in refusal.reason
+    assert "choose another --out" in refusal.reason
     assert read_mammogram(tmp_path / "a.png").size == SIZE
     out = tmp_path / "masks"
     out.mkdir()
