@@ -49,11 +49,11 @@ def view(seed: int, folder: Path) -> Mammogram:
 def prelabels(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Mammogram, list[Finding]]]:
     folder = tmp_path_factory.mktemp("untouched")
     prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
-    found = []
+    prelabelled = []
     for seed in range(NUM_VIEWS):
         mammogram = view(seed, folder)
-        found.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
-    return found
+        prelabelled.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
+    return prelabelled
 
 
 def handed_back(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:

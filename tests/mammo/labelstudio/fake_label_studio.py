@@ -122,8 +122,8 @@ class FakeLabelStudio:
         )
 
     def _annotations(self, body: None, params: dict[str, str], number: str) -> list[dict[str, Any]] | None:
-        found = [row for row in self.tasks if row["id"] == int(number)]
-        return [each for row in found for each in row.get("annotations", ())] if found else None
+        tasks = [row for row in self.tasks if row["id"] == int(number)]
+        return [each for row in tasks for each in row.get("annotations", ())] if tasks else None
 
     def _create_project(self, body: dict[str, Any], params: dict[str, str]) -> dict[str, Any]:
         number = len(self.projects) + 1
@@ -131,9 +131,9 @@ class FakeLabelStudio:
         return self.projects[number]
 
     def _import(self, body: list[Any], params: dict[str, str], number: str) -> dict[str, Any]:
-        made = [self._add(self.tasks, {**task, "project": int(number)})["id"] for task in body]
-        return {"task_count": len(made)} | (
-            {"task_ids": made} if params.get("return_task_ids") == "true" else {}
+        ids = [self._add(self.tasks, {**task, "project": int(number)})["id"] for task in body]
+        return {"task_count": len(ids)} | (
+            {"task_ids": ids} if params.get("return_task_ids") == "true" else {}
         )
 
     def _connect(self, body: dict[str, Any], params: dict[str, str]) -> dict[str, Any]:
@@ -154,8 +154,8 @@ class FakeLabelStudio:
 
     def _patch_project(self, body: dict[str, Any], params: dict[str, str], number: str) -> dict[str, Any]:
         """It knows the versions that have predictions, and the titles of backends."""
-        known = {"", *self.versions, *(row["title"] for row in self.backends)}
-        assert body.get("model_version", "") in known, "Label Studio answers 400"
+        displayable = {"", *self.versions, *(row["title"] for row in self.backends)}
+        assert body.get("model_version", "") in displayable, "Label Studio answers 400"
         self.projects[int(number)].update(body)
         return self.projects[int(number)]
 

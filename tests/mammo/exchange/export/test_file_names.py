@@ -44,9 +44,9 @@ def test_equal_names_in_two_folders_stay_apart_and_lead_back() -> None:
 @given(st.lists(st.text(max_size=40), max_size=8))
 def test_names_are_unique_and_lead_nowhere_else(paths: list[str]) -> None:
     names = FileNames()
-    made = [names(path) for path in paths]
-    assert len({name.casefold() for name in made}) == len(made)
-    for name in made:
+    assigned = [names(path) for path in paths]
+    assert len({name.casefold() for name in assigned}) == len(assigned)
+    for name in assigned:
         parts = PurePosixPath(name).parts
         assert parts
         assert not PurePosixPath(name).is_absolute()

@@ -54,8 +54,8 @@ def test_a_folder_is_all_its_json_files_and_images_may_lie_elsewhere(tmp_path: P
     for name in ("a", "b"):
         prelabelled(results, name)
         (results / f"{name}.dcm").rename(images / f"{name}.dcm")
-    found = list(read_prelabels([results], images=tmp_path / "images"))
-    assert [image.file_name for image in found if isinstance(image, LabelledImage)] == [
+    items = list(read_prelabels([results], images=tmp_path / "images"))
+    assert [image.file_name for image in items if isinstance(image, LabelledImage)] == [
         "some/where/a.dcm", "some/where/b.dcm",
     ]  # fmt: skip
     refused = list(read_prelabels([results], images=None))
