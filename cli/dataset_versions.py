@@ -119,7 +119,7 @@ def export(
 
 def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
     from mammo.dicom.segmentation import Origin
-    from mammo.exchange.export.file_names import path_of, shown_reference
+    from mammo.exchange.export.file_names import path_of, without_secrets
     from mammo.exchange.export.labelled_image import LabelledImage
     from mammo.geometry import Size
 
@@ -139,7 +139,7 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
             yield LabelledImage(
                 name=item.image[:16],
                 file_name=str(mammogram or path_of(str(reference or "")) or item.image),
-                reference=shown_reference(str(reference)) if reference else None,
+                reference=without_secrets(str(reference)) if reference else None,
                 sha256=item.image,
                 size=Size(*item.size),
                 findings=(*item.truth, *item.points),

@@ -1,4 +1,4 @@
-"""COCO run lengths from outside: checked before anything is painted; the C decoders believe what they are told."""
+"""Decoder of untrusted COCO RLE. Unlike the C decoders, it validates the run lengths before it allocates memory."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from mammo.masks import Mask
 
 
 def mask_of_rle(rle: Mapping[str, Any], *, size: Size) -> Mask | None:
-    """The mask of `{"size": [height, width], "counts": ...}`, compressed (a string) or not (a list).
+    """Decode `{"size": [height, width], "counts": ...}`, with compressed (string) or uncompressed (list) counts.
 
     Args:
-        size: of the image; the run lengths must be of the same.
+        rle: the object.
+        size: of the image, which the RLE must have.
 
     Returns:
-        None for an empty mask.
+        The mask; None when no pixel is set.
 
     Raises:
-        InvalidRegion: another size, or counts that do not add up to it.
+        InvalidRegion: the RLE is of another size, or its counts are invalid.
     """
     stated = rle.get("size")
     if not isinstance(stated, Sequence) or list(stated) != [size.height, size.width]:
-        raise InvalidRegion(f"run lengths of another size than the image ({size.height} x {size.width})")
+        raise InvalidRegion(f"expected COCO RLE of the image's size [{size.height}, {size.width}]")
     counts = rle.get("counts")
     runs = _decompressed(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        raise InvalidRegion("COCO counts are a string or a list of whole numbers")
+        raise InvalidRegion("expected COCO counts as a string or a list of whole numbers")
     if sum(runs) != size.width * size.height:
-        raise InvalidRegion("the run lengths do not add up to the size of the image")
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # the first run is background
-    return Mask.from_full(flat.reshape(size.width, size.height).T)  # column by column
+        raise InvalidRegion("expected COCO counts whose sum is the number of pixels of the image")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # The first run is background.
+    return Mask.from_full(flat.reshape(size.width, size.height).T)  # Column by column.
 
 
 def _decompressed(text: str) -> list[int]:
-    """Run lengths of the compressed form: digits from `0` on, low first, as differences to the run two before."""
+    """Return the run lengths: base-32 digits from `0` on, lowest first, of differences to the run before the last."""
     runs: list[int] = []
     value, shift = 0, 0
     for character in text:
         digit = ord(character) - 48
         if not 0 <= digit < 64 or shift > 60:
-            raise InvalidRegion("COCO counts hold a character that is none of theirs")
+            raise InvalidRegion("COCO counts contain an invalid character")
         value |= (digit & 0x1F) << shift
         shift += 5
         if digit & 0x20:
@@ -54,5 +55,5 @@ def _decompressed(text: str) -> list[int]:
         runs.append(value + runs[-2] if len(runs) > 2 else value)
         value, shift = 0, 0
     if shift:
-        raise InvalidRegion("COCO counts end within a number")
+        raise InvalidRegion("COCO counts are truncated within a number")
     return runs

@@ -123,13 +123,13 @@ def import_files(
     Raises:
         LabelStudioError: Label Studio refused a request.
     """
-    known = {str(task["data"].get("sha256")) for task in client.tasks(project)}
+    imported = {str(task["data"].get("sha256")) for task in client.tasks(project)}
     outcome = Outcome() if outcome is None else outcome
     waiting = list[dict[str, Any]]()
 
     def describe(file: Path) -> dict[str, Any] | None:
         content = read_bytes(file, max_bytes=MAX_BYTES)
-        return None if hashlib.sha256(content).hexdigest() in known else _import(content, file, options)
+        return None if hashlib.sha256(content).hexdigest() in imported else _import(content, file, options)
 
     executor = ThreadPoolExecutor(NUM_THREADS)
     try:
@@ -143,10 +143,10 @@ def import_files(
                 number = running[finished]
                 outcome.refused.append(f"{_safe_name(paths[number], number, error)}: {_message(error)}")
                 continue
-            if data is None or data["sha256"] in known:
+            if data is None or data["sha256"] in imported:
                 outcome.num_known += 1
                 continue
-            known.add(data["sha256"])
+            imported.add(data["sha256"])
             waiting.append(task_showing(data, tags=tags))
             if len(waiting) >= BATCH:
                 outcome.num_new += len(client.import_tasks(project, waiting))

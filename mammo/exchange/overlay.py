@@ -1,4 +1,4 @@
-"""An overlay: a mammogram with its findings drawn on it, as an RGB picture."""
+"""Overlays: findings drawn on a mammogram, as an RGB image."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from mammo.geometry import Box
 from mammo.masks import Mask
 
 Picture = npt.NDArray[np.uint8]
+"""H x W x 3, RGB."""
 
 TRUTH = (90, 220, 90)
 PRELABEL = (255, 120, 60)
 PROMPT = (255, 240, 80)
 CALCIFICATION = (90, 230, 240)
-"""RGB."""
+"""Colours, as RGB."""
 
 
 def grey_picture(pixels: npt.NDArray[np.float32]) -> Picture:
-    """H x W float32 in [0, 1] to H x W x 3 uint8, stretched to the brightest half per cent of the breast."""
+    """Return pixels (H x W, float32 in [0, 1]) as a picture, stretched to the percentiles 1 to 99.8 of the breast."""
     breast = pixels[::8, ::8]
     breast = breast[breast > 0]
     low, high = np.percentile(breast, (1.0, 99.8)) if breast.size else (0.0, 1.0)
@@ -34,7 +35,7 @@ def grey_picture(pixels: npt.NDArray[np.float32]) -> Picture:
 def draw(
     picture: Picture, findings: Sequence[Finding], *, colour: tuple[int, int, int], scores: bool = True
 ) -> None:
-    """Draw outlines, boxes, prompts and scores onto an H x W x 3 RGB picture, in place."""
+    """Draw outlines, boxes, prompts and scores on a picture, in place."""
     thickness = max(1, round(max(picture.shape) / 1200))
     for finding in findings:
         box = finding.box
@@ -54,7 +55,7 @@ def draw(
 def draw_masks(
     picture: Picture, masks: Iterable[Mask], *, colour: tuple[int, int, int], thickness: int = 1
 ) -> None:
-    """Draw the outlines of masks onto an H x W x 3 RGB picture, in place."""
+    """Draw the outlines of masks on a picture, in place."""
     for mask in masks:
         for part in mask.components():
             points = np.array([(p.x, p.y) for p in part.outline()], np.int32)
@@ -62,14 +63,18 @@ def draw_masks(
 
 
 def cut(picture: Picture, box: Box) -> Picture:
-    """The part of a picture inside a box that lies within it."""
+    """Return the part of a picture inside a box; the box must lie inside the picture."""
     rows, columns = box.slices
     return np.ascontiguousarray(picture[rows, columns])
 
 
 def write_png(path: str, picture: Picture) -> None:
-    """Write an RGB picture as PNG at a fast level; raises OSError."""
-    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    done, encoded = cv2.imencode(".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done, "an RGB picture can be encoded"
+    """Write a picture as PNG with fast compression.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    done, encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done, "an RGB image can be encoded"
     Path(path).write_bytes(encoded.tobytes())

@@ -1,4 +1,4 @@
-"""The JSON report of `yolo-mlsam prelabel`: what a model found in one file, in original pixels."""
+"""The JSON report of `yolo-mlsam prelabel`: the findings of a model in one file, in original pixels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mammo.printable import output_name, printable_path
 
 
 def distinct_names(files: Iterable[Path]) -> list[str]:
-    """Output names: the stem, or the whole file name, or that with a number, until no two are equal.
+    """Return unique output names: a file's stem, else its name, else its name with a number.
 
-    A name that cannot be printed, or is too long, becomes a harmless one.
+    A name that is not printable or too long is replaced; see `mammo.printable.output_name`.
     """
     names: dict[str, None] = {}
     for file in files:
@@ -38,11 +38,19 @@ def describe(
     size: Size | None,
     error: str | None,
 ) -> dict[str, Any]:
-    """The JSON of one input; coordinates in original pixels, masks as COCO compressed RLE.
+    """Return the report of one file: coordinates in original pixels, masks as COCO compressed RLE.
 
-    `spacing_mm` is the mean of rows and columns; where they differ, `spacing_row_column_mm` holds both.
+    `spacing_mm` is the mean of the row and column spacing; if these differ, `spacing_row_column_mm` contains both.
+
+    Args:
+        file: the file.
+        model_version: of the model.
+        spacing: pixel spacing; None if unknown.
+        findings: in original pixels.
+        size: of the image; None if it could not be read.
+        error: message if the image could not be read.
     """
-    both = (
+    anisotropic = (
         {"spacing_row_column_mm": [spacing.row_mm, spacing.column_mm]}
         if spacing and not spacing.square
         else {}
@@ -51,7 +59,7 @@ def describe(
         "file": _text(file),
         "model_version": model_version,
         "spacing_mm": round(spacing.mean_mm, 6) if spacing else None,
-        **both,
+        **anisotropic,
         "findings": [_describe_finding(finding, size, spacing) for finding in findings if size],
         "error": error,
     }
@@ -75,7 +83,7 @@ def _describe_finding(finding: Finding, size: Size, spacing: Spacing | None) -> 
 
 
 def _text(file: Path) -> str:
-    """The path, which JSON can hold unless it is no text."""
+    """Return the path as text for JSON; printable if it is not UTF-8."""
     try:
         require_text(file)
     except UnreadableImage:
@@ -88,6 +96,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def describe_calcification(mask: Mask, spacing: Spacing | None) -> dict[str, Any]:
+    """Return the report of a calcification: box, outline and size."""
     measured = extent(mask, spacing=spacing)
     return {
         "box": list(mask.frame.as_tuple()),

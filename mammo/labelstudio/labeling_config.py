@@ -358,13 +358,13 @@ class _ClusterLabels:
 
 def _choices(control: str, tag: ElementTree.Element) -> dict[str, str | None]:
     """Return the choices for clusters and for no finding, as fields of `ControlTags`; empty without either."""
-    found = labels_meaning(tag, CLUSTER, SYNONYMS)
+    cluster = labels_meaning(tag, CLUSTER, SYNONYMS)
     nothing = labels_meaning(tag, NOTHING, NOTHING_SYNONYMS)
-    if not found and not nothing:
+    if not cluster and not nothing:
         return {}
     return {
         "choices": control,
-        "choice_found": found[0][1].stored if found else None,
+        "choice_found": cluster[0][1].stored if cluster else None,
         "choice_nothing": nothing[0][1].stored if nothing else None,
     }
 

@@ -18,8 +18,8 @@ def test_files_come_in_order_of_name_whatever_they_are_called(tmp_path: Path) ->
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (tmp_path / "alone.png").touch()
-    found = list(files_of([tmp_path / "in", tmp_path / "alone.png", tmp_path / "missing.png"]))
-    below, named = found[:6], found[6:]
+    files = list(files_of([tmp_path / "in", tmp_path / "alone.png", tmp_path / "missing.png"]))
+    below, named = files[:6], files[6:]
     assert below == sorted(below)
     assert {path.name for path in below} == {
         "2.dcm", "9.dcm", LATIN_1, "line\nbreak.dcm", "\u202egnp.dcm", "z" * 255,

@@ -82,10 +82,10 @@ def test_what_names_nobody_for_certain_is_refused_with_a_reason(value: object, r
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_the_compared_form_is_its_own_and_that_of_every_normal_form(text: str) -> None:
-    found = identifier(text)
-    assert identifier(found) == found
+    normalised = identifier(text)
+    assert identifier(normalised) == normalised
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
-        assert identifier(unicodedata.normalize(form, text)) == found  # type: ignore[arg-type]
+        assert identifier(unicodedata.normalize(form, text)) == normalised  # type: ignore[arg-type]
 
 
 @given(st.integers())

@@ -44,9 +44,9 @@ def test_a_spacing_that_cannot_be_read_is_refused_and_never_passed_over(value: o
 
 @given(st.floats(0.01, 1.0), st.floats(0.01, 1.0))
 def test_a_spacing_comes_back_from_its_text(row: float, column: float) -> None:
-    wanted = Spacing(row, column, "given")
-    assert stated_spacing(f"{row!r}\\{column!r}".replace(".", ",")) == wanted
-    assert stated_spacing(str([row, column])) == wanted
+    expected = Spacing(row, column, "given")
+    assert stated_spacing(f"{row!r}\\{column!r}".replace(".", ",")) == expected
+    assert stated_spacing(str([row, column])) == expected
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def prelabels(
 ) -> list[tuple[Mammogram, list[Finding]]]:
     folder = tmp_path_factory.mktemp("untouched")
     prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
-    found = []
+    prelabelled = []
     for seed in range(request.param):
         mammogram = view(seed, folder)
-        found.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
-    return found
+        prelabelled.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
+    return prelabelled
 
 
 def handed_back(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""Results out: masks of a model or of annotators as DICOM Segmentation, COCO, YOLO or PNG.
+"""Export of findings by a model or by annotators as DICOM Segmentation, COCO, YOLO or PNG.
 
-labelled_image.py  the value that travels: one image with its findings
-prelabels.py   from the JSON files of `yolo-mlsam prelabel`
-project.py     from the annotations of a Label Studio project
-formats.py     to files
+labelled_image.py  LabelledImage: one image with its findings; Refusal
+prelabels.py       images from the JSON files of `yolo-mlsam prelabel`
+project.py         images from the annotations of a Label Studio project
+file_names.py      names of the exported files
+formats.py         writers of the formats
 """

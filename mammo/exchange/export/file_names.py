@@ -1,4 +1,4 @@
-"""What an exported image is called: a path that leads back to it, after which files of other kinds are named too."""
+"""Names of exported files: the path of the image, as found in its address."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 LOCAL_FILES, DATA = "/data/local-files", "/data/"
 MAX_PART = 200
-"""Longest part of a path, in bytes: file systems take 255, and endings are put behind it."""
+"""Maximum length of a path component, in bytes; file systems allow 255, and suffixes are appended."""
 
 
 def path_of(reference: str) -> str:
-    """The path in an address that a task names, decoded, with its folders and without what signs it.
+    """Return the decoded path in the address of an image, without signatures.
 
     /data/local-files/?d=a%20b/c.png        a b/c.png
     /data/upload/3/1a2b3c4d-c.png           upload/3/1a2b3c4d-c.png
@@ -20,21 +20,21 @@ def path_of(reference: str) -> str:
     """
     parts = urlsplit(reference)
     if parts.path.rstrip("/") == LOCAL_FILES:
-        return harmless(parse_qs(parts.query).get("d", [""])[0])
+        return safe_path(parse_qs(parts.query).get("d", [""])[0])
     path = unquote(parts.path)
     if not parts.scheme:
-        return harmless(path.removeprefix(DATA))
-    return harmless(f"{parts.netloc.rpartition('@')[2]}/{path}")
+        return safe_path(path.removeprefix(DATA))
+    return safe_path(f"{parts.netloc.rpartition('@')[2]}/{path}")
 
 
-def harmless(path: str) -> str:
-    """A path below any folder: nothing that leads out of it, moves a cursor, or is too long for a file system."""
+def safe_path(path: str) -> str:
+    """Return a relative path that stays in its folder, is printable, and has components of at most `MAX_PART` bytes."""
     parts = [_part(part) for part in path.replace("\\", "/").split("/")]
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 
-def shown_reference(reference: str) -> str:
-    """The address without its query where that may be a signature, and without a password."""
+def without_secrets(reference: str) -> str:
+    """Return an address without its password, and without the query of an http(s) URL, which may be a signature."""
     parts = urlsplit(reference)
     if parts.scheme in ("http", "https"):
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -42,19 +42,19 @@ def shown_reference(reference: str) -> str:
 
 
 class FileNames:
-    """Names of files after images: the image's path without its ending, and with a number where that is taken."""
+    """Assigns unique file names: an image's path without suffix, and a number if the name is taken."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def __call__(self, file_name: str) -> str:
-        """A path without an ending; no two are alike, on file systems that ignore case neither."""
-        path = PurePosixPath(harmless(file_name) or "image")
-        plain = path.with_suffix("").as_posix() if path.stem else path.as_posix()
-        name, number = plain, 1
+        """Return a path without suffix that differs from all earlier ones, also without regard to case."""
+        path = PurePosixPath(safe_path(file_name) or "image")
+        stem = path.with_suffix("").as_posix() if path.stem else path.as_posix()
+        name, number = stem, 1
         while name.casefold() in self._taken:
             number += 1
-            name = f"{plain}-{number}"
+            name = f"{stem}-{number}"
         self._taken.add(name.casefold())
         return name
 

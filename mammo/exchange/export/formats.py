@@ -1,8 +1,8 @@
-"""Labelled images to files: DICOM Segmentation, COCO, YOLO, PNG. Each returns what could not be written, and why.
+"""Writers of labelled images: DICOM Segmentation, COCO, YOLO, PNG. Each returns the images that it refused.
 
-Files are named after the image's path, with its folders, so that they lead back to it; what YOLO and PNG cannot hold
-stands in `images.json` beside them. One export says one thing of an image: the second time it comes it is refused. So
-is an image with a finding that only a point marks: no format can say that there is one of unknown extent.
+Files are named after the path of their image; `images.json` contains further data that YOLO and PNG cannot represent.
+An image that occurs twice is refused the second time. An image with a point finding is refused, because no format can
+represent a finding of unknown extent.
 """
 
 from __future__ import annotations
@@ -25,26 +25,29 @@ from mammo.printable import printable
 
 CATEGORY = {"id": 1, "name": CLUSTER, "supercategory": "calcification"}
 LIST = "images.json"
-"""Which file is of which image."""
+"""Name of the list of exported files and their images."""
 
 Writer = Callable[[Iterable[LabelledImage], Path], list[Refusal]]
+"""Writes images into a folder; returns the refused ones."""
 
 
 def write_seg(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
-    """`NAME.seg.dcm` for each image with masks; a DICOM Segmentation cannot be empty, nor hold a box."""
+    """Write `NAME.seg.dcm` for each image with masks; a DICOM Segmentation can neither be empty nor contain a box."""
     refusals: list[Refusal] = []
     for image in _outlined(images, refusals):
         masked = [finding for finding in image.findings if finding.mask]
         if len(masked) < len(image.findings):
             boxes = len(image.findings) - len(masked)
             refusals.append(
-                Refusal(image.name, f"{boxes} findings have only a box, and a segmentation needs masks")
+                Refusal(image.name, f"{boxes} findings have a box only, and a segmentation requires masks")
             )
         if not masked:
             continue
         if image.source is None:
             refusals.append(
-                Refusal(image.name, "the DICOM file that a segmentation must refer to is not there")
+                Refusal(
+                    image.name, "the DICOM file to which a segmentation must refer is missing; restore it"
+                )
             )
             continue
         try:
@@ -61,22 +64,22 @@ def write_seg(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
 
 
 def write_coco(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
-    """`coco.json` with masks as compressed run lengths, `coco-polygons.json` with outlines (holes filled)."""
+    """Write `coco.json` with masks as compressed RLE, and `coco-polygons.json` with outlines (holes filled)."""
     rows, findings = [], []
     refusals: list[Refusal] = []
     for number, image in enumerate(_once(images, refusals), start=1):
         row = {"id": number, "file_name": image.file_name}
         row |= {"width": image.size.width, "height": image.size.height}
-        facts = _known(image) | dict(image.facts)
+        facts = _identity(image) | dict(image.facts)
         rows.append(row | {key: value for key, value in facts.items() if key not in row})
         attributes = image.attributes or ({},) * len(image.findings)
-        for finding, more in zip(image.findings, attributes, strict=True):
-            findings.append((number, image, finding, more))
+        for finding, each in zip(image.findings, attributes, strict=True):
+            findings.append((number, image, finding, each))
     for name, outline in (("coco.json", False), ("coco-polygons.json", True)):
         annotations = [
             _annotation(index, number, image, finding, outline=outline)
-            | ({"attributes": dict(more)} if more else {})
-            for index, (number, image, finding, more) in enumerate(findings, start=1)
+            | ({"attributes": dict(each)} if each else {})
+            for index, (number, image, finding, each) in enumerate(findings, start=1)
         ]
         document = {"info": {"description": "Microcalcification clusters"}, "images": rows}
         _write_json(out / name, document | {"annotations": annotations, "categories": [CATEGORY]})
@@ -84,15 +87,15 @@ def write_coco(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
 
 
 def write_yolo(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
-    """`labels/PATH.txt` with a line `0 x y width height` per cluster (centre and size as shares of the image)."""
+    """Write `labels/PATH.txt` with a line `0 x y width height` per cluster, relative to the size of the image."""
     refusals: list[Refusal] = []
     names, rows = FileNames(), []
     for image in _once(images, refusals):
         lines = []
         for finding in image.findings:
             (x, y), box, size = finding.box.centre, finding.box, image.size
-            shares = x / size.width, y / size.height, box.width / size.width, box.height / size.height
-            lines.append("0 " + " ".join(f"{share:.7f}" for share in shares) + "\n")
+            relative = x / size.width, y / size.height, box.width / size.width, box.height / size.height
+            lines.append("0 " + " ".join(f"{each:.7f}" for each in relative) + "\n")
         file = out / "labels" / f"{names(image.file_name)}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(lines), encoding="utf-8")
@@ -104,9 +107,9 @@ def write_yolo(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
 
 
 def write_png(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
-    """`PATH.png` with 255 where a cluster is and 0 elsewhere, as large as the image.
+    """Write `PATH.png` of the image's size, with 255 in clusters and 0 elsewhere.
 
-    An image with a finding that has only a box gets none: its mask would say that there is nothing.
+    An image is refused if no finding has a mask, because its PNG would mean that there is no cluster.
     """
     refusals: list[Refusal] = []
     names, rows, earlier = FileNames(), [], _files_listed(out)
@@ -116,20 +119,15 @@ def write_png(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
             if finding.mask:
                 finding.mask.paste(picture, 255)
             else:
-                refusals.append(
-                    Refusal(image.name, "a finding has only a box, and a mask picture needs masks")
-                )
+                refusals.append(Refusal(image.name, "a finding has a box only, and a PNG requires masks"))
         if not picture.any() and image.findings:
             continue
         done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-        assert done, "a grey picture can be encoded"
+        assert done, "a grey image can be encoded"
         file = out / f"{names(image.file_name)}.png"
         if file.exists() and file.relative_to(out).as_posix() not in earlier:
-            refusals.append(
-                Refusal(
-                    image.name, f"{printable(file.name)} is there and no earlier export: take another --out"
-                )
-            )
+            reason = f"{printable(file.name)} exists and is not from an earlier export; choose another --out"
+            refusals.append(Refusal(image.name, reason))
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(encoded.tobytes())
@@ -142,7 +140,7 @@ FORMATS: dict[str, Writer] = {"seg": write_seg, "coco": write_coco, "yolo": writ
 
 
 def _files_listed(out: Path) -> set[str]:
-    """Files of an earlier export into the same folder, which this one may replace."""
+    """Return the files of an earlier export into the same folder, which may be replaced."""
     try:
         rows = json.loads((out / LIST).read_bytes())["images"]
         return {str(row["file"]) for row in rows}
@@ -151,7 +149,7 @@ def _files_listed(out: Path) -> set[str]:
 
 
 def _once(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[LabelledImage]:
-    """Every image the first time it comes, without those that have a point."""
+    """Yield every image once, without those that have a point finding."""
     seen: dict[str, str] = {}
     for image in _outlined(images, refusals):
         first = seen.setdefault(image.file_name, image.name)
@@ -159,12 +157,14 @@ def _once(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[
             yield image
         else:
             refusals.append(
-                Refusal(image.name, f"the same image as {first}, {printable(image.file_name, length=80)}")
+                Refusal(
+                    image.name, f"it is the same image as {first}, {printable(image.file_name, length=80)}"
+                )
             )
 
 
 def _outlined(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Iterator[LabelledImage]:
-    """Those without a finding that only a point marks."""
+    """Yield the images without a point finding."""
     for image in images:
         if image.has_point:
             refusals.append(Refusal(image.name, POINT_ONLY))
@@ -172,21 +172,22 @@ def _outlined(images: Iterable[LabelledImage], refusals: list[Refusal]) -> Itera
             yield image
 
 
-def _known(image: LabelledImage) -> dict[str, Any]:
-    """How to find the image again."""
-    known = {"reference": image.reference, "sha256": image.sha256}
-    return {key: value for key, value in known.items() if value is not None}
+def _identity(image: LabelledImage) -> dict[str, Any]:
+    """Return the fields that identify the image."""
+    identity = {"reference": image.reference, "sha256": image.sha256}
+    return {key: value for key, value in identity.items() if value is not None}
 
 
 def _row(image: LabelledImage, file: Path) -> dict[str, Any]:
-    """What `images.json` says of a file."""
+    """Return the row of a file in `images.json`."""
     row = {
         "file": file.as_posix(),
         "image": image.file_name,
         "width": image.size.width,
         "height": image.size.height,
     }
-    return row | {key: value for key, value in (_known(image) | dict(image.facts)).items() if key not in row}
+    facts = _identity(image) | dict(image.facts)
+    return row | {key: value for key, value in facts.items() if key not in row}
 
 
 def _annotation(

@@ -1,4 +1,4 @@
-"""LabelledImage: one image with its findings, on the way into a file."""
+"""LabelledImage: one image with its findings, to be exported; Refusal: an image that is not."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
 
-POINT_ONLY = "a finding is marked by a point only, and no format of an export has a word for that: outline it"
-"""Why an image is not exported: without the finding, the file would say that there is nothing."""
+POINT_ONLY = "a finding is marked by a point only, which no export format can represent; outline it"
+"""Reason to refuse an image with a point finding, which would be missing in the export."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImage:
-    """One image with what was found in it."""
+    """One image with its findings."""
 
     name: str
-    """Unique in one export, harmless, without any patient tag; the name of a DICOM Segmentation of it."""
+    """Unique within an export, a safe file name without patient tags; names the image's DICOM Segmentation."""
 
     file_name: str
-    """Where the image is, relative to the images' folder; unique in one export."""
+    """Path of the image relative to the images' folder; unique within an export."""
 
     size: Size
     findings: tuple[Finding, ...]
     origin: Origin
     source: Path | bytes | None = None
-    """The image file itself, which a DICOM Segmentation refers to."""
+    """The image file, to which a DICOM Segmentation refers."""
 
     reference: str | None = None
-    """How a task names the image, where `file_name` was made out of that."""
+    """Address of the image in its task, if `file_name` is derived from it."""
 
     sha256: str | None = None
-    """Of the image file."""
+    """SHA-256 of the image file."""
 
     calcifications: tuple[Mask, ...] = ()
-    """Single calcifications, where they are known."""
+    """Masks of single calcifications; empty if unknown."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """More for the COCO record of the image, such as `patient` (a key), `view`, `spacing_mm`."""
+    """Further fields of the image's COCO record, such as `patient` (a key), `view` and `spacing_mm`."""
 
     attributes: tuple[Mapping[str, Any], ...] = ()
-    """More for the COCO record of each finding; empty, or one per finding."""
+    """`attributes` of each finding's COCO record; empty, or one per finding."""
 
     @property
     def has_point(self) -> bool:
@@ -55,9 +55,11 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that is not exported or imported, and why."""
+    """An image, row or file that is not exported or imported."""
 
     where: str
+    """Its place in the data set, project or folder."""
+
     reason: str
 
     def __str__(self) -> str:

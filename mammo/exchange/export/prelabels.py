@@ -1,4 +1,4 @@
-"""Labelled images out of the JSON files that `yolo-mlsam prelabel` writes."""
+"""Labelled images from the JSON reports of `yolo-mlsam prelabel`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from mammo.geometry import Box, Point, Size
 from mammo.printable import file_stem, printable
 
 MAX_JSON = 64 * 2**20
+"""Maximum size of a report, in bytes."""
+
 Pixel = Annotated[int, Field(ge=-(2**20), le=2**20)]
 
 
-class PrelabelFinding(BaseModel):
-    """One finding as `yolo-mlsam prelabel` describes it."""
+class ReportedFinding(BaseModel):
+    """One finding of a report; see `mammo.exchange.prelabel_report`."""
 
     score: float = Field(ge=0, le=1)
     box: tuple[Pixel, Pixel, Pixel, Pixel]
@@ -32,22 +34,23 @@ class PrelabelFinding(BaseModel):
     mask: dict[str, Any] | None = None
 
 
-class Prelabels(BaseModel):
-    """One JSON file of `yolo-mlsam prelabel`."""
+class PrelabelReport(BaseModel):
+    """One report; see `mammo.exchange.prelabel_report`."""
 
     file: str = Field(max_length=4096)
     model_version: str = Field(max_length=200)
     spacing_mm: float | None = None
     spacing_row_column_mm: tuple[float, float] | None = None
-    findings: list[PrelabelFinding] = Field(max_length=1000)
+    findings: list[ReportedFinding] = Field(max_length=1000)
     error: str | None = None
 
 
 def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[LabelledImage | Refusal]:
-    """Read JSON files, or all of a folder, with the image of each.
+    """Read reports with their images.
 
     Args:
-        images: folder of the images; None: beside each JSON file. A file's own path is never followed out of it.
+        paths: reports, and folders of reports.
+        images: folder of the images; None for the folder of each report. Paths in a report that leave it are ignored.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     names = distinct_names(Path(file_stem(file.stem)) for file in files)
@@ -57,38 +60,38 @@ def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[La
         except (MammoError, ValueError) as error:
             yield Refusal(printable(file.name), str(error))
         except OSError as error:
-            yield Refusal(printable(file.name), f"cannot be opened: {error.strerror or 'unknown reason'}")
+            yield Refusal(printable(file.name), f"it cannot be opened: {error.strerror or 'unknown reason'}")
 
 
 def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
     if file.stat().st_size > MAX_JSON:
-        raise ValueError(f"more than {MAX_JSON} bytes of JSON")
+        raise ValueError(f"expected at most {MAX_JSON} bytes of JSON, got {file.stat().st_size}")
     try:
-        prelabels = Prelabels.model_validate_json(file.read_bytes())
+        report = PrelabelReport.model_validate_json(file.read_bytes())
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
         raise ValueError(
-            f"not written by `yolo-mlsam prelabel`: {where or 'JSON'}: {problem['msg']}"
+            f"expected a report of `yolo-mlsam prelabel`: {where or 'JSON'}: {problem['msg']}"
         ) from None
-    if prelabels.error is not None:
-        raise ValueError("the image could not be read when it was prelabelled")
-    image = find_image(prelabels.file, folder)
+    if report.error is not None:
+        raise ValueError("its image could not be read by `yolo-mlsam prelabel`")
+    image = find_image(report.file, folder)
     if image is None:
         raise ValueError(
-            f"its image {printable(base_name(prelabels.file))} is not there; name its folder with --images"
+            f"its image {printable(base_name(report.file))} is missing; give its folder with --images"
         )
     mammogram = read_mammogram(image)
     findings = tuple(
-        _finding(found, mammogram.size, index) for index, found in enumerate(prelabels.findings, 1)
+        _finding(finding, mammogram.size, index) for index, finding in enumerate(report.findings, 1)
     )
-    spacing = prelabels.spacing_row_column_mm or prelabels.spacing_mm
+    spacing = report.spacing_row_column_mm or report.spacing_mm
     return LabelledImage(
         name=name,
         file_name=image.relative_to(folder).as_posix(),
         size=mammogram.size,
         findings=findings,
-        origin=Origin(made_by="automatic", version=prelabels.model_version),
+        origin=Origin(made_by="automatic", version=report.model_version),
         source=image,
         sha256=mammogram.sha256,
         facts={"sha256": mammogram.sha256, "view": mammogram.view, "laterality": mammogram.laterality}
@@ -97,7 +100,7 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
 
 
 def find_image(stated: str, folder: Path) -> Path | None:
-    """The image that a file names, below a folder: by its relative path, else by its name; None when not there."""
+    """Return the image below a folder, by its relative path or else by its name; None when it does not exist."""
     root = folder.resolve()
     for relative in (stated, base_name(stated)):
         if not relative or "\0" in relative or PurePosixPath(relative).is_absolute():
@@ -112,16 +115,16 @@ def find_image(stated: str, folder: Path) -> Path | None:
 
 
 def base_name(path: str) -> str:
-    """The last part of a path, whichever system wrote it."""
+    """Return the last component of a POSIX or Windows path."""
     return PureWindowsPath(path).name
 
 
-def _finding(found: PrelabelFinding, size: Size, index: int) -> Finding:
-    box = Box(*found.box)
+def _finding(finding: ReportedFinding, size: Size, index: int) -> Finding:
+    box = Box(*finding.box)
     if box.intersection(size.box) != box:
         raise InvalidRegion(f"finding {index} lies outside the image of {size.width} x {size.height} pixels")
-    mask = mask_of_rle(found.mask, size=size) if found.mask else None
-    prompts = tuple(Point(*point) for point in found.prompts)
+    mask = mask_of_rle(finding.mask, size=size) if finding.mask else None
+    prompts = tuple(Point(*point) for point in finding.prompts)
     return Finding(
-        label=CLUSTER, score=found.score, box=box, prompts=prompts, mask=mask, id=f"finding-{index}"
+        label=CLUSTER, score=finding.score, box=box, prompts=prompts, mask=mask, id=f"finding-{index}"
     )

@@ -1,4 +1,4 @@
-"""Labelled images out of a Label Studio project: the newest annotation of every task."""
+"""Labelled images from a Label Studio project: the newest annotation of every task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from mammo.dicom.segmentation import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
-from mammo.exchange.export.file_names import path_of, shown_reference
+from mammo.exchange.export.file_names import path_of, without_secrets
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
@@ -21,14 +21,16 @@ FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
 def read_project(
     client: LabelStudioClient, project: int, images: TaskImages
 ) -> Iterator[LabelledImage | Refusal]:
-    """Every task that somebody annotated, as its newest annotation that is not cancelled leaves it."""
+    """Yield the images of every annotated task, with the findings of its newest annotation that is not cancelled."""
     tags = ControlTags.read(str(client.project(project)["label_config"]))
     for task in client.tasks(project, all_fields=True):
         number = int(task["id"])
-        kept = [row for row in task.get("annotations") or [] if not row.get("was_cancelled")]
-        if not kept:
+        annotations = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
+        if not annotations:
             continue
-        newest = max(kept, key=lambda row: (str(row.get("updated_at") or ""), int(row.get("id") or 0)))
+        newest = max(
+            annotations, key=lambda each: (str(each.get("updated_at") or ""), int(each.get("id") or 0))
+        )
         data = task.get("data") or {}
         try:
             for on_image in require_on_images(newest.get("result") or [], tags=tags, data=data):
@@ -40,10 +42,17 @@ def read_project(
 def _labelled(
     number: int, data: Mapping[str, Any], annotation: Mapping[str, Any], images: TaskImages, tags: ControlTags
 ) -> LabelledImage:
-    """One image of a task.
+    """Return one image of a task.
 
     Args:
-        data: what `of_task` makes of the task's for this image.
+        number: task id.
+        data: of the image, as `of_task` returns it.
+        annotation: of the task.
+        images: reads the image.
+        tags: control tags of the image.
+
+    Raises:
+        MammoError, ValueError: the image or its annotation cannot be exported.
     """
     result = [region for region in annotation.get("result") or [] if tags.shows(region)]
     findings = tuple(from_regions(result, tags=tags))
@@ -51,7 +60,9 @@ def _labelled(
         raise InvalidRegion(POINT_ONLY, code="point_only")
     mammogram = images.open(data)
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
-        raise ImageNotFound("the annotation was drawn on an image of another size", code="other_size")
+        raise ImageNotFound(
+            "its annotation was drawn on an image of another size; restore the image", code="other_size"
+        )
     source = images.path(data)
     reference = str(data[MAMMOGRAM_KEY] if source else data.get("image") or "")
     name = f"task-{number}" + (f"-{tags.image_key}" if tags.image_key else "")
@@ -62,17 +73,17 @@ def _labelled(
         findings=findings,
         origin=_origin(result),
         source=source,
-        reference=None if source else shown_reference(reference),
+        reference=None if source else without_secrets(reference),
         sha256=mammogram.sha256,
         facts=_facts(data) | {"task": number} | ({"image_tag": tags.image_key} if tags.image_key else {}),
     )
 
 
 def _facts(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the task states of its image; patient and spacing as they are compared everywhere.
+    """Return the image's facts in the task data, with patient and spacing normalised.
 
     Raises:
-        InvalidTaskData: a patient or spacing that cannot be read.
+        InvalidTaskData: the patient or the spacing is invalid.
     """
     spacing = stated_spacing(data.get("spacing_mm"))
     facts = {key: data.get(key) for key in FACTS} | {
@@ -83,7 +94,7 @@ def _facts(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _origin(result: list[Mapping[str, Any]]) -> Origin:
-    """A person who corrected a model, when any region remembers its model; else a person."""
+    """Return `semiautomatic` if a region was predicted by a model, else `manual`."""
     for region in result:
         meta = region.get("meta")
         version = meta.get("model_version") if isinstance(meta, Mapping) else None

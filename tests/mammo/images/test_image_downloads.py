@@ -22,25 +22,25 @@ S3 = "s3://bucket/a b/scan.png"
 
 @pytest.fixture
 def studio() -> Iterator[BadServer]:
-    with bad_server() as made:
-        yield made
+    with bad_server() as server:
+        yield server
 
 
 @pytest.fixture
 def bucket() -> Iterator[BadServer]:
     """Another server, on another address."""
-    with bad_server("127.0.0.2") as made:
-        made.answers["/scan.png"] = content(b"pixels", etag='"s3"')
-        yield made
+    with bad_server("127.0.0.2") as server:
+        server.answers["/scan.png"] = content(b"pixels", etag='"s3"')
+        yield server
 
 
 def downloads(studio: BadServer, *, rule: AddressRule = LOOPBACK, **options: object) -> ImageDownloads:
     return ImageDownloads(Connection(studio.url, KEY), rule=rule, **options)  # type: ignore[arg-type]
 
 
-def refused(made: ImageDownloads, reference: str, **options: int) -> str:
+def refused(image_downloads: ImageDownloads, reference: str, **options: int) -> str:
     with pytest.raises(ImageNotFound) as failure:
-        made.download(reference, **({"max_bytes": 100} | options))
+        image_downloads.download(reference, **({"max_bytes": 100} | options))
     assert KEY not in str(failure.value)
     return failure.value.code
 
@@ -50,17 +50,17 @@ def test_an_image_of_label_studio_is_fetched_with_the_token(studio: BadServer, a
     """Label Studio may have a private address: the settings name it."""
     studio.answers["/data/local-files/"] = content(b"pixels")
     path = "/data/local-files/?d=twins/a.png"
-    made = downloads(studio, rule=AddressRule())
-    assert made.download(studio.url * absolute + path, max_bytes=6) == b"pixels"
+    image_downloads = downloads(studio, rule=AddressRule())
+    assert image_downloads.download(studio.url * absolute + path, max_bytes=6) == b"pixels"
     assert studio.seen[0][0] == path
     assert studio.seen[0][1]["authorization"] == f"Token {KEY}"
 
 
 def test_label_studio_under_its_public_name_is_the_same_label_studio(studio: BadServer) -> None:
     studio.answers["/data/a.png"] = content(b"pixels")
-    made = downloads(studio, public_url="https://label.hospital.test")
-    assert made.download("https://label.hospital.test/data/a.png", max_bytes=9) == b"pixels"
-    assert refused(made, "http://label.hospital.test/data/a.png") == "foreign_image"
+    image_downloads = downloads(studio, public_url="https://label.hospital.test")
+    assert image_downloads.download("https://label.hospital.test/data/a.png", max_bytes=9) == b"pixels"
+    assert refused(image_downloads, "http://label.hospital.test/data/a.png") == "foreign_image"
 
 
 def test_cloud_storage_is_resolved_for_the_task_and_never_sees_the_token(
@@ -113,20 +113,20 @@ def test_an_image_of_any_other_server_is_not_asked_for(studio: BadServer, refere
 
 
 def test_a_host_on_the_list_is_fetched_without_the_token(studio: BadServer, bucket: BadServer) -> None:
-    made = downloads(studio, hosts=ImageHosts.parse(bucket.url))
-    assert made.download(f"{bucket.url}/scan.png", max_bytes=9) == b"pixels"
+    image_downloads = downloads(studio, hosts=ImageHosts.parse(bucket.url))
+    assert image_downloads.download(f"{bucket.url}/scan.png", max_bytes=9) == b"pixels"
     assert "authorization" not in bucket.seen[0][1]
 
 
 def test_a_host_on_the_list_still_needs_an_allowed_address(studio: BadServer, bucket: BadServer) -> None:
-    made = downloads(studio, hosts=ImageHosts.parse(bucket.url), rule=AddressRule())
-    assert refused(made, f"{bucket.url}/scan.png") == "blocked_address"
+    image_downloads = downloads(studio, hosts=ImageHosts.parse(bucket.url), rule=AddressRule())
+    assert refused(image_downloads, f"{bucket.url}/scan.png") == "blocked_address"
 
 
 def test_a_host_on_the_list_may_not_redirect_off_the_list(studio: BadServer, bucket: BadServer) -> None:
     bucket.answers["/a.png"] = redirect(f"{studio.url}/data/a.png")
-    made = downloads(studio, hosts=ImageHosts.parse(bucket.url))
-    assert refused(made, f"{bucket.url}/a.png") == "foreign_image"
+    image_downloads = downloads(studio, hosts=ImageHosts.parse(bucket.url))
+    assert refused(image_downloads, f"{bucket.url}/a.png") == "foreign_image"
     assert studio.seen == []
 
 
@@ -167,8 +167,8 @@ def test_a_personal_token_that_ended_early_is_exchanged_again(studio: BadServer)
     good: list[str] = []
 
     def image(handler: Handler) -> None:
-        known = handler.headers["authorization"] == f"Bearer {good[-1]}"
-        content(b"pixels" if known else b"", status=200 if known else 401)(handler)
+        is_valid = handler.headers["authorization"] == f"Bearer {good[-1]}"
+        content(b"pixels" if is_valid else b"", status=200 if is_valid else 401)(handler)
 
     class Exchanging(Connection):
         def _exchange(self) -> str:
@@ -176,10 +176,10 @@ def test_a_personal_token_that_ended_early_is_exchanged_again(studio: BadServer)
             return good[-1]
 
     studio.answers["/data/a.png"] = image
-    made = ImageDownloads(Exchanging(studio.url, PERSONAL))
-    assert made.download("/data/a.png", max_bytes=9) == b"pixels"
+    image_downloads = ImageDownloads(Exchanging(studio.url, PERSONAL))
+    assert image_downloads.download("/data/a.png", max_bytes=9) == b"pixels"
     good.append("another")
-    assert made.download("/data/a.png", max_bytes=9) == b"pixels"
+    assert image_downloads.download("/data/a.png", max_bytes=9) == b"pixels"
     assert len(studio.seen) == 3
 
 
@@ -188,7 +188,7 @@ def test_an_uploaded_image_is_fetched_once_and_a_local_file_is_asked_about_again
 ) -> None:
     now = [1000.0]
     cache = DownloadCache(tmp_path, max_bytes=1000, clock=lambda: now[0])
-    made = downloads(studio, cache=cache)
+    image_downloads = downloads(studio, cache=cache)
 
     def local(handler: Handler) -> None:
         same = handler.headers["if-none-match"] == 'W/"1"'
@@ -197,10 +197,14 @@ def test_an_uploaded_image_is_fetched_once_and_a_local_file_is_asked_about_again
     upload, file = "/data/upload/1/d6fed605-a.png", "/data/local-files/?d=a.png"
     studio.answers |= {upload: content(b"pixels"), "/data/local-files/": local}
     for _ in range(3):
-        assert made.download(upload, max_bytes=9) == made.download(file, max_bytes=9) == b"pixels"
+        assert (
+            image_downloads.download(upload, max_bytes=9)
+            == image_downloads.download(file, max_bytes=9)
+            == b"pixels"
+        )
         now[0] += 100.0
     assert studio.paths().count(upload) == 1
     assert studio.paths().count(file) == 3
     assert len(list((tmp_path / "content").iterdir())) == 1, "equal contents are kept once"
     with pytest.raises(ImageNotFound, match="at most 5 bytes"):
-        made.download(upload, max_bytes=5)
+        image_downloads.download(upload, max_bytes=5)

@@ -142,9 +142,9 @@ def test_a_task_without_a_file_is_read_through_label_studio_with_its_stated_spac
 )
 def test_a_stated_spacing_is_read_however_it_is_written(stated, row, column):
     images = TaskImages(root=None, downloads=FakeDownloads("/data/upload/1/a.png", png()))
-    found = images.open({"image": "/data/upload/1/a.png", "spacing_mm": stated}).spacing
-    assert found is not None
-    assert (found.row_mm, found.column_mm) == (row, column)
+    spacing = images.open({"image": "/data/upload/1/a.png", "spacing_mm": stated}).spacing
+    assert spacing is not None
+    assert (spacing.row_mm, spacing.column_mm) == (row, column)
 
 
 @pytest.mark.parametrize("stated", ["about 0.07", "70", 70, True, {"row": 0.07}])

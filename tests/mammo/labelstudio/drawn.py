@@ -19,9 +19,9 @@ B = Box(60, 20, 90, 60)
 
 
 def filled(*boxes: Box) -> Mask:
-    made = union(Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0) for box in boxes)
-    assert made is not None
-    return made
+    mask = union(Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0) for box in boxes)
+    assert mask is not None
+    return mask
 
 
 def region(kind: str, control: str, value: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -18,9 +18,9 @@ BACKEND = "http://backend.test:9090"
 
 @pytest.fixture
 def server() -> FakeLabelStudio:
-    made = FakeLabelStudio()
-    made.projects[1] = {"id": 1, "title": "a project", "model_version": ""}
-    return made
+    server = FakeLabelStudio()
+    server.projects[1] = {"id": 1, "title": "a project", "model_version": ""}
+    return server
 
 
 @pytest.fixture

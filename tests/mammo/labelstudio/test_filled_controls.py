@@ -42,9 +42,9 @@ def test_a_mask_is_drawn_as_an_outline_and_comes_back_as_nearly_the_same_pixels(
     radius: float,
 ) -> None:
     mask = disc(radius)
-    made = to_regions([finding(mask)], size=SIZE, tags=OUTLINES, model_version="m1")
-    assert [r["type"] for r in made] == ["polygonlabels"]
-    (back,) = from_regions(made, tags=OUTLINES)
+    regions = to_regions([finding(mask)], size=SIZE, tags=OUTLINES, model_version="m1")
+    assert [r["type"] for r in regions] == ["polygonlabels"]
+    (back,) = from_regions(regions, tags=OUTLINES)
     assert back.mask is not None
     union = back.mask.area + mask.area - back.mask.intersection_area(mask)
     assert back.mask.intersection_area(mask) >= 0.98 * union
@@ -65,8 +65,8 @@ def test_parts_are_joined_to_one_outline_crumbs_left_out_and_holes_filled() -> N
 
 def test_masks_are_outlines_unless_a_project_asks_for_the_brush_or_has_no_outlines() -> None:
     def kind(tags: ControlTags) -> str:
-        made = to_regions([finding(disc(9))], size=SIZE, tags=tags, model_version="m1")[0]
-        return str(made["type"])
+        region = to_regions([finding(disc(9))], size=SIZE, tags=tags, model_version="m1")[0]
+        return str(region["type"])
 
     assert kind(ControlTags()) == kind(ControlTags.read(CHOICES)) == "polygonlabels"
     assert kind(ControlTags().painted()) == kind(ControlTags(polygon=None)) == "brushlabels"
@@ -81,15 +81,15 @@ def test_what_was_painted_does_not_fit_who_wants_polygons_nor_the_other_way_roun
     assert [OUTLINES.fit(r) for r in (painted, outlined)] == [False, True]
 
 
-@pytest.mark.parametrize(("findings", "said"), [([finding(disc(9))], "MCC"), ([], "No findings")])
-def test_the_choice_about_the_image_says_what_was_found(findings: list[Finding], said: str) -> None:
+@pytest.mark.parametrize(("findings", "expected"), [([finding(disc(9))], "MCC"), ([], "No findings")])
+def test_the_choice_about_the_image_says_what_was_found(findings: list[Finding], expected: str) -> None:
     tags = ControlTags.read(CHOICES)
-    made = prediction(findings, size=SIZE, tags=tags, model_version="m1")
-    (choice,) = [r for r in made["result"] if r["type"] == "choices"]
-    assert (choice["from_name"], choice["value"]) == ("said", {"choices": [said]})
-    assert LabelInterface(CHOICES).validate_prediction(made, return_errors=True) == []
-    assert tags.fit(made["result"])
-    assert len(from_regions(made["result"], tags=tags)) == len(findings)
+    predicted = prediction(findings, size=SIZE, tags=tags, model_version="m1")
+    (choice,) = [r for r in predicted["result"] if r["type"] == "choices"]
+    assert (choice["from_name"], choice["value"]) == ("said", {"choices": [expected]})
+    assert LabelInterface(CHOICES).validate_prediction(predicted, return_errors=True) == []
+    assert tags.fit(predicted["result"])
+    assert len(from_regions(predicted["result"], tags=tags)) == len(findings)
 
 
 def test_a_project_without_a_word_for_nothing_gets_no_choice_for_nothing() -> None:
@@ -98,5 +98,5 @@ def test_a_project_without_a_word_for_nothing_gets_no_choice_for_nothing() -> No
 
 
 def test_polygons_pass_the_sdks_validator() -> None:
-    made = prediction([finding(disc(20, hole=10))], size=SIZE, tags=OUTLINES, model_version="m1")
-    assert LabelInterface(labeling_config()).validate_prediction(made, return_errors=True) == []
+    predicted = prediction([finding(disc(20, hole=10))], size=SIZE, tags=OUTLINES, model_version="m1")
+    assert LabelInterface(labeling_config()).validate_prediction(predicted, return_errors=True) == []

@@ -48,8 +48,8 @@ def finding(box: Box, mask: Mask | None = None, *, name: str = "c1") -> Finding:
 
 def sent(*findings: Finding, tags: ControlTags = TAGS, size: Size = SIZE) -> list[dict[str, Any]]:
     """A prelabel as a browser hands it back: every region untouched."""
-    made = to_regions(findings, size=size, tags=tags, model_version="m1")
-    return [region | {"origin": "prediction"} for region in made]
+    regions = to_regions(findings, size=size, tags=tags, model_version="m1")
+    return [region | {"origin": "prediction"} for region in regions]
 
 
 def repainted(region: dict[str, Any], mask: Mask | None, *, size: Size = SIZE) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def test_a_point_alone_is_a_finding_of_which_only_the_place_is_known() -> None:
 
 def test_two_outlines_that_touch_stay_two_findings() -> None:
     beside = Box(A.x1, A.y0, A.x1 + 20, A.y1)
-    found = from_regions([polygon(A, id="1"), polygon(beside, id="2")], tags=TAGS)
-    assert [each.box for each in found] == [A, beside]
+    findings = from_regions([polygon(A, id="1"), polygon(beside, id="2")], tags=TAGS)
+    assert [each.box for each in findings] == [A, beside]
 
 
 def test_a_hand_drawn_rectangle_frames_the_outline_or_brush_that_it_meets() -> None:
@@ -110,8 +110,8 @@ def test_a_hand_drawn_rectangle_frames_the_outline_or_brush_that_it_meets() -> N
 
 
 def test_brush_without_a_rectangle_is_a_finding_with_its_own_box() -> None:
-    found = from_regions([rectangle(A), brush(filled(B))], tags=TAGS)
-    assert [(each.id, each.box) for each in found] == [("r", A), ("part-60-20", B)]
+    findings = from_regions([rectangle(A), brush(filled(B))], tags=TAGS)
+    assert [(each.id, each.box) for each in findings] == [("r", A), ("part-60-20", B)]
 
 
 def test_a_brush_over_two_rectangles_and_the_gap_between_them_is_cut_at_the_middle_of_the_gap() -> None:
@@ -124,8 +124,8 @@ def test_a_brush_over_two_rectangles_and_the_gap_between_them_is_cut_at_the_midd
 
 
 def test_a_far_away_tail_of_a_brush_is_not_the_rectangles() -> None:
-    found = from_regions([rectangle(A), brush(filled(Box(35, 30, 140, 34)))], tags=TAGS)
-    assert [(each.id, each.box) for each in found] == [("r", A), ("part-55-30", Box(55, 30, 140, 34))]
+    findings = from_regions([rectangle(A), brush(filled(Box(35, 30, 140, 34)))], tags=TAGS)
+    assert [(each.id, each.box) for each in findings] == [("r", A), ("part-55-30", Box(55, 30, 140, 34))]
 
 
 def test_a_speck_left_by_the_eraser_is_counted_and_no_finding() -> None:
@@ -158,8 +158,8 @@ def test_what_the_eraser_left_of_a_finding_is_no_finding_and_is_counted() -> Non
 def test_what_is_painted_elsewhere_with_a_findings_brush_is_a_finding_of_its_own() -> None:
     mine, other = Box(500, 500, 600, 600), Box(1500, 1500, 1600, 1600)
     (region,) = sent(finding(mine, filled(mine)), tags=BRUSH, size=BIG)
-    found = from_regions([repainted(region, filled(mine, other), size=BIG)], tags=BRUSH)
-    assert [(each.id, each.box) for each in found] == [("c1", mine), ("part-1500-1500", other)]
+    findings = from_regions([repainted(region, filled(mine, other), size=BIG)], tags=BRUSH)
+    assert [(each.id, each.box) for each in findings] == [("c1", mine), ("part-1500-1500", other)]
 
 
 @pytest.mark.parametrize("tags", [TAGS, BRUSH])
@@ -191,7 +191,7 @@ def test_other_labels_attributes_relations_and_prompts_are_no_findings() -> None
         )
     )
     mass = rectangle() | {"value": rectangle()["value"] | {"rectanglelabels": ["Mass"]}}
-    said = {
+    choice = {
         "id": "r",
         "from_name": "kind",
         "to_name": "image",
@@ -200,7 +200,7 @@ def test_other_labels_attributes_relations_and_prompts_are_no_findings() -> None
     }
     relation = {"type": "relation", "from_id": "a", "to_id": "b"}
     asked = rectangle(from_name="prompt-box")
-    assert from_regions([mass, said, relation, asked], tags=tags) == []
+    assert from_regions([mass, choice, relation, asked], tags=tags) == []
     assert len(from_regions([rectangle()], tags=tags)) == 1
 
 
@@ -308,8 +308,8 @@ def test_a_label_that_may_mean_a_cluster_asks_for_a_word() -> None:
     with pytest.raises(InvalidRegion, match="predicted_values") as error:
         from_regions([doubtful], tags=ControlTags.read(config))
     assert error.value.code == "doubtful_label"
-    said = config.replace('value="MC"', 'value="MC" predicted_values="Cluster"')
-    assert from_regions([doubtful], tags=ControlTags.read(said)) == []
+    stated = config.replace('value="MC"', 'value="MC" predicted_values="Cluster"')
+    assert from_regions([doubtful], tags=ControlTags.read(stated)) == []
 
 
 def test_a_label_is_known_by_its_alias_and_by_its_value() -> None:

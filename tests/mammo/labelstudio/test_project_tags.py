@@ -21,10 +21,10 @@ from tests.mammo.corrected import CONFIG, TAGS
 
 @pytest.fixture
 def studio() -> FakeLabelStudio:
-    made = FakeLabelStudio()
-    made.projects[1] = {"id": 1, "label_config": CONFIG}
-    made.projects[2] = {"id": 2, "label_config": labeling_config()}
-    return made
+    server = FakeLabelStudio()
+    server.projects[1] = {"id": 1, "label_config": CONFIG}
+    server.projects[2] = {"id": 2, "label_config": labeling_config()}
+    return server
 
 
 def test_each_project_has_its_own_names(studio: FakeLabelStudio) -> None:
@@ -93,8 +93,8 @@ def test_the_same_names_have_the_same_digest_in_every_process() -> None:
     )
     for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed}
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
         )
-        assert told.stdout.strip() == digest_of_tags(tags)
+        assert output.stdout.strip() == digest_of_tags(tags)
     assert digest_of_tags(tags) != digest_of_tags(ControlTags())

@@ -105,20 +105,20 @@ def test_whole_pixels_survive_percent_in_images_up_to_8192_pixels(data: st.DataO
 )
 def test_each_finding_is_one_region_of_its_own(tags: ControlTags, kind: str) -> None:
     findings = [finding(A, filled(A), name="c1", prompts=(Point(12, 22),)), finding(B, filled(B), name="c2")]
-    made = to_regions(findings, size=SIZE, tags=tags, model_version="m1")
-    assert [(r["id"], r["type"]) for r in made] == [("c1", kind), ("c2", kind)]
-    (left,) = from_regions(made[1:], tags=tags)
+    regions = to_regions(findings, size=SIZE, tags=tags, model_version="m1")
+    assert [(r["id"], r["type"]) for r in regions] == [("c1", kind), ("c2", kind)]
+    (left,) = from_regions(regions[1:], tags=tags)
     assert left.mask is not None
     assert (left.id, left.mask.area) == ("c2", B.area)
 
 
 def test_label_studios_own_validation_accepts_our_prediction() -> None:
-    made = prediction(
+    predicted = prediction(
         [finding(A, filled(A), prompts=(Point(12, 22),))], size=SIZE, tags=TAGS, model_version="m1"
     )
     interface = LabelInterface(labeling_config())
-    assert interface.validate_prediction(made, return_errors=True) == []
-    broken = made | {"result": [made["result"][0] | {"from_name": "other"}]}
+    assert interface.validate_prediction(predicted, return_errors=True) == []
+    broken = predicted | {"result": [predicted["result"][0] | {"from_name": "other"}]}
     assert interface.validate_prediction(broken, return_errors=True) != []
 
 
@@ -136,8 +136,8 @@ def test_two_findings_with_one_id_are_a_mistake() -> None:
 
 def test_a_project_without_brush_or_rectangles_gets_what_it_has_tools_for() -> None:
     only_boxes = ControlTags(brush=None, polygon=None, keypoint=None)
-    made = to_regions([finding(A, filled(A))], size=SIZE, tags=only_boxes, model_version="m1")
-    assert [r["type"] for r in made] == ["rectanglelabels"]
+    regions = to_regions([finding(A, filled(A))], size=SIZE, tags=only_boxes, model_version="m1")
+    assert [r["type"] for r in regions] == ["rectanglelabels"]
 
 
 ONLY_BRUSH = ControlTags(rectangle=None, polygon=None, keypoint=None)
@@ -146,9 +146,9 @@ ONLY_OUTLINES = ControlTags(rectangle=None, brush=None, keypoint=None)
 
 @pytest.mark.parametrize("tags", [ONLY_BRUSH, ONLY_OUTLINES])
 def test_a_box_without_a_mask_is_drawn_with_what_there_is_and_comes_back_as_a_box(tags: ControlTags) -> None:
-    made = to_regions([finding(A, name="c1")], size=SIZE, tags=tags, model_version="m1")
-    assert len(made) == 1
-    assert from_regions(made, tags=tags) == [finding(A, name="c1")]
+    regions = to_regions([finding(A, name="c1")], size=SIZE, tags=tags, model_version="m1")
+    assert len(regions) == 1
+    assert from_regions(regions, tags=tags) == [finding(A, name="c1")]
 
 
 def test_a_point_needs_a_tool_for_points() -> None:

@@ -34,8 +34,8 @@ def set_by_sdk(stream: list[int], size: Size) -> Pixels:
 
 
 def read_by_us(stream: list[int], size: Size) -> Pixels:
-    found = rle.decode(stream, size=size)
-    return found.full(size) > 0 if found else np.zeros((size.height, size.width), np.bool_)
+    decoded = rle.decode(stream, size=size)
+    return decoded.full(size) > 0 if decoded else np.zeros((size.height, size.width), np.bool_)
 
 
 @settings(deadline=None)
@@ -126,9 +126,9 @@ def test_long_empty_stretches_are_skipped_wherever_in_a_byte_they_begin(
     line = np.zeros((1, before + num_set + after), np.bool_)
     line[:, before : before + num_set] = True
     stream = rle.encode(Mask(line, 0, 0), size=size_of(line))
-    found = rle.decode(stream, size=size_of(line))
-    assert found is not None
-    assert (found.x0, found.bitmap.shape, bool(found.bitmap.all())) == (before, (1, num_set), True)
+    decoded = rle.decode(stream, size=size_of(line))
+    assert decoded is not None
+    assert (decoded.x0, decoded.bitmap.shape, bool(decoded.bitmap.all())) == (before, (1, num_set), True)
 
 
 def test_a_legacy_stream_of_six_megabytes_is_refused_before_it_is_looked_at() -> None:
@@ -142,9 +142,9 @@ def test_a_legacy_stream_of_six_megabytes_is_refused_before_it_is_looked_at() ->
 def test_a_stream_may_come_as_numbers_or_as_bytes(kind: Any) -> None:
     mask = Mask(np.ones((2, 3), np.bool_), 1, 1)
     assert rle.encode_bytes(mask, size=Size(5, 4)).tolist() == rle.encode(mask, size=Size(5, 4))
-    found = rle.decode(kind(rle.encode(mask, size=Size(5, 4))), size=Size(5, 4))
-    assert found is not None
-    assert found.frame == mask.frame
+    decoded = rle.decode(kind(rle.encode(mask, size=Size(5, 4))), size=Size(5, 4))
+    assert decoded is not None
+    assert decoded.frame == mask.frame
 
 
 def test_values_of_more_bits_that_are_no_bytes_are_refused() -> None:

@@ -29,12 +29,12 @@ def test_minima_and_maxima_give_the_masks_own_box(bitmap):
 
 @given(BITMAPS)
 def test_the_boundary_is_what_has_a_neighbour_outside(bitmap):
-    found = {(x, y) for x, y in boundary(Mask(bitmap, 5, 9)).tolist()}
+    pixels = {(x, y) for x, y in boundary(Mask(bitmap, 5, 9)).tolist()}
     padded = np.pad(bitmap, 1)
     for y, x in np.argwhere(bitmap):
         around = (padded[y, x + 1], padded[y + 2, x + 1], padded[y + 1, x], padded[y + 1, x + 2])
-        assert ((x + 5, y + 9) in found) == (not all(around))
-    assert len(found) <= bitmap.sum()
+        assert ((x + 5, y + 9) in pixels) == (not all(around))
+    assert len(pixels) <= bitmap.sum()
 
 
 def test_sizes_are_in_millimetres_along_each_axis():

@@ -42,9 +42,9 @@ def row(case: str = CASE, number: int = 1, **more: str) -> dict[str, str]:
 
 
 def mask(x: int, y: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    made = np.zeros((48, 32), np.uint8)
-    made[y : y + 4, x : x + 5] = 255
-    return made
+    pixels = np.zeros((48, 32), np.uint8)
+    pixels[y : y + 4, x : x + 5] = 255
+    return pixels
 
 
 def crop() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
@@ -93,13 +93,13 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     )
     film(tmp_path / good / "1.3.6.1/1.3.6.2/000000.dcm", 1)
     mask_film(tmp_path / f"{good}_1/1.3.6.3/1.3.6.4/000001.dcm", mask(3, 4))
-    found = summary("cbis-ddsm", tmp_path)
-    assert (found.images, found.clusters, found.masks, found.patients) == (1, 1, 1, {"P_00005"})
-    assert found.classes == {"PLEOMORPHIC": 1}
-    lines = "\n".join(map(str, found.refusals))
+    result = summary("cbis-ddsm", tmp_path)
+    assert (result.images, result.clusters, result.masks, result.patients) == (1, 1, 1, {"P_00005"})
+    assert result.classes == {"PLEOMORPHIC": 1}
+    lines = "\n".join(map(str, result.refusals))
     for reason in ("the distribution N/A is not a cluster", "not in the folder", "leaves the folder"):
         assert reason in lines
-    assert len(found.refusals) == 4
+    assert len(result.refusals) == 4
     assert "\x1b" not in lines
 
 
@@ -108,9 +108,9 @@ def test_a_mask_of_another_size_or_none_at_all_refuses_the_image(tmp_path: Path)
     film(tmp_path / CASE / "1.3.6.1/1.3.6.2/000000.dcm", 1)
     mask_film(tmp_path / f"{CASE}_1/1.3.6.3/1.3.6.4/000000.dcm", crop())
     mask_film(tmp_path / f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm", np.zeros((48, 32), np.uint8))
-    found = summary("cbis-ddsm", tmp_path)
-    assert found.images == 0
-    assert "no mask of the image's size" in found.refusals[0].reason
+    result = summary("cbis-ddsm", tmp_path)
+    assert result.images == 0
+    assert "no mask of the image's size" in result.refusals[0].reason
 
 
 def test_another_folder_is_recognised_as_such(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_rows_that_contradict_each_other_or_lack_a_mask_keep_their_image_out(
     mask_film(tmp_path / f"{CASE}_1/1.3.6.3/1.3.6.4/000001.dcm", mask(3, 4))
     if "_9" not in second.get("ROI mask file path", ""):
         mask_film(tmp_path / f"{CASE}_2/1.3.6.3/1.3.6.4/000001.dcm", mask(20, 30))
-    found = summary("cbis-ddsm", tmp_path)
-    assert found.images == 0
-    assert reason in found.refusals[0].reason
+    result = summary("cbis-ddsm", tmp_path)
+    assert result.images == 0
+    assert reason in result.refusals[0].reason
 
 
 def test_two_masks_that_may_be_one_abnormalitys_refuse_the_image(tmp_path: Path) -> None:
@@ -146,6 +146,6 @@ def test_two_masks_that_may_be_one_abnormalitys_refuse_the_image(tmp_path: Path)
     film(tmp_path / CASE / "1.3.6.1/1.3.6.2/000000.dcm", 1)
     for number, made in ((1, mask(3, 4)), (2, mask(20, 30))):
         mask_film(tmp_path / f"{CASE}_1/08-07-2016/mask-images/1-{number}.dcm", made)
-    found = summary("cbis-ddsm", tmp_path)
-    assert found.images == 0
-    assert "several masks" in found.refusals[0].reason
+    result = summary("cbis-ddsm", tmp_path)
+    assert result.images == 0
+    assert "several masks" in result.refusals[0].reason

@@ -62,9 +62,9 @@ def test_run_lengths_polygons_and_boxes_come_in(tmp_path: Path) -> None:
     assert polygon.mask is not None
     assert polygon.mask.area == 24
     assert (box.box.as_tuple(), box.mask) == ((20, 30, 25, 36), None)
-    found = summary("coco", tmp_path)
-    assert (found.images, found.clusters, found.masks, found.without) == (2, 3, 2, 1)
-    assert found.classes == {"Microcalcification cluster": 3, "Mass": 1}
+    result = summary("coco", tmp_path)
+    assert (result.images, result.clusters, result.masks, result.without) == (2, 3, 2, 1)
+    assert result.classes == {"Microcalcification cluster": 3, "Mass": 1}
 
 
 @pytest.mark.parametrize("name", ["coco.json", "coco-polygons.json"])
@@ -95,8 +95,8 @@ def test_another_category_is_named_by_a_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"segmentation": {"size": [48, 32], "counts": [10**9]}}, "do not add up"),
-        ({"segmentation": {"size": [48, 32], "counts": "o" * 2000}}, "none of theirs"),
+        ({"segmentation": {"size": [48, 32], "counts": [10**9]}}, "whose sum is"),
+        ({"segmentation": {"size": [48, 32], "counts": "o" * 2000}}, "contain an invalid character"),
         ({"segmentation": {"size": [48, 32], "counts": "oo"}}, "within a number"),
         ({"segmentation": [[1, 2, 3, 4]]}, "three pairs"),
         ({"segmentation": [[1, 2, 3, 4, 5, "x"]]}, "expected coordinates up to 1e6"),
@@ -114,18 +114,18 @@ def test_a_hostile_annotation_keeps_its_image_out_and_no_other(
 ) -> None:
     content = document()
     content["annotations"] = [{"id": 1, "image_id": 1, "category_id": 9} | change]
-    found = summary("coco", coco(tmp_path, content))
-    assert found.images == 1
-    assert found.patients == {"someone"}
-    assert any(reason in refusal.reason and "images 0" in refusal.where for refusal in found.refusals)
+    result = summary("coco", coco(tmp_path, content))
+    assert result.images == 1
+    assert result.patients == {"someone"}
+    assert any(reason in refusal.reason and "images 0" in refusal.where for refusal in result.refusals)
 
 
 def test_an_annotation_of_no_image_is_told(tmp_path: Path) -> None:
     content = document()
     content["annotations"][3]["image_id"] = 77
-    found = summary("coco", coco(tmp_path, content))
-    assert found.images == 2
-    assert [refusal.reason for refusal in found.refusals] == [
+    result = summary("coco", coco(tmp_path, content))
+    assert result.images == 2
+    assert [refusal.reason for refusal in result.refusals] == [
         "1 annotations have an image_id that no image has"
     ]
 
@@ -146,9 +146,9 @@ def test_a_hostile_image_is_refused_with_its_reason(
 ) -> None:
     content = document(annotations=[])
     content["images"][0] |= change
-    found = summary("coco", coco(tmp_path, content))
-    assert found.images == 1
-    (refusal,) = found.refusals
+    result = summary("coco", coco(tmp_path, content))
+    assert result.images == 1
+    (refusal,) = result.refusals
     assert refusal.where == "annotations.json, images 0"
     assert reason in refusal.reason
 
@@ -239,10 +239,10 @@ def test_what_is_said_twice_or_cannot_be_read_keeps_its_images_out_with_a_reason
     digital(tmp_path / "p2_rcc.dcm", 2)
     digital(tmp_path / "p1_lcc.dcm", 1)
     (tmp_path / "coco.json").write_text(json.dumps(content))
-    found = summary("coco", tmp_path, patient_pattern=PATTERN)
-    assert found.images == left, found.refusals
-    assert any(reason in refusal.reason for refusal in found.refusals), found.refusals
-    assert all("one patient" not in refusal.reason for refusal in found.refusals)
+    result = summary("coco", tmp_path, patient_pattern=PATTERN)
+    assert result.images == left, result.refusals
+    assert any(reason in refusal.reason for refusal in result.refusals), result.refusals
+    assert all("one patient" not in refusal.reason for refusal in result.refusals)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from tests.mammo.exchange.datasets.reading import PATTERN, findings_of, read, su
 def mask(
     *corners: tuple[int, int], value: int = 255, shape: tuple[int, int] = (48, 32)
 ) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    made = np.zeros(shape, np.uint8)
+    pixels = np.zeros(shape, np.uint8)
     for x, y in corners:
-        made[y : y + 4, x : x + 3] = value
-    return made
+        pixels[y : y + 4, x : x + 3] = value
+    return pixels
 
 
 def test_every_part_of_a_mask_is_a_cluster_and_a_mask_of_zeros_says_none(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ def test_every_part_of_a_mask_is_a_cluster_and_a_mask_of_zeros_says_none(tmp_pat
     boxes = [[finding.box.as_tuple() for finding in findings_of(image)] for image in images]
     assert sorted(boxes[0]) == [(3, 4, 6, 8), (20, 30, 23, 34)]
     assert boxes[1:] == [[], [(7, 8, 10, 12)]]
-    found = summary("folder", tmp_path, patient_pattern=PATTERN)
-    assert (found.images, found.clusters, found.masks, found.without) == (3, 3, 3, 1)
+    result = summary("folder", tmp_path, patient_pattern=PATTERN)
+    assert (result.images, result.clusters, result.masks, result.without) == (3, 3, 3, 1)
 
 
 def test_an_image_is_refused_without_a_mask_a_patient_or_the_right_size(tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_an_image_is_refused_without_a_mask_a_patient_or_the_right_size(tmp_path
                 mask((3, 4), shape=(24, 16) if small else (48, 32)),
             )
     write(tmp_path / "masks" / "p4_broken.png", b"\x89PNG\r\n\x1a\nbroken")
-    found = summary("folder", tmp_path, patient_pattern=PATTERN)
-    assert found.images == 1
-    reasons = {refusal.where: refusal.reason for refusal in found.refusals}
+    result = summary("folder", tmp_path, patient_pattern=PATTERN)
+    assert result.images == 1
+    reasons = {refusal.where: refusal.reason for refusal in result.refusals}
     assert "no mask" in reasons["p1_none.dcm"]
     assert "identifies the patient" in reasons["noone.dcm"]
     assert "another size" in reasons["p3_small.dcm"]
@@ -66,9 +66,9 @@ def test_files_that_name_their_patient_stay_out_unless_that_is_wanted(tmp_path: 
         data = mammogram_file(picture(seed), patient_id="DOE-4711")
         write(tmp_path / "images" / name, with_elements(data, PatientIdentityRemoved=None))
         grey_image(tmp_path / "masks" / f"{Path(name).stem}.png", mask((3, 4)))
-    found = summary("folder", tmp_path, patient_pattern=PATTERN)
-    assert found.images == 0
-    lines = [str(refusal) for refusal in found.refusals]
+    result = summary("folder", tmp_path, patient_pattern=PATTERN)
+    assert result.images == 0
+    lines = [str(refusal) for refusal in result.refusals]
     assert ["PatientID" in line for line in lines[:2]] == [True, True]
     assert "its path contains" in lines[2]
     assert not any("4711" in line for line in lines)
@@ -121,9 +121,9 @@ def test_an_image_with_several_masks_or_none_of_its_name_is_refused(
     one_image(tmp_path)
     for name in names:
         grey_image(tmp_path / "masks" / name, mask((3, 4)))
-    found = summary("folder", tmp_path)
-    assert found.images == 0
-    assert reason in found.refusals[0].reason
+    result = summary("folder", tmp_path)
+    assert result.images == 0
+    assert reason in result.refusals[0].reason
 
 
 def test_two_images_that_share_a_mask_are_refused_and_a_mask_without_an_image_is_told(tmp_path: Path) -> None:
@@ -131,23 +131,23 @@ def test_two_images_that_share_a_mask_are_refused_and_a_mask_without_an_image_is
     one_image(tmp_path, "p1_a.tif")
     grey_image(tmp_path / "masks" / "p1_a.png", mask((3, 4)))
     grey_image(tmp_path / "masks" / "p9_z.png", mask((3, 4)))
-    found = summary("folder", tmp_path, patient_pattern=PATTERN)
-    assert found.images == 0
-    assert [refusal.where for refusal in found.refusals] == ["p1_a.png", "p1_a.tif", "masks/p9_z.png"]
+    result = summary("folder", tmp_path, patient_pattern=PATTERN)
+    assert result.images == 0
+    assert [refusal.where for refusal in result.refusals] == ["p1_a.png", "p1_a.tif", "masks/p9_z.png"]
 
 
 def test_slips_of_the_brush_are_counted_and_alone_they_refuse_the_image(tmp_path: Path) -> None:
     one_image(tmp_path)
-    made = mask((3, 4))
-    made[40, 20:23] = 255
-    grey_image(tmp_path / "masks" / "p1_a.png", made)
-    found = summary("folder", tmp_path)
-    assert (found.clusters, found.small_parts) == (1, [3])
-    made[:20] = 0
-    grey_image(tmp_path / "masks" / "p1_a.png", made)
-    found = summary("folder", tmp_path)
-    assert found.images == 0
-    assert "so it is unclear whether there is a cluster" in found.refusals[0].reason
+    pixels = mask((3, 4))
+    pixels[40, 20:23] = 255
+    grey_image(tmp_path / "masks" / "p1_a.png", pixels)
+    result = summary("folder", tmp_path)
+    assert (result.clusters, result.small_parts) == (1, [3])
+    pixels[:20] = 0
+    grey_image(tmp_path / "masks" / "p1_a.png", pixels)
+    result = summary("folder", tmp_path)
+    assert result.images == 0
+    assert "so it is unclear whether there is a cluster" in result.refusals[0].reason
 
 
 UPLOADS = ("1a2b3c4d-p1_LCC.png", "2b3c4d5e-p1_RCC.png", "3c4d5e6f-p2_LCC.png")
@@ -173,10 +173,10 @@ def uploads(folder: Path, *names: str) -> Path:
 def test_nobody_is_named_by_a_folder_or_a_hash_unless_a_pattern_says_so(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    found = summary("folder", uploads(tmp_path, *names))
-    assert found.images == 0
-    assert not found.patients
-    question = found.refusals[-1]
+    result = summary("folder", uploads(tmp_path, *names))
+    assert result.images == 0
+    assert not result.patients
+    question = result.refusals[-1]
     assert question.where == "patients"
     assert "--patient-pattern" in question.reason
     assert Path(sorted(names)[0]).stem in question.reason
@@ -194,8 +194,8 @@ def test_a_pattern_each_file_or_one_patient_can_be_said(
     tmp_path: Path, options: dict[str, Any], patients: set[str]
 ) -> None:
     uploads(tmp_path / "set", *(f"images/{name}" for name in UPLOADS))
-    found = summary("folder", tmp_path / "set", **options)
-    assert (found.images, found.patients, found.refusals) == (3, patients, [])
+    result = summary("folder", tmp_path / "set", **options)
+    assert (result.images, result.patients, result.refusals) == (3, patients, [])
 
 
 @pytest.mark.parametrize("pattern", [PATTERN, r"^(images)", r"(p)\d"])
@@ -203,17 +203,17 @@ def test_a_pattern_that_finds_one_patient_in_all_paths_has_found_something_else(
     tmp_path: Path, pattern: str
 ) -> None:
     uploads(tmp_path, *(f"images/{name}" for name in UPLOADS))
-    found = summary("folder", tmp_path, patient_pattern=pattern)
-    assert found.images == 0
-    assert "finds one patient" in found.refusals[-1].reason
+    result = summary("folder", tmp_path, patient_pattern=pattern)
+    assert result.images == 0
+    assert "finds one patient" in result.refusals[-1].reason
 
 
 def test_files_that_say_whose_they_are_need_no_pattern(tmp_path: Path) -> None:
     for seed, name in enumerate(("a.dcm", "b.dcm", "c.dcm")):
         write(tmp_path / "images" / name, mammogram_file(picture(seed), patient_id=f"P{seed // 2}"))
         grey_image(tmp_path / "masks" / f"{Path(name).stem}.png", mask((3, 4)))
-    found = summary("folder", tmp_path)
-    assert (found.images, len(found.patients), found.refusals) == (3, 2, [])
+    result = summary("folder", tmp_path)
+    assert (result.images, len(result.patients), result.refusals) == (3, 2, [])
 
 
 def test_a_pattern_and_one_patient_contradict_each_other(tmp_path: Path) -> None:

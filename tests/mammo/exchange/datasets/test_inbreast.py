@@ -36,9 +36,9 @@ def test_outlines_named_cluster_come_in_and_single_calcifications_are_counted(tm
     assert cluster.box.as_tuple() == (4, 6, 10, 12)
     assert cluster.mask is not None
     assert cluster.mask.area == 36
-    found = summary("inbreast", tmp_path)
-    assert (found.images, found.clusters, found.without, len(found.patients)) == (3, 1, 2, 2)
-    assert found.classes == {"Cluster": 1, "Calcification": 2, "Mass": 1, "normal": 2}
+    result = summary("inbreast", tmp_path)
+    assert (result.images, result.clusters, result.without, len(result.patients)) == (3, 1, 2, 2)
+    assert result.classes == {"Cluster": 1, "Calcification": 2, "Mass": 1, "normal": 2}
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_outlines_named_cluster_come_in_and_single_calcifications_are_counted(tm
 def test_a_broken_list_of_regions_keeps_its_image_out_and_no_other(
     tmp_path: Path, data: bytes, reason: str
 ) -> None:
-    found = summary("inbreast", inbreast(tmp_path, x20586908=data))
-    assert found.images == 2
-    (refusal,) = found.refusals
+    result = summary("inbreast", inbreast(tmp_path, x20586908=data))
+    assert result.images == 2
+    (refusal,) = result.refusals
     assert refusal.where == "20586908.xml"
     assert reason in refusal.reason
 
@@ -100,34 +100,34 @@ def test_a_file_with_another_name_is_refused_and_another_folder_recognised(tmp_p
 def test_an_ambiguous_image_is_left_out_and_is_no_example_of_none(
     tmp_path: Path, regions: list[tuple[str, list[tuple[float, float]]]], reason: str
 ) -> None:
-    found = summary("inbreast", inbreast(tmp_path, x20586908=region_list(*regions)))
-    assert (found.images, found.clusters, found.without) == (2, 0, 2)
-    (refusal,) = found.refusals
+    result = summary("inbreast", inbreast(tmp_path, x20586908=region_list(*regions)))
+    assert (result.images, result.clusters, result.without) == (2, 0, 2)
+    (refusal,) = result.refusals
     assert reason in refusal.reason
 
 
 def test_other_findings_and_no_list_say_that_there_is_no_cluster(tmp_path: Path) -> None:
     regions = region_list(("Mass", SQUARE), ("Espiculated Region", SQUARE), ("Assymetry", SQUARE))
-    found = summary("inbreast", inbreast(tmp_path, x20586908=regions))
-    assert (found.images, found.without, found.refusals) == (3, 3, [])
+    result = summary("inbreast", inbreast(tmp_path, x20586908=regions))
+    assert (result.images, result.without, result.refusals) == (3, 3, [])
 
 
 @pytest.mark.parametrize("name", ["20586908.XML", "20586908 (1).xml", "20586908.xml.bak"])
 def test_a_list_under_another_name_is_not_no_list(tmp_path: Path, name: str) -> None:
     inbreast(tmp_path, x22427682=region_list(("Mass", SQUARE)))
     write(tmp_path / "INbreast Release 1.0" / "AllXML" / name, region_list(("Cluster", SQUARE)))
-    found = summary("inbreast", tmp_path)
-    assert found.images == 2
-    assert name in found.refusals[0].reason
+    result = summary("inbreast", tmp_path)
+    assert result.images == 2
+    assert name in result.refusals[0].reason
 
 
 def test_two_files_of_one_image_are_refused_and_so_is_a_release_without_lists(tmp_path: Path) -> None:
     root = tmp_path / "INbreast Release 1.0"
     inbreast(tmp_path, x22427682=region_list(("Mass", SQUARE)))
     digital(root / "AllDICOMs" / "20586908_ffffffffffffffff_MG_R_CC_ANON.dcm", 7, laterality="R")
-    found = summary("inbreast", tmp_path)
-    assert found.images == 2
-    assert [("several files" in refusal.reason) for refusal in found.refusals] == [True, True]
+    result = summary("inbreast", tmp_path)
+    assert result.images == 2
+    assert [("several files" in refusal.reason) for refusal in result.refusals] == [True, True]
     (root / "AllXML" / "22427682.xml").unlink()
     with pytest.raises(MammoError, match="contains no XML file"):
         summary("inbreast", tmp_path)

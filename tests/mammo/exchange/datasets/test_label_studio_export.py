@@ -27,10 +27,10 @@ PATTERN = r"[0-9a-f]{8}-([^_]+)_"
 
 
 def solid(x: int, y: int) -> Finding:
-    found = ring(x, y)
-    assert found.mask is not None
-    found.mask.bitmap[:] = True
-    return found
+    outline = ring(x, y)
+    assert outline.mask is not None
+    outline.mask.bitmap[:] = True
+    return outline
 
 
 DRAWN: list[list[Finding]] = [[solid(3, 4), solid(20, 30)], [BOX_ONLY], []]
@@ -79,9 +79,9 @@ def test_boxes_and_outlines_come_back_as_the_clusters_they_were(tmp_path: Path, 
     stated = [row["file_name"] for row in json.loads((out / "result.json").read_text())["images"]]
     assert all(name.endswith(upload) for name, upload in zip(stated, UPLOADS, strict=True))
     for image, drawn in zip(annotated(out), DRAWN, strict=False):
-        found = sorted(findings_of(image), key=lambda each: each.box.as_tuple())
-        assert [each.box for each in found] == [each.box for each in drawn]
-        assert [each.mask is None for each in found] == [each.mask is None for each in drawn]
+        findings = sorted(findings_of(image), key=lambda each: each.box.as_tuple())
+        assert [each.box for each in findings] == [each.box for each in drawn]
+        assert [each.mask is None for each in findings] == [each.mask is None for each in drawn]
 
 
 def test_addresses_that_it_could_not_open_lead_to_the_images_beside_the_file(tmp_path: Path) -> None:
@@ -98,17 +98,17 @@ def test_addresses_that_it_could_not_open_lead_to_the_images_beside_the_file(tmp
 def test_an_image_without_annotations_says_nothing_there(tmp_path: Path) -> None:
     """Of a project with a brush every image is exported without what was drawn."""
     out = exported(tmp_path, tags=TAGS, with_images=True, reference="/data/upload/3/{name}")
-    found = summary("coco", out, patient_pattern=PATTERN)
-    assert (found.images, found.without) == (2, 0)
-    assert "may contain clusters" in found.refusals[0].reason
+    result = summary("coco", out, patient_pattern=PATTERN)
+    assert (result.images, result.without) == (2, 0)
+    assert "may contain clusters" in result.refusals[0].reason
 
 
 def test_a_way_out_of_the_folder_leads_nowhere_but_to_the_images(tmp_path: Path) -> None:
     out = exported(tmp_path, tags=TAGS, with_images=True, reference="/data/upload/3/{name}")
     shutil.rmtree(out / "images")
-    found = summary("coco", out, patient_pattern=PATTERN)
-    assert found.images == 0
-    assert all("not in the folder" in refusal.reason for refusal in found.refusals[:2])
+    result = summary("coco", out, patient_pattern=PATTERN)
+    assert result.images == 0
+    assert all("not in the folder" in refusal.reason for refusal in result.refusals[:2])
 
 
 WITHOUT_KEY_POINTS = re.sub(r"<KeyPointLabels.*?</KeyPointLabels>", "", labeling_config(), flags=re.S)
@@ -125,10 +125,10 @@ def test_its_yolo_export_is_read_too(tmp_path: Path, config: str, tags: ControlT
     options = {"with_images": True, "reference": "/data/upload/3/{name}", "kind": "YOLO"}
     out = exported(tmp_path, tags=tags, config=config, **options)  # type: ignore[arg-type]
     for image, drawn in zip(annotated(out, "yolo"), DRAWN, strict=False):
-        found = sorted(findings_of(image), key=lambda each: each.box.as_tuple())
-        assert [each.box for each in found] == [each.box for each in drawn]
+        result = sorted(findings_of(image), key=lambda each: each.box.as_tuple())
+        assert [each.box for each in result] == [each.box for each in drawn]
         masked = [each.mask is not None and tags.polygon is not None for each in drawn]
-        assert [each.mask is not None for each in found] == masked
-    found = summary("yolo", out, patient_pattern=PATTERN)
-    assert (found.images, found.without) == (2, 0)
-    assert "may contain clusters" in found.refusals[0].reason
+        assert [each.mask is not None for each in result] == masked
+    result = summary("yolo", out, patient_pattern=PATTERN)
+    assert (result.images, result.without) == (2, 0)
+    assert "may contain clusters" in result.refusals[0].reason

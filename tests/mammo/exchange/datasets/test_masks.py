@@ -134,15 +134,15 @@ def test_what_is_painted_comes_back_or_is_refused_and_is_never_nothing(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "painted.png"
     painted = (numbers > 0).astype(np.uint8)
-    made = {
+    image = {
         "L": lambda: Image.fromarray(numbers),
         "P": lambda: palette(numbers, VOC),
         "RGBA": lambda: rgba(np.full_like(painted, 255), painted * 255),
     }[mode]()
-    made.save(file)
+    image.save(file)
     try:
-        found = read_mask(file, size=SIZE)
+        bitmap = read_mask(file, size=SIZE)
     except ValueError:
         assert painted.mean() > 0.5 or (mode == "RGBA" and not painted.any())
     else:
-        np.testing.assert_array_equal(found, painted > 0)
+        np.testing.assert_array_equal(bitmap, painted > 0)

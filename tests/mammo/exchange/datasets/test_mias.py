@@ -50,10 +50,10 @@ def test_a_pair_is_one_woman_right_and_left_with_pixels_of_a_fifth_of_a_millimet
 
 
 def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
-    found = summary("mias", mias(tmp_path))
-    assert (found.images, found.clusters, found.without, len(found.patients)) == (3, 2, 2, 2)
-    assert found.classes == {"CALC": 2, "CIRC": 1, "NORM": 1}
-    reasons = {refusal.where: refusal.reason for refusal in found.refusals}
+    result = summary("mias", mias(tmp_path))
+    assert (result.images, result.clusters, result.without, len(result.patients)) == (3, 2, 2, 2)
+    assert result.classes == {"CALC": 2, "CIRC": 1, "NORM": 1}
+    reasons = {refusal.where: refusal.reason for refusal in result.refusals}
     assert "position of its calcifications is missing" in reasons["Info.txt, line 6"]
     assert "positive radius" in reasons["Info.txt, line 7"]
     assert "expected image" in reasons["Info.txt, line 8"]
@@ -80,6 +80,6 @@ def test_rows_that_contradict_each_other_or_cannot_be_read_keep_their_image_out(
     grey_image(tmp_path / "x.pgm", np.tile(np.arange(64, dtype=np.uint8), (60, 1)))
     (tmp_path / "x.pgm").rename(tmp_path / "MDB007.PGM")
     (tmp_path / "Info.txt").write_text(rows)
-    found = summary("mias", tmp_path)
-    assert found.images == 0
-    assert any(reason in refusal.reason for refusal in found.refusals)
+    result = summary("mias", tmp_path)
+    assert result.images == 0
+    assert any(reason in refusal.reason for refusal in result.refusals)

@@ -104,9 +104,9 @@ def test_boxes_into_a_brush_project_are_refused_and_only_normal_images_come_in(
     tmp_path: Path, studio: Studio, client: LabelStudioClient
 ) -> None:
     one_tool(studio, "BrushLabels")
-    found = imported(client, mias(tmp_path), "mias")
-    assert (found.images, found.clusters, found.without) == (2, 0, 2)
-    assert any("2 of its 2 clusters are boxes" in refusal.reason for refusal in found.refusals)
+    result = imported(client, mias(tmp_path), "mias")
+    assert (result.images, result.clusters, result.without) == (2, 0, 2)
+    assert any("2 of its 2 clusters are boxes" in refusal.reason for refusal in result.refusals)
     assert len(studio.tasks) == 2
 
 
@@ -119,8 +119,8 @@ def test_masks_into_a_rectangle_project_are_refused_or_kept_as_boxes_on_request(
     refused = imported(client, tmp_path, "folder")
     assert (refused.images, refused.clusters, len(studio.tasks)) == (0, 0, 0)
     assert "--boxes-only" in refused.refusals[0].reason
-    found = imported(client, tmp_path, "folder", boxes_only=True)
-    assert (found.images, found.clusters, found.masks, found.boxes_of_masks) == (1, 2, 0, 2)
+    result = imported(client, tmp_path, "folder", boxes_only=True)
+    assert (result.images, result.clusters, result.masks, result.boxes_of_masks) == (1, 2, 0, 2)
     tags = ControlTags.read(studio.projects[1]["label_config"])
     back = from_regions(studio.tasks[0]["annotations"][0]["result"], tags=tags)
     assert sorted(each.box.as_tuple() for each in back) == [(3, 4, 6, 8), (20, 30, 23, 34)]

@@ -50,15 +50,15 @@ def test_boxes_of_suspicious_calcifications_come_in_and_others_are_counted(tmp_p
     assert [(image.patient, image.laterality, image.view) for image in images[:1]] == [("s1", "L", "MLO")]
     (finding,) = findings_of(images[0])
     assert (finding.box.as_tuple(), finding.mask) == ((3, 4, 11, 13), None)
-    found = summary("vindr", tmp_path)
-    assert (found.images, found.clusters, found.masks, found.without, found.patients) == (
+    result = summary("vindr", tmp_path)
+    assert (result.images, result.clusters, result.masks, result.without, result.patients) == (
         3,
         1,
         0,
         2,
         {"s1", "s2"},
     )
-    assert found.classes == {"Suspicious Calcification": 1, "Mass": 2, "No Finding": 2}
+    assert result.classes == {"Suspicious Calcification": 1, "Mass": 2, "No Finding": 2}
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_boxes_of_suspicious_calcifications_come_in_and_others_are_counted(tmp_p
     ],
 )
 def test_a_hostile_row_is_refused_with_its_line(tmp_path: Path, bad: dict[str, object], reason: str) -> None:
-    found = summary("vindr", vindr(tmp_path, bad, row("s2", "i3")))
-    assert found.images == 1
-    (refusal,) = found.refusals
+    result = summary("vindr", vindr(tmp_path, bad, row("s2", "i3")))
+    assert result.images == 1
+    (refusal,) = result.refusals
     assert refusal.where == "finding_annotations.csv, line 2"
     assert reason in refusal.reason
 
@@ -88,9 +88,9 @@ def test_categories_are_read_and_never_evaluated(tmp_path: Path) -> None:
         row(finding_categories="__import__('os').system('touch x')"),
         row("s2", "i3", finding_categories="[" * 900),
     )
-    found = summary("vindr", tmp_path)
-    assert found.images == 0
-    assert all("to be a list of names" in refusal.reason for refusal in found.refusals)
+    result = summary("vindr", tmp_path)
+    assert result.images == 0
+    assert all("to be a list of names" in refusal.reason for refusal in result.refusals)
     assert not (tmp_path / "x").exists()
 
 
@@ -123,9 +123,9 @@ BOX = (3, 4, 10, 12)
 def test_rows_that_contradict_each_other_or_cannot_be_read_keep_their_image_out(
     tmp_path: Path, rows: list[dict[str, object]], reason: str
 ) -> None:
-    found = summary("vindr", vindr(tmp_path, *rows))
-    assert found.images == 0
-    assert reason in found.refusals[0].reason
+    result = summary("vindr", vindr(tmp_path, *rows))
+    assert result.images == 0
+    assert reason in result.refusals[0].reason
 
 
 def test_two_boxes_of_one_image_are_two_clusters(tmp_path: Path) -> None:

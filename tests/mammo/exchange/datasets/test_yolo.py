@@ -40,9 +40,9 @@ def test_boxes_and_outlines_come_in_and_other_classes_are_counted(tmp_path: Path
     assert (box.box.as_tuple(), box.mask) == ((4, 6, 12, 18), None)
     assert outline.box.as_tuple() == (16, 24, 24, 36)
     assert outline.mask is not None
-    found = summary("yolo", tmp_path, patient_pattern=PATTERN)
-    assert (found.images, found.clusters, found.masks, found.without) == (2, 2, 1, 1)
-    assert found.classes == {"Cluster": 2, "Mass": 1}
+    result = summary("yolo", tmp_path, patient_pattern=PATTERN)
+    assert (result.images, result.clusters, result.masks, result.without) == (2, 2, 1, 1)
+    assert result.classes == {"Cluster": 2, "Mass": 1}
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_boxes_and_outlines_come_in_and_other_classes_are_counted(tmp_path: Path
 def test_a_line_that_is_neither_a_box_nor_an_outline_keeps_its_image_out(
     tmp_path: Path, text: str, reason: str
 ) -> None:
-    found = summary("yolo", yolo(tmp_path, f"0 0.25 0.25 0.25 0.25\n{text}\n"), patient_pattern=PATTERN)
-    assert (found.images, found.clusters) == (1, 0)
-    assert reason in found.refusals[0].reason
+    result = summary("yolo", yolo(tmp_path, f"0 0.25 0.25 0.25 0.25\n{text}\n"), patient_pattern=PATTERN)
+    assert (result.images, result.clusters) == (1, 0)
+    assert reason in result.refusals[0].reason
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_the_numbers_names_may_stand_in_data_yaml(tmp_path: Path, names: str) ->
     yolo(tmp_path, "1 0.25 0.25 0.25 0.25\n0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "classes.txt").unlink()
     write(tmp_path / "data.yaml", names)
-    found = summary("yolo", tmp_path, patient_pattern=PATTERN)
-    assert (found.clusters, found.classes) == (1, {"Cluster": 1, "Mass": 1})
+    result = summary("yolo", tmp_path, patient_pattern=PATTERN)
+    assert (result.clusters, result.classes) == (1, {"Cluster": 1, "Mass": 1})
 
 
 def test_what_is_no_such_folder_is_recognised(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_labels_of_no_image_or_of_two_are_refused(tmp_path: Path) -> None:
 def test_an_image_without_a_file_of_labels_is_told_and_is_no_example_of_none(tmp_path: Path) -> None:
     yolo(tmp_path, "")
     picture(tmp_path / "images" / "p3_c.png", 3)
-    found = summary("yolo", tmp_path, patient_pattern=PATTERN)
-    assert (found.images, found.without) == (2, 2)
-    assert [refusal.where for refusal in found.refusals] == ["images/p3_c.png"]
+    result = summary("yolo", tmp_path, patient_pattern=PATTERN)
+    assert (result.images, result.without) == (2, 2)
+    assert [refusal.where for refusal in result.refusals] == ["images/p3_c.png"]
 
 
 def test_our_own_export_knows_its_images_and_patients(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammo.exchange.export.file_names import FileNames, harmless, path_of, shown_reference
+from mammo.exchange.export.file_names import FileNames, path_of, safe_path, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_an_address_becomes_a_decoded_path_with_its_folders(reference: str, path
 
 
 def test_a_signature_or_a_password_is_not_written_down() -> None:
-    assert shown_reference("https://u:pw@host/a.png?sig=secret") == "https://host/a.png"
-    assert shown_reference("/data/local-files/?d=a.png") == "/data/local-files/?d=a.png"
+    assert without_secrets("https://u:pw@host/a.png?sig=secret") == "https://host/a.png"
+    assert without_secrets("/data/local-files/?d=a.png") == "/data/local-files/?d=a.png"
 
 
 def test_equal_names_in_two_folders_stay_apart_and_lead_back() -> None:
@@ -44,9 +44,9 @@ def test_equal_names_in_two_folders_stay_apart_and_lead_back() -> None:
 @given(st.lists(st.text(max_size=40), max_size=8))
 def test_names_are_unique_and_lead_nowhere_else(paths: list[str]) -> None:
     names = FileNames()
-    made = [names(path) for path in paths]
-    assert len({name.casefold() for name in made}) == len(made)
-    for name in made:
+    assigned = [names(path) for path in paths]
+    assert len({name.casefold() for name in assigned}) == len(assigned)
+    for name in assigned:
         parts = PurePosixPath(name).parts
         assert parts
         assert not PurePosixPath(name).is_absolute()
@@ -60,6 +60,6 @@ SAFE = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12)
 @given(st.lists(SAFE, min_size=1, max_size=4))
 def test_every_harmless_path_comes_back_from_its_address(parts: list[str]) -> None:
     path = "/".join(parts) + ".png"
-    assert harmless(path) == path
+    assert safe_path(path) == path
     assert path_of(f"/data/local-files/?d={quote(path)}") == path
     assert path_of(f"s3://bucket/{quote(path)}") == f"bucket/{path}"

@@ -54,8 +54,8 @@ def test_a_folder_is_all_its_json_files_and_images_may_lie_elsewhere(tmp_path: P
     for name in ("a", "b"):
         prelabelled(results, name)
         (results / f"{name}.dcm").rename(images / f"{name}.dcm")
-    found = list(read_prelabels([results], images=tmp_path / "images"))
-    assert [image.file_name for image in found if isinstance(image, LabelledImage)] == [
+    items = list(read_prelabels([results], images=tmp_path / "images"))
+    assert [image.file_name for image in items if isinstance(image, LabelledImage)] == [
         "some/where/a.dcm", "some/where/b.dcm",
     ]  # fmt: skip
     refused = list(read_prelabels([results], images=None))
@@ -86,14 +86,14 @@ def change(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("edit", "reason"),
     [
         (lambda report: report.update(error="damaged"), "could not be read"),
-        (lambda report: report.update(findings=7), "not written by"),
-        (lambda report: report.pop("model_version"), "not written by"),
+        (lambda report: report.update(findings=7), "expected a report of"),
+        (lambda report: report.pop("model_version"), "expected a report of"),
         (change("box", [0, 0, 33, 48]), "outside the image"),
         (change("box", [5, 5, 5, 9]), "x0 < x1"),
-        (change("box", [0, 0, 2**60, 4]), "not written by"),
-        (change("score", 2), "not written by"),
-        (change("mask", {"size": [48, 32], "counts": [48 * 32 + 1]}), "do not add up"),
-        (change("mask", {"size": [4800, 3200], "counts": "o" * 50}), "another size"),
+        (change("box", [0, 0, 2**60, 4]), "expected a report of"),
+        (change("score", 2), "expected a report of"),
+        (change("mask", {"size": [48, 32], "counts": [48 * 32 + 1]}), "whose sum is"),
+        (change("mask", {"size": [4800, 3200], "counts": "o" * 50}), "RLE of the image's size"),
     ],
 )
 def test_a_broken_file_is_refused_with_its_reason_and_the_others_are_read(
@@ -114,7 +114,7 @@ def test_what_is_no_json_of_ours_is_refused(tmp_path: Path, content: bytes) -> N
     (tmp_path / "x.json").write_bytes(content)
     (refusal,) = read_prelabels([tmp_path / "x.json"], images=None)
     assert isinstance(refusal, Refusal)
-    assert "not written by" in refusal.reason
+    assert "expected a report of" in refusal.reason
 
 
 def test_both_spacings_of_pixels_that_are_not_square_go_on(tmp_path: Path) -> None:

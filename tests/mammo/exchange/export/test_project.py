@@ -41,7 +41,7 @@ def exported(root: Path, *tasks: dict[str, Any]) -> list[LabelledImage | Refusal
 def test_the_newest_annotation_of_each_task_comes_out(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(mammogram_file())
     data = {"mammogram": "a.dcm", "patient": "key-1", "name": "DOE^JANE"}
-    found = exported(
+    items = exported(
         tmp_path,
         {
             "data": data,
@@ -53,8 +53,8 @@ def test_the_newest_annotation_of_each_task_comes_out(tmp_path: Path) -> None:
         },
         {"data": data, "annotations": []},
     )
-    assert len(found) == 1
-    (image,) = found
+    assert len(items) == 1
+    (image,) = items
     assert isinstance(image, LabelledImage)
     assert (image.name, image.file_name, image.source) == ("task-1", "a.dcm", tmp_path / "a.dcm")
     assert image.facts == {"patient": "key-1", "task": 1}
@@ -82,12 +82,12 @@ def test_who_made_it_is_told_by_what_the_regions_remember(tmp_path: Path) -> Non
 def test_a_task_that_cannot_be_exported_is_named_and_the_others_come_out(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(mammogram_file())
     larger = drawn(ring(300, 400), size=Size(320, 480))
-    found = exported(
+    items = exported(
         tmp_path,
         {"data": {"mammogram": "../a.dcm"}, "annotations": [annotation(1, drawn(ring(3, 4)))]},
         {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(2, larger)]},
         {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(3, [{"type": "brushlabels"}])]},
         {"data": {"mammogram": "a.dcm"}, "annotations": [annotation(4, drawn(ring(3, 4)))]},
     )
-    assert [item.where for item in found if isinstance(item, Refusal)] == ["task 1", "task 2", "task 3"]
-    assert isinstance(found[3], LabelledImage)
+    assert [item.where for item in items if isinstance(item, Refusal)] == ["task 1", "task 2", "task 3"]
+    assert isinstance(items[3], LabelledImage)

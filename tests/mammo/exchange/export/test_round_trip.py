@@ -69,8 +69,8 @@ def exported(images: Path) -> list[LabelledImage]:
         annotation = {"id": number, "result": result, "updated_at": "2026-01-01"}
         studio.tasks.append({"id": number, "project": 1, "data": data, "annotations": [annotation]})
     with LabelStudioClient(URL, KEY, transport=studio.transport) as client:
-        found = list(read_project(client, 1, TaskImages(root=None, downloads=Storage(images))))
-    return [image for image in found if not isinstance(image, Refusal)]
+        items = list(read_project(client, 1, TaskImages(root=None, downloads=Storage(images))))
+    return [image for image in items if not isinstance(image, Refusal)]
 
 
 def imported(folder: Path) -> dict[str, DatasetImage]:
@@ -85,12 +85,12 @@ def imported(folder: Path) -> dict[str, DatasetImage]:
 
 def test_a_project_comes_back_from_its_coco_export(tmp_path: Path, exported: list[LabelledImage]) -> None:
     assert write_coco(exported, tmp_path) == []
-    found = imported(tmp_path)
-    assert sorted(found) == sorted(PATHS)
+    result = imported(tmp_path)
+    assert sorted(result) == sorted(PATHS)
     for number, (path, drawn) in enumerate(zip(PATHS, DRAWN, strict=True), start=1):
-        assert found[path].patient == str(4700 + number)
-        assert found[path].spacing_mm == (0.07, 0.07)
-        for one, other in zip(found[path].findings(SIZE), drawn, strict=True):
+        assert result[path].patient == str(4700 + number)
+        assert result[path].spacing_mm == (0.07, 0.07)
+        for one, other in zip(result[path].findings(SIZE), drawn, strict=True):
             assert one.box == other.box
             assert (one.mask is None) == (other.mask is None)
             assert one.mask is None or (other.mask is not None and one.mask.dice(other.mask) == 1)
@@ -124,7 +124,7 @@ def boxed(line: str) -> Box:
 
 @st.composite
 def drawings(draw: st.DrawFn) -> list[Finding]:
-    found = []
+    findings = []
     for number in range(draw(st.integers(0, 3))):
         width, height = draw(st.integers(1, 10)), draw(st.integers(1, 14))
         x, y = draw(st.integers(0, 32 - width)), draw(st.integers(0, 48 - height))
@@ -132,8 +132,8 @@ def drawings(draw: st.DrawFn) -> list[Finding]:
         bitmap = np.array(bits, np.bool_).reshape(height, width)
         mask = Mask(bitmap, x, y).tight() if bitmap.any() else None
         box = mask.frame if mask else Box(x, y, x + width, y + height)
-        found.append(Finding(label=CLUSTER, score=1.0, box=box, mask=mask, id=f"f{number}"))
-    return found
+        findings.append(Finding(label=CLUSTER, score=1.0, box=box, mask=mask, id=f"f{number}"))
+    return findings
 
 
 @given(drawings())
@@ -145,9 +145,9 @@ def test_whatever_is_drawn_comes_back_from_coco_exactly_and_from_yolo_by_its_box
     image = labelled("a", *drawn, file_name="a.png")
     assert write_coco([image], tmp_path) == []
     (item,) = imported(tmp_path).values()
-    found = item.findings(SIZE)
-    assert [each.box for each in found] == [each.box for each in drawn]
-    for one, other in zip(found, drawn, strict=True):
+    findings = item.findings(SIZE)
+    assert [each.box for each in findings] == [each.box for each in drawn]
+    for one, other in zip(findings, drawn, strict=True):
         assert (one.mask is None) == (other.mask is None)
         assert one.mask is None or (other.mask is not None and one.mask.dice(other.mask) == 1)
     out = tmp_path / "yolo"
@@ -169,7 +169,7 @@ def test_a_mask_is_not_written_over_the_image_it_is_of_but_over_an_earlier_mask(
     grey_image(tmp_path / "a.png", np.tile(np.arange(32, dtype=np.uint8) * 5, (48, 1)))
     image = labelled("a", ring(3, 4), file_name="a.png")
     (refusal,) = write_png([image], tmp_path)
-    assert "take another --out" in refusal.reason
+    assert "choose another --out" in refusal.reason
     assert read_mammogram(tmp_path / "a.png").size == SIZE
     out = tmp_path / "masks"
     out.mkdir()

@@ -7,5 +7,5 @@ from tests.mammo.images.downloads.server import BadServer, bad_server
 
 @pytest.fixture
 def server() -> Iterator[BadServer]:
-    with bad_server() as made:
-        yield made
+    with bad_server() as server:
+        yield server

@@ -33,25 +33,25 @@ def bad_server(address: str = "127.0.0.1") -> Iterator[BadServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            made.seen.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
+            server.seen.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
             self.close_connection = True
             try:
-                made.answers.get(self.path.partition("?")[0], missing)(self)
+                server.answers.get(self.path.partition("?")[0], missing)(self)
             except (BrokenPipeError, ConnectionResetError):
                 return
 
         def log_message(self, *_: object) -> None:
             return
 
-    with ThreadingHTTPServer((address, 0), Requests) as server:
-        server.daemon_threads = True
-        made = BadServer(server)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    with ThreadingHTTPServer((address, 0), Requests) as http:
+        http.daemon_threads = True
+        server = BadServer(http)
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
-            yield made
+            yield server
         finally:
-            server.shutdown()
+            http.shutdown()
             thread.join()
 
 

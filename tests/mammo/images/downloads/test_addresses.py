@@ -54,10 +54,10 @@ def test_an_ipv4_address_is_judged_the_same_when_an_ipv6_one_carries_it(
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0x7f000001", "localhost"])
 def test_numbers_that_hide_an_address_are_seen_through(host: str) -> None:
-    found = resolve(host, 80)
-    assert set(found) <= {"127.0.0.1", "::1"}
+    addresses = resolve(host, 80)
+    assert set(addresses) <= {"127.0.0.1", "::1"}
     with pytest.raises(ImageNotFound) as failure:
-        AddressRule().require(host, found)
+        AddressRule().require(host, addresses)
     assert failure.value.code == "blocked_address"
 
 

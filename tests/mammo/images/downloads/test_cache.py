@@ -27,9 +27,9 @@ def contents(folder: Path) -> list[str]:
 def test_what_was_put_is_found_with_its_validators(tmp_path: Path) -> None:
     cache = DownloadCache(tmp_path, max_bytes=100)
     cache.put("a", b"one", etag='"1"', last_modified="Mon")
-    found = cache.find("a")
-    assert found is not None
-    assert (found[0].etag, found[0].last_modified, found[1]) == ('"1"', "Mon", b"one")
+    cached = cache.find("a")
+    assert cached is not None
+    assert (cached[0].etag, cached[0].last_modified, cached[1]) == ('"1"', "Mon", b"one")
     assert cache.find("b") is None
 
 
@@ -122,13 +122,13 @@ def test_an_answer_is_fresh_for_a_while(tmp_path: Path) -> None:
     clock = Clock()
     cache = DownloadCache(tmp_path, max_bytes=100, clock=clock)
     cache.put("a", b"one")
-    known = cache.find("a")
-    assert known is not None
-    assert cache.fresh(known[0])
+    cached = cache.find("a")
+    assert cached is not None
+    assert cache.fresh(cached[0])
     clock.now += FRESH_SECONDS
-    assert not cache.fresh(known[0])
+    assert not cache.fresh(cached[0])
     clock.now = 0.0  # the clock was set back
-    assert not cache.fresh(known[0])
+    assert not cache.fresh(cached[0])
 
 
 def test_nobody_else_reads_the_cache(tmp_path: Path) -> None:
