@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import redis
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from tests.postgres_server import PostgresServer
 
@@ -169,6 +171,13 @@ def engine(tmp_path):
     made = open_database(f"sqlite:///{tmp_path / 'data' / 'test.db'}")
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def store(engine):
+    """What is kept of annotations, in that database."""
+    with closing(AnnotationStore(engine)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

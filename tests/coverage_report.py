@@ -64,6 +64,7 @@ def main() -> int:
         coverage.json_report(outfile=str(path))
         measured = json.loads(path.read_bytes())
     print(report(measured))
+    print("not measured:", *coverage.get_option("report:omit"))
     return 0
 
 

@@ -26,15 +26,15 @@ from mammo.labelstudio.rendering import truth_regions
 from mammo.models import ModelRegistry
 from mammo.runs import RunLedger, Runs, RunService, claim
 from mammo.settings import Settings
+from tests.fakes.label_studio import FakeLabelStudio
 from tests.fakes.networks import (
     BLIND,
     FakeDetector,
-    FakeLabelStudio,
     FakeNetworks,
-    FakeQueue,
     FakeSegmenter,
     fake_prelabeller,
 )
+from tests.fakes.queue import FakeQueue
 from tests.sites import site_of
 from training.retrain.context import RetrainContext
 from training.retrain.recipes import RECIPES
@@ -106,7 +106,9 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             answer = http.post("/webhook", json=body, headers={"X-Yolo-Mlsam-Secret": "secret"})
             assert answer.status_code == 201, answer.text
 
-        label_studio = FakeLabelStudio(webhook)
+        server = FakeLabelStudio(send=webhook)
+        server.add_project(PROJECT)
+        label_studio = server.client()
 
         # 1, 2: DICOM files become tasks with twins.
         data = []
@@ -139,7 +141,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
                 withheld=lambda *_: None,
             )
             assert outcome["predicted"] == PATIENTS
-            assert label_studio.model_version == version
+            assert server.projects[PROJECT]["model_version"] == version
 
         prelabel("starter-0")
         services.host.look()
@@ -172,6 +174,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             label_studio.annotate(
                 task,
                 truth_regions([truth[task]], size=mammogram.size, tags=ControlTags(), source="expert"),
+                lead_time=10.0,
             )
         corrections = store.corrections(PROJECT)
         assert {c.task_id for c in corrections} == set(tasks)
@@ -181,9 +184,9 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
             assert kept.mask.dice(truth[correction.task_id].mask) == 1.0
 
         # 9, 10: the button starts one run, pressed twice or not.
-        label_studio.start_training(PROJECT)
-        label_studio.start_training(PROJECT)
-        (order,) = services.queue.retrains
+        server.start_training(PROJECT)
+        server.start_training(PROJECT)
+        (order,) = services.queue.asked
         networks = FakeNetworks()
         stages = []
         summary = retrain(

@@ -30,8 +30,8 @@ from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
 from mammo.models import Alias
 from mammo.runs import RunService
-from mammo.runs.jobs import Enqueued, QueueCondition, Retrain
 from mammo.settings import Settings
+from tests.fakes.queue import FakeQueue
 
 PASSWORD, SECRET = "right-password", "right-secret"
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"label-studio:{PASSWORD}".encode()).decode()}
@@ -113,38 +113,6 @@ class FakeStore:
 
     def close(self) -> None:
         self.closed = True
-
-
-class FakeQueue:
-    """Runs nothing; one active retrain per project, as the real one."""
-
-    def __init__(self) -> None:
-        self.asked: list[Retrain] = []
-        self.active: dict[int, str] = {}
-        self.down = False
-
-    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
-        if self.down:
-            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
-        holder = self.active.get(payload.project)
-        if holder is not None:
-            return Enqueued(holder, created=False)
-        self.asked.append(payload)
-        self.active[payload.project] = job = run or f"retrain-{payload.project}"
-        return Enqueued(job, created=True)
-
-    def drop(self, job_id: str) -> bool:
-        if self.down:
-            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
-        held = [project for project, job in self.active.items() if job == job_id]
-        for project in held:
-            del self.active[project]
-        return bool(held)
-
-    def condition(self) -> QueueCondition:
-        if self.down:
-            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
-        return QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.import_mammograms import import_command
+from mammo.errors import LabelStudioError
 from mammo.exchange import importing
 from mammo.exchange.importing import Rules
 from tests.mammo.exchange.import_files import NAME, PLANTED, SECRET, FakeTasks, dicom, seven_files
@@ -37,7 +38,7 @@ def test_no_patient_tag_is_written_anywhere(
     broken = longest.read_bytes()
     (root / "0" / "cut.dcm").write_bytes(broken[: len(broken) // 2])
     client = FakeTasks()
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     served = root.parent / "served"
     caplog.set_level(0)
@@ -63,7 +64,7 @@ def test_a_name_that_is_no_text_is_refused_and_the_others_come_in(
     dicom(root / os.fsdecode(b"rechts_\xfcber.dcm"), seed=70)
     dicom(root / "line\nbreak.dcm", seed=71)
     client = FakeTasks()
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     assert import_command([root], project=7, twins=root.parent / "served") == 2
     assert len(client.data) == 8
@@ -78,8 +79,8 @@ def test_tasks_already_made_are_told_when_label_studio_goes_away(
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
     client = FakeTasks(fails_after=4)
-    monkeypatch.setattr("cli.import_mammograms.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(LabelStudioError):
         import_command([root], project=7, twins=root.parent / "served")
     assert "4 new tasks in project 7" in capfd.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -9,10 +10,12 @@ from cli.__main__ import app
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.errors import InvalidSettings, LabelStudioError
+from mammo.errors import InvalidSettings
 from mammo.findings import CLUSTER, Finding
-from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio import LabelStudioClient
+from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.labelstudio.drawn import SIZE, A, B, filled, rectangle
 from tests.mammo.labelstudio.test_older_prelabels import sent
 from tests.training.earlier_release import freeze_as_before
@@ -23,43 +26,28 @@ from training.datasets.sources import PREFERENCE, ReadOptions
 MOMENT = "2026-11-27T08:00:00+00:00"
 
 
-class LabelStudio:
-    """As `LabelStudioClient`, for one project."""
-
-    shown = ({"id": 3, "result": [], "was_cancelled": False, "updated_at": MOMENT, "completed_by": 1},)
-    """Annotations of its task 5."""
-
-    def __init__(self, url, key):
-        assert (url, key) == ("http://label-studio.test", "key")
-
-    def repair_webhook(self, project, *, secret):
-        assert secret == "the secret"
-        return ["deactivated"]
-
-    def task_summaries(self, project, *, since=None):
-        yield {
-            "id": 5,
-            "data": {"image": "/data/5.png"},
-            "updated_at": MOMENT,
-            "annotations": [{"id": each["id"], "updated_at": MOMENT} for each in self.shown],
-        }
-
-    def annotations(self, task):
-        return list(self.shown)
-
-    def project(self, project):
-        return {"id": project, "label_config": labeling_config()}
-
-    def close(self):
-        pass
+@pytest.fixture
+def server():
+    """Its project 4 is connected, but its webhook is off; of its task 5 nobody told us."""
+    server = FakeLabelStudio()
+    server.add_project(4)
+    with server.client() as client:
+        client.connect_backend(4, "http://backend.test", user="u", password="p", webhook_secret="the secret")
+    server.webhooks[0]["is_active"] = False
+    server.tasks.append({"id": 5, "project": 4, "data": {"image": "/data/5.png"}, "updated_at": MOMENT})
+    show(server, [[]])
+    return server
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setattr("mammo.site.LabelStudioClient", LabelStudio)
+def run(tmp_path, monkeypatch, server):
+    monkeypatch.setattr(
+        "mammo.site.LabelStudioClient",
+        lambda url, key: LabelStudioClient(url, key, transport=server.transport),
+    )
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://label-studio.test")
-    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", "key")
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", URL)
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", KEY)
     monkeypatch.setenv("YOLO_MLSAM_WEBHOOK_SECRET", "the secret")
     open_database(Settings.load().database).dispose()
     return lambda *arguments: CliRunner().invoke(app, ["reconcile", *arguments], env={"COLUMNS": "200"})
@@ -84,17 +72,18 @@ def test_without_label_studios_address_it_says_what_to_set(run, monkeypatch):
     assert "YOLO_MLSAM_LABEL_STUDIO_URL" in str(result.exception)
 
 
-def show(monkeypatch, results):
+def show(server, results):
     """Label Studio shows these annotations of task 5, from number 3 on."""
     whole = {"was_cancelled": False, "updated_at": MOMENT, "completed_by": 1}
-    shown = [whole | {"id": number, "result": result} for number, result in enumerate(results, 3)]
-    monkeypatch.setattr(LabelStudio, "shown", shown)
+    server.tasks[0]["annotations"] = [
+        whole | {"id": number, "result": result} for number, result in enumerate(results, 3)
+    ]
 
 
 @pytest.fixture
-def upgraded(run, monkeypatch, tmp_path):
+def upgraded(run, server, tmp_path):
     """Project 4, whose newest dataset version an earlier release made: the mask of a deleted finding was one."""
-    show(monkeypatch, [[each for each in sent() if each["id"] != "b"]])
+    show(server, [[each for each in sent() if each["id"] != "b"]])
     run("4", "--no-reread")
     settings = Settings.load(data_dir=tmp_path)
     engine, blobs = open_database(settings.database), Blobs(settings.blobs)
@@ -140,10 +129,10 @@ def test_nothing_is_read_anew_if_nobody_wants_it(run, upgraded):
     assert "reread" not in report
 
 
-def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, monkeypatch):
+def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, server):
     foreign = rectangle(A)
     foreign["value"]["rectanglelabels"] = ["Kalk"]
-    show(monkeypatch, [[foreign]] * 25)
+    show(server, [[foreign]] * 25)
     output = run("4").output
     assert output.count("unknown_label: a region has the label 'Kalk'") == 20
     assert "0 readable, 25 refused (25 unknown_label)" in output
@@ -152,11 +141,11 @@ def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, monkeypatc
     assert len(report["reread"]["annotations"]) == 25
 
 
-def test_a_labeling_config_that_is_not_to_be_had_is_said_and_the_repairs_are_told(run, monkeypatch):
-    def away(self, project):
-        raise LabelStudioError("it is away", code="label_studio_503")
+def test_a_labeling_config_that_is_not_to_be_had_is_said_and_the_repairs_are_told(run, server):
+    def away(request):
+        return httpx.Response(503) if request.url.path == "/api/projects/4/" else None
 
-    monkeypatch.setattr(LabelStudio, "project", away)
+    server.before = away
     result = run("4")
     assert result.exit_code == 0
     assert "was deactivated" in result.output

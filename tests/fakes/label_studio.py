@@ -175,7 +175,7 @@ class FakeLabelStudio:
         moment = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(self._clock))).isoformat()
         annotation = {
             **body,
-            "id": 1000 + sum(len(row["annotations"]) for row in self.tasks),
+            "id": 1000 + sum(len(row.get("annotations", ())) for row in self.tasks),
             "task": task["id"],
             "project": task["project"],
             "completed_by": USER,
@@ -183,7 +183,7 @@ class FakeLabelStudio:
             "created_at": moment,
             "updated_at": moment,
         }
-        task["annotations"].append(annotation)
+        task.setdefault("annotations", []).append(annotation)
         shown = {key: task[key] for key in ("id", "project", "data")}
         project = {"id": task["project"]}
         self._send(

@@ -1,10 +1,7 @@
-"""Hand-written fakes: small, honest stand-ins for the networks and for Label Studio, without any mocking library."""
+"""Networks that see bright dots, and a training that always teaches them to."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +10,9 @@ import numpy as np
 
 from mammo.detector import Detection
 from mammo.geometry import Box, Spacing
-from mammo.labelstudio.labeling_config import labeling_config
 from mammo.masks import Mask
 from mammo.models import ModelFiles
 from mammo.pipeline import Prelabeller
-from mammo.runs.jobs import Enqueued, Retrain
 from mammo.segmenter import Segmentation
 
 BRIGHT = 0.7
@@ -117,81 +112,3 @@ def fake_prelabeller(files: ModelFiles) -> Prelabeller:
         prompt_count=files.prompt_count,
         presence_threshold=files.presence_threshold,
     )
-
-
-class FakeQueue:
-    """Keeps what was asked for; the test plays the worker."""
-
-    def __init__(self) -> None:
-        self.retrains: list[Retrain] = []
-
-    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
-        created = not self.retrains
-        if created:
-            self.retrains.append(payload)
-        return Enqueued(run or "retrain-1", created)
-
-    def drop(self, job_id: str) -> bool:
-        return False
-
-
-class FakeLabelStudio:
-    """A Label Studio in memory, as the backend's webhook and the worker's client see it."""
-
-    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
-        """`send`: delivers a webhook's body."""
-        self._send = send
-        self._ids = itertools.count(1)
-        self._clock = itertools.count()
-        self._tasks: dict[int, dict[str, Any]] = {}
-        self._predictions: dict[int, list[dict[str, Any]]] = {}
-        self.model_version = ""
-
-    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        ids = [next(self._ids) for _ in tasks]
-        self._tasks |= {
-            i: {"id": i, "project": project, "data": dict(d)} for i, d in zip(ids, tasks, strict=True)
-        }
-        return ids
-
-    def project(self, project: int) -> dict[str, Any]:
-        return {"id": project, "label_config": labeling_config()}
-
-    def tasks(self, project: int) -> Iterator[dict[str, Any]]:
-        return iter(list(self._tasks.values()))
-
-    def predictions(self, task: int) -> list[dict[str, Any]]:
-        return self._predictions.get(task, [])
-
-    def push_prediction(self, task: int, prediction: Mapping[str, Any]) -> int:
-        self._predictions.setdefault(task, []).append({"id": next(self._ids), **prediction})
-        return self._predictions[task][-1]["id"]
-
-    def set_model_version(self, project: int, version: str) -> None:
-        self.model_version = version
-
-    def annotate(self, task: int, result: list[dict[str, Any]]) -> None:
-        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(self._clock))
-        annotation = {
-            "id": next(self._ids),
-            "result": result,
-            "task": task,
-            "project": self._tasks[task]["project"],
-            "completed_by": 1,
-            "lead_time": 10.0,
-            "was_cancelled": False,
-            "created_at": moment.isoformat(),
-            "updated_at": moment.isoformat(),
-        }
-        project = {"id": self._tasks[task]["project"]}
-        self._send(
-            {
-                "action": "ANNOTATION_CREATED",
-                "annotation": annotation,
-                "task": self._tasks[task],
-                "project": project,
-            }
-        )
-
-    def start_training(self, project: int) -> None:
-        self._send({"action": "START_TRAINING", "project": {"id": project}})

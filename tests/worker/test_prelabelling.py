@@ -5,7 +5,6 @@ import httpx
 import numpy as np
 import pytest
 
-from mammo.annotations import AnnotationStore
 from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
@@ -63,13 +62,6 @@ class FakePrelabeller:
 
     def prelabel(self, mammogram, *, threshold):
         return [square(5, 5, score=0.75, name="c1")] if (threshold or 0) <= 0.75 else []
-
-
-@pytest.fixture
-def store(engine):
-    made = AnnotationStore(engine)
-    yield made
-    made.close()
 
 
 def open_image(data):

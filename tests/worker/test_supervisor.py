@@ -101,6 +101,7 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_each_gpu_has_a_worker_that_sees_it_alone_and_a_killed_one_comes_again(site, monkeypatch):
     supervisor = site.work("--gpus", "0,1")
     site.until(lambda: site.queue.condition().workers == 3)
@@ -120,6 +121,7 @@ def test_each_gpu_has_a_worker_that_sees_it_alone_and_a_killed_one_comes_again(s
     assert workers(supervisor)["train-gpu0"] == staff["train-gpu0"]
 
 
+@pytest.mark.slow
 def test_on_sigterm_the_running_job_goes_back_into_its_queue_and_nothing_is_left(site):
     supervisor = site.work("--queues", "train", "--gpus", "none")
     job = site.training()

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cli.__main__ import main
 from cli.project import prelabelling
-from mammo.runs.jobs import Enqueued, JobStatus, PrelabelProject, QueueCondition
+from mammo.runs.jobs import PrelabelProject
+from tests.fakes.queue import CONDITION, FakeQueue
 
 DONE = {"version": "m2", "predicted": 3, "already": 1, "withheld": 0, "failed": {}}
 
 
-@dataclass
-class Queue:
-    """Stands in for the queue: the job has ended when it is looked at the second time."""
-
-    result: dict[str, Any]
-    workers: int = 1
-    ends: str = "finished"
-    asked: list[PrelabelProject] = field(default_factory=list)
-    looks: int = 0
-
-    def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
-        self.asked.append(payload)
-        return Enqueued("job-1", created=True)
-
-    def condition(self) -> QueueCondition:
-        unserved = {} if self.workers else {"predict": 1}
-        return QueueCondition(
-            waiting=1,
-            failed=0,
-            workers=self.workers,
-            unserved=unserved,
-        )
-
-    def status(self, job_id: str) -> JobStatus:
-        self.looks += 1
-        state = self.ends if self.looks > 1 else "started"
-        return JobStatus(
-            id=job_id, state=state, stage="", progress=0.5, message="", result=self.result, error="no model"
-        )
+def queue_of(workers: int = 1, **more: Any) -> FakeQueue:
+    state = replace(CONDITION, workers=workers, unserved={} if workers else {"predict": 1})
+    return FakeQueue(state=state, **{"result": DONE} | more)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, queue: Queue, *more: str) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, queue: FakeQueue, *more: str) -> int:
     monkeypatch.setattr("mammo.site.JobQueue", lambda connection: queue)
     monkeypatch.setattr(prelabelling, "POLL_SECONDS", 0.0)
     with pytest.raises(SystemExit) as end:
@@ -56,9 +31,9 @@ def run(monkeypatch: pytest.MonkeyPatch, queue: Queue, *more: str) -> int:
 def test_the_end_of_a_job_says_what_became_of_the_tasks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    queue = Queue(DONE)
+    queue = queue_of()
     assert run(monkeypatch, queue) == 0
-    assert queue.asked == [PrelabelProject(3, None)]
+    assert queue.prelabels == [PrelabelProject(3, None)]
     out = capsys.readouterr().out
     assert "m2: 3 predicted, 1 had one" in out
     assert "no worker" not in out
@@ -68,21 +43,21 @@ def test_tasks_that_failed_are_counted_by_reason_and_the_exit_code_is_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = {"not_an_image": 1, "image_not_found": 2}
-    assert run(monkeypatch, Queue(DONE | {"failed": failed, "withheld": 4})) == 2
+    assert run(monkeypatch, queue_of(result=DONE | {"failed": failed, "withheld": 4})) == 2
     assert "4 withheld, 3 failed (2 image_not_found, 1 not_an_image)" in capsys.readouterr().out
 
 
 def test_without_a_worker_it_says_what_it_waits_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, Queue(DONE, workers=0), "--no-wait") == 0
+    assert run(monkeypatch, queue_of(workers=0), "--no-wait") == 0
     assert "yolo-mlsam work" in capsys.readouterr().out
 
 
 def test_a_failed_job_ends_with_1_and_its_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, Queue(DONE, ends="failed")) == 1
+    assert run(monkeypatch, queue_of(ends="failed")) == 1
     assert "job-1 is failed: no model" in capsys.readouterr().err
 
 

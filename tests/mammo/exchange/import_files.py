@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pydicom
 
 from mammo.dicom import write_mammogram
-from mammo.labelstudio import labeling_config
+from mammo.labelstudio import LabelStudioClient
+from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 
 SECRET = b"a secret of the site"
 NAME, ID, BIRTH = "QUATERMAIN^HERMINE", "PID-90817", "19440229"
 PLANTED = ("quatermain", "hermine", "90817", "19440229")
 
 
-class FakeTasks:
-    """Label Studio as far as an import sees it; it may go away after some tasks."""
+class FakeTasks(LabelStudioClient):
+    """A client of a fake Label Studio with project 7, which may go away after some tasks."""
 
     def __init__(self, *, fails_after: int | None = None) -> None:
-        self.data: list[dict[str, Any]] = []
-        self.calls: list[int] = []
+        self.server = FakeLabelStudio()
+        self.server.add_project(7)
+        self.server.before = self._refuse
         self.fails_after = fails_after
+        super().__init__(URL, KEY, transport=self.server.transport)
 
-    def project(self, project: int) -> dict[str, Any]:
-        return {"label_config": labeling_config()}
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        return [task["data"] for task in self.server.tasks]
 
-    def tasks(self, project: int) -> list[dict[str, Any]]:
-        assert project == 7
-        return [{"id": number, "data": data} for number, data in enumerate(self.data, 1)]
-
-    def import_tasks(self, project: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        if self.fails_after is not None and len(self.data) + len(tasks) > self.fails_after:
-            raise ConnectionError("gone")
-        self.calls.append(len(tasks))
-        self.data += [dict(task) for task in tasks]
-        return list(range(len(self.data) - len(tasks) + 1, len(self.data) + 1))
+    def _refuse(self, request: httpx.Request) -> None:
+        if self.fails_after is None or not request.url.path.endswith("/import"):
+            return
+        if len(self.data) + len(json.loads(request.content)) > self.fails_after:
+            raise httpx.ConnectError("gone")
 
 
 def dicom(path: Path, *, seed: int = 0, name: str | None = None, patient: str = "PHANTOM-1") -> Path:

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 
 from mammo.dicom import display_twin, patient_key, read_mammogram
-from mammo.errors import ImageNotFound, UnreadableImage
+from mammo.errors import ImageNotFound, LabelStudioError, UnreadableImage
 from mammo.exchange import importing
 from mammo.exchange.importing import ImportOptions, Rules, import_files, import_mammogram
 from mammo.images.task_images import TaskImages, of_task
@@ -67,7 +67,7 @@ def test_a_second_run_imports_nothing_and_decodes_nothing(
 def test_an_import_that_was_stopped_goes_on_where_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
     client = FakeTasks(fails_after=4)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(LabelStudioError):
         run(root, client)
     assert len(client.data) == 4
     client.fails_after = None

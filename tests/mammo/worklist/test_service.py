@@ -1,8 +1,5 @@
-from contextlib import closing
-
 import pytest
 
-from mammo.annotations import AnnotationStore
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
 from mammo.worklist.order import strategies
@@ -39,12 +36,6 @@ class Tasks:
         return sorted(
             (task for task in unread if FIELD in self.rows[task]), key=lambda t: self.rows[t][FIELD]
         )
-
-
-@pytest.fixture
-def store(engine):
-    with closing(AnnotationStore(engine)) as store:
-        yield store
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
@@ -25,13 +24,6 @@ SPECK = Box(100, 80, 102, 83)
 
 def found(box: Box, *, mask: bool = True) -> Finding:
     return Finding(label=CLUSTER, score=1.0, box=box, mask=filled(box) if mask else None)
-
-
-@pytest.fixture
-def store(engine):
-    store = AnnotationStore(engine)
-    yield store
-    store.close()
 
 
 class Site:

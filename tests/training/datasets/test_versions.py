@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, reading
 from mammo.dicom.source import DicomSource
@@ -23,13 +22,6 @@ from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import open_dataset_version
 
 PATIENTS = [f"{number:016x}" for number in range(12)]
-
-
-@pytest.fixture
-def store(engine):
-    store = AnnotationStore(engine)
-    yield store
-    store.close()
 
 
 @pytest.fixture

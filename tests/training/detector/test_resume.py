@@ -74,6 +74,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_an_epoch_goes_on_and_ends_with_the_same_weights(
     tmp_path: Path, start: Path, whole: Path
 ) -> None:

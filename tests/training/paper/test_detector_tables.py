@@ -16,6 +16,7 @@ from training.paper.detector_tables import ATTENTIONS, Table1Plan, table_1
 CLUSTER_BOX = Box(60, 200, 110, 250)
 
 
+@pytest.mark.slow
 def test_table_1_trains_every_attention_alike_and_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_start_of_another_encoder_is_refused():
         grown(new_network(SAM, seed=0), replace(row_config(SAM, "MLSAM"), input_size=128), seed=0)
 
 
+@pytest.mark.slow
 def test_table_3_has_the_papers_rows_beside_ours_and_goes_on_where_it_was(folder, start, rois):
     where = folder / "table-3"
     report = table_3(start, plan(rois), folder=where, facts={"data": "discs"}, progress=silent)
@@ -140,6 +141,7 @@ def boxes(mammogram):
     return [Box(CENTRE.x - 18, CENTRE.y - 18, CENTRE.x + 18, CENTRE.y + 18)]
 
 
+@pytest.mark.slow
 def test_table_5_runs_both_arms_over_every_patient_once(folder, start, rois):
     crossval = CrossvalPlan(recipe=SMOKE, cases=CASES, rois=rois, detect=boxes, folds=5)
     report = table_5(start, crossval, folder=folder / "table-5", facts={}, progress=silent)

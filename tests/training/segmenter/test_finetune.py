@@ -93,6 +93,7 @@ def test_a_start_that_training_only_ruins_is_returned_as_it_was(tmp_path, start)
     assert changed(start, moved)
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_loss(tmp_path):
     messages = []
     recipe = replace(SMOKE, steps=100, batch=4, policy="all", learning_rate=3e-3, num_points=1024)

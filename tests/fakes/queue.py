@@ -1,0 +1,72 @@
+"""FakeQueue: runs nothing; the test plays the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mammo.errors import StorageUnavailable
+from mammo.runs.jobs import Enqueued, JobStatus, PrelabelProject, QueueCondition, Retrain
+
+CONDITION = QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
+
+
+@dataclass
+class FakeQueue:
+    """One active retrain per project, as the real one; a prelabelling has ended when it is looked at again."""
+
+    ends: str = "finished"
+    """State of a prelabelling that has ended."""
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What it returns."""
+
+    state: QueueCondition = CONDITION
+    down: bool = False
+    """Whether the broker is away."""
+
+    asked: list[Retrain] = field(default_factory=list)
+    active: dict[int, str] = field(default_factory=dict)
+    """Job by project."""
+
+    prelabels: list[PrelabelProject] = field(default_factory=list)
+    num_looks: int = 0
+
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
+        self._reach()
+        holder = self.active.get(payload.project)
+        if holder is not None:
+            return Enqueued(holder, created=False)
+        self.asked.append(payload)
+        self.active[payload.project] = job = run or f"retrain-{payload.project}"
+        return Enqueued(job, created=True)
+
+    def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
+        self._reach()
+        self.prelabels.append(payload)
+        return Enqueued("job-1", created=True)
+
+    def status(self, job_id: str) -> JobStatus:
+        self._reach()
+        self.num_looks += 1
+        state = self.ends if self.num_looks > 1 else "started"
+        result, error = dict(self.result), "no model"
+        return JobStatus(
+            id=job_id, state=state, stage="", progress=0.5, message="", result=result, error=error
+        )
+
+    def drop(self, job_id: str) -> bool:
+        self._reach()
+        held = [project for project, job in self.active.items() if job == job_id]
+        for project in held:
+            del self.active[project]
+        return bool(held)
+
+    def condition(self) -> QueueCondition:
+        self._reach()
+        return self.state
+
+    def _reach(self) -> None:
+        if self.down:
+            raise StorageUnavailable("the job queue does not answer", code="queue_unavailable")
