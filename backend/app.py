@@ -68,11 +68,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
-    app.add_middleware(
-        RateLimit,
-        per_minute=services.settings.requests_per_minute,
-        is_never_shut_out=partial(is_never_shut_out, settings=services.settings),
-    )
+    app.add_middleware(RateLimit, is_never_shut_out=partial(is_never_shut_out, settings=services.settings))
     app.add_middleware(OwnPagesOnly)
     app.add_middleware(Guard, metrics=services.metrics)  # added last: outermost
     return app

@@ -1,7 +1,7 @@
-"""RateLimit: so many requests a minute from one address, and far fewer different wrong secrets.
+"""RateLimit: so many different wrong secrets a minute from one address.
 
 Who shows the right secret does not pay for others that share his address, as all annotators of one Label Studio and
-everybody behind one proxy do: his requests are counted by themselves, and guesses do not shut him out.
+everybody behind one proxy do: guesses do not shut him out.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MAX_ADDRESSES = 10_000
 NETWORK_BITS = 64
 """Of an IPv6 address: who has one has all that begin so."""
 
-NEVER_LIMITED = ("/webhook", "/health", "/")
-"""Label Studio sends an event once and asks three times for health: with a right secret these always pass."""
+NEVER_LIMITED = ("/health", "/")
+"""They need no secret."""
 
 
 class Buckets:
@@ -57,19 +57,15 @@ class Buckets:
 
 
 class RateLimit:
-    """Answers 429 with `Retry-After` when an address has used up its minute."""
+    """Answers 429 with `Retry-After` when an address has used up its guesses."""
 
-    def __init__(
-        self, app: ASGIApp, *, per_minute: int, is_never_shut_out: Callable[[str, Headers], bool]
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, is_never_shut_out: Callable[[str, Headers], bool]) -> None:
         """
         Args:
-            per_minute: requests from one address; 0: no limit but that on wrong secrets.
             is_never_shut_out: whether headers hold what opens a path, and are let in whatever others tried.
         """
         self._app = app
         self._is_never_shut_out = is_never_shut_out
-        self._requests = Buckets(per_minute) if per_minute else None
         self._guesses = Buckets(WRONG_SECRETS)
         self._wrong: LRUCache[tuple[str, bytes], None] = LRUCache(MAX_ADDRESSES)
 
@@ -80,11 +76,7 @@ class RateLimit:
         address = _place((scope.get("client") or ("unknown", 0))[0])
         right = self._is_never_shut_out(scope["path"], Headers(scope=scope))
         wait = 0.0 if right else self._guesses.wait(address)
-        if self._requests and scope["path"] not in NEVER_LIMITED:
-            counted = f"{address}, with the right secret" if right else address
-            wait = max(wait, self._requests.wait(counted))
-            self._requests.take(counted)
-        if wait and scope["path"] not in ("/health", "/"):
+        if wait and scope["path"] not in NEVER_LIMITED:
             headers = {"Retry-After": str(int(wait) + 1)}
             refusal = answer("too_many_requests", "slow down", status=429, headers=headers)
             await refusal(scope, receive, send)

@@ -266,9 +266,7 @@ def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) ->
     )
     host = ModelHost(OneModel(), load=lambda _: model, every=60)
     host.look()
-    settings = Settings(
-        auth_password=AUTH[1], webhook_secret="s", data_dir=data, requests_per_minute=0, prefetch_tasks=0
-    )
+    settings = Settings(auth_password=AUTH[1], webhook_secret="s", data_dir=data, prefetch_tasks=0)
     engine, queue = open_database(f"sqlite:///{data}/b.db"), NoQueue()
     store = AnnotationStore(engine)
     services = Services(

@@ -86,9 +86,6 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     """SHA-256 (hexadecimal, comma separated) of the keys that scripts may send as `Authorization: Bearer`."""
 
-    requests_per_minute: int = Field(6000, ge=0)
-    """Most requests per minute from one address, which all annotators of a Label Studio share; 0: no limit."""
-
     label_studio_url: str = ""
     """Address at which this server reaches Label Studio, for example `http://127.0.0.1:8080`."""
 

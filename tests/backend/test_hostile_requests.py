@@ -40,7 +40,7 @@ POINT = {
 @pytest.fixture
 def backend(any_engine: sa.Engine) -> Iterator[Backend]:
     store = AnnotationStore(any_engine)
-    yield Backend(store=store, changes={"requests_per_minute": 0})  # type: ignore[arg-type]
+    yield Backend(store=store)  # type: ignore[arg-type]
     store.close()
 
 

@@ -58,7 +58,7 @@ def adapter() -> Iterator[Adapter]:
     """A backend of ours on fakes, and the package's server with the adapter before it."""
     if not PYTHON.is_file():
         missing("the environment of label-studio-ml", "run `make test`, which installs it")
-    backend = Backend(changes={"requests_per_minute": 0})
+    backend = Backend()
     config = uvicorn.Config(create_app(backend.services), port=free_port(), log_config=None)
     ours = uvicorn.Server(config)
     thread = threading.Thread(target=ours.run, daemon=True)

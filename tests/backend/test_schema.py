@@ -12,7 +12,7 @@ from schemathesis.generation import GenerationMode
 
 from tests.backend.fakes import BASIC, HOOK, PASSWORD, SECRET, Backend
 
-BACKEND = Backend(changes={"requests_per_minute": 0, "max_body_bytes": 2**20})
+BACKEND = Backend(changes={"max_body_bytes": 2**20})
 APP: Any = BACKEND.client.app
 schema = schemathesis.openapi.from_dict(APP.openapi())
 schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
