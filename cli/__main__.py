@@ -11,7 +11,7 @@ import structlog
 import typer
 
 from cli.dataset_versions import app as dataset_versions
-from cli.evaluate import crossval, evaluate
+from cli.evaluate import evaluate
 from cli.import_dataset import import_dataset
 from cli.models.commands import models
 from cli.order import order
@@ -337,9 +337,6 @@ def train_starter(
     with shown_progress("starter") as tell:
         train(out=out, work=work, smoke=smoke, only=only, progress=tell)
     typer.echo(f"starter in {out}: {only or 'both networks'} trained")
-
-
-app.command(rich_help_panel=MODELS)(crossval)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,49 @@ def phantom_look(vendor: str) -> Appearance:
     if vendor not in looks:
         raise InvalidSettings(f"a phantom's vendor is one of {', '.join(looks)}; got {vendor!r}")
     return looks[vendor]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the cases come from: a dataset version, or phantoms by their seeds."""
+
+    dataset: str | None
+    phantoms: str | None
+    vendor: str
+    work: Path
+    """Folder for phantoms and cut regions."""
+
+
+def source_material(
+    source: Source,
+    stack: ExitStack,
+    tell: Tell,
+    *,
+    folds: Sequence[Fold] = ("test",),
+    seeds: Sequence[str] = (),
+) -> list[Material]:
+    """Materials that share no patient: the folds of the dataset version, or the phantoms.
+
+    Args:
+        stack: keeps the images readable until it is closed.
+        folds: of a dataset version, one material each.
+        seeds: of further phantom patients, as FIRST-LAST, one material each.
+
+    Raises:
+        InvalidSettings: neither or both of dataset version and phantoms, or seeds that share patients.
+    """
+    if (source.dataset is None) == (source.phantoms is None):
+        raise InvalidSettings("give either --dataset NAME or --phantoms FIRST-LAST")
+    if source.dataset is not None:
+        return stack.enter_context(dataset_material(source.dataset, *folds))
+    assert source.phantoms is not None
+    texts = [source.phantoms, *seeds]
+    ranges = [parse_seeds(text) for text in texts]
+    if len(set().union(*ranges)) < sum(map(len, ranges)):
+        raise InvalidSettings(
+            f"the seeds {', '.join(texts)} share patients; a test needs patients of its own"
+        )
+    return [phantom_material(each, vendor=source.vendor, work=source.work, tell=tell) for each in ranges]
 
 
 def phantom_material(seeds: range, *, vendor: str, work: Path, tell: Tell) -> Material:

@@ -66,8 +66,6 @@ PERCENT_ALLOWED = {
     "mammo/runs/claims.py": "times in hundredths of a second",
     "mammo/stages/calibration.py": "thresholds in steps of 0.01",
     "training/metrics/bootstrap.py": "percentiles of a confidence level",
-    "training/paper/cross_validation.py": "metrics in percent, as the paper reports them",
-    "training/paper/segmenter_tables.py": "metrics in percent, as the paper reports them",
 }
 """Modules other than regions.py that multiply or divide by 100, and what they compute."""
 

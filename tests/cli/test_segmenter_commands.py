@@ -12,26 +12,15 @@ import torch
 
 import mammo.phantom
 from cli.__main__ import main
-from cli.segmenter_runs import _detects
-from mammo.detector import Detection, Detector
-from mammo.geometry import Spacing
-from mammo.models import STARTER
-from mammo.pixels import Pixels
-from mammo.segmenter.network import new_network
-from mammo.segmenter.weights import load_segmenter, save_segmenter
-from tests.training.segmenter_cases import case
-from training.segmenter import recipes as segmenter_recipes
-from training.segmenter.recipes import segmenter_row, segmenter_smoke
+from mammo.segmenter.weights import load_segmenter
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Small phantoms, small networks, and a work folder."""
+    """Small phantoms, and a work folder."""
     look = replace(mammo.phantom.vendor_a(), width=448, height=576)
     monkeypatch.setattr("mammo.phantom.vendor_a", lambda: look)
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
-    row = replace(segmenter_row(), steps=2, warm_up=1, batch=2, views=1, num_points=64)
-    monkeypatch.setitem(segmenter_recipes.SEGMENTER_RECIPES, "row", lambda: row)
     return tmp_path / "work"
 
 
@@ -39,13 +28,6 @@ def run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as end:
         main([str(each) for each in arguments])
     return int(end.value.code or 0)
-
-
-def plain_sam(path: Path) -> Path:
-    config = replace(segmenter_smoke().config, hq_token=False, combine="sam", presence=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_segmenter(path, new_network(config, seed=3), facts={})
-    return path
 
 
 @pytest.mark.slow
@@ -73,32 +55,11 @@ def test_a_segmenter_is_trained_on_phantoms_and_measured_on_others(
     assert "presence AUC, cluster against background" in content["figures"]
 
 
-@pytest.mark.slow
-def test_tables_3_and_5_come_as_markdown_and_json(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = plain_sam(tmp_path / "sam.safetensors")
-    out = tmp_path / "report"
-    table = ("evaluate", "segmenter", "--table", "3", "--phantoms", "7-8", "--train", "1-2", "--seeds", "1")
-    assert run(*table, "--start", start, "--out", out, "--work", small) == 0
-    text = (out / "segmenter-table-3.md").read_text()
-    assert "| MLSAM | 81.12 | 71.89 |" in text
-    assert "phantoms of vendor_a, seeds 1-2" in text
-    assert set(json.loads((out / "segmenter-table-3.json").read_text())["figures"]) >= {"HQ-SAM", "M4"}
-
-    monkeypatch.setattr("cli.segmenter_runs._detects", lambda weights, threshold: lambda mammogram: [])
-    cross = ("crossval", "--table", "5", "--phantoms", "1-3", "--folds", "2", "--start", start)
-    assert run(*cross, "--out", out, "--work", small, "--detector", "starter") == 0
-    assert "| Yolo-MLSAM | 87.46 / 13.44 / 88.33 / 86.78 |" in (out / "segmenter-table-5.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "segmenter"], "give either --dataset NAME or --phantoms FIRST-LAST"),
         (["train", "segmenter", "--phantoms", "1", "--recipe", "best"], "recipe 'best' is not one of paper"),
-        (["evaluate", "segmenter", "--phantoms", "1", "--table", "3"], "give --start FILE"),
-        (["evaluate", "segmenter", "--phantoms", "1", "--table", "4", "--start", "b=no"], "no such file"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(
@@ -144,20 +105,3 @@ def test_processes_that_torchrun_starts_train_the_weights_of_one(small: Path, tm
     theirs = two.state_dict()
     for name, tensor in one.state_dict().items():
         torch.testing.assert_close(theirs[name], tensor, atol=2e-3, rtol=2e-3, msg=name)
-
-
-def test_the_boxes_of_table_5_are_looked_for_in_pixels_of_the_size_that_they_have(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked = []
-
-    def detect(
-        self: Detector, pixels: Pixels, *, threshold: float, spacing: Spacing | None
-    ) -> list[Detection]:
-        asked.append((threshold, spacing))
-        return []
-
-    monkeypatch.setattr(Detector, "detect", detect)
-    film = replace(case(1).read(), spacing=Spacing(0.2, 0.1, "given"))
-    _detects(STARTER / "detector.safetensors", 0.3)(film)
-    assert asked == [(0.3, Spacing(0.2, 0.1, "given"))]

@@ -3,12 +3,12 @@ import math
 
 import pytest
 
+from benchmarks.paper.detector_tables import table_2
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
 from training.evaluation.detector import breakdown, measure, score_images
 from training.evaluation.detector_report import detector_report
-from training.paper.detector_tables import table_2
 from training.phantom_cases import Traits
 
 SMALL = Traits("punctate", "a", 6.0)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.paper.detector_tables import ATTENTIONS, Table1Plan, table_1
 from mammo.geometry import Box
 from tests.training.detector_cases import case
 from training.cases import silent
 from training.detector.recipes import detector_smoke
 from training.detector.trainer import AttentionTrainer
-from training.paper.detector_tables import ATTENTIONS, Table1Plan, table_1
 
 CLUSTER_BOX = Box(60, 200, 110, 250)
 

@@ -4,6 +4,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.paper.cross_validation import (
+    ARMS,
+    CrossvalPlan,
+    cached_boxes,
+    image_truth,
+    measure_image,
+    patient_folds,
+    table_5,
+)
+from benchmarks.paper.segmenter_tables import PAPER_TABLE3, SWITCHES, RowPlan, row_config, table_3, table_4
 from mammo.errors import InsufficientData, InvalidWeights
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
@@ -13,16 +23,6 @@ from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import CENTRE, case
 from training.cases import silent
-from training.paper.cross_validation import (
-    ARMS,
-    CrossvalPlan,
-    cached_boxes,
-    image_truth,
-    measure_image,
-    patient_folds,
-    table_5,
-)
-from training.paper.segmenter_tables import PAPER_TABLE3, SWITCHES, RowPlan, row_config, table_3, table_4
 from training.segmenter.growth import grown
 from training.segmenter.recipes import segmenter_smoke
 from training.segmenter.rois import cut_rois

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks.paper.segmenter_tables import percent, row_config
 from mammo.atomic_files import replacing
 from mammo.dicom import Mammogram
 from mammo.errors import InsufficientData
@@ -30,7 +31,6 @@ from training.cases import Case, Progress, portion
 from training.evaluation.report import Report, Table
 from training.metrics import is_judged
 from training.metrics.masks import Rates, image_rates, mean_interval, pixel_rates, rate_intervals
-from training.paper.segmenter_tables import percent, row_config
 from training.segmenter.finetune import train_network
 from training.segmenter.growth import grown
 from training.segmenter.recipes import SegmenterRecipe
