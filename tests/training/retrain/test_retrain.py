@@ -228,7 +228,7 @@ def test_a_champion_that_moved_during_the_run_is_not_pushed_aside(world):
     summary = run(world)
     assert summary["verdict"]["promote"]
     assert not summary["promoted"]
-    assert "champion moved" in summary["reason"]
+    assert "the champion has moved" in summary["reason"]
     assert world.registry.champion().version == "starter-1"
 
 
