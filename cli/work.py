@@ -7,7 +7,7 @@ import os
 
 from mammo.site import Site
 from worker.gpus import chosen_gpus
-from worker.posts import posts
+from worker.placement import posts
 from worker.supervisor import Supervisor
 
 

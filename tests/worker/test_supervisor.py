@@ -22,7 +22,7 @@ from cli.__main__ import main
 from mammo.runs.jobs import JobQueue, Retrain, redis_connection
 from mammo.settings import PREFIX
 from worker import health
-from worker.posts import Post
+from worker.placement import Post
 from worker.supervisor import SETTLED_SECONDS, Worker
 
 

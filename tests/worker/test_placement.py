@@ -4,7 +4,7 @@ import pytest
 
 from mammo.errors import InvalidSettings
 from worker.gpus import NOTHING_VISIBLE, VISIBLE, Gpu
-from worker.posts import Post, posts
+from worker.placement import Post, posts
 
 TWO = [Gpu("gpu0", {VISIBLE: "GPU-a"}), Gpu("gpu1", {VISIBLE: "GPU-b"})]
 
