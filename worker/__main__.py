@@ -16,7 +16,7 @@ from mammo.runs.jobs import QUEUES
 from mammo.site import Site
 from worker.current_site import install
 from worker.jobs import JOBS
-from worker.stoppable import make_worker
+from worker.stoppable_worker import make_worker
 
 BROKER_SECONDS = 90
 """How long a worker goes on trying while Redis is away: one that gave up would die, and its job would stand still."""

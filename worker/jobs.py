@@ -21,7 +21,7 @@ from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_proces
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
 from mammo.site import Site
-from worker.accepting import accept_predictions
+from worker.acceptance import accept_predictions
 from worker.current_site import open_site
 from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
@@ -142,7 +142,7 @@ def _retrain(
 def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
     """Every task of a project gets a prediction of a model version; see `worker.prelabelling`.
 
-    In the automatic stage some of them become annotations; see `worker.accepting`.
+    In the automatic stage some of them become annotations; see `worker.acceptance`.
     """
     order = PrelabelProject(**payload)
     with _job("prelabel", project=order.project) as (_, report), open_site() as site:

@@ -18,7 +18,7 @@ from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs
 from worker.current_site import install
-from worker.stoppable import make_worker
+from worker.stoppable_worker import make_worker
 
 OTHER_CONFIG = """<View><Image name="i" value="$image"/>
 <BrushLabels name="b" toName="i"><Label value="MC"/></BrushLabels>

@@ -20,7 +20,7 @@ from rq.worker import WorkerStatus
 
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES, lists_of
-from worker.registered import Function, RegisteredJob, registered
+from worker.registered_job import Function, RegisteredJob, registered
 from worker.scheduler import OneScheduler
 
 HEARTBEAT_SECONDS = 10
@@ -117,7 +117,7 @@ def make_worker(
     """A worker that notices a dead colleague's job within two minutes.
 
     Args:
-        jobs: all that it ever runs, by the names under which they are asked for; see `worker.registered`.
+        jobs: all that it ever runs, by the names under which they are asked for; see `worker.registered_job`.
         queues: which of `mammo.runs.jobs.QUEUES` it takes from.
         name: begins the name under which Redis and the log know it.
 

@@ -20,8 +20,8 @@ from rq.webhook import Webhook
 
 from mammo.errors import InvalidSettings
 from mammo.runs.jobs import FORMER, QUEUES, JobQueue, redis_connection
-from worker.registered import registered
-from worker.stoppable import make_worker
+from worker.registered_job import registered
+from worker.stoppable_worker import make_worker
 
 OURS = "ours.touch"
 
@@ -72,7 +72,7 @@ def pwned(tmp_path, monkeypatch):
     """The file that must not be there afterwards."""
     mark = tmp_path / "mark"
     mark.write_text(str(tmp_path / "pwned"))
-    monkeypatch.setattr("tests.worker.test_registered.MARK", mark)
+    monkeypatch.setattr("tests.worker.test_registered_job.MARK", mark)
     return tmp_path / "pwned"
 
 
