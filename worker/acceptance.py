@@ -1,19 +1,20 @@
-"""The automatic stage: predictions that may stand unseen become annotations of the service's own account."""
+"""Acceptance: in the automatic stage, predictions that need no reader become annotations of the service account."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import cached_property
+from typing import Any
 
 import structlog
 
 from mammo.annotations.automatic import Automatic, name_automatic, record_automatic
-from mammo.labelstudio.client import LabelStudioClient
 from mammo.site import Site
 from mammo.stages import refusal
 
 AUDIT_SECONDS = 30.0
-"""So long an audit's result is believed while predictions are accepted."""
+"""Seconds for which an audit's result stays valid while predictions are accepted."""
 
 log = structlog.get_logger()
 
@@ -25,62 +26,77 @@ def accept_predictions(
     site: Site,
     audit_seconds: float = AUDIT_SECONDS,
 ) -> dict[str, int]:
-    """Submit what may stand, task by task. Nothing happens in a project that is not automatic; safe to repeat.
+    """Submit every prediction that may become an annotation without a reader. Safe to repeat.
 
-    The stage is looked up before every single submission, and audited quality before the first and then every
-    `audit_seconds`: from the moment somebody, or the audit, ends the automatic stage, nothing more is submitted.
+    Does nothing in a project that is not in the automatic stage. The stage is checked before every submission, and the
+    audited quality before the first and then every `audit_seconds`: once a person or the audit ends the automatic
+    stage, nothing more is submitted.
 
     Args:
-        version: of the predictions, which are pushed already.
+        version: model version of the predictions, which have been pushed before.
 
     Returns:
-        Tasks by what became of them: `accepted`, or why a person gets them.
+        Number of tasks by outcome: `accepted`, or the reason why a person reads the task.
 
     Raises:
-        LabelStudioError: Label Studio is gone or refuses; what was submitted stays.
-        StorageUnavailable: a submission could not be written down, and was not made.
+        LabelStudioError: Label Studio does not answer or refuses; earlier submissions stay.
+        StorageUnavailable: a submission could not be recorded, and was not made.
     """
-    stages = site.stage_log
-    if stages.stage(project) != "automatic":
+    if site.stage_log.stage(project) != "automatic":
         return {}
-    counts: Counter[str] = Counter()
-    submitter: LabelStudioClient | None = None
-    number = 0
-    audit_again = 0.0
+    acceptance = _Acceptance(project, version=version, site=site, audit_seconds=audit_seconds)
+    outcomes: Counter[str] = Counter()
     for task in site.client.tasks(project):
         if task.get("total_annotations") or task.get("cancelled_annotations"):
-            continue  # somebody was there before
-        kept = site.store.prelabel(project, task["id"], version)
-        if kept is None or kept.shown_at is None:
-            counts["not_prelabelled"] += 1
-            continue
-        if time.monotonic() >= audit_again:
-            site.stages.audit(project)
-            audit_again = time.monotonic() + audit_seconds
-        change = stages.current(project)
-        why = refusal(kept, change, blind=site.blinding.is_blind(project, task["id"], task["data"]))
-        if why == "not_automatic":
-            log.warning("automatic annotation has stopped", project=project, accepted=counts["accepted"])
-            counts[why] += 1
+            continue  # a person has read it
+        outcome = acceptance.accept(task)
+        outcomes[outcome] += 1
+        if outcome == "not_automatic":
+            log.warning("automatic annotation has stopped", project=project, accepted=outcomes["accepted"])
             break
-        if why is not None:
-            counts[why] += 1
-            continue
-        assert change is not None
-        assert change.threshold is not None
-        if submitter is None:
-            submitter = site.service_account
-            number = submitter.account()
-        order = Automatic(
+    log.info("predictions_accepted", project=project, **outcomes)
+    return dict(outcomes)
+
+
+class _Acceptance:
+    """Accepts predictions of one project and one model version."""
+
+    def __init__(self, project: int, *, version: str, site: Site, audit_seconds: float) -> None:
+        self._project = project
+        self._version = version
+        self._site = site
+        self._audit_seconds = audit_seconds
+        self._audit_due = 0.0
+
+    def accept(self, task: dict[str, Any]) -> str:
+        """Submit a task's prediction if it may be; return `accepted`, or the reason why not."""
+        project, site = self._project, self._site
+        prelabel = site.store.prelabel(project, task["id"], self._version)
+        if prelabel is None or prelabel.shown_at is None:
+            return "not_prelabelled"
+        if time.monotonic() >= self._audit_due:
+            site.stages.audit(project)
+            self._audit_due = time.monotonic() + self._audit_seconds
+        stage = site.stage_log.current(project)
+        reason = refusal(prelabel, stage, blind=site.blinding.is_blind(project, task["id"], task["data"]))
+        if reason is not None:
+            return reason
+        assert stage is not None
+        assert stage.threshold is not None
+        automatic = Automatic(
             project=project,
             task=task["id"],
-            model_version=version,
-            account=number,
-            score=kept.score,
-            threshold=change.threshold,
+            model_version=self._version,
+            account=self._account,
+            score=prelabel.score,
+            threshold=stage.threshold,
         )
-        record_automatic(site.engine, order, kept.regions)
-        name_automatic(site.engine, order, submitter.annotate(task["id"], kept.regions))
-        counts["accepted"] += 1
-    log.info("predictions_accepted", project=project, **counts)
-    return dict(counts)
+        record_automatic(site.engine, automatic, prelabel.regions)
+        annotation = site.service_account.annotate(task["id"], prelabel.regions)
+        name_automatic(site.engine, automatic, annotation)
+        return "accepted"
+
+    @cached_property
+    def _account(self) -> int:
+        """Number of the service account in Label Studio."""
+        return self._site.service_account.account()

@@ -1,4 +1,4 @@
-"""Posts: which workers a machine has, and what each of them takes and sees."""
+"""Placement: the workers that a machine runs, with the queues and the GPU of each."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mammo.runs.jobs import QUEUES, TRAIN, lists_of
-from worker.gpus import NOTHING_VISIBLE, Gpu
+from worker.gpus import NO_GPU, Gpu
 
 
 @dataclass(frozen=True)
-class Post:
-    """What one worker is for."""
+class WorkerSpec:
+    """One worker to run."""
 
     name: str
     queues: tuple[str, ...]
     variables: Mapping[str, str]
-    """What its environment has besides ours: the one GPU it sees, or none."""
+    """Environment variables added to the supervisor's own: they show the worker one GPU, or none."""
 
 
-def posts(queues: Iterable[str], gpus: Sequence[Gpu]) -> list[Post]:
-    """One worker per GPU for `train`, one on the CPU without any; one for all that is left.
+def place_workers(queues: Iterable[str], gpus: Sequence[Gpu]) -> list[WorkerSpec]:
+    """Return one `train` worker per GPU (one on the CPU if there is none) and one worker for all other queues.
 
-    That one shares the last GPU: predictions want one too, and the other trainings are left alone.
+    The latter shares the last GPU, so that predictions are fast and at most one training is slowed down.
 
     Raises:
-        InvalidSettings: a queue that is not ours, or none.
+        InvalidSettings: a queue name is unknown, or there is none.
     """
-    wanted = set(queues)
-    lists_of(wanted)
-    rest = tuple(queue for queue in QUEUES if queue in wanted and queue != TRAIN)
-    made = [Post("-".join(rest), rest, gpus[-1].variables if gpus else NOTHING_VISIBLE)] if rest else []
-    if TRAIN in wanted:
-        made += [Post(f"{TRAIN}-{gpu.label}", (TRAIN,), gpu.variables) for gpu in gpus]
-        made += [] if gpus else [Post(f"{TRAIN}-cpu", (TRAIN,), NOTHING_VISIBLE)]
-    return made
+    names = set(queues)
+    lists_of(names)
+    other = tuple(queue for queue in QUEUES if queue in names and queue != TRAIN)
+    specs = []
+    if other:
+        specs.append(WorkerSpec("-".join(other), other, gpus[-1].variables if gpus else NO_GPU))
+    if TRAIN in names:
+        specs += [WorkerSpec(f"{TRAIN}-{gpu.label}", (TRAIN,), gpu.variables) for gpu in gpus]
+        if not gpus:
+            specs.append(WorkerSpec(f"{TRAIN}-cpu", (TRAIN,), NO_GPU))
+    return specs

@@ -1,7 +1,7 @@
-"""OneScheduler: RQ's scheduler, which puts planned jobs into their queue when it is time; one for all queues and hosts.
+"""OneScheduler: RQ's scheduler, which enqueues scheduled jobs when they are due; one for all queues and hosts.
 
-RQ locks each queue by itself, so that two that start at once can share the queues. Ours takes one lock for all of them.
-A lock whose holder was killed ends after a minute, and the next worker that looks, every half minute, takes it.
+RQ locks each queue separately, so that two schedulers that start together can share the queues. OneScheduler takes one
+lock for all of them. The lock of a killed holder expires after a minute; workers try for it every half minute.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mammo.runs.jobs import QUEUES, SCHEDULER_LOCK, lists_of
 
 
 class OneScheduler(RQScheduler):  # type: ignore[misc]
-    """Runs beside one worker, in a process of its own, and watches the queues of all workers."""
+    """Runs beside one worker, in its own process, and watches the queues of all workers."""
 
     def __init__(self, connection: Any, **options: Any) -> None:
         super().__init__(lists_of(QUEUES), connection, **options)
@@ -25,16 +25,16 @@ class OneScheduler(RQScheduler):  # type: ignore[misc]
 
     @classmethod
     def get_locking_key(cls, name: str) -> str:
-        """The lock of a queue: the same for all."""
+        """Return the lock's key, the same for every queue."""
         return f"{SCHEDULER_LOCK}yolo-mlsam"
 
     def work(self) -> None:
-        """Until the worker stops it, or is no more: a killed worker's scheduler would keep the lock."""
+        """Work until the worker stops or dies: the scheduler of a killed worker would keep the lock."""
         die_with(self._worker)
         try:
             super().work()
-        except redis.ConnectionError as error:  # after all the patience of its connection
+        except redis.ConnectionError as error:  # after every retry of the connection
             self.log.warning(
-                "the schedule is not kept while Redis is away (%s); a worker takes it up again afterwards",
+                "scheduled jobs wait while Redis is away (%s); a worker restarts the scheduler afterwards",
                 type(error).__name__,
             )

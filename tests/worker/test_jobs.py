@@ -204,7 +204,7 @@ def test_a_job_waits_as_long_as_another_process_works_on_its_run_and_then_goes_o
         RunLedger(runs.engine, taken).release("the test")
 
     def setup():
-        monkeypatch.setattr(jobs, "PATIENCE", 0.5)
+        monkeypatch.setattr(jobs, "CLAIM_SECONDS", 0.5)
         fake_retrain(
             monkeypatch, lambda order, *, run, **_: {"promoted": False, "challenger": "m2", "run": run}
         )

@@ -49,7 +49,7 @@ def test_a_broker_that_stays_away_ends_it_in_plain_words(private_redis, tmp_path
         server.start()
     assert process.exitcode == 0
     said = (tmp_path / "log").read_text()
-    assert "the schedule is not kept while Redis is away" in said
+    assert "scheduled jobs wait while Redis is away" in said
     assert "Traceback" not in said
 
 
