@@ -1,4 +1,4 @@
-"""`models mirror`: bring MLflow up to date with the registry, and say how it went."""
+"""`models mirror`: bring MLflow up to date with the registry."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mammo.site import Site
 
 
 def mirror_all() -> None:
-    """Mirror every version; unlike after a run, a failure is an error here."""
+    """Mirror every model version. A failure is an error here, and only a warning after a run."""
     site = Site.load()
     settings = site.settings
     if not settings.mlflow_uri.get_secret_value():
-        raise InvalidSettings("YOLO_MLSAM_MLFLOW_URI is not set; it names the MLflow server to mirror to")
-    done = mirror(site.registry, settings, seconds=SECONDS_BY_HAND)
+        raise InvalidSettings("YOLO_MLSAM_MLFLOW_URI is not set; set it to the address of the MLflow server")
+    result = mirror(site.registry, settings, seconds=SECONDS_BY_HAND)
     Console(soft_wrap=True, highlight=False).print(
-        f"MLflow, experiment {settings.mlflow_experiment}: {done.created} versions new, "
-        f"{done.changed} brought up to date, {done.unchanged} as they were"
+        f"MLflow, experiment {settings.mlflow_experiment}: {result.created} versions created, "
+        f"{result.changed} updated, {result.unchanged} unchanged"
     )

@@ -8,7 +8,7 @@ import pytest
 
 import mammo.phantom
 from cli.__main__ import main
-from cli.material import parse_seeds
+from cli.case_source import parse_seeds
 from mammo.blobs import hash_file
 from mammo.detector import add_facts, load_network
 from mammo.errors import InvalidSettings
@@ -101,7 +101,7 @@ def test_a_detector_begins_with_public_weights_of_their_own_scale(
         (["evaluate", "detector", "--dataset", "0" * 64], "0000"),
         (
             ["evaluate", "detector", "--phantoms", "1000-1001", "--table", "1"],
-            "a test needs patients of its own",
+            "need patients of their own",
         ),
         (
             ["evaluate", "detector", "--phantoms", "7", "--table", "1", "--recipe", "smoke"],

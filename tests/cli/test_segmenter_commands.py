@@ -12,7 +12,7 @@ import torch
 
 import mammo.phantom
 from cli.__main__ import main
-from cli.segmenter_runs import _detects
+from cli.segmenter_evaluation import _detects
 from mammo.detector import Detection, Detector
 from mammo.detector.normalise import Pixels
 from mammo.geometry import Spacing
@@ -84,7 +84,7 @@ def test_tables_3_and_5_come_as_markdown_and_json(
     assert "phantoms of vendor_a, seeds 1-2" in text
     assert set(json.loads((out / "segmenter-table-3.json").read_text())["figures"]) >= {"HQ-SAM", "M4"}
 
-    monkeypatch.setattr("cli.segmenter_runs._detects", lambda weights, threshold: lambda mammogram: [])
+    monkeypatch.setattr("cli.segmenter_evaluation._detects", lambda weights, threshold: lambda mammogram: [])
     cross = ("crossval", "--table", "5", "--phantoms", "1-3", "--folds", "2", "--start", start)
     assert run(*cross, "--out", out, "--work", small, "--detector", "starter") == 0
     assert "| Yolo-MLSAM | 87.46 / 13.44 / 88.33 / 86.78 |" in (out / "segmenter-table-5.md").read_text()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.exchange.importing import import_mammogram
@@ -98,9 +98,9 @@ def site(tmp_path_factory, _shared_redis, label_studio_url):
     alone = {PREFIX + "RELOAD_SECONDS": "2", PREFIX + "REDIS_URL": f"unix://{folder / 'no.sock'}"}
     ports = free_port(), free_port()
     urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
-    with Supervisor(folder / "logs") as supervisor:
+    with Processes(folder / "logs") as processes:
         for name, port, own in zip(("told", "alone"), ports, (told, alone), strict=True):
-            supervisor.launch(
+            processes.launch(
                 name,
                 [sys.executable, "-m", "backend"],
                 environment=common | own | {PREFIX + "PORT": str(port)},
@@ -113,7 +113,7 @@ def site(tmp_path_factory, _shared_redis, label_studio_url):
                 except httpx.TransportError:
                     return False
 
-            supervisor.wait_until(name, serves, within=500)
+            processes.wait_until(name, serves, within=500)
         engine = open_database(f"sqlite:///{folder / 'data' / 'yolo-mlsam.db'}")
         registry = ModelRegistry(engine, folder / "data" / "blobs")
         starter = registry.champion().version

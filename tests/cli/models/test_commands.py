@@ -150,9 +150,7 @@ def test_gc_keeps_what_settings_and_unfinished_runs_name_and_says_so(site, tmp_p
     said = capsys.readouterr().out
     assert f"{shadow}: kept for YOLO_MLSAM_SHADOW and project 4 in YOLO_MLSAM_PROJECT_MODELS" in said
     assert f"{pinned}: kept for project 3 in YOLO_MLSAM_PROJECT_MODELS" in said
-    assert (
-        "m9999-mistyped: project 5 in YOLO_MLSAM_PROJECT_MODELS names it, and the registry does not" in said
-    )
+    assert "m9999-mistyped: named by project 5 in YOLO_MLSAM_PROJECT_MODELS, but not in the registry" in said
     gone = {note.version for note in site.notes() if note.kind == "files_removed"}
     assert gone == {lost, of_run["kept"]}
     for version in (shadow, pinned, of_run["failed"], of_run["cancelled"], of_run["queued"]):
