@@ -1,4 +1,4 @@
-"""`python -m backend`: read the settings once, wire the services, serve."""
+"""`python -m backend`: read the settings once, build the services, serve."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from backend.app import create_app
 from backend.auth import MIN_LENGTH, is_loopback, short_secrets
 from backend.logs import configure
 from backend.metrics import Metrics
-from backend.model_host import SELF_TEST_FAILED, ModelHost, Prelabels
+from backend.model_host import SELF_TEST_FAILED, ModelHost
 from backend.reconciling import Reconciler
+from backend.retrain_triggers import RetrainTriggers
 from backend.schedule import Schedule
-from backend.services import Services, no_next_tasks
+from backend.services import Services
 from backend.shadow_model import ShadowModel
-from backend.training import Training
 from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
@@ -33,16 +33,17 @@ from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
 if TYPE_CHECKING:
+    from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
 
 log = structlog.get_logger()
 
 
 def main(*, insecure: bool = False) -> int:
-    """Serve until stopped; 2 when the settings do not describe a service.
+    """Serve until stopped; return the exit status, 2 if the settings cannot be used.
 
     Args:
-        insecure: serve without secrets, to this machine only.
+        insecure: serve without secrets, on this machine only.
     """
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -56,13 +57,13 @@ def main(*, insecure: bool = False) -> int:
         configure(settings.log_level)
         if not insecure and (short := short_secrets(settings)):
             log.warning(
-                "secrets are so short that somebody may find them by trying; take long random ones",
+                "secrets are short enough to be guessed; use long random ones",
                 settings=short,
                 at_least=MIN_LENGTH,
             )
         services = replace(wire(site), insecure=insecure)
     except MammoError as error:
-        print(f"backend: {error}", file=sys.stderr)  # noqa: T201  # there is no log without settings
+        print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
     uvicorn.run(
         create_app(services),
@@ -80,34 +81,34 @@ def require_secrets(settings: Settings) -> None:
     """Refuse to serve without the two secrets.
 
     Raises:
-        InvalidSettings: names what is missing and how to make one.
+        InvalidSettings: a secret is missing; the message says how to make one.
     """
-    needed = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
-    missing = [PREFIX + name for name, secret in needed.items() if not secret.get_secret_value()]
+    required = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
+    missing = [PREFIX + name for name, secret in required.items() if not secret.get_secret_value()]
     if missing:
         raise InvalidSettings(
-            f"set {' and '.join(missing)}: mammograms are not served without; make a secret with "
+            f"set {' and '.join(missing)}: the backend does not serve without secrets; make one with "
             "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`"
         )
 
 
 def require_loopback(settings: Settings) -> None:
-    """Refuse to serve strangers without secrets.
+    """Refuse to serve other machines without secrets.
 
     Raises:
-        InvalidSettings: the address is reachable from elsewhere.
+        InvalidSettings: the address is not a loopback address.
     """
     if not is_loopback(settings.host):
         raise InvalidSettings(
-            f"--insecure serves this machine only, and {PREFIX}HOST is {settings.host}; take 127.0.0.1, or set secrets"
+            f"--insecure serves this machine only, but {PREFIX}HOST is {settings.host}; use 127.0.0.1, or set secrets"
         )
 
 
 def wire(site: Site) -> Services:
-    """Compose what the routes work with.
+    """Build the services of a site.
 
     Raises:
-        MammoError: the database or the folders cannot be used.
+        MammoError: the database or a folder cannot be used.
     """
     settings, registry, metrics = site.settings, site.registry, Metrics()
 
@@ -121,43 +122,32 @@ def wire(site: Site) -> Services:
             disk_bytes=settings.embedding_disk_bytes,
         )
 
-    def load(version: str) -> Prelabels:
+    def load(version: str) -> Prelabeller:
         return site.load_model(version, embeddings=embeddings())
 
-    training = Training.of(settings, site.runs, site.store, metrics=metrics)
-    client = site.label_studio
+    triggers = RetrainTriggers.of(settings, site.runs, site.store, metrics=metrics)
     return Services(
-        settings=settings,
-        store=site.store,
-        queue=site.queue,
-        training=training,
+        site=site,
+        triggers=triggers,
         host=ModelHost(
             registry,
             load=load,
             check=partial(self_test, registry),
             every=settings.reload_seconds,
             pins=settings.pinned_models,
-            settled=set_aside,
+            swapped=freeze_garbage_collection,
         ),
         images=site.images,
         metrics=metrics,
-        trace=site.trace,
-        efforts=site.efforts,
-        next_tasks=client.next_tasks if client else no_next_tasks,
-        withheld=site.withholding,
-        stages=site.stages,
-        reading_service=site.readings() if client else None,
         reconciler=_reconciler(site, metrics),
-        schedule=Schedule(training, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
+        schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         shadow=_shadow(site),
-        comparison=site.comparison,
         news=partial(ChampionListener, settings.redis_url.get_secret_value()),
-        closing=(site.close,),
     )
 
 
 def _shadow(site: Site) -> ShadowModel | None:
-    """Its embeddings are not cached: they would push out those that clicks need."""
+    """Build the shadow model. Its embeddings are not cached, because they would displace those that clicks need."""
     if not site.settings.shadow:
         return None
 
@@ -174,19 +164,19 @@ def _shadow(site: Site) -> ShadowModel | None:
     )
 
 
-def set_aside() -> None:
-    """Let the garbage collector pass over all that is loaded by now.
+def freeze_garbage_collection() -> None:
+    """Collect the previous model, and exempt everything that is loaded now from later collections.
 
-    With torch imported a full collection looks at a million objects and stops every thread for half a second or more,
-    and Label Studio gives a webhook one second. The model before, if there was one, is collected here.
+    With torch imported, a full collection visits a million objects and stops every thread for half a second or more,
+    while Label Studio gives a webhook one second.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
 
 
-def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> None:
-    """Refuse a version that does not find in the phantom what its manifest says, and note it in the registry.
+def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabeller) -> None:
+    """Check that a version finds in the phantom what its manifest expects; note a failure in the registry.
 
     Raises:
         InvalidWeights: it finds something else (code `self_test_failed`).
@@ -195,7 +185,7 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
 
     expected = registry.manifest(version).get("self_test")
     if not expected:
-        log.info("a model without a self-test", version=version)
+        log.info("the model has no self-test", version=version)
         return
     try:
         check(partial(prelabeller.prelabel, threshold=MIN_SCORE), expected, version=version)
@@ -203,22 +193,22 @@ def self_test(registry: ModelRegistry, version: str, prelabeller: Prelabels) -> 
         if error.code == SELF_TEST_FAILED:
             registry.note(version, SELF_TEST_FAILED, {"reason": str(error), "host": socket.gethostname()})
             raise
-        log.warning("a self-test that cannot be made", version=version, reason=str(error))
+        log.warning("the self-test could not be run", version=version, reason=str(error))
 
 
 def _reconciler(site: Site, metrics: Metrics) -> Reconciler | None:
     client = site.label_studio
     if client is None:
-        log.warning("corrections are not reconciled: Label Studio's address or key is not set")
+        log.warning("corrections are not reconciled: Label Studio's address or API key is not set")
         return None
 
-    def look(project: int) -> Reconciliation:
+    def reconcile(project: int) -> Reconciliation:
         result = site.reconcile(project)
-        site.stages.audit(project)  # what was reviewed meanwhile may end the automatic stage
+        site.stages.audit(project)  # reviews made meanwhile may end the automatic stage
         return result
 
     return Reconciler(
-        look,
+        reconcile,
         projects=lambda: sorted({*site.store.projects(), *site.reading_records.projects()}),
         every=site.settings.reconcile_seconds,
         repair_webhook=partial(client.repair_webhook, secret=site.settings.webhook_secret.get_secret_value()),

@@ -1,7 +1,7 @@
-"""JSON answers, written by orjson: a prediction is a list of some ten thousand small numbers.
+"""JSON responses, encoded by orjson because the brush RLE of a prediction has some ten thousand numbers.
 
-Brush streams arrive here as arrays of bytes and are written by table: every number takes three characters and a comma,
-blanks in front. JSON allows the blanks, and the answer is still shorter than what `json.dumps` makes of it.
+Brush RLEs arrive as uint8 arrays and are encoded by table: each number takes three characters, padded with blanks, and
+a comma. JSON allows the blanks, and the response is still shorter than that of `json.dumps`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _NUMBERS = np.frombuffer("".join(f"{number:3d}," for number in range(256)).encod
 
 
 class Json(JSONResponse):
-    """A JSON answer."""
+    """A JSON response."""
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content, default=_stream)
+        return orjson.dumps(content, default=_encode_rle)
 
 
-def _stream(value: Any) -> orjson.Fragment:
-    """An array of bytes as a JSON list."""
+def _encode_rle(value: Any) -> orjson.Fragment:
+    """Encode a one-dimensional uint8 array as a JSON list."""
     if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 1:
-        raise TypeError(f"{type(value).__name__} is not JSON")
+        raise TypeError(f"{type(value).__name__} cannot be encoded as JSON")
     return orjson.Fragment(b"[%b]" % _NUMBERS.take(value, mode="clip").tobytes()[:-1])

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from backend import error_table
-from backend.auth import is_never_shut_out
+from backend.auth import is_exempt_from_guess_limit
 from backend.backlog import Backlog
 from backend.cross_site import OwnPagesOnly
 from backend.middleware import BodyLimit, Guard
@@ -23,16 +23,16 @@ from backend.services import Services
 from backend.shadow import Shadow
 from backend.suggestions import Suggestions
 
-CLICKS_AT_ONCE = 2
-TASKS_AT_ONCE = 1
-"""A mammogram keeps all cores busy by itself; more at once only cost memory."""
-EVENTS_AT_ONCE = 8
-"""Threads that keep events: a database that nobody can write to must not take those of all other routes."""
+MAX_CLICKS = 2
+MAX_TASKS = 1
+"""Clicks and tasks that are worked on at the same time. One mammogram keeps all cores busy; more only cost memory."""
+
+MAX_EVENTS = 8
+"""Threads that store events. Their own limit: a database that cannot be written to must not block all other routes."""
 
 
 def create_app(services: Services) -> FastAPI:
-    """Build the application; its lifespan starts the model host, and closes the store at the end."""
-
+    """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
     news = services.news(services.host.wake) if services.news else None
 
@@ -61,16 +61,16 @@ def create_app(services: Services) -> FastAPI:
     app.state.backlog = backlog
     app.state.shadow = shadow
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
-    app.state.task_places = CapacityLimiter(TASKS_AT_ONCE)
-    app.state.click_places = CapacityLimiter(CLICKS_AT_ONCE)
-    app.state.event_places = CapacityLimiter(EVENTS_AT_ONCE)
+    app.state.task_limiter = CapacityLimiter(MAX_TASKS)
+    app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
+    app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
     for route in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
-    app.add_middleware(RateLimit, is_never_shut_out=partial(is_never_shut_out, settings=services.settings))
+    app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
     app.add_middleware(OwnPagesOnly)
-    app.add_middleware(Guard, metrics=services.metrics)  # added last: outermost
+    app.add_middleware(Guard, metrics=services.metrics)  # added last, so it is the outermost
     return app
 
 
@@ -82,6 +82,4 @@ def _close(services: Services, *backlogs: Backlog) -> None:
         services.reconciler.stop()
     if services.schedule:
         services.schedule.stop()
-    services.store.close()
-    for close in services.closing:
-        close()
+    services.site.close()

@@ -1,4 +1,4 @@
-"""Who may talk to the backend: Label Studio with basic auth, its webhooks with a secret, automation with a key."""
+"""Authentication: Label Studio by basic auth, its webhooks by a secret header, other programs by API keys."""
 
 from __future__ import annotations
 
@@ -16,38 +16,44 @@ from mammo.settings import PREFIX, Settings
 WEBHOOK = "/webhook"
 
 MIN_LENGTH = 12
-"""Characters from which on a secret is not found by trying over HTTP. Whoever shows a longer one is never shut out by
-the guesses of others from his address; a shorter one is, because that is all that protects it."""
+"""Length in characters from which a secret cannot be guessed over HTTP. Requests with such a secret are exempt from the
+limit on wrong secrets from their address. For shorter secrets that limit is the only protection."""
 
 
 async def require_basic(request: Request, services: ServicesDep) -> None:
-    """Refuse whoever knows neither user and password nor a key.
-
-    Raises:
-        HTTPException: 401.
-    """
-    headers, settings = request.headers, services.settings
-    if not (_from_here(request, services) or has_basic(headers, settings) or has_key(headers, settings)):
-        raise _refusal("user name or password is wrong; Label Studio sends what its model settings hold")
-
-
-async def require_webhook(request: Request, services: ServicesDep) -> None:
-    """Let in the secret header, or basic auth: START_TRAINING comes from the ML client, which sends that.
+    """Require user and password, or an API key.
 
     Raises:
         HTTPException: 401.
     """
     headers, settings = request.headers, services.settings
     if not (
-        has_webhook_secret(headers, settings) or has_basic(headers, settings) or _from_here(request, services)
+        _is_insecure_local(request, services) or has_basic(headers, settings) or has_key(headers, settings)
     ):
-        raise _refusal(f"the webhook lacks the right {SECRET_HEADER} header; connect the project again")
+        raise _refusal(
+            "user name or password is wrong; Label Studio sends those of the project's model settings"
+        )
 
 
-def is_never_shut_out(path: str, headers: Headers, settings: Settings) -> bool:
-    """Whether a request shows what opens its path, however many wrong secrets came from its address.
+async def require_webhook(request: Request, services: ServicesDep) -> None:
+    """Require the secret header, or basic auth, which Label Studio's ML client sends with START_TRAINING.
 
-    An event is sent once: the right webhook secret opens `/webhook` whatever its length.
+    Raises:
+        HTTPException: 401.
+    """
+    headers, settings = request.headers, services.settings
+    if not (
+        has_webhook_secret(headers, settings)
+        or has_basic(headers, settings)
+        or _is_insecure_local(request, services)
+    ):
+        raise _refusal(f"the {SECRET_HEADER} header is missing or wrong; connect the project again")
+
+
+def is_exempt_from_guess_limit(path: str, headers: Headers, settings: Settings) -> bool:
+    """Whether a request has a right secret that cannot be guessed, so that others' wrong secrets do not block it.
+
+    Events are sent only once, so the right webhook secret exempts `/webhook` whatever its length.
     """
     if path == WEBHOOK:
         return has_webhook_secret(headers, settings) or _has_long_basic(headers, settings)
@@ -55,7 +61,7 @@ def is_never_shut_out(path: str, headers: Headers, settings: Settings) -> bool:
 
 
 def short_secrets(settings: Settings) -> list[str]:
-    """Names of the settings whose secret somebody may find by trying."""
+    """Return the names of the settings whose secret is short enough to be guessed."""
     secrets = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
     return [PREFIX + name for name, value in secrets.items() if len(value.get_secret_value()) < MIN_LENGTH]
 
@@ -65,15 +71,18 @@ def _has_long_basic(headers: Headers, settings: Settings) -> bool:
     return long and has_basic(headers, settings)
 
 
-def _from_here(request: Request, services: Services) -> bool:
-    """With `--insecure`: from this machine, and addressed as this machine (no page elsewhere can do both)."""
+def _is_insecure_local(request: Request, services: Services) -> bool:
+    """Whether, with `--insecure`, a request comes from this machine and addresses it by a loopback name.
+
+    No page of another site can do both.
+    """
     if not services.insecure or request.client is None:
         return False
     return is_loopback(request.client.host) and is_loopback(request.url.hostname or "")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own."""
+    """Whether a host name or address is a loopback one."""
     if host == "localhost":
         return True
     try:

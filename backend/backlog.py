@@ -1,4 +1,4 @@
-"""Backlog: work that nobody waits for yet, done while no request is: what a batch had no time for, next images."""
+"""Backlog: work for idle times, such as tasks that a batch had no time for, and images that will be opened next."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import structlog
 from backend.logs import where
 
 MAX_WAITING = 500
-"""Pieces of work that may wait; the oldest is dropped for the newest."""
+"""Most items that may wait; further ones displace the oldest."""
 
 log = structlog.get_logger()
 
 
 class Backlog:
-    """One thread. Safe to share between threads."""
+    """Works on one item at a time, newest first, in its own thread. Safe to share between threads."""
 
     def __init__(self, *, name: str = "backlog", niceness: int = 0) -> None:
         """
         Args:
-            niceness: of the thread and of those that its work starts, in 0 ... 19; 19 runs when nobody else wants to.
+            niceness: of the thread and of those that its work starts, 0 to 19 (lowest priority).
         """
         self._niceness = niceness
         self._changed = threading.Condition()
@@ -39,7 +39,7 @@ class Backlog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing more; what is under way is waited for a few seconds."""
+        """Begin no further item, and wait a few seconds for the current one."""
         with self._changed:
             self._stopping = True
             self._waiting.clear()
@@ -48,7 +48,7 @@ class Backlog:
             self._thread.join(timeout=5)
 
     def add(self, key: Hashable, work: Callable[[], object]) -> None:
-        """Do this when there is time; of one key only one piece waits."""
+        """Add an item; it replaces a waiting one with the same key."""
         with self._changed:
             self._waiting.pop(key, None)
             self._waiting[key] = work
@@ -57,13 +57,13 @@ class Backlog:
             self._changed.notify_all()
 
     def drop(self, key: Hashable) -> None:
-        """Somebody does it now: take it off."""
+        """Remove a waiting item."""
         with self._changed:
             self._waiting.pop(key, None)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """While this is open nothing is begun."""
+        """Begin no item during the block."""
         with self._changed:
             self._num_requests += 1
         try:
@@ -79,12 +79,12 @@ class Backlog:
             return len(self._waiting)
 
     def wait_until_done(self, seconds: float) -> bool:
-        """Whether nothing waits or is under way any more, within some seconds."""
+        """Wait until no item is left or being worked on; return False after `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._working, timeout=seconds)
 
     def _run(self) -> None:
-        if self._niceness and sys.platform == "linux":  # elsewhere it would be the whole process's
+        if self._niceness and sys.platform == "linux":  # elsewhere it would apply to the whole process
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
             with self._changed:
@@ -97,5 +97,5 @@ class Backlog:
                 self._working = True
             try:
                 work()
-            except Exception as error:  # nobody waits for it, and the rest must go on
-                log.error("work in the background failed", error=type(error).__name__, where=where(error))
+            except Exception as error:  # the other items must go on
+                log.error("an item of the backlog failed", error=type(error).__name__, where=where(error))

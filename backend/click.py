@@ -1,4 +1,4 @@
-"""Click: what an expert pointed at, as a sequence of prompts; read from the context that a smart tool sends."""
+"""Click: the prompts of an annotator, read from the context that a smart tool of Label Studio sends."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mammo.labelstudio import ControlTags, rle
 from mammo.labelstudio.regions import box_of, point_of, size_of
 from mammo.masks import Mask
 
-STROKE_POINTS = 5
-"""Point prompts that a brush stroke becomes."""
+MAX_STROKE_POINTS = 5
+"""Most point prompts that a brush stroke becomes."""
 
 MAX_STEPS = 32
-"""Most clicks that are followed; of more the latest count."""
+"""Longest click sequence used; older clicks are dropped."""
 
-REACH_MM = 20.0
-"""Clicks farther than this from the newest, along an axis, are about another lesion."""
+MAX_DISTANCE_MM = 20.0
+"""Clicks farther than this from the newest one along an axis are on another lesion."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One pointing: points on the lesion, or points beside it."""
+    """One click or stroke: points on the lesion (positive), or points beside it."""
 
     points: tuple[Point, ...]
     positive: bool
@@ -35,10 +35,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Click:
-    """A box, or clicks in the order in which they were made; in pixels of the image that the expert sees."""
+    """A box, or clicks in their order, in pixels of the displayed image."""
 
     kind: str
-    """`box`, `points` or `stroke`: what the newest prompt was."""
+    """Kind of the newest prompt: `box`, `points` or `stroke`."""
 
     size: Size
     box: Box | None = None
@@ -53,15 +53,15 @@ class Click:
         return tuple(point for step in self.steps if not step.positive for point in step.points)
 
     def within_reach(self, *, spacing: Spacing) -> Click:
-        """Without the clicks that lie farther than `REACH_MM` from the newest one along an axis.
+        """Drop clicks that are farther than `MAX_DISTANCE_MM` from the newest one along an axis.
 
         Raises:
-            InvalidRegion: nothing is left that says where the lesion is.
+            InvalidRegion: no positive click is left (code `only_negative`).
         """
         if self.box is not None:
             return self
         newest = self.steps[-1].points[0]
-        across, down = (round(REACH_MM / side) for side in (spacing.column_mm, spacing.row_mm))
+        across, down = (round(MAX_DISTANCE_MM / side) for side in (spacing.column_mm, spacing.row_mm))
         near = [
             step
             for step in self.steps
@@ -71,7 +71,7 @@ class Click:
             near.pop(0)
         if not near:
             raise InvalidRegion(
-                "only points that are not the lesion; click the lesion first, then Alt + click the rest",
+                "there are only negative points; click the lesion first, then Alt + click beside it",
                 code="only_negative",
             )
         return Click(kind=self.kind, size=self.size, steps=tuple(near))
@@ -80,53 +80,54 @@ class Click:
 def image_of_click(
     regions: Sequence[Mapping[str, Any]], tags: ControlTags, data: Mapping[str, Any]
 ) -> ControlTags:
-    """The tags of the image that the newest region lies on.
+    """Return the control tags of the image that the newest region lies on.
 
     Raises:
         InvalidRegion: there is no region, or it lies on an image that the task does not show (code `unknown_image`).
     """
     if not regions:
-        raise InvalidRegion("a click without a region of its own")
+        raise InvalidRegion("the click has no region; use a smart tool")
     for on_image in tags.on(data):
         if on_image.shows(regions[-1]):
             return on_image
     raise InvalidRegion(
-        f"the click lies on the image {regions[-1].get('to_name')!r}, on which this project has no tool for clusters",
+        f"the click is on the image {regions[-1].get('to_name')!r}, for which the project has no control for clusters",
         code="unknown_image",
     )
 
 
 def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click:
-    """Understand the context of a smart tool: the newest region is last and decides.
+    """Read the prompts from the context of a smart tool. The last region is the newest, and decides the kind.
 
-    Label Studio sends every region of the newest one's type and label; those of other images are passed over. What the
-    model itself drew (`origin` starts with `prediction`) is no prompt. Key points made by a smart tool say
-    `is_positive`; plain ones beside them do not, and are no prompts. Rectangles and brush strokes carry no mark at all:
-    only the newest counts.
+    Label Studio sends every region with the type and label of the newest one. Regions of other images, and regions
+    drawn by the model (`origin` starts with `prediction`), are ignored. Key points of a smart tool have `is_positive`;
+    key points without it are no prompts. Rectangles and brush strokes cannot be told apart in this way, so only the
+    newest one is used.
 
     Raises:
-        InvalidRegion: nothing to go by, another label (`code="wrong_label"`), or a rotated image.
+        InvalidRegion: no prompt, another label (code `wrong_label`), or a rotated image.
     """
     drawn = [r for r in regions if tags.shows(r) and not str(r.get("origin", "")).startswith("prediction")]
     if not drawn:
-        raise InvalidRegion("a click without a region of its own")
+        raise InvalidRegion("the click has no region; use a smart tool")
     newest = drawn[-1]
     size, kind = size_of(newest), newest.get("type")
     if not tags.is_cluster(newest):
         raise InvalidRegion(
-            f"this model only knows clusters: choose the label {tags.label} and ask again", code="wrong_label"
+            f"the model segments clusters only; select the label {tags.label} and click again",
+            code="wrong_label",
         )
     if kind == "rectanglelabels":
         return Click(kind="box", size=size, box=box_of(newest))
     if kind == "brushlabels":
         stroke = rle.decode(newest["value"].get("rle", ()), size=size)
         if stroke is None:
-            raise InvalidRegion("an empty brush stroke")
+            raise InvalidRegion("the brush stroke is empty; draw it again")
         positive = newest.get("is_positive") is not False
         return Click(kind="stroke", size=size, steps=(Step(stroke_points(stroke), positive),))
     if kind != "keypointlabels":
         raise InvalidRegion(f"a prompt is a key point, a rectangle or a brush stroke, got {kind!r}")
-    # A key point drawn while labels of two controls were chosen is sent once for each of them: it is one click.
+    # A key point drawn while labels of two controls are selected is sent once for each of them, and is one click.
     points = list(
         {
             (str(r.get("id", "")), point_of(r), r["is_positive"]): r
@@ -135,7 +136,7 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
         }.values()
     )
     if not points:
-        raise InvalidRegion("a plain key point asks nothing; use the smart tool")
+        raise InvalidRegion("a plain key point is no prompt; use the smart tool")
     if any(size_of(point) != size for point in points):
         raise InvalidRegion("the points of one click are on images of different sizes")
     return Click(
@@ -144,13 +145,13 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
 
 
 def stroke_points(stroke: Mask) -> tuple[Point, ...]:
-    """Some pixels of a stroke, deep inside it and far from each other; the same stroke gives the same points."""
+    """Return up to `MAX_STROKE_POINTS` pixels deep inside a stroke and far from each other, deterministically."""
     padded = np.pad(stroke.bitmap.view(np.uint8), 1)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     rows, columns = np.nonzero(depth >= 0.5 * depth.max())
     chosen = [int(np.argmax(depth[rows, columns]))]
     distance = np.hypot(rows - rows[chosen[0]], columns - columns[chosen[0]])
-    while len(chosen) < STROKE_POINTS and distance.max() >= 2:
+    while len(chosen) < MAX_STROKE_POINTS and distance.max() >= 2:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.hypot(rows - rows[chosen[-1]], columns - columns[chosen[-1]]))
     return tuple(Point(int(columns[i]) + stroke.x0, int(rows[i]) + stroke.y0) for i in chosen)

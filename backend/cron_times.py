@@ -1,7 +1,7 @@
-"""Cron times: when a time of the clock on the wall comes, on the days on which clocks are changed too.
+"""Cron times in local time, also on days with a clock change.
 
-Each comes once. In the hour that happens twice it is the first of the two; an hour that does not exist is counted from
-its beginning as if the clocks had not been put forward: 02:30 comes at what is then called 03:30.
+Each local time occurs once. In the repeated hour it is the first occurrence. A time in the skipped hour is shifted by
+the change: 02:30 occurs at 03:30.
 """
 
 from __future__ import annotations
@@ -12,44 +12,44 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-WIDEST_CHANGE = timedelta(hours=3)
-"""No zone moves its clocks by more at once."""
+MAX_CHANGE = timedelta(hours=3)
+"""No time zone changes its clocks by more at once."""
 
 
 def newest_due(expression: str, *, zone: ZoneInfo, now: datetime, within: timedelta) -> datetime | None:
-    """The last moment before `now`, or at it, that a cron expression names; None when it is `within` ago, or longer.
+    """Return the last time up to `now` that a cron expression matches; None if that is `within` ago or longer.
 
     Args:
-        expression: five fields, of the clock on the wall in `zone`.
+        expression: five fields, in the local time of `zone`.
 
     Returns:
-        In `zone`.
+        A time in `zone`.
 
     Raises:
-        CroniterError: the expression names no day that ever comes.
+        CroniterError: no existing day matches the expression.
     """
-    moments = (_moment(wall, zone) for wall in _walls(expression, zone=zone, now=now, within=within))
-    due = max((each for each in moments if now - within < each <= now), default=None)
+    times = (_to_utc(local, zone) for local in _local_times(expression, zone=zone, now=now, within=within))
+    due = max((each for each in times if now - within < each <= now), default=None)
     return due.astimezone(zone) if due else None
 
 
-def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """In UTC, where times can be compared. The rules above are those of `fold=0` (PEP 495)."""
-    return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+def _to_utc(local: datetime, zone: ZoneInfo) -> datetime:
+    """Convert to UTC, in which times can be compared. `fold=0` (PEP 495) gives the rules above."""
+    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
-def _walls(expression: str, *, zone: ZoneInfo, now: datetime, within: timedelta) -> Iterator[datetime]:
-    """Times of the clock on the wall that may be the last one, latest first.
+def _local_times(expression: str, *, zone: ZoneInfo, now: datetime, within: timedelta) -> Iterator[datetime]:
+    """Yield candidates for the last matching local time, latest first.
 
-    One, on most days. Near a change the latest on the wall need not be the latest to come.
+    Usually there is one. Near a clock change, the latest local time need not be the latest in UTC.
     """
-    begin, end = ((now + change).astimezone(zone) for change in (-within - WIDEST_CHANGE, WIDEST_CHANGE))
+    begin, end = ((now + change).astimezone(zone) for change in (-within - MAX_CHANGE, MAX_CHANGE))
     changes = begin.utcoffset() != end.utcoffset()
     latest = (end if changes else now.astimezone(zone)).replace(tzinfo=None)
-    # A moment later, so that the very moment counts as past.
+    # One microsecond later, so that `now` itself counts as past.
     times = croniter(expression, latest + timedelta(microseconds=1))
-    wall = times.get_prev(datetime)
-    yield wall
-    while changes and wall > begin.replace(tzinfo=None):
-        wall = times.get_prev(datetime)
-        yield wall
+    local = times.get_prev(datetime)
+    yield local
+    while changes and local > begin.replace(tzinfo=None):
+        local = times.get_prev(datetime)
+        yield local

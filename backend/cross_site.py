@@ -1,8 +1,8 @@
-"""OwnPagesOnly: a page of another site cannot have a browser change anything here.
+"""OwnPagesOnly: protection against cross-site request forgery.
 
-A browser sends along what opens the door without being asked to: that it runs on this machine (`--insecure`), or a
-password that it was given once. It also says from where a request comes, which no page can change; Label Studio, curl
-and other programs say nothing of the kind, and pass.
+A browser authenticates requests of any page by itself: it runs on this machine (`--insecure`), or it sends a stored
+password. It also sends headers with the origin of a request, which no page can change. Label Studio, curl and other
+programs send none, and pass.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.error_table import answer
 
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing. What they answer, browsers do not show to pages of other sites."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing. Browsers do not show their responses to pages of other sites."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -24,18 +24,20 @@ log = structlog.get_logger()
 
 
 class OwnPagesOnly:
-    """Answers 403 to what a page of another site, or of another port of this one, would have done."""
+    """Refuses requests of pages of other sites, or of other ports of this one, with 403."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"].upper() not in READING:
+        if scope["type"] == "http" and scope["method"].upper() not in SAFE_METHODS:
             headers = Headers(scope=scope)
             if is_foreign(headers):
-                log.warning("refused what a page of another site asked for", method=scope["method"])
+                log.warning("cross-site request refused", method=scope["method"])
                 refusal = answer(
-                    "cross_site", "a page of another site asks for this; open ours, or use curl", status=403
+                    "cross_site",
+                    "this request comes from a page of another site; use this site or curl",
+                    status=403,
                 )
                 await refusal(scope, receive, send)
                 return
@@ -43,21 +45,21 @@ class OwnPagesOnly:
 
 
 def is_foreign(headers: Headers) -> bool:
-    """Whether a browser says that a request comes from a page that is not ours.
+    """Whether a browser's headers say that a request comes from a page of another origin.
 
-    `Sec-Fetch-Site` is sent to addresses of this machine and over https; `Origin` with everything but reading.
+    Browsers send `Sec-Fetch-Site` to loopback addresses and over https, and `Origin` with unsafe methods.
     """
     sites = {each.strip().lower() for each in headers.getlist("Sec-Fetch-Site")}
     if sites - {"same-origin", "none"}:
         return True
-    # A proxy in front may change the host that we see, but not what the browser says of the site.
+    # A proxy may change the Host header, but not Sec-Fetch-Site.
     if sites == {"same-origin"}:
         return False
     return any(not _is_ours(origin, headers.get("Host", "")) for origin in headers.getlist("Origin"))
 
 
 def _is_ours(origin: str, host: str) -> bool:
-    """Whether `scheme://host[:port]` is the address under which we were asked."""
+    """Whether `scheme://host[:port]` is the address that the request was sent to."""
     try:
         theirs = urlsplit(origin.strip().lower())
         ours = urlsplit(f"{theirs.scheme}://{host.strip().lower()}")
@@ -66,5 +68,5 @@ def _is_ours(origin: str, host: str) -> bool:
             ours.hostname,
             ours.port or default,
         )
-    except (KeyError, ValueError):  # `null`, an extension's scheme, no address at all
+    except (KeyError, ValueError):  # such as `null`, or the scheme of a browser extension
         return False

@@ -1,4 +1,4 @@
-"""How a route gets at the services. Async, though nothing waits: a plain function would need a free thread."""
+"""FastAPI dependency for the services. It is async so that it needs no free thread."""
 
 from __future__ import annotations
 

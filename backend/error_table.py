@@ -1,4 +1,4 @@
-"""One table from errors to HTTP. A caller gets a code and a sentence; tracebacks stay in the log."""
+"""The table of errors and HTTP status codes. Callers get a code and a sentence; tracebacks stay in the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.answers import Json
 from mammo import errors
 
 RETRY_SECONDS = 5
-"""What a 503 asks the caller to wait."""
+"""`Retry-After` of a 503."""
 
 STATUS: dict[type[errors.MammoError], int] = {
     errors.UnreadableImage: 422,
@@ -38,33 +38,33 @@ STATUS_OF_CODE = {"model_not_loaded": 503, "other_model": 409}
 
 
 def status_of(error: errors.MammoError) -> int:
-    """HTTP status of a deliberate error; 500 for those that are nobody's request's fault."""
+    """Return the HTTP status of a MammoError; 500 for kinds that no request can cause."""
     if error.code in STATUS_OF_CODE:
         return STATUS_OF_CODE[error.code]
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
 def answer(code: str, message: str, *, status: int, headers: dict[str, str] | None = None) -> Json:
-    """`{"error": code, "message": sentence}`."""
-    more = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
-    return Json({"error": code, "message": message}, status, headers={**more, **(headers or {})})
+    """Return the response `{"error": code, "message": sentence}`."""
+    retry = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return Json({"error": code, "message": message}, status, headers={**retry, **(headers or {})})
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the routes from this table."""
+    """Register exception handlers that use this table."""
 
     @app.exception_handler(errors.MammoError)
-    def deliberate(_: Request, error: errors.MammoError) -> Json:
+    def mammo_error(_: Request, error: errors.MammoError) -> Json:
         return answer(error.code, str(error), status=status_of(error))
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> Json:
+    def http_error(_: Request, error: HTTPException) -> Json:
         headers = dict(error.headers) if error.headers else None
         return answer(
             f"http_{error.status_code}", str(error.detail), status=error.status_code, headers=headers
         )
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> Json:
+    def invalid_request(_: Request, error: RequestValidationError) -> Json:
         places = sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})
-        return answer("invalid_request", f"cannot be understood: {', '.join(places)}", status=422)
+        return answer("invalid_request", f"invalid or missing: {', '.join(places)}", status=422)

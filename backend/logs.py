@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, key=value facts with ids, never a patient tag."""
+"""Logs: one JSON object per line on stderr, with ids and key=value facts, and never a patient tag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import traceback
 import structlog
 
 QUIET = ("httpx", "httpcore", "uvicorn.access")
-"""Loggers kept to warnings: httpx logs whole URLs, and a presigned URL is a secret."""
+"""Loggers limited to warnings: httpx logs whole URLs, and presigned URLs are secret."""
 
 
 def configure(level: str) -> None:
@@ -31,7 +31,7 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(root.level),  # what is not logged costs nothing
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),  # suppressed lines cost nothing
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -53,7 +53,7 @@ def configure(level: str) -> None:
 
 
 def where(error: BaseException) -> str:
-    """The last frames of an unexpected error as `file:line function`; without its message, which may quote data."""
+    """Return the last frames of an error as `file:line function`, without its message, which may quote patient data."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     return " < ".join(
         f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in reversed(frames)

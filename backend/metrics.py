@@ -1,4 +1,4 @@
-"""Prometheus metrics of one backend. Labels have few values and never come from a request as they are."""
+"""Prometheus metrics of one backend. Labels have few values, and none is copied from a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class Metrics:
-    """A registry of its own, so that two backends in one process (tests) do not add up."""
+    """Metrics in their own registry, so that two backends in one process (tests) do not share counts."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -21,9 +21,9 @@ class Metrics:
         """Outcome: `predicted`, `stored`, `suggested`, `withheld`, `unfinished`, `unreadable`, `failed`."""
 
         self.missing = Counter(
-            "yolo_mlsam_predictions_missing", "Tasks and clicks without an answer", ["reason"], registry=r
+            "yolo_mlsam_predictions_missing", "Tasks and clicks without a prediction", ["reason"], registry=r
         )
-        """Reason: the code of the error, of which `mammo` has some dozens, `failed` or `out_of_time`."""
+        """Reason: the code of a MammoError (some dozens), `failed` or `out_of_time`."""
 
         self.predict_seconds = Histogram(
             "yolo_mlsam_predict_seconds", "Time for one task", ["kind"], buckets=SECONDS, registry=r
@@ -31,38 +31,42 @@ class Metrics:
         """Kind: `prelabel` or `click`."""
 
         self.shadow = Counter(
-            "yolo_mlsam_shadow_predictions", "Tasks that a challenger looked at", ["outcome"], registry=r
+            "yolo_mlsam_shadow_predictions", "Tasks predicted by the shadow model", ["outcome"], registry=r
         )
         """Outcome: `predicted`, `failed`."""
 
         self.webhooks = Counter(
-            "yolo_mlsam_webhook_events", "Webhook events kept", ["action", "duplicate"], registry=r
+            "yolo_mlsam_webhook_events", "Webhook events stored", ["action", "duplicate"], registry=r
         )
         self.trainings = Counter(
-            "yolo_mlsam_training_requests", "Retrains asked for", ["outcome"], registry=r
+            "yolo_mlsam_training_requests", "Retrains requested", ["outcome"], registry=r
         )
         """Outcome: `queued`, `active`, `refused`."""
 
         self.reconciliations = Counter(
-            "yolo_mlsam_reconciliations", "Projects compared with Label Studio", ["outcome"], registry=r
+            "yolo_mlsam_reconciliations", "Projects reconciled with Label Studio", ["outcome"], registry=r
         )
         """Outcome: `done`, `failed`."""
 
         self.repaired = Counter(
-            "yolo_mlsam_repairs", "Annotations the store had wrong, and webhooks", ["kind"], registry=r
+            "yolo_mlsam_repairs", "Annotations and webhooks repaired by reconciliation", ["kind"], registry=r
         )
-        """Kind: `missing`, `stale`, `deleted`, which is what webhooks lost; `webhook`."""
+        """Kind: `missing`, `stale` or `deleted` annotations, whose webhooks were lost; `webhook`."""
 
-        self.requests = Counter("yolo_mlsam_http_requests", "HTTP answers", ["route", "status"], registry=r)
-        self.broker = Gauge("yolo_mlsam_broker_up", "1 when the job queue's broker answers", registry=r)
+        self.requests = Counter("yolo_mlsam_http_requests", "HTTP responses", ["route", "status"], registry=r)
+        self.broker = Gauge(
+            "yolo_mlsam_broker_up", "1 if Redis, the broker of the job queue, answers", registry=r
+        )
         self.jobs = Gauge("yolo_mlsam_queue_jobs", "Jobs in the queues", ["state"], registry=r)
-        """State: `waiting`, of these `unserved` by any worker, `failed`."""
+        """State: `waiting`, `unserved` (those waiting that no worker takes), `failed`."""
 
-        self.workers = Gauge("yolo_mlsam_workers", "Workers heard of in the last minutes", registry=r)
-        self.model = Gauge("yolo_mlsam_model_info", "1 for the version that serves", ["version"], registry=r)
+        self.workers = Gauge("yolo_mlsam_workers", "Workers with a recent heartbeat", registry=r)
+        self.model = Gauge(
+            "yolo_mlsam_model_info", "1 for the serving model version", ["version"], registry=r
+        )
 
-    def see(self, condition: QueueCondition | None) -> None:
-        """Take over how the queues are; None: the broker does not answer."""
+    def record_queue(self, condition: QueueCondition | None) -> None:
+        """Set the gauges of the queue; None: Redis does not answer."""
         self.broker.set(condition is not None)
         if condition is None:
             self.jobs.clear()
@@ -73,7 +77,7 @@ class Metrics:
         self.jobs.labels(state="unserved").set(sum(condition.unserved.values()))
 
     def text(self, *, serving: str | None) -> bytes:
-        """The exposition format, with the version that serves now."""
+        """Return the metrics in Prometheus' text format."""
         self.model.clear()
         if serving is not None:
             self.model.labels(version=serving).set(1)

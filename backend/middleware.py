@@ -1,4 +1,4 @@
-"""Around every request: a body limit, security headers, a log line, and no traceback to a caller. Plain ASGI."""
+"""Middleware for every request: body limit, security headers, log line, and no traceback for callers. Plain ASGI."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ log = structlog.get_logger()
 
 
 class BodyLimit:
-    """Refuses a body that says it is too long, and stops reading one that turns out to be."""
+    """Refuses a body whose Content-Length is too large, and stops reading one that exceeds the limit."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._message = f"the body is too large; at most {max_bytes} bytes are allowed"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,24 +39,24 @@ class BodyLimit:
             return
         stated = Headers(scope=scope).get("content-length", "0")
         if not (stated.isascii() and stated.isdecimal()) or int(stated) > self._max_bytes:
-            refusal = answer("too_large", f"a body may have {self._max_bytes} bytes", status=413)
+            refusal = answer("too_large", self._message, status=413)
             await refusal(scope, receive, send)
             return
-        taken = 0
+        received = 0
 
         async def limited() -> Message:
-            nonlocal taken
+            nonlocal received
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_bytes:
-                raise HTTPException(413, f"a body may have {self._max_bytes} bytes")
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise HTTPException(413, self._message)
             return message
 
         await self._app(scope, limited, send)
 
 
 class Guard:
-    """Outermost: security headers, one log line and one count per request, 500 without a word of the error."""
+    """Outermost middleware: security headers, a log line and a count per request, and 500 without details."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -65,7 +66,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.monotonic(), 0
+        started_at, status = time.monotonic(), 0
 
         async def guarded(message: Message) -> None:
             nonlocal status
@@ -79,14 +80,14 @@ class Guard:
         try:
             await self._app(scope, receive, guarded)
         except ClientDisconnect:
-            log.info("the caller went away before its request was whole")
-        except Exception as error:  # the last place that can keep a traceback from a caller
+            log.info("the client disconnected before its request was complete")
+        except Exception as error:  # the last place that can hide a traceback from the caller
             log.error("unexpected error", error=type(error).__name__, where=where(error))
             if status == 0:
-                failed = answer("internal", "this is a fault of ours; the server's log has it", status=500)
+                failed = answer("internal", "internal error; see the server's log", status=500)
                 await failed(scope, receive, guarded)
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.requests.labels(route=route, status=str(status)).inc()
-        milliseconds = round((time.monotonic() - began) * 1000, 1)
+        milliseconds = round((time.monotonic() - started_at) * 1000, 1)
         line = log.debug if route in ("/", "/health", "/setup", "/metrics") and status < 400 else log.info
         line("request", method=scope["method"], route=route, status=status, milliseconds=milliseconds)

@@ -1,104 +1,71 @@
-"""ModelHost: the champion, loaded. A new champion is loaded beside the old one, warmed, and swapped in at once.
+"""ModelHost: hot reload of the champion. A new one is loaded beside the old one, warmed up, tested, and swapped in.
 
-Whoever holds a `Loaded` keeps its version to the end of his request; the old networks go when nobody holds them.
-A registry that is away, or a model that does not load, leaves the old one serving.
+A request holds its `Loaded` to the end, and the old networks are freed when no request holds them. If the registry does
+not answer, or a model does not load, the old model keeps serving.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
 
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights, MammoError, ModelNotFound
-from mammo.findings import Finding
-from mammo.geometry import Box, Point
-from mammo.masks import Mask
+from mammo.geometry import Point
 from mammo.models import ModelRegistry
 
+if TYPE_CHECKING:
+    from mammo.pipeline import Prelabeller  # imports torch
+
 WARM_UP_PIXELS = 640
-"""Side of the image that a new model looks at once before it serves: allocations and kernels happen then."""
+"""Side of the warm-up image, which triggers a new model's allocations and kernel compilation before it serves."""
 
 SELF_TEST_FAILED = "self_test_failed"
-"""Code of the error of a model that finds something else than where it was made; see `mammo.models.self_test`."""
+"""Error code of a model whose findings differ from those on the machine that made it; see `mammo.models.self_test`."""
 
-LONGEST_PAUSE = 60.0
-"""Most seconds between two attempts at a model that does not load."""
+MAX_PAUSE = 60.0
+"""Most seconds between two attempts to load a model."""
 
 log = structlog.get_logger()
 
+Load = Callable[[str], "Prelabeller"]
+"""Loads a model version; may take long, and may fail."""
 
-class Segmented(Protocol):
-    """The part of `mammo.segmenter.Segmentation` that serving needs."""
-
-    @property
-    def mask(self) -> Mask | None: ...
-
-    @property
-    def presence(self) -> float | None: ...
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-
-
-class Prelabels(Protocol):
-    """The part of `mammo.pipeline.Prelabeller` that serving needs."""
-
-    @property
-    def version(self) -> str: ...
-
-    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> list[Finding]: ...
-
-    def answer(
-        self,
-        mammogram: Mammogram,
-        box: Box | None,
-        positive: Sequence[Point],
-        negative: Sequence[Point],
-        /,
-        *,
-        previous: Any = None,
-    ) -> Segmented: ...
-
-
-Load = Callable[[str], Prelabels]
-"""Builds the networks of a version; may take long, and may fail."""
-
-Check = Callable[[str, Prelabels], None]
-"""Refuses a version that does not see what it should (code `self_test_failed`)."""
+Check = Callable[[str, "Prelabeller"], None]
+"""Runs the self-test of a version; raises InvalidWeights (code `self_test_failed`)."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model version that serves."""
+    """A loaded model version."""
 
     version: str
-    prelabeller: Prelabels
+    prelabeller: Prelabeller
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """How loading stands; read by /health."""
+    """State of the host, shown by `/health`."""
 
     serving: str | None
     champion: str | None
-    """Version the registry named last; None when it was never reached or has no champion."""
+    """Champion at the last look; None if the registry has not answered yet or has no champion."""
 
     pinned: tuple[str, ...] = ()
-    """Versions that projects are pinned to, and that are loaded."""
+    """Loaded versions that projects are pinned to."""
 
     problem: str | None
-    """Code of what went wrong at the last look; None when all is well."""
+    """Error code of the last look; None if it succeeded."""
 
 
 class ModelHost:
-    """Looks for a new champion every few seconds, and when it is woken, on a thread of its own."""
+    """Looks for a new champion every few seconds, and when it is woken, in its own thread."""
 
     def __init__(
         self,
@@ -108,18 +75,16 @@ class ModelHost:
         every: float,
         check: Check | None = None,
         pins: Mapping[int, str] | None = None,
-        settled: Callable[[], object] = lambda: None,
+        swapped: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             champions: the model registry.
-            load: builds the networks of a version; may take long, and may fail.
             every: seconds between two looks.
-            check: refuses a version that does not see what it should; such a version is not
-                tried again before this process starts anew.
-            pins: model versions of the projects that do not follow the champion; loaded once, and kept.
-            settled: called each time that another champion serves and the one before has been let go.
+            check: self-test; a version that fails it is not tried again by this process.
+            pins: model versions of projects that do not follow the champion; loaded once, and never freed.
+            swapped: called after each swap, when the host no longer holds the previous model.
         """
         self._champions = champions
         self._load = load
@@ -133,7 +98,7 @@ class ModelHost:
         self._problem: str | None = None
         self._failed, self._failures, self._retry_at = "", 0, 0.0
         self._check = check
-        self._settled = settled
+        self._swapped = swapped
         self._rejected: set[str] = set()
         self._stopping, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="model-host", daemon=True)
@@ -142,26 +107,26 @@ class ModelHost:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; a load under way is not waited for longer than a few seconds."""
+        """Stop looking; wait at most a few seconds for a load in progress."""
         self._stopping.set()
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
 
     def wake(self) -> None:
-        """Look now: somebody says that the champion has moved."""
+        """Look now, because the champion has changed."""
         self._woken.set()
 
     def current(self, project: int | None = None) -> Loaded:
-        """The model that serves a project now: the one it is pinned to, else the champion.
+        """Return the model that serves a project: the one it is pinned to, else the champion.
 
         Raises:
-            ModelNotFound: it is not loaded yet (`code="model_not_loaded"`).
+            ModelNotFound: it is not loaded yet (code `model_not_loaded`).
         """
         pin = self._pins.get(project) if project is not None else None
         if pin is not None and pin not in self._pinned:
             raise ModelNotFound(
-                f"project {project} stays with model {pin}, which is not loaded (yet); the server's log says why",
+                f"project {project} is pinned to model {pin}, which is not loaded (yet); see the server's log",
                 code="model_not_loaded",
             )
         loaded = self._pinned[pin] if pin else self._loaded
@@ -182,13 +147,12 @@ class ModelHost:
         )
 
     def look(self) -> None:
-        """Look once: load and swap when the champion is another one. Never raises; problems show in `status`."""
+        """Look once; load and swap in a new champion. Never raises; problems are shown in `status`."""
         self._load_pins()
         try:
             version = self._champions.champion().version
-        except (
-            Exception
-        ) as error:  # whatever the registry's outage looks like, the loaded model goes on serving
+        # Whatever fails in the registry, the loaded model keeps serving.
+        except Exception as error:
             self._note(error, event="the champion cannot be looked up", version=None)
             return
         self._champion = version
@@ -204,13 +168,13 @@ class ModelHost:
             if self._clock() < self._pin_retry_at.get(version, 0.0):
                 continue
             try:
-                self._pinned[version] = Loaded(version, self._ready(version))
+                self._pinned[version] = Loaded(version, self._load_whole(version))
                 log.info("pinned model serves", version=version)
-            except Exception as error:  # the champion's projects must not wait for it
-                self._pin_retry_at[version] = self._clock() + LONGEST_PAUSE
+            except Exception as error:  # the other projects must not wait for it
+                self._pin_retry_at[version] = self._clock() + MAX_PAUSE
                 self._note(error, event="a pinned model does not load", version=version)
 
-    def _ready(self, version: str) -> Prelabels:
+    def _load_whole(self, version: str) -> Prelabeller:
         if self._loaded and self._loaded.version == version:
             return self._loaded.prelabeller
         try:
@@ -221,23 +185,22 @@ class ModelHost:
             raise
 
     def _swap(self, version: str) -> None:
-        began = self._clock()
+        started_at = self._clock()
         try:
-            prelabeller = self._ready(version)
-        except (
-            Exception
-        ) as error:  # a model that does not load for any reason must not stop the one that serves
+            prelabeller = self._load_whole(version)
+        # Whatever fails in loading, the present model keeps serving.
+        except Exception as error:
             self._failures = self._failures + 1 if version == self._failed else 1
             self._failed = version
-            pause = min(self._every * 2**self._failures, LONGEST_PAUSE)
+            pause = min(self._every * 2**self._failures, MAX_PAUSE)
             self._retry_at = self._clock() + pause
             self._note(error, event="a model does not load", version=version, retry_seconds=pause)
             return
         before = self._loaded.version if self._loaded else None
         self._loaded = Loaded(version, prelabeller)
         self._problem, self._failed, self._failures = None, "", 0
-        log.info("model serves", version=version, before=before, seconds=round(self._clock() - began, 3))
-        self._settled()
+        log.info("model serves", version=version, before=before, seconds=round(self._clock() - started_at, 3))
+        self._swapped()
 
     def _note(self, error: Exception, *, event: str, **facts: object) -> None:
         code = error.code if isinstance(error, MammoError) else type(error).__name__
@@ -254,23 +217,23 @@ class ModelHost:
             self._woken.wait(self._every)
 
 
-def load_whole(version: str, *, load: Load, check: Check | None) -> Prelabels:
-    """A version loaded, warm and tested.
+def load_whole(version: str, *, load: Load, check: Check | None) -> Prelabeller:
+    """Load a version, warm it up, and run its self-test.
 
     Raises:
-        InvalidWeights: the files are of another version, or it does not see what it should.
+        InvalidWeights: the files are of another version, or the self-test failed.
     """
     prelabeller = load(version)
     if prelabeller.version != version:
-        raise InvalidWeights(f"asked for model {version}, and the files say {prelabeller.version}")
+        raise InvalidWeights(f"the files of model {version} are those of {prelabeller.version}")
     warm_up(prelabeller)
     if check is not None:
         check(version, prelabeller)
     return prelabeller
 
 
-def warm_up(prelabeller: Prelabels) -> None:
-    """One prediction on a small phantom of a breast: whatever fails, fails before the model serves."""
+def warm_up(prelabeller: Prelabeller) -> None:
+    """Predict a small synthetic breast, so that a failure occurs before the model serves."""
     rows, columns = np.mgrid[:WARM_UP_PIXELS, :WARM_UP_PIXELS].astype(np.float32) / WARM_UP_PIXELS
     breast = (columns**2 + (rows - 0.5) ** 2 < 0.2).astype(np.float32)
     texture = 0.4 + 0.1 * np.sin(40 * rows) * np.sin(40 * columns)

@@ -1,7 +1,7 @@
-"""A task without a prediction: counted, logged, and answered with the code of what went wrong.
+"""Predictions for tasks that could not be predicted: counted, logged, and marked with an error code.
 
-Label Studio keeps result, score and version of a prediction and nothing else, so the code is in the result too, where
-the labeling config has a place for it.
+Label Studio stores only result, score and version of a prediction. The code is therefore also in the result, if the
+labeling config has a control for it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, Storage
 from mammo.labelstudio import ControlTags
 from mammo.labelstudio.rendering import note_regions
 
-NOTHING_SCORE = 0.0
-"""Score of a task without a prediction: it is the first that a person should look at."""
+NO_PREDICTION_SCORE = 0.0
+"""Score of a task without a prediction, so that it is read first."""
 
 UNFINISHED = "+unfinished"
-"""Behind the model version of a task that is worth asking again for.
+"""Suffix of the model version if a task should be asked for again.
 
-Label Studio asks for a task until it has a prediction of the version that `/setup` names; with that very string an
-answer given for lack of time would stand as "nothing found" for ever.
+Label Studio asks for a task until it has a prediction of the version named by `/setup`. Under that version, an empty
+prediction for lack of time would mean "nothing found" forever.
 """
 
-PASSING = (ImageUnavailable, LabelStudioError, StorageUnavailable)
-"""What may be over at the next call."""
+TEMPORARY = (ImageUnavailable, LabelStudioError, StorageUnavailable)
+"""Errors that may be over at the next call."""
 
 log = structlog.get_logger()
 
 Prediction = dict[str, Any]
 
 
-def nothing(
+def failed(
     error: Exception, *, task: Task, loaded: Loaded, metrics: Metrics, tags: ControlTags | None
 ) -> Prediction:
-    """A prediction without findings, with the code of what went wrong; the whole story is in the log only.
+    """Return a prediction without findings, with the error's code. Details are in the log only.
 
     Args:
-        tags: of the project, whose annotators shall read the code; None: it is a click, whose answer they see at once.
+        tags: control tags of the project, to show the code to annotators; None for a click.
     """
     if isinstance(error, MammoError):
         reason = error.code
@@ -58,12 +58,12 @@ def nothing(
             error=type(error).__name__,
             where=where(error),
         )
-    version = loaded.version + (UNFINISHED if isinstance(error, PASSING) else "")
+    version = loaded.version + (UNFINISHED if isinstance(error, TEMPORARY) else "")
     return _empty(reason, version=version, metrics=metrics, tags=tags)
 
 
 def out_of_time(*, loaded: Loaded, metrics: Metrics, tags: ControlTags) -> Prediction:
-    """A prediction without findings for a task that a batch had no time for."""
+    """Return a prediction without findings, for a task that a batch had no time for."""
     metrics.predictions.labels(outcome="unfinished").inc()
     return _empty("out_of_time", version=loaded.version + UNFINISHED, metrics=metrics, tags=tags)
 
@@ -71,4 +71,4 @@ def out_of_time(*, loaded: Loaded, metrics: Metrics, tags: ControlTags) -> Predi
 def _empty(reason: str, *, version: str, metrics: Metrics, tags: ControlTags | None) -> Prediction:
     metrics.missing.labels(reason=reason).inc()
     result = note_regions(reason, tags=tags, model_version=version) if tags else []
-    return {"result": result, "score": NOTHING_SCORE, "model_version": version, "reason": reason}
+    return {"result": result, "score": NO_PREDICTION_SCORE, "model_version": version, "reason": reason}

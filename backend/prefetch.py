@@ -1,4 +1,4 @@
-"""Tasks are made ready before anybody opens them: new ones are prelabelled, the next ones are opened and embedded."""
+"""Prefetch: new tasks are prelabelled, and upcoming tasks are opened and embedded, before anybody asks for them."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from mammo.errors import MammoError
 from mammo.images.task_images import of_task
 from mammo.labelstudio.interpretation import from_regions
 
-NEXT = 2
-"""Tasks after the annotated one: Label Studio opens the first at once, so it is the second that has the time."""
+NUM_NEXT = 2
+"""Tasks prepared after an annotated one. Label Studio opens the first at once; the second gains from it."""
 
 BY_SCORE = "Uncertainty sampling"
+"""Label Studio's name of the sampling that shows tasks with low scores first."""
 
 log = structlog.get_logger()
 
 
 class Prefetch:
-    """What events say about the tasks to come, as work for the backlog. Does nothing while it is told of them."""
+    """Turns events into work for the backlog, and returns at once."""
 
     def __init__(self, services: Services, *, backlog: Backlog, images: Images) -> None:
         """
         Args:
-            images: remembers the last images, so that a click finds them open.
+            images: caches the last images, so that a click finds them open.
         """
         self._services = replace(services, images=images)
         self._backlog = backlog
 
     def created(self, event: int, body: bytes) -> None:
-        """The first tasks of a TASKS_CREATED event get their prelabels.
+        """Prelabel the first tasks of a TASKS_CREATED event.
 
-        A worker's job prelabels whole projects; this is for the few that an annotator opens before it gets there.
+        A worker's job prelabels whole projects; this is for tasks that are opened before the job gets there.
         """
         self._backlog.add(("created", event), partial(self._created, body))
 
     def annotated(self, project: int, body: bytes) -> None:
-        """After an ANNOTATION_CREATED event: whoever sent it goes on with the next task."""
+        """Prepare the tasks that follow the task of an ANNOTATION_CREATED event."""
         self._backlog.add(("next", project), partial(self._annotated, project, body))
 
     def _created(self, body: bytes) -> None:
@@ -57,13 +58,14 @@ class Prefetch:
         content = read_json(body)
         described, task = content.get("project"), content.get("task")
         number = task.get("id") if isinstance(task, dict) else None
-        if not isinstance(described, dict) or not isinstance(number, int):
+        label_studio = self._services.site.label_studio
+        if not isinstance(described, dict) or not isinstance(number, int) or label_studio is None:
             return
         try:
             by_score = described.get("sampling") == BY_SCORE
-            tasks = self._services.next_tasks(project, number, NEXT, by_score=by_score)
+            tasks = label_studio.next_tasks(project, number, NUM_NEXT, by_score=by_score)
         except MammoError as error:
-            log.info("the next tasks are not known", project=project, code=error.code)
+            log.info("the next tasks are unknown", project=project, code=error.code)
             return
         self._add(tasks, described)
 
@@ -82,17 +84,15 @@ class Prefetch:
         try:
             loaded = services.host.current(project)
             work = Prelabelling(project=project, config=config, loaded=loaded, services=services)
-            kept = work.kept(
-                task, shown=False
-            )  # nobody has seen it yet: `/predict` says so when it hands it out
-            if kept is None:
+            # Not shown yet: `/predict` records that when it returns the prediction.
+            stored = work.stored(task, shown=False)
+            if stored is None:
                 work.predict(task, shown=False)
                 return
             for on_image in work.tags.on(task.data):
                 mammogram = services.images.open(of_task(task.id, task.data, tags=on_image))
-                for finding in from_regions(kept["result"], tags=on_image):
-                    loaded.prelabeller.answer(
-                        mammogram, finding.box, (), ()
-                    )  # what matters is what it embeds
+                for finding in from_regions(stored["result"], tags=on_image):
+                    # The mask is not used: this fills the cache of embeddings.
+                    loaded.prelabeller.answer(mammogram, finding.box, (), ())
         except MammoError as error:
-            log.info("a task is not prepared", task=task.id, project=project, code=error.code)
+            log.info("a task could not be prepared", task=task.id, project=project, code=error.code)

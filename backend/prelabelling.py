@@ -1,4 +1,4 @@
-"""One task in, one prediction out. No HTTP here."""
+"""Prelabelling of single tasks, without HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import structlog
 
 from backend.model_host import Loaded
-from backend.no_prediction import Prediction, nothing, out_of_time
+from backend.no_prediction import Prediction, failed, out_of_time
 from backend.schemas import Task
 from backend.services import Services
 from mammo.errors import StorageUnavailable
@@ -18,17 +18,17 @@ log = structlog.get_logger()
 
 
 class Prelabelling:
-    """The tasks of one request: one project, one labeling config, one model version."""
+    """Prelabels the tasks of one request: one project, one labeling config, one model version."""
 
     def __init__(
         self, *, project: int | None, config: str | None, loaded: Loaded, services: Services
     ) -> None:
         """
         Args:
-            config: the project's labeling config; None takes that of the projects we make.
+            config: the project's labeling config; None: the built-in one.
 
         Raises:
-            InvalidRegion: the model can fill none of the config's controls.
+            InvalidRegion: the config has no control that the model can fill.
         """
         self._project = project
         self.config = config or labeling_config()
@@ -45,67 +45,67 @@ class Prelabelling:
         self.tags = self._tasks.tags
 
     def withheld(self, task: Task) -> str | None:
-        """Why annotators get no prelabel of this task: `assisted`, `blind`; None: they get one."""
+        """Return why annotators get no prelabel of a task (`assisted` or `blind`), or None if they get one."""
         project = self._project_of(task)
         if task.id is None or project is None:
             return None
-        return self._services.withheld(project, task.id, task.data)
+        return self._services.site.withholding(project, task.id, task.data)
 
-    def kept(self, task: Task, *, shown: bool) -> Prediction | None:
-        """What this version said of a task before, if it is of the same image and fits the project's controls.
+    def stored(self, task: Task, *, shown: bool) -> Prediction | None:
+        """Return this version's stored prediction of a task, if it is of the same image and fits the config.
 
         Args:
-            shown: it is for annotators, and they have seen it from now on.
+            shown: whether it goes to annotators, which is then recorded.
         """
         project = self._project_of(task)
         if task.id is None or project is None:
             return None
         try:
-            kept = self._tasks.recorded(task.id, task.data, project=project)
+            prelabel = self._tasks.recorded(task.id, task.data, project=project)
         except StorageUnavailable as error:
-            log.warning("kept prelabels cannot be read", task=task.id, project=project, code=error.code)
+            log.warning("stored prelabels cannot be read", task=task.id, project=project, code=error.code)
             return None
-        if kept is None:
+        if prelabel is None:
             return None
         if shown:
-            if kept.shown_at is None:
+            if prelabel.shown_at is None:
                 self._show(project, task.id)
             self._services.metrics.predictions.labels(outcome="stored").inc()
-        return {"result": kept.regions, "score": kept.score, "model_version": self._loaded.version}
+        return {"result": prelabel.regions, "score": prelabel.score, "model_version": self._loaded.version}
 
-    def predict(self, task: Task, *, until: float | None = None, shown: bool) -> Prediction:
-        """What the model says of a task.
+    def predict(self, task: Task, *, deadline: float | None = None, shown: bool) -> Prediction:
+        """Predict a task, and store the prediction.
 
-        Never raises: one task must not take the predictions of the others with it. An image that cannot be read gives
-        a result without findings, with the lowest score and the code of its reason.
+        Never raises, so that one task cannot fail the others. A task whose image cannot be read gets a prediction
+        without findings, with the lowest score and an error code.
 
         Args:
-            until: `time.monotonic()` after which no more is begun.
-            shown: it is for annotators; a silent prediction is only kept.
+            deadline: by `time.monotonic()`; no task is begun after it.
+            shown: whether it goes to annotators; a silent prediction is only stored.
         """
-        if until is not None and time.monotonic() > until:
+        if deadline is not None and time.monotonic() > deadline:
             return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
         services, project = self._services, self._project_of(task)
         try:
             with services.metrics.predict_seconds.labels(kind="prelabel").time():
-                made, images = self._tasks.predict(task.id, task.data, packed=True)
+                prediction, images = self._tasks.predict(task.id, task.data, packed=True)
         # A fault in the decoding of one image must not cost the other tasks their predictions.
         except Exception as error:
-            return nothing(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
+            return failed(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
         services.metrics.predictions.labels(outcome="predicted").inc()
         if task.id is not None and project is not None:
             try:
-                self._tasks.record(task.id, made, images, project=project, shown=shown)
+                self._tasks.record(task.id, prediction, images, project=project, shown=shown)
             except StorageUnavailable as error:
-                log.warning("a prelabel is not kept", task=task.id, project=project, code=error.code)
-        return made
+                log.warning("a prelabel could not be stored", task=task.id, project=project, code=error.code)
+        return prediction
 
     def _show(self, project: int, task: int) -> None:
-        """Write down that annotators see from now on what was silent."""
+        """Record that annotators see a prediction that was silent until now."""
         try:
             self._services.store.show_prelabel(project, task, self._loaded.version)
         except StorageUnavailable as error:
-            log.warning("that a prelabel is shown is not kept", task=task, project=project, code=error.code)
+            log.warning("a shown prelabel could not be recorded", task=task, project=project, code=error.code)
 
     def _project_of(self, task: Task) -> int | None:
         return task.project if self._project is None else self._project

@@ -1,7 +1,7 @@
-"""RateLimit: so many different wrong secrets a minute from one address.
+"""RateLimit: limits the different wrong secrets per minute and address.
 
-Who shows the right secret does not pay for others that share his address, as all annotators of one Label Studio and
-everybody behind one proxy do: guesses do not shut him out.
+Clients behind one proxy, such as all annotators of one Label Studio, share an address. Requests with the right secret
+are therefore not blocked by wrong secrets from the same address.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.error_table import answer
 from mammo.labelstudio.client import SECRET_HEADER
 
-WRONG_SECRETS = 20
-"""Different wrong secrets a minute from one address. The same one again is a project that is not connected right, and
-must not take the events of the others on that Label Studio with it."""
+MAX_WRONG_SECRETS = 20
+"""Different wrong secrets per minute and address. A repeated one comes from a badly connected project, and must not
+block the events of other projects on the same Label Studio."""
 
 MAX_ADDRESSES = 10_000
 
 NETWORK_BITS = 64
-"""Of an IPv6 address: who has one has all that begin so."""
+"""Prefix length of an IPv6 network, whose addresses belong to one client."""
 
 NEVER_LIMITED = ("/health", "/")
-"""They need no secret."""
+"""Paths that need no secret."""
 
 
 class Buckets:
-    """Token buckets by name: each holds a minute's worth and fills evenly. Safe to share between threads."""
+    """Token buckets by name. Each holds the tokens of one minute. Safe to share between threads."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -42,7 +42,7 @@ class Buckets:
         self._levels: LRUCache[str, tuple[float, float]] = LRUCache(MAX_ADDRESSES)
 
     def wait(self, name: str) -> float:
-        """Seconds until there is a token; 0 when there is one now."""
+        """Return the seconds until a token is available; 0 if one is."""
         with self._lock:
             missing = 1 - self._level(name)
         return max(0.0, missing * 60 / self._per_minute)
@@ -57,28 +57,30 @@ class Buckets:
 
 
 class RateLimit:
-    """Answers 429 with `Retry-After` when an address has used up its guesses."""
+    """Responds with 429 and `Retry-After` when an address has used up its guesses."""
 
-    def __init__(self, app: ASGIApp, *, is_never_shut_out: Callable[[str, Headers], bool]) -> None:
+    def __init__(self, app: ASGIApp, *, is_exempt: Callable[[str, Headers], bool]) -> None:
         """
         Args:
-            is_never_shut_out: whether headers hold what opens a path, and are let in whatever others tried.
+            is_exempt: takes path and headers; whether they have a right secret, which is not blocked by wrong ones.
         """
         self._app = app
-        self._is_never_shut_out = is_never_shut_out
-        self._guesses = Buckets(WRONG_SECRETS)
+        self._is_exempt = is_exempt
+        self._guesses = Buckets(MAX_WRONG_SECRETS)
         self._wrong: LRUCache[tuple[str, bytes], None] = LRUCache(MAX_ADDRESSES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        address = _place((scope.get("client") or ("unknown", 0))[0])
-        right = self._is_never_shut_out(scope["path"], Headers(scope=scope))
-        wait = 0.0 if right else self._guesses.wait(address)
+        address = _client_network((scope.get("client") or ("unknown", 0))[0])
+        exempt = self._is_exempt(scope["path"], Headers(scope=scope))
+        wait = 0.0 if exempt else self._guesses.wait(address)
         if wait and scope["path"] not in NEVER_LIMITED:
             headers = {"Retry-After": str(int(wait) + 1)}
-            refusal = answer("too_many_requests", "slow down", status=429, headers=headers)
+            refusal = answer(
+                "too_many_requests", "too many requests; retry later", status=429, headers=headers
+            )
             await refusal(scope, receive, send)
             return
 
@@ -90,15 +92,15 @@ class RateLimit:
         await self._app(scope, receive, watched)
 
     def _note(self, address: str, headers: Headers) -> None:
-        shown = f"{headers.get('Authorization', '')}\n{headers.get(SECRET_HEADER, '')}"
-        guess = (address, hashlib.sha256(shown.encode()).digest())
+        secrets = f"{headers.get('Authorization', '')}\n{headers.get(SECRET_HEADER, '')}"
+        guess = (address, hashlib.sha256(secrets.encode()).digest())
         if guess not in self._wrong:
             self._guesses.take(address)
         self._wrong[guess] = None
 
 
-def _place(client: str) -> str:
-    """An address, or the network whose addresses are all one client's."""
+def _client_network(client: str) -> str:
+    """Return an IPv4 address, or the IPv6 network that belongs to one client."""
     try:
         address = ip_address(client)
     except ValueError:

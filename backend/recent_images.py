@@ -1,4 +1,4 @@
-"""The last mammograms that somebody clicked on: a second click must not decode the file again."""
+"""Cache of the last mammograms, so that a second click does not decode the file again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mammo.dicom import Mammogram
 
 
 class RecentImages:
-    """Opens images like what it wraps, and keeps the last few for some minutes. Safe to share between threads."""
+    """Opens images, and caches the last few for some minutes. Safe to share between threads."""
 
     def __init__(
         self,
@@ -27,20 +27,20 @@ class RecentImages:
     ) -> None:
         """
         Args:
-            keep: how many; a full-field mammogram takes some 50 MB.
-            seconds: how long; a file may be replaced under the same name.
+            keep: number of images; a full-field mammogram takes some 50 MB.
+            seconds: lifetime in the cache; a file may be replaced under the same name.
         """
         self._images = images
         self._lock = threading.Lock()
-        self._kept: TTLCache[bytes, Mammogram] = TTLCache(keep, seconds, timer=clock)
+        self._cache: TTLCache[bytes, Mammogram] = TTLCache(keep, seconds, timer=clock)
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         key = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
         with self._lock:
-            found = self._kept.get(key)
-        if found is not None:
-            return found
+            cached = self._cache.get(key)
+        if cached is not None:
+            return cached
         mammogram = self._images.open(data)
         with self._lock:
-            self._kept[key] = mammogram
+            self._cache[key] = mammogram
         return mammogram

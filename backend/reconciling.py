@@ -1,7 +1,7 @@
-"""Reconciler: a thread that compares the store with Label Studio at start-up and on a schedule.
+"""Reconciler: a thread that reconciles the store with Label Studio at start-up and at regular intervals.
 
-It runs in the backend, not in a worker: a worker may be busy training for hours, and corrections must not wait. Two
-backends that look at the same project find nothing the second time.
+It runs in the backend, because a worker may be busy training for hours. If two backends reconcile the same project, the
+second one finds nothing to repair.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ log = structlog.get_logger()
 
 
 class Reconciler:
-    """Looks at every project, one after the other; a project that fails does not keep the others waiting."""
+    """Reconciles one project after the other. A failing project does not stop the others."""
 
     def __init__(
         self,
-        look: Callable[[int], Reconciliation],
+        reconcile: Callable[[int], Reconciliation],
         *,
         projects: Callable[[], list[int]],
         every: float,
@@ -32,12 +32,12 @@ class Reconciler:
     ) -> None:
         """
         Args:
-            look: reconciles one project.
-            repair_webhook: puts a project's webhook right; returns what was wrong with it.
-            projects: those to look at.
-            every: seconds between two rounds; 0: none at all.
+            reconcile: reconciles one project.
+            projects: returns the projects to reconcile.
+            every: seconds between two rounds; 0: no rounds.
+            repair_webhook: repairs a project's webhook; returns its faults.
         """
-        self._look = look
+        self._reconcile = reconcile
         self._projects = projects
         self._every = every
         self._metrics = metrics
@@ -50,13 +50,13 @@ class Reconciler:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the project that is being looked at."""
+        """Stop after the current project."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def round(self) -> None:
-        """Look at every project once."""
+        """Reconcile every project once."""
         try:
             projects = self._projects()
         except MammoError as error:
@@ -65,29 +65,31 @@ class Reconciler:
         for project in projects:
             if self._stopped.is_set():
                 return
-            self._look_at(project)
+            self._reconcile_project(project)
 
-    def _look_at(self, project: int) -> None:
+    def _reconcile_project(self, project: int) -> None:
         try:
-            wrong = self._repair_webhook(project)  # first: what happens from now on is told again
-            found = self._look(project)
+            faults = self._repair_webhook(project)  # first, so that later events arrive
+            result = self._reconcile(project)
         except MammoError as error:
             self._metrics.reconciliations.labels(outcome="failed").inc()
             log.warning("a project could not be reconciled", project=project, code=error.code)
             return
-        except Exception as error:  # one odd answer of Label Studio must not end the schedule
+        except Exception as error:  # one unexpected response of Label Studio must not end the thread
             self._metrics.reconciliations.labels(outcome="failed").inc()
             log.exception("a project could not be reconciled", project=project, error=type(error).__name__)
             return
         self._metrics.reconciliations.labels(outcome="done").inc()
         for kind in ("missing", "stale", "deleted"):
-            self._metrics.repaired.labels(kind=kind).inc(getattr(found, kind))
-        if wrong:
+            self._metrics.repaired.labels(kind=kind).inc(getattr(result, kind))
+        if faults:
             self._metrics.repaired.labels(kind="webhook").inc()
-            log.warning("the webhook was repaired", project=project, wrong=wrong)
-        if found.repaired:
+            log.warning("the webhook was repaired", project=project, wrong=faults)
+        if result.repaired:
             log.warning(
-                "corrections were repaired that no webhook told of", project=project, count=found.repaired
+                "reconciliation restored corrections whose webhooks were lost",
+                project=project,
+                count=result.repaired,
             )
 
     def _work(self) -> None:

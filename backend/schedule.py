@@ -1,7 +1,7 @@
-"""Schedule: a thread that starts the retrains of the clock, and sends runs that nobody works on to the queue again.
+"""Schedule: a thread that starts scheduled retrains, and requeues runs that no process works on.
 
-Every backend has one. They need no leader: an hour of the schedule asks for one run however many notice it, and a job
-that the queue has is not sent twice.
+Every backend has one, and they need no leader: a scheduled time starts one run however many backends notice it, and a
+job that is in the queue is not enqueued again.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import structlog
 from croniter import CroniterError
 
 from backend.cron_times import newest_due
-from backend.training import Training
+from backend.retrain_triggers import RetrainTriggers
 from mammo.errors import MammoError
 
 EVERY = 15.0
-"""Seconds between two rounds: a run that a lost process leaves behind waits for one of them at most."""
+"""Seconds between two rounds, which is also how long a lost run waits at most."""
 
 GRACE = timedelta(hours=1)
-"""An hour of the schedule that nobody noticed for so long, because no backend ran, is passed over."""
+"""A scheduled time that is older than this, because no backend ran, is skipped."""
 
 log = structlog.get_logger()
 
 
 class Schedule:
-    """Asks `Training` for what is due."""
+    """Starts what is due, round by round."""
 
     def __init__(
         self,
-        training: Training,
+        triggers: RetrainTriggers,
         *,
         times: Mapping[int, str],
         zone: ZoneInfo,
@@ -42,10 +42,10 @@ class Schedule:
         """
         Args:
             times: cron expressions by project.
-            zone: of the expressions.
+            zone: time zone of the expressions.
             every: seconds between two rounds.
         """
-        self._training = training
+        self._triggers = triggers
         self._times = times
         self._zone = zone
         self._every = every
@@ -57,31 +57,31 @@ class Schedule:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the round."""
+        """Stop after the current round."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def round(self) -> None:
-        """Look once at the clock, and at the runs."""
+        """Start the retrains that are due, and requeue lost runs."""
         now = self._clock()
         for project, expression in self._times.items():
             try:
                 due = newest_due(expression, zone=self._zone, now=now, within=GRACE)
-            except CroniterError:  # 31 February must not keep the others from their hours
-                log.warning("the schedule names no day that ever comes", project=project)
+            except CroniterError:  # such as 31 February; the other projects must not wait for it
+                log.warning("the schedule's cron expression names no existing day", project=project)
                 continue
             if due is not None:
-                self._training.by_the_clock(project, due)
-        self._training.send_again()
+                self._triggers.start_by_schedule(project, due)
+        self._triggers.requeue_lost()
 
     def _work(self) -> None:
         while True:
             try:
                 self.round()
             except MammoError as error:
-                log.warning("the schedule could not be looked at", code=error.code)
-            except Exception as error:  # an odd row must not end the schedule
-                log.exception("the schedule could not be looked at", error=type(error).__name__)
+                log.warning("a round of the schedule failed", code=error.code)
+            except Exception as error:  # one unexpected row must not end the schedule
+                log.exception("a round of the schedule failed", error=type(error).__name__)
             if self._stopped.wait(self._every):
                 return

@@ -1,4 +1,4 @@
-"""What Label Studio sends to /predict, reduced to what we use. Unknown fields are its business."""
+"""The parts of Label Studio's requests that the backend uses. Unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Wire(BaseModel):
 
 
 Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-"""What a database can hold."""
+"""An id that fits a 64-bit database column."""
 
 
 class Task(Wire):
@@ -35,34 +35,34 @@ class Params(Wire):
 
 
 class PredictRequest(Wire):
-    """`POST /predict`; with `params.context` it is a click of a smart tool on one task."""
+    """Body of `POST /predict`. With `params.context` it is a click of a smart tool on one task."""
 
     tasks: list[Task] = Field(max_length=MAX_TASKS)
     project: str | int | None = None
-    """`<id>.<creation time>`, as Label Studio writes it."""
+    """`<id>.<creation time>`, as Label Studio sends it."""
 
     label_config: str | None = None
     params: Params | None = None
     direct: Context | None = Field(None, alias="context")
-    """The context as some programs send it, outside `params`."""
+    """The context of programs that send it outside `params`."""
 
     @property
     def project_id(self) -> int | None:
-        """The project's id; None when it is not told."""
+        """The project's id; None if the body has none."""
         return project_number(self.project)
 
     @property
     def context(self) -> Context | None:
-        """What a smart tool was pointed at; None when tasks are to be prelabelled."""
-        told = self.params.context if self.params else None
-        return told or self.direct
+        """Regions of a smart tool; None if tasks are to be prelabelled."""
+        nested = self.params.context if self.params else None
+        return nested or self.direct
 
     @classmethod
     def read(cls, body: bytes) -> PredictRequest:
-        """Parse a body; annotations and predictions in it, which may be megabytes, are dropped.
+        """Parse a body. Annotations and predictions in it, which may be megabytes, are dropped.
 
         Raises:
-            HTTPException: 400, no JSON; 422, not a predict request.
+            HTTPException: 400: not JSON; 422: not a predict request.
         """
         content = read_json(body)
         try:
@@ -71,16 +71,18 @@ class PredictRequest(Wire):
             places = sorted(
                 {".".join(str(part) for part in problem["loc"][:3]) for problem in error.errors()}
             )
-            raise HTTPException(422, f"no predict request: {', '.join(places[:5])}") from None
+            raise HTTPException(
+                422, f"not a predict request; invalid or missing: {', '.join(places[:5])}"
+            ) from None
 
 
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI's description of a body that a route reads by itself, since it may be megabytes."""
+    """Return the OpenAPI description of a body that a route parses itself, because it may be megabytes."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema without `$defs`: OpenAPI keeps definitions elsewhere."""
+    """Return a JSON schema without `$defs`, which OpenAPI does not allow here."""
     definitions = schema.get("$defs", {})
 
     def resolve(node: Any) -> Any:
@@ -97,21 +99,21 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def project_number(project: object) -> int | None:
-    """The id in `<id>.<creation time>`; None when there is none."""
+    """Return the id in `<id>.<creation time>`; None if there is none."""
     match = re.match(r"\d{1,15}", str(project or ""))
     return int(match.group()) if match else None
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Parse a JSON object.
 
     Raises:
-        HTTPException: 400.
+        HTTPException: 400: not a JSON object.
     """
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise HTTPException(400, "the body is no JSON") from None
+        raise HTTPException(400, "the body is not JSON") from None
     if not isinstance(content, dict):
         raise HTTPException(400, "the body must be a JSON object")
     return content

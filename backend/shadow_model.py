@@ -1,4 +1,4 @@
-"""ShadowModel: the version that predicts silently beside the champion, loaded when there is memory for two."""
+"""ShadowModel: the version that predicts silently beside the champion, loaded if there is memory for both."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 import structlog
 
-from backend.model_host import LONGEST_PAUSE, SELF_TEST_FAILED, Check, Load, Loaded, load_whole
+from backend.model_host import MAX_PAUSE, SELF_TEST_FAILED, Check, Load, Loaded, load_whole
 from mammo.errors import MammoError
 
 MEMORY_PER_WEIGHT_BYTE = 4
-"""Bytes that a loaded network takes for each byte of its file: weights, exported copy, buffers."""
+"""Memory of a loaded network per byte of its weight file: weights, exported copy, buffers."""
 
 WORKING_MEMORY = 2 * 2**30
-"""Bytes that must stay free beside it: two mammograms at work."""
+"""Bytes that must stay free besides, for two mammograms in progress."""
 
 log = structlog.get_logger()
 
 
 class ShadowModel:
-    """For one thread. It never raises: without a shadow nothing is missing but its silent predictions."""
+    """Loads the shadow on demand. Not thread-safe. Never raises, because serving does not depend on it."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class ShadowModel:
     ) -> None:
         """
         Args:
-            find: names the version that should run as a shadow; None: none.
-            size: bytes of a version's weight files.
-            free: bytes of memory that can be had.
-            check: refuses a version that does not see what it should; such a one is not tried again.
+            find: returns the version to run as a shadow; None: no shadow.
+            size: returns the size of a version's weight files, in bytes.
+            free: returns the available memory, in bytes.
+            check: self-test; a version that fails it is not tried again.
         """
         self._find, self._load, self._size, self._free, self._check = find, load, size, free, check
         self._clock = clock
@@ -46,14 +46,14 @@ class ShadowModel:
         self._failed, self._retry_at = "", 0.0
 
     def beside(self, serving: str) -> Loaded | None:
-        """The shadow of a version that serves, loaded now if need be; None where there is none, or not now."""
+        """Return the shadow beside the serving version, loading it if necessary; None if there is none at present."""
         try:
             version = self._find()
-        except Exception as error:  # the registry's outage is told of by whoever serves from it
-            log.info("the shadow is not known", error=type(error).__name__)
+        except Exception as error:  # an outage of the registry is reported by the model host
+            log.info("the shadow is unknown", error=type(error).__name__)
             return None
         if version is None or version == serving or version in self._rejected:
-            self._loaded = None  # it was promoted or given up: its memory goes back
+            self._loaded = None  # promoted or given up: free its memory
             return None
         if self._loaded is not None and self._loaded.version == version:
             return self._loaded
@@ -70,16 +70,16 @@ class ShadowModel:
             if free < needed:
                 self._wait(version, code="no_memory", free=free, needed=needed)
                 return None
-            made = Loaded(version, load_whole(version, load=self._load, check=self._check))
-        except Exception as error:  # whatever it is, the champion's answers do not depend on it
+            loaded = Loaded(version, load_whole(version, load=self._load, check=self._check))
+        except Exception as error:  # serving does not depend on the shadow
             code = error.code if isinstance(error, MammoError) else type(error).__name__
             if code == SELF_TEST_FAILED:
                 self._rejected.add(version)
             self._wait(version, code=code)
             return None
         log.info("shadow is loaded", version=version)
-        return made
+        return loaded
 
     def _wait(self, version: str, **facts: object) -> None:
-        self._failed, self._retry_at = version, self._clock() + LONGEST_PAUSE
-        log.warning("no shadow now", version=version, retry_seconds=LONGEST_PAUSE, **facts)
+        self._failed, self._retry_at = version, self._clock() + MAX_PAUSE
+        log.warning("the shadow does not load", version=version, retry_seconds=MAX_PAUSE, **facts)

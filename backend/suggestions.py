@@ -1,7 +1,7 @@
-"""Suggestions: clicks become masks; what was answered to the clicks before is where the next answer starts.
+"""Suggestions: clicks become masks, each refining the mask of the previous clicks.
 
-The answer to clicks 1..n is defined as the answer to all of them that starts from the answer to 1..n-1. What is
-remembered only saves decoding: the same clicks give the same mask, whatever was asked in between.
+The mask for clicks 1..n is defined as the one decoded for all of them from the logits for clicks 1..n-1. The cache only
+saves decoding: the same clicks give the same mask, whatever was requested in between.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
 from backend.click import Click, image_of_click, read_click
-from backend.model_host import Loaded, Prelabels, Segmented
-from backend.no_prediction import Prediction, nothing
+from backend.model_host import Loaded
+from backend.no_prediction import Prediction, failed
 from backend.schemas import Task
 from backend.services import Images, Services
 from mammo.dicom import Mammogram
@@ -27,10 +27,15 @@ from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.regions import COMPLETE, EXACT, brush_region, mask_of, polygon_region
 from mammo.masks import Mask
 
-MAX_ANSWERS = 128
-"""Answers that are remembered; each holds its logits, at most 256 kB."""
+if TYPE_CHECKING:
+    from mammo.pipeline import Prelabeller  # imports torch
+    from mammo.segmenter import Segmentation
+
+MAX_SEGMENTATIONS = 128
+"""Cached segmentations; each holds logits of at most 256 kB."""
 
 Key = tuple[str, str, Click]
+"""Model version, SHA-256 of the image, and clicks."""
 
 
 class Suggestions:
@@ -39,12 +44,12 @@ class Suggestions:
     def __init__(self, services: Services, images: Images) -> None:
         """
         Args:
-            images: opens a task's image, and remembers the last ones.
+            images: opens a task's image, and caches the last ones.
         """
         self._services = services
         self._images = images
         self._lock = threading.Lock()
-        self._answers: LRUCache[Key, Segmented] = LRUCache(MAX_ANSWERS)
+        self._cache: LRUCache[Key, Segmentation] = LRUCache(MAX_SEGMENTATIONS)
 
     def suggest(
         self,
@@ -55,11 +60,11 @@ class Suggestions:
         config: str,
         loaded: Loaded,
     ) -> Prediction:
-        """One region under an expert's clicks; empty when the model sees nothing there. Never raises.
+        """Return one region for an annotator's clicks, or none if the model segments nothing there. Never raises.
 
         Args:
-            tags: of the project, in the form that its masks are drawn in.
-            config: the project's labeling config, which the answer is checked against.
+            tags: control tags of the project, with the control that its masks are drawn with.
+            config: the project's labeling config, which the suggestion is checked against.
         """
         services = self._services
         try:
@@ -78,57 +83,63 @@ class Suggestions:
                         code="size_mismatch",
                     )
                 click = click.within_reach(spacing=mammogram.spacing or ASSUMED_SPACING)
-                found = self._answer(mammogram, click, loaded.prelabeller)
-                made = _suggestion(found, click, mammogram=mammogram, tags=tags, version=loaded.version)
-                require_valid(made, config=config)
-        except Exception as error:  # the browser waits for an answer, and a suggestion is only that
-            return nothing(error, task=task, loaded=loaded, metrics=services.metrics, tags=None)
+                segmentation = self._segment(mammogram, click, loaded.prelabeller)
+                suggestion = _suggestion(
+                    segmentation, click, mammogram=mammogram, tags=tags, version=loaded.version
+                )
+                require_valid(suggestion, config=config)
+        except Exception as error:  # the browser waits for a response
+            return failed(error, task=task, loaded=loaded, metrics=services.metrics, tags=None)
         services.metrics.predictions.labels(outcome="suggested").inc()
-        return made
+        return suggestion
 
-    def _answer(self, mammogram: Mammogram, click: Click, prelabeller: Prelabels) -> Segmented:
-        """Follow the clicks one by one, from the latest that was answered before."""
+    def _segment(self, mammogram: Mammogram, click: Click, prelabeller: Prelabeller) -> Segmentation:
+        """Decode the clicks one by one, beginning after the last prefix in the cache."""
         if click.box is not None:
-            return self._known((prelabeller.version, mammogram.sha256, click), mammogram, prelabeller, None)
+            return self._decode((prelabeller.version, mammogram.sha256, click), mammogram, prelabeller, None)
         prefixes = [
             Click(kind=click.kind, size=click.size, steps=click.steps[:n])
             for n in range(1, len(click.steps) + 1)
         ]
         keys = [(prelabeller.version, mammogram.sha256, prefix) for prefix in prefixes]
         with self._lock:
-            first = next((n for n in reversed(range(len(keys))) if keys[n] in self._answers), 0)
-        found: Segmented | None = None
+            first = next((n for n in reversed(range(len(keys))) if keys[n] in self._cache), 0)
+        segmentation: Segmentation | None = None
         for key in keys[first:]:
-            found = self._known(key, mammogram, prelabeller, found)
-        assert found is not None
-        return found
+            segmentation = self._decode(key, mammogram, prelabeller, segmentation)
+        assert segmentation is not None
+        return segmentation
 
-    def _known(
-        self, key: Key, mammogram: Mammogram, prelabeller: Prelabels, previous: Segmented | None
-    ) -> Segmented:
+    def _decode(
+        self, key: Key, mammogram: Mammogram, prelabeller: Prelabeller, previous: Segmentation | None
+    ) -> Segmentation:
+        """Return the segmentation of a click sequence, from the cache or decoded from the previous one."""
         with self._lock:
-            known = self._answers.get(key)
-        if known is not None:
-            return known
+            cached = self._cache.get(key)
+        if cached is not None:
+            return cached
         click = key[2]
-        found = prelabeller.answer(mammogram, click.box, click.positive, click.negative, previous=previous)
+        segmentation = prelabeller.answer(
+            mammogram, click.box, click.positive, click.negative, previous=previous
+        )
         with self._lock:
-            self._answers[key] = found
-        return found
+            self._cache[key] = segmentation
+        return segmentation
 
 
 def _suggestion(
-    found: Segmented, click: Click, *, mammogram: Mammogram, tags: ControlTags, version: str
+    segmentation: Segmentation, click: Click, *, mammogram: Mammogram, tags: ControlTags, version: str
 ) -> Prediction:
     result = []
-    if found.mask is not None:
+    if segmentation.mask is not None:
+        presence = segmentation.presence
         meta: dict[str, Any] = {"model_version": version, "prompt": click.kind}
-        if found.notes:
-            meta["text"] = list(found.notes)
+        if segmentation.notes:
+            meta["text"] = list(segmentation.notes)
         region = _region(
-            found.mask,
+            segmentation.mask,
             click,
-            score=1.0 if found.presence is None else min(max(found.presence, 0.0), 1.0),
+            score=1.0 if presence is None else min(max(presence, 0.0), 1.0),
             size=mammogram.size,
             tags=tags,
             meta=meta,
@@ -139,22 +150,31 @@ def _suggestion(
 
 
 def _region(mask: Mask, click: Click, *, tags: ControlTags, **described: Any) -> dict[str, Any]:
-    """An outline with every part of the mask, or a brush region; what was clicked holds to the pixel."""
+    """Return a polygon with every part of the mask, or a brush region.
+
+    A polygon that misses a positive click, or covers a negative one, is replaced by one that is exact to the pixel.
+    """
     if tags.polygon is None:
         return brush_region(mask, tags=tags, packed=True, **described)
     region = polygon_region(mask, tags=tags, form=COMPLETE, **described)
     drawn = mask_of(region)
-    held = drawn is not None and all(drawn.holds(point) for point in click.positive if mask.holds(point))
-    kept_out = drawn is None or not any(
+    keeps_positive = drawn is not None and all(
+        drawn.holds(point) for point in click.positive if mask.holds(point)
+    )
+    avoids_negative = drawn is None or not any(
         drawn.holds(point) for point in click.negative if not mask.holds(point)
     )
-    return region if held and kept_out else polygon_region(mask, tags=tags, form=EXACT, **described)
+    return (
+        region
+        if keeps_positive and avoids_negative
+        else polygon_region(mask, tags=tags, form=EXACT, **described)
+    )
 
 
 def region_id(click: Click, *, image: str, version: str) -> str:
-    """The id of a suggestion: the same for the same prompt, so that asking twice leaves one region.
+    """Return the id of a suggestion. It depends on the first prompt only.
 
-    More clicks on the same lesion refine the same suggestion; a first click elsewhere begins another.
+    Repeated and further clicks on the same lesion thus refine the same region; a first click elsewhere makes another.
     """
-    begun = click.box or click.steps[0].points
-    return hashlib.sha256(repr((version, image, begun)).encode()).hexdigest()[:10]
+    first_prompt = click.box or click.steps[0].points
+    return hashlib.sha256(repr((version, image, first_prompt)).encode()).hexdigest()[:10]

@@ -25,26 +25,26 @@ from backend.answers import Json
 from backend.app import create_app
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
+from backend.retrain_triggers import RetrainTriggers
 from backend.services import Services
-from backend.training import Training
 from benchmarks.reencoding import Reencoding
 from benchmarks.result import Result, interleaved, milliseconds
-from cli.model_files import starter_files
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.detector import Detector
 from mammo.dicom import Mammogram, encode_png, read_mammogram
 from mammo.labelstudio import labeling_config
 from mammo.models import Alias
+from mammo.models.starter_files import starter_files
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
-from mammo.runs import RunService
 from mammo.runs.jobs import Enqueued, QueueCondition, Retrain
 from mammo.segmenter import EmbeddingCache, Segmenter
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import load_segmenter
 from mammo.settings import Settings
+from mammo.site import Site
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
@@ -269,11 +269,11 @@ def _serving(mammogram: Mammogram, network: Mlsam, data: Path, *, keep: bool) ->
     settings = Settings(auth_password=AUTH[1], webhook_secret="s", data_dir=data, prefetch_tasks=0)
     engine, queue = open_database(f"sqlite:///{data}/b.db"), NoQueue()
     store = AnnotationStore(engine)
+    site = Site(settings=settings)
+    site.__dict__.update(engine=engine, store=store, queue=queue)
     services = Services(
-        settings=settings,
-        store=store,
-        queue=queue,
-        training=Training.of(settings, RunService.of(settings, engine, queue), store, metrics=Metrics()),
+        site=site,
+        triggers=RetrainTriggers.of(settings, site.runs, store, metrics=Metrics()),
         host=host,
         images=OneImage(mammogram),
     )

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.result import Result, interleaved, milliseconds
-from cli.model_files import load_prelabeller
 from mammo.dicom import display_twin, encode_png, read_mammogram
+from mammo.models.starter_files import starter_files
 from mammo.phantom import vendor_a
+from mammo.site import Site
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
 
@@ -30,7 +31,7 @@ def run() -> Result:
         per_view = (time.perf_counter() - began) / 4
         file = sorted(Path(folder).glob("*.dcm"))[0]
         mammogram = read_mammogram(file)
-        prelabeller = load_prelabeller("starter")
+        prelabeller = Site.load().load_files(starter_files())
         detections = prelabeller.detect(mammogram, threshold=None)
         twin = display_twin(file)
         seconds = interleaved(

@@ -19,7 +19,6 @@ import orjson
 
 from benchmarks.result import Result, milliseconds
 from benchmarks.senders import SENDERS, send_at_once
-from cli.model_files import find_model
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
@@ -28,6 +27,7 @@ from mammo.dicom import Mammogram, read_mammogram
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import truth_regions
 from mammo.models import ModelRegistry
+from mammo.models.starter_files import starter_files
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
 from mammo.settings import Settings
@@ -96,9 +96,7 @@ def run() -> Result:
         )
         file = sorted((folder / "phantoms").glob("*.dcm"))[0]
         settings = Settings.load()
-        prelabeller = Prelabeller.load(
-            find_model("starter", settings), threads=1, runtime=settings.runtime, exported=None
-        )
+        prelabeller = Prelabeller.load(starter_files(), threads=1, runtime=settings.runtime, exported=None)
         rows = [
             _row("prompts and masks of an image", _regions(prelabeller, cases), "region"),
             _row("evaluation of one model", _evaluation(prelabeller, cases), "image"),

@@ -1,1 +1,1 @@
-"""`yolo-mlsam`, the one command. The top layer: everything below it is imported lazily, so `--help` is quick."""
+"""The command line, `yolo-mlsam`. Commands import the lower layers only when they run, so that `--help` is fast."""

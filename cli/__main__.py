@@ -1,4 +1,4 @@
-"""The commands of `yolo-mlsam`. Each is a few lines: options in, one function of a lower layer called."""
+"""The commands of `yolo-mlsam`. Each parses its options and calls one function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli.import_dataset import import_dataset
 from cli.models.commands import models
 from cli.order import order
 from cli.project.commands import connect, doctor, project
-from cli.project.commands import prelabel as prelabel_of_project
+from cli.project.commands import prelabel as prelabel_project
 from cli.reading.commands import reading
 from cli.runs import runs
 from cli.stages import stage
@@ -31,37 +31,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-SITE = "Label Studio"
+LABEL_STUDIO = "Label Studio"
 IMAGES = "Images and findings"
 READINGS = "Corrections and readings"
 SERVICE = "Run the service"
 MODELS = "Models and training"
-"""Parts of `--help`, in its order."""
+"""Sections of `--help`."""
 
 app.add_typer(models, name="models", rich_help_panel=MODELS)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
 app.add_typer(runs, name="runs", rich_help_panel=MODELS)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)
-app.add_typer(project, name="project", rich_help_panel=SITE)
-app.command(rich_help_panel=SITE)(doctor)
-app.command(rich_help_panel=SITE)(connect)
-app.command("prelabel-project", rich_help_panel=SITE)(prelabel_of_project)
+app.add_typer(project, name="project", rich_help_panel=LABEL_STUDIO)
+app.command(rich_help_panel=LABEL_STUDIO)(doctor)
+app.command(rich_help_panel=LABEL_STUDIO)(connect)
+app.command("prelabel-project", rich_help_panel=LABEL_STUDIO)(prelabel_project)
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
-app.add_typer(stage, name="stage", rich_help_panel=SITE)
-app.add_typer(order, name="order", rich_help_panel=SITE)
+app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
+app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"yolo-mlsam {installed_version('yolo-mlsam')}")
         raise typer.Exit
 
 
 @app.callback()
 def _common(
-    version: Annotated[  # read by its callback
+    version: Annotated[  # handled by its callback
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -71,7 +71,7 @@ def _common(
 
 
 def _to_stderr(*_: Any) -> structlog.PrintLogger:
-    """Standard output is for answers, which may be JSON."""
+    """Log to stderr: stdout is for results, which may be JSON."""
     return structlog.PrintLogger(sys.stderr)
 
 
@@ -83,53 +83,64 @@ def prelabel(
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.overlay.png.", file_okay=False)],
     spacing: Annotated[
         float | None,
-        typer.Option(help="Millimetres per pixel, for files that do not state it.", min=0.01, max=1.0),
+        typer.Option(help="Pixel spacing in mm, for files that do not state it.", min=0.01, max=1.0),
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="Model version; 'champion' is the registry's, or the starter without a registry."),
+        typer.Option(
+            help="Model version; champion is the registry's, or the starter if there is no registry."
+        ),
     ] = "champion",
     convert_for_processing: Annotated[
         bool,
-        typer.Option("--convert-for-processing", help="Take raw detector values too, made presentable."),
+        typer.Option(
+            "--convert-for-processing",
+            help="Also accept raw detector values, and convert them.",
+        ),
     ] = False,
     calcifications: Annotated[
         bool,
         typer.Option(
             "--calcifications",
-            help="Outline and measure the calcifications of each cluster too, from 0.2 mm on.",
+            help="Also outline and measure the calcifications of each cluster, from 0.2 mm.",
         ),
     ] = False,
 ) -> None:
-    """Find clusters in mammograms, without any server. Exit code 2: at least one file could not be read."""
-    from cli.prelabel import prelabel_files
+    """Detect and segment clusters in mammograms, without a server. Exit code 2: a file could not be read."""
+    from cli.prelabel import PrelabelOptions, prelabel_files
 
-    raise typer.Exit(
-        prelabel_files(
-            files,
-            out=out,
-            spacing=spacing,
-            model=model,
-            convert_for_processing=convert_for_processing,
-            calcifications=calcifications,
-        )
+    options = PrelabelOptions(
+        out=out,
+        spacing=spacing,
+        model=model,
+        convert_for_processing=convert_for_processing,
+        calcifications=calcifications,
     )
+    raise typer.Exit(prelabel_files(files, options))
 
 
-@app.command("import", rich_help_panel=SITE)
+@app.command("import", rich_help_panel=LABEL_STUDIO)
 def import_(
     files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...")],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
-    twins: Annotated[Path, typer.Option(help="Folder that Label Studio serves as local files.")],
+    twins: Annotated[
+        Path, typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins.")
+    ],
     allow_identified: Annotated[
-        bool, typer.Option("--allow-identified", help="Take files that still name their patient.")
+        bool, typer.Option("--allow-identified", help="Accept files that identify their patient.")
     ] = False,
     convert_for_processing: Annotated[
         bool,
-        typer.Option("--convert-for-processing", help="Take raw detector values too, made presentable."),
+        typer.Option(
+            "--convert-for-processing",
+            help="Also accept raw detector values, and convert them.",
+        ),
     ] = False,
 ) -> None:
-    """Make an 8-bit twin and a task for each DICOM file below YOLO_MLSAM_MAMMOGRAM_ROOT. Exit code 2: some refused."""
+    """Import DICOM files below YOLO_MLSAM_MAMMOGRAM_ROOT as tasks, each with an 8-bit twin.
+
+    Exit code 2: some files were refused.
+    """
     from cli.import_mammograms import import_command
     from mammo.exchange.importing import Rules
 
@@ -142,7 +153,10 @@ def deidentify(
     files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="IN...")],
     out: Annotated[Path, typer.Option(help="Folder for the new files, outside the inputs.", file_okay=False)],
 ) -> None:
-    """Write files without their patient, keyed by YOLO_MLSAM_PATIENT_SECRET. Exit code 2: look at the report."""
+    """De-identify DICOM files, with pseudonyms keyed by YOLO_MLSAM_PATIENT_SECRET.
+
+    Exit code 2: some files were refused or must be checked; see the report.
+    """
     from cli.deidentify import deidentify_command
 
     raise typer.Exit(deidentify_command(files, out=out))
@@ -151,22 +165,24 @@ def deidentify(
 @app.command(rich_help_panel=READINGS)
 def reconcile(
     projects: Annotated[
-        list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
+        list[int] | None, typer.Argument(help="Label Studio projects; default: all with stored corrections.")
     ] = None,
     complete: Annotated[
         bool,
-        typer.Option("--complete", help="Look at every task, not only at those changed since the last time."),
+        typer.Option(
+            "--complete", help="Compare every task, not only those changed since the last reconciliation."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     read_anew: Annotated[
         bool,
         typer.Option(
             "--reread/--no-reread",
-            help="Also read the annotations anew and say what the newest dataset version took otherwise.",
+            help="Also read the annotations again, and compare them with the newest dataset version.",
         ),
     ] = True,
 ) -> None:
-    """Compare the stored corrections with Label Studio, repair what its webhooks did not tell, and read them anew."""
+    """Reconcile the stored corrections with Label Studio, and compare them with the newest dataset version."""
     from cli.reconciling import reconcile_command
 
     reconcile_command(projects or [], complete=complete, as_json=as_json, read_anew=read_anew)
@@ -174,10 +190,10 @@ def reconcile(
 
 @app.command(rich_help_panel=READINGS)
 def trace(
-    annotation: Annotated[int, typer.Argument(help="Label Studio's number of the annotation.", min=1)],
+    annotation: Annotated[int, typer.Argument(help="Label Studio annotation id.", min=1)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Follow an annotation: its prelabel, what was changed by whom, the models that learned from it."""
+    """Trace an annotation: its prelabel, who changed what, and the models trained on it."""
     from cli.trace import trace_command
 
     trace_command(annotation, as_json=as_json)
@@ -186,14 +202,14 @@ def trace(
 @app.command(rich_help_panel=READINGS)
 def effort(
     projects: Annotated[
-        list[int] | None, typer.Argument(help="Label Studio projects; none: all that are known.")
+        list[int] | None, typer.Argument(help="Label Studio projects; default: all with stored corrections.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Comma-separated: model, arm, order, annotator, week, project.")
+        str, typer.Option(help="Groups, comma-separated: model, arm, order, annotator, week, project.")
     ] = "project,model,arm",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What the corrections cost: accept rate, Dice prelabel to correction, added, deleted, time."""
+    """Measure the edit effort: accept rate, Dice of prelabel and correction, added, deleted, time."""
     from cli.trace import effort_command
 
     effort_command(projects or [], by=[name.strip() for name in by.split(",")], as_json=as_json)
@@ -202,10 +218,10 @@ def effort(
 @app.command(rich_help_panel=SERVICE)
 def serve(
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Without secrets, for this machine only: to try things out.")
+        bool, typer.Option("--insecure", help="Serve without secrets, on this machine only, for trials.")
     ] = False,
 ) -> None:
-    """Run the Label Studio ML backend; settings come from the environment."""
+    """Run the Label Studio ML backend. Its settings come from the environment."""
     from backend.__main__ import main as run
 
     raise typer.Exit(run(insecure=insecure))
@@ -214,13 +230,13 @@ def serve(
 @app.command(rich_help_panel=SERVICE)
 def work(
     queues: Annotated[
-        str, typer.Option(help="Comma-separated: train, predict, light.")
+        str, typer.Option(help="Queues, comma-separated: train, predict, light.")
     ] = "train,predict,light",
     gpus: Annotated[
-        str, typer.Option(help="auto; none; or numbers or UUIDs as nvidia-smi shows them, comma-separated.")
+        str, typer.Option(help="auto, none, or indices or UUIDs as listed by nvidia-smi, comma-separated.")
     ] = "auto",
 ) -> None:
-    """Run and look after this machine's workers: one per GPU for training, one for the rest."""
+    """Run and supervise this machine's workers: one per GPU for training, one for all other queues."""
     from cli.work import work_command
 
     raise typer.Exit(work_command(queues=queues, gpus=gpus))
@@ -229,19 +245,21 @@ def work(
 @app.command(rich_help_panel=SERVICE)
 def demo(
     label_studio: Annotated[
-        Path, typer.Option(help="The label-studio program, in its own environment.")
+        Path, typer.Option(help="The label-studio program of a separate environment.")
     ] = Path(".venv-label-studio/bin/label-studio"),
     patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, max=5, help="Turns of correct, train, gate.")] = 1,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0 takes a free one.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, max=5, help="Rounds of correcting, training and gate.")] = 1,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0: a free one.")] = 0,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep all files in this folder; an existing one must be empty.")
+        Path | None, typer.Option(help="Keep all files in this folder, which must be new or empty.")
     ] = None,
-    exit_: Annotated[bool, typer.Option("--exit", help="Stop everything at the end.")] = False,
-    recipe: Annotated[str, typer.Option(help="Training recipe: demo, or smoke for a quick look.")] = "demo",
+    exit_: Annotated[
+        bool, typer.Option("--exit", help="Stop at the end, instead of waiting for Ctrl-C.")
+    ] = False,
+    recipe: Annotated[str, typer.Option(help="Training recipe: demo, or smoke for a quick check.")] = "demo",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the phantoms.")] = 100,
 ) -> None:
-    """Turn the whole loop on this machine: phantoms, Label Studio, corrections, retraining, gate, hot reload."""
+    """Run the whole loop on this machine: phantoms, Label Studio, corrections, retraining, gate, hot reload."""
     from cli.demo.command import DemoOptions, run_demo
 
     options = DemoOptions(
@@ -268,44 +286,46 @@ def export(
         str, typer.Option("--format", help="seg (DICOM Segmentation), coco, yolo or png.")
     ] = "seg",
     project: Annotated[
-        int | None, typer.Option(help="Label Studio project whose annotations to export instead.")
+        int | None, typer.Option(help="Export the annotations of this Label Studio project instead.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; default: beside each JSON file.")
+        Path | None, typer.Option(help="Folder of the images; default: that of each JSON file.")
     ] = None,
 ) -> None:
-    """Write masks as DICOM Segmentation, COCO, YOLO or PNG. Exit code 2: something could not be exported."""
+    """Export masks as DICOM Segmentation, COCO, YOLO or PNG. Exit code 2: something could not be exported."""
     from cli.export import export_command
 
     raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
 
 
-app.command("import-dataset", rich_help_panel=SITE)(import_dataset)
+app.command("import-dataset", rich_help_panel=LABEL_STUDIO)(import_dataset)
 
 
 @app.command(rich_help_panel=IMAGES)
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
-    patients: Annotated[int, typer.Option(min=1, max=100_000, help="How many, four views each.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first patient; the others follow it.")] = 0,
-    vendor: Annotated[str, typer.Option(help="Look of the images: a, b or c.")] = "a",
+    patients: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Number of patients, four views each.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first patient; the next ones follow.")] = 0,
+    vendor: Annotated[str, typer.Option(help="Appearance of the images: a, b or c.")] = "a",
     positive: Annotated[
         float, typer.Option(min=0, max=1, help="Probability that a breast has clusters.")
     ] = 0.6,
     density: Annotated[
-        str | None, typer.Option(help="BI-RADS density a, b, c or d; default: drawn for each patient.")
+        str | None, typer.Option(help="BI-RADS density a, b, c or d; default: random for each patient.")
     ] = None,
     for_processing: Annotated[
-        bool, typer.Option("--for-processing", help="Also the raw detector values.")
+        bool, typer.Option("--for-processing", help="Also write the raw detector values.")
     ] = False,
     extras: Annotated[
         bool,
         typer.Option(
-            "--extras", help="Also laterality markers, biopsy clips, linear and segmental clusters."
+            "--extras", help="Also draw laterality markers, biopsy clips, linear and segmental clusters."
         ),
     ] = False,
 ) -> None:
-    """Draw synthetic patients as DICOM files, with their truth as DICOM Segmentation and COCO JSON."""
+    """Write phantom patients as DICOM files, with their truth as DICOM Segmentation and COCO JSON."""
     from cli.phantom import phantom_command, phantom_options
 
     options = phantom_options(
@@ -324,23 +344,23 @@ def phantom(
 def train_starter(
     out: Annotated[Path, typer.Option(help="Folder for the two weight files and their manifest.")],
     work: Annotated[Path, typer.Option(help="Folder for phantoms and runs.")] = Path("data/starter"),
-    smoke: Annotated[bool, typer.Option(help="A few seconds of training, to try the command.")] = False,
+    smoke: Annotated[bool, typer.Option(help="Train for a few seconds only, to check the command.")] = False,
     only: Annotated[
         Literal["detector", "segmenter"] | None,
-        typer.Option(help="Train this network alone, and describe it beside the other in --out."),
+        typer.Option(help="Train only this network, and combine it with the other one in --out."),
     ] = None,
 ) -> None:
-    """Train the starter model on phantoms by its committed recipe; the same command goes on where it was stopped."""
-    from cli.material import shown_progress
+    """Train the starter model on phantoms. The same command continues an interrupted training."""
+    from cli.progress import progress_bar
     from training.starter.recipe import train_starter as train
 
-    with shown_progress("starter") as tell:
-        train(out=out, work=work, smoke=smoke, only=only, progress=tell)
+    with progress_bar("starter") as progress:
+        train(out=out, work=work, smoke=smoke, only=only, progress=progress)
     typer.echo(f"starter in {out}: {only or 'both networks'} trained")
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point. A deliberate error is one line on stderr and exit code 1, never a traceback."""
+    """Entry point. A MammoError becomes one line on stderr and exit code 1, without a traceback."""
     try:
         return app(arguments)
     except MammoError as error:

@@ -12,27 +12,21 @@ if TYPE_CHECKING:
     from mammo.exchange.export.labelled_image import LabelledImage
     from training.datasets.versions import DatasetVersion
 
-app = typer.Typer(
-    no_args_is_help=True, help="Dataset versions: immutable, split by patient, named by content."
-)
+app = typer.Typer(no_args_is_help=True, help="Build, list, show, compare and export dataset versions.")
 
-Name = Annotated[str, typer.Argument(help="A dataset version's name, or how it begins.", metavar="NAME")]
+Name = Annotated[str, typer.Argument(help="Name of a dataset version, or its beginning.", metavar="NAME")]
 
 
 @app.command()
 def build(project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)]) -> None:
-    """Freeze a project's present corrections; only new or changed images are read."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
+    """Build a dataset version of a project's current corrections. Only new or changed images are read."""
+    from cli.progress import progress_bar
     from mammo.site import Site
     from training.datasets.building import build_dataset_version
     from training.datasets.sources import ReadOptions, preference
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[message]}"))
-    with Site.load() as site, Progress(*columns, console=Console(stderr=True)) as bars:
-        bar = bars.add_task("building", total=1.0, message="")
-        made = build_dataset_version(
+    with Site.load() as site, progress_bar("building") as progress:
+        dataset = build_dataset_version(
             site.store,
             site.engine,
             site.blobs,
@@ -45,14 +39,14 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
                 with_automatic=site.settings.train_on_automatic,
                 secret=site.settings.annotator_secret,
             ),
-            progress=lambda fraction, message: bars.update(bar, completed=fraction, message=message),
+            progress=progress,
         )
-    _print(made)
+    _print(dataset)
 
 
 @app.command("list")
 def list_versions() -> None:
-    """Print every dataset version, oldest first."""
+    """List every dataset version, oldest first."""
     import sqlalchemy as sa
     from rich.console import Console
     from rich.table import Table
@@ -62,32 +56,34 @@ def list_versions() -> None:
 
     with Site.load() as site, reading(site.engine) as connection:
         rows = connection.execute(sa.select(dataset_version).order_by(dataset_version.c.created_at)).all()
-    table = Table("name", "project", "images", "left out", "made")
+    table = Table("name", "project", "images", "left out", "built")
     for row in rows:
-        made = f"{row.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(row.name[:12], str(row.project), str(row.num_items), str(row.num_excluded), made)
-    Console().print(table if rows else "there is no dataset version yet")
+        built = f"{row.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(row.name[:12], str(row.project), str(row.num_items), str(row.num_excluded), built)
+    Console().print(
+        table if rows else "there is no dataset version yet; `yolo-mlsam dataset build` makes one"
+    )
 
 
 @app.command()
 def show(name: Name) -> None:
-    """Print the folds of a dataset version, and what was left out and why."""
+    """Print the folds of a dataset version, and the annotations left out with their reasons."""
     _print(_open(name))
 
 
 @app.command()
 def diff(before: Name, after: Name) -> None:
-    """Print which images were added, removed or corrected from one dataset version to another."""
+    """Print the images added, removed or changed from one dataset version to another."""
     from training.datasets.diff import dataset_diff
 
     old, new = _open(before), _open(after)
     tasks = {item.image: item.task_id for item in (*old.items, *new.items)}
-    found = dataset_diff(old, new)
+    difference = dataset_diff(old, new)
     for kind in ("added", "removed", "changed"):
-        images = getattr(found, kind)
+        images = getattr(difference, kind)
         numbers = ", ".join(str(number) for number in sorted(tasks[image] for image in images))
         typer.echo(f"{kind}: {len(images)} images" + (f" (tasks {numbers})" if images else ""))
-    typer.echo(f"same: {found.same} images")
+    typer.echo(f"same: {difference.same} images")
 
 
 @app.command()
@@ -97,7 +93,7 @@ def export(
     kind: Annotated[str, typer.Option("--format", help="coco, yolo or png.")] = "coco",
     fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
-    """Write a dataset version for other tools; images are named by their path, with their hash, not copied."""
+    """Export a dataset version for other tools. Images are referenced by path and SHA-256, not copied."""
     from mammo.exchange.export.formats import FORMATS
 
     formats = sorted(set(FORMATS) - {"seg"})  # a DICOM Segmentation needs the mammogram's own file
@@ -174,14 +170,15 @@ def _print(dataset: DatasetVersion) -> None:
     points = sum(len(item.uncertain) for item in dataset.items)
     console.print(
         f"annotations read: {len({item.annotation_id for item in dataset.items})}, left out: {len(dataset.excluded)}; "
-        f"findings deleted by a part: {dataset.num_deleted}, parts too small to be meant: {dataset.num_crumbs}, "
-        f"marked by a point only: {points}, drawn and not explained: {dataset.num_unexplained}"
+        f"findings deleted with one of their parts: {dataset.num_deleted}, parts too small to be drawn on purpose: "
+        f"{dataset.num_crumbs}, findings marked by a point only: {points}, "
+        f"unexplained regions: {dataset.num_unexplained}"
     )
     for code, count in dataset.why_excluded.items():
         reason = next(each.reason for each in dataset.excluded if each.code == code)
         console.print(f"left out: {count} {code} ({reason})")
     if dataset.num_alone:
         console.print(
-            f"[yellow]{dataset.num_alone} images name neither patient nor study: two views of one person may be on "
-            "both sides of the split. Import them with `yolo-mlsam import`, or give tasks a `patient`.[/yellow]"
+            f"[yellow]{dataset.num_alone} images have neither patient nor study, so that one patient may be in several "
+            "folds. Import them with `yolo-mlsam import`, or add `patient` to the tasks.[/yellow]"
         )

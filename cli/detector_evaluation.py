@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.material import Material, Source, shown_progress, source_material, trained_on_warning
-from cli.model_files import find_model
+from cli.case_source import CaseSource
+from cli.progress import progress_bar
 from mammo.errors import InsufficientData
 from mammo.site import Site
-from training.cases import Progress
 
 if TYPE_CHECKING:
+    from training.case_sets import CaseSet
+    from training.cases import Progress
     from training.evaluation.detector import ScoredImage
 
-PAPERS_THRESHOLD = 0.2
-"""Where no validation patients set one: section 4 of the paper."""
+PAPER_THRESHOLD = 0.2
+"""Operating point for weights without one: section 4 of the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorChoice:
-    """Which detector is measured."""
+    """The detector to measure."""
 
     model: str
     """Model version."""
 
     weights: Path | None = None
-    """A file instead."""
+    """A weight file to use instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,61 +37,62 @@ class ScoredDetector:
 
     scored: list[ScoredImage]
     facts: dict[str, str]
+    """For the report: model, data, and a warning if there is one."""
+
     threshold: float
-    """Its own operating point."""
+    """Operating point of the detector."""
 
 
-def evaluate_detector_command(
-    source: Source, choice: DetectorChoice, *, threshold: float | None, out: Path
+def evaluate_detector(
+    source: CaseSource, choice: DetectorChoice, *, threshold: float | None, out: Path
 ) -> list[Path]:
-    """Measure, and write the report; returns the files written.
+    """Measure a detector; return the files written.
+
+    Args:
+        threshold: operating point; None: the detector's own.
 
     Raises:
-        InsufficientData: no cluster to find in the test material.
-        InvalidSettings: options that do not go together.
+        InsufficientData: the test cases have no cluster.
+        InvalidSettings: the options contradict each other.
     """
     from training.evaluation.detector import measure
     from training.evaluation.detector_report import detector_report
 
-    with ExitStack() as stack:
-        tell = stack.enter_context(shown_progress("evaluate"))
-        (test,) = source_material(source, stack, tell)
-        of = score_detector(choice, test, tell=tell)
-        found = measure(of.scored, threshold=threshold or of.threshold)
-        return detector_report(of.scored, found, facts=of.facts).write(out, name="detector")
+    with progress_bar("evaluate") as progress, source.open(["test"], progress=progress) as (test,):
+        detector = score_detector(choice, test, progress=progress)
+        measured = measure(detector.scored, threshold=threshold or detector.threshold)
+        return detector_report(detector.scored, measured, facts=detector.facts).write(out, name="detector")
 
 
-def score_detector(choice: DetectorChoice, test: Material, *, tell: Progress) -> ScoredDetector:
-    """Run a detector over the test images at a low threshold.
+def score_detector(choice: DetectorChoice, test: CaseSet, *, progress: Progress) -> ScoredDetector:
+    """Run a detector on the test images at a low threshold.
 
     Raises:
-        InsufficientData: no cluster to find in them.
+        InsufficientData: the test cases have no cluster.
     """
     from mammo.detector import load_network
+    from training.case_sets import trained_on_warning
     from training.evaluation.detector import low_threshold_detector, score_images
 
     require_clusters(test)
     site = Site.load()
-    settings = site.settings
     if choice.weights is None:
-        files = find_model(choice.model, site)
+        files = site.model_files(choice.model)
         name, weights, threshold = files.version, files.detector, files.threshold
-        known = load_network(weights)[1]
+        weight_facts = load_network(weights)[1]
     else:
         name, weights = choice.weights.name, choice.weights
-        known = load_network(weights)[1]
-        threshold = known.get("operating_point", {}).get("threshold", PAPERS_THRESHOLD)
+        weight_facts = load_network(weights)[1]
+        threshold = weight_facts.get("operating_point", {}).get("threshold", PAPER_THRESHOLD)
     facts = {"model": name, "data": test.name}
-    if warning := trained_on_warning(known, test):
+    if warning := trained_on_warning(weight_facts, test):
         facts["warning"] = warning
-    detect = low_threshold_detector(weights, threads=settings.threads, runtime=settings.runtime)
-    scored = score_images(detect, test.cases, traits=test.traits, progress=tell)
+    detect = low_threshold_detector(weights, threads=site.settings.threads, runtime=site.settings.runtime)
+    scored = score_images(detect, test.cases, traits=test.traits, progress=progress)
     return ScoredDetector(scored=scored, facts=facts, threshold=threshold)
 
 
-def require_clusters(test: Material) -> None:
-    """Raises InsufficientData when no image of the test material holds a cluster."""
+def require_clusters(test: CaseSet) -> None:
+    """Raise InsufficientData if the test cases have no cluster."""
     if not any(case.truth for case in test.cases):
-        raise InsufficientData(
-            f"{test.name} holds no cluster: there is nothing to find, so nothing to measure"
-        )
+        raise InsufficientData(f"{test.name}: no cluster to detect, so nothing can be measured")

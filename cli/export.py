@@ -1,4 +1,4 @@
-"""`yolo-mlsam export`."""
+"""`yolo-mlsam export`: write masks of prelabel files or of a project in a standard format."""
 
 from __future__ import annotations
 
@@ -18,42 +18,45 @@ from mammo.printable import printable
 from mammo.site import Site
 
 REFUSED = 2
-"""Exit code when anything was not exported."""
+"""Exit code if anything was not exported."""
 
 
 def export_command(
     paths: Sequence[Path], *, project: int | None, kind: str, out: Path, images: Path | None
 ) -> int:
-    """Export prelabel files, or a project.
+    """Export prelabel files, or a project's annotations. Refused images do not stop the others.
 
     Returns:
-        0, or `REFUSED`; what can be exported is exported all the same.
+        0, or `REFUSED`.
     """
     if kind not in FORMATS:
         raise InvalidSettings(f"expected a --format of {', '.join(FORMATS)}, got {printable(kind)}")
     if bool(paths) == (project is not None):
-        raise InvalidSettings("name either files of `yolo-mlsam prelabel` or a --project, and not both")
-    found = read_prelabels(paths, images=images) if project is None else _project(project)
+        raise InvalidSettings("name either files of `yolo-mlsam prelabel` or a --project")
+    items = read_prelabels(paths, images=images) if project is None else _read_project(project)
     out.mkdir(parents=True, exist_ok=True)
     refusals: list[Refusal] = []
-    count = [0, 0]
+    num_images = num_findings = 0
 
     def labelled() -> Iterator[LabelledImage]:
-        for item in track(found, "Exporting", console=Console(stderr=True), transient=True):
+        nonlocal num_images, num_findings
+        for item in track(items, "Exporting", console=Console(stderr=True), transient=True):
             if isinstance(item, Refusal):
                 refusals.append(item)
                 continue
-            count[0] += 1
-            count[1] += len(item.findings)
+            num_images += 1
+            num_findings += len(item.findings)
             yield item
 
     refusals += FORMATS[kind](labelled(), out)
     for refusal in refusals:
         typer.echo(str(refusal), err=True)
-    typer.echo(f"{count[0]} images with {count[1]} findings as {kind} in {out}; {len(refusals)} refused")
+    typer.echo(
+        f"{num_images} images with {num_findings} findings as {kind} in {out}; {len(refusals)} refused"
+    )
     return REFUSED if refusals else 0
 
 
-def _project(project: int) -> Iterator[LabelledImage | Refusal]:
+def _read_project(project: int) -> Iterator[LabelledImage | Refusal]:
     with Site.load() as site:
         yield from read_project(site.client, project, site.images)

@@ -1,4 +1,4 @@
-"""`yolo-mlsam import-dataset`: read a data set, say what is in it, and import it unless only asked to say."""
+"""`yolo-mlsam import-dataset`: read a public or private data set, and import it as annotated tasks."""
 
 from __future__ import annotations
 
@@ -16,51 +16,54 @@ if TYPE_CHECKING:
     from mammo.site import Site
 
 REFUSED = 2
-"""Exit code when anything was refused."""
+"""Exit code if anything was refused."""
 
 
 def import_dataset(
-    kind: Annotated[str, typer.Argument(help="cbis-ddsm, inbreast, vindr, mias, coco, folder or yolo.")],
+    kind: Annotated[
+        str, typer.Argument(help="Format: cbis-ddsm, inbreast, vindr, mias, coco, folder or yolo.")
+    ],
     folder: Annotated[
-        Path, typer.Argument(help="The data set, as it was unpacked.", exists=True, file_okay=False)
+        Path, typer.Argument(help="Folder of the unpacked data set.", exists=True, file_okay=False)
     ],
     project: Annotated[int | None, typer.Option(help="Label Studio project id.")] = None,
     twins: Annotated[
-        Path | None, typer.Option(help="Folder that Label Studio serves as local files.")
+        Path | None,
+        typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins."),
     ] = None,
     spacing: Annotated[
         float | None,
-        typer.Option(help="Millimetres per pixel, where neither file nor data set says.", min=0.01, max=1.0),
+        typer.Option(help="Pixel spacing in mm, if neither file nor data set states it.", min=0.01, max=1.0),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(help="coco, yolo: the category that means a cluster, when its name does not say."),
+        typer.Option(help="coco, yolo: category that means a cluster, if its name does not tell."),
     ] = None,
     patient_pattern: Annotated[
         str | None,
         typer.Option(
-            help="coco, folder, yolo: regular expression; its group is the patient in a file's path. No default."
+            help="coco, folder, yolo: regular expression whose group is the patient in a file's path."
         ),
     ] = None,
     one_patient: Annotated[
         bool,
-        typer.Option("--one-patient", help="coco, folder, yolo: every image is of one and the same person."),
+        typer.Option("--one-patient", help="coco, folder, yolo: all images are of the same patient."),
     ] = False,
     boxes_only: Annotated[
         bool,
-        typer.Option("--boxes-only", help="Keep only the box of every mask, for a project of rectangles."),
+        typer.Option("--boxes-only", help="Import the boxes of masks, for a project with rectangles."),
     ] = False,
     allow_identified: Annotated[
         bool,
         typer.Option(
-            "--allow-identified", help="coco, folder, yolo: take files that still name their patient."
+            "--allow-identified", help="coco, folder, yolo: accept files that identify their patient."
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would come in, and what not and why.")
+        bool, typer.Option("--dry-run", help="Only print what would be imported, and what refused and why.")
     ] = False,
 ) -> None:
-    """Turn a data set into tasks with annotations and patient keys. Exit code 2: some of it was refused."""
+    """Import a data set as tasks with annotations and patient keys. Exit code 2: some of it was refused."""
     from mammo.exchange.datasets.contents import DatasetOptions
 
     options = DatasetOptions(
@@ -77,7 +80,7 @@ def import_dataset(
 
 
 def _import(options: DatasetOptions, *, project: int | None, twins: Path | None, dry_run: bool) -> int:
-    """Returns 0, or `REFUSED`; what can come in comes in all the same."""
+    """Return 0, or `REFUSED`. Refused files do not stop the others."""
     from rich.console import Console
     from rich.progress import track
 
@@ -87,7 +90,7 @@ def _import(options: DatasetOptions, *, project: int | None, twins: Path | None,
     from mammo.site import Site
 
     if options.kind not in READERS:
-        raise InvalidSettings(f"expected a data set of {', '.join(READERS)}, got {printable(options.kind)}")
+        raise InvalidSettings(f"expected a format of {', '.join(READERS)}, got {printable(options.kind)}")
     if not dry_run and (project is None or twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
     with Site.load() as site:
@@ -126,7 +129,7 @@ def _writer(options: DatasetOptions, site: Site, *, project: int | None, twins: 
     root, secret = site.require_mammogram_root(), site.require_patient_secret()
     if not options.folder.resolve().is_relative_to(root.resolve()):
         raise InvalidSettings(
-            "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service reads it"
+            "the data set must lie below YOLO_MLSAM_MAMMOGRAM_ROOT, where the service can read it"
         )
     assert project is not None, "checked by the command"
     assert twins is not None, "checked by the command"
@@ -134,7 +137,7 @@ def _writer(options: DatasetOptions, site: Site, *, project: int | None, twins: 
 
 
 def _tags(project: int | None, site: Site) -> ControlTags:
-    """The tools of the project that a dry run is for; those of our own labeling config where it names none."""
+    """Return the control tags of a dry run's project; without a project, those of the built-in labeling config."""
     from mammo.labelstudio import ControlTags
 
     return ControlTags() if project is None else site.tags(project)

@@ -18,7 +18,7 @@ from mammo.site import Site
 
 
 def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: Rules | None = None) -> int:
-    """`yolo-mlsam import`: returns 0, or 2 when any file was refused; the others are imported all the same."""
+    """Return 0, or 2 if a file was refused. Refused files do not stop the others."""
     with Site.load() as site:
         client = site.client
         options = ImportOptions(
@@ -29,7 +29,7 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
         )
         config = client.project(project).get("label_config") or labeling_config()
         tags = ControlTags.read(str(config))
-        task_showing({}, tags=tags)  # refuses a project before any file is read
+        task_showing({}, tags=tags)  # refuses an unsuitable project before any file is read
         outcome = Outcome()
         try:
             import_files(
@@ -39,13 +39,13 @@ def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: R
                 tags=tags,
                 options=options,
                 outcome=outcome,
-                progress=lambda done, total: track(
-                    done, "Importing", total=total, console=Console(file=sys.stderr)
+                progress=lambda completed, total: track(
+                    completed, "Importing", total=total, console=Console(file=sys.stderr)
                 ),
             )
-        finally:  # where it was stopped too: the same command goes on behind these
+        finally:  # also after an interrupt: the same command continues from here
             for line in outcome.refused:
                 typer.echo(line, err=True)
-            already = f", {outcome.num_known} were there already" if outcome.num_known else ""
+            already = f", {outcome.num_known} imported before" if outcome.num_known else ""
             typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
     return 2 if outcome.refused else 0

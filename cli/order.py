@@ -1,4 +1,4 @@
-"""`yolo-mlsam order`: in which order annotators get the unread tasks of a project."""
+"""`yolo-mlsam order`: the order in which annotators get a project's unread tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-order = typer.Typer(help="In which order annotators get a project's tasks.", no_args_is_help=True)
+order = typer.Typer(help="Plan the order in which annotators get a project's tasks.", no_args_is_help=True)
 
 Project = Annotated[int, typer.Argument(help="Label Studio project id.", min=1)]
 
@@ -16,38 +16,38 @@ def plan(
     project: Project,
     strategy: Annotated[
         Literal["random", "score"],
-        typer.Option(help="random: stratified by what the model finds; score: the least certain first."),
+        typer.Option(help="random: stratified by the model's findings; score: least certain first."),
     ] = "random",
     positive_share: Annotated[
         float,
-        typer.Option(help="random: share of tasks in which the model finds something.", min=0.01, max=0.99),
+        typer.Option(help="random: share of tasks with findings of the model.", min=0.01, max=0.99),
     ] = 0.5,
-    first: Annotated[int, typer.Option(help="How many unread tasks get a place.", min=1)] = 200,
+    first: Annotated[int, typer.Option(help="Number of unread tasks to plan.", min=1)] = 200,
 ) -> None:
-    """Place the next unread tasks, show them in the tab *Reading order*, and keep the plan."""
+    """Plan the next unread tasks, show them in the tab *Reading order*, and store the plan."""
     from rich.console import Console
 
     from mammo.site import Site
     from mammo.worklist.service import TITLE
 
     with Site.load() as site:
-        made = site.worklist.plan(project, strategy, positive_share=positive_share, limit=first)
-    strata = [place.stratum for place in made.places]
-    told = ", ".join(f"{strata.count(name)} {name}" for name in ("positive", "negative", "unknown"))
+        plan = site.worklist.plan(project, strategy, positive_share=positive_share, limit=first)
+    strata = [place.stratum for place in plan.places]
+    counts = ", ".join(f"{strata.count(name)} {name}" for name in ("positive", "negative", "unknown"))
     console = Console(soft_wrap=True)
     console.print(
-        f"project {project}, {strategy}: {len(made.places)} of {made.unread} unread tasks have a place "
-        f"({told}, by model {made.model_version}), {made.changed} are new or moved"
+        f"project {project}, {strategy}: {len(plan.places)} of {plan.unread} unread tasks planned "
+        f"({counts}, by model {plan.model_version}), {plan.changed} of them new or moved"
     )
-    console.print(f"annotators: tab {TITLE!r} (number {made.tab}), then *Label Tasks As Displayed*")
+    console.print(f"annotators: tab {TITLE!r} (number {plan.tab}), then *Label Tasks As Displayed*")
 
 
 @order.command()
 def show(
     project: Project,
-    first: Annotated[int, typer.Option(help="How many of the next tasks to list.", min=1)] = 20,
+    first: Annotated[int, typer.Option(help="Number of upcoming tasks to list.", min=1)] = 20,
 ) -> None:
-    """How much of each strategy's tasks is read, and what comes next; `effort --by order` compares the strategies."""
+    """Show the tasks read per strategy, and the upcoming ones. `effort --by order` compares strategies."""
     from rich.console import Console
     from rich.table import Table
 
@@ -57,20 +57,20 @@ def show(
         progress, following = site.worklist.progress(project), site.worklist.following(project, first)
     console = Console(soft_wrap=True)
     if not progress:
-        console.print(f"project {project} has no plan: `yolo-mlsam order plan {project}` makes one")
+        console.print(f"project {project} has no plan; `yolo-mlsam order plan {project}` makes one")
         return
-    done = Table("strategy", "placed", "read")
+    summary = Table("strategy", "planned", "read")
     for each in progress:
-        done.add_row(each.strategy, str(each.placed), str(each.read))
-    console.print(done)
-    table = Table("place", "task", "strategy", "model finds", "score", "stands for", title="next")
+        summary.add_row(each.strategy, str(each.placed), str(each.read))
+    console.print(summary)
+    table = Table("place", "task", "strategy", "model finds", "score", "represents", title="next tasks")
     for place in following:
         score = "" if place.score is None else f"{place.score:.3f}"
         table.add_row(
             str(place.rank),
             str(place.task),
             place.strategy,
-            {"positive": "something", "negative": "nothing"}.get(place.stratum, "not looked"),
+            {"positive": "something", "negative": "nothing"}.get(place.stratum, "not predicted"),
             score,
             f"{place.weight:.2f} tasks" if place.strategy == "random" else "",
         )

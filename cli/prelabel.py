@@ -1,9 +1,10 @@
-"""`yolo-mlsam prelabel`: files in, one JSON and one overlay per file out; no server."""
+"""`yolo-mlsam prelabel`: prelabel files without a server, into one JSON file and one overlay each."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,50 +16,45 @@ from mammo.errors import MammoError
 from mammo.exchange.prelabel_report import describe, describe_calcification, distinct_names
 from mammo.file_names import require_text
 from mammo.printable import printable_path
+from mammo.site import Site
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
 
 UNREADABLE = 2
-"""Exit code when at least one input could not be read."""
+"""Exit code if at least one input could not be read."""
 
 
-def prelabel_files(
-    files: Sequence[Path],
-    *,
-    out: Path,
-    spacing: float | None,
-    model: str,
-    convert_for_processing: bool = False,
-    calcifications: bool = False,
-) -> int:
-    """Prelabel every file; unreadable ones are reported and the others still done.
+@dataclass(frozen=True, kw_only=True)
+class PrelabelOptions:
+    """Options of the command."""
 
-    Args:
-        calcifications: outline the single calcifications of every finding too.
+    out: Path
+    spacing: float | None
+    """Pixel spacing in mm, for files that do not state it."""
+
+    model: str
+    """`champion`, `starter` or a version of the registry."""
+
+    convert_for_processing: bool = False
+    calcifications: bool = False
+    """Also outline the calcifications of every finding."""
+
+
+def prelabel_files(files: Sequence[Path], options: PrelabelOptions) -> int:
+    """Prelabel every file. Unreadable files are reported, and the others go on.
 
     Returns:
-        0, or `UNREADABLE` when any input failed.
+        0, or `UNREADABLE`.
     """
-    from cli.model_files import load_prelabeller
-
+    out, failed = options.out, False
     out.mkdir(parents=True, exist_ok=True)
-    prelabeller = load_prelabeller(model)
-    failed = False
-    names = distinct_names(files)
-    console = Console(stderr=True)
-    for file, name in track(
-        list(zip(files, names, strict=True)), "Prelabelling", console=console, transient=True
-    ):
+    with Site.load() as site:
+        prelabeller = site.load_files(site.model_files(options.model))
+    named_files = list(zip(files, distinct_names(files), strict=True))
+    for file, name in track(named_files, "Prelabelling", console=Console(stderr=True), transient=True):
         try:
-            report = _prelabel_file(
-                file,
-                prelabeller,
-                spacing=spacing,
-                convert_for_processing=convert_for_processing,
-                calcifications=calcifications,
-                overlay=out / f"{name}.overlay.png",
-            )
+            report = _prelabel_file(file, prelabeller, options, overlay=out / f"{name}.overlay.png")
         except (MammoError, OSError) as error:
             failed = True
             reason = _sentence(error)
@@ -73,25 +69,25 @@ def prelabel_files(
 
 
 def _prelabel_file(
-    file: Path,
-    prelabeller: Prelabeller,
-    *,
-    spacing: float | None,
-    convert_for_processing: bool,
-    calcifications: bool,
-    overlay: Path,
+    file: Path, prelabeller: Prelabeller, options: PrelabelOptions, *, overlay: Path
 ) -> dict[str, Any]:
+    """Write the overlay, and return the report."""
     from mammo.dicom import read_mammogram
     from mammo.exchange.overlay import CALCIFICATION, PRELABEL, draw, draw_masks, grey_picture, write_png
 
     require_text(file)
-    mammogram = read_mammogram(file, spacing=spacing, convert_for_processing=convert_for_processing)
+    mammogram = read_mammogram(
+        file, spacing=options.spacing, convert_for_processing=options.convert_for_processing
+    )
     findings = prelabeller.prelabel(mammogram, threshold=None)
     picture = grey_picture(mammogram.pixels)
     draw(picture, findings, colour=PRELABEL)
-    specks = [prelabeller.calcifications(mammogram, each.box) if calcifications else [] for each in findings]
-    for each in specks:
-        draw_masks(picture, each, colour=CALCIFICATION)
+    calcifications = [
+        prelabeller.calcifications(mammogram, finding.box) if options.calcifications else []
+        for finding in findings
+    ]
+    for masks in calcifications:
+        draw_masks(picture, masks, colour=CALCIFICATION)
     write_png(str(overlay), picture)
     report = describe(
         file,
@@ -101,9 +97,9 @@ def _prelabel_file(
         size=mammogram.size,
         error=None,
     )
-    if calcifications:
-        for described, each in zip(report["findings"], specks, strict=True):
-            described["calcifications"] = [describe_calcification(mask, mammogram.spacing) for mask in each]
+    if options.calcifications:
+        for described, masks in zip(report["findings"], calcifications, strict=True):
+            described["calcifications"] = [describe_calcification(mask, mammogram.spacing) for mask in masks]
     return report | ({"converted": True} if mammogram.converted else {})
 
 

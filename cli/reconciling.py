@@ -1,4 +1,4 @@
-"""`yolo-mlsam reconcile`: compare the annotation store with Label Studio now, mend its webhooks, read it anew."""
+"""`yolo-mlsam reconcile`: reconcile the store with Label Studio, repair its webhooks, and reread the annotations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from cli.rereading import reread_project, show_rereading
+from cli.rereading import print_rereading, reread_project
 from mammo.annotations import Reconciliation
 from mammo.errors import MammoError
 from mammo.site import Site
@@ -18,56 +18,55 @@ from training.datasets.reread_result import Rereading
 
 
 def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool, read_anew: bool) -> None:
-    """Reconcile the named projects, or all that the store knows; print what was repaired and what is read otherwise.
+    """Reconcile the given projects, or all in the store; print the repairs, and what is now read differently.
 
-    The webhook comes first: what happens from then on is told again.
+    The webhook is repaired first, so that later events arrive.
 
     Args:
-        complete: look at every task.
-        read_anew: compare what the annotations mean now with the newest dataset version.
+        complete: compare every task.
+        read_anew: also reread the annotations, and compare them with the newest dataset version.
     """
     with Site.load() as site:
         client, secret = site.client, site.settings.webhook_secret.get_secret_value()
         reports: list[tuple[Reconciliation, list[str]]] = []
         rereadings: dict[int, Rereading | MammoError] = {}
         for project in projects or site.store.projects():
-            wrong = client.repair_webhook(project, secret=secret) if secret else []
-            reports.append((site.reconcile(project, complete=complete), wrong))
-        for found, _ in reports if read_anew else []:
+            faults = client.repair_webhook(project, secret=secret) if secret else []
+            reports.append((site.reconcile(project, complete=complete), faults))
+        for report, _ in reports if read_anew else []:
             try:
-                rereadings[found.project] = reread_project(found.project, site=site)
-            except MammoError as error:  # the repairs are reported all the same
-                rereadings[found.project] = error
+                rereadings[report.project] = reread_project(report.project, site=site)
+            except MammoError as error:  # the repairs are printed nevertheless
+                rereadings[report.project] = error
     console = Console()
     if as_json:
-        told = [
-            asdict(found) | {"webhook": wrong} | _in_json(rereadings.get(found.project))
-            for found, wrong in reports
+        rows = [
+            asdict(report) | {"webhook": faults} | _to_json(rereadings.get(report.project))
+            for report, faults in reports
         ]
-        console.print_json(orjson.dumps(told).decode())
+        console.print_json(orjson.dumps(rows).decode())
         return
     if not reports:
-        console.print("no project is known yet: name one, or wait for its first event")
+        console.print("the store has no project yet; name one, or wait for its first event")
         return
-    table = Table("project", "looked at", "tasks", "missing", "stale", "deleted", "webhook")
-    for report, wrong in reports:
-        looked = "all" if report.complete else "changed since the last time"
+    table = Table("project", "compared", "tasks", "missing", "stale", "deleted", "webhook")
+    for report, faults in reports:
+        compared = "all" if report.complete else "changed since the last time"
         numbers = (report.tasks, report.missing, report.stale, report.deleted)
-        table.add_row(
-            str(report.project), looked, *map(str, numbers), f"was {', '.join(wrong)}" if wrong else ""
-        )
+        webhook = f"was {', '.join(faults)}" if faults else ""
+        table.add_row(str(report.project), compared, *map(str, numbers), webhook)
     console.print(table)
     plain = Console(markup=False, highlight=False)
     for project, each in rereadings.items():
         if isinstance(each, MammoError):
-            plain.print(f"project {project}: annotations were not read anew: {each}", soft_wrap=True)
+            plain.print(f"project {project}: annotations could not be reread: {each}", soft_wrap=True)
         else:
-            show_rereading(each, console=plain)
+            print_rereading(each, console=plain)
 
 
-def _in_json(told: Rereading | MammoError | None) -> dict[str, Any]:
-    if told is None:
+def _to_json(rereading: Rereading | MammoError | None) -> dict[str, Any]:
+    if rereading is None:
         return {}
-    if isinstance(told, MammoError):
-        return {"reread": None, "reread_problem": f"{told.code}: {told}"}
-    return {"reread": told.to_json()}
+    if isinstance(rereading, MammoError):
+        return {"reread": None, "reread_problem": f"{rereading.code}: {rereading}"}
+    return {"reread": rereading.to_json()}

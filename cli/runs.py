@@ -1,4 +1,4 @@
-"""`yolo-mlsam runs`: retrains to look at, follow, start, cancel and resume."""
+"""`yolo-mlsam runs`: list, show, follow, start, cancel and resume retrains."""
 
 from __future__ import annotations
 
@@ -12,62 +12,69 @@ if TYPE_CHECKING:
 
     from mammo.runs import Run, Started
 
-runs = typer.Typer(help="Retrains: start, follow, cancel, resume.", no_args_is_help=True)
+runs = typer.Typer(help="Start, follow, cancel and resume retrains.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or the beginning of it.")]
+Name = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Why = Annotated[str, typer.Option(help="Why; it stays in the run's log.")]
+Why = Annotated[str, typer.Option(help="Why; recorded in the run's log.")]
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 
 @runs.command("list")
 def list_(
-    project: Annotated[int | None, typer.Option(help="Runs of this project alone.", min=1)] = None,
-    active: Annotated[bool, typer.Option("--active", help="Only runs that have not ended.")] = False,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=1000)] = 20,
+    project: Annotated[int | None, typer.Option(help="List only runs of this project.", min=1)] = None,
+    active: Annotated[bool, typer.Option("--active", help="List only runs that have not ended.")] = False,
+    limit: Annotated[int, typer.Option(help="Maximum number of runs.", min=1, max=1000)] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Runs, newest first."""
+    """List runs, newest first."""
     from rich.table import Table
 
     from mammo.site import Site
 
     with Site.load() as site:
-        found = site.runs.runs.newest(project=project, active=active, limit=limit)
+        newest = site.runs.runs.newest(project=project, active=active, limit=limit)
     if as_json:
-        _console().print_json(data=[each.to_json() for each in found])
+        _console().print_json(data=[run.to_json() for run in newest])
         return
-    table = Table("run", "project", "asked for by", "state", "progress", "left", "what")
-    for each in found:
-        said = each.error or each.message or each.reason
-        row = (each.id, str(each.project), each.trigger, each.state, f"{each.progress:.0%}", left(each), said)
+    table = Table("run", "project", "trigger", "state", "progress", "time left", "message")
+    for run in newest:
+        message = run.error or run.message or run.reason
+        row = (
+            run.id,
+            str(run.project),
+            run.trigger,
+            run.state,
+            f"{run.progress:.0%}",
+            time_left(run),
+            message,
+        )
         table.add_row(*row)
     _console().print(table)
 
 
 @runs.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """One run: how far it is, what asked for it, what its stages came to."""
+    """Show a run: progress, triggers, and the results of its stages."""
     from mammo.site import Site
 
     with Site.load() as site:
-        found = site.runs.runs.find(name)
-        asked = [each for each in site.runs.runs.triggers(found.project) if each["run"] == found.id]
-        results = site.runs.runs.results(found.id)
+        run = site.runs.runs.find(name)
+        triggers = [each for each in site.runs.runs.triggers(run.project) if each["run"] == run.id]
+        results = site.runs.runs.results(run.id)
     console = _console()
     if as_json:
-        console.print_json(data={**found.to_json(), "triggers": asked, "results": results})
+        console.print_json(data={**run.to_json(), "triggers": triggers, "results": results})
         return
-    console.print(f"{found.id}: {found.state}, {found.progress:.0%} {found.stage} {found.message}".rstrip())
-    console.print(
-        f"project {found.project}, recipe {found.recipe}, attempt {found.attempt}, {left(found)} left"
-    )
-    if found.not_before and found.active:
-        console.print(f"waits until {found.not_before:%Y-%m-%d %H:%M %Z} (quiet hours)")
-    if found.error:
-        console.print(f"failed ({found.failure}): {found.error}")
-    for each in asked:
+    console.print(f"{run.id}: {run.state}, {run.progress:.0%} {run.stage} {run.message}".rstrip())
+    remaining = f", time left: {time_left(run)}" if run.active else ""
+    console.print(f"project {run.project}, recipe {run.recipe}, attempt {run.attempt}{remaining}")
+    if run.not_before and run.active:
+        console.print(f"waits until {run.not_before:%Y-%m-%d %H:%M %Z} (quiet hours)")
+    if run.error:
+        console.print(f"failed ({run.failure}): {run.error}")
+    for each in triggers:
         console.print(f"  {each['at'][:16]} {each['trigger']}: {each['reason']}")
     outcome = results.get("outcome", {})
     if "verdict" in outcome:
@@ -75,14 +82,16 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 
 @runs.command()
-def log(name: Name, lines: Annotated[int, typer.Option(help="Last lines.", min=1, max=10_000)] = 100) -> None:
-    """The last lines of a run's log."""
+def log(
+    name: Name, lines: Annotated[int, typer.Option(help="Number of lines.", min=1, max=10_000)] = 100
+) -> None:
+    """Print the last lines of a run's log."""
     from mammo.site import Site
 
     with Site.load() as site:
-        found = site.runs.runs.find(name)
-        for each in site.runs.runs.events(found.id, limit=lines, newest=True):
-            _console().print(_line(each))
+        run = site.runs.runs.find(name)
+        for event in site.runs.runs.events(run.id, limit=lines, newest=True):
+            _console().print(_line(event))
 
 
 @runs.command()
@@ -92,28 +101,27 @@ def watch(name: Name) -> None:
 
     console = _console()
     with Site.load() as site:
-        found, after = site.runs.runs.find(name), 0
+        run, after = site.runs.runs.find(name), 0
         while True:
-            found = site.runs.runs.get(
-                found.id
-            )  # first: what it did before its end is shown before its end is
-            for each in site.runs.runs.events(found.id, after=after):
-                after = each.id
-                console.print(_line(each))
-            if not found.active:
+            # The state is read before the events, so that no event of a run that has just ended is missed.
+            run = site.runs.runs.get(run.id)
+            for event in site.runs.runs.events(run.id, after=after):
+                after = event.id
+                console.print(_line(event))
+            if not run.active:
                 break
-            time.sleep(LOOK_SECONDS)
-    console.print(f"{found.id}: {found.state}")
-    raise typer.Exit(1 if found.state in ("failed", "cancelled") else 0)
+            time.sleep(POLL_SECONDS)
+    console.print(f"{run.id}: {run.state}")
+    raise typer.Exit(1 if run.state in ("failed", "cancelled") else 0)
 
 
 @runs.command()
 def start(
-    project: Annotated[int, typer.Option(help="Label Studio project to learn from.", min=1)],
+    project: Annotated[int, typer.Option(help="Label Studio project whose corrections to train on.", min=1)],
     recipe: Annotated[str | None, typer.Option(help="Training recipe; default: YOLO_MLSAM_RECIPE.")] = None,
     reason: Why = "asked for on the command line",
 ) -> None:
-    """Ask for a retrain at once; an active run of the project stands for this too, and says so."""
+    """Start a retrain now, unless the project has an active run."""
     from mammo.settings import RecipeName
     from mammo.site import Site
 
@@ -124,50 +132,51 @@ def start(
         started = site.runs.start(
             project, recipe=recipe or site.settings.recipe, reason=reason, trigger="cli"
         )
-    what = "queued" if started.created else "active already; it stands for this too"
-    _console().print(f"{started.run}: {what}")
-    _say_problem(started)
+    state = "queued" if started.created else "active already; no second run is started"
+    _console().print(f"{started.run}: {state}")
+    _print_problem(started)
 
 
 @runs.command()
 def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
-    """End a run; a running one stops within seconds and can be resumed where it was."""
+    """Cancel a run. A running one stops within seconds, and can be resumed."""
     from mammo.site import Site
 
     with Site.load() as site:
-        ended = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
+        run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
     _console().print(
-        f"{ended.id}: {ended.state} at {ended.progress:.0%}; `yolo-mlsam runs resume` goes on there"
+        f"{run.id}: {run.state} at {run.progress:.0%}; `yolo-mlsam runs resume` continues from there"
     )
 
 
 @runs.command()
 def resume(name: Name, reason: Why = "resumed on the command line") -> None:
-    """Send a failed or cancelled run on, at the first stage that is not done."""
+    """Resume a failed or cancelled run at its first unfinished stage."""
     from mammo.site import Site
 
     with Site.load() as site:
         started = site.runs.resume(site.runs.runs.find(name).id, reason=reason)
     _console().print(f"{started.run}: queued")
-    _say_problem(started)
+    _print_problem(started)
 
 
-def left(found: Run) -> str:
-    """Time until the end, as far as it can be foretold."""
-    seconds = found.seconds_left() if found.active else None
+def time_left(run: Run) -> str:
+    """Return the estimated time until a run ends; empty if it has ended."""
+    if not run.active:
+        return ""
+    seconds = run.seconds_left()
     if seconds is None:
-        return "" if not found.active else "unknown"
+        return "unknown"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def _line(event: Any) -> str:
-    what = event.state or event.kind
-    return f"{event.at:%H:%M:%S} {what:<10} {event.text}".rstrip()
+    return f"{event.at:%H:%M:%S} {event.state or event.kind:<10} {event.text}".rstrip()
 
 
-def _say_problem(started: Started) -> None:
+def _print_problem(started: Started) -> None:
     if started.problem:
-        _console().print(f"no worker could be told yet; the backend will: {started.problem}")
+        _console().print(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
 
 
 def _console() -> Console:

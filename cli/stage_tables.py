@@ -1,4 +1,4 @@
-"""A project's stage as tables for a person, or as JSON."""
+"""A project's stage as tables or as JSON."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from rich.table import Table
 from mammo.stages import Proposal, StageReport
 
 
-def as_text(told: StageReport | Proposal) -> str:
-    """As JSON."""
-    return orjson.dumps(told).decode()
+def to_json(report: StageReport | Proposal) -> str:
+    """Return a report or a proposal as JSON."""
+    return orjson.dumps(report).decode()
 
 
 def proposal_table(report: StageReport) -> Table:
-    """Each rule of the step in question against its number."""
+    """Return the rules of the next possible change, each with the measured and the required value."""
     proposal = report.proposal
     stays = proposal.stage == report.stage
     title = f"stays {report.stage}" if stays else f"the rules propose {proposal.stage}"
-    table = Table("rule", "measured", "needed", "", title=title, caption=proposal.reason)
+    table = Table("rule", "measured", "required", "", title=title, caption=proposal.reason)
     for check in proposal.checks:
         table.add_row(check.name, check.measured, check.needed, "met" if check.met else "-")
     if report.evidence.unreadable:
@@ -29,12 +29,12 @@ def proposal_table(report: StageReport) -> Table:
 
 
 def history_table(report: StageReport) -> Table:
-    """The audit log, oldest first."""
+    """Return the audit log, oldest first."""
     table = Table("when", "who", "change", "why", "evidence", title="audit log")
     for change in report.history:
-        step = f"{change.before} -> {change.stage}" + (" (overruled)" if change.overruled else "")
+        step = f"{change.before} -> {change.stage}" + (" (override)" if change.overruled else "")
         if change.threshold is not None:
-            step += f", {change.model_version} from {change.threshold:.2f}"
+            step += f", {change.model_version} from score {change.threshold:.2f}"
         table.add_row(
             f"{change.at:%Y-%m-%d %H:%M}", change.actor, step, change.reason, _evidence(change.evidence)
         )
@@ -42,7 +42,7 @@ def history_table(report: StageReport) -> Table:
 
 
 def _evidence(evidence: dict[str, Any]) -> str:
-    """The numbers that matter most; all are in the JSON."""
+    """Return the most important figures; `--json` has all."""
     if evidence.get("problem"):
         return str(evidence["problem"])
     parts = []

@@ -1,13 +1,10 @@
-"""`yolo-mlsam stage`: what the model may do in a project; shown, proposed and changed with its evidence."""
+"""`yolo-mlsam stage`: show, propose and change what the model may do in a project."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    pass
 
 stage = typer.Typer(help="What the model may do in a project.", no_args_is_help=True)
 
@@ -17,17 +14,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @stage.command()
 def show(project: Project, as_json: AsJson = False) -> None:
-    """The stage, what is measured, what the rules propose, and every change so far."""
+    """Show the stage, its evidence, the rules' proposal, and every change so far."""
     from rich.console import Console
 
-    from cli.stage_tables import as_text, history_table, proposal_table
+    from cli.stage_tables import history_table, proposal_table, to_json
     from mammo.site import Site
 
     with Site.load() as site:
         report = site.stages.show(project)
     console = Console(soft_wrap=True)
     if as_json:
-        console.print_json(as_text(report))
+        console.print_json(to_json(report))
         return
     console.print(f"project {project}: {report.stage}, model {report.evidence.model_version}")
     console.print(proposal_table(report))
@@ -36,10 +33,10 @@ def show(project: Project, as_json: AsJson = False) -> None:
 
 @stage.command()
 def propose(project: Project, as_json: AsJson = False) -> None:
-    """What the rules say, and nothing else; changes nothing. Exit code 3: another stage is proposed."""
+    """Show the rules' proposal. Changes nothing. Exit code 3: another stage is proposed."""
     from rich.console import Console
 
-    from cli.stage_tables import as_text, proposal_table
+    from cli.stage_tables import proposal_table, to_json
     from mammo.errors import LabelStudioError
     from mammo.site import Site
 
@@ -49,7 +46,7 @@ def propose(project: Project, as_json: AsJson = False) -> None:
     if report.evidence.problem:
         raise LabelStudioError(report.evidence.problem)
     if as_json:
-        console.print_json(as_text(report.proposal))
+        console.print_json(to_json(report.proposal))
     else:
         console.print(proposal_table(report))
     raise typer.Exit(3 if report.proposal.stage != report.stage else 0)
@@ -59,26 +56,27 @@ def propose(project: Project, as_json: AsJson = False) -> None:
 def set_(
     project: Project,
     to: Annotated[Literal["assisted", "semi-automatic", "automatic"], typer.Argument(metavar="STAGE")],
-    reason: Annotated[str, typer.Option(help="Why; it stays in the audit log.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded in the audit log.")],
     override: Annotated[
-        bool, typer.Option("--override", help="Although the rules are not met; the log says so.")
+        bool,
+        typer.Option("--override", help="Change the stage against the rules; recorded in the audit log."),
     ] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(help="automatic: score to reach, instead of the calibrated one.", min=0.01, max=1.0),
+        typer.Option(help="automatic: score threshold, instead of the calibrated one.", min=0.01, max=1.0),
     ] = None,
 ) -> None:
-    """Change the stage; the log keeps who, when, why and on what evidence."""
+    """Change the stage. The audit log records who, when, why, and the evidence."""
     from rich.console import Console
 
-    from cli.models.names import who
+    from cli.models.names import current_user
     from mammo.site import Site
 
     with Site.load() as site:
         change = site.stages.set(
-            project, to, actor=who(), reason=reason, override=override, threshold=threshold
+            project, to, actor=current_user(), reason=reason, override=override, threshold=threshold
         )
     text = f"project {project}: {change.before} -> {change.stage}"
     if change.threshold is not None:
-        text += f"; predictions of {change.model_version} from {change.threshold:.2f} on"
+        text += f"; predictions of {change.model_version} with a score of at least {change.threshold:.2f}"
     Console(soft_wrap=True).print(text)

@@ -1,4 +1,4 @@
-"""`yolo-mlsam trace` and `yolo-mlsam effort`: where a correction came from, and what corrections cost."""
+"""`yolo-mlsam trace` and `yolo-mlsam effort`: the origin of a correction, and the cost of corrections."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from mammo.trace import HistoryEntry, Trace
 
 
 def trace_command(annotation: int, *, as_json: bool) -> None:
-    """Print the chain of one annotation."""
+    """Print the history of one annotation."""
     with Site.load() as site:
-        found = site.trace(annotation)
+        trace = site.trace(annotation)
     console = Console()
     if as_json:
-        console.print_json(orjson.dumps(found.to_json()).decode())
+        console.print_json(orjson.dumps(trace.to_json()).decode())
     else:
-        console.print(_tree(found))
+        console.print(_tree(trace))
 
 
 def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool) -> None:
-    """Print what the corrections of some projects cost, a row per group."""
+    """Print the edit effort of some projects, one row per group."""
     if unknown := [name for name in by if name not in GROUPS]:
         raise typer.BadParameter(
-            f"cannot group by {', '.join(unknown)}; possible are {', '.join(GROUPS)}", param_hint="--by"
+            f"cannot group by {', '.join(unknown)}; allowed are {', '.join(GROUPS)}", param_hint="--by"
         )
     with Site.load() as site:
         efforts = {project: site.efforts(project) for project in projects or site.store.projects()}
     groups = grouped((record for each in efforts.values() for record in each.records), by)
-    for project, found in efforts.items():
-        for each in found.unreadable:
+    for project, effort in efforts.items():
+        for each in effort.unreadable:
             typer.echo(
                 f"not counted: annotation {each.annotation} of task {each.task}, project {project}: {each.reason}",
                 err=True,
@@ -53,58 +53,61 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
         cells = (
             summary.images,
             _percent(summary.accept_rate),
-            _shown(summary.dice, "{:.2f}"),
+            _format(summary.dice, "{:.2f}"),
             f"{summary.added_per_image:.2f}",
             f"{summary.deleted_per_image:.2f}",
             summary.crumbs,
-            _shown(summary.lead_time, "{:.0f}"),
+            _format(summary.lead_time, "{:.0f}"),
             summary.hasty,
         )
         table.add_row(*group, *map(str, cells))
     console.print(table if groups else "there are no corrections yet")
 
 
-def _tree(found: Trace) -> Tree:
-    state = "part of the current view" if found.present else "deleted or skipped"
-    if found.automatic:
-        state += ", submitted by the service and changed by nobody"
-    tree = Tree(f"annotation {found.annotation} · task {found.task} · project {found.project} · {state}")
-    if found.prelabel is None:
-        tree.add("no prelabel: read without help, as far as is known")
-    else:
-        shown = found.prelabel
-        text = (
-            f"prelabel of {shown.model_version}, {shown.created_at:%Y-%m-%d %H:%M}, score {shown.score:.2f}"
-        )
-        branch = tree.add(text)
-        if shown.problem:
-            branch.add(f"cannot be read: {shown.problem}")
-        for finding in shown.findings:
-            branch.add(
-                f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
-                f"prompts {finding['prompts']}"
-            )
+def _tree(trace: Trace) -> Tree:
+    state = "current" if trace.present else "deleted or skipped"
+    if trace.automatic:
+        state += ", submitted automatically and unchanged"
+    tree = Tree(f"annotation {trace.annotation} · task {trace.task} · project {trace.project} · {state}")
+    _add_prelabel(tree, trace)
     corrections = tree.add("corrections")
-    for deed in found.history:
-        _add_deed(corrections, deed)
-    trainings = tree.add("trained on" if found.dataset_uses else "not in any dataset version yet")
-    for training in found.dataset_uses:
+    for entry in trace.history:
+        _add_entry(corrections, entry)
+    trainings = tree.add("trained on" if trace.dataset_uses else "not in any dataset version yet")
+    for training in trace.dataset_uses:
         revision = "this revision" if training.current else "an older revision"
         branch = trainings.add(f"dataset version {training.dataset_version[:12]} ({revision})")
         for model in training.model_versions:
-            served = ", has served" if model["champion"] else ""
+            served = ", was champion" if model["champion"] else ""
             branch.add(f"run {model['run']}, recipe {model['recipe']} -> {model['version']}{served}")
     return tree
 
 
-def _add_deed(tree: Tree, deed: HistoryEntry) -> None:
-    moment = deed.updated_at or deed.received_at
-    time = f", {deed.lead_time:.0f} s" if deed.lead_time is not None else ""
-    skipped = ", skipped" if deed.cancelled else ""
-    branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {deed.action} by {deed.annotator}{time}{skipped}")
-    if deed.problem:
-        branch.add(f"cannot be read: {deed.problem}")
-    for change in deed.changes or []:
+def _add_prelabel(tree: Tree, trace: Trace) -> None:
+    prelabel = trace.prelabel
+    if prelabel is None:
+        tree.add("no prelabel is stored: read without one")
+        return
+    branch = tree.add(
+        f"prelabel of {prelabel.model_version}, {prelabel.created_at:%Y-%m-%d %H:%M}, score {prelabel.score:.2f}"
+    )
+    if prelabel.problem:
+        branch.add(f"cannot be read: {prelabel.problem}")
+    for finding in prelabel.findings:
+        branch.add(
+            f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
+            f"prompts {finding['prompts']}"
+        )
+
+
+def _add_entry(tree: Tree, entry: HistoryEntry) -> None:
+    moment = entry.updated_at or entry.received_at
+    time = f", {entry.lead_time:.0f} s" if entry.lead_time is not None else ""
+    skipped = ", skipped" if entry.cancelled else ""
+    branch = tree.add(f"{moment:%Y-%m-%d %H:%M:%S} {entry.action} by {entry.annotator}{time}{skipped}")
+    if entry.problem:
+        branch.add(f"cannot be read: {entry.problem}; no model learns from it")
+    for change in entry.changes or []:
         details = [change.note] if change.note else []
         if change.dice is not None:
             details.append(f"Dice {change.dice:.3f}")
@@ -114,10 +117,8 @@ def _add_deed(tree: Tree, deed: HistoryEntry) -> None:
             f"{_on(change.image)}{change.finding or '(no id)'}: {change.kind}"
             + (f" ({', '.join(details)})" if details else "")
         )
-    if deed.crumbs:
-        branch.add(f"{deed.crumbs} parts too small to be seen or meant were left out")
-    if deed.problem:
-        branch.add(f"cannot be read, so nothing is learned from it: {deed.problem}")
+    if entry.crumbs:
+        branch.add(f"{entry.crumbs} parts were too small to be drawn on purpose and were left out")
 
 
 def _on(image: str) -> str:
@@ -128,5 +129,5 @@ def _percent(part: float | None) -> str:
     return "-" if part is None else f"{part:.0%}"
 
 
-def _shown(value: float | None, pattern: str) -> str:
+def _format(value: float | None, pattern: str) -> str:
     return "-" if value is None else pattern.format(value)

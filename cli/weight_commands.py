@@ -1,4 +1,4 @@
-"""`yolo-mlsam weights`: its commands; the work is in `cli.weights`."""
+"""The commands of `yolo-mlsam weights`; see `cli.weights`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-weights = typer.Typer(help="Public weights that training can start from.", no_args_is_help=True)
+weights = typer.Typer(help="List and add public weights to start training from.", no_args_is_help=True)
 
 
 @weights.command("list")
 def list_weights() -> None:
-    """The public weights we know, their hashes and licences, and which are here."""
+    """List the known public weights, with hash, licence, and whether they have been added."""
     from cli.weights import list_weights as run
 
     run()
@@ -20,16 +20,16 @@ def list_weights() -> None:
 
 @weights.command("add")
 def add_weights(
-    what: Annotated[str, typer.Argument(help="Name of `weights list`, or a file.", metavar="NAME|FILE")],
-    sha256: Annotated[str | None, typer.Option(help="Hash that the file must have.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Use this file, download nothing.")] = None,
+    target: Annotated[str, typer.Argument(help="Name from `weights list`, or a file.", metavar="NAME|FILE")],
+    sha256: Annotated[str | None, typer.Option(help="SHA-256 that the file must have.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Use this file instead of a download.")] = None,
     known_as: Annotated[
-        str | None, typer.Option("--as", help="What a FILE is, when its hash is none we know.")
+        str | None, typer.Option("--as", help="Name from `weights list` for a FILE with an unknown hash.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the downloaded original too.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Also keep the downloaded file.")] = False,
 ) -> None:
-    """Fetch public weights, check their hash, and convert them once to safetensors below YOLO_MLSAM_DATA_DIR."""
+    """Download public weights, check their hash, and convert them to safetensors below YOLO_MLSAM_DATA_DIR."""
     from cli.weights import AddOptions
     from cli.weights import add_weights as run
 
-    run(AddOptions(what=what, sha256=sha256, file=file, known_as=known_as, keep=keep))
+    run(AddOptions(target=target, sha256=sha256, file=file, known_as=known_as, keep=keep))

@@ -1,7 +1,8 @@
-"""`yolo-mlsam weights`: fetch public weights, check them, and turn them into safetensors that training can start from.
+"""Public weights: downloaded, checked by hash, and converted to safetensors that training can start from.
 
-A converter of a network is `convert(path, *, name, out) -> Path`: the verified file, its catalogue name, and the
-safetensors file to write whole or not at all.
+Only this module, which no service imports, calls the converters, because they read pickled checkpoints. A network's
+converter is `convert(path, *, name, out) -> Path`: it takes the verified file and its catalogue name, and writes the
+safetensors file atomically.
 """
 
 from __future__ import annotations
@@ -27,69 +28,66 @@ from mammo.site import Site
 
 @dataclass(frozen=True, kw_only=True)
 class AddOptions:
-    """What a person asked for."""
+    """Options of `weights add`."""
 
-    what: str
+    target: str
     """Name in the catalogue, or a file."""
 
     sha256: str | None = None
+    """SHA-256 that the file must have."""
+
     file: Path | None = None
-    """Use this file in place of a download."""
+    """Use this file instead of a download."""
 
     known_as: str | None = None
-    """Catalogue name of a file that its hash does not tell."""
+    """Catalogue name of a file whose hash is unknown."""
 
     keep: bool = False
-    """Keep the downloaded original beside the converted file."""
+    """Keep the downloaded file."""
 
 
 def list_weights() -> None:
-    """Print the catalogue, and what of it is here."""
+    """Print the catalogue, and which of its weights have been added."""
     folder = Site.load().settings.public_weights
-    table = Table("name", "for", "size", "SHA-256", "licence", "here")
+    table = Table("name", "network", "size", "SHA-256", "licence", "added")
     for entry in CATALOGUE:
-        here = folder / f"{entry.name}.safetensors"
+        converted_file = folder / f"{entry.name}.safetensors"
         table.add_row(
             entry.name,
             entry.network,
             "unknown" if entry.size is None else f"{entry.size / 1e6:.0f} MB",
             f"{entry.sha256[:12]}…" if entry.sha256 else "give --sha256",
             entry.licence,
-            "yes" if here.is_file() else "",
+            "yes" if converted_file.is_file() else "",
         )
     Console().print(table)
     Console().print(f"converted files: {folder}", soft_wrap=True)
 
 
 def add_weights(options: AddOptions) -> Path:
-    """Fetch or take one file, check it, convert it once; returns the converted file.
+    """Download a file or take a given one, check it and convert it; return the converted file.
 
     Raises:
-        InvalidWeights: its content is not what the hash promises, or holds no such network.
-        WeightsUnavailable: no such entry, or it cannot be fetched.
+        InvalidWeights: the content does not match the hash, or is not of that network.
+        WeightsUnavailable: there is no such entry, or it cannot be downloaded.
         StorageUnavailable: the data folder cannot be written.
     """
     folder = Site.load().settings.public_weights
-    entry, given = _resolve(options)
+    entry, file = _resolve(options)
     out = folder / f"{entry.name}.safetensors"
-    known = _read_manifest(out)
-    if (
-        entry.sha256 is not None
-        and known.get("sha256") == entry.sha256
-        and known.get("converted") == _hash(out)
-    ):
+    if _is_converted(entry, out):
         Console().print(f"{entry.name}: already here, {out}", soft_wrap=True)
         return out
-    if given is None:
+    if file is None:
         source = _download(entry, folder / "downloads")
     else:
         if entry.sha256 is None:
             raise InvalidWeights(
-                f"{entry.name}: we know no SHA-256 to trust. {entry.note} Give it with --sha256",
+                f"{entry.name}: no trusted SHA-256 is known. {entry.note} Give it with --sha256",
                 code="unknown_hash",
             )
-        verify(given, sha256=entry.sha256, size=entry.size)
-        source = given
+        verify(file, sha256=entry.sha256, size=entry.size)
+        source = file
     convert = importlib.import_module(f"mammo.{entry.network}.public").convert
     try:
         convert(source, name=entry.name, out=out)
@@ -98,72 +96,86 @@ def add_weights(options: AddOptions) -> Path:
         raise StorageUnavailable(
             f"{entry.name}: {folder} cannot be written ({type(error).__name__}); is the disk full, or read-only?"
         ) from error
-    if given is None and not options.keep:
+    if file is None and not options.keep:
         source.unlink()
-    Console().print(f"{entry.name}: {_outcome(out)}{out}", soft_wrap=True)
+    Console().print(f"{entry.name}: {_transfer_summary(out)}{out}", soft_wrap=True)
     return out
 
 
 def converted(name: str, *, network: str) -> Path:
-    """The converted file of public weights that were added before, unharmed.
+    """Return the converted file of public weights that were added before.
 
     Raises:
-        WeightsUnavailable: no such weights, or they have not been added.
-        InvalidWeights: they belong to the other network, or the file is not the one that was made.
+        WeightsUnavailable: there are no such weights, or they have not been added.
+        InvalidWeights: they belong to the other network, or the file has changed since.
     """
     entry = find(name)
     if entry.network != network:
-        raise InvalidWeights(f"{name} belongs to the {entry.network}, the {network} cannot start from it")
+        raise InvalidWeights(f"{name} belongs to the {entry.network}; the {network} cannot start from it")
     out = Site.load().settings.public_weights / f"{name}.safetensors"
     if not out.is_file():
         raise WeightsUnavailable(
-            f"{name} is not here; get it with `yolo-mlsam weights add {name}`", code="not_added"
+            f"{name} has not been added; get it with `yolo-mlsam weights add {name}`", code="not_added"
         )
     if _read_manifest(out).get("converted") != _hash(out):
         raise InvalidWeights(
-            f"{out.name} is not the file that its manifest names; make it again with `yolo-mlsam weights add {name}`",
+            f"{out.name} does not match the hash in its manifest; make it again with `yolo-mlsam weights add {name}`",
             code="wrong_hash",
         )
     return out
 
 
+def _is_converted(entry: PublicWeights, out: Path) -> bool:
+    """Whether `out` is the unchanged conversion of this entry's file."""
+    manifest = _read_manifest(out)
+    return (
+        entry.sha256 is not None
+        and manifest.get("sha256") == entry.sha256
+        and manifest.get("converted") == _hash(out)
+    )
+
+
 def _resolve(options: AddOptions) -> tuple[PublicWeights, Path | None]:
-    """The catalogue's entry under the hash a person gave, and the file to use when there is one."""
+    """Return the catalogue entry, under the hash that was given, and the file if there is one."""
     file = options.file
-    if file is None and (os.sep in options.what or Path(options.what).is_file()):
-        file = Path(options.what)
+    if file is None and (os.sep in options.target or Path(options.target).is_file()):
+        file = Path(options.target)
     if file is not None and not file.is_file():
         raise InvalidWeights(f"{file} is no file; check the path", code="missing_file")
-    given = options.sha256.strip().lower() if options.sha256 else None
-    if given is not None and not SHA256.fullmatch(given):
+    sha256 = options.sha256.strip().lower() if options.sha256 else None
+    if sha256 is not None and not SHA256.fullmatch(sha256):
         raise InvalidWeights(
             f"--sha256 takes 64 hexadecimal digits, got {options.sha256!r}", code="wrong_hash"
         )
-    if file is None or options.file is not None:
-        entry = find(options.known_as or options.what)
-    elif options.known_as is not None:
-        entry = find(options.known_as)
-    else:
-        digest = hash_file(file)
-        found = identify(digest)
-        if found is None:
-            raise InvalidWeights(
-                f"{file.name}: its SHA-256 {digest} is none that we know; say what it is with --as NAME, and give "
-                "--sha256 from a source you trust",
-                code="unknown_hash",
-            )
-        entry = found
-    if given is None:
+    entry = _find_entry(options, file)
+    if sha256 is None:
         return entry, file
-    if entry.sha256 is not None and entry.sha256 != given:
+    if entry.sha256 is not None and entry.sha256 != sha256:
         if file is None:
             raise InvalidWeights(
-                f"{entry.name}: --sha256 {given} is not the pinned {entry.sha256}; the file at {entry.url} cannot be "
-                "both: leave --sha256 out, or give your file with --file",
+                f"{entry.name}: --sha256 {sha256} is not the pinned {entry.sha256}, which the file at {entry.url} "
+                "must have; leave --sha256 out, or name your own file with --file",
                 code="wrong_hash",
             )
-        return replace(entry, sha256=given, size=None), file  # a file of the user's own, on the user's word
-    return replace(entry, sha256=given), file
+        return replace(entry, sha256=sha256, size=None), file  # a file of the user's own, at the user's risk
+    return replace(entry, sha256=sha256), file
+
+
+def _find_entry(options: AddOptions, file: Path | None) -> PublicWeights:
+    """Return the entry of the given name, or the one that a file's hash identifies."""
+    if options.known_as is not None:
+        return find(options.known_as)
+    if file is None or options.file is not None:
+        return find(options.target)
+    digest = hash_file(file)
+    entry = identify(digest)
+    if entry is None:
+        raise InvalidWeights(
+            f"{file.name}: its SHA-256 {digest} is unknown; name the weights with --as NAME, and give --sha256 from a "
+            "source you trust",
+            code="unknown_hash",
+        )
+    return entry
 
 
 def _download(entry: PublicWeights, folder: Path) -> Path:
@@ -171,19 +183,18 @@ def _download(entry: PublicWeights, folder: Path) -> Path:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(entry.file_name, total=entry.size)
 
-        def tell(here: int, total: int | None) -> None:
-            bar.update(task, completed=here, total=total)
+        def progress(received: int, total: int | None) -> None:
+            bar.update(task, completed=received, total=total)
 
-        return fetch(entry, folder, progress=tell, allow_network=True)
+        return fetch(entry, folder, progress=progress, allow_network=True)
 
 
 def _write_manifest(out: Path, entry: PublicWeights) -> None:
+    is_official = entry.sha256 == find(entry.name).sha256  # else it is the user's own file
     manifest = {
         "name": entry.name,
         "network": entry.network,
-        "url": entry.url
-        if entry.sha256 == find(entry.name).sha256
-        else None,  # else it is a person's own file
+        "url": entry.url if is_official else None,
         "sha256": entry.sha256,
         "licence": entry.licence,
         "source": entry.source,
@@ -198,7 +209,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # not there, or torn: convert again
+        return {}  # missing or damaged: convert again
     return manifest if isinstance(manifest, dict) else {}
 
 
@@ -207,7 +218,7 @@ def _hash(path: Path) -> str | None:
 
 
 def _facts(out: Path) -> dict[str, Any]:
-    """What the converter wrote into its file."""
+    """Return the facts that the converter wrote into its file."""
     try:
         with safe_open(out, framework="np") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -221,10 +232,11 @@ def _facts(out: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _outcome(out: Path) -> str:
-    moved = _facts(out).get("transfer")
-    if not isinstance(moved, dict) or "copied" not in moved:
+def _transfer_summary(out: Path) -> str:
+    transfer = _facts(out).get("transfer")
+    if not isinstance(transfer, dict) or "copied" not in transfer:
         return ""
     return (
-        f"{moved['copied']} of {moved['of']} tensors fit, {len(moved['fresh'])} of the network start fresh; "
+        f"{transfer['copied']} of {transfer['of']} tensors fit, "
+        f"{len(transfer['fresh'])} of the network start from random values; "
     )

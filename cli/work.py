@@ -6,25 +6,25 @@ import logging
 import os
 
 from mammo.site import Site
-from worker.gpus import chosen_gpus
-from worker.posts import posts
+from worker.gpus import select_gpus
+from worker.placement import place_workers
 from worker.supervisor import Supervisor
 
 
 def work_command(*, queues: str, gpus: str) -> int:
-    """Work until stopped; returns the exit status.
+    """Work until stopped; return the exit status.
 
     Args:
-        queues: comma separated, of `mammo.runs.jobs.QUEUES`.
-        gpus: see `worker.gpus.chosen_gpus`.
+        queues: comma-separated names from `mammo.runs.jobs.QUEUES`.
+        gpus: see `worker.gpus.select_gpus`.
 
     Raises:
-        InvalidSettings: queues, GPUs or the environment are not as they must be.
+        InvalidSettings: a queue, a GPU or a setting cannot be used.
     """
     settings = Site.load().settings
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s supervisor: %(message)s")
-    found = chosen_gpus(gpus, environment=os.environ)
-    staff = posts((name.strip() for name in queues.split(",")), found)
-    cards = ", ".join(gpu.label for gpu in found)
-    logging.info("%d worker(s); GPUs: %s", len(staff), cards or "none, all on the CPU")
-    return Supervisor(staff, dict(os.environ)).run()
+    selected = select_gpus(gpus, environment=os.environ)
+    specs = place_workers((name.strip() for name in queues.split(",")), selected)
+    labels = ", ".join(gpu.label for gpu in selected)
+    logging.info("%d worker(s); GPUs: %s", len(specs), labels or "none, all on the CPU")
+    return Supervisor(specs, dict(os.environ)).run()

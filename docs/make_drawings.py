@@ -1,4 +1,4 @@
-"""The drawings of docs/: boxes on a grid and arrows between them, written as SVG by `make pages`."""
+"""The drawings of docs/: boxes on a grid, and arrows between them. `make pages` writes them as SVG."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "drawings"
 COLUMN, ROW = 66, 44
-"""Pixels of a grid cell."""
+"""Size of a grid cell in pixels."""
 
 FILLS = {"data": "#fff6d6", "ours": "#dfe6fb", "network": "#d9f2e4", "theirs": "#f1f1f1", "person": "#fbe3dc"}
-"""Colour by kind of box: data, a process or module of ours, a network, somebody else's program, a person's work."""
+"""Colour by kind of box: data, own process or module, network, other program, work of a person."""
 
 STYLE = (
     "text{font:14px sans-serif;fill:#1c1c1c;text-anchor:middle}"
@@ -26,7 +26,7 @@ TIP = (
 
 @dataclass(frozen=True)
 class Block:
-    """A box: its place and size in grid cells, its lines of text (the first one large)."""
+    """A box: position and size in grid cells, and lines of text, of which the first is large."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Arrow:
-    """From a block to a block, edge to edge; horizontal or vertical where they overlap."""
+    """An arrow between the edges of two blocks; horizontal or vertical if the blocks overlap in that direction."""
 
     start: str
     end: str
@@ -76,7 +76,7 @@ class Arrow:
 
 
 def _ends(start: float, length: float, other: float, other_length: float) -> tuple[float, float]:
-    """Where an arrow leaves and arrives along one axis: facing edges, or the middle of what both cover."""
+    """Return start and end of an arrow along one axis: facing edges, or the middle of the overlap."""
     if start + length <= other:
         return start + length, other
     if other + other_length <= start:
@@ -204,7 +204,7 @@ SEGMENTER: Drawing = (
 
 
 def svg(drawing: Drawing) -> str:
-    """One drawing as a file."""
+    """Return one drawing as SVG."""
     title, blocks, arrows = drawing
     width = max(block.x + block.width for block in blocks.values()) * COLUMN
     height = max(block.y + block.height for block in blocks.values()) * ROW
@@ -223,6 +223,6 @@ def svg(drawing: Drawing) -> str:
 
 
 def drawings() -> dict[Path, str]:
-    """Every drawing, by its file."""
+    """Return every drawing, by its file."""
     named = {"walk": WALK, "processes": PROCESSES, "detector": DETECTOR, "segmenter": SEGMENTER}
     return {FOLDER / f"{name}.svg": svg(drawing) for name, drawing in named.items()}

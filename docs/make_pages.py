@@ -1,7 +1,7 @@
-"""Write what docs/ repeats of the code: `make pages`. A test compares the pages with the code.
+"""Write the parts of docs/ that are generated from the code: `make pages`. A test compares them with the code.
 
-`settings.md` has hand-written sections with a table for each group of settings, `commands.md` is what `--help` says,
-`adr/index.md` lists the decisions, and the drawings are those of `make_drawings.py`.
+`settings.md` has hand-written sections with a generated table per group of settings. `commands.md` is the output of
+`--help`, `adr/index.md` lists the decisions, and the drawings come from `make_drawings.py`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from mammo.settings import PREFIX, Settings
 DOCS = Path(__file__).parent
 
 GROUP = re.compile(r"(<!-- settings: ([\w\s]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
-"""Begin and end of a generated table, and the fields that it is of."""
+"""Begin and end of a generated table, with the names of its settings."""
 
 HEAD = "| variable | default | allowed | meaning |\n|---|---|---|---|\n"
 
 
 def settings_page(text: str) -> str:
-    """The page with every table written again from the class."""
+    """Return the page with every table generated from the `Settings` class."""
     return GROUP.sub(lambda group: f"{group[1]}\n{table(group[2].split())}\n{group[3]}", text)
 
 
 def documented_settings(text: str) -> list[str]:
-    """Fields that the page's tables are of, in their order."""
+    """Return the settings in the page's tables, in their order."""
     return [name for group in GROUP.finditer(text) for name in group[2].split()]
 
 
 def table(names: list[str]) -> str:
-    """One row a field: variable, default, allowed values, docstring."""
+    """Return a table with a row per setting: variable, default, allowed values, docstring."""
     meanings, schema = docstrings(Settings), Settings.model_json_schema()["properties"]
     rows = (
         f"| `{PREFIX}{name.upper()}` | {default(name)} | {allowed(schema[name])} | {meanings[name]} |\n"
@@ -47,24 +47,24 @@ def table(names: list[str]) -> str:
 
 
 def docstrings(settings: type[Settings]) -> dict[str, str]:
-    """What stands below each field of the class, on one line.
+    """Return the docstring of each field, on one line.
 
     Raises:
         KeyError: a field has no docstring.
     """
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
     assert isinstance(tree, ast.ClassDef)
-    found = {}
+    texts = {}
     for line, below in zip(tree.body, tree.body[1:], strict=False):
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[line.target.id] = " ".join(str(below.value.value).split()).replace("|", "\\|")
-    return {name: found[name] for name in settings.model_fields}
+            texts[line.target.id] = " ".join(str(below.value.value).split()).replace("|", "\\|")
+    return {name: texts[name] for name in settings.model_fields}
 
 
 def default(name: str) -> str:
-    """The default as one writes it in the environment."""
+    """Return the default as written in the environment."""
     value = Settings.model_fields[name].get_default(call_default_factory=True)
     value = value.get_secret_value() if hasattr(value, "get_secret_value") else value
     if value in ("", None, {}):
@@ -77,7 +77,7 @@ def default(name: str) -> str:
 
 
 def allowed(schema: dict[str, Any]) -> str:
-    """What pydantic takes, in words."""
+    """Describe the values that pydantic accepts."""
     schema = next((each for each in schema.get("anyOf", []) if each.get("type") != "null"), schema)
     if "enum" in schema:
         return ", ".join(f"`{value}`" if value else "empty" for value in schema["enum"])
@@ -92,26 +92,26 @@ def allowed(schema: dict[str, Any]) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    said = [f"{word} {schema[key]:g}" for key, word in limits.items() if key in schema]
-    return f"{kind}, {', '.join(said)}" if said else kind
+    bounds = [f"{word} {schema[key]:g}" for key, word in limits.items() if key in schema]
+    return f"{kind}, {', '.join(bounds)}" if bounds else kind
 
 
 def commands_page() -> str:
-    """The reference of `yolo-mlsam`, by typer's own generator."""
+    """Return the reference of `yolo-mlsam`, by typer's generator."""
     command = [sys.executable, "-m", "typer", "cli.__main__", "utils", "docs", "--name", "yolo-mlsam"]
     run = subprocess.run(command, cwd=DOCS.parent, capture_output=True, text=True, check=True)
-    said = re.sub(r"^# .*\n", "", run.stdout, count=1, flags=re.MULTILINE).strip()
-    # Typer cuts the summaries of this list short; each command follows with its whole one.
-    said = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", said)
-    said = said.replace("* `--help`: Show this message and exit.\n", "")
-    said = re.sub(r"\*\*Options\*\*:\n\n(?!\*)", "", said)
-    said = said.replace("&#x27;", "'").replace("&quot;", '"')
+    text = re.sub(r"^# .*\n", "", run.stdout, count=1, flags=re.MULTILINE).strip()
+    # Typer truncates the summaries of this list; the complete ones follow with the commands.
+    text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n?", "", text)
+    text = text.replace("* `--help`: Show this message and exit.\n", "")
+    text = re.sub(r"\*\*Options\*\*:\n\n(?!\*)", "", text)
+    text = text.replace("&#x27;", "'").replace("&quot;", '"')
     note = "<!-- Written by `make pages` from the commands themselves: do not edit. -->"
-    return f"# Commands\n\n{note}\n\n{said}\n"
+    return f"# Commands\n\n{note}\n\n{text}\n"
 
 
 def decisions_page() -> str:
-    """A list of the decisions, by their titles."""
+    """Return the list of the decisions, by title."""
     titles = {
         path.name: path.read_text().partition("\n")[0] for path in sorted((DOCS / "adr").glob("[0-9]*.md"))
     }
@@ -120,14 +120,14 @@ def decisions_page() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Every page that is written from the code, as it must be."""
+    """Return every generated page, by its file."""
     settings = DOCS / "settings.md"
-    written = {
+    generated = {
         settings: settings_page(settings.read_text()),
         DOCS / "commands.md": commands_page(),
         DOCS / "adr/index.md": decisions_page(),
     }
-    return written | drawings()
+    return generated | drawings()
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
         if not path.exists() or path.read_text() != text:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-            print(f"{path.relative_to(DOCS.parent)} is written")
+            print(f"{path.relative_to(DOCS.parent)} written")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Make the pictures of README and docs: `make pictures`, which needs what the browser tests need.
+"""Make the pictures of README and docs: `make pictures`. It has the same requirements as the browser tests.
 
-A real Label Studio, backend and worker start on this machine with two phantoms; Chromium opens the labeling page.
-`demo-report.png`, which `make demo` writes, becomes the before/after picture where it is there.
+It starts Label Studio, backend and worker with two phantoms, and Chromium opens the labeling page. If `make demo` has
+written `demo-report.png`, that becomes the before/after picture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Locator, sync_playwright
 
-from cli.demo.processes import Supervisor
+from cli.demo.processes import Processes
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
 from mammo.dicom import write_mammogram
@@ -29,23 +29,23 @@ ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs/pictures"
 SIZE = Size(1664, 2048)
 SEEDS = (421, 422)
-"""The first task is shown whole, the second with one finding selected."""
+"""The first task is shown as a whole, the second with one finding selected."""
 
 WINDOW = {"width": 1500, "height": 1000}
 DATA_MANAGER = 240
-"""Width of the task list at the left of the labeling page, which the pictures leave out."""
+"""Width in pixels of the task list at the left of the labeling page, which is cropped."""
 
 COLOURS = 160
-"""Of a palette: a screenshot stays below 300 kB."""
+"""Palette size, with which a screenshot stays below 300 kB."""
 
 REPORT = ROOT / "demo-report.png"
-"""What `make demo` writes."""
+"""Report written by `make demo`."""
 
 REPORT_WIDTH = 990
 
 
 def main() -> None:
-    """Write `labeling.png`, `prelabel.png` (annotated), `finding.png` and, from a report, `before-after.png`."""
+    """Write `labeling.png`, `prelabel.png` (with notes), `finding.png` and, from a report, `before-after.png`."""
     PICTURES.mkdir(exist_ok=True)
     if REPORT.is_file():
         report = Image.open(REPORT).convert("RGB")
@@ -53,10 +53,10 @@ def main() -> None:
         save(report.resize((REPORT_WIDTH, height), Image.Resampling.LANCZOS), "before-after")
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-pictures-", ignore_cleanup_errors=True) as folder,
-        Supervisor(Path(folder) / "logs") as supervisor,
+        Processes(Path(folder) / "logs") as processes,
     ):
         stack = launch_stack(
-            supervisor,
+            processes,
             Path(folder),
             label_studio=ROOT / ".venv-label-studio/bin/label-studio",
             port=0,
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def photograph(stack: Stack) -> None:
-    """Open both tasks as an annotator does, and take the pictures."""
+    """Open both tasks like an annotator, and take the pictures."""
     walk = Walk.on(stack)
     walk.create_project()
     whole, single = import_phantoms(walk)
@@ -89,7 +89,7 @@ def photograph(stack: Stack) -> None:
 
 
 def import_phantoms(walk: Walk) -> list[int]:
-    """Two mammograms of three clusters each; returns their tasks in the order of the seeds."""
+    """Import two mammograms with three clusters each; return their tasks in the order of the seeds."""
     root, files = walk.stack.settings.mammogram_root, walk.stack.label_studio.files
     assert root is not None
     described = []
@@ -113,9 +113,9 @@ def import_phantoms(walk: Walk) -> list[int]:
 
 
 def middle_of_best(walk: Walk, task: int) -> Point:
-    """A pixel of the finding with the highest score, near its middle."""
-    found = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
-    mask = max(found, key=lambda finding: finding.score).mask
+    """Return a pixel near the middle of the finding with the highest score."""
+    findings = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
+    mask = max(findings, key=lambda finding: finding.score).mask
     assert mask is not None
     rows, columns = np.nonzero(mask.bitmap)
     nearest = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
@@ -123,7 +123,7 @@ def middle_of_best(walk: Walk, task: int) -> Point:
 
 
 def take(screen: Screen, name: str) -> Image.Image:
-    """Save the labeling page without the list of tasks; returns it in full colours."""
+    """Save the labeling page without the task list; return it in full colours."""
     blue_green_red = screen.shot(name).astype(np.uint8)
     shot = Image.fromarray(blue_green_red[:, DATA_MANAGER:, ::-1].copy())
     save(shot, name)
@@ -131,9 +131,9 @@ def take(screen: Screen, name: str) -> Image.Image:
 
 
 def annotate(screen: Screen, shot: Image.Image, walk: Walk, task: int) -> None:
-    """Save the labeling page with a sentence beside each of the things that matter."""
-    found = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
-    best = max(found, key=lambda finding: finding.score).box
+    """Save the labeling page with notes beside its main elements."""
+    findings = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
+    best = max(findings, key=lambda finding: finding.score).box
     outline = screen.view().on_screen(Point(best.x1, best.y0))
     score = spot(screen.page.get_by_text("Cluster", exact=True).last, across=0.5, down=1.2)
     ask = spot(screen.page.get_by_text("Click", exact=True).first, across=2.2, down=0.5)
@@ -160,14 +160,14 @@ def annotate(screen: Screen, shot: Image.Image, walk: Walk, task: int) -> None:
 
 
 def spot(element: Locator, *, across: float, down: float) -> tuple[float, float]:
-    """A place on an element, in shares of its width and height; in pixels of the screen."""
+    """Return a place on an element in screen pixels, given as fractions of its width and height."""
     box = element.bounding_box()
     assert box is not None
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
 def save(picture: Image.Image, name: str) -> None:
-    """Write a PNG with a palette that keeps the few coloured pixels among the many grey ones."""
+    """Write a PNG with a palette that preserves the few coloured pixels among the grey ones."""
     path = PICTURES / f"{name}.png"
     palette = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
     palette.save(path, optimize=True)

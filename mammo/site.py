@@ -1,7 +1,7 @@
-"""Site: the composition root. One installation's settings become everything that works with them.
+"""Site: the composition root, which builds every component of an installation from its settings.
 
-Backend, worker and command line take the database, the store, the registry, Label Studio's client and the rest from
-here and build none themselves, so that no second wiring can forget an option. A part is built when first asked for.
+Backend, worker and command line take database, store, registry, Label Studio client and all else from here, and build
+nothing themselves, so that no second wiring can forget an option. A component is built when it is first used.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.efforts.shadow_comparison import compare_versions, named_versions
-from mammo.errors import InvalidSettings, MammoError
+from mammo.errors import InvalidSettings, MammoError, ModelNotFound
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.models import STARTER, ModelRegistry
+from mammo.models import CHAMPION, STARTER, ModelRegistry
+from mammo.models.starter_files import starter_files
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
 from mammo.runs.jobs import JobQueue, redis_connection
@@ -49,39 +50,39 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One installation. Safe to share between threads once its parts are built; close it at the end."""
+    """One installation. Safe to share between threads once its components are built; must be closed."""
 
     settings: Settings
 
     creates: bool = False
-    """Make the data folder and the database, migrate it and register the starter where they are missing. Only what
-    sets an installation up may do so (`serve`, `work`, `models import`); any other command finds them or refuses."""
+    """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
+    that set an installation up may do so (`serve`, `work`, `models import`); any other refuses if they are missing."""
 
     broker_seconds: int = 0
-    """How long to try again while Redis does not answer."""
+    """Seconds to retry while Redis does not answer."""
 
     @classmethod
     def load(cls, *, creates: bool = False, broker_seconds: int = 0, **values: Any) -> Self:
-        """The installation that the environment describes.
+        """Return the installation that the environment describes.
 
         Args:
-            values: settings by name, in place of the environment's.
+            values: settings by name; they override the environment.
 
         Raises:
-            InvalidSettings: a setting cannot be used.
+            InvalidSettings: a setting has an invalid value.
         """
         return cls(settings=Settings.load(**values), creates=creates, broker_seconds=broker_seconds)
 
     @cached_property
     def engine(self) -> Engine:
-        """Raises StorageUnavailable: it is not there, of another release, or cannot be used."""
+        """Raises StorageUnavailable: the database does not exist, is of another release, or does not answer."""
         if self.creates:
             self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open_database(self.settings.database, create=self.creates)
 
     @property
     def has_database(self) -> bool:
-        """Whether there may be one: a SQLite file, or the address of a server."""
+        """Whether there is a SQLite file, or the address of a database server is set."""
         return bool(self.settings.database_url) or (self.settings.data_dir / "yolo-mlsam.db").is_file()
 
     @cached_property
@@ -99,7 +100,7 @@ class Site:
             try:
                 registry.ensure_starter(STARTER)
             except MammoError as error:
-                log.warning("the starter model is not registered", code=error.code)
+                log.warning("the starter model could not be registered", code=error.code)
         return registry
 
     @cached_property
@@ -112,7 +113,7 @@ class Site:
 
     @cached_property
     def label_studio(self) -> LabelStudioClient | None:
-        """None where its address or key is not set."""
+        """None if Label Studio's address or API key is not set."""
         key = self.settings.label_studio_api_key.get_secret_value()
         if not self.settings.label_studio_url or not key:
             return None
@@ -120,30 +121,32 @@ class Site:
 
     @property
     def client(self) -> LabelStudioClient:
-        """Raises InvalidSettings: Label Studio's address or key is not set."""
+        """Raises InvalidSettings: Label Studio's address or API key is not set."""
         if self.label_studio is None:
             raise InvalidSettings(
                 "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: "
-                "this works with the tasks and annotations of Label Studio"
+                "this needs Label Studio's tasks and annotations"
             )
         return self.label_studio
 
     @cached_property
     def service_account(self) -> LabelStudioClient:
-        """Label Studio as the account of automatic annotations; raises InvalidSettings: its token is not set."""
+        """Client with the account of automatic annotations; raises InvalidSettings: its token is not set."""
         key = self.settings.service_api_key.get_secret_value()
         if not self.settings.label_studio_url or not key:
-            raise InvalidSettings("the automatic stage needs YOLO_MLSAM_SERVICE_API_KEY")
+            raise InvalidSettings(
+                "set YOLO_MLSAM_SERVICE_API_KEY: the automatic stage submits annotations with this token"
+            )
         return LabelStudioClient(self.settings.label_studio_url, key)
 
     @cached_property
     def tags(self) -> ProjectTags:
-        """The control tags of every project; without Label Studio every project is refused."""
+        """Control tags by project. Without Label Studio, every project is refused."""
         return ProjectTags(self.label_studio)
 
     @cached_property
     def downloads(self) -> ImageDownloads:
-        """Raises InvalidSettings: the list of image hosts cannot be read."""
+        """Raises InvalidSettings: the list of image hosts cannot be parsed."""
         return ImageDownloads.of(self.settings, self.label_studio)
 
     @cached_property
@@ -176,7 +179,7 @@ class Site:
 
     @cached_property
     def withholding(self) -> Withholding:
-        """Of which tasks annotators get no prelabel."""
+        """Decides for which tasks annotators get no prelabel."""
         return Withholding(self.stage_log, self.blinding)
 
     @cached_property
@@ -188,18 +191,18 @@ class Site:
         return ReadingRecords(self.engine)
 
     def readings(self, *, s3_keys: tuple[str, str] = ("", "")) -> ReadingService:
-        """The double readings.
+        """Return the service for double readings.
 
         Args:
-            s3_keys: access and secret key of the source projects' buckets; empty: Label Studio has its own.
+            s3_keys: access and secret key of the source projects' buckets; empty: Label Studio's own.
 
         Raises:
-            InvalidSettings: Label Studio's address or key is not set.
+            InvalidSettings: Label Studio's address or API key is not set.
         """
         client, secret = self.client, self.settings.webhook_secret.get_secret_value()
 
         def prepare(source: int, project: int) -> None:
-            """Give a reader's project the images and the webhook of its source."""
+            """Copy storages and webhook of the source to a reader's project."""
             client.copy_s3_storages(source, project, access_key=s3_keys[0], secret_key=s3_keys[1])
             if secret:
                 client.copy_webhook(source, project, secret=secret)
@@ -216,21 +219,21 @@ class Site:
 
     @cached_property
     def worklist(self) -> WorklistService:
-        """Raises InvalidSettings: Label Studio's address or key is not set."""
+        """Raises InvalidSettings: Label Studio's address or API key is not set."""
         return WorklistService(
             client=self.client, store=self.store, engine=self.engine, served_version=self.serving
         )
 
     def serving(self, project: int) -> str:
-        """The model version of a project: the one that it is pinned to, else the champion."""
+        """Return the model version that serves a project: the one it is pinned to, else the champion."""
         return self.settings.pinned_models.get(project) or self.registry.champion().version
 
     def reconcile(self, project: int, *, complete: bool = False) -> Reconciliation:
-        """Compare a project's corrections with Label Studio's, and repair ours; see `mammo.annotations.reconcile`."""
+        """Reconcile a project's corrections with Label Studio; see `mammo.annotations.reconcile`."""
         return reconcile(project, client=self.client, store=self.store, engine=self.engine, complete=complete)
 
     def efforts(self, project: int) -> Efforts:
-        """What the corrections of a project cost; see `mammo.efforts`."""
+        """Return the edit effort of a project's corrections; see `mammo.efforts`."""
         return effort_records(
             project,
             store=self.store,
@@ -240,7 +243,7 @@ class Site:
         )
 
     def trace(self, annotation: int) -> Trace:
-        """Where a correction came from, and which models learned from it."""
+        """Return the origin of a correction, and the models that learned from it."""
         return trace(
             annotation,
             store=self.store,
@@ -251,12 +254,12 @@ class Site:
         )
 
     def comparison(self, project: int, versions: Sequence[str]) -> dict[str, Any]:
-        """Two model versions on the same tasks of a project, and how far each is from the corrections."""
+        """Compare two model versions on a project's tasks: with each other, and with the corrections."""
         names = named_versions(versions, self.registry)
         return compare_versions(project, names, store=self.store, tags=self.tags(project)).to_json()
 
     def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
-        """Load a model version of the registry, in this process.
+        """Load a model version of the registry into this process.
 
         Raises:
             ModelNotFound: there is no such version.
@@ -266,7 +269,7 @@ class Site:
         return self.load_files(files, embeddings=embeddings)
 
     def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
-        """Load a model version whose files are at hand; raises InvalidWeights: they are damaged."""
+        """Load a model version from its files; raises InvalidWeights: they are damaged."""
         from mammo.pipeline import Prelabeller  # torch takes seconds to import
 
         settings = self.settings
@@ -278,24 +281,50 @@ class Site:
             embeddings=embeddings,
         )
 
+    def model_files(self, model: str) -> ModelFiles:
+        """Return the files of a model version, checked against their SHA-256.
+
+        Args:
+            model: `champion`, `starter` or a version of the registry. Without a registry or a champion, `champion`
+                is the starter.
+
+        Raises:
+            ModelNotFound: there is no such version.
+            InvalidWeights: its files are damaged.
+        """
+        starter = starter_files()
+        if model in ("starter", starter.version) or (model == "champion" and not self.has_database):
+            return starter
+        if not self.has_database:
+            raise ModelNotFound(
+                f"model {model!r} is not here: {self.settings.data_dir} holds no registry; "
+                "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
+            )
+        if model == "champion":
+            champion = self.registry.alias(CHAMPION)
+            if champion is None:
+                return starter
+            model = champion.version
+        return self.registry.files(model, into=self.settings.models)
+
     def require_patient_secret(self) -> bytes:
-        """Key of the patient keys; raises InvalidSettings: it is not set."""
+        """Return the secret of the patient keys; raises InvalidSettings: it is not set."""
         secret = self.settings.patient_secret.get_secret_value().encode()
         if not secret:
-            raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the views of a patient are grouped by it")
+            raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the images of a patient are grouped by it")
         return secret
 
     def require_mammogram_root(self) -> Path:
-        """Folder of the DICOM files; raises InvalidSettings: it is not set."""
+        """Return the folder of the DICOM files; raises InvalidSettings: it is not set."""
         if self.settings.mammogram_root is None:
-            raise InvalidSettings("set YOLO_MLSAM_MAMMOGRAM_ROOT: the folder below which the mammograms lie")
+            raise InvalidSettings("set YOLO_MLSAM_MAMMOGRAM_ROOT to the folder of the mammograms")
         return self.settings.mammogram_root
 
     def close(self) -> None:
-        """Write what waits, close what is open."""
+        """Write pending records, and close all connections."""
         for name in ("store", "label_studio", "service_account", "redis"):
-            if (part := self.__dict__.get(name)) is not None:
-                part.close()
+            if (component := self.__dict__.get(name)) is not None:
+                component.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

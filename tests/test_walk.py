@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from backend.app import create_app
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
+from backend.retrain_triggers import RetrainTriggers
 from backend.services import Services
-from backend.training import Training
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.dicom import write_mammogram
@@ -24,7 +24,7 @@ from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
 from mammo.models import ModelRegistry
-from mammo.runs import RunLedger, Runs, RunService, claim
+from mammo.runs import RunLedger, Runs, claim
 from mammo.settings import Settings
 from tests.fakes.label_studio import FakeLabelStudio
 from tests.fakes.networks import (
@@ -89,10 +89,9 @@ def world(tmp_path: Path, engine):
     )
     store = AnnotationStore(engine)
     queue = FakeQueue()
-    training = Training.of(settings, RunService.of(settings, engine, queue), store, metrics=Metrics())
-    services = Services(
-        settings=settings, store=store, queue=queue, training=training, host=host, images=images
-    )
+    site = site_of(settings, engine=engine, store=store, queue=queue)
+    triggers = RetrainTriggers.of(settings, site.runs, store, metrics=Metrics())
+    services = Services(site=site, triggers=triggers, host=host, images=images)
     yield engine, services, registry
     store.close()
 

@@ -1,4 +1,4 @@
-"""`python -m worker`: takes jobs from the queue. Reads the environment once; this process never runs torch."""
+"""`python -m worker`: runs jobs from the queue. Reads the environment once; this process never imports torch."""
 
 from __future__ import annotations
 
@@ -13,54 +13,72 @@ import redis
 from mammo.errors import MammoError
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES
+from mammo.settings import Settings
 from mammo.site import Site
 from worker.current_site import install
 from worker.jobs import JOBS
-from worker.stoppable import make_worker
+from worker.stoppable_worker import StoppableWorker, make_worker
 
 BROKER_SECONDS = 90
-"""How long a worker goes on trying while Redis is away: one that gave up would die, and its job would stand still."""
-
-
-def _tells_something(line: logging.LogRecord) -> bool:
-    """Not that nothing was left behind, which RQ says every half minute of every queue."""
-    return line.levelno > logging.INFO or "cleaning" not in str(line.msg)
+"""Seconds to retry while Redis is away: a worker that gave up would die, and its job would wait for the next one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Work until stopped; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
-    parser.add_argument("--burst", action="store_true", help="work off what is queued, then end")
-    parser.add_argument("--queues", default=",".join(QUEUES), help="which queues to take from: %(default)s")
-    parser.add_argument("--name", default="worker", help="begins its name in the log: %(default)s")
-    parser.add_argument("--parent", type=int, help="process id of the supervisor: stop when it is no more")
-    options = parser.parse_args(arguments)
+    """Work until stopped; return the exit status."""
+    options = _parse(arguments)
     if options.parent is not None:
         die_with(options.parent, by=signal.SIGTERM)
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         settings = Site.load().settings
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, presigned ones included
-        logging.getLogger("rq.worker").addFilter(_tells_something)
-        install(lambda: Site(settings=settings, creates=True, broker_seconds=BROKER_SECONDS))
-        try:
-            Site(settings=settings).redis.ping()
-        except redis.ConnectionError as error:
-            found = type(error).__name__
-            logging.warning("the broker of YOLO_MLSAM_REDIS_URL does not answer (%s); waiting for it", found)
-        patient = Site(settings=settings, broker_seconds=BROKER_SECONDS)
-        worker = make_worker(patient.redis, jobs=JOBS, queues=options.queues.split(","), name=options.name)
+        _configure_logs(settings)
+        worker = _build(settings, queues=options.queues.split(","), name=options.name)
     except MammoError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
     except redis.RedisError as error:
-        found = type(error).__name__
-        print(f"worker: the broker of YOLO_MLSAM_REDIS_URL does not answer ({found})", file=sys.stderr)  # noqa: T201
+        print(f"worker: {_no_answer(error)}", file=sys.stderr)  # noqa: T201
         return 1
     worker.work(burst=options.burst, logging_level=settings.log_level)
     return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")
+    parser.add_argument(
+        "--queues", default=",".join(QUEUES), help="queues to take jobs from, comma separated: %(default)s"
+    )
+    parser.add_argument("--name", default="worker", help="prefix of its name in the log: %(default)s")
+    parser.add_argument("--parent", type=int, help="process id of the supervisor; stop when it dies")
+    return parser.parse_args(arguments)
+
+
+def _configure_logs(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, presigned ones included
+    logging.getLogger("rq.worker").addFilter(_is_relevant)
+
+
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """Drop the line that RQ logs for every queue each half minute when there was nothing to clean up."""
+    return record.levelno > logging.INFO or "cleaning" not in str(record.msg)
+
+
+def _build(settings: Settings, *, queues: list[str], name: str) -> StoppableWorker:
+    """Connect to Redis, waiting for it if need be, and build the worker; each job opens its own site."""
+    install(lambda: Site(settings=settings, creates=True, broker_seconds=BROKER_SECONDS))
+    try:
+        Site(settings=settings).redis.ping()
+    except redis.ConnectionError as error:
+        logging.warning("%s; waiting for it", _no_answer(error))
+    site = Site(settings=settings, broker_seconds=BROKER_SECONDS)
+    return make_worker(site.redis, jobs=JOBS, queues=queues, name=name)
+
+
+def _no_answer(error: redis.RedisError) -> str:
+    return f"Redis at YOLO_MLSAM_REDIS_URL does not answer ({type(error).__name__})"
 
 
 if __name__ == "__main__":

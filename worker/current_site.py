@@ -1,7 +1,7 @@
-"""The site that jobs of this process work with.
+"""The site that the jobs of this process work with.
 
-`python -m worker` says which before it forks; a job then builds its own connections in its own process, because neither
-database connections nor threads survive a fork.
+`python -m worker` installs a factory before it forks. Each job builds its connections in its own process, because
+neither database connections nor threads survive a fork.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ _build: Callable[[], Site] | None = None
 
 
 def install(build: Callable[[], Site]) -> None:
-    """Set how jobs of this process, and of those that it forks, get their site."""
-    global _build  # noqa: PLW0603 - RQ calls jobs by name and hands them their payload only
+    """Set the factory of the site for jobs of this process and of its forks."""
+    global _build  # noqa: PLW0603 - RQ calls jobs by name and passes their payload only
     _build = build
 
 
 def open_site() -> Site:
-    """A fresh site for one job, which closes it."""
+    """Return a new site for one job, which must close it.
+
+    Raises:
+        InvalidSettings: `install` has not been called.
+    """
     if _build is None:
-        raise InvalidSettings("this worker was not started by `python -m worker`: its jobs have no settings")
+        raise InvalidSettings(
+            "this worker has no settings for its jobs; start it with `python -m worker` or `yolo-mlsam work`"
+        )
     return _build()

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine, as `nvidia-smi -L` lists them: torch could count them too, and stays out of here."""
+"""The NVIDIA GPUs of this machine, as listed by `nvidia-smi -L`: importing torch to count them would take seconds."""
 
 from __future__ import annotations
 
@@ -12,91 +12,98 @@ from pathlib import Path
 from mammo.errors import InvalidSettings
 
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
-NOTHING_VISIBLE = {VISIBLE: ""}
-"""Environment in which a process uses the CPU, whatever the machine has."""
+NO_GPU = {VISIBLE: ""}
+"""Environment variables with which a process uses the CPU, even on a machine with GPUs."""
 
-PATIENCE = 60.0
-"""Seconds for a driver that has to wake its cards up first."""
+TIMEOUT = 60.0
+"""Seconds that `nvidia-smi` may take: an idle driver has to initialize its GPUs first."""
 
-WAY_OUT = "mend the driver, name the GPUs (`--gpus 0,1`), or work on the CPU (`--gpus none`)"
+REMEDY = "repair the driver, name the GPUs (`--gpus 0,1`), or work on the CPU (`--gpus none`)"
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU, or one MIG slice of one."""
+    """One GPU, or one MIG instance of a GPU."""
 
     label: str
-    """Short, for names of workers and logs."""
+    """Short name for worker names and logs, such as `gpu0` or `gpu0.1`."""
 
     variables: Mapping[str, str]
-    """Environment in which a process sees this GPU and no other."""
+    """Environment variables with which a process sees only this GPU."""
 
 
-def chosen_gpus(asked: str, *, environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[Gpu]:
-    """The GPUs to work on.
+def select_gpus(choice: str, *, environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[Gpu]:
+    """Return the GPUs to work on.
 
     Args:
-        asked: `auto`: those of CUDA_VISIBLE_DEVICES, where a batch system has set it, else all of the machine;
-            `none`; or numbers of `nvidia-smi` and UUIDs, comma separated.
-        environment: of this process.
-        devices: folder of the device files, by which a GPU is noticed that `nvidia-smi` is missing for.
+        choice: `auto` (those in CUDA_VISIBLE_DEVICES if a batch system has set it, else all of the machine), `none`,
+            or comma-separated `nvidia-smi` indices or UUIDs.
+        environment: environment variables of this process.
+        devices: folder of the device files; they reveal a GPU on a machine without `nvidia-smi`.
 
     Raises:
-        InvalidSettings: `asked` is none of these, or there is a driver or a GPU that cannot be asked. A machine with a
-            broken driver must not quietly train on its CPU for days.
+        InvalidSettings: `choice` is none of these, or the driver or its GPUs do not answer. With a broken driver a
+            machine must not silently train on its CPU for days.
     """
-    if asked == "none":
+    if choice == "none":
         return []
-    if asked != "auto":
-        return [_named(name, {ORDER: "PCI_BUS_ID"}) for name in _names(asked, "--gpus")]
-    given = environment.get(VISIBLE)
-    if given is not None:
-        return (
-            [_named(name, {}) for name in _names(given, VISIBLE)] if given.strip() not in ("", "-1") else []
-        )
+    if choice != "auto":
+        return [_gpu_named(name, {ORDER: "PCI_BUS_ID"}) for name in _parse_names(choice, "--gpus")]
+    visible = environment.get(VISIBLE)
+    if visible is not None:
+        if visible.strip() in ("", "-1"):
+            return []
+        return [_gpu_named(name, {}) for name in _parse_names(visible, VISIBLE)]
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))
     if program is not None:
-        return _listed(program)
-    cards = sorted(each.name for each in devices.glob("nvidia[0-9]*"))
-    if cards:
+        return _list_gpus(program)
+    files = sorted(device.name for device in devices.glob("nvidia[0-9]*"))
+    if files:
         raise InvalidSettings(
-            f"there is a GPU ({', '.join(cards)} in {devices}), and no nvidia-smi on PATH to ask: {WAY_OUT}"
+            f"this machine has a GPU ({', '.join(files)} in {devices}) but no nvidia-smi on PATH: {REMEDY}"
         )
     return []
 
 
-def _listed(program: str) -> list[Gpu]:
+def _list_gpus(program: str) -> list[Gpu]:
     try:
-        told = subprocess.run(  # noqa: S603 - the program was found on PATH
-            [program, "-L"], capture_output=True, text=True, timeout=PATIENCE, check=False
+        listing = subprocess.run(  # noqa: S603 - the program was found on PATH
+            [program, "-L"], capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InvalidSettings(f"nvidia-smi does not answer ({type(error).__name__}): {WAY_OUT}") from error
-    cards: dict[str, list[Gpu]] = {}
-    for line in told.stdout.splitlines() if told.returncode == 0 else ():
-        if card := re.match(r"GPU (\d+): .*\(UUID: (GPU-[\w-]+)\)", line):
-            number, whole = card[1], Gpu(f"gpu{card[1]}", {VISIBLE: card[2]})
-            cards[number] = [whole]
-        elif cards and (part := re.match(r"\s+MIG .*Device\s+(\d+): \(UUID: (MIG-[\w/-]+)\)", line)):
-            # A card that is cut into slices cannot be used as a whole.
-            slices = [each for each in cards[number] if each is not whole]
-            cards[number] = [*slices, Gpu(f"gpu{number}.{part[1]}", {VISIBLE: part[2]})]
-    if not cards:
-        said = " ".join((told.stdout + told.stderr).split())[:300] or f"exit code {told.returncode}"
-        raise InvalidSettings(f"nvidia-smi lists no GPU; it says: {said}. {WAY_OUT}")
-    return [gpu for parts in cards.values() for gpu in parts]
-
-
-def _names(text: str, origin: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if len(set(names)) < len(names) or not all(
-        re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name) for name in names
-    ):
+        raise InvalidSettings(f"nvidia-smi does not answer ({type(error).__name__}): {REMEDY}") from error
+    gpus = _parse_listing(listing.stdout) if listing.returncode == 0 else []
+    if not gpus:
+        output = " ".join((listing.stdout + listing.stderr).split())[:300]
         raise InvalidSettings(
-            f"{origin} is {text!r}: auto, none, or different numbers or UUIDs as `nvidia-smi -L` shows them"
+            f"nvidia-smi lists no GPU; its output: {output or f'exit code {listing.returncode}'}. {REMEDY}"
+        )
+    return gpus
+
+
+def _parse_listing(text: str) -> list[Gpu]:
+    """Parse `nvidia-smi -L`. A GPU that is partitioned into MIG instances cannot be used as a whole."""
+    instances: dict[str, list[Gpu]] = {}
+    index, whole = "", None
+    for line in text.splitlines():
+        if card := re.match(r"GPU (\d+): .*\(UUID: (GPU-[\w-]+)\)", line):
+            index, whole = card[1], Gpu(f"gpu{card[1]}", {VISIBLE: card[2]})
+            instances[index] = [whole]
+        elif whole and (part := re.match(r"\s+MIG .*Device\s+(\d+): \(UUID: (MIG-[\w/-]+)\)", line)):
+            earlier = [gpu for gpu in instances[index] if gpu is not whole]
+            instances[index] = [*earlier, Gpu(f"gpu{index}.{part[1]}", {VISIBLE: part[2]})]
+    return [gpu for gpus in instances.values() for gpu in gpus]
+
+
+def _parse_names(text: str, origin: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    valid = all(re.fullmatch(r"\d+|(GPU|MIG)-[\w/-]+", name) for name in names)
+    if not valid or len(set(names)) < len(names):
+        raise InvalidSettings(
+            f"{origin} is {text!r}; give auto, none, or distinct indices or UUIDs as listed by `nvidia-smi -L`"
         )
     return names
 
 
-def _named(name: str, order: Mapping[str, str]) -> Gpu:
+def _gpu_named(name: str, order: Mapping[str, str]) -> Gpu:
     return Gpu(f"gpu{name}" if name.isdigit() else name[:12].lower(), {VISIBLE: name} | dict(order))

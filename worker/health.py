@@ -1,4 +1,4 @@
-"""`python -m worker.health`: is a worker of this machine alive? For the container's health check; says why not."""
+"""`python -m worker.health`: the container's health check. Exit code 0: a worker of this host is alive."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from rq import Worker
 from mammo.errors import MammoError
 from mammo.site import Site
 
-SILENCE = timedelta(minutes=3)
-"""RQ's workers say that they live every 90 s, busy or not."""
+MAX_SILENCE = timedelta(minutes=3)
+"""RQ's workers send a heartbeat every 90 s, busy or idle."""
 
 
 def main() -> int:
-    """0 if a worker of this host was heard of lately, else 1."""
+    """Return 0 if a worker of this host has sent a recent heartbeat, else 1 with the reason on stderr."""
     try:
         connection = Site.load().redis
         workers = Worker.all(connection=connection)
     except (MammoError, redis.RedisError) as error:
-        return _ill(f"the broker does not answer ({type(error).__name__})")
-    here = [worker for worker in workers if worker.hostname == socket.gethostname()]
-    heard = [worker.last_heartbeat for worker in here if worker.last_heartbeat]
-    if not heard:
-        return _ill("no worker of this machine is registered")
-    silence = datetime.now(UTC) - max(each if each.tzinfo else each.replace(tzinfo=UTC) for each in heard)
-    if silence > SILENCE:
-        return _ill(f"the last sign of life is {silence.total_seconds():.0f} s old")
+        return _unhealthy(f"Redis does not answer ({type(error).__name__})")
+    host = socket.gethostname()
+    heartbeats = [w.last_heartbeat for w in workers if w.hostname == host and w.last_heartbeat]
+    if not heartbeats:
+        return _unhealthy("no worker of this machine is registered")
+    newest = max(each if each.tzinfo else each.replace(tzinfo=UTC) for each in heartbeats)
+    silence = datetime.now(UTC) - newest
+    if silence > MAX_SILENCE:
+        return _unhealthy(f"the last heartbeat is {silence.total_seconds():.0f} s old")
     return 0
 
 
-def _ill(reason: str) -> int:
+def _unhealthy(reason: str) -> int:
     print(f"worker: {reason}", file=sys.stderr)  # noqa: T201 - the health check's log
     return 1
 

@@ -1,4 +1,4 @@
-"""Heartbeat: says every few seconds that the process that works on a run lives, however long a step takes."""
+"""Heartbeat: a thread that records every few seconds that a run is being worked on, however long its steps take."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = structlog.get_logger()
 
 @contextmanager
 def heartbeat(ledger: RunLedger, *, every: float = BEAT_SECONDS) -> Iterator[None]:
-    """Beat beside the block. A database that is away for a while is no reason to give hours of training up."""
-    over = threading.Event()
+    """Beat every `every` seconds during the block. A database outage is logged and does not end the training."""
+    stopped = threading.Event()
 
     def beat() -> None:
-        while not over.wait(every):
+        while not stopped.wait(every):
             try:
                 ledger.beat()
             except Cancelled:
-                return  # the next report of the run says so
+                return  # the run's next report raises it in the job's own thread
             except MammoError as error:
                 log.warning("heartbeat_not_written", code=error.code)
 
@@ -35,5 +35,5 @@ def heartbeat(ledger: RunLedger, *, every: float = BEAT_SECONDS) -> Iterator[Non
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         thread.join()

@@ -1,7 +1,7 @@
-"""The jobs that `mammo.runs.jobs` names. Ids in, one thing done, safe to repeat; torch is imported here and not before.
+"""The jobs named in `mammo.runs.jobs`. Each takes ids, does one thing, and is safe to repeat; torch is imported here.
 
-A job that fails with a reason (a MammoError) leaves its sentence in `meta["error"]`. No failure is tried again; a
-job whose worker was stopped or killed is.
+A job that fails with a MammoError leaves its message in `meta["error"]`. A failed job is not retried; a job whose
+worker was stopped or killed is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_proces
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
 from mammo.site import Site
-from worker.accepting import accept_predictions
+from worker.acceptance import accept_predictions
 from worker.current_site import open_site
 from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
@@ -28,31 +28,35 @@ from worker.progress import JobProgress
 from worker.retraining import retrain_context
 from worker.shadowing import shadow_tasks
 
-PATIENCE = STALE.total_seconds() + 10
-"""How long a job waits for a run that nobody works on and that cannot be taken up, in seconds."""
+CLAIM_SECONDS = STALE.total_seconds() + 10
+"""How long a job tries to claim a run that no process owns, in seconds."""
 
 log = structlog.get_logger()
 
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Corrections become a challenger, which is judged and perhaps promoted; see `training.retrain.retrain`."""
+    """Train a challenger on a project's corrections, and promote it if the gate agrees.
+
+    See `training.retrain.retrain`.
+    """
     from training.retrain.outcome import conclude
 
     order = Retrain(**payload)
-    with _job("retrain", project=order.project) as (job_id, tell), open_site() as site:
+    with _job("retrain", project=order.project) as (job_id, progress), open_site() as site:
         runs = Runs(site.engine)
-        run, taken = _take_up(runs, order, job_id)
-        if run.state in ("promoted", "kept"):  # it was killed after its end, before it could say so
+        run, owned = _claim_run(runs, order, job_id)
+        if run.state in ("promoted", "kept"):  # an earlier attempt was killed after the verdict
             results = runs.results(run.id)
             summary = results["outcome"]
-            both = {each: results[each] for each in ("champion", "challenger")}
-            conclude(summary, both, context=retrain_context(site))
-        elif taken is None:
+            evaluations = {each: results[each] for each in ("champion", "challenger")}
+            conclude(summary, evaluations, context=retrain_context(site))
+        elif owned is None:
             raise RunConflict(
-                f"run {run.id} is {run.state}, and this process cannot take it up; see its events"
+                f"run {run.id} is {run.state}, and this process cannot claim it; "
+                "see its events with `yolo-mlsam runs show`"
             )
         else:
-            summary = _train(run, RunLedger(site.engine, taken), site, tell)
+            summary = _train(run, RunLedger(site.engine, owned), site, progress)
         if summary["promoted"]:
             announce_champion(site.settings.redis_url.get_secret_value(), summary["challenger"])
             site.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
@@ -60,11 +64,11 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
         return summary
 
 
-def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None]:
-    """The run of a job, and the right to work on it. A run of the project that nobody finished is gone on with.
+def _claim_run(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None]:
+    """Return a job's run and the claim on it. An unfinished run of the same project is continued.
 
-    While another process works on it, which the queue has lost sight of, this one waits: to give up would call a run
-    that goes well failed, and leave nobody to go on with it.
+    If another process works on the run (the queue lost track of that job), this one waits. Giving up would mark a
+    healthy run as failed, and leave nobody to continue it if that process dies.
     """
     try:
         run = runs.get(job_id)
@@ -73,23 +77,23 @@ def _take_up(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None
             order.project, recipe=order.recipe, reason=order.reason, trigger="button", run_id=job_id
         )
         run = runs.get(asked.run)
-    deadline = time.monotonic() + PATIENCE
-    while (taken := claim(runs, run.id, owner=this_process())) is None:
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while (owned := claim(runs, run.id, owner=this_process())) is None:
         run = runs.get(run.id)
-        if run.owner is not None:  # it works on it, or dies and leaves it to this one
-            deadline = time.monotonic() + PATIENCE
+        if run.owner is not None:  # the owner either finishes the run, or dies and frees it
+            deadline = time.monotonic() + CLAIM_SECONDS
         if not run.active or time.monotonic() > deadline:
             return run, None
         time.sleep(1.0)
-    return runs.get(run.id), taken
+    return runs.get(run.id), owned
 
 
-def _train(run: Run, ledger: RunLedger, site: Site, tell: JobProgress) -> dict[str, Any]:
-    """The run proper; whatever stops it is written down in plain words."""
+def _train(run: Run, ledger: RunLedger, site: Site, progress: JobProgress) -> dict[str, Any]:
+    """Train with a heartbeat; record the reason of a failure in plain words."""
 
-    def report(stage: str, progress: float, message: str) -> None:
-        tell(stage, progress, message)
-        ledger.beat(stage, progress, message)
+    def report(stage: str, fraction: float, message: str) -> None:
+        progress(stage, fraction, message)
+        ledger.beat(stage, fraction, message)
 
     with heartbeat(ledger):
         try:
@@ -98,7 +102,7 @@ def _train(run: Run, ledger: RunLedger, site: Site, tell: JobProgress) -> dict[s
             raise
         except Exception as error:
             failure = classify(error)
-            tell.fail(failure.sentence)
+            progress.fail(failure.sentence)
             ledger.fail(failure)
             raise
 
@@ -120,11 +124,12 @@ def _retrain(
         confidence=site.settings.gate_confidence,
         min_patients=site.settings.gate_min_patients,
     )
-    if (count := site.settings.train_processes) > 1:  # said now, not after hours of training the detector
+    if (count := site.settings.train_processes) > 1:
+        # Checked now, not after hours of training the detector.
         from training.segmenter.parallel_training import require_equal_shares
 
         require_equal_shares(count, batch=recipe.segmenter.batch)
-    report("dataset", 0.0, "asking Label Studio for what its webhooks did not tell")
+    report("dataset", 0.0, "asking Label Studio for corrections whose webhooks were lost")
     site.reconcile(order.project, complete=True)
     return training.retrain(
         order,
@@ -138,38 +143,40 @@ def _retrain(
 
 
 def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
-    """Every task of a project gets a prediction of a model version; see `worker.prelabelling`.
+    """Give every task of a project a prediction of one model version; see `worker.prelabelling`.
 
-    In the automatic stage some of them become annotations; see `worker.accepting`.
+    In the automatic stage some predictions become annotations; see `worker.acceptance`.
     """
     order = PrelabelProject(**payload)
     with _job("prelabel", project=order.project) as (_, report), open_site() as site:
         version = order.model_version or site.registry.champion().version
         prelabeller = site.load_model(version)
-        done = prelabel_tasks(order.project, prelabeller, site=site, report=report, withheld=site.withholding)
-        done["automatic"] = accept_predictions(order.project, version=version, site=site)
-        silent = shadow_tasks(order.project, serving=version, site=site, report=report)
-        if silent is not None:
-            done["shadow"] = silent
-        return done
+        summary = prelabel_tasks(
+            order.project, prelabeller, site=site, report=report, withheld=site.withholding
+        )
+        summary["automatic"] = accept_predictions(order.project, version=version, site=site)
+        shadow = shadow_tasks(order.project, serving=version, site=site, report=report)
+        if shadow is not None:
+            summary["shadow"] = shadow
+        return summary
 
 
 JOBS = {RETRAIN: retrain, PRELABEL: prelabel_project}
-"""All that a worker runs, whatever is written into Redis."""
+"""Every job that a worker runs; see `worker.registered_job`."""
 
 
 @contextmanager
 def _job(name: str, **fields: Any) -> Iterator[tuple[str, JobProgress]]:
-    """The id and the progress of the running job; writes down why it fails."""
+    """Yield id and progress of the running job; record why it fails."""
     job = get_current_job()
-    report = JobProgress(job)
+    progress = JobProgress(job)
     log.info("job_started", job=name, **fields)
     try:
-        yield (job.id if job else name), report
+        yield (job.id if job else name), progress
     except Exception as error:
-        if isinstance(error, MammoError) and not report.failed:
-            report.fail(str(error))
+        if isinstance(error, MammoError) and not progress.failed:
+            progress.fail(str(error))
         if job is not None:
-            job.retries_left = 0  # the restarts are for jobs that were killed; this one would fail again
+            job.retries_left = 0  # retries are for jobs that were killed; this one would fail again
         log.warning("job_failed", job=name, error=type(error).__name__, **fields)
         raise

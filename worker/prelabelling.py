@@ -1,4 +1,4 @@
-"""Prelabel a project: a prediction of one model version for every task that has none yet, pushed one by one."""
+"""Prelabelling of a project: predict every task that has no prediction of a model version yet, and push it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.prelabelling import ImagePrelabeller, TaskPrelabeller
@@ -16,10 +17,10 @@ from mammo.site import Site
 from training.datasets.items import is_about_one_image
 
 PAUSES = (1.0, 5.0, 20.0)
-"""How long to wait for Label Studio before each new attempt, in seconds."""
+"""Seconds to wait for Label Studio before each retry of a push."""
 
-AWAY = 5
-"""So many images in a row whose server does not answer: it is not the images."""
+MAX_UNAVAILABLE = 5
+"""After this many unavailable images in a row, their server is taken to be down."""
 
 log = structlog.get_logger()
 
@@ -33,23 +34,25 @@ def prelabel_tasks(
     withheld: Callable[[int, int, Mapping[str, Any]], str | None],
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Predict what is not predicted yet, then show this version to annotators. A second call does the rest.
+    """Predict the tasks that lack a prediction of this version, then show the version to annotators.
 
-    Tasks that nobody has annotated come first: somebody may be waiting for them. Each is pushed before the next is
-    begun, so a kill loses at most one. Predictions of other versions stay. An image that cannot be read leaves its task
-    without a prediction, and the others go on.
+    Tasks without annotations come first, because somebody may be waiting for them. Each prediction is pushed before the
+    next task is begun, so a kill loses at most one, and a second call completes the project. Predictions of other
+    versions stay. A task whose image cannot be read gets no prediction, and the others go on.
 
     Args:
-        withheld: says of project, task and its data why annotators get no prelabel of it; None: they get one. What
-            the model says of a withheld task is kept and not pushed.
+        report: called with stage, progress in [0, 1] and message; may raise to stop.
+        withheld: takes project, task and task data; returns why annotators get no prelabel of the task, or None if they
+            get one. The prediction of a withheld task is stored and not pushed.
 
     Returns:
-        `version`, `predicted`, `already`, `withheld` and `failed` (tasks by error code).
+        `version`, and the number of tasks `predicted`, `already` (predicted before), `withheld` and `failed` (by error
+        code).
 
     Raises:
-        LabelStudioError: Label Studio is gone or refuses; what was pushed stays.
-        ImageUnavailable: the server of the images is gone.
-        StorageUnavailable: our copy of a prediction could not be kept.
+        LabelStudioError: Label Studio does not answer or refuses; pushed predictions stay.
+        ImageUnavailable: the image server is down.
+        StorageUnavailable: our copy of a prediction could not be stored.
     """
     version, client = prelabeller.version, site.client
     described = client.project(project)
@@ -62,57 +65,82 @@ def prelabel_tasks(
         store=site.store,
     )
     total = int(described.get("task_number") or 0)
-    failed: Counter[str] = Counter()
-    predicted = already = silent = away = index = 0
+    counts, failures, index = Counter[str](), _Failures(), 0
     for index, task in enumerate(_unread_first(client, project), 1):
         number = task["id"]
-        if task.get("total_predictions") != 0 and _has(client, number, version):
-            already += 1
+        if task.get("total_predictions") != 0 and _has_prediction(client, number, version):
+            counts["already"] += 1
         else:
             shown = withheld(project, number, task["data"]) is None
             try:
-                # With a threshold of its own a project may have changed it since: what is shown is made anew.
-                kept = (
-                    tasks.recorded(number, task["data"], project=project)
-                    if tasks.threshold is None or not shown
-                    else None
-                )
-                if kept is not None:
-                    made = {"result": kept.regions, "score": kept.score, "model_version": version}
-                    if shown:
-                        site.store.show_prelabel(project, number, version)
-                else:
-                    made, images = tasks.predict(number, task["data"])
-                    tasks.record(number, made, images, project=project, shown=shown)
+                prediction = _predict(tasks, task, project=project, store=site.store, shown=shown)
             except MammoError as error:
-                away = away + 1 if isinstance(error, ImageUnavailable) else 0
-                if away == AWAY or not (away or is_about_one_image(error)):
+                if not failures.tolerate(error, task=number):
                     raise
-                failed[error.code] += 1
-                log.warning("task_not_prelabelled", task=number, code=error.code)
             else:
-                away = 0
+                failures.unavailable = 0
                 if shown:
-                    _push(client, number, made, version, wait=wait)
-                    predicted += 1
-                else:
-                    silent += 1
+                    _push(client, number, prediction, version, wait=wait)
+                counts["predicted" if shown else "withheld"] += 1
         report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks")
     if index:
         report("prelabel", 1.0, f"{index} of {index} tasks")
-    if predicted or already:
+    if counts["predicted"] or counts["already"]:
         client.set_model_version(project, version)
     return {
         "version": version,
-        "predicted": predicted,
-        "already": already,
-        "withheld": silent,
-        "failed": dict(failed),
+        "predicted": counts["predicted"],
+        "already": counts["already"],
+        "withheld": counts["withheld"],
+        "failed": dict(failures.by_code),
     }
 
 
+class _Failures:
+    """Tasks whose image could not be read."""
+
+    def __init__(self) -> None:
+        self.by_code: Counter[str] = Counter()
+        self.unavailable = 0
+        """Unavailable images in a row."""
+
+    def tolerate(self, error: MammoError, *, task: int) -> bool:
+        """Count the failure of one task; return False if the job must end instead."""
+        if isinstance(error, ImageUnavailable):
+            self.unavailable += 1
+            if self.unavailable == MAX_UNAVAILABLE:
+                return False
+        elif is_about_one_image(error):
+            self.unavailable = 0
+        else:
+            return False
+        self.by_code[error.code] += 1
+        log.warning("task_not_prelabelled", task=task, code=error.code)
+        return True
+
+
+def _predict(
+    tasks: TaskPrelabeller, task: Mapping[str, Any], *, project: int, store: AnnotationStore, shown: bool
+) -> dict[str, Any]:
+    """Return a task's prediction, the stored one if there is one, and record whether annotators see it."""
+    number, data = task["id"], task["data"]
+    # A project's own threshold may have changed since the prediction was stored, so what is shown is predicted anew.
+    if tasks.threshold is None or not shown:
+        prelabel = tasks.recorded(number, data, project=project)
+        if prelabel is not None:
+            if shown:
+                store.show_prelabel(project, number, tasks.version)
+            return {"result": prelabel.regions, "score": prelabel.score, "model_version": tasks.version}
+    prediction, images = tasks.predict(number, data)
+    tasks.record(number, prediction, images, project=project, shown=shown)
+    return prediction
+
+
 def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str, Any]]:
-    """Every task once, page by page; one that is annotated meanwhile, or is no longer, is not passed over."""
+    """Yield every task once, those without annotations first.
+
+    The tasks are listed twice, so that one whose annotations change meanwhile is not skipped.
+    """
     done: set[int] = set()
     for unread_only in (True, False):
         for task in client.tasks(project):
@@ -122,39 +150,38 @@ def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str,
             yield task
 
 
-def _has(client: LabelStudioClient, task: int, version: str) -> bool:
-    return any(known.get("model_version") == version for known in client.predictions(task))
+def _has_prediction(client: LabelStudioClient, task: int, version: str) -> bool:
+    return any(each.get("model_version") == version for each in client.predictions(task))
 
 
 def _push(
     client: LabelStudioClient,
     task: int,
-    made: Mapping[str, Any],
+    prediction: Mapping[str, Any],
     version: str,
     *,
     wait: Callable[[float], None],
 ) -> None:
-    """Push a prediction once, through a restart or a locked database of Label Studio.
+    """Push a prediction exactly once, through a restart or a locked database of Label Studio.
 
-    After a failure it may be there all the same: so look first, and push again only if it is not.
+    A failed push may have stored the prediction all the same, so each retry looks for it first.
     """
     for pause in (*PAUSES, None):
         try:
-            client.push_prediction(task, made)
+            client.push_prediction(task, prediction)
         except LabelStudioError as error:
-            if pause is None or not _passing(error):
+            if pause is None or not _is_temporary(error):
                 raise
         else:
             return
         wait(pause)
         try:
-            if _has(client, task, version):
+            if _has_prediction(client, task, version):
                 return
         except LabelStudioError as error:
-            if not _passing(error):
+            if not _is_temporary(error):
                 raise
 
 
-def _passing(error: LabelStudioError) -> bool:
-    """Whether it may be over in a moment."""
+def _is_temporary(error: LabelStudioError) -> bool:
     return error.code == "label_studio_unreachable" or error.code.startswith("label_studio_5")

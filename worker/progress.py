@@ -1,4 +1,4 @@
-"""JobProgress: what a running job tells those who watch it, in its `meta`, a few times a second at most."""
+"""JobProgress: stage, progress and message of a running job, saved in its `meta` at most twice a second."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ log = structlog.get_logger()
 
 
 class JobProgress:
-    """Keeps `stage`, `progress` in [0, 1] and `message` of one RQ job."""
+    """Saves `stage`, `progress` in [0, 1] and `message` of one RQ job."""
 
     def __init__(self, job: Any, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Args:
-        job: anything with `meta` and `save_meta()`; None tells nobody.
+        job: anything with `meta` and `save_meta()`; None: nothing is saved.
         """
         self._job = job
         self._clock = clock
         self._saved_at = -SAVE_SECONDS
         self._stage = ""
         self.failed = False
-        """Whether a reason was left."""
+        """Whether `fail` has recorded a reason."""
 
     def __call__(self, stage: str, progress: float, message: str) -> None:
         if stage != self._stage:
@@ -37,7 +37,7 @@ class JobProgress:
         self._save(stage=stage, progress=round(progress, 4), message=message)
 
     def fail(self, reason: str) -> None:
-        """Leave the sentence that says why the job failed."""
+        """Record why the job failed, as a sentence for people."""
         self.failed = True
         self._save(error=reason)
 
@@ -48,6 +48,6 @@ class JobProgress:
         try:
             self._job.save_meta()
         except redis.RedisError:
-            # Hours of training are not given up because nobody could be told how far they are.
+            # Losing a progress report must not end hours of training.
             log.warning("progress_not_saved")
         self._saved_at = self._clock()

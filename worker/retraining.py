@@ -1,4 +1,4 @@
-"""What a retrain works with, composed from the site. Torch is imported here."""
+"""The `RetrainContext` of a site. Torch is imported when it is built, not before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def retrain_context(site: Site) -> RetrainContext:
-    """The real networks, and where a retrain finds its material and leaves its results."""
+    """Return the networks, stores and folders that a retrain on this site works with."""
     from training.datasets.sources import preference
     from training.retrain.context import RetrainContext
     from training.retrain.networks import Networks

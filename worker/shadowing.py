@@ -1,4 +1,4 @@
-"""The shadow's turn in a prelabelling: the tasks that were pushed, looked at by a challenger, silently."""
+"""Shadow predictions: the tasks of a prelabelling are predicted by a challenger too, and nothing of it is shown."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ log = structlog.get_logger()
 def shadow_tasks(
     project: int, *, serving: str, site: Site, report: Callable[[str, float, str], None]
 ) -> dict[str, Any] | None:
-    """Keep what the shadow of the settings says of a project's tasks; nothing of it reaches Label Studio.
+    """Predict a project's tasks with the shadow model of the settings; store the predictions, push none.
 
-    Label Studio does not ask the backend for tasks that have a prediction: of those the backend's shadow never hears.
+    The backend has a shadow as well, but Label Studio does not ask the backend for tasks that have a prediction.
+
+    Args:
+        serving: model version of the predictions that annotators see.
 
     Returns:
-        `version`, `silent` and `failed` (tasks by error code); None where there is no shadow, or it could not look.
+        `version`, `silent` (number of stored predictions) and `failed` (tasks by error code); None if there is no
+        shadow, or if it failed as a whole.
 
     Raises:
-        Cancelled: `report` asked to stop.
+        Cancelled: by `report`.
     """
     if not site.settings.shadow or project in site.settings.pinned_models:
         return None
@@ -33,7 +37,7 @@ def shadow_tasks(
     if version is None or version == serving:
         return None
     try:
-        done = prelabel_tasks(
+        summary = prelabel_tasks(
             project,
             site.load_model(version),
             site=site,
@@ -45,4 +49,4 @@ def shadow_tasks(
     except MammoError as error:
         log.warning("no shadow predictions", project=project, version=version, code=error.code)
         return None
-    return {"version": version, "silent": done["withheld"], "failed": done["failed"]}
+    return {"version": version, "silent": summary["withheld"], "failed": summary["failed"]}

@@ -1,4 +1,4 @@
-"""`/` and `/health`: answered from memory, open to everyone; Label Studio gives it one second, three times."""
+"""`/` and `/health`: answered from memory, without authentication. Label Studio asks three times, one second each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ router = APIRouter()
 @router.get("/")
 @router.get("/health")
 async def health(services: ServicesDep) -> Json:
-    """UP means that this server answers; `model_version` is null until a model is loaded.
+    """UP means that this server responds; `model_version` is null until a model is loaded.
 
-    `problem`: code of what is wrong with the storage (corrections are answered 503), else with loading the model. When
-    the storage is at fault it is tried again after the answer, so that whoever asks again learns when it is over.
+    `problem` is the error code of the storage (corrections are then answered with 503), else of loading the model. A
+    storage problem is checked again after the response, so that the next request learns when it is over.
     """
     status, storage = services.host.status(), services.store.problem
     answer = {

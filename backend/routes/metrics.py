@@ -1,4 +1,4 @@
-"""`/metrics`: Prometheus."""
+"""`/metrics`: metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ router = APIRouter(dependencies=[Depends(require_basic)])
 
 
 @router.get("/metrics")
-def metrics(services: ServicesDep) -> Response:  # in a thread: it asks the broker, which may be away
+def metrics(services: ServicesDep) -> Response:  # in a thread: it asks Redis, which may be away
     try:
-        services.metrics.see(services.queue.condition())
+        services.metrics.record_queue(services.queue.condition())
     except StorageUnavailable:
-        services.metrics.see(None)
+        services.metrics.record_queue(None)
     text = services.metrics.text(serving=services.host.status().serving)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,10 +1,10 @@
-"""`/predict`: N tasks in, exactly N answers out, in order and of one model version; or one click, one suggestion.
+"""`/predict`: exactly one result per task, in order and of one model version; or one suggestion for a click.
 
-An answer is a prediction; of a task whose prelabel is withheld it is an empty list, of which Label Studio keeps nothing
-(an empty prediction would say that nothing was found). What the model says of it is kept silently afterwards.
+A result is a prediction. If the prelabel of a task is withheld, it is an empty list, which Label Studio does not store
+(an empty prediction would mean that nothing was found). The task is then predicted silently after the response.
 
-Tasks are worked on one after another over all requests, so that someone who opens a single task waits for one
-task of a batch and not for its end. Clicks do not queue behind tasks.
+Tasks of all requests are predicted one at a time, so that a single opened task waits for one task of a batch, not for
+the whole batch. Clicks do not wait for tasks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ async def predict(request: Request, services: ServicesDep) -> Json:
     with state.backlog.request(), state.shadow.request():
         if body.context is None:
             results = await _prelabel(body.tasks, work, state, services)
-            # Starlette runs this when the answer has been sent.
+            # Starlette runs this after the response has been sent.
             followed = BackgroundTask(
                 state.shadow.follow,
                 [task for task, result in zip(body.tasks, results, strict=True) if not _failed(result)],
@@ -48,20 +48,20 @@ async def predict(request: Request, services: ServicesDep) -> Json:
             )
             return Json({"results": results}, background=followed)
         if len(body.tasks) != 1:
-            raise HTTPException(422, "a click is on one task")
+            raise HTTPException(422, f"a click is on exactly one task, got {len(body.tasks)}")
         suggest = state.suggestions.suggest
         click = partial(
             suggest, body.tasks[0], body.context.result, tags=work.tags, config=work.config, loaded=loaded
         )
-        suggestion = await anyio.to_thread.run_sync(click, limiter=state.click_places)
+        suggestion = await anyio.to_thread.run_sync(click, limiter=state.click_limiter)
         return Json({"results": [suggestion]})
 
 
 async def _prelabel(
     tasks: list[Task], work: Prelabelling, state: State, services: Services
 ) -> list[dict[str, Any] | list[dict[str, Any]]]:
-    """What fits into the time that Label Studio waits; the rest is done afterwards, for the next call."""
-    until = time.monotonic() + services.settings.predict_seconds
+    """Predict what fits into the time that Label Studio waits; the rest is predicted afterwards, for its next call."""
+    deadline = time.monotonic() + services.settings.predict_seconds
     results: list[dict[str, Any] | list[dict[str, Any]]] = []
     for task in tasks:
         if await anyio.to_thread.run_sync(work.withheld, task):
@@ -69,19 +69,19 @@ async def _prelabel(
             state.backlog.add(("task", task.project, task.id), partial(predict_silently, work, task))
             results.append([])
             continue
-        kept = await anyio.to_thread.run_sync(partial(work.kept, task, shown=True))
-        if kept is not None:
-            results.append(kept)
+        stored = await anyio.to_thread.run_sync(partial(work.stored, task, shown=True))
+        if stored is not None:
+            results.append(stored)
             continue
-        answer = await anyio.to_thread.run_sync(
-            partial(work.predict, task, until=until, shown=True), limiter=state.task_places
+        prediction = await anyio.to_thread.run_sync(
+            partial(work.predict, task, deadline=deadline, shown=True), limiter=state.task_limiter
         )
-        if answer.get("reason") == "out_of_time":
-            silently = partial(work.predict, task, shown=False)  # nobody was given it yet
+        if prediction.get("reason") == "out_of_time":
+            silently = partial(work.predict, task, shown=False)  # it is not shown yet
             state.backlog.add(("task", task.project, task.id), silently)
-        results.append(answer)
+        results.append(prediction)
     if len(tasks) == 1 and not _failed(results[0]):
-        # Somebody opens this task: have its images ready for his first click.
+        # An annotator opens this task: open its images before the first click.
         state.backlog.add("opened", partial(_open, work, tasks[0], state.recent_images))
     return results
 
@@ -96,6 +96,6 @@ def _failed(result: dict[str, Any] | list[dict[str, Any]]) -> bool:
 
 
 def predict_silently(work: Prelabelling, task: Task) -> None:
-    """Keep what the model says of a task whose prelabel nobody gets, unless it is known."""
-    if work.kept(task, shown=False) is None:
+    """Store the prediction of a task whose prelabel is withheld, unless it is stored already."""
+    if work.stored(task, shown=False) is None:
         work.predict(task, shown=False)

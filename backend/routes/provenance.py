@@ -1,4 +1,4 @@
-"""Where a correction came from, what corrections cost, and what two versions said of the same tasks."""
+"""Provenance of corrections, edit effort, and comparison of two model versions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Number = Annotated[int, Path(gt=0, lt=2**63)]
 
 @router.get("/annotations/{annotation}/trace")
 async def trace(annotation: Number, services: ServicesDep) -> Json:
-    """The chain prelabel, corrections, dataset versions, runs, model versions; 404 for an unknown annotation."""
-    found = await anyio.to_thread.run_sync(services.trace, annotation)
-    return Json(found.to_json())
+    """Trace an annotation: prelabel, corrections, dataset versions, runs, model versions. 404: unknown annotation."""
+    result = await anyio.to_thread.run_sync(services.site.trace, annotation)
+    return Json(result.to_json())
 
 
 @router.get("/projects/{project}/effort")
@@ -35,12 +35,12 @@ async def effort(
         str, Query(description=f"comma-separated: {', '.join(GROUPS)}", max_length=100)
     ] = "model,arm",
 ) -> Json:
-    """Edit effort of a project's corrections, a row per group, and which of them cannot be read."""
+    """Edit effort of a project's corrections, one row per group, and the corrections that cannot be read."""
     names = [name.strip() for name in by.split(",") if name.strip()]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if not names or repeated or not set(names) <= set(GROUPS):
-        raise HTTPException(422, f"`by` takes different names of {', '.join(GROUPS)}, got {by!r}")
-    efforts = await anyio.to_thread.run_sync(partial(services.efforts, project))
+        raise HTTPException(422, f"`by` takes distinct names from {', '.join(GROUPS)}, got {by!r}")
+    efforts = await anyio.to_thread.run_sync(partial(services.site.efforts, project))
     rows = [
         {**dict(zip(names, group, strict=True)), **asdict(summary)}
         for group, summary in grouped(efforts.records, names).items()
@@ -57,8 +57,8 @@ async def shadow(
         str, Query(description="two model versions, comma-separated", max_length=200)
     ] = "champion,challenger",
 ) -> Json:
-    """What two versions said of the same tasks, and how far each was from the corrections."""
+    """Compare two versions' predictions of the same tasks: with each other, and with the corrections."""
     names = [name.strip() for name in versions.split(",") if name.strip()]
     if len(names) != 2:
         raise HTTPException(422, f"`versions` takes two model versions, got {versions!r}")
-    return Json(await anyio.to_thread.run_sync(services.comparison, project, names))
+    return Json(await anyio.to_thread.run_sync(services.site.comparison, project, names))

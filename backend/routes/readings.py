@@ -1,4 +1,4 @@
-"""`/readings` and `/projects/{id}/reading`: double readings, their state, and their steps."""
+"""`/readings` and `/projects/{id}/reading`: state and steps of double readings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STEPS: dict[str, Callable[[ReadingService, int], StepResult]] = {
 
 
 class Rules(BaseModel):
-    """Rules of a double reading; what is left out stays, or has its default."""
+    """Rules of a double reading. Omitted ones keep their value, or have their default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,8 +44,8 @@ class Rules(BaseModel):
     second_look: SecondLook | None = None
 
 
-class Order(BaseModel):
-    """What a double reading begins with."""
+class ReadingRequest(BaseModel):
+    """Rules and readers of a new double reading."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,57 +56,57 @@ class Order(BaseModel):
 
 @router.get("/readings")
 async def readings(services: ServicesDep) -> Json:
-    """The projects that are read twice."""
-    return Json({"projects": await anyio.to_thread.run_sync(_room(services).records.sources)})
+    """List the projects with a double reading."""
+    return Json({"projects": await anyio.to_thread.run_sync(_service(services).records.sources)})
 
 
 @router.get("/projects/{project}/reading")
 async def reading(project: Number, services: ServicesDep) -> Json:
-    """State and agreement of a project's double reading; 404 where it has none."""
-    found = await anyio.to_thread.run_sync(_summary, _room(services), project)
-    return Json(found.to_json())
+    """State and agreement of a project's double reading. 404: it has none."""
+    summary = await anyio.to_thread.run_sync(_summary, _service(services), project)
+    return Json(summary.to_json())
 
 
 @router.post("/projects/{project}/reading", status_code=201)
-async def create(project: Number, order: Order, services: ServicesDep) -> Json:
-    """Begin to read a project twice: three projects in Label Studio and their tasks. Safe to repeat."""
-    room = _room(services)
-    rules = ReadingRules(**order.rules.model_dump(exclude_none=True))
+async def create(project: Number, body: ReadingRequest, services: ServicesDep) -> Json:
+    """Create a double reading: a Label Studio project per reader and arbiter, with tasks. Safe to repeat."""
+    service = _service(services)
+    rules = ReadingRules(**body.rules.model_dump(exclude_none=True))
 
     def begin() -> Summary:
-        room.create(project, rules=rules, emails=order.readers)
-        return _summary(room, project)
+        service.create(project, rules=rules, emails=body.readers)
+        return _summary(service, project)
 
     return Json((await anyio.to_thread.run_sync(begin)).to_json(), 201)
 
 
 @router.patch("/projects/{project}/reading")
 async def change(project: Number, rules: Rules, services: ServicesDep) -> Json:
-    """Change rules; what was agreed on is judged anew."""
-    room = _room(services)
+    """Change rules, and judge all cases again."""
+    service = _service(services)
 
-    def judge_anew() -> Summary:
-        room.records.change_rules(project, **rules.model_dump(exclude_none=True))
-        return _summary(room, project)
+    def judge_again() -> Summary:
+        service.records.change_rules(project, **rules.model_dump(exclude_none=True))
+        return _summary(service, project)
 
-    return Json((await anyio.to_thread.run_sync(judge_anew)).to_json())
+    return Json((await anyio.to_thread.run_sync(judge_again)).to_json())
 
 
 @router.post("/projects/{project}/reading/{step}")
 async def take(project: Number, step: StepName, services: ServicesDep) -> Json:
-    """One step: `sync`, `second-look` or `arbitrate`. Safe to repeat; 409 while another one is under way."""
-    done = await anyio.to_thread.run_sync(STEPS[step], _room(services), project)
-    return Json(asdict(done))
+    """Run a step: `sync`, `second-look` or `arbitrate`. Safe to repeat. 409: another step is running."""
+    result = await anyio.to_thread.run_sync(STEPS[step], _service(services), project)
+    return Json(asdict(result))
 
 
-def _room(services: Services) -> ReadingService:
-    if services.reading_service is None:
+def _service(services: Services) -> ReadingService:
+    if services.site.label_studio is None:
         raise ReadingConflict(
-            "double readings need YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
+            "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: double readings need Label Studio",
             code="no_label_studio",
         )
-    return services.reading_service
+    return services.site.readings()
 
 
-def _summary(room: ReadingService, project: int) -> Summary:
-    return summarise(room.records.find(project), room.cases(project))
+def _summary(service: ReadingService, project: int) -> Summary:
+    return summarise(service.records.find(project), service.cases(project))

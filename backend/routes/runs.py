@@ -1,4 +1,4 @@
-"""`/runs`: retrains to look at, follow, start, cancel and resume."""
+"""`/runs`: list, show, follow, start, cancel and resume retrains."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from backend.dependencies import ServicesDep
 from mammo.runs import Run, Runs
 from mammo.settings import RecipeName
 
-LOOK_SECONDS = 1.0
-"""Between two looks at a run that is followed."""
+POLL_SECONDS = 1.0
+"""Seconds between two looks at a followed run."""
 
-SILENT_SECONDS = 15.0
-"""After so long without news a followed run sends a comment, so that no proxy takes the connection for dead."""
+KEEP_ALIVE_SECONDS = 15.0
+"""Seconds without an event after which a comment is sent, so that no proxy closes the connection."""
 
 MAX_LINES = 1000
 
@@ -31,11 +31,11 @@ router = APIRouter(dependencies=[Depends(require_basic)])
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 RunId = Annotated[str, Path(max_length=64, pattern=r"^[a-z]+-[0-9]+-[0-9a-f]{12}$")]
-"""The whole id, as `mammo.runs` and the queue make them: programs do not guess."""
+"""The complete id of a run; beginnings are accepted by the command line only."""
 
 
-class RunOrder(BaseModel):
-    """A retrain that somebody wants."""
+class RunRequest(BaseModel):
+    """A request for a retrain."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,8 +43,8 @@ class RunOrder(BaseModel):
     recipe: RecipeName | None = None
 
 
-class Why(BaseModel):
-    """Why a run is cancelled or resumed; it stays in its log."""
+class Reason(BaseModel):
+    """Why a run is cancelled or resumed; recorded in its log."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,10 +52,10 @@ class Why(BaseModel):
 
 
 @router.post("/projects/{project}/runs", status_code=202)
-async def start(project: Number, order: RunOrder, services: ServicesDep) -> Json:
-    """Ask for a run; an active one of the project stands for this too (`created` is false)."""
-    ask = partial(services.training.ask, project, reason=order.reason, trigger="api", recipe=order.recipe)
-    started = await anyio.to_thread.run_sync(ask)
+async def start(project: Number, body: RunRequest, services: ServicesDep) -> Json:
+    """Start a run, unless the project has an active one (`created` is then false)."""
+    request = partial(services.triggers.start, project, reason=body.reason, trigger="api", recipe=body.recipe)
+    started = await anyio.to_thread.run_sync(request)
     answer = {"run": started.run, "created": started.created}
     return Json(answer | ({"waits": started.problem} if started.problem else {}), 202)
 
@@ -67,21 +67,21 @@ async def newest(
     active: bool = False,
     limit: Annotated[int, Query(gt=0, le=500)] = 50,
 ) -> Json:
-    """Runs, newest first."""
-    look = partial(services.training.desk.runs.newest, project=project, active=active, limit=limit)
-    return Json({"runs": [each.to_json() for each in await anyio.to_thread.run_sync(look)]})
+    """List runs, newest first."""
+    read = partial(services.site.runs.runs.newest, project=project, active=active, limit=limit)
+    return Json({"runs": [run.to_json() for run in await anyio.to_thread.run_sync(read)]})
 
 
 @router.get("/runs/{name}")
 async def show(name: RunId, services: ServicesDep) -> Json:
-    """One run, with what its stages came to."""
-    runs = services.training.desk.runs
+    """Show a run, with the results of its stages."""
+    runs = services.site.runs.runs
 
-    def look() -> dict[str, object]:
-        found = runs.get(name)
-        return {**found.to_json(), "results": runs.results(found.id)}
+    def read() -> dict[str, object]:
+        run = runs.get(name)
+        return {**run.to_json(), "results": runs.results(run.id)}
 
-    return Json(await anyio.to_thread.run_sync(look))
+    return Json(await anyio.to_thread.run_sync(read))
 
 
 @router.get("/runs/{name}/log")
@@ -91,14 +91,14 @@ async def log(
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     limit: Annotated[int, Query(gt=0, le=MAX_LINES)] = 200,
 ) -> Json:
-    """The last lines of a run's log, or of those after event `after`, oldest first."""
-    runs = services.training.desk.runs
+    """Return the last lines of a run's log that follow event `after`, oldest first."""
+    runs = services.site.runs.runs
 
-    def look() -> list[dict[str, object]]:
-        found = runs.get(name)
-        return [each.to_json() for each in runs.events(found.id, after=after, limit=limit, newest=True)]
+    def read() -> list[dict[str, object]]:
+        run = runs.get(name)
+        return [event.to_json() for event in runs.events(run.id, after=after, limit=limit, newest=True)]
 
-    return Json({"events": await anyio.to_thread.run_sync(look)})
+    return Json({"events": await anyio.to_thread.run_sync(read)})
 
 
 @router.get("/runs/{name}/events", response_class=StreamingResponse)
@@ -107,48 +107,48 @@ async def follow(
     services: ServicesDep,
     last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,18}$")] = None,
 ) -> StreamingResponse:
-    """Server-sent events until the run has ended: `log` for every line (its `id` resumes), `run` for its progress."""
-    runs = services.training.desk.runs
-    found = await anyio.to_thread.run_sync(runs.get, name)
+    """Stream server-sent events until the run ends: `log` per line (resume after its `id`), `run` for progress."""
+    runs = services.site.runs.runs
+    run = await anyio.to_thread.run_sync(runs.get, name)
     return StreamingResponse(
-        _events(runs, found.id, after=int(last_event_id or 0)),
+        _events(runs, run.id, after=int(last_event_id or 0)),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
 
 
 @router.post("/runs/{name}/cancel")
-async def cancel(name: RunId, order: Why, services: ServicesDep) -> Json:
-    """End a run; 409 when it has ended. A running one stops within seconds and keeps what it has done."""
-    stop = partial(services.training.desk.cancel, name, reason=order.reason)
-    return Json((await anyio.to_thread.run_sync(stop)).to_json())
+async def cancel(name: RunId, body: Reason, services: ServicesDep) -> Json:
+    """Cancel a run, which stops within seconds and keeps its finished stages. 409: it has ended."""
+    request = partial(services.site.runs.cancel, name, reason=body.reason)
+    return Json((await anyio.to_thread.run_sync(request)).to_json())
 
 
 @router.post("/runs/{name}/resume", status_code=202)
-async def resume(name: RunId, order: Why, services: ServicesDep) -> Json:
-    """Send a failed or cancelled run on; 409 when it is neither, or its project has another active run."""
-    again = partial(services.training.desk.resume, name, reason=order.reason)
-    started = await anyio.to_thread.run_sync(again)
+async def resume(name: RunId, body: Reason, services: ServicesDep) -> Json:
+    """Resume a failed or cancelled run. 409: it is neither, or its project has another active run."""
+    request = partial(services.site.runs.resume, name, reason=body.reason)
+    started = await anyio.to_thread.run_sync(request)
     return Json({"run": started.run} | ({"waits": started.problem} if started.problem else {}), 202)
 
 
 async def _events(runs: Runs, name: str, *, after: int) -> AsyncIterator[bytes]:
-    shown, silent = b"", 0.0
+    sent, silence = b"", 0.0
     while True:
-        # The run first: what it did before its end is told before its end is.
-        found: Run = await anyio.to_thread.run_sync(runs.get, name)
+        # The run is read before its events, so that no event before its end is missed.
+        run: Run = await anyio.to_thread.run_sync(runs.get, name)
         lines = await anyio.to_thread.run_sync(partial(runs.events, name, after=after, limit=MAX_LINES))
         for line in lines:
             after = line.id
             yield b"id: %d\nevent: log\ndata: %b\n\n" % (line.id, orjson.dumps(line.to_json()))
-        news = orjson.dumps({**found.to_json(), "heartbeat_at": None, "seconds_left": None})
-        if news != shown:
-            shown, silent = news, 0.0
-            yield b"event: run\ndata: %b\n\n" % orjson.dumps(found.to_json())
-        if not found.active and len(lines) < MAX_LINES:
+        state = orjson.dumps({**run.to_json(), "heartbeat_at": None, "seconds_left": None})
+        if state != sent:
+            sent, silence = state, 0.0
+            yield b"event: run\ndata: %b\n\n" % orjson.dumps(run.to_json())
+        if not run.active and len(lines) < MAX_LINES:
             return
-        silent += LOOK_SECONDS
-        if silent >= SILENT_SECONDS:
-            silent = 0.0
+        silence += POLL_SECONDS
+        if silence >= KEEP_ALIVE_SECONDS:
+            silence = 0.0
             yield b": still here\n\n"
-        await anyio.sleep(LOOK_SECONDS)
+        await anyio.sleep(POLL_SECONDS)

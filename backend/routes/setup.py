@@ -1,4 +1,4 @@
-"""`/setup` and `/versions`: which model version answers. Asked on every list and predict, so it only reads memory."""
+"""`/setup` and `/versions`: the serving model version. Label Studio asks often, so they only read memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ router = APIRouter(dependencies=[Depends(require_basic)])
 
 @router.post("/setup", openapi_extra=json_body(SETUP))
 async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
-    """The version string that `/predict` answers with too: a difference would make Label Studio ask for ever.
+    """Return the version string of `/predict`; a different one would make Label Studio ask for predictions forever.
 
-    Of the body (the project's config, and an access token that we do not want) only the project's id and the
-    `model_version` of the connection's extra parameters are read: who asks for another version than the one that
-    serves his project is refused, and not served by it silently.
+    Of the body, only the project's id and the `model_version` of the connection's extra parameters are used. A
+    connection that asks for another version than the one that serves its project is refused.
 
     Raises:
-        ModelNotFound: none is loaded, or not the one that is asked for (`code="other_model"`).
+        ModelNotFound: no model is loaded, or another one was asked for (code `other_model`).
     """
     try:
         body = orjson.loads(await request.body())
@@ -37,8 +36,8 @@ async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
         body = {}
     body = body if isinstance(body, dict) else {}
     version = services.host.current(project_number(body.get("project"))).version
-    wanted = _wanted(body.get("extra_params"))
-    if wanted is not None and wanted != version:
+    requested = _requested_version(body.get("extra_params"))
+    if requested is not None and requested != version:
         raise ModelNotFound(
             "the connection's extra_params ask for a model version that does not serve this project; pin it with "
             "YOLO_MLSAM_PROJECT_MODELS, or remove it from extra_params",
@@ -47,7 +46,7 @@ async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
     return {"model_version": version}
 
 
-def _wanted(extra: Any) -> str | None:
+def _requested_version(extra: Any) -> str | None:
     version = extra.get("model_version") if isinstance(extra, dict) else None
     return version if isinstance(version, str) and version else None
 

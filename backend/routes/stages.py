@@ -1,4 +1,4 @@
-"""`/projects/{id}/stage`: what the model may do in a project, why, and who changed it; nothing changes by itself."""
+"""`/projects/{id}/stage`: what the model may do in a project, with its evidence and history."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from functools import partial
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, HTTPException, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.answers import Json
 from backend.auth import require_basic
 from backend.dependencies import ServicesDep
-from backend.services import Services
-from mammo.stages import StageService
 
 router = APIRouter(dependencies=[Depends(require_basic)])
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 
 
-class StageOrder(BaseModel):
-    """A person's decision."""
+class StageChange(BaseModel):
+    """A person's decision to change the stage."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,30 +32,24 @@ class StageOrder(BaseModel):
 
 @router.get("/projects/{project}/stage")
 async def show(project: Number, services: ServicesDep) -> Json:
-    """The stage, the evidence, what the rules propose, and every change so far."""
-    found = await anyio.to_thread.run_sync(_desk(services).show, project)
-    return Json(found.to_json())
+    """Show the stage, its evidence, the rules' proposal, and every change so far."""
+    report = await anyio.to_thread.run_sync(services.site.stages.show, project)
+    return Json(report.to_json())
 
 
 @router.post("/projects/{project}/stage")
-async def change(project: Number, order: StageOrder, services: ServicesDep) -> Json:
-    """Change the stage; 409 when the rules are not met and `override` is not set, or somebody else changed it."""
-    await anyio.to_thread.run_sync(
-        partial(
-            _desk(services).set,
-            project,
-            order.stage,
-            actor=order.by,
-            reason=order.reason,
-            override=order.override,
-            threshold=order.threshold,
-        )
+async def change(project: Number, body: StageChange, services: ServicesDep) -> Json:
+    """Change the stage. 409: the rules are not met and `override` is not set, or it was changed meanwhile."""
+    stages = services.site.stages
+    request = partial(
+        stages.set,
+        project,
+        body.stage,
+        actor=body.by,
+        reason=body.reason,
+        override=body.override,
+        threshold=body.threshold,
     )
-    found = await anyio.to_thread.run_sync(_desk(services).show, project)
-    return Json(found.to_json())
-
-
-def _desk(services: Services) -> StageService:
-    if services.stages is None:
-        raise HTTPException(404, "this backend keeps no stages")
-    return services.stages
+    await anyio.to_thread.run_sync(request)
+    report = await anyio.to_thread.run_sync(stages.show, project)
+    return Json(report.to_json())

@@ -1,7 +1,6 @@
-"""`/webhook`: what annotators did. Answered 2xx only when it is on the disk: Label Studio sends
-it once, and waits for a second.
+"""`/webhook`: Label Studio's events. The response is 2xx only after the event is durable, because it is sent only once.
 
-Retraining is asked for after that, and nothing about it can take the 2xx back.
+Label Studio waits for one second. A retrain is requested afterwards, and its failure does not change the response.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ ANNOTATION_CREATED = "ANNOTATION_CREATED"
 ANNOTATED = frozenset({ANNOTATION_CREATED, "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 """Events that may bring a project to the number of corrections that starts a retrain."""
 
-KEPT_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-request-id")
-"""Headers that say what was sent and by what; none that holds a secret or names a person."""
+STORED_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-request-id")
+"""Headers that describe content and sender. None contains a secret or names a person."""
 
 MAX_HEADER = 200
-"""Characters that are kept of a header."""
+"""Characters of a header that are stored."""
 
 QUEUE_SECONDS = 3.0
-"""How long START_TRAINING waits for the queue: an annotator's save may be waiting for us."""
+"""Seconds that START_TRAINING waits for the queue: an annotator's save may be waiting."""
 
 log = structlog.get_logger()
 
@@ -61,19 +60,19 @@ router = APIRouter(dependencies=[Depends(require_webhook)])
 
 @router.post("/webhook", status_code=201, openapi_extra=json_body(EVENT))
 async def webhook(request: Request, services: ServicesDep) -> Json:
-    """Keep an event, then act on it.
+    """Store an event, then act on it.
 
-    Answers 400 for what is no event, 503 when it could not be kept.
+    400: not an event. 503: it could not be stored.
     """
     body = await request.body()
-    headers = {name: request.headers[name][:MAX_HEADER] for name in KEPT_HEADERS if name in request.headers}
-    keep = partial(_keep, body, services.store, received_at=datetime.now(UTC), headers=headers)
-    action, receipt = await anyio.to_thread.run_sync(keep, limiter=request.app.state.event_places)
-    known = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
-    services.metrics.webhooks.labels(action=known, duplicate=str(receipt.duplicate).lower()).inc()
+    headers = {name: request.headers[name][:MAX_HEADER] for name in STORED_HEADERS if name in request.headers}
+    store = partial(_store, body, services.store, received_at=datetime.now(UTC), headers=headers)
+    action, receipt = await anyio.to_thread.run_sync(store, limiter=request.app.state.event_limiter)
+    label = action if action in (*WEBHOOK_ACTIONS, START_TRAINING) else "other"
+    services.metrics.webhooks.labels(action=label, duplicate=str(receipt.duplicate).lower()).inc()
     log.info(
-        "event kept",
-        action=known,
+        "event stored",
+        action=label,
         event_id=receipt.event,
         project=receipt.project,
         duplicate=receipt.duplicate,
@@ -93,7 +92,7 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     return Json(answer, 201, background=after)
 
 
-def _keep(
+def _store(
     body: bytes, store: AnnotationStore, *, received_at: datetime, headers: Mapping[str, str]
 ) -> tuple[str, Receipt]:
     action = _action_of(body)
@@ -103,36 +102,36 @@ def _keep(
 def _action_of(body: bytes) -> str:
     action = read_json(body).get("action")
     if not isinstance(action, str) or not 0 < len(action) <= 100 or "\0" in action:
-        raise HTTPException(400, "an event names its action")
+        raise HTTPException(400, "the event has no valid action; it must be a string of 1 to 100 characters")
     return action
 
 
 async def _start_training(project: int | None, services: Services) -> dict[str, Any]:
-    """Ask for a retrain and say how that went; Label Studio keeps the `job`."""
+    """Request a retrain, and return the outcome; Label Studio stores the `job`."""
     if project is None:
-        return {"training": {"queued": False, "reason": "the event names no project"}}
-    ask = partial(_ask, project, services)
+        return {"training": {"queued": False, "reason": "the event has no project"}}
+    request = partial(_request_training, project, services)
     with anyio.move_on_after(QUEUE_SECONDS):
-        return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
-    log.warning("a retrain was asked for, and the answer is late", project=project, code="queue_timeout")
+        return await anyio.to_thread.run_sync(request, abandon_on_cancel=True)
+    log.warning("a retrain was requested, and the queue is slow", project=project, code="queue_timeout")
     return {"training": {"queued": False, "reason": "the job queue does not answer in time"}}
 
 
-def _ask(project: int, services: Services) -> dict[str, Any]:
+def _request_training(project: int, services: Services) -> dict[str, Any]:
     try:
-        started = services.training.ask(project, reason="START_TRAINING", trigger="button")
+        started = services.triggers.start(project, reason="START_TRAINING", trigger="button")
     except MammoError as error:
-        log.warning("a retrain could not be asked for", project=project, code=error.code)
+        log.warning("a retrain could not be requested", project=project, code=error.code)
         return {"training": {"queued": False, "reason": str(error)}}
-    told: dict[str, Any] = {"queued": True, "created": started.created}
+    outcome: dict[str, Any] = {"queued": True, "created": started.created}
     if started.problem:
-        told["waits"] = started.problem
-    return {"job": started.run, "training": told}
+        outcome["waits"] = started.problem
+    return {"job": started.run, "training": outcome}
 
 
 def _train_if_due(project: int, services: Services) -> None:
-    """Ask for a retrain when enough corrections have come since the last dataset version."""
+    """Start a retrain if there are enough corrections since the last dataset version."""
     try:
-        services.training.by_corrections(project)
+        services.triggers.start_by_corrections(project)
     except MammoError as error:
-        log.warning("a retrain could not be asked for", project=project, code=error.code)
+        log.warning("a retrain could not be requested", project=project, code=error.code)

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.paper import runs
+from cli.case_source import CaseSource
 from cli.detector_evaluation import DetectorChoice
-from cli.material import Source, shown_progress
+from cli.progress import progress_bar
 from mammo.errors import MammoError
 from training.cases import Progress
 
@@ -23,7 +24,7 @@ app = typer.Typer(help="Make the paper's tables again.", no_args_is_help=True, a
 Out = Annotated[Path, typer.Option(help="Folder for the Markdown, JSON and PNG files.", file_okay=False)]
 Dataset = Annotated[str | None, typer.Option(help="Dataset version (SHA-256).")]
 Phantoms = Annotated[str | None, typer.Option(help="Seeds of phantom patients instead, as FIRST-LAST.")]
-Vendor = Annotated[str, typer.Option(help="Look of the phantoms: a, b or c.")]
+Vendor = Annotated[str, typer.Option(help="Appearance of the phantoms: a, b or c.")]
 Work = Annotated[Path, typer.Option(help="Folder for phantoms, regions and runs.", file_okay=False)]
 Train = Annotated[str, typer.Option(help="On phantoms: seeds of patients to train on.")]
 Start = Annotated[list[str] | None, typer.Option(help="Weights of a SAM, FILE; for Table 4 also NAME=FILE.")]
@@ -50,15 +51,15 @@ def detector(
     work: Work = WORK,
 ) -> None:
     """Tables 1 and 2."""
-    source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
+    source = CaseSource(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
     if table == 1:
         if weights is not None:
             raise typer.BadParameter("Table 1 trains its networks itself; leave --weights out")
         wanted = runs.Attentions(train=train, validation=validation, recipe=recipe, seeds=seeds)
-        _show(lambda tell: runs.attention_table(source, wanted, out=out, tell=tell))
+        _show(lambda progress: runs.attention_table(source, wanted, out=out, progress=progress))
     else:
         choice = DetectorChoice(model=model, weights=weights)
-        _show(lambda tell: runs.threshold_table(source, choice, out=out, tell=tell))
+        _show(lambda progress: runs.threshold_table(source, choice, out=out, progress=progress))
 
 
 @app.command("segmenter")
@@ -75,9 +76,11 @@ def segmenter(
     work: Work = WORK,
 ) -> None:
     """Tables 3 and 4: every row is trained."""
-    source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
+    source = CaseSource(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
     wanted = runs.Comparison(start=start or [], recipe=recipe, seeds=seeds)
-    _show(lambda tell: runs.segmenter_table(table, source, wanted, train=train, out=out, tell=tell))
+    _show(
+        lambda progress: runs.segmenter_table(table, source, wanted, train=train, out=out, progress=progress)
+    )
 
 
 @app.command("crossval")
@@ -95,15 +98,19 @@ def crossval(
     work: Work = WORK,
 ) -> None:
     """Table 5: cross-validation by patient, end to end, HQ-SAM against Yolo-MLSAM."""
-    source = Source(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
+    source = CaseSource(dataset=dataset, phantoms=phantoms, vendor=vendor, work=work)
     wanted = runs.Comparison(start=[str(start)], recipe=recipe, seeds=1)
-    _show(lambda tell: runs.crossvalidate(source, wanted, folds=folds, detector=detector, out=out, tell=tell))
+    _show(
+        lambda progress: runs.crossvalidate(
+            source, wanted, folds=folds, detector=detector, out=out, progress=progress
+        )
+    )
 
 
 def _show(make: Callable[[Progress], list[Path]]) -> None:
     try:
-        with shown_progress("table") as tell:
-            paths = make(tell)
+        with progress_bar("table") as progress:
+            paths = make(progress)
     except MammoError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)

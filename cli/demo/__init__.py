@@ -1,1 +1,1 @@
-"""The whole loop on one machine, real parts only: phantoms, Label Studio, corrections, retraining, gate, hot reload."""
+"""The whole loop on one machine, with real parts: phantoms, Label Studio, corrections, retraining, gate, hot reload."""

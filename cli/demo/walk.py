@@ -1,4 +1,4 @@
-"""The walk: the steps of the loop on a running stack, each of which checks that it really happened."""
+"""Walk: the steps of the loop on a running stack. Each step checks that it really happened."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BROKER_SECONDS = 90
 
 
 class StepFailed(MammoError):
-    """A step of the demo did not happen as it must."""
+    """A step of the demo did not have its expected effect."""
 
     code = "step_failed"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the expert did on one task."""
+    """The expert's correction of one task."""
 
     task: int
     prelabel: tuple[Finding, ...]
@@ -49,7 +49,7 @@ class Reading:
 
 @dataclass
 class Walk:
-    """The state of one demo: the project, its tasks and what has been read so far."""
+    """One demo: its project, the tasks, and the annotations so far."""
 
     stack: Stack
     client: LabelStudioClient
@@ -57,27 +57,30 @@ class Walk:
     project: int = 0
     connection: ConnectedBackend | None = None
     tags: ControlTags = field(default_factory=lambda: ControlTags.read(labeling_config()))
-    """Of the project that the demo makes, with our own labeling config."""
+    """Control tags of the project."""
+
     cases: dict[int, Case] = field(default_factory=dict)
-    """Task id to phantom, truth included; only the expert and the report look at the truth."""
+    """Phantoms by task id. Only the expert and the report use their truth."""
+
     data: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Task id to the task's data."""
+    """Task data by task id."""
+
     annotations: int = 0
-    """Annotations submitted so far."""
+    """Number of annotations submitted so far."""
 
     @classmethod
     def on(cls, stack: Stack) -> Walk:
-        """A walk that has not begun."""
+        """Return a walk that has not begun."""
         site = Site(settings=stack.settings, broker_seconds=BROKER_SECONDS)
         return cls(stack, site.client, site.queue)
 
     def create_project(self, config: str | None = None) -> None:
-        """Project, labeling config (ours by default), storage of the twins, ML backend and webhook."""
+        """Create the project with storage, ML backend and webhook; `config` defaults to Yolo-MLSAM's own."""
         config = config or labeling_config()
         self.tags = ControlTags.read(config)
         self.project = self.client.create_project("Microcalcification clusters (phantoms)", config)
         twins = self.stack.label_studio.files.resolve() / TWINS
-        twins.mkdir(exist_ok=True)  # Label Studio wants to see the folder
+        twins.mkdir(exist_ok=True)  # Label Studio refuses a folder that does not exist
         self.client.add_local_storage(self.project, twins)
         settings = self.stack.settings
         self.connection = self.client.connect_backend(
@@ -89,7 +92,7 @@ class Walk:
         )
 
     def import_cases(self, cases: Sequence[Case], progress: Progress) -> None:
-        """Twins and tasks for the phantoms, which lie below the mammogram root."""
+        """Make a twin and a task for every phantom below the mammogram root."""
         settings = self.stack.settings
         root = settings.mammogram_root
         assert root is not None
@@ -109,26 +112,26 @@ class Walk:
         _require(len(self.cases) == len(cases), f"{len(cases)} mammograms became {len(self.cases)} tasks")
 
     def prelabel(self, progress: Progress) -> None:
-        """Predict every task with the champion, through the queue, and see the predictions in Label Studio."""
+        """Prelabel every task with the champion through the queue; check the predictions in Label Studio."""
         queued = self.queue.enqueue_prelabel(PrelabelProject(self.project, None))
         self._finish(queued.job_id, progress)
         self.expect_predictions(self.version())
 
     def version(self) -> str:
-        """The model version that the backend serves now."""
+        """Return the model version that the backend serves now."""
         version = self.stack.health().get("model_version")
         _require(isinstance(version, str), "the backend serves no model")
         return str(version)
 
     def expect_predictions(self, version: str) -> None:
-        """Every task shows exactly one prediction of a model version, with a score in [0, 1]."""
+        """Check that every task has exactly one prediction of a model version, with a score in [0, 1]."""
         for task in self.cases:
-            found = [p for p in self.client.predictions(task) if p["model_version"] == version]
-            _require(len(found) == 1, f"task {task} has {len(found)} predictions of {version}")
-            _require(0.0 <= found[0]["score"] <= 1.0, f"task {task}: score {found[0]['score']}")
+            scores = [p["score"] for p in self.client.predictions(task) if p["model_version"] == version]
+            _require(len(scores) == 1, f"task {task} has {len(scores)} predictions of {version}, expected 1")
+            _require(0.0 <= scores[0] <= 1.0, f"task {task} has the score {scores[0]}, expected 0 to 1")
 
     def ask_backend(self, task: int) -> dict[str, Any]:
-        """One task through `/predict`, as Label Studio asks."""
+        """Return the prediction of one task by `/predict`, requested as Label Studio does."""
         body = {
             "tasks": [{"id": task, "data": self.data[task], "project": self.project}],
             "project": f"{self.project}.1",
@@ -144,7 +147,7 @@ class Walk:
         return dict(results[0])
 
     def read(self, tasks: Sequence[int], version: str, progress: Progress) -> list[Reading]:
-        """The scripted expert corrects tasks in Label Studio; the corrections must arrive by its webhook."""
+        """Let the expert correct tasks in Label Studio; check that the corrections arrive by webhook."""
         readings = []
         for index, task in enumerate(tasks, 1):
             prediction = next(p for p in self.client.predictions(task) if p["model_version"] == version)
@@ -158,17 +161,17 @@ class Walk:
         return readings
 
     def reading(self, task: int, prediction: dict[str, Any]) -> Reading:
-        """What the expert would do with a prediction."""
+        """Return the expert's correction of a prediction, without submitting it."""
         prelabel = from_regions(prediction["result"], tags=self.tags)
         corrected = correct(prelabel, self.cases[task].truth)
         return Reading(task, tuple(prelabel), tuple(corrected), edit_effort(prelabel, corrected))
 
     def size(self, task: int) -> Size:
-        """Size of a task's image, from its phantom."""
+        """Return the size of a task's image."""
         return self.cases[task].read().size
 
     def expect_corrections(self) -> None:
-        """Every submitted annotation is in the store, where only Label Studio's webhook could have put it."""
+        """Check that every submitted annotation is in the store, where only Label Studio's webhook puts it."""
         with Site(settings=self.stack.settings) as site:
             _wait_for(
                 lambda: len(site.store.corrections(self.project)) >= self.annotations,
@@ -177,7 +180,7 @@ class Walk:
             )
 
     def train(self, progress: Progress) -> dict[str, Any]:
-        """Press Label Studio's "Start training", twice: one run must start, and it must end well."""
+        """Press Label Studio's "Start training" twice; check that one run starts and succeeds. Return its outcome."""
         assert self.connection is not None
         self.client.start_training(self.connection.ml_backend)
         _wait_for(
@@ -192,13 +195,13 @@ class Walk:
         return self._finish(first, progress).result or {}
 
     def expect_reload(self, version: str) -> None:
-        """The backend serves the promoted version."""
+        """Check that the backend loads the promoted version."""
         _wait_for(
             lambda: self.version() == version, within=120, otherwise=f"the backend did not load {version}"
         )
 
     def expect_refresh(self, version: str, progress: Progress) -> None:
-        """After a promotion every task gets a new prediction, beside the old one."""
+        """Check that after a promotion every task gets a new prediction beside the old one."""
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             done = sum(
@@ -212,7 +215,7 @@ class Walk:
         self.expect_predictions(version)
 
     def _finish(self, job_id: str, progress: Progress) -> JobStatus:
-        """Wait for a job, showing its progress."""
+        """Wait for a job, reporting its progress."""
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             status = self.queue.status(job_id)
@@ -221,7 +224,7 @@ class Walk:
                 return status
             _require(
                 status.state in ("queued", "started", "deferred", "scheduled"),
-                f"job {job_id} is {status.state}: {status.error}; see {self.stack.supervisor.log('worker')}",
+                f"job {job_id} is {status.state}: {status.error}; see {self.stack.processes.log('worker')}",
             )
             progress(status.progress, f"{status.stage}: {status.message}".strip(": "))
             time.sleep(POLL_SECONDS)

@@ -1,8 +1,8 @@
-"""Run the checks, repair what can be repaired, and say it: plain lines, or one JSON object."""
+"""Run the checks, optionally repair, and print the diagnoses as lines or as one JSON object."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -49,84 +49,83 @@ STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red", "skipped": "
 
 
 def doctor_command(*, project: int | None, url: str, fix: bool, as_json: bool) -> int:
-    """Exit code: 0, or 1 when something is (still) broken."""
+    """Return the exit code: 0, or `BROKEN`."""
     settings = Site.load().settings
     with ExitStack() as stack:
 
-        def look() -> Inspection:
+        def inspect() -> Inspection:
             site = stack.enter_context(Site(settings=settings))
             return Inspection(site=site, project=project, url=url)
 
-        found = repair(look) if fix else examine(look())
-    show(found, as_json=as_json)
-    return BROKEN if any(each.state == "broken" for each in found) else 0
+        diagnoses = repair(inspect) if fix else examine(inspect())
+    show(diagnoses, as_json=as_json)
+    return BROKEN if any(each.state == "broken" for each in diagnoses) else 0
 
 
 def examine(inspection: Inspection) -> list[Diagnosis]:
-    """Run all checks that can be run. A check that fails is itself a diagnosis."""
-    found = list(_run(SERVICE, inspection))
+    """Run every check that can be run. A failing check is reported as a diagnosis."""
+    diagnoses = list(_run(SERVICE, inspection))
     server = list(_run((server_checks.check_server,), inspection))
-    found += server
+    diagnoses += server
     if inspection.project is None:
-        found.append(skipped("project", "give --project to examine one"))
+        diagnoses.append(skipped("project", "no project was checked; name one with --project"))
     elif any(each.state == "broken" and each.check in ("label-studio", "token") for each in server):
-        found.append(skipped("project", "Label Studio cannot be asked about the project"))
-    elif (gone := _is_gone(inspection)) is not None:
-        found.append(gone)
+        diagnoses.append(skipped("project", "Label Studio cannot be asked about the project"))
+    elif (missing := _missing_project(inspection)) is not None:
+        diagnoses.append(missing)
     else:
-        found += _run(PROJECT, inspection)
-        return [*found, *_run((service_checks.check_model,), inspection)]
-    return [*found, *_run((service_checks.check_model,), replace(inspection, project=None))]
+        diagnoses += _run(PROJECT, inspection)
+        return [*diagnoses, *_run((service_checks.check_model,), inspection)]
+    return [*diagnoses, *_run((service_checks.check_model,), replace(inspection, project=None))]
 
 
-def repair(look: Callable[[], Inspection]) -> list[Diagnosis]:
-    """Examine, repair, and examine again: what was wrong and is well now is `fixed`.
+def repair(inspect: Callable[[], Inspection]) -> list[Diagnosis]:
+    """Examine, repair, and examine again. Diagnoses that have disappeared are `fixed`.
 
     Args:
-        look: begins an inspection that has asked nothing yet.
+        inspect: returns a new inspection, without cached answers.
     """
-    before = examine(look())
+    before = examine(inspect())
     failures: dict[str, str] = {}
-    done: list[object] = []
+    attempted: list[object] = []
     for each in before:
-        if each.repair is None or each.state not in ("broken", "warning") or each.repair in done:
+        if each.repair is None or each.state not in ("broken", "warning") or each.repair in attempted:
             continue
-        done.append(each.repair)
+        attempted.append(each.repair)
         try:
             each.repair()
         except (MammoError, OSError) as error:
             failures[each.check] = str(error)
-    after = examine(look())
-    told = [
+    after = examine(inspect())
+    current = [
         replace(each, says=f"{each.says} (the repair failed: {failures[each.check]})")
         if each.state == "broken" and each.check in failures
         else each
         for each in after
     ]
-    wrong = {each.check for each in after if each.state in ("broken", "warning")}
+    failing = {each.check for each in after if each.state in ("broken", "warning")}
     fixed = [
         replace(each, state="fixed", remedy="")
         for each in before
-        if each.repair is not None and each.state in ("broken", "warning") and each.check not in wrong
+        if each.repair is not None and each.state in ("broken", "warning") and each.check not in failing
     ]
-    return [*told, *fixed]
+    return [*current, *fixed]
 
 
-def show(found: Iterable[Diagnosis], *, as_json: bool) -> None:
-    """Print a report."""
-    found = list(found)
+def show(diagnoses: Sequence[Diagnosis], *, as_json: bool) -> None:
+    """Print the diagnoses."""
     if as_json:
         rows = [
             {"check": each.check, "state": each.state, "says": each.says, "remedy": each.remedy}
-            for each in found
+            for each in diagnoses
         ]
-        report = {"broken": sum(each.state == "broken" for each in found), "checks": rows}
+        report = {"broken": sum(each.state == "broken" for each in diagnoses), "checks": rows}
         Console(soft_wrap=True, highlight=False, markup=False).print(
             orjson.dumps(report, option=orjson.OPT_INDENT_2).decode()
         )
         return
     console = Console(soft_wrap=True)
-    for each in found:
+    for each in diagnoses:
         console.print(Text.assemble((f"{each.state:8}", STYLES[each.state]), f"{each.check:18}{each.line()}"))
 
 
@@ -138,12 +137,14 @@ def _run(checks: Iterable[Check], inspection: Inspection) -> Iterator[Diagnosis]
             yield broken(check.__name__.removeprefix("check_"), "the check itself failed", str(error))
 
 
-def _is_gone(inspection: Inspection) -> Diagnosis | None:
+def _missing_project(inspection: Inspection) -> Diagnosis | None:
     try:
         _ = inspection.described
     except LabelStudioError as error:
         if error.code != "label_studio_404":
-            return broken("project", f"Label Studio does not show project {inspection.project}", str(error))
-        says = f"project {inspection.project} is not there, or our user does not see it"
-        return broken("project", says, "correct --project, or let the user of the API key into the project")
+            return broken("project", f"Label Studio does not return project {inspection.project}", str(error))
+        says = f"project {inspection.project} does not exist, or the user of the API key may not see it"
+        return broken(
+            "project", says, "correct --project, or give the user of the API key access to the project"
+        )
     return None

@@ -1,4 +1,4 @@
-"""Diagnosis: what one check found."""
+"""Diagnosis: the result of one check."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Diagnosis:
 
     state: State
     says: str
-    """What was found, for a person."""
+    """The result as a sentence."""
 
     remedy: str = ""
-    """What to do about it; empty when it is well."""
+    """What to do; empty if nothing needs to be done."""
 
     repair: Callable[[], object] | None = field(default=None, compare=False, repr=False)
-    """Mends it, when that can be done from here; may raise MammoError."""
+    """Repairs the fault, if that can be done from here; may raise MammoError."""
 
     def line(self) -> str:
         remedy = f" → {self.remedy}" if self.remedy else ""

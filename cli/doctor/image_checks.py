@@ -1,4 +1,4 @@
-"""The images of the first tasks, read from here as the model would read them."""
+"""The images of the first tasks, opened as the model would open them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from cli.doctor.inspection import Inspection
 from mammo.errors import MammoError
 from mammo.images.task_images import MAMMOGRAM_KEY, of_task
 
-LOOKED_AT = 3
+MAX_TASKS = 3
 
 
 def check_images(inspection: Inspection) -> Iterator[Diagnosis]:
-    """The mammogram of a task, and where that is a file of ours, the picture that people see as well."""
+    """Open the images of some tasks; where the mammogram is a local file, also download the image shown to readers."""
     assert inspection.client is not None
     assert inspection.project is not None
     site, max_bytes = inspection.site, inspection.settings.max_image_bytes
-    tasks = inspection.client.first_tasks(inspection.project, LOOKED_AT)
+    tasks = inspection.client.first_tasks(inspection.project, MAX_TASKS)
     if not tasks:
         yield skipped("images", "the project has no tasks yet")
         return
     try:
         tags = site.tags(inspection.project)
     except MammoError as error:
-        yield skipped("images", f"which images the project shows is not known ({error.code})")
+        yield skipped(
+            "images", f"the labeling config does not say which images the project shows ({error.code})"
+        )
         return
     for number, data, on_image in (
         (int(task["id"]), task["data"], each) for task in tasks for each in tags.on(task["data"])
@@ -44,6 +46,8 @@ def check_images(inspection: Inspection) -> Iterator[Diagnosis]:
             try:
                 site.downloads.download(str(picture), max_bytes=max_bytes, task=number)
             except MammoError as error:
-                yield broken("images", f"task {number} shows people no image ({error.code})", str(error))
+                yield broken(
+                    "images", f"the image shown in task {number} cannot be loaded ({error.code})", str(error)
+                )
                 return
     yield well("images", f"the images of {len(tasks)} tasks can be read here")

@@ -1,4 +1,4 @@
-"""Inspection: what the checks look at: the installation, Label Studio, one project, the backend."""
+"""Inspection: what the checks examine: the installation, Label Studio, one project, the backend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mammo.labelstudio.project_connection import TITLE
 from mammo.settings import Settings
 from mammo.site import Site
 
-ASK_SECONDS = 10.0
+TIMEOUT = 10.0
+"""Seconds for the backend to answer."""
 
 
 def _now() -> datetime:
@@ -24,13 +25,13 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """One look at everything; what was asked once is not asked again."""
+    """The state of an installation. Every answer is requested once and cached."""
 
     site: Site
 
     project: int | None = None
     url: str = ""
-    """Where Label Studio reaches the backend, as the caller says; empty when he does not."""
+    """Address at which Label Studio reaches the backend; empty: as the project's settings say."""
 
     now: Callable[[], datetime] = _now
 
@@ -40,19 +41,19 @@ class Inspection:
 
     @property
     def client(self) -> LabelStudioClient | None:
-        """None when Label Studio's address or key is not set."""
+        """None if Label Studio's address or API key is not set."""
         return self.site.label_studio
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """The project."""
+        """The project, as Label Studio's API describes it."""
         assert self.client is not None
         assert self.project is not None
         return self.client.project(self.project)
 
     @cached_property
     def backends(self) -> list[dict[str, Any]]:
-        """ML backends of the project, oldest first; Label Studio has just asked each how it is."""
+        """ML backends of the project, oldest first; Label Studio has just checked the health of each."""
         assert self.client is not None
         assert self.project is not None
         return self.client.backends(self.project)
@@ -66,7 +67,7 @@ class Inspection:
 
     @cached_property
     def backend_url(self) -> str:
-        """Our backend's address: what the caller says, else the project's row of our title, else none."""
+        """Address of our backend: `url`, else that of the project's ML backend with our title, else empty."""
         if self.url:
             return self.url.rstrip("/")
         if self.client is None or self.project is None:
@@ -76,16 +77,16 @@ class Inspection:
 
     @cached_property
     def health(self) -> dict[str, Any] | None:
-        """The backend's `/health`; None when it does not answer here."""
-        return self._ask("GET", "/health")
+        """The backend's `/health`; None if it does not answer this machine."""
+        return self._request("GET", "/health")
 
     @cached_property
     def setup(self) -> dict[str, Any] | None:
-        """What the backend answers to Label Studio's `/setup`; None when it does not answer here."""
-        return self._ask("POST", "/setup")
+        """The backend's `/setup`; None if it does not answer this machine."""
+        return self._request("POST", "/setup")
 
     def reconnect(self) -> None:
-        """Make the ML backend row and the webhook right."""
+        """Repair the project's ML backend and webhook."""
         assert self.client is not None
         assert self.project is not None
         self.client.connect_backend(
@@ -101,14 +102,12 @@ class Inspection:
         secrets = (self.settings.auth_password, self.settings.webhook_secret)
         return bool(self.backend_url) and all(secret.get_secret_value() for secret in secrets)
 
-    def _ask(self, method: str, path: str) -> dict[str, Any] | None:
+    def _request(self, method: str, path: str) -> dict[str, Any] | None:
         address = self.backend_url or f"http://{self.settings.host}:{self.settings.port}"
         auth = (self.settings.auth_user, self.settings.auth_password.get_secret_value())
         try:
-            answer = httpx.request(
-                method, f"{address}{path}", auth=auth, timeout=ASK_SECONDS, trust_env=False
-            )
-            body = answer.json()
+            response = httpx.request(method, f"{address}{path}", auth=auth, timeout=TIMEOUT, trust_env=False)
+            body = response.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             return None
-        return {**body, "status_code": answer.status_code} if isinstance(body, dict) else None
+        return {**body, "status_code": response.status_code} if isinstance(body, dict) else None

@@ -1,4 +1,4 @@
-"""Label Studio itself: is it there, does it take our token, what time is it, and may it talk to us?"""
+"""Label Studio itself: address, token, clock, release, and SSRF protection."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from cli.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError
 
 RELEASE = "1.23"
-"""The release that this system was measured against."""
+"""The Label Studio release that this version was tested with."""
 
-SKEW_SECONDS = 60.0
-"""Clocks that differ more confuse which annotation is the newest."""
+MAX_SKEW_SECONDS = 60.0
+"""With a larger difference of the clocks, the newest annotation may not be recognized."""
 
 SWITCHES = "LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false"
 
 
 def check_server(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Whatever does not need a project."""
+    """Run the checks that need no project."""
     client = inspection.client
     if client is None:
         yield broken(
             "label-studio",
-            "Label Studio's address or key is not set",
+            "Label Studio's address or API key is not set",
             "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY",
         )
         return
@@ -36,11 +36,11 @@ def check_server(inspection: Inspection) -> Iterator[Diagnosis]:
     yield well("label-studio", f"{url} answers")
     if time is not None:
         skew = abs((inspection.now() - time).total_seconds())
-        if skew > SKEW_SECONDS:
+        if skew > MAX_SKEW_SECONDS:
             yield broken(
                 "clock",
-                f"its clock and ours differ by {skew:.0f} s",
-                "run NTP on both machines: annotations are ordered by their time",
+                f"its clock and that of this machine differ by {skew:.0f} s",
+                "run NTP on both machines, because annotations are ordered by time",
             )
         else:
             yield well("clock", f"clocks differ by {skew:.0f} s")
@@ -48,22 +48,24 @@ def check_server(inspection: Inspection) -> Iterator[Diagnosis]:
 
 
 def check_ssrf(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Its protection against requests to private addresses; needs a project we may see, and changes nothing."""
+    """Check that Label Studio's protection against requests to private addresses lets it reach the backend."""
     client, url = inspection.client, inspection.backend_url
     if client is None or inspection.project is None or not url:
-        yield skipped("ssrf", "needs --project, and the backend's --url or a connected backend")
+        yield skipped("ssrf", "not checked: needs --project, and --url or a connected ML backend")
         return
     backend = client.refuses_backend(url)
     webhook = client.refuses_webhook(inspection.project, f"{url}/webhook")
     if not backend and not webhook:
-        yield well("ssrf", "its SSRF protection lets it talk to the backend")
+        yield well("ssrf", "its SSRF protection allows requests to the backend")
         return
     if backend and webhook:
-        says = f"its SSRF protection blocks {url}: no predictions, no webhooks"
+        says = f"its SSRF protection blocks {url}: neither predictions nor webhooks work"
     elif webhook:
-        says = f"its SSRF protection blocks webhooks to {url}: 403 on connecting, yet it shows Connected"
+        says = (
+            f"its SSRF protection blocks webhooks to {url}: connecting fails with 403, yet it shows Connected"
+        )
     else:
-        says = f"its ML backends may not be at {url}: 403 on connecting"
+        says = f"it does not allow ML backends at {url}: connecting fails with 403"
     yield broken("ssrf", says, f"start Label Studio with {SWITCHES}")
 
 
@@ -75,7 +77,7 @@ def _token(inspection: Inspection) -> Iterator[Diagnosis]:
         client.call("GET", "/api/current-user/whoami")
         allowed = client.token_settings()
     except LabelStudioError as error:
-        yield broken("token", *_about_token(inspection, error))
+        yield broken("token", *_token_fault(inspection, error))
         return
     kind = "personal access token" if client.personal else "legacy token"
     if not client.personal and not allowed.get("legacy_api_tokens_enabled", True):
@@ -83,7 +85,7 @@ def _token(inspection: Inspection) -> Iterator[Diagnosis]:
     else:
         yield well("token", f"the {kind} is accepted")
     if release and not release.startswith(RELEASE):
-        yield warning("release", f"Label Studio {release}; this system was measured against {RELEASE}")
+        yield warning("release", f"Label Studio is {release}; this version was tested with {RELEASE}")
 
 
 _ENABLE = (
@@ -92,7 +94,7 @@ _ENABLE = (
 )
 
 
-def _about_token(inspection: Inspection, error: LabelStudioError) -> tuple[str, str]:
+def _token_fault(inspection: Inspection, error: LabelStudioError) -> tuple[str, str]:
     if error.code == "label_studio_401" and "legacy token authentication has been disabled" in str(error):
         return "legacy tokens are disabled in this organization", _ENABLE
     if error.code == "label_studio_401" and _is_exchanged(inspection):
@@ -104,13 +106,13 @@ def _about_token(inspection: Inspection, error: LabelStudioError) -> tuple[str, 
     if error.code == "label_studio_401":
         return (
             "the token is not accepted",
-            "make a new one in Label Studio, and set YOLO_MLSAM_LABEL_STUDIO_API_KEY",
+            "create a new one in Label Studio, and set YOLO_MLSAM_LABEL_STUDIO_API_KEY to it",
         )
-    return "the token cannot be tried", str(error)
+    return "the token could not be checked", str(error)
 
 
 def _is_exchanged(inspection: Inspection) -> bool:
-    """Whether our key is a personal access token that Label Studio still gives access tokens for."""
+    """Whether our API key is a personal access token that Label Studio still exchanges for access tokens."""
     client = inspection.client
     assert client is not None
     try:

@@ -1,4 +1,4 @@
-"""This service: settings, database, disk, queue, worker, and the model that is served."""
+"""This service: settings, database, disk, queue, workers, and the serving model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mammo.site import Site
 
 GIB = 2**30
 MIN_FREE = 1 * GIB
-COMFORTABLE_FREE = 10 * GIB
-"""Room for the blobs of some training runs, in bytes."""
+AMPLE_FREE = 10 * GIB
+"""Free disk space in bytes; `AMPLE_FREE` has room for the files of several runs."""
 
 
 def check_settings(inspection: Inspection) -> Iterator[Diagnosis]:
-    """What must be set, and is not."""
+    """Check the required settings."""
     settings = inspection.settings
     needed = {
         "YOLO_MLSAM_AUTH_PASSWORD": settings.auth_password.get_secret_value(),
@@ -30,82 +30,80 @@ def check_settings(inspection: Inspection) -> Iterator[Diagnosis]:
         yield broken(
             "settings",
             f"{' and '.join(missing)} not set",
-            "set what `openssl rand -hex 32` prints, here and for the backend, which does not start without",
+            "set each to the output of `openssl rand -hex 32`, here and for the backend, which does not start without",
         )
     else:
         yield well("settings", "the secrets are set")
     root = settings.mammogram_root
     if root is not None and not root.is_dir():
         yield broken(
-            "mammogram-root", f"{root} is no folder here", "mount it, or correct YOLO_MLSAM_MAMMOGRAM_ROOT"
+            "mammogram-root", f"{root} is not a folder here", "mount it, or correct YOLO_MLSAM_MAMMOGRAM_ROOT"
         )
 
 
 def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Database and disk."""
+    """Check database and disk."""
     settings = inspection.settings
     folder = settings.data_dir
     yield from _database(inspection)
     if not folder.is_dir():
         yield warning(
             "disk",
-            f"{folder} is not there yet",
-            "the backend makes it when it starts, or doctor --fix",
+            f"the data folder {folder} does not exist yet",
+            "start the backend, which makes it, or run doctor --fix",
             lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True),
         )
         return
     free = shutil.disk_usage(folder).free
     says = f"{free / GIB:.1f} GiB free below {folder}"
-    remedy = "make room: events, masks and weights are kept there"
+    remedy = "free disk space: events, masks and weights are stored there"
     if free < MIN_FREE:
         yield broken("disk", says, remedy)
-    elif free < COMFORTABLE_FREE:
+    elif free < AMPLE_FREE:
         yield warning("disk", says, remedy)
     else:
         yield well("disk", says)
 
 
 def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Redis, and whether somebody works off what is in it."""
+    """Check Redis, and that workers take the queued jobs."""
     try:
         condition = inspection.site.queue.condition()
     except (MammoError, ValueError):
         yield broken(
             "redis",
-            "the broker of YOLO_MLSAM_REDIS_URL does not answer",
-            "start Redis or Valkey, or correct the address and its password",
+            "Redis at YOLO_MLSAM_REDIS_URL does not answer",
+            "start Redis or Valkey, or correct address and password",
         )
         return
-    yield well("redis", "the broker answers")
+    yield well("redis", "Redis answers")
     yield from _workers(condition)
 
 
 def check_model(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Whether the backend is there, and serves the champion."""
+    """Check that the backend answers and serves the champion."""
     health = inspection.health
     if health is None:
         where = inspection.backend_url or f"port {inspection.settings.port} of {inspection.settings.host}"
-        yield broken(
-            "backend", f"no backend answers at {where}", "run `yolo-mlsam serve`; is it another address?"
-        )
+        yield broken("backend", f"no backend answers at {where}", "run `yolo-mlsam serve`, or correct --url")
         return
     serving, champion, problem = (health.get(key) for key in ("model_version", "champion", "problem"))
     if problem:
-        yield broken("backend", f"the backend says: {problem}", "see its log")
+        yield broken("backend", f"the backend reports a problem: {problem}", "see its log")
     elif serving is None:
         yield warning("backend", "the backend is loading its model")
     elif champion is not None and serving != champion:
         yield broken(
             "stale-model",
-            f"the backend serves {serving}, and {champion} is the champion",
-            "see its log; restart it",
+            f"the backend serves {serving}, but {champion} is the champion",
+            "see its log, and restart it",
         )
     else:
         yield well("backend", f"the backend serves {serving}")
 
 
 def _database(inspection: Inspection) -> Iterator[Diagnosis]:
-    def make() -> None:
+    def create() -> None:
         with Site(settings=inspection.settings, creates=True) as site:
             _ = site.engine
 
@@ -114,18 +112,18 @@ def _database(inspection: Inspection) -> Iterator[Diagnosis]:
             pass
     except StorageUnavailable as error:
         if error.code == "no_database":
-            remedy = "the backend makes it when it starts, or doctor --fix"
-            yield warning("database", "there is no database yet", remedy, make)
+            remedy = "start the backend, which creates it, or run doctor --fix"
+            yield warning("database", "there is no database yet", remedy, create)
         elif error.code == "older_database":
-            remedy = "the backend migrates it when it starts, or doctor --fix"
-            yield warning("database", str(error), remedy, make)
+            remedy = "start the backend, which migrates it, or run doctor --fix"
+            yield warning("database", str(error), remedy, create)
         elif error.code == "newer_database":
-            yield broken("database", str(error), "start that release")
+            yield broken("database", str(error), "install the release that made it")
         else:
             yield broken(
                 "database",
                 str(error),
-                "start it, correct YOLO_MLSAM_DATABASE_URL, or restore it from a backup",
+                "start the database server, correct YOLO_MLSAM_DATABASE_URL, or restore a backup",
             )
     else:
         yield well("database", f"the database has schema {SCHEMA}")
@@ -139,8 +137,6 @@ def _workers(condition: QueueCondition) -> Iterator[Diagnosis]:
     elif condition.workers:
         yield well("worker", f"{condition.workers} worker(s), {condition.waiting} job(s) waiting")
     else:
-        yield warning(
-            "worker", "no worker runs: nothing will be prelabelled or trained", "run `yolo-mlsam work`"
-        )
+        yield warning("worker", "no worker is running, so no job is done", "run `yolo-mlsam work`")
     if condition.failed:
         yield warning("jobs", f"{condition.failed} job(s) failed in the last 30 days", "see the worker's log")

@@ -1,4 +1,4 @@
-"""`models keygen|export|import`: signed bundles between sites."""
+"""`models keygen|export|import`: move model versions between sites as signed bundles."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from mammo.site import Site
 
 
 def keygen(path: Path) -> None:
-    """Write a private key, print the public one."""
+    """Write a private key, and print the public key."""
     public = make_key(path)
     Console(soft_wrap=True, highlight=False).print(
-        f"{path.name}: private key, keep it secret\npublic key, for YOLO_MLSAM_TRUSTED_KEYS of other sites: {public}"
+        f"{path.name}: private key, keep it secret\n"
+        f"public key, for YOLO_MLSAM_TRUSTED_KEYS of the receiving sites: {public}"
     )
 
 
 def export(name: str, *, key: Path, to: Path | None) -> None:
-    """Write a bundle."""
+    """Write a model version as a bundle."""
     registry = Site.load().registry
     version = find_version(registry, name)
     target = to or Path(f"{version}.mlsam")
@@ -30,19 +31,19 @@ def export(name: str, *, key: Path, to: Path | None) -> None:
     size = target.stat().st_size / 1e6
     Console(soft_wrap=True, highlight=False).print(
         f"{target}: {version}, {size:.1f} MB, signed by {public}\n"
-        f"on the other site: yolo-mlsam models import {target.name}"
+        f"on the receiving site: yolo-mlsam models import {target.name}"
     )
 
 
 def import_(bundle: Path, *, trust: Sequence[str]) -> None:
-    """Register what a bundle holds."""
+    """Register the model version of a bundle."""
     site = Site.load(creates=True)
     trusted = [*trust, *site.settings.trusted_keys.replace(",", " ").split()]
     if not trusted:
         raise InvalidSettings(
-            "no key is trusted here: name the sender's public key with --trust or YOLO_MLSAM_TRUSTED_KEYS"
+            "no public key is trusted here; name the sender's with --trust or YOLO_MLSAM_TRUSTED_KEYS"
         )
     version = import_bundle(site.registry, bundle, trusted=trusted)
     Console(soft_wrap=True).print(
-        f"{version} is registered; it serves after `yolo-mlsam models promote {version} --reason ...`"
+        f"{version} is registered; `yolo-mlsam models promote {version} --reason ...` makes it serve"
     )

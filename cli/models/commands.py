@@ -1,4 +1,4 @@
-"""`yolo-mlsam models`: look at model versions, choose who serves, carry versions to other sites, tidy up."""
+"""`yolo-mlsam models`: list, compare, promote, export, import and clean up model versions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Annotated
 import typer
 
 models = typer.Typer(
-    help="List, compare, promote and roll back model versions; export, import, tidy up.", no_args_is_help=True
+    help="List, compare, promote and roll back model versions; export, import, clean up.",
+    no_args_is_help=True,
 )
 
 Version = Annotated[
     str,
-    typer.Argument(help="Version, or one of the aliases champion, challenger, previous.", metavar="VERSION"),
+    typer.Argument(
+        help="Model version, its beginning, or champion, challenger or previous.", metavar="VERSION"
+    ),
 ]
-Reason = Annotated[str, typer.Option(help="Why; kept in the history with your name.")]
+Reason = Annotated[str, typer.Option(help="Why; recorded in the history with your user name.")]
 
 
 @models.command("list")
 def list_models() -> None:
-    """Every model version with its parent and its verdict; where the aliases point."""
+    """List every model version with parent, verdict and aliases."""
     from cli.models.listing import list_versions
 
     list_versions()
@@ -31,7 +34,7 @@ def show(
     version: Version = "champion",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """All that is known of a version: manifest, verdict, notes, every time it served."""
+    """Show a model version: manifest, verdict, notes, and when it became champion."""
     from cli.models.listing import show_version
 
     show_version(version, as_json=as_json)
@@ -39,7 +42,7 @@ def show(
 
 @models.command("diff")
 def diff(one: Version, other: Version) -> None:
-    """What differs between the manifests and verdicts of two versions."""
+    """Compare the manifests and verdicts of two model versions."""
     from cli.models.listing import diff_versions
 
     diff_versions(one, other)
@@ -47,12 +50,14 @@ def diff(one: Version, other: Version) -> None:
 
 @models.command("shadow")
 def shadow(
-    project: Annotated[int, typer.Option(help="Project whose tasks both have looked at.", min=1)],
+    project: Annotated[
+        int, typer.Option(help="Label Studio project that both versions have predicted.", min=1)
+    ],
     first: Version = "champion",
     second: Version = "challenger",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What two versions said of the same tasks: how far they agree, and how far each is from the corrections."""
+    """Compare two versions' predictions of the same tasks: with each other, and with the corrections."""
     from cli.models.shadowing import compare
 
     compare(project, first, second, as_json=as_json)
@@ -60,7 +65,7 @@ def shadow(
 
 @models.command("promote")
 def promote(version: Version, reason: Reason) -> None:
-    """Make a version the champion by hand, whatever the gate said; the reason is kept. Its files are checked first."""
+    """Make a version the champion, whatever the gate's verdict. Its files are verified first."""
     from cli.models.moving import promote as run
 
     run(version, reason)
@@ -68,7 +73,7 @@ def promote(version: Version, reason: Reason) -> None:
 
 @models.command("rollback")
 def roll_back(reason: Reason) -> None:
-    """Make the previous champion the champion again; a running backend loads it within seconds."""
+    """Make the previous champion the champion again. Running backends load it within seconds."""
     from cli.models.moving import roll_back as run
 
     run(reason)
@@ -76,7 +81,7 @@ def roll_back(reason: Reason) -> None:
 
 @models.command("history")
 def history() -> None:
-    """Every move of every alias: when, who, why."""
+    """List every promotion, rollback and other move of an alias: when, who, why."""
     from cli.models.listing import list_moves
 
     list_moves()
@@ -84,9 +89,9 @@ def history() -> None:
 
 @models.command("keygen")
 def keygen(
-    path: Annotated[Path, typer.Argument(help="File for the private key; keep it secret.", dir_okay=False)],
+    path: Annotated[Path, typer.Argument(help="File of the private key; keep it secret.", dir_okay=False)],
 ) -> None:
-    """Make a key to sign bundles with, and print the public key that the receiving sites must trust."""
+    """Make a key that signs bundles; print the public key, which the receiving sites must trust."""
     from cli.models.carrying import keygen as run
 
     run(path)
@@ -95,10 +100,12 @@ def keygen(
 @models.command("export")
 def export(
     version: Version,
-    key: Annotated[Path, typer.Option(help="Private key, see keygen.", exists=True, dir_okay=False)],
-    to: Annotated[Path | None, typer.Option(help="File; default VERSION.mlsam.", dir_okay=False)] = None,
+    key: Annotated[Path, typer.Option(help="Private key made by keygen.", exists=True, dir_okay=False)],
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; default: VERSION.mlsam.", dir_okay=False)
+    ] = None,
 ) -> None:
-    """Write a version to one signed file, for a site that no network reaches."""
+    """Write a model version to one signed file, for a site without network access."""
     from cli.models.carrying import export as run
 
     run(version, key=key, to=to)
@@ -106,13 +113,13 @@ def export(
 
 @models.command("import")
 def import_(
-    bundle: Annotated[Path, typer.Argument(help="A file that export wrote.", exists=True, dir_okay=False)],
+    bundle: Annotated[Path, typer.Argument(help="File written by export.", exists=True, dir_okay=False)],
     trust: Annotated[
         list[str] | None,
-        typer.Option(help="Public key to trust, besides YOLO_MLSAM_TRUSTED_KEYS.", metavar="HEX"),
+        typer.Option(help="Public key to trust in addition to YOLO_MLSAM_TRUSTED_KEYS.", metavar="HEX"),
     ] = None,
 ) -> None:
-    """Register the version of a bundle, if a trusted key signed it. It does not serve before it is promoted."""
+    """Register the model version of a bundle signed by a trusted key. It serves only after it is promoted."""
     from cli.models.carrying import import_ as run
 
     run(bundle, trust=trust or [])
@@ -120,17 +127,15 @@ def import_(
 
 @models.command("gc")
 def gc(
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete; without it only say what would go.")
-    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without this option, only list.")] = False,
     older_than: Annotated[
         int,
-        typer.Option(help="Age in days of versions that never served, before their weights may go.", min=1),
+        typer.Option(help="Keep the weights of younger versions, in days.", min=1),
     ] = 90,
 ) -> None:
-    """Free the disk: weights of old versions that never served, and files that nothing refers to.
+    """Delete weights of old versions that never served, and files that nothing refers to.
 
-    Champions, past and present, stay, and what projects are pinned to, dataset versions, manifests and verdicts.
+    Kept are past and present champions, versions that a project is pinned to, dataset versions, manifests and verdicts.
     """
     from cli.models.tidying import gc as run
 

@@ -1,4 +1,4 @@
-"""`models list|show|diff|history`: look at the registry."""
+"""`models list|show|diff|history`: print the registry."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mammo.site import Site
 def list_versions() -> None:
     """Print every model version, newest last."""
     registry = Site.load().registry
-    pointing: dict[str, list[str]] = {}
+    aliases: dict[str, list[str]] = {}
     for name, alias in ALIASES.items():
-        if found := registry.alias(alias):
-            pointing.setdefault(found.version, []).append(name)
-    table = Table("alias", _whole("version"), "parent", "recipe", "dataset", "verdict", "made (UTC)")
+        if target := registry.alias(alias):
+            aliases.setdefault(target.version, []).append(name)
+    table = Table("alias", _wrapped("version"), "parent", "recipe", "dataset", "verdict", "made (UTC)")
     for version in registry.versions():
         manifest = registry.manifest(version)
         table.add_row(
-            " ".join(pointing.get(version, [])),
+            " ".join(aliases.get(version, [])),
             version,
             str(manifest.get("parent") or "-"),
             str(manifest.get("recipe") or "-"),
@@ -38,7 +38,7 @@ def list_versions() -> None:
 
 
 def show_version(name: str, *, as_json: bool) -> None:
-    """Print all that is known of a version."""
+    """Print manifest, notes, verdicts and moves of a model version."""
     registry = Site.load().registry
     version = find_version(registry, name)
     notes = [
@@ -55,7 +55,7 @@ def show_version(name: str, *, as_json: bool) -> None:
         Console().print_json(orjson.dumps(content).decode())
         return
     console = Console()
-    table = Table(_whole("what"), "value", title=version, title_justify="left")
+    table = Table(_wrapped("what"), "value", title=version, title_justify="left")
     for key, value in _flat(registry.manifest(version)):
         table.add_row(key, _shown(value))
     for note in notes:
@@ -75,11 +75,11 @@ def show_version(name: str, *, as_json: bool) -> None:
 
 
 def diff_versions(one: str, other: str) -> None:
-    """Print what differs between two versions."""
+    """Print the manifest and verdict entries in which two model versions differ."""
     registry = Site.load().registry
     versions = [find_version(registry, name) for name in (one, other)]
-    left, right = (dict(_flat(_known(registry, version))) for version in versions)
-    table = Table(_whole("what"), *versions)
+    left, right = (dict(_flat(_facts(registry, version))) for version in versions)
+    table = Table(_wrapped("what"), *versions)
     for key in sorted(left.keys() | right.keys()):
         before, after = left.get(key), right.get(key)
         if before != after:
@@ -92,7 +92,7 @@ def list_moves() -> None:
     Console().print(_moves(Site.load().registry.history(None)))
 
 
-def _known(registry: ModelRegistry, version: str) -> dict[str, Any]:
+def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
     notes = {note.kind: note.detail for note in registry.notes(version)}
     verdict = own_numbers(notes.pop("verdict", {}))
     manifest = {key: value for key, value in registry.manifest(version).items() if key != "version"}
@@ -111,7 +111,7 @@ def _verdict(registry: ModelRegistry, version: str) -> str:
 
 
 def _moves(moves: list[Promotion]) -> Table:
-    table = Table("when (UTC)", "alias", "move", _whole("version"), "who", "why")
+    table = Table("when (UTC)", "alias", "move", _wrapped("version"), "who", "why")
     for move in moves:
         row = _row(move)
         table.add_row(
@@ -154,10 +154,10 @@ def _shown(value: Any) -> str:
 
 
 def _minute(at: object) -> str:
-    """Of an ISO time: day, hour and minute."""
+    """Return day, hour and minute of an ISO 8601 time."""
     return str(at)[:16].replace("T", " ")
 
 
-def _whole(header: str) -> Column:
-    """A column whose words are needed whole, on a narrow screen too."""
+def _wrapped(header: str) -> Column:
+    """Return a column that wraps long words instead of cutting them off."""
     return Column(header, overflow="fold")

@@ -1,4 +1,4 @@
-"""How model versions, and the person at the keyboard, are named on the command line."""
+"""Names of model versions and of the current user on the command line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ ALIASES: dict[str, AliasName] = {"champion": CHAMPION, "challenger": CHALLENGER,
 
 
 def find_version(registry: ModelRegistry, name: str) -> str:
-    """A version by its name, by the beginning of its name, or by an alias.
+    """Return the model version that a name, its beginning, or an alias stands for.
 
     Raises:
-        ModelNotFound: none or several are called so.
+        ModelNotFound: no version or several versions match.
     """
     if name in ALIASES:
-        found = registry.alias(ALIASES[name])
-        if found is None:
-            raise ModelNotFound(f"there is no {name} yet")
-        return found.version
+        target = registry.alias(ALIASES[name])
+        if target is None:
+            raise ModelNotFound(f"there is no {name} yet; `yolo-mlsam models list` shows the versions")
+        return target.version
     versions = registry.versions()
     if name in versions:
         return name
     matching = [version for version in versions if name and version.startswith(name)]
     if len(matching) != 1:
-        what = "several model versions begin" if matching else "no model version begins"
-        raise ModelNotFound(f"{what} with {name!r}; there are: {', '.join(versions[-20:])}")
+        subject = "several model versions begin" if matching else "no model version begins"
+        raise ModelNotFound(f"{subject} with {name!r}; the newest are {', '.join(versions[-20:])}")
     return matching[0]
 
 
-def who() -> str:
-    """Who types, as far as the machine knows, for the history."""
+def current_user() -> str:
+    """Return user and host, for the history."""
     return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""`models gc`: say what nothing refers to, and delete it on request."""
+"""`models gc`: list files that nothing refers to, and delete them on request."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from mammo.site import Site
 
 
 def gc(*, delete: bool, older_than: int) -> None:
-    """List or delete garbage."""
+    """Print, and with `delete` remove, weights that never served and unreferenced files."""
     from training.datasets.versions import blobs_of_dataset_versions
 
     site = Site.load()
     registry, blobs, engine = site.registry, site.blobs, site.engine
     console = Console(soft_wrap=True, highlight=False)
-    kept_for = versions_in_use(site.settings, registry, Runs(engine))
-    for name, why in kept_for.items():
-        told = (
-            f"kept for {why}" if registry.find(name) else f"{why} names it, and the registry does not know it"
-        )
-        console.print(f"{name}: {told}")
-    spent = spent_versions(registry, older_than=timedelta(days=older_than), keep=kept_for)
+    in_use = versions_in_use(site.settings, registry, Runs(engine))
+    for name, user in in_use.items():
+        text = f"kept for {user}" if registry.find(name) else f"named by {user}, but not in the registry"
+        console.print(f"{name}: {text}")
+    spent = spent_versions(registry, older_than=timedelta(days=older_than), keep=in_use)
 
     def referenced() -> set[str]:
-        kept = referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
-        return kept | Runs(engine).blobs()
+        blobs_in_use = referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
+        return blobs_in_use | Runs(engine).blobs()
 
     for version in spent:
-        console.print(f"{version}: never served, older than {older_than} days; its manifest and verdict stay")
+        console.print(
+            f"{version}: never served, older than {older_than} days; its manifest and verdict are kept"
+        )
     if delete:
-        gone = collect(blobs, registry, spent=spent, referenced=referenced)
-        console.print(f"deleted {len(gone)} files, {sum(kept.bytes for kept in gone) / 1e6:.1f} MB")
+        deleted = collect(blobs, registry, spent=spent, referenced=referenced)
+        console.print(f"deleted {len(deleted)} files, {sum(blob.bytes for blob in deleted) / 1e6:.1f} MB")
     else:
         garbage = unreferenced(blobs, referenced())
         console.print(
-            f"{len(garbage)} files, {sum(kept.bytes for kept in garbage) / 1e6:.1f} MB would go; "
-            "nothing is deleted without --delete"
+            f"{len(garbage)} files, {sum(blob.bytes for blob in garbage) / 1e6:.1f} MB can be deleted; "
+            "add --delete to delete them"
         )
 
 
 def versions_in_use(settings: Settings, registry: ModelRegistry, runs: Runs) -> dict[str, str]:
-    """Versions that something other than an alias still needs, and what that is."""
-    named = [(settings.shadow, f"{PREFIX}SHADOW")] if settings.shadow else []
-    named += [
+    """Return the versions that a setting or an unfinished run still uses, with their users."""
+    users = [(settings.shadow, f"{PREFIX}SHADOW")] if settings.shadow else []
+    users += [
         (version, f"project {project} in {PREFIX}PROJECT_MODELS")
         for project, version in settings.pinned_models.items()
     ]
@@ -56,9 +56,9 @@ def versions_in_use(settings: Settings, registry: ModelRegistry, runs: Runs) -> 
     for version in registry.versions():
         run = registry.manifest(version).get("run")
         if run in unfinished:
-            named.append((version, f"run {run}, which has not ended or can be resumed"))
-    found: dict[str, str] = {}
-    for name, why in named:
+            users.append((version, f"run {run}, which has not ended or can be resumed"))
+    in_use: dict[str, str] = {}
+    for name, user in users:
         version = registry.find(name) or name
-        found[version] = f"{found[version]} and {why}" if version in found else why
-    return found
+        in_use[version] = f"{in_use[version]} and {user}" if version in in_use else user
+    return in_use

@@ -1,4 +1,4 @@
-"""A verdict of the gate as a person reads it: the sentence, the numbers of both versions side by side, the rule."""
+"""The gate's verdict for people: its sentence, the figures of both versions side by side, and the rule."""
 
 from __future__ import annotations
 
@@ -11,61 +11,63 @@ SECOND_SET = "newest"
 
 
 def verdict_table(detail: Mapping[str, Any]) -> Table | None:
-    """Champion and challenger side by side, on all test patients and on the newest; None without numbers.
+    """Return champion and challenger side by side, on all test patients and on the newest; None without figures.
 
     Args:
-        detail: of the note `verdict` that a retrain leaves beside a model version.
+        detail: content of the note `verdict`, which a retrain attaches to a model version.
     """
-    told = detail.get("verdict") or {}
-    if not told.get("champion") or not told.get("challenger"):
+    verdict = detail.get("verdict") or {}
+    if not verdict.get("champion") or not verdict.get("challenger"):
         return None
     table = Table("on the test patients", "champion", "challenger", "difference", "may fall by")
-    for name, row in _rows(told):
+    for name, row in _rows(verdict):
         table.add_row(name, *row)
     return table
 
 
 def verdict_sentences(detail: Mapping[str, Any]) -> list[str]:
-    """What was decided, what it rests on, and what was asked."""
-    told = detail.get("verdict") or {}
-    sentences = [str(detail.get("reason") or told.get("reason") or "")]
-    if "num_patients" in told:
+    """Return the decision, the evidence, and the required confidence, as sentences."""
+    verdict = detail.get("verdict") or {}
+    sentences = [str(detail.get("reason") or verdict.get("reason") or "")]
+    if "num_patients" in verdict:
         sentences.append(
-            f"{told['num_patients']} patients, {told['num_images']} images, {told['num_truth']} clusters"
+            f"{verdict['num_patients']} patients, {verdict['num_images']} images, {verdict['num_truth']} clusters"
         )
-    if told.get("difference") is not None and told.get("rule"):
-        low, high = told["interval"]
+    if verdict.get("difference") is not None and verdict.get("rule"):
+        low, high = verdict["interval"]
         sentences[-1] += (
-            f"; difference {told['difference']:+.3f} ({low:+.3f} to {high:+.3f}, 5th to 95th percentile of "
-            f"{told['rule']['draws']} draws of patients), better in {told['confidence']:.1%} of them, "
-            f"{told['rule']['confidence']:.0%} asked"
+            f"; difference {verdict['difference']:+.3f} ({low:+.3f} to {high:+.3f}, 5th to 95th percentile of "
+            f"{verdict['rule']['draws']} draws of patients), better in {verdict['confidence']:.1%} of them, "
+            f"{verdict['rule']['confidence']:.0%} required"
         )
     return [each for each in sentences if each]
 
 
 def own_numbers(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """What the gate measured of the version itself, for a comparison of two."""
-    told = detail.get("verdict") or {}
+    """Return the gate's figures of the version itself, to compare two versions."""
+    verdict = detail.get("verdict") or {}
     numbers = {
         f"test {name.replace('_', ' ')}": value
-        for name, value in (told.get("challenger") or {}).items()
+        for name, value in (verdict.get("challenger") or {}).items()
         if name != "version"
     }
-    counts = {f"test {name}": told[f"num_{name}"] for name in ("patients", "images") if f"num_{name}" in told}
+    counts = {
+        f"test {name}": verdict[f"num_{name}"] for name in ("patients", "images") if f"num_{name}" in verdict
+    }
     return {"verdict": detail.get("reason"), **numbers, **counts}
 
 
-def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    rule = told.get("rule") or {}
+def _rows(verdict: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    rule = verdict.get("rule") or {}
     margins = {
         f"sensitivity_{rule.get('guard_rate', 0):g}": rule.get("sensitivity_margin"),
         "dice": rule.get("dice_margin"),
     }
-    old, new = told["champion"], told["challenger"]
+    old, new = verdict["champion"], verdict["challenger"]
     for name in new:
         if name != "version":
             yield _named(name, rule), _row(old.get(name), new[name], margins.get(name))
-    second = told.get(SECOND_SET)
+    second = verdict.get(SECOND_SET)
     if second:
         named = f"score, {second['num_patients']} newest patients"
         yield (

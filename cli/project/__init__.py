@@ -1,1 +1,1 @@
-"""`yolo-mlsam project`: a Label Studio project meets this service."""
+"""`yolo-mlsam project`: create, connect and prelabel Label Studio projects."""

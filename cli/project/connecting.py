@@ -1,4 +1,4 @@
-"""Create or adopt a project, look at its labeling config, give it its images, and connect it."""
+"""Create or adopt a project: check its labeling config, connect it, and add its images."""
 
 from __future__ import annotations
 
@@ -19,65 +19,65 @@ from mammo.printable import printable_path
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProjectOrder:
-    """What `project create` is asked for."""
+class ProjectOptions:
+    """Options of `project create`."""
 
     title: str
     url: str
-    """Where Label Studio reaches the backend."""
+    """Address at which Label Studio reaches the backend."""
 
     config: Path | None = None
-    """A labeling config of somebody's own."""
+    """File of a labeling config; None: the built-in one for a new project, no change for an adopted one."""
 
     local: Path | None = None
     """Folder below Label Studio's document root, as Label Studio sees it."""
 
     upload: Path | None = None
-    """Folder of images here."""
+    """Folder on this machine with images to upload."""
 
     s3: S3Bucket | None = None
 
 
-def create_project(order: ProjectOrder, *, site: Site, console: Console) -> int:
-    """Make a project, or adopt the one of this title; its id. Safe to repeat.
+def create_project(options: ProjectOptions, *, site: Site, console: Console) -> int:
+    """Create a project, or adopt the one with this title, and return its id. Safe to repeat.
 
     Raises:
         InvalidRegion: the labeling config cannot work (code `labeling_config`).
-        InvalidSettings: a secret, or the backend's address, is not set; nothing was made.
-        LabelStudioError: Label Studio refuses.
+        InvalidSettings: a secret or the backend's address is missing; nothing was created.
+        LabelStudioError: Label Studio does not answer or refuses.
     """
     require_secrets(site.settings)
-    require_address(order.url)
+    require_address(options.url)
     with site:
         client = site.client
-        project = client.find_project(order.title)
+        project = client.find_project(options.title)
         if project is None:
-            config = order.config.read_text(encoding="utf-8") if order.config else labeling_config()
-            require_good(review_config(config))
-            project = client.create_project(order.title, config)
+            config = options.config.read_text(encoding="utf-8") if options.config else labeling_config()
+            require_usable(review_config(config))
+            project = client.create_project(options.title, config)
             console.print(f"project {project}: created")
         else:
-            if order.config:
-                config = order.config.read_text(encoding="utf-8")
-                require_good(review_config(config))
+            if options.config:
+                config = options.config.read_text(encoding="utf-8")
+                require_usable(review_config(config))
                 client.update_project(project, label_config=config)
             console.print(f"project {project}: adopted")
-        _connect(client, project, order.url, settings=site.settings, console=console)
-        _give_images(client, project, order, console=console)
+        _connect(client, project, options.url, settings=site.settings, console=console)
+        _add_images(client, project, options, console=console)
     return project
 
 
 def connect_project(project: int, url: str, *, site: Site, console: Console) -> None:
-    """Connect a project that is there to the backend, or repair its connection.
+    """Connect an existing project to the backend, or repair its connection.
 
     Raises:
         InvalidRegion: the project's labeling config cannot work (code `labeling_config`).
-        InvalidSettings: a secret, or the backend's address, is not set.
-        LabelStudioError: Label Studio refuses.
+        InvalidSettings: a secret or the backend's address is missing.
+        LabelStudioError: Label Studio does not answer or refuses.
     """
     require_secrets(site.settings)
     require_address(url)
@@ -85,28 +85,28 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
         _connect(site.client, project, url, settings=site.settings, console=console)
 
 
-def require_good(review: ConfigReview) -> None:
-    """Raise InvalidRegion when a labeling config cannot work."""
+def require_usable(review: ConfigReview) -> None:
+    """Raise InvalidRegion if a labeling config cannot work."""
     if review.problems:
         raise InvalidRegion("; ".join(review.problems), code="labeling_config")
 
 
 def require_secrets(settings: Settings) -> None:
-    """Raise InvalidSettings when the secrets that Label Studio is to send are not set."""
-    needed = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
-    missing = [f"{PREFIX}{name}" for name, secret in needed.items() if not secret.get_secret_value()]
+    """Raise InvalidSettings if a secret that Label Studio has to send is not set."""
+    required = {"AUTH_PASSWORD": settings.auth_password, "WEBHOOK_SECRET": settings.webhook_secret}
+    missing = [f"{PREFIX}{name}" for name, secret in required.items() if not secret.get_secret_value()]
     if missing:
         raise InvalidSettings(
-            f"set {' and '.join(missing)}, to what the backend has: Label Studio is given them"
+            f"set {' and '.join(missing)} to the backend's values; Label Studio sends them with its requests"
         )
 
 
 def require_address(url: str) -> None:
-    """Raise InvalidSettings when the backend's address is no http(s) URL."""
+    """Raise InvalidSettings if the backend's address is not an http(s) URL."""
     if not url.startswith(("http://", "https://")):
         raise InvalidSettings(
-            "the backend's address (--url) must begin with http:// or https://, and be right from where Label Studio "
-            f"runs, for example http://SERVER:9090; got {url!r}"
+            f"--url is {url!r}; it must begin with http:// or https://, and work on Label Studio's machine, "
+            "for example http://SERVER:9090"
         )
 
 
@@ -114,7 +114,7 @@ def _connect(
     client: LabelStudioClient, project: int, url: str, *, settings: Settings, console: Console
 ) -> None:
     review = review_config(client.project(project)["label_config"])
-    require_good(review)
+    require_usable(review)
     connected = client.connect_backend(
         project,
         url,
@@ -132,45 +132,47 @@ def _connect(
         console.print(Text(line))
 
 
-def _give_images(client: LabelStudioClient, project: int, order: ProjectOrder, *, console: Console) -> None:
-    if order.local:
-        storage = client.add_local_storage(project, order.local)
-        console.print(Text(f"project {project}: local files of {order.local} (storage {storage})"))
-    if order.s3:
-        storage = client.add_s3_storage(project, order.s3)
+def _add_images(
+    client: LabelStudioClient, project: int, options: ProjectOptions, *, console: Console
+) -> None:
+    if options.local:
+        storage = client.add_local_storage(project, options.local)
+        console.print(Text(f"project {project}: local files of {options.local} (storage {storage})"))
+    if options.s3:
+        storage = client.add_s3_storage(project, options.s3)
         count = client.sync_s3_storage(storage)
         console.print(
             Text(
-                f"project {project}: s3://{order.s3.bucket}/{order.s3.prefix} (storage {storage}), {count} tasks"
+                f"project {project}: s3://{options.s3.bucket}/{options.s3.prefix} (storage {storage}), {count} tasks"
             )
         )
-    if order.upload:
-        refused = unusable_pictures(order.upload)
-        pictures = [path for path in _pictures(order.upload) if path not in refused]
-        known = client.uploaded_names(project) if pictures else frozenset()
-        new = [path for path in pictures if name_of_upload(path.name) not in known]
+    if options.upload:
+        unusable = unusable_images(options.upload)
+        images = [path for path in _image_files(options.upload) if path not in unusable]
+        uploaded = client.uploaded_names(project) if images else frozenset()
+        new = [path for path in images if name_of_upload(path.name) not in uploaded]
         count = client.upload_images(project, new)
-        if not pictures:
-            said = f"no {', '.join(sorted(PICTURES))} in {order.upload}"
+        if images:
+            result = f"{count} images uploaded, {len(images) - len(new)} of these names were uploaded before"
         else:
-            said = f"{count} images uploaded, {len(pictures) - len(new)} of these names were there"
-        console.print(Text(f"project {project}: {said}"))
-        for path, reason in refused.items():
+            result = f"no {', '.join(sorted(IMAGE_SUFFIXES))} in {options.upload}"
+        console.print(Text(f"project {project}: {result}"))
+        for path, reason in unusable.items():
             console.print(Text(f"{printable_path(path)}: not uploaded: {reason}"))
 
 
-def unusable_pictures(folder: Path) -> dict[Path, str]:
-    """Pictures of a folder that cannot be uploaded, and why."""
-    found: dict[Path, str] = {}
-    for path in _pictures(folder):
+def unusable_images(folder: Path) -> dict[Path, str]:
+    """Return the images of a folder that cannot be uploaded, with the reasons."""
+    unusable: dict[Path, str] = {}
+    for path in _image_files(folder):
         try:
             require_text(path.name)
         except UnreadableImage as error:
-            found[path] = str(error)
+            unusable[path] = str(error)
         if not (os.path.isfile(path) and os.access(path, os.R_OK)):
-            found[path] = "it is no file that can be read"
-    return found
+            unusable[path] = "it is not a readable file"
+    return unusable
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -1,4 +1,4 @@
-"""`yolo-mlsam prelabel-project`: ask the worker for the predictions of a whole project, and follow it."""
+"""`yolo-mlsam prelabel-project`: queue the prelabelling of a project, and show its progress."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ from mammo.errors import MammoError
 from mammo.runs.jobs import PREDICT, PrelabelProject
 from mammo.site import Site
 
-NO_WORKER = "no worker takes predictions: the job waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
+NO_WORKER = (
+    "no worker takes prelabelling jobs: this one waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
+)
 POLL_SECONDS = 1.0
 BROKER_SECONDS = 3
-"""Seconds to wait for a broker that is away: somebody sits before the screen."""
+"""Seconds to retry while Redis is away: a person is waiting."""
 
 INCOMPLETE = 2
-"""Exit code when tasks are left without a prediction."""
+"""Exit code if tasks were left without a prediction."""
 
 
 def prelabel_project(*, project: int, wait: bool) -> int:
-    """Queue the prelabelling of every task that the champion has not prelabelled yet; optionally follow it.
+    """Queue the prelabelling of every task without a prediction of the champion.
+
+    Args:
+        wait: show the job's progress until it ends.
 
     Returns:
-        Exit code: 0, or 2 when some images could not be predicted.
+        Exit code: 0, or `INCOMPLETE`.
 
     Raises:
-        StorageUnavailable: the broker does not answer (code `queue_unavailable`).
+        StorageUnavailable: Redis does not answer (code `queue_unavailable`).
         MammoError: the job failed.
     """
     queue = Site.load(broker_seconds=BROKER_SECONDS).queue
@@ -51,22 +56,21 @@ def prelabel_project(*, project: int, wait: bool) -> int:
             if status.state not in ("queued", "started", "deferred", "scheduled"):
                 raise MammoError(f"job {job} is {status.state}: {status.error}")
             time.sleep(POLL_SECONDS)
-    done = status.result if isinstance(status.result, dict) else {}
-    console.print(summary(done))
-    return INCOMPLETE if done.get("failed") else 0
+    result = status.result if isinstance(status.result, dict) else {}
+    console.print(summary(result))
+    return INCOMPLETE if result.get("failed") else 0
 
 
-def summary(done: Mapping[str, Any]) -> str:
-    """What became of the tasks, in one line.
+def summary(result: Mapping[str, Any]) -> str:
+    """Return the job's result in one line.
 
     Args:
-        done: what `worker.prelabelling.prelabel_tasks` returns.
+        result: of `worker.prelabelling.prelabel_tasks`.
     """
-    counts = ((done.get("predicted"), "predicted"), (done.get("already"), "had one"))
-    parts = [f"{count or 0} {what}" for count, what in counts]
-    parts += [f"{done['withheld']} withheld"] if done.get("withheld") else []
-    failed = done.get("failed") or {}
+    parts = [f"{result.get('predicted') or 0} predicted", f"{result.get('already') or 0} predicted before"]
+    parts += [f"{result['withheld']} withheld"] if result.get("withheld") else []
+    failed = result.get("failed") or {}
     if failed:
         reasons = ", ".join(f"{count} {code}" for code, count in sorted(failed.items()))
-        parts.append(f"{sum(failed.values())} failed ({reasons}); the worker's log names the tasks")
-    return f"{done.get('version', 'predictions')}: {', '.join(parts)}"
+        parts.append(f"{sum(failed.values())} failed ({reasons}); see the worker's log for the tasks")
+    return f"{result.get('version', 'predictions')}: {', '.join(parts)}"

@@ -1,1 +1,1 @@
-"""`yolo-mlsam reading`: two blind readers, their agreement, and an arbiter."""
+"""`yolo-mlsam reading`: double reading by two blind readers and an arbiter."""

@@ -7,27 +7,36 @@ from typing import Annotated, Any
 import typer
 
 reading = typer.Typer(
-    no_args_is_help=True, help="Double reading: two blind readers, their agreement, an arbiter for the rest."
+    no_args_is_help=True, help="Double reading: two blind readers, their agreement, and an arbiter."
 )
 
-ProjectId = Annotated[int, typer.Option("--project", help="Project whose images are read twice.", min=1)]
-LeastDice = Annotated[float | None, typer.Option(help="Least Dice of two outlines that agree.", min=0, max=1)]
+ProjectId = Annotated[
+    int, typer.Option("--project", help="Source project, whose images are read twice.", min=1)
+]
+LeastDice = Annotated[
+    float | None, typer.Option(help="Minimum Dice of two outlines that agree.", min=0, max=1)
+]
 MostBoundary = Annotated[
-    float | None, typer.Option("--most-boundary-mm", help="Largest mean distance of the outlines.", min=0)
+    float | None,
+    typer.Option(
+        "--most-boundary-mm", help="Maximum mean distance of two outlines that agree, in mm.", min=0
+    ),
 ]
 MatchIou = Annotated[
-    float | None, typer.Option(help="IoU of two boxes that may be one lesion.", min=0, max=1)
+    float | None, typer.Option(help="Minimum IoU of two boxes of the same lesion.", min=0, max=1)
 ]
 MatchCentres = Annotated[
     bool | None,
-    typer.Option("--match-centres/--no-match-centres", help="A centre in the other box is enough."),
+    typer.Option(
+        "--match-centres/--no-match-centres", help="Also match boxes if the centre of one lies in the other."
+    ),
 ]
-Consensus = Annotated[str | None, typer.Option(help="intersection, union or staple.")]
-Rounds = Annotated[int | None, typer.Option(help="Blind rounds before the arbiter.", min=1, max=3)]
+Consensus = Annotated[str | None, typer.Option(help="Consensus mask: intersection, union or staple.")]
+Rounds = Annotated[int | None, typer.Option(help="Blind rounds before arbitration.", min=1, max=3)]
 SecondLook = Annotated[
-    str | None, typer.Option(help="What a later round begins with: own (reading) or nothing.")
+    str | None, typer.Option(help="Start of later rounds: own (the reader's own annotation) or nothing.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 S3Key = Annotated[
     str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key, for images in a bucket.")
 ]
@@ -50,7 +59,7 @@ def create(
     s3_key: S3Key = "",
     s3_secret: S3Secret = "",
 ) -> None:
-    """Make a project for each reader and one for the arbiter, with a task for every image. Safe to repeat."""
+    """Create a project for each reader and for the arbiter, with a task for every image. Safe to repeat."""
     from cli.reading.running import create_command
 
     emails = {"reader-1": reader_1, "reader-2": reader_2, "arbiter": arbiter}
@@ -60,7 +69,7 @@ def create(
 
 @reading.command()
 def sync(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = "") -> None:
-    """Put projects and tasks in step, and compare annotations with Label Studio. Safe to repeat and to interrupt."""
+    """Copy new tasks to all projects, and reconcile annotations. Safe to repeat and to interrupt."""
     from cli.reading.running import step_command
 
     step_command("sync", project, s3_keys=(s3_key, s3_secret))
@@ -68,7 +77,7 @@ def sync(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = "") -> No
 
 @reading.command("second-look")
 def second_look(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = "") -> None:
-    """Give both readers again what they disagree on, each blind to the other."""
+    """Send cases of disagreement back to both readers, each blind to the other."""
     from cli.reading.running import step_command
 
     step_command("second-look", project, s3_keys=(s3_key, s3_secret))
@@ -76,7 +85,7 @@ def second_look(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = ""
 
 @reading.command()
 def arbitrate(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = "") -> None:
-    """Give the arbiter what the readers disagree on after the last round, as reading A and reading B."""
+    """Send cases of disagreement after the last round to the arbiter, as reading A and reading B."""
     from cli.reading.running import step_command
 
     step_command("arbitrate", project, s3_keys=(s3_key, s3_secret))
@@ -84,7 +93,7 @@ def arbitrate(project: ProjectId, s3_key: S3Key = "", s3_secret: S3Secret = "") 
 
 @reading.command()
 def status(project: ProjectId, as_json: AsJson = False) -> None:
-    """Print how far a double reading is, and what it waits for."""
+    """Print the progress of a double reading, and the next steps."""
     from cli.reading.showing import status_command
 
     status_command(project, as_json=as_json)
@@ -92,7 +101,7 @@ def status(project: ProjectId, as_json: AsJson = False) -> None:
 
 @reading.command()
 def agreement(project: ProjectId, as_json: AsJson = False) -> None:
-    """Print how well the two readers agree: lesions, Dice, boundary, Cohen's kappa per patient, and every case."""
+    """Print the readers' agreement: lesions, Dice, boundary distance, Cohen's kappa per patient, and every case."""
     from cli.reading.showing import agreement_command
 
     agreement_command(project, as_json=as_json)
@@ -109,7 +118,7 @@ def rules(
     rounds: Rounds = None,
     second_look: SecondLook = None,
 ) -> None:
-    """Print the rules of a double reading; with options, change those. What was agreed on is then judged anew."""
+    """Print the rules of a double reading; with options, change them. All cases are then judged again."""
     from cli.reading.showing import rules_command
 
     changes = _rules(least_dice, most_boundary, match_iou, match_centres, consensus, rounds, second_look)
@@ -118,7 +127,7 @@ def rules(
 
 @reading.command("list")
 def list_readings() -> None:
-    """Print the projects that are read twice."""
+    """List the projects with a double reading."""
     from cli.reading.showing import list_command
 
     list_command()
@@ -133,7 +142,7 @@ def _rules(
     rounds: int | None,
     second_look: str | None,
 ) -> dict[str, Any]:
-    """The rules that were named."""
+    """Return the rules that were given on the command line."""
     named = {
         "least_dice": least_dice,
         "most_boundary_mm": most_boundary,

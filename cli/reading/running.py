@@ -16,19 +16,23 @@ from mammo.site import Site
 def create_command(
     project: int, *, rules: Mapping[str, Any], emails: Mapping[str, str], s3_keys: tuple[str, str]
 ) -> None:
-    """Begin to read a project twice, and print where each person works."""
-    made = rules_of(rules)
-    named = {role: emails[role] for role in ROLES if emails.get(role)}
+    """Create a double reading, and print the project of each reader."""
+    checked = rules_of(rules)
+    accounts = {role: emails[role] for role in ROLES if emails.get(role)}
     with Site.load() as site:
-        double = site.readings(s3_keys=s3_keys).create(project, rules=made, emails=named)
+        double = site.readings(s3_keys=s3_keys).create(project, rules=checked, emails=accounts)
     console = Console(soft_wrap=True)
-    for (role, number), desk in sorted(double.projects.items()):
-        who = "" if role in double.users else " (anybody's annotations count: no account was named)"
-        console.print(Text(f"{role}, round {number}: project {desk.id}, {len(desk.tasks)} tasks{who}"))
+    for (role, number), reader_project in sorted(double.projects.items()):
+        who = "" if role in double.users else " (no account named: annotations by anybody count)"
+        console.print(
+            Text(
+                f"{role}, round {number}: project {reader_project.id}, {len(reader_project.tasks)} tasks{who}"
+            )
+        )
 
 
 def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
-    """Take one step, and print what it did."""
+    """Run one step, and print its effects."""
     steps = {
         "sync": ReadingService.sync,
         "second-look": ReadingService.second_look,
@@ -38,14 +42,14 @@ def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
         print_step(steps[name](site.readings(s3_keys=s3_keys), project))
 
 
-def rules_of(named: Mapping[str, Any]) -> ReadingRules:
-    """The rules, those that are not named by default.
+def rules_of(options: Mapping[str, Any]) -> ReadingRules:
+    """Return the rules, with defaults for those that are not given.
 
     Raises:
-        typer.BadParameter: they cannot be.
+        typer.BadParameter: a rule has an invalid value.
     """
     try:
-        return ReadingRules(**named)
+        return ReadingRules(**options)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -57,8 +61,8 @@ def print_step(step: StepResult) -> None:
     if not step.added:
         console.print("no new tasks")
     if step.removed:
-        console.print(f"{step.removed} tasks removed that nobody had begun")
+        console.print(f"{step.removed} tasks removed that nobody had started")
     if step.repaired:
-        console.print(f"{step.repaired} annotations fetched that no webhook had told of")
+        console.print(f"{step.repaired} annotations restored whose webhooks were lost")
     if step.orphans:
-        console.print(f"{step.orphans} cases whose task in project {step.source} is gone")
+        console.print(f"{step.orphans} cases without a task in project {step.source} (it was deleted)")

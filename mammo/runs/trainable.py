@@ -2,7 +2,7 @@
 
 The button, HTTP, the command line, the threshold and the schedule start a run through `RunService`. `dataset build` and
 every worker read corrections through `training.datasets.versions`, and `train` on a dataset version goes through
-`cli.material`. All of them use this module.
+`training.case_sets`. All of them use this module.
 """
 
 from __future__ import annotations

@@ -16,14 +16,23 @@ from starlette.testclient import TestClient
 
 from backend.app import create_app
 from backend.metrics import Metrics
-from backend.model_host import ModelHost, Segmented
+from backend.model_host import ModelHost
+from backend.retrain_triggers import RetrainTriggers
 from backend.services import Services
-from backend.training import Training
+from backend.shadow_model import ShadowModel
 from mammo.annotations import Prelabel, Receipt, project_of
 from mammo.annotations.prelabels import digest_of_images
 from mammo.database import metadata
 from mammo.dicom import Mammogram
-from mammo.errors import ImageNotFound, ImageUnavailable, InvalidWeights, ModelNotFound, StorageUnavailable
+from mammo.efforts.effort_records import Efforts
+from mammo.errors import (
+    ImageNotFound,
+    ImageUnavailable,
+    InvalidWeights,
+    ModelNotFound,
+    StorageUnavailable,
+    UnknownAnnotation,
+)
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Spacing
 from mammo.labelstudio.client import SECRET_HEADER
@@ -31,7 +40,9 @@ from mammo.masks import Mask
 from mammo.models import Alias
 from mammo.runs import RunService
 from mammo.settings import Settings
+from mammo.trace import Trace
 from tests.fakes.queue import FakeQueue
+from tests.sites import site_of
 
 PASSWORD, SECRET = "right-password", "right-secret"
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"label-studio:{PASSWORD}".encode()).decode()}
@@ -130,7 +141,7 @@ class FakePrelabeller:
         self.prelabelled: list[str] = []
         self.thresholds: list[float | None] = []
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
-        self.previous: list[Segmented | None] = []
+        self.previous: list[FakeSegmentation | None] = []
         self.sees_something = True
         self.seconds: Callable[[], object] = lambda: None
         """Called by every prelabel: sleeps in tests of slow models."""
@@ -149,7 +160,7 @@ class FakePrelabeller:
         negative: Sequence[Point],
         /,
         *,
-        previous: Segmented | None = None,
+        previous: FakeSegmentation | None = None,
     ) -> FakeSegmentation:
         self.clicks.append((box, tuple(positive), tuple(negative)))
         self.previous.append(previous)
@@ -210,11 +221,15 @@ class FakeRegistry:
         return FakePrelabeller(version)
 
 
-def run_service(configured: Settings, queue: FakeQueue) -> RunService:
-    """The real one, on a database of its own in memory."""
+def memory_engine() -> sa.Engine:
+    """A database of its own, in memory."""
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
     metadata.create_all(engine)
-    return RunService.of(configured, engine, queue)
+    return engine
+
+
+def unknown_annotation(annotation: int) -> Trace:
+    raise UnknownAnnotation(f"nothing is known of annotation {annotation}")
 
 
 def settings(**changes: Any) -> Settings:
@@ -230,7 +245,10 @@ class Backend:
     queue: FakeQueue = field(default_factory=FakeQueue)
     images: FakeImages = field(default_factory=FakeImages)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
-    more: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
+    """Of its site, in place of those that are usual here."""
+
+    shadow: ShadowModel | None = None
 
     def __post_init__(self) -> None:
         self.host = ModelHost(
@@ -241,18 +259,23 @@ class Backend:
         )
         self.host.look()
         configured = settings(**self.changes)
-        metrics = Metrics()
-        desk = run_service(configured, self.queue)
-        training = Training.of(configured, desk, self.store, metrics=metrics)
-        self.services = Services(
-            settings=configured,
+        metrics, engine = Metrics(), memory_engine()
+        site = site_of(
+            configured,
+            engine=engine,
             store=self.store,
             queue=self.queue,
-            training=training,
+            runs=RunService.of(configured, engine, self.queue),
+            **{"trace": unknown_annotation, "efforts": lambda _: Efforts(), "withholding": lambda *_: None}
+            | self.parts,
+        )
+        self.services = Services(
+            site=site,
+            triggers=RetrainTriggers.of(configured, site.runs, self.store, metrics=metrics),
             metrics=metrics,
             host=self.host,
             images=self.images,
-            **self.more,
+            shadow=self.shadow,
         )
         self.client = TestClient(create_app(self.services), raise_server_exceptions=False)
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from backend import __main__ as entry
 from backend.app import create_app
 from backend.auth import short_secrets
-from backend.rate_limit import WRONG_SECRETS, Buckets
+from backend.rate_limit import MAX_WRONG_SECRETS, Buckets
 from mammo.errors import InvalidSettings
 from mammo.labelstudio.client import SECRET_HEADER
 from tests.backend.fakes import BASIC, HOOK, Backend, settings
@@ -87,14 +87,14 @@ def test_insecure_on_loopback_needs_no_secret(host: str) -> None:
     entry.require_loopback(settings(host=host, auth_password="", webhook_secret=""))
 
 
-def guess(backend: Backend, count: int = WRONG_SECRETS + 5) -> list[int]:
+def guess(backend: Backend, count: int = MAX_WRONG_SECRETS + 5) -> list[int]:
     """So many different wrong keys, from the address that everybody here has."""
     return [backend.client.get("/metrics", headers=keyed(f"guess {n}")).status_code for n in range(count)]
 
 
 def test_who_tries_many_secrets_is_stopped_before_he_finds_one() -> None:
     backend = Backend()
-    assert guess(backend) == [401] * WRONG_SECRETS + [429] * 5
+    assert guess(backend) == [401] * MAX_WRONG_SECRETS + [429] * 5
     stopped = backend.client.get("/metrics", headers=keyed("one more"))
     assert (stopped.status_code, stopped.json()["error"]) == (429, "too_many_requests")
     assert int(stopped.headers["Retry-After"]) >= 1
@@ -139,15 +139,15 @@ def test_an_ipv6_client_with_many_addresses_is_one_client() -> None:
     def ask(client: str, key: str) -> int:
         return TestClient(app, client=(client, 50000)).get("/metrics", headers=keyed(key)).status_code
 
-    answers = [ask(f"2001:db8:0:1::{n:x}", str(n)) for n in range(WRONG_SECRETS + 2)]
-    assert answers == [401] * WRONG_SECRETS + [429] * 2
+    answers = [ask(f"2001:db8:0:1::{n:x}", str(n)) for n in range(MAX_WRONG_SECRETS + 2)]
+    assert answers == [401] * MAX_WRONG_SECRETS + [429] * 2
     assert ask("2001:db8:0:2::1", "another network") == 401
     assert ask("::ffff:192.0.2.1", "another address") == 401
 
 
 def test_a_project_that_is_connected_without_its_secret_does_not_take_the_others_with_it() -> None:
     backend = Backend()
-    for _ in range(3 * WRONG_SECRETS):
+    for _ in range(3 * MAX_WRONG_SECRETS):
         assert backend.client.post("/webhook", json=EVENT).status_code == 401
     assert backend.client.post("/webhook", json=EVENT, headers=HOOK).status_code == 201
     assert backend.client.post("/setup", json={}, headers=BASIC).status_code == 200

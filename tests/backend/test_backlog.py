@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -11,7 +13,6 @@ import pytest
 
 from backend import backlog as module
 from backend.backlog import Backlog
-from backend.services import NextTasks
 from mammo.annotations import Receipt
 from mammo.errors import LabelStudioError
 from mammo.labelstudio import labeling_config
@@ -67,7 +68,7 @@ def annotated(task: int = 0, sampling: str = "Sequential sampling") -> dict[str,
     return {"action": "ANNOTATION_CREATED", "task": {"id": task}, "annotation": {}, "project": project}
 
 
-def following(asked: list[tuple[object, ...]]) -> NextTasks:
+def following(asked: list[tuple[object, ...]]) -> Callable[..., list[dict[str, Any]]]:
     def next_tasks(project: int, task: int, count: int, *, by_score: bool = False) -> list[dict[str, Any]]:
         asked.append((project, task, by_score))
         return [each | {"project": project} for each in TASKS[task + 1 : task + 1 + count]]
@@ -77,7 +78,9 @@ def following(asked: list[tuple[object, ...]]) -> NextTasks:
 
 def test_while_a_task_is_annotated_the_next_ones_are_prelabelled_opened_and_embedded() -> None:
     asked: list[tuple[object, ...]] = []
-    backend = Backend(more={"next_tasks": following(asked)})
+    backend = Backend(
+        parts={"label_studio": SimpleNamespace(next_tasks=following(asked), close=lambda: None)}
+    )
     with backend.client:
         backend.client.post("/webhook", json=annotated(), headers=HOOK)
         assert waiting(backend).wait_until_done(10)
@@ -95,7 +98,9 @@ def test_while_a_task_is_annotated_the_next_ones_are_prelabelled_opened_and_embe
 
 def test_the_least_certain_tasks_are_next_where_the_project_asks_for_them_first() -> None:
     asked: list[tuple[object, ...]] = []
-    backend = Backend(more={"next_tasks": following(asked)})
+    backend = Backend(
+        parts={"label_studio": SimpleNamespace(next_tasks=following(asked), close=lambda: None)}
+    )
     with backend.client:
         backend.client.post("/webhook", json=annotated(sampling="Uncertainty sampling"), headers=HOOK)
         assert waiting(backend).wait_until_done(10)
@@ -106,7 +111,7 @@ def test_a_label_studio_that_does_not_tell_what_is_next_costs_nothing() -> None:
     def away(*_: int, by_score: bool = False) -> list[dict[str, Any]]:
         raise LabelStudioError("gone", code="label_studio_unreachable")
 
-    backend = Backend(more={"next_tasks": away})
+    backend = Backend(parts={"label_studio": SimpleNamespace(next_tasks=away, close=lambda: None)})
     with backend.client:
         assert backend.client.post("/webhook", json=annotated(), headers=HOOK).status_code == 201
         assert waiting(backend).wait_until_done(10)

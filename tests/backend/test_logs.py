@@ -23,12 +23,12 @@ def restored() -> Iterator[None]:
 
 def test_every_line_is_json_with_level_time_and_facts(capsys: pytest.CaptureFixture[str]) -> None:
     configure("INFO")
-    structlog.get_logger().info("event kept", task=7)
+    structlog.get_logger().info("event stored", task=7)
     logging.getLogger("some.library").warning("careful %s", 1)
     logging.getLogger("some.library").debug("unheard")
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["level"], line.get("task")) for line in lines] == [
-        ("event kept", "info", 7),
+        ("event stored", "info", 7),
         ("careful 1", "warning", None),
     ]
     assert all("timestamp" in line for line in lines)

@@ -73,17 +73,17 @@ def test_the_garbage_collector_passes_over_what_is_loaded_and_still_collects_the
 
     gone = weakref.ref(Cycle())
     try:
-        entry.set_aside()
+        entry.freeze_garbage_collection()
         held = gc.get_freeze_count()
         assert gone() is None
         assert held > 10_000
         first = Cycle()
-        entry.set_aside()
+        entry.freeze_garbage_collection()
         later = weakref.ref(first)
         del first
         assert gc.collect() >= 0
         assert later() is not None  # set aside: not looked at
-        entry.set_aside()
+        entry.freeze_garbage_collection()
         assert later() is None
     finally:
         gc.unfreeze()

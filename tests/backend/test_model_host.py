@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from backend.model_host import LONGEST_PAUSE, ModelHost
+from backend.model_host import MAX_PAUSE, ModelHost
 from mammo.errors import InvalidWeights, ModelNotFound
 from tests.backend.fakes import FakePrelabeller, FakeRegistry
 
@@ -95,7 +95,7 @@ def test_a_model_that_does_not_load_is_tried_again_with_longer_and_longer_pauses
     pauses = [b - a for a, b in pairwise(attempts)]
     assert pauses[0] == 4
     assert pauses == sorted(pauses)
-    assert max(pauses) == LONGEST_PAUSE
+    assert max(pauses) == MAX_PAUSE
     registry.broken = set()
     clock.now += 1000
     host.look()
@@ -169,7 +169,7 @@ def test_a_version_that_fails_its_self_test_never_serves_and_is_not_tried_again(
     registry.version = "m2"
     for _ in range(5):
         host.look()
-        clock.now += 2 * LONGEST_PAUSE
+        clock.now += 2 * MAX_PAUSE
     assert host.current().version == "m1"
     assert host.status().problem == "self_test_failed"
     registry.version = "m3"
@@ -184,7 +184,7 @@ def test_a_version_that_fails_its_self_test_never_serves_and_is_not_tried_again(
 def test_each_new_champion_is_told_of_once_it_serves() -> None:
     registry, told = FakeRegistry(), []
     host: ModelHost = ModelHost(
-        registry, load=registry.load, every=2.0, settled=lambda: told.append(host.current().version)
+        registry, load=registry.load, every=2.0, swapped=lambda: told.append(host.current().version)
     )
     host.look()
     host.look()
@@ -195,7 +195,7 @@ def test_each_new_champion_is_told_of_once_it_serves() -> None:
 
 def test_a_host_that_is_woken_looks_at_once() -> None:
     registry, looked = FakeRegistry(), threading.Event()
-    host = ModelHost(registry, load=registry.load, every=3600.0, settled=looked.set)
+    host = ModelHost(registry, load=registry.load, every=3600.0, swapped=looked.set)
     host.start()
     assert looked.wait(20)
     looked.clear()

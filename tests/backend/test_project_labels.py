@@ -46,9 +46,7 @@ def site(tmp_path: Path) -> Iterator[tuple[TestClient, FakeLabelStudio]]:
         show(services.store, FIRST, version=second, shown=False)
         correct(services.store, FIRST, version=champion, minutes=LATER)
         yield TestClient(create_app(services), raise_server_exceptions=False), fake
-        services.store.close()
-        for close in services.closing:
-            close()
+        services.site.close()
 
 
 def get(client: TestClient, path: str) -> dict:

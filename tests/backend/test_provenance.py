@@ -17,8 +17,8 @@ def record(version, annotator="annotator-a", *, accepted=1):
     return EffortRecord(model_version=version, annotator=annotator, effort=effort, **where)
 
 
-def get(path, **more):
-    return Backend(more=more).client.get(path, headers=BASIC)
+def get(path, **parts):
+    return Backend(parts=parts).client.get(path, headers=BASIC)
 
 
 def test_a_trace_is_json():

@@ -20,7 +20,7 @@ def clinic(engine, tmp_path):
 
 @pytest.fixture
 def call(clinic):
-    client = Backend(more={"reading_service": clinic.service}).client
+    client = Backend(parts={"label_studio": clinic.site, "readings": lambda: clinic.service}).client
     return lambda method, path, **body: client.request(method, path, headers=BASIC, **body)
 
 
@@ -64,7 +64,7 @@ def site():
     """A backend that knows a double reading of project 2, read in project 3."""
     backend = Backend(changes={"train_after": 1})
     backend.store.num_corrections = 5
-    records = ReadingRecords(backend.services.training.desk.runs.engine)
+    records = ReadingRecords(backend.services.site.engine)
     records.create(SOURCE, rules=ReadingRules(), users={})
     records.record_project(SOURCE, "reader-1", 1, READERS_PROJECT)
     return backend
@@ -93,6 +93,6 @@ def test_http_refuses_a_readers_project(site):
 
 
 def test_the_schedule_passes_a_readers_project_over(site):
-    assert site.services.training.by_the_clock(READERS_PROJECT, datetime.now(UTC)) is None
-    assert site.services.training.by_the_clock(SOURCE, datetime.now(UTC)) is not None
+    assert site.services.triggers.start_by_schedule(READERS_PROJECT, datetime.now(UTC)) is None
+    assert site.services.triggers.start_by_schedule(SOURCE, datetime.now(UTC)) is not None
     assert len(site.queue.asked) == 1

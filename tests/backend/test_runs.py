@@ -67,7 +67,7 @@ def test_the_beginning_of_an_id_shows_ends_and_resumes_nothing(cut: int) -> None
 def test_a_run_that_the_queue_named_is_shown_too() -> None:
     """A job that came without a row, from an earlier release, gives the run its own id."""
     backend = Backend()
-    runs = backend.services.training.desk.runs
+    runs = backend.services.site.runs.runs
     made = runs.request(4, recipe="demo", reason="x", trigger="button", run_id="train-4-0123456789ab").run
     assert get(backend, f"/runs/{made}").json()["id"] == made
 
@@ -79,7 +79,7 @@ def test_runs_are_shown_to_nobody_without_a_secret(path: str) -> None:
 
 def test_a_run_is_followed_to_its_end_and_again_from_the_last_line_that_was_seen() -> None:
     backend = Backend()
-    runs = backend.services.training.desk.runs
+    runs = backend.services.site.runs.runs
     run = post(backend, "/projects/3/runs").json()["run"]
     taken = claim(runs, run, owner=this_process())
     assert taken is not None

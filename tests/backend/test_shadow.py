@@ -42,7 +42,7 @@ class Challengers(FakeRegistry):
 
 
 def backend_with(challengers: Challengers, **changes: object) -> Backend:
-    return Backend(more={"shadow": challengers.model()}, changes=changes)
+    return Backend(shadow=challengers.model(), changes=changes)
 
 
 def work_of(backend: Backend) -> Backlog:
@@ -123,7 +123,8 @@ def test_a_promoted_challenger_shows_what_it_found_as_a_shadow() -> None:
 def test_blind_tasks_are_looked_at_and_pinned_projects_and_unreadable_images_are_not() -> None:
     challengers = Challengers()
     backend = Backend(
-        more={"shadow": challengers.model(), "withheld": lambda _, task, __: "blind" if task == 1 else None},
+        shadow=challengers.model(),
+        parts={"withholding": lambda _, task, __: "blind" if task == 1 else None},
         changes={"project_models": "7=m1"},
     )
     backend.host.look()
@@ -223,7 +224,7 @@ def test_the_comparison_is_asked_for_over_http() -> None:
             raise ModelNotFound("the registry holds no m9")
         return {"project": project}
 
-    client = Backend(more={"comparison": comparison}).client
+    client = Backend(parts={"comparison": comparison}).client
     assert orjson.loads(client.get("/projects/4/shadow", headers=BASIC).content) == {"project": 4}
     assert client.get("/projects/4/shadow?versions=m1,m9", headers=BASIC).status_code == 404
     assert client.get("/projects/4/shadow?versions=m1", headers=BASIC).status_code == 422

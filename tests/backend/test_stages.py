@@ -13,8 +13,8 @@ from tests.backend.test_suggestions import click, clicked
 TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
 
-def backend(why=None, **more):
-    return Backend(more={"withheld": lambda project, task, data: why, **more})
+def backend(why=None):
+    return Backend(parts={"withholding": lambda project, task, data: why})
 
 
 def wait_for(condition):
@@ -49,7 +49,7 @@ def test_it_is_predicted_once_however_often_it_is_opened():
 
 
 def test_only_the_withheld_tasks_of_a_batch_are_empty():
-    made = Backend(more={"withheld": lambda project, task, data: "blind" if task == 8 else None})
+    made = Backend(parts={"withholding": lambda project, task, data: "blind" if task == 8 else None})
     results = made.predict(TASK, {**TASK, "id": 8}, {**TASK, "id": 9}).json()["results"]
     assert [bool(result) for result in results] == [True, False, True]
     assert made.store.prelabels[3, 7, "m1"].shown_at
@@ -61,9 +61,7 @@ def test_a_silent_prediction_counts_as_shown_from_the_moment_it_is_handed_out():
     with made.client:
         made.predict(TASK)
         wait_for(lambda: made.store.prelabels)
-        made.client.app.state.services = made.services.__class__(
-            **{**vars(made.services), "withheld": lambda *_: None}
-        )
+        made.services.site.__dict__["withholding"] = lambda *_: None
         (result,) = made.predict(TASK).json()["results"]
     assert result["result"]
     assert made.store.prelabels[3, 7, "m1"].shown_at
@@ -82,7 +80,7 @@ def site(engine):
         served_version=lambda project: "m1",
         rules=lambda project: StageRules(),
     )
-    return Backend(more={"stages": desk})
+    return Backend(parts={"stages": desk})
 
 
 def change(site, **order):

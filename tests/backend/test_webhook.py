@@ -128,7 +128,7 @@ def test_start_training_with_the_queue_down_is_a_run_that_waits_and_says_so() ->
     problem = "the job queue does not answer"
     assert answer.json()["training"] == {"queued": True, "created": True, "waits": problem}
     assert len(backend.store.events) == 1
-    assert [run.state for run in backend.services.training.desk.runs.newest(project=3)] == ["queued"]
+    assert [run.state for run in backend.services.site.runs.runs.newest(project=3)] == ["queued"]
 
 
 def test_start_training_does_not_wait_for_a_queue_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_queue_that_is_down_at_the_threshold_costs_neither_the_event_nor_the_r
     backend.store.num_corrections, backend.queue.down = 5, True
     assert send(backend, SAVED).status_code == 201
     assert backend.counted('yolo_mlsam_training_requests_total{outcome="queued"} 1.0')
-    assert [run.trigger for run in backend.services.training.desk.runs.newest()] == ["corrections"]
+    assert [run.trigger for run in backend.services.site.runs.runs.newest()] == ["corrections"]
 
 
 def test_corrections_of_too_few_patients_start_nothing_by_themselves() -> None:

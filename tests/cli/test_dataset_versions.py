@@ -61,7 +61,7 @@ def test_versions_are_listed_and_shown_by_the_beginning_of_their_name(names):
     assert all(name[:12] in listed for name in names)
     shown = run("show", names[0][:8]).output
     assert names[0] in shown
-    assert "name neither patient nor study" in shown
+    assert "have neither patient nor study" in shown
 
 
 def test_two_versions_are_compared(names):

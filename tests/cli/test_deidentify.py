@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from cli.deidentify import FLAGGED, REPORT, deidentify_command, deidentify_files
+from cli.deidentify import deidentify_command
+from mammo.deidentification.files import FLAGGED, REPORT, deidentify_files
 from mammo.errors import InvalidSettings
 from tests.mammo.dicom.patient_files import PLANTED, patient_file
 from tests.mammo.dicom.pictures import breast_picture, with_text

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import mammo.phantom
 from benchmarks.paper.__main__ import app
 from cli.__main__ import main
-from cli.material import parse_seeds
+from cli.case_source import parse_seeds
 from mammo.blobs import hash_file
 from mammo.detector import add_facts, load_network
 from mammo.errors import InvalidSettings

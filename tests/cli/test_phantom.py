@@ -9,9 +9,10 @@ import pytest
 from pycocotools.coco import COCO
 
 from cli.__main__ import main
-from cli.phantom import PhantomOptions, phantom_command, phantom_options
+from cli.phantom import phantom_command, phantom_options
 from mammo.dicom import read_mammogram
 from mammo.errors import InvalidSettings
+from mammo.exchange.phantom_files import PhantomOptions
 from mammo.phantom import Extras, phantom_patient, vendor_b
 from tests.mammo.dicom.segmentations import read_segmentation
 from tests.mammo.dicom.validator import assert_valid

@@ -111,7 +111,7 @@ def test_what_the_newest_dataset_version_took_otherwise_is_printed(run, upgraded
         f"compared with dataset version {upgraded[:12]}: 0 unchanged, 1 changed (findings: 1 gone"
         in result.output
     )
-    assert "gone: no. 2 at 60,20-90,60; 1 deleted by a part" in result.output
+    assert "gone: no. 2 at 60,20-90,60; 1 deleted with one of their parts" in result.output
     (report,) = json.loads(run("4", "--json").stdout)
     assert (report["reread"]["changed"], report["reread"]["findings"]["gone"]) == (1, 1)
     (row,) = report["reread"]["annotations"]
@@ -124,7 +124,7 @@ def test_what_the_newest_dataset_version_took_otherwise_is_printed(run, upgraded
 
 
 def test_nothing_is_read_anew_if_nobody_wants_it(run, upgraded):
-    assert "anew" not in run("4", "--no-reread").output
+    assert "dataset version" not in run("4", "--no-reread").output
     (report,) = json.loads(run("4", "--json", "--no-reread").stdout)
     assert "reread" not in report
 
@@ -136,7 +136,7 @@ def test_of_many_refusals_a_person_sees_twenty_and_a_program_all(run, server):
     output = run("4").output
     assert output.count("unknown_label: a region has the label 'Kalk'") == 20
     assert "0 readable, 25 refused (25 unknown_label)" in output
-    assert "and 5 more; --json names all" in output
+    assert "and 5 more; --json lists all" in output
     (report,) = json.loads(run("4", "--json").stdout)
     assert len(report["reread"]["annotations"]) == 25
 
@@ -149,7 +149,7 @@ def test_a_labeling_config_that_is_not_to_be_had_is_said_and_the_repairs_are_tol
     result = run("4")
     assert result.exit_code == 0
     assert "was deactivated" in result.output
-    assert "annotations were not read anew: the labeling config of project 4 cannot be read" in result.output
+    assert "annotations could not be reread: the labeling config of project 4 cannot be read" in result.output
     (report,) = json.loads(run("4", "--json").stdout)
     assert report["reread"] is None
     assert report["reread_problem"].startswith("label_studio_503: ")

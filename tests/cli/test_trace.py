@@ -44,7 +44,7 @@ def run(*arguments):
 def test_a_group_that_there_is_none_of_is_refused_with_those_there_are(site):
     answer = run("effort", "--by", "model,vendor")
     assert answer.exit_code == 2
-    assert "cannot group by vendor; possible are model, annotator" in " ".join(answer.output.split())
+    assert "cannot group by vendor; allowed are model, annotator" in " ".join(answer.output.split())
 
 
 def test_a_trace_is_printed_for_a_person(site):

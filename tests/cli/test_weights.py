@@ -128,7 +128,7 @@ def test_every_refusal_names_the_thing_and_the_remedy(
 ) -> None:
     digest = hash_file(checkpoint)
     assert "there are: yolov8n" in refusal(capsys, "add", "yolov9")
-    assert "none that we know; say what it is with --as NAME" in refusal(capsys, "add", checkpoint)
+    assert "is unknown; name the weights with --as NAME" in refusal(capsys, "add", checkpoint)
     assert "is no file; check the path" in refusal(capsys, "add", "./missing.pt")
     assert "takes 64 hexadecimal digits" in refusal(capsys, "add", "yolov8n", "--sha256", "abc")
     assert "is not the pinned" in refusal(capsys, "add", "yolov8n", "--sha256", "0" * 64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.demo.processes import Supervisor
+from cli.demo.processes import Processes
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
 from mammo.phantom import vendor_b
@@ -33,9 +33,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not LABEL_STUDIO.is_file():
         missing("Label Studio", "run `make test`, which installs it")
     folder = tmp_path_factory.mktemp("e2e")
-    with Supervisor(folder / "logs") as supervisor:
+    with Processes(folder / "logs") as processes:
         stack = launch_stack(
-            supervisor,
+            processes,
             folder,
             label_studio=LABEL_STUDIO,
             port=0,

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.exchange.importing import import_mammogram
@@ -98,9 +98,9 @@ def site(tmp_path_factory, _shared_redis, label_studio_url):
     alone = {PREFIX + "RELOAD_SECONDS": "2", PREFIX + "REDIS_URL": f"unix://{folder / 'no.sock'}"}
     ports = free_port(), free_port()
     urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
-    with Supervisor(folder / "logs") as supervisor:
+    with Processes(folder / "logs") as processes:
         for name, port, own in zip(("told", "alone"), ports, (told, alone), strict=True):
-            supervisor.launch(
+            processes.launch(
                 name,
                 [sys.executable, "-m", "backend"],
                 environment=common | own | {PREFIX + "PORT": str(port)},
@@ -113,7 +113,7 @@ def site(tmp_path_factory, _shared_redis, label_studio_url):
                 except httpx.TransportError:
                     return False
 
-            supervisor.wait_until(name, serves, within=500)
+            processes.wait_until(name, serves, within=500)
         engine = open_database(f"sqlite:///{folder / 'data' / 'yolo-mlsam.db'}")
         registry = ModelRegistry(engine, folder / "data" / "blobs")
         starter = registry.champion().version
@@ -161,8 +161,8 @@ def test_a_challenger_looks_at_what_the_champion_answered_and_stays_silent(site,
     assert kept.shown_at is not None
     assert len(quiet.regions) == len(kept.regions), "they are the same weights"
     told = site.models("shadow", "--project", "5")
-    assert "1 tasks that both looked at" in told
-    assert re.search(r" 0 of \S+ only, 0 of ", told)
+    assert "1 tasks predicted by both" in told
+    assert re.search(r" 0 only by \S+, 0 only by ", told)
 
 
 def test_a_promotion_reaches_both_within_ten_seconds(site, record_property):
@@ -173,5 +173,5 @@ def test_a_promotion_reaches_both_within_ten_seconds(site, record_property):
 def test_one_command_rolls_back_and_is_served_within_ten_seconds(site, record_property):
     starter = next(each for each in site.registry.versions() if each != site.challenger)
     told = site.models("rollback", "--reason", "the test")
-    assert "look for it now" in told
+    assert "load it now" in told
     record_property("seconds_until_served", round(site.seconds_until(starter, within=10.0), 2))

@@ -62,7 +62,7 @@ def opened(data: dict) -> Mammogram:
 
 @pytest.fixture
 def people(stack: Stack) -> Iterator[dict[str, tuple[str, LabelStudioClient]]]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     made = {}
     for role in ROLES:
         email = f"{role}-{time.time_ns()}@example.com"
@@ -75,7 +75,7 @@ def people(stack: Stack) -> Iterator[dict[str, tuple[str, LabelStudioClient]]]:
 
 @pytest.fixture
 def room(stack: Stack, engine: Engine, tmp_path: Path) -> Iterator[ReadingService]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     settings = Settings.load(data_dir=tmp_path / "own", webhook_secret="s", patient_secret="p")
     client = LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)
     with site_of(settings, label_studio=client, engine=engine) as site:

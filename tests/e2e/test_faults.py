@@ -70,7 +70,7 @@ class Reaper:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[LabelStudioClient]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     with closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as made:
         yield made
 
@@ -83,7 +83,7 @@ def settings(stack: Stack, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def backend(settings: Settings, stack: Stack) -> Iterator[BackendProcess]:
-    made = BackendProcess(environment_of(settings), log=stack.supervisor.log("killed-backend"))
+    made = BackendProcess(environment_of(settings), log=stack.processes.log("killed-backend"))
     made.start()
     made.wait(serves=True)
     yield made

@@ -70,7 +70,7 @@ def test_a_task_that_cannot_be_read_gives_a_note_without_findings_and_a_metric_n
         assert note["meta"]["reason"] == "image_not_found"
     metrics = httpx.get(f"{url}/metrics", auth=walk.stack.auth, timeout=10, trust_env=False).text
     assert re.search(r'outcome="unreadable"\} 2', metrics), metrics
-    assert "image_not_found" in walk.stack.supervisor.log("backend").read_text()
+    assert "image_not_found" in walk.stack.processes.log("backend").read_text()
 
 
 @pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook"])
@@ -82,7 +82,7 @@ def test_strangers_are_turned_away(walk, path):
 
 def test_a_second_reader_of_the_log_finds_no_patient(walk):
     for name in ("backend", "worker"):
-        log = walk.stack.supervisor.log(name).read_text()
+        log = walk.stack.processes.log(name).read_text()
         assert log, f"{name} logs nothing"
         for tag in ("PHANTOM", "SYN0", "PatientName", walk.stack.settings.auth_password.get_secret_value()):
             assert tag not in log

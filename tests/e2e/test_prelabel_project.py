@@ -38,7 +38,7 @@ class Model:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[LabelStudioClient]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     with closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as made:
         yield made
 

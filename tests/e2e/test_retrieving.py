@@ -124,7 +124,7 @@ def test_a_batch_with_a_failing_task_fills_the_others_and_is_not_asked_again(pro
     assert (note["type"], note["meta"]["reason"]) == ("textarea", "image_not_found")
     assert from_regions(empty["result"], tags=ControlTags()) == []
     assert project.unreadable() > before
-    lines = project.walk.stack.supervisor.log("backend").read_text().splitlines()
+    lines = project.walk.stack.processes.log("backend").read_text().splitlines()
     events = [json.loads(line) for line in lines if "image_not_found" in line]
     assert project.tasks[1] in [event["task"] for event in events]
     project.retrieve()

@@ -33,7 +33,7 @@ ACCESS, SECRET = "access-key", "secret-key"
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[LabelStudioClient]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     with closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as made:
         yield made
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from mammo.database import open_database
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.labelstudio.labeling_config import labeling_config
@@ -45,7 +45,7 @@ PASSWORD, SECRET = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
 class Sites:
     """Two backends and what they share."""
 
-    supervisor: Supervisor
+    processes: Processes
     settings: Settings
     urls: tuple[str, str]
     registry: ModelRegistry
@@ -132,18 +132,18 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url, label_stu
     ports = free_port(), free_port()
     urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
     settings = Settings.load(data_dir=folder / "here", **shared)
-    with Supervisor(folder / "logs") as supervisor:
+    with Processes(folder / "logs") as processes:
         for name, port in zip(("backend-a", "backend-b"), ports, strict=True):
-            supervisor.launch(
+            processes.launch(
                 name,
                 [sys.executable, "-m", "backend"],
                 environment=host(name, **{f"{PREFIX}PORT": str(port)}),
             )
         for name in ("worker-a", "worker-b"):
-            supervisor.launch(name, [sys.executable, "-m", "worker"], environment=host(name))
+            processes.launch(name, [sys.executable, "-m", "worker"], environment=host(name))
         engine = open_database(settings.database)
         sites = Sites(
-            supervisor,
+            processes,
             settings,
             urls,
             ModelRegistry(engine, settings.blobs),
@@ -152,7 +152,7 @@ def sites(tmp_path_factory, postgres_server, _shared_redis, store_url, label_stu
             fake,
         )
         for name, url in zip(("backend-a", "backend-b"), urls, strict=True):
-            supervisor.wait_until(name, lambda url=url: sites.serves(url), within=180)
+            processes.wait_until(name, lambda url=url: sites.serves(url), within=180)
         yield sites
 
 
@@ -281,4 +281,4 @@ def test_what_left_one_host_is_whole_on_the_others(sites, tmp_path):
 
 
 def logs(sites: Sites, name: str) -> str:
-    return Path(sites.supervisor.log(name)).read_text(errors="replace")[-4000:]
+    return Path(sites.processes.log(name)).read_text(errors="replace")[-4000:]

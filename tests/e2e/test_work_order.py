@@ -31,7 +31,7 @@ NUM_TASKS = 8
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[LabelStudioClient]:
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     with closing(LabelStudioClient(stack.label_studio.url, stack.label_studio.api_key)) as made:
         yield made
 

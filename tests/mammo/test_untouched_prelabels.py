@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from cli.model_files import starter_files
 from mammo.dicom import Mammogram, read_mammogram, write_mammogram
 from mammo.efforts.edit_effort import edit_effort
 from mammo.findings import Finding
 from mammo.labelstudio import ControlTags, to_regions
 from mammo.labelstudio.interpretation import interpret
+from mammo.models.starter_files import starter_files
 from mammo.phantom import phantom_view, vendor_a, vendor_b, vendor_c
 from mammo.pipeline import Prelabeller
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mammo.runs.jobs import redis_connection
-from worker.stoppable import make_worker
+from worker.stoppable_worker import make_worker
 
 
 def slow(folder):

@@ -3,7 +3,7 @@
 import pytest
 
 from mammo.errors import InvalidSettings
-from worker.gpus import ORDER, VISIBLE, chosen_gpus
+from worker.gpus import ORDER, VISIBLE, select_gpus
 
 TWO_CARDS = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f)
 GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-b7f1a1c2-0000-1111-2222-333344445555)
@@ -33,7 +33,7 @@ def machine(tmp_path):
         path = f"{programs}:{tmp_path / 'tools'}"
         (tmp_path / "tools").mkdir()
         (tmp_path / "tools/cat").symlink_to("/bin/cat")
-        return chosen_gpus(asked, environment={"PATH": path, **environment}, devices=devices)
+        return select_gpus(asked, environment={"PATH": path, **environment}, devices=devices)
 
     return ask
 

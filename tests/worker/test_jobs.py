@@ -17,7 +17,7 @@ from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs
 from worker.current_site import install
-from worker.stoppable import make_worker
+from worker.stoppable_worker import make_worker
 
 OTHER_CONFIG = """<View><Image name="i" value="$image"/>
 <BrushLabels name="b" toName="i"><Label value="MC"/></BrushLabels>
@@ -189,7 +189,7 @@ def test_a_job_waits_as_long_as_another_process_works_on_its_run_and_then_goes_o
         RunLedger(runs.engine, taken).release("the test")
 
     def setup():
-        monkeypatch.setattr(jobs, "PATIENCE", 0.5)
+        monkeypatch.setattr(jobs, "CLAIM_SECONDS", 0.5)
         fake_retrain(
             monkeypatch, lambda order, *, run, **_: {"promoted": False, "challenger": "m2", "run": run}
         )

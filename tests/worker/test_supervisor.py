@@ -22,8 +22,8 @@ from cli.__main__ import main
 from mammo.runs.jobs import JobQueue, Retrain, redis_connection
 from mammo.settings import PREFIX
 from worker import health
-from worker.posts import Post
-from worker.supervisor import SETTLED_SECONDS, Worker
+from worker.placement import WorkerSpec
+from worker.supervisor import SETTLED_SECONDS, WorkerProcess
 
 
 @dataclass
@@ -116,7 +116,7 @@ def test_each_gpu_has_a_worker_that_sees_it_alone_and_a_killed_one_comes_again(s
     killed.kill()
     site.until(lambda: workers(supervisor).get("train-gpu1", killed) != killed)
     assert f"worker train-gpu1 (pid {killed.pid}) was killed by SIGKILL" in site.log
-    assert "the next one starts in 1 s" in site.log
+    assert "it restarts in 1 s" in site.log
     assert workers(supervisor)["train-gpu1"].environ()["CUDA_VISIBLE_DEVICES"] == "1"
     assert workers(supervisor)["train-gpu0"] == staff["train-gpu0"]
 
@@ -154,31 +154,31 @@ def test_a_second_signal_ends_at_once(site):
     (worker,) = workers(supervisor).values()
     worker.suspend()  # it cannot stop by itself
     supervisor.send_signal(signal.SIGINT)
-    site.until(lambda: "SIGINT: 1 worker(s) are told to stop" in site.log)
+    site.until(lambda: "SIGINT: stopping 1 worker(s)" in site.log)
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(timeout=90) == 1
     assert gone(worker)
-    assert "a second signal: killed train-cpu" in site.log
+    assert "second signal: killed train-cpu" in site.log
 
 
 def test_a_worker_that_never_comes_up_is_tried_for_ever_at_longer_pauses(monkeypatch, caplog):
-    monkeypatch.setattr(Worker, "command", [sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
-    worker = Worker(Post("train-cpu", ("train",), {}), os.environ)
+    monkeypatch.setattr(WorkerProcess, "command", [sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"])
+    worker = WorkerProcess(WorkerSpec("train-cpu", ("train",), {}), os.environ)
 
     def die(*, lived: float = 0.0) -> int:
         """Seconds of pause that the log tells."""
         worker.start()
         worker.process.wait(timeout=90)
-        worker.born = time.monotonic() - lived
-        worker.look_after()
+        worker.started_at = time.monotonic() - lived
+        worker.poll()
         (told,) = [each for each in caplog.messages if "ended with exit code 3" in each]
         caplog.clear()
-        return int(re.search(r"starts in (\d+) s", told)[1])
+        return int(re.search(r"restarts in (\d+) s", told)[1])
 
     assert [die() for _ in range(4)] == [1, 2, 4, 8]
     worker.start()
     worker.process.wait(timeout=90)
-    worker.look_after()
+    worker.poll()
     assert "train-cpu does not stay up" in caplog.messages[-1]
     caplog.clear()
     assert [die() for _ in range(4)] == [32, 60, 60, 60]

@@ -71,7 +71,7 @@ def test_tables_3_and_5_come_as_markdown_and_json(
     [
         (["segmenter", "--phantoms", "1", "--table", "3"], "give --start FILE"),
         (["segmenter", "--phantoms", "1", "--table", "4", "--start", "b=no"], "no such file"),
-        (["detector", "--phantoms", "1000-1001", "--table", "1"], "a test needs patients of its own"),
+        (["detector", "--phantoms", "1000-1001", "--table", "1"], "need patients of their own"),
         (
             ["detector", "--phantoms", "7", "--table", "1", "--recipe", "smoke"],
             "Table 1 trains from scratch: paper, starter, table; got 'smoke'",

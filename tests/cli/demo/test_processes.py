@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.demo.processes import ProcessFailed, Supervisor, free_port
+from cli.demo.processes import Processes, ProcessFailed, free_port
 
 SLEEP = "import time; time.sleep(600)"
 FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).wait()"
@@ -34,8 +34,8 @@ def wait_for(condition, seconds: float = 20.0) -> None:
 
 def test_stopping_leaves_no_grandchild(tmp_path: Path):
     before = descendants()
-    with Supervisor(tmp_path) as supervisor:
-        supervisor.launch("family", [sys.executable, "-c", FAMILY], environment=dict(os.environ))
+    with Processes(tmp_path) as processes:
+        processes.launch("family", [sys.executable, "-c", FAMILY], environment=dict(os.environ))
         wait_for(lambda: len(descendants() - before) >= 2)
         family = descendants() - before
     wait_for(lambda: all(gone(pid) for pid in family))
@@ -48,8 +48,8 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path):
             "-c",
             "import os, sys, time\n"
             "from pathlib import Path\n"
-            "from cli.demo.processes import Supervisor\n"
-            f"s = Supervisor(Path({str(tmp_path)!r}))\n"
+            "from cli.demo.processes import Processes\n"
+            f"s = Processes(Path({str(tmp_path)!r}))\n"
             f"s.launch('child', [sys.executable, '-c', {SLEEP!r}], environment=dict(os.environ))\n"
             "print(s._processes['child'].pid, flush=True)\n"
             "time.sleep(600)\n",
@@ -73,8 +73,8 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path):
 
 
 def test_a_process_that_ends_early_is_reported_with_the_end_of_its_log(tmp_path: Path):
-    with Supervisor(tmp_path) as supervisor, pytest.raises(ProcessFailed, match=r"exit code 3(.|\n)*no luck"):
-        supervisor.start(
+    with Processes(tmp_path) as processes, pytest.raises(ProcessFailed, match=r"exit code 3(.|\n)*no luck"):
+        processes.start(
             "unlucky",
             [sys.executable, "-c", "print('no luck'); raise SystemExit(3)"],
             environment=dict(os.environ),
@@ -84,8 +84,8 @@ def test_a_process_that_ends_early_is_reported_with_the_end_of_its_log(tmp_path:
 
 
 def test_a_process_that_is_never_ready_is_given_up(tmp_path: Path):
-    with Supervisor(tmp_path) as supervisor, pytest.raises(ProcessFailed, match="not ready"):
-        supervisor.start(
+    with Processes(tmp_path) as processes, pytest.raises(ProcessFailed, match="not ready"):
+        processes.start(
             "slow",
             [sys.executable, "-c", SLEEP],
             environment=dict(os.environ),

@@ -76,7 +76,7 @@ def test_refused_ones_are_counted_by_code_with_their_numbers_and_a_remedy(
     assert (label[0], other_tool[0]) == ("warning", "warning")
     assert "4 of 6 annotations are refused" in label[1]
     assert "unknown_label (annotation 2, 3, 4, …): a region has the label 'Kalk'" in label[1]
-    assert "→ put the label into the labeling config" in label[1]
+    assert "→ add the label to the labeling config" in label[1]
     assert "1 of 6 annotations are refused" in other_tool[1]
     assert "unknown_tool (annotation 6)" in other_tool[1]
 
@@ -93,11 +93,14 @@ def test_a_config_that_names_no_cluster_or_a_database_that_is_not_there_is_no_fa
     site: Callable[..., Inspection], tmp_path: Path
 ) -> None:
     assert said(check_annotations(site())) == [
-        ("skipped", "the database cannot be read (no_database); see the check database")
+        ("skipped", "the database cannot be read (no_database); see the check `database`")
     ]
     assert list(tmp_path.iterdir()) == [], "it makes none"
     (found,) = said(check_annotations(site([], config="<View/>")))
-    assert found == ("skipped", "what the project calls a cluster is not known (labeling_config)")
+    assert found == (
+        "skipped",
+        "the labeling config does not say which labels mean a cluster (labeling_config)",
+    )
     assert said(check_labels(site(config="<View/>"))) == []
 
 

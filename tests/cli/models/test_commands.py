@@ -124,7 +124,7 @@ def test_a_version_travels_in_a_bundle_to_a_site_that_trusts_the_sender(site, tm
 def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
     run("list")
     register(site, tmp_path, "a")
-    assert "nothing is deleted without --delete" in run("gc")
+    assert "can be deleted; add --delete to delete them" in run("gc")
     assert "deleted 0 files" in run("gc", "--delete")
 
 
@@ -149,9 +149,7 @@ def test_gc_keeps_what_settings_and_unfinished_runs_name_and_says_so(site, tmp_p
     said = capsys.readouterr().out
     assert f"{shadow}: kept for YOLO_MLSAM_SHADOW and project 4 in YOLO_MLSAM_PROJECT_MODELS" in said
     assert f"{pinned}: kept for project 3 in YOLO_MLSAM_PROJECT_MODELS" in said
-    assert (
-        "m9999-mistyped: project 5 in YOLO_MLSAM_PROJECT_MODELS names it, and the registry does not" in said
-    )
+    assert "m9999-mistyped: named by project 5 in YOLO_MLSAM_PROJECT_MODELS, but not in the registry" in said
     gone = {note.version for note in site.notes() if note.kind == "files_removed"}
     assert gone == {lost, of_run["kept"]}
     for version in (shadow, pinned, of_run["failed"], of_run["cancelled"], of_run["queued"]):
@@ -191,7 +189,7 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     correct(store, square(20, 20, name="c1"), names_version=False, minutes=60 * 24 * 365 * 5)
     store.close()
     told = run("shadow", "--project", "1")
-    assert f"1 tasks that both looked at: 1 findings of both, 1 of {starter} only" in told
+    assert f"1 tasks predicted by both: 1 findings by both, 1 only by {starter}" in told
     assert "without a prelabel" in told
     found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
     assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]

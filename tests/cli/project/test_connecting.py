@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.project.connecting import ProjectOrder, connect_project, create_project, unusable_pictures
+from cli.project.connecting import ProjectOptions, connect_project, create_project, unusable_images
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
@@ -44,8 +44,8 @@ def console() -> Console:
     return Console(record=True, width=200)
 
 
-def order(title: str = "breasts", **fields: object) -> ProjectOrder:
-    return ProjectOrder(title=title, url=BACKEND, **fields)  # type: ignore[arg-type]
+def order(title: str = "breasts", **fields: object) -> ProjectOptions:
+    return ProjectOptions(title=title, url=BACKEND, **fields)  # type: ignore[arg-type]
 
 
 def test_a_new_project_gets_our_config_and_is_connected(
@@ -131,7 +131,7 @@ def test_uploading_a_folder_again_uploads_only_what_is_new(
     (tmp_path / "c.png").write_bytes(b"x")
     create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
     assert len(server.tasks) == 3
-    assert "1 images uploaded, 2 of these names were there" in console.export_text()
+    assert "1 images uploaded, 2 of these names were uploaded before" in console.export_text()
     (tmp_path / "empty").mkdir()
     create_project(order(upload=tmp_path / "empty"), site=Site(settings=settings), console=console)
     assert "no .jpeg, .jpg, .png in" in console.export_text()
@@ -158,7 +158,7 @@ def test_a_backend_that_label_studio_cannot_use_is_said_in_words(
 def test_an_address_without_http_is_refused_before_label_studio_is_asked(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
-    wrong = ProjectOrder(title="breasts", url="127.0.0.1:9090")
+    wrong = ProjectOptions(title="breasts", url="127.0.0.1:9090")
     with pytest.raises(InvalidSettings, match="begin with http"):
         create_project(wrong, site=Site(settings=settings), console=console)
     with pytest.raises(InvalidSettings, match="begin with http"):
@@ -176,5 +176,5 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     assert len(server.tasks) == 2
     said = console.export_text()
     assert r"\xfc.png: not uploaded: its name is not UTF-8" in said
-    assert "folder.png: not uploaded: it is no file that can be read" in said
-    assert set(unusable_pictures(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}
+    assert "folder.png: not uploaded: it is not a readable file" in said
+    assert set(unusable_images(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}

@@ -35,7 +35,7 @@ def test_the_end_of_a_job_says_what_became_of_the_tasks(
     assert run(monkeypatch, queue) == 0
     assert queue.prelabels == [PrelabelProject(3, None)]
     out = capsys.readouterr().out
-    assert "m2: 3 predicted, 1 had one" in out
+    assert "m2: 3 predicted, 1 predicted before" in out
     assert "no worker" not in out
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cli.demo.embedded_redis import start_redis
 from cli.demo.label_studio_server import wait_for_label_studio
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from cli.demo.stack import Stack
 from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient, labeling_config
@@ -20,10 +20,10 @@ from tests.e2e.site import Ward, picture, serving
 @pytest.fixture(scope="module")
 def ward(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """A project that is in order: connected, one task, one prediction of the served version."""
-    wait_for_label_studio(stack.supervisor, stack.label_studio)
+    wait_for_label_studio(stack.processes, stack.label_studio)
     folder = tmp_path_factory.mktemp("ward")
-    with Supervisor(folder / "logs") as supervisor:
-        redis = start_redis(supervisor, folder / "redis")
+    with Processes(folder / "logs") as processes:
+        redis = start_redis(processes, folder / "redis")
         port = free_port()
         settings = Settings.load(
             data_dir=folder / "data",

@@ -33,13 +33,13 @@ def test_a_hook_with_another_secret(ward: Ward) -> None:
 
 def test_a_hook_that_is_deactivated(ward: Ward) -> None:
     change_hook(ward, is_active=False)
-    expect_fixed(ward, "webhook", "is deactivated")
+    expect_fixed(ward, "webhook", "is inactive")
 
 
 def test_a_hook_whose_actions_a_patch_has_cleared(ward: Ward) -> None:
     hook = hook_of(ward)
     ward.client.call("PATCH", f"/api/webhooks/{hook['id']}/", json={"url": hook["url"]})
-    expect_fixed(ward, "webhook", "does not tell of", "ANNOTATION_CREATED")
+    expect_fixed(ward, "webhook", "does not send", "ANNOTATION_CREATED")
 
 
 def test_no_hook(ward: Ward) -> None:
@@ -56,7 +56,7 @@ def test_two_hooks(ward: Ward) -> None:
 def test_a_hook_that_an_earlier_address_left_behind(ward: Ward) -> None:
     row = {"project": ward.project, "url": "http://127.0.0.1:9/webhook", "headers": {SECRET_HEADER: "x"}}
     ward.client.call("POST", "/api/webhooks/", json=row | {"send_for_all_actions": True})
-    expect_fixed(ward, "stale-webhook", "left behind")
+    expect_fixed(ward, "stale-webhook", "a stale webhook")
 
 
 def test_a_stale_backend_at_an_earlier_address(ward: Ward) -> None:
@@ -72,7 +72,7 @@ def test_a_stale_backend_at_an_earlier_address(ward: Ward) -> None:
     found = ward.broken()
     assert old in found["stale-backend"].says
     assert "ml-backend" in found
-    expect_fixed(ward, "stale-backend", "only the first one")
+    expect_fixed(ward, "stale-backend", "only the first of a project")
     assert [each["url"] for each in ward.client.backends(ward.project)] == [ward.url]
     assert not [each for each in ward.client.webhooks(ward.project) if each["url"].startswith(old)]
 
@@ -122,7 +122,7 @@ def test_a_backend_that_is_away(ward: Ward) -> None:
 
 def test_version_strings_that_differ_and_a_title_where_the_version_should_be(ward: Ward) -> None:
     ward.client.update_project(ward.project, model_version=TITLE)
-    expect_fixed(ward, "version", TITLE, "m1", "order by score")
+    expect_fixed(ward, "version", TITLE, "m1", "prelabels are outdated")
     assert ward.client.project(ward.project)["model_version"] == "m1"
 
 

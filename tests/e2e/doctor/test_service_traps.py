@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 
 from cli.__main__ import main
 from cli.demo.label_studio_server import label_studio_environment
-from cli.demo.processes import Supervisor, free_port
+from cli.demo.processes import Processes, free_port
 from cli.demo.stack import Stack, environment_of
 from cli.doctor.command import show
 from mammo.annotations import AnnotationStore
@@ -66,8 +66,8 @@ def test_a_queue_without_a_worker(ward: Ward, tmp_path: Path) -> None:
         queue.empty()
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[3])}
         environment |= environment_of(ward.settings)
-        with Supervisor(tmp_path / "logs") as supervisor:
-            supervisor.start(
+        with Processes(tmp_path / "logs") as processes:
+            processes.start(
                 "worker",
                 [sys.executable, "-m", "worker"],
                 environment=environment,
@@ -89,7 +89,7 @@ def test_a_broker_a_database_and_a_disk_that_are_away(
     found = ward.broken(settings=away)
     assert {"redis", "database"} <= set(found)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
-    assert "make room" in ward.broken()["disk"].remedy
+    assert "free disk space" in ward.broken()["disk"].remedy
     monkeypatch.undo()
     fresh = ward.with_settings(data_dir=tmp_path / "new")
     states = ward.repaired(settings=fresh)
@@ -155,8 +155,8 @@ def test_ssrf_switches(ward: Ward, stack: Stack, variant: str, tmp_path: Path) -
     url = f"http://127.0.0.1:{free_port()}"
     environment["LABEL_STUDIO_HOST"] = url
     command = [str(LABEL_STUDIO.absolute()), "start", "--no-browser", "--internal-host", "127.0.0.1"]
-    with Supervisor(tmp_path / "logs") as supervisor, LabelStudioClient(url, server.api_key) as guarded:
-        supervisor.start(
+    with Processes(tmp_path / "logs") as processes, LabelStudioClient(url, server.api_key) as guarded:
+        processes.start(
             "guarded",
             [*command, "--port", url.rpartition(":")[2]],
             environment=environment,

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cli.model_files import load_prelabeller
 from mammo.errors import InvalidWeights
 from mammo.findings import Finding
 from mammo.geometry import Box
 from mammo.masks import Mask
 from mammo.models.self_test import MIN_SCORE, check, record, self_test_phantom
+from mammo.models.starter_files import starter_files
 from mammo.phantom import phantom_view
+from mammo.site import Site
 
 
 def finding(score, x0, side=100):
@@ -40,7 +41,7 @@ def test_the_phantom_is_the_one_its_module_describes():
 
 
 def test_the_starter_finds_both_clusters_and_passes_its_own_record():
-    starter = load_prelabeller("starter")
+    starter = Site.load().load_files(starter_files())
 
     def find(mammogram):
         return starter.prelabel(mammogram, threshold=MIN_SCORE)

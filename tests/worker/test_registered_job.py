@@ -19,8 +19,8 @@ from rq.webhook import Webhook
 
 from mammo.errors import InvalidSettings
 from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue, redis_connection
-from worker.registered import registered
-from worker.stoppable import make_worker
+from worker.registered_job import registered
+from worker.stoppable_worker import make_worker
 
 OURS = "ours.touch"
 
@@ -71,7 +71,7 @@ def pwned(tmp_path, monkeypatch):
     """The file that must not be there afterwards."""
     mark = tmp_path / "mark"
     mark.write_text(str(tmp_path / "pwned"))
-    monkeypatch.setattr("tests.worker.test_registered.MARK", mark)
+    monkeypatch.setattr("tests.worker.test_registered_job.MARK", mark)
     return tmp_path / "pwned"
 
 
@@ -127,7 +127,7 @@ def test_a_function_that_is_no_job_of_ours_is_not_run(queue, work_off, pwned, na
     job = queue.enqueue_call(name, args=[f"touch {pwned}"], retry=Retry(max=3))
     log = work_off(queues=queues)
     assert not pwned.exists()
-    assert_refused(job, log, because="is no job of ours; there are ours.fail, ours.touch")
+    assert_refused(job, log, because="is not a registered job; these are: ours.fail, ours.touch")
 
 
 @pytest.mark.parametrize("name", sorted({*QUEUES, *FORMER_NAMES.values()}))
@@ -144,7 +144,7 @@ def test_it_is_refused_on_every_queue_and_ours_runs_there(connection, work_off, 
 @pytest.mark.parametrize("when", ["on_success", "on_failure", "on_stopped"])
 @pytest.mark.parametrize("name", [OURS, "ours.fail"])
 def test_a_callback_is_not_called_and_its_job_not_run(queue, work_off, pwned, tmp_path, when, name):
-    callback = {when: Callback("tests.worker.test_registered.touches")}
+    callback = {when: Callback("tests.worker.test_registered_job.touches")}
     job = queue.enqueue_call(name, args=[str(tmp_path / "ran")], **callback)
     log = work_off()
     assert not pwned.exists()
@@ -183,14 +183,14 @@ def test_a_pickle_is_never_read(queue, connection, work_off, pwned, tmp_path, fi
     log = work_off()
     assert not pwned.exists()
     if field == "data":
-        assert_refused(job, log, because="not written as JSON")
+        assert_refused(job, log, because="not encoded as JSON")
 
 
 def test_a_job_of_another_programs_rq_is_refused(connection, work_off, pwned):
     job = Queue("train", connection=connection).enqueue(Path.touch, pwned)  # RQ's own default: pickled
     log = work_off()
     assert not pwned.exists()
-    assert_refused(job, log, because="not written as JSON")
+    assert_refused(job, log, because="not encoded as JSON")
 
 
 def test_a_method_of_an_object_is_refused(queue, connection, work_off, pwned):
@@ -219,7 +219,7 @@ def test_a_record_that_cannot_be_read_ends_no_worker(queue, connection, work_off
 def test_a_job_of_a_queue_that_is_not_ours_is_refused(queue, connection, work_off, tmp_path):
     job = queue.enqueue_call(OURS, args=[str(tmp_path / "ran")])
     connection.hset(job.key, "origin", "mail")
-    assert_refused(job, work_off(), because="'mail', which is none of ours")
+    assert_refused(job, work_off(), because="unknown queue 'mail'")
     assert not (tmp_path / "ran").exists()
 
 
@@ -250,7 +250,7 @@ def test_an_abandoned_jobs_callback_is_not_called_by_who_finds_it(
     job = queue.enqueue_call(
         "os.system",
         args=[f"touch {pwned}"],
-        on_failure=Callback("tests.worker.test_registered.touches"),
+        on_failure=Callback("tests.worker.test_registered_job.touches"),
         **({"retry": Retry(max=retries)} if retries else {}),
     )
     queue.remove(job)
@@ -268,7 +268,7 @@ def test_a_job_in_this_process_is_looked_up_too(connection):
         "os.getpid", result_ttl=5
     )
     read = job_class.fetch(job.id, connection=connection, serializer=JSONSerializer)
-    with pytest.raises(InvalidSettings, match=r"'os\.getpid' is no job of ours"):
+    with pytest.raises(InvalidSettings, match=r"'os\.getpid' is not a registered job"):
         read.perform()
 
 

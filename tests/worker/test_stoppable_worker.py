@@ -10,7 +10,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from mammo.runs.jobs import FORMER_NAMES, redis_connection
-from worker.stoppable import CLEANING_SECONDS, make_worker
+from worker.stoppable_worker import CLEANING_SECONDS, make_worker
 
 
 @pytest.fixture

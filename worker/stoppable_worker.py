@@ -1,7 +1,7 @@
-"""StoppableWorker: RQ's forking worker, which on SIGTERM puts its job back into the queue and goes at once.
+"""StoppableWorker: RQ's forking worker, which on SIGTERM requeues its job and stops at once.
 
-RQ's own would first wait for the job to end; a training run takes longer than any service manager waits, and is
-then killed in a worse moment. Jobs are safe to repeat, so a stopped one starts over on the next worker.
+RQ's own worker first waits for the job to end. Training takes longer than any service manager waits, and would then be
+killed at a worse moment. Jobs are safe to repeat, so the next worker starts a stopped one again.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from rq.worker import WorkerStatus
 
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES, lists_of
-from worker.registered import Function, RegisteredJob, registered
+from worker.registered_job import Function, RegisteredJob, registered
 
 HEARTBEAT_SECONDS = 10
 WORKER_SECONDS = 30
 MAINTENANCE_SECONDS = 15
-"""An abandoned job is found when its heartbeat is 70 s old, at the next maintenance: within two minutes."""
+"""Maintenance finds an abandoned job once its last heartbeat is 70 s old, that is within two minutes."""
 
 CLEANING_SECONDS = 30
-"""Longest time that a worker which was killed in the middle of its maintenance keeps others from theirs."""
+"""Seconds until the maintenance lock of a killed worker expires."""
 
 
 class WatchedQueue(Queue):  # type: ignore[misc]
-    """RQ's, but for a lock: a worker that was killed holding it would leave abandoned jobs alone for 15 minutes."""
+    """RQ's queue with a shorter maintenance lock: RQ's own would hide abandoned jobs for 15 minutes after a kill."""
 
     def acquire_maintenance_lock(self) -> bool:
         return bool(self.connection.set(self.registry_cleaning_key, 1, nx=True, ex=CLEANING_SECONDS))
 
 
 class StoppableWorker(Worker):  # type: ignore[misc]
-    """One job at a time, each in a process of its own."""
+    """Runs one job at a time, each in its own process."""
 
     def handle_warm_shutdown_request(self) -> None:
-        """On the first SIGTERM or SIGINT."""
+        """Handle the first SIGTERM or SIGINT."""
         self.log.info("Worker %s: stopping; a running job goes back into the queue", self.name)
         self._stop_requested = True
         self._kill_job()
 
     def execute_job(self, job: RegisteredJob, queue: Any) -> None:
-        """In this process what is none of ours is refused; what is gets a process of its own."""
+        """Run a registered job in its own process; refuse any other in this one."""
         reason = job.refusal
         if reason is None:
             super().execute_job(job, queue)
@@ -58,7 +58,7 @@ class StoppableWorker(Worker):  # type: ignore[misc]
     def _refuse(self, job: RegisteredJob, queue: Any, reason: str) -> None:
         sentence = f"refused: {reason}"
         self.log.warning("Worker %s: %s: job %s %s", self.name, queue.name, job.id, sentence)
-        job.origin = queue.name  # where somebody looks for it
+        job.origin = queue.name  # the record may name another; operators look for failed jobs by queue
         job.retries_left = None
         job.started_at = job.ended_at = now()
         job.meta = {"error": sentence}
@@ -68,12 +68,14 @@ class StoppableWorker(Worker):  # type: ignore[misc]
         self.set_state(WorkerStatus.IDLE)
 
     def monitor_work_horse(self, job: Any, queue: Any, execution: Any) -> None:
-        if self._stop_requested:  # the signal came between taking the job and starting its process
+        if (
+            self._stop_requested
+        ):  # the signal arrived after the job was dequeued and before its process started
             self._kill_job()
         super().monitor_work_horse(job, queue, execution)
 
     def main_work_horse(self, job: Any, queue: Any) -> None:
-        """In the job's process. A job whose worker was killed does not go on beside the next one on the same GPU."""
+        """Run in the job's process, which dies with its worker: it must not share the GPU with the next attempt."""
         die_with(self.pid)
         super().main_work_horse(job, queue)
 
@@ -82,7 +84,7 @@ class StoppableWorker(Worker):  # type: ignore[misc]
         if not process:
             return
         try:
-            # Its group too, once it has one of its own: data loaders must not outlive it.
+            # Once the job has its own process group, kill that: data loaders must not outlive it.
             if os.getpgid(process) == process:
                 os.killpg(process, signal.SIGKILL)
             else:
@@ -98,15 +100,15 @@ def make_worker(
     queues: Iterable[str] = QUEUES,
     name: str = "worker",
 ) -> StoppableWorker:
-    """A worker that notices a dead colleague's job within two minutes.
+    """Return a worker that also requeues the jobs of dead workers, within two minutes.
 
     Args:
-        jobs: all that it ever runs, by the names under which they are asked for; see `worker.registered`.
-        queues: which of `mammo.runs.jobs.QUEUES` it takes from.
-        name: begins the name under which Redis and the log know it.
+        jobs: every function that it may run, by job name; see `worker.registered_job`.
+        queues: names from `mammo.runs.jobs.QUEUES`.
+        name: prefix of its name in Redis and in the log.
 
     Raises:
-        InvalidSettings: a queue that is not ours, or none.
+        InvalidSettings: a queue name is unknown, or there is none.
     """
     return StoppableWorker(
         lists_of(queues),

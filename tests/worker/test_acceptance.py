@@ -16,7 +16,7 @@ from tests.mammo.corrected import regions
 from tests.mammo.stages.measured import record
 from tests.sites import site_of
 from tests.training.detections import square
-from worker.accepting import accept_predictions
+from worker.acceptance import accept_predictions
 
 TASKS = range(1, 61)
 FOUND = square(20, 20, name="c1")

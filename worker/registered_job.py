@@ -1,9 +1,9 @@
-"""RegisteredJob: a job of RQ's that starts our own functions and nothing else.
+"""RegisteredJob: an RQ job that can start registered functions only.
 
-RQ imports whatever name a record in Redis holds, calls back the names beside it when the job has ended, and posts to
-its addresses: whoever can write to Redis, or shares it with another program, could run any function as the worker.
-Here a name is looked up among the functions that the worker was made with. What is not there, or asks for more than our
-queue ever does, is refused before a process is started for it.
+RQ imports any function that a record in Redis names, calls the callbacks named beside it, and posts to its webhooks.
+Whoever can write to Redis, or shares it with another program, could thus run any function as the worker. A
+RegisteredJob looks the name up among the functions that its worker was built with. Other names, and records that ask
+for more than our queue ever writes, are refused before a process is started for them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from mammo.errors import InvalidSettings
 from mammo.runs.jobs import QUEUES, lists_of
 
 MAX_SHOWN = 100
-"""Characters of what a record holds that a refusal quotes."""
+"""Most characters of a record's content that a refusal quotes."""
 
 Function = Callable[..., Any]
 
 
 class RegisteredJob(Job):  # type: ignore[misc]
-    """One record of the queue, read by a worker."""
+    """One job record in Redis, read by a worker."""
 
     functions: ClassVar[Mapping[str, Function]] = {}
-    """By the name under which they are asked for."""
+    """Registered functions by their names in job records."""
 
     _unreadable: str | None = None
 
     def restore(self, raw_data: Any) -> None:
-        """Take over a record. One that cannot be read becomes a job that is refused: it must not end the worker."""
+        """Read a record. An unreadable one becomes a refused job, because an exception would end the worker."""
         try:
             super().restore(raw_data)
         except NoSuchJobError:
@@ -45,37 +45,38 @@ class RegisteredJob(Job):  # type: ignore[misc]
 
     @property
     def refusal(self) -> str | None:
-        """Why this job is not done, as a sentence; None when it is one of ours."""
+        """Why this job must not run, as a sentence; None if it may."""
         if self._unreadable:
             return self._unreadable
         try:
             name, instance = self.func_name, self.instance
         except DeserializationError:
-            return "what it calls is not written as JSON, as our jobs are"
+            return "its function call is not encoded as JSON"
         if not isinstance(name, str) or name not in self.functions:
-            return f"{quoted(name)} is no job of ours; there are {', '.join(sorted(self.functions))}"
-        more = {
+            return f"{quoted(name)} is not a registered job; these are: {', '.join(sorted(self.functions))}"
+        callbacks = (self._success_callback_name, self._failure_callback_name, self._stopped_callback_name)
+        extras = {
             "the method of an object": instance is not None,
-            "a callback": self._success_callback_name
-            or self._failure_callback_name
-            or self._stopped_callback_name,
+            "a callback": any(callbacks),
             "a webhook": self.webhooks,
         }
-        if asked := [what for what, wanted in more.items() if wanted]:
-            return f"it asks for {' and '.join(asked)}, which no job of ours does"
+        if requested := [extra for extra, present in extras.items() if present]:
+            return f"it asks for {' and '.join(requested)}, which no registered job does"
         if self.origin not in lists_of(QUEUES):
-            return f"it belongs to the queue {quoted(self.origin)}, which is none of ours"
+            return (
+                f"it belongs to the unknown queue {quoted(self.origin)}; these are known: {', '.join(QUEUES)}"
+            )
         return None
 
     @property
     def func(self) -> Function:
-        """Raises InvalidSettings for a job that is to be refused."""
+        """The registered function; raises InvalidSettings if the job is refused."""
         reason = self.refusal
         if reason is not None:
             raise InvalidSettings(f"refused: {reason}")
         return self.functions[str(self.func_name)]
 
-    # Whoever runs a callback asks here first, the search for abandoned jobs too.
+    # RQ reads these before it runs a callback, also when it cleans up abandoned jobs.
     @property
     def success_callback(self) -> None:
         return None
@@ -89,14 +90,14 @@ class RegisteredJob(Job):  # type: ignore[misc]
         return None
 
     def send_webhooks(self, status: Any, **_: Any) -> None:
-        """None is ever sent."""
+        """Send nothing."""
 
 
 def registered(functions: Mapping[str, Function]) -> type[RegisteredJob]:
-    """Jobs that can start these functions."""
+    """Return a job class that can start these functions only."""
     return type("RegisteredJob", (RegisteredJob,), {"functions": dict(functions)})
 
 
 def quoted(text: object) -> str:
-    """What a record holds, on one line of ASCII and not for ever: it goes into a log."""
+    """Return a record's content as one short line of ASCII, fit for a log."""
     return ascii(text if isinstance(text, str) else repr(text))[: MAX_SHOWN + 2]

@@ -1,0 +1,33 @@
+"""The starter model as it ships with the package."""
+
+from __future__ import annotations
+
+import json
+
+from mammo.blobs import hash_file
+from mammo.errors import InvalidWeights
+from mammo.models.registry import PARTS, STARTER, ModelFiles
+
+
+def starter_files() -> ModelFiles:
+    """Return the starter's files, checked against their SHA-256.
+
+    Raises:
+        InvalidWeights: a file is not the one that the manifest names.
+    """
+    manifest = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
+    files = {part: STARTER / f"{part}.safetensors" for part in PARTS}
+    for part, path in files.items():
+        if hash_file(path) != manifest["weights"][part]["sha256"]:
+            raise InvalidWeights(
+                f"{path.name} of the starter model is damaged: its SHA-256 is not the manifest's; "
+                "install the package again"
+            )
+    return ModelFiles(
+        version=manifest["version"],
+        detector=files["detector"],
+        segmenter=files["segmenter"],
+        threshold=manifest["threshold"],
+        prompt_rule=manifest["prompt_rule"],
+        prompt_count=manifest["prompt_count"],
+    )

@@ -1,0 +1,40 @@
+"""Placement: the workers that a machine runs, with the queues and the GPU of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mammo.runs.jobs import QUEUES, TRAIN, lists_of
+from worker.gpus import NO_GPU, Gpu
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One worker to run."""
+
+    name: str
+    queues: tuple[str, ...]
+    variables: Mapping[str, str]
+    """Environment variables added to the supervisor's own: they show the worker one GPU, or none."""
+
+
+def place_workers(queues: Iterable[str], gpus: Sequence[Gpu]) -> list[WorkerSpec]:
+    """Return one `train` worker per GPU (one on the CPU if there is none) and one worker for all other queues.
+
+    The latter shares the last GPU, so that predictions are fast and at most one training is slowed down.
+
+    Raises:
+        InvalidSettings: a queue name is unknown, or there is none.
+    """
+    names = set(queues)
+    lists_of(names)
+    other = tuple(queue for queue in QUEUES if queue in names and queue != TRAIN)
+    specs = []
+    if other:
+        specs.append(WorkerSpec("-".join(other), other, gpus[-1].variables if gpus else NO_GPU))
+    if TRAIN in names:
+        specs += [WorkerSpec(f"{TRAIN}-{gpu.label}", (TRAIN,), gpu.variables) for gpu in gpus]
+        if not gpus:
+            specs.append(WorkerSpec(f"{TRAIN}-cpu", (TRAIN,), NO_GPU))
+    return specs
