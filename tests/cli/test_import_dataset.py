@@ -132,7 +132,7 @@ def test_a_dry_run_prints_counts_and_refusals_and_needs_no_server(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("ddsm", "."), "expected a data set of"),
+        (("ddsm", "."), "expected a format of"),
         (("mias", "."), "--dry-run"),
         (("mias", ".", "--project", "1", "--twins", "t"), "YOLO_MLSAM_MAMMOGRAM_ROOT"),
     ],

@@ -161,7 +161,7 @@ def test_a_challenger_looks_at_what_the_champion_answered_and_stays_silent(site,
     assert kept.shown_at is not None
     assert len(quiet.regions) == len(kept.regions), "they are the same weights"
     told = site.models("shadow", "--project", "5")
-    assert "1 tasks that both looked at" in told
+    assert "1 tasks predicted by both" in told
     assert re.search(r" 0 of \S+ only, 0 of ", told)
 
 

@@ -97,7 +97,10 @@ def test_a_config_that_names_no_cluster_or_a_database_that_is_not_there_is_no_fa
     ]
     assert list(tmp_path.iterdir()) == [], "it makes none"
     (found,) = said(check_annotations(site([], config="<View/>")))
-    assert found == ("skipped", "what the project calls a cluster is not known (labeling_config)")
+    assert found == (
+        "skipped",
+        "the labeling config does not say which labels mean a cluster (labeling_config)",
+    )
     assert said(check_labels(site(config="<View/>"))) == []
 
 

@@ -125,7 +125,7 @@ def test_a_version_travels_in_a_bundle_to_a_site_that_trusts_the_sender(site, tm
 def test_gc_says_what_would_go_and_deletes_nothing_unasked(site, tmp_path):
     run("list")
     register(site, tmp_path, "a")
-    assert "nothing is deleted without --delete" in run("gc")
+    assert "add --delete to delete them" in run("gc")
     assert "deleted 0 files" in run("gc", "--delete")
 
 
@@ -190,7 +190,7 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     correct(store, square(20, 20, name="c1"), told=False, minutes=60 * 24 * 365 * 5)
     store.close()
     told = run("shadow", "--project", "1")
-    assert f"1 tasks that both looked at: 1 findings of both, 1 of {starter} only" in told
+    assert f"1 tasks predicted by both: 1 findings by both, 1 only by {starter}" in told
     assert "without a prelabel" in told
     found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
     assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]

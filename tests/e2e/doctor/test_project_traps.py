@@ -33,13 +33,13 @@ def test_a_hook_with_another_secret(ward: Ward) -> None:
 
 def test_a_hook_that_is_deactivated(ward: Ward) -> None:
     change_hook(ward, is_active=False)
-    expect_fixed(ward, "webhook", "is deactivated")
+    expect_fixed(ward, "webhook", "is inactive")
 
 
 def test_a_hook_whose_actions_a_patch_has_cleared(ward: Ward) -> None:
     hook = hook_of(ward)
     ward.client.call("PATCH", f"/api/webhooks/{hook['id']}/", json={"url": hook["url"]})
-    expect_fixed(ward, "webhook", "does not tell of", "ANNOTATION_CREATED")
+    expect_fixed(ward, "webhook", "does not send", "ANNOTATION_CREATED")
 
 
 def test_no_hook(ward: Ward) -> None:
@@ -72,7 +72,7 @@ def test_a_stale_backend_at_an_earlier_address(ward: Ward) -> None:
     found = ward.broken()
     assert old in found["stale-backend"].says
     assert "ml-backend" in found
-    expect_fixed(ward, "stale-backend", "only the first one")
+    expect_fixed(ward, "stale-backend", "only the first of a project")
     assert [each["url"] for each in ward.client.backends(ward.project)] == [ward.url]
     assert not [each for each in ward.client.webhooks(ward.project) if each["url"].startswith(old)]
 
