@@ -174,7 +174,8 @@ def check_versions(inspection: Inspection) -> Iterator[Diagnosis]:
     elif serving in counts and shown != serving:
         yield broken(
             "version",
-            f"annotators see {shown or 'no prelabels'}, but the backend serves {serving}: prelabels are outdated",
+            f"annotators see {shown or 'no prelabels'}, but the backend serves {serving}: "
+            "prelabels and order by score are outdated",
             f"set the project's model version to {serving}, or run doctor --fix",
             lambda: client.set_model_version(project, serving),
         )
