@@ -50,7 +50,7 @@ def test_no_hook(ward: Ward) -> None:
 def test_two_hooks(ward: Ward) -> None:
     row = {"project": ward.project, "url": f"{ward.url}/webhook", "send_for_all_actions": True}
     ward.client.call("POST", "/api/webhooks/", json=row)
-    expect_fixed(ward, "two-webhooks", "2 webhooks", "twice")
+    expect_fixed(ward, "two-webhooks", "2 webhooks", "more than once")
 
 
 def test_a_hook_that_an_earlier_address_left_behind(ward: Ward) -> None:
