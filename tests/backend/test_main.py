@@ -56,7 +56,7 @@ def test_a_failed_self_test_is_noted_in_the_registry_with_the_machine(tmp_path) 
         "findings": [{"score": 0.9, "box": [1, 1, 90, 90], "area": 50}],
     }
     version = register(registry, tmp_path, "a", self_test=expected)
-    with pytest.raises(InvalidWeights, match="should find"):
+    with pytest.raises(InvalidWeights, match="does not find"):
         entry.self_test(registry, version, FakePrelabeller(version))
     (note,) = registry.notes(version)
     assert note.kind == "self_test_failed"

@@ -103,7 +103,7 @@ def test_a_detector_begins_with_public_weights_of_their_own_scale(
         (["train", "detector", "--phantoms", "1", "--start", "m9999-x"], "holds no registry"),
         (["train", "detector", "--phantoms", "1", "--public", "yolov8s"], "`yolo-mlsam weights add yolov8s`"),
         (["train", "detector", "--phantoms", "1", "--public", "sam-b"], "belongs to the segmenter"),
-        (["evaluate", "detector", "--dataset", "0" * 64], "0000"),
+        (["evaluate", "detector", "--dataset", "0" * 64], "there is no database"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(

@@ -35,8 +35,8 @@ def test_prelabels_become_files_and_the_exit_code_tells_of_refusals(
     ("words", "message"),
     [
         (("--format", "nifti"), "expected a --format"),
-        ((), "not both"),
-        (("x.json", "--project", "3"), "not both"),
+        ((), "name either files of"),
+        (("x.json", "--project", "3"), "name either files of"),
         (("--project", "3"), "YOLO_MLSAM_LABEL_STUDIO_URL"),
     ],
 )

@@ -154,5 +154,5 @@ def test_two_readers_and_an_arbiter_from_the_first_task_to_the_dataset_version(
     assert items["arbiter"].annotation_id == answer
     assert [finding.box for finding in items["arbiter"].truth] == [ELSEWHERE.box]
     assert len(items["consensus"].origins) == 2
-    for project in (*room.records.find(source).projects, source):
+    for project in (*room.records.find(source).project_ids, source):
         admin.call("DELETE", f"/api/projects/{project}/")

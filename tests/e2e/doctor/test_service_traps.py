@@ -125,10 +125,10 @@ def test_legacy_tokens_that_are_disabled_and_a_personal_one_that_works(ward: War
                 "/api/jwt/settings",
                 json={"api_tokens_enabled": True, "legacy_api_tokens_enabled": True},
             )
-    wrong = LabelStudioClient(server.url, "0" * 40)
-    assert "not accepted" in ward.broken(client=wrong)["token"].says
-    gone = LabelStudioClient("http://127.0.0.1:9", "0" * 40)
-    assert "does not answer" in ward.broken(client=gone)["label-studio"].says
+    with LabelStudioClient(server.url, "0" * 40) as wrong:
+        assert "not accepted" in ward.broken(client=wrong)["token"].says
+    with LabelStudioClient("http://127.0.0.1:9", "0" * 40) as gone:
+        assert "does not answer" in ward.broken(client=gone)["label-studio"].says
 
 
 def test_personal_tokens_that_are_disabled(ward: Ward) -> None:

@@ -70,7 +70,7 @@ def test_a_segmentation_refers_to_its_image_and_says_what_it_cannot_hold(tmp_pat
     assert len(read_segmentation(tmp_path / "a.seg.dcm").findings) == 1
     assert [refusal.where for refusal in refusals] == ["a", "plain", "gone"]
     assert "a box only" in refusals[0].reason
-    assert "only a DICOM file" in refusals[1].reason
+    assert "needs a DICOM file" in refusals[1].reason
 
 
 @pytest.mark.parametrize("kind", FORMATS)
