@@ -2,37 +2,42 @@ from types import SimpleNamespace
 
 import pytest
 
-from mammo.annotations import AnnotationStore
 from mammo.errors import Cancelled, InvalidWeights
+from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
+from tests.fakes.label_studio import KEY, URL
 from tests.sites import site_of
-from tests.worker.test_prelabelling import FakeLabelStudio, FakePrelabeller, open_image
+from tests.worker.test_prelabelling import FakePrelabeller, label_studio, open_image, pushed, shown
 from worker.shadowing import shadow_tasks
 
 
 @pytest.fixture
-def site(engine, tmp_path):
-    store = AnnotationStore(engine)
-    yield site_of(
-        Settings(shadow="challenger", project_models="9=m0001-aa"),
-        registry=SimpleNamespace(find=lambda name: "m0002-aa"),
-        load_model=lambda version: FakePrelabeller(),
-        label_studio=FakeLabelStudio(2),
-        store=store,
-        images=SimpleNamespace(open=open_image),
-    )
-    store.close()
+def server():
+    return label_studio(2)
+
+
+@pytest.fixture
+def site(server, store):
+    with LabelStudioClient(URL, KEY, transport=server.transport) as client:
+        yield site_of(
+            Settings(shadow="challenger", project_models="9=m0001-aa"),
+            registry=SimpleNamespace(find=lambda name: "m0002-aa"),
+            load_model=lambda version: FakePrelabeller(),
+            label_studio=client,
+            store=store,
+            images=SimpleNamespace(open=open_image),
+        )
 
 
 def quiet(stage, progress, message):
     pass
 
 
-def test_the_shadow_looks_at_every_task_and_label_studio_hears_nothing_of_it(site):
+def test_the_shadow_looks_at_every_task_and_label_studio_hears_nothing_of_it(site, server):
     done = shadow_tasks(1, serving="m0001-aa", site=site, report=quiet)
     assert done == {"version": "m0002-aa", "silent": 2, "failed": {}}
-    assert site.client.known == {1: [], 2: []}
-    assert site.client.shown is None
+    assert pushed(server) == {1: [], 2: []}
+    assert not shown(server)
     kept = site.store.prelabels(1, "m0002-aa")
     assert [(each.task, each.shown_at, len(each.regions) > 0) for each in kept] == [
         (1, None, True),
