@@ -122,7 +122,7 @@ def test_a_backend_that_is_away(ward: Ward) -> None:
 
 def test_version_strings_that_differ_and_a_title_where_the_version_should_be(ward: Ward) -> None:
     ward.client.update_project(ward.project, model_version=TITLE)
-    expect_fixed(ward, "version", TITLE, "m1", "prelabels are outdated")
+    expect_fixed(ward, "version", TITLE, "m1", "are outdated")
     assert ward.client.project(ward.project)["model_version"] == "m1"
 
 
