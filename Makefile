@@ -10,7 +10,7 @@ PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 
-.PHONY: install demo test test-all check format lint types layers docs pages pictures bench env clean
+.PHONY: install demo test test-all coverage check format lint types layers docs pages pictures bench env clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -42,8 +42,12 @@ demo: $(VENV)/.installed $(LS_VENV)/.installed
 test: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 
-# Every test, then line and branch coverage of all processes.
+# Every test.
 test-all: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
+	$(TEST_ENVIRONMENT) $(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+# Every test, then line and branch coverage of all processes, which run slower for it.
+coverage: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 	rm -rf .coverage
 	$(TEST_ENVIRONMENT) $(VENV)/bin/coverage run -m pytest $(PARALLEL) $(ARGS)
 	$(VENV)/bin/python -m tests.coverage_report
