@@ -63,8 +63,8 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) 
 
 def _no_database(address: sa.URL) -> StorageUnavailable:
     return StorageUnavailable(
-        f"there is no database at {address.render_as_string(hide_password=True)}: start `yolo-mlsam serve` or "
-        "`yolo-mlsam work`, which create it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
+        f"there is no database at {address.render_as_string(hide_password=True)}: start `yolo-mlsam serve`, "
+        "which creates it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
         code="no_database",
     )
 
@@ -78,8 +78,8 @@ def _require_schema(engine: Engine) -> None:
     _refuse_newer(schema)
     if schema != SCHEMA:
         raise StorageUnavailable(
-            f"the database has schema {schema}, but this release needs {SCHEMA}: restart `yolo-mlsam serve` or "
-            "`yolo-mlsam work` of this release, which migrate it",
+            f"the database has schema {schema}, but this release needs {SCHEMA}: start `yolo-mlsam serve` of "
+            "this release, which migrates it",
             code="older_database",
         )
 
