@@ -11,6 +11,7 @@ from sahi.predict import get_sliced_prediction  # type: ignore[import-untyped]
 from sahi.prediction import ObjectPrediction  # type: ignore[import-untyped]
 
 from mammo.detector import find_breast, normalise
+from mammo.detector.normalise import Normalisation
 from mammo.detector.runtime import Runtime
 from mammo.geometry import Box
 from mammo.pixels import Pixels
@@ -48,10 +49,10 @@ class SahiNetwork(DetectionModel):  # type: ignore[misc]
 
 
 def detect_with_sahi(
-    runtime: Runtime, pixels: Pixels, *, side: int, overlap: int, threshold: float
+    runtime: Runtime, pixels: Pixels, *, kind: Normalisation, side: int, overlap: int, threshold: float
 ) -> list[tuple[Box, float]]:
     """Boxes and scores by `get_sliced_prediction`. SAHI takes 8-bit images, so the planes are rounded."""
-    planes = normalise(pixels, find_breast(pixels))
+    planes = normalise(pixels, find_breast(pixels), kind=kind, finer=1.0)
     image = np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
     with torch.inference_mode():
         result = get_sliced_prediction(

@@ -105,7 +105,8 @@ class Detector:
             spacing: pixel spacing; None when unknown, which is treated as the spacing of training.
 
         Returns:
-            Detections inside the image, best first; empty when no score reaches the threshold.
+            Detections inside the image, best first; empty when no score reaches the threshold. Those whose centre lies
+            beside the breast, on a label or on dirt of the scanner, are dropped.
 
         Raises:
             UnreadableImage: the image is too large (`too_large`), or a pixel is NaN or infinite (`not_finite`).
@@ -117,13 +118,15 @@ class Detector:
         breast = find_breast(resampled)
         frame = breast.frame(scale.size)
         cropped = breast.cropped(frame)
-        planes = normalise(resampled[frame.slices], cropped)
+        planes = normalise(
+            resampled[frame.slices], cropped, kind=self.spec.normalisation, finer=max(scale.x, scale.y)
+        )
         candidates: list[Candidate] = []
         for tile in self._plan(cropped, Size(frame.width, frame.height)):
             rows = self.runtime.detect(cut_tile(planes, tile), threshold=threshold)
             tile_in_image = tile.shifted(frame.x0, frame.y0)
             candidates += [_to_mammogram(row, tile_in_image, scale) for row in rows.tolist()]
-        return merge(candidates, size)
+        return [each for each in merge(candidates, size) if breast.holds(*scale.position(*each.box.centre))]
 
     def _plan(self, breast: Breast, size: Size) -> list[Box]:
         """The tiles of a breast: a single one in `whole` mode, where it is small enough."""

@@ -8,11 +8,18 @@ receives three input planes:
     plane 0   grey, with the breast's percentiles on a fixed scale
     plane 1   fine contrast: grey minus its surroundings of about 1 mm, in standard deviations
     plane 2   smooth contrast: the same after a blur that matches small calcifications
+
+The standard deviation is estimated from the 99th percentile of the absolute contrast, not from its median: contrast on
+real tissue is heavy-tailed, and on a film scan that was made finer its median is far too small. Either way the lines of
+tissue would fill the planes of a network that was trained on noise with dots. An image that was made finer than it was
+taken also lacks fine noise, and gets it. Both were chosen by experiment (docs/experiments.md, 2026-12-01).
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,6 +30,13 @@ from mammo.pixels import Pixels, size_of
 
 Planes = npt.NDArray[np.float32]
 """3 x H x W, float32 in [0, 1]: the input planes of the network, at the full bit depth of the pixels."""
+
+Normalisation = Literal["grey-and-contrast", "grey-and-p99-contrast"]
+"""How the planes are computed; recorded with the weights, which are served as they were trained.
+
+`grey-and-contrast` scales contrast by its median absolute deviation and adds no noise. Weights trained before December
+2026 have it.
+"""
 
 CELL = 16
 """Side of a cell of the breast map, in pixels."""
@@ -42,6 +56,15 @@ _WIDE, _SMOOTH = 6.0, 1.2
 
 CONTRAST_GAIN, CONTRAST_ZERO = 20.0 / 255, 70.0 / 255
 """Value of one standard deviation, and value of zero contrast: [0, 1] covers -3.5 to +9.25 standard deviations."""
+
+_AIR_GREY = 0.02
+"""Grey of the surroundings below which a pixel is air. The 1st percentile of the breast has 0.05."""
+
+_TAIL, _TAIL_DEVIATIONS = 99.0, 2.576
+"""Percentile of the absolute contrast, and its value for normal noise in standard deviations."""
+
+_GRAIN = 0.42
+"""Correlation of the noise added to images that were made finer: weight of each neighbour, as in our phantoms."""
 
 _MARGIN = 64
 """Margin around the breast that is processed with it, in pixels: wider than the widest blur and the erosion."""
@@ -67,6 +90,11 @@ class Breast:
         """Fraction of a box inside the image that is breast, in [0, 1]."""
         part = self.cells[box.y0 // CELL : -(-box.y1 // CELL), box.x0 // CELL : -(-box.x1 // CELL)]
         return float(part.mean())
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a position in the image, in pixels, lies on the breast."""
+        rows, columns = self.cells.shape
+        return bool(self.cells[min(int(y) // CELL, rows - 1), min(int(x) // CELL, columns - 1)])
 
     def frame(self, size: Size) -> Box:
         """The part of the image to process: the box of the breast, and the margin that its planes depend on."""
@@ -106,7 +134,7 @@ def find_breast(pixels: Pixels) -> Breast:
     return Breast(cells, box.within(size), foreign if foreign.any() else None)
 
 
-def normalise(pixels: Pixels, breast: Breast) -> Planes:
+def normalise(pixels: Pixels, breast: Breast, *, kind: Normalisation, finer: float) -> Planes:
     """Compute the input planes of the network.
 
     Foreign objects become air: channel attention takes the maximum over the whole input, so a lead marker would change
@@ -115,18 +143,24 @@ def normalise(pixels: Pixels, breast: Breast) -> Planes:
     Args:
         pixels: H x W, float32 in [0, 1], dense tissue bright.
         breast: its location in `pixels`.
+        kind: that of the network.
+        finer: pixels along an axis per pixel that was taken; above 1, noise is added, the same for the same pixels.
 
     Returns:
         3 x H x W, float32 in [0, 1].
     """
+    robust = kind == "grey-and-contrast"
     planes = np.empty((3, *pixels.shape), np.float32)
     grey, fine, smooth = planes
     _grey(_without_foreign(pixels, breast.foreign), breast, out=grey)
     surroundings = _surroundings(grey)
     np.subtract(grey, surroundings, out=fine)
+    if finer > 1 and not robust:
+        _add_grain(grey, fine, deviation=_median_spread(fine, breast), where=surroundings)
     np.subtract(cv2.GaussianBlur(grey, (0, 0), _SMOOTH), surroundings, out=smooth)
     for contrast in (fine, smooth):
-        gain = CONTRAST_GAIN / max(_spread(contrast, breast), _ROUNDING)
+        spread = (_median_spread if robust else _tail_spread)(contrast, breast)
+        gain = CONTRAST_GAIN / max(spread, _ROUNDING)
         _scale(contrast, gain, CONTRAST_ZERO, out=contrast)
     return planes
 
@@ -176,7 +210,37 @@ def _sample(image: Pixels, breast: Breast) -> Pixels:
     return image[::_STEP, ::_STEP][inside[: -(-height // _STEP), : -(-width // _STEP)]]
 
 
-def _spread(contrast: Pixels, breast: Breast) -> float:
-    """Robust standard deviation: 1.4826 times the median absolute deviation, which ignores calcifications."""
+def _add_grain(grey: Pixels, fine: Pixels, *, deviation: float, where: Pixels) -> None:
+    """Add slightly correlated noise to the grey and the fine contrast of tissue, in place.
+
+    The generator is seeded by the content, so the same image always gets the same noise.
+
+    Args:
+        deviation: standard deviation of the noise.
+        where: the surroundings; air, which is 0 there, gets none.
+    """
+    rng = np.random.default_rng(zlib.crc32(grey.tobytes()))
+    noise = rng.standard_normal(grey.shape, dtype=np.float32)
+    kernel = np.array([_GRAIN, 1, _GRAIN], np.float32)
+    kernel /= np.sqrt((kernel**2).sum())  # keeps unit variance
+    noise = np.asarray(cv2.sepFilter2D(noise, cv2.CV_32F, kernel, kernel), np.float32)
+    noise *= np.float32(deviation)
+    noise[where < _AIR_GREY] = 0
+    before = grey.copy()
+    np.clip(grey + noise, 0, 1, out=grey)
+    fine += grey - before
+
+
+def _median_spread(contrast: Pixels, breast: Breast) -> float:
+    """Robust standard deviation: 1.4826 times the median absolute deviation."""
     sample = _sample(contrast, breast)
     return 1.4826 * float(np.median(np.abs(sample - np.median(sample))))
+
+
+def _tail_spread(contrast: Pixels, breast: Breast) -> float:
+    """Robust upper standard deviation, from the 99th percentile of the absolute deviation from the median.
+
+    Calcifications cover far less than one per cent of a breast.
+    """
+    sample = _sample(contrast, breast)
+    return float(np.percentile(np.abs(sample - np.median(sample)), _TAIL)) / _TAIL_DEVIATIONS

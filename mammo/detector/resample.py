@@ -41,6 +41,10 @@ class Scale:
         """Pixel spacing of the resampled image; None when that of the mammogram is unknown."""
         return spacing and Spacing(spacing.row_mm / self.y, spacing.column_mm / self.x, spacing.source)
 
+    def position(self, x: float, y: float) -> tuple[float, float]:
+        """Map a position in the mammogram to the resampled image."""
+        return x * self.x, y * self.y
+
     def resampled(self, box: Box) -> Box:
         """Map a box of the mammogram to the resampled image."""
         corners = (box.x0 * self.x, box.y0 * self.y, box.x1 * self.x, box.y1 * self.y)

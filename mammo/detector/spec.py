@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from mammo.detector.attention import AttentionKind
+from mammo.detector.normalise import Normalisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class DetectorSpec:
     spacing_mm: Annotated[float, Field(ge=0.02, le=0.5)] = 0.07
     """Pixel spacing of training; images of other spacings are resampled to it."""
 
-    normalisation: Literal["grey-and-contrast"] = "grey-and-contrast"
+    normalisation: Normalisation = "grey-and-p99-contrast"
     """Name of the normalisation in `normalise.py` with which the tensors were trained."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Optional objects: laterality markers, biopsy clips, and linear or segmental clusters.
+"""Optional objects: laterality markers, biopsy clips, ligaments, and linear or segmental clusters.
 
 All are off by default and drawn from generators of their own, so they do not change the other pixels of a seed.
 """
@@ -15,7 +15,7 @@ from mammo.geometry import Box
 from mammo.phantom.anatomy import Anatomy, View
 from mammo.phantom.calcifications import SUPERSAMPLING, Speck
 from mammo.phantom.placement import nearest_place
-from mammo.phantom.texture import Field
+from mammo.phantom.texture import Field, power_law, ridges, upsampled
 
 CLIP_ATTENUATION = 8.0
 """Relative attenuation of a titanium clip; brighter than any tissue."""
@@ -39,6 +39,10 @@ class Extras:
 
     distributions: bool = False
     """Draw linear and segmental clusters too, not only grouped ones."""
+
+    ligaments: float = 0.0
+    """Relative attenuation of fine strands that run towards the nipple, as Cooper's ligaments do; about 0.3 in sharp
+    images of fatty breasts. 0: none."""
 
 
 def biopsy_clip(seed: int, laterality: str, view: View, anatomy: Anatomy, clearance: Field) -> Speck | None:
@@ -103,6 +107,29 @@ def _free_place(stored: npt.NDArray[np.uint16], tall: int, wide: int) -> Box | N
         if not stored[y0 : y0 + tall, x0 : x0 + wide].any():
             return Box(x0, y0, x0 + wide, y0 + tall)
     return None
+
+
+def draw_ligaments(seed: int, anatomy: Anatomy, *, strength: float) -> Field:
+    """Draw fine, bent, interrupted strands that run mostly from the chest wall towards the nipple.
+
+    They are the ridges of two random fields stretched along the rows, on cells of 2 x 2 pixels. Crossing strands make
+    the bright dots that a detector of specks must not count.
+
+    Returns:
+        4h x 4w, relative attenuation.
+    """
+    rng = np.random.default_rng([seed, 77])
+    rows, columns = (2 * side for side in anatomy.thickness.shape)
+    cell_mm = anatomy.cell_mm / 2
+    strands = np.zeros((rows, columns), np.float32)
+    for stretch in (4.0, 8.0):
+        narrow = power_law(rng, (rows, int(columns / stretch) + 2), beta=4.6, spacing=cell_mm, lowest=0.12)
+        field = cv2.resize(narrow, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        width = float(rng.uniform(0.06, 0.14)) / cell_mm
+        present = np.clip(power_law(rng, (rows, columns), beta=2.6, spacing=cell_mm, lowest=0.1), 0, 1.5)
+        strands += ridges(np.asarray(field, np.float32), width=width) * present
+    inside = upsampled(anatomy.thickness)
+    return upsampled(np.asarray(strands * inside * np.float32(strength), np.float32))
 
 
 def _ribbon(rng: np.random.Generator, *, spacing_mm: float) -> Field:

@@ -25,7 +25,7 @@ from mammo.phantom.calcifications import (
 )
 from mammo.phantom.distractors import distractors
 from mammo.phantom.exposure import detector_counts
-from mammo.phantom.extras import Extras, biopsy_clip, draw_marker
+from mammo.phantom.extras import Extras, biopsy_clip, draw_ligaments, draw_marker
 from mammo.phantom.placement import add_cluster, add_specks, distance_to_box, place_cluster
 from mammo.phantom.texture import Field
 
@@ -173,6 +173,8 @@ def phantom_view(
     )
     attenuation = anatomy.attenuation
     air = attenuation < AIR
+    if extras.ligaments:
+        attenuation += draw_ligaments(seed, anatomy, strength=extras.ligaments)
     noise = quantum_noise(rng, attenuation, receptor)
     clearance = anatomy.clearance_mm - min(3.0, float(anatomy.clearance_mm.max()) / 4)
     drawn_clusters = _add_clusters(clusters, anatomy, clearance, noise, view, receptor)

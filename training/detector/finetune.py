@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mammo.blobs import hash_file
-from mammo.detector import load_network, save_detector
+from mammo.detector import DetectorSpec, load_network, save_detector
 from mammo.errors import InsufficientData, InvalidWeights, TrainingDiverged
 from mammo.phantom import vendor_a
 from training.cases import Case, Progress, check_cases, portion
@@ -75,14 +75,14 @@ def finetune_detector(
     first = prepare(start, recipe)
     num_threads = torch.get_num_threads()  # ultralytics sets it to 1
     try:
-        spacing_mm = first.network.spec.spacing_mm
-        tiles = run.cut_training(train, first.detector, spacing_mm=spacing_mm)
+        spec = first.network.spec
+        tiles = run.cut_training(train, first.detector, spec)
         if not tiles.count("positive"):
             raise InsufficientData(
                 "every cluster of the training cases lies so close to a place marked by a point only that no tile "
                 "shows one without the other: outline the clusters that the points mark"
             )
-        validation_tiles = run.cut_validation(validation, spacing_mm=spacing_mm)
+        validation_tiles = run.cut_validation(validation, spec)
         best = run.train(first.network, tiles, validation_tiles)
     finally:
         torch.set_num_threads(num_threads)
@@ -108,21 +108,21 @@ class _Run:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.folder / "state", self.key)
 
-    def cut_training(self, cases: Sequence[Case], start: Path | None, *, spacing_mm: float) -> TileSet:
+    def cut_training(self, cases: Sequence[Case], start: Path | None, spec: DetectorSpec) -> TileSet:
         """Cut the training tiles; with a start detector, also at its false alarms and from replayed phantoms."""
         recipe = self.recipe
         miner = FalseAlarmMiner(start, max_per_image=recipe.mined) if start and recipe.mined else None
         return write_tiles(
             cases,
             self.folder / "tiles" / "train",
-            self._rules(recipe.crops, spacing_mm),
+            self._rules(recipe.crops, spec),
             progress=portion(self.progress, 0.0, _TILING * 0.8),
             key=self.key,
             replay=_replayed(recipe.replay) if start else None,
             false_alarms=miner,
         )
 
-    def cut_validation(self, cases: Sequence[Case], *, spacing_mm: float) -> TileSet | None:
+    def cut_validation(self, cases: Sequence[Case], spec: DetectorSpec) -> TileSet | None:
         """Cut the validation tiles; None if the recipe does not validate, or no case has a cluster."""
         crops = self.recipe.validation_crops
         if not crops or not any(case.truth for case in cases):
@@ -130,7 +130,7 @@ class _Run:
         tiles = write_tiles(
             cases,
             self.folder / "tiles" / "validation",
-            self._rules(crops, spacing_mm),
+            self._rules(crops, spec),
             progress=portion(self.progress, _TILING * 0.8, _TILING),
             key=self.key,
         )
@@ -162,12 +162,13 @@ class _Run:
                 ) from error
         return trainer.result
 
-    def _rules(self, crops: int, spacing_mm: float) -> TileRules:
+    def _rules(self, crops: int, spec: DetectorSpec) -> TileRules:
         return TileRules(
             side=self.recipe.tile,
             crops=crops,
             background=self.recipe.background,
-            spacing_mm=spacing_mm,
+            spacing_mm=spec.spacing_mm,
+            normalisation=spec.normalisation,
             seed=self.recipe.seed,
         )
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.atomic_files import replacing
-from mammo.detector.normalise import Breast, Planes, find_breast, normalise
+from mammo.detector.normalise import Breast, Normalisation, Planes, find_breast, normalise
 from mammo.detector.resample import resample, scale_to
 from mammo.detector.tiling import MAX_PIXELS, cut_tile
 from mammo.errors import InvalidTrainingData
@@ -67,6 +67,9 @@ class TileRules:
 
     spacing_mm: float
     """Pixel spacing of the network; images of another spacing are resampled to it."""
+
+    normalisation: Normalisation
+    """That of the network."""
 
     seed: int
 
@@ -176,7 +179,7 @@ class _Cutter:
         )
         pixels = resample(mammogram.pixels, scale)  # as in serving
         breast = find_breast(pixels)
-        planes = normalise(pixels, breast)
+        planes = normalise(pixels, breast, kind=self.rules.normalisation, finer=max(scale.x, scale.y))
         size = Size(pixels.shape[1], pixels.shape[0])
         truth = [scale.resampled(finding.box) for finding in case.truth]
         uncertain = [scale.resampled(box) for box in case.uncertain]

@@ -29,7 +29,14 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     return write_tiles(
         [case(1, CLUSTER_BOX), case(2)],
         tmp_path_factory.mktemp("tiles"),
-        TileRules(side=SIDE, crops=4, background=0.4, spacing_mm=DetectorSpec().spacing_mm, seed=0),
+        TileRules(
+            side=SIDE,
+            crops=4,
+            background=0.4,
+            spacing_mm=DetectorSpec().spacing_mm,
+            normalisation=DetectorSpec().normalisation,
+            seed=0,
+        ),
         progress=silent,
     )
 
@@ -48,10 +55,20 @@ def test_what_the_network_sees_in_training_is_what_serving_computes(tmp_path: Pa
     tiles = write_tiles(
         [whole],
         tmp_path,
-        TileRules(side=SIDE, crops=2, background=0.5, spacing_mm=DetectorSpec().spacing_mm, seed=0),
+        TileRules(
+            side=SIDE,
+            crops=2,
+            background=0.5,
+            spacing_mm=DetectorSpec().spacing_mm,
+            normalisation=DetectorSpec().normalisation,
+            seed=0,
+        ),
         progress=silent,
     )
-    serving = cut_tile(normalise(small, find_breast(small)), Box(0, 0, SIDE, SIDE))
+    serving = cut_tile(
+        normalise(small, find_breast(small), kind=DetectorSpec().normalisation, finer=1.0),
+        Box(0, 0, SIDE, SIDE),
+    )
     recipe = replace(RECIPE, mosaic=0.0, zoom=0.0)
     seen = set()
     trainer = SimpleNamespace(device=torch.device("cpu"), args=SimpleNamespace(multi_scale=0.0))

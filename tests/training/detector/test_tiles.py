@@ -38,7 +38,12 @@ def cut(
         cases,
         folder,
         TileRules(
-            side=SIDE, crops=crops, background=background, spacing_mm=DetectorSpec().spacing_mm, seed=seed
+            side=SIDE,
+            crops=crops,
+            background=background,
+            spacing_mm=DetectorSpec().spacing_mm,
+            normalisation=DetectorSpec().normalisation,
+            seed=seed,
         ),
         progress=silent,
         key=key,
@@ -76,7 +81,7 @@ def test_a_label_encloses_the_specks_that_the_tile_shows(tmp_path: Path) -> None
 def test_a_tile_holds_what_serving_computes_to_half_of_a_16_bit_step(tmp_path: Path) -> None:
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=3)
     pixels = case(1, CLUSTER_BOX).read().pixels
-    planes = normalise(pixels, find_breast(pixels))
+    planes = normalise(pixels, find_breast(pixels), kind=DetectorSpec().normalisation, finer=1.0)
     rows, columns = planes.shape[1] - SIDE + 1, planes.shape[2] - SIDE + 1
     for index in range(len(tiles)):
         tile = tiles.read(index).transpose(2, 0, 1)
@@ -113,7 +118,9 @@ def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) ->
         return [alarm, CLUSTER_BOX]  # the second would put a cluster into an empty tile: it is passed over
 
     pixels = case(1, CLUSTER_BOX).read().pixels
-    patch = normalise(pixels, find_breast(pixels))[0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1]
+    patch = normalise(pixels, find_breast(pixels), kind=DetectorSpec().normalisation, finer=1.0)[
+        0, alarm.y0 : alarm.y1, alarm.x0 : alarm.x1
+    ]
     tiles = cut([case(1, CLUSTER_BOX)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
     assert calls == [([CLUSTER_BOX], None)]
     hard = [index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard"]
@@ -155,7 +162,14 @@ def test_tiles_are_cut_at_another_spacing_where_the_detector_works_at_one(tmp_pa
     tiles = write_tiles(
         [replace(plain, read=lambda: film)],
         tmp_path,
-        TileRules(side=SIDE, crops=1, background=0.0, spacing_mm=0.14, seed=0),
+        TileRules(
+            side=SIDE,
+            crops=1,
+            background=0.0,
+            spacing_mm=0.14,
+            normalisation=DetectorSpec().normalisation,
+            seed=0,
+        ),
         progress=silent,
     )
     (box,) = tiles.tiles[0].boxes
@@ -202,7 +216,14 @@ def test_a_cutting_that_was_stopped_half_way_starts_again(tmp_path: Path) -> Non
         write_tiles(
             cases,
             tmp_path,
-            TileRules(side=SIDE, crops=2, background=0.3, spacing_mm=DetectorSpec().spacing_mm, seed=0),
+            TileRules(
+                side=SIDE,
+                crops=2,
+                background=0.3,
+                spacing_mm=DetectorSpec().spacing_mm,
+                normalisation=DetectorSpec().normalisation,
+                seed=0,
+            ),
             progress=stop,
             key="one",
         )

@@ -1,0 +1,1 @@
+"""Phantom calcifications inserted into real mammograms without lesions: material with real texture."""
