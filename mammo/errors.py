@@ -11,7 +11,9 @@
     ├── InvalidPrompt              boxes and points cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not respond
     ├── InvalidWeights             a weight file has a wrong hash, specification or tensor
-    ├── WeightsUnavailable         public weights are missing and could not be downloaded
+    ├── WeightsUnavailable         public weights are unknown or have not been added
+    ├── WrongFile                  a public file is missing, or does not have the SHA-256 that it is pinned to
+    ├── FileUnavailable            a public file could not be downloaded
     ├── UnusableRuntime            a runtime cannot run the network, or its results differ from torch
     ├── UnknownAnnotation          the annotation store has no event of an annotation
     ├── UnknownReading             a project has no double reading
@@ -93,6 +95,14 @@ class InvalidBundle(MammoError):
 
 class WeightsUnavailable(MammoError):
     code = "weights_unavailable"
+
+
+class WrongFile(MammoError):
+    code = "wrong_file"
+
+
+class FileUnavailable(MammoError):
+    code = "file_unavailable"
 
 
 class UnusableRuntime(MammoError):
