@@ -26,6 +26,7 @@
     ├── RunConflict                a run cannot be cancelled or resumed in its state
     ├── InsufficientData           too few corrections, patients or positives to train or to evaluate
     ├── InvalidTrainingData        data that must not be trained on: a foreign label, a patient in two folds ...
+    ├── InvalidBackgrounds         a set of background images is missing, damaged or changed by another process
     ├── TrainingDiverged           the loss is not a finite number
     ├── InvalidCheckpoint          a run folder contains the checkpoint of another run
     ├── ProcessKilled              one of several training processes was killed
@@ -151,6 +152,10 @@ class InsufficientData(MammoError):
 
 class InvalidTrainingData(MammoError):
     code = "invalid_training_data"
+
+
+class InvalidBackgrounds(MammoError):
+    code = "invalid_backgrounds"
 
 
 class TrainingDiverged(MammoError):
