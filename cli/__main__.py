@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import structlog
 import typer
 
+from cli.background_commands import backgrounds
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
 from cli.import_dataset import import_dataset
@@ -40,6 +41,7 @@ MODELS = "Models and training"
 
 app.add_typer(models, name="models", rich_help_panel=MODELS)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
+app.add_typer(backgrounds, name="backgrounds", rich_help_panel=MODELS)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
 app.add_typer(runs, name="runs", rich_help_panel=MODELS)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)

@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from mammo.atomic_files import replacing
 from mammo.blobs import SHA256, hash_file
 from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
-from mammo.models.public_weights import CATALOGUE, PublicWeights, fetch, find, identify, verify
+from mammo.models.public_weights import CATALOGUE, PublicWeights, find, identify
+from mammo.pinned_files import fetch, verify
 from mammo.site import Site
 
 
@@ -68,8 +69,10 @@ def add_weights(options: AddOptions) -> Path:
     """Download a file or take a given one, check it and convert it; return the converted file.
 
     Raises:
-        InvalidWeights: the content does not match the hash, or is not of that network.
-        WeightsUnavailable: there is no such entry, or it cannot be downloaded.
+        WrongFile: the content does not match the hash, or no hash is known for a download.
+        InvalidWeights: the options name no file with a hash, or it is not of that network.
+        FileUnavailable: it cannot be downloaded.
+        WeightsUnavailable: there is no such entry.
         StorageUnavailable: the data folder cannot be written.
     """
     folder = Site.load().settings.public_weights

@@ -11,7 +11,9 @@
     ├── InvalidPrompt              boxes and points cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not respond
     ├── InvalidWeights             a weight file has a wrong hash, specification or tensor
-    ├── WeightsUnavailable         public weights are missing and could not be downloaded
+    ├── WeightsUnavailable         public weights are unknown or have not been added
+    ├── WrongFile                  a public file is missing, or does not have the SHA-256 that it is pinned to
+    ├── FileUnavailable            a public file could not be downloaded
     ├── UnusableRuntime            a runtime cannot run the network, or its results differ from torch
     ├── UnknownAnnotation          the annotation store has no event of an annotation
     ├── UnknownReading             a project has no double reading
@@ -24,6 +26,7 @@
     ├── RunConflict                a run cannot be cancelled or resumed in its state
     ├── InsufficientData           too few corrections, patients or positives to train or to evaluate
     ├── InvalidTrainingData        data that must not be trained on: a foreign label, a patient in two folds ...
+    ├── InvalidBackgrounds         a set of background images is missing, damaged or changed by another process
     ├── TrainingDiverged           the loss is not a finite number
     ├── InvalidCheckpoint          a run folder contains the checkpoint of another run
     ├── ProcessKilled              one of several training processes was killed
@@ -95,6 +98,14 @@ class WeightsUnavailable(MammoError):
     code = "weights_unavailable"
 
 
+class WrongFile(MammoError):
+    code = "wrong_file"
+
+
+class FileUnavailable(MammoError):
+    code = "file_unavailable"
+
+
 class UnusableRuntime(MammoError):
     code = "unusable_runtime"
 
@@ -141,6 +152,10 @@ class InsufficientData(MammoError):
 
 class InvalidTrainingData(MammoError):
     code = "invalid_training_data"
+
+
+class InvalidBackgrounds(MammoError):
+    code = "invalid_backgrounds"
 
 
 class TrainingDiverged(MammoError):

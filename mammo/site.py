@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
+from mammo.backgrounds import Backgrounds
 from mammo.blinding import Blinding
 from mammo.blobs import Blobs
 from mammo.database import open_database
@@ -92,6 +93,11 @@ class Site:
     @cached_property
     def blobs(self) -> Blobs:
         return Blobs(self.settings.blobs)
+
+    @cached_property
+    def backgrounds(self) -> Backgrounds:
+        """The background images of trainings; in the data folder of each host."""
+        return Backgrounds(self.settings.data_dir / "backgrounds")
 
     @cached_property
     def registry(self) -> ModelRegistry:

@@ -38,8 +38,8 @@ def display_twin(
     return stored.display()
 
 
-def encode_png(twin: npt.NDArray[np.uint8]) -> bytes:
-    """Encode an H x W 8-bit image as PNG."""
-    is_encoded, encoded = cv2.imencode(".png", twin, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
-    assert is_encoded, "OpenCV encodes every 8-bit grey array"
+def encode_png(grey: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
+    """Encode an H x W image of 8 or 16 bits as PNG."""
+    is_encoded, encoded = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
+    assert is_encoded, "OpenCV encodes every grey array of 8 or 16 bits"
     return encoded.tobytes()

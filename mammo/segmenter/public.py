@@ -47,7 +47,7 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
     """Convert a verified public checkpoint to a weights file, in float32 and bit-equal.
 
     Args:
-        path: the checkpoint; the caller has checked its hash (`mammo.models.public_weights.verify`).
+        path: the checkpoint; the caller has checked its hash (`mammo.pinned_files.verify`).
         name: name of the catalogue entry of the network.
         out: the file to write, atomically.
 

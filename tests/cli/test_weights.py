@@ -12,9 +12,10 @@ from cli.__main__ import app, main
 from mammo.blobs import hash_file
 from mammo.detector.transfer import load_stock
 from mammo.errors import InvalidWeights, WeightsUnavailable
-from mammo.models.public_weights import fetch, find
+from mammo.models.public_weights import find
+from mammo.pinned_files import fetch
+from tests.file_server import Behaviour, FileServer
 from tests.mammo.detector.checkpoints import save_official, stock_network
-from tests.mammo.models.public_weights.file_server import Behaviour, FileServer
 
 
 @pytest.fixture(scope="module")

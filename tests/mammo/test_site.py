@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = ("mammo", "backend", "worker", "training", "cli")
 COMPOSED = {
     "AnnotationStore",
+    "Backgrounds",
     "Blinding",
     "ImageDownloads.of",
     "JobQueue",

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from mammo.errors import WeightsUnavailable
+from mammo.pinned_files import PinnedFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublicWeights:
-    """One file that somebody published."""
-
-    name: str
-    """What a person calls it on the command line."""
+class PublicWeights(PinnedFile):
+    """One weights file that somebody published; `name` is what a person calls it on the command line."""
 
     network: Literal["detector", "segmenter"]
 
     architecture: str
     """The network that its tensors belong to, in the words of the module that converts them."""
 
-    url: str
-    """Always https."""
-
-    size: int | None
-    """Bytes; None where we know no exact figure."""
-
-    sha256: str | None
-    """None where we know no figure to trust: the person who adds the file has to give it."""
-
     licence: str
     source: str
     """Who published it."""
 
-    note: str = ""
-
-    @property
-    def file_name(self) -> str:
-        return urlsplit(self.url).path.rsplit("/", 1)[-1]
+    by_hand: str = "give the file with --file"
 
 
 def find(name: str) -> PublicWeights:

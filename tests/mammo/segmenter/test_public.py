@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from mammo.blobs import hash_file
-from mammo.errors import InvalidWeights
-from mammo.models.public_weights import CATALOGUE, find, verify
+from mammo.errors import InvalidWeights, WrongFile
+from mammo.models.public_weights import CATALOGUE, find
+from mammo.pinned_files import verify
 from mammo.segmenter import config as module
 from mammo.segmenter.config import ViT, hq_sam, sam
 from mammo.segmenter.network import Mlsam
@@ -125,7 +126,7 @@ def test_a_cut_file_is_refused(mobile_sam, tmp_path):
 
 def test_a_file_with_another_hash_than_the_pinned_one_is_refused(mobile_sam):
     entry = find("mobile-sam")
-    with pytest.raises(InvalidWeights):
+    with pytest.raises(WrongFile):
         verify(mobile_sam, sha256=entry.sha256)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mammo.errors import InvalidWeights, StorageUnavailable, WeightsUnavailable
-from mammo.models.public_weights import PublicWeights, download, fetch, verify
-from tests.mammo.models.public_weights.file_server import Behaviour, FileServer
+from mammo import pinned_files
+from mammo.errors import FileUnavailable, StorageUnavailable, WrongFile
+from mammo.pinned_files import PinnedFile, fetch, verify
+from tests.file_server import Behaviour, FileServer
 
 CONTENT = bytes(range(256)) * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -18,7 +19,7 @@ SHA = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_PAUSE", 0.0)
+    monkeypatch.setattr(pinned_files, "_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -29,30 +30,27 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tmp_path / "weights"
+    return tmp_path / "files"
 
 
-def entry(server: FileServer | None = None, **changes: Any) -> PublicWeights:
+def entry(server: FileServer | None = None, **changes: Any) -> PinnedFile:
     base = server.base if server else "https://127.0.0.1:1"
     values: dict[str, Any] = {
         "name": "tiny",
-        "network": "detector",
-        "architecture": "yolov8n",
         "url": f"{base}/tiny.pt",
         "size": len(CONTENT),
         "sha256": SHA,
-        "licence": "none",
-        "source": "this test",
+        "by_hand": "give the file with --file",
     }
-    return PublicWeights(**{**values, **changes})
+    return PinnedFile(**{**values, **changes})
 
 
 def get(
-    server: FileServer, folder: Path, weights: PublicWeights, told: list[tuple[int, int | None]] | None = None
+    server: FileServer, folder: Path, pinned: PinnedFile, told: list[tuple[int, int | None]] | None = None
 ) -> Path:
     with server.client() as client:
         return fetch(
-            weights,
+            pinned,
             folder,
             progress=lambda *heard: told.append(heard) if told is not None else None,
             allow_network=True,
@@ -111,7 +109,7 @@ def test_a_leftover_larger_than_the_file_is_thrown_away(server: FileServer, fold
 
 def test_a_wrong_hash_is_refused_and_nothing_of_it_stays(server: FileServer, folder: Path) -> None:
     server.paths["/tiny.pt"] = Behaviour(CONTENT[:-1] + b"!")
-    with pytest.raises(InvalidWeights, match=f"expected SHA-256 {SHA}, found .* delete it") as refused:
+    with pytest.raises(WrongFile, match=f"expected SHA-256 {SHA}, found .* delete it") as refused:
         get(server, folder, entry(server))
     assert refused.value.code == "wrong_hash"
     assert list(folder.iterdir()) == []
@@ -127,14 +125,14 @@ def test_a_leftover_of_another_file_costs_one_more_download(server: FileServer, 
 
 def test_a_folder_that_cannot_be_written_is_named(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageUnavailable, match=r"file/weights cannot be written \(NotADirectoryError\)"):
-        get(server, tmp_path / "file" / "weights", entry(server))
+    with pytest.raises(StorageUnavailable, match=r"file/files cannot be written \(NotADirectoryError\)"):
+        get(server, tmp_path / "file" / "files", entry(server))
 
 
 def test_a_file_damaged_after_it_came_is_not_used(server: FileServer, folder: Path) -> None:
     folder.mkdir()
     (folder / "tiny.pt").write_bytes(CONTENT[:-1] + b"!")
-    with pytest.raises(InvalidWeights, match="is not what it claims to be"):
+    with pytest.raises(WrongFile, match="is not what it claims to be"):
         get(server, folder, entry(server))
     assert server.requests == []
 
@@ -142,7 +140,7 @@ def test_a_file_damaged_after_it_came_is_not_used(server: FileServer, folder: Pa
 @pytest.mark.parametrize("says_length", [True, False])
 def test_a_body_larger_than_the_file_is_cut_off(server: FileServer, folder: Path, says_length: bool) -> None:
     server.paths["/tiny.pt"] = Behaviour(CONTENT * 2, says_length=says_length)
-    with pytest.raises(WeightsUnavailable, match="refused"):
+    with pytest.raises(FileUnavailable, match="refused"):
         get(server, folder, entry(server))
     assert sum(file.stat().st_size for file in folder.iterdir()) == 0
 
@@ -150,9 +148,9 @@ def test_a_body_larger_than_the_file_is_cut_off(server: FileServer, folder: Path
 def test_a_body_of_unknown_size_ends_at_the_general_limit(
     server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(pinned_files, "MAX_BYTES", 10_000)
     server.paths["/tiny.pt"] = Behaviour(CONTENT, says_length=False)
-    with pytest.raises(WeightsUnavailable, match="more than the 10000 bytes"):
+    with pytest.raises(FileUnavailable, match="more than the 10000 bytes"):
         get(server, folder, entry(server, size=None))
 
 
@@ -175,20 +173,20 @@ def test_a_redirect_to_elsewhere_or_in_a_circle_is_refused(
     server: FileServer, folder: Path, target: str, message: str
 ) -> None:
     server.paths["/tiny.pt"] = Behaviour(location=target)
-    with pytest.raises(WeightsUnavailable, match=message) as refused:
+    with pytest.raises(FileUnavailable, match=message) as refused:
         get(server, folder, entry(server))
     assert refused.value.code == "download_refused"
 
 
 def test_a_plain_http_address_is_never_asked(server: FileServer, folder: Path) -> None:
-    weights = entry(server, url=server.base.replace("https", "http") + "/tiny.pt")
-    with pytest.raises(WeightsUnavailable, match="allowed: https"):
-        get(server, folder, weights)
+    pinned = entry(server, url=server.base.replace("https", "http") + "/tiny.pt")
+    with pytest.raises(FileUnavailable, match="allowed: https"):
+        get(server, folder, pinned)
     assert server.requests == []
 
 
 def test_a_file_that_moved_is_said_to_have_moved(server: FileServer, folder: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match=r"answered 404 .* give the file with --file"):
+    with pytest.raises(FileUnavailable, match=r"answered 404 .* give the file with --file"):
         get(server, folder, entry(server))
 
 
@@ -196,30 +194,30 @@ def test_a_server_that_never_answers_is_given_up_and_the_beginning_is_kept(
     server: FileServer, folder: Path
 ) -> None:
     server.paths["/tiny.pt"] = Behaviour(CONTENT, cuts=[4000] + [0] * 9)
-    with pytest.raises(WeightsUnavailable, match="goes on from it") as failed:
+    with pytest.raises(FileUnavailable, match="goes on from it") as failed:
         get(server, folder, entry(server))
     assert failed.value.code == "download_failed"
     assert (folder / "tiny.pt.partial").read_bytes() == CONTENT[:4000]
-    with pytest.raises(WeightsUnavailable, match="ConnectError"), server.client() as client:
+    with pytest.raises(FileUnavailable, match="ConnectError"), server.client() as client:
         fetch(entry(), folder, progress=lambda *_: None, allow_network=True, client=client)
 
 
 def test_a_server_in_trouble_is_asked_again_and_then_given_up(server: FileServer, folder: Path) -> None:
     server.paths["/tiny.pt"] = Behaviour(status=503)
-    with pytest.raises(WeightsUnavailable, match="answered 503"):
+    with pytest.raises(FileUnavailable, match="answered 503"):
         get(server, folder, entry(server))
-    assert len(server.requests) == download.MAX_ATTEMPTS
+    assert len(server.requests) == pinned_files.MAX_ATTEMPTS
 
 
 def test_without_leave_to_download_the_remedy_is_named(folder: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match=r"another machine .* --file") as refused:
+    with pytest.raises(FileUnavailable, match=r"another machine .* --file") as refused:
         fetch(entry(), folder, progress=lambda *_: None, allow_network=False)
     assert refused.value.code == "offline"
     assert not folder.exists()
 
 
 def test_without_a_hash_to_trust_nothing_is_fetched(folder: Path) -> None:
-    with pytest.raises(InvalidWeights, match="--sha256") as refused:
+    with pytest.raises(WrongFile, match="--sha256") as refused:
         fetch(entry(sha256=None), folder, progress=lambda *_: None, allow_network=True)
     assert refused.value.code == "unknown_hash"
 
@@ -229,19 +227,19 @@ def test_two_downloads_of_one_file_do_not_mix(server: FileServer, folder: Path) 
     folder.mkdir()
     with (folder / "tiny.pt.partial").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(WeightsUnavailable, match="another process"):
+        with pytest.raises(FileUnavailable, match="another process"):
             get(server, folder, entry(server))
     assert get(server, folder, entry(server)).read_bytes() == CONTENT
 
 
 def test_verify_names_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
-    with pytest.raises(InvalidWeights, match=r"a\.pt cannot be read") as missing:
+    with pytest.raises(WrongFile, match=r"a\.pt cannot be read") as missing:
         verify(path, sha256=SHA)
     assert missing.value.code == "missing_file"
     path.write_bytes(CONTENT)
     assert verify(path, sha256=SHA, size=len(CONTENT)) == SHA
-    with pytest.raises(InvalidWeights, match="expected 5 bytes, found 256000"):
+    with pytest.raises(WrongFile, match="expected 5 bytes, found 256000"):
         verify(path, sha256=SHA, size=5)
     with pytest.raises(ValueError, match="64 hexadecimal digits"):
         verify(path, sha256=SHA.upper())
