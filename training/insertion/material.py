@@ -16,11 +16,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mammo.atomic_files import replacing
+from mammo.backgrounds import Background
 from mammo.detector.normalise import find_breast
 from mammo.dicom import Mammogram
 from mammo.findings import CLUSTER, Finding
@@ -41,21 +42,6 @@ MARGIN = 64
 
 NORMAL_SHARE = 0.2
 """Share of the images without a cluster."""
-
-
-class BackgroundImage(Protocol):
-    """A real mammogram without a cluster; see `mammo.backgrounds`."""
-
-    @property
-    def patient(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    @property
-    def avoid(self) -> tuple[Box, ...]: ...
-
-    def read(self) -> Mammogram: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +66,13 @@ class _Item:
     name: str
     medium: Medium
     seed: int
-    background: BackgroundImage | None
+    background: Background | None
 
 
 def write_material(
     folder: Path,
     plan: MaterialPlan,
-    backgrounds: Sequence[BackgroundImage],
+    backgrounds: Sequence[Background],
     *,
     processes: int,
     progress: Progress,
@@ -110,7 +96,7 @@ def write_material(
     return [_case(folder, item.name) for item in items]
 
 
-def _items(plan: MaterialPlan, backgrounds: Sequence[BackgroundImage]) -> list[_Item]:
+def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]:
     kinds: list[tuple[str, Medium, int, int]] = [
         ("phantom", "digital", 0, plan.phantoms),
         ("film-phantom", "film", plan.phantoms, plan.film_phantoms),
@@ -189,7 +175,7 @@ def _taken_again(image: _Image, look: Look, rng: np.random.Generator) -> _Image:
     )
 
 
-def _inserted(item: _Item, background: BackgroundImage) -> _Image:
+def _inserted(item: _Item, background: Background) -> _Image:
     """A background with another look and inserted lesions."""
     mammogram = background.read()
     assert mammogram.spacing is not None, "a background has a spacing"
