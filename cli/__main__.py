@@ -352,12 +352,18 @@ def train_starter(
         typer.Option(help="Train only this network, and combine it with the other one in --out."),
     ] = None,
 ) -> None:
-    """Train the starter model on phantoms. The same command continues an interrupted training."""
+    """Train the starter model on phantoms and on the background sets monai and birads, which `backgrounds add` fetches.
+
+    The same command continues an interrupted training.
+    """
     from cli.progress import progress_bar
+    from training.starter.material import SETS
     from training.starter.recipe import train_starter as train
 
+    site = Site.load()
+    backgrounds = [] if only == "segmenter" else [site.backgrounds.get(name) for name in SETS]
     with progress_bar("starter") as progress:
-        train(out=out, work=work, smoke=smoke, only=only, progress=progress)
+        train(out=out, work=work, backgrounds=backgrounds, smoke=smoke, only=only, progress=progress)
     typer.echo(f"starter in {out}: {only or 'both networks'} trained")
 
 

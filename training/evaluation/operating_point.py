@@ -47,6 +47,19 @@ def operating_threshold(
     return threshold_at(froc(hits), rate=rate, default=default)
 
 
+def threshold_on_normals(scores: Sequence[Sequence[float]], *, rate: float) -> float:
+    """The lowest threshold with at most `rate` detections per image, within [MIN_THRESHOLD, MAX_THRESHOLD].
+
+    Args:
+        scores: of the detections in each image; at least one image. The images have no lesion, so all are false.
+    """
+    found = sorted((score for image in scores for score in image), reverse=True)
+    allowed = math.floor(rate * len(scores))
+    lowest = found[allowed] if len(found) > allowed else 0.0
+    # Just above the first score that is too many.
+    return min(max(math.floor(lowest * 1e4 + 1) / 1e4, MIN_THRESHOLD), MAX_THRESHOLD)
+
+
 def threshold_at(curve: Froc, *, rate: float, default: float) -> float:
     """The lowest threshold with at most `rate` false positives per image, within [MIN_THRESHOLD, MAX_THRESHOLD]."""
     lowest = float(curve.thresholds[curve.false_positives <= rate][-1])

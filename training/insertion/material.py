@@ -56,6 +56,10 @@ class MaterialPlan:
     film_copies: int
     """Images of each background in film looks."""
 
+    lesions: bool = True
+    """Whether clusters and benign structures are inserted. False: backgrounds only in other looks, phantoms without a
+    cluster."""
+
     seed: int
 
 
@@ -67,6 +71,7 @@ class _Item:
     medium: Medium
     seed: int
     background: Background | None
+    lesions: bool
 
 
 def write_material(
@@ -101,9 +106,9 @@ def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]
         ("phantom", "digital", 0, plan.phantoms),
         ("film-phantom", "film", plan.phantoms, plan.film_phantoms),
     ]
-    key = f"{GENERATION}-{plan.seed}"
+    key = f"{GENERATION}-{plan.seed}" + ("" if plan.lesions else "-normal")
     items = [
-        _Item(f"{kind}-{key}-{number}", medium, plan.seed + first + number, None)
+        _Item(f"{kind}-{key}-{number}", medium, plan.seed + first + number, None, plan.lesions)
         for kind, medium, first, count in kinds
         for number in range(count)
     ]
@@ -111,7 +116,9 @@ def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]
     for background in backgrounds:
         for medium, count in copies:
             stem = f"{medium}-{key}-{background.sha256[:12]}"
-            items += [_Item(f"{stem}-{n}", medium, plan.seed + n, background) for n in range(count)]
+            items += [
+                _Item(f"{stem}-{n}", medium, plan.seed + n, background, plan.lesions) for n in range(count)
+            ]
     return items
 
 
@@ -146,7 +153,7 @@ def _draw(folder: Path, item: _Item) -> None:
 def _phantom(item: _Item) -> _Image:
     """A randomised phantom; on film, taken again with a film look."""
     rng = np.random.default_rng([item.seed, 41])
-    clusters = 0 if rng.random() < NORMAL_SHARE else int(rng.integers(1, 4))
+    clusters = _num_clusters(rng) if item.lesions else 0
     view = randomised_view(item.seed, clusters=clusters)
     pixels = view.stored.astype(np.float32) / np.float32(2**view.bits - 1)
     truth = [finding.mask for finding in view.truth if finding.mask]
@@ -155,6 +162,10 @@ def _phantom(item: _Item) -> _Image:
         return drawn
     look = sample_look(rng, medium="film", spacing_mm=view.spacing_mm)
     return _taken_again(drawn, look, rng)
+
+
+def _num_clusters(rng: np.random.Generator) -> int:
+    return 0 if rng.random() < NORMAL_SHARE else int(rng.integers(1, 4))
 
 
 def _taken_again(image: _Image, look: Look, rng: np.random.Generator) -> _Image:
@@ -193,8 +204,8 @@ def _inserted(item: _Item, background: Background) -> _Image:
     ]
     film = item.medium == "film"
     plan = InsertionPlan(
-        clusters=0 if rng.random() < NORMAL_SHARE else int(rng.integers(1, 4)),
-        benign=int(rng.integers(0, 6)),
+        clusters=_num_clusters(rng) if item.lesions else 0,
+        benign=int(rng.integers(0, 6)) if item.lesions else 0,
         blur_mm=float(rng.uniform(0.06, 0.16) if film else rng.uniform(0.03, 0.1)),
         sharpening=look.sharpening,
         film=film,

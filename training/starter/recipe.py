@@ -1,6 +1,6 @@
 """The recipe of the starter weights, as `yolo-mlsam train-starter` runs it.
 
-    1. draw phantom patients: training, validation and test sets
+    1. draw phantom patients, and public backgrounds with inserted clusters: sets for training, validation and test
     2. detector: train from scratch, set the operating point on validation, evaluate on test
     3. segmenter: train from scratch, evaluate on test
     4. evaluate both together and write the manifest
@@ -12,10 +12,12 @@ on. The manifest is rewritten from the files in the folder. A repeated call resu
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mammo.backgrounds import BackgroundSet
 from mammo.detector import add_facts as add_detector_facts
 from mammo.phantom import vendor_a
 from mammo.segmenter.weights import add_facts as add_segmenter_facts
@@ -23,6 +25,7 @@ from training.cases import Case, Progress
 from training.detector.finetune import finetune_detector
 from training.detector.recipes import detector_smoke, detector_starter
 from training.evaluation.detector import (
+    Detect,
     DetectorFigures,
     hits_of,
     low_threshold_detector,
@@ -30,7 +33,7 @@ from training.evaluation.detector import (
     score_images,
 )
 from training.evaluation.detector_report import detector_report
-from training.evaluation.operating_point import threshold_at
+from training.evaluation.operating_point import threshold_at, threshold_on_normals
 from training.metrics import centre_rule, froc
 from training.phantom_cases import (
     PHANTOM_SECRET,
@@ -43,6 +46,7 @@ from training.segmenter.finetune import finetune_segmenter
 from training.segmenter.recipes import segmenter_smoke, segmenter_starter
 from training.segmenter.validation import record_held_out
 from training.starter.manifest import NETWORKS, Network, rounded, write_manifest
+from training.starter.material import HELD_OUT, StarterMaterial
 
 Fold = Literal["train", "validation", "test"]
 
@@ -61,19 +65,28 @@ class Seeds:
 
 
 SEEDS: dict[Network, Seeds] = {
-    "detector": Seeds(range(1000, 1080), range(2000, 2020), range(7000, 7040)),
+    "detector": Seeds(range(0), range(2000, 2020), range(7000, 7040)),
     "segmenter": Seeds(range(1000, 1060), range(2000, 2006), range(7000, 7040)),
 }
 
 OPERATING_RATE = 0.5
-"""False positives per validation image at which the detector's threshold is set."""
+"""False positives per phantom validation image at which the detector's threshold is set."""
+
+NORMAL_RATE = 0.3
+"""False positives per real image without a lesion; the higher threshold of the two counts."""
 
 DEFAULT_THRESHOLD = 0.2
 """The detector's threshold when the validation patients do not define one."""
 
 
 def train_starter(
-    *, out: Path, work: Path, smoke: bool, only: Network | None = None, progress: Progress
+    *,
+    out: Path,
+    work: Path,
+    backgrounds: Sequence[BackgroundSet],
+    smoke: bool,
+    only: Network | None = None,
+    progress: Progress,
 ) -> None:
     """Follow the recipe.
 
@@ -83,8 +96,13 @@ def train_starter(
         smoke: two patients per set and seconds of training, to try the command.
         only: train this network and leave the other's file unchanged; if `out` has no such file, no manifest is
             written.
+        backgrounds: the sets of the recipe (`training.starter.material.SETS`).
+
+    Raises:
+        InvalidBackgrounds: see `StarterMaterial.of`.
     """
-    run = StarterRun(out, work, smoke, progress)
+    material = StarterMaterial.of(backgrounds, work / "material", smoke=smoke, progress=progress)
+    run = StarterRun(out, work, material, smoke, progress)
     out.mkdir(parents=True, exist_ok=True)
     if only != "segmenter":
         train_detector(run)
@@ -95,7 +113,10 @@ def train_starter(
             out,
             validation=run.cases("detector", "validation"),
             test=run.cases("segmenter", "test"),
-            trained_on={network: describe_phantoms(seeds.train) for network, seeds in SEEDS.items()},
+            trained_on={
+                "detector": material.describe(),
+                "segmenter": describe_phantoms(SEEDS["segmenter"].train),
+            },
             evaluated_on=describe_phantoms(SEEDS["segmenter"].test),
             progress=progress,
         )
@@ -107,6 +128,7 @@ class StarterRun:
 
     out: Path
     work: Path
+    material: StarterMaterial
     smoke: bool
     progress: Progress
 
@@ -128,10 +150,9 @@ class StarterRun:
 
 def train_detector(run: StarterRun) -> None:
     """Train the detector, set its operating point and evaluate it; its file records all three."""
-    validation = run.cases("detector", "validation")
     trained = finetune_detector(
-        run.cases("detector", "train"),
-        validation,
+        run.material.cases("train"),
+        [],
         start=None,
         recipe=detector_smoke() if run.smoke else detector_starter(),
         folder=run.work / "detector",
@@ -141,42 +162,84 @@ def train_detector(run: StarterRun) -> None:
     shutil.copyfile(trained, weights)
 
     detect = low_threshold_detector(weights)
-    curve = froc(hits_of(score_images(detect, validation, progress=run.progress), rule=centre_rule))
-    threshold = threshold_at(curve, rate=OPERATING_RATE, default=DEFAULT_THRESHOLD)
-
+    point = set_operating_point(detect, run)
     test = run.cases("detector", "test")
     traits = read_phantom_traits(run.work / "test")
     scored = score_images(detect, test, traits=traits, progress=run.progress)
-    figures = measure(scored, threshold=threshold)
+    figures = measure(scored, threshold=point["threshold"])
     report = detector_report(scored, figures, facts={"data": describe_phantoms(SEEDS["detector"].test)})
     report.write(run.work / "report", name="detector")
-    add_detector_facts(weights, _detector_facts(figures))
+    inserted = score_images(detect, run.material.cases("test"), progress=run.progress)
+    facts = {
+        "trained_on": run.material.describe(),
+        "operating_point": point,
+        "held_out": _phantom_figures(figures),
+        "held_out_inserted": _inserted_figures(measure(inserted, threshold=point["threshold"])),
+    }
+    add_detector_facts(weights, facts)
 
 
-def _detector_facts(figures: DetectorFigures) -> dict[str, Any]:
-    """Entries of the detector's file: training data, operating point, and figures on the test patients."""
+def set_operating_point(detect: Detect, run: StarterRun) -> dict[str, Any]:
+    """Set the threshold on phantoms and on untouched real normals together: the higher of the two.
+
+    Returns:
+        The threshold, and on what it was set.
+    """
+    validation = run.cases("detector", "validation")
+    curve = froc(hits_of(score_images(detect, validation, progress=run.progress), rule=centre_rule))
+    normals = score_images(detect, run.material.cases("normal"), progress=run.progress)
+    on_phantoms = threshold_at(curve, rate=OPERATING_RATE, default=DEFAULT_THRESHOLD)
+    on_normals = threshold_on_normals(
+        [[each.score for each in image.detections] for image in normals], rate=NORMAL_RATE
+    )
+    seeds = SEEDS["detector"].validation
+    return {
+        "threshold": max(on_phantoms, on_normals),
+        "phantoms": {
+            "threshold": on_phantoms,
+            "false_positives_per_image": OPERATING_RATE,
+            "appearance": vendor_a().name,
+            "seeds": [seeds.start, seeds.stop],
+        },
+        "real_normals": {
+            "threshold": on_normals,
+            "false_positives_per_image": NORMAL_RATE,
+            "women": sorted({image.patient for image in normals}),
+            "images": len(normals),
+        },
+    }
+
+
+def _inserted_figures(figures: DetectorFigures) -> dict[str, Any]:
+    """Figures on clusters inserted into the backgrounds of women held out."""
+    return {
+        "women": sorted(HELD_OUT),
+        "images": figures.num_images,
+        "clusters": figures.num_lesions,
+        "sensitivity": rounded(figures.sensitivity),
+        "false_positives_per_image": rounded(figures.false_positives),
+        "sensitivity_at_false_positives_per_image": {
+            f"{rate:g}": round(each.value, 3) for rate, each in figures.froc_centre.items()
+        },
+    }
+
+
+def _phantom_figures(figures: DetectorFigures) -> dict[str, Any]:
+    """Figures on phantom patients."""
     seeds = SEEDS["detector"]
     return {
-        **training_facts(vendor_a().name, seeds.train),
-        "operating_point": {
-            "threshold": figures.threshold,
-            "false_positives_per_image": OPERATING_RATE,
-            "seeds": [seeds.validation.start, seeds.validation.stop],
+        "appearance": vendor_a().name,
+        "seeds": list(seeds.test),
+        "rule": "centre of the box inside the true box",
+        "patients": figures.num_patients,
+        "images": figures.num_images,
+        "clusters": figures.num_lesions,
+        "at_the_operating_point": {
+            "sensitivity": rounded(figures.sensitivity),
+            "false_positives_per_image": rounded(figures.false_positives),
         },
-        "held_out": {
-            "appearance": vendor_a().name,
-            "seeds": list(seeds.test),
-            "rule": "centre of the box inside the true box",
-            "patients": figures.num_patients,
-            "images": figures.num_images,
-            "clusters": figures.num_lesions,
-            "at_the_operating_point": {
-                "sensitivity": rounded(figures.sensitivity),
-                "false_positives_per_image": rounded(figures.false_positives),
-            },
-            "sensitivity_at_false_positives_per_image": {
-                f"{rate:g}": round(each.value, 3) for rate, each in figures.froc_centre.items()
-            },
+        "sensitivity_at_false_positives_per_image": {
+            f"{rate:g}": round(each.value, 3) for rate, each in figures.froc_centre.items()
         },
     }
 

@@ -29,9 +29,20 @@ def test_one_half_is_trained_and_described_beside_the_other(
     out, work = tmp_path / "out", tmp_path / "work"
     out.mkdir()
     shutil.copyfile(STARTER / "segmenter.safetensors", out / "segmenter.safetensors")
-    train_starter(out=out, work=work, smoke=True, only="detector", progress=silent)
+    train_starter(
+        out=out,
+        work=work,
+        backgrounds=[background_set(tmp_path / "backgrounds")],
+        smoke=True,
+        only="detector",
+        progress=silent,
+    )
     facts = load_network(out / "detector.safetensors")[1]
-    assert facts["operating_point"]["seeds"] == [2000, 2020]
+    point = facts["operating_point"]
+    assert point["phantoms"]["seeds"] == [2000, 2020]
+    assert point["real_normals"]["women"] == ["monai-A3"]
+    assert point["threshold"] == max(point[part]["threshold"] for part in ("phantoms", "real_normals"))
+    assert facts["held_out_inserted"]["women"] == sorted(HELD_OUT)
     assert facts["held_out"]["images"] == 8
     manifest = json.loads((out / "manifest.json").read_text())
     for network in NETWORKS:
