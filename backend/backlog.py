@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Backlog:
-    """Works on one item at a time, newest first, in its own thread. Safe to share between threads."""
+    """Works on one item at a time, oldest first, in its own thread. Safe to share between threads."""
 
     def __init__(self, *, name: str = "backlog", niceness: int = 0) -> None:
         """
@@ -31,7 +31,6 @@ class Backlog:
         self._changed = threading.Condition()
         self._waiting: OrderedDict[Hashable, Callable[[], object]] = OrderedDict()
         self._num_requests = 0
-        self._working = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -48,18 +47,13 @@ class Backlog:
             self._thread.join(timeout=5)
 
     def add(self, key: Hashable, work: Callable[[], object]) -> None:
-        """Add an item; it replaces a waiting one with the same key."""
+        """Add an item at the end; it replaces a waiting one with the same key."""
         with self._changed:
             self._waiting.pop(key, None)
             self._waiting[key] = work
             if len(self._waiting) > MAX_WAITING:
                 self._waiting.popitem(last=False)
             self._changed.notify_all()
-
-    def drop(self, key: Hashable) -> None:
-        """Remove a waiting item."""
-        with self._changed:
-            self._waiting.pop(key, None)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -73,28 +67,15 @@ class Backlog:
                 self._num_requests -= 1
                 self._changed.notify_all()
 
-    @property
-    def num_waiting(self) -> int:
-        with self._changed:
-            return len(self._waiting)
-
-    def wait_until_done(self, seconds: float) -> bool:
-        """Wait until no item is left or being worked on; return False after `seconds`."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._waiting and not self._working, timeout=seconds)
-
     def _run(self) -> None:
         if self._niceness and sys.platform == "linux":  # elsewhere it would apply to the whole process
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
             with self._changed:
-                self._working = False
-                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._stopping or (self._waiting and not self._num_requests))
                 if self._stopping:
                     return
                 _, work = self._waiting.popitem(last=False)
-                self._working = True
             try:
                 work()
             except Exception as error:  # the other items must go on

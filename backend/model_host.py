@@ -1,4 +1,6 @@
-"""ModelHost: hot reload of the champion. A new one is loaded beside the old one, warmed up, tested, and swapped in.
+"""ModelHost: hot reload of the champion (step 13 of the walk).
+
+A new champion is loaded beside the old one, warmed up, tested, and swapped in.
 
 A request holds its `Loaded` to the end, and the old networks are freed when no request holds them. If the registry does
 not answer, or a model does not load, the old model keeps serving.

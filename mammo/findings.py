@@ -28,7 +28,7 @@ class Finding:
     """Bounding box, inside the image."""
 
     prompts: tuple[Point, ...] = ()
-    """Point prompts of the mask, brightest first."""
+    """Point prompts of the mask, in the order of the prompt rule."""
 
     mask: Mask | None = None
     """The cluster's pixels; None when only the box is known."""

@@ -1,4 +1,7 @@
-"""Prompt rules: choose point prompts inside a box, by the paper's brightest pixel or by a robust speck detector."""
+"""Prompt rules: choose points inside a box, by the paper's brightest pixel or by a robust speck detector.
+
+Step 3 of the walk.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -79,6 +80,13 @@ def scope_of(nodeid):
     """What is run by one process: the name of a file, or `tests/e2e/` for all that share the one Label Studio."""
     file = nodeid.partition("::")[0]
     return END_TO_END if file.startswith(END_TO_END) and file not in OWN_STACK else file
+
+
+@pytest.fixture(autouse=True)
+def _default_logs():
+    """Resets structlog after each test: a command, and `capture_logs`, configure it for the whole process."""
+    yield
+    structlog.reset_defaults()
 
 
 def redis_program():

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -32,18 +33,38 @@ def test_no_other_distribution_owns_our_package_names(package):
     assert packages_distributions().get(package, ["yolo-mlsam"]) == ["yolo-mlsam"]
 
 
-@pytest.mark.parametrize(
-    "document",
-    ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"]
-    + [
-        f"docs/{page}.md"
-        for page in ("architecture", "method", "models", "operations", "projects", "retrains")
-    ],
-)
+DOCUMENTS = [
+    name
+    for name in TRACKED
+    # Entries of a log name what was there on their day.
+    if name.endswith(".md") and name not in ("CHANGELOG.md", "docs/experiments.md")
+]
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_paths_named_in_a_document_exist(document):
     text = (ROOT / document).read_text()
-    named = set(re.findall(r"`((?:mammo|backend|worker|training|cli|tests|docs|benchmarks)/[\w./-]*)`", text))
-    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+    folders = (*OURS, "tests", "docs", "benchmarks", "deploy", "constraints")
+    named = re.findall(rf"`((?:{'|'.join(folders)})/[\w./-]*)`", text)
+    assert [name for name in sorted(set(named)) if not (ROOT / name).exists()] == []
+
+
+def test_every_module_of_the_walk_has_the_test_that_its_name_says():
+    walk = ARCHITECTURE.partition("## The walk of the data")[2].partition("Each of these")[0]
+    modules = [Path(name) for name in re.findall(r"`([\w/]+\.py)`", walk)]
+    assert len(modules) > 13
+    tests = [Path("tests") / module.parent / f"test_{module.name}" for module in modules]
+    assert [str(test) for test in tests if not (ROOT / test).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["mammo", "training"])
+def test_the_drawing_of_the_layers_is_what_import_linter_holds(package):
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each.get("containers") == [package])
+    drawn = re.search(rf"── {package}\b.*\n((?:      │? {{5,}}.*\n)+)", ARCHITECTURE)
+    rows = [re.split(r"  +", line.strip("│ "))[0] for line in drawn[1].splitlines()]
+    assert rows == layers
 
 
 def test_mammo_does_not_read_the_environment():

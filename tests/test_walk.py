@@ -109,7 +109,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         server.add_project(PROJECT)
         label_studio = server.client()
 
-        # 1, 2: DICOM files become tasks with twins.
+        # Before the walk: DICOM files become tasks with twins.
         data = []
         for seed in range(PATIENTS):
             file = settings.mammogram_root / f"{seed}.dcm"
@@ -129,7 +129,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
         assert all((tmp_path / item["image"].split("?d=")[1]).is_file() for item in data)
         assert len({item["patient"] for item in data}) == PATIENTS
 
-        # 3 to 6: the worker prelabels with the starter, which sees nothing right; the backend serves the same.
+        # 1 to 6: the worker prelabels with the starter, which sees nothing right; the backend answers the same.
         def prelabel(version: str) -> None:
             prelabeller = fake_prelabeller(registry.files(version, into=settings.models))
             outcome = prelabel_tasks(

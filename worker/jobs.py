@@ -1,4 +1,7 @@
-"""The jobs named in `mammo.runs.jobs`. Each takes ids, does one thing, and is safe to repeat; torch is imported here.
+"""The jobs named in `mammo.runs.jobs`, among them the retrain (steps 9 to 12 of the walk).
+
+Each takes ids, does one thing, and is safe to repeat. A job runs in a process of its own, which imports torch only when
+it needs a network.
 
 A job that fails with a MammoError leaves its message in `meta["error"]`. A failed job is not retried; a job whose
 worker was stopped or killed is.

@@ -1,4 +1,4 @@
-"""`/predict`: exactly one result per task, in order and of one model version; or one suggestion for a click.
+"""`/predict` (step 6 of the walk): one result per task, in order and of one model version; or an answer to a click.
 
 A result is a prediction. If the prelabel of a task is withheld, it is an empty list, which Label Studio does not store
 (an empty prediction would mean that nothing was found). The task is then predicted silently after the response.

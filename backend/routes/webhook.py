@@ -1,4 +1,6 @@
-"""`/webhook`: Label Studio's events. The response is 2xx only after the event is durable, because it is sent only once.
+"""`/webhook`: Label Studio's events (step 7 of the walk).
+
+An event is sent only once, so the response is 2xx only after the event is durable.
 
 Label Studio waits for one second. A retrain is requested afterwards, and its failure does not change the response.
 """

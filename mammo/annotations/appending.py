@@ -1,4 +1,4 @@
-"""The statements that write the store's tables, each within a transaction of its caller's."""
+"""The statements that write the store's tables; each runs in a transaction of its caller."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from mammo.annotations.events import Revision, canonical
 from mammo.database import dialect_insert, edit_effort, event, image_pin, insert, prelabel, revision
 
 ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
-"""Actions whose bodies may be equal byte for byte and yet tell of two things, such as a request made twice or a
-deletion of an id that was given anew: every receipt is its own event."""
+"""Actions of which two events may have equal bodies, such as a request that is made twice, or the deletion of an id
+that was reused. Every arrival of such an action is an event of its own."""
 
 NEW_REVISION = sa.insert(revision)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """Says that an event is on the disk."""
+    """Confirms that an event is on the disk."""
 
     event: int
     duplicate: bool
-    """The very same event was kept before; nothing was written."""
+    """The same event was stored before; nothing was written."""
 
     project: int | None
     num_revisions: int
-    """Annotations and deletions that the event told of."""
+    """Number of annotations and deletions that the event reports."""
 
 
 def event_key(action: str, body: bytes) -> str:
-    """What an event is known by: the same for the same event, another for each of those that may look alike."""
+    """Return the key of an event: equal for equal events, except for actions in `ALIKE`."""
     if action in ALIKE:
         return uuid.uuid4().hex
     return hashlib.sha256(action.encode("utf-8", "replace") + b"\0" + body).hexdigest()
 
 
 def append_event(connection: Connection, row: Mapping[str, Any], revisions: Sequence[Revision]) -> Receipt:
-    """Keep an event with what it tells, unless its key is kept already.
+    """Insert an event with its revisions, unless an event with its key is stored.
 
     Args:
         row: of the table `event`.
-        revisions: what it tells.
+        revisions: the revisions that the event reports.
     """
     number = connection.scalar(_new_event(connection.dialect.name), row)
     duplicate = number is None
@@ -61,37 +61,37 @@ def append_event(connection: Connection, row: Mapping[str, Any], revisions: Sequ
 
 @cache
 def _new_event(dialect: str) -> Any:
-    """Built once: building it costs as much as running it."""
-    fresh = dialect_insert(dialect, event).on_conflict_do_nothing(index_elements=["key"])
-    return fresh.returning(event.c.id)
+    """Return the statement that inserts an event; cached, because building it takes as long as running it."""
+    new = dialect_insert(dialect, event).on_conflict_do_nothing(index_elements=["key"])
+    return new.returning(event.c.id)
 
 
-def _revision_row(number: int, told: Revision) -> dict[str, Any]:
+def _revision_row(number: int, reported: Revision) -> dict[str, Any]:
     return {
         "event": number,
-        "kind": told.kind,
-        "project": told.project,
-        "annotation": told.annotation,
-        "task": told.task,
-        "updated_at": told.updated_at,
-        "cancelled": told.cancelled,
-        "content_hash": told.content_hash,
-        "result": None if told.result is None else canonical(told.result),
-        "task_data": None if told.task_data is None else canonical(told.task_data),
-        "completed_by": told.completed_by,
-        "lead_time": told.lead_time,
-        "prelabel_version": told.prelabel_version,
+        "kind": reported.kind,
+        "project": reported.project,
+        "annotation": reported.annotation,
+        "task": reported.task,
+        "updated_at": reported.updated_at,
+        "cancelled": reported.cancelled,
+        "content_hash": reported.content_hash,
+        "result": None if reported.result is None else canonical(reported.result),
+        "task_data": None if reported.task_data is None else canonical(reported.task_data),
+        "completed_by": reported.completed_by,
+        "lead_time": reported.lead_time,
+        "prelabel_version": reported.prelabel_version,
     }
 
 
 def pin_image(connection: Connection, project: int, task: int, image: str, sha256: str) -> None:
-    """Remember an image of a task, unless one is remembered under its key."""
+    """Record the SHA-256 of an image of a task, unless one is recorded under its key."""
     row = {"project": project, "task": task, "image": image, "sha256": sha256, "seen_at": datetime.now(UTC)}
     connection.execute(insert(connection, image_pin).values(row).on_conflict_do_nothing())
 
 
 def replace_prelabel(connection: Connection, row: dict[str, Any], images: Mapping[str, str]) -> None:
-    """Keep a proposal in the place of the one before of the same model version; pins its images."""
+    """Store a prelabel in place of an earlier one of the same model version, and pin its images."""
     for image, sha256 in images.items():
         pin_image(connection, row["project"], row["task"], image, sha256)
     mine = [prelabel.c[name] == row[name] for name in ("project", "task", "model_version")]
@@ -99,7 +99,9 @@ def replace_prelabel(connection: Connection, row: dict[str, Any], images: Mappin
     connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))
     new = insert(connection, prelabel).values(row)
     changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
-    changed["shown_at"] = sa.func.coalesce(new.excluded.shown_at, prelabel.c.shown_at)  # seen is seen
+    changed["shown_at"] = sa.func.coalesce(
+        new.excluded.shown_at, prelabel.c.shown_at
+    )  # once shown, always shown
     connection.execute(
         new.on_conflict_do_update(index_elements=["project", "task", "model_version"], set_=changed)
     )

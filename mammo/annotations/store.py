@@ -1,4 +1,4 @@
-"""AnnotationStore: every event is kept word for word, and nothing is ever changed or lost."""
+"""AnnotationStore: an append-only log of events and the corrections that follow from it (step 8 of the walk)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mammo.database import dataset_version, event, prelabel, probe_write, readin
 from mammo.errors import StorageUnavailable
 
 CHUNK = 200
-"""Rows of heavy content read by one statement; SQLite takes a limited number of parameters."""
+"""Rows whose content one statement reads; SQLite limits the number of parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +41,35 @@ class Correction:
     result: list[dict[str, Any]]
     completed_by: int | None
     lead_time: float | None
-    """Seconds the annotator spent."""
+    """Time the annotator spent, in seconds."""
 
     content_hash: str
     revision: int = 0
-    """Number of its row in the store."""
+    """Row id."""
 
     prelabel_version: str | None = None
-    """Model version of the prelabel the annotator started from, when Label Studio told."""
+    """Model version of the prelabel that the annotator started from; None if Label Studio does not report it."""
 
     automatic: bool = False
-    """A prediction that no person has looked at; see `mammo.annotations.automatic`."""
+    """Whether this service submitted it, and no person has looked at it; see `mammo.annotations.automatic`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationEvent:
-    """One event about one annotation."""
+    """One revision of an annotation, or its deletion, with the event that reported it."""
 
     action: str
     received_at: datetime
     revision: int
-    """Number of the row."""
+    """Row id."""
 
     cancelled: bool
     content: Correction | None
-    """None when it is a deletion."""
+    """None for a deletion."""
 
 
 class AnnotationStore(PrelabelRecords):
-    """Append-only. Threads of one process share one store; several processes may each have one."""
+    """Append-only. Safe to share between threads; several processes may each have one."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, Writer(engine))
@@ -77,11 +77,11 @@ class AnnotationStore(PrelabelRecords):
 
     @property
     def problem(self) -> str | None:
-        """Code of the error when the last write could not be kept: what comes now may be refused; else None."""
+        """Error code of the last write if it failed, so that the next one may fail too; else None."""
         return self._writer.problem
 
     def retry(self) -> None:
-        """After a write that could not be kept: look whether writing works again. Never raises, never waits twice."""
+        """After a failed write, try whether writing works again. Never raises; only one thread tries at a time."""
         if self.problem is None or not self._retrying.acquire(blocking=False):
             return
         try:
@@ -91,7 +91,7 @@ class AnnotationStore(PrelabelRecords):
             self._retrying.release()
 
     def close(self) -> None:
-        """Take no more writes: later ones raise StorageUnavailable."""
+        """Refuse all further writes: they raise StorageUnavailable."""
         self._writer.close()
 
     def append(
@@ -102,16 +102,16 @@ class AnnotationStore(PrelabelRecords):
         received_at: datetime,
         headers: Mapping[str, str] | None = None,
     ) -> Receipt:
-        """Keep an event; returns only once it is flushed to the disk.
+        """Store an event; returns once it is flushed to the disk.
 
         Args:
-            body: the webhook's body as it came; parts that cannot be understood are kept and not used.
-            action: its action, for example `ANNOTATION_CREATED`; unknown ones are kept too.
+            body: of the webhook, stored byte for byte; parts that cannot be parsed are not used.
+            action: of the event, for example `ANNOTATION_CREATED`; an unknown one is stored too.
             received_at: with a time zone.
-            headers: those it came with that are worth keeping; never one that holds a secret.
+            headers: the HTTP headers to store; none may contain a secret.
 
         Raises:
-            StorageUnavailable: it is not kept: the database is full, locked or gone.
+            StorageUnavailable: the event was not stored, because the database is full, locked or gone.
         """
         content = parse(body)
         row = {
@@ -126,30 +126,33 @@ class AnnotationStore(PrelabelRecords):
         return self._writer.run(lambda connection: append_event(connection, row, revisions))
 
     def corrections(self, project: int) -> list[Correction]:
-        """The current view of a project: each annotation's newest revision, not deleted, not cancelled.
+        """Return the newest revision of each annotation of a project that is neither deleted nor cancelled.
 
-        A pure function of the events kept, whatever their order and however often each arrived.
+        It depends on the stored events only, not on the order or the number of their arrivals.
         """
         with reading(self._engine) as connection:
-            rows = [heading.row for heading in current_view(history(connection, project))]
-            found = _contents(connection, rows)
-            unseen = automatic_revisions(connection, project, found)
-        return [replace(found[row], automatic=row in unseen) for row in rows]
+            rows = [header.row for header in current_view(history(connection, project))]
+            contents = _contents(connection, rows)
+            automatic = automatic_revisions(connection, project, contents)
+        return [replace(contents[row], automatic=row in automatic) for row in rows]
 
     def correction_headers(self, project: int) -> list[CorrectionHeader]:
-        """The same without content, and without the automatic ones: in a few statements, however many they are."""
+        """Return the corrections of a project without their content, and without the automatic ones.
+
+        The number of statements does not depend on the number of corrections.
+        """
         with reading(self._engine) as connection:
-            found = correction_headers(connection, project)
-            unseen = automatic_revisions(connection, project, {each.revision for each in found})
-        return [each for each in found if each.revision not in unseen] if unseen else found
+            headers = correction_headers(connection, project)
+            automatic = automatic_revisions(connection, project, {each.revision for each in headers})
+        return [each for each in headers if each.revision not in automatic] if automatic else headers
 
     def contents(self, revisions: Sequence[int]) -> dict[int, Correction]:
-        """Corrections by the numbers of their rows."""
+        """Return corrections by row id."""
         with reading(self._engine) as connection:
             return _contents(connection, revisions)
 
     def history(self, annotation: int) -> list[AnnotationEvent]:
-        """Everything that was ever told of one annotation, in the order in which it was received."""
+        """Return every revision of an annotation, deletions included, in order of arrival."""
         statement = (
             sa.select(revision, event.c.action, event.c.received_at)
             .join(event, revision.c.event == event.c.id)
@@ -169,71 +172,70 @@ class AnnotationStore(PrelabelRecords):
             ]
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
-        """How many corrections of the current view are new; automatic annotations are none.
+        """Return the number of new corrections of a project, without automatic ones.
 
         Args:
-            moment: count what was received after it; None: after the newest dataset version of the project
-                was built, or all where there is none.
+            moment: a correction received later is new. None: one that the project's newest dataset version could not
+                contain is new; without a dataset version all are.
         """
         with reading(self._engine) as connection:
-            return len(_fresh(connection, project, moment))
+            return len(_new_corrections(connection, project, moment))
 
     def patients_since(self, project: int) -> int:
-        """How many patients the new corrections are of; a task that names none counts as one."""
+        """Return the number of patients among the new corrections; a task without a patient counts as one."""
         with reading(self._engine) as connection:
-            rows = [heading.row for heading in _fresh(connection, project, None)]
+            rows = [header.row for header in _new_corrections(connection, project, None)]
             patients: set[str] = set()
             for start in range(0, len(rows), CHUNK):
-                statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
-                told = (_correction(row) for row in connection.execute(statement))
-                patients |= {patient_or_task(each.task_id, each.task_data) for each in told}
-            return len(patients)
+                corrections = _contents(connection, rows[start : start + CHUNK]).values()
+                patients |= {patient_or_task(each.task_id, each.task_data) for each in corrections}
+        return len(patients)
 
     def revision_headers(self, project: int, *, tasks: Collection[int] | None = None) -> list[RevisionHeader]:
-        """The annotations that are there as far as is known, skipped ones included, without their content.
+        """Return the newest revision of each annotation that is not deleted, without content; skipped ones included.
 
         Args:
-            tasks: of these only; None: of all.
+            tasks: the tasks whose annotations are returned; None for all.
         """
         with reading(self._engine) as connection:
             return [
-                heading
-                for heading in existing_annotations(history(connection, project, tasks=tasks))
-                if tasks is None or heading.task in tasks
+                header
+                for header in existing_annotations(history(connection, project, tasks=tasks))
+                if tasks is None or header.task in tasks
             ]
 
     def projects(self) -> list[int]:
-        """Every project that an event or a prelabel names."""
+        """Return every project with an event or a prelabel, in ascending order."""
         with reading(self._engine) as connection:
-            found = sa.union(sa.select(event.c.project), sa.select(prelabel.c.project))
-            return sorted(each for each in connection.scalars(found) if each is not None)
+            numbers = sa.union(sa.select(event.c.project), sa.select(prelabel.c.project))
+            return sorted(number for number in connection.scalars(numbers) if number is not None)
 
     def last_event(self) -> int:
-        """Number of the newest event; 0 before the first."""
+        """Return the row id of the newest event; 0 before the first."""
         with reading(self._engine) as connection:
             return connection.scalar(sa.select(sa.func.max(event.c.id))) or 0
 
 
-def _fresh(connection: Connection, project: int, moment: datetime | None) -> list[RevisionHeader]:
-    """The new corrections of the current view; see `corrections_since`."""
+def _new_corrections(connection: Connection, project: int, moment: datetime | None) -> list[RevisionHeader]:
+    """Return the new corrections; see `corrections_since`."""
     after: sa.ColumnElement[bool]
     if moment is not None:
         after = event.c.received_at > moment
     else:
         newest = sa.select(sa.func.max(dataset_version.c.last_event))
         after = event.c.id > (connection.scalar(newest.where(dataset_version.c.project == project)) or 0)
-    new = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
-    fresh = set(connection.scalars(new.where(after, revision.c.project == project)))
-    fresh -= automatic_revisions(connection, project, fresh)
-    return [heading for heading in current_view(history(connection, project)) if heading.row in fresh]
+    rows = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
+    new = set(connection.scalars(rows.where(after, revision.c.project == project)))
+    new -= automatic_revisions(connection, project, new)
+    return [header for header in current_view(history(connection, project)) if header.row in new]
 
 
 def _contents(connection: Connection, rows: Sequence[int]) -> dict[int, Correction]:
-    found: dict[int, Correction] = {}
+    contents: dict[int, Correction] = {}
     for start in range(0, len(rows), CHUNK):
         statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
-        found.update({row.id: _correction(row) for row in connection.execute(statement)})
-    return found
+        contents.update({row.id: _correction(row) for row in connection.execute(statement)})
+    return contents
 
 
 def _correction(row: Any) -> Correction:

@@ -1,4 +1,4 @@
-"""How the store writes: each write is a transaction of its own, flushed to the disk before its caller goes on."""
+"""Writer: runs each write of the store as a transaction of its own, flushed to the disk before it returns."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from mammo.errors import StorageUnavailable
 T = TypeVar("T")
 
 TURN_SECONDS = 30.0
-"""How long a write waits for those before it; what SQLite waits for another process, too."""
+"""How long a write waits for those before it, in seconds; SQLite waits as long for another process."""
 
 
 class Writer:
-    """Runs the writes of many threads, and remembers how the last one went."""
+    """Runs the writes of many threads, and remembers whether the last one failed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # SQLite has one writer at a time. Its own wait for the lock is a sleep of up to 100 ms, tried again and again:
-        # of sixteen threads some wait for seconds. Here they queue. PostgreSQL flushes together those that wait.
+        # SQLite has one writer at a time, and waits for its lock by sleeping up to 100 ms again and again: of sixteen
+        # threads some wait for seconds. Here they queue. PostgreSQL flushes the writes that wait together.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._closed = False
         self.problem: str | None = None
-        """Code of the error when the last write could not be kept; None: it was kept, or there was none yet."""
+        """Error code of the last write if it failed; None if it succeeded or there was none yet."""
 
     def run(self, write: Callable[[Connection], T]) -> T:
-        """Run a write; returns its value once it is committed and flushed.
+        """Run a write; return its value once it is committed and flushed.
 
         Raises:
-            StorageUnavailable: it was not written, or the store is closed.
-            Exception: whatever `write` raised; nothing of it was written, and it says nothing about the database.
+            StorageUnavailable: nothing was written, or the store is closed.
+            Exception: raised by `write` itself; nothing was written, and `problem` is unchanged.
         """
         try:
             value = self._run(write)
@@ -64,5 +64,5 @@ class Writer:
             self._turn.release()
 
     def close(self) -> None:
-        """Take no more writes. Safe to call twice."""
+        """Refuse all further writes. Safe to call twice."""
         self._closed = True

@@ -222,15 +222,6 @@ class LabelStudioClient(ProjectConnection, ProjectStorage, ProjectTabs):
         body = {"result": list(result), "lead_time": lead_time, "parent_prediction": parent_prediction}
         return int(self.call("POST", f"/api/tasks/{task}/annotations/", json=body)["id"])
 
-    def update_annotation(
-        self, annotation: int, result: Sequence[Mapping[str, Any]], *, lead_time: float | None = None
-    ) -> None:
-        body = {"result": list(result)} | ({} if lead_time is None else {"lead_time": lead_time})
-        self.call("PATCH", f"/api/annotations/{annotation}/", json=body)
-
-    def delete_annotation(self, annotation: int) -> None:
-        self.call("DELETE", f"/api/annotations/{annotation}/")
-
     def _pages(self, path: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
         """Yield all rows of a paged list. The page after the last one answers 404."""
         page = 1

@@ -1,4 +1,4 @@
-"""Rendering: findings as Label Studio regions.
+"""Rendering: findings as Label Studio regions (step 5 of the walk).
 
     finding   one region: a polygon, brush or rectangle, depending on the project's controls and the finding's mask
     findings  a choice about the whole image, if the project has one

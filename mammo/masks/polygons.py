@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mammo.geometry import Box, Size
-from mammo.masks.mask import Mask
-from mammo.masks.pixel_edges import Corner, edge_loops, signed_area
+from mammo.masks.mask import Mask, union
+from mammo.masks.pixel_edges import Corner, edge_loops
 
 Vertices = npt.NDArray[np.float64]
 
@@ -23,18 +22,7 @@ TOLERANCE_SMALL, TOLERANCE = 0.5, 1.0
 """Maximum distance between an outline and its simplification, in pixels, for small and for larger components."""
 
 MIN_IOU = 0.98
-"""Least IoU of a component and its rasterised polygons."""
-
-
-@dataclass(frozen=True, eq=False)
-class Polygon:
-    """One closed outline."""
-
-    vertices: Vertices
-    """N x 2 (x, y), float64, in the continuous pixel frame of the image."""
-
-    hole: bool
-    """Whether it encloses background inside a component."""
+"""Least IoU of a component, holes filled, and its rasterised outline."""
 
 
 def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
@@ -65,19 +53,6 @@ def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
     return Mask(inside, frame.x0, frame.y0).tight()
 
 
-def mask_polygons(mask: Mask) -> list[Polygon]:
-    """Vectorise a mask with few vertices. Components come first, largest first; holes follow.
-
-    An outline through the midpoints of the pixel edges is simplified (Douglas and Peucker 1973) by at most
-    `TOLERANCE_SMALL` or `TOLERANCE`. The tolerance is halved until the rasterised polygons of the component reach an
-    IoU of `MIN_IOU` with it.
-    """
-    polygons: list[Polygon] = []
-    for component in mask.components():
-        polygons += _component_polygons(component)
-    return sorted(polygons, key=lambda polygon: polygon.hole)
-
-
 def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
     """Return one closed outline of a whole mask: N x 2 (x, y) in the continuous pixel frame of the image.
 
@@ -87,7 +62,9 @@ def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
     Args:
         mask: the mask.
         min_part: components with less than this share of the largest component's pixels are left out.
-        exact: along the pixel edges, with holes; otherwise simplified as by `mask_polygons`, without holes.
+        exact: along the pixel edges, with holes; otherwise holes are filled, and the outline through the midpoints of
+            the pixel edges is simplified (Douglas and Peucker 1973) by at most `TOLERANCE_SMALL` or `TOLERANCE`. The
+            tolerance is halved until the rasterised outline of each component reaches an IoU of `MIN_IOU` with it.
     """
     components = mask.components()
     outline: Vertices = np.zeros((0, 2))
@@ -100,10 +77,12 @@ def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
 
 
 def _outlines(component: Mask, *, exact: bool) -> list[Vertices]:
-    if exact:
-        return [np.array(loop, np.float64) for loop in edge_loops(component)]
-    filled = Mask(ndimage.binary_fill_holes(component.bitmap), component.x0, component.y0)
-    return [polygon.vertices for polygon in _component_polygons(filled)]
+    """Return one outline, or several where parts of the component touch at a corner only, or holes are kept."""
+    if not exact:
+        return _simplified_outlines(
+            Mask(ndimage.binary_fill_holes(component.bitmap), component.x0, component.y0)
+        )
+    return [np.array(loop, np.float64) for loop in edge_loops(component)]
 
 
 def _connected(outline: Vertices, other: Vertices) -> Vertices:
@@ -116,30 +95,18 @@ def _connected(outline: Vertices, other: Vertices) -> Vertices:
     return np.concatenate([outline[: here + 1], detour, outline[here:]])
 
 
-def polygons_mask(polygons: Sequence[Polygon], *, size: Size) -> Mask | None:
-    """Rasterise components and cut out holes; None when no pixel centre is inside."""
-    full = np.zeros((size.height, size.width), np.bool_)
-    for polygon in sorted(polygons, key=lambda polygon: polygon.hole):
-        mask = polygon_mask(polygon.vertices, size=size)
-        if mask is not None:
-            mask.paste(full, value=0 if polygon.hole else 1)
-    return Mask.from_full(full)
-
-
-def _component_polygons(component: Mask) -> list[Polygon]:
+def _simplified_outlines(component: Mask) -> list[Vertices]:
     loops = edge_loops(component)
-    small = max(component.bitmap.shape) <= SMALL
-    tolerance = TOLERANCE_SMALL if small else TOLERANCE
     size = Size(component.frame.x1, component.frame.y1)
+    tolerance = TOLERANCE_SMALL if max(component.bitmap.shape) <= SMALL else TOLERANCE
     while tolerance > 0.1:
-        polygons = [
-            Polygon(_simplified(_midpoints(loop), tolerance), hole=signed_area(loop) < 0) for loop in loops
-        ]
-        rasterised = polygons_mask(polygons, size=size)
+        outlines = [_simplified(_midpoints(loop), tolerance) for loop in loops]
+        masks = [polygon_mask(outline, size=size) for outline in outlines]
+        rasterised = union(mask for mask in masks if mask is not None)
         if rasterised is not None and rasterised.iou(component) >= MIN_IOU:
-            return polygons
+            return outlines
         tolerance /= 2
-    return [Polygon(np.array(loop, np.float64), hole=signed_area(loop) < 0) for loop in loops]
+    return [np.array(loop, np.float64) for loop in loops]
 
 
 def _midpoints(loop: Sequence[Corner]) -> Vertices:

@@ -1,5 +1,7 @@
 """Champion announcements over Redis: backends check the registry at once instead of at the next poll.
 
+Step 13 of the walk begins here, and ends in `backend.model_host`.
+
 A message is only a hint: its receiver reads the champion from the registry. A lost message, or an unreachable Redis,
 delays the change until the next poll.
 """

@@ -1,4 +1,4 @@
-"""ModelRegistry: model versions, their files by SHA-256, and notes about them.
+"""ModelRegistry: model versions, their files by SHA-256, and notes about them (step 12 of the walk).
 
 A model version is an immutable manifest: JSON with the hashes of its files, its operating point and its origin. Later
 facts (a verdict, a failed self-test, the removal of its files) are recorded as notes. The alias `champion` names the

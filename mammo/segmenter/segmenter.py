@@ -1,4 +1,4 @@
-"""Segmenter: embeds a region once, then segments it for any number of prompts."""
+"""Segmenter: embeds a region once, then segments it for any number of prompts (step 4 of the walk)."""
 
 from __future__ import annotations
 

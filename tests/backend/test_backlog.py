@@ -16,6 +16,7 @@ from backend.backlog import Backlog
 from mammo.annotations import Receipt
 from mammo.errors import LabelStudioError
 from mammo.labelstudio import labeling_config
+from tests.backend.backlogs import is_done_within
 from tests.backend.fakes import BOX, HOOK, Backend
 
 TASKS = [{"id": n, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(4)]
@@ -33,7 +34,7 @@ def test_tasks_that_do_not_fit_are_empty_at_once_and_there_at_the_next_call() ->
     with backend.client:
         first = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
         assert [r.get("reason") for r in first] == [None, "out_of_time", "out_of_time", "out_of_time"]
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
         second = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
     assert all(r["result"] for r in second)
     assert backend.counted('yolo_mlsam_predictions_total{outcome="unfinished"} 3.0')
@@ -59,7 +60,7 @@ def test_new_tasks_are_prelabelled_before_anybody_opens_them_but_only_the_first_
     }
     with backend.client:
         assert backend.client.post("/webhook", json=event, headers=HOOK).status_code == 201
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
     assert set(backend.store.prelabels) == {(3, 0, "m1"), (3, 1, "m1")}
 
 
@@ -83,16 +84,16 @@ def test_while_a_task_is_annotated_the_next_ones_are_prelabelled_opened_and_embe
     )
     with backend.client:
         backend.client.post("/webhook", json=annotated(), headers=HOOK)
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
         assert asked == [(3, 0, False)]
         assert set(backend.store.prelabels) == {(3, 1, "m1"), (3, 2, "m1")}
         opened, embedded = backend.images.num_opened, len(backend.model.clicks)
         backend.client.post("/webhook", json=annotated() | {"again": 1}, headers=HOOK)
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
         assert backend.model.clicks[embedded:] == [(BOX, (), ())] * 2, "where the prelabel found something"
         assert backend.images.num_opened == opened, "the images are still open"
         backend.predict(TASKS[1])
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
         assert backend.images.num_opened == opened, "and open for who opens the task"
 
 
@@ -103,7 +104,7 @@ def test_the_least_certain_tasks_are_next_where_the_project_asks_for_them_first(
     )
     with backend.client:
         backend.client.post("/webhook", json=annotated(sampling="Uncertainty sampling"), headers=HOOK)
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
     assert asked == [(3, 0, True)]
 
 
@@ -114,7 +115,7 @@ def test_a_label_studio_that_does_not_tell_what_is_next_costs_nothing() -> None:
     backend = Backend(parts={"label_studio": SimpleNamespace(next_tasks=away, close=lambda: None)})
     with backend.client:
         assert backend.client.post("/webhook", json=annotated(), headers=HOOK).status_code == 201
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
     assert not backend.store.prelabels
 
 
@@ -127,7 +128,7 @@ def test_an_event_about_new_tasks_that_makes_no_sense_is_kept_all_the_same(chang
     with backend.client:
         answer = backend.client.post("/webhook", content=orjson.dumps(event), headers=HOOK)
         assert answer.status_code == 201
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
 
 
 def test_an_opened_task_has_its_image_ready_for_the_first_click() -> None:
@@ -135,7 +136,7 @@ def test_an_opened_task_has_its_image_ready_for_the_first_click() -> None:
     with backend.client:
         backend.predict(TASKS[0])
         backend.predict(TASKS[0])
-        assert waiting(backend).wait_until_done(10)
+        assert is_done_within(10, waiting(backend))
     assert backend.images.num_opened == 2  # one for the prelabel, one for the click to come
 
 
@@ -153,14 +154,18 @@ def test_a_failure_does_not_stop_the_rest_and_of_one_key_one_piece_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 3)
-    backlog, done = Backlog(), []
+    backlog, done, last = Backlog(), [], threading.Event()
+
+    def fail() -> None:
+        done.append("bug")
+        raise ZeroDivisionError
+
     backlog.add("dropped", lambda: done.append("dropped"))
-    backlog.add("bug", lambda: 1 / 0)
+    backlog.add("bug", fail)
     backlog.add("a", lambda: done.append("old"))
     backlog.add("a", lambda: done.append("new"))
-    backlog.add("b", lambda: done.append("b"))
-    assert backlog.num_waiting == 3
+    backlog.add("b", last.set)
     backlog.start()
-    assert backlog.wait_until_done(5)
+    assert last.wait(5)
     backlog.stop()
-    assert done == ["new", "b"]
+    assert done == ["bug", "new"]

@@ -18,7 +18,6 @@ def restored() -> Iterator[None]:
     before = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = before
-    structlog.reset_defaults()
 
 
 def test_every_line_is_json_with_level_time_and_facts(capsys: pytest.CaptureFixture[str]) -> None:

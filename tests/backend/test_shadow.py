@@ -13,6 +13,7 @@ from backend.backlog import Backlog
 from backend.shadow_model import MEMORY_PER_WEIGHT_BYTE, WORKING_MEMORY, ShadowModel
 from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.labelstudio import labeling_config
+from tests.backend.backlogs import is_done_within
 from tests.backend.fakes import BASIC, Backend, FakePrelabeller, FakeRegistry
 
 TASKS = [{"id": n, "project": 3, "data": {"image": "/x.png", "sha256": f"{n:064d}"}} for n in range(3)]
@@ -55,7 +56,7 @@ def test_the_challenger_looks_at_the_same_tasks_and_nobody_is_given_what_it_says
     backend = backend_with(Challengers())
     with backend.client:
         answers = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
         again = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
     assert {each["model_version"] for each in answers + again} == {"m1"}
     silent = {key: kept.shown_at for key, kept in backend.store.prelabels.items() if key[2] == "m2"}
@@ -81,7 +82,7 @@ def test_the_challenger_begins_when_the_answer_is_out_and_a_request_is_answered_
         assert entered.wait(20)
         (answer,) = backend.predict(TASKS[2], label_config=labeling_config()).json()["results"]
         go_on.set()
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
     assert (answer["model_version"], bool(answer["result"])) == ("m1", True)
     assert shown[0] == ["m1"], "the champion's answer was there before the challenger began"
 
@@ -97,7 +98,7 @@ def test_a_challenger_that_fails_costs_no_answer_and_is_not_counted_among_the_pr
     backend = backend_with(challengers)
     with backend.client:
         (answer,) = backend.predict(TASKS[1], label_config=labeling_config()).json()["results"]
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
     assert answer["result"]
     assert backend.counted('yolo_mlsam_shadow_predictions_total{outcome="failed"} 1.0')
     text = backend.client.get("/metrics", headers=BASIC).text
@@ -110,11 +111,11 @@ def test_a_promoted_challenger_shows_what_it_found_as_a_shadow() -> None:
     backend = backend_with(challengers)
     with backend.client:
         backend.predict(TASKS[1], label_config=labeling_config())
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
         backend.registry.version = "m2"
         backend.host.look()
         (answer,) = backend.predict(TASKS[1], label_config=labeling_config()).json()["results"]
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
     assert answer["model_version"] == "m2"
     assert backend.model.prelabelled == ["0" * 64], "only the warm-up: the rest was known"
     assert backend.store.prelabels[3, 1, "m2"].shown_at is not None
@@ -133,7 +134,7 @@ def test_blind_tasks_are_looked_at_and_pinned_projects_and_unreadable_images_are
         backend.predict({"id": 9, "data": {"image": "/broken.png"}}, label_config=labeling_config())
         pinned = {"id": 4, "project": 7, "data": {"image": "/x.png", "sha256": "b" * 64}}
         backend.predict(pinned, project="7.1", label_config=labeling_config())
-        assert work_of(backend).wait_until_done(20)
+        assert is_done_within(20, work_of(backend))
     assert blind == []
     assert [key for key in backend.store.prelabels if key[2] == "m2"] == [(3, 1, "m2")]
     assert backend.store.prelabels[3, 1, "m2"].shown_at is None
@@ -143,7 +144,7 @@ def test_without_the_setting_there_is_no_shadow() -> None:
     backend = Backend()
     with backend.client:
         backend.predict(TASKS[1], label_config=labeling_config())
-        assert work_of(backend).num_waiting == 0
+        assert is_done_within(20, work_of(backend))
     assert [key[2] for key in backend.store.prelabels] == ["m1"]
 
 

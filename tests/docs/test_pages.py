@@ -13,11 +13,9 @@ MAX_COLUMNS = 100
 MAX_PICTURE_BYTES = 300_000
 
 HAND_WRITTEN = [
-    page
-    for page in PAGES
-    if page.name not in ("CHANGELOG.md", "ARCHITECTURE.md") and "<!-- Written by" not in page.read_text()
+    page for page in PAGES if page.name != "CHANGELOG.md" and "<!-- Written by" not in page.read_text()
 ]
-"""Pages whose prose wraps; the two others have long lines still."""
+"""Pages whose prose wraps."""
 
 
 def broken(page: Path) -> list[str]:

@@ -25,6 +25,7 @@ from mammo.database import event, open_database, reading
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
 from tests.backend_process import BackendProcess
+from tests.e2e.edits import delete_annotation, update_annotation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
 
@@ -134,10 +135,10 @@ def work(stack: Stack, tasks: list[int], seed: int) -> Counter[str]:
             done["created"] += 1
             drawn = dice.random()
             if drawn < 0.08:
-                client.update_annotation(annotation, [box(task), box(task + 1)])
+                update_annotation(client, annotation, [box(task), box(task + 1)])
                 done["changed"] += 1
             elif drawn < 0.12:
-                client.delete_annotation(annotation)
+                delete_annotation(client, annotation)
                 done["deleted"] += 1
     return done
 

@@ -8,6 +8,7 @@ import pytest
 from mammo.annotations import AnnotationStore, reconcile
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.labeling_config import labeling_config
+from tests.e2e.edits import delete_annotation, update_annotation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -62,8 +63,8 @@ def test_created_changed_deleted_and_imported_annotations_are_all_found(project,
     kept, gone = client.annotate(first, [BOX]), client.annotate(second, [BOX])
     assert look() == (True, 3, 2, 0, 0)
     assert look() == (False, 3, 0, 0, 0)  # all changed within the overlap, none differs
-    client.update_annotation(kept, [BOX, BOX])
-    client.delete_annotation(gone)
+    update_annotation(client, kept, [BOX, BOX])
+    delete_annotation(client, gone)
     client.call("POST", f"/api/projects/{project}/import", json=[with_annotation("d")])
     assert look()[2:] == (1, 1, 1)
     view = look.view()
@@ -93,7 +94,7 @@ def test_label_studio_gives_the_id_of_a_deleted_annotation_again_and_the_store_k
     first, second = client.import_tasks(project, images("a", "b"))
     kept, old = client.annotate(second, [BOX]), client.annotate(first, [BOX])
     assert look()[2:] == (2, 0, 0)
-    client.delete_annotation(old)
+    delete_annotation(client, old)
     assert look()[2:] == (0, 0, 1)
     client.call("POST", f"/api/projects/{project}/import", json=[with_annotation("c")])
     ids = [each["id"] for task in client.task_summaries(project) for each in task["annotations"]]

@@ -1,44 +1,17 @@
-"""Findings become regions and come back the same; what people and front ends do to them in between is understood."""
+"""One region and its pixels: percent coordinates lose no pixel."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from label_studio_sdk.label_interface import LabelInterface
 
-from mammo.errors import InvalidRegion
-from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
-from mammo.labelstudio.interpretation import from_regions
-from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.regions import box_of, point_of
-from mammo.labelstudio.rendering import to_regions
-from mammo.masks import Mask
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.regions import box_of, point_of, point_region, rectangle_region
 
-SIZE = Size(160, 120)
 TAGS = ControlTags()
-A = Box(10, 20, 40, 50)
-B = Box(60, 20, 90, 60)
-
-
-def finding(
-    box: Box, mask: Mask | None = None, *, score: float = 0.8, name: str = "", prompts: tuple[Point, ...] = ()
-) -> Finding:
-    return Finding(label=CLUSTER, score=score, box=box, mask=mask, id=name, prompts=prompts)
-
-
-def filled(box: Box) -> Mask:
-    return Mask(np.ones((box.height, box.width), np.bool_), box.x0, box.y0)
-
-
-def regions(*findings: Finding, size: Size = SIZE) -> list[dict[str, Any]]:
-    return to_regions(findings, size=size, tags=TAGS, model_version="m1")
 
 
 def rectangle(**value: float) -> dict[str, Any]:
@@ -49,125 +22,16 @@ def rectangle(**value: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@st.composite
-def disjoint_findings(draw: st.DrawFn) -> tuple[Size, list[Finding]]:
-    """Up to six findings, each in its own cell of a grid, cells touching; masks anywhere inside their boxes."""
-    cell = draw(st.integers(3, 30))
-    size = Size(cell * 3 + draw(st.integers(0, 7)), cell * 2 + draw(st.integers(0, 7)))
-    findings = []
-    for index in draw(st.lists(st.integers(0, 5), unique=True)):
-        x0, y0 = cell * (index % 3), cell * (index // 3)
-        left, top = draw(st.integers(0, cell - 1)), draw(st.integers(0, cell - 1))
-        box = Box(
-            x0 + left, y0 + top, x0 + draw(st.integers(left + 1, cell)), y0 + draw(st.integers(top + 1, cell))
-        )
-        noise = np.random.default_rng(draw(st.integers(0, 99))).random((box.height, box.width))
-        mask = Mask(noise < draw(st.sampled_from([0.0, 0.3, 0.9, 2.0])), box.x0, box.y0).tight()
-        prompts = draw(
-            st.lists(
-                st.builds(Point, st.integers(0, size.width - 1), st.integers(0, size.height - 1)), max_size=3
-            )
-        )
-        score = draw(st.floats(0, 1))
-        findings.append(finding(box, mask, score=score, name=f"c{index}", prompts=tuple(prompts)))
-    return size, findings
-
-
-@settings(deadline=None)
-@given(disjoint_findings(), st.sampled_from([TAGS.painted(), TAGS.outlined()]))
-def test_findings_come_back_as_they_were_sent(case: tuple[Size, list[Finding]], tags: ControlTags) -> None:
-    size, findings = case
-    back = from_regions(to_regions(findings, size=size, tags=tags, model_version="m1"), tags=tags)
-    assert [(f.id, f.box, f.score, f.prompts) for f in back] == [
-        (f.id, f.box, f.score, f.prompts) for f in findings
-    ]
-    for before, after in zip(findings, back, strict=True):
-        assert (after.mask is None) == (before.mask is None)
-        if tags.brush and before.mask and after.mask:
-            assert after.mask.frame == before.mask.frame
-            assert np.array_equal(after.mask.bitmap, before.mask.bitmap)
-
-
 @given(st.data())
 def test_whole_pixels_survive_percent_in_images_up_to_8192_pixels(data: st.DataObject) -> None:
     size = Size(data.draw(st.integers(1, 8192)), data.draw(st.integers(1, 8192)))
     x0, y0 = data.draw(st.integers(0, size.width - 1)), data.draw(st.integers(0, size.height - 1))
     box = Box(x0, y0, data.draw(st.integers(x0 + 1, size.width)), data.draw(st.integers(y0 + 1, size.height)))
-    (drawn,) = regions(finding(box), size=size)
-    assert box_of(drawn) == box
-    pixel = replace(finding(Box(x0, y0, x0 + 1, y0 + 1)), is_point=True)
-    (pointed,) = regions(pixel, size=size)
-    assert point_of(pointed) == Point(x0, y0)
-
-
-@pytest.mark.parametrize(
-    ("tags", "kind"), [(TAGS.outlined(), "polygonlabels"), (TAGS.painted(), "brushlabels")]
-)
-def test_each_finding_is_one_region_of_its_own(tags: ControlTags, kind: str) -> None:
-    findings = [finding(A, filled(A), name="c1", prompts=(Point(12, 22),)), finding(B, filled(B), name="c2")]
-    regions = to_regions(findings, size=SIZE, tags=tags, model_version="m1")
-    assert [(r["id"], r["type"]) for r in regions] == [("c1", kind), ("c2", kind)]
-    (left,) = from_regions(regions[1:], tags=tags)
-    assert left.mask is not None
-    assert (left.id, left.mask.area) == ("c2", B.area)
-
-
-def test_label_studios_own_validation_accepts_our_prediction() -> None:
-    predicted = prediction(
-        [finding(A, filled(A), prompts=(Point(12, 22),))], size=SIZE, tags=TAGS, model_version="m1"
-    )
-    interface = LabelInterface(labeling_config())
-    assert interface.validate_prediction(predicted, return_errors=True) == []
-    broken = predicted | {"result": [predicted["result"][0] | {"from_name": "other"}]}
-    assert interface.validate_prediction(broken, return_errors=True) != []
-
-
-def test_ids_are_the_same_for_the_same_prediction_and_differ_between_model_versions() -> None:
-    one = [r["id"] for r in regions(finding(A, filled(A)))]
-    assert one == [r["id"] for r in regions(finding(A, filled(A)))]
-    other = to_regions([finding(A, filled(A))], size=SIZE, tags=TAGS, model_version="m2")
-    assert not set(one) & {r["id"] for r in other}
-
-
-def test_two_findings_with_one_id_are_a_mistake() -> None:
-    with pytest.raises(ValueError, match="different ids"):
-        regions(finding(A, name="c1"), finding(B, name="c1"))
-
-
-def test_a_project_without_brush_or_rectangles_gets_what_it_has_tools_for() -> None:
-    only_boxes = ControlTags(brush=None, polygon=None, keypoint=None)
-    regions = to_regions([finding(A, filled(A))], size=SIZE, tags=only_boxes, model_version="m1")
-    assert [r["type"] for r in regions] == ["rectanglelabels"]
-
-
-ONLY_BRUSH = ControlTags(rectangle=None, polygon=None, keypoint=None)
-ONLY_OUTLINES = ControlTags(rectangle=None, brush=None, keypoint=None)
-
-
-@pytest.mark.parametrize("tags", [ONLY_BRUSH, ONLY_OUTLINES])
-def test_a_box_without_a_mask_is_drawn_with_what_there_is_and_comes_back_as_a_box(tags: ControlTags) -> None:
-    regions = to_regions([finding(A, name="c1")], size=SIZE, tags=tags, model_version="m1")
-    assert len(regions) == 1
-    assert from_regions(regions, tags=tags) == [finding(A, name="c1")]
-
-
-def test_a_point_needs_a_tool_for_points() -> None:
-    point = replace(finding(Box(3, 4, 4, 5)), is_point=True)
-    with pytest.raises(InvalidRegion, match="KeyPointLabels") as error:
-        to_regions([point], size=SIZE, tags=ONLY_BRUSH, model_version="m1")
-    assert error.value.code == "no_tool"
+    assert box_of(rectangle_region(box, size=size, tags=TAGS)) == box
+    pixel = Box(x0, y0, x0 + 1, y0 + 1)
+    assert point_of(point_region(pixel, size=size, tags=TAGS)) == Point(x0, y0)
 
 
 def test_a_rectangle_over_the_border_is_cut_and_a_rotated_one_gives_its_bounding_box() -> None:
     assert box_of(rectangle(x=-5, width=10)) == Box(0, 12, 8, 24)
     assert box_of(rectangle(x=50, y=50, width=10, height=10, rotation=90)) == Box(68, 60, 80, 76)
-
-
-def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:
-    def score(*scores: float) -> float:
-        value = prediction(
-            [finding(A, score=s, name=str(s)) for s in scores], size=SIZE, tags=TAGS, model_version="m"
-        )
-        return float(value["score"])
-
-    assert score(0.9, 0.3) < score() < score(0.9)

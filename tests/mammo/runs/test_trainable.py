@@ -1,4 +1,4 @@
-"""Every door to training asks one rule; those of HTTP and the button are tried in tests/backend/test_readings.py."""
+"""Every door to training asks one rule. Those of HTTP and the button: tests/backend/routes/test_readings.py."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Corrections become a dataset version, are reused by the next one, and open again as they were."""
+
 import hashlib
 from dataclasses import replace
 

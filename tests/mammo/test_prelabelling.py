@@ -1,0 +1,104 @@
+"""A task becomes one prediction, image by image, and its stored record comes back only where it still fits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.errors import ImageNotFound
+from mammo.findings import Finding
+from mammo.geometry import Size
+from mammo.labelstudio import ControlTags, from_regions, labeling_config
+from mammo.prelabelling import TaskPrelabeller
+from mammo.settings import Settings
+from tests.training.detections import square
+
+TWO_IMAGES = """<View>
+  <Image name="left" value="$left"/><Image name="right" value="$right"/>
+  <RectangleLabels name="left-box" toName="left"><Label value="Cluster"/></RectangleLabels>
+  <RectangleLabels name="right-box" toName="right"><Label value="Cluster"/></RectangleLabels>
+</View>"""
+
+
+def sha(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def open_image(data: Mapping[str, Any]) -> Any:
+    if "missing" in data["image"]:
+        raise ImageNotFound("the task names an image that is not there")
+    return SimpleNamespace(size=Size(64, 48), sha256=sha(data["image"]), name=data["image"])
+
+
+class OneSquare:
+    """A model that finds one cluster with score 0.75: on the left image at the left, on the right one at the right."""
+
+    version = "m0001-aa"
+
+    def prelabel(self, mammogram: Any, *, threshold: float | None) -> list[Finding]:
+        x = 40 if "right" in mammogram.name else 5
+        return [square(x, 5, score=0.75, name="c1")] if (threshold or 0) <= 0.75 else []
+
+
+Make = Callable[..., TaskPrelabeller]
+
+
+@pytest.fixture
+def tasks(store: AnnotationStore) -> Make:
+    def make(config: str = labeling_config(), **settings: Any) -> TaskPrelabeller:
+        return TaskPrelabeller.of(
+            OneSquare(),
+            project=3,
+            config=config,
+            settings=Settings(**settings),
+            open_image=open_image,
+            store=store,
+        )
+
+    return make
+
+
+def test_every_image_of_a_task_is_predicted_and_named_by_its_hash(tasks: Make) -> None:
+    prediction, images = tasks(TWO_IMAGES).predict(7, {"left": "left.png", "right": "right.png"})
+    left, right = ControlTags.read(TWO_IMAGES).on({"left": "left.png", "right": "right.png"})
+    for tags, x in ((left, 5), (right, 40)):
+        (finding,) = from_regions(prediction["result"], tags=tags)
+        assert finding.box.x0 == x
+    assert images == {"left": sha("left.png"), "right": sha("right.png")}
+    assert (prediction["score"], prediction["model_version"]) == (0.75, "m0001-aa")
+
+
+def test_a_task_with_an_image_that_cannot_be_read_has_no_prediction(tasks: Make) -> None:
+    with pytest.raises(ImageNotFound):
+        tasks(TWO_IMAGES).predict(7, {"left": "left.png", "right": "missing.png"})
+
+
+def test_a_projects_settings_decide_the_threshold_and_the_form_of_masks(tasks: Make) -> None:
+    def kinds(**settings: Any) -> list[str]:
+        prediction, _ = tasks(**settings).predict(7, {"image": "a.png"})
+        return [region["type"] for region in prediction["result"]]
+
+    assert kinds() == ["polygonlabels"]
+    assert kinds(brush_projects="3") == ["brushlabels"]
+    assert kinds(thresholds={3: 0.8}) == []
+    assert kinds(thresholds={4: 0.8}, brush_projects="4") == ["polygonlabels"]
+
+
+def test_a_recorded_prediction_comes_back_for_the_same_image_and_controls_only(tasks: Make) -> None:
+    data = {"image": "a.png", "sha256": sha("a.png")}
+    prediction, images = tasks().predict(7, data)
+    assert tasks().recorded(7, data, project=3) is None
+    tasks().record(7, prediction, images, project=3, shown=True)
+    recorded = tasks().recorded(7, data, project=3)
+    assert recorded is not None
+    assert (recorded.regions, recorded.score) == (prediction["result"], 0.75)
+    renamed = labeling_config().replace('name="outline"', 'name="line"')
+    assert tasks().recorded(7, data | {"sha256": sha("b.png")}, project=3) is None
+    assert tasks(renamed).recorded(7, data, project=3) is None
+    assert tasks(brush_projects="3").recorded(7, data, project=3) is None
+    assert tasks().recorded(8, data, project=3) is None
