@@ -357,6 +357,7 @@ def train_starter(
     The same command continues an interrupted training.
     """
     from cli.progress import progress_bar
+    from mammo.site import Site
     from training.starter.material import SETS
     from training.starter.recipe import train_starter as train
 

@@ -9,7 +9,6 @@ from typing import Literal
 from mammo.detector import DetectorSpec
 from training.detector.box_loss import BoxLoss
 
-
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -161,6 +160,11 @@ def detector_starter() -> DetectorRecipe:
     )
 
 
+def detector_starter_mined() -> DetectorRecipe:
+    """Second stage of the starter: on new images, with the false alarms of the first stage as hard tiles."""
+    return replace(detector_starter(), name="starter_mined", epochs=4, lr0=7e-4, background=0.5, mined=4)
+
+
 def detector_smoke() -> DetectorRecipe:
     """A few seconds: tests that the parts work together; the weights are useless."""
     return replace(
@@ -187,6 +191,7 @@ DETECTOR_RECIPES: Mapping[str, Callable[[], DetectorRecipe]] = {
     "finetune": detector_finetune,
     "demo": detector_demo,
     "starter": detector_starter,
+    "starter_mined": detector_starter_mined,
     "table": detector_table,
     "smoke": detector_smoke,
 }

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -87,7 +88,7 @@ def write_material(
     Args:
         folder: created if missing. Not for two plans at the same time.
         backgrounds: none: phantoms only.
-        processes: number of processes that draw.
+        processes: number of processes that draw; 1: this one.
 
     Returns:
         The cases; views of one woman, and the copies of one background, have the same patient.
@@ -95,10 +96,20 @@ def write_material(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     items = _items(plan, backgrounds)
     missing = [item for item in items if not (folder / f"{item.name}.json").is_file()]
-    with ProcessPoolExecutor(max_workers=processes) as pool:
-        for done, _ in enumerate(pool.map(partial(_draw, folder), missing), start=1):
-            progress(done / len(missing), f"drawing image {done} of {len(missing)}")
+    for done, _ in enumerate(_drawn(partial(_draw, folder), missing, processes=processes), start=1):
+        progress(done / len(missing), f"drawing image {done} of {len(missing)}")
     return [_case(folder, item.name) for item in items]
+
+
+def _drawn(draw: Callable[[_Item], None], items: Sequence[_Item], *, processes: int) -> Iterator[None]:
+    """Draw items in processes of their own, or in this one if `processes` is 1."""
+    if processes == 1 or not items:
+        yield from map(draw, items)
+        return
+    # Not forked: a fork of a process whose OpenMP has threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=processes, mp_context=context) as pool:
+        yield from pool.map(draw, items)
 
 
 def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]:

@@ -70,7 +70,11 @@ class StarterMaterial:
         chosen = [each for each in self.backgrounds if (each.patient in HELD_OUT) == (fold != "train")]
         plan = replace(SMOKE, lesions=fold != "normal") if self.smoke else PLANS[fold]
         return write_material(
-            self.folder / fold, plan, chosen, processes=os.cpu_count() or 1, progress=self.progress
+            self.folder / fold,
+            plan,
+            chosen,
+            processes=1 if self.smoke else os.cpu_count() or 1,
+            progress=self.progress,
         )
 
     def describe(self) -> str:

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from mammo.detector import load_network
+from mammo.errors import InvalidBackgrounds
 from mammo.models import STARTER
 from mammo.phantom import vendor_a
+from tests.training.insertion.backgrounds import background_set
 from training.cases import silent
 from training.detector.recipes import detector_finetune
 from training.evaluation.model_version import Evaluation, ImageScore
 from training.metrics import Hits
 from training.starter.manifest import NETWORKS, mean_dice, rounded
+from training.starter.material import HELD_OUT, StarterMaterial
 from training.starter.recipe import SEEDS, train_starter
 
 SMALL = replace(vendor_a(), width=448, height=576)
@@ -54,6 +57,20 @@ def test_one_half_is_trained_and_described_beside_the_other(
     assert manifest["presence_threshold"] == manifest["presence_point"]["threshold"]
     dice = manifest["evaluation"]["dice_all_clusters"]
     assert 0 <= dice["low"] <= dice["value"] <= dice["high"] <= 1
+
+
+def test_backgrounds_that_may_not_leave_the_site_are_refused(tmp_path: Path) -> None:
+    private = background_set(tmp_path / "backgrounds", may_ship=False)
+    with pytest.raises(InvalidBackgrounds, match="may not go into weights that leave this site"):
+        StarterMaterial.of([private], tmp_path, smoke=True, progress=silent)
+
+
+def test_no_woman_is_trained_on_and_judged_on(tmp_path: Path) -> None:
+    sets = [background_set(tmp_path / "backgrounds")]
+    material = StarterMaterial.of(sets, tmp_path, smoke=True, progress=silent)
+    women = {fold: {case.patient for case in material.cases(fold)} for fold in ("train", "test", "normal")}
+    assert women["train"].isdisjoint(women["test"] | women["normal"])
+    assert "monai-A3" in women["test"] & women["normal"]
 
 
 def test_dice_counts_a_missed_cluster_as_nothing_or_not_at_all() -> None:
