@@ -25,6 +25,10 @@ class Metrics:
         )
         """Reason: the code of a MammoError (some dozens), `failed` or `out_of_time`."""
 
+        self.cut = Counter(
+            "yolo_mlsam_findings_cut", "Findings that predictions do not show, beyond the best", registry=r
+        )
+
         self.predict_seconds = Histogram(
             "yolo_mlsam_predict_seconds", "Time for one task", ["kind"], buckets=SECONDS, registry=r
         )

@@ -88,17 +88,18 @@ class Prelabelling:
         services, project = self._services, self._project_of(task)
         try:
             with services.metrics.predict_seconds.labels(kind="prelabel").time():
-                prediction, images = self._tasks.predict(task.id, task.data, packed=True)
+                prelabel = self._tasks.predict(task.id, task.data, packed=True)
         # A fault in the decoding of one image must not cost the other tasks their predictions.
         except Exception as error:
             return failed(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
         services.metrics.predictions.labels(outcome="predicted").inc()
+        services.metrics.cut.inc(prelabel.num_cut)
         if task.id is not None and project is not None:
             try:
-                self._tasks.record(task.id, prediction, images, project=project, shown=shown)
+                self._tasks.record(task.id, prelabel, project=project, shown=shown)
             except StorageUnavailable as error:
                 log.warning("a prelabel could not be stored", task=task.id, project=project, code=error.code)
-        return prediction
+        return prelabel.prediction
 
     def _show(self, project: int, task: int) -> None:
         """Record that annotators see a prediction that was silent until now."""

@@ -169,7 +169,10 @@ def _regions(prelabeller: Prelabeller, cases: Sequence[Case]) -> Costs:
     ]
     detections = [Detection(place, 0.9) for place in places]
     return _medians(
-        {count: partial(prelabeller.prelabel, mammogram, detections=detections[:count]) for count in REGIONS}
+        {
+            count: partial(prelabeller.prelabel, mammogram, threshold=None, detections=detections[:count])
+            for count in REGIONS
+        }
     )
 
 

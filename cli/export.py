@@ -36,16 +36,17 @@ def export_command(
     items = read_prelabels(paths, images=images) if project is None else _read_project(project)
     out.mkdir(parents=True, exist_ok=True)
     refusals: list[Refusal] = []
-    num_images = num_findings = 0
+    num_images = num_findings = num_cut = 0
 
     def labelled() -> Iterator[LabelledImage]:
-        nonlocal num_images, num_findings
+        nonlocal num_images, num_findings, num_cut
         for item in track(items, "Exporting", console=Console(stderr=True), transient=True):
             if isinstance(item, Refusal):
                 refusals.append(item)
                 continue
             num_images += 1
             num_findings += len(item.findings)
+            num_cut += item.facts.get("num_cut", 0)
             yield item
 
     refusals += FORMATS[kind](labelled(), out)
@@ -53,6 +54,7 @@ def export_command(
         typer.echo(str(refusal), err=True)
     typer.echo(
         f"{num_images} images with {num_findings} findings as {kind} in {out}; {len(refusals)} refused"
+        + (f"; {num_cut} findings are missing, which the prelabels do not show" if num_cut else "")
     )
     return REFUSED if refusals else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from rich.progress import track
 from mammo.errors import MammoError
 from mammo.exchange.prelabel_report import describe, describe_calcification, distinct_names
 from mammo.file_names import require_text
+from mammo.findings import MAX_FINDINGS, ImageFindings
 from mammo.printable import printable_path
 from mammo.site import Site
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 UNREADABLE = 2
 """Exit code if at least one input could not be read."""
+
+NOTHING = ImageFindings(findings=(), num_cut=0)
+"""Findings in the report of a file that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +46,12 @@ class PrelabelOptions:
 
 
 def prelabel_files(files: Sequence[Path], options: PrelabelOptions) -> int:
-    """Prelabel every file. Unreadable files are reported, and the others go on.
+    """Prelabel every file. Unreadable files are reported, and the others go on; a closing line counts them.
 
     Returns:
         0, or `UNREADABLE`.
     """
-    out, failed = options.out, False
+    out, totals = options.out, _Totals()
     out.mkdir(parents=True, exist_ok=True)
     with Site.load() as site:
         prelabeller = site.load_files(site.model_files(options.model))
@@ -56,16 +60,51 @@ def prelabel_files(files: Sequence[Path], options: PrelabelOptions) -> int:
         try:
             report = _prelabel_file(file, prelabeller, options, overlay=out / f"{name}.overlay.png")
         except (MammoError, OSError) as error:
-            failed = True
             reason = _sentence(error)
             typer.echo(f"{printable_path(file)}: {reason}", err=True)
-            report = describe(file, prelabeller.version, spacing=None, findings=(), size=None, error=reason)
+            report = describe(file, prelabeller.version, spacing=None, found=NOTHING, size=None, error=reason)
         try:
             (out / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            failed = True
+            totals.failed += 1
             typer.echo(f"{printable_path(file)}: its report cannot be written: {error.strerror}", err=True)
-    return UNREADABLE if failed else 0
+        else:
+            totals.add(report)
+    typer.echo(f"{prelabeller.version}: {totals}")
+    return UNREADABLE if totals.failed else 0
+
+
+@dataclass
+class _Totals:
+    """Counts of the closing line."""
+
+    prelabelled: int = 0
+    failed: int = 0
+    findings: int = 0
+    cut: int = 0
+    """Findings that no report contains."""
+
+    cut_files: int = 0
+    """Files that have such findings."""
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Count one file."""
+        if report["error"]:
+            self.failed += 1
+            return
+        self.prelabelled += 1
+        self.findings += len(report["findings"])
+        self.cut_files += report["num_cut"] > 0
+        self.cut += report["num_cut"]
+
+    def __str__(self) -> str:
+        line = f"{self.prelabelled} files prelabelled, {self.findings} findings, {self.failed} files failed"
+        if self.cut:
+            line += (
+                f"; {self.cut} findings of {self.cut_files} files are not shown: an image shows its best "
+                f"{MAX_FINDINGS}"
+            )
+        return line
 
 
 def _prelabel_file(
@@ -79,12 +118,12 @@ def _prelabel_file(
     mammogram = read_mammogram(
         file, spacing=options.spacing, convert_for_processing=options.convert_for_processing
     )
-    findings = prelabeller.prelabel(mammogram, threshold=None)
+    found = prelabeller.prelabel(mammogram, threshold=None)
     picture = grey_picture(mammogram.pixels)
-    draw(picture, findings, colour=PRELABEL)
+    draw(picture, found.findings, colour=PRELABEL)
     calcifications = [
         prelabeller.calcifications(mammogram, finding.box) if options.calcifications else []
-        for finding in findings
+        for finding in found.findings
     ]
     for masks in calcifications:
         draw_masks(picture, masks, colour=CALCIFICATION)
@@ -93,7 +132,7 @@ def _prelabel_file(
         file,
         prelabeller.version,
         spacing=mammogram.spacing,
-        findings=findings,
+        found=found,
         size=mammogram.size,
         error=None,
     )

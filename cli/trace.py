@@ -98,6 +98,8 @@ def _add_prelabel(tree: Tree, trace: Trace) -> None:
             f"{_on(finding['image'])}{finding['id']}: box {finding['box']}, score {finding['score']:.2f}, "
             f"prompts {finding['prompts']}"
         )
+    if prelabel.num_cut:
+        branch.add(f"{prelabel.num_cut} findings of lower score were not shown")
 
 
 def _add_entry(tree: Tree, entry: HistoryEntry) -> None:

@@ -1,4 +1,7 @@
-"""Finding: one microcalcification cluster, as exchanged between the model, annotations and exports."""
+"""Finding: one microcalcification cluster, as exchanged between the model, annotations and exports.
+
+ImageFindings: what a model finds on one image.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from mammo.masks import Mask
 
 CLUSTER = "Cluster"
 """Label of a microcalcification cluster, in findings and in our labeling config."""
+
+MAX_FINDINGS = 20
+"""Maximum number of findings of a model on one image; each costs a segmentation and a reader's attention."""
 
 POINT_REACH_MM = 11.0
 """Radius in mm around a point-only finding within which its cluster may lie: half the size of the largest cluster."""
@@ -53,3 +59,14 @@ class Finding:
                 "expected a point finding with a box of one pixel and no mask, "
                 f"got box {self.box.as_tuple()} and mask {self.mask}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFindings:
+    """The findings of a model on one image."""
+
+    findings: tuple[Finding, ...]
+    """At most `MAX_FINDINGS`, highest score first. Empty means that nothing was found."""
+
+    num_cut: int
+    """Number of detections above the threshold that are no findings here, because others have higher scores."""

@@ -16,7 +16,7 @@ import structlog
 from mammo.detector import Detection, Detector, RuntimeName
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, MAX_FINDINGS, Finding, ImageFindings
 from mammo.geometry import ASSUMED_SPACING, Box, Point
 from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
@@ -27,9 +27,6 @@ from mammo.segmenter import EmbeddingCache, Segmentation, Segmenter
 
 PROMPT_SPACING_MM = 0.5
 """Least distance between two point prompts, in mm; about the nearest-neighbour distance within a cluster."""
-
-MAX_FINDINGS = 20
-"""Maximum number of findings of a prelabel; each costs a segmentation and a reader's attention."""
 
 MAX_CALCIFICATION_PROMPTS = 32
 """Maximum number of point prompts for the calcifications of a cluster."""
@@ -151,8 +148,8 @@ class Prelabeller:
         *,
         threshold: float | None,
         detections: Sequence[Detection] | None = None,
-    ) -> list[Finding]:
-        """Return at most `MAX_FINDINGS` findings, highest score first. Empty means that nothing was found.
+    ) -> ImageFindings:
+        """Return the findings of a mammogram, and the number of detections beyond `MAX_FINDINGS`.
 
         Args:
             mammogram: the mammogram.
@@ -165,7 +162,12 @@ class Prelabeller:
             detections = self.detect(mammogram, threshold=threshold)
         above = [detection for detection in detections if detection.score >= threshold]
         best = sorted(above, key=lambda detection: -detection.score)[:MAX_FINDINGS]
-        return [self._finding(mammogram, detection, f"c{index}") for index, detection in enumerate(best, 1)]
+        return ImageFindings(
+            findings=tuple(
+                self._finding(mammogram, detection, f"c{index}") for index, detection in enumerate(best, 1)
+            ),
+            num_cut=len(above) - len(best),
+        )
 
     def answer(
         self,

@@ -6,20 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import structlog
+
 from mammo.annotations import AnnotationStore
 from mammo.annotations.prelabels import Prelabel, digest_of_images
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound
-from mammo.findings import Finding
+from mammo.findings import ImageFindings
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
-from mammo.labelstudio.rendering import to_regions
+from mammo.labelstudio.rendering import cut_note_regions, to_regions
 from mammo.settings import Settings
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
+
+log = structlog.get_logger()
 
 
 class ImagePrelabeller(Protocol):
@@ -28,7 +32,19 @@ class ImagePrelabeller(Protocol):
     @property
     def version(self) -> str: ...
 
-    def prelabel(self, mammogram: Mammogram, *, threshold: float | None) -> list[Finding]: ...
+    def prelabel(self, mammogram: Mammogram, *, threshold: float | None) -> ImageFindings: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPrelabel:
+    """A prediction that was made for a task, before it is stored."""
+
+    prediction: Prediction
+    images: Mapping[str, str]
+    """SHA-256 of each image by its `image_key`."""
+
+    num_cut: int
+    """Number of findings on all images that are not in the prediction; see `ImageFindings`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +101,13 @@ class TaskPrelabeller:
         """The model version."""
         return self.prelabeller.version
 
-    def predict(
-        self, task: int | None, data: Mapping[str, Any], *, packed: bool = False
-    ) -> tuple[Prediction, dict[str, str]]:
-        """Predict the findings on every image of a task.
+    def predict(self, task: int | None, data: Mapping[str, Any], *, packed: bool = False) -> TaskPrelabel:
+        """Predict the findings on every image of a task. Cut findings are logged, and noted in the prediction.
 
         Args:
             task: task id; None for a task without one.
             data: task data.
             packed: return each brush RLE as a uint8 array; see `to_regions`.
-
-        Returns:
-            The prediction, and the SHA-256 of each image by its `image_key`.
 
         Raises:
             ImageNotFound, UnreadableImage, ImageUnavailable, LabelStudioError: an image cannot be read. The task has
@@ -104,29 +115,35 @@ class TaskPrelabeller:
             InvalidRegion: the prediction is invalid for the labeling config.
         """
         regions: list[dict[str, Any]] = []
-        findings: list[Finding] = []
+        found: list[tuple[ControlTags, ImageFindings]] = []
         images: dict[str, str] = {}
         for image_tags in self._images(data):
             mammogram = self.open_image(of_task(task, data, tags=image_tags))
             on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
             regions += to_regions(
-                on_image, size=mammogram.size, tags=image_tags, model_version=self.version, packed=packed
+                on_image.findings,
+                size=mammogram.size,
+                tags=image_tags,
+                model_version=self.version,
+                packed=packed,
             )
-            findings += on_image
+            found.append((image_tags, on_image))
             images[image_tags.image_key] = mammogram.sha256
+        findings = [finding for _, on_image in found for finding in on_image.findings]
+        num_cut = sum(on_image.num_cut for _, on_image in found)
+        if num_cut:
+            log.warning("a prelabel does not show all findings", task=task, shown=len(findings), cut=num_cut)
+        regions += cut_note_regions(found, model_version=self.version)
         prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
         require_valid(prediction, config=self.config)
-        return prediction, images
+        return TaskPrelabel(prediction=prediction, images=images, num_cut=num_cut)
 
-    def record(
-        self, task: int, prediction: Prediction, images: Mapping[str, str], *, project: int, shown: bool
-    ) -> None:
+    def record(self, task: int, prelabel: TaskPrelabel, *, project: int, shown: bool) -> None:
         """Store a prediction, so that it can be evaluated later.
 
         Args:
             task: task id.
-            prediction: as `predict` returns it.
-            images: SHA-256 of each image, as `predict` returns it.
+            prelabel: as `predict` returns it.
             project: project id.
             shown: whether annotators see it.
 
@@ -136,10 +153,11 @@ class TaskPrelabeller:
         self.store.record_prelabel(
             project=project,
             task=task,
-            model_version=prediction["model_version"],
-            regions=prediction["result"],
-            score=prediction["score"],
-            images=images,
+            model_version=prelabel.prediction["model_version"],
+            regions=prelabel.prediction["result"],
+            score=prelabel.prediction["score"],
+            images=prelabel.images,
+            num_cut=prelabel.num_cut,
             shown=shown,
         )
 

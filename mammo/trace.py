@@ -37,6 +37,9 @@ class ShownPrelabel:
     findings: list[dict[str, Any]]
     """Each with `image`, `id`, `score`, `box` [x0, y0, x1, y1] and `prompts` [[x, y], ...], in pixels."""
 
+    num_cut: int | None
+    """Number of findings that it did not show; None: stored by a release that did not count them."""
+
     problem: str = ""
     """Why there are no findings, if a region cannot be interpreted; otherwise empty."""
 
@@ -180,6 +183,7 @@ def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
             }
             for image, finding in findings
         ],
+        num_cut=prelabel.num_cut,
         problem=problem,
     )
 

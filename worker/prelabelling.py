@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.prelabelling import ImagePrelabeller, TaskPrelabeller
+from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
 from mammo.site import Site
 from training.datasets.items import is_about_one_image
 
@@ -47,7 +48,7 @@ def prelabel_tasks(
 
     Returns:
         `version`, and the number of tasks `predicted`, `already` (predicted before), `withheld` and `failed` (by error
-        code).
+        code); `cut` counts the `findings` that predictions of this call do not show, and the `tasks` that have some.
 
     Raises:
         LabelStudioError: Label Studio does not answer or refuses; pushed predictions stay.
@@ -65,7 +66,7 @@ def prelabel_tasks(
         store=site.store,
     )
     total = int(described.get("task_number") or 0)
-    counts, failures, index = Counter[str](), _Failures(), 0
+    counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
     for index, task in enumerate(_unread_first(client, project), 1):
         number = task["id"]
         if task.get("total_predictions") != 0 and _has_prediction(client, number, version):
@@ -73,7 +74,7 @@ def prelabel_tasks(
         else:
             shown = withheld(project, number, task["data"]) is None
             try:
-                prediction = _predict(tasks, task, project=project, store=site.store, shown=shown)
+                prediction, num_cut = _predict(tasks, task, project=project, store=site.store, shown=shown)
             except MammoError as error:
                 if not failures.tolerate(error, task=number):
                     raise
@@ -82,9 +83,10 @@ def prelabel_tasks(
                 if shown:
                     _push(client, number, prediction, version, wait=wait)
                 counts["predicted" if shown else "withheld"] += 1
-        report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks")
+                cut.add(num_cut)
+        report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks{cut}")
     if index:
-        report("prelabel", 1.0, f"{index} of {index} tasks")
+        report("prelabel", 1.0, f"{index} of {index} tasks{cut}")
     if counts["predicted"] or counts["already"]:
         client.set_model_version(project, version)
     return {
@@ -93,7 +95,24 @@ def prelabel_tasks(
         "already": counts["already"],
         "withheld": counts["withheld"],
         "failed": dict(failures.by_code),
+        "cut": asdict(cut),
     }
+
+
+@dataclass
+class _Cut:
+    """Findings that predictions do not show."""
+
+    tasks: int = 0
+    findings: int = 0
+
+    def add(self, num_cut: int) -> None:
+        """Count those of one task."""
+        self.tasks += num_cut > 0
+        self.findings += num_cut
+
+    def __str__(self) -> str:
+        return f", {self.findings} findings of {self.tasks} tasks not shown" if self.tasks else ""
 
 
 class _Failures:
@@ -121,8 +140,12 @@ class _Failures:
 
 def _predict(
     tasks: TaskPrelabeller, task: Mapping[str, Any], *, project: int, store: AnnotationStore, shown: bool
-) -> dict[str, Any]:
-    """Return a task's prediction, the stored one if there is one, and record whether annotators see it."""
+) -> tuple[Prediction, int]:
+    """Return a task's prediction, the stored one if there is one, and record whether annotators see it.
+
+    Returns:
+        The prediction, and the number of findings that it does not show.
+    """
     number, data = task["id"], task["data"]
     # A project's own threshold may have changed since the prediction was stored, so what is shown is predicted anew.
     if tasks.threshold is None or not shown:
@@ -130,10 +153,11 @@ def _predict(
         if prelabel is not None:
             if shown:
                 store.show_prelabel(project, number, tasks.version)
-            return {"result": prelabel.regions, "score": prelabel.score, "model_version": tasks.version}
-    prediction, images = tasks.predict(number, data)
-    tasks.record(number, prediction, images, project=project, shown=shown)
-    return prediction
+            stored = {"result": prelabel.regions, "score": prelabel.score, "model_version": tasks.version}
+            return stored, prelabel.num_cut or 0
+    made = tasks.predict(number, data)
+    tasks.record(number, made, project=project, shown=shown)
+    return made.prediction, made.num_cut
 
 
 def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str, Any]]:

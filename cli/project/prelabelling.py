@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mammo.errors import MammoError
+from mammo.findings import MAX_FINDINGS
 from mammo.runs.jobs import PREDICT, PrelabelProject
 from mammo.site import Site
 
@@ -73,4 +74,11 @@ def summary(result: Mapping[str, Any]) -> str:
     if failed:
         reasons = ", ".join(f"{count} {code}" for code, count in sorted(failed.items()))
         parts.append(f"{sum(failed.values())} failed ({reasons}); see the worker's log for the tasks")
-    return f"{result.get('version', 'predictions')}: {', '.join(parts)}"
+    line = f"{result.get('version', 'predictions')}: {', '.join(parts)}"
+    cut = result.get("cut") or {}
+    if cut.get("findings"):
+        line += (
+            f"; {cut['findings']} findings of {cut['tasks']} tasks are not shown: an image shows its best "
+            f"{MAX_FINDINGS}"
+        )
+    return line

@@ -98,7 +98,9 @@ def replace_prelabel(connection: Connection, row: dict[str, Any], images: Mappin
     old = sa.select(prelabel.c.id).where(*mine)
     connection.execute(sa.delete(edit_effort).where(edit_effort.c.prelabel.in_(old)))
     new = insert(connection, prelabel).values(row)
-    changed = {key: new.excluded[key] for key in ("regions", "score", "image_sha256", "created_at")}
+    changed = {
+        key: new.excluded[key] for key in ("regions", "score", "image_sha256", "num_cut", "created_at")
+    }
     changed["shown_at"] = sa.func.coalesce(
         new.excluded.shown_at, prelabel.c.shown_at
     )  # once shown, always shown

@@ -40,6 +40,9 @@ class Prelabel:
     """SHA-256 of the task's image; for several images, `digest_of_images`."""
 
     created_at: datetime
+    num_cut: int | None
+    """Number of findings of the model that it does not show; None: stored by a release that did not count them."""
+
     shown_at: datetime | None = None
     """When annotators were first shown it; None: it is silent, nobody has seen it."""
 
@@ -71,6 +74,7 @@ class PrelabelRecords:
         regions: Sequence[dict[str, Any]],
         score: float,
         images: Mapping[str, str],
+        num_cut: int,
         shown: bool,
     ) -> None:
         """Store a model version's prediction for a task; a second one of the same version replaces the first.
@@ -78,6 +82,7 @@ class PrelabelRecords:
         Args:
             regions: Label Studio regions of the prediction.
             images: SHA-256 of each image of the task, by its key.
+            num_cut: Number of findings that the prediction does not show; see `mammo.findings.ImageFindings`.
             shown: Whether annotators are shown it. A silent one is only compared with their annotations.
 
         Raises:
@@ -92,6 +97,7 @@ class PrelabelRecords:
             "score": score,
             "image_sha256": digest_of_images(images),
             "created_at": now,
+            "num_cut": num_cut,
             "shown_at": now if shown else None,
         }
         self._writer.run(lambda connection: replace_prelabel(connection, row, images))

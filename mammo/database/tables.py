@@ -114,8 +114,9 @@ prelabel = _table(
     sa.Column("image_sha256", sa.String(64), nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("shown_at", UtcTime),  # NULL: silent, never shown
+    sa.Column("num_cut", sa.Integer),  # NULL: stored before findings that are not shown were counted
     sa.UniqueConstraint("project", "task", "model_version"),
-    # All columns but the regions, for the same reason.
+    # The columns that are read without the regions, for the same reason.
     sa.Index(
         "ix_prelabel_outline",
         *("project", "task", "id", "model_version", "score", "created_at", "shown_at"),

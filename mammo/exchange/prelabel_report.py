@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mammo.errors import UnreadableImage
 from mammo.file_names import require_text
-from mammo.findings import Finding
+from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Size, Spacing
 from mammo.masks import Mask
 from mammo.masks.extents import extent
@@ -34,11 +34,13 @@ def describe(
     model_version: str,
     *,
     spacing: Spacing | None,
-    findings: Sequence[Finding],
+    found: ImageFindings,
     size: Size | None,
     error: str | None,
 ) -> dict[str, Any]:
     """Return the report of one file: coordinates in original pixels, masks as COCO compressed RLE.
+
+    `num_cut` is the number of findings of lower score that are not in it.
 
     `spacing_mm` is the mean of the row and column spacing; if these differ, `spacing_row_column_mm` contains both.
 
@@ -46,7 +48,7 @@ def describe(
         file: the file.
         model_version: of the model.
         spacing: pixel spacing; None if unknown.
-        findings: in original pixels.
+        found: findings in original pixels.
         size: of the image; None if it could not be read.
         error: message if the image could not be read.
     """
@@ -60,7 +62,8 @@ def describe(
         "model_version": model_version,
         "spacing_mm": round(spacing.mean_mm, 6) if spacing else None,
         **anisotropic,
-        "findings": [_describe_finding(finding, size, spacing) for finding in findings if size],
+        "findings": [_describe_finding(finding, size, spacing) for finding in found.findings if size],
+        "num_cut": found.num_cut,
         "error": error,
     }
 

@@ -117,7 +117,7 @@ class ControlTags:
     choice_nothing: str | None = None
 
     note: str | None = NOTE_CONTROL
-    """TextArea about the whole image in which the model gives the reason for a missing prediction."""
+    """TextArea about the whole image in which the model says why there is no prediction, or that it is cut."""
 
     label: str = CLUSTER
     """The cluster label, as Label Studio stores it, of controls without an entry in `labels`."""
@@ -302,15 +302,17 @@ class ControlTags:
 
     def fit(self, result: Sequence[Mapping[str, Any]]) -> bool:
         """Whether regions of an earlier prediction use the controls, labels and choices that one would use now."""
-        controls = {self.polygon or self.brush, self.rectangle, self.choices} - {None}
+        controls = {self.polygon or self.brush, self.rectangle, self.choices, self.note} - {None}
         return all(
             region.get("from_name") in controls and self.shows(region) and self._has_label_of(region)
             for region in result
         )
 
     def _has_label_of(self, region: Mapping[str, Any]) -> bool:
-        """Whether a region's label or choice still exists in the config."""
+        """Whether a region's label or choice still exists in the config; a note needs none."""
         value = region.get("value")
+        if region.get("type") == "textarea":
+            return True
         if region.get("type") == "choices" and isinstance(value, Mapping):
             return value.get("choices") in ([self.choice_found], [self.choice_nothing])
         return self.is_cluster(region)

@@ -3,6 +3,7 @@
     finding   one region: a polygon, brush or rectangle, depending on the project's controls and the finding's mask
     findings  a choice about the whole image, if the project has one
     failure   a note about the whole image with the reason, if the project has one
+    cut       a note about the whole image with the number of findings that are not shown, if the project has one
 
 Each finding is exactly one region, so an annotator deletes a finding with one deletion and affects no other. Data that
 a region cannot express (the detector's box, the prompts) are in its `meta`, and are valid until the region is changed.
@@ -12,13 +13,14 @@ a region cannot express (the detector's box, the prompts) are in its `meta`, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mammo.errors import InvalidRegion
-from mammo.findings import Finding
+from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.region_meta import frame_and_area
@@ -175,16 +177,48 @@ def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[
     """
     if tags.note is None:
         return []
+    text = f"The model could not look at this image ({reason})."
+    return [_note(tags.note, tags.image, [text], version=model_version, meta={"reason": reason})]
+
+
+def cut_note_regions(
+    images: Iterable[tuple[ControlTags, ImageFindings]], *, model_version: str
+) -> list[Region]:
+    """Return the notes that the model found more than a prediction shows; empty when it shows everything.
+
+    Images without a note control have no note. The pages of one image share a note, because Label Studio displays only
+    one of a control.
+
+    Args:
+        images: control tags and findings of each image of a task.
+        model_version: recorded in the `meta`.
+    """
+    lines: dict[tuple[str, str], list[str]] = {}
+    cuts: Counter[tuple[str, str]] = Counter()
+    for tags, found in images:
+        if found.num_cut and tags.note is not None:
+            place = "this image" if tags.page is None else f"page {tags.page + 1}"
+            num_shown = len(found.findings)
+            lines.setdefault((tags.note, tags.image), []).append(
+                f"The model found {num_shown + found.num_cut} clusters on {place} and shows the {num_shown} with the "
+                f"highest scores: look for the other {found.num_cut}."
+            )
+            cuts[tags.note, tags.image] += found.num_cut
     return [
-        {
-            "id": _digest(model_version, tags.image_tag, "note"),
-            "from_name": tags.note,
-            "to_name": tags.image,
-            "type": "textarea",
-            "value": {"text": [f"The model could not look at this image ({reason})."]},
-            "meta": {"model_version": model_version, "reason": reason},
-        }
+        _note(control, image, text, version=model_version, meta={"num_cut": cuts[control, image]})
+        for (control, image), text in lines.items()
     ]
+
+
+def _note(control: str, image: str, text: list[str], *, version: str, meta: dict[str, Any]) -> Region:
+    return {
+        "id": _digest(version, image, "note"),
+        "from_name": control,
+        "to_name": image,
+        "type": "textarea",
+        "value": {"text": text},
+        "meta": {"model_version": version} | meta,
+    }
 
 
 def _digest(*parts: object) -> str:

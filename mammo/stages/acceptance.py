@@ -8,7 +8,7 @@ from mammo.annotations import Prelabel
 from mammo.blinding import uniform_hash
 from mammo.stages.log import StageChange
 
-Refusal = Literal["not_automatic", "other_model", "blind", "empty", "low_score", "audit"]
+Refusal = Literal["not_automatic", "other_model", "blind", "empty", "cut", "low_score", "audit"]
 
 
 def audited(project: int, task: int, share: float) -> bool:
@@ -31,6 +31,8 @@ def refusal(prelabel: Prelabel, change: StageChange | None, *, blind: bool) -> R
         return "blind"
     if not prelabel.regions:
         return "empty"  # an empty prediction has no score to calibrate, and a miss costs most
+    if prelabel.num_cut:
+        return "cut"  # the model found more than it would say
     if prelabel.score < change.threshold:
         return "low_score"
     return "audit" if audited(prelabel.project, prelabel.task, change.audit_share or 0.0) else None

@@ -33,7 +33,7 @@ from mammo.errors import (
     StorageUnavailable,
     UnknownAnnotation,
 )
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Spacing
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.masks import Mask
@@ -100,6 +100,7 @@ class FakeStore:
         regions: Sequence[dict[str, Any]],
         score: float,
         images: Mapping[str, str],
+        num_cut: int = 0,
         shown: bool = True,
     ) -> None:
         self._check()
@@ -113,6 +114,7 @@ class FakeStore:
             score=score,
             image_sha256=digest_of_images(images),
             created_at=moment,
+            num_cut=num_cut,
             shown_at=moment if shown else None,
         )
 
@@ -143,14 +145,15 @@ class FakePrelabeller:
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
         self.previous: list[FakeSegmentation | None] = []
         self.sees_something = True
+        self.num_cut = 0
         self.seconds: Callable[[], object] = lambda: None
         """Called by every prelabel: sleeps in tests of slow models."""
 
-    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> list[Finding]:
+    def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> ImageFindings:
         self.prelabelled.append(mammogram.sha256)
         self.thresholds.append(threshold)
         self.seconds()
-        return [self._finding(0.8)]
+        return ImageFindings(findings=(self._finding(0.8),), num_cut=self.num_cut)
 
     def answer(
         self,

@@ -8,7 +8,9 @@ from itertools import pairwise
 import pytest
 
 from backend.model_host import MAX_PAUSE, ModelHost
+from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights, ModelNotFound
+from mammo.findings import ImageFindings
 from tests.backend.fakes import FakePrelabeller, FakeRegistry
 
 
@@ -123,7 +125,7 @@ def test_files_that_say_another_version_than_the_registry_never_serve() -> None:
 
 def test_a_model_that_fails_its_first_prediction_never_serves() -> None:
     class Broken(FakePrelabeller):
-        def prelabel(self, mammogram: object, /, *, threshold: object = None) -> list[object]:  # type: ignore[override]
+        def prelabel(self, mammogram: Mammogram, /, *, threshold: float | None) -> ImageFindings:
             raise RuntimeError("out of memory")
 
     registry = FakeRegistry()

@@ -31,6 +31,20 @@ def test_prelabels_become_files_and_the_exit_code_tells_of_refusals(
     assert (out / "labels" / "good.txt").is_file()
 
 
+def test_findings_that_the_prelabels_do_not_show_are_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prelabelled(tmp_path, "whole")
+    assert run(str(tmp_path), "--format", "coco", "--out", str(tmp_path / "out")) == 0
+    assert "missing" not in capsys.readouterr().out
+    prelabelled(tmp_path, "cut", num_cut=3)
+    assert run(str(tmp_path), "--format", "coco", "--out", str(tmp_path / "out")) == 0
+    assert "2 images with 4 findings as coco" in (printed := capsys.readouterr().out)
+    assert "3 findings are missing, which the prelabels do not show" in printed
+    images = json.loads((tmp_path / "out" / "coco.json").read_bytes())["images"]
+    assert {image["file_name"]: image.get("num_cut") for image in images} == {"whole.dcm": None, "cut.dcm": 3}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -12,7 +12,7 @@ import pytest
 from cli.__main__ import main
 from cli.prelabel import describe, distinct_names
 from mammo.dicom import write_mammogram
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
@@ -48,6 +48,10 @@ def outcome(view, tmp_path_factory):
     return end.value.code, folder
 
 
+def one(finding):
+    return ImageFindings(findings=(finding,), num_cut=0)
+
+
 def read(folder: Path, name: str) -> dict:
     return json.loads((folder / "out" / f"{name}.json").read_text())
 
@@ -71,7 +75,32 @@ def test_every_report_names_its_file_and_one_model_version(outcome):
         "broken.dcm", "dicom.dcm", "scan.png", "scan.jpg", "film.tif", "mias.pgm", "missing.png"
     }  # fmt: skip
     assert len({report["model_version"] for report in reports}) == 1
-    assert set(reports[0]) == {"file", "model_version", "spacing_mm", "findings", "error"}
+    assert set(reports[0]) == {"file", "model_version", "spacing_mm", "findings", "num_cut", "error"}
+
+
+def test_findings_beyond_the_best_are_counted_in_report_and_closing_line(
+    outcome, tmp_path, monkeypatch, capsys
+):
+    """The image is the one above; it shows one finding more than it may here."""
+    _, folder = outcome
+    best = read(folder, "dicom")["findings"]
+    monkeypatch.setattr("mammo.pipeline.MAX_FINDINGS", len(best) - 1)
+    files = [str(folder / name) for name in ("dicom.dcm", "broken.dcm")]
+    with pytest.raises(SystemExit):
+        main(["prelabel", *files, "--out", str(tmp_path), "--model", "starter"])
+    report, failed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("dicom", "broken"))
+    assert (len(report["findings"]), report["num_cut"]) == (len(best) - 1, 1)
+    assert failed["num_cut"] == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        f"1 files prelabelled, {len(best) - 1} findings, 1 files failed; 1 findings of 1 files are not"
+        in line
+    )
+
+
+def test_where_everything_is_shown_nothing_is_said_of_a_cut(outcome):
+    _, folder = outcome
+    assert [read(folder, name)["num_cut"] for name in ("dicom", "scan", "film")] == [0, 0, 0]
 
 
 def test_a_dicom_knows_its_spacing_and_a_picture_takes_the_given_one(outcome, view):
@@ -136,7 +165,7 @@ def test_a_finding_is_written_in_original_pixels():
         label=CLUSTER, score=0.51239, box=Box(9, 19, 15, 24), prompts=(Point(11, 21),), mask=mask
     )
     spacing = Spacing(0.07, 0.07, "imager")
-    report = describe(Path("a.dcm"), "m1", spacing=spacing, findings=[finding], size=Size(64, 48), error=None)
+    report = describe(Path("a.dcm"), "m1", spacing=spacing, found=one(finding), size=Size(64, 48), error=None)
     (written,) = report["findings"]
     assert written["box"] == [9, 19, 15, 24]
     assert written["prompts"] == [[11, 21]]
@@ -161,7 +190,7 @@ def test_areas_and_lengths_on_pixels_that_are_not_square_are_right():
     mask = Mask(np.ones((3, 4), np.bool_), 10, 20)
     finding = Finding(label=CLUSTER, score=0.5, box=mask.frame, mask=mask)
     spacing = Spacing(0.1, 1.0, "imager")
-    report = describe(Path("a.dcm"), "m1", spacing=spacing, findings=[finding], size=Size(64, 48), error=None)
+    report = describe(Path("a.dcm"), "m1", spacing=spacing, found=one(finding), size=Size(64, 48), error=None)
     (written,) = report["findings"]
     assert written["area_mm2"] == pytest.approx(1.2)
     assert written["longest_mm"] == pytest.approx(np.hypot(4.0, 0.3), abs=1e-4)

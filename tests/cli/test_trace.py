@@ -93,3 +93,14 @@ def test_what_cannot_be_read_is_said_beside_the_table_and_in_the_trace(site):
     assert "50%" in answer.stdout
     assert "not counted: annotation 4 of task 6, project 1: the image was rotated" in answer.stderr
     assert "cannot be read: the image was rotated" in run("trace", "4").output
+
+
+def test_a_trace_says_that_a_prelabel_did_not_show_all_findings(site, tmp_path):
+    assert "not shown" not in run("trace", "3").output
+    engine = open_database(Settings.load().database)
+    store = AnnotationStore(engine)
+    show(store, square(20, 20, name="c1"), task=6, num_cut=31)
+    correct(store, square(20, 20, name="c1"), annotation=4, task=6)
+    store.close()
+    engine.dispose()
+    assert "31 findings of lower score were not shown" in run("trace", "4").output

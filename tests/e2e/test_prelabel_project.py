@@ -16,6 +16,7 @@ import pytest
 from cli.demo.label_studio_server import wait_for_label_studio
 from cli.demo.stack import Stack
 from mammo.database import open_database
+from mammo.findings import ImageFindings
 from mammo.geometry import Size
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.settings import Settings
@@ -32,8 +33,8 @@ class Model:
     def __init__(self, version: str) -> None:
         self.version = version
 
-    def prelabel(self, mammogram: object, **_: object) -> list:
-        return [square(5, 5, score=0.75, name="c1")]
+    def prelabel(self, mammogram: object, **_: object) -> ImageFindings:
+        return ImageFindings(findings=(square(5, 5, score=0.75, name="c1"),), num_cut=0)
 
 
 @pytest.fixture

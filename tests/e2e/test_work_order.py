@@ -72,6 +72,7 @@ def test_annotators_get_the_tasks_as_planned_and_the_two_strategies_can_be_compa
                 regions=[box(task)] if index % 2 else [],
                 score=(NUM_TASKS - index) / 10,
                 images={"": "ab" * 32},
+                num_cut=0,
                 shown=True,
             )
 

@@ -33,7 +33,7 @@ def regions(*findings, version="m1", turned=False):
     return [region | {"image_rotation": 90} for region in rendered] if turned else rendered
 
 
-def show(store, *findings, task=5, version="m1", shown=True, turned=False):
+def show(store, *findings, task=5, version="m1", num_cut=0, shown=True, turned=False):
     """Record a prelabel, as `/predict` does, or a silent one."""
     store.record_prelabel(
         project=1,
@@ -42,6 +42,7 @@ def show(store, *findings, task=5, version="m1", shown=True, turned=False):
         regions=regions(*findings, version=version, turned=turned),
         score=0.7,
         images={"": "ab" * 32},
+        num_cut=num_cut,
         shown=shown,
     )
 

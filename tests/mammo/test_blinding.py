@@ -62,7 +62,14 @@ def test_a_task_that_was_ever_shown_with_a_prelabel_is_not_blind(any_engine):
     store = AnnotationStore(any_engine)
     show(store, square(5, 5), task=5)
     store.record_prelabel(
-        project=1, task=6, model_version="m1", regions=[], score=0.5, images={"": "a" * 64}, shown=False
+        project=1,
+        task=6,
+        model_version="m1",
+        regions=[],
+        score=0.5,
+        images={"": "a" * 64},
+        num_cut=0,
+        shown=False,
     )
     store.close()
     blinding = Blinding(any_engine, {1: 1.0})

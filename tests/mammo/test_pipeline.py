@@ -4,6 +4,7 @@ import pytest
 from mammo.detector import Detection
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt
+from mammo.findings import MAX_FINDINGS
 from mammo.geometry import Box, Point, Spacing
 from mammo.pipeline import Prelabeller
 from mammo.segmenter import EmbeddingCache, Segmenter
@@ -52,25 +53,34 @@ def prelabeller(runtime: CountingRuntime, *boxes: Box, presence_threshold: float
 
 
 def test_a_finding_says_how_fine_its_mask_is_and_whether_there_is_a_lesion():
-    (finding,) = prelabeller(CountingRuntime(), BOX).prelabel(mammogram(), threshold=None)
+    (finding,) = prelabeller(CountingRuntime(), BOX).prelabel(mammogram(), threshold=None).findings
     assert finding.mask is not None
     assert finding.pixels_per_logit == 4
     assert finding.presence == 0.25
 
 
 def test_a_detection_without_presence_stays_a_box():
-    (finding,) = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3).prelabel(
-        mammogram(), threshold=None
-    )
+    model = prelabeller(CountingRuntime(), BOX, presence_threshold=0.3)
+    (finding,) = model.prelabel(mammogram(), threshold=None).findings
     assert (finding.mask, finding.presence, finding.box) == (None, 0.25, BOX)
 
 
 def test_a_threshold_given_for_one_call_takes_the_place_of_the_operating_point():
     model = prelabeller(CountingRuntime(), BOX)  # scored 0.9
     assert model.threshold == 0.2
-    assert len(model.prelabel(mammogram(), threshold=0.85)) == 1
-    assert model.prelabel(mammogram(), threshold=0.95) == []
-    assert model.prelabel(mammogram(), detections=[Detection(BOX, 0.1)], threshold=0.05) != []
+    assert len(model.prelabel(mammogram(), threshold=0.85).findings) == 1
+    assert model.prelabel(mammogram(), threshold=0.95).findings == ()
+    assert model.prelabel(mammogram(), detections=[Detection(BOX, 0.1)], threshold=0.05).findings != ()
+
+
+@pytest.mark.parametrize(("count", "num_cut"), [(MAX_FINDINGS, 0), (MAX_FINDINGS + 5, 5)])
+def test_the_best_findings_are_shown_and_the_others_above_the_threshold_are_counted(count, num_cut):
+    model = prelabeller(CountingRuntime())
+    above = [Detection(BOX, 0.3 + each / 100) for each in range(count)]
+    found = model.prelabel(mammogram(), threshold=None, detections=[*above, Detection(BOX, 0.1)])
+    scores = [finding.score for finding in found.findings]
+    assert scores == sorted((each.score for each in above), reverse=True)[:MAX_FINDINGS]
+    assert found.num_cut == num_cut
 
 
 def test_the_detector_is_told_how_far_apart_the_pixels_are():
@@ -125,7 +135,8 @@ def test_an_experts_click_holds_and_a_point_of_the_prompt_rule_does_not():
 
 
 def test_a_box_on_air_costs_its_own_mask_only():
-    in_air, in_breast = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram(), threshold=None)
+    found = prelabeller(CountingRuntime(), IN_AIR, BOX).prelabel(mammogram(), threshold=None)
+    in_air, in_breast = found.findings
     assert in_air.mask is None
     assert in_breast.mask is not None
 

@@ -99,3 +99,12 @@ def test_a_trace_names_the_problem_of_an_unreadable_region_and_shows_the_rest(si
     traced = follow(site, 4)
     assert (traced.prelabel.findings, "rotated" in traced.prelabel.problem) == ([], True)
     assert "rotated" in traced.history[0].problem
+
+
+@pytest.mark.parametrize("num_cut", [0, 31])
+def test_a_trace_tells_how_many_findings_the_annotator_was_not_shown(site, num_cut):
+    show(site[1], FIRST, num_cut=num_cut)
+    correct(site[1], FIRST)
+    traced = follow(site)
+    assert traced.prelabel.num_cut == num_cut
+    assert traced.to_json()["prelabel"]["num_cut"] == num_cut

@@ -47,13 +47,13 @@ def view(seed: int, folder: Path) -> Mammogram:
 @pytest.fixture(scope="module", params=[20, pytest.param(200, marks=pytest.mark.slow)])
 def prelabels(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> list[tuple[Mammogram, list[Finding]]]:
+) -> list[tuple[Mammogram, tuple[Finding, ...]]]:
     folder = tmp_path_factory.mktemp("untouched")
     prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
     prelabelled = []
     for seed in range(request.param):
         mammogram = view(seed, folder)
-        prelabelled.append((mammogram, prelabeller.prelabel(mammogram, threshold=None)))
+        prelabelled.append((mammogram, prelabeller.prelabel(mammogram, threshold=None).findings))
     return prelabelled
 
 
@@ -65,7 +65,7 @@ def handed_back(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_untouched_prelabel_is_exactly_the_findings_that_were_sent(
-    prelabels: list[tuple[Mammogram, list[Finding]]], form: str
+    prelabels: list[tuple[Mammogram, tuple[Finding, ...]]], form: str
 ) -> None:
     tags = FORMS[form]
     num_findings = num_parts = 0

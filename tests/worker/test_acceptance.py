@@ -40,7 +40,7 @@ class Ward:
             can_submit=True,
         )
         for task in TASKS:
-            low, empty = task % 10 == 2, task % 10 == 3
+            low, empty, cut = task % 10 == 2, task % 10 == 3, task % 10 == 5
             self.store.record_prelabel(
                 project=1,
                 task=task,
@@ -48,6 +48,7 @@ class Ward:
                 regions=[] if empty else regions(FOUND),
                 score=0.4 if low else 0.95,
                 images={"": "a" * 64},
+                num_cut=5 if cut else 0,
                 shown=task != 4,
             )
 
@@ -108,7 +109,7 @@ def test_sure_predictions_are_submitted_and_the_audit_share_and_all_doubtful_one
     ward.set("automatic")
     counts = ward.accept()
     drawn = {task for task in TASKS if audited(1, task, 0.2)}
-    doubtful = {task for task in TASKS if task % 10 in (2, 3)} | {1, 4}
+    doubtful = {task for task in TASKS if task % 10 in (2, 3, 5)} | {1, 4}
     assert drawn - doubtful
     assert ward.submitted() == set(TASKS) - drawn - doubtful
     assert counts == {
@@ -116,6 +117,7 @@ def test_sure_predictions_are_submitted_and_the_audit_share_and_all_doubtful_one
         "audit": len(drawn - doubtful),
         "low_score": 6,
         "empty": 6,
+        "cut": 6,
         "not_prelabelled": 1,
     }
     with reading(ward.engine) as connection:
@@ -163,6 +165,7 @@ def test_predictions_of_another_model_are_not_submitted(ward):
             regions=regions(FOUND),
             score=1.0,
             images={"": "a" * 64},
+            num_cut=0,
             shown=True,
         )
     ward.set("automatic")

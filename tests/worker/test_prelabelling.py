@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, UnsupportedImage
+from mammo.findings import ImageFindings
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio.interpretation import from_regions
@@ -60,8 +61,12 @@ def is_push(request):
 class FakePrelabeller:
     version = "m0002-aa"
 
+    def __init__(self, *, num_cut=0):
+        self.num_cut = num_cut
+
     def prelabel(self, mammogram, *, threshold):
-        return [square(5, 5, score=0.75, name="c1")] if (threshold or 0) <= 0.75 else []
+        found = (square(5, 5, score=0.75, name="c1"),) if (threshold or 0) <= 0.75 else ()
+        return ImageFindings(findings=found, num_cut=self.num_cut)
 
 
 def open_image(data):
@@ -112,7 +117,14 @@ def test_tasks_that_nobody_has_annotated_come_first_and_each_once(store):
 def test_every_task_gets_one_prediction_and_we_keep_our_own_copy(store):
     server, told = label_studio(3), []
     result = prelabel(server, store, told=told)
-    assert result == {"version": "m0002-aa", "predicted": 3, "already": 0, "withheld": 0, "failed": {}}
+    assert result == {
+        "version": "m0002-aa",
+        "predicted": 3,
+        "already": 0,
+        "withheld": 0,
+        "failed": {},
+        "cut": {"tasks": 0, "findings": 0},
+    }
     for task, predictions in pushed(server).items():
         (prediction,) = predictions
         assert (prediction["model_version"], prediction["score"]) == ("m0002-aa", 0.75)
@@ -145,6 +157,7 @@ def test_a_second_call_does_only_what_is_missing(store):
         "already": 1,
         "withheld": 0,
         "failed": {},
+        "cut": {"tasks": 0, "findings": 0},
     }
     assert [len(predictions) for predictions in pushed(server).values()] == [1, 1, 1]
 
@@ -318,3 +331,22 @@ def test_what_was_silent_is_pushed_without_predicting_again_when_it_is_withheld_
     assert prelabel(server, store, open_image=counted)["predicted"] == 1
     assert len(opened) == 1
     assert store.prelabel(1, 1, "m0002-aa").shown_at is not None
+
+
+def test_findings_that_predictions_do_not_show_are_counted_noted_and_told(store):
+    server, told = label_studio(3), []
+    result = prelabel(server, store, model=FakePrelabeller(num_cut=4), told=told)
+    assert result["cut"] == {"tasks": 3, "findings": 12}
+    assert told[0][2].endswith(" tasks, 4 findings of 1 tasks not shown")
+    assert told[-1] == ("prelabel", 1.0, "3 of 3 tasks, 12 findings of 3 tasks not shown")
+    for task, (prediction,) in pushed(server).items():
+        assert prediction["result"][-1]["meta"]["num_cut"] == 4
+        assert store.prelabel(1, task, "m0002-aa").num_cut == 4
+
+
+def test_a_stored_prediction_that_is_pushed_later_counts_as_well(store):
+    prelabel(label_studio(2), store, model=FakePrelabeller(num_cut=4), withheld=lambda *_: "assisted")
+    server = label_studio(2)
+    result = prelabel(server, store, model=SimpleNamespace(version="m0002-aa"))
+    assert result["cut"] == {"tasks": 2, "findings": 8}
+    assert all(prediction["result"][-1]["type"] == "textarea" for (prediction,) in pushed(server).values())

@@ -109,10 +109,10 @@ def evaluate(prelabeller: Prelabeller, cases: Sequence[Case], *, progress: Progr
         mammogram = case.read()
         began = time.perf_counter()
         detections = prelabeller.detect(mammogram, threshold=min(LOW_THRESHOLD, prelabeller.threshold))
-        findings = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
+        shown = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
         seconds = time.perf_counter() - began
         truth = [finding.box for finding in case.truth]
-        findings = judged(findings, truth, uncertain=case.uncertain)
+        findings = judged(shown.findings, truth, uncertain=case.uncertain)
         images.append(
             ImageScore(
                 image=case.image,

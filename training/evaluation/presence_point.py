@@ -67,7 +67,7 @@ def presence_point(
     false: list[float] = []
     for number, case in enumerate(cases, 1):
         boxes = [finding.box for finding in case.truth]
-        findings = prelabeller.prelabel(case.read(), threshold=None)
+        findings = prelabeller.prelabel(case.read(), threshold=None).findings
         for finding in judged(findings, boxes, uncertain=case.uncertain):
             if finding.presence is not None:
                 hit = any(centre_rule(finding.box, box) for box in boxes)

@@ -42,6 +42,9 @@ class PrelabelReport(BaseModel):
     spacing_mm: float | None = None
     spacing_row_column_mm: tuple[float, float] | None = None
     findings: list[ReportedFinding] = Field(max_length=1000)
+    num_cut: int = Field(default=0, ge=0)
+    """Missing in reports of earlier releases."""
+
     error: str | None = None
 
 
@@ -95,7 +98,8 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
         source=image,
         sha256=mammogram.sha256,
         facts={"sha256": mammogram.sha256, "view": mammogram.view, "laterality": mammogram.laterality}
-        | ({"spacing_mm": spacing} if spacing else {}),
+        | ({"spacing_mm": spacing} if spacing else {})
+        | ({"num_cut": report.num_cut} if report.num_cut else {}),
     )
 
 

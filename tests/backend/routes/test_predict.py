@@ -77,6 +77,19 @@ def test_a_prediction_that_the_sdk_finds_wrong_does_not_leave(monkeypatch: pytes
     assert (types(result), result["reason"]) == (["textarea"], "invalid_prediction")
 
 
+def test_findings_that_are_not_shown_are_noted_in_the_prediction_and_counted_by_metrics() -> None:
+    backend = Backend()
+    backend.model.num_cut = 4
+    first, again = (backend.predict(TASK).json()["results"][0] for _ in range(2))
+    assert types(first)[-1] == "textarea"
+    assert "found 5 clusters" in first["result"][-1]["value"]["text"][0]
+    assert "reason" not in first
+    assert again["result"] == first["result"]
+    assert backend.counted("yolo_mlsam_findings_cut_total 4.0")
+    (stored,) = backend.store.prelabels.values()
+    assert stored.num_cut == 4
+
+
 def test_no_tasks_are_no_predictions() -> None:
     assert Backend().predict().json() == {"results": []}
 

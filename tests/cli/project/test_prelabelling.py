@@ -37,6 +37,16 @@ def test_the_end_of_a_job_says_what_became_of_the_tasks(
     out = capsys.readouterr().out
     assert "m2: 3 predicted, 1 predicted before" in out
     assert "no worker" not in out
+    assert "not shown" not in out
+
+
+def test_findings_that_are_not_shown_are_said_at_the_end_of_a_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, queue_of(result=DONE | {"cut": {"tasks": 2, "findings": 31}})) == 0
+    assert "1 predicted before; 31 findings of 2 tasks are not shown: an image shows its best 20" in (
+        capsys.readouterr().out
+    )
 
 
 def test_tasks_that_failed_are_counted_by_reason_and_the_exit_code_is_2(

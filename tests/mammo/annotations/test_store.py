@@ -299,6 +299,7 @@ def test_a_prelabel_is_kept_per_model_version_and_the_latest_before_a_moment_is_
             regions=[{"id": version}],
             score=score,
             images={"": "0" * 64},
+            num_cut=0,
             shown=True,
         )
 

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from mammo.errors import InvalidRegion
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Size
-from mammo.labelstudio.interpretation import from_regions
+from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
+from mammo.labelstudio.prediction_check import validation_errors
 from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.rendering import to_regions
+from mammo.labelstudio.rendering import cut_note_regions, note_regions, to_regions
 from mammo.masks import Mask
 
 SIZE = Size(160, 120)
 TAGS = ControlTags()
+NOTED = ControlTags.read(labeling_config()).outlined()
 A = Box(10, 20, 40, 50)
 B = Box(60, 20, 90, 60)
 
@@ -145,3 +147,56 @@ def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:
         return float(value["score"])
 
     assert score(0.9, 0.3) < score() < score(0.9)
+
+
+def found(count: int, *, num_cut: int) -> ImageFindings:
+    findings = (
+        Finding(label=CLUSTER, score=0.9, box=Box(10 * each, 10, 10 * each + 8, 18), id=f"c{each}")
+        for each in range(count)
+    )
+    return ImageFindings(findings=tuple(findings), num_cut=num_cut)
+
+
+def test_a_note_says_how_many_findings_are_not_shown() -> None:
+    (note,) = cut_note_regions([(NOTED, found(3, num_cut=2))], model_version="m1")
+    assert note["value"]["text"] == [
+        "The model found 5 clusters on this image and shows the 3 with the highest scores: look for the other 2."
+    ]
+    assert note["meta"] == {"model_version": "m1", "num_cut": 2}
+
+
+def test_a_prediction_with_a_note_is_valid_fits_its_project_and_means_its_findings_only() -> None:
+    cut = found(3, num_cut=2)
+    regions = to_regions(cut.findings, size=Size(100, 80), tags=NOTED, model_version="m1")
+    result = regions + cut_note_regions([(NOTED, cut)], model_version="m1")
+    prediction = {"result": result, "score": 0.9, "model_version": "m1"}
+    assert validation_errors(prediction, config=labeling_config()) == []
+    assert NOTED.fit(result)
+    assert not replace(NOTED, note=None).fit(result)
+    assert interpret(result, tags=NOTED).findings == interpret(regions, tags=NOTED).findings
+    assert interpret(result, tags=NOTED).drawn == 3
+
+
+def test_there_is_no_note_where_everything_is_shown_and_where_the_project_has_no_place_for_it() -> None:
+    assert cut_note_regions([(NOTED, found(3, num_cut=0))], model_version="m1") == []
+    assert cut_note_regions([(replace(NOTED, note=None), found(3, num_cut=2))], model_version="m1") == []
+
+
+def test_the_pages_of_one_image_share_a_note_and_other_images_have_their_own() -> None:
+    other = replace(NOTED, image="second")
+    images = [(replace(NOTED, pages=True, page=page), found(2, num_cut=page)) for page in range(3)]
+    pages, second = cut_note_regions([*images, (other, found(2, num_cut=4))], model_version="m1")
+    assert [line.split(" and ")[0] for line in pages["value"]["text"]] == [
+        "The model found 3 clusters on page 2",
+        "The model found 4 clusters on page 3",
+    ]
+    assert (pages["to_name"], pages["meta"]["num_cut"]) == ("image", 3)
+    assert (second["to_name"], second["meta"]["num_cut"]) == ("second", 4)
+    assert pages["id"] != second["id"]
+
+
+def test_a_failure_and_a_cut_are_different_notes_in_the_same_place() -> None:
+    (failure,) = note_regions("image_not_found", tags=NOTED, model_version="m1")
+    (cut,) = cut_note_regions([(NOTED, found(1, num_cut=1))], model_version="m1")
+    assert failure["id"] == cut["id"]
+    assert failure["value"]["text"] != cut["value"]["text"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mammo.errors import InvalidWeights
-from mammo.findings import Finding
+from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Box
 from mammo.masks import Mask
 from mammo.models.self_test import MIN_SCORE, check, record, self_test_phantom
@@ -27,7 +27,7 @@ def finding(score, x0, side=100):
 
 
 def finder(*findings):
-    return lambda _: list(findings)
+    return lambda _: ImageFindings(findings=findings, num_cut=0)
 
 
 EXPECTED = record(finder(finding(0.8, 100), finding(0.4, 400)))

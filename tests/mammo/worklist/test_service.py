@@ -50,6 +50,7 @@ def tasks(store):
             regions=regions(finding) if task <= 4 else [],
             score=task / 20,
             images={"": "ab" * 32},
+            num_cut=0,
             shown=task % 2 == 0,
         )
     return Tasks(12)

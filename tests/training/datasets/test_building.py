@@ -319,6 +319,7 @@ def test_an_image_is_pinned_when_it_is_first_seen(build, project, store):
         regions=[],
         score=0.0,
         images={"": sha("what people saw")},
+        num_cut=0,
         shown=True,
     )
     project.annotate(1, [square(5, 5)], patient=PATIENTS[1], sha256=None)

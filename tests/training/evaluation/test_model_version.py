@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mammo.findings import ImageFindings
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
@@ -27,7 +28,8 @@ class FakePrelabeller:
 
     def prelabel(self, mammogram, *, threshold, detections):
         shown = {d for d in detections if d.score >= self.threshold}
-        return [finding for detection, finding in self.found[mammogram] if detection in shown]
+        findings = tuple(finding for detection, finding in self.found[mammogram] if detection in shown)
+        return ImageFindings(findings=findings, num_cut=0)
 
 
 def case(name, patient, *truth):

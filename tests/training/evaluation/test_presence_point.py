@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from mammo.findings import ImageFindings
 from mammo.geometry import Box
 from tests.training.detections import square
 from training.cases import Case, silent
@@ -16,7 +17,7 @@ class FakePrelabeller:
 
     def prelabel(self, mammogram, *, threshold):
         assert threshold is None, "presence is chosen at the operating point"
-        return self.found[mammogram]
+        return ImageFindings(findings=tuple(self.found[mammogram]), num_cut=0)
 
 
 def found(x, presence):

@@ -12,19 +12,22 @@ import pytest
 from cli.prelabel import describe
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import find_image, read_prelabels
+from mammo.findings import ImageFindings
 from mammo.geometry import Spacing
 from tests.mammo.dicom.files import PATIENT, mammogram_file
 from tests.mammo.exchange.export.labelled_images import BOX_ONLY, SIZE, ring
 
 
-def prelabelled(folder: Path, name: str = "case", *, file: str | None = None) -> dict[str, Any]:
+def prelabelled(
+    folder: Path, name: str = "case", *, file: str | None = None, num_cut: int = 0
+) -> dict[str, Any]:
     """An image and its prelabels, as the command leaves them in one folder; the JSON's content."""
     (folder / f"{name}.dcm").write_bytes(mammogram_file())
     report = describe(
         Path(file or f"some/where/{name}.dcm"),
         "m0003-aa",
         spacing=Spacing(0.07, 0.07, "imager"),
-        findings=[ring(3, 4), BOX_ONLY],
+        found=ImageFindings(findings=(ring(3, 4), BOX_ONLY), num_cut=num_cut),
         size=SIZE,
         error=None,
     )
@@ -45,6 +48,17 @@ def test_prelabels_come_back_with_the_image_beside_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.mask.full(SIZE), expected.mask.full(SIZE))
     assert (second.box, second.mask, second.score) == (BOX_ONLY.box, None, 0.5)
     assert PATIENT not in repr(image.facts)
+
+
+def test_an_image_says_how_many_findings_its_prelabel_does_not_show(tmp_path: Path) -> None:
+    report = prelabelled(tmp_path, "cut", num_cut=3)
+    prelabelled(tmp_path, "whole")
+    del report["num_cut"]  # as earlier releases wrote it
+    (tmp_path / "old.json").write_text(json.dumps(report))
+    facts = [
+        image.facts for image in read_prelabels([tmp_path], images=None) if isinstance(image, LabelledImage)
+    ]
+    assert [each.get("num_cut") for each in facts] == [3, None, None]
 
 
 def test_a_folder_is_all_its_json_files_and_images_may_lie_elsewhere(tmp_path: Path) -> None:
