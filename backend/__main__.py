@@ -142,7 +142,7 @@ def wire(site: Site) -> Services:
         reconciler=_reconciler(site, metrics),
         schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         shadow=_shadow(site),
-        news=partial(ChampionListener, settings.redis_url.get_secret_value()),
+        champion_listener=partial(ChampionListener, settings.redis_url.get_secret_value()),
     )
 
 

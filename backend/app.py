@@ -34,13 +34,13 @@ MAX_EVENTS = 8
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
-    news = services.news(services.host.wake) if services.news else None
+    listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         services.host.start()
-        if news:
-            news.start()
+        if listener:
+            listener.start()
         if services.reconciler:
             services.reconciler.start()
         if services.schedule:
@@ -50,8 +50,8 @@ def create_app(services: Services) -> FastAPI:
         try:
             yield
         finally:
-            if news:
-                await anyio.to_thread.run_sync(news.stop)
+            if listener:
+                await anyio.to_thread.run_sync(listener.stop)
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

@@ -48,7 +48,7 @@ class Services:
     shadow: ShadowModel | None = None
     """Model that predicts silently beside the champion; None if the settings name none."""
 
-    news: Callable[[Callable[[], None]], ChampionListener] | None = None
+    champion_listener: Callable[[Callable[[], None]], ChampionListener] | None = None
     """Makes the listener that wakes the model host when the champion changes; None: the host only polls."""
 
     @property

@@ -111,7 +111,7 @@ def report(summary: Summary, *, dry_run: bool) -> Iterator[str]:
     """Yield the lines of the report; every refusal with its reason."""
     for refusal in summary.refusals:
         yield f"refused: {refusal}"
-    verb = "would come in" if dry_run else f"are in ({summary.already} of them were before)"
+    verb = "would be imported" if dry_run else f"are imported ({summary.already} of them before)"
     yield f"{summary.images} images of {len(summary.patients)} patients {verb}; {len(summary.refusals)} refused"
     yield f"  {summary.clusters} clusters ({summary.masks} with a mask), {summary.without} images without any"
     if summary.boxes_of_masks:

@@ -92,8 +92,12 @@ def allowed(schema: dict[str, Any]) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    bounds = [f"{word} {schema[key]:g}" for key, word in limits.items() if key in schema]
+    bounds = [f"{word} {_number(schema[key])}" for key, word in limits.items() if key in schema]
     return f"{kind}, {', '.join(bounds)}" if bounds else kind
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:g}"
 
 
 def commands_page() -> str:

@@ -140,7 +140,7 @@ def annotate(screen: Screen, shot: Image.Image, walk: Walk, task: int) -> None:
     submit = spot(screen.page.get_by_role("button", name="Submit").first, across=0.03, down=0.5)
     notes = [
         (outline, (560, 150), "The model outlined this cluster.\nDrag its corners, or delete it."),
-        (score, (975, 890), "One region a finding,\nwith the model's score"),
+        (score, (975, 890), "One region per finding,\nwith the model's score"),
         (ask, (150, 150), "Click a spot: the model\noutlines what is there."),
         (submit, (480, 900), "What you submit\nis what it learns."),
     ]

@@ -10,6 +10,7 @@
     ├── InvalidRegion              a Label Studio region cannot be interpreted as a finding
     ├── InvalidPrompt              boxes and points cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not respond
+    ├── InvalidBundle              a bundle of a model version is damaged, or no trusted key signed it
     ├── InvalidWeights             a weight file has a wrong hash, specification or tensor
     ├── WeightsUnavailable         public weights are unknown or have not been added
     ├── WrongFile                  a public file is missing, or does not have the SHA-256 that it is pinned to

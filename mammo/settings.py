@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 
     project_models: str = ""
-    """Projects pinned to a model version, comma separated, for example `3=m-2026-11-02,7=starter`."""
+    """Projects pinned to a model version, comma separated, for example `3=m0002-3fa9c2d1,7=m0005-91c04ab7`."""
 
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """`challenger` or a model version that predicts silently beside the champion; empty: none."""
@@ -192,10 +192,10 @@ class Settings(BaseSettings):
     """Figure that a challenger must improve to be promoted; empty: the recipe's, `mean` of the two others."""
 
     gate_confidence: float | None = Field(None, gt=0, lt=1)
-    """Lowest share of bootstrap samples in which a challenger must be better; None: the recipe's, 0.95."""
+    """Least share of bootstrap samples in which a challenger must be better; None: the recipe's, 0.95 in `finetune`."""
 
     gate_min_patients: int | None = Field(None, ge=2)
-    """Fewest held-out patients that allow a promotion; None: the recipe's, 8."""
+    """Fewest held-out patients that allow a promotion; None: the recipe's, 8 in `finetune`."""
 
     reload_seconds: float = Field(2.0, gt=0)
     """Interval at which the backend checks for a new champion, in seconds."""

@@ -57,7 +57,8 @@ class Site:
 
     creates: bool = False
     """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
-    that set an installation up may do so (`serve`, `work`, `models import`); any other refuses if they are missing."""
+    that set an installation up may do so (`serve`, `work`, `models import`, `doctor --fix`); any other refuses if they
+    are missing."""
 
     broker_seconds: int = 0
     """Seconds to retry while Redis does not answer."""

@@ -117,9 +117,9 @@ def _run_loop(
         with step("  Label Studio, backend and worker are up"):
             finish_stack(stack)
         walk = Walk.on(stack)
-        with step("3 project, labeling config, ML backend, webhook"):
+        with step("2 project, labeling config, ML backend, webhook"):
             walk.create_project()
-        with step("2 twins and tasks") as progress:
+        with step("3 twins and tasks") as progress:
             walk.import_cases(cases, progress)
         with step("4 prelabel every task") as progress:
             walk.prelabel(progress)

@@ -135,7 +135,8 @@ def gc(
 ) -> None:
     """Delete weights of old versions that never served, and files that nothing refers to.
 
-    Kept are past and present champions, versions that a project is pinned to, dataset versions, manifests and verdicts.
+    Kept are past and present champions, the challenger, the shadow, versions that a project is pinned to or an
+    unfinished run needs, dataset versions, manifests and verdicts.
     """
     from cli.models.tidying import gc as run
 

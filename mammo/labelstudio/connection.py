@@ -181,7 +181,7 @@ _ADVICE = {
     401: "the token is invalid; check YOLO_MLSAM_LABEL_STUDIO_API_KEY (a legacy token must be enabled in the "
     "organization's settings)",
     403: "the user has no permission, or the address is in a network that its SSRF protection blocks; in the latter "
-    "case set ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or its list of subnets, on Label Studio",
+    "case start Label Studio with LABEL_STUDIO_ML_BLOCK_LOCAL_IP=false and LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false",
     404: "it does not exist, or this user has no access to it",
     413: "the request is too large for the server or for a proxy in front of it",
     500: "an internal error; see the log of Label Studio",

@@ -6,7 +6,7 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
     polygon, ellipse, closed vector, bitmask    one finding each
     predicted brush region                      one finding; parts painted outside its reach are findings of their own
     brush region by hand                        one finding per component, unless it intersects a rectangle
-    rectangle                                   one finding, with the components of the brush that it intersects
+    rectangle                                   one finding, with the components of the drawn masks that it intersects
     key point without a parent                  one finding with a known position and an unknown extent
     prompts, relations, attributes, choices     no finding
 """

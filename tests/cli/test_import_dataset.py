@@ -124,7 +124,7 @@ def test_a_dry_run_prints_counts_and_refusals_and_needs_no_server(
 ) -> None:
     assert run("mias", str(mias(tmp_path)), "--dry-run") == 2
     out = capsys.readouterr().out
-    assert "3 images of 2 patients would come in; 4 refused" in out
+    assert "3 images of 2 patients would be imported; 4 refused" in out
     assert "2 clusters (0 with a mask), 2 images without any" in out
     assert "class CALC: 2" in out
     assert "refused: Info.txt, line 6: the position of its calcifications is missing" in out

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 import backend.routes
 from docs.make_pages import DOCS, docstrings, documented_settings, pages, settings_page
+from mammo.dicom.decoding_pool import MESSAGES
 from mammo.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, ROOT
 
@@ -60,6 +61,26 @@ def test_every_route_of_the_backend_is_on_the_http_page() -> None:
     page = (DOCS / "http.md").read_text()
     assert len(told) > 20
     assert [each for each in sorted(told) if f"`{each}`" not in page] == []
+
+
+def test_every_check_of_the_doctor_is_in_its_table() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "cli/doctor").glob("*.py"))
+    checks = set(re.findall(r'(?:well|broken|warning|skipped)\(\s*"([a-z-]+)"', source))
+    table = (DOCS / "operations.md").read_text().partition("## Doctor")[2].partition("## ")[0]
+    assert len(checks) > 20
+    assert sorted(checks - set(re.findall(r"`([a-z-]+)`", table))) == []
+
+
+def test_every_code_with_which_a_file_is_refused_is_on_the_page_of_images() -> None:
+    modules = [
+        path for path in (ROOT / "mammo/dicom").glob("*.py") if path.stem not in ("segmentation", "writing")
+    ]
+    codes = {code for path in modules for code in re.findall(r'code="(\w+)"', path.read_text())} | set(
+        MESSAGES
+    )
+    page = (DOCS / "imaging.md").read_text()
+    assert len(codes) > 20
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 
 
 def test_the_command_tells_the_version_of_pyproject() -> None:

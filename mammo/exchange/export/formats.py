@@ -1,8 +1,8 @@
 """Writers of labelled images: DICOM Segmentation, COCO, YOLO, PNG. Each returns the images that it refused.
 
 Files are named after the path of their image; `images.json` contains further data that YOLO and PNG cannot represent.
-An image that occurs twice is refused the second time. An image with a point finding is refused, because no format can
-represent a finding of unknown extent.
+COCO, YOLO and PNG have one entry per image, so a second one of the same image is refused. An image with a point finding
+is refused, because no format can represent a finding of unknown extent.
 """
 
 from __future__ import annotations
