@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -93,7 +93,7 @@ def write_material(
     Args:
         folder: created if missing. Not for two plans at the same time.
         backgrounds: none: phantoms only.
-        processes: number of processes that draw.
+        processes: number of processes that draw; 1: this one.
 
     Returns:
         The cases; views of one woman, and the copies of one background, have the same patient.
@@ -101,24 +101,20 @@ def write_material(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     items = _items(plan, backgrounds)
     missing = [item for item in items if not (folder / f"{item.name}.json").is_file()]
-    for done, _ in enumerate(_drawn(folder, missing, processes=processes), start=1):
+    for done, _ in enumerate(_drawn(partial(_draw, folder), missing, processes=processes), start=1):
         progress(done / len(missing), f"drawing image {done} of {len(missing)}")
     return [_case(folder, item.name) for item in items]
 
 
-def _drawn(folder: Path, items: Sequence[_Item], *, processes: int) -> Iterator[None]:
-    """Draw the items; yield once for each."""
-    draw = partial(_draw, folder)
-    if processes == 1 or len(items) < 2:
+def _drawn(draw: Callable[[_Item], None], items: Sequence[_Item], *, processes: int) -> Iterator[None]:
+    """Draw items in processes of their own, or in this one if `processes` is 1."""
+    if processes == 1 or not items:
         yield from map(draw, items)
         return
-    # Not forked: the networks may have started threads here, whose locks no child could open.
+    # Not forked: a fork of a process whose OpenMP has threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=processes, mp_context=context) as pool:
-        try:
-            yield from pool.map(draw, items)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # a stopped run does not draw the rest first
+        yield from pool.map(draw, items)
 
 
 def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]:
