@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import structlog
 import typer
 
+from cli.adapt import adapt
 from cli.background_commands import backgrounds
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
@@ -42,6 +43,7 @@ MODELS = "Models and training"
 app.add_typer(models, name="models", rich_help_panel=MODELS)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
 app.add_typer(backgrounds, name="backgrounds", rich_help_panel=MODELS)
+app.command(rich_help_panel=MODELS)(adapt)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
 app.add_typer(runs, name="runs", rich_help_panel=MODELS)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)

@@ -1,4 +1,4 @@
-"""`yolo-mlsam runs`: list, show, follow, start, cancel and resume retrains."""
+"""`yolo-mlsam runs`: list, show, follow, start, cancel and resume retrains and adaptations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from mammo.runs import Run, Started
 
-runs = typer.Typer(help="Start, follow, cancel and resume retrains.", no_args_is_help=True)
+runs = typer.Typer(
+    help="Start retrains; follow, cancel and resume retrains and adaptations.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -43,7 +45,7 @@ def list_(
         message = run.error or run.message or run.reason
         row = (
             run.id,
-            str(run.project),
+            str(run.project or "-"),
             run.trigger,
             run.state,
             f"{run.progress:.0%}",
@@ -69,7 +71,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         return
     console.print(f"{run.id}: {run.state}, {run.progress:.0%} {run.stage} {run.message}".rstrip())
     remaining = f", time left: {time_left(run)}" if run.active else ""
-    console.print(f"project {run.project}, recipe {run.recipe}, attempt {run.attempt}{remaining}")
+    console.print(f"project {run.project or '-'}, recipe {run.recipe}, attempt {run.attempt}{remaining}")
     if run.not_before and run.active:
         console.print(f"waits until {run.not_before:%Y-%m-%d %H:%M %Z} (quiet hours)")
     if run.error:

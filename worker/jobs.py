@@ -10,26 +10,29 @@ worker was stopped or killed is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from rq import get_current_job
 
-from mammo.errors import Cancelled, InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.models.champion_announcements import announce_champion
-from mammo.runs import Claim, Run, RunLedger, Runs, claim, classify, this_process
+from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
+from mammo.runs import Claim, Run, RunLedger, Runs, claim, this_process
 from mammo.runs.claims import STALE
-from mammo.runs.jobs import PRELABEL, RETRAIN, PrelabelProject, Retrain
+from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, PrelabelProject, Retrain
 from mammo.site import Site
 from worker.acceptance import accept_predictions
+from worker.adapting import adapt_on_site, announce_promotion
+from worker.claimed_run import run_steps
 from worker.current_site import open_site
-from worker.heartbeat import heartbeat
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.retraining import retrain_context
 from worker.shadowing import shadow_tasks
+
+if TYPE_CHECKING:
+    from training.retrain.step_progress import ReportStep
 
 CLAIM_SECONDS = STALE.total_seconds() + 10
 """How long a job tries to claim a run that no process owns, in seconds."""
@@ -42,33 +45,54 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
 
     See `training.retrain.retrain`.
     """
-    from training.retrain.outcome import conclude
-
     order = Retrain(**payload)
     with _job("retrain", project=order.project) as (job_id, progress), open_site() as site:
-        runs = Runs(site.engine)
-        run, owned = _claim_run(runs, order, job_id)
-        if run.state in ("promoted", "kept"):  # an earlier attempt was killed after the verdict
-            results = runs.results(run.id)
-            summary = results["outcome"]
-            evaluations = {each: results[each] for each in ("champion", "challenger")}
-            conclude(summary, evaluations, context=retrain_context(site))
-        elif owned is None:
-            raise RunConflict(
-                f"run {run.id} is {run.state}, and this process cannot claim it; "
-                "see its events with `yolo-mlsam runs show`"
-            )
-        else:
-            summary = _train(run, RunLedger(site.engine, owned), site, progress)
-        if summary["promoted"]:
-            announce_champion(site.settings.redis_url.get_secret_value(), summary["challenger"])
-            site.queue.enqueue_prelabel(PrelabelProject(order.project, summary["challenger"]))
-        log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
-        return summary
+        return _train(order, job_id, site, progress)
 
 
-def _claim_run(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | None]:
-    """Return a job's run and the claim on it. An unfinished run of the same project is continued.
+def adapt(payload: dict[str, Any]) -> dict[str, Any]:
+    """Train a challenger on clusters inserted into background images, and promote it if the gate agrees.
+
+    See `training.adapt.adapt`.
+    """
+    order = Adapt(**payload)
+    with _job("adapt", project=order.project) as (job_id, progress), open_site() as site:
+        return _train(order, job_id, site, progress)
+
+
+def _train(order: Retrain | Adapt, job_id: str, site: Site, progress: JobProgress) -> dict[str, Any]:
+    """Run the steps of a job's run, or conclude one that an earlier attempt has ended."""
+    from training.retrain.outcome import conclude
+
+    runs = Runs(site.engine)
+    run, owned = _claim_run(runs, order, job_id)
+    if run.state in ("promoted", "kept"):  # an earlier attempt was killed after the verdict
+        results = runs.results(run.id)
+        summary: dict[str, Any] = results["outcome"]
+        evaluations = {each: results[each] for each in ("champion", "challenger")}
+        conclude(summary, evaluations, context=retrain_context(site))
+    elif owned is None:
+        raise RunConflict(
+            f"run {run.id} is {run.state}, and this process cannot claim it; "
+            "see its events with `yolo-mlsam runs show`"
+        )
+    else:
+        ledger = RunLedger(site.engine, owned)
+
+        def steps(report: ReportStep) -> dict[str, Any]:
+            if isinstance(order, Adapt):
+                return adapt_on_site(run, ledger, site, report)
+            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, site, report)
+
+        summary = run_steps(ledger, steps, progress=progress, fail=progress.fail)
+    if summary["promoted"]:
+        announce_promotion(run.project, summary["challenger"], site)
+    log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
+    return summary
+
+
+def _claim_run(runs: Runs, order: Retrain | Adapt, job_id: str) -> tuple[Run, Claim | None]:
+    """Return a job's run and the claim on it. An unfinished run in the same place is continued.
 
     If another process works on the run (the queue lost track of that job), this one waits. Giving up would mark a
     healthy run as failed, and leave nobody to continue it if that process dies.
@@ -77,7 +101,12 @@ def _claim_run(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | No
         run = runs.get(job_id)
     except UnknownRun:
         asked = runs.request(
-            order.project, recipe=order.recipe, reason=order.reason, trigger="button", run_id=job_id
+            order.project,
+            recipe=order.recipe,
+            reason=order.reason,
+            trigger="adapt" if isinstance(order, Adapt) else "button",
+            run_id=job_id,
+            order={"backgrounds": order.backgrounds} if isinstance(order, Adapt) else None,
         )
         run = runs.get(asked.run)
     deadline = time.monotonic() + CLAIM_SECONDS
@@ -91,31 +120,12 @@ def _claim_run(runs: Runs, order: Retrain, job_id: str) -> tuple[Run, Claim | No
     return runs.get(run.id), owned
 
 
-def _train(run: Run, ledger: RunLedger, site: Site, progress: JobProgress) -> dict[str, Any]:
-    """Train with a heartbeat; record the reason of a failure in plain words."""
-
-    def report(stage: str, fraction: float, message: str) -> None:
-        progress(stage, fraction, message)
-        ledger.beat(stage, fraction, message)
-
-    with heartbeat(ledger):
-        try:
-            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, site, report)
-        except Cancelled:
-            raise
-        except Exception as error:
-            failure = classify(error)
-            progress.fail(failure.sentence)
-            ledger.fail(failure)
-            raise
-
-
 def _retrain(
     order: Retrain,
     run: str,
     ledger: RunLedger,
     site: Site,
-    report: Callable[[str, float, str], None],
+    report: ReportStep,
 ) -> dict[str, Any]:
     from training.retrain import retrain as training
     from training.retrain.recipes import RECIPES
@@ -164,7 +174,7 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
         return summary
 
 
-JOBS = {RETRAIN: retrain, PRELABEL: prelabel_project}
+JOBS = {RETRAIN: retrain, ADAPT: adapt, PRELABEL: prelabel_project}
 """Every job that a worker runs; see `worker.registered_job`."""
 
 

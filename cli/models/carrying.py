@@ -22,12 +22,12 @@ def keygen(path: Path) -> None:
     )
 
 
-def export(name: str, *, key: Path, to: Path | None) -> None:
+def export(name: str, *, key: Path, to: Path | None, same_site: bool) -> None:
     """Write a model version as a bundle."""
     registry = Site.load().registry
     version = find_version(registry, name)
     target = to or Path(f"{version}.mlsam")
-    public = export_bundle(registry, version, key=key, to=target)
+    public = export_bundle(registry, version, key=key, to=target, same_site=same_site)
     size = target.stat().st_size / 1e6
     Console(soft_wrap=True, highlight=False).print(
         f"{target}: {version}, {size:.1f} MB, signed by {public}\n"

@@ -104,11 +104,18 @@ def export(
     to: Annotated[
         Path | None, typer.Option(help="File to write; default: VERSION.mlsam.", dir_okay=False)
     ] = None,
+    same_site: Annotated[
+        bool,
+        typer.Option(
+            "--same-site",
+            help="The receiving installation is this site's own: also export weights that must not leave it.",
+        ),
+    ] = False,
 ) -> None:
     """Write a model version to one signed file, for a site without network access."""
     from cli.models.carrying import export as run
 
-    run(version, key=key, to=to)
+    run(version, key=key, to=to, same_site=same_site)
 
 
 @models.command("import")

@@ -1,7 +1,7 @@
 """Model registry: model versions, their aliases, and bundles that carry versions between installations."""
 
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
-from mammo.models.registry import PARTS, STARTER, ModelFiles, ModelRegistry, Note
+from mammo.models.registry import PARTS, STARTER, STAYS_AT_SITE, ModelFiles, ModelRegistry, Note
 
 __all__ = [
     "CHALLENGER",
@@ -9,6 +9,7 @@ __all__ = [
     "PARTS",
     "PREVIOUS",
     "STARTER",
+    "STAYS_AT_SITE",
     "Alias",
     "AliasName",
     "ModelFiles",

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidBundle, StorageUnavailable
-from mammo.models.registry import PARTS, ModelRegistry
+from mammo.models.registry import PARTS, STAYS_AT_SITE, ModelRegistry
 
 FORMAT = "yolo-mlsam bundle 1"
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
@@ -63,20 +63,29 @@ def make_key(path: Path) -> str:
     return key.public_key().public_bytes_raw().hex()
 
 
-def export_bundle(registry: ModelRegistry, version: str, *, key: Path, to: Path) -> str:
+def export_bundle(
+    registry: ModelRegistry, version: str, *, key: Path, to: Path, same_site: bool = False
+) -> str:
     """Write a version's bundle atomically; returns the signer's public key in hexadecimal.
 
     Args:
         key: File of the private key; see `make_key`.
+        same_site: Whether the receiving installation is this site's own.
 
     Raises:
         ModelNotFound: The version does not exist.
         InvalidWeights: Its files are missing or damaged.
-        InvalidBundle: The key cannot be read.
+        InvalidBundle: The key cannot be read; or the weights must not leave the site (code `stays_at_site`).
         StorageUnavailable: The file cannot be written.
     """
     signer = _private_key(key)
     manifest = registry.manifest(version)
+    if manifest.get(STAYS_AT_SITE) and not same_site:
+        raise InvalidBundle(
+            f"{version} learned from images that must not leave this site: {', '.join(manifest[STAYS_AT_SITE])}; give "
+            "--same-site if the receiving installation is this site's own",
+            code="stays_at_site",
+        )
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".bundle-") as folder:
         files = registry.files(version, into=Path(folder))
         content = json.dumps({"format": FORMAT, **manifest}, sort_keys=True, indent=1).encode()

@@ -30,6 +30,9 @@ from mammo.settings import Bucket
 PARTS = ("detector", "segmenter")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+STAYS_AT_SITE = "stays_at_site"
+"""Manifest key: for which images, in words, the weights must not leave the site. Absent: for none."""
+
 STARTER = Path(__file__).parents[1] / "starter"
 """Folder of the model that ships with the package."""
 

@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 from mammo.errors import InvalidSettings, StorageUnavailable
 
 RETRAIN = "worker.jobs.retrain"
+ADAPT = "worker.jobs.adapt"
 PRELABEL = "worker.jobs.prelabel_project"
 
 LIGHT, PREDICT, TRAIN = "light", "predict", "train"
@@ -54,6 +55,24 @@ class Retrain:
 
     reason: str
     """What requested it, such as `START_TRAINING` or `schedule`."""
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Adapt the champion to background images: train a challenger on clusters inserted into them, and judge it."""
+
+    project: int
+    """Whose frozen test patients it is judged on too; `NO_PROJECT`: nobody's."""
+
+    recipe: str
+    """A key of `training.adapt.recipes.ADAPT_RECIPES`."""
+
+    reason: str
+    backgrounds: tuple[str, ...]
+    """Names of background sets."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backgrounds", tuple(self.backgrounds))  # JSON has lists only
 
 
 @dataclass(frozen=True)
@@ -164,6 +183,18 @@ class JobQueue:
         """
         slot = _retrain_slot(payload.project)
         return self._enqueue_once(slot, self._queues[TRAIN], RETRAIN, asdict(payload), job_id=run)
+
+    def enqueue_adapt(self, payload: Adapt, *, run: str) -> Enqueued:
+        """Enqueue an adaptation, unless one is queued or running.
+
+        Args:
+            run: Id of the run, used as the job id; an ended job with that id is replaced.
+
+        Raises:
+            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+        """
+        queue = self._queues[TRAIN]
+        return self._enqueue_once("yolo-mlsam:adapt", queue, ADAPT, asdict(payload), job_id=run)
 
     def drop(self, job_id: str) -> bool:
         """Delete a job that no worker has started; returns whether it was deleted.

@@ -1,13 +1,13 @@
 """Runs: request, show, cancel and resume runs. What a worker does with a run is in `claims`.
 
-The row is the truth; a job of the queue only makes a worker look at it. One run per project is active: the column
-`active_project` is unique, and NULL once a run has ended.
+The row is the truth; a job of the queue only makes a worker look at it. One retrain per project is active, and one
+adaptation per site: the column `active_project` is unique, and NULL once a run has ended.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,12 @@ MIN_ADVANCE = 0.02
 
 RESUMABLE_FOR = timedelta(days=30)
 """How long the results of a failed or cancelled run are retained, so that it can be resumed."""
+
+ORDER = "order"
+"""Stage under which what an adaptation needs to know beyond its row is stored with the request."""
+
+ADAPTATION = 0
+"""`active_project` of an adaptation: it uses no corrections, so it takes no project's place."""
 
 
 @dataclass(frozen=True)
@@ -133,16 +139,19 @@ class Runs:
         not_before: datetime | None = None,
         key: str | None = None,
         run_id: str | None = None,
+        order: Mapping[str, Any] | None = None,
     ) -> RunRequest:
-        """Create a run, or record that the project's active run covers this request.
+        """Create a run, or record that the active run in its place covers this request.
 
         Args:
             not_before: Earliest start.
             key: Idempotency key: requests with the same key count once, whichever processes make them.
             run_id: Id of the new run; by default a random one.
+            order: JSON object, stored as the result `ORDER` of a new run.
         """
         now = datetime.now(UTC)
-        new_id = run_id or f"retrain-{project}-{uuid.uuid4().hex[:12]}"
+        kind, slot = ("adapt" if trigger == "adapt" else "retrain"), _slot(project, trigger)
+        new_id = run_id or f"{kind}-{project}-{uuid.uuid4().hex[:12]}"
         with writing(self.engine) as connection:
             if key is not None:
                 earlier = connection.scalar(sa.select(run_trigger.c.run).where(run_trigger.c.key == key))
@@ -151,7 +160,7 @@ class Runs:
             row = {
                 "id": new_id,
                 "project": project,
-                "active_project": project,
+                "active_project": slot,
                 "recipe": recipe,
                 "reason": reason,
                 "trigger": trigger,
@@ -169,13 +178,16 @@ class Runs:
                 insert(connection, run).values(row).on_conflict_do_nothing(index_elements=["active_project"])
             )
             created = connection.scalar(new.returning(run.c.id)) is not None
-            active = new_id if created else _active(connection, project)
+            active = new_id if created else _active(connection, slot)
             if active is None:  # it ended between the two statements
                 raise RunConflict(
                     f"the active run of project {project} has just ended; request the run again"
                 )
             if created:
                 add_event(connection, new_id, "state", reason, state="queued")
+                if order is not None:
+                    stage = {"run": new_id, "stage": ORDER, "attempt": 0, "result": orjson.dumps(order)}
+                    connection.execute(sa.insert(run_stage).values(**stage, at=now))
             else:
                 add_event(connection, active, "trigger", f"{trigger}: {reason}; covered by this run")
                 if not_before is None:  # a person is waiting for it now
@@ -227,8 +239,11 @@ class Runs:
             return [as_run(row) for row in connection.execute(statement)]
 
     def active(self, project: int) -> Run | None:
-        """Return the project's active run; None without one."""
-        return next(iter(self.newest(project=project, active=True, limit=1)), None)
+        """Return the project's active retrain; None without one."""
+        statement = sa.select(run).where(run.c.active_project == project)
+        with reading(self.engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else as_run(row)
 
     def events(
         self, name: str, *, after: int = 0, limit: int = 1000, newest: bool = False
@@ -297,12 +312,16 @@ class Runs:
         """
         current = self.get(name)
         with writing(self.engine) as connection:
-            other = _active(connection, current.project)
+            slot = _slot(current.project, current.trigger)
+            other = _active(connection, slot)
             if other is not None:
-                raise RunConflict(f"project {current.project} has an active run, {other}; cancel it first")
+                place = "this site has an active adaptation"
+                if slot != ADAPTATION:
+                    place = f"project {slot} has an active run"
+                raise RunConflict(f"{place}, {other}; cancel it first")
             queued = {
                 "state": "queued",
-                "active_project": current.project,
+                "active_project": slot,
                 "stalled": 0,
                 "claimed_progress": -1.0,
                 "failure": None,
@@ -355,6 +374,11 @@ def as_run(row: Any) -> Run:
     return Run(**{name: getattr(row, name) for name in Run.__dataclass_fields__})
 
 
-def _active(connection: Connection, project: int) -> str | None:
-    run_id: str | None = connection.scalar(sa.select(run.c.id).where(run.c.active_project == project))
+def _slot(project: int, trigger: Trigger) -> int:
+    """The place, in `active_project`, that only one active run may take."""
+    return ADAPTATION if trigger == "adapt" else project
+
+
+def _active(connection: Connection, slot: int) -> str | None:
+    run_id: str | None = connection.scalar(sa.select(run.c.id).where(run.c.active_project == slot))
     return run_id

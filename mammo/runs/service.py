@@ -7,7 +7,7 @@ loses the job, the run is only delayed: `requeue_lost` finds runs that no worker
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.engine import Engine
 
-from mammo.errors import MammoError
+from mammo.errors import MammoError, RunConflict
 from mammo.runs.claims import owner_is_alive, owner_is_lost
-from mammo.runs.jobs import Enqueued, JobQueue, Retrain
+from mammo.runs.jobs import Adapt, Enqueued, JobQueue, Retrain
 from mammo.runs.quiet_hours import QuietHours
-from mammo.runs.records import Run, Runs
+from mammo.runs.records import ADAPTATION, ORDER, Run, Runs
 from mammo.runs.states import Trigger
 from mammo.runs.trainable import require_trainable, why_not_trainable
 from mammo.settings import Settings
@@ -86,6 +86,37 @@ class RunService:
         )
         run = self.runs.get(request.run)
         return Started(run.id, request.created, run.not_before, self._enqueue_problem(run))
+
+    def start_adaptation(self, order: Adapt, *, enqueue: bool) -> Started:
+        """Request an adaptation, unless the active one is the same.
+
+        Args:
+            enqueue: Whether to enqueue its job; otherwise this process claims the run.
+
+        Raises:
+            NeverTrainedFrom: The project must not be trained on.
+            RunConflict: Another adaptation is active.
+            StorageUnavailable: The database cannot be reached; no run was requested.
+        """
+        require_trainable(order.project, engine=self.runs.engine)
+        active = self.runs.active(ADAPTATION)
+        if active is not None:
+            self._require_same(active, order)
+        request = self.runs.request(
+            order.project,
+            recipe=order.recipe,
+            reason=order.reason,
+            trigger="adapt",
+            order={"backgrounds": order.backgrounds},
+        )
+        run = self.runs.get(request.run)
+        self._require_same(run, order)  # it may have been requested between the two
+        return Started(run.id, request.created, problem=self._enqueue_problem(run) if enqueue else None)
+
+    def adaptation(self, run: Run) -> Adapt:
+        """Return what an adaptation was requested to do."""
+        order = self.runs.results(run.id)[ORDER]
+        return Adapt(run.project, run.recipe, run.reason, order["backgrounds"])
 
     def is_trainable(self, project: int) -> bool:
         """Return whether the project may be trained on."""
@@ -159,8 +190,19 @@ class RunService:
         """Enqueue the run's job, unless there is one; None if the run has ended or is not due yet."""
         if not run.active or (run.not_before and run.not_before > now):
             return None
-        payload = Retrain(project=run.project, recipe=run.recipe, reason=run.reason)
-        job = self._queue.enqueue_retrain(payload, run=run.id)
+        if run.trigger == "adapt":
+            job = self._queue.enqueue_adapt(self.adaptation(run), run=run.id)
+        else:
+            payload = Retrain(project=run.project, recipe=run.recipe, reason=run.reason)
+            job = self._queue.enqueue_retrain(payload, run=run.id)
         if job.created:
             self.runs.record_job(run.id, job.job_id)
         return job
+
+    def _require_same(self, run: Run, order: Adapt) -> None:
+        active = self.adaptation(run)
+        if replace(active, reason=order.reason) != order:
+            raise RunConflict(
+                f"another adaptation, {run.id}, is active ({', '.join(active.backgrounds)}, recipe {run.recipe}); wait "
+                "until it has ended, or end it with `yolo-mlsam runs cancel`"
+            )

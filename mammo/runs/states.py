@@ -17,8 +17,12 @@ State = Literal[
     "cancelled",
 ]
 
-Trigger = Literal["button", "api", "cli", "corrections", "schedule"]
-"""What requested a run: Label Studio's button, the HTTP API, the command line, enough new corrections, the schedule."""
+Trigger = Literal["button", "api", "cli", "corrections", "schedule", "adapt"]
+"""What requested a run: Label Studio's button, the HTTP API, the command line, enough new corrections, the schedule; or
+`yolo-mlsam adapt`, whose run is an adaptation, no retrain."""
+
+NO_PROJECT = 0
+"""Project of an adaptation to a site that has none; Label Studio counts from 1."""
 
 WORKING: tuple[State, ...] = ("queued", "building", "detector", "segmenter", "evaluating", "judged")
 """States of an active run, passed in this order; a run whose process was killed continues in the same state."""

@@ -11,8 +11,8 @@ import pytest
 
 from mammo.database import open_database
 from mammo.errors import InsufficientData
-from mammo.runs import RunLedger, Runs, claim, this_process
-from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.runs import RunLedger, Runs, RunService, claim, this_process
+from mammo.runs.jobs import Adapt, JobQueue, PrelabelProject, Retrain, redis_connection
 from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs
@@ -218,6 +218,38 @@ def test_a_cancelled_run_stops_at_its_next_report(queue, redis_url, work_off, mo
     assert "is cancelled" in queue.status(made.job_id).error
     (run,) = Runs(open_database(database)).newest()
     assert (run.state, run.active) == ("cancelled", False)
+
+
+def test_an_adaptation_is_a_job_whose_promotion_asks_for_prelabels_of_its_project(
+    queue, redis_url, work_off, monkeypatch, tmp_path
+):
+    def behave(run, ledger, site, report):
+        report("detector", 0.3, "epoch 1")
+        return {"promoted": True, "challenger": "m2", "run": run.id}
+
+    service = RunService(Runs(open_database(database_of(tmp_path))), queue)
+    order = Adapt(4, "adapt", "a new scanner", ("ours",))
+    run = service.start_adaptation(order, enqueue=True).run
+    monkeypatch.setattr(
+        jobs, "prelabel_tasks", lambda project, prelabeller, **_: {"version": prelabeller.version}
+    )
+    work_off(redis_url, lambda: monkeypatch.setattr(jobs, "adapt_on_site", behave))
+    status = queue.status(run)
+    assert (status.state, status.stage) == ("finished", "detector")
+    assert status.result == {"promoted": True, "challenger": "m2", "run": run}
+    (key,) = queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2")
+    assert queue.status(queue._connection.get(key).decode()).result["version"] == "m2"
+
+
+def test_an_adaptation_without_its_backgrounds_on_this_host_fails_with_a_remedy(
+    queue, redis_url, work_off, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    service = RunService(Runs(open_database(database_of(tmp_path))), queue)
+    run = service.start_adaptation(Adapt(0, "smoke", "a test", ("ours",)), enqueue=True).run
+    work_off(redis_url, lambda: None)
+    assert "there is no background set ours" in queue.status(run).error
+    assert service.runs.get(run).state == "failed"
 
 
 def test_prelabels_without_a_version_are_the_champions(queue, redis_url, work_off, monkeypatch):

@@ -217,6 +217,23 @@ def _objection(
             "annotate patients with clusters"
         )
     numbers = _numbers(old, new, confidence)
+    loss = _loss(old, new, rule=rule, newest=newest, numbers=numbers)
+    if loss is not None:
+        return loss
+    if new.primary <= old.primary or confidence < rule.confidence:
+        return f"kept {old.version}: {new.version} is not reliably better ({rule.confidence:.0%} required); {numbers}"
+    return None
+
+
+def loss_of(verdict: Verdict) -> str | None:
+    """Why the champion stays if its challenger need not be better here, but must not lose more than the rule allows."""
+    numbers = _numbers(verdict.champion, verdict.challenger, verdict.confidence)
+    return _loss(
+        verdict.champion, verdict.challenger, rule=verdict.rule, newest=verdict.newest, numbers=numbers
+    )
+
+
+def _loss(old: Score, new: Score, *, rule: GateRule, newest: Newest | None, numbers: str) -> str | None:
     guard = f"{rule.guard_rate:g}"
     loss = old.sensitivity[guard] - new.sensitivity[guard]
     if loss > rule.sensitivity_margin:
@@ -233,8 +250,6 @@ def _objection(
             f"{newest.champion.primary:.3f} to {newest.challenger.primary:.3f} "
             f"(at most {rule.newest_margin:g} is allowed); {numbers}"
         )
-    if new.primary <= old.primary or confidence < rule.confidence:
-        return f"kept {old.version}: {new.version} is not reliably better ({rule.confidence:.0%} required); {numbers}"
     return None
 
 

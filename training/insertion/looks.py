@@ -17,7 +17,8 @@ import numpy as np
 from mammo.geometry import Box
 from mammo.pixels import Pixels
 
-Medium = Literal["digital", "film"]
+Medium = Literal["digital", "film", "own"]
+"""`own`: as the source was taken and stored; only place, turn and a little of the size and the greys change."""
 
 AIR = 0.02
 """Grey level below which a pixel is air, which has neither curve nor grain."""
@@ -96,7 +97,7 @@ class Look:
         return spacing_mm * self.zoom / self.spacing_mm
 
 
-def sample_look(rng: np.random.Generator, *, medium: Medium, spacing_mm: float) -> Look:
+def sample_look(rng: np.random.Generator, *, medium: Literal["digital", "film"], spacing_mm: float) -> Look:
     """Draw a look.
 
     Args:
@@ -116,6 +117,31 @@ def sample_look(rng: np.random.Generator, *, medium: Medium, spacing_mm: float) 
         sharpening=_sometimes(rng, 1 / 3, 0.1, 0.8),
         jpeg=round(_sometimes(rng, 1 / 4, 75, 97)),
         levels=256 if film or rng.random() < 0.3 else 4096,
+        turns=int(rng.integers(0, 4)),
+        mirrored=bool(rng.random() < 0.5),
+    )
+
+
+def sample_own_look(rng: np.random.Generator, *, spacing_mm: float, depth: int) -> Look:
+    """Draw a look that keeps spacing, sharpness, noise and number of grey levels of its source.
+
+    Args:
+        spacing_mm: of the source.
+        depth: bits per stored value of the source.
+    """
+    return Look(
+        medium="own",
+        spacing_mm=spacing_mm,
+        zoom=float(rng.uniform(0.95, 1.05)) if rng.random() < 0.5 else 1.0,  # resampling blurs a little
+        blur_mm=0.0,
+        gamma=float(np.exp(rng.uniform(-0.08, 0.08))),
+        gain=float(rng.uniform(0.95, 1.0)),
+        base=0.0,
+        grain=0.0,
+        grain_px=0.0,
+        sharpening=0.0,
+        jpeg=0,
+        levels=2**depth,
         turns=int(rng.integers(0, 4)),
         mirrored=bool(rng.random() < 0.5),
     )

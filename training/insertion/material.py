@@ -1,4 +1,4 @@
-"""Training material: randomised phantoms, and backgrounds with inserted clusters, in digital and in film looks.
+"""Training material: randomised phantoms, and backgrounds with inserted clusters, in digital, film and own looks.
 
 Every image is a function of the plan's seed and its own number, so images are drawn in several processes, in any order,
 and a stopped call is continued.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,7 @@ from mammo.phantom.randomised import randomised_view
 from mammo.pixels import Pixels, size_of
 from training.cases import Case, Progress
 from training.insertion.insertion import InsertionPlan, insert
-from training.insertion.looks import Look, Medium, digitise, expose, sample_look
+from training.insertion.looks import Look, Medium, digitise, expose, sample_look, sample_own_look
 
 GENERATION = 1
 """Version of the pixels of a seed."""
@@ -40,6 +40,13 @@ GENERATION = 1
 FULL = 65535
 MARGIN = 64
 """Air kept around the breast of a background, in pixels."""
+
+BLUR_MM: Mapping[Medium, tuple[float, float]] = {
+    "digital": (0.03, 0.1),
+    "film": (0.06, 0.16),
+    "own": (0.03, 0.16),
+}
+"""Range of the detector's point spread, which blurs inserted clusters; that of a site's own images is unknown."""
 
 NORMAL_SHARE = 0.2
 """Share of the images without a cluster."""
@@ -62,6 +69,9 @@ class MaterialPlan:
     cluster."""
 
     seed: int
+
+    own_copies: int = 0
+    """Images of each background in its own look."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,11 @@ def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]
         for kind, medium, first, count in kinds
         for number in range(count)
     ]
-    copies: list[tuple[Medium, int]] = [("digital", plan.digital_copies), ("film", plan.film_copies)]
+    copies: list[tuple[Medium, int]] = [
+        ("digital", plan.digital_copies),
+        ("film", plan.film_copies),
+        ("own", plan.own_copies),
+    ]
     for background in backgrounds:
         for medium, count in copies:
             stem = f"{medium}-{key}-{background.sha256[:12]}"
@@ -204,7 +218,10 @@ def _inserted(item: _Item, background: Background) -> _Image:
     spacing_mm = mammogram.spacing.mean_mm
     rng = np.random.default_rng([item.seed, 43, int(background.sha256[:8], 16)])
     frame = find_breast(mammogram.pixels).box.dilated(MARGIN).within(mammogram.size)
-    look = sample_look(rng, medium=item.medium, spacing_mm=spacing_mm)
+    if item.medium == "own":
+        look = sample_own_look(rng, spacing_mm=spacing_mm, depth=mammogram.depth)
+    else:
+        look = sample_look(rng, medium=item.medium, spacing_mm=spacing_mm)
     exposed = expose(
         np.ascontiguousarray(mammogram.pixels[frame.slices]), look, spacing_mm=spacing_mm, rng=rng
     )
@@ -217,7 +234,7 @@ def _inserted(item: _Item, background: Background) -> _Image:
     plan = InsertionPlan(
         clusters=_num_clusters(rng) if item.lesions else 0,
         benign=int(rng.integers(0, 6)) if item.lesions else 0,
-        blur_mm=float(rng.uniform(0.06, 0.16) if film else rng.uniform(0.03, 0.1)),
+        blur_mm=float(rng.uniform(*BLUR_MM[item.medium])),
         sharpening=look.sharpening,
         film=film,
     )

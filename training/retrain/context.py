@@ -1,4 +1,4 @@
-"""RetrainContext and RetrainRun: the services of every retrain, and the state of one."""
+"""RetrainContext, TrainingRun and RetrainRun: the services of every run that trains, and the state of one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mammo.blobs import Blobs
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.runs import RunLedger
-from mammo.runs.jobs import Retrain
+from mammo.runs.jobs import Adapt, Retrain
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
 from training.datasets.sources import PREFERENCE, ReadOptions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # these bring torch in
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainContext:
-    """The services and folders that all retrains of a worker share."""
+    """The services and folders that all runs of a worker share."""
 
     engine: Engine
     store: AnnotationStore
@@ -53,17 +53,14 @@ class RetrainContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainRun:
-    """One retrain, as each of its steps needs it."""
+class TrainingRun:
+    """One run that trains a challenger, as each of its steps needs it: a retrain or an adaptation."""
 
     name: str
     """Name of the run and of its folder."""
 
-    request: Retrain
+    request: Retrain | Adapt
     recipe: Recipe
-    tags: ControlTags
-    """Labels and prompt controls of the project."""
-
     context: RetrainContext
     ledger: RunLedger
     """Results of the steps that this run, or an earlier attempt at it, has completed."""
@@ -73,6 +70,14 @@ class RetrainRun:
     @property
     def folder(self) -> Path:
         return self.context.runs / self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRun(TrainingRun):
+    """One retrain."""
+
+    tags: ControlTags
+    """Labels and prompt controls of the project."""
 
     @property
     def read_options(self) -> ReadOptions:

@@ -15,6 +15,7 @@ from mammo.models.aliases import move_champion
 from mammo.runs import RunLedger
 from training.datasets.folds import Fold
 from training.datasets.versions import DatasetVersion
+from training.gate.adapted import AdaptedVerdict
 from training.gate.gate import Verdict
 from training.retrain.context import RetrainContext, RetrainRun
 
@@ -43,7 +44,7 @@ def summarize(
 
 
 def end_run(
-    summary: dict[str, Any], verdict: Verdict, *, opponent: Alias, ledger: RunLedger
+    summary: dict[str, Any], verdict: Verdict | AdaptedVerdict, *, opponent: Alias, ledger: RunLedger
 ) -> dict[str, Any]:
     """End the run, and promote the challenger if the verdict says so and `opponent` is still the champion.
 

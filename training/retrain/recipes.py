@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from training.detector.recipes import (
     DetectorRecipe,
@@ -42,7 +42,7 @@ class Recipe:
         primary: Literal["mean", "sensitivity", "dice"] | None = None,
         confidence: float | None = None,
         min_patients: int | None = None,
-    ) -> Recipe:
+    ) -> Self:
         """The recipe with some settings of its gate replaced; None keeps a setting."""
         given = {"primary": primary, "confidence": confidence, "min_patients": min_patients}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

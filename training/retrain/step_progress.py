@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ SHARES = {
     "champion": 0.10,
     "challenger": 0.10,
 }
-"""The steps in order, each with its share of the progress bar: roughly its share of a run's time."""
+"""The steps of a retrain in order, each with its share of the progress bar: roughly its share of a run's time."""
 
 
 @dataclass
@@ -28,6 +28,9 @@ class StepProgress:
     """Progress of a run through its steps."""
 
     report: ReportStep
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+    """The steps in order, each with its share of the progress bar; together 1."""
+
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of every completed step, in seconds."""
 
@@ -36,7 +39,7 @@ class StepProgress:
     @contextmanager
     def step(self, name: str) -> Iterator[Progress]:
         """Run a step: the block receives the step's own progress callback."""
-        share, began = SHARES[name], time.monotonic()
+        share, began = self.shares[name], time.monotonic()
 
         def progress(fraction: float, message: str) -> None:
             self.report(name, self._completed + share * min(max(fraction, 0.0), 1.0), message)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Literal
 
-from mammo.models import Alias, ModelFiles
+from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
 from mammo.models.self_test import MIN_SCORE, record
 from mammo.runs import require_trainable
 from training.cases import Case, Progress
@@ -19,14 +20,14 @@ from training.evaluation.model_version import Evaluation, evaluate
 from training.evaluation.operating_point import operating_threshold
 from training.evaluation.presence_point import presence_facts
 from training.gate.data_requirements import require_enough_data
-from training.retrain.context import RetrainRun
+from training.retrain.context import RetrainRun, TrainingRun
 from training.retrain.reading_changes import log_reading_changes
 from training.retrain.train_once import train_once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """The cases of a dataset version, by fold."""
+    """The cases of a run, by fold."""
 
     train: list[Case]
     validation: list[Case]
@@ -73,7 +74,7 @@ def freeze_dataset(run: RetrainRun) -> tuple[DatasetVersion, Alias]:
         return dataset, Alias(stored["champion"], stored["epoch"])
 
 
-def train_detector(run: RetrainRun, folds: Folds, *, start: ModelFiles) -> Path:
+def train_detector(run: TrainingRun, folds: Folds, *, start: ModelFiles) -> Path:
     """Train the challenger's detector; returns its weights."""
     with run.progress.step("detector") as progress:
         return train_once(
@@ -93,7 +94,7 @@ def train_detector(run: RetrainRun, folds: Folds, *, start: ModelFiles) -> Path:
         )
 
 
-def train_segmenter(run: RetrainRun, folds: Folds, *, start: ModelFiles, detector: Path) -> Path:
+def train_segmenter(run: TrainingRun, folds: Folds, *, start: ModelFiles, detector: Path) -> Path:
     """Train the challenger's segmenter, also on the false positives of its detector; returns its weights."""
     with run.progress.step("segmenter") as progress:
         return train_once(
@@ -123,10 +124,38 @@ def register_challenger(
     detector: Path,
     segmenter: Path,
 ) -> str:
-    """Set the challenger's operating point on the validation fold and register it; returns its model version.
+    """Set the challenger's operating point on the validation fold and register it; returns its model version."""
+
+    def facts(trained: ModelFiles, progress: Progress) -> dict[str, Any]:
+        threshold = operating_threshold(
+            run.context.networks.load(trained),
+            folds.validation,
+            rate=run.recipe.operating_rate,
+            default=trained.threshold,
+            progress=progress,
+        )
+        measured = measured_facts(run, trained, folds.validation, threshold=threshold, progress=progress)
+        return {"dataset_version": dataset.name, **measured}
+
+    return register_once(run, champion, facts, detector=detector, segmenter=segmenter)
+
+
+def register_once(
+    run: TrainingRun,
+    champion: ModelFiles,
+    facts: Callable[[ModelFiles, Progress], dict[str, Any]],
+    *,
+    detector: Path,
+    segmenter: Path,
+) -> str:
+    """Register the challenger of a run; returns its model version.
 
     A run registers one challenger. An attempt that was killed between the registry and the ledger has registered it
     already, which its manifest shows.
+
+    Args:
+        facts: returns the manifest's entries about the trained networks, which it gets with the champion's operating
+            point; `threshold` is one of them.
     """
     with run.progress.step("operating point") as progress:
         stored = run.ledger.result("registered")
@@ -143,15 +172,18 @@ def register_challenger(
         )
         if version is None:
             trained = replace(champion, version="unregistered", detector=detector, segmenter=segmenter)
+            parent = registry.manifest(champion.version)
             manifest = {
                 "parent": champion.version,
                 "recipe": run.request.recipe,
-                "dataset_version": dataset.name,
                 "run": run.name,
                 "reason": run.request.reason,
-                "licence": registry.manifest(champion.version).get("licence"),
-                **_measured_facts(run, trained, folds.validation, progress),
+                "licence": parent.get("licence"),
+                **facts(trained, progress),
             }
+            stays = {*parent.get(STAYS_AT_SITE, ()), *manifest.get(STAYS_AT_SITE, ())}
+            if stays:  # weights that began with the parent's stay where these must stay
+                manifest[STAYS_AT_SITE] = sorted(stays)
             version = registry.register(detector=detector, segmenter=segmenter, manifest=manifest)
         registry.name_challenger(version, reason=f"run {run.name}")
         return str(run.ledger.keep("registered", {"version": version})["version"])
@@ -169,28 +201,23 @@ def evaluate_on_test(
         return Evaluation.from_json(stored)
 
 
-def _measured_facts(
-    run: RetrainRun, trained: ModelFiles, validation: list[Case], progress: Progress
+def measured_facts(
+    run: TrainingRun, trained: ModelFiles, cases: list[Case], *, threshold: float, progress: Progress
 ) -> dict[str, Any]:
     """Manifest entries that take the trained networks: operating point, presence point, self-test and runtimes.
 
     Args:
         trained: the challenger's networks with the champion's operating point.
+        cases: for the presence point.
+        threshold: the challenger's operating point.
     """
     networks = run.context.networks
-    threshold = operating_threshold(
-        networks.load(trained),
-        validation,
-        rate=run.recipe.operating_rate,
-        default=trained.threshold,
-        progress=progress,
-    )
     calibrated = replace(trained, threshold=threshold)
     # The self-test also records faint detections, so it runs below the operating point.
     sensitive = networks.load(replace(calibrated, threshold=MIN_SCORE))
     return {
         "threshold": threshold,
-        **presence_facts(calibrated, validation, load=networks.load, progress=progress),
+        **presence_facts(calibrated, cases, load=networks.load, progress=progress),
         "prompt_rule": trained.prompt_rule,
         "prompt_count": trained.prompt_count,
         "self_test": record(partial(sensitive.prelabel, threshold=None)),

@@ -57,6 +57,15 @@ def test_a_version_has_the_same_name_manifest_and_files_on_the_other_site(home, 
         away.champion()
 
 
+def test_weights_that_must_stay_at_the_site_leave_it_only_for_its_own_installations(home, key, tmp_path):
+    version = register(home, tmp_path, "b", stays_at_site=["ours (consent of 2026)"])
+    where = {"key": tmp_path / "key", "to": tmp_path / "b.mlsam"}
+    with pytest.raises(InvalidBundle, match=r"must not leave this site: ours \(consent of 2026\)"):
+        export_bundle(home, version, **where)
+    assert not where["to"].exists()
+    assert export_bundle(home, version, **where, same_site=True) == key
+
+
 def test_twice_the_same_bundle_is_once_also_at_home_and_back_again(home, away, bundle, key, tmp_path):
     (version,) = {import_bundle(site, bundle, trusted=[key]) for site in (away, away, home)}
     assert home.versions() == away.versions() == [version]

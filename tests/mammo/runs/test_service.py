@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from rq.serializers import JSONSerializer
 
 from mammo.errors import RunConflict, StorageUnavailable
 from mammo.runs import QuietHours, Runs, RunService, claim, this_process
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import Adapt, JobQueue, Retrain, redis_connection
 
 DEAD = f"{socket.gethostname()}/999999999/1"
 NOW = timedelta(0)
@@ -108,3 +109,51 @@ def test_a_persons_request_starts_a_run_that_waits_for_the_end_of_the_quiet_hour
     wanted = start(service, trigger="button")
     assert (wanted.run, wanted.created, wanted.not_before) == (held.run, False, None)
     assert queue.status(held.run).state == "queued"
+
+
+ADAPTATION = Adapt(0, "adapt", "a new scanner", ("ours", "monai"))
+
+
+def test_an_adaptation_is_enqueued_with_its_backgrounds_and_takes_no_projects_place(
+    service, queue, redis_url
+):
+    started = service.start_adaptation(replace(ADAPTATION, project=1), enqueue=True)
+    assert started.created
+    run = service.runs.get(started.run)
+    assert (run.id.split("-")[:2], run.trigger, run.project) == (["adapt", "1"], "adapt", 1)
+    assert service.adaptation(run) == replace(ADAPTATION, project=1)
+    job = Job.fetch(run.id, connection=redis_connection(redis_url), serializer=JSONSerializer)
+    assert job.func_name == "worker.jobs.adapt"
+    assert Adapt(**job.kwargs["payload"]) == replace(ADAPTATION, project=1)
+    assert service.runs.active(1) is None
+    retrain = start(service)
+    assert retrain.created
+    job = Job.fetch(retrain.run, connection=redis_connection(redis_url), serializer=JSONSerializer)
+    assert Retrain(**job.kwargs["payload"]).project == 1
+    assert service.runs.active(1).id == retrain.run
+
+
+def test_the_same_adaptation_is_one_run_and_another_one_has_to_wait(service, queue):
+    first = service.start_adaptation(ADAPTATION, enqueue=False)
+    assert queue.condition().waiting == 0
+    again = service.start_adaptation(replace(ADAPTATION, reason="asked again"), enqueue=True)
+    assert (again.run, again.created) == (first.run, False)
+    assert queue.condition().waiting == 1
+    with pytest.raises(RunConflict, match=rf"another adaptation, {first.run}, is active \(ours, monai"):
+        service.start_adaptation(replace(ADAPTATION, backgrounds=("ours",)), enqueue=True)
+    assert len(service.runs.newest()) == 1
+
+
+def test_a_cancelled_adaptation_is_resumed_as_an_adaptation(service, queue, redis_url):
+    run = service.start_adaptation(ADAPTATION, enqueue=True).run
+    assert service.cancel(run, reason="by hand").state == "cancelled"
+    other = service.start_adaptation(replace(ADAPTATION, recipe="smoke"), enqueue=True).run
+    with pytest.raises(RunConflict, match="this site has an active adaptation"):
+        service.resume(run, reason="again")
+    service.cancel(other, reason="by hand")
+    assert service.resume(run, reason="after all").run == run
+    job = Job.fetch(run, connection=redis_connection(redis_url), serializer=JSONSerializer)
+    assert job.func_name == "worker.jobs.adapt"
+    forget(redis_url, run)
+    assert service.requeue_lost(after=NOW) == [run]
+    assert queue.status(run).state == "queued"

@@ -1,0 +1,1 @@
+"""The adaptation: from background images without any annotation to a challenger and a verdict."""
