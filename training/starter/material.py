@@ -23,16 +23,18 @@ SETS = ("monai", "birads")
 HELD_OUT = frozenset({"monai-A3", "monai-C4", "monai-D3"})
 """Women whose images are for the operating point and the evaluation."""
 
-Fold = Literal["train", "normal", "test"]
+Fold = Literal["train", "mined", "normal", "test"]
 
 PLANS: dict[Fold, MaterialPlan] = {
     "train": MaterialPlan(phantoms=240, film_phantoms=160, digital_copies=10, film_copies=16, seed=100_000),
+    "mined": MaterialPlan(phantoms=240, film_phantoms=160, digital_copies=10, film_copies=16, seed=200_000),
     "normal": MaterialPlan(
         phantoms=0, film_phantoms=0, digital_copies=8, film_copies=8, lesions=False, seed=110_000
     ),
     "test": MaterialPlan(phantoms=0, film_phantoms=0, digital_copies=16, film_copies=16, seed=120_000),
 }
-"""Their seeds are those of no other phantoms. `normal` sets the operating point."""
+"""Their seeds are those of no other phantoms. `train` and `mined` are for the two stages of the training, `normal` for
+the operating point."""
 
 SMOKE = MaterialPlan(phantoms=2, film_phantoms=1, digital_copies=1, film_copies=1, seed=100_000)
 
@@ -67,7 +69,9 @@ class StarterMaterial:
 
     def cases(self, fold: Fold) -> list[Case]:
         """Draw the images of a fold, unless an earlier call has drawn them."""
-        chosen = [each for each in self.backgrounds if (each.patient in HELD_OUT) == (fold != "train")]
+        chosen = [
+            each for each in self.backgrounds if (each.patient in HELD_OUT) == (fold in ("normal", "test"))
+        ]
         plan = replace(SMOKE, lesions=fold != "normal") if self.smoke else PLANS[fold]
         return write_material(
             self.folder / fold,
@@ -82,7 +86,8 @@ class StarterMaterial:
         plan = PLANS["train"]
         women = {each.patient for each in self.backgrounds} - HELD_OUT
         return (
-            f"{plan.phantoms} randomised phantoms and {plan.film_phantoms} with a film look, seeds from {plan.seed}; "
+            f"twice {plan.phantoms} randomised phantoms and {plan.film_phantoms} with a film look, seeds from "
+            f"{plan.seed} and {PLANS['mined'].seed}; "
             f"clusters inserted into the backgrounds of {len(women)} women ({', '.join(SETS)}), "
-            f"{plan.digital_copies} digital and {plan.film_copies} film looks of each"
+            f"twice {plan.digital_copies} digital and {plan.film_copies} film looks of each"
         )

@@ -1,7 +1,8 @@
 """The recipe of the starter weights, as `yolo-mlsam train-starter` runs it.
 
     1. draw phantom patients, and public backgrounds with inserted clusters: sets for training, validation and test
-    2. detector: train from scratch, set the operating point on validation, evaluate on test
+    2. detector: train from scratch; train on, on new images, with its false alarms as hard tiles; set the operating
+       point on validation, evaluate on test
     3. segmenter: train from scratch, evaluate on test
     4. evaluate both together and write the manifest
 
@@ -23,7 +24,7 @@ from mammo.phantom import vendor_a
 from mammo.segmenter.weights import add_facts as add_segmenter_facts
 from training.cases import Case, Progress
 from training.detector.finetune import finetune_detector
-from training.detector.recipes import detector_smoke, detector_starter
+from training.detector.recipes import detector_smoke, detector_starter, detector_starter_mined
 from training.evaluation.detector import (
     Detect,
     DetectorFigures,
@@ -150,12 +151,20 @@ class StarterRun:
 
 def train_detector(run: StarterRun) -> None:
     """Train the detector, set its operating point and evaluate it; its file records all three."""
-    trained = finetune_detector(
+    first = finetune_detector(
         run.material.cases("train"),
         [],
         start=None,
         recipe=detector_smoke() if run.smoke else detector_starter(),
         folder=run.work / "detector",
+        progress=run.progress,
+    )
+    trained = finetune_detector(
+        run.material.cases("mined"),
+        [],
+        start=first,
+        recipe=detector_smoke() if run.smoke else detector_starter_mined(),
+        folder=run.work / "detector-mined",
         progress=run.progress,
     )
     weights = run.weights("detector")
