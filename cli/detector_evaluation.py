@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.case_source import CaseSource
 from cli.progress import progress_bar
@@ -29,6 +29,20 @@ class DetectorChoice:
 
     weights: Path | None = None
     """A weight file to use instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenDetector:
+    """A detector that was found, and its operating point."""
+
+    name: str
+    """Model version, or name of the weight file."""
+
+    weights: Path
+    facts: dict[str, Any]
+    """Stored with the weights."""
+
+    threshold: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,32 +78,46 @@ def evaluate_detector(
         return detector_report(detector.scored, measured, facts=detector.facts).write(out, name="detector")
 
 
+def chosen_detector(choice: DetectorChoice, site: Site) -> ChosenDetector:
+    """Find the weights of a model version, or read a weight file.
+
+    Raises:
+        ModelNotFound: there is no such version.
+        InvalidWeights: the file is damaged, or is no detector.
+    """
+    from mammo.detector import load_network
+
+    if choice.weights is None:
+        files = site.model_files(choice.model)
+        facts = load_network(files.detector)[1]
+        return ChosenDetector(
+            name=files.version, weights=files.detector, facts=facts, threshold=files.threshold
+        )
+    facts = load_network(choice.weights)[1]
+    threshold = facts.get("operating_point", {}).get("threshold", PAPER_THRESHOLD)
+    return ChosenDetector(name=choice.weights.name, weights=choice.weights, facts=facts, threshold=threshold)
+
+
 def score_detector(choice: DetectorChoice, test: CaseSet, *, progress: Progress) -> ScoredDetector:
     """Run a detector on the test images at a low threshold.
 
     Raises:
         InsufficientData: the test cases have no cluster.
     """
-    from mammo.detector import load_network
     from training.case_sets import trained_on_warning
     from training.evaluation.detector import low_threshold_detector, score_images
 
     require_clusters(test)
     site = Site.load()
-    if choice.weights is None:
-        files = site.model_files(choice.model)
-        name, weights, threshold = files.version, files.detector, files.threshold
-        weight_facts = load_network(weights)[1]
-    else:
-        name, weights = choice.weights.name, choice.weights
-        weight_facts = load_network(weights)[1]
-        threshold = weight_facts.get("operating_point", {}).get("threshold", PAPER_THRESHOLD)
-    facts = {"model": name, "data": test.name}
-    if warning := trained_on_warning(weight_facts, test):
+    chosen = chosen_detector(choice, site)
+    facts = {"model": chosen.name, "data": test.name}
+    if warning := trained_on_warning(chosen.facts, test):
         facts["warning"] = warning
-    detect = low_threshold_detector(weights, threads=site.settings.threads, runtime=site.settings.runtime)
+    detect = low_threshold_detector(
+        chosen.weights, threads=site.settings.threads, runtime=site.settings.runtime
+    )
     scored = score_images(detect, test.cases, traits=test.traits, progress=progress)
-    return ScoredDetector(scored=scored, facts=facts, threshold=threshold)
+    return ScoredDetector(scored=scored, facts=facts, threshold=chosen.threshold)
 
 
 def require_clusters(test: CaseSet) -> None:

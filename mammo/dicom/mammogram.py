@@ -40,6 +40,9 @@ class Mammogram:
     converted: bool = False
     """Whether the pixels were converted from raw detector values (For Processing)."""
 
+    turned: bool = False
+    """Whether an orientation stated in the file was applied to the pixels."""
+
     source: DicomSource | None = field(default=None, repr=False)
     """Identifiers that results refer to; None for plain images and malformed UIDs."""
 

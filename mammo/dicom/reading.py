@@ -52,6 +52,7 @@ def read_mammogram(
         sha256=hashlib.sha256(data).hexdigest(),
         depth=stored.depth,
         converted=stored.converted,
+        turned=stored.turned,
         source=stored.source,
     )
 

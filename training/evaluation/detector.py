@@ -181,8 +181,8 @@ def measure(
         precision=bootstrap(lambda weights: counts.figures(weights).precision),
         f1=bootstrap(lambda weights: counts.figures(weights).f1),
         false_positives=bootstrap(lambda weights: counts.figures(weights).false_positives),
-        froc_centre=_froc(hits, bootstrap),
-        froc_iou50=_froc(hits_of(scored, rule=iou_rule(0.5)), bootstrap),
+        froc_centre=froc_intervals(hits, bootstrap),
+        froc_iou50=froc_intervals(hits_of(scored, rule=iou_rule(0.5)), bootstrap),
         seconds=round(float(np.median([image.seconds for image in scored])), 3) if scored else math.nan,
     )
 
@@ -192,8 +192,16 @@ def hits_of(scored: Sequence[ScoredImage], *, rule: Rule) -> list[Hits]:
     return [match(image.detections, image.truth, uncertain=image.uncertain, rule=rule) for image in scored]
 
 
-def _froc(hits: Sequence[Hits], bootstrap: Callable[..., Interval]) -> dict[float, Interval]:
-    pooled = Pooled.of(hits)
+def froc_intervals(
+    hits: Sequence[Hits], bootstrap: Callable[..., Interval], *, counted: Sequence[bool] | None = None
+) -> dict[float, Interval]:
+    """Sensitivity at each of `RATES`; NaN without a lesion, or without an image that counts for false positives.
+
+    Args:
+        bootstrap: makes an interval of a figure that is a function of image weights.
+        counted: see `Pooled.of`.
+    """
+    pooled = Pooled.of(hits, counted=counted)
 
     def at(rate: float) -> Interval:
         def sensitivity(weights: Any) -> float:

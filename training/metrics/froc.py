@@ -141,14 +141,24 @@ class Pooled:
     num_lesions: Floats
     """Of each image."""
 
+    counted: Floats
+    """Of each image: 1 if its false positives count, otherwise 0."""
+
     @classmethod
-    def of(cls, images: Sequence[Hits]) -> Pooled:
+    def of(cls, images: Sequence[Hits], *, counted: Sequence[bool] | None = None) -> Pooled:
+        """Pool images.
+
+        Args:
+            counted: of each image, whether its false positives count, and the image in the mean of false positives per
+                image; None: all do. Normal images alone give the rate at which a site would be disturbed.
+        """
         scores = np.array([score for image in images for score in image.scores], np.float64)
         true = np.array([hit for image in images for hit in image.true], np.bool_)
         image = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])
         order = np.argsort(-scores, kind="stable")
         lesions = np.array([image.num_lesions for image in images], np.float64)
-        return cls(scores[order], true[order], image[order], lesions)
+        false = np.ones(len(images)) if counted is None else np.array(counted, np.float64)
+        return cls(scores[order], true[order], image[order], lesions, false)
 
     def curve(self, weights: Floats | None = None) -> Froc:
         """The FROC curve.
@@ -157,29 +167,34 @@ class Pooled:
             weights: of each image, for example its number of copies in a bootstrap draw; None: 1.
 
         Raises:
-            ValueError: no image with a weight has a lesion.
+            ValueError: no image with a weight has a lesion, or none of them counts for false positives.
         """
         counts = np.ones(len(self.num_lesions)) if weights is None else weights
-        num_images, num_lesions = counts.sum(), counts @ self.num_lesions
+        num_images, num_lesions = counts @ self.counted, counts @ self.num_lesions
         if not num_lesions:
-            raise ValueError(f"sensitivity is undefined: {num_images:g} images have no lesions")
-        weight = counts[self.image]
+            raise ValueError(f"sensitivity is undefined: {counts.sum():g} images have no lesions")
+        if not num_images:
+            raise ValueError("false positives per image are undefined: no image counts for them")
+        weight, false_weight = counts[self.image], (counts * self.counted)[self.image]
         # No threshold separates equal scores: only the last of such a group is a point of the curve.
         last = np.append(self.scores[1:] != self.scores[:-1], True)[: len(self.scores)]
         return Froc(
-            false_positives=np.append(0.0, np.cumsum(weight * ~self.true)[last] / num_images),
+            false_positives=np.append(0.0, np.cumsum(false_weight * ~self.true)[last] / num_images),
             sensitivity=np.append(0.0, np.cumsum(weight * self.true)[last] / num_lesions),
             thresholds=np.append(np.inf, self.scores[last]),
         )
 
 
-def froc(images: Sequence[Hits]) -> Froc:
+def froc(images: Sequence[Hits], *, counted: Sequence[bool] | None = None) -> Froc:
     """The FROC curve over images.
 
+    Args:
+        counted: see `Pooled.of`.
+
     Raises:
-        ValueError: there is no lesion.
+        ValueError: there is no lesion, or no image counts for false positives.
     """
-    return Pooled.of(images).curve()
+    return Pooled.of(images, counted=counted).curve()
 
 
 def sensitivity_at(curve: Froc, rate: float) -> float:

@@ -160,7 +160,7 @@ def read_coco(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
 
 
 def _read_document(options: DatasetOptions) -> _Document:
-    path = _json_file(options.folder)
+    path = options.document or _json_file(options.folder)
     content = read_object(path)
     categories = [row for _, row, _ in _rows(content, "categories", CocoCategory, path, []) if row]
     if duplicates := repeated(row.id for row in categories):

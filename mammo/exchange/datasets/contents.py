@@ -29,6 +29,9 @@ class DatasetOptions:
     """Name of the reader, a key of `mammo.exchange.datasets.reading.READERS`."""
 
     folder: Path
+    document: Path | None = None
+    """COCO and mini-MIAS: the JSON file or the table; None: the one in `folder` with the usual name."""
+
     spacing_mm: float | None = None
     """Pixel spacing of images for which neither file nor data set states one, in mm."""
 

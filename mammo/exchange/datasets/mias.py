@@ -1,7 +1,7 @@
 """mini-MIAS (Suckling et al. 1994): digitised film of 1024 x 1024 pixels of 0.2 mm as PGM, circles in Info.txt.
 
     Info.txt                         mdb209 G CALC B 647 503 87
-    mdb209.pgm
+    mdb209.pgm                       or mdb209.png
 
 The columns are image, tissue, class, severity, x, y and radius of a circle. **y counts from the bottom of the image.**
 An odd number is a right breast, and the following even number is the left breast of the same woman. All views are MLO.
@@ -29,6 +29,7 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 
 TABLE = "Info.txt"
+ENDINGS = ("pgm", "png")
 IMAGE = re.compile(r"mdb(\d{3})\w{0,4}")
 CLASSES = ("CALC", "CIRC", "SPIC", "MISC", "ARCH", "ASYM", "NORM")
 SPACING_MM = 0.2
@@ -37,24 +38,28 @@ Circle = tuple[float, float, float]
 
 
 def read_mias(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
-    """Yield every image in Info.txt."""
+    """Yield every image in the table."""
+    table = options.document or options.folder / TABLE
     rows: dict[str, list[tuple[int, list[str]]]] = {}
     broken: set[str] = set()
-    for line, text in enumerate(read_text(options.folder / TABLE).splitlines(), start=1):
+    for line, text in enumerate(read_text(table).splitlines(), start=1):
         words = text.split()
         if len(words) >= 3 and IMAGE.fullmatch(words[0]) and words[2] in CLASSES:
             rows.setdefault(words[0], []).append((line, words))
         elif words and words[0].lower().startswith("mdb"):
             broken.add(words[0].lower())
-            yield Refusal(f"{TABLE}, line {line}", "expected image, tissue and one of " + ", ".join(CLASSES))
+            yield Refusal(
+                f"{table.name}, line {line}", "expected image, tissue and one of " + ", ".join(CLASSES)
+            )
     for name, entries in rows.items():
-        where = f"{TABLE}, line {entries[0][0]}"
+        where = f"{table.name}, line {entries[0][0]}"
         try:
             if name in broken:
                 raise ValueError(f"another row of {name} cannot be read")
             _require_agreement(entries)
             circles = tuple(_circle(words) for _, words in entries if words[2] == "CALC")
-            file = find_file(options.folder, f"{name}.pgm")
+            files = (find_file(options.folder, f"{name}.{ending}") for ending in ENDINGS)
+            file = next((each for each in files if each is not None), None)
             if file is None:
                 raise ValueError(f"{name}.pgm is not in the folder")
         except ValueError as error:

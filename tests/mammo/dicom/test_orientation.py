@@ -25,7 +25,9 @@ from tests.mammo.dicom.exif import CONTRADICTORY, FILES, STORED, TURNED, app1, j
 def test_what_is_read_is_what_another_program_shows(kind: str, orientation: int) -> None:
     data = FILES[f"{kind} {orientation}"]
     shown = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
-    read = read_mammogram(data).pixels * 255
+    mammogram = read_mammogram(data)
+    read = mammogram.pixels * 255
+    assert mammogram.turned == (orientation != 1)
     assert read.shape == shown.shape
     assert np.abs(read - shown).max() <= 1
     assert seen_as(display_twin(data)) == orientation

@@ -56,6 +56,24 @@ def test_the_curve_of_a_worked_example():
     assert sensitivity_at(curve, 2.0) == 1.0
 
 
+def test_false_positives_can_be_those_of_some_images_only():
+    # Of the example above, and two normal images with false positives at .85 and .3.
+    images = [
+        Hits((0.9, 0.8, 0.6), (True, False, False), 1),
+        Hits((0.7, 0.6, 0.5), (True, False, True), 2),
+        Hits((0.85,), (False,), 0),
+        Hits((0.3,), (False,), 0),
+    ]
+    curve = froc(images, counted=[False, False, True, True])
+    assert curve.false_positives[-1] == 1.0
+    assert sensitivity_at(curve, 0.0) == pytest.approx(1 / 3)
+    assert sensitivity_at(curve, 0.5) == 1.0
+    weighted = Pooled.of(images, counted=[False, False, True, True]).curve(np.array([1.0, 1, 3, 0]))
+    assert sensitivity_at(weighted, 0.9) == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="no image counts"):
+        froc(images, counted=[False] * 4)
+
+
 def test_equal_scores_stand_or_fall_together():
     hit_first = [Hits((0.5, 0.5), (True, False), 1)]
     curve = froc(hit_first)

@@ -67,6 +67,13 @@ def test_run_lengths_polygons_and_boxes_come_in(tmp_path: Path) -> None:
     assert result.classes == {"Microcalcification cluster": 3, "Mass": 1}
 
 
+def test_a_file_that_is_named_is_read_whatever_lies_beside_it(tmp_path: Path) -> None:
+    coco(tmp_path, document(annotations=[]))
+    (tmp_path / "ours.json").write_text(json.dumps(document()))
+    images, _ = read("coco", tmp_path, document=tmp_path / "ours.json", patient_pattern=PATTERN)
+    assert len(findings_of(images[0])) == 3
+
+
 @pytest.mark.parametrize("name", ["coco.json", "coco-polygons.json"])
 def test_what_we_export_comes_back(tmp_path: Path, name: str) -> None:
     solid = ring(3, 4)

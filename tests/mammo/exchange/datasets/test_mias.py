@@ -61,6 +61,16 @@ def test_a_dry_run_counts_and_says_why_rows_stay_out(tmp_path: Path) -> None:
     assert len(reasons) == 4
 
 
+def test_images_may_be_png_and_the_table_may_have_another_name(tmp_path: Path) -> None:
+    mias(tmp_path)
+    grey_image(tmp_path / "mdb009.png", np.tile(np.arange(64, dtype=np.uint8), (60, 1)))
+    table = tmp_path / "positives.txt"
+    table.write_text("mdb009 G CALC B 10 20 5\nmdb004 D CALC M *NOTE 3*\n")
+    images, refusals = read("mias", tmp_path, document=table)
+    assert [image.file.name for image in images] == ["mdb009.png"]
+    assert [refusal.where for refusal in refusals] == ["positives.txt, line 2"]
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
