@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,10 +88,14 @@ def test_every_refusal_says_what_came_and_what_to_do(
 
 @pytest.mark.slow
 def test_a_site_is_adapted_in_this_process_or_by_a_worker(site: Path, tmp_path: Path) -> None:
-    add_normals(tmp_path / "normals", 12)
+    add_normals(tmp_path / "normals", 14)
     done = run("adapt", "--backgrounds", "ours", "--recipe", "smoke")
     assert done.exit_code == 0, done.output
-    assert "7 images to train on, 0 to validate, 5 held out, 0 set aside" in done.stdout
+    # Benign specks of a phantom may be suspicious, as those of a woman may be.
+    counts = re.search(r"(\d+) images to train on, (\d+) to validate, (\d+) held out, (\d+) set", done.stdout)
+    assert counts is not None, done.output
+    assert sum(map(int, counts.groups())) == 14
+    assert done.stdout.count("set aside as suspicious, look at it: ours/") == int(counts[4])
     assert "(adapted, judged on inserted clusters)" in done.stdout
     (row,) = json.loads(run("runs", "list", "--json").output)
     assert (row["trigger"], row["state"], row["project"], row["recipe"]) == ("adapt", "kept", 0, "smoke")

@@ -21,9 +21,10 @@ from training.adapt.held_out import Rates, evaluate_held_out, operating_threshol
 from training.adapt.images import Images, frozen_dataset, require_enough_images, split, unique
 from training.adapt.material import HeldOut, draw_cases
 from training.adapt.recipes import AdaptRecipe
-from training.adapt.suspicious import LONE_SCORE
+from training.adapt.suspicious import MIN_SCORE, strong
 from training.cases import Case, Progress
 from training.datasets.versions import open_dataset_version
+from training.evaluation.dog_baseline import DogBaseline
 from training.gate.adapted import AdaptedEvaluation, AdaptedVerdict, judge_adapted
 from training.retrain.context import RetrainContext, TrainingRun
 from training.retrain.outcome import conclude, end_run, read_summary
@@ -168,8 +169,8 @@ def choose(run: Adaptation) -> Choice:
             champion = context.registry.champion()
             dataset = frozen_dataset(run.request.project, engine=context.engine)
             serving = context.networks.load(context.registry.files(champion.version, into=context.models))
-            strong = partial(serving.detect, threshold=LONE_SCORE)
-            images = split(unique(run.sets), detectors=[strong], context=context, progress=progress)
+            detectors = [strong(partial(serving.detect, threshold=MIN_SCORE)), strong(DogBaseline())]
+            images = split(unique(run.sets), detectors=detectors, context=context, progress=progress)
             for name in _names(images, run.sets):
                 ledger.log(f"set aside as suspicious: {name}")
             stored = ledger.keep(

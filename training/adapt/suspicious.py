@@ -1,6 +1,8 @@
 """Suspicious images: what several detectors call a cluster in an image that nobody has annotated.
 
-Such an image is set aside: with a cluster in it, it would teach the detector to pass over clusters.
+Such an image is set aside: with a cluster in it, it would teach the detector to pass over clusters. The champion's
+word alone is not enough, because its false alarms are what an adaptation is for: in a new look they reach high scores
+(docs/experiments.md, 2026-12-01).
 """
 
 from __future__ import annotations
@@ -12,12 +14,8 @@ from mammo.dicom import Mammogram
 from mammo.geometry import Box
 from training.metrics import centre_rule
 
-AGREED_SCORE = 0.5
-"""Least score of a strong detection where two detectors must agree."""
-
-LONE_SCORE = 0.95
-"""The same where only one is asked. High, because the champion's false alarms are what an adaptation is for: in a new
-look they reach high scores (docs/experiments.md, 2026-12-01)."""
+MIN_SCORE = 0.5
+"""Least score of a strong detection."""
 
 StrongDetections = Callable[[Mammogram], Sequence[Detection]]
 """The strong detections of one detector in an image."""
@@ -31,6 +29,11 @@ def suspicious_boxes(mammogram: Mammogram, detectors: Sequence[StrongDetections]
     """
     first, *others = ([detection.box for detection in detect(mammogram)] for detect in detectors)
     return [box for box in first if all(any(_same_place(box, each) for each in boxes) for boxes in others)]
+
+
+def strong(detect: StrongDetections) -> StrongDetections:
+    """The detections of a detector with a score of at least `MIN_SCORE`."""
+    return lambda mammogram: [each for each in detect(mammogram) if each.score >= MIN_SCORE]
 
 
 def _same_place(one: Box, other: Box) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,23 +34,39 @@ from training.retrain.context import RetrainContext
 HEIGHT, WIDTH, SPACING_MM = 320, 256, 0.2
 
 
-def normal_breast(seed: int) -> bytes:
+SUSPICIOUS = Box(80, 150, 100, 170)
+"""Where a suspicious image has bright specks."""
+
+
+def normal_breast(seed: int, *, suspicious: bool = False) -> bytes:
     """An 8-bit PNG of 64 x 51 mm: a half disc of even tissue with white noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     inside = np.clip((1 - np.hypot(x / 220, (y - HEIGHT / 2) / 150)) * 4, 0, 1)
     tissue = inside * (0.4 + rng.normal(0, 0.012, inside.shape))
+    if suspicious:
+        for row, column in ((152, 83), (155, 92), (160, 86), (164, 95), (161, 97), (167, 84)):
+            tissue[row : row + 2, column : column + 2] = 0.75
     return encode_png(np.rint(np.clip(tissue, 0, 1) * 255).astype(np.uint8))
 
 
 def background_set(
-    folder: Path, patients: Sequence[str], *, may_ship: bool = False, seed: int = 0
+    folder: Path,
+    patients: Sequence[str],
+    *,
+    may_ship: bool = False,
+    seed: int = 0,
+    suspicious: Collection[int] = (),
 ) -> BackgroundSet:
-    """One image per entry of `patients`, in files; the set has the folder's name."""
+    """One image per entry of `patients`, in files; the set has the folder's name.
+
+    Args:
+        suspicious: numbers of images with specks that nobody has annotated.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     backgrounds = []
     for number, patient in enumerate(patients):
-        content = normal_breast(seed + number)
+        content = normal_breast(seed + number, suspicious=number in suspicious)
         path = folder / f"{number}.png"
         path.write_bytes(content)
         spacing = Spacing(SPACING_MM, SPACING_MM, "given")
@@ -111,7 +127,7 @@ class FakeNetworks:
         def detect(mammogram: Mammogram, *, threshold: float | None) -> list[Found]:
             found = [Found(box, 0.8) for box in specks(mammogram.pixels)] if sees else []
             if mammogram.sha256 in self.strong:
-                found.append(Found(Box(20, 150, 40, 170), 0.99))
+                found.append(Found(SUSPICIOUS, 0.6))
             return found
 
         def prelabel(

@@ -160,9 +160,13 @@ def test_with_few_held_out_patients_nothing_is_promoted_whatever_the_figures(wor
     assert "about 16 more" in summary["reason"]
 
 
-def test_suspicious_images_are_set_aside_and_named(world: SimpleNamespace) -> None:
+def test_images_that_champion_and_baseline_suspect_are_set_aside_and_named(
+    world: SimpleNamespace, tmp_path: Path
+) -> None:
+    world.sets = [background_set(tmp_path / "ours", PATIENTS, suspicious={3, 5})]
     suspicious = world.sets[0].backgrounds[3]
-    world.networks.strong = {suspicious.sha256}
+    # The champion is also sure of an image that the baseline finds nothing in, and not of number 5.
+    world.networks.strong = {suspicious.sha256, world.sets[0].backgrounds[8].sha256}
     name = requested(world)
     summary = run(world, name=name)
     assert summary["set_aside"] == ["ours/3.png"]
@@ -184,8 +188,8 @@ def test_too_few_images_are_refused_with_what_came_and_what_is_needed(
     with pytest.raises(InsufficientData, match="14 images of 1 patients came"):
         run(world)
     world.runs.cancel(world.runs.newest()[0].id)
-    world.sets = [background_set(tmp_path / "ours", PATIENTS)]
-    world.networks.strong = {each.sha256 for each in world.sets[0].backgrounds[:8]}
+    world.sets = [background_set(tmp_path / "ours", PATIENTS, suspicious=range(8))]
+    world.networks.strong = {each.sha256 for each in world.sets[0].backgrounds}
     with pytest.raises(
         InsufficientData, match="16 images came, 8 were set aside as suspicious, and 8 are left"
     ):
