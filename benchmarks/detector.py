@@ -122,7 +122,14 @@ def _sahi(cache: Path, *, side: int, overlap: int) -> Detect:
     from benchmarks.sahi_baseline import detect_with_sahi
 
     detector = Detector.load(WEIGHTS, threads=1, runtime="torch")
-    return partial(detect_with_sahi, detector.runtime, side=side, overlap=overlap, threshold=THRESHOLD)
+    return partial(
+        detect_with_sahi,
+        detector.runtime,
+        kind=detector.spec.normalisation,
+        side=side,
+        overlap=overlap,
+        threshold=THRESHOLD,
+    )
 
 
 CANDIDATES: dict[str, Callable[[Path], Detect]] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mammo.atomic_files import replacing
 from mammo.detector.network import DetectorNetwork
+from mammo.detector.normalise import Normalisation
 from mammo.detector.spec import SPEC, DetectorSpec
 from mammo.errors import InvalidWeights
 
@@ -125,7 +126,14 @@ def _header(path: Path, metadata: dict[str, str]) -> tuple[DetectorSpec, dict[st
             f"{path.name}: expected format {FORMAT}, got {metadata.get('format')!r}; give a detector of this system"
         )
     try:
-        spec = SPEC.validate_json(metadata.get("spec", ""))
+        stated = json.loads(metadata.get("spec", ""))
+        kind = stated.get("normalisation") if isinstance(stated, dict) else None
+        if kind not in get_args(Normalisation):  # no default: other planes give other detections
+            raise InvalidWeights(
+                f"{path.name}: expected a normalisation of {', '.join(get_args(Normalisation))} in the specification, "
+                f"got {kind!r}; update this installation, or use another model"
+            )
+        spec = SPEC.validate_python(stated)
         facts = json.loads(metadata.get("facts", "{}"))
     except (ValidationError, ValueError, RecursionError) as error:
         raise InvalidWeights(f"{path.name}: the specification is invalid: {error}") from error

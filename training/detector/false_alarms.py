@@ -24,7 +24,7 @@ class FalseAlarmMiner:
         """The false alarms in an image, highest score first.
 
         Args:
-            pixels: H x W float32 in [0, 1].
+            pixels: H x W float32 in [0, 1], of the mammogram as it was taken.
             taken: boxes of clusters, and boxes in which there may be one; a detection centred there is no false alarm.
             spacing: of the pixels.
         """

@@ -183,7 +183,6 @@ class _Cutter:
         size = Size(pixels.shape[1], pixels.shape[0])
         truth = [scale.resampled(finding.box) for finding in case.truth]
         uncertain = [scale.resampled(box) for box in case.uncertain]
-        taken = [*truth, *uncertain]
         for box in truth:
             for _ in range(self.rules.crops):
                 place = _around(box, size, self.side, self.rng, avoid=uncertain)
@@ -193,8 +192,11 @@ class _Cutter:
         count = int(expected + self.rng.random())
         alarms: Sequence[Box] = ()
         if self.false_alarms:
-            alarms = self.false_alarms(pixels, taken, spacing=scale.spacing(mammogram.spacing))
-        for place, kind in self._empty_places(planes, breast, taken, alarms, count):
+            taken = [*(finding.box for finding in case.truth), *case.uncertain]
+            # Of the mammogram itself, as in serving: the normalisation depends on how it is resampled.
+            found = self.false_alarms(mammogram.pixels, taken, spacing=mammogram.spacing)
+            alarms = [scale.resampled(box) for box in found]
+        for place, kind in self._empty_places(planes, breast, [*truth, *uncertain], alarms, count):
             self._write(planes, place, truth, kind)
 
     def _empty_places(

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mammo.detector import Detector, DetectorNetwork, DetectorSpec, save_detector
+from mammo.detector import Detector, DetectorNetwork, DetectorSpec, RuntimeName, find_breast, save_detector
+from mammo.detector.normalise import Breast, Normalisation, Planes
+from mammo.detector.tiling import Candidate, merge
 from mammo.errors import UnreadableImage
-from mammo.geometry import Spacing
+from mammo.geometry import Box, Point, Size, Spacing
 from mammo.pixels import Pixels
 from tests.mammo.detector.networks import lively_network
 
@@ -19,12 +21,22 @@ from tests.mammo.detector.networks import lively_network
 import ultralytics
 
 
+def detector_of(folder: Path, *, kind: Normalisation, runtime: RuntimeName = "auto") -> Detector:
+    path = folder / f"{kind}.safetensors"
+    network = lively_network(DetectorSpec(tile=256, overlap=96, normalisation=kind))
+    save_detector(path, network, facts={"seed": 1})
+    return Detector.load(path, threads=1, runtime=runtime)
+
+
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Detector:
-    network = lively_network(DetectorSpec(tile=256, overlap=96))
-    path = tmp_path_factory.mktemp("weights") / "detector.safetensors"
-    save_detector(path, network, facts={"seed": 1})
-    return Detector.load(path, threads=1)
+    return detector_of(tmp_path_factory.mktemp("weights"), kind="grey-and-p99-contrast")
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """As weights from before December 2026: images made finer get no noise."""
+    return detector_of(tmp_path_factory.mktemp("older"), kind="grey-and-contrast")
 
 
 def mammogram(height: int, width: int, *, seed: int = 0) -> Pixels:
@@ -109,17 +121,98 @@ def test_a_threshold_outside_0_and_1_is_the_callers_mistake(detector: Detector, 
         detector.detect(np.zeros((32, 32), np.float32), threshold=threshold, spacing=None)
 
 
-def test_boxes_of_a_resampled_image_come_back_in_its_own_pixels(detector: Detector) -> None:
+def test_boxes_of_a_resampled_image_come_back_in_its_own_pixels(older: Detector) -> None:
     """Rows twice as far apart as columns: the network sees square pixels."""
     pixels = mammogram(400, 500, seed=3)
     square = cv2.resize(pixels, (500, 800), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    expected = detector.detect(square, threshold=0.1, spacing=None)
-    detections = detector.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
+    expected = older.detect(square, threshold=0.1, spacing=None)
+    detections = older.detect(pixels, threshold=0.1, spacing=Spacing(0.14, 0.07, "given"))
     assert len(detections) == len(expected) > 3
     for detection, other in zip(detections, expected, strict=True):
         assert detection.score == pytest.approx(other.score, abs=1e-5)
         x0, y0, x1, y1 = other.box.as_tuple()
         assert detection.box.as_tuple() == pytest.approx((x0, y0 / 2, x1, y1 / 2), abs=1)
+
+
+def half_a_disc() -> Pixels:
+    """A breast that fills its box to three quarters; in the corner of the box dots like a cluster, and a marker."""
+    rows, columns = np.mgrid[:700, :500]
+    outside = (columns / 400) ** 2 + ((rows - 350) / 350) ** 2 > 1
+    pixels = np.random.default_rng(0).uniform(0.3, 0.6, (700, 500)).astype(np.float32)
+    pixels[outside] = 0
+    pixels[20:60:10, 300:360:10] = 0.8
+    pixels[620:660, 340:380] = 1.0
+    return pixels
+
+
+def test_detections_beside_the_breast_are_dropped_and_all_others_stay(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = half_a_disc()
+    detections = detector.detect(pixels, threshold=0.05, spacing=None)
+    on_breast = Breast.holds
+    monkeypatch.setattr(Breast, "holds", lambda *_: True)
+    everything = detector.detect(pixels, threshold=0.05, spacing=None)
+    breast = find_breast(pixels)
+    assert detections == [each for each in everything if on_breast(breast, *each.box.centre)]
+    corner = Box(300, 20, 360, 60)
+    assert any(corner.contains(Point(*map(int, each.box.centre))) for each in everything)
+    assert not any(corner.contains(Point(*map(int, each.box.centre))) for each in detections)
+
+
+def test_the_breast_is_asked_at_the_place_in_the_mammogram_however_it_is_resampled(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows twice as far apart as columns, so that a place lies twice as low in the pixels that the network sees."""
+    pixels = cv2.resize(half_a_disc(), (500, 350), interpolation=cv2.INTER_AREA)
+    detections = detector.detect(pixels, threshold=0.05, spacing=Spacing(0.14, 0.07, "given"))
+    on_breast = Breast.holds
+    monkeypatch.setattr(Breast, "holds", lambda *_: True)
+    everything = detector.detect(pixels, threshold=0.05, spacing=Spacing(0.14, 0.07, "given"))
+    breast = find_breast(cv2.resize(pixels, (500, 700), interpolation=cv2.INTER_CUBIC).clip(0, 1))
+    centres = {each: each.box.centre for each in everything}
+    assert detections == [each for each, (x, y) in centres.items() if on_breast(breast, x, 2 * y)]
+    assert 0 < len(detections) < len(everything)
+
+
+def older_planes(pixels: Pixels) -> Planes:
+    """The formula of `grey-and-contrast`, for an image that is all breast, with sides that are multiples of 4."""
+    height, width = pixels.shape
+    low, high = np.percentile(pixels[::4, ::4], (1, 99))
+    grey = np.clip((pixels - low) / (high - low) * 0.7 + 0.05, 0, 1).astype(np.float32)
+    quarter = cv2.resize(grey, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(quarter, (0, 0), 1.5)
+    surroundings = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    planes = [grey]
+    for image in (grey, cv2.GaussianBlur(grey, (0, 0), 1.2)):
+        contrast = image - surroundings
+        sample = contrast[::4, ::4]
+        deviation = 1.4826 * np.median(np.abs(sample - np.median(sample)))
+        planes.append(np.clip((20 * contrast / deviation + 70) / 255, 0, 1).astype(np.float32))
+    return np.array(planes)
+
+
+@pytest.mark.parametrize(("runtime", "spacing_mm"), [("torch", 0.07), ("torch", 0.14), ("openvino", 0.14)])
+def test_weights_from_before_the_second_normalisation_are_served_with_the_planes_of_their_training(
+    detector: Detector, tmp_path: Path, runtime: RuntimeName, spacing_mm: float
+) -> None:
+    """Whatever is new in the planes, also in images made finer: detections of the older kind must not change."""
+    older = detector_of(tmp_path, kind="grey-and-contrast", runtime=runtime)
+    scale = 0.07 / spacing_mm
+    side = round(256 * scale)
+    pixels = np.random.default_rng(3).uniform(0.3, 0.6, (side, side)).astype(np.float32)
+    pixels[::10] += 0.2
+    finer = cv2.resize(pixels, (256, 256), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    assert find_breast(finer).cells.all()
+    rows = older.runtime.detect(older_planes(finer), threshold=0.1).tolist()
+    candidates = [Candidate(*(scale * each for each in row[:4]), row[4], cut=False) for row in rows]
+    expected = merge(candidates, Size(side, side))
+    spacing = Spacing(spacing_mm, spacing_mm, "given")
+    detections = older.detect(pixels, threshold=0.1, spacing=spacing)
+    assert [each.score for each in detections] == pytest.approx([each.score for each in expected], abs=1e-3)
+    for detection, other in zip(detections, expected, strict=True):
+        assert detection.box.as_tuple() == pytest.approx(other.box.as_tuple(), abs=1)
+    assert detections != detector.detect(pixels, threshold=0.1, spacing=spacing), "the newer kind differs"
 
 
 def test_a_loaded_detector_knows_its_spec_and_facts(detector: Detector) -> None:

@@ -213,6 +213,36 @@ def test_weights_of_the_older_normalisation_get_no_noise() -> None:
     assert np.array_equal(plain, finer)
 
 
+@pytest.mark.parametrize("finer", [1.0, 2.9])
+def test_contrast_is_divided_by_its_99th_percentile_over_that_of_normal_noise(finer: float) -> None:
+    pixels = heavy_tailed()
+    _, fine, smooth = planes_of(pixels, find_breast(pixels), finer=finer)
+    for plane in (fine, smooth):
+        deviations = (plane[::4, ::4] - CONTRAST_ZERO) / CONTRAST_GAIN
+        assert np.percentile(np.abs(deviations - np.median(deviations)), 99) == pytest.approx(2.576, abs=0.01)
+
+
+def test_the_added_noise_is_one_robust_deviation_of_the_contrast_and_its_neighbours_weigh_42_per_cent() -> (
+    None
+):
+    rng = np.random.default_rng(4)
+    small = rng.normal(0.5, 0.03, (320, 320)).astype(np.float32)
+    pixels = np.asarray(cv2.resize(small, (960, 960), interpolation=cv2.INTER_CUBIC), np.float32)
+    breast = find_breast(pixels)
+    plain, noisy = (planes_of(pixels, breast, finer=finer)[0] for finer in (1.0, 3.0))
+    inner = plain[64:-64, 64:-64]
+    noise = (noisy - plain)[64:-64, 64:-64]
+    unclipped = (inner > 0.3) & (inner < 0.6)
+    contrast = (plain - cv2.GaussianBlur(plain, (0, 0), 6))[64:-64, 64:-64]
+    robust = 1.4826 * np.median(np.abs(contrast - np.median(contrast)))
+    assert noise[unclipped].std() == pytest.approx(robust, rel=0.03)
+    variance = 1 + 2 * 0.42**2
+    for axis in (0, 1):
+        for distance, expected in ((1, 2 * 0.42 / variance), (2, 0.42**2 / variance), (3, 0.0)):
+            one, other = np.delete(noise, range(distance), axis), np.delete(noise, range(-distance, 0), axis)
+            assert np.corrcoef(one.ravel(), other.ravel())[0, 1] == pytest.approx(expected, abs=0.02)
+
+
 def test_a_position_lies_on_the_breast_or_beside_it() -> None:
     breast = find_breast(phantom())
     assert breast.holds(100.5, 300.5)

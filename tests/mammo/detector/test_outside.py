@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import mammo
-from mammo.detector import Detection, Detector, load_network
-from mammo.geometry import Spacing
+from mammo.detector import Detection, Detector, find_breast, load_network
+from mammo.detector.normalise import CELL
+from mammo.geometry import Box, Point, Spacing
 from mammo.phantom import PhantomView, phantom_view
 from mammo.pixels import Pixels
 
@@ -88,6 +89,44 @@ def test_markers_and_labels_are_no_findings_and_hide_none(detector: Detector) ->
     assert len(detections) == len(expected)
     for detection, other in zip(detections, expected, strict=True):
         assert detection.box.iou(other.box) > 0.9
+
+
+def with_dots(phantom: PhantomView, x: int, y: int, *, on: Pixels | None = None) -> Pixels:
+    """The view with the specks of its cluster a second time, around a position; `on`: another picture of that size."""
+    pixels = pixels_of(phantom) if on is None else on.copy()
+    specks = np.zeros(pixels.shape, np.bool_)
+    for mask in phantom.calcifications:
+        specks[mask.frame.slices] |= mask.bitmap
+    plain = pixels_of(phantom)
+    box = phantom.truth[0].box
+    rise = np.where(specks, plain - cv2.GaussianBlur(plain, (0, 0), 6), 0)[box.slices]
+    place = Box.centred(x, y, width=box.width, height=box.height)
+    pixels[place.slices] = np.clip(pixels[place.slices] + rise, 0, 1)
+    return pixels
+
+
+def found_around(detector: Detector, pixels: Pixels, x: int, y: int) -> bool:
+    """Whether there is a detection whose centre lies within 4 mm of a position."""
+    detections = detector.detect(pixels, threshold=0.05, spacing=None)
+    return any(np.hypot(each.box.centre[0] - x, each.box.centre[1] - y) < 4 / 0.07 for each in detections)
+
+
+def test_a_cluster_at_the_skin_line_is_found_and_the_same_dots_in_air_or_on_a_label_are_not(
+    detector: Detector,
+) -> None:
+    phantom = view(9201)
+    breast = find_breast(pixels_of(phantom))
+    row = 760
+    skin = (int(np.flatnonzero(breast.cells[row // CELL]).max()) + 1) * CELL
+    at_the_skin = skin - 3 * CELL, row
+    assert found_around(detector, with_dots(phantom, *at_the_skin), *at_the_skin)
+    beside = 1046, 90
+    assert breast.box.contains(Point(*beside)), "the network sees this place"
+    assert not breast.holds(*beside)
+    assert not found_around(detector, with_dots(phantom, *beside), *beside)
+    label = pixels_of(phantom)
+    cv2.rectangle(label, (950, 20), (1140, 160), 0.4, -1)  # type: ignore[call-overload]  # numpy arrays are images
+    assert not found_around(detector, with_dots(phantom, *beside, on=label), *beside)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 10), (1, 500), (512, 384)])

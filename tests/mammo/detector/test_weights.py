@@ -69,6 +69,10 @@ def _spec(metadata: dict[str, str], **changes: Any) -> None:
     metadata["spec"] = json.dumps({**json.loads(metadata["spec"]), **changes})
 
 
+def _without(metadata: dict[str, str], key: str) -> None:
+    metadata["spec"] = json.dumps({k: v for k, v in json.loads(metadata["spec"]).items() if k != key})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -79,6 +83,9 @@ def _spec(metadata: dict[str, str], **changes: Any) -> None:
         (lambda t, m: _spec(m, tile=10**9), "tile"),
         (lambda t, m: _spec(m, overlap=200), "overlap"),
         (lambda t, m: _spec(m, surprise=1), "surprise"),
+        (lambda t, m: _spec(m, normalisation="newer"), "grey-and-p99-contrast in .* got 'newer'; update"),
+        (lambda t, m: _without(m, "normalisation"), "normalisation of grey-and-contrast, .* got None"),
+        (lambda t, m: m.update(spec="[]"), "got None"),
         (lambda t, m: _spec(m, after=[3]), "layer 3 is Conv"),
         (lambda t, m: _spec(m, attention="se"), "do not match"),
         (lambda t, m: t.pop("model.0.conv.weight"), r"1 of \d+ tensors do not match .*'model.0.conv.weight'"),

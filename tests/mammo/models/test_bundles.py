@@ -2,14 +2,17 @@
 
 import json
 import zipfile
+from typing import get_args
 
 import pytest
 
 from mammo.database import open_database
+from mammo.detector import DetectorNetwork, DetectorSpec, load_network, save_detector
+from mammo.detector.normalise import Normalisation
 from mammo.errors import InvalidBundle, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.models import ModelRegistry
 from mammo.models.bundles import MEMBERS, export_bundle, import_bundle, make_key
-from tests.mammo.models.versions import register, starter
+from tests.mammo.models.versions import POINT, register, starter
 
 
 @pytest.fixture
@@ -64,6 +67,17 @@ def test_weights_that_must_stay_at_the_site_leave_it_only_for_its_own_installati
         export_bundle(home, version, **where)
     assert not where["to"].exists()
     assert export_bundle(home, version, **where, same_site=True) == key
+
+
+@pytest.mark.parametrize("kind", get_args(Normalisation))
+def test_a_detector_says_on_the_other_site_which_planes_it_was_trained_with(home, away, key, kind, tmp_path):
+    detector, segmenter = tmp_path / "detector", tmp_path / "segmenter"
+    save_detector(detector, DetectorNetwork(DetectorSpec(normalisation=kind)), facts={})
+    segmenter.write_bytes(b"segmenter")
+    version = home.register(detector=detector, segmenter=segmenter, manifest=POINT)
+    export_bundle(home, version, key=tmp_path / "key", to=tmp_path / "k.mlsam")
+    files = away.files(import_bundle(away, tmp_path / "k.mlsam", trusted=[key]), into=tmp_path / "models")
+    assert load_network(files.detector)[0].spec.normalisation == kind
 
 
 def test_twice_the_same_bundle_is_once_also_at_home_and_back_again(home, away, bundle, key, tmp_path):

@@ -1,6 +1,8 @@
 """A version serves only on machines where it finds in the bundled phantom what its manifest records."""
 
 import dataclasses
+import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from mammo.errors import InvalidWeights
 from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Box
 from mammo.masks import Mask
+from mammo.models import STARTER
 from mammo.models.self_test import MIN_SCORE, check, record, self_test_phantom
 from mammo.models.starter_files import starter_files
 from mammo.phantom import phantom_view
@@ -50,6 +53,12 @@ def test_the_starter_finds_both_clusters_and_passes_its_own_record():
     assert len(recorded["findings"]) >= 2
     assert all(row["area"] > 1000 for row in recorded["findings"][:2])
     check(find, recorded, version="starter")
+
+
+def test_the_starter_finds_here_what_its_manifest_records():
+    starter = Site.load().load_files(starter_files())
+    expected = json.loads((STARTER / "manifest.json").read_text())["self_test"]
+    check(partial(starter.prelabel, threshold=MIN_SCORE), expected, version=starter.version)
 
 
 @pytest.mark.parametrize(

@@ -74,26 +74,28 @@ def test_fine_tuning_keeps_the_spec_of_its_start_and_moves_its_weights_a_little(
     assert 0 < change < 0.2
 
 
-def test_tiles_are_cut_at_the_spacing_that_the_start_works_at(
+def test_tiles_are_cut_with_the_spacing_and_the_normalisation_that_the_start_was_trained_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at that of the recipe, whose spec a run with start weights does not use."""
-    coarse = tmp_path / "coarse.safetensors"
-    save_detector(coarse, lively_network(DetectorSpec(tile=128, overlap=32, spacing_mm=0.1)), facts={})
-    spacings = []
+    """Not with those of the recipe, whose spec a run with start weights does not use."""
+    older = tmp_path / "older.safetensors"
+    spec = DetectorSpec(tile=128, overlap=32, spacing_mm=0.1, normalisation="grey-and-contrast")
+    assert (spec.spacing_mm, spec.normalisation) != (RECIPE.spec.spacing_mm, RECIPE.spec.normalisation)
+    save_detector(older, lively_network(spec), facts={})
+    seen = []
 
     def recorded(cases: Any, folder: Path, rules: TileRules, **options: Any) -> TileSet:
-        spacings.append(rules.spacing_mm)
+        seen.append((rules.spacing_mm, rules.normalisation))
         return write_tiles(cases, folder, rules, **options)
 
     monkeypatch.setattr("training.detector.finetune.write_tiles", recorded)
     recipe = replace(RECIPE, validation_crops=1)
     held = [case(9, CLUSTER_BOX)]
     result = finetune_detector(
-        CASES, held, start=coarse, recipe=recipe, folder=tmp_path / "run", progress=silent
+        CASES, held, start=older, recipe=recipe, folder=tmp_path / "run", progress=silent
     )
-    assert spacings == [0.1, 0.1]
-    assert load_network(result)[0].spec.spacing_mm == 0.1
+    assert seen == [(0.1, "grey-and-contrast")] * 2
+    assert load_network(result)[0].spec == spec
 
 
 def test_fixed_norms_keep_the_statistics_of_the_start(tmp_path: Path, start: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -130,21 +131,29 @@ def test_a_false_alarm_of_the_start_model_becomes_a_hard_tile(tmp_path: Path) ->
     assert all(not tiles.tiles[index].boxes for index in hard)
 
 
-def test_false_alarms_are_looked_for_in_pixels_of_the_size_that_they_have(tmp_path: Path) -> None:
+def test_false_alarms_are_looked_for_in_the_mammogram_as_serving_gets_it(tmp_path: Path) -> None:
+    """Not in resampled pixels: those would get none of the noise that images made finer get."""
     flat = Spacing(0.07, 0.14, "imager")
     drawn = case(1, CLUSTER_BOX)
     mammogram = replace(drawn.read(), spacing=flat)
-    calls: list[tuple[tuple[int, ...], Spacing | None]] = []
+    alarm = Box(150, 60, 170, 80)
+    calls: list[tuple[bool, Sequence[Box], Spacing | None]] = []
 
     def alarms(pixels: Pixels, taken: Sequence[Box], *, spacing: Spacing | None) -> list[Box]:
-        calls.append((pixels.shape, spacing))
-        return []
+        calls.append((pixels is mammogram.pixels, taken, spacing))
+        return [alarm]
 
-    cut([replace(drawn, read=lambda: mammogram)], tmp_path, crops=4, background=0.5, false_alarms=alarms)
-    ((shape, spacing),) = calls
-    height, width = mammogram.pixels.shape
-    assert shape == (height, 2 * width), "resampled, as in serving"
-    assert spacing == Spacing(0.07, 0.07, "imager")
+    wide = replace(drawn, read=lambda: mammogram)
+    tiles = cut([wide], tmp_path, crops=4, background=0.5, false_alarms=alarms)
+    assert calls == [(True, [CLUSTER_BOX], flat)]
+    pixels = cv2.resize(
+        mammogram.pixels, (2 * mammogram.size.width, mammogram.size.height), interpolation=cv2.INTER_CUBIC
+    ).clip(0, 1)
+    planes = normalise(pixels, find_breast(pixels), kind=DetectorSpec().normalisation, finer=2.0)
+    patch = planes[1, alarm.y0 : alarm.y1, 2 * alarm.x0 : 2 * alarm.x1]
+    hard = next(index for index, tile in enumerate(tiles.tiles) if tile.kind == "hard")
+    windows = np.lib.stride_tricks.sliding_window_view(tiles.read(hard)[..., 1], patch.shape)
+    assert np.abs(windows - patch).max((2, 3)).min() < 1e-4
 
 
 def test_a_film_scan_is_cut_at_the_spacing_that_the_detector_works_at(tmp_path: Path) -> None:
