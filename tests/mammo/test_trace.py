@@ -108,3 +108,12 @@ def test_a_trace_tells_how_many_findings_the_annotator_was_not_shown(site, num_c
     traced = follow(site)
     assert traced.prelabel.num_cut == num_cut
     assert traced.to_json()["prelabel"]["num_cut"] == num_cut
+
+
+def test_of_a_prelabel_from_before_findings_were_counted_a_trace_does_not_say_that_it_showed_all(site):
+    engine, store, _ = site
+    show(store, FIRST)
+    correct(store, FIRST)
+    with writing(engine) as connection:
+        connection.exec_driver_sql("UPDATE prelabel SET num_cut = NULL")
+    assert follow(site).prelabel.num_cut is None
