@@ -36,8 +36,6 @@ PLANS: dict[Fold, MaterialPlan] = {
 """Their seeds are those of no other phantoms. `train` and `mined` are for the two stages of the training, `normal` for
 the operating point."""
 
-SMOKE = MaterialPlan(phantoms=2, film_phantoms=1, digital_copies=1, film_copies=1, seed=100_000)
-
 
 @dataclass(frozen=True)
 class StarterMaterial:
@@ -72,7 +70,7 @@ class StarterMaterial:
         chosen = [
             each for each in self.backgrounds if (each.patient in HELD_OUT) == (fold in ("normal", "test"))
         ]
-        plan = replace(SMOKE, lesions=fold != "normal") if self.smoke else PLANS[fold]
+        plan = _smallest(PLANS[fold]) if self.smoke else PLANS[fold]
         return write_material(
             self.folder / fold,
             plan,
@@ -91,3 +89,14 @@ class StarterMaterial:
             f"clusters inserted into the backgrounds of {len(women)} women ({', '.join(SETS)}), "
             f"twice {plan.digital_copies} digital and {plan.film_copies} film looks of each"
         )
+
+
+def _smallest(plan: MaterialPlan) -> MaterialPlan:
+    """At most one image of each kind."""
+    return replace(
+        plan,
+        phantoms=min(plan.phantoms, 1),
+        film_phantoms=min(plan.film_phantoms, 1),
+        digital_copies=1,
+        film_copies=1,
+    )

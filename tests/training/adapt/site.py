@@ -16,7 +16,7 @@ from mammo.annotations import AnnotationStore
 from mammo.backgrounds import Background, BackgroundSet
 from mammo.blobs import Blobs
 from mammo.dicom import Mammogram, encode_png
-from mammo.findings import CLUSTER, Finding
+from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Spacing
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import Mask
@@ -132,8 +132,9 @@ class FakeNetworks:
 
         def prelabel(
             mammogram: Mammogram, *, threshold: float | None, detections: Any = None
-        ) -> list[Finding]:
-            return [_finding(each) for each in detections or detect(mammogram, threshold=threshold)]
+        ) -> ImageFindings:
+            found = [_finding(each) for each in detections or detect(mammogram, threshold=threshold)]
+            return ImageFindings(findings=tuple(found), num_cut=0)
 
         return SimpleNamespace(
             version=files.version,

@@ -8,6 +8,7 @@ import structlog
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, TrainingDiverged
+from mammo.findings import ImageFindings
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.runs import RunLedger, Runs, claim
@@ -56,7 +57,9 @@ class FakeNetworks:
             version=files.version,
             threshold=files.threshold,
             detect=lambda mammogram, *, threshold: [detection],
-            prelabel=lambda mammogram, *, threshold, detections=None: [finding] if threshold is None else [],
+            prelabel=lambda mammogram, *, threshold, detections=None: ImageFindings(
+                findings=(finding,) if threshold is None else (), num_cut=0
+            ),
             runtimes={"detector": "fake runtime"},
         )
 
