@@ -166,12 +166,13 @@ def detector_starter_mined() -> DetectorRecipe:
 
 
 def detector_smoke() -> DetectorRecipe:
-    """A few seconds: tests that the parts work together; the weights are useless."""
+    """A few seconds: tests that the parts work together. From scratch the weights are useless; start weights change
+    little."""
     return replace(
         detector_demo(),
         name="smoke",
         spec=DetectorSpec(tile=256, overlap=64),
-        fixed_norms=False,
+        lr0=2e-5,
         replay=Replay(),
         tile=128,
         crops=2,
