@@ -2,7 +2,7 @@
 
 The workers ask a small Label Studio of the test's own for the projects' labeling configs and annotations.
 
-Every site begins as a copy of one folder: four views each of eight phantom patients, corrected but for the last one, and
+Every site begins as a copy of one folder: four views each of eight phantom patients, corrected but for the last, and
 a champion whose operating point lets nothing through. The gate judges by Dice, so the challenger of the recipe `smoke`,
 whose operating point is set on validation patients, is promoted.
 """
