@@ -38,6 +38,7 @@ def run_steps(
             return steps(report)
         except Cancelled:
             raise
+        # Whatever it is: it is recorded for the person who reads the run, and raised again for the queue.
         except Exception as error:
             failure = classify(error)
             fail(failure.sentence)

@@ -11,8 +11,9 @@ statistics of real mammograms. Figures measured on phantoms are phantom figures,
     placement.py       positions of clusters, and their contrast
     appearance.py      vendor: noise, sharpness, grey scale, pixel spacing
     exposure.py        raw detector counts (For Processing)
-    extras.py          optional: laterality markers, biopsy clips, linear and segmental clusters
+    extras.py          optional: laterality markers, biopsy clips, ligaments, linear and segmental clusters
     view.py            all stages composed into a view with its ground truth
+    randomised.py      a view with an appearance, a texture and clusters of its own for every seed
 """
 
 from __future__ import annotations

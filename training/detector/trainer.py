@@ -30,8 +30,9 @@ from training.cases import Progress
 from training.checkpoints import Checkpoints
 from training.detector.batches import Tiles, make_loader
 from training.detector.box_loss import BoxLoss, DetectorLoss
-from training.detector.recipes import DetectorRecipe, Precision
+from training.detector.recipes import DetectorRecipe
 from training.detector.tiles import TileSet
+from training.precision import Precision
 
 
 class TrainableNetwork(DetectorNetwork):

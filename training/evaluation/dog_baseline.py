@@ -232,9 +232,8 @@ def _blur(image: Pixels, sigma: float) -> Pixels:
 
 def _interior(breast: Breast, skin_cells: int, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """H x W, True on the breast without its rim; a border of the image is no rim."""
-    cells = breast.cells.astype(np.uint8)
-    cells = cv2.erode(cells, np.ones((3, 3), np.uint8), iterations=skin_cells)  # type: ignore[assignment]
-    full = np.repeat(np.repeat(cells > 0, CELL, axis=0), CELL, axis=1)
+    interior = cv2.erode(breast.cells.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=skin_cells)
+    full = np.repeat(np.repeat(interior > 0, CELL, axis=0), CELL, axis=1)
     return np.asarray(full[: shape[0], : shape[1]], np.bool_)
 
 

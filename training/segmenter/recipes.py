@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mammo.segmenter.config import MlsamConfig, mlsam
+from training.precision import Precision
 
 Policy = Literal["hq", "decoder", "lora", "all"]
 """The trained part of the network.
@@ -16,9 +17,6 @@ Policy = Literal["hq", "decoder", "lora", "all"]
     lora      the mask decoder, and low-rank changes of the later half of the encoder
     all       everything
 """
-
-Precision = Literal["float32", "bfloat16"]
-"""Of the forward pass; weights, gradients and the optimiser are always float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +69,7 @@ class SegmenterRecipe:
     """Points per mask at which the loss compares it with the truth in native pixels (HQ-SAM's 112 x 112)."""
 
     precision: Precision = "float32"
-    """`bfloat16` is for GPUs and CPUs with avx512_bf16; on other CPUs it takes ten times as long. Fixed by the recipe,
-    not chosen by the machine, because a run that resumes elsewhere must end with the same weights."""
+    """See `Precision`."""
 
     validate_every: int = 100
     """Steps between validations; the last step is always validated."""

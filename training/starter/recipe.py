@@ -58,6 +58,8 @@ class Seeds:
     tests."""
 
     train: range
+    """Empty for the detector, whose training images `training.starter.material` draws."""
+
     validation: range
     """For the operating point, and to choose among checkpoints."""
 

@@ -5,7 +5,12 @@ import pytest
 from mammo.geometry import Box
 from tests.training.detections import at, square
 from training.cases import Case, silent
-from training.evaluation.operating_point import MAX_THRESHOLD, MIN_THRESHOLD, operating_threshold
+from training.evaluation.operating_point import (
+    MAX_THRESHOLD,
+    MIN_THRESHOLD,
+    operating_threshold,
+    threshold_on_normals,
+)
 
 
 class FakeDetector:
@@ -55,3 +60,15 @@ def test_what_is_found_where_only_a_place_is_marked_moves_no_threshold():
         for material in (cases(8), marked)
     ]
     assert chosen == [0.2, 0.6]
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.5, 2), (1.0, 4), (0.25, 1), (0.1, 0)])
+def test_on_normals_as_many_detections_pass_as_the_rate_allows(rate, expected):
+    images = [(0.8, 0.3), (0.6,), (), (0.5, 0.4, 0.2)]
+    threshold = threshold_on_normals(images, rate=rate)
+    assert sum(score >= threshold for image in images for score in image) == expected
+
+
+def test_normals_without_a_detection_allow_the_lowest_threshold():
+    assert threshold_on_normals([(), ()], rate=0.1) == MIN_THRESHOLD
+    assert threshold_on_normals([(0.99, 0.98)], rate=0.0) == MAX_THRESHOLD

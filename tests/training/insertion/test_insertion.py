@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mammo.geometry import Box
 from mammo.pixels import Pixels
-from training.insertion.insertion import InsertionPlan, insert
+from training.insertion.insertion import Inserted, InsertionPlan, insert
 
 SPACING_MM = 0.1
 
@@ -20,14 +20,21 @@ def breast(*, noise: float = 0.01) -> Pixels:
     return pixels
 
 
-def plan(**changes: float) -> InsertionPlan:
-    values = {"clusters": 2, "benign": 0, "blur_mm": 0.08} | changes
-    return InsertionPlan(**values)  # type: ignore[arg-type]
-
-
-def inserted(seed: int = 0, *, avoid: tuple[Box, ...] = (), pixels: Pixels | None = None, **changes: float):  # type: ignore[no-untyped-def]
-    image = breast() if pixels is None else pixels
-    return insert(image, plan(**changes), spacing_mm=SPACING_MM, rng=np.random.default_rng(seed), avoid=avoid)
+def inserted(
+    seed: int = 0,
+    *,
+    avoid: tuple[Box, ...] = (),
+    pixels: Pixels | None = None,
+    clusters: int = 2,
+    benign: int = 0,
+) -> Inserted:
+    return insert(
+        breast() if pixels is None else pixels,
+        InsertionPlan(clusters=clusters, benign=benign, blur_mm=0.08),
+        spacing_mm=SPACING_MM,
+        rng=np.random.default_rng(seed),
+        avoid=avoid,
+    )
 
 
 @given(seed=st.integers(0, 10_000))
@@ -47,7 +54,8 @@ def test_every_calcification_lies_in_the_outline_of_its_cluster() -> None:
     assert result.truth
     assert result.calcifications
     for speck in result.calcifications:
-        assert sum(finding.mask.intersection_area(speck) == speck.area for finding in result.truth) == 1
+        outlines = [finding.mask for finding in result.truth if finding.mask]
+        assert sum(each.intersection_area(speck) == speck.area for each in outlines) == 1
 
 
 def test_only_the_surroundings_of_lesions_change() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def plain(**changes: object) -> Look:
+def plain(**changes: Any) -> Look:
     """A look that changes nothing."""
     look = Look(
         medium="digital",
@@ -34,7 +35,7 @@ def plain(**changes: object) -> Look:
         turns=0,
         mirrored=False,
     )
-    return replace(look, **changes)  # type: ignore[arg-type]
+    return replace(look, **changes)
 
 
 def square(box: Box, *, width: int = 300, height: int = 200) -> Pixels:
