@@ -33,6 +33,10 @@ MARGIN = 2.0
 RIDGE = 1e-3
 """Tikhonov regularisation: bounds the weights where opposite clicks within one logit cannot both be satisfied."""
 
+MAX_PASSES = 8
+"""Maximum number of solutions. Between close opposite clicks the regularised one may leave a click on the wrong side;
+the next one is for what is left."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -49,8 +53,8 @@ def enforce_clicks(
     clicks = np.array([*positive, *negative], np.float64).reshape(-1, 2)
     signs = np.array([1.0] * len(positive) + [-1.0] * len(negative))
     x, y = (_hats(clicks[:, axis], len(logits)) for axis in (0, 1))
-    deficits = np.maximum(0.0, MARGIN - signs * ((y @ logits) * x).sum(axis=1))
-    if not deficits.any():
+    signed = signs * ((y @ logits) * x).sum(axis=1)
+    if (signed >= MARGIN).all():
         return logits
     centres = np.arange(len(logits)) + 0.5
     width = 2 * _reach(clicks, signs)[:, None] ** 2
@@ -58,7 +62,14 @@ def enforce_clicks(
     # influence[j, i] is that of click i at click j: a separable function is interpolated along each axis.
     influence = (x @ across.T) * (y @ down.T)
     normal = influence.T @ influence + RIDGE * np.eye(len(clicks))
-    weights = np.linalg.solve(normal, influence.T @ (signs * deficits))
+    weights = np.zeros(len(clicks))
+    reached = signed
+    for _ in range(MAX_PASSES):
+        deficits = np.maximum(0.0, MARGIN - reached)
+        weights += np.linalg.solve(normal, influence.T @ (signs * deficits))
+        reached = signed + signs * (influence @ weights)
+        if (reached > 0).all():
+            break
     corrected: Logits = (logits + (weights[:, None] * down).T @ across).astype(np.float32)
     return corrected
 
