@@ -3,6 +3,7 @@
 #   docker build --target worker --build-arg ACCELERATOR=cpu .
 # Every package comes from a lock, its hash checked. `cuda` is torch as PyPI has it, which also runs without a GPU; `cpu` is
 # torch's CPU build, 4 GB smaller. INDEX and TORCH_INDEX may be mirrors: hashes say what is right, not addresses.
+# Image digests: as several public projects recorded them until 2026-12-01; not asked of a registry. `make pin` does.
 ARG PYTHON_IMAGE=python:3.11.17-slim-trixie@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51
 
 FROM ${PYTHON_IMAGE} AS build

@@ -29,11 +29,12 @@ def main() -> int:
     command += ["--default-index", options.index, "--python-version", "3.11", "--generate-hashes"]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url"]
     done = subprocess.run(command, input="\n".join(pins), capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    hashed = re.findall(r"^\S+==\S+.*\\\n +--hash=", done.stdout, re.MULTILINE)
+    if done.returncode == 0 and len(hashed) == len(pins):
         target.write_text(done.stdout, encoding="utf-8")
         print(f"{target.name}: {', '.join(re.findall(r'^[^ ]+', done.stdout, re.MULTILINE))}")
         return 0
-    reason = f"{' and '.join(pins)} cannot be had from {options.index}"
+    reason = f"{' and '.join(pins)} cannot be had with hashes from {options.index}"
     if target.exists() and torch_pins(target.read_text(encoding="utf-8")) == pins:
         print(f"{target.name} is kept as it was: {reason}.")
         return 0
