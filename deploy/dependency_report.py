@@ -1,6 +1,6 @@
 """Report what is known of the age and the vulnerabilities of what the images install: `make sbom`.
 
-Says what was not found out as plainly as what was: a database of vulnerabilities that was not reached is no "none found".
+What was not found out is said as plainly as what was: a database that was not reached is no "none found".
 """
 
 from __future__ import annotations

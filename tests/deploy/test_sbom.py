@@ -58,7 +58,7 @@ HIT = {"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["9"]}
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ('{"dependencies": [%s]}' % '{"name": "redis", "skip_reason": "not found"}', "**Not known.**"),
+        ('{"dependencies": [{"name": "redis", "skip_reason": "not found"}]}', "**Not known.**"),
         ("no json", "**Not known.**"),
         ("", "**Not known.**"),
         ('{"dependencies": [{"name": "redis", "version": "8", "vulns": []}]}', "None is known of those."),
