@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 
 from backend.credentials import has_key
 from backend.metrics import Metrics
+from mammo.exchange.task_data import TWINS
 from mammo.runs.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
 
@@ -93,7 +94,7 @@ def test_every_service_is_limited_hardened_watched_and_its_log_is_rotated(compos
         assert not service.get("user", "1").startswith(("0", "root")), name
         assert service["mem_limit"], name
         assert service["pids_limit"] <= 4096, name
-        assert service["restart"] == "unless-stopped", name
+        assert service["restart"] == ("no" if name == "admin" else "unless-stopped"), name
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert "healthcheck" in service or name in ("backend", "worker", "worker-gpu"), name
     stages = read("Dockerfile").split("FROM ")
@@ -134,7 +135,7 @@ def test_each_service_gets_the_secrets_that_it_needs_and_no_others(compose):
     given = {name: set(service.get("secrets", ())) for name, service in compose["services"].items()}
     ours = {each for each in compose["secrets"] if each.startswith("yolo_mlsam_")}
     assert given["backend"] == ours
-    assert given["worker"] == given["worker-gpu"] == ours - {"yolo_mlsam_api_keys"}
+    assert given["worker"] == given["worker-gpu"] == given["admin"] == ours - {"yolo_mlsam_api_keys"}
     assert given["prometheus"] == {"prometheus_key"}
     assert given["label-studio"] == {"label_studio.env"}
     assert not given["proxy"]
@@ -160,8 +161,8 @@ def test_each_service_reaches_those_that_it_needs_and_no_others(compose):
         return {other for other, networks in members.items() if other != name and networks & members[name]}
 
     web = {"proxy", "proxy-tls"}
-    workers = {"worker", "worker-gpu"}
-    assert reached("worker") == {"label-studio", "backend", "postgres", "valkey", "worker-gpu", *web}
+    workers = {"worker", "worker-gpu", "admin"}
+    assert reached("worker") - workers - web == {"label-studio", "backend", "postgres", "valkey"}
     assert reached("backend") - workers - web == {
         "label-studio",
         "postgres",
@@ -189,6 +190,19 @@ def test_the_web_servers_lead_to_services_and_ports_that_there_are(compose):
         for secret in re.findall(r"/run/secrets/(\w+)", text):
             assert secret in service["secrets"]
     assert f"\nEXPOSE {targets['backend']}\n" in read("Dockerfile")
+
+
+def test_commands_write_twins_where_label_studio_reads_them(compose):
+    def mounts(name: str) -> dict[str, str]:
+        volumes = [re.sub(r"\$\{(\w+)[^}]*\}", r"\1", each) for each in compose["services"][name]["volumes"]]
+        return {each.split(":")[0]: each.partition(":")[2] for each in volumes}
+
+    assert mounts("admin")["TWINS"] == f"/label-studio/{TWINS}"
+    served = compose["services"]["label-studio"]["environment"]["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"]
+    assert mounts("label-studio")["TWINS"] == f"{served}/{TWINS}:ro"
+    for name in ("admin", "backend", "worker"):
+        assert mounts(name)["MAMMOGRAMS"] == "/mammograms:ro"
+    assert compose["services"]["admin"]["entrypoint"] == ["yolo-mlsam"]
 
 
 def test_prometheus_asks_with_the_key_whose_digest_the_backend_is_given(compose, tmp_path, monkeypatch):
