@@ -1,4 +1,4 @@
-"""The backup of docs/deployment.md as it stands there, on a real PostgreSQL; a script stands in for `docker compose`."""
+"""The backup of docs/deployment.md as it stands there, on a real PostgreSQL; a script stands in for Compose."""
 
 from __future__ import annotations
 
