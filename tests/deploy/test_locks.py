@@ -74,6 +74,7 @@ def test_development_tools_and_label_studio_stay_out():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONSTRAINTS.glob("[bi][mu]*.txt")))
 def test_versions_are_those_of_the_tests_and_each_has_its_hashes(name):
+    assert "://" not in (CONSTRAINTS / name).read_text()
     tested = entries("app.txt")
     for package, (pin, hashes) in entries(name).items():
         assert hashes, package
