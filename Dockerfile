@@ -14,7 +14,8 @@ WORKDIR /app
 COPY constraints constraints
 RUN python -m venv /build \
     && /build/bin/pip install --no-cache-dir --require-hashes --no-deps --index-url "$INDEX" -r constraints/build.txt
-ENV UV_INSTALL="/build/bin/uv --no-config pip install --python /venv/bin/python --no-cache --no-deps"
+# Compiled here, because nothing can be written later.
+ENV UV_INSTALL="/build/bin/uv --no-config pip install --python /venv/bin/python --no-cache --no-deps --compile-bytecode"
 RUN python -m venv --without-pip /venv \
     && $UV_INSTALL --require-hashes --only-binary :all: --default-index "$INDEX" -r constraints/image.txt
 RUN case "$ACCELERATOR" in cuda) index="$INDEX" ;; cpu) index="$TORCH_INDEX" ;; \
