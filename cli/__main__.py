@@ -364,7 +364,7 @@ def train_starter(
     from training.starter.recipe import train_starter as train
 
     site = Site.load()
-    backgrounds = [] if only == "segmenter" else [site.backgrounds.get(name) for name in SETS]
+    backgrounds = [site.backgrounds.get(name) for name in SETS]
     with progress_bar("starter") as progress:
         train(out=out, work=work, backgrounds=backgrounds, smoke=smoke, only=only, progress=progress)
     typer.echo(f"starter in {out}: {only or 'both networks'} trained")
