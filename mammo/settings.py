@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,10 +12,11 @@ from zoneinfo import available_timezones
 
 from croniter import croniter
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
+from mammo.setting_sources import Sources, source_problem, sources, validation_problem
 
 PREFIX = "YOLO_MLSAM_"
 
@@ -37,9 +39,13 @@ class Bucket:
 
 
 class Settings(BaseSettings):
-    """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`; docs/settings.md lists all of them."""
+    """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`, else from the file of that name in
+    `secrets_dir`; docs/settings.md lists all of them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    secrets_dir: Path | None = None
+    """Folder of files that each hold one setting and are named as its variable, as container engines mount secrets."""
 
     data_dir: Path = Path("data")
     """Folder of database, blobs, runs and caches; created with mode 0700 if it is missing."""
@@ -318,8 +324,19 @@ class Settings(BaseSettings):
         return {int(project): version.strip() for project, _, version in pairs}
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> Sources:
+        return sources(settings_cls, arguments=init_settings, environment=env_settings)
+
+    @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the settings from the environment.
+        """Read the settings from the environment, and from the files in `YOLO_MLSAM_SECRETS_DIR`.
 
         Args:
             overrides: Settings by name, in place of the environment's.
@@ -328,19 +345,13 @@ class Settings(BaseSettings):
             InvalidSettings: A variable is invalid; the message names the variable, never its value.
         """
         try:
-            return cls(**overrides)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of a folder that is missing, or no file in it
+                return cls(**overrides)
         except ValidationError as error:
-            details = "; ".join(
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_without_prefix(problem['msg'])}"
-                for problem in error.errors(include_input=False, include_url=False)
-            )
-            raise InvalidSettings(f"invalid settings in the environment: {details}") from None
-        except SettingsError as error:  # names the field, never its value
-            field = re.search(r'field "(\w+)"', str(error))
-            name = f"{PREFIX}{field[1].upper()}" if field else "a setting"
-            raise InvalidSettings(
-                f"{name} in the environment is no valid JSON; docs/settings.md shows an example"
-            ) from None
+            raise InvalidSettings(validation_problem(error, prefix=PREFIX)) from None
+        except (SettingsError, UserWarning) as error:
+            raise InvalidSettings(source_problem(error, prefix=PREFIX)) from None
 
     @property
     def database(self) -> str:
@@ -386,8 +397,3 @@ class Settings(BaseSettings):
     def public_weights(self) -> Path:
         """Folder of public weights, as downloaded and as converted."""
         return self.data_dir / "public-weights"
-
-
-def _without_prefix(message: str) -> str:
-    """Return a message of pydantic without its prefix."""
-    return message.removeprefix("Value error, ")

@@ -102,20 +102,25 @@ def redis_program():
 class RedisServer:
     """A server of the tests' own on a Unix socket, which can be stopped and started again."""
 
-    def __init__(self, folder, *, password=""):
+    def __init__(self, folder, *, user="", password="", users=None):
+        """`users`: a file of them; without one, `password` is everybody's."""
         self.folder = folder
         self.socket = folder / "redis.sock"
-        self.password = password
+        self.user, self.password, self._users = user, password, users
         self._process = None
 
     @property
     def url(self):
-        return f"unix://{self.socket}" + (f"?password={self.password}" if self.password else "")
+        user = f"{self.user}@" if self.user else ""
+        return f"unix://{user}{self.socket}" + (f"?password={self.password}" if self.password else "")
 
     def start(self):
         command = [redis_program(), "--port", "0", "--unixsocket", str(self.socket)]
         command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
-        command += ["--requirepass", self.password] if self.password else []
+        if self._users:
+            command += ["--aclfile", str(self._users)]
+        elif self.password:
+            command += ["--requirepass", self.password]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         client = redis.Redis.from_url(self.url)
         for _ in range(200):
