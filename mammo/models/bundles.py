@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidBundle, StorageUnavailable
+from mammo.input_files import open_input, read_input
 from mammo.models.registry import PARTS, STAYS_AT_SITE, ModelRegistry
 
 FORMAT = "yolo-mlsam bundle 1"
@@ -120,7 +121,7 @@ def import_bundle(registry: ModelRegistry, bundle: Path, *, trusted: Collection[
         StorageUnavailable: The version cannot be registered now.
     """
     try:
-        with zipfile.ZipFile(bundle) as archive:
+        with open_input(bundle) as file, zipfile.ZipFile(file) as archive:
             content = _trusted_manifest(archive, bundle.name, trusted)
             manifest = json.loads(content)
             if not isinstance(manifest, dict) or manifest.pop("format", None) != FORMAT:
@@ -179,7 +180,7 @@ def _unpack(archive: zipfile.ZipFile, part: str, manifest: dict[str, Any], folde
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(read_input(path, max_bytes=MAX_TEXT_BYTES), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise InvalidBundle(
             f"{path.name} is no private key; create one with `yolo-mlsam models keygen`"
