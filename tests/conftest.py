@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -102,8 +103,9 @@ def redis_program():
 class RedisServer:
     """A server of the tests' own on a Unix socket, which can be stopped and started again."""
 
-    def __init__(self, folder, *, password=""):
+    def __init__(self, folder, *, password="", options=()):
         self.folder = folder
+        self.options = options
         self.socket = folder / "redis.sock"
         self.password = password
         self._process = None
@@ -113,10 +115,16 @@ class RedisServer:
         return f"unix://{self.socket}" + (f"?password={self.password}" if self.password else "")
 
     def start(self):
-        command = [redis_program(), "--port", "0", "--unixsocket", str(self.socket)]
-        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
-        command += ["--requirepass", self.password] if self.password else []
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [redis_program(), "-", "--port", "0", "--unixsocket", str(self.socket)]
+        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", "", *self.options]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        secret = f"requirepass {self.password}\n" if self.password else ""
+        self._process.stdin.write(
+            secret.encode()
+        )  # not in the arguments, which every user of the machine sees
+        self._process.stdin.close()
         client = redis.Redis.from_url(self.url)
         for _ in range(200):
             try:
@@ -129,7 +137,15 @@ class RedisServer:
         client.close()
         return self
 
+    def hang(self):
+        """Answer nothing more until `go_on`; connections stay open, and new ones are accepted by the kernel."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self):
+        self.go_on()
         self._process.terminate()
         self._process.wait(timeout=20)
 

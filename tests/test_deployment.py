@@ -5,15 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import redis
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from backend.metrics import Metrics
 from mammo.runs.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
+from tests.conftest import redis_program
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -63,6 +67,43 @@ def test_compose_refuses_to_start_without_secrets_and_make_env_gives_them_all(tm
     again = run(sys.executable, "deploy/make_env.py", tmp_path / ".env")
     assert again.returncode == 1
     assert (tmp_path / ".env").read_text() == text
+
+
+def test_no_process_gets_a_secret_as_an_argument(compose):
+    """Every user of a machine sees the arguments of its processes."""
+    secret = re.compile(r"(?<!\$)\$\{?\w*(PASSWORD|SECRET|KEY|TOKEN|URL)")
+    for name, service in compose["services"].items():
+        words = [
+            service.get("command"),
+            service.get("entrypoint"),
+            service.get("healthcheck", {}).get("test"),
+        ]
+        assert not secret.search(repr(words)), name
+    assert secret.search(repr(["--requirepass", "${REDIS_PASSWORD:?run make env}"])), "it would be noticed"
+    assert "--from-literal" not in (ROOT / "deploy/kubernetes/README.md").read_text()
+
+
+def test_the_broker_takes_its_password_from_standard_input(compose, tmp_path):
+    """The command of the compose file, with the server that this machine has."""
+    command = [word.replace("$$", "$") for word in compose["services"]["valkey"]["command"]]
+    command[-1] = command[-1].replace(
+        "valkey-server -", f"{redis_program()} - --port 0 --unixsocket {tmp_path}/s --dir {tmp_path}"
+    )
+    server = subprocess.Popen(command, env={"REDISCLI_AUTH": "right-1"}, stdout=subprocess.DEVNULL)
+    try:
+        client = redis.Redis(unix_socket_path=f"{tmp_path}/s", password="right-1")
+        for _ in range(100):
+            with suppress(redis.ConnectionError):
+                if client.ping():
+                    break
+            time.sleep(0.05)
+        assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+        assert b"right-1" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(unix_socket_path=f"{tmp_path}/s").ping()
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 def test_no_service_of_ours_is_root_writes_its_root_or_gains_rights(compose):

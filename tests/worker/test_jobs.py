@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.runs import RunLedger, Runs, RunService, claim, this_process
-from mammo.runs.jobs import Adapt, JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.runs.jobs import Adapt, JobQueue, PrelabelProject, Retrain
 from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs

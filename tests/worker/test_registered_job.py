@@ -17,8 +17,9 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
+from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings
-from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue, redis_connection
+from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue
 from worker.registered_job import registered
 from worker.stoppable_worker import make_worker
 

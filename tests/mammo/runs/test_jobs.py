@@ -6,6 +6,7 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings, StorageUnavailable
 from mammo.runs.jobs import (
     FORMER_NAMES,
@@ -19,7 +20,6 @@ from mammo.runs.jobs import (
     PrelabelProject,
     Retrain,
     lists_of,
-    redis_connection,
 )
 
 
@@ -166,7 +166,8 @@ def test_a_password_goes_with_the_url_and_never_into_an_error(private_redis):
     wrong = JobQueue(redis_connection(server.url.replace("s3cret", "other"), patience=0))
     with pytest.raises(StorageUnavailable) as caught:
         wrong.active(1)
-    assert "word" not in str(caught.value)
+    assert "other-word" not in str(caught.value)
+    assert caught.value.code == "queue_refused"
 
 
 def test_a_patient_connection_outlives_a_restart_of_the_broker(private_redis):
