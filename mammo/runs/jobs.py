@@ -9,10 +9,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import orjson
 import redis
 import structlog
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from rq import Queue, Retry
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
@@ -46,12 +48,20 @@ RESTARTS = 3
 
 log = structlog.get_logger()
 
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""Validation of payloads: no number as text, no unknown field."""
 
+Project = Annotated[int, Field(ge=0, lt=2**63)]
+
+Payload = TypeVar("Payload", "Retrain", "Adapt", "PrelabelProject")
+
+
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Retrain:
     """Train a challenger on a project's corrections, judge it, and promote it if it wins."""
 
-    project: int
+    project: Project
     recipe: str
     """A key of `training.retrain.recipes.RECIPES`."""
 
@@ -59,11 +69,12 @@ class Retrain:
     """What requested it, such as `START_TRAINING` or `schedule`."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Adapt:
     """Adapt the champion to background images: train a challenger on clusters inserted into them, and judge it."""
 
-    project: int
+    project: Project
     """Whose frozen test patients it is judged on too; `NO_PROJECT`: nobody's."""
 
     recipe: str
@@ -77,13 +88,29 @@ class Adapt:
         object.__setattr__(self, "backgrounds", tuple(self.backgrounds))  # JSON has lists only
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class PrelabelProject:
     """Prelabel the tasks of a project that a model version has not prelabelled yet."""
 
-    project: int
+    project: Project
     model_version: str | None = None
     """None: the champion at the time the job runs."""
+
+
+def read_payload(kind: type[Payload], payload: object) -> Payload:
+    """Return the payload of a job, which anybody who can write into Redis may have made.
+
+    Raises:
+        InvalidSettings: it is not what our queue writes.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(orjson.dumps(payload))
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) or "payload" for each in error.errors())
+        raise InvalidSettings(
+            f"refused: the job's payload is not what this release queues: {wrong}"
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,20 @@ def test_a_record_that_cannot_be_read_ends_no_worker(queue, connection, work_off
     assert JobQueue(connection).status(after.id).state == "finished"
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"repeats_left": "1000", "repeat_intervals": "[1]"}, "a repetition"),
+        ({"rate_limit_key": "k", "rate_limit_concurrency": "1"}, "a rate limit"),
+    ],
+)
+def test_what_our_queue_never_asks_of_rq_is_refused(queue, connection, work_off, tmp_path, fields, named):
+    job = queue.enqueue_call(OURS, args=[str(tmp_path / "ran")])
+    connection.hset(job.key, mapping=fields)
+    assert_refused(job, work_off(), because=f"it asks for {named}")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_job_of_a_queue_that_is_not_ours_is_refused(queue, connection, work_off, tmp_path):
     job = queue.enqueue_call(OURS, args=[str(tmp_path / "ran")])
     connection.hset(job.key, "origin", "mail")

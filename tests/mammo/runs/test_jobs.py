@@ -1,4 +1,6 @@
+import json
 import threading
+from dataclasses import asdict
 
 import pytest
 import redis
@@ -16,10 +18,12 @@ from mammo.runs.jobs import (
     QUEUES,
     RETRAIN,
     TRAIN,
+    Adapt,
     JobQueue,
     PrelabelProject,
     Retrain,
     lists_of,
+    read_payload,
 )
 
 
@@ -95,6 +99,39 @@ def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection)
     assert Retrain(**job.kwargs["payload"]) == Retrain(1, "demo", "START_TRAINING")
     for value in connection.hgetall(f"rq:job:{enqueued.job_id}").values():
         assert b"\x80\x04" not in value  # what a pickle begins with
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Retrain(1, "demo", "a"),
+        Adapt(0, "demo", "a", ("one", "two")),
+        PrelabelProject(2),
+        PrelabelProject(2, "m1"),
+    ],
+)
+def test_what_our_queue_writes_is_read(payload):
+    assert read_payload(type(payload), json.loads(json.dumps(asdict(payload)))) == payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        ({"project": "1/../../users", "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": -1, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": 2**63, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": True, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": 1, "recipe": ["demo"], "reason": "a"}, "recipe"),
+        ({"project": 1, "recipe": "demo", "reason": "a", "weights": "http://"}, "weights"),
+        ({"project": 1}, "recipe, reason"),
+        (["x"], "payload"),
+        (None, "payload"),
+    ],
+)
+def test_a_payload_that_our_queue_never_writes_is_refused_and_not_quoted(payload, named):
+    with pytest.raises(InvalidSettings, match="not what this release queues") as caught:
+        read_payload(Retrain, payload)
+    assert str(caught.value).endswith(f": {named}")
 
 
 def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, connection):
