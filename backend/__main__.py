@@ -28,7 +28,6 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
-from mammo.models.champion_announcements import ChampionListener
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -142,7 +141,7 @@ def wire(site: Site) -> Services:
         reconciler=_reconciler(site, metrics),
         schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         shadow=_shadow(site),
-        champion_listener=partial(ChampionListener, settings.redis_url.get_secret_value()),
+        champion_listener=site.champion_listener,
     )
 
 

@@ -55,7 +55,9 @@ def adapt(
             state = "queued" if started.created else "active already"
             typer.echo(f"{started.run}: {state}; follow it with `yolo-mlsam runs watch {started.run}`")
             if started.problem:
-                typer.echo(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
+                typer.echo(
+                    f"the run is recorded; the backend enqueues it if the queue has not: {started.problem}"
+                )
 
 
 def require_possible(order: Adapt, site: Site) -> None:

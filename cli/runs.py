@@ -178,7 +178,9 @@ def _line(event: Any) -> str:
 
 def _print_problem(started: Started) -> None:
     if started.problem:
-        _console().print(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
+        _console().print(
+            f"the run is recorded; the backend enqueues it if the queue has not: {started.problem}"
+        )
 
 
 def _console() -> Console:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cli.s3_keys import S3Key, S3Secret
+
 project = typer.Typer(
     help="Create, connect, prelabel and check a Label Studio project.", no_args_is_help=True
 )
@@ -39,8 +41,8 @@ def create(
             help="Browsers load images from the bucket, by presigned URLs, instead of through Label Studio."
         ),
     ] = True,
-    s3_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key.")] = "",
-    s3_secret: Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="S3 secret key.")] = "",
+    s3_key: S3Key = "",
+    s3_secret: S3Secret = "",
 ) -> None:
     """Create or adopt a project with labeling config and images, and connect it. Safe to repeat.
 
