@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=1, le=65535)
     """Port the backend listens on."""
 
+    max_connections: int = Field(4096, ge=32)
+    """Most open connections; then the oldest silent one without a right secret makes room for a new one."""
+
+    max_connections_per_address: int = Field(2048, ge=16)
+    """Most connections of one address that have not yet sent a right secret."""
+
+    trusted_proxies: str = ""
+    """Reverse proxies whose `X-Forwarded-For` counts, comma separated, for example `10.1.0.7,10.2.0.0/16`."""
+
     auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
     """User name of the basic auth that Label Studio sends to the backend."""
 
@@ -240,7 +249,7 @@ class Settings(BaseSettings):
             )
         return ",".join(sources)
 
-    @field_validator("private_networks")
+    @field_validator("private_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
         for entry in filter(None, (each.strip() for each in value.split(","))):
@@ -331,7 +340,8 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             details = "; ".join(
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_without_prefix(problem['msg'])}"
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: "
+                + problem["msg"].removeprefix("Value error, ")
                 for problem in error.errors(include_input=False, include_url=False)
             )
             raise InvalidSettings(f"invalid settings in the environment: {details}") from None
@@ -386,8 +396,3 @@ class Settings(BaseSettings):
     def public_weights(self) -> Path:
         """Folder of public weights, as downloaded and as converted."""
         return self.data_dir / "public-weights"
-
-
-def _without_prefix(message: str) -> str:
-    """Return a message of pydantic without its prefix."""
-    return message.removeprefix("Value error, ")
