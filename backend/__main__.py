@@ -29,6 +29,7 @@ from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
 from mammo.models.champion_announcements import ChampionListener
+from mammo.models.registry import require_usable
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -153,6 +154,7 @@ def _shadow(site: Site) -> ShadowModel | None:
 
     def size(version: str) -> int:
         manifest = site.registry.manifest(version)
+        require_usable(manifest)
         return sum(manifest[part]["bytes"] for part in PARTS)
 
     return ShadowModel(
