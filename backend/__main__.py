@@ -30,6 +30,7 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
+from mammo.models.registry import require_usable
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -150,6 +151,7 @@ def _shadow(site: Site) -> ShadowModel | None:
 
     def size(version: str) -> int:
         manifest = site.registry.manifest(version)
+        require_usable(manifest)
         return sum(manifest[part]["bytes"] for part in PARTS)
 
     return ShadowModel(

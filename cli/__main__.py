@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -380,6 +381,8 @@ def train_starter(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point. A MammoError becomes one line on stderr and exit code 1, without a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):  # an id of Label Studio may hold what no terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return app(arguments)
     except MammoError as error:

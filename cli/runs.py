@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from cli.text_console import text_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -184,6 +186,5 @@ def _print_problem(started: Started) -> None:
 
 
 def _console() -> Console:
-    from rich.console import Console
 
-    return Console(soft_wrap=True, markup=False, highlight=False)
+    return text_console(soft_wrap=True, highlight=False)

@@ -25,6 +25,7 @@ from backend.services import Services
 from mammo.annotations import AnnotationStore, Receipt
 from mammo.errors import MammoError
 from mammo.labelstudio.client import WEBHOOK_ACTIONS
+from mammo.lenient_json import loads
 
 START_TRAINING = "START_TRAINING"
 TASKS_CREATED = "TASKS_CREATED"
@@ -105,7 +106,7 @@ def _store(
 
 
 def _action_of(body: bytes) -> str:
-    action = read_json(body).get("action")
+    action = read_json(body, loads=loads).get("action")
     if not isinstance(action, str) or not 0 < len(action) <= 100 or "\0" in action:
         raise HTTPException(400, "the event has no valid action; it must be a string of 1 to 100 characters")
     return action

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from cli.models.names import current_user, find_version
+from cli.text_console import text_console
 from mammo.errors import InvalidSettings
 from mammo.site import Site
 
@@ -20,13 +19,13 @@ def promote(name: str, reason: str) -> None:
     version = find_version(registry, name)
     before = registry.champion()
     if version == before.version:
-        Console().print(f"{version} is the champion already; nothing changed")
+        text_console().print(f"{version} is the champion already; nothing changed")
         return
     with tempfile.TemporaryDirectory() as folder:
         registry.files(version, into=Path(folder))
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=current_user())
     _announce(site, before.version, version)
-    console = Console(soft_wrap=True, highlight=False)
+    console = text_console(soft_wrap=True, highlight=False)
     for note in registry.notes(version):
         if note.kind == "self_test_failed":
             console.print(
@@ -52,7 +51,7 @@ def _announce(site: Site, before: str, after: str) -> None:
     notified = site.announce_champion(after)
     later = f"within {site.settings.reload_seconds:g} s, because Redis did not take the message"
     when = "now" if notified else later
-    Console(soft_wrap=True, highlight=False).print(
+    text_console(soft_wrap=True, highlight=False).print(
         f"champion: {before} -> {after}\nrunning backends load it {when} (see /health)"
     )
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
+from cli.text_console import text_console
 from mammo.errors import MammoError, StorageUnavailable
 from mammo.findings import MAX_FINDINGS
 from mammo.runs.jobs import PREDICT, PrelabelProject
@@ -38,7 +38,7 @@ def prelabel_project(*, project: int, wait: bool) -> int:
     """
     queue = Site.load().queue
     job = queue.enqueue_prelabel(PrelabelProject(project, None)).job_id
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     console.print(f"job {job}")
     if PREDICT in queue.condition().unserved:
         console.print(NO_WORKER)
