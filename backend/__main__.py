@@ -6,16 +6,18 @@ import gc
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
-import uvicorn
 
 from backend.app import create_app
 from backend.auth import MIN_LENGTH, is_loopback, short_secrets
+from backend.connections.limits import ConnectionLimits, raise_descriptor_limit
+from backend.connections.server import Server, bind
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost
@@ -28,7 +30,7 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
-from mammo.models.champion_announcements import ChampionListener
+from mammo.models.registry import require_usable
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
@@ -61,19 +63,15 @@ def main(*, insecure: bool = False) -> int:
                 settings=short,
                 at_least=MIN_LENGTH,
             )
+        limits = ConnectionLimits.of(settings, descriptors=raise_descriptor_limit())
+        sockets = bind(settings.host, settings.port)
         services = replace(wire(site), insecure=insecure)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
-    uvicorn.run(
-        create_app(services),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
+    server = Server.of(create_app(services), settings, services.metrics, limits=limits)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, after everything is closed
+        server.run(sockets)
     return 0
 
 
@@ -142,7 +140,7 @@ def wire(site: Site) -> Services:
         reconciler=_reconciler(site, metrics),
         schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
         shadow=_shadow(site),
-        champion_listener=partial(ChampionListener, settings.redis_url.get_secret_value()),
+        champion_listener=site.champion_listener,
     )
 
 
@@ -153,6 +151,7 @@ def _shadow(site: Site) -> ShadowModel | None:
 
     def size(version: str) -> int:
         manifest = site.registry.manifest(version)
+        require_usable(manifest)
         return sum(manifest[part]["bytes"] for part in PARTS)
 
     return ShadowModel(

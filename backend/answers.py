@@ -12,6 +12,8 @@ import numpy as np
 import orjson
 from starlette.responses import JSONResponse
 
+from mammo.lenient_json import dumps
+
 _NUMBERS = np.frombuffer("".join(f"{number:3d}," for number in range(256)).encode(), np.uint32)
 
 
@@ -19,7 +21,7 @@ class Json(JSONResponse):
     """A JSON response."""
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content, default=_encode_rle)
+        return dumps(content, default=_encode_rle)
 
 
 def _encode_rle(value: Any) -> orjson.Fragment:

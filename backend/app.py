@@ -9,9 +9,10 @@ from functools import partial
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from backend import error_table
-from backend.auth import is_exempt_from_guess_limit
+from backend.auth import SecretRequired, is_exempt_from_guess_limit
 from backend.backlog import Backlog
 from backend.cross_site import OwnPagesOnly
 from backend.middleware import BodyLimit, Guard
@@ -68,9 +69,11 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(route.router)
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
     app.add_middleware(OwnPagesOnly)
-    app.add_middleware(Guard, metrics=services.metrics)  # added last, so it is the outermost
+    paths = frozenset(each.path for each in app.routes if isinstance(each, Route))
+    app.add_middleware(Guard, metrics=services.metrics, paths=paths)  # added last, so it is the outermost
     return app
 
 

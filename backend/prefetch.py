@@ -16,6 +16,7 @@ from backend.services import Images, Services
 from mammo.errors import MammoError
 from mammo.images.task_images import of_task
 from mammo.labelstudio.interpretation import from_regions
+from mammo.lenient_json import loads
 
 NUM_NEXT = 2
 """Tasks prepared after an annotated one. Label Studio opens the first at once; the second gains from it."""
@@ -49,13 +50,13 @@ class Prefetch:
         self._backlog.add(("next", project), partial(self._annotated, project, body))
 
     def _created(self, body: bytes) -> None:
-        content = read_json(body)
+        content = read_json(body, loads=loads)
         project, tasks = content.get("project"), content.get("tasks")
         if isinstance(project, dict) and isinstance(tasks, list):
             self._add(tasks[: self._services.settings.prefetch_tasks], project)
 
     def _annotated(self, project: int, body: bytes) -> None:
-        content = read_json(body)
+        content = read_json(body, loads=loads)
         described, task = content.get("project"), content.get("task")
         number = task.get("id") if isinstance(task, dict) else None
         label_studio = self._services.site.label_studio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import orjson
@@ -104,15 +105,18 @@ def project_number(project: object) -> int | None:
     return int(match.group()) if match else None
 
 
-def read_json(body: bytes) -> dict[str, Any]:
+def read_json(body: bytes, *, loads: Callable[[bytes], Any] = orjson.loads) -> dict[str, Any]:
     """Parse a JSON object.
+
+    Args:
+        loads: parses JSON; raises ValueError.
 
     Raises:
         HTTPException: 400: not a JSON object.
     """
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = loads(body)
+    except ValueError:
         raise HTTPException(400, "the body is not JSON") from None
     if not isinstance(content, dict):
         raise HTTPException(400, "the body must be a JSON object")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.text_console import text_console
+
 if TYPE_CHECKING:
     from mammo.exchange.export.labelled_image import LabelledImage
     from training.datasets.versions import DatasetVersion
@@ -48,7 +50,6 @@ def build(project: Annotated[int, typer.Option(help="Label Studio project id.", 
 def list_versions() -> None:
     """List every dataset version, oldest first."""
     import sqlalchemy as sa
-    from rich.console import Console
     from rich.table import Table
 
     from mammo.database import dataset_version, reading
@@ -60,7 +61,7 @@ def list_versions() -> None:
     for row in rows:
         built = f"{row.created_at:%Y-%m-%d %H:%M}"
         table.add_row(row.name[:12], str(row.project), str(row.num_items), str(row.num_excluded), built)
-    Console().print(
+    text_console().print(
         table if rows else "there is no dataset version yet; `yolo-mlsam dataset build` makes one"
     )
 
@@ -153,7 +154,6 @@ def _open(name: str) -> DatasetVersion:
 
 
 def _print(dataset: DatasetVersion) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("fold", "patients", "images", "with clusters", "clusters")
@@ -162,7 +162,7 @@ def _print(dataset: DatasetVersion) -> None:
         positive = sum(bool(item.findings) for item in items)
         numbers = (dataset.num_patients(fold), len(items), positive, dataset.num_findings(fold))
         table.add_row(fold, *map(str, numbers))
-    console = Console()
+    console = text_console()
     console.print(f"dataset version {dataset.name} of project {dataset.project}")
     console.print(table)
     if set(dataset.sources) != {"single"}:
@@ -179,6 +179,7 @@ def _print(dataset: DatasetVersion) -> None:
         console.print(f"left out: {count} {code} ({reason})")
     if dataset.num_alone:
         console.print(
-            f"[yellow]{dataset.num_alone} images have neither patient nor study, so that one patient may be in several "
-            "folds. Import them with `yolo-mlsam import`, or add `patient` to the tasks.[/yellow]"
+            f"{dataset.num_alone} images have neither patient nor study, so that one patient may be in several "
+            "folds. Import them with `yolo-mlsam import`, or add `patient` to the tasks.",
+            style="yellow",
         )

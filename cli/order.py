@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.text_console import text_console
+
 order = typer.Typer(help="Plan the order in which annotators get a project's tasks.", no_args_is_help=True)
 
 Project = Annotated[int, typer.Argument(help="Label Studio project id.", min=1)]
@@ -25,7 +27,6 @@ def plan(
     first: Annotated[int, typer.Option(help="Number of unread tasks to plan.", min=1)] = 200,
 ) -> None:
     """Plan the next unread tasks, show them in the tab *Reading order*, and store the plan."""
-    from rich.console import Console
 
     from mammo.site import Site
     from mammo.worklist.service import TITLE
@@ -34,7 +35,7 @@ def plan(
         plan = site.worklist.plan(project, strategy, positive_share=positive_share, limit=first)
     strata = [place.stratum for place in plan.places]
     counts = ", ".join(f"{strata.count(name)} {name}" for name in ("positive", "negative", "unknown"))
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     console.print(
         f"project {project}, {strategy}: {len(plan.places)} of {plan.unread} unread tasks planned "
         f"({counts}, by model {plan.model_version}), {plan.changed} of them new or moved"
@@ -48,14 +49,13 @@ def show(
     first: Annotated[int, typer.Option(help="Number of upcoming tasks to list.", min=1)] = 20,
 ) -> None:
     """Show the tasks read per strategy, and the upcoming ones. `effort --by order` compares strategies."""
-    from rich.console import Console
     from rich.table import Table
 
     from mammo.site import Site
 
     with Site.load() as site:
         progress, following = site.worklist.progress(project), site.worklist.following(project, first)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     if not progress:
         console.print(f"project {project} has no plan; `yolo-mlsam order plan {project}` makes one")
         return

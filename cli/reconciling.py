@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from cli.rereading import print_rereading, reread_project
+from cli.text_console import text_console
 from mammo.annotations import Reconciliation
 from mammo.errors import MammoError
 from mammo.site import Site
@@ -38,7 +38,7 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool,
                 rereadings[report.project] = reread_project(report.project, site=site)
             except MammoError as error:  # the repairs are printed nevertheless
                 rereadings[report.project] = error
-    console = Console()
+    console = text_console()
     if as_json:
         rows = [
             asdict(report) | {"webhook": faults} | _to_json(rereadings.get(report.project))
@@ -56,7 +56,7 @@ def reconcile_command(projects: Sequence[int], *, complete: bool, as_json: bool,
         webhook = f"was {', '.join(faults)}" if faults else ""
         table.add_row(str(report.project), compared, *map(str, numbers), webhook)
     console.print(table)
-    plain = Console(markup=False, highlight=False)
+    plain = text_console(highlight=False)
     for project, each in rereadings.items():
         if isinstance(each, MammoError):
             plain.print(f"project {project}: annotations could not be reread: {each}", soft_wrap=True)

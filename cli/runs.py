@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from cli.text_console import text_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -178,10 +180,11 @@ def _line(event: Any) -> str:
 
 def _print_problem(started: Started) -> None:
     if started.problem:
-        _console().print(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
+        _console().print(
+            f"the run is recorded; the backend enqueues it if the queue has not: {started.problem}"
+        )
 
 
 def _console() -> Console:
-    from rich.console import Console
 
-    return Console(soft_wrap=True, markup=False, highlight=False)
+    return text_console(soft_wrap=True, highlight=False)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.text_console import text_console
+
 stage = typer.Typer(help="What the model may do in a project.", no_args_is_help=True)
 
 Project = Annotated[int, typer.Argument(help="Label Studio project id.", min=1)]
@@ -15,14 +17,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @stage.command()
 def show(project: Project, as_json: AsJson = False) -> None:
     """Show the stage, its evidence, the rules' proposal, and every change so far."""
-    from rich.console import Console
 
     from cli.stage_tables import history_table, proposal_table, to_json
     from mammo.site import Site
 
     with Site.load() as site:
         report = site.stages.show(project)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     if as_json:
         console.print_json(to_json(report))
         return
@@ -34,7 +35,6 @@ def show(project: Project, as_json: AsJson = False) -> None:
 @stage.command()
 def propose(project: Project, as_json: AsJson = False) -> None:
     """Show the rules' proposal. Changes nothing. Exit code 3: another stage is proposed."""
-    from rich.console import Console
 
     from cli.stage_tables import proposal_table, to_json
     from mammo.errors import LabelStudioError
@@ -42,7 +42,7 @@ def propose(project: Project, as_json: AsJson = False) -> None:
 
     with Site.load() as site:
         report = site.stages.show(project)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     if report.evidence.problem:
         raise LabelStudioError(report.evidence.problem)
     if as_json:
@@ -67,7 +67,6 @@ def set_(
     ] = None,
 ) -> None:
     """Change the stage. The audit log records who, when, why, and the evidence."""
-    from rich.console import Console
 
     from cli.models.names import current_user
     from mammo.site import Site
@@ -79,4 +78,4 @@ def set_(
     text = f"project {project}: {change.before} -> {change.stage}"
     if change.threshold is not None:
         text += f"; predictions of {change.model_version} with a score of at least {change.threshold:.2f}"
-    Console(soft_wrap=True).print(text)
+    text_console(soft_wrap=True).print(text)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
+from cli.text_console import text_console
 from mammo.efforts.effort_records import GROUPS, grouped
+from mammo.lenient_json import dumps
 from mammo.site import Site
 from mammo.trace import HistoryEntry, Trace
 
@@ -20,9 +20,9 @@ def trace_command(annotation: int, *, as_json: bool) -> None:
     """Print the history of one annotation."""
     with Site.load() as site:
         trace = site.trace(annotation)
-    console = Console()
+    console = text_console()
     if as_json:
-        console.print_json(orjson.dumps(trace.to_json()).decode())
+        console.print_json(dumps(trace.to_json()).decode())
     else:
         console.print(_tree(trace))
 
@@ -42,10 +42,10 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
                 f"not counted: annotation {each.annotation} of task {each.task}, project {project}: {each.reason}",
                 err=True,
             )
-    console = Console()
+    console = text_console()
     if as_json:
         rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
-        console.print_json(orjson.dumps(rows).decode())
+        console.print_json(dumps(rows).decode())
         return
     columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "crumbs", "median s", "hasty")
     table = Table(*by, *columns)

@@ -18,6 +18,7 @@ from obstore.store import LocalStore, S3Store
 
 from mammo.atomic_files import flush, replacing
 from mammo.errors import InvalidWeights, StorageUnavailable
+from mammo.input_files import open_input
 from mammo.settings import Bucket
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -167,7 +168,7 @@ class Blobs:
 
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -80,6 +80,15 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=1, le=65535)
     """Port the backend listens on."""
 
+    max_connections: int = Field(4096, ge=32)
+    """Most open connections; then the oldest silent one without a right secret makes room for a new one."""
+
+    max_connections_per_address: int = Field(2048, ge=16)
+    """Most connections of one address that have not yet sent a right secret."""
+
+    trusted_proxies: str = ""
+    """Reverse proxies whose `X-Forwarded-For` counts, comma separated, for example `10.1.0.7,10.2.0.0/16`."""
+
     auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
     """User name of the basic auth that Label Studio sends to the backend."""
 
@@ -246,7 +255,7 @@ class Settings(BaseSettings):
             )
         return ",".join(sources)
 
-    @field_validator("private_networks")
+    @field_validator("private_networks", "trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
         for entry in filter(None, (each.strip() for each in value.split(","))):

@@ -6,7 +6,7 @@ nothing themselves, so that no second wiring can forget an option. A component i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.backgrounds import Backgrounds
 from mammo.blinding import Blinding
 from mammo.blobs import Blobs
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.efforts.shadow_comparison import compare_versions, named_versions
@@ -28,10 +29,11 @@ from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models import CHAMPION, STARTER, ModelRegistry
+from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.models.starter_files import starter_files
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
 from mammo.stages import StageLog, StageService, Withholding
 from mammo.trace import Trace, trace
@@ -61,7 +63,7 @@ class Site:
     are missing."""
 
     broker_seconds: int = 0
-    """Seconds to retry while Redis does not answer."""
+    """Seconds for which a worker retries while Redis does not answer; 0: requests and commands, which do not wait."""
 
     @classmethod
     def load(cls, *, creates: bool = False, broker_seconds: int = 0, **values: Any) -> Self:
@@ -117,6 +119,15 @@ class Site:
     @cached_property
     def queue(self) -> JobQueue:
         return JobQueue(self.redis)
+
+    def announce_champion(self, version: str) -> bool:
+        """Tell the running backends of a new champion; returns whether Redis took the message. Never raises."""
+        with redis_connection(self.settings.redis_url.get_secret_value()) as connection:
+            return announce_champion(connection, version)
+
+    def champion_listener(self, on_announcement: Callable[[], None]) -> ChampionListener:
+        """Return a listener that calls `on_announcement` when there may be a new champion; the caller starts it."""
+        return ChampionListener(self.redis, on_announcement)
 
     @cached_property
     def label_studio(self) -> LabelStudioClient | None:

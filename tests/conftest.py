@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -102,9 +103,10 @@ def redis_program():
 class RedisServer:
     """A server of the tests' own on a Unix socket, which can be stopped and started again."""
 
-    def __init__(self, folder, *, user="", password="", users=None):
+    def __init__(self, folder, *, user="", password="", users=None, options=()):
         """`users`: a file of them; without one, `password` is everybody's."""
         self.folder = folder
+        self.options = options
         self.socket = folder / "redis.sock"
         self.user, self.password, self._users = user, password, users
         self._process = None
@@ -115,13 +117,17 @@ class RedisServer:
         return f"unix://{user}{self.socket}" + (f"?password={self.password}" if self.password else "")
 
     def start(self):
-        command = [redis_program(), "--port", "0", "--unixsocket", str(self.socket)]
-        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
+        command = [redis_program(), "-", "--port", "0", "--unixsocket", str(self.socket)]
+        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", "", *self.options]
         if self._users:
             command += ["--aclfile", str(self._users)]
-        elif self.password:
-            command += ["--requirepass", self.password]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # Not in the arguments, which every user of the machine sees.
+        secret = f"requirepass {self.password}\n" if self.password and not self._users else ""
+        self._process.stdin.write(secret.encode())
+        self._process.stdin.close()
         client = redis.Redis.from_url(self.url)
         for _ in range(200):
             try:
@@ -134,7 +140,15 @@ class RedisServer:
         client.close()
         return self
 
+    def hang(self):
+        """Answer nothing more until `go_on`; connections stay open, and new ones are accepted by the kernel."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self):
+        self.go_on()
         self._process.terminate()
         self._process.wait(timeout=20)
 

@@ -9,12 +9,11 @@ from typing import Annotated
 import anyio
 import anyio.to_thread
 import orjson
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
 
 from backend.answers import Json
-from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from mammo.runs import Run, Runs
 from mammo.settings import RecipeName
@@ -27,7 +26,7 @@ KEEP_ALIVE_SECONDS = 15.0
 
 MAX_LINES = 1000
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 RunId = Annotated[str, Path(max_length=64, pattern=r"^[a-z]+-[0-9]+-[0-9a-f]{12}$")]

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import orjson
-from rich.console import Console
 from rich.text import Text
 
 from cli.doctor import (
@@ -20,6 +19,7 @@ from cli.doctor import (
 )
 from cli.doctor.diagnosis import Diagnosis, broken, skipped
 from cli.doctor.inspection import Inspection
+from cli.text_console import text_console
 from mammo.errors import LabelStudioError, MammoError
 from mammo.site import Site
 
@@ -120,11 +120,11 @@ def show(diagnoses: Sequence[Diagnosis], *, as_json: bool) -> None:
             for each in diagnoses
         ]
         report = {"broken": sum(each.state == "broken" for each in diagnoses), "checks": rows}
-        Console(soft_wrap=True, highlight=False, markup=False).print(
+        text_console(soft_wrap=True, highlight=False).print(
             orjson.dumps(report, option=orjson.OPT_INDENT_2).decode()
         )
         return
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     for each in diagnoses:
         console.print(Text.assemble((f"{each.state:8}", STYLES[each.state]), f"{each.check:18}{each.line()}"))
 

@@ -66,17 +66,15 @@ def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:
 
 
 def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Check Redis, and that workers take the queued jobs."""
+    """Check that Redis answers and accepts writes, and that workers take the queued jobs."""
     try:
+        inspection.site.queue.check_writable()
         condition = inspection.site.queue.condition()
-    except (MammoError, ValueError):
-        yield broken(
-            "redis",
-            "Redis at YOLO_MLSAM_REDIS_URL does not answer",
-            "start Redis or Valkey, or correct address and password",
-        )
+    except MammoError as error:
+        says, _, remedy = str(error).partition(": ")
+        yield broken("redis", says, remedy)
         return
-    yield well("redis", "Redis answers")
+    yield well("redis", "Redis answers and accepts writes")
     yield from _workers(condition)
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from cli.models.names import find_version
+from cli.text_console import text_console
 from mammo.errors import InvalidSettings
-from mammo.models.bundles import export_bundle, import_bundle, make_key
+from mammo.models.bundles import export_bundle, import_bundle, make_key, verify_bundle
 from mammo.site import Site
 
 
 def keygen(path: Path) -> None:
     """Write a private key, and print the public key."""
     public = make_key(path)
-    Console(soft_wrap=True, highlight=False).print(
+    text_console(soft_wrap=True, highlight=False).print(
         f"{path.name}: private key, keep it secret\n"
         f"public key, for YOLO_MLSAM_TRUSTED_KEYS of the receiving sites: {public}"
     )
@@ -29,7 +28,7 @@ def export(name: str, *, key: Path, to: Path | None, same_site: bool) -> None:
     target = to or Path(f"{version}.mlsam")
     public = export_bundle(registry, version, key=key, to=target, same_site=same_site)
     size = target.stat().st_size / 1e6
-    Console(soft_wrap=True, highlight=False).print(
+    text_console(soft_wrap=True, highlight=False).print(
         f"{target}: {version}, {size:.1f} MB, signed by {public}\n"
         f"on the receiving site: yolo-mlsam models import {target.name}"
     )
@@ -43,7 +42,8 @@ def import_(bundle: Path, *, trust: Sequence[str]) -> None:
         raise InvalidSettings(
             "no public key is trusted here; name the sender's with --trust or YOLO_MLSAM_TRUSTED_KEYS"
         )
+    verify_bundle(bundle, trusted=trusted)  # before a data folder is made for it
     version = import_bundle(site.registry, bundle, trusted=trusted)
-    Console(soft_wrap=True).print(
+    text_console(soft_wrap=True).print(
         f"{version} is registered; `yolo-mlsam models promote {version} --reason ...` makes it serve"
     )

@@ -120,7 +120,7 @@ def export(
 
 @models.command("import")
 def import_(
-    bundle: Annotated[Path, typer.Argument(help="File written by export.", exists=True, dir_okay=False)],
+    bundle: Annotated[Path, typer.Argument(help="File written by export.")],
     trust: Annotated[
         list[str] | None,
         typer.Option(help="Public key to trust in addition to YOLO_MLSAM_TRUSTED_KEYS.", metavar="HEX"),

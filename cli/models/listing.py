@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from rich.console import Console
 from rich.table import Column, Table
 
 from cli.models.names import ALIASES, find_version
 from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
-from mammo.models import ModelRegistry, Promotion
+from cli.text_console import text_console
+from mammo.models import UNUSABLE, ModelRegistry, Promotion
+from mammo.printable import printable
 from mammo.site import Site
+
+MAX_TEXT = 2000
+"""Longest value that is shown, in characters."""
 
 
 def list_versions() -> None:
@@ -27,14 +31,16 @@ def list_versions() -> None:
         manifest = registry.manifest(version)
         table.add_row(
             " ".join(aliases.get(version, [])),
-            version,
-            str(manifest.get("parent") or "-"),
-            str(manifest.get("recipe") or "-"),
-            str(manifest.get("dataset_version") or "-")[:12],
-            _verdict(registry, version),
+            printable(version),
+            printable(manifest.get("parent") or "-"),
+            printable(manifest.get("recipe") or "-"),
+            printable(manifest.get("dataset_version") or "-")[:12],
+            _shown(f"unusable: {manifest[UNUSABLE]}")
+            if UNUSABLE in manifest
+            else _verdict(registry, version),
             _minute(manifest["created_at"]),
         )
-    Console().print(table)
+    text_console().print(table)
 
 
 def show_version(name: str, *, as_json: bool) -> None:
@@ -52,16 +58,16 @@ def show_version(name: str, *, as_json: bool) -> None:
             "notes": notes,
             "moves": [_row(move) for move in moves],
         }
-        Console().print_json(orjson.dumps(content).decode())
+        text_console().print_json(orjson.dumps(content).decode())
         return
-    console = Console()
-    table = Table(_wrapped("what"), "value", title=version, title_justify="left")
+    console = text_console()
+    table = Table(_wrapped("what"), "value", title=printable(version), title_justify="left")
     for key, value in _flat(registry.manifest(version)):
-        table.add_row(key, _shown(value))
+        table.add_row(printable(key), _shown(value))
     for note in notes:
         if note["kind"] != "verdict":
             for key, value in _flat({k: v for k, v in note.items() if k != "kind"}):
-                table.add_row(f"{note['kind'].replace('_', ' ')}: {key}", _shown(value))
+                table.add_row(printable(f"{note['kind'].replace('_', ' ')}: {key}"), _shown(value))
     console.print(table)
     for note in notes:
         if note["kind"] == "verdict":
@@ -79,17 +85,17 @@ def diff_versions(one: str, other: str) -> None:
     registry = Site.load().registry
     versions = [find_version(registry, name) for name in (one, other)]
     left, right = (dict(_flat(_facts(registry, version))) for version in versions)
-    table = Table(_wrapped("what"), *versions)
+    table = Table(_wrapped("what"), *map(printable, versions))
     for key in sorted(left.keys() | right.keys()):
         before, after = left.get(key), right.get(key)
         if before != after:
-            table.add_row(key, _shown(before), _shown(after))
-    Console().print(table)
+            table.add_row(printable(key), _shown(before), _shown(after))
+    text_console().print(table)
 
 
 def list_moves() -> None:
     """Print every move of every alias, oldest first."""
-    Console().print(_moves(Site.load().registry.history(None)))
+    text_console().print(_moves(Site.load().registry.history(None)))
 
 
 def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
@@ -118,9 +124,9 @@ def _moves(moves: list[Promotion]) -> Table:
             _minute(row["at"]),
             move.alias,
             move.kind.replace("_", " "),
-            move.version,
-            move.actor or "-",
-            move.reason,
+            printable(move.version),
+            printable(move.actor or "-"),
+            printable(move.reason, length=MAX_TEXT),
         )
     return table
 
@@ -150,7 +156,7 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, list) and all(isinstance(each, int | float) for each in value):
         return " ".join(_shown(each) for each in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(value, length=MAX_TEXT)
 
 
 def _minute(at: object) -> str:

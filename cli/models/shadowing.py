@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from cli.models.names import find_version
+from cli.text_console import text_console
 from mammo.efforts.shadow_comparison import compare_versions
 from mammo.site import Site
 
@@ -16,7 +16,7 @@ def compare(project: int, first: str, second: str, *, as_json: bool) -> None:
     with Site.load() as site:
         versions = find_version(site.registry, first), find_version(site.registry, second)
         comparison = compare_versions(project, versions, store=site.store, tags=site.tags(project))
-    console = Console(soft_wrap=True, highlight=False)
+    console = text_console(soft_wrap=True, highlight=False)
     if as_json:
         console.print_json(orjson.dumps(comparison.to_json()).decode())
         return

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rich.console import Console
-
+from cli.text_console import text_console
 from mammo.models import ModelRegistry
 from mammo.models.garbage import collect, referenced_blobs, spent_versions, unreferenced
 from mammo.runs import Runs
@@ -19,7 +18,7 @@ def gc(*, delete: bool, older_than: int) -> None:
 
     site = Site.load()
     registry, blobs, engine = site.registry, site.blobs, site.engine
-    console = Console(soft_wrap=True, highlight=False)
+    console = text_console(soft_wrap=True, highlight=False)
     in_use = versions_in_use(site.settings, registry, Runs(engine))
     for name, user in in_use.items():
         text = f"kept for {user}" if registry.find(name) else f"named by {user}, but not in the registry"

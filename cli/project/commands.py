@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cli.s3_keys import S3Key, S3Secret
+from cli.text_console import text_console
+
 project = typer.Typer(
     help="Create, connect, prelabel and check a Label Studio project.", no_args_is_help=True
 )
@@ -39,14 +42,13 @@ def create(
             help="Browsers load images from the bucket, by presigned URLs, instead of through Label Studio."
         ),
     ] = True,
-    s3_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key.")] = "",
-    s3_secret: Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="S3 secret key.")] = "",
+    s3_key: S3Key = "",
+    s3_secret: S3Secret = "",
 ) -> None:
     """Create or adopt a project with labeling config and images, and connect it. Safe to repeat.
 
     Exit code 2: some images could not be uploaded.
     """
-    from rich.console import Console
 
     from cli.project.connecting import ProjectOptions, create_project, unusable_images
     from mammo.labelstudio.project_storage import S3Bucket
@@ -65,19 +67,18 @@ def create(
             presign=presign,
         )
     options = ProjectOptions(title=title, url=url, config=config, local=local, upload=upload, s3=s3)
-    create_project(options, site=Site.load(), console=Console(soft_wrap=True))
+    create_project(options, site=Site.load(), console=text_console(soft_wrap=True))
     raise typer.Exit(2 if upload and unusable_images(upload) else 0)
 
 
 @project.command()
 def connect(project: ProjectId, url: BackendUrl) -> None:
     """Connect a Label Studio project to the backend, with exactly one ML backend and one webhook."""
-    from rich.console import Console
 
     from cli.project.connecting import connect_project
     from mammo.site import Site
 
-    connect_project(project, url, site=Site.load(), console=Console(soft_wrap=True))
+    connect_project(project, url, site=Site.load(), console=text_console(soft_wrap=True))
 
 
 @project.command()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from cli.text_console import text_console
 from mammo.readings import ROLES, ReadingRules, ReadingService, StepResult
 from mammo.site import Site
 
@@ -21,7 +21,7 @@ def create_command(
     accounts = {role: emails[role] for role in ROLES if emails.get(role)}
     with Site.load() as site:
         double = site.readings(s3_keys=s3_keys).create(project, rules=checked, emails=accounts)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     for (role, number), reader_project in sorted(double.projects.items()):
         who = "" if role in double.users else " (no account named: annotations by anybody count)"
         console.print(
@@ -55,7 +55,7 @@ def rules_of(options: Mapping[str, Any]) -> ReadingRules:
 
 
 def print_step(step: StepResult) -> None:
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     for name, count in step.added.items():
         console.print(f"{name}: {count} new tasks")
     if not step.added:

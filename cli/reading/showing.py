@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from cli.text_console import text_console
 from mammo.readings import Summary, summarise
 from mammo.site import Site
 
@@ -22,7 +22,7 @@ NEXT = {
 def status_command(project: int, *, as_json: bool) -> None:
     """Print the progress of a double reading."""
     summary = _summary(project)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     if as_json:
         console.print_json(orjson.dumps(summary.to_json()).decode())
         return
@@ -40,7 +40,7 @@ def status_command(project: int, *, as_json: bool) -> None:
 def agreement_command(project: int, *, as_json: bool) -> None:
     """Print the agreement of the two readers."""
     summary = _summary(project)
-    console = Console(soft_wrap=True)
+    console = text_console(soft_wrap=True)
     if as_json:
         console.print_json(orjson.dumps(summary.to_json()).decode())
         return

@@ -1,6 +1,7 @@
 """Annotation store: an append-only log of Label Studio's events, and the current view computed from it.
 
 events.py        the body of a webhook becomes revisions of annotations
+deletion_times.py    when something was deleted, by Label Studio's clock
 view.py          the current view of a history of revisions, a pure function
 writer.py        each write is one transaction, flushed to the disk
 appending.py     the statements that write

@@ -13,8 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mammo.annotations.events import Revision, canonical
+from mammo.annotations.deletion_times import with_deletion_times
+from mammo.annotations.events import Revision
 from mammo.database import dialect_insert, edit_effort, event, image_pin, insert, prelabel, revision
+from mammo.lenient_json import canonical
 
 ALIKE = frozenset({"START_TRAINING", "ANNOTATIONS_DELETED", "TASKS_DELETED"})
 """Actions of which two events may have equal bodies, such as a request that is made twice, or the deletion of an id
@@ -55,7 +57,8 @@ def append_event(connection: Connection, row: Mapping[str, Any], revisions: Sequ
     if duplicate:
         number = connection.execute(sa.select(event.c.id).where(event.c.key == row["key"])).scalar_one()
     elif revisions:
-        connection.execute(NEW_REVISION, [_revision_row(number, each) for each in revisions])
+        timed = with_deletion_times(connection, revisions, received_at=row["received_at"])
+        connection.execute(NEW_REVISION, [_revision_row(number, each) for each in timed])
     return Receipt(event=number, duplicate=duplicate, project=row["project"], num_revisions=len(revisions))
 
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.events import canonical
 from mammo.database import automatic_annotation, insert, revision, writing
+from mammo.lenient_json import canonical, loads
 
 CHUNK = 200
 """Revisions whose content is read by one statement."""
@@ -104,7 +103,7 @@ def automatic_revisions(connection: Connection, project: int, rows: Collection[i
             revision.c.id.in_(candidates[start : start + CHUNK])
         )
         for row, result in connection.execute(results):
-            if _digest(orjson.loads(result)) in digests[row]:
+            if _digest(loads(result)) in digests[row]:
                 automatic.add(row)
     return automatic
 

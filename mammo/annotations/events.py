@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import orjson
+from mammo.lenient_json import canonical, loads
 
 RevisionKind = Literal["annotation", "annotation_deleted", "task_deleted"]
 
@@ -43,7 +43,7 @@ class Revision:
     annotation: int | None = None
     task: int | None = None
     updated_at: datetime | None = None
-    """Label Studio's time of the last change, UTC; None for deletions."""
+    """Label Studio's time of the last change, UTC. Of a deletion it sends none; see `deletion_times`."""
 
     cancelled: bool = False
     """The annotator skipped the task."""
@@ -61,16 +61,11 @@ class Revision:
     """Model version of the prediction that the annotator started from; None if Label Studio does not report it."""
 
 
-def canonical(value: Any) -> bytes:
-    """Return the canonical JSON of a value: sorted keys, no spaces, UTF-8, numpy arrays as lists."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-
-
 def parse(body: bytes) -> dict[str, Any]:
     """Parse a body; returns an empty object if it is no JSON object."""
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        parsed = loads(body)
+    except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
 
@@ -131,7 +126,7 @@ def _annotation_revision(
     content = [project, annotation_id, task["id"], cancelled, completed_by, lead_time, result, data]
     try:
         content_hash = hashlib.sha256(canonical(content)).hexdigest()
-    except orjson.JSONEncodeError:  # nested too deeply to be a region
+    except ValueError:  # nested too deeply to be a region
         return None
     return Revision(
         kind="annotation",

@@ -134,6 +134,4 @@ def _history_of(project: int) -> sa.Select[Any]:
 
 
 def _header(row: sa.Row[Any]) -> RevisionHeader:
-    # A webhook proves that the annotation existed when it was saved, a reconciliation that it exists now.
-    saved_at = row.updated_at if row.kind == "annotation" and row.action != RECONCILED else None
-    return RevisionHeader._make((*row[:8], saved_at or row.received_at))
+    return RevisionHeader._make((*row[:8], row.received_at, row.action == RECONCILED))

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import pin_image, replace_prelabel
-from mammo.annotations.events import canonical
 from mammo.annotations.headers import (
     ChampionHistory,
     PrelabelHeader,
@@ -22,6 +20,7 @@ from mammo.annotations.headers import (
 )
 from mammo.annotations.writer import Writer
 from mammo.database import image_pin, prelabel, reading
+from mammo.lenient_json import canonical, loads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +171,7 @@ def _key(project: int, task: int, model_version: str) -> tuple[sa.ColumnElement[
 
 
 def _prelabel(row: sa.Row[Any]) -> Prelabel:
-    return Prelabel(**{**row._mapping, "regions": orjson.loads(row.regions)})
+    return Prelabel(**{**row._mapping, "regions": loads(row.regions)})
 
 
 def _execute(connection: Connection, statement: sa.Update) -> None:

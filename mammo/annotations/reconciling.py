@@ -24,11 +24,12 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Engine
 
-from mammo.annotations.events import RECONCILED, canonical, revisions_of
+from mammo.annotations.events import RECONCILED, revisions_of
 from mammo.annotations.store import AnnotationStore
 from mammo.annotations.view import RevisionHeader
 from mammo.database import reading, reconciliation, writing
 from mammo.errors import LabelStudioError
+from mammo.lenient_json import canonical
 
 log = structlog.get_logger()
 
@@ -227,8 +228,8 @@ def _user_id(completed_by: Any) -> Any:
 
 
 def _deletion_time(seen_at: datetime, deleted: Iterable[RevisionHeader]) -> datetime:
-    """Return a time not before the annotations' own, in case Label Studio's clock runs ahead of ours."""
-    return max([seen_at, *(header.seen_at for header in deleted)])
+    """Return a time not before the annotations' own, in case our clock was set back."""
+    return max([seen_at, *(header.received_at for header in deleted)])
 
 
 def _batches(tasks: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.annotations.appending import Receipt, append_event, event_key
 from mammo.annotations.automatic import automatic_revisions
-from mammo.annotations.events import canonical, parse, project_of, revisions_of
+from mammo.annotations.events import parse, project_of, revisions_of
 from mammo.annotations.headers import CorrectionHeader
 from mammo.annotations.history import correction_headers, history
 from mammo.annotations.prelabels import PrelabelRecords
@@ -24,6 +23,7 @@ from mammo.annotations.writer import Writer
 from mammo.blinding import patient_or_task
 from mammo.database import dataset_version, event, prelabel, probe_write, reading, revision
 from mammo.errors import StorageUnavailable
+from mammo.lenient_json import canonical, loads
 
 CHUNK = 200
 """Rows whose content one statement reads; SQLite limits the number of parameters."""
@@ -244,8 +244,8 @@ def _correction(row: Any) -> Correction:
         task_id=row.task,
         project_id=row.project,
         updated_at=row.updated_at,
-        task_data=orjson.loads(row.task_data),
-        result=orjson.loads(row.result),
+        task_data=loads(row.task_data),
+        result=loads(row.result),
         completed_by=row.completed_by,
         lead_time=row.lead_time,
         content_hash=row.content_hash,

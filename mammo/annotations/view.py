@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from mammo.annotations.events import RevisionKind
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+OVERTAKING = timedelta(minutes=1)
+"""A save that is received so soon after a deletion may have been made before it, if the time of the deletion is
+unknown: Label Studio sends each webhook once, and waits for a second."""
 
 
 class RevisionHeader(NamedTuple):
@@ -21,11 +26,16 @@ class RevisionHeader(NamedTuple):
     annotation: int | None
     task: int | None
     updated_at: datetime | None
+    """By Label Studio's clock. Deletion: see `deletion_times`; None: unknown."""
+
     cancelled: bool
     content_hash: str
     prelabel_version: str | None
-    seen_at: datetime
-    """Annotation: a time at which it existed. Deletion: the time at which it was received."""
+    received_at: datetime
+    """By our clock: when the event was received; of a reconciliation, when Label Studio was asked."""
+
+    reconciled: bool = False
+    """A reconciliation found the annotation in Label Studio; otherwise a webhook reported its save or the deletion."""
 
 
 def current_view(history: Iterable[RevisionHeader]) -> list[RevisionHeader]:
@@ -41,30 +51,58 @@ def existing_annotations(history: Iterable[RevisionHeader]) -> list[RevisionHead
     the same `updated_at` (Label Studio sends none) are ordered by their content, not by arrival.
     """
     newest: dict[int, RevisionHeader] = {}
-    last_seen: dict[int, datetime] = {}
-    deleted_annotations: dict[int | None, datetime] = {}
-    deleted_tasks: dict[int | None, datetime] = {}
+    last_seen: dict[int, _LastSeen] = {}
+    deleted_annotations: dict[int | None, list[RevisionHeader]] = {}
+    deleted_tasks: dict[int | None, list[RevisionHeader]] = {}
     for header in history:
         if header.kind == "annotation_deleted":
-            _keep_latest(deleted_annotations, header.annotation, header.seen_at)
+            deleted_annotations.setdefault(header.annotation, []).append(header)
         elif header.kind == "task_deleted":
-            _keep_latest(deleted_tasks, header.task, header.seen_at)
+            deleted_tasks.setdefault(header.task, []).append(header)
         elif header.annotation is not None:
-            _keep_latest(last_seen, header.annotation, header.seen_at)
+            last_seen.setdefault(header.annotation, _LastSeen()).add(header)
             best = newest.get(header.annotation)
             if best is None or _age(header) > _age(best):
                 newest[header.annotation] = header
     existing = (
         header
         for annotation, header in newest.items()
-        if last_seen[annotation]
-        > max(deleted_annotations.get(annotation, NEVER), deleted_tasks.get(header.task, NEVER))
+        if all(
+            last_seen[annotation].outlives(deletion)
+            for deletion in (*deleted_annotations.get(annotation, ()), *deleted_tasks.get(header.task, ()))
+        )
     )
     return sorted(existing, key=lambda header: (header.task or 0, header.annotation or 0))
 
 
-def _keep_latest(times: dict[Any, datetime], key: int | None, time: datetime) -> None:
-    times[key] = max(times.get(key, NEVER), time)
+@dataclass(slots=True)
+class _LastSeen:
+    """The newest proofs that an annotation existed. Times of Label Studio's clock and of ours are never compared."""
+
+    saved: datetime = NEVER
+    """Label Studio's time of the last save that a webhook reported."""
+
+    received: datetime = NEVER
+    """Our time at which the last webhook of a save was received."""
+
+    reconciled: datetime = NEVER
+    """Our time at which a reconciliation last found it."""
+
+    def add(self, header: RevisionHeader) -> None:
+        assert header.updated_at is not None
+        if header.reconciled:
+            self.reconciled = max(self.reconciled, header.received_at)
+        else:
+            self.saved = max(self.saved, header.updated_at)
+            self.received = max(self.received, header.received_at)
+
+    def outlives(self, deletion: RevisionHeader) -> bool:
+        """Whether the annotation existed after a deletion, so that its id was reused."""
+        if self.reconciled > deletion.received_at:
+            return True
+        if deletion.updated_at is not None:
+            return self.saved > deletion.updated_at
+        return self.received > deletion.received_at + OVERTAKING
 
 
 def _age(header: RevisionHeader) -> tuple[datetime, str, str]:

@@ -16,6 +16,7 @@ run, run_stage, run_event, run_trigger    mammo.runs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,37 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return _parse  # called directly, because a project has hundreds of thousands of times
 
 
+class AnyText(sa.types.TypeDecorator[str]):
+    """Text from outside. What one database takes and another refuses, NUL and lone surrogates, is stored escaped.
+
+    An escape is `ESCAPE` and four hexadecimal digits.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else _REFUSED.sub(_escaped, value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None or ESCAPE not in value else _ESCAPES.sub(_unescaped, value)
+
+
+ESCAPE = "\ufdd0"
+"""A code point that Unicode reserves for such internal use, and that no text contains."""
+
+_REFUSED = re.compile(f"[\0\ud800-\udfff{ESCAPE}]")
+_ESCAPES = re.compile(f"{ESCAPE}([0-9a-f]{{4}})")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"{ESCAPE}{ord(match[0]):04x}"
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16))
+
+
 def _parse(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
@@ -62,7 +94,7 @@ event = _table(
     "event",  # events as received, byte for byte; append-only
     sa.Column("id", RowId, primary_key=True),
     sa.Column("key", sa.String(64), nullable=False, unique=True),
-    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("action", AnyText, nullable=False),
     sa.Column("project", sa.BigInteger, index=True),
     sa.Column("received_at", UtcTime, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
@@ -84,7 +116,7 @@ revision = _table(
     sa.Column("task_data", sa.LargeBinary),
     sa.Column("completed_by", sa.BigInteger),
     sa.Column("lead_time", sa.Float),
-    sa.Column("prelabel_version", sa.Text),
+    sa.Column("prelabel_version", AnyText),
     # All columns of the current view, because content is large and stored before the other columns of a row.
     sa.Index(
         "ix_revision_view",
@@ -146,9 +178,9 @@ promotion = _table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("version", sa.ForeignKey("model_version.version"), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
-    sa.Column("actor", sa.Text),
+    sa.Column("actor", AnyText),
     sa.UniqueConstraint("alias", "epoch"),
 )
 
@@ -250,10 +282,10 @@ stage_change = _table(
     sa.Column("id", RowId, primary_key=True),
     sa.Column("project", sa.BigInteger, nullable=False, index=True),
     sa.Column("at", UtcTime, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("actor", AnyText, nullable=False),
     sa.Column("before", sa.String(16), nullable=False),
     sa.Column("stage", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
     sa.Column("overruled", sa.Boolean, nullable=False),
     sa.Column("model_version", sa.String(64)),
     sa.Column("threshold", sa.Float),
@@ -294,21 +326,21 @@ run = _table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("project", sa.BigInteger, nullable=False, index=True),
     sa.Column("active_project", sa.BigInteger, unique=True),
-    sa.Column("recipe", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recipe", AnyText, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
     sa.Column("trigger", sa.String(16), nullable=False),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("stalled", sa.Integer, nullable=False),
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", AnyText),
     sa.Column("claimed_at", UtcTime),
     sa.Column("claimed_progress", sa.Float, nullable=False),
     sa.Column("heartbeat_at", UtcTime),
     sa.Column("progress", sa.Float, nullable=False),
     sa.Column("stage", sa.String(32), nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("message", AnyText, nullable=False),
     sa.Column("failure", sa.String(16)),
-    sa.Column("error", sa.Text),
+    sa.Column("error", AnyText),
     sa.Column("job", sa.String(100)),
     sa.Column("not_before", UtcTime),
     sa.Column("created_at", UtcTime, nullable=False),
@@ -331,7 +363,7 @@ run_event = _table(
     sa.Column("at", UtcTime, nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("state", sa.String(16)),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
 )
 
 run_trigger = _table(
@@ -341,7 +373,7 @@ run_trigger = _table(
     sa.Column("project", sa.BigInteger, nullable=False, index=True),
     sa.Column("run", sa.ForeignKey("run.id"), nullable=False),
     sa.Column("trigger", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", AnyText, nullable=False),
     sa.Column("started", sa.Boolean, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
 )

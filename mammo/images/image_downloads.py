@@ -1,73 +1,30 @@
 """ImageDownloads: the content of a task's image, from Label Studio, cloud storage, or an allowed host.
 
-/data/upload/..., /data/local-files/...   Label Studio's own origin, with the token
-s3://..., gs://..., azure-blob://...      resolved by Label Studio for the task; its redirect is followed without token
+/data/upload/..., /data/local-files/...   images of Label Studio (`ImagePaths`), with the token
+s3://..., gs://..., azure-blob://...      resolved by Label Studio for the task; its redirect gets no token
 https://host/...                          hosts in the settings only, without token
 """
 
 from __future__ import annotations
 
 import base64
-import re
-from dataclasses import dataclass
 
 import httpx
 
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidSettings
 from mammo.images.downloads import AddressRule, DownloadCache, Limits, fetch
 from mammo.images.downloads.cache import CachedDownload
-from mammo.images.downloads.fetch import Fetched, Hop, join, same_origin
+from mammo.images.downloads.fetch import Fetched, Hop, join
 from mammo.images.downloads.network import Resolve, resolve
+from mammo.images.image_hosts import ImageHosts
 from mammo.labelstudio.connection import Connection
+from mammo.labelstudio.image_paths import FORMS, ImagePaths
 from mammo.settings import Settings
 
 CLOUD_SCHEMES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 
 DOWNLOAD_CACHE = "downloads"
 """Folder of the cache in the data folder."""
-
-_RESOLVES = re.compile(r"/(tasks|projects)/\d+/(resolve|presign)/$")
-_UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[^/]+$")
-"""Path of an uploaded file. Its name is unique, so its content never changes."""
-
-
-@dataclass(frozen=True)
-class ImageHosts:
-    """The http(s) hosts from which images may be downloaded."""
-
-    entries: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> ImageHosts:
-        """Parse a list such as `images.example.org, *.example.org, http://pacs.local:8042`; the default is https.
-
-        Raises:
-            ValueError: an entry is neither a host nor an origin.
-        """
-        entries = tuple(entry.strip().lower() for entry in text.split(",") if entry.strip())
-        for entry in entries:
-            url = httpx.URL(_origin(entry))
-            if url.scheme not in ("http", "https") or not url.host or url.path not in ("", "/"):
-                raise ValueError(
-                    f"expected hosts such as images.example.org or http://host:port, got {entry!r}"
-                )
-        return cls(entries)
-
-    def allow(self, url: httpx.URL) -> bool:
-        """Whether scheme, host and port are in the list. `*.host` means the subdomains of a host."""
-        return any(_matches(httpx.URL(_origin(entry)), url) for entry in self.entries)
-
-
-def _origin(entry: str) -> str:
-    return entry if "://" in entry else f"https://{entry}"
-
-
-def _matches(listed: httpx.URL, url: httpx.URL) -> bool:
-    if listed.host.startswith("*."):
-        if not url.host.endswith(listed.host[1:]) or url.host == listed.host[2:]:
-            return False
-        return same_origin(listed.copy_with(host=url.host), url)
-    return same_origin(listed, url)
 
 
 class ImageDownloads:
@@ -95,7 +52,8 @@ class ImageDownloads:
             resolve: resolves host names.
         """
         self._connection = connection
-        self._public = httpx.URL(public_url) if public_url else None
+        public = httpx.URL(public_url) if public_url else None
+        self._paths = ImagePaths(connection.origin, public=public) if connection else None
         self._hosts = hosts or ImageHosts()
         self._rule = rule or AddressRule()
         self._cache = cache
@@ -138,7 +96,7 @@ class ImageDownloads:
         start = self._resolved(reference, task)
         name = str(start)
         cached, cached_content = (self._cache.find(name) if self._cache else None) or (None, b"")
-        if cached and self._cache and (_UPLOAD.search(start.path) or self._cache.fresh(cached)):
+        if cached and self._cache and (self._is_unique(start) or self._cache.fresh(cached)):
             return _limited(cached_content, start, max_bytes)
         limits = Limits(max_bytes=max_bytes, seconds=self._seconds)
         fetched = self._fetch(start, limits, cached)
@@ -156,17 +114,15 @@ class ImageDownloads:
     def _resolved(self, reference: str, task: int | None) -> httpx.URL:
         """Return the URL of the first request for an image reference."""
         if reference.startswith(CLOUD_SCHEMES):
-            if self._connection is None or task is None:
+            if self._paths is None or task is None:
                 raise ImageNotFound(
                     f"an image at {reference.split('://')[0]}:// can only be downloaded through Label Studio, as a "
                     "task of a project with that storage; set YOLO_MLSAM_LABEL_STUDIO_URL",
                     code="foreign_image",
                 )
             name = base64.urlsafe_b64encode(reference.encode(errors="surrogatepass")).decode("ascii")
-            return self._connection.origin.join(
-                f"tasks/{task}/resolve/?{httpx.QueryParams({'fileuri': name})}"
-            )
-        if self._connection is None:
+            return self._paths.resolver(task, name)
+        if self._connection is None or self._paths is None:
             if reference.startswith("/"):
                 raise ImageNotFound(
                     "the task's image is stored in Label Studio; set YOLO_MLSAM_LABEL_STUDIO_URL",
@@ -174,10 +130,13 @@ class ImageDownloads:
                 )
             return join(httpx.URL(""), reference)
         url = join(self._connection.origin, reference)
-        if self._public is not None and same_origin(url, self._public):
-            origin = self._connection.origin
-            return url.copy_with(scheme=origin.scheme, host=origin.host, port=origin.port)
-        return url
+        image = self._paths.image(url)
+        return image.url if image else url
+
+    def _is_unique(self, url: httpx.URL) -> bool:
+        """Whether the content at an address never changes."""
+        image = self._paths.image(url) if self._paths else None
+        return image is not None and image.is_unique
 
     def _fetch(self, start: httpx.URL, limits: Limits, cached: CachedDownload | None) -> Fetched:
         """Download an image, unless the cached content is still current."""
@@ -204,11 +163,16 @@ class ImageDownloads:
             return get(self._first_hop(start))
 
     def _first_hop(self, url: httpx.URL) -> Hop:
-        if self._connection is not None and same_origin(url, self._connection.origin):
+        if self._connection is not None and self._paths is not None and self._paths.image(url):
             headers = {"authorization": self._connection.authorization()}
             return Hop(url=url, rule=AddressRule(anywhere=True), headers=headers)
         if self._hosts.allow(url):
             return Hop(url=url, rule=self._rule, headers={})
+        if self._paths is not None and self._paths.serves(url):
+            raise ImageNotFound(
+                f"an address of Label Studio that is no image is not fetched; expected {FORMS}; correct the task",
+                code="foreign_path",
+            )
         raise ImageNotFound(
             f"an image at {url.scheme}://{url.host} is not fetched: the host is neither Label Studio's nor in "
             "YOLO_MLSAM_IMAGE_HOSTS; if it is another address of Label Studio, set "
@@ -217,16 +181,24 @@ class ImageDownloads:
         )
 
     def _follow(self, hop: Hop, target: httpx.URL) -> Hop:
-        """Return the next hop of a redirect. The token is only sent from Label Studio to Label Studio.
+        """Return the next hop of a redirect. The token is only sent from Label Studio to its own images.
 
-        Label Studio may redirect to itself, and to other servers when it resolves a cloud address. An allowed host may
+        Label Studio may redirect to its images, and anywhere when it resolves a cloud address. An allowed host may
         redirect to allowed hosts. Cloud storage, which was reached through Label Studio, may redirect anywhere.
         """
-        if hop.headers and self._connection is not None:
-            if same_origin(target, self._connection.origin):
-                return Hop(url=target, rule=hop.rule, headers=hop.headers)
-            if _RESOLVES.search(hop.url.path):
-                return Hop(url=target, rule=self._rule, headers={})
+        if hop.headers and self._paths is not None:
+            image, start = self._paths.image(target), self._paths.image(hop.url)
+            if image:
+                return Hop(url=image.url, rule=hop.rule, headers=hop.headers)
+            if start and start.resolves:  # the storage may be behind the same proxy
+                is_near = self._paths.serves(target)
+                return Hop(url=target, rule=hop.rule if is_near else self._rule, headers={})
+            if self._paths.serves(target):
+                raise ImageNotFound(
+                    "Label Studio redirects an image to a page that is no image, such as its login; check that "
+                    "YOLO_MLSAM_LABEL_STUDIO_API_KEY has access to the project",
+                    code="foreign_path",
+                )
         elif self._hosts.allow(hop.url):
             if self._hosts.allow(target):
                 return Hop(url=target, rule=self._rule, headers={})

@@ -1,7 +1,8 @@
 """Model registry: model versions, their aliases, and bundles that carry versions between installations."""
 
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
-from mammo.models.registry import PARTS, STARTER, STAYS_AT_SITE, ModelFiles, ModelRegistry, Note
+from mammo.models.manifests import PARTS, STAYS_AT_SITE
+from mammo.models.registry import STARTER, UNUSABLE, ModelFiles, ModelRegistry, Note
 
 __all__ = [
     "CHALLENGER",
@@ -10,6 +11,7 @@ __all__ = [
     "PREVIOUS",
     "STARTER",
     "STAYS_AT_SITE",
+    "UNUSABLE",
     "Alias",
     "AliasName",
     "ModelFiles",

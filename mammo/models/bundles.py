@@ -2,21 +2,22 @@
 
 A bundle is an uncompressed ZIP archive with four members: the version's manifest, its two weight files, and an Ed25519
 signature (RFC 8032) of the manifest's bytes. The manifest names the weights by SHA-256, so the signature covers
-everything. Nothing is registered before signature, sizes and hashes are verified, and no name in a bundle is used as a
-path.
+everything. The signature is verified before anything that it covers is parsed or unpacked, nothing is registered before
+sizes and hashes are verified too, and no name in a bundle is used as a path.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import tempfile
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -26,15 +27,22 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mammo.blobs import hash_file
 from mammo.errors import InvalidBundle, StorageUnavailable
-from mammo.models.registry import PARTS, STAYS_AT_SITE, ModelRegistry
+from mammo.input_files import read_input
+from mammo.models.bundle_archive import BundleArchive, open_archive
+from mammo.models.manifests import PARTS, STAYS_AT_SITE, problem_of_files
+from mammo.models.registry import ModelRegistry, require_usable
+from mammo.printable import printable
 
 FORMAT = "yolo-mlsam bundle 1"
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 MEMBERS = (MANIFEST, SIGNATURE, *(f"{part}.safetensors" for part in PARTS))
 MAX_TEXT_BYTES = 2**20
-"""Largest manifest and largest signature, in bytes."""
+"""Largest manifest, in bytes."""
+
+MAX_SIGNATURE_BYTES = 2**12
+KEY, SIGNED = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{128}")
+"""A public key and a signature, in hexadecimal."""
 
 MAX_WEIGHTS_BYTES = 8 * 2**30
 """Largest weight file, in bytes (SAM ViT-H in float32 has 2.4 GiB)."""
@@ -80,6 +88,7 @@ def export_bundle(
     """
     signer = _private_key(key)
     manifest = registry.manifest(version)
+    require_usable(manifest)
     if manifest.get(STAYS_AT_SITE) and not same_site:
         raise InvalidBundle(
             f"{version} learned from images that must not leave this site: {', '.join(manifest[STAYS_AT_SITE])}; give "
@@ -106,6 +115,16 @@ def export_bundle(
     return public_key
 
 
+def verify_bundle(bundle: Path, *, trusted: Collection[str]) -> None:
+    """Check that a file is a bundle signed with a trusted key; reads nothing but its manifest and its signature.
+
+    Raises:
+        InvalidBundle: See `import_bundle`.
+    """
+    with open_archive(bundle, members=MEMBERS) as archive:
+        _trusted_manifest(archive, printable(bundle.name), trusted)
+
+
 def import_bundle(registry: ModelRegistry, bundle: Path, *, trusted: Collection[str]) -> str:
     """Register the version of a bundle under its original name; returns the name. Repeating the call changes nothing.
 
@@ -116,70 +135,80 @@ def import_bundle(registry: ModelRegistry, bundle: Path, *, trusted: Collection[
 
     Raises:
         InvalidBundle: The file is no bundle, incomplete or damaged, or not signed with a trusted key.
-        InvalidWeights: The name is registered with other files.
-        StorageUnavailable: The version cannot be registered now.
+        InvalidWeights: The manifest has a value that no version may have, or the name is registered with other files.
+        StorageUnavailable: The version cannot be unpacked or registered now.
     """
-    try:
-        with zipfile.ZipFile(bundle) as archive:
-            content = _trusted_manifest(archive, bundle.name, trusted)
-            manifest = json.loads(content)
-            if not isinstance(manifest, dict) or manifest.pop("format", None) != FORMAT:
-                raise InvalidBundle(
-                    f"{bundle.name} has another format than {FORMAT!r}; update this installation"
-                )
-            with tempfile.TemporaryDirectory(prefix="yolo-mlsam-bundle-") as folder:
-                files = {part: _unpack(archive, part, manifest, Path(folder)) for part in PARTS}
-                manifest.pop("created_at", None)
-                return registry.register_foreign(manifest, **files)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
-        raise InvalidBundle(f"{bundle.name} cannot be read as a bundle ({error}); copy it again") from error
+    name = printable(bundle.name)
+    with open_archive(bundle, members=MEMBERS) as archive:
+        manifest = _parsed(_trusted_manifest(archive, name, trusted), name)
+        if manifest.pop("format", None) != FORMAT:
+            raise InvalidBundle(f"{name} has another format than {FORMAT!r}; update this installation")
+        if problem := problem_of_files(manifest):
+            raise InvalidBundle(f"{name}: {problem}; get a new copy")
+        with tempfile.TemporaryDirectory(prefix="yolo-mlsam-bundle-") as folder:
+            files = {part: _unpack(archive, part, manifest, Path(folder)) for part in PARTS}
+            return registry.register_foreign(manifest, **files)
 
 
-def _trusted_manifest(archive: zipfile.ZipFile, name: str, trusted: Collection[str]) -> bytes:
-    if sorted(archive.namelist()) != sorted(MEMBERS):
-        raise InvalidBundle(f"{name} is no bundle: its members must be exactly {', '.join(MEMBERS)}")
-    for member in (MANIFEST, SIGNATURE):
-        if archive.getinfo(member).file_size > MAX_TEXT_BYTES:
-            raise InvalidBundle(
-                f"{name}: {member} must have at most {MAX_TEXT_BYTES} bytes, got {archive.getinfo(member).file_size}"
-            )
-    content = archive.read(MANIFEST)
-    signed = json.loads(archive.read(SIGNATURE))
-    key = str(signed["key"]).lower()
+def _trusted_manifest(archive: BundleArchive, name: str, trusted: Collection[str]) -> bytes:
+    """Return the manifest, unparsed, after verifying its signature.
+
+    Raises:
+        InvalidBundle: It is not signed with a trusted key.
+    """
+    content = archive.read(MANIFEST, max_bytes=MAX_TEXT_BYTES)
+    signed = _parsed(archive.read(SIGNATURE, max_bytes=MAX_SIGNATURE_BYTES), name)
+    key, signature = str(signed.get("key")).lower(), str(signed.get("signature")).lower()
+    if not KEY.fullmatch(key) or not SIGNED.fullmatch(signature):
+        raise InvalidBundle(
+            f"{name} is not signed: its {SIGNATURE} holds no key and signature; get a new copy"
+        )
     if key not in {each.strip().lower() for each in trusted}:
         raise InvalidBundle(
-            f"{name} is signed with the key {key[:64]}, which this installation does not trust; verify it with "
+            f"{name} is signed with the key {key}, which this installation does not trust; verify it with "
             "the sender over another channel, then pass it with --trust or YOLO_MLSAM_TRUSTED_KEYS"
         )
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(
-            bytes.fromhex(signed["signature"]), content
-        )
-    except InvalidSignature:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(signature), content)
+    except (InvalidSignature, ValueError):  # ValueError: the key is no point of the curve
         raise InvalidBundle(
             f"{name}: the signature does not match, so the bundle was changed after it was signed; get a new copy"
         ) from None
     return content
 
 
-def _unpack(archive: zipfile.ZipFile, part: str, manifest: dict[str, Any], folder: Path) -> Path:
-    member = archive.getinfo(f"{part}.safetensors")
-    expected = manifest[part]
-    if member.file_size != expected["bytes"] or member.file_size > MAX_WEIGHTS_BYTES:
+def _parsed(content: bytes, name: str) -> dict[str, Any]:
+    """Parse a JSON object of a bundle.
+
+    Raises:
+        InvalidBundle: It is none.
+    """
+    try:
+        parsed = orjson.loads(content)
+        orjson.dumps(parsed)  # what is nested more deeply could not be stored
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+        raise InvalidBundle(f"{name} is damaged: {printable(error, length=100)}; copy it again") from None
+    if not isinstance(parsed, dict):
+        raise InvalidBundle(f"{name} is damaged: expected a JSON object; copy it again")
+    return parsed
+
+
+def _unpack(archive: BundleArchive, part: str, manifest: dict[str, Any], folder: Path) -> Path:
+    member, expected = f"{part}.safetensors", manifest[part]
+    size = archive.size(member)
+    if size != expected["bytes"] or size > MAX_WEIGHTS_BYTES:
         raise InvalidBundle(
-            f"the {part} has {member.file_size} bytes, its manifest states {expected['bytes']}; copy the bundle again"
+            f"the {part} has {size} bytes, its manifest states {expected['bytes']}; copy the bundle again"
         )
     path = folder / part
-    with archive.open(member) as source, path.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    if hash_file(path) != expected["sha256"]:
+    if archive.copy(member, path) != expected["sha256"]:
         raise InvalidBundle(f"the {part} differs from the signed one; copy the bundle again")
     return path
 
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(read_input(path, max_bytes=MAX_TEXT_BYTES), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise InvalidBundle(
             f"{path.name} is no private key; create one with `yolo-mlsam models keygen`"

@@ -11,7 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 
 from mammo.blobs import BlobInfo, Blobs
-from mammo.models.registry import PARTS, ModelRegistry
+from mammo.errors import InvalidWeights
+from mammo.models.manifests import PARTS, sha256_of
+from mammo.models.registry import UNUSABLE, ModelRegistry
+from mammo.printable import printable
 
 FILES_REMOVED = "files_removed"
 GRACE = timedelta(days=1)
@@ -23,10 +26,26 @@ def referenced_blobs(registry: ModelRegistry, *, without: Iterable[str] = ()) ->
 
     Args:
         without: Versions whose files are about to be removed.
+
+    Raises:
+        InvalidWeights: The manifest of a version does not name its files, which are then unknown.
     """
     removed = {note.version for note in registry.notes() if note.kind == FILES_REMOVED} | set(without)
-    manifests = (registry.manifest(version) for version in registry.versions() if version not in removed)
-    return {manifest[part]["sha256"] for manifest in manifests for part in PARTS}
+    referenced: set[str] = set()
+    for version in registry.versions():
+        if version in removed:
+            continue
+        manifest = registry.manifest(version)
+        for part in PARTS:
+            digest = sha256_of(manifest, part)
+            if digest is None:
+                raise InvalidWeights(
+                    f"the files of model version {printable(version)} are unknown, so none can be called unreferenced: "
+                    f"{manifest.get(UNUSABLE)}; restore its row from a backup",
+                    code="unusable_version",
+                )
+            referenced.add(digest)
+    return referenced
 
 
 def spent_versions(

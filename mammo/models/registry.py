@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +24,12 @@ from mammo.database import insert, model_note, model_version, reading, writing
 from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.models import aliases
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
+from mammo.models.manifests import PARTS, problem_of, problem_of_name, problem_of_settings
+from mammo.printable import printable
 from mammo.settings import Bucket
 
-PARTS = ("detector", "segmenter")
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-STAYS_AT_SITE = "stays_at_site"
-"""Manifest key: for which images, in words, the weights must not leave the site. Absent: for none."""
+UNUSABLE = "unusable"
+"""Key that `ModelRegistry.manifest` adds to the manifest of a version that cannot be used, with the reason."""
 
 STARTER = Path(__file__).parents[1] / "starter"
 """Folder of the model that ships with the package."""
@@ -86,9 +84,11 @@ class ModelRegistry:
                 other keys are stored too.
 
         Raises:
-            ValueError: The manifest lacks a key or is not JSON.
+            ValueError: The manifest lacks a key, has an invalid one, or is not JSON.
             StorageUnavailable: The version was not registered.
         """
+        if problem := problem_of_settings(manifest):
+            raise ValueError(f"this manifest cannot be registered: {problem}")
         content = self._store_files(detector, segmenter, manifest)
         digest = hashlib.sha256(_canonical(content)).hexdigest()
         with writing(self._engine) as connection:
@@ -106,6 +106,8 @@ class ModelRegistry:
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             name = manifest.pop("version")
+            if problem := problem_of_settings(manifest):
+                raise ValueError(problem)
             content = self._store_files(
                 folder / "detector.safetensors", folder / "segmenter.safetensors", manifest
             )
@@ -134,12 +136,15 @@ class ModelRegistry:
             manifest: The result of `manifest` there.
 
         Raises:
-            InvalidWeights: The name is invalid, or registered with other files.
-            ValueError: The manifest lacks a key or is not JSON.
+            InvalidWeights: The manifest has an invalid value (code `invalid_manifest`), or the name is registered with
+                other files.
+            ValueError: The manifest is not JSON.
             StorageUnavailable: The version was not registered.
         """
+        if problem := problem_of_name(manifest.get("version")) or problem_of_settings(manifest):
+            raise InvalidWeights(f"this version cannot be registered: {problem}", code="invalid_manifest")
+        name = str(manifest["version"])
         original = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
-        name = str(manifest.get("version", ""))
         content = self._store_files(detector, segmenter, original)
         digests = [
             hashlib.sha256(_canonical(each)).hexdigest() for each in (content, {**content, "version": name})
@@ -160,10 +165,12 @@ class ModelRegistry:
 
         Raises:
             ModelNotFound: The version does not exist.
-            InvalidWeights: A file is missing from the blob store, or damaged.
+            InvalidWeights: A file is missing from the blob store, or damaged; or the version cannot be used (code
+                `unusable_version`).
             StorageUnavailable: `into` cannot be written.
         """
         manifest = self.manifest(version)
+        require_usable(manifest)
         paths = {part: into / version / f"{part}.safetensors" for part in PARTS}
         for part, path in paths.items():
             digest = manifest[part]["sha256"]
@@ -188,7 +195,7 @@ class ModelRegistry:
         )
 
     def manifest(self, version: str) -> dict[str, Any]:
-        """Return the manifest of a version, with `version` and `created_at` (ISO, UTC) added.
+        """Return the manifest of a version; `version`, `created_at` (ISO, UTC) and, if need be, `UNUSABLE` are added.
 
         Raises:
             ModelNotFound: The version does not exist.
@@ -198,7 +205,7 @@ class ModelRegistry:
             row = connection.execute(statement).one_or_none()
         if row is None:
             raise aliases.unknown_version(version)
-        return {**orjson.loads(row.manifest), "version": version, "created_at": row.created_at.isoformat()}
+        return _manifest(row)
 
     def find(self, name: str) -> str | None:
         """Return the version of an alias or of a version name; None if there is none."""
@@ -238,8 +245,10 @@ class ModelRegistry:
 
         Raises:
             ModelNotFound: The version does not exist.
+            InvalidWeights: The version cannot be used (code `unusable_version`).
             PromotionConflict: The champion has another epoch; nothing was changed.
         """
+        require_usable(self.manifest(version))
         with writing(self._engine) as connection:
             return aliases.move_champion(
                 connection,
@@ -255,12 +264,15 @@ class ModelRegistry:
 
         Raises:
             ModelNotFound: There is no earlier champion.
+            InvalidWeights: The previous champion cannot be used (code `unusable_version`); nothing was changed.
         """
         with writing(self._engine) as connection:
             moves = aliases.history(connection, CHAMPION)
             champions = aliases.champion_stack(moves)
             if len(champions) < 2:
                 raise ModelNotFound("there is no earlier champion to roll back to; nothing was changed")
+            before = sa.select(model_version).where(model_version.c.version == champions[-2])
+            require_usable(_manifest(connection.execute(before).one()))
             return aliases.move_champion(
                 connection,
                 champions[-2],
@@ -316,16 +328,41 @@ class ModelRegistry:
         ]
 
     def _store_files(self, detector: Path, segmenter: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        threshold, rule, count = (manifest.get(k) for k in ("threshold", "prompt_rule", "prompt_count"))
-        if not isinstance(threshold, int | float) or not isinstance(rule, str) or not isinstance(count, int):
-            raise ValueError(
-                "a manifest needs a threshold (number), a prompt_rule (text) and a prompt_count (whole number), "
-                f"got {threshold!r}, {rule!r} and {count!r}"
-            )
         content = dict(manifest)
         for part, path in zip(PARTS, (detector, segmenter), strict=True):
             content[part] = {"sha256": self._blobs.put(path), "bytes": path.stat().st_size}
         return content
+
+
+def require_usable(manifest: Mapping[str, Any]) -> None:
+    """Refuse a version that cannot be used.
+
+    Args:
+        manifest: Result of `ModelRegistry.manifest`.
+
+    Raises:
+        InvalidWeights: It cannot be used (code `unusable_version`).
+    """
+    if UNUSABLE in manifest:
+        raise InvalidWeights(
+            f"model version {printable(manifest['version'])} cannot be used: {manifest[UNUSABLE]}; promote another one",
+            code="unusable_version",
+        )
+
+
+def _manifest(row: sa.Row[Any]) -> dict[str, Any]:
+    """Return the manifest in a row; the database may hold one that this release would not register."""
+    try:
+        content = orjson.loads(row.manifest)
+        _canonical(content)  # nested no deeper than what is registered
+    except ValueError:
+        content = None
+    stated = (
+        {key: value for key, value in content.items() if key != UNUSABLE} if isinstance(content, dict) else {}
+    )
+    facts = {"version": row.version, "created_at": row.created_at.isoformat()}
+    problem = problem_of(row.version, content)
+    return {**stated, **facts, **({UNUSABLE: problem} if problem else {})}
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
@@ -343,8 +380,8 @@ def _insert_version(
     while (existing := connection.scalar(registered)) is None:
         number = (connection.scalar(sa.select(sa.func.max(model_version.c.number))) or 0) + 1
         version = name if name is not None else f"m{number:04d}-{digest[:8]}"
-        if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise InvalidWeights(f"{version!r} is no valid model version; it must match {VERSION.pattern}")
+        if problem := problem_of_name(version):
+            raise InvalidWeights(problem)
         row = {
             "version": version,
             "number": number,

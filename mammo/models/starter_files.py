@@ -6,7 +6,8 @@ import json
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
-from mammo.models.registry import PARTS, STARTER, ModelFiles
+from mammo.models.manifests import PARTS
+from mammo.models.registry import STARTER, ModelFiles
 
 
 def starter_files() -> ModelFiles:

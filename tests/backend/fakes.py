@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import orjson
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
@@ -36,6 +35,7 @@ from mammo.errors import (
 from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Spacing
 from mammo.labelstudio.client import SECRET_HEADER
+from mammo.lenient_json import loads
 from mammo.masks import Mask
 from mammo.models import Alias
 from mammo.runs import RunService
@@ -49,6 +49,13 @@ BASIC = {"Authorization": "Basic " + base64.b64encode(f"label-studio:{PASSWORD}"
 HOOK = {SECRET_HEADER: SECRET}
 WIDTH, HEIGHT = 160, 120
 BOX = Box(10, 20, 40, 50)
+
+
+def memory_engine() -> sa.Engine:
+    """A database of its own, in memory."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+    metadata.create_all(engine)
+    return engine
 
 
 class FakeStore:
@@ -76,7 +83,7 @@ class FakeStore:
         self._check()
         duplicate = (action, body) in self.events
         self.events.append((action, body))
-        project = project_of(orjson.loads(body))
+        project = project_of(loads(body))
         return Receipt(event=len(self.events), duplicate=duplicate, project=project, num_revisions=1)
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
@@ -224,13 +231,6 @@ class FakeRegistry:
         return FakePrelabeller(version)
 
 
-def memory_engine() -> sa.Engine:
-    """A database of its own, in memory."""
-    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
-    metadata.create_all(engine)
-    return engine
-
-
 def unknown_annotation(annotation: int) -> Trace:
     raise UnknownAnnotation(f"nothing is known of annotation {annotation}")
 
@@ -252,6 +252,7 @@ class Backend:
     """Of its site, in place of those that are usual here."""
 
     shadow: ShadowModel | None = None
+    engine: sa.Engine = field(default_factory=memory_engine)
 
     def __post_init__(self) -> None:
         self.host = ModelHost(
@@ -262,7 +263,7 @@ class Backend:
         )
         self.host.look()
         configured = settings(**self.changes)
-        metrics, engine = Metrics(), memory_engine()
+        metrics, engine = Metrics(), self.engine
         site = site_of(
             configured,
             engine=engine,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.answers import Json
-from mammo.annotations.events import canonical
+from mammo.lenient_json import canonical
 
 
 @given(st.binary(max_size=600))

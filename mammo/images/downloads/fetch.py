@@ -93,16 +93,6 @@ def fetch(
     )
 
 
-def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
-    """Whether scheme, host and port are equal."""
-    ports = {"http": 80, "https": 443}
-    return (one.scheme, one.host, one.port or ports.get(one.scheme)) == (
-        other.scheme,
-        other.host,
-        other.port or ports.get(other.scheme),
-    )
-
-
 def _get(
     hop: Hop, validators: Mapping[str, str], *, limits: Limits, deadline: float, resolve: Resolve
 ) -> Fetched | httpx.URL:

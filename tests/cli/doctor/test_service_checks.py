@@ -9,7 +9,8 @@ from rq import Worker
 from cli.doctor.diagnosis import Diagnosis
 from cli.doctor.inspection import Inspection
 from cli.doctor.service_checks import check_queue
-from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of, redis_connection
+from mammo.broker import redis_connection
+from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of
 from mammo.site import Site
 
 

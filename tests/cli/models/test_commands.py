@@ -17,6 +17,7 @@ from mammo.site import Site
 from tests.fakes.label_studio import KEY, FakeLabelStudio
 from tests.fakes.served import served
 from tests.mammo.corrected import CONFIG, correct, show
+from tests.mammo.models.test_unusable_versions import ROWS, insert_rows, make_champion
 from tests.mammo.models.versions import register
 from tests.training.detections import square
 from tests.training.gate.test_gate import evaluation
@@ -194,3 +195,27 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
     assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]
     assert found["versions"] == [starter, version]
+
+
+def test_rows_that_cannot_be_used_are_named_and_break_no_command(site, tmp_path):
+    starter = re.search(r"starter-\w+", run("list"))[0]
+    version = register(site, tmp_path, "a", parent="[/b]", recipe="[red]\x1b[31m")
+    run("promote", version, "--reason", "[/b] \x1b[31m better")
+    insert_rows(site._engine)
+    make_champion(site._engine, "null-threshold", epoch=3)
+    listed = run("list")
+    assert listed.count("unusable: ") >= len(ROWS)
+    assert "\x1b" not in listed
+    history = run("history")
+    assert "[/b] ?[31m better" in history
+    assert "\x1b" not in history
+    for name in ("null-threshold", "nan", "deep", "[/red]", "odd\x1b[31m\n", "../../evil"):
+        assert "unusable" in run("show", name)
+        assert json.loads(run("show", name, "--json"))["manifest"]["unusable"]
+        run("diff", name, starter)
+    run("rollback", "--reason", "it cannot be used")
+    assert site.champion().version == version
+    with pytest.raises(InvalidWeights, match="cannot be used"):
+        run("promote", "threshold-7", "--reason", "try")
+    with pytest.raises(InvalidWeights, match="are unknown"):
+        run("gc")

@@ -15,20 +15,29 @@ from tests.mammo.annotations.label_studio_model import LabelStudioModel
 class Site:
     """Label Studio's model, our store, and the unreliable wire between them."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, *, ahead=timedelta(0)):
+        """
+        Args:
+            ahead: of Label Studio's clock, how far ours is.
+        """
         self.engine = engine
+        self.ahead = ahead
         self.label_studio = LabelStudioModel()
         self.store = AnnotationStore(engine)
 
     def deliver(self, event, *, late=0.0):
         action, body = event
-        received_at = self.label_studio.time + timedelta(seconds=late)
+        received_at = self.label_studio.time + self.ahead + timedelta(seconds=late)
         self.store.append(json.dumps(body).encode(), action=action, received_at=received_at)
 
     def reconcile(self, *, complete=False):
-        server = self.label_studio
         return reconcile(
-            1, client=server, store=self.store, engine=self.engine, complete=complete, clock=server.clock
+            1,
+            client=self.label_studio,
+            store=self.store,
+            engine=self.engine,
+            complete=complete,
+            clock=lambda: self.label_studio.clock() + self.ahead,
         )
 
     def view(self):
@@ -36,9 +45,13 @@ class Site:
         return sorted((c.annotation_id, c.task_id, c.result[0]["value"]["x"]) for c in found)
 
 
-@pytest.fixture
-def site(any_engine):
-    site = Site(any_engine)
+CLOCKS = [timedelta(hours=hours) for hours in (-30, -3, 0, 3, 30)]
+"""How far our clock is ahead of Label Studio's."""
+
+
+@pytest.fixture(params=[timedelta(0)])
+def site(any_engine, request):
+    site = Site(any_engine, ahead=request.param)
     yield site
     site.store.close()
 
@@ -126,6 +139,76 @@ def test_a_task_that_only_the_list_hides_loses_nothing(site):
     assert counts(site.reconcile(complete=True)) == (0, 0, 0)
     server.task_summaries = listed
     assert site.view() == server.truth()
+
+
+@pytest.mark.parametrize("site", CLOCKS, indirect=True)
+def test_a_deletion_deletes_whatever_the_clocks_say(site):
+    server = site.label_studio
+    first, second, third = (server.add_task() for _ in range(3))
+    for task in (first, second, third):
+        site.deliver(server.annotate(task, task))
+    site.deliver(server.delete(first, 1))
+    assert site.view() == server.truth()
+    site.deliver(server.delete_task(second))
+    assert site.view() == server.truth()
+    server.delete(third, 3)  # its webhook is lost
+    assert counts(site.reconcile()) == (0, 0, 1)
+    assert site.view() == server.truth() == []
+    assert counts(site.reconcile(complete=True)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("site", CLOCKS, indirect=True)
+def test_a_deletion_that_overtakes_a_save_deletes_whatever_the_clocks_say(site):
+    server = site.label_studio
+    task = server.add_task()
+    created = server.annotate(task, 1)
+    site.deliver(server.delete(task, 1))
+    site.deliver(created, late=0.5)
+    assert site.view() == server.truth() == [], "nothing is known of the clocks yet"
+    server.time += timedelta(minutes=2)
+    site.deliver(server.annotate(server.add_task(), 2))
+    created = server.annotate(task, 3)
+    site.deliver(server.delete(task, 2))
+    server.time += timedelta(hours=1)
+    site.deliver(created)
+    assert site.view() == server.truth()
+
+
+@pytest.mark.parametrize("site", CLOCKS, indirect=True)
+def test_an_id_that_is_reused_is_a_new_annotation_whatever_the_clocks_say(site):
+    server = site.label_studio
+    task = server.add_task()
+    site.deliver(server.annotate(task, 1))
+    site.deliver(server.delete(task, 1))
+    server.annotate(task, 2)  # by import: no webhook
+    site.deliver(server.change(task, 1, 3))
+    assert site.view() == server.truth() == [(1, task, 3)]
+    site.deliver(server.delete_task(task))
+    server.annotate(server.add_task(), 4)
+    assert counts(site.reconcile()) == (1, 0, 0)
+    assert site.view() == server.truth() == [(1, 1, 4)]
+
+
+def test_a_clock_that_is_set_back_meanwhile_keeps_nothing_alive(site):
+    server = site.label_studio
+    task = server.add_task()
+    site.ahead = timedelta(hours=5)
+    site.deliver(server.annotate(task, 1))
+    site.deliver(server.annotate(server.add_task(), 2))
+    site.ahead = timedelta(0)
+    site.deliver(server.delete(task, 1))
+    assert site.view() == server.truth()
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_save_at_an_impossible_time_does_not_set_the_clocks(site, moment):
+    server = site.label_studio
+    task = server.add_task()
+    action, body = server.annotate(task, 1)
+    body["annotation"]["updated_at"] = moment
+    site.deliver((action, body))
+    site.deliver(server.delete(task, 1))
+    assert site.view() == server.truth() == []
 
 
 def test_an_id_that_is_given_twice_is_two_annotations(site):
@@ -219,12 +302,12 @@ def happen(site, history, data):
 
 
 @settings(max_examples=60, deadline=None)
-@given(deeds, deeds, st.data())
+@given(deeds, deeds, st.sampled_from(CLOCKS), st.data())
 def test_whatever_happens_to_the_webhooks_a_look_makes_the_store_equal_to_label_studio(
-    tmp_path_factory, before, after, data
+    tmp_path_factory, before, after, ahead, data
 ):
     engine = open_database(f"sqlite:///{tmp_path_factory.mktemp('site') / 'x.db'}")
-    site = Site(engine)
+    site = Site(engine, ahead=ahead)
     happen(site, before, data)
     site.reconcile()
     assert site.view() == site.label_studio.truth()

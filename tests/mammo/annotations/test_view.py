@@ -38,7 +38,7 @@ def view(history):
             cancelled=revision.cancelled,
             content_hash=revision.content_hash,
             prelabel_version=revision.prelabel_version,
-            seen_at=revision.updated_at or datetime(2026, 11, 24, tzinfo=UTC),
+            received_at=datetime(2026, 11, 24, tzinfo=UTC),
         )
         for index, revision in enumerate(revisions)
     ]

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from mammo.database import alias, event, insert, metadata, open_database, promotion, reading, writing
 from mammo.errors import StorageUnavailable
+from tests.hostile_text import ODD_TEXTS
 
 NOW = datetime(2026, 11, 23, 5, 17, 31, 938304, tzinfo=UTC)
 
@@ -130,3 +131,17 @@ def test_processes_may_open_a_new_database_at_once(tmp_path):
     assert set(metadata.tables) <= set(sa.inspect(engine).get_table_names())
     assert promotion.name in metadata.tables
     engine.dispose()
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_text_that_one_database_refuses_comes_back_equal_from_both(any_engine, text):
+    with writing(any_engine) as connection:
+        for key in ("a", "b"):
+            connection.execute(insert(connection, event).values(row(key) | {"action": text + key}))
+    with reading(any_engine) as connection:
+        assert list(connection.scalars(sa.select(event.c.action).order_by(event.c.key))) == [
+            text + "a",
+            text + "b",
+        ]
+        found = sa.select(event.c.key).where(event.c.action == text + "b")
+        assert connection.execute(found).scalar_one() == "b"

@@ -76,9 +76,9 @@ def test_a_malformed_path_is_this_tasks_fault(tmp_path: Path, reference: str):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO, errno.ENAMETOOLONG])
-@pytest.mark.parametrize("method", ["stat", "open"])
+@pytest.mark.parametrize("function", ["pathlib.Path.stat", "os.open"])
 def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, method: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, function: str
 ):
     (tmp_path / "a.png").write_bytes(png())
     images = TaskImages(root=tmp_path, downloads=None)
@@ -86,7 +86,7 @@ def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, method, refuse)
+    monkeypatch.setattr(function, refuse)
     with pytest.raises((ImageNotFound, UnreadableImage)) as failure:
         images.open({"mammogram": "a.png"})
     assert failure.value.code == "unreadable_file"
