@@ -15,8 +15,9 @@ import redis
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
+from mammo.broker import redis_connection
 from mammo.models.champion_announcements import ChampionListener, announce_champion
-from mammo.runs.jobs import LIGHT, PRELABEL, QUEUES, JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.runs.jobs import LIGHT, PRELABEL, QUEUES, JobQueue, PrelabelProject, Retrain
 from worker import health
 from worker.stoppable_worker import make_worker
 
@@ -151,13 +152,13 @@ def test_a_worker_of_one_queue_and_of_one_list_works_as_our_user(server):
 
 def test_a_new_champion_is_announced_and_heard_as_our_user(server):
     heard: list[None] = []
-    listener = ChampionListener(server.url, lambda: heard.append(None))
+    listener = ChampionListener(redis_connection(server.url), lambda: heard.append(None))
     listener.start()
     deadline = time.monotonic() + 30
     while not heard:  # it listens
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert announce_champion(server.url, "m2")
+    assert announce_champion(redis_connection(server.url), "m2")
     while len(heard) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
