@@ -72,7 +72,8 @@ def run() -> Result:
     return Result(
         title="Phantoms, texture beside real mammograms",
         method=f"Median (quartiles) over images at {SPACING_MM} mm, inside the breast; "
-        "`benchmarks/phantom_statistics.py` defines the columns. Real images are those of the background sets added here, without clusters;",
+        "`benchmarks/phantom_statistics.py` defines the columns. Real images are those of the background sets added "
+        "here, without clusters;",
         columns=("images", "number", "tail", "noise", "slope", "coherence"),
         rows=rows,
     )
