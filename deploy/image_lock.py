@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -37,12 +36,11 @@ def image_lock(accelerator: str, *, folder: Path = CONSTRAINTS) -> dict[str, Loc
         FileNotFoundError: there is no such lock.
         ValueError: an entry has no exact version or no hash.
     """
-    environment = {**default_environment(), **IMAGES}
-    found = {}
+    found: dict[str, Locked] = {}
     for file in ("image.txt", f"image-{accelerator}.txt"):
         for text in re.split(r"\n(?=\S)", (folder / file).read_text(encoding="utf-8").strip()):
             requirement = Requirement(text.split("\\")[0])
-            if requirement.marker and not requirement.marker.evaluate(environment):
+            if requirement.marker and not requirement.marker.evaluate(IMAGES):
                 continue
             name = canonicalize_name(requirement.name)
             (pin,) = requirement.specifier

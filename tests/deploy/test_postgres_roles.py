@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import psycopg
 import pytest
+import yaml
 
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
@@ -17,7 +20,8 @@ from tests.mammo.corrected import correct, show
 from tests.postgres_server import PostgresServer, postgres_programs
 from tests.training.detections import square
 
-SCRIPT = Path(__file__).parents[2] / "deploy/postgres/roles.sh"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SCRIPT, KUBERNETES = DEPLOY / "postgres/roles.sh", DEPLOY / "kubernetes"
 OURS, THEIRS = ("yolo_mlsam", "mlsam"), ("label_studio", "labelstudio")
 FINDING = square(20, 20, name="c1")
 
@@ -38,12 +42,16 @@ def secrets(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make_roles(server: PostgresServer, secrets: Path) -> None:
-    environment = os.environ | {"PGHOST": str(server.folder), "PGPORT": str(server.port)}
-    environment |= {"PGUSER": "tests", "SECRETS": str(secrets)}
+def run(server: PostgresServer, *command: object, **options: object) -> None:
+    environment = os.environ | {"PGHOST": str(server.folder), "PGPORT": str(server.port), "PGUSER": "tests"}
     environment["PATH"] = f"{postgres_programs()}:{os.environ['PATH']}"
-    done = subprocess.run(["sh", SCRIPT], env=environment, capture_output=True, text=True, timeout=60)
+    environment |= options.pop("env", {})
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, **options)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def make_roles(server: PostgresServer, secrets: Path) -> None:
+    run(server, "sh", SCRIPT, env={"SECRETS": str(secrets)})
 
 
 def connect(server: PostgresServer, role: str, database: str, password: str | None = None):
@@ -141,3 +149,24 @@ def test_a_new_password_counts_after_the_next_run(server, secrets):
     connect(server, *OURS, password="another").close()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         connect(server, *OURS)
+
+
+def test_keda_counts_runs_and_reads_nothing_else(server, secrets):
+    make_roles(server, secrets)
+    open_database(f"postgresql+psycopg://yolo_mlsam:of yolo_mlsam's@127.0.0.1:{server.port}/mlsam").dispose()
+    manual = (KUBERNETES / "README.md").read_text()
+    (commands,) = re.findall(r"```sql\n(.*?)```", manual, re.DOTALL)
+    run(server, "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", "postgres", input=dedent(commands))
+    triggers = next(
+        each
+        for each in yaml.safe_load_all((KUBERNETES / "scaling.yaml").read_text())
+        if each["kind"] == "ScaledObject"
+    )["spec"]["triggers"]
+    (query,) = [each["metadata"]["query"] for each in triggers if each["type"] == "postgresql"]
+    with connect(server, "scaler", "mlsam", password="...") as connection:
+        assert connection.execute(query).fetchone() == (0,)
+        for refused in ("SELECT * FROM model_version", "DELETE FROM run", "CREATE TABLE t (id int)"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(refused)
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        connect(server, "scaler", "labelstudio", password="...")
