@@ -102,10 +102,8 @@ class ConnectionTable:
 
         Without strangers, the oldest connection goes that waits for its client.
         """
-        groups = self._strangers.values()
-        if not groups:
-            return self._displace([self._open])
-        return self._displace([max(groups, key=len)]) or self._displace(sorted(groups, key=len, reverse=True))
+        most_first = sorted(self._strangers.values(), key=len, reverse=True)
+        return self._displace(most_first if most_first else [self._open])
 
     def close_late(self) -> None:
         """Close the connections whose deadline has passed, and report what was closed lately."""
