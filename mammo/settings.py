@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 from croniter import croniter
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -17,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
 from mammo.setting_sources import Sources, source_problem, sources, validation_problem
+from mammo.setting_values import digests, hours, networks, pins, project_ids, zone
 
 PREFIX = "YOLO_MLSAM_"
 
@@ -86,7 +85,7 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(2048, ge=16)
     """Most connections of one address that have not yet sent a right secret."""
 
-    trusted_proxies: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(networks)] = ""
     """Reverse proxies whose `X-Forwarded-For` counts, comma separated, for example `10.1.0.7,10.2.0.0/16`."""
 
     auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
@@ -98,7 +97,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = SecretStr("")
     """Value of the `X-Yolo-Mlsam-Secret` header of Label Studio's webhooks; required."""
 
-    api_keys: SecretStr = SecretStr("")
+    api_keys: Annotated[SecretStr, AfterValidator(digests)] = SecretStr("")
     """SHA-256 (hexadecimal, comma separated) of the keys that scripts may send as `Authorization: Bearer`."""
 
     label_studio_url: str = ""
@@ -113,7 +112,7 @@ class Settings(BaseSettings):
     image_hosts: str = ""
     """Hosts from which tasks may load images by https, comma separated; prefix a host with `http://` to allow http."""
 
-    private_networks: str = ""
+    private_networks: Annotated[str, AfterValidator(networks)] = ""
     """Private networks from which images may be downloaded, comma separated, for example `10.1.0.0/16`."""
 
     download_seconds: float = Field(120.0, gt=0)
@@ -170,13 +169,13 @@ class Settings(BaseSettings):
     prefetch_tasks: int = Field(4, ge=0)
     """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 
-    project_models: str = ""
+    project_models: Annotated[str, AfterValidator(pins)] = ""
     """Projects pinned to a model version, comma separated, for example `3=m0002-3fa9c2d1,7=m0005-91c04ab7`."""
 
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """`challenger` or a model version that predicts silently beside the champion; empty: none."""
 
-    brush_projects: str = ""
+    brush_projects: Annotated[str, AfterValidator(project_ids)] = ""
     """Projects whose masks are sent as brush regions instead of outlines, comma separated, for example `3,7`."""
 
     dataset_sources: str = "arbiter,consensus,single"
@@ -191,10 +190,10 @@ class Settings(BaseSettings):
     train_least_patients: int = Field(0, ge=0)
     """Fewest patients among the new corrections for an automatic retrain; 0: any."""
 
-    quiet_hours: str = ""
+    quiet_hours: Annotated[str, AfterValidator(hours)] = ""
     """Hours in which no automatic retrain starts, for example `07:00-19:00`; it starts after their end."""
 
-    time_zone: str = "UTC"
+    time_zone: Annotated[str, AfterValidator(zone)] = "UTC"
     """Time zone of schedule and quiet hours, for example `Europe/Zurich`."""
 
     recipe: RecipeName = "finetune"
@@ -255,27 +254,10 @@ class Settings(BaseSettings):
             )
         return ",".join(sources)
 
-    @field_validator("private_networks", "trusted_proxies")
-    @classmethod
-    def _networks(cls, value: str) -> str:
-        for entry in filter(None, (each.strip() for each in value.split(","))):
-            ip_network(entry, strict=False)
-        return value
-
     @field_validator("auth_password", "webhook_secret", "label_studio_api_key", "service_api_key")
     @classmethod
     def _sendable(cls, value: SecretStr) -> SecretStr:
         return SecretStr(sendable(value.get_secret_value()))
-
-    @field_validator("api_keys")
-    @classmethod
-    def _digests(cls, value: SecretStr) -> SecretStr:
-        for digest in filter(None, (each.strip() for each in value.get_secret_value().split(","))):
-            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-                raise ValueError(
-                    "expected SHA-256 digests of 64 hexadecimal digits, comma separated, not the keys themselves"
-                )
-        return value
 
     @property
     def api_key_digests(self) -> tuple[str, ...]:
@@ -289,36 +271,6 @@ class Settings(BaseSettings):
     def _cron(cls, value: dict[int, str]) -> dict[int, str]:
         if not all(croniter.is_valid(each) and len(each.split()) == 5 for each in value.values()):
             raise ValueError("expected a cron expression of five fields for each project, such as 0 20 * * 5")
-        return value
-
-    @field_validator("quiet_hours")
-    @classmethod
-    def _hours(cls, value: str) -> str:
-        if value and not re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)-(?!\1)([01]\d|2[0-3]):[0-5]\d", value):
-            raise ValueError("expected two different hours such as 07:00-19:00")
-        return value
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("expected the name of a time zone, such as Europe/Zurich")
-        return value
-
-    @field_validator("project_models")
-    @classmethod
-    def _pins(cls, value: str) -> str:
-        for entry in filter(None, (each.strip() for each in value.split(","))):
-            project, _, version = entry.partition("=")
-            if not project.strip().isdigit() or not version.strip():
-                raise ValueError("expected <project>=<model version>, comma separated")
-        return value
-
-    @field_validator("brush_projects")
-    @classmethod
-    def _project_ids(cls, value: str) -> str:
-        if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
-            raise ValueError("expected project ids, comma separated")
         return value
 
     @property

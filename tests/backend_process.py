@@ -33,7 +33,7 @@ class BackendProcess:
         given = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         own = {f"{PREFIX}PORT": str(free_port()), f"{PREFIX}THREADS": "1", f"{PREFIX}PREFETCH_TASKS": "0"}
         self._environment = given | own | dict(environment)
-        self._log = Path(os.devnull) if log is None else log
+        self.log = Path(os.devnull) if log is None else log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +46,7 @@ class BackendProcess:
         return self._process.pid
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "backend"],
                 env=self._environment,
@@ -74,7 +74,7 @@ class BackendProcess:
         while not self._answers(serves):
             assert time.monotonic() < deadline
             assert self._process is not None
-            assert self._process.poll() is None, f"the backend ended by itself, see {self._log}"
+            assert self._process.poll() is None, f"the backend ended by itself, see {self.log}"
             time.sleep(0.05)
 
     def send(self, body: bytes) -> httpx.Response:

@@ -2,8 +2,8 @@
 
 A connection is a stranger's until it has sent a right secret. When there is no room, the connection that makes room is
 the one that has waited longest among the strangers of the address that has most of them. Somebody who opens many
-connections therefore displaces his own, and newcomers always get in. Connections that have sent a right secret, and
-requests that are being answered, are never displaced.
+connections therefore displaces his own, and newcomers always get in. A connection that has sent a right secret makes
+room only when there are no strangers, and one whose request is being answered never does.
 """
 
 from __future__ import annotations
@@ -98,11 +98,12 @@ class ConnectionTable:
         return len(self) >= self.limits.max_connections
 
     def displace(self) -> bool:
-        """Close the stranger that has waited longest, of the client with most strangers; return whether one did."""
-        groups = self._strangers.values()
-        return self._displace([max(groups, key=len, default={})]) or self._displace(
-            sorted(groups, key=len, reverse=True)
-        )
+        """Close the stranger that has waited longest, of the client with most of them; return whether there was one.
+
+        Without strangers, the oldest connection goes that waits for its client.
+        """
+        most_first = sorted(self._strangers.values(), key=len, reverse=True)
+        return self._displace(most_first if most_first else [self._open])
 
     def close_late(self) -> None:
         """Close the connections whose deadline has passed, and report what was closed lately."""
@@ -118,7 +119,7 @@ class ConnectionTable:
         self._metrics.closed_connections.labels(reason=reason).inc()
         self._unreported[reason] += 1
 
-    def _displace(self, groups: Iterable[dict[Connection, None]]) -> bool:
+    def _displace(self, groups: Iterable[Iterable[Connection]]) -> bool:
         for group in groups:
             for connection in group:
                 if connection.waits_for_client:

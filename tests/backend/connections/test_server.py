@@ -23,7 +23,7 @@ from backend.connections.server import bind
 from backend.rate_limit import MAX_WRONG_SECRETS
 from mammo.errors import InvalidSettings
 from mammo.settings import Settings
-from tests.backend.connections.served import Served, serving, status
+from tests.backend.connections.served import Served, one_answer, serving, status
 from tests.backend.fakes import settings
 
 
@@ -67,6 +67,14 @@ def test_behind_a_named_proxy_a_client_cannot_choose_his_address() -> None:
 def test_another_proxy_than_the_named_one_is_not_believed() -> None:
     with serving(changes={"trusted_proxies": "127.0.0.2"}) as served:
         assert guesses(served, forwarded="192.0.2.{}") == LIMITED
+
+
+def test_guesses_whose_bodies_are_held_back_are_counted_at_once() -> None:
+    """A guess that is looked at only after its body would let many be made at the same time."""
+    with serving() as served:
+        head = b"POST /projects/1/runs HTTP/1.1\r\nHost: here\r\nContent-Length: 20\r\nAuthorization: Bearer %d\r\n\r\n"
+        held = [served.connect(head % number) for number in range(MAX_WRONG_SECRETS + 3)]
+        assert sorted(status(one_answer(each)) for each in held) == LIMITED
 
 
 @pytest.mark.parametrize("named", ["*", "label-studio", "10.0.0.300", "10.0.0.0/33", "127.0.0.1;10.0.0.1"])

@@ -82,17 +82,18 @@ def test_addresses_of_one_ipv6_network_are_one_client(world: World) -> None:
     assert aborted(many) == [True, False, False, False, False]
 
 
-def test_who_has_sent_a_right_secret_is_never_displaced(world: World) -> None:
+def test_who_has_sent_a_right_secret_makes_room_only_when_there_are_no_strangers(world: World) -> None:
     known = []
-    for _ in range(6):
+    for _ in range(5):
         known += world.add("10.0.0.1")
         world.table.trust(known[-1])
-    assert world.table.is_full
-    assert not world.table.displace()
     (stranger,) = world.add("10.0.0.1")
-    assert not any(aborted([*known, stranger]))
+    assert world.table.is_full
     assert world.table.displace()
-    assert aborted([stranger]) == [True]
+    assert aborted([stranger, *known]) == [True, False, False, False, False, False]
+    known[0].waits_for_client = False
+    assert world.table.displace()
+    assert aborted(known) == [False, True, False, False, False]
 
 
 def test_a_request_that_is_answered_is_not_displaced(world: World) -> None:
