@@ -102,10 +102,13 @@ class ConnectionTable:
 
         Without strangers, the oldest connection goes that waits for its client.
         """
-        groups = self._strangers.values()
-        if not groups:
+        if not self._strangers:
             return self._displace([self._open])
-        return self._displace([max(groups, key=len)]) or self._displace(sorted(groups, key=len, reverse=True))
+        largest = max(self._strangers.values(), key=len)
+        if self._displace([largest]):
+            return True
+        groups = sorted(self._strangers.values(), key=len, reverse=True)
+        return self._displace(groups)
 
     def close_late(self) -> None:
         """Close the connections whose deadline has passed, and report what was closed lately."""
