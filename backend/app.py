@@ -65,15 +65,18 @@ def create_app(services: Services) -> FastAPI:
     app.state.task_limiter = CapacityLimiter(MAX_TASKS)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
-    for route in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
-        app.include_router(route.router)
+    paths: set[str] = set()
+    for module in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
+        app.include_router(module.router)
+        paths |= {each.path for each in module.router.routes if isinstance(each, Route)}
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
     app.add_middleware(OwnPagesOnly)
-    paths = frozenset(each.path for each in app.routes if isinstance(each, Route))
-    app.add_middleware(Guard, metrics=services.metrics, paths=paths)  # added last, so it is the outermost
+    app.add_middleware(
+        Guard, metrics=services.metrics, paths=frozenset(paths)
+    )  # added last, so it is the outermost
     return app
 
 

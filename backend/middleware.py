@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -62,7 +63,14 @@ class BodyLimit:
 class Guard:
     """Outermost middleware: security headers, a log line and a count per request, and 500 without details."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        paths: frozenset[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """
         Args:
             paths: those of the routes; a request that reaches no route is named by its path only if it is one of them.
@@ -70,7 +78,7 @@ class Guard:
         self._app = app
         self._metrics = metrics
         self._paths = paths
-        self._refusals = Buckets(MAX_LINES)
+        self._refusals = Buckets(MAX_LINES, clock=clock)
         self._num_unlogged = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,11 +111,10 @@ class Guard:
         milliseconds = round((time.monotonic() - started_at) * 1000, 1)
         line = log.debug if route in ("/", "/health", "/setup", "/metrics") and status < 400 else log.info
         facts = {"method": scope["method"], "route": route, "status": status, "milliseconds": milliseconds}
-        if status in (401, 429):
-            if self._refusals.wait(""):
+        if status in (401, 403, 429):
+            if not self._refusals.spend(""):
                 self._num_unlogged += 1
                 return
-            self._refusals.take("")
             if self._num_unlogged:
                 facts["not_logged_before"], self._num_unlogged = self._num_unlogged, 0
         line("request", **facts)

@@ -49,6 +49,13 @@ class Buckets:
         with self._lock:
             self._levels[name] = (max(self._level(name) - 1, 0.0), self._clock())
 
+    def spend(self, name: str) -> bool:
+        """Take a token if one is available; return whether one was."""
+        if self.wait(name):
+            return False
+        self.take(name)
+        return True
+
     def _level(self, name: str) -> float:
         level, at = self._levels.get(name, (float(self._per_minute), self._clock()))
         return min(level + (self._clock() - at) * self._per_minute / 60, float(self._per_minute))

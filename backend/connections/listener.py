@@ -85,9 +85,8 @@ class Listener:
                 return
             connection.setblocking(False)
             protocol = self._make_protocol(str(address[0]))
-            self._table.add(
-                protocol
-            )  # now and not when it is ready, so that no other takes its place meanwhile
+            # Now and not when it is ready, so that the next one does not take its place meanwhile.
+            self._table.add(protocol)
             task = self._loop.create_task(self._serve(connection, protocol))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)

@@ -6,6 +6,7 @@ The table looks at every connection twice a second, so a deadline is a compariso
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -20,6 +21,7 @@ from uvicorn.server import ServerState
 from backend.connections.strict_http import StrictHttp
 from backend.connections.table import ConnectionTable
 from backend.error_table import answer
+from backend.logs import ERRORS_ONLY
 from backend.middleware import HEADERS
 
 IsTrusted = Callable[[str, Headers], bool]
@@ -54,6 +56,7 @@ class GuardedProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.conn = StrictHttp()
+        self.logger = logging.getLogger(ERRORS_ONLY)
         self.address = address
         self._table = table
         self._is_trusted = is_trusted

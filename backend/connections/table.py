@@ -102,8 +102,13 @@ class ConnectionTable:
 
         Without strangers, the oldest connection goes that waits for its client.
         """
-        most_first = sorted(self._strangers.values(), key=len, reverse=True)
-        return self._displace(most_first if most_first else [self._open])
+        if not self._strangers:
+            return self._displace([self._open])
+        largest = max(self._strangers.values(), key=len)
+        if self._displace([largest]):
+            return True
+        groups = sorted(self._strangers.values(), key=len, reverse=True)
+        return self._displace(groups)
 
     def close_late(self) -> None:
         """Close the connections whose deadline has passed, and report what was closed lately."""
