@@ -34,6 +34,11 @@ class Metrics:
         )
         """Kind: `prelabel` or `click`."""
 
+        self.download_seconds = Histogram(
+            "yolo_mlsam_download_seconds", "Time for one image", ["kind"], buckets=SECONDS, registry=r
+        )
+        """Kind: `task` or `click`."""
+
         self.shadow = Counter(
             "yolo_mlsam_shadow_predictions", "Tasks predicted by the shadow model", ["outcome"], registry=r
         )

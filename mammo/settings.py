@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     download_seconds: float = Field(120.0, gt=0)
     """Time limit of the download of one image, in seconds."""
 
+    download_bytes_per_second: int = Field(32 * 2**10, ge=0)
+    """Least rate of such a download, in bytes per second, required from 5 s after its first byte on; 0: any."""
+
     download_cache_bytes: int = Field(2 * 2**30, ge=0)
     """Disk space for downloaded images, in bytes; 0: no cache."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mammo.errors import ImageNotFound, InvalidSettings
+from mammo.errors import ImageNotFound, ImageUnavailable, InvalidSettings, LabelStudioError
 from mammo.images.downloads import AddressRule, DownloadCache
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.image_hosts import ImageHosts
@@ -271,7 +273,7 @@ def test_a_personal_token_that_ended_early_is_exchanged_again(studio: BadServer)
         content(b"pixels" if is_valid else b"", status=200 if is_valid else 401)(handler)
 
     class Exchanging(Connection):
-        def _exchange(self) -> str:
+        def _exchange(self, seconds: float | None) -> str:
             good.append(f"access-{len(good)}")
             return good[-1]
 
@@ -281,6 +283,71 @@ def test_a_personal_token_that_ended_early_is_exchanged_again(studio: BadServer)
     good.append("another")
     assert image_downloads.download("/data/upload/1/d6fed605-a.png", max_bytes=9) == b"pixels"
     assert len(studio.seen) == 3
+
+
+def test_an_exchange_of_the_token_that_hangs_does_not_outlast_a_downloads_deadline(studio: BadServer) -> None:
+    hanging, released = threading.Event(), threading.Event()
+    allowed: list[float | None] = []
+
+    class Hanging(Connection):
+        def _exchange(self, seconds: float | None) -> str:
+            allowed.append(seconds)
+            hanging.set()
+            released.wait(30)
+            return "access"
+
+    image_downloads = ImageDownloads(Hanging(studio.url, PERSONAL))
+    studio.answers["/data/upload/1/d6fed605-a.png"] = content(b"pixels")
+
+    def download(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        image_downloads.fetch("/data/upload/1/d6fed605-a.png", max_bytes=9, deadline=deadline).close()
+
+    first = threading.Thread(target=download, args=(60.0,))
+    first.start()
+    assert hanging.wait(30)
+    with pytest.raises(LabelStudioError) as failure:
+        download(0.2)
+    assert failure.value.code == "label_studio_unreachable"
+    released.set()
+    first.join(30)
+    assert studio.paths() == ["/data/upload/1/d6fed605-a.png"]
+    assert allowed[0] is not None
+    assert 0 < allowed[0] <= 60
+
+
+def test_the_least_rate_of_the_settings_is_required(
+    studio: BadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mammo.images.downloads.transfer_rate.GRACE_SECONDS", 0.2)
+
+    def drip(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        for _ in range(1000):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            time.sleep(0.01)
+
+    studio.answers |= {"/data/upload/1/d6fed605-a.png": drip, "/tasks/7/resolve/": drip}
+    for number in range(10):
+        studio.answers[f"/data/upload/1/d6fed605-{number}.png"] = content(b"pixels")
+    settings = Settings.load(download_bytes_per_second=10_000, download_cache_bytes=0)
+    image_downloads = ImageDownloads.of(settings, Connection(studio.url, KEY))
+    for reference, code in (
+        ("/data/upload/1/d6fed605-a.png", "image_too_slow"),
+        ("/data/upload/1/d6fed605-a.png", "slow_image"),
+        (S3, "image_too_slow"),
+    ):
+        with pytest.raises(ImageUnavailable) as failure:
+            image_downloads.download(reference, task=7, max_bytes=1000)
+        assert failure.value.code == code
+        assert KEY not in str(failure.value)
+    assert set(image_downloads._in_progress._slow) == {
+        f"127.0.0.1:{studio.port}", f"127.0.0.1:{studio.port} (cloud storage)"
+    }  # fmt: skip
+    assert Settings.load().download_bytes_per_second == 32 * 1024
 
 
 def test_an_uploaded_image_is_fetched_once_and_a_local_file_is_asked_about_again(

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -19,10 +20,10 @@ class FakeDownloads:
     def __init__(self, url: str, content: bytes) -> None:
         self.url, self.content = url, content
 
-    def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
+    def fetch(self, reference: str, *, max_bytes: int, task: int | None = None, **_: object) -> io.BytesIO:
         assert reference == self.url
         self.task = task
-        return self.content[:max_bytes]
+        return io.BytesIO(self.content[:max_bytes])
 
 
 def png(value: int = 200) -> bytes:
