@@ -33,6 +33,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.detector import Detector
 from mammo.dicom import Mammogram, encode_png, read_mammogram
+from mammo.images.task_images import LocalImage
 from mammo.labelstudio import labeling_config
 from mammo.models import Alias
 from mammo.models.starter_files import starter_files
@@ -62,6 +63,12 @@ class OneImage:
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         return self._mammogram
+
+    def local(self, data: Mapping[str, Any], /) -> LocalImage:
+        return LocalImage(lambda: self._mammogram)
+
+    def fetch(self, data: Mapping[str, Any], /, **_: Any) -> LocalImage:
+        return self.local(data)
 
 
 class NoQueue:
