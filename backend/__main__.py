@@ -46,6 +46,7 @@ def main(*, insecure: bool = False) -> int:
     """
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)  # whatever this process writes is its user's only
     try:
         site = Site.load(creates=True)
         settings = site.settings
@@ -61,6 +62,7 @@ def main(*, insecure: bool = False) -> int:
                 at_least=MIN_LENGTH,
             )
         services = replace(wire(site), insecure=insecure)
+        warn_if_nothing_can_be_recorded(site)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
@@ -74,6 +76,17 @@ def main(*, insecure: bool = False) -> int:
         timeout_graceful_shutdown=30,
     )
     return 0
+
+
+def warn_if_nothing_can_be_recorded(site: Site) -> None:
+    """Log that the database cannot be written, on a full disk for example; `/health` says so too.
+
+    The service starts all the same, because predictions need no database. Label Studio's events are refused, and
+    reconciliation fetches their corrections later.
+    """
+    site.store.check()
+    if site.store.problem is not None:
+        log.error("nothing can be recorded: events are answered 503 until it can", code=site.store.problem)
 
 
 def require_secrets(settings: Settings) -> None:
@@ -139,7 +152,12 @@ def wire(site: Site) -> Services:
         images=site.images,
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
-        schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
+        schedule=Schedule(
+            triggers,
+            times=settings.train_schedule,
+            zone=ZoneInfo(settings.time_zone),
+            reserve_space=site.reserve_space,
+        ),
         shadow=_shadow(site),
         champion_listener=site.champion_listener,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 from zoneinfo import available_timezones
 
 from croniter import croniter
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     data_dir: Path = Path("data")
-    """Folder of database, blobs, runs and caches; created with mode 0700 if it is missing."""
+    """Folder of database, blobs, runs and caches; made, or made private (mode 0700), at every start."""
 
     database_url: str = ""
     """SQLAlchemy URL of the database; empty: SQLite in `data_dir`."""
@@ -345,7 +346,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """SQLAlchemy URL of the database in use."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
+        return self.database_url or f"sqlite:///{quote(str((self.data_dir / 'yolo-mlsam.db').resolve()))}"
 
     @property
     def annotator_secret(self) -> bytes:
