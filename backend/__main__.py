@@ -49,6 +49,7 @@ def main(*, insecure: bool = False) -> int:
     """
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)  # whatever this process writes is its user's only
     try:
         site = Site.load(creates=True)
         settings = site.settings
@@ -66,6 +67,7 @@ def main(*, insecure: bool = False) -> int:
         limits = ConnectionLimits.of(settings, descriptors=raise_descriptor_limit())
         sockets = bind(settings.host, settings.port)
         services = replace(wire(site), insecure=insecure)
+        warn_if_nothing_can_be_recorded(site)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
@@ -73,6 +75,17 @@ def main(*, insecure: bool = False) -> int:
     with suppress(KeyboardInterrupt):  # Ctrl-C, after everything is closed
         server.run(sockets)
     return 0
+
+
+def warn_if_nothing_can_be_recorded(site: Site) -> None:
+    """Log that the database cannot be written, on a full disk for example; `/health` says so too.
+
+    The service starts all the same, because predictions need no database. Label Studio's events are refused, and
+    reconciliation fetches their corrections later.
+    """
+    site.store.check()
+    if site.store.problem is not None:
+        log.error("nothing can be recorded: events are answered 503 until it can", code=site.store.problem)
 
 
 def require_secrets(settings: Settings) -> None:
@@ -138,7 +151,12 @@ def wire(site: Site) -> Services:
         images=site.images,
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
-        schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
+        schedule=Schedule(
+            triggers,
+            times=settings.train_schedule,
+            zone=ZoneInfo(settings.time_zone),
+            reserve_space=site.reserve_space,
+        ),
         shadow=_shadow(site),
         champion_listener=site.champion_listener,
     )

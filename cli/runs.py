@@ -147,6 +147,7 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
     from mammo.site import Site
 
     with Site.load() as site:
+        site.make_room()
         run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
     _console().print(
         f"{run.id}: {run.state} at {run.progress:.0%}; `yolo-mlsam runs resume` continues from there"

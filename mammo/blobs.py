@@ -121,6 +121,22 @@ class Blobs:
             raise _damaged(digest)
         return content
 
+    def verify(self, digest: str) -> None:
+        """Verify the content of a blob.
+
+        Raises:
+            InvalidWeights: The blob is missing or damaged (code `missing_blob` or `damaged_blob`).
+            StorageUnavailable: The store does not respond.
+        """
+        try:
+            content = self._hash(digest)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
+        if content != digest:
+            raise _damaged(digest)
+
     def copy(self, digest: str, *, to: Path) -> None:
         """Copy a blob to a file atomically, verifying its content.
 

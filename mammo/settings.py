@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
 from croniter import croniter
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     """Folder of files that each hold one setting and are named as its variable, as container engines mount secrets."""
 
     data_dir: Path = Path("data")
-    """Folder of database, blobs, runs and caches; created with mode 0700 if it is missing."""
+    """Folder of database, blobs, runs and caches; made, or made private (mode 0700), at every start."""
 
     database_url: str = ""
     """SQLAlchemy URL of the database; empty: SQLite in `data_dir`."""
@@ -320,7 +321,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """SQLAlchemy URL of the database in use."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
+        return self.database_url or f"sqlite:///{quote(str((self.data_dir / 'yolo-mlsam.db').resolve()))}"
 
     @property
     def annotator_secret(self) -> bytes:

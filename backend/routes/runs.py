@@ -119,6 +119,7 @@ async def follow(
 @router.post("/runs/{name}/cancel")
 async def cancel(name: RunId, body: Reason, services: ServicesDep) -> Json:
     """Cancel a run, which stops within seconds and keeps its finished stages. 409: it has ended."""
+    await anyio.to_thread.run_sync(services.site.make_room)
     request = partial(services.site.runs.cancel, name, reason=body.reason)
     return Json((await anyio.to_thread.run_sync(request)).to_json())
 

@@ -49,6 +49,7 @@ async def change(project: Number, body: StageChange, services: ServicesDep) -> J
         override=body.override,
         threshold=body.threshold,
     )
+    await anyio.to_thread.run_sync(services.site.make_room)
     await anyio.to_thread.run_sync(request)
     report = await anyio.to_thread.run_sync(stages.show, project)
     return Json(report.to_json())

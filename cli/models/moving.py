@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 
 from cli.models.names import current_user, find_version
 from cli.text_console import text_console
@@ -21,8 +19,8 @@ def promote(name: str, reason: str) -> None:
     if version == before.version:
         text_console().print(f"{version} is the champion already; nothing changed")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        registry.files(version, into=Path(folder))
+    registry.verify(version)
+    site.make_room()
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=current_user())
     _announce(site, before.version, version)
     console = text_console(soft_wrap=True, highlight=False)
@@ -42,6 +40,7 @@ def roll_back(reason: str) -> None:
     site = Site.load()
     registry = site.registry
     before = registry.champion().version
+    site.make_room()
     after = registry.roll_back(reason, actor=current_user())
     _announce(site, before, after.version)
 
