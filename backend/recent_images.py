@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from cachetools import TTLCache
 
 from backend.services import Images
 from mammo.dicom import Mammogram
+from mammo.errors import InvalidTaskData
+from mammo.lenient_json import canonical
 
 
 class RecentImages:
@@ -35,7 +36,10 @@ class RecentImages:
         self._cache: TTLCache[bytes, Mammogram] = TTLCache(keep, seconds, timer=clock)
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
-        key = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+        try:
+            key = canonical(dict(data))
+        except ValueError as error:
+            raise InvalidTaskData(f"the data of the task cannot be read: {error}") from None
         with self._lock:
             cached = self._cache.get(key)
         if cached is not None:

@@ -33,7 +33,7 @@ from mammo.errors import (
     UnknownAnnotation,
 )
 from mammo.findings import CLUSTER, Finding, ImageFindings
-from mammo.geometry import Box, Point, Spacing
+from mammo.geometry import Box, Point, Size, Spacing
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.lenient_json import loads
 from mammo.masks import Mask
@@ -109,6 +109,7 @@ class FakeStore:
         images: Mapping[str, str],
         num_cut: int = 0,
         shown: bool = True,
+        sizes: Mapping[str, Size] | None = None,
     ) -> None:
         self._check()
         moment = datetime.now(UTC)
