@@ -12,11 +12,15 @@ import numpy as np
 from mammo.errors import InvalidRegion
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.labelstudio import ControlTags, rle
-from mammo.labelstudio.regions import box_of, point_of, size_of
+from mammo.labelstudio.cluster_regions import checked
+from mammo.labelstudio.regions import box_of, point_of, size_of, value_of
 from mammo.masks import Mask
 
 MAX_STROKE_POINTS = 5
 """Most point prompts that a brush stroke becomes."""
+
+MAX_CANDIDATES = 100_000
+"""Most pixels of a stroke among which its points are chosen."""
 
 MAX_STEPS = 32
 """Longest click sequence used; older clicks are dropped."""
@@ -87,16 +91,17 @@ def image_of_click(
     """
     if not regions:
         raise InvalidRegion("the click has no region; use a smart tool")
+    newest = checked(regions[-1])
     for on_image in tags.on(data):
-        if on_image.shows(regions[-1]):
+        if on_image.shows(newest):
             return on_image
     raise InvalidRegion(
-        f"the click is on the image {regions[-1].get('to_name')!r}, for which the project has no control for clusters",
+        f"the click is on the image {newest.get('to_name')!r}, for which the project has no control for clusters",
         code="unknown_image",
     )
 
 
-def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click:
+def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags, *, image: Size) -> Click:
     """Read the prompts from the context of a smart tool. The last region is the newest, and decides the kind.
 
     Label Studio sends every region with the type and label of the newest one. Regions of other images, and regions
@@ -104,10 +109,18 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
     key points without it are no prompts. Rectangles and brush strokes cannot be told apart in this way, so only the
     newest one is used.
 
+    Args:
+        image: size of the mammogram; a region that states another one is refused before it is decoded.
+
     Raises:
-        InvalidRegion: no prompt, another label (code `wrong_label`), or a rotated image.
+        InvalidRegion: no prompt, another label (code `wrong_label`), a rotated image, or one of another size (code
+            `size_mismatch`).
     """
-    drawn = [r for r in regions if tags.shows(r) and not str(r.get("origin", "")).startswith("prediction")]
+    drawn = [
+        r
+        for r in map(checked, regions)
+        if tags.shows(r) and not str(r.get("origin", "")).startswith("prediction")
+    ]
     if not drawn:
         raise InvalidRegion("the click has no region; use a smart tool")
     newest = drawn[-1]
@@ -117,10 +130,14 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags) -> Click
             f"the model segments clusters only; select the label {tags.label} and click again",
             code="wrong_label",
         )
+    if size != image:
+        raise InvalidRegion(
+            f"the image on the screen has {size} pixels, the mammogram {image}", code="size_mismatch"
+        )
     if kind == "rectanglelabels":
         return Click(kind="box", size=size, box=box_of(newest))
     if kind == "brushlabels":
-        stroke = rle.decode(newest["value"].get("rle", ()), size=size)
+        stroke = rle.decode(value_of(newest).get("rle", ()), size=size)
         if stroke is None:
             raise InvalidRegion("the brush stroke is empty; draw it again")
         positive = newest.get("is_positive") is not False
@@ -148,7 +165,9 @@ def stroke_points(stroke: Mask) -> tuple[Point, ...]:
     """Return up to `MAX_STROKE_POINTS` pixels deep inside a stroke and far from each other, deterministically."""
     padded = np.pad(stroke.bitmap.view(np.uint8), 1)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    rows, columns = np.nonzero(depth >= 0.5 * depth.max())
+    deep = np.flatnonzero(depth >= 0.5 * depth.max())
+    deep = deep[:: -(-deep.size // MAX_CANDIDATES)]  # those of a stroke over most of the image are many
+    rows, columns = np.unravel_index(deep, depth.shape)
     chosen = [int(np.argmax(depth[rows, columns]))]
     distance = np.hypot(rows - rows[chosen[0]], columns - columns[chosen[0]])
     while len(chosen) < MAX_STROKE_POINTS and distance.max() >= 2:

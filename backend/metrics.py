@@ -47,6 +47,14 @@ class Metrics:
         self.webhooks = Counter(
             "yolo_mlsam_webhook_events", "Webhook events stored", ["action", "duplicate"], registry=r
         )
+        self.unreadable = Counter(
+            "yolo_mlsam_unreadable_annotations",
+            "Annotations stored that cannot be read",
+            ["code"],
+            registry=r,
+        )
+        """Code: see `mammo.annotations.stated_sizes`."""
+
         self.trainings = Counter(
             "yolo_mlsam_training_requests", "Retrains requested", ["outcome"], registry=r
         )

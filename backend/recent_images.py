@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from cachetools import TTLCache
 
 from backend.services import Images
 from mammo.dicom import Mammogram
+from mammo.errors import InvalidTaskData
 from mammo.images.downloads.hosts import Purpose
 from mammo.images.task_images import LocalImage
+from mammo.lenient_json import canonical
 
 
 class RecentImages:
@@ -67,4 +68,7 @@ class RecentImages:
 
 
 def _key(data: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    try:
+        return canonical(dict(data))
+    except ValueError as error:
+        raise InvalidTaskData(f"the data of the task cannot be read: {error}") from None

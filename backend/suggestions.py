@@ -73,13 +73,8 @@ class Suggestions:
                         "suggestions need a PolygonLabels or BrushLabels control on the image",
                         code="labeling_config",
                     )
-                click = read_click(regions, tags)
                 mammogram = images.open(of_task(task.id, task.data, tags=tags))
-                if mammogram.size != click.size:
-                    raise InvalidRegion(
-                        f"the image on the screen has {click.size} pixels, the mammogram {mammogram.size}",
-                        code="size_mismatch",
-                    )
+                click = read_click(regions, tags, image=mammogram.size)
                 click = click.within_reach(spacing=mammogram.spacing or ASSUMED_SPACING)
                 segmentation = self._segment(mammogram, click, loaded.prelabeller)
                 suggestion = _suggestion(

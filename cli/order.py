@@ -55,6 +55,7 @@ def show(
 
     with Site.load() as site:
         progress, following = site.worklist.progress(project), site.worklist.following(project, first)
+        unreadable = site.worklist.unreadable(project)
     console = text_console(soft_wrap=True)
     if not progress:
         console.print(f"project {project} has no plan; `yolo-mlsam order plan {project}` makes one")
@@ -63,6 +64,8 @@ def show(
     for each in progress:
         summary.add_row(each.strategy, str(each.placed), str(each.read))
     console.print(summary)
+    for task, code in sorted(unreadable.items()):
+        console.print(f"not counted as read: task {task}, whose annotation cannot be read ({code})")
     table = Table("place", "task", "strategy", "model finds", "score", "represents", title="next tasks")
     for place in following:
         score = "" if place.score is None else f"{place.score:.3f}"

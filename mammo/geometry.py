@@ -12,6 +12,12 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+MAX_PIXELS = 64 * 2**20
+"""Maximum number of pixels of an image; digitised film has up to about 40 million."""
+
+MAX_SIDE = 20_000
+"""Maximum side of an image, in pixels."""
+
 
 @dataclass(frozen=True, order=True)
 class Point:
@@ -31,6 +37,11 @@ class Size:
     def __post_init__(self) -> None:
         if self.width <= 0 or self.height <= 0:
             raise ValueError(f"expected a positive width and height, got {self.width} x {self.height}")
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether an image may be so large."""
+        return max(self.width, self.height) <= MAX_SIDE and self.width * self.height <= MAX_PIXELS
 
     @property
     def box(self) -> Box:

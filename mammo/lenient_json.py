@@ -9,18 +9,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from reprlib import Repr
 from typing import Any
 
 import numpy as np
 import orjson
 
-MAX_DIGITS = 4300
-"""Digits of the longest number that stays whole, Python's own limit; a longer one becomes infinite."""
+MAX_DIGITS = 300
+"""Digits of the longest number that stays whole; a longer one, which no float can hold, becomes infinite."""
 
 
 _NINES = bytes(ord("9") if chr(byte).isdecimal() else byte for byte in range(128)) + bytes(range(128, 256))
 _LONG = b"9" * 19
 """A whole number with this many digits may have more than 64 bits, and orjson would round it to a float."""
+
+
+_SHOWN = Repr()
+_SHOWN.maxlevel = 3
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 200
 
 
 class _NotFinite(float):
@@ -74,6 +80,11 @@ def dumps(value: Any, *, default: Callable[[Any], Any] | None = None) -> bytes:
         return orjson.dumps(value, default=default)
     except orjson.JSONEncodeError:
         return orjson.dumps(_without_surrogates(value), default=default)
+
+
+def shown(value: object) -> str:
+    """Return a value for a message. It may be of any depth and length, and is abbreviated then."""
+    return _SHOWN.repr(value)
 
 
 def _without_surrogates(value: Any) -> Any:

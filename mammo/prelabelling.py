@@ -13,6 +13,7 @@ from mammo.annotations.prelabels import Prelabel, digest_of_images
 from mammo.dicom import Mammogram
 from mammo.errors import ImageNotFound
 from mammo.findings import ImageFindings
+from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
@@ -42,6 +43,9 @@ class TaskPrelabel:
     prediction: Prediction
     images: Mapping[str, str]
     """SHA-256 of each image by its `image_key`."""
+
+    sizes: Mapping[str, Size]
+    """Size of each image by its `image_key`."""
 
     num_cut: int
     """Number of findings on all images that are not in the prediction; see `ImageFindings`."""
@@ -121,6 +125,7 @@ class TaskPrelabeller:
         regions: list[dict[str, Any]] = []
         found: list[tuple[ControlTags, ImageFindings]] = []
         images: dict[str, str] = {}
+        sizes: dict[str, Size] = {}
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
             on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
@@ -133,6 +138,7 @@ class TaskPrelabeller:
             )
             found.append((image_tags, on_image))
             images[image_tags.image_key] = mammogram.sha256
+            sizes[image_tags.image_key] = mammogram.size
         findings = [finding for _, on_image in found for finding in on_image.findings]
         num_cut = sum(on_image.num_cut for _, on_image in found)
         if num_cut:
@@ -140,7 +146,7 @@ class TaskPrelabeller:
         regions += cut_note_regions(found, model_version=self.version)
         prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
         require_valid(prediction, config=self.config)
-        return TaskPrelabel(prediction=prediction, images=images, num_cut=num_cut)
+        return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)
 
     def record(self, task: int, prelabel: TaskPrelabel, *, project: int, shown: bool) -> None:
         """Store a prediction, so that it can be evaluated later.
@@ -161,6 +167,7 @@ class TaskPrelabeller:
             regions=prelabel.prediction["result"],
             score=prelabel.prediction["score"],
             images=prelabel.images,
+            sizes=prelabel.sizes,
             num_cut=prelabel.num_cut,
             shown=shown,
         )

@@ -12,6 +12,7 @@ from typing import Literal
 
 from mammo.errors import InvalidTaskData
 from mammo.geometry import Spacing
+from mammo.lenient_json import shown
 
 PLAUSIBLE_MM = (0.01, 1.0)
 """Accepted pixel spacings, in mm: digital detectors have 0.05 to 0.1 mm, digitised film 0.02 to 0.2 mm."""
@@ -95,24 +96,32 @@ def stated_view(value: object) -> str | None:
     return view
 
 
+MAX_DEPTH = 3
+"""Depth of lists in a stated spacing; one of a text in a list is deeper than any program writes."""
+
+MAX_NUMBER = 1e9
+
+
 def _word(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return value.strip().upper() if isinstance(value, str) else "?"
 
 
-def _numbers(value: object) -> list[float]:
+def _numbers(value: object, *, depth: int = 0) -> list[float]:
     """Return the numbers of a spacing; empty for a missing value."""
     if value is None:
         return []
     if isinstance(value, bool):
         raise _invalid_spacing("a number", value)
     if isinstance(value, int | float):
+        if abs(value) > MAX_NUMBER:
+            raise _invalid_spacing("a number", value)
         return [] if math.isnan(value) else [float(value)]
     if isinstance(value, str):
         return _numbers_of_text(value.strip())
-    if isinstance(value, list | tuple) and len(value) <= 2:
-        parts = [_numbers(each) for each in value]
+    if isinstance(value, list | tuple) and len(value) <= 2 and depth < MAX_DEPTH:
+        parts = [_numbers(each, depth=depth + 1) for each in value]
         if all(len(part) == 1 for part in parts):
             return [part[0] for part in parts]
         if not any(parts):
@@ -138,7 +147,9 @@ def _numbers_of_text(text: str) -> list[float]:
 
 def _invalid_spacing(expected: str, value: object) -> InvalidTaskData:
     low, high = PLAUSIBLE_MM
-    actual = repr(value)[:40] if isinstance(value, str | int | float | list | tuple) else type(value).__name__
+    actual = (
+        shown(value)[:40] if isinstance(value, str | int | float | list | tuple) else type(value).__name__
+    )
     return InvalidTaskData(
         f"spacing_mm: expected {expected} from {low} to {high:g}, in millimetres per pixel, got {actual}; correct it "
         "or leave it out",

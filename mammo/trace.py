@@ -16,8 +16,7 @@ from mammo.database import dataset_item, dataset_version, reading
 from mammo.efforts.edit_effort import Change, changes
 from mammo.efforts.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
-from mammo.labelstudio.cluster_regions import require_on_images
-from mammo.labelstudio.interpretation import from_regions, interpret
+from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import TagsLookup
 from mammo.models import ModelRegistry
@@ -219,9 +218,10 @@ def _with_changes(
     """
     all_changes: list[Change] = []
     crumbs = 0
-    for image_tags in require_on_images(content.result, tags=tags, data=content.task_data):
+    for image_tags, after in interpret_images(
+        content.result, tags=tags, data=content.task_data, sizes=content.sizes
+    ):
         before = from_regions(prelabel.regions, tags=image_tags) if prelabel else []
-        after = interpret(content.result, tags=image_tags)
         crumbs += after.crumbs
         for change in changes(before, after.findings):
             note = PART_DELETED if change.kind == "deleted" and change.finding in after.deleted else ""

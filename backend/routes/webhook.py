@@ -85,6 +85,8 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
         revisions=receipt.num_revisions,
     )
     answer: dict[str, Any] = {"status": "ok", "event": receipt.event, "duplicate": receipt.duplicate}
+    if receipt.problems:
+        answer["unreadable"] = _unreadable(receipt, services)
     after = None
     if not receipt.duplicate and services.settings.prefetch_tasks:
         if action == TASKS_CREATED:
@@ -96,6 +98,14 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:
         after = BackgroundTask(_train_if_due, receipt.project, services)
     return Json(answer, 201, background=after)
+
+
+def _unreadable(receipt: Receipt, services: Services) -> list[dict[str, Any]]:
+    """Count and log annotations that are stored, but that nobody will read; return them for the answer."""
+    for annotation, code in receipt.problems.items():
+        services.metrics.unreadable.labels(code=code).inc()
+        log.warning("an annotation cannot be read", annotation=annotation, project=receipt.project, code=code)
+    return [{"annotation": annotation, "code": code} for annotation, code in receipt.problems.items()]
 
 
 def _store(

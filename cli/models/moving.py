@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from cli.models.names import current_user, find_version
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings

@@ -2,6 +2,7 @@
 
 events.py        the body of a webhook becomes revisions of annotations
 deletion_times.py    when something was deleted, by Label Studio's clock
+stated_sizes.py  what regions state about their image, checked before anything is decoded
 view.py          the current view of a history of revisions, a pure function
 writer.py        each write is one transaction, flushed to the disk
 appending.py     the statements that write

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,10 @@ from mammo.annotations.headers import (
 )
 from mammo.annotations.writer import Writer
 from mammo.database import image_pin, prelabel, reading
+from mammo.geometry import Size
 from mammo.lenient_json import canonical, loads
+
+NO_SIZES: Mapping[str, Size] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class PrelabelRecords:
         images: Mapping[str, str],
         num_cut: int,
         shown: bool,
+        sizes: Mapping[str, Size] = NO_SIZES,
     ) -> None:
         """Store a model version's prediction for a task; a second one of the same version replaces the first.
 
@@ -83,6 +88,7 @@ class PrelabelRecords:
             images: SHA-256 of each image of the task, by its key.
             num_cut: Number of findings that the prediction does not show; see `mammo.findings.ImageFindings`.
             shown: Whether annotators are shown it. A silent one is only compared with their annotations.
+            sizes: Size of each image, by its key, as far as it is known.
 
         Raises:
             StorageUnavailable: The prelabel was not stored.
@@ -99,7 +105,7 @@ class PrelabelRecords:
             "num_cut": num_cut,
             "shown_at": now if shown else None,
         }
-        self._writer.run(lambda connection: replace_prelabel(connection, row, images))
+        self._writer.run(lambda connection: replace_prelabel(connection, row, images, sizes))
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         """Return a model version's prelabel of a task; None if none is stored."""
@@ -144,8 +150,8 @@ class PrelabelRecords:
             rows = connection.execute(sa.select(prelabel).where(*condition).order_by(prelabel.c.task)).all()
         return [_prelabel(row) for row in rows]
 
-    def pin_image(self, project: int, task: int, image: str, sha256: str) -> None:
-        """Record the SHA-256 of a task's image when it is first shown; later calls change nothing.
+    def pin_image(self, project: int, task: int, image: str, sha256: str, *, size: Size) -> None:
+        """Record the SHA-256 and the size of a task's image when it is first shown; later calls change nothing.
 
         Args:
             image: Key of the image within the task.
@@ -153,7 +159,7 @@ class PrelabelRecords:
         Raises:
             StorageUnavailable: The image was not recorded.
         """
-        self._writer.run(lambda connection: pin_image(connection, project, task, image, sha256))
+        self._writer.run(lambda connection: pin_image(connection, project, task, image, sha256, size=size))
 
     def pinned_images(self, project: int) -> dict[tuple[int, str], str]:
         """Return the SHA-256 of each image when it was first shown, by task and image key."""

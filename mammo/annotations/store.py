@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.annotations.appending import Receipt, append_event, event_key
+from mammo.annotations.appending import Receipt, append_event, event_key, image_sizes
 from mammo.annotations.automatic import automatic_revisions
 from mammo.annotations.events import parse, project_of, revisions_of
 from mammo.annotations.headers import CorrectionHeader
@@ -23,6 +23,7 @@ from mammo.annotations.writer import Writer
 from mammo.blinding import patient_or_task
 from mammo.database import dataset_version, event, prelabel, probe_write, reading, revision
 from mammo.errors import StorageUnavailable
+from mammo.geometry import Size
 from mammo.lenient_json import canonical, loads
 
 CHUNK = 200
@@ -49,6 +50,9 @@ class Correction:
 
     prelabel_version: str | None = None
     """Model version of the prelabel that the annotator started from; None if Label Studio does not report it."""
+
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    """Sizes of the task's images, by image key, as far as they are known: of images that were opened."""
 
     automatic: bool = False
     """Whether this service submitted it, and no person has looked at it; see `mammo.annotations.automatic`."""
@@ -155,6 +159,11 @@ class AnnotationStore(PrelabelRecords):
         with reading(self._engine) as connection:
             return _contents(connection, revisions)
 
+    def image_sizes(self, project: int) -> dict[int, dict[str, Size]]:
+        """Return the sizes of a project's images, by task and image key, as far as they are known."""
+        with reading(self._engine) as connection:
+            return image_sizes(connection, project)
+
     def history(self, annotation: int) -> list[AnnotationEvent]:
         """Return every revision of an annotation, deletions included, in order of arrival."""
         statement = (
@@ -164,19 +173,21 @@ class AnnotationStore(PrelabelRecords):
             .order_by(revision.c.id)
         )
         with reading(self._engine) as connection:
-            return [
-                AnnotationEvent(
-                    action=row.action,
-                    received_at=row.received_at,
-                    revision=row.id,
-                    cancelled=row.cancelled,
-                    content=_correction(row) if row.kind == "annotation" else None,
-                )
-                for row in connection.execute(statement)
-            ]
+            rows = connection.execute(statement).all()
+            sizes = _sizes(connection, [row for row in rows if row.kind == "annotation"])
+        return [
+            AnnotationEvent(
+                action=row.action,
+                received_at=row.received_at,
+                revision=row.id,
+                cancelled=row.cancelled,
+                content=_correction(row, sizes) if row.kind == "annotation" else None,
+            )
+            for row in rows
+        ]
 
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
-        """Return the number of new corrections of a project, without automatic ones.
+        """Return the number of new corrections of a project, without automatic ones and those marked as unreadable.
 
         Args:
             moment: a correction received later is new. None: one that the project's newest dataset version could not
@@ -208,6 +219,17 @@ class AnnotationStore(PrelabelRecords):
                 if tasks is None or header.task in tasks
             ]
 
+    def unreadable_tasks(self, project: int) -> dict[int, str]:
+        """Return the tasks with an annotation that cannot be read, with its code; see `stated_sizes`."""
+        newest = {header.row: header.task for header in self.revision_headers(project)}
+        columns = revision.c
+        marked = sa.select(columns.id, columns.problem).where(
+            columns.project == project, columns.problem.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(marked).all()
+        return {task: problem for row, problem in rows if (task := newest.get(row)) is not None}
+
     def projects(self) -> list[int]:
         """Return every project with an event or a prelabel, in ascending order."""
         with reading(self._engine) as connection:
@@ -221,7 +243,7 @@ class AnnotationStore(PrelabelRecords):
 
 
 def _new_corrections(connection: Connection, project: int, moment: datetime | None) -> list[RevisionHeader]:
-    """Return the new corrections; see `corrections_since`."""
+    """Return the new corrections, without those that cannot be read; see `corrections_since`."""
     after: sa.ColumnElement[bool]
     if moment is not None:
         after = event.c.received_at > moment
@@ -229,7 +251,8 @@ def _new_corrections(connection: Connection, project: int, moment: datetime | No
         newest = sa.select(sa.func.max(dataset_version.c.last_event))
         after = event.c.id > (connection.scalar(newest.where(dataset_version.c.project == project)) or 0)
     rows = sa.select(revision.c.id).join(event, revision.c.event == event.c.id)
-    new = set(connection.scalars(rows.where(after, revision.c.project == project)))
+    readable = revision.c.problem.is_(None)
+    new = set(connection.scalars(rows.where(after, revision.c.project == project, readable)))
     new -= automatic_revisions(connection, project, new)
     return [header for header in current_view(history(connection, project)) if header.row in new]
 
@@ -238,11 +261,25 @@ def _contents(connection: Connection, rows: Sequence[int]) -> dict[int, Correcti
     contents: dict[int, Correction] = {}
     for start in range(0, len(rows), CHUNK):
         statement = sa.select(revision).where(revision.c.id.in_(rows[start : start + CHUNK]))
-        contents.update({row.id: _correction(row) for row in connection.execute(statement)})
+        found = connection.execute(statement).all()
+        sizes = _sizes(connection, found)
+        contents.update({row.id: _correction(row, sizes) for row in found})
     return contents
 
 
-def _correction(row: Any) -> Correction:
+def _sizes(connection: Connection, rows: Sequence[Any]) -> dict[tuple[int, int], dict[str, Size]]:
+    """Return the sizes of the images of the rows' tasks, by project and task."""
+    tasks: dict[int, set[int]] = {}
+    for row in rows:
+        tasks.setdefault(row.project, set()).add(row.task)
+    return {
+        (project, task): sizes
+        for project, numbers in tasks.items()
+        for task, sizes in image_sizes(connection, project, sorted(numbers)).items()
+    }
+
+
+def _correction(row: Any, sizes: Mapping[tuple[int, int], Mapping[str, Size]]) -> Correction:
     return Correction(
         annotation_id=row.annotation,
         task_id=row.task,
@@ -255,4 +292,5 @@ def _correction(row: Any) -> Correction:
         content_hash=row.content_hash,
         revision=row.id,
         prelabel_version=row.prelabel_version,
+        sizes=sizes.get((row.project, row.task), {}),
     )

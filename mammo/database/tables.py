@@ -117,6 +117,7 @@ revision = _table(
     sa.Column("completed_by", sa.BigInteger),
     sa.Column("lead_time", sa.Float),
     sa.Column("prelabel_version", AnyText),
+    sa.Column("problem", sa.String(32)),
     # All columns of the current view, because content is large and stored before the other columns of a row.
     sa.Index(
         "ix_revision_view",
@@ -218,6 +219,8 @@ image_pin = _table(
     sa.Column("image", ImageKey, primary_key=True),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("seen_at", UtcTime, nullable=False),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
 )
 
 dataset_item = _table(

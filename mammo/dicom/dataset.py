@@ -22,8 +22,8 @@ from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
-from mammo.dicom.limits import MAX_PIXELS
 from mammo.errors import UnreadableImage
+from mammo.geometry import MAX_PIXELS
 from mammo.stated_facts import decimal
 
 # pydicom's validation warnings quote the value that they complain about: patient data on stderr.

@@ -108,7 +108,7 @@ def _lock() -> str | None:
 def _answer(request: dict[str, Any], encoded: bytes) -> tuple[dict[str, Any], memoryview]:
     """Decode one image; return the answer and its pixels, or an error code and no pixels."""
     try:
-        pixels = _plain(encoded) if request["syntax"] is None else _dicom(request, encoded)
+        pixels = _plain(request, encoded) if request["syntax"] is None else _dicom(request, encoded)
     except MemoryError:
         return {"error": "too_large"}, memoryview(b"")
     except NotImplementedError:
@@ -132,12 +132,23 @@ def _dicom(request: dict[str, Any], frame: bytes) -> npt.NDArray[Any]:
     return pixels
 
 
-def _plain(data: bytes) -> npt.NDArray[Any]:
-    """Decode a PNG, JPEG, TIFF or PGM."""
+def _plain(request: dict[str, Any], data: bytes) -> npt.NDArray[Any]:
+    """Decode a PNG, JPEG, TIFF or PGM; of a mask, return only which pixels are set, as 0 and 1."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("damaged")
-    return pixels
+    least_alpha = request["options"].get("least_alpha")
+    return pixels if least_alpha is None else _set_pixels(pixels, least_alpha)
+
+
+def _set_pixels(pixels: npt.NDArray[Any], least_alpha: int) -> npt.NDArray[np.uint8]:
+    """Return where an image is opaque, or without an alpha channel where it is not black."""
+    if pixels.ndim == 2:
+        return np.asarray(pixels != 0).view(np.uint8)
+    if pixels.shape[2] in (2, 4):
+        opaque = pixels[..., -1] >= least_alpha * (np.iinfo(pixels.dtype).max // 255)
+        return np.asarray(opaque).view(np.uint8)
+    return np.asarray(pixels.any(axis=2)).view(np.uint8)
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any], pixels: memoryview | None = None) -> None:

@@ -81,7 +81,8 @@ class Encoded:
     """pydicom's decoding plugin; empty for a plain image."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Image Pixel attributes, as keyword arguments of pydicom's decoders."""
+    """Image Pixel attributes, as keyword arguments of pydicom's decoders. Of a plain image: `least_alpha`, for which
+    only the set pixels of a mask are returned, as 0 and 1 (H x W, uint8)."""
 
 
 class DecodingPool:

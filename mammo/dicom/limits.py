@@ -6,18 +6,14 @@ import errno
 from pathlib import Path
 
 from mammo.errors import UnreadableImage
-from mammo.geometry import Size
+from mammo.geometry import MAX_PIXELS, MAX_SIDE, Size
 from mammo.input_files import read_input
 
 MAX_BYTES = 256 * 2**20
 """Default limit of the file size, in bytes. The largest detectors have 28 million pixels, 56 MB uncompressed."""
 
-MAX_PIXELS = 64 * 2**20
-"""Maximum number of pixels; digitised film has up to about 40 million."""
-
-MAX_SIDE = 20_000
 MIN_SIDE = 16
-"""Sides of an image, in pixels."""
+"""Minimum side of an image, in pixels."""
 
 
 def read_bytes(source: Path | bytes, *, max_bytes: int) -> bytes:

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy.spatial import KDTree
 
 from mammo.findings import Finding
-from mammo.geometry import Box
 from mammo.masks import Mask, union
+from mammo.masks.extents import boundary
 
 MIN_OVERLAP = 0.99
 """Overlap from which a finding counts as unchanged: percent coordinates and RLE round to whole pixels."""
@@ -127,11 +127,16 @@ def boundary_shift(before: Mask, after: Mask, *, pixel: tuple[float, float]) -> 
     Args:
         pixel: Height and width of a pixel, in the unit of the result; (1, 1) measures in pixels.
     """
-    frame = before.frame.union(after.frame)
-    outlines = [_outline(mask, frame) for mask in (before, after)]
-    distances = [ndimage.distance_transform_edt(~outline, sampling=pixel) for outline in outlines]
-    forward, backward = distances[1][outlines[0]].mean(), distances[0][outlines[1]].mean()
-    return float((forward + backward) / 2)
+    row, column = pixel
+    outlines = [boundary(mask) * np.array([column, row]) for mask in (before, after)]
+    first, second = outlines
+    return (_mean_distance(first, second) + _mean_distance(second, first)) / 2
+
+
+def _mean_distance(points: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
+    """Return the mean distance of N x 2 points from the nearest of M x 2 others."""
+    distances, _ = KDTree(others).query(points)
+    return float(np.mean(distances))
 
 
 def _matches(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterator[tuple[int, int]]:
@@ -186,15 +191,6 @@ def _overlap(before: Finding, after: Finding) -> float:
     if before.mask is None or after.mask is None:
         return box_iou / 2  # only one has a mask: possibly the same lesion, but not unchanged
     return min(box_iou, before.mask.dice(after.mask))
-
-
-def _outline(mask: Mask, frame: Box) -> npt.NDArray[np.bool_]:
-    """Return the mask's pixels that have an unset neighbour, in a frame that encloses the mask: H x W, bool."""
-    bitmap = np.zeros((frame.height, frame.width), bool)
-    rows, columns = mask.frame.shifted(-frame.x0, -frame.y0).slices
-    bitmap[rows, columns] = mask.bitmap
-    outline: npt.NDArray[np.bool_] = bitmap & ~ndimage.binary_erosion(bitmap)
-    return outline
 
 
 def _dice(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> float | None:

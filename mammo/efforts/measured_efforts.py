@@ -16,8 +16,7 @@ from mammo.database import edit_effort as edit_effort_table
 from mammo.database import insert, reading, revision, writing
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import InvalidRegion
-from mammo.labelstudio.cluster_regions import require_on_images
-from mammo.labelstudio.interpretation import from_regions, interpret
+from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 
@@ -92,8 +91,9 @@ def _efforts(
         InvalidRegion: A region cannot be interpreted.
     """
     efforts = {}
-    for image_tags in require_on_images(content.result, tags=tags, data=content.task_data):
-        corrected = interpret(content.result, tags=image_tags)
+    for image_tags, corrected in interpret_images(
+        content.result, tags=tags, data=content.task_data, sizes=content.sizes
+    ):
         effort = edit_effort(from_regions(prelabel_regions, tags=image_tags), corrected.findings)
         efforts[image_tags.image_key] = replace(effort, crumbs=corrected.crumbs)
     return efforts

@@ -17,8 +17,10 @@ from mammo.efforts.edit_effort import EditEffort, edit_effort, total_effort
 from mammo.efforts.effort_records import Arm, compared_corrections
 from mammo.errors import InvalidRegion, ModelNotFound
 from mammo.findings import Finding
+from mammo.geometry import Size
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.masks import PixelBudget
 from mammo.models import ModelRegistry
 
 CHUNK = 200
@@ -240,18 +242,27 @@ class _RegionParser:
 
     def prelabel(self, prelabel: Prelabel) -> FindingsByImage | None:
         source = f"prelabel of {prelabel.model_version}, task {prelabel.task}"
-        return self._parse(("prelabel", prelabel.task, prelabel.model_version), source, prelabel.regions)
+        return self._parse(("prelabel", prelabel.task, prelabel.model_version), source, prelabel.regions, {})
 
     def correction(self, correction: Correction) -> FindingsByImage | None:
         source = f"annotation {correction.annotation_id}, task {correction.task_id}"
-        return self._parse(("annotation", correction.annotation_id, ""), source, correction.result)
+        key = "annotation", correction.annotation_id, ""
+        return self._parse(key, source, correction.result, correction.sizes)
 
     def _parse(
-        self, key: tuple[str, int, str], source: str, regions: Sequence[Mapping[str, Any]]
+        self,
+        key: tuple[str, int, str],
+        source: str,
+        regions: Sequence[Mapping[str, Any]],
+        sizes: Mapping[str, Size],
     ) -> FindingsByImage | None:
+        budget = PixelBudget()
         try:
             return {
-                each.image_key: from_regions(regions, tags=each) for each in self.tags.everywhere(regions)
+                each.image_key: from_regions(
+                    regions, tags=each, size=sizes.get(each.image_key), budget=budget
+                )
+                for each in self.tags.everywhere(regions)
             }
         except InvalidRegion as error:
             self.problems[key] = f"{source}: {error}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +55,8 @@ def bitmask_pixels(address: object, *, size: Size) -> npt.NDArray[np.bool_]:
             code="bitmask",
         )
     try:
-        pixels: npt.NDArray[Any] = shared_pool(supported_syntaxes()).decode(Encoded(data=data, size=size))
+        encoded = Encoded(data=data, size=size, options={"least_alpha": OPAQUE})
+        pixels = shared_pool(supported_syntaxes()).decode(encoded)
     except (UnreadableImage, UnsupportedImage) as error:
         raise InvalidRegion(f"the PNG of a bitmask cannot be read: {error}", code="bitmask") from None
-    if pixels.ndim == 2:
-        return np.asarray(pixels != 0)
-    if pixels.shape[2] in (2, 4):
-        return np.asarray(pixels[..., -1] >= OPAQUE * (np.iinfo(pixels.dtype).max // 255))
-    return np.asarray(pixels.any(axis=2))
+    return np.asarray(pixels != 0)

@@ -12,6 +12,7 @@ from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import shape_of, value_of
+from mammo.lenient_json import shown
 
 SHAPES = frozenset({"polygon", "ellipse", "vector", "bitmask", "brush", "rectangle", "keypoint"})
 """Supported shapes of drawn regions."""
@@ -43,7 +44,7 @@ def regions_of(result: Iterable[Mapping[str, Any]], tags: ControlTags) -> list[M
     Raises:
         InvalidRegion: a region has an unknown shape, label or image.
     """
-    regions = [_checked(region) for region in result]
+    regions = [checked(region) for region in result]
     labels = _label_results(regions)
     return [
         region
@@ -52,7 +53,7 @@ def regions_of(result: Iterable[Mapping[str, Any]], tags: ControlTags) -> list[M
     ]
 
 
-def _checked(region: object) -> Mapping[str, Any]:
+def checked(region: object) -> Mapping[str, Any]:
     """Return a region after checking the types of its names; annotations are untrusted."""
     if not isinstance(region, Mapping):
         raise InvalidRegion(f"expected a region as an object, got {type(region).__name__}")
@@ -79,7 +80,7 @@ def require_on_images(
         InvalidRegion: such a region exists (code `unknown_image`).
     """
     images = list(tags.on(data)) or [tags]
-    for region in map(_checked, result):
+    for region in map(checked, result):
         if not is_drawn(region, tags):
             continue
         name, page = region.get("to_name"), region.get("item_index") or 0
@@ -155,14 +156,14 @@ def _is_cluster(
         return True
     if tags.is_doubtful_label(control, labels):
         raise InvalidRegion(
-            f"the label {labels[0]!r} of {control!r} may or may not mean a cluster; add "
+            f"the label {shown(labels[0])} of {control!r} may or may not mean a cluster; add "
             f'predicted_values="{CLUSTER}" to the labels that do',
             code="doubtful_label",
         )
     if not tags.is_other_label(control, labels):
         raise InvalidRegion(
-            f"a region has the label {labels[0]!r}, which the control {control!r} of the project's labeling config "
-            "does not have, and which may mean a cluster; relabel the region or restore the label",
+            f"a region has the label {shown(labels[0])}, which the control {control!r} of the project's labeling "
+            "config does not have, and which may mean a cluster; relabel the region or restore the label",
             code="unknown_label",
         )
     return False

@@ -13,15 +13,22 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
-from mammo.labelstudio.brush_parts import is_crumb, reach, share_out
-from mammo.labelstudio.cluster_regions import regions_of
+from mammo.labelstudio.brush_parts import (
+    MAX_FINDINGS,
+    components_of,
+    is_crumb,
+    reach,
+    share_out,
+    too_many_findings,
+)
+from mammo.labelstudio.cluster_regions import regions_of, require_on_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.older_prelabels import OlderPrelabel
 from mammo.labelstudio.region_meta import (
@@ -32,8 +39,12 @@ from mammo.labelstudio.region_meta import (
     predicted_pixels,
     predicted_prompts,
 )
-from mammo.labelstudio.regions import box_of, mask_of, point_of, score_of, shape_of, size_of
-from mammo.masks import Mask, union
+from mammo.labelstudio.regions import box_of, mask_of, other_size, point_of, score_of, shape_of, size_of
+from mammo.masks import Mask, PixelBudget, union
+from mammo.masks.budget import EDGE
+
+MAX_REGIONS = 2000
+"""Maximum number of cluster regions of an annotation on one image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +65,31 @@ class Interpretation:
     """Total number of pixels of the crumbs."""
 
 
-def from_regions(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> list[Finding]:
+def from_regions(
+    result: Iterable[Mapping[str, Any]],
+    *,
+    tags: ControlTags,
+    size: Size | None = None,
+    budget: PixelBudget | None = None,
+) -> list[Finding]:
     """Return the findings on one image of an annotation; see `interpret`."""
-    return list(interpret(result, tags=tags).findings)
+    return list(interpret(result, tags=tags, size=size, budget=budget).findings)
 
 
-def interpret(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> Interpretation:
+def interpret(
+    result: Iterable[Mapping[str, Any]],
+    *,
+    tags: ControlTags,
+    size: Size | None = None,
+    budget: PixelBudget | None = None,
+) -> Interpretation:
     """Interpret an annotation's regions on one image.
 
     Args:
         result: `annotation.result` as Label Studio sends it; regions on other images of the task are skipped.
         tags: control tags of the image.
+        size: of the image, if it is known: regions that state another one are refused before they are decoded.
+        budget: of the annotation, shared by its images; None: a new one.
 
     Returns:
         The findings: rectangles and outlines in the order of their regions, parts of brush regions, key points.
@@ -72,11 +97,41 @@ def interpret(result: Iterable[Mapping[str, Any]], *, tags: ControlTags) -> Inte
     Raises:
         InvalidRegion: a region that may mean a cluster cannot be read. One such region refuses the annotation.
     """
-    clusters = _ClusterRegions(tags)
+    clusters = _ClusterRegions(tags, size, budget or PixelBudget())
     regions = regions_of(result, tags)
+    if len(regions) > MAX_REGIONS:
+        raise InvalidRegion(
+            f"expected at most {MAX_REGIONS} regions on an image, got {len(regions)}",
+            code="too_many_findings",
+        )
     for region in regions:
         clusters.add(region)
     return replace(clusters.interpretation(), drawn=len(regions))
+
+
+def interpret_images(
+    result: Iterable[Mapping[str, Any]],
+    *,
+    tags: ControlTags,
+    data: Mapping[str, Any],
+    sizes: Mapping[str, Size],
+) -> Iterator[tuple[ControlTags, Interpretation]]:
+    """Interpret an annotation, image by image.
+
+    Args:
+        tags: control tags of the project.
+        data: task data.
+        sizes: of the task's images, by image key, as far as they are known; see `interpret`.
+
+    Returns:
+        The tags and the interpretation of every image that the task shows.
+
+    Raises:
+        InvalidRegion: see `interpret`; or a region lies on an image that the task does not show.
+    """
+    budget = PixelBudget()
+    for on_image in require_on_images(result, tags=tags, data=data):
+        yield on_image, interpret(result, tags=on_image, size=sizes.get(on_image.image_key), budget=budget)
 
 
 @dataclass(frozen=True)
@@ -108,8 +163,10 @@ class _Rectangle:
 class _ClusterRegions:
     """The cluster regions of one image, in pixels."""
 
-    def __init__(self, tags: ControlTags) -> None:
+    def __init__(self, tags: ControlTags, size: Size | None, budget: PixelBudget) -> None:
         self._tags = tags
+        self._image_size = size
+        self._budget = budget
         self._size: Size | None = None
         self._index = 0
         self._outlines: list[_Outline] = []
@@ -129,6 +186,8 @@ class _ClusterRegions:
             InvalidRegion: it cannot be read, or states another image size than the others.
         """
         size = size_of(region)
+        if self._image_size is not None and size != self._image_size:
+            raise other_size(self._image_size)
         if self._size not in (None, size):
             raise InvalidRegion(
                 f"the regions of one image state different image sizes, {self._size} and {size}; draw them again"
@@ -141,7 +200,7 @@ class _ClusterRegions:
         elif shape == "keypoint":
             self._add_point(region, name)
         elif shape == "brush" and predicted_pixels(region) is None:
-            mask = mask_of(region)
+            mask = mask_of(region, budget=self._budget)
             if self._older.includes(region):
                 self._older.add_brush(region, mask)
             elif mask is not None:
@@ -168,7 +227,7 @@ class _ClusterRegions:
             self._prompts.setdefault(parent, []).append(point_of(region))
 
     def _add_outline(self, region: Mapping[str, Any], name: str, shape: str) -> None:
-        mask, predicted = mask_of(region), predicted_pixels(region)
+        mask, predicted = mask_of(region, budget=self._budget), predicted_pixels(region)
         if mask is None and shape != "brush":
             raise InvalidRegion(
                 f"an outline ({shape}) encloses no pixel; draw it again or delete it", code="no_area"
@@ -195,7 +254,7 @@ class _ClusterRegions:
         """
         assert self._size is not None
         near, area = reach(Box(*predicted[:4])), predicted[4]
-        parts = mask.components()
+        parts = components_of(mask)
         own = [part for part in parts if part.within(near)]
         if all(is_crumb(part, area, size=self._size) for part in own):
             self._deleted.append(name)
@@ -241,8 +300,12 @@ class _ClusterRegions:
         rest = [_part_finding(mask) for mask in shares.rest]
         findings = [*(by_index[index] for index in sorted(by_index)), *self._parts, *rest]
         crumbs = [*self._crumbs, *shares.crumbs]
+        findings += self._point_findings(findings)
+        if len(findings) > MAX_FINDINGS:
+            raise too_many_findings()
+        self._budget.spend(EDGE * sum(each.mask.num_edges for each in findings if each.mask is not None))
         return Interpretation(
-            findings=(*findings, *self._point_findings(findings)),
+            findings=tuple(findings),
             deleted=tuple(dict.fromkeys([*self._deleted, *older.deleted])),
             crumbs=len(crumbs),
             crumb_pixels=sum(each.area for each in crumbs),

@@ -257,24 +257,25 @@ class ControlTags:
         """Whether one of a region's labels is its control's cluster label, in any case."""
         cluster_labels = {self.label_of(control).casefold()}
         cluster_labels |= {each.casefold() for name, each in self.spellings if name == control}
-        return any(str(label).casefold() in cluster_labels for label in labels)
+        return any(_spelling(label) in cluster_labels for label in labels)
 
     def is_other_label(self, control: str | None, labels: Iterable[object]) -> bool:
         """Whether all of a region's labels have another meaning according to the config."""
         other_labels = {label for name, label in self.other_labels if name == control}
-        return all(str(label).casefold() in other_labels for label in labels)
+        return all(_spelling(label) in other_labels for label in labels)
 
     def is_doubtful_label(self, control: str | None, labels: Iterable[object]) -> bool:
         """Whether one of a region's labels may mean a cluster, but the config does not state it."""
         doubtful_labels = {label for name, label in self.doubtful_labels if name == control}
-        return any(str(label).casefold() in doubtful_labels for label in labels)
+        return any(_spelling(label) in doubtful_labels for label in labels)
 
     def is_cluster(self, region: Mapping[str, Any]) -> bool:
         """Whether a region has its control's cluster label, in any case."""
         value = region.get("value")
         if not isinstance(value, Mapping):
             return False
-        labels = value.get(str(region.get("type"))) or value.get("labels") or []
+        kind = region.get("type")
+        labels = (value.get(kind) if isinstance(kind, str) else None) or value.get("labels") or []
         control = region.get("from_name")
         return isinstance(labels, list) and self.is_cluster_label(
             control if isinstance(control, str) else None, labels
@@ -316,6 +317,11 @@ class ControlTags:
         if region.get("type") == "choices" and isinstance(value, Mapping):
             return value.get("choices") in ([self.choice_found], [self.choice_nothing])
         return self.is_cluster(region)
+
+
+def _spelling(label: object) -> str:
+    """Return a label in small letters; empty for what is no label. Annotations are untrusted."""
+    return str(label).casefold() if isinstance(label, str | int | float) else ""
 
 
 @dataclass

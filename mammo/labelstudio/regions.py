@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from mammo.annotations.stated_sizes import MAX_COORDINATE, MAX_POINTS
 from mammo.errors import InvalidRegion
 from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import rle, vectors
 from mammo.labelstudio.bitmask import bitmask_pixels
 from mammo.labelstudio.brush_parts import CRUMB
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.masks import Mask
+from mammo.lenient_json import shown
+from mammo.masks import Mask, PixelBudget
 from mammo.masks.polygons import mask_outline, polygon_mask
 
 Region = dict[str, Any]
@@ -26,9 +28,6 @@ Region = dict[str, Any]
 
 POINT_WIDTH = 0.3
 """Diameter of a drawn key point, in percent of the image's width."""
-
-MAX_VERTICES = 20_000
-"""Maximum number of vertices of a polygon region."""
 
 ELLIPSE_VERTICES = 180
 """Vertices of the polygon that approximates an ellipse; its area is 0.02 % too small."""
@@ -152,13 +151,23 @@ def size_of(region: Mapping[str, Any]) -> Size:
         raise InvalidRegion(
             "expected a region with original_width and original_height in whole pixels; draw it again"
         )
-    if width * height > rle.MAX_PIXELS:
-        raise InvalidRegion(f"an image of {width} x {height} pixels is larger than any mammogram")
+    if not Size(width, height).is_plausible:
+        raise InvalidRegion(
+            f"an image of {width} x {height} pixels is larger than any mammogram", code="too_large"
+        )
     if region.get("image_rotation") not in (None, 0, 360):
         raise InvalidRegion(
-            f"the image was rotated by {region['image_rotation']} degrees; rotate it back and save"
+            f"the image was rotated by {shown(region['image_rotation'])} degrees; rotate it back and save"
         )
     return Size(width, height)
+
+
+def other_size(actual: Size) -> InvalidRegion:
+    """Return the error of a region that was drawn on an image of another size than the task's."""
+    # Part of manifests, see `training.datasets.sources.Excluded.reason`.
+    return InvalidRegion(
+        f"drawn on an image of another size than its {actual.width} x {actual.height}", code="other_size"
+    )
 
 
 def box_of(region: Mapping[str, Any]) -> Box:
@@ -196,22 +205,27 @@ def point_of(region: Mapping[str, Any]) -> Point:
     return Point(min(max(x, 0), size.width - 1), min(max(y, 0), size.height - 1))
 
 
-def mask_of(region: Mapping[str, Any]) -> Mask | None:
+def mask_of(region: Mapping[str, Any], *, budget: PixelBudget | None = None) -> Mask | None:
     """Return the mask of a brush, polygon, ellipse, vector or bitmask region; None when it covers no pixel.
 
+    Args:
+        budget: what its pixels are counted in, before they are decoded; None: a region of this service.
+
     Raises:
-        InvalidRegion: the region is invalid, or of another kind.
+        InvalidRegion: the region is invalid, or of another kind; or the budget is spent.
     """
     size, value, kind = size_of(region), value_of(region), shape_of(region)
     if kind == "brush":
-        return rle.decode(value.get("rle", ()), size=size)
+        return rle.decode(value.get("rle", ()), size=size, budget=budget)
     if kind == "bitmask":
+        if budget is not None:
+            budget.spend(size.box.area)
         return Mask.from_full(bitmask_pixels(value.get("imageDataURL"), size=size))
     if kind == "polygon":
         corners = _corners(value.get("points"))
     elif kind == "ellipse":
         corners = _ellipse(value, size)
-        return polygon_mask(corners, size=size)
+        return polygon_mask(corners, size=size, budget=budget)
     elif kind == "vector":
         corners = vectors.outline(value)
     else:
@@ -220,7 +234,8 @@ def mask_of(region: Mapping[str, Any]) -> Mask | None:
             code="unknown_tool",
         )
     # Vertices through pixel centres decide whether a pixel is set, so the rounding of percent values is undone.
-    return polygon_mask(np.round(corners * (size.width / 100, size.height / 100), _DECIMALS), size=size)
+    vertices = np.round(corners * (size.width / 100, size.height / 100), _DECIMALS)
+    return polygon_mask(vertices, size=size, budget=budget)
 
 
 def shape_of(region: Mapping[str, Any]) -> str:
@@ -230,8 +245,8 @@ def shape_of(region: Mapping[str, Any]) -> str:
 
 def _corners(points: object) -> vectors.Vertices:
     """Return the vertices of a polygon, N x 2, in percent."""
-    if not isinstance(points, list) or not 3 <= len(points) <= MAX_VERTICES:
-        raise InvalidRegion(f"expected a polygon of 3 to {MAX_VERTICES} points; draw it again or delete it")
+    if not isinstance(points, list) or not 3 <= len(points) <= MAX_POINTS:
+        raise InvalidRegion(f"expected a polygon of 3 to {MAX_POINTS} points; draw it again or delete it")
     corners = []
     for point in points:
         if not isinstance(point, list | tuple) or len(point) != 2:
@@ -308,10 +323,10 @@ def number(value: Mapping[str, Any], key: str) -> float:
     """Return a number of a region's value.
 
     Raises:
-        InvalidRegion: it is missing, not a number, or larger than 1e6.
+        InvalidRegion: it is missing, not a number, or larger than `MAX_COORDINATE`.
     """
     number = value.get(key)
-    if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= 1e6:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= MAX_COORDINATE:
         raise InvalidRegion(f"expected a number as a region's {key}; draw the region again or delete it")
     return float(number)
 

@@ -17,15 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mammo.errors import InvalidRegion
-from mammo.geometry import Size
-from mammo.masks import Mask
+from mammo.geometry import MAX_PIXELS, Size
+from mammo.masks import Mask, PixelBudget
 
 MAX_BYTES = 2**21
 """Maximum length of a stream: more than three times that of 1 % salt noise on a full-field mammogram. Old front ends
 encoded large painted areas as coloured literals of several megabytes; these streams are refused."""
-
-MAX_PIXELS = 2**27
-"""Maximum size of an image: 11,585 pixels square."""
 
 OPAQUE = 128
 """Least alpha of a set pixel; the front end's brush has grey edges with alpha 1 to 254."""
@@ -35,6 +32,13 @@ _WORD_BITS = 8
 _HEADER_BITS = 53
 _SIZES = (_WORD_BITS - 1) << 16 | 2 << 12 | 3 << 8 | 7 << 4 | 15
 """Word and length sizes in the header, each minus one."""
+
+MAX_BYTES_PER_PIXEL = 32
+"""Four tokens, each of the longest words and lengths, have fewer."""
+
+MAX_TOKEN_VALUES = 2**16
+MIN_TOKEN_BITS = 3 + 16 + 1
+"""Values in the longest token, and its bits: no stream has fewer bits for each value."""
 
 _MAX_RUN = 2**14
 """Pixels in the longest token, which has 65536 values."""
@@ -77,32 +81,23 @@ def encode_bytes(mask: Mask | None, *, size: Size) -> Bytes:
     return _pack(lengths, values)
 
 
-def decode(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> Mask | None:
+def decode(
+    rle: Sequence[int] | Bytes | bytes, *, size: Size, budget: PixelBudget | None = None
+) -> Mask | None:
     """Decode the set pixels (alpha of at least `OPAQUE`) as a tight mask; None when no pixel is set.
 
     Args:
         rle: the stream.
         size: of the image.
+        budget: what the pixels of the mask are counted in, before it is made.
 
     Raises:
-        InvalidRegion: the stream is not a sequence of bytes, is truncated or too long, or is of another image size.
+        InvalidRegion: the stream is not a sequence of bytes, is truncated or too long, or is of another image size; or
+            the budget is spent.
     """
-    starts, ends, values = _alpha_runs(rle, size=size)
-    is_set = np.flatnonzero((values >= OPAQUE) & (ends > starts))
-    if not is_set.size:
-        return None
-    starts, ends = starts[is_set], ends[is_set]
-    y0, y1 = int(starts[0]) // size.width, int(ends[-1] - 1) // size.width + 1
-    rows = starts // size.width
-    columns, stops = starts - rows * size.width, ends - rows * size.width
-    if int(stops.max()) > size.width:  # A run continues in the next row.
-        x0, x1 = 0, size.width
-    else:
-        x0, x1 = int(columns.min()), int(stops.max())
-    offsets = (rows - y0) * (x1 - x0) + columns - x0
-    bitmap = np.zeros((y1 - y0, x1 - x0), np.bool_)
-    _fill(bitmap.reshape(-1), offsets, offsets + ends - starts)
-    return Mask(bitmap, x0, y0)
+    starts, ends, values = _alpha_runs(rle, size=size, budget=budget)
+    is_set = values >= OPAQUE
+    return Mask.from_runs(starts[is_set], ends[is_set], size=size, budget=budget)
 
 
 def _edges(mask: Mask, *, size: Size) -> Ints:
@@ -171,12 +166,18 @@ def _pack(lengths: Ints, values: Bytes) -> Bytes:
     return words.astype(">u4").view(np.uint8)[: int(ends[-1]) // 8 + 1]
 
 
-def _alpha_runs(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> tuple[Ints, Ints, Bytes]:
+def _alpha_runs(
+    rle: Sequence[int] | Bytes | bytes, *, size: Size, budget: PixelBudget | None
+) -> tuple[Ints, Ints, Bytes]:
     """Return half-open pixel runs that cover the image, as starts, ends and alpha values; some may be empty."""
     num_values = size.width * size.height * 4
-    if num_values > MAX_PIXELS * 4:
-        raise InvalidRegion(f"an image of {size.width} x {size.height} pixels is larger than any mammogram")
-    stream = _as_bytes(rle)
+    if size.box.area > MAX_PIXELS:
+        raise InvalidRegion(
+            f"an image of {size.width} x {size.height} pixels is larger than any mammogram", code="too_large"
+        )
+    stream = _as_bytes(rle, max_bytes=min(MAX_BYTES, 64 + MAX_BYTES_PER_PIXEL * size.width * size.height))
+    if budget is not None:
+        budget.spend(8 * len(stream))  # reading a bit takes as long as setting a pixel
     header = int.from_bytes(stream[:8], "big")
     stated, word = header >> 32, (header >> 27 & 31) + 1
     if stated != num_values:
@@ -184,6 +185,8 @@ def _alpha_runs(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> tuple[Ints
             f"expected brush RLE of {num_values} values for an image of {size.width} x {size.height} pixels, got "
             f"{stated}; was the image replaced after it was annotated?"
         )
+    if len(stream) * 8 < _HEADER_BITS + MIN_TOKEN_BITS * (num_values // MAX_TOKEN_VALUES):
+        raise InvalidRegion("brush RLE is truncated: it cannot reach the last pixel of the image")
     length_bits = [(header >> shift & 15) + 1 for shift in (23, 19, 15, 11)]
     ends, values = _read_tokens(stream, length_bits, word, num_values=num_values)
     pixel_ends = ends // 4  # Alpha is at positions 3, 7, 11, …; so many of them lie before `end`.
@@ -191,10 +194,10 @@ def _alpha_runs(rle: Sequence[int] | Bytes | bytes, *, size: Size) -> tuple[Ints
     return starts, pixel_ends, values
 
 
-def _as_bytes(rle: Sequence[int] | Bytes | bytes) -> bytes:
-    if not isinstance(rle, list | tuple | np.ndarray | bytes) or not 8 <= len(rle) <= MAX_BYTES:
+def _as_bytes(rle: Sequence[int] | Bytes | bytes, *, max_bytes: int) -> bytes:
+    if not isinstance(rle, list | tuple | np.ndarray | bytes) or not 8 <= len(rle) <= max_bytes:
         length = f", got {len(rle)}" if isinstance(rle, list | tuple | np.ndarray | bytes) else ""
-        raise InvalidRegion(f"expected brush RLE as a list of 8 to {MAX_BYTES} bytes{length}")
+        raise InvalidRegion(f"expected brush RLE as a list of 8 to {max_bytes} bytes{length}")
     try:
         if isinstance(rle, np.ndarray) and (rle.ndim != 1 or rle.dtype.kind not in "iu"):
             raise TypeError
@@ -238,6 +241,8 @@ def _read_tokens(stream: bytes, length_bits: list[int], word: int, *, num_values
     length, is_run, payload = (a[: last + 1] for a in (length, is_run, payload))
     if not is_run.all():  # A literal token expands to many runs of length one.
         counts = np.where(is_run, 1, length)
+        if int(counts.sum()) > MAX_BYTES:
+            raise InvalidRegion(f"expected brush RLE of at most {MAX_BYTES} runs and single values, got more")
         within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         length = np.repeat(np.where(is_run, length, 1), counts)
         payload = np.repeat(payload, counts) + word * within
@@ -289,16 +294,3 @@ def _token_positions(stream: bytes, length_bits: list[int], word: int) -> Ints:
             size = length_bits[window >> 37 & 3]
             position += 3 + size + word * ((window >> (37 - size) & ((1 << size) - 1)) + 1)
     return np.array(positions, np.int64)
-
-
-def _fill(line: npt.NDArray[np.bool_], starts: Ints, ends: Ints) -> None:
-    """Set half-open runs of a flat array, in place."""
-    if starts.size < 5000:
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            line[start:end] = True
-        return
-    edges = np.zeros(line.size + 1, np.int8)
-    # Runs do not overlap, so no position occurs twice among the starts, nor among the ends.
-    edges[starts] += 1
-    edges[ends] -= 1
-    line[:] = np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)

@@ -67,9 +67,9 @@ def bounding_box(points: Coordinates) -> Box:
 def boundary(mask: Mask) -> Coordinates:
     """Return the pixels of S with a 4-neighbour outside S: N x 2 (x, y), row by row, in the image frame."""
     cross = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    padded = np.pad(mask.bitmap, 1).view(np.uint8)
-    inner = cv2.erode(padded, cross)[1:-1, 1:-1] != 0
-    return coordinates(Mask(mask.bitmap & ~inner, mask.x0, mask.y0))
+    pixels = np.pad(mask.bitmap, 1).view(np.uint8)
+    np.bitwise_xor(pixels, cv2.erode(pixels, cross).astype(np.uint8, copy=False), out=pixels)
+    return coordinates(Mask(pixels[1:-1, 1:-1].view(np.bool_), mask.x0, mask.y0))
 
 
 def extent(mask: Mask, *, spacing: Spacing | None) -> Extent:

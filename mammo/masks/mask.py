@@ -16,9 +16,17 @@ import numpy.typing as npt
 from faster_coco_eval import mask_api_new_cpp as runs
 from faster_coco_eval.core import mask as coco
 
-from mammo.geometry import Box, Point, Size
+from mammo.geometry import MAX_PIXELS, MAX_SIDE, Box, Point, Size
+from mammo.masks.budget import PixelBudget
 
 Bitmap = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+LARGE = 2**22
+"""Pixels from which labels of components are as small as possible."""
+
+MAX_SHORT = 2**16 - 2 * MAX_SIDE
+"""Runs inside the rows of a bitmap up to which two bytes suffice: each row may begin with another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +54,45 @@ class Mask:
         rows, columns = (box or Box(0, 0, full.shape[1], full.shape[0])).slices
         return cls(np.asarray(full[rows, columns]) != 0, columns.start, rows.start).tight()
 
+    @classmethod
+    def from_runs(
+        cls,
+        starts: Positions,
+        ends: Positions,
+        *,
+        size: Size,
+        by_columns: bool = False,
+        budget: PixelBudget | None = None,
+    ) -> Mask | None:
+        """Return the tight mask of runs of set pixels; None when there are none. Memory: the smallest rectangle.
+
+        Args:
+            starts: first pixel of each run, ascending; pixels are numbered row by row.
+            ends: pixel after each run; runs do not overlap.
+            size: of the image.
+            by_columns: pixels are numbered column by column.
+            budget: what the pixels of the rectangle are counted in, before it is made.
+
+        Raises:
+            InvalidRegion: the budget is spent.
+        """
+        filled = ends > starts
+        starts, ends = starts[filled], ends[filled]
+        if not starts.size:
+            return None
+        length = size.height if by_columns else size.width
+        lines = starts // length
+        first, last = int(lines[0]), int(ends[-1] - 1) // length + 1
+        begins, stops = starts - lines * length, ends - lines * length
+        # A run that continues in the next line reaches both ends of a line.
+        low, high = (0, length) if int(stops.max()) > length else (int(begins.min()), int(stops.max()))
+        if budget is not None:
+            budget.spend((last - first) * (high - low))
+        bitmap = np.zeros((last - first, high - low), np.bool_)
+        offsets = (lines - first) * (high - low) + begins - low
+        _fill(bitmap.reshape(-1), offsets, offsets + ends - starts)
+        return cls(np.ascontiguousarray(bitmap.T), first, low) if by_columns else cls(bitmap, low, first)
+
     @property
     def frame(self) -> Box:
         """The rectangle of the bitmap, which set pixels need not touch."""
@@ -55,6 +102,14 @@ class Mask:
     def area(self) -> int:
         """Number of set pixels."""
         return int(np.count_nonzero(self.bitmap))
+
+    @property
+    def num_edges(self) -> int:
+        """Number of pixel edges between set and unset pixels, also at the border of the bitmap."""
+        across = np.count_nonzero(self.bitmap[:, 1:] != self.bitmap[:, :-1])
+        down = np.count_nonzero(self.bitmap[1:] != self.bitmap[:-1])
+        border = sum(map(np.count_nonzero, (*self.bitmap[[0, -1]], *self.bitmap[:, [0, -1]].T)))
+        return int(across) + int(down) + int(border)
 
     @property
     def box(self) -> Box | None:
@@ -113,9 +168,23 @@ class Mask:
         union_area = self.area + other.area - intersection
         return intersection / union_area if union_area else 1.0
 
-    def components(self) -> list[Mask]:
-        """Return the 8-connected components, each tight, largest first."""
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(self.bitmap.view(np.uint8), connectivity=8)
+    def components(self, *, max_parts: int | None = None) -> list[Mask]:
+        """Return the 8-connected components, each tight, largest first.
+
+        Raises:
+            ValueError: there are more than `max_parts`, or parts that lie within each other are larger than
+                `MAX_PIXELS` in all.
+        """
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            self.bitmap.view(np.uint8), connectivity=8, ltype=_label_type(self.bitmap)
+        )
+        if max_parts is not None and count - 1 > max_parts:
+            raise ValueError(f"expected at most {max_parts} separate parts, got {count - 1}")
+        if (
+            sum(int(width) * int(height) for _, _, width, height, _ in stats[1:])
+            > MAX_PIXELS + self.bitmap.size
+        ):
+            raise ValueError("expected separate parts side by side, got many that enclose each other")
         parts = []
         for index in range(1, count):
             x, y, width, height, area = (int(v) for v in stats[index])
@@ -146,27 +215,41 @@ class Mask:
 
     @classmethod
     def from_coco(cls, rle: dict[str, Any]) -> Mask | None:
-        """Decode a COCO compressed RLE; None when no pixel is set. Only the columns with set pixels are unpacked."""
-        height, counts = rle["size"][0], rle["counts"]
+        """Decode a COCO compressed RLE of this service; None when no pixel is set."""
+        (height, width), counts = rle["size"], rle["counts"]
         raw = counts.encode("ascii") if isinstance(counts, str) else counts
         (uncompressed,) = runs.toUncompressedRLE([{"size": rle["size"], "counts": raw}])
-        ends = np.cumsum([0, *uncompressed["counts"]])  # background and mask runs alternate, column by column
-        starts, stops = ends[1:-1:2], ends[2::2]
-        filled = stops > starts
-        if not filled.any():
-            return None
-        x0, x1 = int(starts[filled].min()) // height, -(-int(stops[filled].max()) // height)
-        lengths = np.diff(np.clip(ends, x0 * height, x1 * height))
-        columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(x1 - x0, height)
-        tight = cls.from_full(columns.T)
-        return None if tight is None else cls(tight.bitmap, tight.x0 + x0, tight.y0)
+        ends = np.cumsum([0, *uncompressed["counts"]])  # background and mask runs alternate
+        return cls.from_runs(ends[1:-1:2], ends[2::2], size=Size(width, height), by_columns=True)
+
+
+def _label_type(bitmap: Bitmap) -> int:
+    """Return OpenCV's type of labels: of two bytes for a large bitmap, if it has too few runs to need more labels."""
+    if bitmap.size < LARGE:
+        return cv2.CV_32S
+    begun_inside = np.count_nonzero(bitmap[:, 1:] > bitmap[:, :-1])
+    return cv2.CV_16U if begun_inside < MAX_SHORT else cv2.CV_32S
+
+
+def _fill(line: Bitmap, starts: Positions, ends: Positions) -> None:
+    """Set half-open runs of a flat array, in place; they do not overlap."""
+    if starts.size < 5000:
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            line[start:end] = True
+        return
+    edges = np.zeros(line.size + 1, np.int8)
+    # Runs do not overlap, so no position occurs twice among the starts, nor among the ends.
+    edges[starts] += 1
+    edges[ends] -= 1
+    np.cumsum(edges, dtype=np.int8, out=edges)
+    line[:] = edges[:-1]
 
 
 def union(masks: Iterable[Mask]) -> Mask | None:
     """Return the union of the masks, in the frame that covers them; None without masks."""
     parts = list(masks)
-    if not parts:
-        return None
+    if len(parts) < 2:
+        return parts[0] if parts else None
     frame = parts[0].frame
     for part in parts[1:]:
         frame = frame.union(part.frame)

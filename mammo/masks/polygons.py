@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from mammo.errors import InvalidRegion
 from mammo.geometry import Box, Size
+from mammo.masks.budget import PixelBudget
 from mammo.masks.mask import Mask, union
 from mammo.masks.pixel_edges import Corner, edge_loops
 
@@ -21,36 +23,74 @@ SMALL = 32
 TOLERANCE_SMALL, TOLERANCE = 0.5, 1.0
 """Maximum distance between an outline and its simplification, in pixels, for small and for larger components."""
 
+MAX_CROSSINGS = 2**24
+"""Most crossings of an outline with the rows of an image: a line from top to bottom and back, over a thousand times."""
+
+BATCH = 2**18
+"""Crossings that are computed at a time."""
+
 MIN_IOU = 0.98
 """Least IoU of a component, holes filled, and its rasterised outline."""
 
 
-def polygon_mask(vertices: Vertices, *, size: Size) -> Mask | None:
+def polygon_mask(vertices: Vertices, *, size: Size, budget: PixelBudget | None = None) -> Mask | None:
     """Rasterise a closed polygon by the even-odd rule: a pixel is set when its centre lies inside.
 
     Args:
         vertices: N x 2 (x, y) in the continuous pixel frame, of any winding; may cross itself and leave the image.
         size: of the image, at which the mask is clipped.
+        budget: what its pixels, and its crossings with rows of pixels, are counted in.
 
     Returns:
         The tight mask; None when no pixel centre of the image is inside.
+
+    Raises:
+        InvalidRegion: it crosses the rows of the image more than `MAX_CROSSINGS` times, or the budget is spent.
     """
     (x0, y0), (x1, y1) = vertices.min(axis=0), vertices.max(axis=0)
     frame = Box.around(float(x0), float(y0), float(x1), float(y1)).intersection(size.box)
     if frame is None:
         return None
-    crossings = np.zeros((frame.height, frame.width + 1), np.int32)
-    for (ax, ay), (bx, by) in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
-        first, last = np.ceil(np.array([min(ay, by), max(ay, by)]) - 0.5)
-        # Rows whose centres lie between a and b.
-        rows = np.arange(max(first, frame.y0), min(last, frame.y1))
-        if not rows.size:
-            continue
-        x = ax + (rows + 0.5 - ay) * (bx - ax) / (by - ay)
-        columns = np.clip(np.ceil(x - 0.5), frame.x0, frame.x1).astype(np.int64) - frame.x0
-        crossings[rows.astype(np.int64) - frame.y0, columns] += 1
-    inside = np.cumsum(crossings[:, :-1], axis=1) % 2 == 1
-    return Mask(inside, frame.x0, frame.y0).tight()
+    following = np.roll(vertices, -1, axis=0)
+    # Rows whose centres lie between the ends of an edge.
+    first = np.maximum(np.ceil(np.minimum(vertices[:, 1], following[:, 1]) - 0.5), frame.y0)
+    last = np.minimum(np.ceil(np.maximum(vertices[:, 1], following[:, 1]) - 0.5), frame.y1)
+    counts = np.maximum(last - first, 0).astype(np.int64)
+    num_crossings = int(counts.sum())
+    if budget is not None:
+        budget.spend(frame.area + num_crossings)
+    if num_crossings > MAX_CROSSINGS:
+        raise InvalidRegion(
+            f"an outline crosses the rows of the image more than {MAX_CROSSINGS} times; draw it again"
+        )
+    # Bytes that count the crossings modulo 256, which is even: whether a count is odd is all that matters.
+    crossings = np.zeros((frame.height, frame.width + 1), np.uint8)
+    for edges in _batches(counts):
+        edge = np.repeat(np.arange(edges.start, edges.stop), counts[edges])
+        row = (
+            first[edge]
+            + np.arange(edge.size)
+            - np.repeat(np.cumsum(counts[edges]) - counts[edges], counts[edges])
+        )
+        (ax, ay), (bx, by) = vertices[edge].T, following[edge].T
+        x = ax + (row + 0.5 - ay) * (bx - ax) / (by - ay)
+        column = np.clip(np.ceil(x - 0.5), frame.x0, frame.x1).astype(np.int64) - frame.x0
+        np.add.at(crossings, (row.astype(np.int64) - frame.y0, column), np.uint8(1))
+    inside = crossings[:, :-1]
+    np.add.accumulate(inside, axis=1, dtype=np.uint8, out=inside)
+    inside &= 1
+    return Mask(inside.view(np.bool_), frame.x0, frame.y0).tight()
+
+
+def _batches(counts: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Yield edges whose crossings are computed together."""
+    ends = np.cumsum(counts)
+    start = 0
+    while start < counts.size:
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + BATCH, "right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mammo.annotations import Correction
 from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
-from mammo.geometry import Spacing
+from mammo.geometry import Size, Spacing
 from mammo.identifiers import identifier
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
@@ -112,6 +112,7 @@ def cases_of(
     double: DoubleReading,
     *,
     corrections: Callable[[int], Sequence[Correction]],
+    sizes: Callable[[int], Mapping[int, Mapping[str, Size]]],
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Cases:
@@ -119,6 +120,7 @@ def cases_of(
 
     Args:
         corrections: Returns the current view of a project; `AnnotationStore.corrections`.
+        sizes: Returns the sizes of a project's images, by task and image key; `AnnotationStore.image_sizes`.
         tags: Labels and prompt controls of the source project.
     """
     annotations: dict[tuple[Role, int], dict[int, Correction]] = {}
@@ -129,8 +131,9 @@ def cases_of(
         ignored[role] = ignored.get(role, 0) + len(view) - len(counted)
         annotations[role, round_number] = _newest_by_task(counted)
     ids = sorted({case for project in double.projects.values() for case in project.tasks})
+    known = sizes(double.source)  # the readers' tasks show the images of the source's
     return Cases(
-        tuple(_case(case, double, annotations, records, tags) for case in ids),
+        tuple(_case(case, double, annotations, known.get(case, {}), records, tags) for case in ids),
         {role: count for role, count in ignored.items() if count},
     )
 
@@ -141,7 +144,7 @@ def findings_of(correction: Correction, tags: ControlTags) -> list[Finding]:
     Raises:
         InvalidRegion: A region cannot be interpreted.
     """
-    return from_regions(correction.result, tags=tags)
+    return from_regions(correction.result, tags=tags, size=correction.sizes.get(tags.image_key))
 
 
 def consensus_of(case: Case, *, rules: ReadingRules, tags: ControlTags) -> list[Finding]:
@@ -187,13 +190,15 @@ def _case(
     case: int,
     double: DoubleReading,
     annotations: Mapping[tuple[Role, int], Mapping[int, Correction]],
+    sizes: Mapping[str, Size],
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Case:
     def annotation(role: Role, round_number: int) -> Correction | None:
         project = double.project(role, round_number)
         task = project.tasks.get(case) if project else None
-        return None if task is None else annotations[role, round_number].get(task)
+        found = None if task is None else annotations[role, round_number].get(task)
+        return None if found is None else replace(found, sizes={**found.sizes, **sizes})
 
     num_assigned = _num_assigned_rounds(case, double)
     rounds = tuple((annotation(READERS[0], n), annotation(READERS[1], n)) for n in range(1, num_assigned + 1))

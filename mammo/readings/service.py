@@ -166,6 +166,7 @@ class ReadingService:
         return cases_of(
             self.records.find(source),
             corrections=self.store.corrections,
+            sizes=self.store.image_sizes,
             records=self.records,
             tags=self.tags(source),
         )

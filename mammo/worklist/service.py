@@ -49,6 +49,10 @@ class Progress:
     strategy: str
     placed: int
     read: int
+    """Without those that are `unreadable`."""
+
+    unreadable: int
+    """Annotated tasks whose annotation cannot be read."""
 
 
 class WorklistService:
@@ -113,12 +117,21 @@ class WorklistService:
 
     def progress(self, project: int) -> list[Progress]:
         """Return how many tasks each strategy has placed, and how many of them have been read."""
-        read = {header.task for header in self._store.revision_headers(project)}
-        placed, num_read = Counter[str](), Counter[str]()
+        annotated = {header.task for header in self._store.revision_headers(project)}
+        unreadable = self.unreadable(project)
+        placed, read, lost = Counter[str](), Counter[str](), Counter[str]()
         for place in places(self._engine, project):
             placed[place.strategy] += 1
-            num_read[place.strategy] += place.task in read
-        return [Progress(strategy=name, placed=placed[name], read=num_read[name]) for name in sorted(placed)]
+            read[place.strategy] += place.task in annotated and place.task not in unreadable
+            lost[place.strategy] += place.task in unreadable
+        return [
+            Progress(strategy=name, placed=placed[name], read=read[name], unreadable=lost[name])
+            for name in sorted(placed)
+        ]
+
+    def unreadable(self, project: int) -> dict[int, str]:
+        """Return the tasks whose annotation cannot be read, with the code of the reason."""
+        return self._store.unreadable_tasks(project)
 
     def following(self, project: int, count: int) -> list[Place]:
         """Return the next places of the last plan whose tasks are unread, in order."""

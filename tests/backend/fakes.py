@@ -34,7 +34,7 @@ from mammo.errors import (
     UnknownAnnotation,
 )
 from mammo.findings import CLUSTER, Finding, ImageFindings
-from mammo.geometry import Box, Point, Spacing
+from mammo.geometry import Box, Point, Size, Spacing
 from mammo.images.downloads.hosts import Purpose
 from mammo.images.task_images import LocalImage
 from mammo.labelstudio.client import SECRET_HEADER
@@ -112,6 +112,7 @@ class FakeStore:
         images: Mapping[str, str],
         num_cut: int = 0,
         shown: bool = True,
+        sizes: Mapping[str, Size] | None = None,
     ) -> None:
         self._check()
         moment = datetime.now(UTC)

@@ -42,6 +42,7 @@ def show(store, *findings, task=5, version="m1", num_cut=0, shown=True, turned=F
         regions=regions(*findings, version=version, turned=turned),
         score=0.7,
         images={"": "ab" * 32},
+        sizes={"": SIZE},
         num_cut=num_cut,
         shown=shown,
     )
@@ -58,8 +59,14 @@ def correct(
     version="m1",
     names_version=True,
     turned=False,
+    result=None,
 ):
-    """Append an annotation, as Label Studio's webhook does; `names_version`: it reports the prelabel's version."""
+    """Append an annotation, as Label Studio's webhook does.
+
+    Args:
+        names_version: it reports the prelabel's version.
+        result: its regions, in place of those of the findings.
+    """
     moment = START + timedelta(minutes=minutes)
     body = {
         "action": "ANNOTATION_CREATED",
@@ -68,7 +75,7 @@ def correct(
         "annotation": {
             "id": annotation,
             "task": task,
-            "result": regions(*findings, version=version, turned=turned),
+            "result": result or regions(*findings, version=version, turned=turned),
             "was_cancelled": False,
             "updated_at": moment.isoformat(),
             "completed_by": user,
@@ -76,4 +83,4 @@ def correct(
             "prediction": {"model_version": version} if names_version else {},
         },
     }
-    store.append(json.dumps(body).encode(), action=body["action"], received_at=moment)
+    return store.append(json.dumps(body).encode(), action=body["action"], received_at=moment)

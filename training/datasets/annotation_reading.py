@@ -9,10 +9,10 @@ from mammo.annotations import Correction
 from mammo.errors import MammoError
 from mammo.identifiers import identifier
 from mammo.images.task_images import of_task
-from mammo.labelstudio.interpretation import Interpretation, interpret
+from mammo.labelstudio.interpretation import Interpretation, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.stated_facts import stated_spacing
-from training.datasets.items import images_of, is_about_one_image
+from training.datasets.items import is_about_one_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,9 @@ def read_annotation(correction: Correction, tags: ControlTags) -> list[ImageRead
     """
     identifier(correction.task_data.get("patient"))
     readings = []
-    for on_image in images_of(correction, tags):
-        interpretation = interpret(correction.result, tags=on_image)
+    for on_image, interpretation in interpret_images(
+        correction.result, tags=tags, data=correction.task_data, sizes=correction.sizes
+    ):
         data = of_task(correction.task_id, correction.task_data, tags=on_image)
         stated_spacing(data.get("spacing_mm"))
         readings.append(ImageReading(tags=on_image, data=data, interpretation=interpretation))

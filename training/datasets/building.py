@@ -18,8 +18,10 @@ from mammo.blobs import Blobs
 from mammo.database import dataset_item, dataset_version, insert, reading, writing
 from mammo.efforts.effort_records import annotator_pseudonym
 from mammo.errors import InsufficientData, InvalidWeights, MammoError
+from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.masks import PixelBudget
 from mammo.runs import require_trainable
 from training.cases import Progress, silent
 from training.datasets.folds import assign_folds, folds_before
@@ -150,21 +152,24 @@ class _ItemBuilder:
         Raises:
             MammoError: an image cannot be opened or read; see `is_about_one_image`.
         """
-        return [self._item(candidate, tags) for tags in images_of(candidate.correction, self.options.tags)]
+        budget = PixelBudget()
+        return [
+            self._item(candidate, tags, budget) for tags in images_of(candidate.correction, self.options.tags)
+        ]
 
-    def _item(self, candidate: Candidate, tags: ControlTags) -> Item:
+    def _item(self, candidate: Candidate, tags: ControlTags, budget: PixelBudget) -> Item:
         correction, image_key = candidate.correction, tags.image_key
         digest = item_digest(candidate, self.fingerprint, tags)
         self.digests[correction.annotation_id, image_key] = digest
         pinned = self.pinned_images.get((candidate.task, image_key))
         item = self.reusable.get((correction.annotation_id, image_key, correction.content_hash, digest))
         if item is None:
-            item = self._make(candidate, tags, pinned)
+            item = self._make(candidate, tags, pinned, budget)
         if pinned is None:
-            self.store.pin_image(self.project, candidate.task, image_key, item.image)
+            self.store.pin_image(self.project, candidate.task, image_key, item.image, size=Size(*item.size))
         return item
 
-    def _make(self, candidate: Candidate, tags: ControlTags, pinned: str | None) -> Item:
+    def _make(self, candidate: Candidate, tags: ControlTags, pinned: str | None, budget: PixelBudget) -> Item:
         secret = self.options.secret
         item = make_item(
             candidate.correction,
@@ -172,6 +177,7 @@ class _ItemBuilder:
             tags=tags,
             pinned=pinned,
             secret=secret,
+            budget=budget,
             findings=candidate.findings() if candidate.findings else None,
         )
         if not candidate.origins:

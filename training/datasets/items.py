@@ -30,8 +30,8 @@ from mammo.labelstudio.cluster_regions import require_on_images
 from mammo.labelstudio.interpretation import interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
-from mammo.labelstudio.regions import size_of
-from mammo.masks import Mask
+from mammo.labelstudio.regions import other_size, size_of
+from mammo.masks import Mask, PixelBudget
 from training.datasets.folds import Fold
 
 OpenImage = Callable[[Mapping[str, Any]], Mammogram]
@@ -194,6 +194,7 @@ def make_item(
     pinned: str | None,
     secret: bytes,
     findings: Sequence[Finding] | None = None,
+    budget: PixelBudget | None = None,
 ) -> Item:
     """Open one image of a correction, check that it is the image that was annotated, and read its findings.
 
@@ -202,6 +203,7 @@ def make_item(
         pinned: SHA-256 of the image when it was first opened, if known.
         secret: key of the pseudonyms of annotators and studies.
         findings: the truth of a consensus; None: the findings of the correction.
+        budget: of the annotation, shared by its images; None: a new one.
 
     Raises:
         ImageNotFound: the image is missing, or has changed (code `image_changed`).
@@ -209,7 +211,8 @@ def make_item(
         InvalidTaskData: its task states a patient or a spacing that cannot be interpreted.
         UnreadableImage: the image is not acceptable.
     """
-    interpretation = interpret(correction.result, tags=tags)
+    size = correction.sizes.get(tags.image_key)
+    interpretation = interpret(correction.result, tags=tags, size=size, budget=budget)
     if findings is None:
         findings = interpretation.findings
     task_data = of_task(correction.task_id, correction.task_data, tags=tags)
@@ -281,10 +284,7 @@ def _require_same_image(
             raise image_changed(correction.task_id)
     for region in correction.result:
         if "original_width" in region and tags.shows(region) and size_of(region) != mammogram.size:
-            raise InvalidRegion(  # part of a manifest, see `Excluded.reason`
-                f"drawn on an image of another size than its {mammogram.size.width} x {mammogram.size.height}",
-                code="other_size",
-            )
+            raise other_size(mammogram.size)
 
 
 def _spacing_json(spacing: Spacing | None) -> float | list[float] | None:

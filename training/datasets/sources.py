@@ -114,7 +114,10 @@ def candidates_of(
     candidates: list[Candidate] = []
     excluded: list[Excluded] = []
     if double is not None:
-        for case in cases_of(double, corrections=store.corrections, records=records, tags=tags).cases:
+        cases = cases_of(
+            double, corrections=store.corrections, sizes=store.image_sizes, records=records, tags=tags
+        )
+        for case in cases.cases:
             annotations = list(_annotations_of(case, singles.pop(case.id, [])))
             chosen = _choose(case, double, annotations, prefer, tags)
             candidates += chosen

@@ -32,7 +32,7 @@ from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
-from mammo.masks import Mask, union
+from mammo.masks import Mask, PixelBudget, union
 from mammo.masks.polygons import polygon_mask
 from mammo.printable import printable
 from mammo.stated_facts import stated_laterality, stated_spacing, stated_view
@@ -249,13 +249,14 @@ def _findings(
     """Return one finding per row; if boxes and outlines `are_paired`, one per box with its outlines."""
     if stated not in (None, size):
         raise ValueError(f"the JSON states another size than the image's {size.width} x {size.height} pixels")
-    findings = [_finding(row, size) for row in rows]
+    budget = PixelBudget()
+    findings = [_finding(row, size, budget) for row in rows]
     return paired(findings) if are_paired else findings
 
 
-def _finding(row: CocoAnnotation, size: Size) -> Finding:
+def _finding(row: CocoAnnotation, size: Size, budget: PixelBudget) -> Finding:
     name = f"annotation-{row.id}"
-    mask = _mask(row.segmentation, size)
+    mask = _mask(row.segmentation, size, budget)
     if mask is not None:
         return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=name)
     if row.keypoints:
@@ -266,12 +267,12 @@ def _finding(row: CocoAnnotation, size: Size) -> Finding:
     return replace(boxed(x, y, x + width, y + height, size), id=name)
 
 
-def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask | None:
+def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size, budget: PixelBudget) -> Mask | None:
     """Return the mask of an RLE or of polygons; None without a segmentation."""
     if not segmentation:
         return None
     if isinstance(segmentation, dict):
-        mask = mask_of_rle(segmentation, size=size)
+        mask = mask_of_rle(segmentation, size=size, budget=budget)
         if mask is None:
             raise ValueError("the RLE of an annotation has no set pixel")
         return mask
@@ -283,7 +284,7 @@ def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size) -> Mask |
             raise ValueError("expected every polygon to be a list of at least three pairs x, y")
         if not all(type(value) in (int, float) and abs(value) <= 1e6 for value in polygon):
             raise ValueError("expected coordinates up to 1e6 in every polygon")
-        part = polygon_mask(np.array(polygon, np.float64).reshape(-1, 2), size=size)
+        part = polygon_mask(np.array(polygon, np.float64).reshape(-1, 2), size=size, budget=budget)
         if part is None:
             raise ValueError("a polygon lies outside the image or covers no pixel of it")
         parts.append(part)

@@ -35,6 +35,7 @@ from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.input_files import read_input
+from mammo.masks import PixelBudget
 from mammo.masks.polygons import polygon_mask
 from mammo.printable import printable
 
@@ -105,10 +106,11 @@ def read_inbreast(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
 
 def _findings(clusters: tuple[Outline, ...], size: Size) -> list[Finding]:
     findings = []
+    budget = PixelBudget()
     for index, points in enumerate(clusters, start=1):
         if len(points) < 3:
             raise ValueError("a cluster has an outline of fewer than three points")
-        mask = polygon_mask(np.array(points, np.float64), size=size)
+        mask = polygon_mask(np.array(points, np.float64), size=size, budget=budget)
         if mask is None:
             raise ValueError("a cluster lies outside the image")
         findings.append(Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=f"roi-{index}"))

@@ -43,6 +43,7 @@ from mammo.file_names import files_of
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
+from mammo.masks import PixelBudget
 from mammo.masks.polygons import polygon_mask
 from mammo.printable import printable
 from mammo.stated_facts import stated_spacing
@@ -257,13 +258,15 @@ def _coordinates(words: list[str]) -> tuple[float, ...]:
 
 
 def _findings(shapes: list[tuple[float, ...]], size: Size, *, are_paired: bool) -> list[Finding]:
+    budget = PixelBudget()
     findings = [
-        replace(_finding(shape, size), id=f"line-{number}") for number, shape in enumerate(shapes, start=1)
+        replace(_finding(shape, size, budget), id=f"line-{number}")
+        for number, shape in enumerate(shapes, start=1)
     ]
     return paired(findings) if are_paired else findings
 
 
-def _finding(shape: tuple[float, ...], size: Size) -> Finding:
+def _finding(shape: tuple[float, ...], size: Size, budget: PixelBudget) -> Finding:
     if len(shape) == 4:
         x, width = shape[0] * size.width, shape[2] * size.width
         y, height = shape[1] * size.height, shape[3] * size.height
@@ -271,7 +274,7 @@ def _finding(shape: tuple[float, ...], size: Size) -> Finding:
         x0, y0, x1, y1 = (_snapped(corner) for corner in corners)
         return boxed(x0, y0, x1, y1, size)
     outline = np.array(shape, np.float64).reshape(-1, 2) * (size.width, size.height)
-    mask = polygon_mask(outline, size=size)
+    mask = polygon_mask(outline, size=size, budget=budget)
     if mask is None:
         raise ValueError("an outline lies outside the image or covers no pixel of it")
     return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask)

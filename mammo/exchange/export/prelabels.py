@@ -18,6 +18,7 @@ from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 from mammo.input_files import read_input
+from mammo.masks import PixelBudget
 from mammo.printable import file_stem, printable
 
 MAX_JSON = 64 * 2**20
@@ -85,8 +86,9 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
             f"its image {printable(base_name(report.file))} is missing; give its folder with --images"
         )
     mammogram = read_mammogram(image)
+    budget = PixelBudget()
     findings = tuple(
-        _finding(finding, mammogram.size, index) for index, finding in enumerate(report.findings, 1)
+        _finding(finding, mammogram.size, index, budget) for index, finding in enumerate(report.findings, 1)
     )
     spacing = report.spacing_row_column_mm or report.spacing_mm
     return LabelledImage(
@@ -123,11 +125,11 @@ def base_name(path: str) -> str:
     return PureWindowsPath(path).name
 
 
-def _finding(finding: ReportedFinding, size: Size, index: int) -> Finding:
+def _finding(finding: ReportedFinding, size: Size, index: int, budget: PixelBudget) -> Finding:
     box = Box(*finding.box)
     if box.intersection(size.box) != box:
         raise InvalidRegion(f"finding {index} lies outside the image of {size.width} x {size.height} pixels")
-    mask = mask_of_rle(finding.mask, size=size) if finding.mask else None
+    mask = mask_of_rle(finding.mask, size=size, budget=budget) if finding.mask else None
     prompts = tuple(Point(*point) for point in finding.prompts)
     return Finding(
         label=CLUSTER, score=finding.score, box=box, prompts=prompts, mask=mask, id=f"finding-{index}"

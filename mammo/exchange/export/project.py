@@ -13,6 +13,7 @@ from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
 from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.masks import PixelBudget
 from mammo.stated_facts import stated_spacing
 
 FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
@@ -33,14 +34,22 @@ def read_project(
         )
         data = task.get("data") or {}
         try:
+            budget = PixelBudget()
             for on_image in require_on_images(newest.get("result") or [], tags=tags, data=data):
-                yield _labelled(number, of_task(number, data, tags=on_image), newest, images, on_image)
+                of_image = of_task(number, data, tags=on_image)
+                yield _labelled(number, of_image, newest, images, tags=on_image, budget=budget)
         except (MammoError, ValueError) as error:
             yield Refusal(f"task {number}", str(error))
 
 
 def _labelled(
-    number: int, data: Mapping[str, Any], annotation: Mapping[str, Any], images: TaskImages, tags: ControlTags
+    number: int,
+    data: Mapping[str, Any],
+    annotation: Mapping[str, Any],
+    images: TaskImages,
+    *,
+    tags: ControlTags,
+    budget: PixelBudget,
 ) -> LabelledImage:
     """Return one image of a task.
 
@@ -50,15 +59,16 @@ def _labelled(
         annotation: of the task.
         images: reads the image.
         tags: control tags of the image.
+        budget: of the annotation.
 
     Raises:
         MammoError, ValueError: the image or its annotation cannot be exported.
     """
     result = [region for region in annotation.get("result") or [] if tags.shows(region)]
-    findings = tuple(from_regions(result, tags=tags))
+    mammogram = images.open(data)
+    findings = tuple(from_regions(result, tags=tags, size=mammogram.size, budget=budget))
     if any(finding.is_point for finding in findings):
         raise InvalidRegion(POINT_ONLY, code="point_only")
-    mammogram = images.open(data)
     if any(finding.box.intersection(mammogram.size.box) != finding.box for finding in findings):
         raise ImageNotFound(
             "its annotation was drawn on an image of another size; restore the image", code="other_size"

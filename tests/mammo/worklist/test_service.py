@@ -1,10 +1,11 @@
 import pytest
 
 from mammo.findings import CLUSTER, Finding
-from mammo.geometry import Box
+from mammo.geometry import Box, Size
 from mammo.worklist.order import strategies
 from mammo.worklist.service import FIELD, WorklistService
 from tests.mammo.corrected import correct, regions
+from tests.mammo.labelstudio.bombs import painted
 
 
 class Tasks:
@@ -103,3 +104,15 @@ def test_a_read_task_keeps_its_place_in_the_record_and_is_placed_no_more(service
     assert (random.strategy, random.placed, random.read) == ("random", 1, 1)
     assert (score.strategy, score.placed, score.read) == ("score", 11, 0)
     assert [place.task for place in service.following(1, 3)] == tasks.displayed()[:3]
+
+
+def test_a_task_whose_annotation_cannot_be_read_does_not_count_as_read_and_says_why(service, store):
+    task = plan(service).places[0].task
+    correct(store, task=task, annotation=task, result=[painted(Size(11584, 11584))])
+    (progress,) = service.progress(1)
+    assert (progress.read, progress.unreadable) == (0, 1)
+    assert service.unreadable(1) == {task: "too_large"}
+    assert task not in [place.task for place in service.following(1, 12)], "it was annotated"
+    correct(store, task=task, annotation=task, minutes=1)
+    assert service.progress(1)[0].read == 1
+    assert service.unreadable(1) == {}

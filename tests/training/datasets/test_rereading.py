@@ -7,7 +7,7 @@ import pytest
 from mammo.blobs import Blobs
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
-from mammo.labelstudio.interpretation import interpret
+from mammo.labelstudio.interpretation import interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from tests.mammo.labelstudio.drawn import SIZE, A, B, brush, filled, point, rectangle
 from tests.mammo.labelstudio.test_older_prelabels import sent
@@ -154,11 +154,11 @@ def test_after_the_next_dataset_version_nothing_is_different_and_only_what_is_no
     site.build()
     read = []
 
-    def reading(result, *, tags):
+    def reading(result, **options):
         read.append(result)
-        return interpret(result, tags=tags)
+        return interpret_images(result, **options)
 
-    monkeypatch.setattr("training.datasets.annotation_reading.interpret", reading)
+    monkeypatch.setattr("training.datasets.annotation_reading.interpret_images", reading)
     rereading = site.reread()
     assert (rereading.counts["same"], rereading.counts["refused"], rereading.different) == (6, 1, [])
     assert not rereading.read_otherwise
