@@ -1,6 +1,6 @@
 """GuardedProtocol: uvicorn's HTTP/1.1 connection, with a deadline for whatever it waits for.
 
-The table looks at every connection twice a second, so a deadline is a comparison and not a timer.
+The table looks at every connection a few times a second, so a deadline is a comparison and not a timer.
 """
 
 from __future__ import annotations

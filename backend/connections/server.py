@@ -20,7 +20,7 @@ from backend.metrics import Metrics
 from mammo.errors import InvalidSettings
 from mammo.settings import PREFIX, Settings
 
-TICKS = 5
+TICKS = 3
 """uvicorn's ticks of 0.1 s between two looks at the deadlines."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -21,6 +22,10 @@ from backend.rate_limit import client_network
 
 REPORT_SECONDS = 60.0
 """Shortest time between two log lines about closed connections. Whoever causes them must not fill the disk."""
+
+MAX_CLOSED_AT_ONCE = 50
+"""Connections closed at a time for their deadlines. A thousand that were opened together would otherwise be closed, and
+opened again, in one moment, in which nothing else is answered."""
 
 log = structlog.get_logger()
 
@@ -111,12 +116,12 @@ class ConnectionTable:
         return self._displace(groups)
 
     def close_late(self) -> None:
-        """Close the connections whose deadline has passed, and report what was closed lately."""
+        """Close connections whose deadline has passed, oldest first, and report what was closed lately."""
         now = self.clock()
-        for connection in list(self._open):
-            if reason := connection.late(now):
-                connection.end(reason)
-                self.count(reason)
+        late = ((each, reason) for each in list(self._open) if (reason := each.late(now)))
+        for connection, reason in islice(late, MAX_CLOSED_AT_ONCE):
+            connection.end(reason)
+            self.count(reason)
         self._report(now)
 
     def count(self, reason: str) -> None:

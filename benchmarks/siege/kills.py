@@ -19,6 +19,9 @@ from mammo.database import event, open_database, reading, revision
 from tests.backend_process import BackendProcess
 
 KILLS = 50
+AGAIN_SECONDS = 0.2
+"""Pause of a sender whose event was not acknowledged."""
+
 MAX_LIFE = 3.0
 """Longest life of a backend after its first answer, in seconds."""
 
@@ -96,7 +99,7 @@ def _send(port: int, sent: Sent, ending: threading.Event) -> None:
             sent.acknowledged.add(number)
         except (OSError, RuntimeError):
             sent.refused.add(number)
-            time.sleep(0.05)
+            time.sleep(AGAIN_SECONDS)
 
 
 def _stored(data: Path) -> tuple[set[int], set[int], str]:

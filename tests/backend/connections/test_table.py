@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.connections.limits import ConnectionLimits
-from backend.connections.table import REPORT_SECONDS, ConnectionTable
+from backend.connections.table import MAX_CLOSED_AT_ONCE, REPORT_SECONDS, ConnectionTable
 from backend.metrics import Metrics
 
 
@@ -127,3 +127,17 @@ def test_the_late_are_ended_counted_and_reported_at_most_once_a_minute(world: Wo
     assert (
         'yolo_mlsam_connections_closed_total{reason="head"} 4.0' in world.metrics.text(serving=None).decode()
     )
+
+
+def test_many_that_are_late_at_once_are_closed_in_turns() -> None:
+    limits = ConnectionLimits(max_connections=1000, max_per_address=1000)
+    table = ConnectionTable(limits, Metrics())
+    late = [FakeConnection("10.0.0.1", reason="idle") for _ in range(MAX_CLOSED_AT_ONCE + 5)]
+    for each in late:
+        table.add(each)
+    table.close_late()
+    assert [bool(each.ended) for each in late] == [True] * MAX_CLOSED_AT_ONCE + [False] * 5
+    for each in late[:MAX_CLOSED_AT_ONCE]:
+        table.remove(each)
+    table.close_late()
+    assert all(each.ended for each in late)
