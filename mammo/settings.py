@@ -383,11 +383,6 @@ class Settings(BaseSettings):
         """Folder to which model files are copied and verified for loading."""
         return self.data_dir / "models"
 
-    @property
-    def public_weights(self) -> Path:
-        """Folder of public weights, as downloaded and as converted."""
-        return self.data_dir / "public-weights"
-
 
 def _without_prefix(message: str) -> str:
     """Return a message of pydantic without its prefix."""
