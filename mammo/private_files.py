@@ -53,7 +53,8 @@ def make_private(folder: Path, *, create: bool) -> None:
         elif not folder.exists():
             return
     except OSError as error:
-        raise StorageUnavailable(f"the data folder cannot be created: {error.strerror}") from error
+        reason = f"the data folder {folder} cannot be created ({error.strerror})"
+        raise StorageUnavailable(f"{reason}: name another one in YOLO_MLSAM_DATA_DIR") from error
     status = folder.stat()
     if not stat.S_ISDIR(status.st_mode):
         raise StorageUnavailable(f"the data folder {folder} is a file: name a folder in YOLO_MLSAM_DATA_DIR")

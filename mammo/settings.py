@@ -357,8 +357,3 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Folder to which model files are copied and verified for loading."""
         return self.data_dir / "models"
-
-    @property
-    def public_weights(self) -> Path:
-        """Folder of public weights, as downloaded and as converted."""
-        return self.data_dir / "public-weights"

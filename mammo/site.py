@@ -61,8 +61,8 @@ class Site:
 
     creates: bool = False
     """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
-    that set an installation up may do so (`serve`, `work`, `models import`, `doctor --fix`); any other refuses if they
-    are missing."""
+    that set an installation up or add to it may do so (`serve`, `work`, `models import`, `weights add`, `backgrounds
+    add`, `doctor --fix`); any other refuses if they are missing."""
 
     broker_seconds: int = 0
     """Seconds for which a worker retries while Redis does not answer; 0: requests and commands, which do not wait."""
@@ -130,6 +130,11 @@ class Site:
     def backgrounds(self) -> Backgrounds:
         """The background images of trainings; in the data folder of each host."""
         return Backgrounds(self.data_dir / "backgrounds")
+
+    @property
+    def public_weights(self) -> Path:
+        """Folder of public weights, as downloaded and as converted; in the data folder of each host."""
+        return self.data_dir / "public-weights"
 
     @cached_property
     def registry(self) -> ModelRegistry:
