@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -152,9 +153,9 @@ def _positives(path: Path, label: str | None) -> tuple[Path, Iterator[DatasetIma
 
 def _document(path: Path) -> Path:
     """Return the file that describes the positives."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path
-    usual = [each for each in (path / COCO_FILE, path / "coco.json", path / TABLE) if each.is_file()]
+    usual = [each for each in (path / COCO_FILE, path / "coco.json", path / TABLE) if os.path.isfile(each)]
     found = usual or sorted(path.glob("*.json"))
     if len(found) != 1:
         raise InvalidSettings(

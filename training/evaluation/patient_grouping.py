@@ -6,6 +6,7 @@ own although they are not give intervals that are too narrow, so the report says
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class PatientGrouping:
         if option in (EVERY_FILE, MIAS):
             return cls(rule=option)
         path = Path(option)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InvalidSettings(
                 f"--patients is {EVERY_FILE}, {MIAS} or a CSV file with the columns file and patient; there is no file "
                 f"{printable(option)}"

@@ -152,6 +152,6 @@ def _files(folder: Path, stated: str) -> list[Path]:
             return [path]
         case = root / PurePosixPath(stated.strip()).parts[0]
         for place, candidates in ((path.parent, path.parent.glob("*.dcm")), (case, case.rglob("*.dcm"))):
-            if place.is_dir() and place != root and (files := sorted(candidates)[:MAX_CANDIDATES]):
+            if os.path.isdir(place) and place != root and (files := sorted(candidates)[:MAX_CANDIDATES]):
                 return files
     return []

@@ -296,7 +296,7 @@ def _json_file(folder: Path) -> Path:
     default = folder / "coco.json"
     if os.path.lexists(default):
         return default
-    files = sorted(path for path in folder.glob("*.json") if path.is_file())
+    files = sorted(path for path in folder.glob("*.json") if os.path.isfile(path))
     if len(files) != 1:
         raise invalid(f"expected coco.json, or exactly one JSON file, in the folder, got {len(files)}")
     return files[0]

@@ -121,13 +121,13 @@ def find_file(folder: Path, relative: str) -> Path | None:
     path = inside(folder, relative)
     if os.path.lexists(path) and not os.path.isdir(path):  # whoever opens it says why it cannot be read
         return path
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return None
     name = unicodedata.normalize("NFC", path.name)
     similar = [
         each
         for each in listing(path.parent)
-        if _casefolded(each.name) == _casefolded(name) and not each.is_dir()
+        if _casefolded(each.name) == _casefolded(name) and not os.path.isdir(each)
     ]
     same = [each for each in similar if unicodedata.normalize("NFC", each.name) == name]
     if len(same) == 1:
@@ -165,9 +165,17 @@ def _casefolded(name: str) -> str:
 
 
 def first_folder(folder: Path, name: str) -> Path | None:
-    """Return the folder of this name in the data set or one level below; None when there is none."""
-    candidates = [folder / name, *(child / name for child in sorted(folder.iterdir()) if child.is_dir())]
-    return next((candidate for candidate in candidates if candidate.is_dir()), None)
+    """Return the folder of this name in the data set or one level below; None when there is none.
+
+    Raises:
+        MammoError: the data set's folder cannot be read.
+    """
+    try:
+        children = listing(folder)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    candidates = [folder / name, *(child / name for child in children if os.path.isdir(child))]
+    return next((candidate for candidate in candidates if os.path.isdir(candidate)), None)
 
 
 def repeated(keys: Iterable[str]) -> set[str]:

@@ -47,7 +47,7 @@ def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     """Yield every image that has a mask."""
     rule = PatientRule.of_options(options)
     images, masks = options.folder / "images", options.folder / "masks"
-    if not images.is_dir() or not masks.is_dir():
+    if not os.path.isdir(images) or not os.path.isdir(masks):
         raise invalid("expected the folders images and masks")
     files = [path for path in files_of([images]) if path.suffix.lower() in IMAGES]
     yield from closed_folders(options.folder, "images", "masks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -28,7 +29,7 @@ def image_file(folder: Path, file_name: str) -> tuple[Path, str]:
     names = list(_names_of_address(stated)) if ADDRESS.match(stated) else [stated]
     names += [unquote(name) for name in names if unquote(name) != name]
     for name in names:
-        places = [find_file(root, name) for root in (folder, folder / "images") if root.is_dir()]
+        places = [find_file(root, name) for root in (folder, folder / "images") if os.path.isdir(root)]
         files = {place.resolve(): place for place in places if place is not None}
         if len(files) > 1:
             raise ValueError("two files have its name, one in the folder and one in its images; remove one")

@@ -111,7 +111,7 @@ class _LabelFolder:
 def read_yolo(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     """Yield every image that has a label file."""
     folder, labels = options.folder, options.folder / "labels"
-    if not labels.is_dir():
+    if not os.path.isdir(labels):
         raise invalid("expected the folder labels")
     source = _label_folder(options)
     files = [path for path in files_of([labels]) if path.suffix.lower() == ".txt"]
@@ -203,7 +203,7 @@ def _image_file(folder: Path, relative: Path, row: dict[str, Any]) -> tuple[Path
         return image_file(folder, row["image"])
     images = folder / "images"
     parent = images / relative.parent
-    siblings = listing(parent) if parent.is_dir() else []
+    siblings = listing(parent) if os.path.isdir(parent) else []
     files = [path for path in siblings if path.suffix.lower() in IMAGES and path.stem == relative.stem]
     if len(files) != 1:
         raise ValueError("several images have its name" if files else "no image in images has its name")

@@ -57,7 +57,7 @@ def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[La
         paths: reports, and folders of reports.
         images: folder of the images; None for the folder of each report. Paths in a report that leave it are ignored.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    files = [file for path in paths for file in _reports(path)]
     names = distinct_names(Path(file_stem(file.stem)) for file in files)
     for file, name in zip(files, names, strict=True):
         try:
@@ -66,6 +66,14 @@ def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[La
             yield Refusal(printable(file.name), str(error))
         except OSError as error:
             yield Refusal(printable(file.name), f"it cannot be opened: {error.strerror or 'unknown reason'}")
+
+
+def _reports(path: Path) -> list[Path]:
+    """Return the reports in a folder; a file, or a folder that cannot be read, itself."""
+    try:
+        return sorted(each for each in path.iterdir() if each.suffix == ".json")
+    except OSError:
+        return [path]
 
 
 def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
