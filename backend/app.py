@@ -9,11 +9,14 @@ from functools import partial
 import anyio.to_thread
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from backend import error_table
-from backend.auth import is_exempt_from_guess_limit
+from backend.auth import SecretRequired, is_exempt_from_guess_limit
 from backend.backlog import Backlog
+from backend.batch import Workplace
 from backend.cross_site import OwnPagesOnly
+from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
 from backend.rate_limit import RateLimit
@@ -25,7 +28,7 @@ from backend.suggestions import Suggestions
 
 MAX_CLICKS = 2
 MAX_TASKS = 1
-"""Clicks and tasks that are worked on at the same time. One mammogram keeps all cores busy; more only cost memory."""
+"""Places of the networks, for clicks and tasks. One mammogram keeps all cores busy; more only cost memory."""
 
 MAX_EVENTS = 8
 """Threads that store events. Their own limit: a database that cannot be written to must not block all other routes."""
@@ -57,20 +60,31 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
     app.state.recent_images = RecentImages(services.images)
-    app.state.suggestions = Suggestions(services, app.state.recent_images)
+    app.state.suggestions = Suggestions(services)
     app.state.backlog = backlog
     app.state.shadow = shadow
     app.state.prefetch = Prefetch(services, backlog=backlog, images=app.state.recent_images)
-    app.state.task_limiter = CapacityLimiter(MAX_TASKS)
+    app.state.workplace = Workplace(
+        fetcher=ImageFetcher(services.images, purpose="task", metrics=services.metrics),
+        places=CapacityLimiter(MAX_TASKS),
+        backlog=backlog,
+        metrics=services.metrics,
+    )
+    app.state.click_images = ImageFetcher(app.state.recent_images, purpose="click", metrics=services.metrics)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
-    for route in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
-        app.include_router(route.router)
+    paths: set[str] = set()
+    for module in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
+        app.include_router(module.router)
+        paths |= {each.path for each in module.router.routes if isinstance(each, Route)}
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
     app.add_middleware(OwnPagesOnly)
-    app.add_middleware(Guard, metrics=services.metrics)  # added last, so it is the outermost
+    app.add_middleware(
+        Guard, metrics=services.metrics, paths=frozenset(paths)
+    )  # added last, so it is the outermost
     return app
 
 

@@ -4,50 +4,58 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from fastapi import HTTPException, Request
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.credentials import has_basic, has_key, has_webhook_secret
-from backend.dependencies import ServicesDep
+from backend.error_table import answer
 from backend.services import Services
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.settings import PREFIX, Settings
 
 WEBHOOK = "/webhook"
 
+OPEN_PATHS = ("/health", "/")
+"""Paths that need no secret."""
+
+WRONG = "user name or password is wrong; Label Studio sends those of the project's model settings"
+WRONG_EVENT = f"the {SECRET_HEADER} header is missing or wrong; connect the project again"
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="yolo-mlsam"'}
+
 MIN_LENGTH = 12
 """Length in characters from which a secret cannot be guessed over HTTP. Requests with such a secret are exempt from the
 limit on wrong secrets from their address. For shorter secrets that limit is the only protection."""
 
 
-async def require_basic(request: Request, services: ServicesDep) -> None:
-    """Require user and password, or an API key.
+class SecretRequired:
+    """Refuses every request without a right secret with 401, before its body is read.
 
-    Raises:
-        HTTPException: 401.
+    Routes need not ask for secrets, so none can forget to. Strangers can send no body that is kept, and the guess that
+    a request makes is counted before the next one is looked at.
     """
-    headers, settings = request.headers, services.settings
-    if not (
-        _is_insecure_local(request, services) or has_basic(headers, settings) or has_key(headers, settings)
-    ):
-        raise _refusal(
-            "user name or password is wrong; Label Studio sends those of the project's model settings"
-        )
 
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        self._app = app
+        self._services = services
 
-async def require_webhook(request: Request, services: ServicesDep) -> None:
-    """Require the secret header, or basic auth, which Label Studio's ML client sends with START_TRAINING.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._admits(scope):
+            is_event = scope["path"] == WEBHOOK
+            refusal = answer("http_401", WRONG_EVENT if is_event else WRONG, status=401, headers=CHALLENGE)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
-    Raises:
-        HTTPException: 401.
-    """
-    headers, settings = request.headers, services.settings
-    if not (
-        has_webhook_secret(headers, settings)
-        or has_basic(headers, settings)
-        or _is_insecure_local(request, services)
-    ):
-        raise _refusal(f"the {SECRET_HEADER} header is missing or wrong; connect the project again")
+    def _admits(self, scope: Scope) -> bool:
+        """Whether there is user and password, an API key, or at `/webhook` its secret in place of a key.
+
+        Label Studio's ML client sends START_TRAINING to `/webhook` with user and password.
+        """
+        headers, settings = Headers(scope=scope), self._services.settings
+        if self._services.insecure and is_local(scope):
+            return True
+        other = has_webhook_secret if scope["path"] == WEBHOOK else has_key
+        return has_basic(headers, settings) or other(headers, settings)
 
 
 def is_exempt_from_guess_limit(path: str, headers: Headers, settings: Settings) -> bool:
@@ -71,14 +79,18 @@ def _has_long_basic(headers: Headers, settings: Settings) -> bool:
     return long and has_basic(headers, settings)
 
 
-def _is_insecure_local(request: Request, services: Services) -> bool:
-    """Whether, with `--insecure`, a request comes from this machine and addresses it by a loopback name.
+def is_local(scope: Scope) -> bool:
+    """Whether a request comes from this machine and addresses it by a loopback name.
 
     No page of another site can do both.
     """
-    if not services.insecure or request.client is None:
+    client = scope.get("client")
+    if client is None or not is_loopback(client[0]):
         return False
-    return is_loopback(request.client.host) and is_loopback(request.url.hostname or "")
+    try:
+        return is_loopback(URL(scope=scope).hostname or "")
+    except ValueError:  # a Host header such as `[`
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -89,7 +101,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _refusal(message: str) -> HTTPException:
-    return HTTPException(401, message, headers={"WWW-Authenticate": 'Basic realm="yolo-mlsam"'})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,8 +18,6 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing. Browsers do not show their responses to pages of other sites."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-
-log = structlog.get_logger()
 
 
 class OwnPagesOnly:
@@ -33,7 +30,6 @@ class OwnPagesOnly:
         if scope["type"] == "http" and scope["method"].upper() not in SAFE_METHODS:
             headers = Headers(scope=scope)
             if is_foreign(headers):
-                log.warning("cross-site request refused", method=scope["method"])
                 refusal = answer(
                     "cross_site",
                     "this request comes from a page of another site; use this site or curl",

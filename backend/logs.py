@@ -11,6 +11,9 @@ import structlog
 QUIET = ("httpx", "httpcore", "uvicorn.access")
 """Loggers limited to warnings: httpx logs whole URLs, and presigned URLs are secret."""
 
+ERRORS_ONLY = "uvicorn.connections"
+"""Logger of single connections, limited to errors: any client can cause its warnings, without end."""
+
 
 def configure(level: str) -> None:
     """Send structlog and the standard library's logging through one JSON renderer.
@@ -48,6 +51,7 @@ def configure(level: str) -> None:
     root.handlers = [handler]
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(ERRORS_ONLY).setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
 

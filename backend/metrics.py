@@ -34,6 +34,11 @@ class Metrics:
         )
         """Kind: `prelabel` or `click`."""
 
+        self.download_seconds = Histogram(
+            "yolo_mlsam_download_seconds", "Time for one image", ["kind"], buckets=SECONDS, registry=r
+        )
+        """Kind: `task` or `click`."""
+
         self.shadow = Counter(
             "yolo_mlsam_shadow_predictions", "Tasks predicted by the shadow model", ["outcome"], registry=r
         )
@@ -66,6 +71,13 @@ class Metrics:
         """Kind: `missing`, `stale` or `deleted` annotations, whose webhooks were lost; `webhook`."""
 
         self.requests = Counter("yolo_mlsam_http_requests", "HTTP responses", ["route", "status"], registry=r)
+        self.connections = Gauge("yolo_mlsam_connections", "Open connections", registry=r)
+        self.closed_connections = Counter(
+            "yolo_mlsam_connections_closed", "Connections that the backend closed", ["reason"], registry=r
+        )
+        """Reason: `idle`, `head`, `body`, `response` were too slow; `invalid` was not HTTP; `displaced` made room;
+        `linger` had been refused."""
+
         self.broker = Gauge(
             "yolo_mlsam_broker_up", "1 if Redis, the broker of the job queue, answers", registry=r
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.error_table import answer
 from backend.logs import where
 from backend.metrics import Metrics
+from backend.rate_limit import Buckets
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -21,6 +23,9 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+MAX_LINES = 60
+"""Log lines per minute about requests without a right secret. Whoever sends them must not fill the disk."""
 
 log = structlog.get_logger()
 
@@ -58,9 +63,23 @@ class BodyLimit:
 class Guard:
     """Outermost middleware: security headers, a log line and a count per request, and 500 without details."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        paths: frozenset[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            paths: those of the routes; a request that reaches no route is named by its path only if it is one of them.
+        """
         self._app = app
         self._metrics = metrics
+        self._paths = paths
+        self._refusals = Buckets(MAX_LINES, clock=clock)
+        self._num_unlogged = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,8 +105,16 @@ class Guard:
             if status == 0:
                 failed = answer("internal", "internal error; see the server's log", status=500)
                 await failed(scope, receive, guarded)
-        route = getattr(scope.get("route"), "path", "other")
+        other = scope["path"] if scope["path"] in self._paths else "other"
+        route = getattr(scope.get("route"), "path", other)
         self._metrics.requests.labels(route=route, status=str(status)).inc()
         milliseconds = round((time.monotonic() - started_at) * 1000, 1)
         line = log.debug if route in ("/", "/health", "/setup", "/metrics") and status < 400 else log.info
-        line("request", method=scope["method"], route=route, status=status, milliseconds=milliseconds)
+        facts = {"method": scope["method"], "route": route, "status": status, "milliseconds": milliseconds}
+        if status in (401, 403, 429):
+            if not self._refusals.spend(""):
+                self._num_unlogged += 1
+                return
+            if self._num_unlogged:
+                facts["not_logged_before"], self._num_unlogged = self._num_unlogged, 0
+        line("request", **facts)

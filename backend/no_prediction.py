@@ -47,7 +47,9 @@ def failed(
     if isinstance(error, MammoError):
         reason = error.code
         metrics.predictions.labels(outcome="unreadable").inc()
-        log.warning("no prediction for a task", task=task.id, project=task.project, code=reason)
+        # Says which server, how slow and until when; other messages may quote a path.
+        detail = {"detail": str(error)} if isinstance(error, ImageUnavailable) else {}
+        log.warning("no prediction for a task", task=task.id, project=task.project, code=reason, **detail)
     else:
         reason = "failed"
         metrics.predictions.labels(outcome="failed").inc()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
+from backend.image_fetcher import LocalImages
 from backend.model_host import Loaded
 from backend.no_prediction import Prediction, failed, out_of_time
 from backend.schemas import Task
@@ -73,25 +76,38 @@ class Prelabelling:
             self._services.metrics.predictions.labels(outcome="stored").inc()
         return {"result": prelabel.regions, "score": prelabel.score, "model_version": self._loaded.version}
 
-    def predict(self, task: Task, *, deadline: float | None = None, shown: bool) -> Prediction:
+    def images(self, task: Task) -> list[dict[str, Any]]:
+        """Return the data of every image of a task; raises ImageNotFound: the task has no such image."""
+        return self._tasks.images_of(task.id, task.data)
+
+    def predict(
+        self,
+        task: Task,
+        *,
+        images: LocalImages | None = None,
+        deadline: float | None = None,
+        shown: bool,
+    ) -> Prediction:
         """Predict a task, and store the prediction.
 
         Never raises, so that one task cannot fail the others. A task whose image cannot be read gets a prediction
         without findings, with the lowest score and an error code.
 
         Args:
+            images: the images of the task; None to fetch them now.
             deadline: by `time.monotonic()`; no task is begun after it.
             shown: whether it goes to annotators; a silent prediction is only stored.
         """
         if deadline is not None and time.monotonic() > deadline:
-            return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
+            return self.out_of_time()
         services, project = self._services, self._project_of(task)
+        tasks = self._tasks if images is None else replace(self._tasks, open_image=images.open)
         try:
             with services.metrics.predict_seconds.labels(kind="prelabel").time():
-                prelabel = self._tasks.predict(task.id, task.data, packed=True)
+                prelabel = tasks.predict(task.id, task.data, packed=True)
         # A fault in the decoding of one image must not cost the other tasks their predictions.
         except Exception as error:
-            return failed(error, task=task, loaded=self._loaded, metrics=services.metrics, tags=self.tags)
+            return self.failed(task, error)
         services.metrics.predictions.labels(outcome="predicted").inc()
         services.metrics.cut.inc(prelabel.num_cut)
         if task.id is not None and project is not None:
@@ -100,6 +116,14 @@ class Prelabelling:
             except StorageUnavailable as error:
                 log.warning("a prelabel could not be stored", task=task.id, project=project, code=error.code)
         return prelabel.prediction
+
+    def failed(self, task: Task, error: Exception) -> Prediction:
+        """Return the prediction of a task that cannot be predicted."""
+        return failed(error, task=task, loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
+
+    def out_of_time(self) -> Prediction:
+        """Return the prediction of a task for which there was no time."""
+        return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
 
     def _show(self, project: int, task: int) -> None:
         """Record that annotators see a prediction that was silent until now."""

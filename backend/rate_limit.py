@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.auth import OPEN_PATHS
 from backend.error_table import answer
 from mammo.labelstudio.client import SECRET_HEADER
 
@@ -27,9 +28,6 @@ MAX_ADDRESSES = 10_000
 
 NETWORK_BITS = 64
 """Prefix length of an IPv6 network, whose addresses belong to one client."""
-
-NEVER_LIMITED = ("/health", "/")
-"""Paths that need no secret."""
 
 
 class Buckets:
@@ -50,6 +48,13 @@ class Buckets:
     def take(self, name: str) -> None:
         with self._lock:
             self._levels[name] = (max(self._level(name) - 1, 0.0), self._clock())
+
+    def spend(self, name: str) -> bool:
+        """Take a token if one is available; return whether one was."""
+        if self.wait(name):
+            return False
+        self.take(name)
+        return True
 
     def _level(self, name: str) -> float:
         level, at = self._levels.get(name, (float(self._per_minute), self._clock()))
@@ -73,10 +78,10 @@ class RateLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        address = _client_network((scope.get("client") or ("unknown", 0))[0])
+        address = client_network((scope.get("client") or ("unknown", 0))[0])
         exempt = self._is_exempt(scope["path"], Headers(scope=scope))
         wait = 0.0 if exempt else self._guesses.wait(address)
-        if wait and scope["path"] not in NEVER_LIMITED:
+        if wait and scope["path"] not in OPEN_PATHS:
             headers = {"Retry-After": str(int(wait) + 1)}
             refusal = answer(
                 "too_many_requests", "too many requests; retry later", status=429, headers=headers
@@ -99,7 +104,7 @@ class RateLimit:
         self._wrong[guess] = None
 
 
-def _client_network(client: str) -> str:
+def client_network(client: str) -> str:
     """Return an IPv4 address, or the IPv6 network that belongs to one client."""
     try:
         address = ip_address(client)

@@ -12,6 +12,8 @@ from cachetools import TTLCache
 from backend.services import Images
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidTaskData
+from mammo.images.downloads.hosts import Purpose
+from mammo.images.task_images import LocalImage
 from mammo.lenient_json import canonical
 
 
@@ -36,15 +38,37 @@ class RecentImages:
         self._cache: TTLCache[bytes, Mammogram] = TTLCache(keep, seconds, timer=clock)
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
-        try:
-            key = canonical(dict(data))
-        except ValueError as error:
-            raise InvalidTaskData(f"the data of the task cannot be read: {error}") from None
+        with self.fetch(data) as image:
+            return image.open()
+
+    def local(self, data: Mapping[str, Any], /) -> LocalImage | None:
+        """Return a cached image, or one on this machine; None for one that must be downloaded."""
         with self._lock:
-            cached = self._cache.get(key)
+            cached = self._cache.get(_key(data))
         if cached is not None:
-            return cached
-        mammogram = self._images.open(data)
-        with self._lock:
-            self._cache[key] = mammogram
-        return mammogram
+            return LocalImage(lambda: cached)
+        image = self._images.local(data)
+        return self._caching(data, image) if image else None
+
+    def fetch(
+        self, data: Mapping[str, Any], /, *, deadline: float | None = None, purpose: Purpose = "background"
+    ) -> LocalImage:
+        """Return an image, downloaded if need be; see `TaskImages.fetch`."""
+        local = self.local(data)
+        return local or self._caching(data, self._images.fetch(data, deadline=deadline, purpose=purpose))
+
+    def _caching(self, data: Mapping[str, Any], image: LocalImage) -> LocalImage:
+        def decode() -> Mammogram:
+            mammogram = image.open()
+            with self._lock:
+                self._cache[_key(data)] = mammogram
+            return mammogram
+
+        return LocalImage(decode, close=image.close)
+
+
+def _key(data: Mapping[str, Any]) -> bytes:
+    try:
+        return canonical(dict(data))
+    except ValueError as error:
+        raise InvalidTaskData(f"the data of the task cannot be read: {error}") from None

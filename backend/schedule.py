@@ -1,4 +1,4 @@
-"""Schedule: a thread that starts scheduled retrains, and requeues runs that no process works on.
+"""Schedule: a thread that starts scheduled retrains, requeues runs that no process works on, and keeps disk in reserve.
 
 Every backend has one, and they need no leader: a scheduled time starts one run however many backends notice it, and a
 job that is in the queue is not enqueued again.
@@ -36,6 +36,7 @@ class Schedule:
         *,
         times: Mapping[int, str],
         zone: ZoneInfo,
+        reserve_space: Callable[[], None] = lambda: None,
         every: float = EVERY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -43,11 +44,13 @@ class Schedule:
         Args:
             times: cron expressions by project.
             zone: time zone of the expressions.
+            reserve_space: sets disk space aside, if there is room; see `mammo.disk_reserve`.
             every: seconds between two rounds.
         """
         self._triggers = triggers
         self._times = times
         self._zone = zone
+        self._reserve_space = reserve_space
         self._every = every
         self._clock = clock
         self._stopped = threading.Event()
@@ -64,6 +67,7 @@ class Schedule:
 
     def round(self) -> None:
         """Start the retrains that are due, and requeue lost runs."""
+        self._reserve_space()
         now = self._clock()
         for project, expression in self._times.items():
             try:

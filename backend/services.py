@@ -14,6 +14,8 @@ from backend.schedule import Schedule
 from backend.shadow_model import ShadowModel
 from mammo.annotations import AnnotationStore
 from mammo.dicom import Mammogram
+from mammo.images.downloads.hosts import Purpose
+from mammo.images.task_images import LocalImage
 from mammo.models.champion_announcements import ChampionListener
 from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
@@ -21,9 +23,15 @@ from mammo.site import Site
 
 
 class Images(Protocol):
-    """Opens the image of a task: `mammo.images.task_images.TaskImages`, or a `RecentImages` around it."""
+    """The images of tasks: `mammo.images.task_images.TaskImages`, or a `RecentImages` around it."""
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram: ...
+
+    def local(self, data: Mapping[str, Any], /) -> LocalImage | None: ...
+
+    def fetch(
+        self, data: Mapping[str, Any], /, *, deadline: float | None = None, purpose: Purpose = "background"
+    ) -> LocalImage: ...
 
 
 @dataclass(frozen=True, kw_only=True)

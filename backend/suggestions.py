@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache
 
 from backend.click import Click, image_of_click, read_click
+from backend.image_fetcher import LocalImages
 from backend.model_host import Loaded
 from backend.no_prediction import Prediction, failed
 from backend.schemas import Task
-from backend.services import Images, Services
+from backend.services import Services
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidRegion
 from mammo.geometry import ASSUMED_SPACING
@@ -41,13 +42,8 @@ Key = tuple[str, str, Click]
 class Suggestions:
     """Answers the clicks of one backend's annotators. Safe to share between threads."""
 
-    def __init__(self, services: Services, images: Images) -> None:
-        """
-        Args:
-            images: opens a task's image, and caches the last ones.
-        """
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._images = images
         self._lock = threading.Lock()
         self._cache: LRUCache[Key, Segmentation] = LRUCache(MAX_SEGMENTATIONS)
 
@@ -59,10 +55,12 @@ class Suggestions:
         tags: ControlTags,
         config: str,
         loaded: Loaded,
+        images: LocalImages,
     ) -> Prediction:
         """Return one region for an annotator's clicks, or none if the model segments nothing there. Never raises.
 
         Args:
+            images: the clicked image; see `clicked_image`.
             tags: control tags of the project, with the control that its masks are drawn with.
             config: the project's labeling config, which the suggestion is checked against.
         """
@@ -75,7 +73,7 @@ class Suggestions:
                         "suggestions need a PolygonLabels or BrushLabels control on the image",
                         code="labeling_config",
                     )
-                mammogram = self._images.open(of_task(task.id, task.data, tags=tags))
+                mammogram = images.open(of_task(task.id, task.data, tags=tags))
                 click = read_click(regions, tags, image=mammogram.size)
                 click = click.within_reach(spacing=mammogram.spacing or ASSUMED_SPACING)
                 segmentation = self._segment(mammogram, click, loaded.prelabeller)
@@ -120,6 +118,16 @@ class Suggestions:
         with self._lock:
             self._cache[key] = segmentation
         return segmentation
+
+
+def clicked_image(task: Task, regions: Sequence[Mapping[str, Any]], *, tags: ControlTags) -> dict[str, Any]:
+    """Return the data of the image that an annotator clicked on, as `of_task` does.
+
+    Raises:
+        InvalidRegion: there is no region, or it lies on an image that the task does not show.
+        ImageNotFound: the task has no such image.
+    """
+    return of_task(task.id, task.data, tags=image_of_click(regions, tags, task.data))
 
 
 def _suggestion(

@@ -7,6 +7,8 @@ import pkgutil
 import sys
 from pathlib import Path
 
+from benchmarks.result import Result
+
 
 def main(names: list[str]) -> int:
     helpers = {"__main__", "hq_sam_baseline", "paper", "reencoding", "result", "sahi_baseline", "senders"}
@@ -17,7 +19,9 @@ def main(names: list[str]) -> int:
         print(f"no benchmark {', '.join(unknown)}; available: {', '.join(names_of_all)}", file=sys.stderr)
         return 2
     for name in chosen:
-        print(importlib.import_module(f"benchmarks.{name}").run().markdown(), "\n", flush=True)
+        results = importlib.import_module(f"benchmarks.{name}").run()
+        for result in [results] if isinstance(results, Result) else results:
+            print(result.markdown(), "\n", flush=True)
     return 0
 
 

@@ -33,6 +33,7 @@ from mammo.annotations import AnnotationStore
 from mammo.database import open_database
 from mammo.detector import Detector
 from mammo.dicom import Mammogram, encode_png, read_mammogram
+from mammo.images.task_images import LocalImage
 from mammo.labelstudio import labeling_config
 from mammo.models import Alias
 from mammo.models.starter_files import starter_files
@@ -62,6 +63,12 @@ class OneImage:
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         return self._mammogram
+
+    def local(self, data: Mapping[str, Any], /) -> LocalImage:
+        return LocalImage(lambda: self._mammogram)
+
+    def fetch(self, data: Mapping[str, Any], /, **_: Any) -> LocalImage:
+        return self.local(data)
 
 
 class NoQueue:
@@ -135,7 +142,7 @@ def _serialising() -> tuple[str, ...]:
 def _clicks(
     name: str, ours: httpx.Client, each: httpx.Client, example: httpx.Client, mammogram: Mammogram
 ) -> list[tuple[str, ...]]:
-    bodies = [_click(mammogram, number) for number in range(CLICKS + 1)]
+    bodies = [click(mammogram, number) for number in range(CLICKS + 1)]
     sides = {"baseline": example, "each": each, "ours": ours}
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for body in bodies:
@@ -186,7 +193,7 @@ async def _annotators(client: httpx.Client, mammogram: Mammogram) -> list[tuple[
         ) as session:
             for each in range(CLICKS_EACH):
                 began = time.perf_counter()
-                answer = await session.post("/predict", json=_click(mammogram, 100 + 10 * number + each))
+                answer = await session.post("/predict", json=click(mammogram, 100 + 10 * number + each))
                 answer.raise_for_status()
                 assert answer.json()["results"][0]["result"], answer.text
                 seconds.append(time.perf_counter() - began)
@@ -203,8 +210,12 @@ async def _annotators(client: httpx.Client, mammogram: Mammogram) -> list[tuple[
     ]
 
 
-def _click(mammogram: Mammogram, number: int) -> dict[str, Any]:
-    """A click near the middle of the breast; every number gives another pixel."""
+def click(mammogram: Mammogram, number: int, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A click near the middle of the breast; every number gives another pixel.
+
+    Args:
+        data: of the task.
+    """
     height, width = mammogram.pixels.shape
     y, x = height // 2 + number // 15 * 3, _middle(mammogram) + number % 15 * 3
     region = {
@@ -216,7 +227,7 @@ def _click(mammogram: Mammogram, number: int) -> dict[str, Any]:
         },
     }  # fmt: skip
     return {
-        "tasks": [{"id": 1, "data": {}}], "project": "1.1", "label_config": labeling_config(),
+        "tasks": [{"id": 1, "data": data or {}}], "project": "1.1", "label_config": labeling_config(),
         "params": {"context": {"result": [region]}},
     }  # fmt: skip
 

@@ -50,11 +50,12 @@ def run() -> Result:
     return Result(
         title="Webhook events to the disk",
         method=(
-            f"{len(_body())} bytes an event, {SENDERS} at once, each sends its next when the one before is answered; "
-            f"every event flushed before its answer. Medians of {ROUNDS} rounds, the candidates of one kind in turns; "
-            "largest: of all rounds. HTTP: `python -m backend` in a process of its own with its model loaded, a new "
-            "connection for each event as Label Studio makes one, senders in another process on the same cores. "
-            "Processor time: of the process that keeps the events (store: its senders too), without PostgreSQL's own."
+            f"{len(event_body())} bytes an event, {SENDERS} at once, each sends its next when the one before is "
+            f"answered; every event flushed before its answer. Medians of {ROUNDS} rounds, the candidates of one kind "
+            "in turns; largest: of all rounds. HTTP: `python -m backend` in a process of its own with its model "
+            "loaded, a new connection for each event as Label Studio makes one, senders in another process on the same "
+            "cores. Processor time: of the process that keeps the events (store: its senders too), without "
+            "PostgreSQL's own."
         ),
         columns=("what", "events a second", "p50", "p99", "largest", "processor time an event"),
         rows=rows,
@@ -96,25 +97,30 @@ def _append(store: AnnotationStore, body: bytes) -> None:
 
 def _over_http(name: str, data: Path, *, database: str) -> list[tuple[str, ...]]:
     with _backend(data, database) as (port, process):
-        rows = _measured({f"HTTP, {name}, ours": (partial(_post, port), 80, partial(_spent, process))})
-        big = _body(num_rle=1_400_000)
+        rows = _measured({f"HTTP, {name}, ours": (partial(post, port), 80, partial(_spent, process))})
+        big = event_body(num_rle=1_400_000)
         seconds = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            _post(port, big)
+            post(port, big)
             seconds.append(time.perf_counter() - began)
     size = f"HTTP, {name}, one body of {len(big) / 2**20:.1f} MiB"
     return [*rows, (size, "", milliseconds(statistics.median(seconds)), "", milliseconds(max(seconds)), "")]
 
 
-def _post(port: int, body: bytes) -> None:
-    """Send an event with little processor time, which is shared with the measured process."""
+def post(port: int, body: bytes) -> None:
+    """Send an event with little processor time, which is shared with the measured process.
+
+    Raises:
+        OSError: the backend does not answer.
+        RuntimeError: it answers, but does not store the event.
+    """
     head = (
         f"POST /webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: python-requests/2.34.2\r\nAccept: */*\r\n"
         f"{SECRET_HEADER}: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         "Connection: close\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(head.encode() + body)
         answer = b""
         while received := connection.recv(65536):
@@ -164,13 +170,13 @@ def _round(keep: Keep, each: int) -> tuple[float, list[float]]:
         keep(body)
         taken.append(time.perf_counter() - began)
 
-    shares = [[_body() for _ in range(each)] for _ in range(SENDERS)]
+    shares = [[event_body() for _ in range(each)] for _ in range(SENDERS)]
     began = time.perf_counter()
     send_at_once(timed, shares)
     return len(taken) / (time.perf_counter() - began), taken
 
 
-def _body(*, num_rle: int = 0) -> bytes:
+def event_body(*, num_rle: int = 0) -> bytes:
     """An event as Label Studio sends it; every call gives another one.
 
     Args:

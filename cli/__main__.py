@@ -83,7 +83,9 @@ def _to_stderr(*_: Any) -> structlog.PrintLogger:
 @app.command(rich_help_panel=IMAGES)
 def prelabel(
     files: Annotated[
-        list[Path], typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files.", metavar="FILE...")
+        list[Path],
+        # Checked file by file, so that one bad file stops no other; typer would refuse them all.
+        typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files.", metavar="FILE...", readable=False),
     ],
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.overlay.png.", file_okay=False)],
     spacing: Annotated[
@@ -126,7 +128,9 @@ def prelabel(
 
 @app.command("import", rich_help_panel=LABEL_STUDIO)
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...", readable=False)
+    ],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
     twins: Annotated[
         Path, typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins.")
@@ -155,7 +159,9 @@ def import_(
 
 @app.command(rich_help_panel=IMAGES)
 def deidentify(
-    files: Annotated[list[Path], typer.Argument(help="DICOM files or folders.", metavar="IN...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="DICOM files or folders.", metavar="IN...", readable=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the new files, outside the inputs.", file_okay=False)],
 ) -> None:
     """De-identify DICOM files, with pseudonyms keyed by YOLO_MLSAM_PATIENT_SECRET.
@@ -285,7 +291,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="JSON files of `yolo-mlsam prelabel`, or their folder.", metavar="[JSON]..."),
+        typer.Argument(
+            help="JSON files of `yolo-mlsam prelabel`, or their folder.", metavar="[JSON]...", readable=False
+        ),
     ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="seg (DICOM Segmentation), coco, yolo or png.")
@@ -365,7 +373,7 @@ def train_starter(
     from training.starter.recipe import train_starter as train
 
     site = Site.load()
-    backgrounds = [] if only == "segmenter" else [site.backgrounds.get(name) for name in SETS]
+    backgrounds = [site.backgrounds.get(name) for name in SETS]
     with progress_bar("starter") as progress:
         train(out=out, work=work, backgrounds=backgrounds, smoke=smoke, only=only, progress=progress)
     typer.echo(f"starter in {out}: {only or 'both networks'} trained")

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from mammo.runs.jobs import Adapt
     from mammo.site import Site
 
+UNREADABLE = 2
+"""Exit code if an image could not be read."""
+
 
 def adapt(
     backgrounds: Annotated[
@@ -32,7 +35,7 @@ def adapt(
 ) -> None:
     """Adapt the champion to your own images, without one annotation: with clusters inserted into them.
 
-    The same command continues an interrupted run.
+    The same command continues an interrupted run. Exit code 2: some images could not be read and were left out.
     """
     from mammo.runs.jobs import Adapt
     from mammo.runs.states import NO_PROJECT
@@ -45,12 +48,16 @@ def adapt(
             summary = run_here(order, site)
             for line in lines_of(summary):
                 typer.echo(line)
+            if summary.get("unreadable"):
+                raise typer.Exit(UNREADABLE)
         else:
             started = site.runs.start_adaptation(order, enqueue=True)
             state = "queued" if started.created else "active already"
             typer.echo(f"{started.run}: {state}; follow it with `yolo-mlsam runs watch {started.run}`")
             if started.problem:
-                typer.echo(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
+                typer.echo(
+                    f"the run is recorded; the backend enqueues it if the queue has not: {started.problem}"
+                )
 
 
 def require_possible(order: Adapt, site: Site) -> None:
@@ -114,6 +121,10 @@ def run_here(order: Adapt, site: Site) -> dict[str, Any]:
 def lines_of(summary: dict[str, Any]) -> list[str]:
     """Return the result of an adaptation in sentences."""
     images, promoted = summary["images"], summary["promoted"]
+    unreadable = [
+        f"  left out, it cannot be read (`yolo-mlsam runs log {summary['run']}` says why): {name}"
+        for name in summary.get("unreadable", [])
+    ]
     aside = [f"  set aside as suspicious, look at it: {name}" for name in summary["set_aside"]]
     untouched = summary["verdict"]["untouched"]
     return [
@@ -121,6 +132,7 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
         f"{images['train']} images to train on, {images['validation']} to validate, {images['held_out']} held out, "
         f"{images['set_aside']} set aside",
         *aside,
+        *unreadable,
         f"false positives per untouched held-out image: {untouched['champion']:.2f} -> {untouched['challenger']:.2f}",
         summary["reason"],
         f"`yolo-mlsam models show {summary['challenger']}` has every number",

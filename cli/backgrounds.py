@@ -100,7 +100,7 @@ def _add_public(public: PublicSet, options: AddOptions) -> int:
     if options.given is not None and not options.given.is_dir():
         raise InvalidSettings("--from is no folder; give the folder with the files of the set")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Site.load() as site, Progress(*columns, console=Console(stderr=True)) as bar:
+    with Site.load(creates=True) as site, Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(public.name, total=public.size)
         backgrounds = add_public_set(
             public,
@@ -113,7 +113,7 @@ def _add_public(public: PublicSet, options: AddOptions) -> int:
 
 
 def _add_folder(options: AddOptions) -> int:
-    with Site.load() as site:
+    with Site.load(creates=True) as site:
         own = _own_set_options(options, site)
         outcome = Outcome()
         try:

@@ -147,6 +147,7 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
     from mammo.site import Site
 
     with Site.load() as site:
+        site.make_room()
         run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
     _console().print(
         f"{run.id}: {run.state} at {run.progress:.0%}; `yolo-mlsam runs resume` continues from there"
@@ -180,7 +181,9 @@ def _line(event: Any) -> str:
 
 def _print_problem(started: Started) -> None:
     if started.problem:
-        _console().print(f"the job is not in the queue yet; the backend will enqueue it: {started.problem}")
+        _console().print(
+            f"the run is recorded; the backend enqueues it if the queue has not: {started.problem}"
+        )
 
 
 def _console() -> Console:

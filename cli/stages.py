@@ -72,6 +72,7 @@ def set_(
     from mammo.site import Site
 
     with Site.load() as site:
+        site.make_room()
         change = site.stages.set(
             project, to, actor=current_user(), reason=reason, override=override, threshold=threshold
         )

@@ -49,7 +49,7 @@ class AddOptions:
 
 def list_weights() -> None:
     """Print the catalogue, and which of its weights have been added."""
-    folder = Site.load().settings.public_weights
+    folder = Site.load().public_weights
     table = Table("name", "network", "size", "SHA-256", "licence", "added")
     for entry in CATALOGUE:
         converted_file = folder / f"{entry.name}.safetensors"
@@ -75,7 +75,7 @@ def add_weights(options: AddOptions) -> Path:
         WeightsUnavailable: there is no such entry.
         StorageUnavailable: the data folder cannot be written.
     """
-    folder = Site.load().settings.public_weights
+    folder = Site.load(creates=True).public_weights
     entry, file = _resolve(options)
     out = folder / f"{entry.name}.safetensors"
     if _is_converted(entry, out):
@@ -115,7 +115,7 @@ def converted(name: str, *, network: str) -> Path:
     entry = find(name)
     if entry.network != network:
         raise InvalidWeights(f"{name} belongs to the {entry.network}; the {network} cannot start from it")
-    out = Site.load().settings.public_weights / f"{name}.safetensors"
+    out = Site.load().public_weights / f"{name}.safetensors"
     if not out.is_file():
         raise WeightsUnavailable(
             f"{name} has not been added; get it with `yolo-mlsam weights add {name}`", code="not_added"

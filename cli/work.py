@@ -20,8 +20,11 @@ def work_command(*, queues: str, gpus: str) -> int:
 
     Raises:
         InvalidSettings: a queue, a GPU or a setting cannot be used.
+        StorageUnavailable: others may access the data folder, and that cannot be changed.
     """
-    settings = Site.load().settings
+    site = Site.load(creates=True)
+    settings = site.settings
+    _ = site.data_dir  # refused now, not by each worker, if others may access it
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s supervisor: %(message)s")
     selected = select_gpus(gpus, environment=os.environ)
     specs = place_workers((name.strip() for name in queues.split(",")), selected)

@@ -133,8 +133,12 @@ def take(screen: Screen, name: str) -> Image.Image:
 def annotate(screen: Screen, shot: Image.Image, walk: Walk, task: int) -> None:
     """Save the labeling page with notes beside its main elements."""
     findings = from_regions(walk.client.predictions(task)[0]["result"], tags=walk.tags)
-    best = max(findings, key=lambda finding: finding.score).box
-    outline = screen.view().on_screen(Point(best.x1, best.y0))
+    mask = max(findings, key=lambda finding: finding.score).mask
+    assert mask is not None
+    rows, columns = np.nonzero(mask.bitmap)
+    upper_right = int(np.argmax(columns - rows))
+    pixel = Point(int(columns[upper_right]) + mask.x0, int(rows[upper_right]) + mask.y0)
+    outline = screen.view().on_screen(pixel)
     score = spot(screen.page.get_by_text("Cluster", exact=True).last, across=0.5, down=1.2)
     ask = spot(screen.page.get_by_text("Click", exact=True).first, across=2.2, down=0.5)
     submit = spot(screen.page.get_by_role("button", name="Submit").first, across=0.03, down=0.5)

@@ -18,6 +18,7 @@ from obstore.store import LocalStore, S3Store
 
 from mammo.atomic_files import flush, replacing
 from mammo.errors import InvalidWeights, StorageUnavailable
+from mammo.input_files import open_input
 from mammo.settings import Bucket
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -120,6 +121,22 @@ class Blobs:
             raise _damaged(digest)
         return content
 
+    def verify(self, digest: str) -> None:
+        """Verify the content of a blob.
+
+        Raises:
+            InvalidWeights: The blob is missing or damaged (code `missing_blob` or `damaged_blob`).
+            StorageUnavailable: The store does not respond.
+        """
+        try:
+            content = self._hash(digest)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
+        if content != digest:
+            raise _damaged(digest)
+
     def copy(self, digest: str, *, to: Path) -> None:
         """Copy a blob to a file atomically, verifying its content.
 
@@ -167,7 +184,7 @@ class Blobs:
 
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -33,7 +33,10 @@ def open_input(path: Path) -> BufferedReader:
         OSError: it does not exist, may not be read, or is a folder, a pipe, a socket or a device.
     """
     try:
-        _require_regular(os.stat(path).st_mode)
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()  # a folder that may not be read is refused for that
+        _require_regular(mode)
         descriptor = os.open(path, FLAGS)
     except FileNotFoundError:
         if os.path.islink(path):

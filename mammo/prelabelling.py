@@ -105,6 +105,10 @@ class TaskPrelabeller:
         """The model version."""
         return self.prelabeller.version
 
+    def images_of(self, task: int | None, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the data of every image of a task, as `of_task` does; raises ImageNotFound: one is missing."""
+        return [of_task(task, data, tags=image_tags) for image_tags in self._images(data)]
+
     def predict(self, task: int | None, data: Mapping[str, Any], *, packed: bool = False) -> TaskPrelabel:
         """Predict the findings on every image of a task. Cut findings are logged, and noted in the prediction.
 
@@ -122,8 +126,8 @@ class TaskPrelabeller:
         found: list[tuple[ControlTags, ImageFindings]] = []
         images: dict[str, str] = {}
         sizes: dict[str, Size] = {}
-        for image_tags in self._images(data):
-            mammogram = self.open_image(of_task(task, data, tags=image_tags))
+        for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
+            mammogram = self.open_image(described)
             on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
             regions += to_regions(
                 on_image.findings,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
+from urllib.parse import quote
 
 from croniter import croniter
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
+from mammo.setting_sources import Sources, source_problem, sources, validation_problem
+from mammo.setting_values import digests, hours, networks, pins, project_ids, zone
 
 PREFIX = "YOLO_MLSAM_"
 
@@ -37,12 +39,16 @@ class Bucket:
 
 
 class Settings(BaseSettings):
-    """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`; docs/settings.md lists all of them."""
+    """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`, else from the file of that name in
+    `secrets_dir`; docs/settings.md lists all of them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
+    secrets_dir: Path | None = None
+    """Folder of files that each hold one setting and are named as its variable, as container engines mount secrets."""
+
     data_dir: Path = Path("data")
-    """Folder of database, blobs, runs and caches; created with mode 0700 if it is missing."""
+    """Folder of database, blobs, runs and caches; made, or made private (mode 0700), at every start."""
 
     database_url: str = ""
     """SQLAlchemy URL of the database; empty: SQLite in `data_dir`."""
@@ -74,6 +80,15 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=1, le=65535)
     """Port the backend listens on."""
 
+    max_connections: int = Field(4096, ge=32)
+    """Most open connections; then the oldest silent one without a right secret makes room for a new one."""
+
+    max_connections_per_address: int = Field(2048, ge=16)
+    """Most connections of one address that have not yet sent a right secret."""
+
+    trusted_proxies: Annotated[str, AfterValidator(networks)] = ""
+    """Reverse proxies whose `X-Forwarded-For` counts, comma separated, for example `10.1.0.7,10.2.0.0/16`."""
+
     auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
     """User name of the basic auth that Label Studio sends to the backend."""
 
@@ -83,7 +98,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr = SecretStr("")
     """Value of the `X-Yolo-Mlsam-Secret` header of Label Studio's webhooks; required."""
 
-    api_keys: SecretStr = SecretStr("")
+    api_keys: Annotated[SecretStr, AfterValidator(digests)] = SecretStr("")
     """SHA-256 (hexadecimal, comma separated) of the keys that scripts may send as `Authorization: Bearer`."""
 
     label_studio_url: str = ""
@@ -98,11 +113,14 @@ class Settings(BaseSettings):
     image_hosts: str = ""
     """Hosts from which tasks may load images by https, comma separated; prefix a host with `http://` to allow http."""
 
-    private_networks: str = ""
+    private_networks: Annotated[str, AfterValidator(networks)] = ""
     """Private networks from which images may be downloaded, comma separated, for example `10.1.0.0/16`."""
 
     download_seconds: float = Field(120.0, gt=0)
     """Time limit of the download of one image, in seconds."""
+
+    download_bytes_per_second: int = Field(32 * 2**10, ge=0)
+    """Least rate of such a download, in bytes per second, required from 5 s after its first byte on; 0: any."""
 
     download_cache_bytes: int = Field(2 * 2**30, ge=0)
     """Disk space for downloaded images, in bytes; 0: no cache."""
@@ -155,13 +173,13 @@ class Settings(BaseSettings):
     prefetch_tasks: int = Field(4, ge=0)
     """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 
-    project_models: str = ""
+    project_models: Annotated[str, AfterValidator(pins)] = ""
     """Projects pinned to a model version, comma separated, for example `3=m0002-3fa9c2d1,7=m0005-91c04ab7`."""
 
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """`challenger` or a model version that predicts silently beside the champion; empty: none."""
 
-    brush_projects: str = ""
+    brush_projects: Annotated[str, AfterValidator(project_ids)] = ""
     """Projects whose masks are sent as brush regions instead of outlines, comma separated, for example `3,7`."""
 
     dataset_sources: str = "arbiter,consensus,single"
@@ -176,10 +194,10 @@ class Settings(BaseSettings):
     train_least_patients: int = Field(0, ge=0)
     """Fewest patients among the new corrections for an automatic retrain; 0: any."""
 
-    quiet_hours: str = ""
+    quiet_hours: Annotated[str, AfterValidator(hours)] = ""
     """Hours in which no automatic retrain starts, for example `07:00-19:00`; it starts after their end."""
 
-    time_zone: str = "UTC"
+    time_zone: Annotated[str, AfterValidator(zone)] = "UTC"
     """Time zone of schedule and quiet hours, for example `Europe/Zurich`."""
 
     recipe: RecipeName = "finetune"
@@ -240,27 +258,10 @@ class Settings(BaseSettings):
             )
         return ",".join(sources)
 
-    @field_validator("private_networks")
-    @classmethod
-    def _networks(cls, value: str) -> str:
-        for entry in filter(None, (each.strip() for each in value.split(","))):
-            ip_network(entry, strict=False)
-        return value
-
     @field_validator("auth_password", "webhook_secret", "label_studio_api_key", "service_api_key")
     @classmethod
     def _sendable(cls, value: SecretStr) -> SecretStr:
         return SecretStr(sendable(value.get_secret_value()))
-
-    @field_validator("api_keys")
-    @classmethod
-    def _digests(cls, value: SecretStr) -> SecretStr:
-        for digest in filter(None, (each.strip() for each in value.get_secret_value().split(","))):
-            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
-                raise ValueError(
-                    "expected SHA-256 digests of 64 hexadecimal digits, comma separated, not the keys themselves"
-                )
-        return value
 
     @property
     def api_key_digests(self) -> tuple[str, ...]:
@@ -276,36 +277,6 @@ class Settings(BaseSettings):
             raise ValueError("expected a cron expression of five fields for each project, such as 0 20 * * 5")
         return value
 
-    @field_validator("quiet_hours")
-    @classmethod
-    def _hours(cls, value: str) -> str:
-        if value and not re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)-(?!\1)([01]\d|2[0-3]):[0-5]\d", value):
-            raise ValueError("expected two different hours such as 07:00-19:00")
-        return value
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("expected the name of a time zone, such as Europe/Zurich")
-        return value
-
-    @field_validator("project_models")
-    @classmethod
-    def _pins(cls, value: str) -> str:
-        for entry in filter(None, (each.strip() for each in value.split(","))):
-            project, _, version = entry.partition("=")
-            if not project.strip().isdigit() or not version.strip():
-                raise ValueError("expected <project>=<model version>, comma separated")
-        return value
-
-    @field_validator("brush_projects")
-    @classmethod
-    def _project_ids(cls, value: str) -> str:
-        if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
-            raise ValueError("expected project ids, comma separated")
-        return value
-
     @property
     def brush_project_ids(self) -> frozenset[int]:
         """Projects whose masks are sent as brush regions."""
@@ -318,8 +289,19 @@ class Settings(BaseSettings):
         return {int(project): version.strip() for project, _, version in pairs}
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> Sources:
+        return sources(settings_cls, arguments=init_settings, environment=env_settings)
+
+    @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the settings from the environment.
+        """Read the settings from the environment, and from the files in `YOLO_MLSAM_SECRETS_DIR`.
 
         Args:
             overrides: Settings by name, in place of the environment's.
@@ -328,24 +310,18 @@ class Settings(BaseSettings):
             InvalidSettings: A variable is invalid; the message names the variable, never its value.
         """
         try:
-            return cls(**overrides)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of a folder that is missing, or no file in it
+                return cls(**overrides)
         except ValidationError as error:
-            details = "; ".join(
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}: {_without_prefix(problem['msg'])}"
-                for problem in error.errors(include_input=False, include_url=False)
-            )
-            raise InvalidSettings(f"invalid settings in the environment: {details}") from None
-        except SettingsError as error:  # names the field, never its value
-            field = re.search(r'field "(\w+)"', str(error))
-            name = f"{PREFIX}{field[1].upper()}" if field else "a setting"
-            raise InvalidSettings(
-                f"{name} in the environment is no valid JSON; docs/settings.md shows an example"
-            ) from None
+            raise InvalidSettings(validation_problem(error, prefix=PREFIX)) from None
+        except (SettingsError, UserWarning) as error:
+            raise InvalidSettings(source_problem(error, prefix=PREFIX)) from None
 
     @property
     def database(self) -> str:
         """SQLAlchemy URL of the database in use."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'yolo-mlsam.db').resolve()}"
+        return self.database_url or f"sqlite:///{quote(str((self.data_dir / 'yolo-mlsam.db').resolve()))}"
 
     @property
     def annotator_secret(self) -> bytes:
@@ -381,13 +357,3 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Folder to which model files are copied and verified for loading."""
         return self.data_dir / "models"
-
-    @property
-    def public_weights(self) -> Path:
-        """Folder of public weights, as downloaded and as converted."""
-        return self.data_dir / "public-weights"
-
-
-def _without_prefix(message: str) -> str:
-    """Return a message of pydantic without its prefix."""
-    return message.removeprefix("Value error, ")

@@ -6,7 +6,7 @@ nothing themselves, so that no second wiring can forget an option. A component i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,9 @@ from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.backgrounds import Backgrounds
 from mammo.blinding import Blinding
 from mammo.blobs import Blobs
-from mammo.database import open_database
+from mammo.broker import redis_connection
+from mammo.database import open_database, sqlite_file
+from mammo.disk_reserve import DiskReserve
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.efforts.shadow_comparison import compare_versions, named_versions
 from mammo.errors import InvalidSettings, MammoError, ModelNotFound
@@ -28,10 +30,12 @@ from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models import CHAMPION, STARTER, ModelRegistry
+from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.models.starter_files import starter_files
+from mammo.private_files import make_private, make_private_file
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
 from mammo.stages import StageLog, StageService, Withholding
 from mammo.trace import Trace, trace
@@ -57,11 +61,11 @@ class Site:
 
     creates: bool = False
     """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
-    that set an installation up may do so (`serve`, `work`, `models import`, `doctor --fix`); any other refuses if they
-    are missing."""
+    that set an installation up or add to it may do so (`serve`, `work`, `models import`, `weights add`, `backgrounds
+    add`, `doctor --fix`); any other refuses if they are missing."""
 
     broker_seconds: int = 0
-    """Seconds to retry while Redis does not answer."""
+    """Seconds for which a worker retries while Redis does not answer; 0: requests and commands, which do not wait."""
 
     @classmethod
     def load(cls, *, creates: bool = False, broker_seconds: int = 0, **values: Any) -> Self:
@@ -76,11 +80,37 @@ class Site:
         return cls(settings=Settings.load(**values), creates=creates, broker_seconds=broker_seconds)
 
     @cached_property
+    def data_dir(self) -> Path:
+        """The data folder, which nobody else may access; made if this process may make it.
+
+        Raises:
+            StorageUnavailable: others may access it, and that cannot be changed from here (code
+                `data_folder_not_private`), or it cannot be made.
+        """
+        folder, database = self.settings.data_dir, sqlite_file(self.settings.database)
+        make_private(folder, create=self.creates)
+        if database is not None and database.parent != folder.resolve():
+            for suffix in ("", "-wal", "-shm"):
+                make_private_file(database.with_name(database.name + suffix))
+        return folder
+
+    @cached_property
     def engine(self) -> Engine:
         """Raises StorageUnavailable: the database does not exist, is of another release, or does not answer."""
+        _ = self.data_dir
         if self.creates:
-            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.reserve_space()
         return open_database(self.settings.database, create=self.creates)
+
+    def reserve_space(self) -> None:
+        """Set disk space aside for decisions on a full disk, if there is ample room. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).fill()
+
+    def make_room(self) -> None:
+        """Before a decision is recorded: use a part of the space set aside, if the disk is full. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).release()
 
     @property
     def has_database(self) -> bool:
@@ -93,12 +123,18 @@ class Site:
 
     @cached_property
     def blobs(self) -> Blobs:
+        _ = self.data_dir
         return Blobs(self.settings.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:
         """The background images of trainings; in the data folder of each host."""
-        return Backgrounds(self.settings.data_dir / "backgrounds")
+        return Backgrounds(self.data_dir / "backgrounds")
+
+    @property
+    def public_weights(self) -> Path:
+        """Folder of public weights, as downloaded and as converted; in the data folder of each host."""
+        return self.data_dir / "public-weights"
 
     @cached_property
     def registry(self) -> ModelRegistry:
@@ -117,6 +153,15 @@ class Site:
     @cached_property
     def queue(self) -> JobQueue:
         return JobQueue(self.redis)
+
+    def announce_champion(self, version: str) -> bool:
+        """Tell the running backends of a new champion; returns whether Redis took the message. Never raises."""
+        with redis_connection(self.settings.redis_url.get_secret_value()) as connection:
+            return announce_champion(connection, version)
+
+    def champion_listener(self, on_announcement: Callable[[], None]) -> ChampionListener:
+        """Return a listener that calls `on_announcement` when there may be a new champion; the caller starts it."""
+        return ChampionListener(self.redis, on_announcement)
 
     @cached_property
     def label_studio(self) -> LabelStudioClient | None:
@@ -153,7 +198,8 @@ class Site:
 
     @cached_property
     def downloads(self) -> ImageDownloads:
-        """Raises InvalidSettings: the list of image hosts cannot be parsed."""
+        """Raises InvalidSettings: the list of image hosts cannot be parsed; StorageUnavailable: see `data_dir`."""
+        _ = self.data_dir
         return ImageDownloads.of(self.settings, self.label_studio)
 
     @cached_property
@@ -220,7 +266,7 @@ class Site:
             records=self.reading_records,
             reconcile=lambda project: self.reconcile(project).repaired,
             secret=self.settings.annotator_secret,
-            lock=self.settings.data_dir / "double-reading.lock",
+            lock=self.data_dir / "double-reading.lock",
             prepare=prepare,
         )
 

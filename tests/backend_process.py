@@ -24,17 +24,23 @@ START_SECONDS = 180.0
 class BackendProcess:
     """Started by `start`, gone after `kill`; safe to start again."""
 
-    def __init__(self, environment: Mapping[str, str], *, log: Path | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *, log: Path | None = None, open_files: int | None = None
+    ) -> None:
         """
         Args:
             environment: without the `YOLO_MLSAM_` variables of whoever runs the tests, but for those named here.
             log: gets what it prints; None: nobody does.
+            open_files: its hard limit of file descriptors; None: that of this process.
         """
         given = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         own = {f"{PREFIX}PORT": str(free_port()), f"{PREFIX}THREADS": "1", f"{PREFIX}PREFETCH_TASKS": "0"}
         self._environment = given | own | dict(environment)
-        self._log = Path(os.devnull) if log is None else log
+        self.log = Path(os.devnull) if log is None else log
         self._process: subprocess.Popen[bytes] | None = None
+        self._command = [sys.executable, "-m", "backend"]
+        if open_files is not None:
+            self._command = ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh", *self._command]
 
     @property
     def url(self) -> str:
@@ -46,9 +52,9 @@ class BackendProcess:
         return self._process.pid
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend"],
+                self._command,
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -74,7 +80,7 @@ class BackendProcess:
         while not self._answers(serves):
             assert time.monotonic() < deadline
             assert self._process is not None
-            assert self._process.poll() is None, f"the backend ended by itself, see {self._log}"
+            assert self._process.poll() is None, f"the backend ended by itself, see {self.log}"
             time.sleep(0.05)
 
     def send(self, body: bytes) -> httpx.Response:

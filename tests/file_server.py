@@ -38,7 +38,7 @@ class FileServer:
     def __init__(self, folder: Path) -> None:
         self.paths: dict[str, Behaviour] = {}
         self.requests: list[tuple[str, str | None]] = []
-        self._certificate = _certificate(folder)
+        self._certificate = certificate(folder)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate)
@@ -109,7 +109,7 @@ class FileServer:
         return Handler
 
 
-def _certificate(folder: Path) -> Path:
+def certificate(folder: Path) -> Path:
     """A key and its own signature of it, for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

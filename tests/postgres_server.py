@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from cli.demo.processes import free_port
 from tests.required import missing
 
 
@@ -25,7 +26,12 @@ def postgres_programs() -> Path:
 class PostgresServer:
     """Refuses to run as root, as PostgreSQL does: then its own user owns it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, listens: bool = False) -> None:
+        """
+        Args:
+            listens: also on `port` of 127.0.0.1, where a role needs its password.
+        """
+        self.port = free_port() if listens else None
         self._programs = postgres_programs()
         self.folder = Path(tempfile.mkdtemp(prefix="mlsam-pg-"))
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -42,8 +48,10 @@ class PostgresServer:
     def start(self) -> "PostgresServer":
         data = self.folder / "data"
         if not data.exists():
-            self._run("initdb", "-D", str(data), "-U", "tests", "--auth=trust", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}'"
+            methods = ("--auth-local=trust", "--auth-host=scram-sha-256")
+            self._run("initdb", "-D", str(data), "-U", "tests", *methods, "-E", "UTF8")
+        address = f"-c listen_addresses=127.0.0.1 -p {self.port}" if self.port else "-c listen_addresses=''"
+        options = f"{address} -c unix_socket_directories='{self.folder}'"
         self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
         return self
 
@@ -51,7 +59,8 @@ class PostgresServer:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
 
     def url(self, database: str) -> str:
-        return f"postgresql+psycopg://tests@/{database}?host={self.folder}"
+        port = f"&port={self.port}" if self.port else ""
+        return f"postgresql+psycopg://tests@/{database}?host={self.folder}{port}"
 
     def new_database(self) -> str:
         """URL of an empty database."""

@@ -27,11 +27,12 @@ from typing import Any
 import psutil
 
 from mammo.annotations import AnnotationStore
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.models import STARTER, ModelRegistry
 from mammo.runs import Run, Runs, RunService
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue
 from mammo.settings import PREFIX, Settings
 from tests.backend_process import BackendProcess
 from tests.conftest import RedisServer

@@ -1,7 +1,6 @@
 """The deployment files are valid by their schemas and agree with the code; no engine ran them here."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,8 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from starlette.datastructures import Headers
 
+from backend.credentials import has_key
 from backend.metrics import Metrics
+from mammo.exchange.task_data import TWINS
 from mammo.runs.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
 
@@ -48,40 +51,172 @@ def test_every_setting_that_compose_gives_exists(compose):
         assert {key.removeprefix(PREFIX).lower() for key in given} <= set(Settings.model_fields), name
 
 
-def test_compose_refuses_to_start_without_secrets_and_make_env_gives_them_all(tmp_path):
-    required = set(re.findall(r"\$\{([A-Z_0-9]+):\?run make env\}", COMPOSE.read_text()))
-    every = set(re.findall(r"\$\{([A-Z_0-9]+)", COMPOSE.read_text()))
-    assert run(sys.executable, "deploy/make_env.py", tmp_path / ".env").returncode == 0
-    text = (tmp_path / ".env").read_text()
-    made = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
-    secrets = [made[name] for name in required]
-    assert "<" not in "".join(made.values())
-    assert all(len(secret) >= 40 for secret in secrets)
-    assert len(set(secrets)) == len(secrets)
-    assert every - made.keys() <= {"LABEL_STUDIO_PORT", "GRAFANA_PORT"}, "these have defaults"
-    assert os.stat(tmp_path / ".env").st_mode & 0o777 == 0o600
-    again = run(sys.executable, "deploy/make_env.py", tmp_path / ".env")
-    assert again.returncode == 1
-    assert (tmp_path / ".env").read_text() == text
+def test_every_variable_of_compose_has_a_default_or_is_asked_for_and_is_in_the_example():
+    text = COMPOSE.read_text()
+    variables = dict(re.findall(r"\$\{([A-Z_0-9]+)(:[-?][^}]*)?\}", text))
+    assert {name for name, default in variables.items() if default.startswith(":?")} == {
+        "MAMMOGRAMS",
+        "TWINS",
+    }
+    assert all(variables.values())
+    example = set(re.findall(r"^([A-Z_0-9]+)=", read(".env.example"), re.MULTILINE))
+    assert example <= set(variables)
+    assert set(variables) - example == {f"{name}_PORT" for name in PORTS}
 
 
-def test_no_service_of_ours_is_root_writes_its_root_or_gains_rights(compose):
-    for name in ("backend", "worker", "worker-gpu"):
-        service = compose["services"][name]
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
-    stages = (ROOT / "Dockerfile").read_text().split("FROM ")
+PORTS = ("LABEL_STUDIO", "GRAFANA", "HTTPS", "HTTP", "BACKEND_HTTPS")
+
+
+def test_every_name_that_a_service_refers_to_is_defined_and_every_file_is_there(compose):
+    services = compose["services"]
+    for name, service in services.items():
+        for kind in ("networks", "secrets", "configs"):
+            used = {each["source"] if isinstance(each, dict) else each for each in service.get(kind, ())}
+            assert used <= set(compose[kind]), (name, kind)
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or source[0] in ".$", (name, volume)
+            assert source[0] != "." or (ROOT / source).is_dir()
+        assert set(service.get("depends_on", ())) <= set(services), name
+        for other in service.get("depends_on", ()):
+            assert "healthcheck" in services[other], f"{name} waits until {other} is well"
+    assert all((ROOT / each["file"]).is_file() for each in compose["configs"].values())
+    used = {each for service in services.values() for each in service.get("secrets", ())}
+    assert used == set(compose["secrets"])
+
+
+def test_every_service_is_limited_hardened_watched_and_its_log_is_rotated(compose):
+    for name, service in compose["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.get("user", "1").startswith(("0", "root")), name
+        assert service["mem_limit"], name
+        assert service["pids_limit"] <= 4096, name
+        assert service["restart"] == ("no" if name == "admin" else "unless-stopped"), name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert "healthcheck" in service or name in ("backend", "worker", "worker-gpu"), name
+    stages = read("Dockerfile").split("FROM ")
     assert "USER 10001" in stages[2]
     assert "USER root" not in "".join(stages[2:])
+    assert "HEALTHCHECK" in stages[3]
+    assert "HEALTHCHECK" in stages[4]
 
 
-def test_only_label_studio_and_grafana_are_reached_from_outside_and_only_from_this_machine(compose):
-    open_ports = {
-        name: service["ports"] for name, service in compose["services"].items() if "ports" in service
+def test_no_secret_is_a_literal_a_variable_or_an_argument(compose):
+    secret = {
+        f"{PREFIX}{name.upper()}" for name, field in Settings.model_fields.items() if is_secret(name, field)
     }
-    assert set(open_ports) == {"label-studio", "grafana"}
-    assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
+    for name, service in compose["services"].items():
+        for key, value in service.get("environment", {}).items():
+            assert key not in secret, name
+            if re.search("PASSWORD|TOKEN|SECRET|KEY", key) and not key.endswith("_DIR"):
+                assert key.endswith(("PASSWORD_FILE", "PASSWORD__FILE")) or key.endswith(
+                    "LEGACY_API_TOKEN"
+                ), (name, key)
+                assert value.startswith("/run/secrets/") or value == "true", (name, key)
+        words = [*service.get("command", ()), *service.get("entrypoint", ())]
+        assert not [each for each in words if re.search("requirepass|password|token", each, re.IGNORECASE)], (
+            name
+        )
+    # Compose gives the content of a variable to no service whose file system is read-only.
+    assert all(set(each) == {"file"} for each in compose["secrets"].values())
+    assert {each["file"] for each in compose["secrets"].values()} == {
+        f"secrets/{name}" for name in compose["secrets"]
+    }
+
+
+def is_secret(name: str, field: object) -> bool:
+    return getattr(field, "annotation", None) is SecretStr or name in ("database_url", "s3_access_key")
+
+
+def test_each_service_gets_the_secrets_that_it_needs_and_no_others(compose):
+    given = {name: set(service.get("secrets", ())) for name, service in compose["services"].items()}
+    ours = {each for each in compose["secrets"] if each.startswith("yolo_mlsam_")}
+    assert given["backend"] == ours
+    assert given["worker"] == given["worker-gpu"] == given["admin"] == ours - {"yolo_mlsam_api_keys"}
+    assert given["prometheus"] == {"prometheus_key"}
+    assert given["label-studio"] == {"label_studio.env"}
+    assert not given["proxy"]
+
+
+def test_only_the_web_servers_are_reached_from_outside_and_without_tls_only_from_this_machine(compose):
+    services = compose["services"]
+    assert {name for name, service in services.items() if "ports" in service} == {"proxy", "proxy-tls"}
+    assert all(port.startswith("127.0.0.1:") for port in services["proxy"]["ports"])
+    assert services["proxy-tls"]["profiles"] == ["tls"]
+    outside = {name for name, network in compose["networks"].items() if not (network or {}).get("internal")}
+    assert outside == {"outside"}
+    assert {name for name, each in services.items() if "outside" in each["networks"]} == {
+        "proxy",
+        "proxy-tls",
+    }
+
+
+def test_each_service_reaches_those_that_it_needs_and_no_others(compose):
+    members = {name: set(service["networks"]) for name, service in compose["services"].items()}
+
+    def reached(name: str) -> set[str]:
+        return {other for other, networks in members.items() if other != name and networks & members[name]}
+
+    web = {"proxy", "proxy-tls"}
+    workers = {"worker", "worker-gpu", "admin"}
+    assert reached("worker") - workers - web == {"label-studio", "backend", "postgres", "valkey"}
+    assert reached("backend") - workers - web == {
+        "label-studio",
+        "postgres",
+        "valkey",
+        "prometheus",
+        "grafana",
+    }
+    assert reached("label-studio") - workers - web == {"backend", "postgres"}
+    assert reached("valkey") == {"backend", *workers}
+    assert reached("postgres") == {"backend", "label-studio", *workers}
+    assert reached("prometheus") - web == {"backend", "grafana"}
+
+
+def test_the_web_servers_lead_to_services_and_ports_that_there_are(compose):
+    targets = {"label-studio": 8080, "backend": 9090, "grafana": 3000}
+    for name, file in (("proxy", "plain.conf"), ("proxy-tls", "tls.conf")):
+        service = compose["services"][name]
+        assert f"/etc/yolo-mlsam/{file}" in service["entrypoint"]
+        text = "".join(read(f"deploy/nginx/{each}") for each in (file, "label-studio.conf"))
+        for upstream, port in re.findall(r"set \$\w+ ([\w-]+):(\d+);", text):
+            assert targets[upstream] == int(port)
+            assert set(service["networks"]) & set(compose["services"][upstream]["networks"])
+        listened = set(re.findall(r"listen (\d+)", text))
+        assert listened == {port.rsplit(":", 1)[1] for port in service["ports"]}
+        for secret in re.findall(r"/run/secrets/(\w+)", text):
+            assert secret in service["secrets"]
+    assert f"\nEXPOSE {targets['backend']}\n" in read("Dockerfile")
+
+
+def test_commands_write_twins_where_label_studio_reads_them(compose):
+    def mounts(name: str) -> dict[str, str]:
+        volumes = [re.sub(r"\$\{(\w+)[^}]*\}", r"\1", each) for each in compose["services"][name]["volumes"]]
+        return {each.split(":")[0]: each.partition(":")[2] for each in volumes}
+
+    assert mounts("admin")["TWINS"] == f"/label-studio/{TWINS}"
+    served = compose["services"]["label-studio"]["environment"]["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"]
+    assert mounts("label-studio")["TWINS"] == f"{served}/{TWINS}:ro"
+    for name in ("admin", "backend", "worker"):
+        assert mounts(name)["MAMMOGRAMS"] == "/mammograms:ro"
+    assert compose["services"]["admin"]["entrypoint"] == ["yolo-mlsam"]
+
+
+def test_prometheus_asks_with_the_key_whose_digest_the_backend_is_given(compose, tmp_path, monkeypatch):
+    assert run(sys.executable, "deploy/make_env.py", tmp_path).returncode == 0
+    (job,) = yaml.safe_load((MONITORING / "prometheus.yml").read_text())["scrape_configs"]
+    place = Path(job["authorization"]["credentials_file"])
+    assert place.parent == Path("/run/secrets")
+    assert place.name in compose["services"]["prometheus"]["secrets"]
+    monkeypatch.setenv(f"{PREFIX}SECRETS_DIR", str(tmp_path / "secrets"))
+    key = (tmp_path / "secrets" / place.name).read_text()
+    headers = Headers({"Authorization": f"{job['authorization']['type']} {key}"})
+    assert has_key(headers, Settings.load())
+    (target,) = job["static_configs"][0]["targets"]
+    assert target == "backend:9090"
 
 
 def test_every_queue_has_a_worker_and_with_gpus_they_train_alone(compose):
@@ -94,27 +229,11 @@ def test_every_queue_has_a_worker_and_with_gpus_they_train_alone(compose):
     example = read(".env.example")
     assert "\nWORKER_QUEUES=train,predict,light\n" in example
     assert taken("worker", "train,predict,light") == set(QUEUES)
-    assert "cuda, and light" in example
+    assert "with the profile gpu: light" in example
     gpu = taken("worker-gpu", "light")
     assert taken("worker", "light") | gpu == set(QUEUES)
     assert not taken("worker", "light") & gpu
     assert "deploy" not in compose["services"]["worker"]
-
-
-def test_the_processor_only_image_takes_everything_of_the_lock_but_torch_and_cuda():
-    kept = run("awk", "-f", "deploy/without_cuda.awk", "constraints/app.txt").stdout
-    names = [
-        re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE) for text in (kept, read("constraints/app.txt"))
-    ]
-    left_out = set(names[1]) - set(names[0])
-    assert {"torch", "torchvision"} <= left_out
-    assert all(re.match(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)$", name) for name in left_out)
-    hashed = re.findall(r"^[a-z0-9._-]+==.*\\\n    --hash=", kept, re.MULTILINE)
-    assert len(hashed) == len(names[0])
-    pins = run(
-        "sed", "-n", r"s/^\(torch\(vision\)\{0,1\}==[^ ;]*\).*/\1/p", "constraints/app.txt"
-    ).stdout.split()
-    assert [pin.split("==")[0] for pin in pins] == ["torch", "torchvision"]
 
 
 def test_alerts_and_dashboard_ask_only_for_metrics_that_there_are():

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import sqlalchemy as sa
 import yaml
+from pydantic import SecretStr
 
 from mammo.database import reading
 from mammo.runs import Runs, claim, this_process
@@ -52,14 +54,58 @@ def test_every_file_of_the_folder_is_in_the_kustomization_and_every_image_is_our
     assert used == {image["name"] for image in KUSTOMIZATION["images"]}
 
 
-def test_every_setting_exists_and_every_secret_is_left_to_the_site():
+def test_every_setting_exists_and_no_secret_is_a_literal_or_a_variable():
     (settings,) = kinds("ConfigMap")
     named = {key.removeprefix(PREFIX).lower() for key in settings["data"]}
     assert named <= set(Settings.model_fields)
+    secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    assert "redis_url" in secret
+    assert not named & {*secret, "database_url"}
     assert not kinds("Secret")
-    told = (FOLDER / "README.md").read_text()
-    for name in ("DATABASE_URL", "REDIS_URL", "AUTH_PASSWORD", "WEBHOOK_SECRET", "PATIENT_SECRET"):
-        assert f"{PREFIX}{name}=" in told
+    for pod in pods().values():
+        (container,) = pod["containers"]
+        assert container["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+        assert "env" not in container
+        (volume,) = [each for each in pod["volumes"] if "secret" in each]
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == volume["name"]]
+        assert mount == {**mount, "mountPath": settings["data"][f"{PREFIX}SECRETS_DIR"], "readOnly": True}
+
+
+def test_the_manual_names_the_file_of_every_secret_and_puts_no_value_into_a_command():
+    manual = (FOLDER / "README.md").read_text()
+    assert "--from-literal" not in manual
+    for name in ("database_url", "redis_url", "auth_password", "webhook_secret", "patient_secret"):
+        assert f"yolo_mlsam_{name}" in manual
+    for each in kinds("TriggerAuthentication"):
+        for reference in each["spec"]["secretTargetRef"]:
+            assert reference["name"] == "yolo-mlsam-scaling"
+            assert reference["key"] in manual
+    assert yaml.safe_load((FOLDER / "monitoring/service-monitor.yaml").read_text())["spec"]["endpoints"][0][
+        "authorization"
+    ] == {"type": "Bearer", "credentials": {"name": "yolo-mlsam-monitoring", "key": "prometheus_key"}}
+
+
+def test_a_pod_reaches_what_the_settings_name_and_nothing_else():
+    policies = {each["metadata"]["name"]: each["spec"] for each in kinds("NetworkPolicy")}
+    assert policies["nothing-else"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    reached = {
+        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+        for rule in policies["outgoing"]["egress"]
+        for peer in rule["to"]
+        for port in rule["ports"]
+    }
+    (settings,) = kinds("ConfigMap")
+    addresses = [urlsplit(value) for value in settings["data"].values() if value.startswith("http")]
+    assert {(each.hostname.split(".")[1], each.port) for each in addresses} <= reached
+    assert reached - {("kube-system", 53)} == {
+        ("label-studio", 8080),
+        ("storage", 9000),
+        ("storage", 5432),
+        ("storage", 6379),
+    }
+    (selector,) = policies["outgoing"]["podSelector"]["matchExpressions"]
+    assert set(selector["values"]) == set(pods())
+    assert set(policies) == {"nothing-else", "backend", "outgoing"}
 
 
 def test_no_pod_is_root_writes_its_root_or_holds_the_clusters_token():
@@ -71,6 +117,7 @@ def test_no_pod_is_root_writes_its_root_or_holds_the_clusters_token():
             assert context["readOnlyRootFilesystem"] is True
             assert context["allowPrivilegeEscalation"] is False
             assert context["capabilities"] == {"drop": ["ALL"]}
+            assert "memory" in container["resources"]["limits"]
 
 
 def test_every_queue_is_one_kind_of_pods_and_a_gpu_is_one_workers():

@@ -10,6 +10,7 @@ import sys
 
 import redis
 
+from mammo.broker import explain, is_away
 from mammo.errors import MammoError
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES
@@ -30,17 +31,22 @@ def main(arguments: list[str] | None = None) -> int:
         die_with(options.parent, by=signal.SIGTERM)
     # Backend, worker and Label Studio often share a few cores: torch's waiting threads must sleep, not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.umask(0o077)  # whatever this process writes is its user's only
     try:
-        settings = Site.load().settings
+        site = Site.load(creates=True)
+        settings = site.settings
+        _ = site.data_dir  # refused now, not in the first job, if others may access it
         _configure_logs(settings)
         worker = _build(settings, queues=options.queues.split(","), name=options.name)
     except MammoError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
         return 2
     except redis.RedisError as error:
-        print(f"worker: {_no_answer(error)}", file=sys.stderr)  # noqa: T201
-        return 1
-    worker.work(burst=options.burst, logging_level=settings.log_level)
+        return _broker_failed(error)
+    try:
+        worker.work(burst=options.burst, logging_level=settings.log_level)
+    except redis.RedisError as error:
+        return _broker_failed(error)
     return 0
 
 
@@ -67,18 +73,25 @@ def _is_relevant(record: logging.LogRecord) -> bool:
 
 
 def _build(settings: Settings, *, queues: list[str], name: str) -> StoppableWorker:
-    """Connect to Redis, waiting for it if need be, and build the worker; each job opens its own site."""
+    """Connect to Redis, waiting for it if need be, and build the worker; each job opens its own site.
+
+    Raises:
+        redis.RedisError: waiting does not help, because Redis refuses the password, or what the worker asks.
+    """
     install(lambda: Site(settings=settings, creates=True, broker_seconds=BROKER_SECONDS))
     try:
         Site(settings=settings).redis.ping()
-    except redis.ConnectionError as error:
-        logging.warning("%s; waiting for it", _no_answer(error))
+    except redis.RedisError as error:
+        if not is_away(error):
+            raise
+        logging.warning("%s; waiting for it", explain(error))
     site = Site(settings=settings, broker_seconds=BROKER_SECONDS)
     return make_worker(site.redis, jobs=JOBS, queues=queues, name=name)
 
 
-def _no_answer(error: redis.RedisError) -> str:
-    return f"Redis at YOLO_MLSAM_REDIS_URL does not answer ({type(error).__name__})"
+def _broker_failed(error: redis.RedisError) -> int:
+    print(f"worker: {explain(error)}", file=sys.stderr)  # noqa: T201 - the log may not be set up
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mammo.errors import InvalidSettings
-from mammo.models.champion_announcements import announce_champion
 from mammo.runs import Run, RunLedger
 from mammo.runs.jobs import PrelabelProject
 from mammo.runs.states import NO_PROJECT
@@ -51,6 +50,6 @@ def announce_promotion(project: int, version: str, site: Site) -> None:
     Raises:
         StorageUnavailable: Redis does not respond.
     """
-    announce_champion(site.settings.redis_url.get_secret_value(), version)
+    site.announce_champion(version)
     if project != NO_PROJECT:
         site.queue.enqueue_prelabel(PrelabelProject(project, version))

@@ -6,9 +6,9 @@ import socket
 import sys
 from datetime import UTC, datetime, timedelta
 
-import redis
 from rq import Worker
 
+from mammo.broker import operation
 from mammo.errors import MammoError
 from mammo.site import Site
 
@@ -19,10 +19,10 @@ MAX_SILENCE = timedelta(minutes=3)
 def main() -> int:
     """Return 0 if a worker of this host has sent a recent heartbeat, else 1 with the reason on stderr."""
     try:
-        connection = Site.load().redis
-        workers = Worker.all(connection=connection)
-    except (MammoError, redis.RedisError) as error:
-        return _unhealthy(f"Redis does not answer ({type(error).__name__})")
+        with operation():
+            workers = Worker.all(connection=Site.load().redis)
+    except MammoError as error:
+        return _unhealthy(str(error))
     host = socket.gethostname()
     heartbeats = [w.last_heartbeat for w in workers if w.hostname == host and w.last_heartbeat]
     if not heartbeats:

@@ -20,7 +20,7 @@ from rq import get_current_job
 from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, this_process
 from mammo.runs.claims import STALE
-from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, PrelabelProject, Retrain
+from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, Payload, PrelabelProject, Retrain, read_payload
 from mammo.site import Site
 from worker.acceptance import accept_predictions
 from worker.adapting import adapt_on_site, announce_promotion
@@ -45,8 +45,7 @@ def retrain(payload: dict[str, Any]) -> dict[str, Any]:
 
     See `training.retrain.retrain`.
     """
-    order = Retrain(**payload)
-    with _job("retrain", project=order.project) as (job_id, progress), open_site() as site:
+    with _job("retrain", Retrain, payload) as (order, job_id, progress), open_site() as site:
         return _train(order, job_id, site, progress)
 
 
@@ -55,8 +54,7 @@ def adapt(payload: dict[str, Any]) -> dict[str, Any]:
 
     See `training.adapt.adapt`.
     """
-    order = Adapt(**payload)
-    with _job("adapt", project=order.project) as (job_id, progress), open_site() as site:
+    with _job("adapt", Adapt, payload) as (order, job_id, progress), open_site() as site:
         return _train(order, job_id, site, progress)
 
 
@@ -160,8 +158,7 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
 
     In the automatic stage some predictions become annotations; see `worker.acceptance`.
     """
-    order = PrelabelProject(**payload)
-    with _job("prelabel", project=order.project) as (_, report), open_site() as site:
+    with _job("prelabel", PrelabelProject, payload) as (order, _, report), open_site() as site:
         version = order.model_version or site.registry.champion().version
         prelabeller = site.load_model(version)
         summary = prelabel_tasks(
@@ -179,17 +176,21 @@ JOBS = {RETRAIN: retrain, ADAPT: adapt, PRELABEL: prelabel_project}
 
 
 @contextmanager
-def _job(name: str, **fields: Any) -> Iterator[tuple[str, JobProgress]]:
-    """Yield id and progress of the running job; record why it fails."""
+def _job(
+    name: str, kind: type[Payload], payload: dict[str, Any]
+) -> Iterator[tuple[Payload, str, JobProgress]]:
+    """Yield order, id and progress of the running job; record why it fails."""
     job = get_current_job()
-    progress = JobProgress(job)
-    log.info("job_started", job=name, **fields)
+    progress, fields = JobProgress(job), {"job": name}
     try:
-        yield (job.id if job else name), progress
+        order = read_payload(kind, payload)
+        fields["project"] = str(order.project)
+        log.info("job_started", **fields)
+        yield order, (job.id if job else name), progress
     except Exception as error:
         if isinstance(error, MammoError) and not progress.failed:
             progress.fail(str(error))
         if job is not None:
             job.retries_left = 0  # retries are for jobs that were killed; this one would fail again
-        log.warning("job_failed", job=name, error=type(error).__name__, **fields)
+        log.warning("job_failed", error=type(error).__name__, **fields)
         raise

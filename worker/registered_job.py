@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import redis
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 
@@ -39,9 +40,19 @@ class RegisteredJob(Job):  # type: ignore[misc]
             raise
         except Exception as error:  # RQ parses dates, numbers and lists of any kind here
             self._unreadable = f"its record cannot be read ({type(error).__name__})"
+            self.data = b""  # RQ saves the record once more when the job has failed
         if self.refusal is not None:
             # RQ logs the description of every job that it takes.
             self.description: str | None = quoted(self.description)
+
+    def refresh(self) -> None:
+        """Read the record; a key of another type is no job's, because an exception would end the worker."""
+        try:
+            super().refresh()
+        except redis.ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise NoSuchJobError(f"{self.key} is no record of a job") from error
 
     @property
     def refusal(self) -> str | None:
@@ -59,6 +70,8 @@ class RegisteredJob(Job):  # type: ignore[misc]
             "the method of an object": instance is not None,
             "a callback": any(callbacks),
             "a webhook": self.webhooks,
+            "a repetition": self.repeats_left or self.repeat_intervals,
+            "a rate limit": self.rate_limit_key,
         }
         if requested := [extra for extra, present in extras.items() if present]:
             return f"it asks for {' and '.join(requested)}, which no registered job does"

@@ -18,8 +18,10 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 from rq.worker import WorkerStatus
 
+from mammo.broker import explain
 from mammo.leash import die_with
 from mammo.runs.jobs import QUEUES, lists_of
+from worker.foreign_entries import remove_foreign_entries
 from worker.registered_job import Function, RegisteredJob, registered
 
 HEARTBEAT_SECONDS = 10
@@ -46,6 +48,55 @@ class StoppableWorker(Worker):  # type: ignore[misc]
         self.log.info("Worker %s: stopping; a running job goes back into the queue", self.name)
         self._stop_requested = True
         self._kill_job()
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[RegisteredJob, Any] | None:
+        """Wait for a job; an entry that is no job's id is dropped, because an exception would end the worker."""
+        while True:
+            try:
+                job: tuple[RegisteredJob, Any] | None = super().dequeue_job_and_maintain_ttl(
+                    timeout, max_idle_time
+                )
+                return job
+            except ValueError as error:  # RQ has taken the entry out of its queue before it decoded it
+                self.log.warning(
+                    "Worker %s: dropped an entry that is no job's id (%s)", self.name, type(error).__name__
+                )
+                self._remove_foreign_entries()
+
+    def run_maintenance_tasks(self) -> None:
+        """Look for abandoned jobs; what cannot be read is removed, because an exception would end the worker."""
+        try:
+            super().run_maintenance_tasks()
+        except redis.RedisError:
+            raise
+        except Exception as error:  # RQ parses ids, dates and numbers of any kind here
+            self.log.warning(
+                "Worker %s: maintenance met an entry it cannot read (%s)", self.name, type(error).__name__
+            )
+            self._remove_foreign_entries()
+            self.last_cleaned_at = now()
+
+    def maintain_heartbeats(self, job: Any, execution: Any) -> None:
+        """Tell that a job is being run. A Redis that refuses, because it is full for example, must not end the job."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except redis.RedisError as error:
+            self.log.warning("Worker %s: heartbeat not sent: %s", self.name, explain(error))
+
+    def handle_payload(self, message: Any) -> None:
+        """Handle a command that somebody published; one that cannot be read must not end the thread."""
+        try:
+            super().handle_payload(message)
+        except redis.RedisError:
+            raise
+        except Exception as error:  # whatever was published
+            self.log.warning("Worker %s: ignored a command (%s)", self.name, type(error).__name__)
+
+    def _remove_foreign_entries(self) -> None:
+        for entry in remove_foreign_entries(self.connection, self.queues):
+            self.log.warning("Worker %s: removed %s, which is no job's id", self.name, entry)
 
     def execute_job(self, job: RegisteredJob, queue: Any) -> None:
         """Run a registered job in its own process; refuse any other in this one."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from mammo.errors import StorageUnavailable
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 
 @router.get("/metrics")

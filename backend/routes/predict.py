@@ -3,8 +3,7 @@
 A result is a prediction. If the prelabel of a task is withheld, it is an empty list, which Label Studio does not store
 (an empty prediction would mean that nothing was found). The task is then predicted silently after the response.
 
-Tasks of all requests are predicted one at a time, so that a single opened task waits for one task of a batch, not for
-the whole batch. Clicks do not wait for tasks.
+Images are downloaded before a place of the networks is taken, and clicks do not wait for tasks.
 """
 
 from __future__ import annotations
@@ -14,19 +13,21 @@ from functools import partial
 from typing import Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from starlette.background import BackgroundTask
 from starlette.datastructures import State
 
 from backend.answers import Json
-from backend.auth import require_basic
+from backend.batch import Batch, Result
 from backend.dependencies import ServicesDep
+from backend.model_host import Loaded
+from backend.no_prediction import Prediction, failed
 from backend.prelabelling import Prelabelling
 from backend.schemas import PredictRequest, Task, json_body
 from backend.services import Images, Services
-from mammo.images.task_images import of_task
+from backend.suggestions import clicked_image
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 
 @router.post("/predict", openapi_extra=json_body(PredictRequest.model_json_schema()))
@@ -49,53 +50,53 @@ async def predict(request: Request, services: ServicesDep) -> Json:
             return Json({"results": results}, background=followed)
         if len(body.tasks) != 1:
             raise HTTPException(422, f"a click is on exactly one task, got {len(body.tasks)}")
-        suggest = state.suggestions.suggest
-        click = partial(
-            suggest, body.tasks[0], body.context.result, tags=work.tags, config=work.config, loaded=loaded
-        )
-        suggestion = await anyio.to_thread.run_sync(click, limiter=state.click_limiter)
+        suggestion = await _suggest(body.tasks[0], body.context.result, work, loaded, state, services)
         return Json({"results": [suggestion]})
 
 
-async def _prelabel(
-    tasks: list[Task], work: Prelabelling, state: State, services: Services
-) -> list[dict[str, Any] | list[dict[str, Any]]]:
+async def _prelabel(tasks: list[Task], work: Prelabelling, state: State, services: Services) -> list[Result]:
     """Predict what fits into the time that Label Studio waits; the rest is predicted afterwards, for its next call."""
-    deadline = time.monotonic() + services.settings.predict_seconds
-    results: list[dict[str, Any] | list[dict[str, Any]]] = []
-    for task in tasks:
-        if await anyio.to_thread.run_sync(work.withheld, task):
-            services.metrics.predictions.labels(outcome="withheld").inc()
-            state.backlog.add(("task", task.project, task.id), partial(predict_silently, work, task))
-            results.append([])
-            continue
-        stored = await anyio.to_thread.run_sync(partial(work.stored, task, shown=True))
-        if stored is not None:
-            results.append(stored)
-            continue
-        prediction = await anyio.to_thread.run_sync(
-            partial(work.predict, task, deadline=deadline, shown=True), limiter=state.task_limiter
-        )
-        if prediction.get("reason") == "out_of_time":
-            silently = partial(work.predict, task, shown=False)  # it is not shown yet
-            state.backlog.add(("task", task.project, task.id), silently)
-        results.append(prediction)
+    batch = Batch(tasks, work, workplace=state.workplace, seconds=services.settings.predict_seconds)
+    results = await batch.results()
     if len(tasks) == 1 and not _failed(results[0]):
         # An annotator opens this task: open its images before the first click.
         state.backlog.add("opened", partial(_open, work, tasks[0], state.recent_images))
     return results
 
 
+async def _suggest(
+    task: Task,
+    regions: list[dict[str, Any]],
+    work: Prelabelling,
+    loaded: Loaded,
+    state: State,
+    services: Services,
+) -> Prediction:
+    """Answer a click. Its image is downloaded within the time of one request."""
+    deadline = time.monotonic() + services.settings.predict_seconds
+    try:
+        described = clicked_image(task, regions, tags=work.tags)
+        images = await state.click_images.fetch([described], deadline=deadline)
+    except Exception as error:  # the browser waits for a response
+        return failed(error, task=task, loaded=loaded, metrics=services.metrics, tags=None)
+    with images:
+        suggest = partial(
+            state.suggestions.suggest,
+            task,
+            regions,
+            tags=work.tags,
+            config=work.config,
+            loaded=loaded,
+            images=images,
+        )
+        suggestion: Prediction = await anyio.to_thread.run_sync(suggest, limiter=state.click_limiter)
+    return suggestion
+
+
 def _open(work: Prelabelling, task: Task, images: Images) -> None:
-    for on_image in work.tags.on(task.data):
-        images.open(of_task(task.id, task.data, tags=on_image))
+    for described in work.images(task):
+        images.open(described)
 
 
-def _failed(result: dict[str, Any] | list[dict[str, Any]]) -> bool:
+def _failed(result: Result) -> bool:
     return isinstance(result, dict) and bool(result.get("reason"))
-
-
-def predict_silently(work: Prelabelling, task: Task) -> None:
-    """Store the prediction of a task whose prelabel is withheld, unless it is stored already."""
-    if work.stored(task, shown=False) is None:
-        work.predict(task, shown=False)

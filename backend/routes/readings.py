@@ -7,18 +7,17 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.answers import Json
-from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.services import Services
 from mammo.errors import ReadingConflict
 from mammo.readings import ReadingRules, ReadingService, Role, StepResult, Summary, summarise
 from mammo.readings.rules import ConsensusRule, SecondLook
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 StepName = Literal["sync", "second-look", "arbitrate"]

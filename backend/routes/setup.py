@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
-from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 from backend.schemas import json_body, project_number
 from mammo.errors import ModelNotFound
@@ -17,7 +16,7 @@ SETUP = {
     "properties": {"project": {"type": "string"}, "extra_params": {"type": "object"}},
 }
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 
 @router.post("/setup", openapi_extra=json_body(SETUP))

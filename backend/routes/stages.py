@@ -6,14 +6,13 @@ from functools import partial
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.answers import Json
-from backend.auth import require_basic
 from backend.dependencies import ServicesDep
 
-router = APIRouter(dependencies=[Depends(require_basic)])
+router = APIRouter()
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 
@@ -50,6 +49,7 @@ async def change(project: Number, body: StageChange, services: ServicesDep) -> J
         override=body.override,
         threshold=body.threshold,
     )
+    await anyio.to_thread.run_sync(services.site.make_room)
     await anyio.to_thread.run_sync(request)
     report = await anyio.to_thread.run_sync(stages.show, project)
     return Json(report.to_json())

@@ -46,7 +46,7 @@ def start_redis(processes: Processes, folder: Path) -> EmbeddedRedis:
     command = [program, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
     command += ["--dir", str(folder.resolve()), "--appendonly", "yes", "--daemonize", "no", "--save", ""]
     url = f"unix://{socket}"
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, socket_timeout=5)
     processes.start("redis", command, environment=dict(os.environ), ready=lambda: _answers(client), within=30)
     client.close()
     return EmbeddedRedis(url, program)
@@ -70,5 +70,5 @@ def find_program() -> str:
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.TimeoutError):
         return False

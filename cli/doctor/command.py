@@ -31,6 +31,7 @@ Check = Callable[[Inspection], Iterable[Diagnosis]]
 SERVICE: tuple[Check, ...] = (
     service_checks.check_settings,
     service_checks.check_storage,
+    service_checks.check_decoders,
     service_checks.check_queue,
 )
 PROJECT: tuple[Check, ...] = (

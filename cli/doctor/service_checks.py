@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cli.doctor.diagnosis import Diagnosis, broken, warning, well
 from cli.doctor.inspection import Inspection
 from mammo.database import SCHEMA, reading
+from mammo.dicom.decoder_lock import unlocked
 from mammo.errors import MammoError, StorageUnavailable
 from mammo.runs.jobs import QueueCondition
 from mammo.site import Site
@@ -45,6 +46,12 @@ def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:
     """Check database and disk."""
     settings = inspection.settings
     folder = settings.data_dir
+    try:
+        _ = inspection.site.data_dir
+    except StorageUnavailable as error:  # then the database is not opened either
+        says, _, remedy = str(error).partition(": ")
+        yield broken("data-folder", says, remedy)
+        return
     yield from _database(inspection)
     if not folder.is_dir():
         yield warning(
@@ -65,18 +72,29 @@ def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:
         yield well("disk", says)
 
 
-def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
-    """Check Redis, and that workers take the queued jobs."""
-    try:
-        condition = inspection.site.queue.condition()
-    except (MammoError, ValueError):
-        yield broken(
-            "redis",
-            "Redis at YOLO_MLSAM_REDIS_URL does not answer",
-            "start Redis or Valkey, or correct address and password",
+def check_decoders(_: Inspection) -> Iterator[Diagnosis]:
+    """Check that images are decoded by processes that can open neither files nor sockets."""
+    reason = unlocked()
+    if reason is None:
+        yield well("decoders", "images are decoded by processes that can open neither files nor sockets")
+    else:
+        yield warning(
+            "decoders",
+            f"the processes that decode images may open files and sockets: {reason}",
+            "install libseccomp 2 (Debian: libseccomp2), on Linux with CONFIG_SECCOMP_FILTER",
         )
+
+
+def check_queue(inspection: Inspection) -> Iterator[Diagnosis]:
+    """Check that Redis answers and accepts writes, and that workers take the queued jobs."""
+    try:
+        inspection.site.queue.check_writable()
+        condition = inspection.site.queue.condition()
+    except MammoError as error:
+        says, _, remedy = str(error).partition(": ")
+        yield broken("redis", says, remedy)
         return
-    yield well("redis", "Redis answers")
+    yield well("redis", "Redis answers and accepts writes")
     yield from _workers(condition)
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from cli.models.names import current_user, find_version
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
-from mammo.models.champion_announcements import announce_champion
-from mammo.settings import Settings
 from mammo.site import Site
 
 
@@ -17,16 +12,16 @@ def promote(name: str, reason: str) -> None:
     """Move the champion alias to a version, after checking its files."""
     _require_reason(reason)
     site = Site.load()
-    settings, registry = site.settings, site.registry
+    registry = site.registry
     version = find_version(registry, name)
     before = registry.champion()
     if version == before.version:
         text_console().print(f"{version} is the champion already; nothing changed")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        registry.files(version, into=Path(folder))
+    registry.verify(version)
+    site.make_room()
     registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=current_user())
-    _announce(settings, before.version, version)
+    _announce(site, before.version, version)
     console = text_console(soft_wrap=True, highlight=False)
     for note in registry.notes(version):
         if note.kind == "self_test_failed":
@@ -42,16 +37,18 @@ def roll_back(reason: str) -> None:
     """Move the champion alias back to the previous champion."""
     _require_reason(reason)
     site = Site.load()
-    settings, registry = site.settings, site.registry
+    registry = site.registry
     before = registry.champion().version
+    site.make_room()
     after = registry.roll_back(reason, actor=current_user())
-    _announce(settings, before, after.version)
+    _announce(site, before, after.version)
 
 
-def _announce(settings: Settings, before: str, after: str) -> None:
+def _announce(site: Site, before: str, after: str) -> None:
     """Notify the running backends, and print when they load the new champion."""
-    notified = announce_champion(settings.redis_url.get_secret_value(), after)
-    when = "now" if notified else f"within {settings.reload_seconds:g} s, because Redis does not answer"
+    notified = site.announce_champion(after)
+    later = f"within {site.settings.reload_seconds:g} s, because Redis did not take the message"
+    when = "now" if notified else later
     text_console(soft_wrap=True, highlight=False).print(
         f"champion: {before} -> {after}\nrunning backends load it {when} (see /health)"
     )

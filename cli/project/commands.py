@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.s3_keys import S3Key, S3Secret
 from cli.text_console import text_console
 
 project = typer.Typer(
@@ -41,8 +42,8 @@ def create(
             help="Browsers load images from the bucket, by presigned URLs, instead of through Label Studio."
         ),
     ] = True,
-    s3_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key.")] = "",
-    s3_secret: Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="S3 secret key.")] = "",
+    s3_key: S3Key = "",
+    s3_secret: S3Secret = "",
 ) -> None:
     """Create or adopt a project with labeling config and images, and connect it. Safe to repeat.
 

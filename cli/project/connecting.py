@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
 from mammo.file_names import require_text
+from mammo.input_files import open_input, read_input
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
@@ -20,6 +20,9 @@ from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+MAX_CONFIG = 2**20
+"""Largest labeling config, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +59,13 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
         client = site.client
         project = client.find_project(options.title)
         if project is None:
-            config = options.config.read_text(encoding="utf-8") if options.config else labeling_config()
+            config = _config(options.config) if options.config else labeling_config()
             require_usable(review_config(config))
             project = client.create_project(options.title, config)
             console.print(f"project {project}: created")
         else:
             if options.config:
-                config = options.config.read_text(encoding="utf-8")
+                config = _config(options.config)
                 require_usable(review_config(config))
                 client.update_project(project, label_config=config)
             console.print(f"project {project}: adopted")
@@ -83,6 +86,17 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
     require_address(url)
     with site:
         _connect(site.client, project, url, settings=site.settings, console=console)
+
+
+def _config(file: Path) -> str:
+    """Read a labeling config; raises InvalidSettings: it cannot be opened, or is not text."""
+    try:
+        return read_input(file, max_bytes=MAX_CONFIG).decode()
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    raise InvalidSettings(f"the labeling config {printable_path(file)} cannot be read: {reason}")
 
 
 def require_usable(review: ConfigReview) -> None:
@@ -169,8 +183,10 @@ def unusable_images(folder: Path) -> dict[Path, str]:
             require_text(path.name)
         except UnreadableImage as error:
             unusable[path] = str(error)
-        if not (os.path.isfile(path) and os.access(path, os.R_OK)):
-            unusable[path] = "it is not a readable file"
+        try:
+            open_input(path).close()
+        except OSError as error:
+            unusable[path] = f"it cannot be opened: {error.strerror}"
     return unusable
 
 

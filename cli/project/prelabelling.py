@@ -9,7 +9,7 @@ from typing import Any
 from rich.progress import Progress
 
 from cli.text_console import text_console
-from mammo.errors import MammoError
+from mammo.errors import MammoError, StorageUnavailable
 from mammo.findings import MAX_FINDINGS
 from mammo.runs.jobs import PREDICT, PrelabelProject
 from mammo.site import Site
@@ -18,8 +18,6 @@ NO_WORKER = (
     "no worker takes prelabelling jobs: this one waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
 )
 POLL_SECONDS = 1.0
-BROKER_SECONDS = 3
-"""Seconds to retry while Redis is away: a person is waiting."""
 
 INCOMPLETE = 2
 """Exit code if tasks were left without a prediction."""
@@ -35,10 +33,10 @@ def prelabel_project(*, project: int, wait: bool) -> int:
         Exit code: 0, or `INCOMPLETE`.
 
     Raises:
-        StorageUnavailable: Redis does not answer (code `queue_unavailable`).
+        StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         MammoError: the job failed.
     """
-    queue = Site.load(broker_seconds=BROKER_SECONDS).queue
+    queue = Site.load().queue
     job = queue.enqueue_prelabel(PrelabelProject(project, None)).job_id
     console = text_console(soft_wrap=True)
     console.print(f"job {job}")
@@ -47,9 +45,21 @@ def prelabel_project(*, project: int, wait: bool) -> int:
     if not wait:
         return 0
     with Progress(console=console) as bars:
-        bar = bars.add_task(f"prelabel project {project}", total=1.0)
+        bar, is_answered = bars.add_task(f"prelabel project {project}", total=1.0), True
         while True:
-            status = queue.status(job)
+            try:
+                status = queue.status(job)
+            except StorageUnavailable as error:
+                if error.code != "queue_unavailable":
+                    raise
+                if is_answered:
+                    console.print(
+                        f"{error}; the job goes on, and so does waiting for it (Ctrl-C ends the waiting)"
+                    )
+                is_answered = False
+                time.sleep(POLL_SECONDS)
+                continue
+            is_answered = True
             bars.update(bar, completed=status.progress)
             if status.state == "finished":
                 bars.update(bar, completed=1.0)

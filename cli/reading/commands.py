@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.s3_keys import S3Key, S3Secret
+
 reading = typer.Typer(
     no_args_is_help=True, help="Double reading: two blind readers, their agreement, and an arbiter."
 )
@@ -37,10 +39,6 @@ SecondLook = Annotated[
     str | None, typer.Option(help="Start of later rounds: own (the reader's own annotation) or nothing.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-S3Key = Annotated[
-    str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="S3 access key, for images in a bucket.")
-]
-S3Secret = Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="S3 secret key.")]
 
 
 @reading.command()

@@ -84,13 +84,17 @@ class AnnotationStore(PrelabelRecords):
         """Error code of the last write if it failed, so that the next one may fail too; else None."""
         return self._writer.problem
 
+    def check(self) -> None:
+        """Try whether writing works; `problem` says so. Never raises."""
+        with suppress(StorageUnavailable):
+            self._writer.run(probe_write)
+
     def retry(self) -> None:
         """After a failed write, try whether writing works again. Never raises; only one thread tries at a time."""
         if self.problem is None or not self._retrying.acquire(blocking=False):
             return
         try:
-            with suppress(StorageUnavailable):
-                self._writer.run(probe_write)
+            self.check()
         finally:
             self._retrying.release()
 

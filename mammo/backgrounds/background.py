@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Background:
             UnreadableImage: see `read_mammogram`.
         """
         where = f"{self.path.name} of the background set {self.path.parent.name}"
-        if not self.path.is_file():
+        if not os.path.lexists(self.path):
             raise InvalidBackgrounds(
                 f"{where} is missing; run `yolo-mlsam backgrounds add` again", code="missing_background"
             )
@@ -84,4 +85,4 @@ class BackgroundSet:
     @property
     def num_missing(self) -> int:
         """Number of images whose file is gone."""
-        return sum(not background.path.is_file() for background in self.backgrounds)
+        return sum(not os.path.isfile(background.path) for background in self.backgrounds)

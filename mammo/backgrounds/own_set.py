@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -107,8 +108,9 @@ def _files(options: OwnSetOptions, outcome: Outcome) -> list[tuple[Path, str | N
     """Return the files of the folder, each with its patient in the table; None if the table does not name it."""
     table = options.patients
     patients = read_patients(table) if table else {}
-    ignored = table.resolve() if table else None
-    paths = [path for path in files_of([options.folder]) if ignored is None or path.resolve() != ignored]
+    # `realpath` does not fail at a circular link.
+    ignored = os.path.realpath(table) if table else None
+    paths = [path for path in files_of([options.folder]) if os.path.realpath(path) != ignored]
     names = [name_of(path, options.folder) for path in paths]
     outcome.refused += [
         f"the table of patients names {printable(name)}, which is not in the folder"

@@ -14,6 +14,7 @@ from mammo.database.connection import (
     reading,
     writing,
 )
+from mammo.database.full_disk import sqlite_file
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -79,6 +80,7 @@ __all__ = [
     "run_event",
     "run_stage",
     "run_trigger",
+    "sqlite_file",
     "stage_change",
     "task_arm",
     "task_order",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from mammo.database.full_disk import connect_to_read, full_disk, sqlite_file
 from mammo.errors import StorageUnavailable
 
 SCHEMA = "0013"
@@ -44,14 +45,16 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) 
     if address.get_backend_name() != "sqlite":
         engine = sa.create_engine(address, pool_pre_ping=True)
     else:
-        if address.database and address.database != ":memory:":
-            folder = Path(address.database).parent
-            if not create and not Path(address.database).is_file():
+        if (file := sqlite_file(address)) is not None:
+            if not create and not file.is_file():
                 raise _no_database(address)
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with suppress(FileExistsError):  # made before SQLite makes it, whose files anybody may read
+                    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             except OSError as error:
-                raise StorageUnavailable(f"the data folder cannot be created: {error.strerror}") from error
+                reason = f"the database or its folder cannot be created: {error.strerror}"
+                raise StorageUnavailable(reason) from error
         engine = sa.create_engine(address, connect_args={"timeout": busy_seconds})
         _use_write_ahead_log(engine, busy_seconds)
     if create:
@@ -129,7 +132,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         StorageUnavailable: The database is locked, full, read-only or unreachable; nothing was written.
     """
     with (
-        _database_errors(),
+        _database_errors(engine),
         engine.connect().execution_options(writes=True) as connection,
         connection.begin(),
     ):
@@ -140,10 +143,12 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """Run a transaction that only reads: it sees one consistent state and blocks no writer.
 
+    It also reads on a full or read-only disk, where SQLite cannot open its log.
+
     Raises:
         StorageUnavailable: The database is unreachable.
     """
-    with _database_errors(), engine.connect() as connection, connection.begin():
+    with _database_errors(engine), connect_to_read(engine) as connection, connection.begin():
         yield connection
 
 
@@ -163,13 +168,15 @@ def dialect_insert(dialect: str, table: sa.Table) -> Any:
 
 
 @contextmanager
-def _database_errors() -> Iterator[None]:
+def _database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
         if not isinstance(error, UNAVAILABLE) and "not a database" not in str(error.orig):
             raise  # a wrong statement is a bug
-        raise StorageUnavailable(f"the database cannot be used now: {error.orig}") from error
+        raise StorageUnavailable(
+            full_disk(engine) or f"the database cannot be used now: {error.orig}"
+        ) from error
     except UNAVAILABLE as error:
         raise StorageUnavailable(f"the database cannot be reached: {type(error).__name__}") from error
 

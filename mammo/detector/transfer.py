@@ -20,6 +20,7 @@ from mammo.detector.network import DetectorNetwork
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.weights import write_safetensors
 from mammo.errors import InvalidWeights
+from mammo.input_files import open_input
 
 FORMAT = "yolo-mlsam-yolov8/1"
 
@@ -138,7 +139,7 @@ def save_stock(path: Path, stock: StockWeights) -> None:
 def is_stock(path: Path) -> bool:
     """Whether a file holds stock tensors, not a detector; False for unreadable files."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_input(path), safe_open(path, framework="pt") as file:
             return (file.metadata() or {}).get("format") == FORMAT
     except (OSError, SafetensorError):
         return False
@@ -151,7 +152,7 @@ def load_stock(path: Path) -> StockWeights:
         InvalidWeights: the file has another format, or its tensors do not match its architecture.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_input(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (OSError, SafetensorError) as error:

@@ -1,7 +1,7 @@
 """Headers of compressed images, parsed from their segments without decoding.
 
 A decoder allocates memory for the size in the codestream, whatever the DICOM header or the file size say, so that size
-is checked before decoding.
+is checked before decoding, and so are the bits and the components.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mammo.geometry import Size
 
@@ -23,6 +24,27 @@ AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 MAX_SEGMENTS = 20_000
 """Maximum number of segments and fill bytes that are parsed; more than any JPEG has."""
+
+
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples per pixel by colour type (W3C PNG, 11.2.2)."""
+
+MAX_DEFLATE = 1032
+"""Maximum ratio of inflated to deflated bytes: one bit encodes at most 258 bytes, after a match of two bits."""
+
+MAX_CHUNKS = 2**18
+"""Maximum number of chunks of a PNG that are parsed; the largest images have about ten thousand."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the header of a codestream says of its pixels."""
+
+    size: Size
+    precision: int
+    """Bits per sample, of the first component."""
+
+    components: int
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -45,12 +67,12 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             offset = end
 
 
-def jpeg_size(data: bytes) -> Size | None:
-    """Size from the frame header of a JPEG, JPEG Lossless or JPEG-LS codestream; None without such a header."""
+def jpeg_frame(data: bytes) -> Frame | None:
+    """The frame header of a JPEG, JPEG Lossless or JPEG-LS codestream; None without such a header."""
     for marker, body in jpeg_segments(data):
-        if marker in JPEG_FRAME_MARKERS and len(body) >= 5:
-            height, width = struct.unpack(">HH", body[1:5])
-            return _size(width, height)
+        if marker in JPEG_FRAME_MARKERS and len(body) >= 6:
+            precision, height, width, components = struct.unpack(">BHHB", body[:6])
+            return _frame(width, height, precision, components)
     return None
 
 
@@ -74,14 +96,35 @@ def jpeg_is_whole(data: bytes) -> bool:
     return bool(missing) and not any(missing.values())
 
 
-def jpeg2000_size(data: bytes) -> Size | None:
-    """Size from the SIZ segment of a JPEG 2000 codestream, bare or in a JP2 box; None without that segment."""
+def jpeg2000_frame(data: bytes) -> Frame | None:
+    """The SIZ segment of a JPEG 2000 codestream, bare or in a JP2 box; None without that segment."""
     offset = data.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if offset < 0 or len(data) < offset + 24:
+    if offset < 0 or len(data) < offset + 43:
         return None
     right, bottom, left, top = struct.unpack(">LLLL", data[offset + 8 : offset + 24])
-    return _size(right - left, bottom - top)
+    components, depth = struct.unpack(">HB", data[offset + 40 : offset + 43])
+    return _frame(right - left, bottom - top, (depth & 0x7F) + 1, components)  # the highest bit means signed
 
 
-def _size(width: int, height: int) -> Size | None:
-    return Size(width, height) if width > 0 and height > 0 else None
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, offset and length of each chunk of a PNG, also of one that the end of the data cuts."""
+    offset = 8
+    for _ in range(MAX_CHUNKS):
+        if offset + 12 > len(data):
+            return
+        length, kind = struct.unpack_from(">L4s", data, offset)
+        yield kind, offset, length
+        offset += 12 + length
+
+
+def png_can_be_whole(data: bytes, size: Size) -> bool:
+    """Whether the compressed bytes of a PNG can hold pixels of its size; raises LookupError: unknown colour type."""
+    bits = data[24] * PNG_CHANNELS[data[25]]
+    packed = sum(
+        min(length, len(data) - offset) for kind, offset, length in png_chunks(data) if kind == b"IDAT"
+    )
+    return size.width * size.height * bits <= 8 * MAX_DEFLATE * packed
+
+
+def _frame(width: int, height: int, precision: int, components: int) -> Frame | None:
+    return Frame(Size(width, height), precision, components) if width > 0 and height > 0 else None

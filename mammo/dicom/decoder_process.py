@@ -1,8 +1,8 @@
 """Program of a decoder process: reads compressed images from stdin and writes decoded pixels to stdout.
 
 Codecs are C code that parses hostile bytes, so they run in this process: without the service's environment, with a
-memory limit, unable to write files, and killed by `decoding_pool` after a deadline. This file imports no module of this
-project, because it is started by its path in Python's isolated mode.
+memory limit, unable to open files and sockets or to start programs, and killed by `decoding_pool` after a deadline.
+This file imports no module of this project, because it is started by its path in Python's isolated mode.
 
 A codec fills in missing data with grey pixels and only prints a warning. Such an image is refused.
 
@@ -12,12 +12,14 @@ announces.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import resource
 import struct
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
@@ -71,7 +73,7 @@ def main() -> None:
     for syntax in sys.argv[2:]:
         get_decoder(UID(syntax))  # imports its plugins
     _limit(memory)
-    _send(answers, {"ready": True})
+    _send(answers, {"ready": True, "unlocked": _lock()})
     requests = sys.stdin.buffer
     while header := requests.read(4):
         request: dict[str, Any] = json.loads(requests.read(struct.unpack(">L", header)[0]))
@@ -90,6 +92,17 @@ def _limit(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
+
+
+def _lock() -> str | None:
+    """Give up the right to open files and sockets; see `decoder_lock.lock`, which is loaded by its path."""
+    spec = importlib.util.spec_from_file_location("decoder_lock", Path(__file__).with_name("decoder_lock.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    reason: str | None = module.lock()
+    return reason
 
 
 def _answer(request: dict[str, Any], encoded: bytes) -> tuple[dict[str, Any], memoryview]:

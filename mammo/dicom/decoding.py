@@ -15,12 +15,11 @@ from pydicom import uid
 from pydicom.dataset import FileDataset
 from pydicom.encaps import generate_frames
 
-from mammo.dicom.codestream import jpeg2000_size, jpeg_size
+from mammo.dicom.codestream import Frame, jpeg2000_frame, jpeg_frame
 from mammo.dicom.dataset import payload, text
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.pixel_format import PixelFormat
 from mammo.errors import UnreadableImage, UnsupportedImage
-from mammo.geometry import Size
 
 MAX_RLE_RATIO = 64
 """Maximum compression ratio of RLE: PackBits expands 2 bytes to at most 128."""
@@ -31,6 +30,16 @@ MAX_RATIO, MAX_RATIO_FROM_PIXELS = 200, 2**20
 
 ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """Tag of a sequence item, in both byte orders."""
+
+ROW_STEP = 4
+"""Every so many rows are searched for values that continue above BitsStored."""
+
+MAX_LEAP = 0.2
+"""Maximum mean step of the stored bits where the bits above change, as a share of their range; random values have a
+third, an image under an overlay a few hundredths."""
+
+MIN_EXCESS = 64
+"""Bytes after the pixels that are taken for padding, also where a row is shorter."""
 
 END, PADDING = b"\xff\xd9", 16
 """End marker of JPEG, JPEG-LS and JPEG 2000 codestreams, and the maximum number of padding bytes after it."""
@@ -43,8 +52,8 @@ class Decoder:
     plugin: str
     """Name of pydicom's decoding plugin."""
 
-    size: Callable[[bytes], Size | None] | None = None
-    """Reads the size from the codestream; None for a codestream without a size."""
+    frame: Callable[[bytes], Frame | None] | None = None
+    """Reads the header of the codestream; None for a codestream without one."""
 
 
 NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
@@ -52,13 +61,13 @@ NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVR
 
 DECODERS: dict[uid.UID, Decoder] = {
     uid.RLELossless: Decoder("pylibjpeg"),
-    uid.JPEGLSLossless: Decoder("pyjpegls", jpeg_size),
-    uid.JPEGLSNearLossless: Decoder("pyjpegls", jpeg_size),
-    uid.JPEG2000Lossless: Decoder("pylibjpeg", jpeg2000_size),
-    uid.JPEG2000: Decoder("pylibjpeg", jpeg2000_size),
-    uid.JPEGLossless: Decoder("gdcm", jpeg_size),
-    uid.JPEGLosslessSV1: Decoder("gdcm", jpeg_size),
-    uid.JPEGBaseline8Bit: Decoder("gdcm", jpeg_size),
+    uid.JPEGLSLossless: Decoder("pyjpegls", jpeg_frame),
+    uid.JPEGLSNearLossless: Decoder("pyjpegls", jpeg_frame),
+    uid.JPEG2000Lossless: Decoder("pylibjpeg", jpeg2000_frame),
+    uid.JPEG2000: Decoder("pylibjpeg", jpeg2000_frame),
+    uid.JPEGLossless: Decoder("gdcm", jpeg_frame),
+    uid.JPEGLosslessSV1: Decoder("gdcm", jpeg_frame),
+    uid.JPEGBaseline8Bit: Decoder("gdcm", jpeg_frame),
 }
 """The fastest decoder with a permissive licence. By default pydicom would use whichever is installed."""
 
@@ -109,6 +118,13 @@ def _native(data: bytes, form: PixelFormat, *, big_endian: bool) -> npt.NDArray[
             f"expected {form.num_bytes} bytes of pixel data, got {len(data)}; send the whole file",
             code="truncated",
         )
+    # Some writers pad the data by a few bytes. A whole row too many means that the header is of other pixels.
+    if len(data) - form.num_bytes >= max(form.num_bytes // form.size.height, MIN_EXCESS):
+        raise UnreadableImage(
+            f"expected {form.num_bytes} bytes of pixel data, got {len(data)}: Rows, Columns, BitsAllocated or "
+            "NumberOfFrames contradicts them; export the file again",
+            code="bad_geometry",
+        )
     shape = (form.size.height, form.size.width)
     if form.bits_allocated == 16:
         return np.frombuffer(data, ">u2" if big_endian else "<u2", shape[0] * shape[1]).reshape(shape)
@@ -133,16 +149,8 @@ def _encoded(data: bytes, form: PixelFormat, syntax: uid.UID) -> Encoded:
             f"{len(frame)} compressed bytes cannot encode an image of {form.num_bytes} bytes",
             code="bad_geometry",
         )
-    if decoder.size is not None:
-        size = decoder.size(frame)
-        if size is None:
-            raise UnreadableImage("the pixel data are damaged: the codestream has no header", code="decode")
-        if size != form.size:
-            raise UnreadableImage(
-                f"the header states {form.size.width} x {form.size.height} pixels, "
-                f"the codestream {size.width} x {size.height}",
-                code="bad_geometry",
-            )
+    if decoder.frame is not None:
+        _require_agreement(decoder.frame(frame), form)
         if END not in frame.rstrip(b"\0")[-PADDING:]:
             raise UnreadableImage("the pixel data are damaged: the codestream ends too early", code="decode")
     return Encoded(
@@ -164,9 +172,55 @@ def _encoded(data: bytes, form: PixelFormat, syntax: uid.UID) -> Encoded:
     )
 
 
+def _require_agreement(stated: Frame | None, form: PixelFormat) -> None:
+    """Refuse a codestream of another size, more bits or more samples than the header of the file says."""
+    if stated is None:
+        raise UnreadableImage("the pixel data are damaged: the codestream has no header", code="decode")
+    if stated.size != form.size:
+        raise UnreadableImage(
+            f"the header states {form.size.width} x {form.size.height} pixels, "
+            f"the codestream {stated.size.width} x {stated.size.height}",
+            code="bad_geometry",
+        )
+    if stated.precision > form.bits_allocated or stated.components != 1:
+        raise UnreadableImage(
+            f"the header states one sample of {form.bits_allocated} bits per pixel, the codestream "
+            f"{stated.components} of {stated.precision} bits",
+            code="bad_geometry",
+        )
+
+
+def _require_bits(pixels: npt.NDArray[np.uint16], form: PixelFormat) -> None:
+    """Refuse values that continue above BitsStored, as those of a 12-bit image under a header of 8 bits.
+
+    Old files have overlays there, and signed values repeat their sign. Without the bits above, an image that continues
+    there is wrapped around: where these bits change from one pixel to the next, the lower ones leap. Under an overlay
+    they do not.
+    """
+    if form.bits_stored >= form.bits_allocated:
+        return
+    rows = pixels[::ROW_STEP]
+    if not (rows >> np.uint16(form.bits_stored)).any():
+        return
+    values = rows.astype(np.int32)
+    half, mask = 1 << (form.bits_stored - 1), (1 << form.bits_stored) - 1
+    lower, above = values & mask, values >> form.bits_stored
+    if form.signed:
+        has_sign = values == np.where(lower & half, lower | 0xFFFF & ~mask, lower)
+        above = np.where(has_sign, 0, above)
+        lower ^= half
+    leaps = np.abs(np.diff(lower, axis=1))[np.diff(above, axis=1) != 0]
+    if leaps.size and leaps.mean() > MAX_LEAP * (mask + 1):
+        raise UnreadableImage(
+            f"the pixel values need more bits than BitsStored states ({form.bits_stored}); export the file again",
+            code="bad_geometry",
+        )
+
+
 def _levels(pixels: npt.NDArray[Any], form: PixelFormat) -> npt.NDArray[np.uint16]:
     """Drop the bits above BitsStored (old files store overlays there); shift the lowest signed value to level 0."""
     levels = pixels.astype(np.uint16)  # modulo 2**16: a negative value keeps its lower bits
+    _require_bits(levels, form)
     levels &= np.uint16((1 << form.bits_stored) - 1)
     if form.signed:
         levels ^= np.uint16(1 << (form.bits_stored - 1))

@@ -18,12 +18,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import psutil
+import structlog
 
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.geometry import Size
@@ -62,6 +64,8 @@ MESSAGES = {
     "no_decoder": "the decoder process does not start; repair the installation",
 }
 """Message of each error code."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +160,12 @@ class DecodingPool:
         self._idle.clear()
 
 
+@cache
+def _warn(reason: str) -> None:
+    """Log once that decoder processes are not locked."""
+    log.warning("decoders of images may open files and sockets", reason=reason)
+
+
 class _ProcessFailed(Exception):
     """A process that can no longer be used; `code` is the reason, a key of `MESSAGES`."""
 
@@ -187,7 +197,9 @@ class _Process:
         """Decode one image within `seconds` of processor time."""
         if not self._ready:
             with self._deadline(SECONDS_TO_START, on_timeout="no_decoder", on_failure="no_decoder"):
-                self._receive()
+                reason = self._receive().get("unlocked")
+            if reason is not None:
+                _warn(str(reason))
             self._ready = True
         with self._deadline(
             seconds, on_timeout="too_slow", on_failure="decode", wall_clock_factor=WALL_CLOCK_FACTOR

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import stat
+import errno
 from pathlib import Path
 
 from mammo.errors import UnreadableImage
 from mammo.geometry import MAX_PIXELS, MAX_SIDE, Size
+from mammo.input_files import read_input
 
 MAX_BYTES = 256 * 2**20
 """Default limit of the file size, in bytes. The largest detectors have 28 million pixels, 56 MB uncompressed."""
@@ -22,21 +23,22 @@ def read_bytes(source: Path | bytes, *, max_bytes: int) -> bytes:
         UnreadableImage: `file_too_large` or `unreadable_file`.
     """
     if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            if not stat.S_ISREG(source.stat().st_mode):  # a pipe or a device may be endless
-                raise UnreadableImage("the image path is not a regular file", code="unreadable_file")
-            with source.open("rb") as file:
-                data = file.read(max_bytes + 1)
-        except (OSError, ValueError):  # ValueError: a null byte in the path
-            raise UnreadableImage(
-                "the image file cannot be opened; check that it exists and may be read",
-                code="unreadable_file",
-            ) from None
-    if len(data) > max_bytes:
-        raise UnreadableImage(f"the file exceeds the limit of {max_bytes} bytes", code="file_too_large")
-    return data
+        if len(source) > max_bytes:
+            raise _too_large(max_bytes)
+        return source
+    try:
+        return read_input(source, max_bytes=max_bytes)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _too_large(max_bytes) from None
+        raise UnreadableImage(
+            f"the image file cannot be opened: {error.strerror}; check that it is a file and may be read",
+            code="unreadable_file",
+        ) from None
+
+
+def _too_large(max_bytes: int) -> UnreadableImage:
+    return UnreadableImage(f"the file exceeds the limit of {max_bytes} bytes", code="file_too_large")
 
 
 def check_size(width: int, height: int) -> Size:

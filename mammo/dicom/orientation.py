@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mammo.dicom.codestream import START_OF_SCAN, jpeg_segments
+from mammo.dicom.codestream import START_OF_SCAN, jpeg_segments, png_chunks
 from mammo.errors import UnreadableImage
 
 UPRIGHT = 1
@@ -23,9 +23,6 @@ SIDEWAYS = (5, 6, 7, 8)
 
 ORIENTATION_TAG, SHORT = 274, 3
 APP1 = 0xE1
-
-MAX_CHUNKS = 2**18
-"""Maximum number of chunks of a PNG that are parsed; the largest images have about ten thousand."""
 
 
 def jpeg_orientation(data: bytes) -> int:
@@ -46,11 +43,8 @@ def png_orientation(data: bytes) -> int:
             programs may apply.
     """
     applied, stated = UPRIGHT, set[int]()
-    offset, is_first, has_pixels = 8, True, False
-    for _ in range(MAX_CHUNKS):
-        if offset + 12 > len(data):
-            break
-        length, kind = struct.unpack_from(">L4s", data, offset)
+    is_first, has_pixels = True, False
+    for kind, offset, length in png_chunks(data):
         if kind == b"eXIf":
             body = data[offset + 8 : offset + 8 + length]
             orientation = _exif_orientation(body.removeprefix(b"Exif\0\0"))
@@ -60,7 +54,6 @@ def png_orientation(data: bytes) -> int:
                 applied = orientation
             is_first = False
         has_pixels = has_pixels or kind == b"IDAT"
-        offset += 12 + length
     if stated - {applied, UPRIGHT} or (stated and applied == UPRIGHT and stated != {UPRIGHT}):
         raise UnreadableImage(
             "the PNG states an EXIF orientation that browsers ignore; rotate the image and save it without EXIF",

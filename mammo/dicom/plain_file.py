@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mammo.dicom.codestream import jpeg_is_whole, jpeg_size
+from mammo.dicom.codestream import jpeg_frame, jpeg_is_whole, png_can_be_whole
 from mammo.dicom.decoding import supported_syntaxes
 from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import check_size
@@ -28,6 +28,11 @@ GREY_TOLERANCE = 4
 
 MAX_JPEG_PIXELS_PER_BYTE = 200
 """JPEG needs at least six bits for 64 pixels of uniform grey."""
+
+
+_BLANK = rb"\s+(?:#[^\n]*\n\s*)*"
+PGM = re.compile(rb"P([25])%b(\d{1,6})%b(\d{1,6})%b(\d{1,5})\s" % (_BLANK, _BLANK, _BLANK))
+"""Header of a PGM: format, width, height and highest value."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,7 @@ def plain_header(data: bytes) -> PlainHeader:
     """
     try:
         if data[:4] == b"\x89PNG":
-            width, height = struct.unpack(">LL", data[16:24])
-            return PlainHeader(check_size(width, height), orientation=png_orientation(data))
+            return _png_header(data)
         if data[:2] == b"\xff\xd8":
             return _jpeg_header(data)
         if data[:2] in (b"II", b"MM"):
@@ -110,14 +114,32 @@ def plain_header(data: bytes) -> PlainHeader:
         raise UnreadableImage("the header of the image is damaged", code="truncated") from None
 
 
+def _png_header(data: bytes) -> PlainHeader:
+    size = check_size(*struct.unpack(">LL", data[16:24]))
+    if not png_can_be_whole(data, size):
+        raise UnreadableImage(
+            f"{len(data)} bytes of PNG cannot hold {size.width} x {size.height} pixels", code="bad_geometry"
+        )
+    return PlainHeader(size, orientation=png_orientation(data))
+
+
 def _jpeg_header(data: bytes) -> PlainHeader:
-    size = jpeg_size(data)
-    if size is None:
+    frame = jpeg_frame(data)
+    if frame is None:
         raise UnreadableImage("the JPEG has no frame header", code="decode")
-    checked = check_size(size.width, size.height)
+    checked = check_size(frame.size.width, frame.size.height)
+    if frame.components not in (1, 3):
+        raise UnsupportedImage(
+            f"expected a grey image, got a JPEG with {frame.components} components, such as CMYK",
+            code="not_grayscale",
+        )
+    if frame.precision != 8:
+        raise UnsupportedImage(
+            f"expected a JPEG of 8 bits, got {frame.precision}; save it as PNG", code="bit_depth"
+        )
     if checked.width * checked.height > max(MAX_JPEG_PIXELS_PER_BYTE * len(data), 2**20):
         raise UnreadableImage(
-            f"{len(data)} bytes of JPEG cannot encode {size.width} x {size.height} pixels",
+            f"{len(data)} bytes of JPEG cannot encode {checked.width} x {checked.height} pixels",
             code="bad_geometry",
         )
     if not jpeg_is_whole(data):
@@ -126,11 +148,13 @@ def _jpeg_header(data: bytes) -> PlainHeader:
 
 
 def _pgm_header(data: bytes) -> PlainHeader:
-    match = re.match(rb"P[25](?:\s+(?:#[^\n]*\n\s*)*)(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s", data[:4096])
+    match = PGM.match(data[:4096])
     if match is None:
         raise UnreadableImage("the header of the PGM is damaged", code="decode")
-    size = check_size(int(match[1]), int(match[2]))
-    if len(data) < size.width * size.height:  # at least one byte per pixel, in the text format too
+    size = check_size(int(match[2]), int(match[3]))
+    is_text, is_wide = match[1] == b"2", int(match[4]) > 255
+    # In the text format a pixel is at least a digit and a separator, but for the last one.
+    if len(data) - match.end() < size.width * size.height * (2 if is_text or is_wide else 1) - is_text:
         raise UnreadableImage("the PGM ends too early", code="truncated")
     return PlainHeader(size)
 

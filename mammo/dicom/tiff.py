@@ -1,4 +1,4 @@
-"""Reads the first directory of a TIFF (TIFF 6.0, section 2) and verifies its deflated strips."""
+"""Reads the first directory of a TIFF (TIFF 6.0, section 2), and verifies that its strips can hold the image."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ TAGS = {WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, ORIENTATION_TAG,
 """The tags that are read."""
 
 DEFLATE = (8, 32946)
+LZW, JPEG, PACK_BITS = 5, 7, 32773
+MAX_RATIO = {1: 1, LZW: 1500, JPEG: 200, 8: 1032, 32946: 1032, PACK_BITS: 64}
+"""Maximum ratio of pixels to compressed bytes by compression; of LZW, with its longest codes and strings."""
+
+GREY_OR_RGB = (0, 1, 2, 3, 6)
+"""Photometric interpretations that may be grey: WhiteIsZero, BlackIsZero, RGB, palette, YCbCr."""
+
 TYPE_LETTERS = {1: "B", 3: "H", 4: "L"}
 """TIFF data type -> format letter of `struct`: BYTE, SHORT, LONG."""
 
@@ -57,7 +64,7 @@ def tiff_header(data: bytes) -> TiffHeader:
 
     Raises:
         UnreadableImage: `bad_geometry`, `too_large`, or `decode` for a damaged strip.
-        UnsupportedImage: `multi_frame`.
+        UnsupportedImage: `multi_frame`, `not_grayscale` or `transfer_syntax`.
         struct.error, KeyError: the file is truncated or lacks a required tag.
     """
     order = "<" if data[:2] == b"II" else ">"
@@ -78,6 +85,7 @@ def tiff_header(data: bytes) -> TiffHeader:
         )
     size = check_size(tags[WIDTH][0], tags[LENGTH][0])
     bits = tags.get(BITS, (1,))[0]
+    _check_capacity(data, tags, size)
     if tags.get(COMPRESSION, (1,))[0] in DEFLATE:
         samples = min(len(tags.get(BITS, (1,))), MAX_CHANNELS)
         _check_strips(data, tags, max_bytes=MAX_SAMPLE * samples * size.width * size.height + PADDING)
@@ -94,9 +102,37 @@ def tiff_header(data: bytes) -> TiffHeader:
     )
 
 
+def _check_capacity(data: bytes, tags: dict[int, tuple[int, ...]], size: Size) -> None:
+    """Refuse a TIFF whose strips or tiles cannot hold its pixels, before memory is allocated for these."""
+    compression, photometric = tags.get(COMPRESSION, (1,))[0], tags.get(PHOTOMETRIC, (1,))[0]
+    if photometric not in GREY_OR_RGB:
+        raise UnsupportedImage("expected a grey TIFF, got CMYK or another colour space", code="not_grayscale")
+    if compression not in MAX_RATIO:
+        raise UnsupportedImage(
+            f"no decoder for TIFF compression {compression}; save it without compression",
+            code="transfer_syntax",
+        )
+    offsets, counts = _places(tags)
+    stored = sum(
+        max(0, min(length, len(data) - offset)) for offset, length in zip(offsets, counts, strict=False)
+    )
+    bits = tags.get(BITS, (1,))[0] * tags.get(SAMPLES, (1,))[0]
+    row = (size.width * bits + 7) // 8
+    if row * size.height > MAX_RATIO[compression] * min(stored, len(data)):  # strips may overlap
+        raise UnreadableImage(
+            f"{stored} bytes of TIFF strips cannot hold {size.width} x {size.height} pixels",
+            code="bad_geometry",
+        )
+
+
+def _places(tags: dict[int, tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the offsets and byte counts of the strips or tiles."""
+    return next((tags[first], tags[second]) for first, second in DATA_TAGS if first in tags)
+
+
 def _check_strips(data: bytes, tags: dict[int, tuple[int, ...]], *, max_bytes: int) -> None:
     """Verify the checksum of every strip; libtiff stops at a full strip without checking it."""
-    offsets, counts = next((tags[first], tags[second]) for first, second in DATA_TAGS if first in tags)
+    offsets, counts = _places(tags)
     remaining = max_bytes
     for offset, length in zip(offsets, counts, strict=False):
         stream, pending = zlib.decompressobj(), data[offset : offset + length]

@@ -1,24 +1,30 @@
 """ImageDownloads: the content of a task's image, from Label Studio, cloud storage, or an allowed host.
 
-/data/upload/..., /data/local-files/...   Label Studio's own origin, with the token
-s3://..., gs://..., azure-blob://...      resolved by Label Studio for the task; its redirect is followed without token
+/data/upload/..., /data/local-files/...   images of Label Studio (`ImagePaths`), with the token
+s3://..., gs://..., azure-blob://...      resolved by Label Studio for the task; its redirect gets no token
 https://host/...                          hosts in the settings only, without token
 """
 
 from __future__ import annotations
 
 import base64
-import re
+import os
+import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import IO
 
 import httpx
 
 from mammo.errors import ImageNotFound, ImageUnavailable, InvalidSettings
 from mammo.images.downloads import AddressRule, DownloadCache, Limits, fetch
 from mammo.images.downloads.cache import CachedDownload
-from mammo.images.downloads.fetch import Fetched, Hop, join, same_origin
+from mammo.images.downloads.fetch import Fetched, Hop, join
+from mammo.images.downloads.hosts import Hosts, Purpose
 from mammo.images.downloads.network import Resolve, resolve
+from mammo.images.image_hosts import ImageHosts
 from mammo.labelstudio.connection import Connection
+from mammo.labelstudio.image_paths import FORMS, ImagePath, ImagePaths
 from mammo.settings import Settings
 
 CLOUD_SCHEMES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
@@ -26,48 +32,16 @@ CLOUD_SCHEMES = ("s3://", "gs://", "azure-blob://", "azure_spi://")
 DOWNLOAD_CACHE = "downloads"
 """Folder of the cache in the data folder."""
 
-_RESOLVES = re.compile(r"/(tasks|projects)/\d+/(resolve|presign)/$")
-_UPLOAD = re.compile(r"/data/upload/\d+/[0-9a-f]{8}-[^/]+$")
-"""Path of an uploaded file. Its name is unique, so its content never changes."""
 
+@dataclass(frozen=True, kw_only=True)
+class DownloadLimits:
+    """Limits of the download of one image."""
 
-@dataclass(frozen=True)
-class ImageHosts:
-    """The http(s) hosts from which images may be downloaded."""
+    seconds: float = 120.0
+    """Maximum time."""
 
-    entries: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> ImageHosts:
-        """Parse a list such as `images.example.org, *.example.org, http://pacs.local:8042`; the default is https.
-
-        Raises:
-            ValueError: an entry is neither a host nor an origin.
-        """
-        entries = tuple(entry.strip().lower() for entry in text.split(",") if entry.strip())
-        for entry in entries:
-            url = httpx.URL(_origin(entry))
-            if url.scheme not in ("http", "https") or not url.host or url.path not in ("", "/"):
-                raise ValueError(
-                    f"expected hosts such as images.example.org or http://host:port, got {entry!r}"
-                )
-        return cls(entries)
-
-    def allow(self, url: httpx.URL) -> bool:
-        """Whether scheme, host and port are in the list. `*.host` means the subdomains of a host."""
-        return any(_matches(httpx.URL(_origin(entry)), url) for entry in self.entries)
-
-
-def _origin(entry: str) -> str:
-    return entry if "://" in entry else f"https://{entry}"
-
-
-def _matches(listed: httpx.URL, url: httpx.URL) -> bool:
-    if listed.host.startswith("*."):
-        if not url.host.endswith(listed.host[1:]) or url.host == listed.host[2:]:
-            return False
-        return same_origin(listed.copy_with(host=url.host), url)
-    return same_origin(listed, url)
+    bytes_per_second: float = 0.0
+    """Least rate, after a grace period; 0: any."""
 
 
 class ImageDownloads:
@@ -81,7 +55,7 @@ class ImageDownloads:
         hosts: ImageHosts | None = None,
         rule: AddressRule | None = None,
         cache: DownloadCache | None = None,
-        seconds: float = 120.0,
+        limits: DownloadLimits | None = None,
         resolve: Resolve = resolve,
     ) -> None:
         """
@@ -91,15 +65,17 @@ class ImageDownloads:
             hosts: http(s) hosts that tasks may name; None allows none.
             rule: allowed IP addresses of all servers but Label Studio.
             cache: cache of downloads; None for no cache.
-            seconds: maximum time per image.
+            limits: of every image; None for the default ones.
             resolve: resolves host names.
         """
         self._connection = connection
-        self._public = httpx.URL(public_url) if public_url else None
+        public = httpx.URL(public_url) if public_url else None
+        self._paths = ImagePaths(connection.origin, public=public) if connection else None
         self._hosts = hosts or ImageHosts()
         self._rule = rule or AddressRule()
         self._cache = cache
-        self._seconds = seconds
+        self._limits = limits or DownloadLimits()
+        self._in_progress = Hosts()
         self._resolve = resolve
 
     @classmethod
@@ -119,54 +95,91 @@ class ImageDownloads:
             hosts=hosts,
             rule=AddressRule.parse(settings.private_networks),
             cache=DownloadCache(settings.data_dir / DOWNLOAD_CACHE, max_bytes=settings.download_cache_bytes),
-            seconds=settings.download_seconds,
+            limits=DownloadLimits(
+                seconds=settings.download_seconds, bytes_per_second=settings.download_bytes_per_second
+            ),
         )
 
     def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
-        """Return the content of a task's image.
+        """Return the content of a task's image; see `fetch`."""
+        with self.fetch(reference, max_bytes=max_bytes, task=task) as content:
+            return content.read()
+
+    def fetch(
+        self,
+        reference: str,
+        *,
+        max_bytes: int,
+        task: int | None = None,
+        deadline: float | None = None,
+        purpose: Purpose = "background",
+    ) -> IO[bytes]:
+        """Return the content of a task's image, in memory or in a temporary file: at its beginning, to be closed.
 
         Args:
             reference: address of the image in the task data.
             max_bytes: maximum size.
             task: task id, which Label Studio needs to resolve a cloud address.
+            deadline: on the clock of `time.monotonic`; None: the limit of every image.
+            purpose: each purpose has its own places at every host.
 
         Raises:
             ImageNotFound: the address is not allowed, or the image does not exist or is too large.
-            ImageUnavailable: a server does not answer.
+            ImageUnavailable: a server does not answer, is too slow, or has no place now.
             LabelStudioError: the personal access token could not be exchanged.
         """
         start = self._resolved(reference, task)
-        name = str(start)
-        cached, cached_content = (self._cache.find(name) if self._cache else None) or (None, b"")
-        if cached and self._cache and (_UPLOAD.search(start.path) or self._cache.fresh(cached)):
-            return _limited(cached_content, start, max_bytes)
-        limits = Limits(max_bytes=max_bytes, seconds=self._seconds)
+        latest = time.monotonic() + self._limits.seconds
+        limits = Limits(
+            max_bytes=max_bytes,
+            deadline=latest if deadline is None else min(deadline, latest),
+            bytes_per_second=self._limits.bytes_per_second,
+            purpose=purpose,
+            folder=self._cache.folder if self._cache else None,
+        )
+        cached, known = (self._cache.find(str(start)) if self._cache else None) or (None, None)
+        if self._cache is None or cached is None or known is None:
+            return self._ask(start, limits)
+        with ExitStack() as opened:
+            opened.enter_context(known)
+            _require_size(known, start, max_bytes)
+            is_current = self._is_unique(start) or self._cache.fresh(cached)
+            content = known if is_current else self._ask(start, limits, cached, known)
+            if content is known:
+                opened.pop_all()  # the caller closes it
+            return content
+
+    def _ask(
+        self,
+        start: httpx.URL,
+        limits: Limits,
+        cached: CachedDownload | None = None,
+        known: IO[bytes] | None = None,
+    ) -> IO[bytes]:
+        """Return the content that the server sends, or `known` if that is still current; cache it."""
         fetched = self._fetch(start, limits, cached)
-        content, etag = fetched.content, fetched.etag
-        if content is None and cached:
-            content, etag = _limited(cached_content, start, max_bytes), etag or cached.etag
+        content = known if fetched.content is None else fetched.content
         if content is None:
             raise ImageUnavailable(
                 f"{start.host} answered that an image has not changed, although it is not cached; try again"
             )
         if self._cache:
-            self._cache.put(name, content, etag=etag, last_modified=fetched.last_modified)
+            etag = fetched.etag or (cached.etag if cached and content is known else "")
+            self._cache.put(str(start), content, etag=etag, last_modified=fetched.last_modified)
         return content
 
     def _resolved(self, reference: str, task: int | None) -> httpx.URL:
         """Return the URL of the first request for an image reference."""
         if reference.startswith(CLOUD_SCHEMES):
-            if self._connection is None or task is None:
+            if self._paths is None or task is None:
                 raise ImageNotFound(
                     f"an image at {reference.split('://')[0]}:// can only be downloaded through Label Studio, as a "
                     "task of a project with that storage; set YOLO_MLSAM_LABEL_STUDIO_URL",
                     code="foreign_image",
                 )
             name = base64.urlsafe_b64encode(reference.encode(errors="surrogatepass")).decode("ascii")
-            return self._connection.origin.join(
-                f"tasks/{task}/resolve/?{httpx.QueryParams({'fileuri': name})}"
-            )
-        if self._connection is None:
+            return self._paths.resolver(task, name)
+        if self._connection is None or self._paths is None:
             if reference.startswith("/"):
                 raise ImageNotFound(
                     "the task's image is stored in Label Studio; set YOLO_MLSAM_LABEL_STUDIO_URL",
@@ -174,10 +187,13 @@ class ImageDownloads:
                 )
             return join(httpx.URL(""), reference)
         url = join(self._connection.origin, reference)
-        if self._public is not None and same_origin(url, self._public):
-            origin = self._connection.origin
-            return url.copy_with(scheme=origin.scheme, host=origin.host, port=origin.port)
-        return url
+        image = self._paths.image(url)
+        return image.url if image else url
+
+    def _is_unique(self, url: httpx.URL) -> bool:
+        """Whether the content at an address never changes."""
+        image = self._paths.image(url) if self._paths else None
+        return image is not None and image.is_unique
 
     def _fetch(self, start: httpx.URL, limits: Limits, cached: CachedDownload | None) -> Fetched:
         """Download an image, unless the cached content is still current."""
@@ -187,12 +203,13 @@ class ImageDownloads:
                 hop,
                 limits=limits,
                 follow=self._follow,
+                hosts=self._in_progress,
                 etag=cached.etag if cached else "",
                 last_modified=cached.last_modified if cached else "",
                 resolve=self._resolve,
             )
 
-        hop = self._first_hop(start)
+        hop = self._first_hop(start, deadline=limits.deadline)
         if self._connection is None or not self._connection.personal or not hop.headers:
             return get(hop)
         try:
@@ -201,14 +218,22 @@ class ImageDownloads:
             if error.code != "image_http_401":
                 raise
             self._connection.renew()  # Access tokens end early when the server is restarted.
-            return get(self._first_hop(start))
+            return get(self._first_hop(start, deadline=limits.deadline))
 
-    def _first_hop(self, url: httpx.URL) -> Hop:
-        if self._connection is not None and same_origin(url, self._connection.origin):
-            headers = {"authorization": self._connection.authorization()}
-            return Hop(url=url, rule=AddressRule(anywhere=True), headers=headers)
+    def _first_hop(self, url: httpx.URL, *, deadline: float) -> Hop:
+        image = self._paths.image(url) if self._paths else None
+        if self._connection is not None and image:
+            seconds = max(deadline - time.monotonic(), 0.01)
+            headers = {"authorization": self._connection.authorization(seconds=seconds)}
+            rule = AddressRule(anywhere=True)
+            return Hop(url=url, rule=rule, headers=headers, service=_service(image))
         if self._hosts.allow(url):
             return Hop(url=url, rule=self._rule, headers={})
+        if self._paths is not None and self._paths.serves(url):
+            raise ImageNotFound(
+                f"an address of Label Studio that is no image is not fetched; expected {FORMS}; correct the task",
+                code="foreign_path",
+            )
         raise ImageNotFound(
             f"an image at {url.scheme}://{url.host} is not fetched: the host is neither Label Studio's nor in "
             "YOLO_MLSAM_IMAGE_HOSTS; if it is another address of Label Studio, set "
@@ -217,16 +242,24 @@ class ImageDownloads:
         )
 
     def _follow(self, hop: Hop, target: httpx.URL) -> Hop:
-        """Return the next hop of a redirect. The token is only sent from Label Studio to Label Studio.
+        """Return the next hop of a redirect. The token is only sent from Label Studio to its own images.
 
-        Label Studio may redirect to itself, and to other servers when it resolves a cloud address. An allowed host may
+        Label Studio may redirect to its images, and anywhere when it resolves a cloud address. An allowed host may
         redirect to allowed hosts. Cloud storage, which was reached through Label Studio, may redirect anywhere.
         """
-        if hop.headers and self._connection is not None:
-            if same_origin(target, self._connection.origin):
-                return Hop(url=target, rule=hop.rule, headers=hop.headers)
-            if _RESOLVES.search(hop.url.path):
-                return Hop(url=target, rule=self._rule, headers={})
+        if hop.headers and self._paths is not None:
+            image, start = self._paths.image(target), self._paths.image(hop.url)
+            if image:
+                return Hop(url=image.url, rule=hop.rule, headers=hop.headers, service=_service(image))
+            if start and start.resolves:  # the storage may be behind the same proxy
+                is_near = self._paths.serves(target)
+                return Hop(url=target, rule=hop.rule if is_near else self._rule, headers={})
+            if self._paths.serves(target):
+                raise ImageNotFound(
+                    "Label Studio redirects an image to a page that is no image, such as its login; check that "
+                    "YOLO_MLSAM_LABEL_STUDIO_API_KEY has access to the project",
+                    code="foreign_path",
+                )
         elif self._hosts.allow(hop.url):
             if self._hosts.allow(target):
                 return Hop(url=target, rule=self._rule, headers={})
@@ -239,10 +272,16 @@ class ImageDownloads:
         )
 
 
-def _limited(content: bytes, url: httpx.URL, max_bytes: int) -> bytes:
-    if len(content) > max_bytes:
+def _service(image: ImagePath) -> str:
+    """Return what Label Studio gets an image from that may be slow while its own files are not."""
+    return "cloud storage" if image.resolves else ""
+
+
+def _require_size(content: IO[bytes], url: httpx.URL, max_bytes: int) -> None:
+    size = content.seek(0, os.SEEK_END)
+    content.seek(0)
+    if size > max_bytes:
         raise ImageNotFound(
             f"expected an image of at most {max_bytes} bytes, got a larger one from {url.host}",
             code="too_large",
         )
-    return content

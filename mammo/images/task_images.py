@@ -7,13 +7,15 @@ file rather than the 8-bit twin that annotators see. The image of any other task
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 from mammo.dicom import Mammogram, read_mammogram
 from mammo.errors import ImageNotFound, InvalidRegion
 from mammo.geometry import Spacing
+from mammo.images.downloads.hosts import Purpose
 from mammo.images.image_downloads import CLOUD_SCHEMES, ImageDownloads
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.stated_facts import stated_spacing
@@ -97,6 +99,34 @@ def _of_page(value: Any, tags: ControlTags) -> Any:
     return value[tags.page] if tags.page < len(value) else None
 
 
+class LocalImage:
+    """An image whose content is on this machine: `open` decodes it, without any network. A context manager."""
+
+    def __init__(self, decode: Callable[[], Mammogram], *, close: Callable[[], object] | None = None) -> None:
+        """
+        Args:
+            decode: reads and decodes the image.
+            close: deletes a download; None without one.
+        """
+        self._decode = decode
+        self._close = close
+
+    def open(self) -> Mammogram:
+        """Read the mammogram; raises the errors of `TaskImages.open`."""
+        return self._decode()
+
+    def close(self) -> None:
+        """Delete what was downloaded."""
+        if self._close is not None:
+            self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class TaskImages:
     """Reads the images of tasks."""
 
@@ -133,21 +163,29 @@ class TaskImages:
             ImageUnavailable: the image's server does not answer.
             LabelStudioError: the personal access token could not be exchanged.
         """
-        reference = data.get(MAMMOGRAM_KEY)
-        if reference is not None:
-            mammogram = self._read(
-                self._path(reference),
-                spacing=stated_spacing(data.get("spacing_mm")),
-                convert_for_processing=data.get("converted") is True,
-            )
-            expected = data.get("sha256")
-            if isinstance(expected, str) and SHA256.fullmatch(expected) and expected != mammogram.sha256:
-                raise ImageNotFound(
-                    "the DICOM file has changed since this task was created: its SHA-256 is different; "
-                    "restore the file or import it again as a new task",
-                    code="image_changed",
-                )
-            return mammogram
+        with self.fetch(data) as image:
+            return image.open()
+
+    def local(self, data: Mapping[str, Any]) -> LocalImage | None:
+        """Return an image that is on this machine; None for one that must be downloaded. Nothing is read yet."""
+        return LocalImage(partial(self._open_file, data)) if data.get(MAMMOGRAM_KEY) is not None else None
+
+    def fetch(
+        self, data: Mapping[str, Any], *, deadline: float | None = None, purpose: Purpose = "background"
+    ) -> LocalImage:
+        """Download an image, unless it is on this machine. It is decoded by `LocalImage.open`.
+
+        Args:
+            data: of the image, as `of_task` returns it.
+            deadline: of the download, on the clock of `time.monotonic`; None: the limit of every image.
+            purpose: see `ImageDownloads.fetch`.
+
+        Raises:
+            ImageNotFound, ImageUnavailable, LabelStudioError: as for `open`.
+        """
+        local = self.local(data)
+        if local is not None:
+            return local
         url = data.get("image")
         if not isinstance(url, str) or not url:
             raise ImageNotFound(
@@ -159,12 +197,35 @@ class TaskImages:
                 "YOLO_MLSAM_LABEL_STUDIO_API_KEY"
             )
         task = data.get(TASK_KEY)
-        content = self._downloads.download(
-            url, max_bytes=self._max_bytes, task=task if isinstance(task, int) else None
+        content = self._downloads.fetch(
+            url,
+            max_bytes=self._max_bytes,
+            task=task if isinstance(task, int) else None,
+            deadline=deadline,
+            purpose=purpose,
         )
+        return LocalImage(partial(self._open_download, data, content), close=content.close)
+
+    def _open_download(self, data: Mapping[str, Any], content: IO[bytes]) -> Mammogram:
+        content.seek(0)
         return read_mammogram(
-            content, spacing=stated_spacing(data.get("spacing_mm")), max_bytes=self._max_bytes
+            content.read(), spacing=stated_spacing(data.get("spacing_mm")), max_bytes=self._max_bytes
         )
+
+    def _open_file(self, data: Mapping[str, Any]) -> Mammogram:
+        mammogram = self._read(
+            self._path(data[MAMMOGRAM_KEY]),
+            spacing=stated_spacing(data.get("spacing_mm")),
+            convert_for_processing=data.get("converted") is True,
+        )
+        expected = data.get("sha256")
+        if isinstance(expected, str) and SHA256.fullmatch(expected) and expected != mammogram.sha256:
+            raise ImageNotFound(
+                "the DICOM file has changed since this task was created: its SHA-256 is different; "
+                "restore the file or import it again as a new task",
+                code="image_changed",
+            )
+        return mammogram
 
     def path(self, data: Mapping[str, Any]) -> Path | None:
         """Return the path of the DICOM file of an image; None for an image without one.

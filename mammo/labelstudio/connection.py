@@ -111,19 +111,30 @@ class Connection:
         """Whether the key is a personal access token, so that access tokens expire."""
         return self._personal
 
-    def authorization(self) -> str:
+    def authorization(self, *, seconds: float | None = None) -> str:
         """Return the value of the Authorization header, for requests to this server only.
+
+        Args:
+            seconds: maximum time for the exchange of a personal access token, also by another thread; None: that of
+                any request.
 
         Raises:
             LabelStudioError: the personal access token could not be exchanged.
         """
         if not self._personal:
             return f"Token {self._key}"
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if seconds is None else seconds):
+            raise LabelStudioError(
+                "Label Studio does not exchange the personal access token in time; check that it is running",
+                code="label_studio_unreachable",
+            )
+        try:
             if time.monotonic() >= self._access_until:
-                self._access = self._exchange()
+                self._access = self._exchange(seconds)
                 self._access_until = time.monotonic() + ACCESS_SECONDS
             return f"Bearer {self._access}"
+        finally:
+            self._lock.release()
 
     def renew(self) -> None:
         """Discard the access token, so that the next request exchanges the personal access token again."""
@@ -152,10 +163,11 @@ class Connection:
         except httpx.HTTPError as error:
             raise _unreachable(method, url, error) from None
 
-    def _exchange(self) -> str:
+    def _exchange(self, seconds: float | None) -> str:
         url = self._origin.join("api/token/refresh/")
+        timeout = httpx.USE_CLIENT_DEFAULT if seconds is None else httpx.Timeout(seconds)
         try:
-            response = self._http.post(url, json={"refresh": self._key})
+            response = self._http.post(url, json={"refresh": self._key}, timeout=timeout)
         except httpx.HTTPError as error:
             raise _unreachable("POST", url, error) from None
         if not response.is_success:

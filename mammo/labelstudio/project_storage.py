@@ -9,6 +9,7 @@ from typing import Any
 
 from mammo.errors import UnreadableImage
 from mammo.file_names import require_text
+from mammo.input_files import read_input
 from mammo.labelstudio.connection import Connection
 
 IMAGE_FILES = r".*\.(png|jpe?g|PNG|JPE?G)$"
@@ -16,6 +17,9 @@ IMAGE_FILES = r".*\.(png|jpe?g|PNG|JPE?G)$"
 
 UPLOAD_BATCH = 20
 """Images per upload request; Label Studio's limits are 100 images and 250 MB."""
+
+MAX_UPLOAD = 250 * 2**20
+"""Largest uploaded image, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +126,7 @@ class ProjectStorage(Connection):
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_input(file, max_bytes=MAX_UPLOAD)
     except OSError as error:
         raise UnreadableImage(
             f"an image cannot be opened: {error.strerror}", code="unreadable_file"

@@ -16,9 +16,6 @@ import structlog
 
 CHANNEL = "yolo-mlsam:champion"
 
-PUBLISH_SECONDS = 2.0
-"""Longest time to connect to Redis and to publish, in seconds."""
-
 LISTEN_SECONDS = 1.0
 """Longest wait for a message, and so for stopping, in seconds."""
 
@@ -28,16 +25,11 @@ MAX_PAUSE = 30.0
 log = structlog.get_logger()
 
 
-def announce_champion(url: str, version: str) -> bool:
-    """Announce a new champion; returns whether Redis accepted the message. Never raises.
-
-    Args:
-        url: Redis, as in `Settings.redis_url`.
-    """
+def announce_champion(connection: redis.Redis, version: str) -> bool:
+    """Announce a new champion; returns whether Redis accepted the message. Never raises."""
     try:
-        with _connect(url) as connection:
-            connection.publish(CHANNEL, version)
-    except (redis.RedisError, OSError, ValueError) as error:
+        connection.publish(CHANNEL, version)
+    except (redis.RedisError, OSError) as error:
         log.info("champion could not be announced", error=type(error).__name__)
         return False
     return True
@@ -46,12 +38,19 @@ def announce_champion(url: str, version: str) -> bool:
 class ChampionListener:
     """Listens on its own thread; calls `on_announcement` after each message and each new connection."""
 
-    def __init__(self, url: str, on_announcement: Callable[[], None], *, first_pause: float = 1.0) -> None:
+    def __init__(
+        self,
+        connection: redis.Redis,
+        on_announcement: Callable[[], None],
+        *,
+        first_pause: float = 1.0,
+    ) -> None:
         """
         Args:
+            connection: client of Redis, which stays the caller's.
             first_pause: Pause before the second attempt to connect, in seconds; it doubles with each attempt.
         """
-        self._url, self._on_announcement, self._first_pause = url, on_announcement, first_pause
+        self._connection, self._on_announcement, self._first_pause = connection, on_announcement, first_pause
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion-listener", daemon=True)
 
@@ -74,7 +73,7 @@ class ChampionListener:
             except _ConnectionLost as lost:
                 pause, is_logged = self._first_pause, False
                 error: BaseException | None = lost.__cause__
-            except (redis.RedisError, OSError, ValueError) as failed:
+            except (redis.RedisError, OSError) as failed:
                 error = failed
             if not is_logged:
                 log.info("no champion announcements, polling the registry", error=type(error).__name__)
@@ -83,12 +82,9 @@ class ChampionListener:
             pause = min(2 * pause, MAX_PAUSE)
 
     def _listen(self) -> None:
-        with (
-            _connect(self._url) as connection,
-            connection.pubsub(ignore_subscribe_messages=True) as channel,
-        ):
+        with self._connection.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(CHANNEL)
-            connection.ping()
+            self._connection.ping()
             try:
                 self._on_announcement()  # announcements before the connection were missed
                 while not self._stopping.is_set():
@@ -100,12 +96,3 @@ class ChampionListener:
 
 class _ConnectionLost(Exception):
     """An established connection was lost."""
-
-
-def _connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=PUBLISH_SECONDS,
-        socket_timeout=PUBLISH_SECONDS + LISTEN_SECONDS,
-        health_check_interval=15,
-    )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,18 +173,11 @@ class ModelRegistry:
         manifest = self.manifest(version)
         require_usable(manifest)
         paths = {part: into / version / f"{part}.safetensors" for part in PARTS}
-        for part, path in paths.items():
-            digest = manifest[part]["sha256"]
-            if not path.is_file() or hash_file(path) != digest:
-                try:
+        with self._named_if_removed(version):
+            for part, path in paths.items():
+                digest = manifest[part]["sha256"]
+                if not path.is_file() or hash_file(path) != digest:
                     self._blobs.copy(digest, to=path)
-                except InvalidWeights as error:
-                    if any(note.kind == "files_removed" for note in self.notes(version)):
-                        raise InvalidWeights(
-                            f"the files of {version} were removed by `models gc`; import its bundle to restore them",
-                            code="files_removed",
-                        ) from error
-                    raise
         return ModelFiles(
             version=version,
             detector=paths["detector"],
@@ -193,6 +187,33 @@ class ModelRegistry:
             prompt_count=manifest["prompt_count"],
             presence_threshold=manifest.get("presence_threshold", 0.0),
         )
+
+    def verify(self, version: str) -> None:
+        """Verify every byte of a version's files in the blob store.
+
+        Raises:
+            ModelNotFound: The version does not exist.
+            InvalidWeights: A file is missing, or damaged; or the version cannot be used.
+            StorageUnavailable: The blob store does not respond.
+        """
+        manifest = self.manifest(version)
+        require_usable(manifest)
+        with self._named_if_removed(version):
+            for part in PARTS:
+                self._blobs.verify(manifest[part]["sha256"])
+
+    @contextmanager
+    def _named_if_removed(self, version: str) -> Iterator[None]:
+        """Say of a missing file that `models gc` removed it, if it did."""
+        try:
+            yield
+        except InvalidWeights as error:
+            if any(note.kind == "files_removed" for note in self.notes(version)):
+                raise InvalidWeights(
+                    f"the files of {version} were removed by `models gc`; import its bundle to restore them",
+                    code="files_removed",
+                ) from error
+            raise
 
     def manifest(self, version: str) -> dict[str, Any]:
         """Return the manifest of a version; `version`, `created_at` (ISO, UTC) and, if need be, `UNUSABLE` are added.

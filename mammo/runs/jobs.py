@@ -7,20 +7,22 @@ holds its job id, and setting the slot and enqueueing the job are one transactio
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import orjson
 import redis
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry as ConnectionRetry
-from rq import Queue, Retry, Worker
+import structlog
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from rq import Queue, Retry
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
-from mammo.errors import InvalidSettings, StorageUnavailable
+from mammo.broker import operation
+from mammo.errors import InvalidSettings
 
 RETRAIN = "worker.jobs.retrain"
 ADAPT = "worker.jobs.adapt"
@@ -44,12 +46,22 @@ NO_TIMEOUT = -1
 RESTARTS = 3
 """How often a job is restarted after its worker was stopped or killed; a failed job is not restarted."""
 
+log = structlog.get_logger()
 
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""Validation of payloads: no number as text, no unknown field."""
+
+Project = Annotated[int, Field(ge=0, lt=2**63)]
+
+Payload = TypeVar("Payload", "Retrain", "Adapt", "PrelabelProject")
+
+
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Retrain:
     """Train a challenger on a project's corrections, judge it, and promote it if it wins."""
 
-    project: int
+    project: Project
     recipe: str
     """A key of `training.retrain.recipes.RECIPES`."""
 
@@ -57,11 +69,12 @@ class Retrain:
     """What requested it, such as `START_TRAINING` or `schedule`."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Adapt:
     """Adapt the champion to background images: train a challenger on clusters inserted into them, and judge it."""
 
-    project: int
+    project: Project
     """Whose frozen test patients it is judged on too; `NO_PROJECT`: nobody's."""
 
     recipe: str
@@ -75,13 +88,29 @@ class Adapt:
         object.__setattr__(self, "backgrounds", tuple(self.backgrounds))  # JSON has lists only
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class PrelabelProject:
     """Prelabel the tasks of a project that a model version has not prelabelled yet."""
 
-    project: int
+    project: Project
     model_version: str | None = None
     """None: the champion at the time the job runs."""
+
+
+def read_payload(kind: type[Payload], payload: object) -> Payload:
+    """Return the payload of a job, which anybody who can write into Redis may have made.
+
+    Raises:
+        InvalidSettings: it is not what our queue writes.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(orjson.dumps(payload))
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, each["loc"])) or "payload" for each in error.errors())
+        raise InvalidSettings(
+            f"refused: the job's payload is not what this release queues: {wrong}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -131,24 +160,6 @@ class JobStatus:
     """Why the job failed, in one line; None unless it failed."""
 
 
-def redis_connection(url: str, *, patience: int = 90) -> redis.Redis:
-    """Return a connection that survives a restart of Redis.
-
-    Args:
-        url: `redis://`, `rediss://` or `unix://`, including the password.
-        patience: Seconds to retry while Redis cannot be reached. A worker needs a long time, or it would die with Redis
-            and its job would stall; a web request must not wait.
-    """
-    return redis.Redis.from_url(
-        url,
-        retry=ConnectionRetry(ConstantBackoff(1), patience),
-        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
-        socket_connect_timeout=5,
-        socket_timeout=30,
-        health_check_interval=30,
-    )
-
-
 def lists_of(queues: Iterable[str]) -> list[str]:
     """Return the names of the Redis lists that a worker of these queues serves, in order; former names come first.
 
@@ -179,7 +190,7 @@ class JobQueue:
             run: Id of the run, used as the job id; an ended job with that id is replaced.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
         slot = _retrain_slot(payload.project)
         return self._enqueue_once(slot, self._queues[TRAIN], RETRAIN, asdict(payload), job_id=run)
@@ -191,7 +202,7 @@ class JobQueue:
             run: Id of the run, used as the job id; an ended job with that id is replaced.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
         queue = self._queues[TRAIN]
         return self._enqueue_once("yolo-mlsam:adapt", queue, ADAPT, asdict(payload), job_id=run)
@@ -200,9 +211,9 @@ class JobQueue:
         """Delete a job that no worker has started; returns whether it was deleted.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
-        with _redis_errors():
+        with operation():
             job = self._fetch(job_id)
             if job is None or job.get_status() not in ACTIVE - {"started"}:
                 return False
@@ -213,7 +224,7 @@ class JobQueue:
         """Enqueue the prelabelling of a project, unless one with the same model version is active.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
         return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
@@ -222,9 +233,9 @@ class JobQueue:
         """Return the status of a job; its state is `unknown` if RQ does not have it.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
-        with _redis_errors():
+        with operation():
             job = self._fetch(job_id)
             return _unknown(job_id) if job is None else _describe(job)
 
@@ -232,35 +243,60 @@ class JobQueue:
         """Return the job id of the project's active retrain; None without one.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
-        with _redis_errors():
+        with operation():
             job = self._holder(_retrain_slot(project), self._connection)
             return None if job is None else str(job.id)
+
+    def check_writable(self) -> None:
+        """Check that Redis accepts writes, without changing anything.
+
+        Raises:
+            StorageUnavailable: Redis is away, or refuses writes because it is full, a replica, or still loading.
+        """
+        with operation():
+            # Redis refuses the command before it looks at its condition, which a missing key never meets.
+            self._connection.set("yolo-mlsam:probe", b"", xx=True)
 
     def condition(self) -> QueueCondition:
         """Return the state of all queues.
 
         Raises:
-            StorageUnavailable: Redis does not respond (code `queue_unavailable`).
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
-        with _redis_errors():
-            queues = self._queues.values()
-            waiting = {name: sum(self._queues[each].count for each in lists_of([name])) for name in QUEUES}
-            workers = {
-                name: {each.name for each in Worker.all(queue=queue)} for name, queue in self._queues.items()
-            }
-            return QueueCondition(
-                waiting=sum(waiting.values()),
-                failed=sum(queue.failed_job_registry.count for queue in queues),
-                workers=len(set().union(*workers.values())),
-                unserved={name: count for name, count in waiting.items() if count and not workers[name]},
+        with operation():
+            # Two round trips, and no write: RQ's own counts clean up as they go, which a full Redis refuses.
+            with self._connection.pipeline(transaction=False) as asked:
+                for name, queue in self._queues.items():
+                    asked.llen(queue.key)
+                    asked.zcard(queue.failed_job_registry.key)
+                    asked.smembers(WORKERS_BY_QUEUE_KEY % name)
+                answers = asked.execute()
+            counts, failed, registered = (
+                dict(zip(self._queues, answers[i::3], strict=True)) for i in range(3)
             )
+            alive = self._alive({key.decode() for keys in registered.values() for key in keys})
+        waiting = {name: sum(counts[each] for each in lists_of([name])) for name in QUEUES}
+        workers = {name: {key.decode() for key in keys} & alive for name, keys in registered.items()}
+        return QueueCondition(
+            waiting=sum(waiting.values()),
+            failed=sum(failed.values()),
+            workers=len(set().union(*workers.values())),
+            unserved={name: count for name, count in waiting.items() if count and not workers[name]},
+        )
+
+    def _alive(self, workers: set[str]) -> set[str]:
+        """Return the keys of those workers that have sent a heartbeat lately; the others have expired."""
+        with self._connection.pipeline(transaction=False) as asked:
+            for key in sorted(workers):
+                asked.exists(key)
+            return {key for key, alive in zip(sorted(workers), asked.execute(), strict=True) if alive}
 
     def _enqueue_once(
         self, slot: str, queue: Any, function: str, payload: Mapping[str, Any], *, job_id: str | None = None
     ) -> Enqueued:
-        with _redis_errors():
+        with operation():
             while True:
                 with self._connection.pipeline() as transaction:
                     # If another process sets the slot before execute(), the transaction fails and is retried.
@@ -294,7 +330,13 @@ class JobQueue:
     def _holder(self, slot: str, connection: redis.Redis) -> Any:
         """Return the active job in a slot; None if the slot is free or its job has ended."""
         job_id = connection.get(slot)
-        job = self._fetch(job_id.decode()) if isinstance(job_id, bytes) else None
+        if not isinstance(job_id, bytes):
+            return None
+        try:
+            job = self._fetch(job_id.decode())
+        except ValueError:  # neither ours nor any other job has such an id
+            log.warning("the job queue does not know who holds a slot, and takes it as free", slot=slot)
+            return None
         if job is None:
             return None
         try:
@@ -338,15 +380,3 @@ def _reason(meta: Mapping[str, Any], result: Any) -> str:
     message = meta.get("error")
     lines = (result.exc_string or "").strip().splitlines() if result is not None else []
     return str(message) if message else (lines[-1] if lines else "the job ended without giving a reason")
-
-
-@contextmanager
-def _redis_errors() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StorageUnavailable(
-            f"the job queue does not respond ({type(error).__name__}); check that Redis is running, "
-            "and that YOLO_MLSAM_REDIS_URL is reachable from this host",
-            code="queue_unavailable",
-        ) from error

@@ -45,7 +45,7 @@ class Started:
     """Earliest start, because of quiet hours."""
 
     problem: str | None = None
-    """Why the job could not be enqueued yet; it is enqueued later."""
+    """Why it is not certain that the job is in the queue; if it is not, it is enqueued later."""
 
 
 class RunService:

@@ -17,7 +17,7 @@ Channels = Literal["grey", "contrast"]
 STRIDE = 16
 """Input pixels per token, along each axis."""
 
-ADDED_LATER: Mapping[str, Any] = {"presence": False}
+ADDED_LATER: Mapping[str, Any] = {"presence": False, "box_prior": False}
 """Fields that weights files of format 1 may lack, and their values in these files."""
 
 
@@ -121,6 +121,9 @@ class MlsamConfig:
 
     presence: bool = False
     """Add a head that estimates whether a prompt marks a lesion (`mammo.segmenter.presence`)."""
+
+    box_prior: bool = False
+    """Add the logits of an ellipse in the prompt's box (`mammo.segmenter.box_prior`)."""
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:

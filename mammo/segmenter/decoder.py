@@ -13,12 +13,21 @@ from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mammo.segmenter.box_prior import BoxPrior
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.encoder import Levels
 from mammo.segmenter.presence import PresenceHead
 
-ADDED = ("hf_token", "hf_mlp", "compress_", "embedding_encoder", "embedding_maskfeature", "presence")
-"""Name prefixes of the parameters that HQ-SAM, MLSAM and the presence head add to SAM's mask decoder."""
+ADDED = (
+    "hf_token",
+    "hf_mlp",
+    "compress_",
+    "embedding_encoder",
+    "embedding_maskfeature",
+    "presence",
+    "box_prior",
+)
+"""Name prefixes of the parameters that HQ-SAM, MLSAM, the presence head and the box prior add to SAM's mask decoder."""
 
 
 class Decoded(NamedTuple):
@@ -83,6 +92,8 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             self._add_hq_token(config)
         if config.presence:
             self.presence = PresenceHead(C)
+        if config.box_prior:
+            self.box_prior = BoxPrior(C)
 
     def _add_hq_token(self, config: MlsamConfig) -> None:
         C, c = config.decoder_width, config.decoder_width // 8
@@ -137,7 +148,14 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         return torch.stack(parts).sum(0) if parts else None
 
     def forward(
-        self, neck: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor, *, fused: Tensor | None
+        self,
+        neck: Tensor,
+        positions: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        *,
+        fused: Tensor | None,
+        basis: Tensor | None = None,
     ) -> Decoded:
         """Decode N prompts.
 
@@ -147,6 +165,7 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
             sparse: N x K x C, embedded points and box corners.
             dense: N x C x g x g, embedded mask prompt.
             fused: 1 or N x C/8 x 4g x 4g, the result of `fuse`.
+            basis: N x 2 x 4g x 4g, the result of `box_basis`; None without a box prior.
         """
         N = sparse.shape[0]  # not `len`: that would fix N in an exported graph
         output_tokens = [self.iou_token.weight, self.mask_tokens.weight]
@@ -165,11 +184,10 @@ class MlsamDecoder(MaskDecoder):  # type: ignore[misc]
         presence = None
         if self._config.presence:
             presence = self.presence(answer, source, positions.flatten(2).transpose(1, 2))
-        if not self._config.hq_token:
-            return Decoded(logits=sam, sam=sam, hq=None, iou=iou, presence=presence)
-
-        hq = self._hq_mask(self.hf_mlp(answer), upscaled, fused)
-        logits = {"sum": sam + hq, "hq": hq, "sam": sam}[self._config.combine]
+        hq = self._hq_mask(self.hf_mlp(answer), upscaled, fused) if self._config.hq_token else None
+        logits = sam if hq is None else {"sum": sam + hq, "hq": hq, "sam": sam}[self._config.combine]
+        if basis is not None:
+            logits = logits + self.box_prior(answer, basis)
         return Decoded(logits=logits, sam=sam, hq=hq, iou=iou, presence=presence)
 
     def _hq_mask(self, vector: Tensor, upscaled: Tensor, fused: Tensor | None) -> Tensor:

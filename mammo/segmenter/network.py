@@ -8,6 +8,7 @@ import torch
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
 
+from mammo.segmenter.box_prior import box_basis
 from mammo.segmenter.config import MlsamConfig, ViT
 from mammo.segmenter.decoder import ADDED, Decoded, MlsamDecoder
 from mammo.segmenter.encoder import Encoder, Levels
@@ -71,7 +72,11 @@ class Mlsam(nn.Module):
         sparse = self._embed(coordinates, labels)
         dense = self._embed_previous(sparse.shape[0], previous, has_previous)
         positions = self.prompt_encoder.get_dense_pe()
-        decoded: Decoded = self.mask_decoder(neck, positions, sparse, dense, fused=fused)
+        basis = None
+        if self.config.box_prior:
+            corners = labels == TOP_LEFT, labels == BOTTOM_RIGHT
+            basis = box_basis(coordinates, *corners, side=4 * self.config.grid)
+        decoded: Decoded = self.mask_decoder(neck, positions, sparse, dense, fused=fused, basis=basis)
         return decoded
 
     def _embed_previous(

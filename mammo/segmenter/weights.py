@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mammo.atomic_files import replacing
 from mammo.errors import InvalidWeights
+from mammo.input_files import open_input
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.network import Mlsam
 
@@ -73,7 +74,7 @@ def load_segmenter(path: Path) -> tuple[Mlsam, Facts]:
         InvalidWeights: the file is missing, damaged or of another kind, or does not match its configuration.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_input(path), safe_open(path, framework="pt") as file:
             config, facts = _parse(path.name, file.metadata())
             with torch.device("meta"):
                 network = Mlsam(config)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from mammo.errors import (
 )
 from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Size, Spacing
+from mammo.images.downloads.hosts import Purpose
+from mammo.images.task_images import LocalImage
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.lenient_json import loads
 from mammo.masks import Mask
@@ -188,7 +191,24 @@ class FakeImages:
 
     def __init__(self) -> None:
         self.num_opened = 0
+        self.fetched: list[tuple[Purpose, float | None]] = []
+        """Purpose and deadline of each download."""
+
+        self.downloading: Callable[[Mapping[str, Any]], object] = lambda _: None
+        """Called by every download: waits in tests of slow servers."""
+
         self.spacing: Spacing | None = None
+
+    def local(self, data: Mapping[str, Any], /) -> LocalImage | None:
+        """None is on this machine, but for those that name a file."""
+        return LocalImage(partial(self.open, data)) if "mammogram" in data else None
+
+    def fetch(
+        self, data: Mapping[str, Any], /, *, deadline: float | None = None, purpose: Purpose = "background"
+    ) -> LocalImage:
+        self.fetched.append((purpose, deadline))
+        self.downloading(data)
+        return LocalImage(partial(self.open, data))
 
     def open(self, data: Mapping[str, Any], /) -> Mammogram:
         self.num_opened += 1

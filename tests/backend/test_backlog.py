@@ -29,8 +29,8 @@ def waiting(backend: Backend) -> Backlog:
 
 
 def test_tasks_that_do_not_fit_are_empty_at_once_and_there_at_the_next_call() -> None:
-    backend = Backend(changes={"predict_seconds": 0.05})
-    backend.model.seconds = lambda: time.sleep(0.1)
+    backend = Backend(changes={"predict_seconds": 1.0})
+    backend.model.seconds = lambda: time.sleep(1.1)
     with backend.client:
         first = backend.predict(*TASKS, label_config=labeling_config()).json()["results"]
         assert [r.get("reason") for r in first] == [None, "out_of_time", "out_of_time", "out_of_time"]

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from mammo.database import event, open_database, reading, revision
+from mammo.site import Site
 from tests.backend_process import BackendProcess
 from tests.postgres_server import PostgresServer
 
@@ -100,6 +101,34 @@ def test_a_disk_that_takes_no_more_is_answered_503_and_nothing_is_half_written(t
         assert (again.status_code, again.json()["duplicate"]) == (201, False)
     expected = [*range(1, 33), 49]
     assert kept(f"sqlite:///{tmp_path}/data/yolo-mlsam.db") == (expected, expected)
+
+
+def test_a_backend_starts_on_a_full_disk_serves_its_champion_and_follows_a_rollback(small_disk) -> None:
+    data = small_disk.folder / "data"
+    with Site.load(creates=True, data_dir=data) as site:  # as an earlier backend left it
+        before = site.registry.champion()
+        files = site.registry.files(before.version, into=site.settings.models)
+        manifest = site.registry.manifest(before.version)
+        own = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
+        other = site.registry.register(
+            detector=files.detector, segmenter=files.segmenter, manifest={**own, "threshold": 0.31}
+        )
+        site.registry.promote(other, expected_epoch=before.epoch, reason="t")
+        site.registry.files(other, into=site.settings.models)
+    small_disk.fill()
+    with running(small_disk.folder) as backend:
+        health = backend.health()
+        assert (health["model_version"], health["problem"]) == (other, "storage_unavailable")
+        refused = backend.send(body(1))
+        assert (refused.status_code, "is full" in refused.json()["message"]) == (503, True)
+        with Site.load(data_dir=data) as site:  # what `yolo-mlsam models rollback` does
+            site.make_room()
+            site.registry.roll_back("full")
+        until(lambda: backend.health()["model_version"] == before.version)
+        small_disk.make_room()
+        until(lambda: backend.health()["problem"] is None)
+        assert backend.send(body(1)).status_code == 201
+    assert kept(f"sqlite:///{data}/yolo-mlsam.db") == ([1], [1])
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "file"))
     own = ("add", checkpoint, "--as", "yolov8n", "--sha256", hash_file(checkpoint))
-    assert "is the disk full, or read-only?" in refusal(capsys, *own)
+    assert "cannot be created (File exists): name another one in YOLO_MLSAM_DATA_DIR" in refusal(capsys, *own)
 
 
 def test_a_converted_file_that_was_damaged_is_made_again(checkpoint: Path, folder: Path) -> None:

@@ -22,12 +22,13 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from cli.demo.processes import Processes, free_port
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.models import CHALLENGER, ModelRegistry
 from mammo.runs import Runs
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue
 from mammo.settings import PREFIX, Settings
 from tests.fakes.label_studio import KEY, FakeLabelStudio
 from tests.fakes.served import served

@@ -34,6 +34,12 @@ def test_what_is_not_a_regular_file_is_refused_with_its_kind(tmp_path: Path) -> 
         assert {path.stem: reason(path) for path in paths} == REASONS
 
 
+def test_a_folder_that_may_not_be_read_is_refused_for_that(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir(mode=0)
+    with without_privilege():
+        assert reason(tmp_path / "scans") == "Permission denied"
+
+
 @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
 def test_a_name_that_no_file_can_have_is_refused(name: str, tmp_path: Path) -> None:
     assert reason(tmp_path / name) == "its name is not a valid file name"

@@ -83,3 +83,50 @@ def test_thresholds_that_are_none_are_refused_by_name(value, monkeypatch):
     with pytest.raises(InvalidSettings, match=r"(?i)thresholds") as failure:
         Settings.load()
     assert "31415" not in str(failure.value).replace("31415X", "")  # a key is part of the name
+
+
+@pytest.fixture
+def secrets(tmp_path, monkeypatch):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("YOLO_MLSAM_SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_setting_may_be_a_file_as_container_engines_mount_secrets(secrets, monkeypatch):
+    (secrets / "yolo_mlsam_auth_password").write_text("hunter2\n")
+    (secrets / "YOLO_MLSAM_WEBHOOK_SECRET").write_text("hunter3")
+    (secrets / "yolo_mlsam_thresholds").write_text('{"12": 0.3}')
+    (secrets / "somebody_elses").write_text("hunter4")
+    settings = Settings.load()
+    assert settings.auth_password.get_secret_value() == "hunter2"
+    assert settings.webhook_secret.get_secret_value() == "hunter3"
+    assert settings.thresholds == {12: 0.3}
+    monkeypatch.setenv("YOLO_MLSAM_AUTH_PASSWORD", "the variable counts")
+    assert Settings.load().auth_password.get_secret_value() == "the variable counts"
+
+
+def test_files_may_be_links_inside_the_folder_as_kubernetes_makes_them(secrets):
+    (secrets / "..2026_12_01").mkdir()
+    (secrets / "..2026_12_01" / "yolo_mlsam_auth_password").write_text("hunter2")
+    (secrets / "..data").symlink_to("..2026_12_01")
+    (secrets / "yolo_mlsam_auth_password").symlink_to("..data/yolo_mlsam_auth_password")
+    assert Settings.load().auth_password.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: folder.rmdir(),
+        lambda folder: (folder.rmdir(), folder.write_text("hunter2")),
+        lambda folder: (folder / "yolo_mlsam_auth_password").mkdir(),
+        lambda folder: (folder / "yolo_mlsam_auth_password").symlink_to("/etc/hostname"),
+        lambda folder: (folder / "yolo_mlsam_auth_password").write_bytes(b"hunter2\xff"),
+    ],
+    ids=["missing", "no-folder", "a-folder-in-it", "leads-out", "not-utf-8"],
+)
+def test_a_folder_of_secrets_that_cannot_be_read_is_refused_by_name(secrets, spoil):
+    spoil(secrets)
+    with pytest.raises(InvalidSettings, match="YOLO_MLSAM_SECRETS_DIR") as failure:
+        Settings.load()
+    assert "hunter2" not in str(failure.value)

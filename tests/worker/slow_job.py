@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from mammo.runs.jobs import redis_connection
+from mammo.broker import redis_connection
 from worker.stoppable_worker import make_worker
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rq import Worker
 
-from mammo.runs.jobs import redis_connection
+from mammo.broker import redis_connection
 from worker.health import MAX_SILENCE, main
 
 
@@ -42,4 +42,4 @@ def test_another_machines_worker_says_nothing_of_this_one(connection):
 def test_a_broker_that_is_away_is_said_so(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("YOLO_MLSAM_REDIS_URL", f"unix://{tmp_path}/none.sock")
     assert main() == 1
-    assert "Redis does not answer" in capsys.readouterr().err
+    assert "does not answer" in capsys.readouterr().err

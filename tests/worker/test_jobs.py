@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.runs import RunLedger, Runs, RunService, claim, this_process
-from mammo.runs.jobs import Adapt, JobQueue, PrelabelProject, Retrain, redis_connection
+from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, JobQueue, PrelabelProject, Retrain
 from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs
@@ -292,3 +295,15 @@ def test_the_worker_command_says_which_setting_is_wrong(redis_url, tmp_path):
     )
     assert done.returncode == 2
     assert "YOLO_MLSAM_THREADS" in done.stderr
+
+
+@pytest.mark.parametrize("name", [RETRAIN, ADAPT, PRELABEL])
+def test_a_job_with_another_payload_than_ours_fails_with_a_sentence_and_does_nothing(
+    queue, redis_url, work_off, name
+):
+    connection = redis_connection(redis_url)
+    foreign = Queue("train", connection=connection, serializer=JSONSerializer)
+    job = foreign.enqueue_call(name, kwargs={"payload": {"project": "1/../../users"}})
+    work_off(redis_url, lambda: None)
+    status = queue.status(job.id)
+    assert (status.state, "not what this release queues" in str(status.error)) == ("failed", True)

@@ -17,8 +17,9 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
+from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings
-from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue, redis_connection
+from mammo.runs.jobs import FORMER_NAMES, QUEUES, JobQueue
 from worker.registered_job import registered
 from worker.stoppable_worker import make_worker
 
@@ -214,6 +215,20 @@ def test_a_record_that_cannot_be_read_ends_no_worker(queue, connection, work_off
     assert "refused: " in log
     assert connection.hget(job.key, "status") == b"failed"
     assert JobQueue(connection).status(after.id).state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"repeats_left": "1000", "repeat_intervals": "[1]"}, "a repetition"),
+        ({"rate_limit_key": "k", "rate_limit_concurrency": "1"}, "a rate limit"),
+    ],
+)
+def test_what_our_queue_never_asks_of_rq_is_refused(queue, connection, work_off, tmp_path, fields, named):
+    job = queue.enqueue_call(OURS, args=[str(tmp_path / "ran")])
+    connection.hset(job.key, mapping=fields)
+    assert_refused(job, work_off(), because=f"it asks for {named}")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_job_of_a_queue_that_is_not_ours_is_refused(queue, connection, work_off, tmp_path):

@@ -9,7 +9,8 @@ from rq import Queue, Retry
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from mammo.runs.jobs import FORMER_NAMES, redis_connection
+from mammo.broker import redis_connection
+from mammo.runs.jobs import FORMER_NAMES
 from worker.stoppable_worker import CLEANING_SECONDS, make_worker
 
 

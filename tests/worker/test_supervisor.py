@@ -19,7 +19,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from cli.__main__ import main
-from mammo.runs.jobs import JobQueue, Retrain, redis_connection
+from mammo.broker import redis_connection
+from mammo.runs.jobs import JobQueue, Retrain
 from mammo.settings import PREFIX
 from worker import health
 from worker.placement import WorkerSpec

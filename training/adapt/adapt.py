@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mammo.backgrounds import BackgroundSet
+from mammo.backgrounds import Background, BackgroundSet
 from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
 from mammo.runs import RunLedger, require_trainable
 from mammo.runs.jobs import Adapt
@@ -97,12 +97,12 @@ def adapt(
         ledger: of the run, with the results of earlier attempts.
 
     Returns:
-        JSON values: `run`, `project`, `recipe`, `backgrounds`, `images` by part, `set_aside`, `dataset_version`,
-        `champion`, `challenger`, `promoted`, `reason`, `verdict` and `seconds` by step.
+        JSON values: `run`, `project`, `recipe`, `backgrounds`, `images` by part, `set_aside`, `unreadable`,
+        `dataset_version`, `champion`, `challenger`, `promoted`, `reason`, `verdict` and `seconds` by step.
 
     Raises:
         InsufficientData: too few images or patients; the message says how many are needed.
-        InvalidBackgrounds: an image is missing or damaged.
+        InvalidBackgrounds: an image that this run began with is missing or damaged now.
         InvalidSettings: a project must be named (see `frozen_dataset`).
         NeverTrainedFrom: the project must not be trained on.
         Cancelled: raised by `report`.
@@ -170,8 +170,10 @@ def choose(run: Adaptation) -> Choice:
             dataset = frozen_dataset(run.request.project, engine=context.engine)
             serving = context.networks.load(context.registry.files(champion.version, into=context.models))
             detectors = [strong(partial(serving.detect, threshold=MIN_SCORE)), strong(DogBaseline())]
-            images = split(unique(run.sets), detectors=detectors, context=context, progress=progress)
-            for name in _names(images, run.sets):
+            images = split(
+                unique(run.sets), detectors=detectors, context=context, progress=progress, note=ledger.log
+            )
+            for name in _names(images.set_aside, run.sets):
                 ledger.log(f"set aside as suspicious: {name}")
             stored = ledger.keep(
                 "images",
@@ -252,7 +254,8 @@ def _summary(
         "recipe": run.request.recipe,
         "backgrounds": [each.name for each in run.sets],
         "images": _counts(choice.images),
-        "set_aside": _names(choice.images, run.sets),
+        "set_aside": _names(choice.images.set_aside, run.sets),
+        "unreadable": _names(choice.images.unreadable, run.sets),
         "dataset_version": choice.dataset,
         "champion": champion,
         "challenger": challenger,
@@ -265,12 +268,12 @@ def _counts(images: Images) -> dict[str, int]:
     return {part: len(digests) for part, digests in images.to_json().items()}
 
 
-def _names(images: Images, sets: Sequence[BackgroundSet]) -> list[str]:
-    """Where the images that were set aside lie: `SET/FILE`; a site's own file is named by its hash."""
-    aside = {image.sha256 for image in images.set_aside}
+def _names(images: Sequence[Background], sets: Sequence[BackgroundSet]) -> list[str]:
+    """Where these images lie: `SET/FILE`; a site's own file is named by its hash."""
+    named = {image.sha256 for image in images}
     return [
         f"{each.name}/{background.path.name}"
         for each in sets
         for background in each.backgrounds
-        if background.sha256 in aside
+        if background.sha256 in named
     ]

@@ -1,4 +1,4 @@
-"""Images: which backgrounds an adaptation trains on, which are held out, and which are set aside.
+"""Images: which backgrounds an adaptation trains on, which are held out, and which are set aside or left out.
 
 Patients keep the folds that they have in dataset versions, and new ones are assigned as there
 (`training.datasets.folds`): a patient that an adaptation was trained on is never in a later test, and the other way
@@ -7,7 +7,7 @@ round. About a quarter of the patients, the fold `test`, is held out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 
 from mammo.backgrounds import Background, BackgroundSet
 from mammo.database import dataset_version, reading
-from mammo.errors import InsufficientData, InvalidBackgrounds, InvalidSettings
+from mammo.errors import InsufficientData, InvalidBackgrounds, InvalidSettings, UnreadableImage
 from mammo.runs.states import NO_PROJECT
 from training.adapt.suspicious import StrongDetections, suspicious_boxes
 from training.cases import Progress
@@ -40,6 +40,9 @@ class Images:
     set_aside: tuple[Background, ...]
     """Suspicious ones."""
 
+    unreadable: tuple[Background, ...] = ()
+    """Images whose file is missing or damaged, or cannot be opened."""
+
     def to_json(self) -> dict[str, list[str]]:
         """The SHA-256 of each image, by part."""
         return {part: [each.sha256 for each in getattr(self, part)] for part in PARTS}
@@ -52,17 +55,18 @@ class Images:
             InvalidBackgrounds: an image is no longer in a set (code `missing_background`).
         """
         known = {background.sha256: background for background in unique(sets)}
-        missing = sum(digest not in known for part in PARTS for digest in content[part])
+        missing = sum(digest not in known for part in PARTS for digest in content.get(part, ()))
         if missing:
             raise InvalidBackgrounds(
                 f"{missing} images that this run began with are no longer in its background sets; add them again, or "
                 "start a new run",
                 code="missing_background",
             )
-        return cls(**{part: tuple(known[digest] for digest in content[part]) for part in PARTS})
+        # A run that an earlier release began has no unreadable images.
+        return cls(**{part: tuple(known[digest] for digest in content.get(part, ())) for part in PARTS})
 
 
-PARTS = ("train", "validation", "held_out", "set_aside")
+PARTS = ("train", "validation", "held_out", "set_aside", "unreadable")
 
 
 def unique(sets: Sequence[BackgroundSet]) -> list[Background]:
@@ -88,23 +92,31 @@ def split(
     detectors: Sequence[StrongDetections],
     context: RetrainContext,
     progress: Progress,
+    note: Callable[[str], None],
 ) -> Images:
     """Set suspicious images aside and split the others by patient; new patients get their fold for ever.
+
+    An image that cannot be read is left out, with a note.
 
     Args:
         images: each once.
         detectors: see `suspicious_boxes`.
         progress: called for every image.
+        note: receives a sentence about every image that cannot be read.
 
     Raises:
         InsufficientData: too few images are left to train on, or to hold out.
     """
-    suspicious = set()
+    suspicious, unreadable = set(), set()
     for number, image in enumerate(images, 1):
-        if suspicious_boxes(image.read(), detectors):
-            suspicious.add(image.sha256)
+        try:
+            if suspicious_boxes(image.read(), detectors):
+                suspicious.add(image.sha256)
+        except (InvalidBackgrounds, UnreadableImage) as error:
+            unreadable.add(image.sha256)
+            note(f"left out, it cannot be read: {image.path.parent.name}/{image.path.name}: {error}")
         progress(number / len(images), f"looking at image {number} of {len(images)}")
-    normal = [image for image in images if image.sha256 not in suspicious]
+    normal = [image for image in images if image.sha256 not in suspicious | unreadable]
     set_aside = tuple(image for image in images if image.sha256 in suspicious)
     if len(normal) < MIN_TRAIN + MIN_HELD_OUT:
         raise _too_few(len(images), len(set_aside), f"{len(normal)} are left")
@@ -124,7 +136,11 @@ def split(
         left = f"{len(train)} are of patients to train on and {len(held_out)} of held-out patients"
         raise _too_few(len(images), len(set_aside), left)
     return Images(
-        train=tuple(train), validation=tuple(validation), held_out=tuple(held_out), set_aside=set_aside
+        train=tuple(train),
+        validation=tuple(validation),
+        held_out=tuple(held_out),
+        set_aside=set_aside,
+        unreadable=tuple(image for image in images if image.sha256 in unreadable),
     )
 
 

@@ -24,6 +24,7 @@ from mammo.exchange.export.labelled_image import Refusal
 from mammo.file_names import files_of, require_text
 from mammo.findings import Finding
 from mammo.geometry import Spacing
+from mammo.input_files import open_input
 from mammo.printable import printable
 from mammo.stated_facts import stated_spacing
 from training.cases import Case, Progress
@@ -126,18 +127,19 @@ def read_evaluation_set(source: ImageSource, *, progress: Progress) -> Evaluatio
 
 def _normals(folder: Path) -> Iterator[DatasetImage | Refusal]:
     for path in files_of([folder]):
-        if path.suffix.lower() not in IMAGES and not (path.suffix == "" and _is_dicom_file(path)):
+        if path.suffix.lower() not in IMAGES and not (path.suffix == "" and _may_be_dicom(path)):
             continue
         name = path.relative_to(folder).as_posix()
         yield DatasetImage(file=path, where=name, patient="", findings=lambda size: [], trusts_file=True)
 
 
-def _is_dicom_file(path: Path) -> bool:
+def _may_be_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, or cannot be opened, which its reader will report."""
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return is_dicom(file.read(4096))
     except OSError:
-        return False
+        return True
 
 
 def _positives(path: Path, label: str | None) -> tuple[Path, Iterator[DatasetImage | Refusal]]:

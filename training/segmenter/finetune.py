@@ -65,8 +65,7 @@ def finetune_segmenter(
 ) -> Path:
     """Train a segmenter and return the weights with the best validation Dice; the start weights compete.
 
-    Start weights without a presence head get one if the recipe has regions without a lesion to train it. Their masks do
-    not change, but they do not compete, because the new head is untrained.
+    Start weights get the parts that the recipe adds. They do not compete then, because the new parts are untrained.
 
     Called again with the same arguments, it resumes a killed run or returns the weights of a finished one.
 
@@ -131,9 +130,14 @@ def _start_network(start: Path | None, recipe: SegmenterRecipe) -> tuple[Mlsam, 
             network.mask_decoder.silence_middle()
         return network, False
     network = load_segmenter(start)[0]
-    if recipe.config.presence and recipe.negatives and not network.config.presence:
-        return grown(network, replace(network.config, presence=True), seed=recipe.seed), False
-    return network, True
+    wanted = replace(
+        network.config,
+        presence=network.config.presence or "presence" in recipe.adds,
+        box_prior=network.config.box_prior or "box_prior" in recipe.adds,
+    )
+    if wanted == network.config:
+        return network, True
+    return grown(network, wanted, seed=recipe.seed), False
 
 
 def cut_once(

@@ -1,4 +1,4 @@
-"""Extension of a network to another configuration: shared weights are copied, new ones are random."""
+"""Change of a network to another configuration: shared weights are copied, new ones are random, others left out."""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ from typing import Literal
 from mammo.segmenter.config import MlsamConfig, mlsam
 from training.precision import Precision
 
+Part = Literal["presence", "box_prior"]
+"""A part that not all weights have; the name is that of its field in `MlsamConfig`."""
+
 Policy = Literal["hq", "decoder", "lora", "all"]
 """The trained part of the network.
 
@@ -76,6 +79,9 @@ class SegmenterRecipe:
 
     checkpoint_every: int = 50
     """Steps between checkpoints."""
+
+    adds: tuple[Part, ...] = ()
+    """Parts that start weights without them get. A presence head does not change their masks, a box prior does."""
 
     silence_middle: bool = False
     """Initialise the middle branch to zero: for HQ-SAM weights, which do not have one."""
@@ -154,12 +160,29 @@ def segmenter_starter() -> SegmenterRecipe:
     )
 
 
+def segmenter_starter_mixed() -> SegmenterRecipe:
+    """The starter's second stage, on randomised phantoms and on clusters inserted into real backgrounds; it adds the
+    box prior."""
+    return replace(
+        segmenter_starter(),
+        name="segmenter_starter_mixed",
+        adds=("box_prior",),
+        steps=1800,
+        negatives=0.25,
+        calcifications=0.25,
+        learning_rate=3e-4,
+        precision="bfloat16",
+        seed=8,
+    )
+
+
 def segmenter_presence() -> SegmenterRecipe:
     """Train the presence head, and second clicks, of weights that have never had them: a minute or two on cached
     features."""
     return replace(
         segmenter_finetune(),
         name="segmenter_presence",
+        adds=("presence",),
         views=2,
         steps=400,
         prompts=2,
@@ -239,6 +262,7 @@ SEGMENTER_RECIPES: Mapping[str, Callable[[], SegmenterRecipe]] = {
     "finetune": segmenter_finetune,
     "demo": segmenter_demo,
     "starter": segmenter_starter,
+    "starter_mixed": segmenter_starter_mixed,
     "presence": segmenter_presence,
     "sam": segmenter_sam,
     "row": segmenter_row,

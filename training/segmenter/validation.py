@@ -101,12 +101,13 @@ def _dice(mask: Mask | None, truth: Mask | None) -> float:
 
 
 def record_held_out(
-    weights: Path, cases: Sequence[Case], *, data: str, folder: Path, seed: int = 0
+    weights: Path, cases: Sequence[Case], *, entry: str, data: str, folder: Path, seed: int = 0
 ) -> RoiScore:
     """Score weights on held-out cases and record the result in the weights file.
 
     Args:
-        weights: a segmenter's file; the entry `held_out` is replaced.
+        weights: a segmenter's file.
+        entry: the name of the result among the facts; replaced if it exists.
         cases: neither trained nor validated on.
         data: description of the cases.
         folder: receives the regions.
@@ -117,7 +118,7 @@ def record_held_out(
     """
     network, _ = load_segmenter(weights)
     score = score_rois(Segmenter(network), cut_rois(cases, folder, config=network.config), seed=seed)
-    add_facts(weights, {"held_out": {"data": data, **asdict(score)}})
+    add_facts(weights, {entry: {"data": data, **asdict(score)}})
     return score
 
 

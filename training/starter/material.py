@@ -1,4 +1,4 @@
-"""The starter detector's material: phantoms, and public backgrounds with inserted clusters.
+"""The starter's material: phantoms, and public backgrounds with inserted clusters.
 
 Only backgrounds whose licence lets weights leave the site are used. Women are held out, not images: the backgrounds of
 `HELD_OUT` are never trained on.
@@ -23,18 +23,20 @@ SETS = ("monai", "birads")
 HELD_OUT = frozenset({"monai-A3", "monai-C4", "monai-D3"})
 """Women whose images are for the operating point and the evaluation."""
 
-Fold = Literal["train", "mined", "normal", "test"]
+Fold = Literal["train", "mined", "validation", "normal", "test"]
 
 PLANS: dict[Fold, MaterialPlan] = {
     "train": MaterialPlan(phantoms=240, film_phantoms=160, digital_copies=10, film_copies=16, seed=100_000),
     "mined": MaterialPlan(phantoms=240, film_phantoms=160, digital_copies=10, film_copies=16, seed=200_000),
+    "validation": MaterialPlan(phantoms=24, film_phantoms=16, digital_copies=0, film_copies=0, seed=130_000),
     "normal": MaterialPlan(
         phantoms=0, film_phantoms=0, digital_copies=8, film_copies=8, lesions=False, seed=110_000
     ),
     "test": MaterialPlan(phantoms=0, film_phantoms=0, digital_copies=16, film_copies=16, seed=120_000),
 }
-"""Their seeds are those of no other phantoms. `train` and `mined` are for the two stages of the training, `normal` for
-the operating point."""
+"""Their seeds are those of no other phantoms. `train` and `mined` are for the two stages of the detector's training.
+The segmenter trains on `train` and chooses its checkpoint on `validation`, phantoms only. `normal` is for the operating
+point."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,18 @@ class StarterMaterial:
             progress=self.progress,
         )
 
-    def describe(self) -> str:
-        """What the detector is trained on, for its manifest."""
+    def describe(self, network: Literal["detector", "segmenter"]) -> str:
+        """What a network is trained on, for the manifest: the detector on `train` and `mined`, the segmenter on
+        `train`."""
         plan = PLANS["train"]
         women = {each.patient for each in self.backgrounds} - HELD_OUT
+        twice, seeds = "", f"{plan.seed}"
+        if network == "detector":
+            twice, seeds = "twice ", f"{plan.seed} and {PLANS['mined'].seed}"
         return (
-            f"twice {plan.phantoms} randomised phantoms and {plan.film_phantoms} with a film look, seeds from "
-            f"{plan.seed} and {PLANS['mined'].seed}; "
-            f"clusters inserted into the backgrounds of {len(women)} women ({', '.join(SETS)}), "
-            f"twice {plan.digital_copies} digital and {plan.film_copies} film looks of each"
+            f"{twice}{plan.phantoms} randomised phantoms and {plan.film_phantoms} with a film look, seeds from "
+            f"{seeds}; clusters inserted into the backgrounds of {len(women)} women ({', '.join(SETS)}), "
+            f"{twice}{plan.digital_copies} digital and {plan.film_copies} film looks of each"
         )
 
 

@@ -3,7 +3,8 @@
     1. draw phantom patients, and public backgrounds with inserted clusters: sets for training, validation and test
     2. detector: train from scratch; train on, on new images, with its false alarms as hard tiles; set the operating
        point on validation, evaluate on test
-    3. segmenter: train from scratch, evaluate on test
+    3. segmenter: train from scratch on phantoms; train on, on the detector's training images with its false alarms;
+       evaluate on test
     4. evaluate both together and write the manifest
 
 The two networks can be trained separately and in any order: their files record what they were trained and evaluated
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from mammo.backgrounds import BackgroundSet
 from mammo.detector import add_facts as add_detector_facts
 from mammo.phantom import vendor_a
 from mammo.segmenter.weights import add_facts as add_segmenter_facts
+from mammo.segmenter.weights import load_segmenter, save_segmenter
 from training.cases import Case, Progress
 from training.detector.finetune import finetune_detector
 from training.detector.recipes import detector_smoke, detector_starter, detector_starter_mined
@@ -44,7 +46,8 @@ from training.phantom_cases import (
     write_phantom_patients,
 )
 from training.segmenter.finetune import finetune_segmenter
-from training.segmenter.recipes import segmenter_smoke, segmenter_starter
+from training.segmenter.growth import grown
+from training.segmenter.recipes import segmenter_smoke, segmenter_starter, segmenter_starter_mixed
 from training.segmenter.validation import record_held_out
 from training.starter.manifest import NETWORKS, Network, rounded, write_manifest
 from training.starter.material import HELD_OUT, StarterMaterial
@@ -78,6 +81,10 @@ OPERATING_RATE = 0.5
 NORMAL_RATE = 0.1
 """False positives per real image without a lesion; the higher threshold of the two counts. A tenth, because the images
 are looks of a few women: on images of other sites the rate is several times higher (docs/experiments.md)."""
+
+MIN_PRESENCE_AUC = 0.75
+"""Below it, on validation, the presence head does not tell clusters from the detector's false positives and is left out
+of the shipped weights."""
 
 DEFAULT_THRESHOLD = 0.2
 """The detector's threshold when the validation patients do not define one."""
@@ -118,8 +125,8 @@ def train_starter(
             validation=run.cases("detector", "validation"),
             test=run.cases("segmenter", "test"),
             trained_on={
-                "detector": material.describe(),
-                "segmenter": describe_phantoms(SEEDS["segmenter"].train),
+                "detector": material.describe("detector"),
+                "segmenter": f"{describe_phantoms(SEEDS['segmenter'].train)}; then {material.describe('segmenter')}",
             },
             evaluated_on=describe_phantoms(SEEDS["segmenter"].test),
             progress=progress,
@@ -183,7 +190,7 @@ def train_detector(run: StarterRun) -> None:
     report.write(run.work / "report", name="detector")
     inserted = score_images(detect, run.material.cases("test"), progress=run.progress)
     facts = {
-        "trained_on": run.material.describe(),
+        "trained_on": run.material.describe("detector"),
         "operating_point": point,
         "held_out": _phantom_figures(figures),
         "held_out_inserted": _inserted_figures(measure(inserted, threshold=point["threshold"])),
@@ -259,25 +266,49 @@ def _phantom_figures(figures: DetectorFigures) -> dict[str, Any]:
 def train_segmenter(run: StarterRun) -> None:
     """Train the segmenter, also on the detector's false positives if there is one, and evaluate it."""
     detector = run.weights("detector")
-    trained = finetune_segmenter(
+    false_positives_of = detector if detector.is_file() else None
+    validation = run.cases("segmenter", "validation")
+    first = finetune_segmenter(
         run.cases("segmenter", "train"),
-        run.cases("segmenter", "validation"),
+        validation,
         start=None,
         recipe=segmenter_smoke() if run.smoke else segmenter_starter(),
         folder=run.work / "segmenter",
-        detector=detector if detector.is_file() else None,
+        detector=false_positives_of,
+        progress=run.progress,
+    )
+    trained = finetune_segmenter(
+        run.material.cases("train"),
+        [*run.material.cases("validation"), *validation],
+        start=first,
+        recipe=segmenter_smoke() if run.smoke else segmenter_starter_mixed(),
+        folder=run.work / "segmenter-mixed",
+        detector=false_positives_of,
         progress=run.progress,
     )
     weights = run.weights("segmenter")
-    shutil.copyfile(trained, weights)
+    _copy_useful_parts(trained, weights)
     seeds = SEEDS["segmenter"]
-    add_segmenter_facts(weights, training_facts(vendor_a().name, seeds.train))
-    record_held_out(
-        weights,
-        run.cases("segmenter", "test"),
-        data=describe_phantoms(seeds.test),
-        folder=run.work / "segmenter-held-out",
-    )
+    first_stage = training_facts(vendor_a().name, seeds.train)
+    add_segmenter_facts(weights, {**first_stage, "trained_on": run.material.describe("segmenter")})
+    for name, cases, data in (
+        ("held_out", run.cases("segmenter", "test"), describe_phantoms(seeds.test)),
+        ("held_out_inserted", run.material.cases("test"), f"clusters inserted into {_women()}"),
+    ):
+        record_held_out(weights, cases, entry=name, data=data, folder=run.work / f"segmenter-{name}")
+
+
+def _copy_useful_parts(trained: Path, weights: Path) -> None:
+    """Copy a segmenter's file, without a presence head below `MIN_PRESENCE_AUC`; the masks stay the same."""
+    network, facts = load_segmenter(trained)
+    area = facts["validation"]["presence_auc"]
+    if network.config.presence and (area is None or area < MIN_PRESENCE_AUC):
+        network = grown(network, replace(network.config, presence=False), seed=0)
+    save_segmenter(weights, network, facts=facts)
+
+
+def _women() -> str:
+    return f"backgrounds of {', '.join(sorted(HELD_OUT))}"
 
 
 def describe_phantoms(seeds: range) -> str:

@@ -11,6 +11,7 @@ such abnormalities only is left out, because it shows neither a cluster nor a br
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,7 +72,9 @@ class _Case:
 def read_cbis_ddsm(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     """Yield the images of both tables with the masks of their clusters."""
     folder = options.folder
-    tables = [path for name in TABLES for path in (folder / name, folder / "csv" / name) if path.is_file()]
+    tables = [
+        path for name in TABLES for path in (folder / name, folder / "csv" / name) if os.path.lexists(path)
+    ]
     if not tables:
         raise invalid(f"expected {' and '.join(TABLES)} in the folder or in its csv/")
     cases: dict[str, _Case] = {}
@@ -125,7 +128,9 @@ def _mask(candidates: list[Path], size: Size) -> Mask:
     for file in dict.fromkeys(candidates):
         try:
             read = read_mammogram(file)
-        except MammoError:
+        except MammoError as error:
+            if error.code == "unreadable_file":
+                raise
             continue  # An empty mask, or not an image.
         non_zero = read.pixels[read.pixels > 0]
         is_binary = bool(non_zero.size) and non_zero.min() == non_zero.max()  # Unlike the film.
@@ -143,7 +148,7 @@ def _files(folder: Path, stated: str) -> list[Path]:
     """Return the file at a path of the table; if it is missing, the files of its series, or else of its case."""
     for root in (folder, folder / "CBIS-DDSM"):
         path = inside(root, stated)
-        if path.is_file():
+        if os.path.lexists(path) and not os.path.isdir(path):  # whoever opens it says why it cannot be read
             return [path]
         case = root / PurePosixPath(stated.strip()).parts[0]
         for place, candidates in ((path.parent, path.parent.glob("*.dcm")), (case, case.rglob("*.dcm"))):

@@ -10,6 +10,7 @@ Images with the same id or file are all refused.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -293,7 +294,7 @@ def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size, budget: P
 
 def _json_file(folder: Path) -> Path:
     default = folder / "coco.json"
-    if default.is_file():
+    if os.path.lexists(default):
         return default
     files = sorted(path for path in folder.glob("*.json") if path.is_file())
     if len(files) != 1:

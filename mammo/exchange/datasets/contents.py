@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,9 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mammo.errors import MammoError
-from mammo.file_names import real_path
+from mammo.exchange.export.labelled_image import Refusal
+from mammo.file_names import files_of, real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
+from mammo.input_files import read_input
 from mammo.printable import printable
 
 MAX_TABLE = 256 * 2**20
@@ -116,15 +119,15 @@ def find_file(folder: Path, relative: str) -> Path | None:
             that it may be another file.
     """
     path = inside(folder, relative)
-    if path.is_file():
+    if os.path.lexists(path) and not os.path.isdir(path):  # whoever opens it says why it cannot be read
         return path
     if not path.parent.is_dir():
         return None
     name = unicodedata.normalize("NFC", path.name)
     similar = [
         each
-        for each in path.parent.iterdir()
-        if _casefolded(each.name) == _casefolded(name) and each.is_file()
+        for each in listing(path.parent)
+        if _casefolded(each.name) == _casefolded(name) and not each.is_dir()
     ]
     same = [each for each in similar if unicodedata.normalize("NFC", each.name) == name]
     if len(same) == 1:
@@ -134,6 +137,27 @@ def find_file(folder: Path, relative: str) -> Path | None:
             f"there is only {printable(similar[0].name, length=60)}, a name in another case; rename one of them"
         )
     return None
+
+
+def listing(folder: Path) -> list[Path]:
+    """Return the entries of a folder, sorted.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ValueError(f"the folder {printable(folder.name)} cannot be read: {error.strerror}") from None
+
+
+def closed_folders(folder: Path, *names: str) -> Iterator[Refusal]:
+    """Yield a refusal for each folder below these that cannot be read, whose files are missing therefore."""
+    for name in names:
+        for path in files_of([folder / name]):
+            if os.path.isdir(path):
+                where = printable(path.relative_to(folder).as_posix(), length=120)
+                yield Refusal(where, "the folder cannot be read, so its files are missing")
 
 
 def _casefolded(name: str) -> str:
@@ -185,18 +209,28 @@ def read_text(path: Path) -> str:
     """Return the content of a text file of at most `MAX_TABLE` bytes.
 
     Raises:
-        MammoError: the file is missing, too long, or not text.
+        MammoError: the file is missing, too long, cannot be opened, or is not text.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise invalid(
             f"{path.name} is not in the folder; docs/data-sets.md shows the layout of each data set"
         )
-    if path.stat().st_size > MAX_TABLE:
-        raise invalid(f"expected {path.name} to have at most {MAX_TABLE} bytes, got {path.stat().st_size}")
-    data = path.read_bytes()
+    data = read_table(path)
     if b"\0" in data:
         raise invalid(f"{path.name} is not a text file: it contains zero bytes")
     return data.decode("utf-8-sig", errors="replace")
+
+
+def read_table(path: Path) -> bytes:
+    """Return the content of a table or JSON file of at most `MAX_TABLE` bytes.
+
+    Raises:
+        MammoError: the file is too long or cannot be opened.
+    """
+    try:
+        return read_input(path, max_bytes=MAX_TABLE)
+    except OSError as error:
+        raise invalid(f"{path.name} cannot be opened: {error.strerror}") from None
 
 
 def number(text: str) -> float:

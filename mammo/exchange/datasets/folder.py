@@ -11,15 +11,24 @@ path.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mammo.errors import InvalidTaskData
-from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, inside, invalid, repeated
+from mammo.exchange.datasets.contents import (
+    DatasetImage,
+    DatasetOptions,
+    closed_folders,
+    inside,
+    invalid,
+    repeated,
+)
 from mammo.exchange.datasets.masks import read_mask
 from mammo.exchange.datasets.patients import PatientRule
 from mammo.exchange.export.labelled_image import Refusal
+from mammo.file_names import files_of
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
@@ -40,7 +49,8 @@ def read_folder(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     images, masks = options.folder / "images", options.folder / "masks"
     if not images.is_dir() or not masks.is_dir():
         raise invalid("expected the folders images and masks")
-    files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGES)
+    files = [path for path in files_of([images]) if path.suffix.lower() in IMAGES]
+    yield from closed_folders(options.folder, "images", "masks")
     shared = repeated(_stem(file.relative_to(images)) for file in files)
     masks_by_stem = _masks_by_stem(masks)
     for file in files:
@@ -78,8 +88,8 @@ def _stem(relative: Path) -> str:
 def _masks_by_stem(masks: Path) -> dict[str, list[Path]]:
     """Return the relative paths of the masks, by their path without suffix."""
     by_stem: dict[str, list[Path]] = {}
-    for path in sorted(masks.rglob("*")):
-        if path.is_file() and path.suffix.lower() in MASKS:
+    for path in files_of([masks]):
+        if path.suffix.lower() in MASKS and not os.path.isdir(path):
             relative = path.relative_to(masks)
             by_stem.setdefault(_stem(relative), []).append(relative)
     return by_stem

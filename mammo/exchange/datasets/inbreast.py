@@ -11,6 +11,7 @@ calcifications; if a region has another name; and if its list of regions is empt
 
 from __future__ import annotations
 
+import os
 import plistlib
 import re
 from collections.abc import Iterator
@@ -26,12 +27,14 @@ from mammo.exchange.datasets.contents import (
     DatasetOptions,
     first_folder,
     invalid,
+    listing,
     number,
     repeated,
 )
 from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
+from mammo.input_files import read_input
 from mammo.masks import PixelBudget
 from mammo.masks.polygons import polygon_mask
 from mammo.printable import printable
@@ -63,9 +66,12 @@ def read_inbreast(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     outlines = first_folder(options.folder, "AllXML")
     if images is None or outlines is None:
         raise invalid("expected the folders AllDICOMs and AllXML")
-    files = sorted(images.iterdir())
+    try:
+        files, lists_of_regions = listing(images), listing(outlines)
+    except ValueError as error:
+        raise invalid(str(error)) from None
     duplicates = repeated(match[1] for file in files if (match := FILE.fullmatch(file.name)))
-    lists = {path.name for path in outlines.iterdir() if path.is_file()}
+    lists = {path.name for path in lists_of_regions if not os.path.isdir(path)}
     if not any(name.lower().endswith(".xml") for name in lists):
         raise invalid(
             "the folder AllXML contains no XML file, so every image would be read as normal; add the files"
@@ -133,8 +139,8 @@ def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
         lists: names of all files in the folder.
 
     Raises:
-        ValueError: the file is not a property list of regions, declares entities, is empty, or exists under another
-            name.
+        ValueError: the file cannot be opened, is not a property list of regions, declares entities, is empty, or exists
+            under another name.
     """
     if path.name not in lists:
         similar = sorted(name for name in lists if name.lower().partition(".")[0].split(" ")[0] == path.stem)
@@ -143,9 +149,10 @@ def _rois(path: Path, lists: set[str]) -> list[tuple[str, Outline]]:
                 f"expected its list of regions to be named {path.name}, got {printable(similar[0])}"
             )
         return []
-    if path.stat().st_size > MAX_XML:
-        raise ValueError(f"expected at most {MAX_XML} bytes of XML, got {path.stat().st_size}")
-    data = path.read_bytes()
+    try:
+        data = read_input(path, max_bytes=MAX_XML)
+    except OSError as error:
+        raise ValueError(f"its list of regions cannot be opened: {error.strerror}") from None
     if b"<!ENTITY" in data or data[:2] in (b"\xfe\xff", b"\xff\xfe"):
         raise ValueError(
             "XML with entities or in UTF-16 is not supported; store it as UTF-8 without entities"

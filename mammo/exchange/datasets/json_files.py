@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mammo.exchange.datasets.contents import MAX_TABLE, invalid, repeated
+from mammo.exchange.datasets.contents import invalid, read_table, repeated
 from mammo.printable import printable
 
 
@@ -25,13 +25,12 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON file with one object.
 
     Raises:
-        MammoError: the file is too long, is not a JSON object, or contains an object with a repeated key (code
-            `invalid_dataset`).
+        MammoError: the file cannot be opened, is too long, is not a JSON object, or contains an object with a repeated
+            key (code `invalid_dataset`).
     """
-    if path.stat().st_size > MAX_TABLE:
-        raise invalid(f"expected {path.name} to have at most {MAX_TABLE} bytes, got {path.stat().st_size}")
+    content = read_table(path)
     try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_object)
+        document = json.loads(content, object_pairs_hook=_object)
     except _RepeatedKey as error:
         raise invalid(f"{path.name} has an object with two keys {printable(error, length=40)!r}") from None
     except (ValueError, RecursionError):

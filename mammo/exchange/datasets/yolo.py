@@ -11,6 +11,7 @@ is the PatientID of the image's file, else the one in `images.json`, else the ma
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,14 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from mammo.errors import InvalidTaskData
+from mammo.errors import MammoError
 from mammo.exchange.datasets.categories import cluster_categories, paired
 from mammo.exchange.datasets.contents import (
     DatasetImage,
     DatasetOptions,
     boxed,
+    closed_folders,
     inside,
     invalid,
+    listing,
     read_text,
     repeated,
 )
@@ -36,6 +39,7 @@ from mammo.exchange.datasets.json_files import read_object
 from mammo.exchange.datasets.named_files import image_file
 from mammo.exchange.datasets.patients import PatientRule
 from mammo.exchange.export.labelled_image import Refusal
+from mammo.file_names import files_of
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
@@ -78,7 +82,7 @@ class _LabelFolder:
         """Return the image of a label file.
 
         Raises:
-            ValueError, InvalidTaskData: the labels or the image cannot be read.
+            ValueError, MammoError: the labels or the image cannot be read.
         """
         relative = file.relative_to(self.folder).as_posix()
         inside(self.folder, relative)
@@ -110,13 +114,14 @@ def read_yolo(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
     if not labels.is_dir():
         raise invalid("expected the folder labels")
     source = _label_folder(options)
-    files = sorted(path for path in labels.rglob("*") if path.suffix.lower() == ".txt" and path.is_file())
+    files = [path for path in files_of([labels]) if path.suffix.lower() == ".txt"]
+    yield from closed_folders(folder, "labels", "images")
     items: list[DatasetImage] = []
     for file in files:
         where = printable(file.relative_to(folder).as_posix(), length=120)
         try:
             items.append(source.image(file, where))
-        except (ValueError, InvalidTaskData) as error:
+        except (ValueError, MammoError) as error:
             yield Refusal(where, str(error))
     if not source.rows:
         yield from _without_labels(folder, files)
@@ -132,7 +137,7 @@ def _label_folder(options: DatasetOptions) -> _LabelFolder:
     folder = options.folder
     rule = PatientRule.of_options(options)
     names = _names(folder)
-    notes = read_object(folder / NOTES) if (folder / NOTES).is_file() else {}
+    notes = read_object(folder / NOTES) if os.path.lexists(folder / NOTES) else {}
     info = notes.get("info")
     return _LabelFolder(
         folder,
@@ -148,7 +153,7 @@ def _without_labels(folder: Path, files: list[Path]) -> Iterator[Refusal]:
     """Yield the images without a label file, which may or may not contain clusters."""
     images, labels = folder / "images", folder / "labels"
     named = {file.relative_to(labels).with_suffix("") for file in files}
-    for path in sorted(images.rglob("*")):
+    for path in files_of([images]):
         if path.suffix.lower() in IMAGES and path.relative_to(images).with_suffix("") not in named:
             where = printable(path.relative_to(folder).as_posix(), length=120)
             yield Refusal(where, "it has no label file; add one, empty if it shows no cluster")
@@ -160,7 +165,7 @@ def _names(folder: Path) -> dict[str, str]:
     Raises:
         MammoError: there is neither a classes.txt nor a data.yaml with `names`, or a number has two names.
     """
-    if (folder / "classes.txt").is_file():
+    if os.path.lexists(folder / "classes.txt"):
         lines = read_text(folder / "classes.txt").splitlines()
         pairs = [(str(number), line.strip()) for number, line in enumerate(lines) if line.strip()]
     else:
@@ -180,7 +185,7 @@ def _names(folder: Path) -> dict[str, str]:
 
 def _rows(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of `images.json`, by label file; empty without the file."""
-    if not (folder / LIST).is_file():
+    if not os.path.lexists(folder / LIST):
         return {}
     rows = read_object(folder / LIST).get("images")
     if not isinstance(rows, list) or not all(
@@ -198,7 +203,7 @@ def _image_file(folder: Path, relative: Path, row: dict[str, Any]) -> tuple[Path
         return image_file(folder, row["image"])
     images = folder / "images"
     parent = images / relative.parent
-    siblings = sorted(parent.iterdir()) if parent.is_dir() else []
+    siblings = listing(parent) if parent.is_dir() else []
     files = [path for path in siblings if path.suffix.lower() in IMAGES and path.stem == relative.stem]
     if len(files) != 1:
         raise ValueError("several images have its name" if files else "no image in images has its name")

@@ -17,6 +17,7 @@ from mammo.exchange.prelabel_report import distinct_names
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
+from mammo.input_files import read_input
 from mammo.masks import PixelBudget
 from mammo.printable import file_stem, printable
 
@@ -68,10 +69,9 @@ def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[La
 
 
 def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
-    if file.stat().st_size > MAX_JSON:
-        raise ValueError(f"expected at most {MAX_JSON} bytes of JSON, got {file.stat().st_size}")
+    content = read_input(file, max_bytes=MAX_JSON)
     try:
-        report = PrelabelReport.model_validate_json(file.read_bytes())
+        report = PrelabelReport.model_validate_json(content)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))

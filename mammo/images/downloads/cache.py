@@ -9,11 +9,15 @@ Several processes share the folder. Files are written atomically, and a missing 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import orjson
 import structlog
@@ -69,16 +73,26 @@ class DownloadCache:
         self._max_names = max_names
         self._clock = clock
 
-    def find(self, name: str) -> tuple[CachedDownload, bytes] | None:
-        """Return the cached download of an address and its content; None when it is missing or damaged."""
+    @property
+    def folder(self) -> Path:
+        """The folder, which may not exist yet."""
+        return self._contents.parent
+
+    def find(self, name: str) -> tuple[CachedDownload, IO[bytes]] | None:
+        """Return the cached download of an address and its content; None when it is missing or damaged.
+
+        The content is an open file at its beginning, which the caller closes; it stays readable if it is deleted.
+        """
         try:
             cached = CachedDownload(**orjson.loads(self._entry(name).read_bytes()))
             path = self._contents / cached.sha256
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != cached.sha256:
-                path.unlink(missing_ok=True)
-                return None
-            os.utime(path)
+            with ExitStack() as opened:
+                content = opened.enter_context(path.open("rb"))
+                if _sha256(content) != cached.sha256:
+                    path.unlink(missing_ok=True)
+                    return None
+                os.utime(path)
+                opened.pop_all()
         except (OSError, TypeError, ValueError):
             return None
         return cached, content
@@ -87,12 +101,14 @@ class DownloadCache:
         """Whether a cached download can be used without asking the server."""
         return cached.fresh(self._clock())
 
-    def put(self, name: str, content: bytes, *, etag: str = "", last_modified: str = "") -> None:
-        """Store the content of an address, unless it is larger than the cache."""
-        if len(content) > self._max_bytes:
+    def put(self, name: str, content: IO[bytes], *, etag: str = "", last_modified: str = "") -> None:
+        """Store the content of an address, unless it is larger than the cache; leave it at its beginning."""
+        size = content.seek(0, os.SEEK_END)
+        content.seek(0)
+        if size > self._max_bytes:
             return
         cached = CachedDownload(
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=_sha256(content),
             etag=etag,
             last_modified=last_modified,
             asked_at=self._clock(),
@@ -104,10 +120,12 @@ class DownloadCache:
             if not path.exists():
                 _write(path, content)
             os.utime(path)
-            _write(self._entry(name), orjson.dumps(asdict(cached)))
+            _write(self._entry(name), io.BytesIO(orjson.dumps(asdict(cached))))
             self._evict()
         except OSError as error:
             log.warning("a download cannot be cached", error=type(error).__name__)
+        finally:
+            content.seek(0)
 
     def _evict(self) -> None:
         files = []
@@ -156,7 +174,17 @@ class DownloadCache:
         return self._names / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}.json"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: IO[bytes]) -> None:
     """Write a file atomically, readable by this user only."""
-    with replacing(path, shared=True, mode=0o600) as part:
-        part.write_bytes(content)
+    with replacing(path, shared=True, mode=0o600) as part, part.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+def _sha256(content: IO[bytes]) -> str:
+    """Return the SHA-256 of a whole content, and leave it at its beginning."""
+    digest = hashlib.sha256()
+    content.seek(0)
+    while chunk := content.read(2**20):
+        digest.update(chunk)
+    content.seek(0)
+    return digest.hexdigest()

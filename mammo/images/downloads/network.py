@@ -1,10 +1,10 @@
-"""GuardedNetwork: connects to exactly the IP address that was checked, and enforces a deadline."""
+"""GuardedNetwork: connects to exactly the IP address that was checked, within a deadline and at a least rate."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-import time
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,12 +12,10 @@ import httpcore
 
 from mammo.errors import ImageUnavailable
 from mammo.images.downloads.addresses import AddressRule
+from mammo.images.downloads.transfer_rate import TransferRate
 
 Resolve = Callable[[str, int], list[str]]
 """Resolves host and port to numeric addresses; raises OSError."""
-
-STEP_SECONDS = 20.0
-"""Maximum time for one step of a download: a connection, a read or a write."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -33,15 +31,15 @@ def resolve(host: str, port: int) -> list[str]:
 class GuardedNetwork(httpcore.NetworkBackend):
     """Network backend of one download. It resolves a name once, because a second answer could differ."""
 
-    def __init__(self, rule: AddressRule, *, deadline: float, resolve: Resolve = resolve) -> None:
+    def __init__(self, rule: AddressRule, *, rate: TransferRate, resolve: Resolve = resolve) -> None:
         """
         Args:
             rule: allowed addresses.
-            deadline: on the clock of `time.monotonic`; nothing is sent or received after it.
+            rate: limits the time of every step.
             resolve: resolves host names.
         """
         self._rule = rule
-        self._deadline = deadline
+        self._rate = rate
         self._resolve = resolve
         self._sockets = httpcore.SyncBackend()
 
@@ -53,41 +51,64 @@ class GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        try:
-            addresses = self._resolve(host, port)
-        except (OSError, UnicodeError):
-            raise ImageUnavailable(
-                f"the host {host} of an image cannot be resolved; check its name and the DNS of this machine",
-                code="no_address",
-            ) from None
         failure: Exception = httpcore.ConnectError("no address")
-        for address in self._rule.require(host, addresses):
+        for address in self._rule.require(host, self._addresses(host, port)):
             try:
                 stream = self._sockets.connect_tcp(
-                    address, port, timeout=_remaining(self._deadline), socket_options=socket_options
+                    address, port, timeout=self._rate.step(), socket_options=socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return _LimitedStream(stream, self._deadline)
+                return _LimitedStream(stream, self._rate)
         raise failure
 
     def connect_unix_socket(self, path: str, *_: Any, **__: Any) -> httpcore.NetworkStream:
         raise NotImplementedError("downloads use TCP only")
 
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Resolve a name in a thread of its own, because the system's resolver takes no deadline."""
+        answer: list[list[str] | Exception] = []
+
+        def ask() -> None:
+            try:
+                answer.append(self._resolve(host, port))
+            except Exception as error:  # raised below, in the thread that asked
+                answer.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True, name="resolve")
+        thread.start()
+        thread.join(self._rate.step())
+        if not answer:
+            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
+        if isinstance(answer[0], OSError | UnicodeError):
+            raise ImageUnavailable(
+                f"the host {host} of an image cannot be resolved; check its name and the DNS of this machine",
+                code="no_address",
+            )
+        if isinstance(answer[0], Exception):
+            raise answer[0]
+        return answer[0]
+
 
 class _LimitedStream(httpcore.NetworkStream):
-    """A connection with a deadline."""
+    """A connection with a deadline and a least rate."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, rate: TransferRate) -> None:
         self._stream = stream
-        self._deadline = deadline
+        self._rate = rate
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, timeout=_remaining(self._deadline))
+        try:
+            content = self._stream.read(max_bytes, timeout=self._rate.wait())
+        except httpcore.ReadTimeout:
+            raise self._rate.timed_out() from None
+        self._rate.received(len(content))
+        return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout=_remaining(self._deadline))
+        self._stream.write(buffer, timeout=self._rate.step())
+        self._rate.asked()
 
     def close(self) -> None:
         self._stream.close()
@@ -95,15 +116,8 @@ class _LimitedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        timeout = _remaining(self._deadline)
-        return _LimitedStream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._deadline)
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._rate.step())
+        return _LimitedStream(stream, self._rate)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-def _remaining(deadline: float) -> float:
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise httpcore.ReadTimeout("the deadline of this download has passed")
-    return min(remaining, STEP_SECONDS)

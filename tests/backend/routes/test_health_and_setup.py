@@ -92,7 +92,9 @@ def test_every_answer_carries_the_security_headers(path: str) -> None:
 
 def test_there_is_no_api_description_for_strangers() -> None:
     client = Backend().client
-    assert {client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")} == {404}
+    for path in ("/docs", "/redoc", "/openapi.json"):
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers=BASIC).status_code == 404
 
 
 def test_the_lifespan_starts_the_model_host_and_closes_the_store() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
+from backend.routes.webhook import UNKNOWN
 from mammo.annotations import Receipt
+from mammo.errors import StorageUnavailable
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.runs.jobs import Enqueued, Retrain
 from tests.backend.fakes import BASIC, HOOK, Backend, FakeStore
@@ -131,17 +133,48 @@ def test_start_training_with_the_queue_down_is_a_run_that_waits_and_says_so() ->
     assert [run.state for run in backend.services.site.runs.runs.newest(project=3)] == ["queued"]
 
 
-def test_start_training_does_not_wait_for_a_queue_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Hanging:
-        def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
-            time.sleep(0.5)
-            return Enqueued("late", created=True)
+class Hanging:
+    """A queue that takes a job, and says so late."""
 
-    monkeypatch.setattr("backend.routes.webhook.QUEUE_SECONDS", 0.02)
+    def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
+        time.sleep(0.5)
+        return Enqueued("late", created=True)
+
+
+def test_start_training_does_not_wait_for_a_queue_that_hangs_and_names_the_recorded_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("backend.routes.webhook.REQUEST_SECONDS", 0.1)
     backend = Backend(queue=Hanging())  # type: ignore[arg-type]
     answer = send(backend, START)
     assert answer.status_code == 201
-    assert answer.json()["training"]["queued"] is False
+    (run,) = backend.services.site.runs.runs.newest(project=3)
+    assert answer.json()["job"] == run.id
+    assert answer.json()["training"]["queued"] is True
+    assert "the job queue is slow" in answer.json()["training"]["waits"]
+
+
+@pytest.mark.parametrize("lookup", ["slow", "away", "nothing"])
+def test_what_a_slow_database_has_recorded_is_not_known_and_said_so(
+    monkeypatch: pytest.MonkeyPatch, lookup: str
+) -> None:
+    monkeypatch.setattr("backend.routes.webhook.REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr("backend.routes.webhook.LOOKUP_SECONDS", 0.05)
+    backend = Backend()
+    runs = backend.services.site.runs
+
+    def active(project: int) -> None:
+        if lookup == "slow":
+            time.sleep(0.5)
+        if lookup == "away":
+            raise StorageUnavailable("locked")
+
+    monkeypatch.setattr(runs, "start", lambda *_, **__: time.sleep(0.5))
+    monkeypatch.setattr(runs.runs, "active", active)
+    answer = send(backend, START)
+    assert answer.status_code == 201
+    assert answer.json()["training"] == {"queued": None, "reason": UNKNOWN}
+    assert "job" not in answer.json()
 
 
 def test_enough_new_corrections_start_a_retrain_and_fewer_do_not() -> None:

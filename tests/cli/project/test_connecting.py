@@ -176,5 +176,5 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     assert len(server.tasks) == 2
     said = console.export_text()
     assert r"\xfc.png: not uploaded: its name is not UTF-8" in said
-    assert "folder.png: not uploaded: it is not a readable file" in said
+    assert "folder.png: not uploaded: it cannot be opened: it is a folder" in said
     assert set(unusable_images(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}

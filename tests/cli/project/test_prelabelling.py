@@ -9,7 +9,8 @@ import pytest
 
 from cli.__main__ import main
 from cli.project import prelabelling
-from mammo.runs.jobs import PrelabelProject
+from mammo.errors import StorageUnavailable
+from mammo.runs.jobs import JobStatus, PrelabelProject
 from tests.fakes.queue import CONDITION, FakeQueue
 
 DONE = {"version": "m2", "predicted": 3, "already": 1, "withheld": 0, "failed": {}}
@@ -75,8 +76,26 @@ def test_a_broker_that_is_away_is_said_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("YOLO_MLSAM_REDIS_URL", "redis://127.0.0.1:9/0")
-    monkeypatch.setattr(prelabelling, "BROKER_SECONDS", 0)
     with pytest.raises(SystemExit) as end:
         main(["prelabel-project", "--project", "3"])
     assert end.value.code == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+class Interrupted(FakeQueue):
+    """A queue that does not answer when it is first looked at."""
+
+    def status(self, job_id: str) -> JobStatus:
+        if self.num_looks == 0:
+            self.num_looks = 1
+            raise StorageUnavailable("Redis does not answer", code="queue_unavailable")
+        return super().status(job_id)
+
+
+def test_an_outage_of_the_broker_does_not_end_the_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, Interrupted(result=DONE)) == 0
+    out = capsys.readouterr().out
+    assert "Redis does not answer; the job goes on" in out
+    assert "m2: 3 predicted" in out

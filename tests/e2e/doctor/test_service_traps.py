@@ -20,9 +20,10 @@ from cli.demo.processes import Processes, free_port
 from cli.demo.stack import Stack, environment_of
 from cli.doctor.command import show
 from mammo.annotations import AnnotationStore
+from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient
-from mammo.runs.jobs import JobQueue, PrelabelProject, redis_connection
+from mammo.runs.jobs import JobQueue, PrelabelProject
 from mammo.settings import PREFIX, Settings
 from tests.backend.fakes import PASSWORD, SECRET
 from tests.e2e.conftest import LABEL_STUDIO

@@ -197,12 +197,12 @@ BOMBS: dict[str, tuple[Callable[[], bytes], tuple[str, ...]]] = {
     "TIFF of 8000 x 8000 and nothing": (
         lambda: tiff([(256, 4, 1, 8000), (257, 4, 1, 8000), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1),
                       (273, 4, 1, 200), (277, 3, 1, 1), (278, 4, 1, 8000), (279, 4, 1, 100)]),
-        ("decode", "constant_image"),
+        ("bad_geometry",),
     ),
     "TIFF of 65535 bits": (
         lambda: tiff([(256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 65535), (259, 3, 1, 1), (262, 3, 1, 1),
                       (273, 4, 1, 200), (277, 3, 1, 1), (278, 4, 1, 64), (279, 4, 1, 100)]),
-        ("decode",),
+        ("bad_geometry",),
     ),
     "TIFF whose directory lies outside": (lambda: b"II*\0\xff\xff\xff\x7f" + bytes(100), ("truncated",)),
 }  # fmt: skip

@@ -162,7 +162,7 @@ UNREADABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "PNG that claims 60000 x 60000": (huge_png, "bad_geometry"),
     "PNG cut short": (lambda: png(gradient())[:20], "truncated"),
-    "PNG without pixels": (lambda: png(gradient())[:40], "decode"),
+    "PNG without pixels": (lambda: png(gradient())[:40], "bad_geometry"),
     "PNG of one grey": (lambda: png(np.zeros((40, 40), np.uint8)), "constant_image"),
     "JPEG without a frame": (lambda: b"\xff\xd8\xff\xd9" + b"\0" * 40, "decode"),
     "PGM without a size": (lambda: b"P5 nonsense", "decode"),

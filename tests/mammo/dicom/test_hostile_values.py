@@ -204,7 +204,7 @@ LIES: dict[str, Callable[[], bytes]] = {
         uid.JPEG2000Lossless.encode() , uid.JPEG2000.encode()
     ),
     "an unknown character set": lambda: with_elements(SpecificCharacterSet="ISO_IR 999"),
-    "more pixels than rows": lambda: with_elements(PixelData=gradient().astype("<u2").tobytes() * 3),
+    "some bytes after the pixels": lambda: with_elements(PixelData=gradient().astype("<u2").tobytes() + bytes(62)),
     "two photometric interpretations of colour": lambda: with_elements(PlanarConfiguration=1),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -19,10 +20,10 @@ class FakeDownloads:
     def __init__(self, url: str, content: bytes) -> None:
         self.url, self.content = url, content
 
-    def download(self, reference: str, *, max_bytes: int, task: int | None = None) -> bytes:
+    def fetch(self, reference: str, *, max_bytes: int, task: int | None = None, **_: object) -> io.BytesIO:
         assert reference == self.url
         self.task = task
-        return self.content[:max_bytes]
+        return io.BytesIO(self.content[:max_bytes])
 
 
 def png(value: int = 200) -> bytes:
@@ -76,9 +77,9 @@ def test_a_malformed_path_is_this_tasks_fault(tmp_path: Path, reference: str):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO, errno.ENAMETOOLONG])
-@pytest.mark.parametrize("method", ["stat", "open"])
+@pytest.mark.parametrize("function", ["pathlib.Path.stat", "os.open"])
 def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, method: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, function: str
 ):
     (tmp_path / "a.png").write_bytes(png())
     images = TaskImages(root=tmp_path, downloads=None)
@@ -86,7 +87,7 @@ def test_a_file_that_its_system_does_not_hand_over_is_this_tasks_fault(
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, method, refuse)
+    monkeypatch.setattr(function, refuse)
     with pytest.raises((ImageNotFound, UnreadableImage)) as failure:
         images.open({"mammogram": "a.png"})
     assert failure.value.code == "unreadable_file"

@@ -1,4 +1,6 @@
+import json
 import threading
+from dataclasses import asdict
 
 import pytest
 import redis
@@ -6,6 +8,7 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings, StorageUnavailable
 from mammo.runs.jobs import (
     FORMER_NAMES,
@@ -15,11 +18,12 @@ from mammo.runs.jobs import (
     QUEUES,
     RETRAIN,
     TRAIN,
+    Adapt,
     JobQueue,
     PrelabelProject,
     Retrain,
     lists_of,
-    redis_connection,
+    read_payload,
 )
 
 
@@ -97,6 +101,39 @@ def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection)
         assert b"\x80\x04" not in value  # what a pickle begins with
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        Retrain(1, "demo", "a"),
+        Adapt(0, "demo", "a", ("one", "two")),
+        PrelabelProject(2),
+        PrelabelProject(2, "m1"),
+    ],
+)
+def test_what_our_queue_writes_is_read(payload):
+    assert read_payload(type(payload), json.loads(json.dumps(asdict(payload)))) == payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        ({"project": "1/../../users", "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": -1, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": 2**63, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": True, "recipe": "demo", "reason": "a"}, "project"),
+        ({"project": 1, "recipe": ["demo"], "reason": "a"}, "recipe"),
+        ({"project": 1, "recipe": "demo", "reason": "a", "weights": "http://"}, "weights"),
+        ({"project": 1}, "recipe, reason"),
+        (["x"], "payload"),
+        (None, "payload"),
+    ],
+)
+def test_a_payload_that_our_queue_never_writes_is_refused_and_not_quoted(payload, named):
+    with pytest.raises(InvalidSettings, match="not what this release queues") as caught:
+        read_payload(Retrain, payload)
+    assert str(caught.value).endswith(f": {named}")
+
+
 def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, connection):
     assert QUEUES.index(PREDICT) < QUEUES.index(TRAIN)
     first = queue.enqueue_prelabel(PrelabelProject(1, "m1"))
@@ -166,7 +203,8 @@ def test_a_password_goes_with_the_url_and_never_into_an_error(private_redis):
     wrong = JobQueue(redis_connection(server.url.replace("s3cret", "other"), patience=0))
     with pytest.raises(StorageUnavailable) as caught:
         wrong.active(1)
-    assert "word" not in str(caught.value)
+    assert "other-word" not in str(caught.value)
+    assert caught.value.code == "queue_refused"
 
 
 def test_a_patient_connection_outlives_a_restart_of_the_broker(private_redis):

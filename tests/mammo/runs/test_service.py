@@ -11,9 +11,10 @@ import pytest
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from mammo.broker import redis_connection
 from mammo.errors import RunConflict, StorageUnavailable
 from mammo.runs import QuietHours, Runs, RunService, claim, this_process
-from mammo.runs.jobs import Adapt, JobQueue, Retrain, redis_connection
+from mammo.runs.jobs import Adapt, JobQueue, Retrain
 
 DEAD = f"{socket.gethostname()}/999999999/1"
 NOW = timedelta(0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mammo.broker import redis_connection
 from mammo.errors import NeverTrainedFrom
 from mammo.readings import ReadingRecords, ReadingRules
 from mammo.runs import Runs, RunService, require_trainable, why_not_trainable
-from mammo.runs.jobs import JobQueue, redis_connection
+from mammo.runs.jobs import JobQueue
 
 SOURCE, READERS, ARBITERS = 2, (31, 32), 33
 

@@ -53,9 +53,10 @@ def test_a_missing_field_is_refused():
         MlsamConfig.from_dict(fields)
 
 
-def test_a_file_written_before_the_presence_head_has_none():
+@pytest.mark.parametrize("added", ["presence", "box_prior"])
+def test_a_file_written_before_a_part_existed_has_none(added):
     fields = asdict(mlsam())
-    del fields["presence"]
+    del fields[added]
     assert MlsamConfig.from_dict(fields) == mlsam()
 
 

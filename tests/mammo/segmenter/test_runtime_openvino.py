@@ -41,9 +41,10 @@ def opened(network, folder: Path | None, *, precision="f32") -> OpenVinoRuntime:
     "changes",
     [
         {"combine": "hq", "presence": True},
+        {"combine": "hq", "box_prior": True},
         {"hq_token": False, "combine": "sam"},
     ],
-    ids=["MLSAM with presence", "SAM"],
+    ids=["MLSAM with presence", "MLSAM with a box prior", "SAM"],
 )
 def test_every_kind_of_decoder_answers_as_torch_does(changes):
     network = small(**changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Engine
 
+from cli.adapt import lines_of
 from mammo.annotations import AnnotationStore
 from mammo.errors import Cancelled, InsufficientData, InvalidBackgrounds
 from mammo.runs import RunLedger, Runs, claim
@@ -89,7 +91,13 @@ def test_a_challenger_that_finds_the_inserted_clusters_becomes_the_champion_and_
         {"name": "ours", "licence": "consent of 2026", "may_ship": False}
     ]
     assert manifest["parent"] == "starter-1"
-    assert summary["images"] == {"train": 10, "validation": 2, "held_out": 4, "set_aside": 0}
+    assert summary["images"] == {
+        "train": 10,
+        "validation": 2,
+        "held_out": 4,
+        "set_aside": 0,
+        "unreadable": 0,
+    }
     content = json.loads((tmp_path / "runs" / summary["run"] / "verdict.json").read_text())
     assert len(content["evaluations"]["challenger"]["inserted"]["images"]) == 12
     assert not (tmp_path / "runs" / summary["run"] / "material").exists(), "it holds pixels of patients"
@@ -173,6 +181,27 @@ def test_images_that_champion_and_baseline_suspect_are_set_aside_and_named(
     assert all(case.patient != suspicious.patient for case in world.networks.calls[0][1])
     logged = [event.text for event in world.runs.events(name)]
     assert "set aside as suspicious: ours/3.png" in logged
+
+
+def test_images_that_cannot_be_read_are_left_out_and_named_with_the_reason(
+    world: SimpleNamespace, tmp_path: Path
+) -> None:
+    """More patients, so that enough images are left."""
+    world.sets = [background_set(tmp_path / "ours", [*PATIENTS, *(f"other-{n}" for n in range(4))])]
+    gone, pipe = (each.path for each in world.sets[0].backgrounds[-2:])
+    gone.unlink()
+    pipe.unlink()
+    os.mkfifo(pipe)
+    name = requested(world)
+    summary = run(world, name=name)
+    assert summary["unreadable"] == [f"ours/{gone.name}", f"ours/{pipe.name}"]
+    assert summary["images"]["unreadable"] == 2
+    logged = [event.text for event in world.runs.events(name) if "left out" in event.text]
+    assert len(logged) == 2
+    assert any(gone.name in text and "is missing" in text for text in logged)
+    assert any(pipe.name in text and "it is a pipe" in text for text in logged)
+    lines = lines_of(summary)
+    assert any("left out, it cannot be read" in line and gone.name in line for line in lines)
 
 
 def test_too_few_images_are_refused_with_what_came_and_what_is_needed(

@@ -47,13 +47,24 @@ def test_a_run_returns_weights_that_serve_and_say_where_they_come_from(tmp_path,
     assert facts["validation"]["num_clusters"] == 1
 
 
-def test_a_start_without_presence_grows_the_head_that_negatives_teach(tmp_path):
+def test_a_recipe_may_give_its_start_weights_a_box_prior(tmp_path):
+    old = tmp_path / "old.safetensors"
+    save_segmenter(old, new_network(SMOKE.config, seed=5), facts={})
+    network, _ = load_segmenter(run(tmp_path / "with", start=old, recipe=replace(SMOKE, adds=("box_prior",))))
+    assert network.config.box_prior
+    plain, _ = load_segmenter(run(tmp_path / "without", start=old, recipe=SMOKE))
+    assert not plain.config.box_prior
+
+
+def test_a_recipe_may_give_its_start_weights_the_head_that_negatives_teach(tmp_path):
     old = tmp_path / "old.safetensors"
     save_segmenter(old, new_network(replace(SMOKE.config, presence=False), seed=5), facts={})
-    network, facts = load_segmenter(run(tmp_path / "run", start=old, recipe=replace(SMOKE, policy="hq")))
+    network, facts = load_segmenter(
+        run(tmp_path / "run", start=old, recipe=replace(SMOKE, policy="hq", adds=("presence",)))
+    )
     assert network.config.presence
     assert facts["validation"]["presence_auc"] is not None
-    plain, _ = load_segmenter(run(tmp_path / "plain", start=old, recipe=replace(SMOKE, negatives=0.0)))
+    plain, _ = load_segmenter(run(tmp_path / "plain", start=old))
     assert not plain.config.presence
 
 

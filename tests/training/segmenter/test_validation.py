@@ -66,7 +66,9 @@ def test_a_held_out_score_changes_the_facts_and_nothing_else(tmp_path):
     path = tmp_path / "segmenter.safetensors"
     save_segmenter(path, new_network(segmenter_smoke().config, seed=1), facts={"recipe": "none"})
     before, _ = load_segmenter(path)
-    score = record_held_out(path, [case(4)], data="one phantom", folder=tmp_path / "regions")
+    score = record_held_out(
+        path, [case(4)], entry="held_out", data="one phantom", folder=tmp_path / "regions"
+    )
     after, facts = load_segmenter(path)
     assert facts["recipe"] == "none"
     assert facts["held_out"]["data"] == "one phantom"

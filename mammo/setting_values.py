@@ -1,0 +1,56 @@
+"""Checks of settings that are texts with a form of their own; each returns its value or raises ValueError."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from zoneinfo import available_timezones
+
+from pydantic import SecretStr
+
+
+def networks(value: str) -> str:
+    """Networks such as `10.2.0.0/16`, comma separated."""
+    for entry in filter(None, (each.strip() for each in value.split(","))):
+        ip_network(entry, strict=False)
+    return value
+
+
+def digests(value: SecretStr) -> SecretStr:
+    """SHA-256 digests in hexadecimal, comma separated."""
+    for digest in filter(None, (each.strip() for each in value.get_secret_value().split(","))):
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+            raise ValueError(
+                "expected SHA-256 digests of 64 hexadecimal digits, comma separated, not the keys themselves"
+            )
+    return value
+
+
+def hours(value: str) -> str:
+    """Two different times of the day, such as `07:00-19:00`, or nothing."""
+    if value and not re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)-(?!\1)([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("expected two different hours such as 07:00-19:00")
+    return value
+
+
+def zone(value: str) -> str:
+    """The name of a time zone."""
+    if value not in available_timezones():
+        raise ValueError("expected the name of a time zone, such as Europe/Zurich")
+    return value
+
+
+def pins(value: str) -> str:
+    """Model versions by project, `<project>=<version>`, comma separated."""
+    for entry in filter(None, (each.strip() for each in value.split(","))):
+        project, _, version = entry.partition("=")
+        if not project.strip().isdigit() or not version.strip():
+            raise ValueError("expected <project>=<model version>, comma separated")
+    return value
+
+
+def project_ids(value: str) -> str:
+    """Project ids, comma separated."""
+    if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
+        raise ValueError("expected project ids, comma separated")
+    return value
