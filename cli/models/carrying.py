@@ -8,7 +8,8 @@ from pathlib import Path
 from cli.models.names import find_version
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
-from mammo.models.bundles import export_bundle, import_bundle, make_key, verify_bundle
+from mammo.models.bundles import export_bundle, export_starter, import_bundle, make_key, verify_bundle
+from mammo.models.starter_files import starter_files
 from mammo.site import Site
 
 
@@ -23,10 +24,17 @@ def keygen(path: Path) -> None:
 
 def export(name: str, *, key: Path, to: Path | None, same_site: bool) -> None:
     """Write a model version as a bundle."""
-    registry = Site.load().registry
-    version = find_version(registry, name)
-    target = to or Path(f"{version}.mlsam")
-    public = export_bundle(registry, version, key=key, to=target, same_site=same_site)
+    site = Site.load()
+    if (
+        name in ("champion", "starter") and not site.has_database
+    ):  # without a registry, the champion is the starter
+        version = starter_files().version
+        target = to or Path(f"{version}.mlsam")
+        public = export_starter(key=key, to=target)
+    else:
+        version = find_version(site.registry, name)
+        target = to or Path(f"{version}.mlsam")
+        public = export_bundle(site.registry, version, key=key, to=target, same_site=same_site)
     size = target.stat().st_size / 1e6
     text_console(soft_wrap=True, highlight=False).print(
         f"{target}: {version}, {size:.1f} MB, signed by {public}\n"

@@ -13,7 +13,8 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from mammo.errors import InvalidBundle, StorageUnavailable
 from mammo.input_files import read_input
 from mammo.models.bundle_archive import BundleArchive, open_archive
 from mammo.models.manifests import PARTS, STAYS_AT_SITE, problem_of_files
-from mammo.models.registry import ModelRegistry, require_usable
+from mammo.models.registry import ModelFiles, ModelRegistry, require_usable
+from mammo.models.starter_files import starter_files, starter_manifest
 from mammo.printable import printable
 
 FORMAT = "yolo-mlsam bundle 1"
@@ -95,24 +97,49 @@ def export_bundle(
             "--same-site if the receiving installation is this site's own",
             code="stays_at_site",
         )
-    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".bundle-") as folder:
-        files = registry.files(version, into=Path(folder))
-        content = json.dumps({"format": FORMAT, **manifest}, sort_keys=True, indent=1).encode()
-        public_key = signer.public_key().public_bytes_raw().hex()
-        signature = json.dumps({"key": public_key, "signature": signer.sign(content).hex()}).encode()
-        partial = Path(folder) / "bundle"
-        try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(MANIFEST, content)
-                archive.writestr(SIGNATURE, signature)
-                for part in PARTS:
-                    archive.write(getattr(files, part), f"{part}.safetensors")
-            partial.replace(to)
-        except OSError as error:
-            raise StorageUnavailable(
-                f"{to.name} cannot be written: {error.strerror}; check the folder and its free space"
-            ) from error
+    with _folder_beside(to) as folder:
+        return _write(manifest, registry.files(version, into=folder), signer, folder=folder, to=to)
+
+
+def export_starter(*, key: Path, to: Path) -> str:
+    """Write the bundle of the packaged starter, which needs no registry; returns the signer's public key.
+
+    Raises:
+        InvalidWeights: Its files are damaged.
+        InvalidBundle: The key cannot be read.
+        StorageUnavailable: The file cannot be written.
+    """
+    signer = _private_key(key)
+    with _folder_beside(to) as folder:
+        return _write(starter_manifest(), starter_files(), signer, folder=folder, to=to)
+
+
+def _write(
+    manifest: Mapping[str, Any], files: ModelFiles, signer: Ed25519PrivateKey, *, folder: Path, to: Path
+) -> str:
+    content = json.dumps({"format": FORMAT, **manifest}, sort_keys=True, indent=1).encode()
+    public_key = signer.public_key().public_bytes_raw().hex()
+    signature = json.dumps({"key": public_key, "signature": signer.sign(content).hex()}).encode()
+    partial = folder / "bundle"
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(MANIFEST, content)
+        archive.writestr(SIGNATURE, signature)
+        for part in PARTS:
+            archive.write(getattr(files, part), f"{part}.safetensors")
+    partial.replace(to)
     return public_key
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder on the same disk."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bundle-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{path.name} cannot be written: {error.strerror}; check the folder and its free space"
+        ) from error
 
 
 def verify_bundle(bundle: Path, *, trusted: Collection[str]) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
 from mammo.models.manifests import PARTS
 from mammo.models.registry import STARTER, ModelFiles
+
+
+def starter_manifest() -> dict[str, Any]:
+    """Return the starter's manifest as the registry would, with the SHA-256 and the size of its weights."""
+    manifest: dict[str, Any] = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
+    return {**manifest, **{part: dict(manifest["weights"][part]) for part in PARTS}}
 
 
 def starter_files() -> ModelFiles:
@@ -16,7 +23,7 @@ def starter_files() -> ModelFiles:
     Raises:
         InvalidWeights: a file is not the one that the manifest names.
     """
-    manifest = json.loads((STARTER / "manifest.json").read_text(encoding="utf-8"))
+    manifest = starter_manifest()
     files = {part: STARTER / f"{part}.safetensors" for part in PARTS}
     for part, path in files.items():
         if hash_file(path) != manifest["weights"][part]["sha256"]:

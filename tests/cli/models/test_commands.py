@@ -219,3 +219,15 @@ def test_rows_that_cannot_be_used_are_named_and_break_no_command(site, tmp_path)
         run("promote", "threshold-7", "--reason", "try")
     with pytest.raises(InvalidWeights, match="are unknown"):
         run("gc")
+
+
+def test_without_a_registry_the_champion_is_exported_as_the_starter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "none"))
+    key = re.search(r"[0-9a-f]{64}", run("keygen", "key"))[0]
+    assert "starter-" in run("export", "champion", "--key", "key", "--to", "starter.mlsam")
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
+    registered = run("import", "starter.mlsam", "--trust", key)
+    assert run("list").count("starter-") == 1, "the same that this installation has"
+    assert "starter-" in registered
