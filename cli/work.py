@@ -22,12 +22,12 @@ def work_command(*, queues: str, gpus: str) -> int:
         InvalidSettings: a queue, a GPU or a setting cannot be used.
         StorageUnavailable: others may access the data folder, and that cannot be changed.
     """
-    site = Site.load(creates=True)
+    site = Site.load()
     settings = site.settings
-    _ = site.data_dir  # refused now, not by each worker, if others may access it
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s supervisor: %(message)s")
     selected = select_gpus(gpus, environment=os.environ)
     specs = place_workers((name.strip() for name in queues.split(",")), selected)
     labels = ", ".join(gpu.label for gpu in selected)
     logging.info("%d worker(s); GPUs: %s", len(specs), labels or "none, all on the CPU")
+    _ = site.data_dir  # refused now, not by each worker, if others may access it
     return Supervisor(specs, dict(os.environ)).run()

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.umask(0o077)  # whatever this process writes is its user's only
     try:
-        site = Site.load(creates=True)
+        site = Site.load()
         settings = site.settings
         _ = site.data_dir  # refused now, not in the first job, if others may access it
         _configure_logs(settings)
