@@ -18,14 +18,15 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 
 from mammo.blobs import Blobs, hash_file
-from mammo.database import insert, model_note, model_version, reading, writing
+from mammo.database import model_note, model_version, reading, writing
 from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.models import aliases
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.models.manifests import PARTS, problem_of, problem_of_name, problem_of_settings
+from mammo.models.version_rows import canonical_manifest, insert_version
 from mammo.printable import printable
 from mammo.settings import Bucket
 
@@ -91,9 +92,9 @@ class ModelRegistry:
         if problem := problem_of_settings(manifest):
             raise ValueError(f"this manifest cannot be registered: {problem}")
         content = self._store_files(detector, segmenter, manifest)
-        digest = hashlib.sha256(_canonical(content)).hexdigest()
+        digest = hashlib.sha256(canonical_manifest(content)).hexdigest()
         with writing(self._engine) as connection:
-            return _insert_version(connection, content, digest, name=None)
+            return insert_version(connection, content, digest, name=None)
 
     def ensure_starter(self, folder: Path) -> str:
         """Register the starter model under the version in its manifest, and make it champion if there is none.
@@ -116,9 +117,9 @@ class ModelRegistry:
             raise InvalidWeights(
                 f"the starter model in {folder.name} cannot be read ({error}); install the package again"
             ) from error
-        digest = hashlib.sha256(_canonical({**content, "version": name})).hexdigest()
+        digest = hashlib.sha256(canonical_manifest({**content, "version": name})).hexdigest()
         with writing(self._engine) as connection:
-            version = _insert_version(connection, content, digest, name=name)
+            version = insert_version(connection, content, digest, name=name)
             if aliases.find(connection, CHAMPION) is None:
                 aliases.move_champion(
                     connection,
@@ -148,7 +149,8 @@ class ModelRegistry:
         original = {key: value for key, value in manifest.items() if key not in ("version", "created_at")}
         content = self._store_files(detector, segmenter, original)
         digests = [
-            hashlib.sha256(_canonical(each)).hexdigest() for each in (content, {**content, "version": name})
+            hashlib.sha256(canonical_manifest(each)).hexdigest()
+            for each in (content, {**content, "version": name})
         ]
         with writing(self._engine) as connection:
             registered = sa.select(model_version.c.version).where(
@@ -156,7 +158,7 @@ class ModelRegistry:
             )
             if connection.scalar(registered) is not None:
                 return name
-            return _insert_version(connection, content, digests[1], name=name)
+            return insert_version(connection, content, digests[1], name=name)
 
     def files(self, version: str, *, into: Path) -> ModelFiles:
         """Copy a version's files to this machine; every byte is verified, also of files copied before.
@@ -329,7 +331,7 @@ class ModelRegistry:
         Raises:
             ModelNotFound: The version does not exist.
         """
-        row = {"version": version, "kind": kind, "detail": _canonical(detail)}
+        row = {"version": version, "kind": kind, "detail": canonical_manifest(detail)}
         self.manifest(version)
         with writing(self._engine) as connection:
             recorded = sa.select(model_note.c.id).filter_by(**row)
@@ -375,7 +377,7 @@ def _manifest(row: sa.Row[Any]) -> dict[str, Any]:
     """Return the manifest in a row; the database may hold one that this release would not register."""
     try:
         content = orjson.loads(row.manifest)
-        _canonical(content)  # nested no deeper than what is registered
+        canonical_manifest(content)  # nested no deeper than what is registered
     except ValueError:
         content = None
     stated = (
@@ -384,36 +386,3 @@ def _manifest(row: sa.Row[Any]) -> dict[str, Any]:
     facts = {"version": row.version, "created_at": row.created_at.isoformat()}
     problem = problem_of(row.version, content)
     return {**stated, **facts, **({UNUSABLE: problem} if problem else {})}
-
-
-def _canonical(content: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError as error:
-        raise ValueError(f"a manifest must contain JSON values only: {error}") from error
-
-
-def _insert_version(
-    connection: Connection, content: Mapping[str, Any], digest: str, *, name: str | None
-) -> str:
-    """Insert a version under a name, or under the next number, unless its content is registered; returns its name."""
-    registered = sa.select(model_version.c.version).where(model_version.c.content_hash == digest)
-    while (existing := connection.scalar(registered)) is None:
-        number = (connection.scalar(sa.select(sa.func.max(model_version.c.number))) or 0) + 1
-        version = name if name is not None else f"m{number:04d}-{digest[:8]}"
-        if problem := problem_of_name(version):
-            raise InvalidWeights(problem)
-        row = {
-            "version": version,
-            "number": number,
-            "content_hash": digest,
-            "manifest": _canonical(content),
-            "created_at": datetime.now(UTC),
-        }
-        new_row = insert(connection, model_version).values(row).on_conflict_do_nothing()
-        if connection.scalar(new_row.returning(model_version.c.version)) is not None:
-            return version
-        other_hash = sa.select(model_version.c.content_hash).where(model_version.c.version == version)
-        if connection.scalar(other_hash) not in (None, digest):
-            raise InvalidWeights(f"model version {version} is already registered with other files")
-    return str(existing)
