@@ -76,8 +76,8 @@ def test_a_refusal_is_one_line_with_its_route(headers: dict[str, str]) -> None:
     assert [each["route"] for each in logs] == ["/predict"]
 
 
-def test_what_any_client_can_cause_in_uvicorn_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_any_client_can_cause_in_uvicorn_is_not_logged() -> None:
     configure("INFO")
-    logging.getLogger(ERRORS_ONLY).warning("Invalid HTTP request received.")
-    logging.getLogger(ERRORS_ONLY).error("a fault of ours")
-    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["a fault of ours"]
+    logger = logging.getLogger(ERRORS_ONLY)
+    assert not logger.isEnabledFor(logging.WARNING), "such as: Invalid HTTP request received."
+    assert logger.isEnabledFor(logging.ERROR), "a fault of ours"
