@@ -120,8 +120,8 @@ class ConnectionTable:
         now = self.clock()
         late = ((each, reason) for each in list(self._open) if (reason := each.late(now)))
         for connection, reason in islice(late, MAX_CLOSED_AT_ONCE):
+            self.count(reason)  # before the client hears of it
             connection.end(reason)
-            self.count(reason)
         self._report(now)
 
     def count(self, reason: str) -> None:
@@ -133,9 +133,9 @@ class ConnectionTable:
         for group in groups:
             for connection in group:
                 if connection.waits_for_client:
+                    self.count("displaced")
                     connection.abort()
                     self.remove(connection)
-                    self.count("displaced")
                     return True
         return False
 

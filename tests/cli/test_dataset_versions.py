@@ -115,7 +115,7 @@ def test_a_mistake_is_one_sentence(names, arguments, words):
     assert words in result.output + str(result.exception)
 
 
-@pytest.mark.parametrize(("setting", "left_out"), [("false", "automatic"), ("true", "image_http_404")])
+@pytest.mark.parametrize(("setting", "left_out"), [("false", "automatic"), ("true", "foreign_path")])
 def test_what_no_person_looked_at_is_built_with_only_where_the_setting_says_so(
     tmp_path, monkeypatch, setting, left_out
 ):

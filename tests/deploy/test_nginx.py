@@ -22,9 +22,12 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     release = threading.Event()
+    waiting = threading.Semaphore(0)
+    """Released once by every request that waits."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/wait"):
+            self.waiting.release()
             self.release.wait(30)
         text = f"{self.path}\n{self.headers}".encode()
         self.send_response(200)
@@ -146,10 +149,9 @@ def test_one_address_has_a_limited_number_of_requests_at_once(plain):
         connection = socket.create_connection(("127.0.0.1", plain.ports[8080]), timeout=30)
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         waiting.append(connection)
-    deadline = time.monotonic() + 30
-    while get(plain, 8080).status_code != 429:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    for _ in waiting:  # one more request before that would take the place of the last
+        assert Upstream.waiting.acquire(timeout=30)
+    assert get(plain, 8080).status_code == 429
     Upstream.release.set()
     for each in waiting:
         assert each.recv(15).startswith(b"HTTP/1.1 200")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,14 @@ def fail(payload: dict) -> None:
     raise ValueError("as it should")
 
 
-def work(url: str, queues: tuple[str, ...], *, burst: bool = True) -> multiprocessing.Process:
-    """A worker in a process of its own."""
+def run_worker(url: str, queues: tuple[str, ...], burst: bool) -> None:
+    jobs = {PRELABEL: prelabel, "worker.jobs.retrain": fail}
+    make_worker(redis_connection(url), jobs=jobs, queues=queues).work(burst=burst)
 
-    def run() -> None:
-        jobs = {PRELABEL: prelabel, "worker.jobs.retrain": fail}
-        make_worker(redis_connection(url), jobs=jobs, queues=queues).work(burst=burst)
 
-    process = multiprocessing.get_context("fork").Process(target=run)
+def work(url: str, queues: tuple[str, ...], *, burst: bool = True) -> BaseProcess:
+    """A worker in a fresh process: a fork of this one would have the locks of threads that it has not."""
+    process = multiprocessing.get_context("spawn").Process(target=run_worker, args=(url, queues, burst))
     process.start()
     return process
 

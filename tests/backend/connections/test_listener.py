@@ -65,9 +65,14 @@ def test_the_limit_of_an_address_leaves_room_for_others() -> None:
         assert served.webhook() == 201
 
 
+begun = threading.Semaphore(0)
+"""Released once by every request that `slow_app` has begun."""
+
+
 async def slow_app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers after two seconds, as a busy backend does."""
     if scope["type"] == "http":
+        begun.release()
         await asyncio.sleep(2)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"{}"})
@@ -76,6 +81,7 @@ async def slow_app(scope: Scope, receive: Receive, send: Send) -> None:
 def test_when_everybody_is_being_answered_the_next_one_waits_for_his_turn() -> None:
     with serving(slow_app, max_connections=4, max_per_address=4, idle_seconds=600) as served:
         busy = [served.connect(HEALTH) for _ in range(4)]
+        assert all(begun.acquire(timeout=30) for _ in busy)
         waiting = served.connect(HEALTH)
         assert {status(one_answer(each)) for each in busy} == {200}
         assert status(one_answer(waiting)) == 200
