@@ -234,6 +234,20 @@ def test_a_clock_that_runs_ahead_in_label_studio_does_not_keep_the_dead_alive(si
     assert counts(site.reconcile(complete=True)) == (0, 0, 0)
 
 
+def test_a_late_save_of_a_deleted_task_does_not_keep_it_alive_where_all_saves_before_were_late(site):
+    server = site.label_studio
+    task = server.add_task()
+    save = server.annotate(task, 1)
+    server.time += timedelta(seconds=90)  # all that is known of the clocks is 90 s wrong
+    site.deliver(save)
+    site.reconcile()
+    late = server.annotate(task, 2)
+    site.deliver(server.delete_task(task))
+    site.deliver(late)
+    site.reconcile()
+    assert site.view() == []
+
+
 def test_a_project_that_is_gone_is_an_error_and_deletes_nothing(site):
     server = site.label_studio
     site.deliver(server.annotate(server.add_task(), 1))
