@@ -5,6 +5,8 @@ Label Studio 1.23 decides what it may contain:
 * Label controls of one kind share a key, which serves every view. Choices about findings and the exam must have a key
   too, or Label Studio takes one that is free, such as 4 or Q, which then answers for a hidden control of another view;
   so they get one that keyboards lack.
+* Drawing by hand has no key either: after it, the keys of the prompts work only when the smart tool of each view is
+  chosen again.
 * A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
 * The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
 * `whenTagName` is the control of the selected region, not its image.
@@ -128,7 +130,7 @@ def _view(view: ExamView) -> str:
         </RectangleLabels>
         <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
           pointSize="small">
-          <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="3"/>
+          <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="{NO_KEY}"/>
         </PolygonLabels>
       </View>
       <Image name="{name}" value="${view.key}" zoom="true" zoomBy="1.3" zoomControl="true" brightnessControl="true"
