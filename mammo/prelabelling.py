@@ -18,7 +18,7 @@ from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
-from mammo.labelstudio.rendering import cut_note_regions, to_regions
+from mammo.labelstudio.rendering import cut_note_regions, share_ids, to_regions
 from mammo.settings import Settings
 
 Prediction = dict[str, Any]
@@ -179,7 +179,7 @@ class TaskPrelabeller:
             StorageUnavailable: the store does not answer.
         """
         prelabel = self.store.prelabel(project, task, self.version)
-        if prelabel is None:
+        if prelabel is None or share_ids(prelabel.regions):
             return None
         images = self._images(data)
         try:

@@ -37,7 +37,9 @@ NO_KEY = "f19"
 """Key of choices that no key should make. It is the last function key that Label Studio knows; it reads F20 as F."""
 
 _STYLE = """
-    .exam .bar, .exam .row { display: flex; gap: 20px; align-items: center; flex-wrap: wrap; }
+    .exam .bar, .exam .row { display: flex; gap: 2px 20px; align-items: center; flex-wrap: wrap; }
+    .exam .bar .lsf-choices, .exam .row .lsf-choices { margin: 0; }
+    .exam .row sup, .exam .row .lsf-hint, .exam .draw .lsf-label__hotkey { display:none; }
     .exam .bar h4, .exam .view h4, .exam .row h4 { margin: 0 !important; font-size: 15px; white-space: nowrap; }
     .exam .views { display: flex; gap: 2px; background: #000; }
     .exam .view { flex: 1 1 0; min-width: 0; background: #000; }
@@ -128,10 +130,12 @@ def _view(view: ExamView) -> str:
         <RectangleLabels name="askbox-{name}" toName="{name}" smart="true" smartOnly="true">
           <Label value="{CLUSTER}" html="Box" background="#2f6fde" hotkey="2"/>
         </RectangleLabels>
-        <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
-          pointSize="small">
-          <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="{NO_KEY}"/>
-        </PolygonLabels>
+        <View className="draw">
+          <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
+            pointSize="small">
+            <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="{NO_KEY}"/>
+          </PolygonLabels>
+        </View>
       </View>
       <Image name="{name}" value="${view.key}" zoom="true" zoomBy="1.3" zoomControl="true" brightnessControl="true"
         contrastControl="true" horizontalAlignment="{wall}" maxHeight="calc(100vh - 310px)"/>

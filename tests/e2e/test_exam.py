@@ -6,6 +6,7 @@ Tests in order, one page.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import IMAGE_FACTS, TaskImages
-from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.exam_config import NO_KEY, exam_config
 from mammo.labelstudio.exam_page import TAB_TITLE
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
@@ -264,8 +265,15 @@ def test_all_four_views_and_every_outline_are_in_the_window(ward: Ward, width: i
         assert box["width"] > 0.1 * width
         assert box["x"] + box["width"] <= width
         assert box["y"] + box["height"] <= height
-    drawn = [each for each in ward.results() if each["type"] == "polygonlabels"]
-    assert len(drawn) == sum(len(ward.findings(view)) for view in EXAM_VIEWS)
+    drawn = [each["to_name"] for each in ward.results() if each["type"] == "polygonlabels"]
+    assert Counter(drawn) == {view.name: len(ward.findings(view)) for view in EXAM_VIEWS}
+    regions = ward.page.evaluate("() => window.Htx.annotationStore.selected.regions.length")
+    assert regions == len(drawn), "regions of two views were taken for one"
+    assert NO_KEY not in ward.page.inner_text("body")
+
+    pathlib.Path("/tmp/exam-shots/page.html").write_text(
+        ward.page.evaluate("() => document.querySelector('.exam').outerHTML")
+    )
 
 
 def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,9 +48,8 @@ class ScoreOfTheView:
     version = "m0001-aa"
 
     def prelabel(self, mammogram: Any, *, threshold: float | None) -> ImageFindings:
-        return ImageFindings(
-            findings=(square(5, 5, score=SCORES[mammogram.name]),), num_cut=3 * (mammogram.name == "RMLO")
-        )
+        findings = (square(5, 5, score=SCORES[mammogram.name], name="c1"),)
+        return ImageFindings(findings=findings, num_cut=3 * (mammogram.name == "RMLO"))
 
 
 def open_image(data: Mapping[str, Any]) -> Any:
@@ -72,7 +72,7 @@ def test_the_score_of_an_exam_is_that_of_its_least_certain_finding(exams: TaskPr
         name: [score] for name, score in SCORES.items()
     }
     regions = [each for each in made.prediction["result"] if each["type"] == "polygonlabels"]
-    assert len({each["id"] for each in regions}) == 4, "regions of one id would be one region"
+    assert [each["id"] for each in regions] == ["RCC-c1", "LCC-c1", "RMLO-c1", "LMLO-c1"]
     assert made.images == {name: sha(name) for name in SCORES}
     assert validation_errors(made.prediction, config=CONFIG) == []
 
@@ -101,6 +101,18 @@ def test_a_recorded_prediction_of_an_exam_comes_back(
     assert recorded is not None
     assert recorded.score == 0.25
     assert exams.recorded(7, data | {"lcc_sha256": sha("another")}, project=3) is None
+
+
+def test_a_recorded_prediction_whose_regions_share_ids_is_made_again(
+    exams: TaskPrelabeller, store: AnnotationStore
+) -> None:
+    """Label Studio gives regions of one id one shape, on whichever images they lie."""
+    made = exams.predict(7, task_data())
+    shared = [
+        each | {"id": each["id"].removeprefix(f"{each['to_name']}-")} for each in made.prediction["result"]
+    ]
+    exams.record(7, replace(made, prediction=made.prediction | {"result": shared}), project=3, shown=True)
+    assert exams.recorded(7, task_data(), project=3) is None
 
 
 def test_predict_answers_an_exam_over_http() -> None:
