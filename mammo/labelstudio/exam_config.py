@@ -47,6 +47,12 @@ _STYLE = """
     .exam .ctl { display: flex; gap: 8px; align-items: center; height: 34px; padding: 0 6px; overflow: hidden;
       background: #f4f4f4; }
     .exam .ctl .lsf-labels { margin: 0; }
+    @media (max-width: 1700px) {
+      .exam .ctl { gap: 0; padding: 0 2px; }
+      .exam .ctl h4 { font-size: 12px; }
+      .exam .ctl .lsf-label { padding: 0 4px; font-size: 12px; }
+      .exam .ctl .lsf-label__hotkey { display:none; }
+    }
     .exam .note { background: #fff3cd; }
     .exam .per { min-height: 34px; }
     .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }

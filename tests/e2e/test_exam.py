@@ -271,10 +271,6 @@ def test_all_four_views_and_every_outline_are_in_the_window(ward: Ward, width: i
     assert regions == len(drawn), "regions of two views were taken for one"
     assert NO_KEY not in ward.page.inner_text("body")
 
-    pathlib.Path("/tmp/exam-shots/page.html").write_text(
-        ward.page.evaluate("() => document.querySelector('.exam').outerHTML")
-    )
-
 
 def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> None:
     ward.page.set_viewport_size({"width": 1920, "height": 1080})
