@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mammo.geometry import Box, Point
+from mammo.landmarks import Landmarks
 from mammo.masks import Mask
 
 CLUSTER = "Cluster"
@@ -70,3 +71,6 @@ class ImageFindings:
 
     num_cut: int
     """Number of detections above the threshold that are no findings here, because others have higher scores."""
+
+    landmarks: Landmarks | None = None
+    """Of the breast; None if they were not found, or not sought."""
