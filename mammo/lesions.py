@@ -22,10 +22,10 @@ from scipy.optimize import linear_sum_assignment
 from mammo.findings import Finding
 from mammo.landmarks import Landmarks
 
-BIAS = -0.149
-PER_MM = -0.062
-PER_LOG_SIZE = -1.537
-PER_LOGIT = 0.938
+BIAS = -0.459
+PER_MM = -0.047
+PER_LOG_SIZE = -1.797
+PER_LOGIT = 0.963
 
 MIN_PROBABILITY = 0.5
 """Least probability of a proposed pair."""
@@ -69,7 +69,7 @@ def same_lesions(cc: ViewFindings, mlo: ViewFindings) -> list[Pair]:
         Pair(
             cc=cc.findings[row], mlo=mlo.findings[column], probability=1 / (1 + math.exp(-odds[row, column]))
         )
-        for row, column in zip(rows, columns, strict=True)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
         if odds[row, column] > least
     ]
     return sorted(pairs, key=lambda pair: -pair.probability)
