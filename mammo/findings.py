@@ -56,6 +56,9 @@ class Finding:
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
 
+    lesion: str = ""
+    """Id of the lesion that a finding on another image of the task shows too; empty when none is linked."""
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"expected a score in [0, 1], got {self.score}")
@@ -70,6 +73,11 @@ class Finding:
         """The descriptors that are known, by name."""
         words = {"morphology": self.morphology, "distribution": self.distribution}
         return {name: word for name, word in words.items() if word is not None}
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The descriptors, and the lesion, as far as they are known: what is stored and exported beside the shape."""
+        return self.descriptors | ({"lesion": self.lesion} if self.lesion else {})
 
 
 @dataclass(frozen=True, kw_only=True)
