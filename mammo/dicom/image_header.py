@@ -14,8 +14,10 @@ from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.mammogram import Laterality
 from mammo.dicom.patient import patient_key
 from mammo.dicom.source import uid_of
+from mammo.dicom.spacing import spacing_of
 from mammo.errors import InvalidTaskData, UnreadableImage
 from mammo.file_names import require_text
+from mammo.geometry import Spacing
 from mammo.identifiers import identifier
 
 DAY = re.compile(r"\d{8}")
@@ -45,6 +47,9 @@ class ImageHeader:
 
     modifier: str = ""
     """What distinguishes the view from the standard one, such as `spot compression`; empty for a standard view."""
+
+    spacing: Spacing | None = None
+    """Pixel spacing in the breast and its source; None if the file states no plausible one."""
 
     age_band: str = ""
     """Age in a band of ten years, such as `60-69`; empty if unknown."""
@@ -94,6 +99,7 @@ def read_header(
         laterality=projection.laterality(dataset),
         view=projection.view(dataset),
         modifier=projection.modifier(dataset),
+        spacing=spacing_of(dataset, given=None),
         age_band=_age_band(text(dataset, "PatientAge")),
         identifying=identifying(dataset),
         named_in_path=mentions(path, identifiers(dataset)),
