@@ -48,6 +48,10 @@ class Finding:
     pixels_per_logit: float | None = None
     """Width of one mask logit, in image pixels; None for a finding that a person drew."""
 
+    morphology: str | None = None
+    distribution: str | None = None
+    """What a person said about the calcifications, in words of `mammo.bi_rads`; None: nothing."""
+
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
 
@@ -59,6 +63,12 @@ class Finding:
                 "expected a point finding with a box of one pixel and no mask, "
                 f"got box {self.box.as_tuple()} and mask {self.mask}"
             )
+
+    @property
+    def descriptors(self) -> dict[str, str]:
+        """The descriptors that are known, by name."""
+        words = {"morphology": self.morphology, "distribution": self.distribution}
+        return {name: word for name, word in words.items() if word is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
     brush region by hand                        one finding per component, unless it intersects a rectangle
     rectangle                                   one finding, with the components of the drawn masks that it intersects
     key point without a parent                  one finding with a known position and an unknown extent
-    prompts, relations, attributes, choices     no finding
+    morphology and distribution of a region     those of its finding
+    prompts, relations, other choices           no finding
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mammo.labelstudio.brush_parts import (
     too_many_findings,
 )
 from mammo.labelstudio.cluster_regions import regions_of, require_on_images
+from mammo.labelstudio.descriptors import finding_descriptors
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.older_prelabels import OlderPrelabel
 from mammo.labelstudio.region_meta import (
@@ -98,6 +100,7 @@ def interpret(
         InvalidRegion: a region that may mean a cluster cannot be read. One such region refuses the annotation.
     """
     clusters = _ClusterRegions(tags, size, budget or PixelBudget())
+    result = list(result)
     regions = regions_of(result, tags)
     if len(regions) > MAX_REGIONS:
         raise InvalidRegion(
@@ -106,7 +109,10 @@ def interpret(
         )
     for region in regions:
         clusters.add(region)
-    return replace(clusters.interpretation(), drawn=len(regions))
+    interpretation = clusters.interpretation()
+    words = finding_descriptors(result, tags, ids={str(region.get("id")) for region in regions})
+    findings = tuple(replace(each, **words.get(each.id, {})) for each in interpretation.findings)
+    return replace(interpretation, findings=findings, drawn=len(regions))
 
 
 def interpret_images(
