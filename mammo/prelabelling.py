@@ -17,7 +17,7 @@ from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.predictions import priority
+from mammo.labelstudio.predictions import certainty, suspicion
 from mammo.labelstudio.relations import names_same_lesion
 from mammo.labelstudio.rendering import cut_note_regions, to_regions
 from mammo.settings import Settings
@@ -43,6 +43,9 @@ class TaskPrelabel:
     """A prediction that was made for a task, before it is stored."""
 
     prediction: Prediction
+    certainty: float
+    """See `mammo.labelstudio.predictions`; in [0, 1]."""
+
     images: Mapping[str, str]
     """SHA-256 of each image by its `image_key`."""
 
@@ -152,9 +155,15 @@ class TaskPrelabeller:
         regions += cut_note_regions(found, model_version=self.version)
         if names_same_lesion(self.config):
             regions += views.relations()
-        prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
+        prediction = {"result": regions, "score": suspicion(regions), "model_version": self.version}
         require_valid(prediction, config=self.config)
-        return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)
+        return TaskPrelabel(
+            prediction=prediction,
+            certainty=certainty(findings),
+            images=images,
+            sizes=sizes,
+            num_cut=num_cut,
+        )
 
     def record(self, task: int, prelabel: TaskPrelabel, *, project: int, shown: bool) -> None:
         """Store a prediction, so that it can be evaluated later.
@@ -173,7 +182,7 @@ class TaskPrelabeller:
             task=task,
             model_version=prelabel.prediction["model_version"],
             regions=prelabel.prediction["result"],
-            score=prelabel.prediction["score"],
+            score=prelabel.certainty,
             images=prelabel.images,
             sizes=prelabel.sizes,
             num_cut=prelabel.num_cut,
