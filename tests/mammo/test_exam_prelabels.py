@@ -64,9 +64,9 @@ def exams(store: AnnotationStore) -> TaskPrelabeller:
     )
 
 
-def test_the_score_of_an_exam_is_that_of_its_least_certain_finding(exams: TaskPrelabeller) -> None:
+def test_the_score_of_an_exam_is_that_of_its_most_suspicious_finding(exams: TaskPrelabeller) -> None:
     made = exams.predict(7, task_data())
-    assert (made.prediction["score"], made.prediction["model_version"]) == (0.25, "m0001-aa")
+    assert (made.prediction["score"], made.prediction["model_version"]) == (0.9, "m0001-aa")
     found = {name: from_regions(made.prediction["result"], tags=tags) for name, tags in IMAGES.items()}
     assert {name: [each.score for each in findings] for name, findings in found.items()} == {
         name: [score] for name, score in SCORES.items()
@@ -99,7 +99,7 @@ def test_a_recorded_prediction_of_an_exam_comes_back(
     exams.record(7, exams.predict(7, data), project=3, shown=True)
     recorded = exams.recorded(7, data, project=3)
     assert recorded is not None
-    assert recorded.score == 0.25
+    assert recorded.score == 0.25, "the record keeps how certain a prediction is"
     assert exams.recorded(7, data | {"lcc_sha256": sha("another")}, project=3) is None
 
 
