@@ -21,7 +21,7 @@ from mammo.labelstudio.predictions import certainty, suspicion
 from mammo.labelstudio.relations import names_same_lesion
 from mammo.labelstudio.rendering import cut_note_regions, share_ids, to_regions
 from mammo.settings import Settings
-from mammo.two_views import BreastViews, named_by_image
+from mammo.two_views import BreastViews
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
@@ -134,10 +134,8 @@ class TaskPrelabeller:
         views = BreastViews()
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
-            on_image = named_by_image(
-                self.prelabeller.prelabel(mammogram, threshold=self.threshold), image_tags
-            )
-            views.add(on_image, described, mammogram)
+            on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+            views.add(on_image, described, mammogram, tags=image_tags)
             regions += to_regions(
                 on_image.findings,
                 size=mammogram.size,

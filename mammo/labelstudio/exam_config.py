@@ -18,12 +18,10 @@ from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES
 from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
+from mammo.labelstudio.relations import SAME_LESION
 
 HANGINGS = {"CC": "6", "MLO": "7", "R": "8", "L": "9"}
 """Key that enlarges the two views of a projection or of a breast; 5 shows all four alike."""
-
-SAME_LESION = "same lesion"
-"""Label of the relation between the regions of one lesion in two views."""
 
 SHORT = {
     "coarse heterogeneous": "coarse het.",

@@ -64,9 +64,12 @@ def exams(store: AnnotationStore) -> TaskPrelabeller:
     )
 
 
-def test_the_score_of_an_exam_is_that_of_its_most_suspicious_finding(exams: TaskPrelabeller) -> None:
+def test_the_score_of_an_exam_is_that_of_its_most_likely_finding_and_its_certainty_of_the_least(
+    exams: TaskPrelabeller,
+) -> None:
     made = exams.predict(7, task_data())
-    assert (made.prediction["score"], made.prediction["model_version"]) == (0.9, "m0001-aa")
+    assert (made.prediction["score"], made.certainty) == (max(SCORES.values()), 0.25)
+    assert made.prediction["model_version"] == "m0001-aa"
     found = {name: from_regions(made.prediction["result"], tags=tags) for name, tags in IMAGES.items()}
     assert {name: [each.score for each in findings] for name, findings in found.items()} == {
         name: [score] for name, score in SCORES.items()
