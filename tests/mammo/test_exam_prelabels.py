@@ -102,7 +102,7 @@ def test_a_recorded_prediction_of_an_exam_comes_back(
     exams.record(7, exams.predict(7, data), project=3, shown=True)
     recorded = exams.recorded(7, data, project=3)
     assert recorded is not None
-    assert recorded.score == 0.25, "the record keeps how certain a prediction is"
+    assert recorded.score == 0.25
     assert exams.recorded(7, data | {"lcc_sha256": sha("another")}, project=3) is None
 
 

@@ -44,7 +44,7 @@ def corrected() -> list[dict[str, Any]]:
         first, about(first, "morphology-LCC", "amorphous"), about(first, "morphology-RMLO", "typically benign"),
         ghost, second, third, about(third, "distribution-RMLO", "segmental"),
         choice("density", "c"), choice("assessment", "4B"), choice("hanging", "MLO"), choice("look", "inverted"),
-        {"type": "relation", "from_id": "a", "to_id": "c", "direction": "bi", "labels": ["same lesion"]},
+        {"type": "relation", "from_id": "LCC-a", "to_id": "RMLO-c", "direction": "bi", "labels": ["same lesion"]},
     ]  # fmt: skip
 
 
@@ -158,9 +158,9 @@ def test_the_trace_says_what_was_said_about_each_finding(
     traced = trace(3, store=store, engine=engine, registry=registry, secret=b"s", tags={1: TAGS}.__getitem__)
     (entry,) = traced.history
     assert {(each.image, each.finding, each.kind) for each in entry.changes or []} == {
-        ("LCC", "a", "accepted"),
-        ("LCC", "b", "added"),
-        ("RMLO", "c", "added"),
+        ("LCC", "LCC-a", "accepted"),
+        ("LCC", "LCC-b", "added"),
+        ("RMLO", "RMLO-c", "added"),
     }
     assert entry.descriptors == {
         "LCC-a": {"morphology": "amorphous", "lesion": "LCC-a"},
