@@ -59,13 +59,13 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
         client = site.client
         project = client.find_project(options.title)
         if project is None:
-            config = _config(options.config) if options.config else labeling_config()
+            config = read_config(options.config) if options.config else labeling_config()
             require_usable(review_config(config))
             project = client.create_project(options.title, config)
             console.print(f"project {project}: created")
         else:
             if options.config:
-                config = _config(options.config)
+                config = read_config(options.config)
                 require_usable(review_config(config))
                 client.update_project(project, label_config=config)
             console.print(f"project {project}: adopted")
@@ -88,7 +88,7 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
         _connect(site.client, project, url, settings=site.settings, console=console)
 
 
-def _config(file: Path) -> str:
+def read_config(file: Path) -> str:
     """Read a labeling config; raises InvalidSettings: it cannot be opened, or is not text."""
     try:
         return read_input(file, max_bytes=MAX_CONFIG).decode()
