@@ -143,7 +143,7 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 sha256=item.image,
                 size=Size(*item.size),
                 findings=findings,
-                attributes=tuple(finding.descriptors for finding in findings),
+                attributes=tuple(finding.attributes for finding in findings),
                 origin=Origin(made_by="manual"),
                 facts={key: value for key, value in facts.items() if value is not None},
             )

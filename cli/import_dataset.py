@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from cli.import_mammograms import Screen
+    from cli.project.connecting import Screen
     from mammo.exchange.datasets.contents import DatasetOptions
     from mammo.exchange.datasets.reading import Summary
     from mammo.exchange.datasets.tasks import TaskWriter

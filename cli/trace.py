@@ -115,7 +115,12 @@ def _add_entry(tree: Tree, entry: HistoryEntry) -> None:
             details.append(f"Dice {change.dice:.3f}")
         if change.boundary_shift is not None:
             details.append(f"outline {change.boundary_shift:.1f} px")
-        details += entry.descriptors.get(change.finding, {}).values()
+        stated = dict(entry.descriptors.get(change.finding, {}))
+        lesion = stated.pop("lesion", "")
+        details += [
+            *stated.values(),
+            *([f"same lesion as {lesion}"] if lesion not in ("", change.finding) else []),
+        ]
         branch.add(
             f"{_on(change.image)}{change.finding or '(no id)'}: {change.kind}"
             + (f" ({', '.join(details)})" if details else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mammo.geometry import Box, Point
+from mammo.landmarks import Landmarks
 from mammo.masks import Mask
 
 CLUSTER = "Cluster"
@@ -55,6 +56,9 @@ class Finding:
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
 
+    lesion: str = ""
+    """Id of the lesion that a finding on another image of the task shows too; empty when none is linked."""
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"expected a score in [0, 1], got {self.score}")
@@ -70,6 +74,11 @@ class Finding:
         words = {"morphology": self.morphology, "distribution": self.distribution}
         return {name: word for name, word in words.items() if word is not None}
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The descriptors, and the lesion, as far as they are known: what is stored and exported beside the shape."""
+        return self.descriptors | ({"lesion": self.lesion} if self.lesion else {})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFindings:
@@ -80,3 +89,6 @@ class ImageFindings:
 
     num_cut: int
     """Number of detections above the threshold that are no findings here, because others have higher scores."""
+
+    landmarks: Landmarks | None = None
+    """Of the breast; None if they were not found, or not sought."""

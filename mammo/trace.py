@@ -60,7 +60,7 @@ class HistoryEntry:
     """Changes against the prelabel, finding by finding; None for a deletion, or if a region cannot be interpreted."""
 
     descriptors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """`morphology` and `distribution` that are stated, by the id of the finding."""
+    """`morphology`, `distribution` and `lesion` that are stated, by the id of the finding."""
 
     exam: Mapping[str, str] = field(default_factory=dict)
     """`density` and `assessment` of the exam that are stated."""
@@ -230,7 +230,7 @@ def _with_changes(
     ):
         before = from_regions(prelabel.regions, tags=image_tags) if prelabel else []
         crumbs += after.crumbs
-        descriptors |= {each.id: each.descriptors for each in after.findings if each.descriptors}
+        descriptors |= {each.id: each.attributes for each in after.findings if each.attributes}
         for change in changes(before, after.findings):
             note = PART_DELETED if change.kind == "deleted" and change.finding in after.deleted else ""
             all_changes.append(replace(change, image=image_tags.image_key, note=note))

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.project.connecting import read_config, require_usable
+from cli.project.connecting import INSTRUCTED, read_config, require_usable
 from mammo.errors import InvalidSettings
 from mammo.exchange.conversion.moving import converted_exams, copy_local_storages, headers_in, move_tasks
 from mammo.exchange.conversion.plan import ConversionPlan, plan_conversion
@@ -17,6 +17,7 @@ from mammo.exchange.conversion.translation import Translation
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.config_review import review_config
 from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.exam_page import exam_tab
 from mammo.site import Site
 
 PROJECT_FIELDS = ("description", "expert_instruction", "show_instruction", "maximum_annotations")
@@ -150,8 +151,9 @@ def _apply(
 ) -> None:
     client = site.client
     if new is None:
-        fields = {name: old[name] for name in PROJECT_FIELDS if old.get(name) is not None}
-        new = client.create_project(title, config, **fields)
+        fields = {name: old[name] for name in PROJECT_FIELDS if old.get(name)}
+        new = client.create_project(title, config, **{**INSTRUCTED, **fields})
+        client.show_first_tab(new, exam_tab())
         console.print(f"project {new}: created", highlight=False)
     copy_local_storages(client, source=int(old["id"]), project=new)
     number = move_tasks(

@@ -9,7 +9,8 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
     rectangle                                   one finding, with the components of the drawn masks that it intersects
     key point without a parent                  one finding with a known position and an unknown extent
     morphology and distribution of a region     those of its finding
-    prompts, relations, other choices           no finding
+    relation with a region of another view      the same lesion
+    prompts, other relations and choices        no finding
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from mammo.labelstudio.region_meta import (
     predicted_prompts,
 )
 from mammo.labelstudio.regions import box_of, mask_of, other_size, point_of, score_of, shape_of, size_of
+from mammo.labelstudio.relations import lesions_of
 from mammo.masks import Mask, PixelBudget, union
 from mammo.masks.budget import EDGE
 
@@ -111,7 +113,11 @@ def interpret(
         clusters.add(region)
     interpretation = clusters.interpretation()
     words = finding_descriptors(result, tags, ids={str(region.get("id")) for region in regions})
-    findings = tuple(replace(each, **words.get(each.id, {})) for each in interpretation.findings)
+    lesions = lesions_of(result)
+    findings = tuple(
+        replace(each, **words.get(each.id, {}), lesion=lesions.get(each.id, ""))
+        for each in interpretation.findings
+    )
     return replace(interpretation, findings=findings, drawn=len(regions))
 
 

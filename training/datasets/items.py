@@ -49,7 +49,7 @@ SCHEMA = 6
 
 READABLE = (2, 3, 4, 5, 6)
 """Schemas that this release reads. Schema 2 has no `source`, 3 only short text as patients, 4 no findings with
-`point`, 5 no descriptors."""
+`point`, 5 neither descriptors nor lesions."""
 
 Source = Literal["single", "consensus", "arbiter"]
 """Origin of an item's truth: one annotator, two readers who agree, or the arbiter."""
@@ -93,7 +93,7 @@ class Item:
     fold: Fold
     findings: tuple[dict[str, Any], ...]
     """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}` in pixels of the image; `"point": true` if only a place is
-    known; `morphology` and `distribution` if they are known."""
+    known; `morphology`, `distribution` and `lesion` if they are known."""
 
     image_key: str = ""
     """Key of the image among those of the task; empty for the only one."""
@@ -127,6 +127,7 @@ class Item:
                 is_point=bool(finding.get("point")),
                 morphology=finding.get("morphology"),
                 distribution=finding.get("distribution"),
+                lesion=finding.get("lesion", ""),
             )
             for finding in self.findings
         ]
@@ -314,7 +315,7 @@ def _finding_json(finding: Finding, size: Size) -> dict[str, Any]:
         "box": list(finding.box.as_tuple()),
         "mask": finding.mask.to_coco(size) if finding.mask else None,
     }
-    return content | ({"point": True} if finding.is_point else {}) | finding.descriptors
+    return content | ({"point": True} if finding.is_point else {}) | finding.attributes
 
 
 def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:

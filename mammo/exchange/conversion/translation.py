@@ -21,6 +21,7 @@ from mammo.labelstudio.interpretation import Interpretation, interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.region_meta import meta_value, predicted_finding
 from mammo.labelstudio.regions import Region, size_of
+from mammo.labelstudio.relations import SAME_LESION
 from mammo.labelstudio.rendering import truth_regions
 
 SHAPE = {
@@ -158,7 +159,7 @@ class Translation:
         old, control = self.old, result.get("from_name")
         if control in old.prompts or (control is not None and control == old.note):
             return True
-        if control in self._leave_out:
+        if control in self._leave_out or (result.get("type") == "relation" and "relation" in self._leave_out):
             return True
         if str(result.get("id")) in cluster_ids:
             if result.get("type") == "labels":
@@ -185,6 +186,13 @@ class Translation:
     ) -> Region:
         """Return a result that is no cluster region, for the view's control with its name and the same words."""
         if result.get("type") == "relation":
+            # Without a label, a relation in an exam means the same lesion in two views.
+            if SAME_LESION not in (result.get("labels") or ()):
+                raise InvalidRegion(
+                    "two of its regions are related, and the new labeling config has no such relation between regions "
+                    "of one view; delete the relation, or give --leave-out relation if it is not needed",
+                    code="no_control",
+                )
             return dict(result) | {
                 end: _prefix(view, result.get(end)) for end in ("from_id", "to_id") if end in result
             }

@@ -90,7 +90,7 @@ def _labelled(
         | {"task": number}
         | ({"image_tag": tags.image_key} if tags.image_key else {})
         | exam_descriptors(annotation.get("result") or [], tags).stated,
-        attributes=tuple(finding.descriptors for finding in findings),
+        attributes=tuple(finding.attributes for finding in findings),
     )
 
 

@@ -84,6 +84,7 @@ def test_applied_it_makes_a_project_of_exams_once(server: FakeLabelStudio, tmp_p
         assert convert(server, tmp_path / "root", apply=True)[0] == 0
     assert [row["title"] for row in server.projects.values()] == ["images", "images (exams)"]
     assert server.projects[2]["label_config"] == exam_config()
+    assert "Four views" in server.projects[2]["expert_instruction"]
     (task,) = [row for row in server.tasks if row["project"] == 2]
     assert all(task["data"][view.key] for view in EXAM_VIEWS)
 

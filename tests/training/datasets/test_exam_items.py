@@ -104,6 +104,8 @@ def test_every_view_has_an_item_with_the_words_of_its_findings_and_of_the_exam(
             "RMLO": [{"distribution": "segmental"}],
             "LMLO": [],
         }
+        lesions = {key: [each.lesion for each in item.truth] for key, item in items.items()}
+        assert lesions == {"RCC": [], "LCC": ["a", ""], "RMLO": ["a"], "LMLO": []}
         assert {(item.density, item.assessment) for item in items.values()} == {("c", "4B")}
         assert [item.drawn for item in items.values()] == [0, 2, 1, 0]
         assert dataset.num_unexplained == 0
@@ -131,9 +133,9 @@ def test_the_words_are_in_the_export(store: AnnotationStore, engine: Any, tmp_pa
     assert write_coco(_labelled(dataset, "all"), tmp_path) == []
     document = json.loads((tmp_path / "coco.json").read_text())
     assert [each.get("attributes") for each in document["annotations"]] == [
-        {"morphology": "amorphous"},
+        {"morphology": "amorphous", "lesion": "a"},
         None,
-        {"distribution": "segmental"},
+        {"distribution": "segmental", "lesion": "a"},
     ]
     assert {(each["density"], each["assessment"]) for each in document["images"]} == {("c", "4B")}
 
@@ -160,6 +162,9 @@ def test_the_trace_says_what_was_said_about_each_finding(
         ("LCC", "b", "added"),
         ("RMLO", "c", "added"),
     }
-    assert entry.descriptors == {"a": {"morphology": "amorphous"}, "c": {"distribution": "segmental"}}
+    assert entry.descriptors == {
+        "a": {"morphology": "amorphous", "lesion": "a"},
+        "c": {"distribution": "segmental", "lesion": "a"},
+    }
     assert entry.exam == {"density": "c", "assessment": "4B"}
     json.dumps(traced.to_json(), default=str)

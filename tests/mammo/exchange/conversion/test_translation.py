@@ -15,6 +15,7 @@ from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import ControlTags, from_regions, labeling_config
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.region_meta import meta_value
+from mammo.labelstudio.relations import same_lesion
 from mammo.labelstudio.rendering import to_regions, truth_regions
 from mammo.masks import Mask
 
@@ -215,7 +216,7 @@ def test_remains_of_prompts_are_left_behind_and_relations_keep_their_ends() -> N
     translate = Translation(labeling_config(), exam_config())
     outlines = to_regions([square(8, 8), square(30, 30)], size=SIZE, tags=ControlTags(), model_version="m")
     prompt = outlines[0] | {"id": "k", "from_name": "prompt-point", "type": "keypointlabels"}
-    relation = {"type": "relation", "from_id": "f-8-8", "to_id": "f-30-30", "direction": "right"}
+    relation = same_lesion("f-8-8", "f-30-30")
     new = translate([*outlines, prompt, relation], LMLO)
     assert [each.get("id") for each in new] == ["LMLO-f-8-8", "LMLO-f-30-30", None]
     assert (new[-1]["from_id"], new[-1]["to_id"]) == ("LMLO-f-8-8", "LMLO-f-30-30")
@@ -228,3 +229,13 @@ def test_only_a_project_of_images_becomes_one_of_exams(old: str, new: str) -> No
     with pytest.raises(InvalidRegion) as caught:
         Translation(old, new)
     assert caught.value.code == "labeling_config"
+
+
+def test_a_relation_does_not_come_to_mean_the_same_lesion() -> None:
+    translate = Translation(labeling_config(), exam_config())
+    outlines = to_regions([square(8, 8), square(30, 30)], size=SIZE, tags=ControlTags(), model_version="m")
+    by_hand = {"type": "relation", "from_id": "f-8-8", "to_id": "f-30-30", "direction": "right"}
+    with pytest.raises(InvalidRegion, match="--leave-out relation"):
+        translate([*outlines, by_hand], LMLO)
+    leaving = Translation(labeling_config(), exam_config(), leave_out=["relation"])
+    assert len(leaving([*outlines, by_hand], LMLO)) == 2
