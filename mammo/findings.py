@@ -48,6 +48,9 @@ class Finding:
     pixels_per_logit: float | None = None
     """Width of one mask logit, in image pixels; None for a finding that a person drew."""
 
+    text: tuple[str, ...] = ()
+    """What a reader is told about the finding, in lines; empty for a finding that a person drew."""
+
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
 
