@@ -151,6 +151,8 @@ def _finding_region(
         "box": list(box.as_tuple()),
         "prompts": [[point.x, point.y] for point in finding.prompts],
     }
+    if finding.text:
+        meta["text"] = list(finding.text)
     if tags.rectangle and (mask is None or not (tags.polygon or tags.brush)):
         return rectangle_region(box, size=size, tags=tags) | common | {"meta": meta}
     if mask is None:
