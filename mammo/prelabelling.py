@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -18,7 +18,7 @@ from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
-from mammo.labelstudio.rendering import cut_note_regions, to_regions
+from mammo.labelstudio.rendering import notes_of_images, to_regions
 from mammo.settings import Settings
 
 Prediction = dict[str, Any]
@@ -71,6 +71,9 @@ class TaskPrelabeller:
     store: AnnotationStore
     """Stores the predictions."""
 
+    news: tuple[str, ...] = ()
+    """What annotators are told in the note of every image; `mammo.notifications`."""
+
     @classmethod
     def of(
         cls,
@@ -81,11 +84,13 @@ class TaskPrelabeller:
         settings: Settings,
         open_image: Callable[[Mapping[str, Any]], Mammogram],
         store: AnnotationStore,
+        news: Sequence[str] = (),
     ) -> Self:
         """Return the prelabeller of one project, configured by the settings.
 
         Args:
             project: None if Label Studio does not name it; then no option of a project applies.
+            news: what annotators are told on every image.
 
         Raises:
             InvalidRegion: the model can fill none of the config's controls.
@@ -98,6 +103,7 @@ class TaskPrelabeller:
             threshold=None if project is None else settings.thresholds.get(project),
             open_image=open_image,
             store=store,
+            news=tuple(news),
         )
 
     @property
@@ -143,7 +149,7 @@ class TaskPrelabeller:
         num_cut = sum(on_image.num_cut for _, on_image in found)
         if num_cut:
             log.warning("a prelabel does not show all findings", task=task, shown=len(findings), cut=num_cut)
-        regions += cut_note_regions(found, model_version=self.version)
+        regions += notes_of_images(found, model_version=self.version, news=self.news)
         prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
         require_valid(prediction, config=self.config)
         return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)

@@ -64,6 +64,7 @@ def prelabel_tasks(
         settings=site.settings,
         open_image=site.images.open,
         store=site.store,
+        news=site.notifications.notes(project),
     )
     total = int(described.get("task_number") or 0)
     counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
