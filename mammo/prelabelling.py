@@ -18,8 +18,10 @@ from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import priority
+from mammo.labelstudio.relations import names_same_lesion
 from mammo.labelstudio.rendering import notes_of_images, to_regions
 from mammo.settings import Settings
+from mammo.two_views import BreastViews, named_by_image
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
@@ -132,9 +134,13 @@ class TaskPrelabeller:
         found: list[tuple[ControlTags, ImageFindings]] = []
         images: dict[str, str] = {}
         sizes: dict[str, Size] = {}
+        views = BreastViews()
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
-            on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+            on_image = named_by_image(
+                self.prelabeller.prelabel(mammogram, threshold=self.threshold), image_tags
+            )
+            views.add(on_image, described, mammogram)
             regions += to_regions(
                 on_image.findings,
                 size=mammogram.size,
@@ -150,6 +156,8 @@ class TaskPrelabeller:
         if num_cut:
             log.warning("a prelabel does not show all findings", task=task, shown=len(findings), cut=num_cut)
         regions += notes_of_images(found, model_version=self.version, news=self.news)
+        if names_same_lesion(self.config):
+            regions += views.relations()
         prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
         require_valid(prediction, config=self.config)
         return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)
@@ -196,6 +204,8 @@ class TaskPrelabeller:
         if len(digests) == len(stated) and digest_of_images(digests) != prelabel.image_sha256:
             return None
         for region in prelabel.regions:
+            if region.get("type") == "relation":
+                continue
             tags = next((each for each in images if each.shows(region)), None)
             if tags is None or not tags.fit([region]):
                 return None

@@ -1,6 +1,7 @@
 """Rendering: findings as Label Studio regions (step 5 of the walk).
 
     finding   one region: a polygon, brush or rectangle, depending on the project's controls and the finding's mask
+    words     one result each, with the id of the finding's region
     findings  a choice about the whole image, if the project has one
     failure   a note about the whole image with the reason, if the project has one
     cut       a note about the whole image with the number of findings that are not shown, if the project has one
@@ -22,6 +23,7 @@ import numpy as np
 from mammo.errors import InvalidRegion
 from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Size
+from mammo.labelstudio.descriptors import descriptor_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.region_meta import frame_and_area
 from mammo.labelstudio.regions import (
@@ -93,10 +95,12 @@ def _regions(
     ]
     if len(set(names)) != len(names):
         raise ValueError(f"expected findings with different ids, got {names}")
-    regions = [
-        _finding_region(name, each, size=size, tags=tags, version=version, packed=packed, outline=outline)
-        for name, each in zip(names, findings, strict=True)
-    ]
+    regions = []
+    for name, each in zip(names, findings, strict=True):
+        region = _finding_region(
+            name, each, size=size, tags=tags, version=version, packed=packed, outline=outline
+        )
+        regions += [region, *descriptor_regions(each, region, tags)]
     return regions + _choice(findings, tags=tags, version=version)
 
 
@@ -177,7 +181,8 @@ def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[
     """
     if tags.note is None:
         return []
-    text = f"The model could not look at this image ({reason})."
+    place = "this image" if tags.is_only_image else "these images"
+    text = f"The model could not look at {place} ({reason})."
     return [_note(tags.note, tags.image, [text], version=model_version, meta={"reason": reason})]
 
 
