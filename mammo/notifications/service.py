@@ -247,7 +247,12 @@ class NotificationService:
 
     def _disk(self, cursors: dict[str, int], moved: dict[str, int], now: datetime) -> list[Notice]:
         """Return the notice that the disk has become nearly full, once for each time."""
-        name, free = f"disk-{self.host}"[:120], self.free_bytes(self.folder)
+        name = f"disk-{self.host}"[:120]
+        try:
+            free = self.free_bytes(self.folder)
+        except OSError as error:  # what else happened is told all the same
+            log.warning("the free space of the data folder cannot be read", error=type(error).__name__)
+            return []
         before = cursors.get(name, 0)
         position = disk_position(before, free=free)
         if position == before:

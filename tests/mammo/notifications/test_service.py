@@ -302,6 +302,18 @@ def test_a_disk_that_fills_up_is_told_once_until_there_was_room_again(any_engine
     assert contents[0]["facts"] == {"host": "reading-room", "free_bytes": NEARLY_FULL - 1}
 
 
+def test_a_data_folder_that_is_away_keeps_no_other_notice_back(engine, there, tmp_path):
+    from mammo.notifications import NotificationService
+
+    told = service(engine)
+    told.folder = tmp_path / "not mounted"
+    told.free_bytes = NotificationService.__dataclass_fields__["free_bytes"].default
+    channel(told, there.url)
+    run(engine)
+    told.round()
+    assert topics(there) == ["run-finished"]
+
+
 def test_the_free_space_is_that_of_the_disk_of_the_data_folder(small_disk, engine, there):
     from mammo.notifications import NotificationService
 
