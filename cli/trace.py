@@ -89,7 +89,7 @@ def _add_prelabel(tree: Tree, trace: Trace) -> None:
         tree.add("no prelabel is stored: read without one")
         return
     branch = tree.add(
-        f"prelabel of {prelabel.model_version}, {prelabel.created_at:%Y-%m-%d %H:%M}, score {prelabel.score:.2f}"
+        f"prelabel of {prelabel.model_version}, {prelabel.created_at:%Y-%m-%d %H:%M}, certainty {prelabel.score:.2f}"
     )
     if prelabel.problem:
         branch.add(f"cannot be read: {prelabel.problem}")

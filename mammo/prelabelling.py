@@ -17,11 +17,11 @@ from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.predictions import priority
+from mammo.labelstudio.predictions import certainty, suspicion
 from mammo.labelstudio.relations import names_same_lesion
-from mammo.labelstudio.rendering import notes_of_images, to_regions
+from mammo.labelstudio.rendering import notes_of_images, share_ids, to_regions
 from mammo.settings import Settings
-from mammo.two_views import BreastViews, named_by_image
+from mammo.two_views import BreastViews
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
@@ -43,6 +43,9 @@ class TaskPrelabel:
     """A prediction that was made for a task, before it is stored."""
 
     prediction: Prediction
+    certainty: float
+    """See `mammo.labelstudio.predictions`; in [0, 1]."""
+
     images: Mapping[str, str]
     """SHA-256 of each image by its `image_key`."""
 
@@ -137,10 +140,8 @@ class TaskPrelabeller:
         views = BreastViews()
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
-            on_image = named_by_image(
-                self.prelabeller.prelabel(mammogram, threshold=self.threshold), image_tags
-            )
-            views.add(on_image, described, mammogram)
+            on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+            views.add(on_image, described, mammogram, tags=image_tags)
             regions += to_regions(
                 on_image.findings,
                 size=mammogram.size,
@@ -158,9 +159,15 @@ class TaskPrelabeller:
         regions += notes_of_images(found, model_version=self.version, news=self.news)
         if names_same_lesion(self.config):
             regions += views.relations()
-        prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
+        prediction = {"result": regions, "score": suspicion(regions), "model_version": self.version}
         require_valid(prediction, config=self.config)
-        return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)
+        return TaskPrelabel(
+            prediction=prediction,
+            certainty=certainty(findings),
+            images=images,
+            sizes=sizes,
+            num_cut=num_cut,
+        )
 
     def record(self, task: int, prelabel: TaskPrelabel, *, project: int, shown: bool) -> None:
         """Store a prediction, so that it can be evaluated later.
@@ -179,7 +186,7 @@ class TaskPrelabeller:
             task=task,
             model_version=prelabel.prediction["model_version"],
             regions=prelabel.prediction["result"],
-            score=prelabel.prediction["score"],
+            score=prelabel.certainty,
             images=prelabel.images,
             sizes=prelabel.sizes,
             num_cut=prelabel.num_cut,
@@ -193,7 +200,7 @@ class TaskPrelabeller:
             StorageUnavailable: the store does not answer.
         """
         prelabel = self.store.prelabel(project, task, self.version)
-        if prelabel is None:
+        if prelabel is None or share_ids(prelabel.regions):
             return None
         images = self._images(data)
         try:

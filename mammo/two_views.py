@@ -10,15 +10,8 @@ from mammo.dicom import Mammogram
 from mammo.findings import ImageFindings
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.relations import same_lesion
+from mammo.labelstudio.rendering import region_id
 from mammo.lesions import ViewFindings, same_lesions
-
-
-def named_by_image(found: ImageFindings, tags: ControlTags) -> ImageFindings:
-    """Return findings whose ids are unique among the images of a task; those of an only image stay as they are."""
-    if tags.is_only_image:
-        return found
-    findings = (replace(each, id=f"{tags.image_tag}-{each.id}" if each.id else "") for each in found.findings)
-    return replace(found, findings=tuple(findings))
 
 
 class BreastViews:
@@ -27,13 +20,16 @@ class BreastViews:
     def __init__(self) -> None:
         self._views: dict[tuple[object, object], ViewFindings | None] = {}
 
-    def add(self, found: ImageFindings, described: Mapping[str, Any], mammogram: Mammogram) -> None:
+    def add(
+        self, found: ImageFindings, described: Mapping[str, Any], mammogram: Mammogram, *, tags: ControlTags
+    ) -> None:
         """Add the findings on one image.
 
         Args:
             found: with landmarks, or without any.
             described: data of the image, as `of_task` returns it.
             mammogram: the image; what it states of laterality and view counts before the task data.
+            tags: control tags of the image.
         """
         if found.landmarks is None:
             return
@@ -41,7 +37,8 @@ class BreastViews:
             mammogram.laterality or described.get("laterality"),
             mammogram.view or described.get("view"),
         )
-        only = ViewFindings(findings=found.findings, landmarks=found.landmarks)
+        findings = [replace(each, id=region_id(each.id, tags=tags)) for each in found.findings]
+        only = ViewFindings(findings=findings, landmarks=found.landmarks)
         # Of two images of one view, nothing tells which to compare.
         self._views[key] = None if key in self._views else only
 

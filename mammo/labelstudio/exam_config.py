@@ -5,6 +5,8 @@ Label Studio 1.23 decides what it may contain:
 * Label controls of one kind share a key, which serves every view. Choices about findings and the exam must have a key
   too, or Label Studio takes one that is free, such as 4 or Q, which then answers for a hidden control of another view;
   so they get one that keyboards lack.
+* Drawing by hand has no key either: after it, the keys of the prompts work only when the smart tool of each view is
+  chosen again.
 * A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
 * The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
 * `whenTagName` is the control of the selected region, not its image.
@@ -16,12 +18,10 @@ from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES
 from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
+from mammo.labelstudio.relations import SAME_LESION
 
 HANGINGS = {"CC": "6", "MLO": "7", "R": "8", "L": "9"}
 """Key that enlarges the two views of a projection or of a breast; 5 shows all four alike."""
-
-SAME_LESION = "same lesion"
-"""Label of the relation between the regions of one lesion in two views."""
 
 SHORT = {
     "coarse heterogeneous": "coarse het.",
@@ -35,7 +35,9 @@ NO_KEY = "f19"
 """Key of choices that no key should make. It is the last function key that Label Studio knows; it reads F20 as F."""
 
 _STYLE = """
-    .exam .bar, .exam .row { display: flex; gap: 20px; align-items: center; flex-wrap: wrap; }
+    .exam .bar, .exam .row { display: flex; gap: 2px 20px; align-items: center; flex-wrap: wrap; }
+    .exam .bar .lsf-choices, .exam .row .lsf-choices { margin: 0; }
+    .exam .row sup, .exam .row .lsf-hint, .exam .draw .lsf-label__hotkey { display:none; }
     .exam .bar h4, .exam .view h4, .exam .row h4 { margin: 0 !important; font-size: 15px; white-space: nowrap; }
     .exam .views { display: flex; gap: 2px; background: #000; }
     .exam .view { flex: 1 1 0; min-width: 0; background: #000; }
@@ -43,6 +45,12 @@ _STYLE = """
     .exam .ctl { display: flex; gap: 8px; align-items: center; height: 34px; padding: 0 6px; overflow: hidden;
       background: #f4f4f4; }
     .exam .ctl .lsf-labels { margin: 0; }
+    @media (max-width: 1700px) {
+      .exam .ctl { gap: 0; padding: 0 2px; }
+      .exam .ctl h4 { font-size: 12px; }
+      .exam .ctl .lsf-label { padding: 0 4px; font-size: 12px; }
+      .exam .ctl .lsf-label__hotkey { display:none; }
+    }
     .exam .note { background: #fff3cd; }
     .exam .per { min-height: 34px; }
     .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }
@@ -126,10 +134,12 @@ def _view(view: ExamView) -> str:
         <RectangleLabels name="askbox-{name}" toName="{name}" smart="true" smartOnly="true">
           <Label value="{CLUSTER}" html="Box" background="#2f6fde" hotkey="2"/>
         </RectangleLabels>
-        <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
-          pointSize="small">
-          <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="3"/>
-        </PolygonLabels>
+        <View className="draw">
+          <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
+            pointSize="small">
+            <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="{NO_KEY}"/>
+          </PolygonLabels>
+        </View>
       </View>
       <Image name="{name}" value="${view.key}" zoom="true" zoomBy="1.3" zoomControl="true" brightnessControl="true"
         contrastControl="true" horizontalAlignment="{wall}" maxHeight="calc(100vh - 310px)"/>

@@ -90,7 +90,7 @@ def _regions(
     outline: OutlineForm,
 ) -> list[Region]:
     names = [
-        finding.id or _digest(version, tags.image_tag, finding.box, index)
+        region_id(finding.id, tags=tags) or _digest(version, tags.image_tag, finding.box, index)
         for index, finding in enumerate(findings)
     ]
     if len(set(names)) != len(names):
@@ -102,6 +102,27 @@ def _regions(
         )
         regions += [region, *descriptor_regions(each, region, tags)]
     return regions + _choice(findings, tags=tags, version=version)
+
+
+def region_id(finding: str, *, tags: ControlTags) -> str:
+    """Return the id of a finding's region, unique within the task: the image's name precedes it if there are several.
+
+    Label Studio takes results with one id for one region, even on two images, and gives both the same shape.
+
+    Args:
+        finding: id of the finding, unique on its image; empty for none.
+        tags: control tags of the image.
+    """
+    if not finding or tags.is_only_image:
+        return finding
+    prefix = tags.image if tags.page is None else f"{tags.image}-{tags.page}"
+    return finding if finding.startswith(f"{prefix}-") else f"{prefix}-{finding}"
+
+
+def share_ids(regions: Iterable[Region]) -> bool:
+    """Whether regions on two images have the same id, as those of earlier releases do."""
+    places = {(each.get("id"), each.get("to_name"), each.get("item_index")) for each in regions}
+    return len({name for name, *_ in places}) < len(places)
 
 
 def _finding_region(

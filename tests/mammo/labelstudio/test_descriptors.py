@@ -148,7 +148,7 @@ def test_descriptors_come_back_as_they_were_written_and_label_studio_takes_them(
     )
     result = truth_regions([finding], size=SIZE, tags=IMAGES["LMLO"], source="reader")
     assert [each["from_name"] for each in result] == ["outline-LMLO", "morphology-LMLO", "distribution-LMLO"]
-    assert {each["id"] for each in result} == {"a"}
+    assert {each["id"] for each in result} == {"LMLO-a"}
     (back,) = found(result)["LMLO"]
     assert back.descriptors == finding.descriptors
     prediction = {"result": result, "score": 1.0, "model_version": "reader"}

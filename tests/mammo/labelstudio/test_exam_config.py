@@ -68,9 +68,22 @@ def test_no_key_is_taken_by_label_studio_itself_or_from_its_tools(config: str) -
 
 
 @CONFIGS
+def test_one_key_asks_in_every_view_and_none_draws(config: str) -> None:
+    """After drawing by hand, Label Studio ignores the keys of prompts in all views."""
+    root = ElementTree.fromstring(config)
+    keys: dict[str, set[str | None]] = {}
+    for tag in root.iter():
+        if tag.tag in ("KeyPointLabels", "RectangleLabels", "PolygonLabels"):
+            keys.setdefault(tag.tag, set()).add(tag[0].get("hotkey"))
+    assert keys == {"KeyPointLabels": {"1"}, "RectangleLabels": {"2"}, "PolygonLabels": {NO_KEY}}
+
+
+@CONFIGS
 def test_the_style_survives_label_studio(config: str) -> None:
     style = ElementTree.fromstring(config).findtext("Style") or ""
-    assert "display: none" not in style
+    hidden = [rule.split("{")[0] for rule in style.split("}") if "none" in rule.replace("filter: none", "")]
+    assert not any(".view" in rule for rule in hidden), "a hidden view with a relation breaks the editor"
+    assert "transform" not in style, "a scaled toolbar breaks its sliders"
     assert not set(style) & set(">\"'")
 
 

@@ -44,7 +44,7 @@ def corrected() -> list[dict[str, Any]]:
         first, about(first, "morphology-LCC", "amorphous"), about(first, "morphology-RMLO", "typically benign"),
         ghost, second, third, about(third, "distribution-RMLO", "segmental"),
         choice("density", "c"), choice("assessment", "4B"), choice("hanging", "MLO"), choice("look", "inverted"),
-        {"type": "relation", "from_id": "a", "to_id": "c", "direction": "bi", "labels": ["same lesion"]},
+        {"type": "relation", "from_id": "LCC-a", "to_id": "RMLO-c", "direction": "bi", "labels": ["same lesion"]},
     ]  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_every_view_has_an_item_with_the_words_of_its_findings_and_of_the_exam(
             "LMLO": [],
         }
         lesions = {key: [each.lesion for each in item.truth] for key, item in items.items()}
-        assert lesions == {"RCC": [], "LCC": ["a", ""], "RMLO": ["a"], "LMLO": []}
+        assert lesions == {"RCC": [], "LCC": ["LCC-a", ""], "RMLO": ["LCC-a"], "LMLO": []}
         assert {(item.density, item.assessment) for item in items.values()} == {("c", "4B")}
         assert [item.drawn for item in items.values()] == [0, 2, 1, 0]
         assert dataset.num_unexplained == 0
@@ -133,9 +133,9 @@ def test_the_words_are_in_the_export(store: AnnotationStore, engine: Any, tmp_pa
     assert write_coco(_labelled(dataset, "all"), tmp_path) == []
     document = json.loads((tmp_path / "coco.json").read_text())
     assert [each.get("attributes") for each in document["annotations"]] == [
-        {"morphology": "amorphous", "lesion": "a"},
+        {"morphology": "amorphous", "lesion": "LCC-a"},
         None,
-        {"distribution": "segmental", "lesion": "a"},
+        {"distribution": "segmental", "lesion": "LCC-a"},
     ]
     assert {(each["density"], each["assessment"]) for each in document["images"]} == {("c", "4B")}
 
@@ -158,13 +158,13 @@ def test_the_trace_says_what_was_said_about_each_finding(
     traced = trace(3, store=store, engine=engine, registry=registry, secret=b"s", tags={1: TAGS}.__getitem__)
     (entry,) = traced.history
     assert {(each.image, each.finding, each.kind) for each in entry.changes or []} == {
-        ("LCC", "a", "accepted"),
-        ("LCC", "b", "added"),
-        ("RMLO", "c", "added"),
+        ("LCC", "LCC-a", "accepted"),
+        ("LCC", "LCC-b", "added"),
+        ("RMLO", "RMLO-c", "added"),
     }
     assert entry.descriptors == {
-        "a": {"morphology": "amorphous", "lesion": "a"},
-        "c": {"distribution": "segmental", "lesion": "a"},
+        "LCC-a": {"morphology": "amorphous", "lesion": "LCC-a"},
+        "RMLO-c": {"distribution": "segmental", "lesion": "LCC-a"},
     }
     assert entry.exam == {"density": "c", "assessment": "4B"}
     json.dumps(traced.to_json(), default=str)
