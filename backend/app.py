@@ -15,6 +15,9 @@ from backend import error_table
 from backend.auth import SecretRequired, is_exempt_from_guess_limit
 from backend.backlog import Backlog
 from backend.batch import Workplace
+from backend.console.assets import Assets
+from backend.console.rendering import Renderer
+from backend.console.routes import ROUTERS
 from backend.cross_site import OwnPagesOnly
 from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
@@ -73,10 +76,12 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_images = ImageFetcher(app.state.recent_images, purpose="click", metrics=services.metrics)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
+    app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()
-    for module in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
-        app.include_router(module.router)
-        paths |= {each.path for each in module.router.routes if isinstance(each, Route)}
+    modules = (webhook, health, setup, predict, metrics, provenance, readings, stages, runs)
+    for router in (*(module.router for module in modules), *ROUTERS):
+        app.include_router(router)
+        paths |= {each.path for each in router.routes if isinstance(each, Route)}
     error_table.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SecretRequired, services=services)

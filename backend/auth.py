@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from starlette.datastructures import URL, Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.console.assets import STATIC_PATH
 from backend.credentials import has_basic, has_key, has_webhook_secret
 from backend.error_table import answer
 from backend.services import Services
@@ -16,7 +17,7 @@ from mammo.settings import PREFIX, Settings
 WEBHOOK = "/webhook"
 
 OPEN_PATHS = ("/health", "/")
-"""Paths that need no secret."""
+"""Paths that need no secret, beside the console's style sheet and script."""
 
 WRONG = "user name or password is wrong; Label Studio sends those of the project's model settings"
 WRONG_EVENT = f"the {SECRET_HEADER} header is missing or wrong; connect the project again"
@@ -39,7 +40,7 @@ class SecretRequired:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._admits(scope):
+        if scope["type"] == "http" and not is_open(scope["path"]) and not self._admits(scope):
             is_event = scope["path"] == WEBHOOK
             refusal = answer("http_401", WRONG_EVENT if is_event else WRONG, status=401, headers=CHALLENGE)
             await refusal(scope, receive, send)
@@ -56,6 +57,11 @@ class SecretRequired:
             return True
         other = has_webhook_secret if scope["path"] == WEBHOOK else has_key
         return has_basic(headers, settings) or other(headers, settings)
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no secret."""
+    return path in OPEN_PATHS or path.startswith(STATIC_PATH)
 
 
 def is_exempt_from_guess_limit(path: str, headers: Headers, settings: Settings) -> bool:

@@ -1,0 +1,5 @@
+"""The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
+
+from backend.console.routes import assets, overview
+
+ROUTERS = (assets.router, overview.router)
