@@ -11,14 +11,16 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from backend import error_table
 from backend.auth import SecretRequired, is_exempt_from_guess_limit
 from backend.backlog import Backlog
 from backend.batch import Workplace
+from backend.callers import Identify
 from backend.console.assets import Assets
 from backend.console.rendering import Renderer
 from backend.console.routes import ROUTERS
+from backend.console.routes.login import LoginLimits
 from backend.cross_site import OwnPagesOnly
+from backend.error_handlers import install as install_handlers
 from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
@@ -76,16 +78,18 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_images = ImageFetcher(app.state.recent_images, purpose="click", metrics=services.metrics)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
+    app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()
     modules = (webhook, health, setup, predict, metrics, provenance, readings, stages, runs)
     for router in (*(module.router for module in modules), *ROUTERS):
         app.include_router(router)
         paths |= {each.path for each in router.routes if isinstance(each, Route)}
-    error_table.install(app)
+    install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
+    app.add_middleware(Identify, services=services)
     app.add_middleware(OwnPagesOnly)
     app.add_middleware(
         Guard, metrics=services.metrics, paths=frozenset(paths)

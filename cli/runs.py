@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from cli.models.names import current_user
+from cli.current_user import current_user
 from cli.text_console import text_console
 
 if TYPE_CHECKING:

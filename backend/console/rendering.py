@@ -11,8 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from backend.callers import Caller
 from backend.console.assets import Assets
 from backend.console.navigation import SECTIONS
+from mammo.access import includes
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,7 +41,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(asset=assets.address, sections=SECTIONS)
+        self._templates.globals.update(asset=assets.address, sections=SECTIONS, includes=includes)
         self._templates.filters.update(time=time_element, percent=percent, duration=duration)
 
     def text(self, template: str, **facts: Any) -> str:
@@ -58,8 +60,14 @@ def render(
         facts: what the template shows.
     """
     renderer = cast(Renderer, request.app.state.renderer)
-    text = renderer.text(template, request=request, section=section, **facts)
+    caller = cast(Caller | None, request.scope.get("caller"))
+    text = renderer.text(template, person=caller, csrf_field=csrf_field(caller), section=section, **facts)
     return HTMLResponse(text, status, headers=PAGE_HEADERS)
+
+
+def csrf_field(caller: Caller | None) -> Markup:
+    """Return the hidden field that every form has."""
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(caller.csrf if caller else "")
 
 
 def see_other(path: str) -> RedirectResponse:

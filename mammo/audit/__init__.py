@@ -2,6 +2,7 @@
 
 entries.py   Entry, and how its hash is computed
 trail.py     append, read and verify the chain
+export.py    rows of CSV
 """
 
 from mammo.audit.entries import GENESIS, Action, Entry

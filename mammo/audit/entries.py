@@ -49,29 +49,22 @@ class Entry:
     hash: str
 
     def computed_hash(self) -> str:
-        """Return the hash that the entry must have."""
-        return entry_hash(
-            number=self.number,
-            at=self.at,
-            actor=self.actor,
-            action=self.action,
-            subject=self.subject,
-            reason=self.reason,
-            previous=self.previous,
-        )
+        """Return the hash that the entry must have: SHA-256 of a JSON list of its other fields in this order."""
+        fields = [
+            self.number,
+            iso(self.at),
+            self.actor,
+            self.action,
+            self.subject,
+            self.reason,
+            self.previous,
+        ]
+        # `json` writes what is not ASCII as escapes, lone surrogates too: the same bytes on every database.
+        return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode("ascii")).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON object, with its time as ISO text."""
         return {**asdict(self), "at": iso(self.at)}
-
-
-def entry_hash(
-    *, number: int, at: datetime, actor: str, action: str, subject: str, reason: str, previous: str
-) -> str:
-    """Return the SHA-256, hexadecimal, of an entry: of a JSON list of its fields in this order, as ASCII."""
-    content = [number, iso(at), actor, action, subject, reason, previous]
-    # `json` writes what is not ASCII as escapes, lone surrogates too: the same bytes on every database.
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 def iso(moment: datetime) -> str:

@@ -7,13 +7,13 @@ shorter chain that is whole: whoever notes the newest hash elsewhere, as `audit 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.audit.entries import GENESIS, Action, Entry, entry_hash
+from mammo.audit.entries import GENESIS, Action, Entry
 from mammo.database import audit_entry, reading
 
 CHAIN_LOCK = 0x61756469
@@ -42,16 +42,19 @@ def append(connection: Connection, *, actor: str, action: Action, subject: str, 
         sa.select(audit_entry.c.number, audit_entry.c.hash).order_by(audit_entry.c.number.desc()).limit(1)
     )
     last = connection.execute(newest).one_or_none()
-    fields = {
-        "number": last.number + 1 if last else 1,
-        "at": datetime.now(UTC),
-        "actor": actor,
-        "action": action,
-        "subject": subject,
-        "reason": reason,
-        "previous": last.hash if last else GENESIS,
-    }
-    connection.execute(sa.insert(audit_entry).values(**fields, hash=entry_hash(**fields)))
+    number, previous = (last.number + 1, last.hash) if last else (1, GENESIS)
+    # The hash is computed from what is written: the fields of an entry that has none yet.
+    entry = Entry(
+        number=number,
+        at=datetime.now(UTC),
+        actor=actor,
+        action=action,
+        subject=subject,
+        reason=reason,
+        previous=previous,
+        hash="",
+    )
+    connection.execute(sa.insert(audit_entry).values({**asdict(entry), "hash": entry.computed_hash()}))
 
 
 class AuditTrail:

@@ -9,9 +9,8 @@ from jinja2 import UndefinedError
 
 from backend.console.assets import Assets
 from backend.console.rendering import Renderer, duration
-from tests.backend.fakes import BASIC, Backend
-
-HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+from tests.backend.console.access import HTML, browser
+from tests.backend.fakes import Backend
 
 
 def test_a_browser_is_sent_to_the_console_and_label_studio_is_not() -> None:
@@ -24,7 +23,7 @@ def test_a_browser_is_sent_to_the_console_and_label_studio_is_not() -> None:
 
 
 def test_a_page_allows_no_script_and_no_style_but_its_own_files() -> None:
-    page = Backend().client.get("/console", headers=BASIC)
+    page = browser(Backend(), "viewer").get("/console")
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -35,7 +34,7 @@ def test_a_page_allows_no_script_and_no_style_but_its_own_files() -> None:
 
 def test_assets_are_kept_forever_under_a_name_that_changes_with_their_content() -> None:
     client = Backend().client
-    page = client.get("/console", headers=BASIC).text
+    page = client.get("/console/login").text
     paths = re.findall(r'(?:href|src)="(/console/static/[^"]+)"', page)
     assert len(paths) == 3
     for path in paths:
@@ -48,7 +47,7 @@ def test_assets_are_kept_forever_under_a_name_that_changes_with_their_content() 
 
 def test_a_forgotten_fact_is_an_error_not_a_blank() -> None:
     with pytest.raises(UndefinedError):
-        Renderer(Assets.read()).text("overview.html", request=None, section="")
+        Renderer(Assets.read()).text("overview.html", person=None, csrf_field="", section="")
 
 
 @pytest.mark.parametrize(
