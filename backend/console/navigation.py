@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mammo.access import Role
+
 
 @dataclass(frozen=True)
 class Section:
@@ -14,11 +16,14 @@ class Section:
 
     title: str
     path: str
+    role: Role = "viewer"
+    """Who sees it."""
 
 
 SECTIONS = (
     Section("overview", "Overview", "/console"),
     Section("runs", "Runs", "/console/runs"),
     Section("models", "Models", "/console/models"),
-    Section("audit", "Audit", "/console/audit"),
+    Section("audit", "Audit", "/console/audit", "administrator"),
+    Section("docs", "HTTP API", "/docs"),
 )

@@ -1,5 +1,5 @@
 """The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
 
-from backend.console.routes import assets, login, overview
+from backend.console.routes import assets, audit, login, models, overview, runs
 
-ROUTERS = (assets.router, login.router, overview.router)
+ROUTERS = (assets.router, login.router, overview.router, runs.router, models.router, audit.router)
