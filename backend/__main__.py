@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from backend.app import create_app
-from backend.auth import MIN_LENGTH, is_loopback, short_secrets
+from backend.auth import MIN_LENGTH, short_secrets
 from backend.connections.limits import ConnectionLimits, raise_descriptor_limit
 from backend.connections.server import Server, bind
+from backend.local import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost

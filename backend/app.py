@@ -11,14 +11,21 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from backend import error_table
+from backend import api
 from backend.auth import SecretRequired, is_exempt_from_guess_limit
 from backend.backlog import Backlog
 from backend.batch import Workplace
+from backend.callers import Identify
+from backend.console.assets import Assets
+from backend.console.rendering import Renderer
+from backend.console.routes import ROUTERS
+from backend.console.routes.login import LoginLimits
 from backend.cross_site import OwnPagesOnly
+from backend.error_handlers import install as install_handlers
 from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
+from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
 from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
@@ -37,6 +44,7 @@ MAX_EVENTS = 8
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
+    overviews = ProjectOverviews(services.site)
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -57,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
         finally:
             if listener:
                 await anyio.to_thread.run_sync(listener.stop)
+            overviews.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -75,14 +84,19 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_images = ImageFetcher(app.state.recent_images, purpose="click", metrics=services.metrics)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
+    app.state.overviews = overviews
+    app.state.login_limits = LoginLimits()
+    app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()
-    for module in (webhook, health, setup, predict, metrics, provenance, readings, stages, runs):
-        app.include_router(module.router)
-        paths |= {each.path for each in module.router.routes if isinstance(each, Route)}
-    error_table.install(app)
+    modules = (webhook, health, setup, predict, metrics, provenance, readings, stages, runs)
+    for router in (*(module.router for module in modules), *api.ROUTERS, api.DESCRIPTION, *ROUTERS):
+        app.include_router(router)
+        paths |= {each.path for each in router.routes if isinstance(each, Route)}
+    install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
+    app.add_middleware(Identify, services=services)
     app.add_middleware(OwnPagesOnly)
     app.add_middleware(
         Guard, metrics=services.metrics, paths=frozenset(paths)

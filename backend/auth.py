@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from urllib.parse import quote
 
-from starlette.datastructures import URL, Headers
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.callers import CSRF_HEADER, Caller, has_token, is_for_people
+from backend.console.assets import STATIC_PATH
 from backend.credentials import has_basic, has_key, has_webhook_secret
+from backend.cross_site import SAFE_METHODS
 from backend.error_table import answer
+from backend.local import is_local
 from backend.services import Services
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.settings import PREFIX, Settings
 
 WEBHOOK = "/webhook"
 
-OPEN_PATHS = ("/health", "/")
-"""Paths that need no secret."""
+LOGIN = "/console/login"
+
+OPEN_PATHS = ("/health", "/", LOGIN)
+"""Paths that need no secret, beside the console's style sheet and script."""
 
 WRONG = "user name or password is wrong; Label Studio sends those of the project's model settings"
+UNKNOWN = "log in, or send an API key: `Authorization: Bearer KEY`"
 WRONG_EVENT = f"the {SECRET_HEADER} header is missing or wrong; connect the project again"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="yolo-mlsam"'}
 
@@ -39,12 +47,19 @@ class SecretRequired:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and not self._admits(scope):
-            is_event = scope["path"] == WEBHOOK
-            refusal = answer("http_401", WRONG_EVENT if is_event else WRONG, status=401, headers=CHALLENGE)
-            await refusal(scope, receive, send)
-            return
+        if scope["type"] == "http" and not is_open(scope["path"]):
+            people = is_for_people(scope["path"])
+            refusal = _refusal_of_person(scope) if people else self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        if self._admits(scope) or _key_admits(scope):
+            return None
+        message = WRONG_EVENT if scope["path"] == WEBHOOK else WRONG
+        return answer("http_401", message, status=401, headers=CHALLENGE)
 
     def _admits(self, scope: Scope) -> bool:
         """Whether there is user and password, an API key, or at `/webhook` its secret in place of a key.
@@ -56,6 +71,35 @@ class SecretRequired:
             return True
         other = has_webhook_secret if scope["path"] == WEBHOOK else has_key
         return has_basic(headers, settings) or other(headers, settings)
+
+
+def _key_admits(scope: Scope) -> bool:
+    """Whether there is an API key of the database: an administrator's may do all, any other may read."""
+    caller: Caller | None = scope.get("caller")
+    if caller is None or scope["path"] == WEBHOOK:
+        return False
+    return caller.role == "administrator" or scope["method"].upper() in SAFE_METHODS
+
+
+def _refusal_of_person(scope: Scope) -> Response | None:
+    """Return the answer to a request that has no caller, or comes from a browser without its token."""
+    caller: Caller | None = scope.get("caller")
+    unsafe = scope["method"].upper() not in SAFE_METHODS
+    is_page = not scope["path"].startswith("/api/")
+    if caller is None:
+        if is_page and not unsafe:
+            return RedirectResponse(f"{LOGIN}?next={quote(scope['path'])}", 303)
+        return answer("http_401", UNKNOWN, status=401)
+    if unsafe and caller.is_browser and not is_page:
+        token = Headers(scope=scope).get(CSRF_HEADER, "")
+        if not has_token(caller, token):
+            return answer("no_token", f"send the page's token as {CSRF_HEADER}", status=403)
+    return None
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no secret."""
+    return path in OPEN_PATHS or path.startswith(STATIC_PATH)
 
 
 def is_exempt_from_guess_limit(path: str, headers: Headers, settings: Settings) -> bool:
@@ -77,27 +121,3 @@ def short_secrets(settings: Settings) -> list[str]:
 def _has_long_basic(headers: Headers, settings: Settings) -> bool:
     long = len(settings.auth_password.get_secret_value()) >= MIN_LENGTH
     return long and has_basic(headers, settings)
-
-
-def is_local(scope: Scope) -> bool:
-    """Whether a request comes from this machine and addresses it by a loopback name.
-
-    No page of another site can do both.
-    """
-    client = scope.get("client")
-    if client is None or not is_loopback(client[0]):
-        return False
-    try:
-        return is_loopback(URL(scope=scope).hostname or "")
-    except ValueError:  # a Host header such as `[`
-        return False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is a loopback one."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

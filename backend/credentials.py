@@ -34,13 +34,21 @@ def has_basic(headers: Headers, settings: Settings) -> bool:
 
 def has_key(headers: Headers, settings: Settings) -> bool:
     """Whether there is an API key whose digest is in the settings."""
-    scheme, _, key = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        return False
-    sent = key.strip().encode("latin-1")  # Starlette decodes headers as Latin-1; this restores the bytes
-    digests = [hashlib.sha256(each).hexdigest() for each in (sent, *(r.encode() for r in decodings(sent)))]
+    digests = [hashlib.sha256(each.encode("latin-1")).hexdigest() for each in _sent_key(headers)]
+    digests += [hashlib.sha256(each.encode()).hexdigest() for each in bearer_keys(headers)]
     # Every digest is compared, so that the time does not depend on which one matches.
     return sum(_same(digest, valid) for digest in digests for valid in settings.api_key_digests) > 0
+
+
+def bearer_keys(headers: Headers) -> list[str]:
+    """Return the API key that was sent, in both encodings that programs use; empty without one."""
+    return [each for sent in _sent_key(headers) for each in dict.fromkeys(decodings(sent.encode("latin-1")))]
+
+
+def _sent_key(headers: Headers) -> list[str]:
+    """Return the API key as Starlette decodes it, as Latin-1; empty without one."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    return [key.strip()] if scheme.lower() == "bearer" and key.strip() else []
 
 
 def has_webhook_secret(headers: Headers, settings: Settings) -> bool:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-
 from backend.answers import Json
 from mammo import errors
 
@@ -32,6 +28,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,
     errors.Cancelled: 409,
+    errors.InvalidAccess: 422,
 }
 
 STATUS_OF_CODE = {"model_not_loaded": 503, "other_model": 409}
@@ -48,23 +45,3 @@ def answer(code: str, message: str, *, status: int, headers: dict[str, str] | No
     """Return the response `{"error": code, "message": sentence}`."""
     retry = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
     return Json({"error": code, "message": message}, status, headers={**retry, **(headers or {})})
-
-
-def install(app: FastAPI) -> None:
-    """Register exception handlers that use this table."""
-
-    @app.exception_handler(errors.MammoError)
-    def mammo_error(_: Request, error: errors.MammoError) -> Json:
-        return answer(error.code, str(error), status=status_of(error))
-
-    @app.exception_handler(HTTPException)
-    def http_error(_: Request, error: HTTPException) -> Json:
-        headers = dict(error.headers) if error.headers else None
-        return answer(
-            f"http_{error.status_code}", str(error.detail), status=error.status_code, headers=headers
-        )
-
-    @app.exception_handler(RequestValidationError)
-    def invalid_request(_: Request, error: RequestValidationError) -> Json:
-        places = sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})
-        return answer("invalid_request", f"invalid or missing: {', '.join(places)}", status=422)

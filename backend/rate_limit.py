@@ -16,7 +16,7 @@ from cachetools import LRUCache
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.auth import OPEN_PATHS
+from backend.auth import is_open
 from backend.error_table import answer
 from mammo.labelstudio.client import SECRET_HEADER
 
@@ -79,9 +79,9 @@ class RateLimit:
             await self._app(scope, receive, send)
             return
         address = client_network((scope.get("client") or ("unknown", 0))[0])
-        exempt = self._is_exempt(scope["path"], Headers(scope=scope))
+        exempt = scope.get("caller") is not None or self._is_exempt(scope["path"], Headers(scope=scope))
         wait = 0.0 if exempt else self._guesses.wait(address)
-        if wait and scope["path"] not in OPEN_PATHS:
+        if wait and not is_open(scope["path"]):
             headers = {"Retry-After": str(int(wait) + 1)}
             refusal = answer(
                 "too_many_requests", "too many requests; retry later", status=429, headers=headers

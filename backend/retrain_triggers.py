@@ -64,11 +64,13 @@ class RetrainTriggers:
         trigger: Trigger,
         recipe: str | None = None,
         key: str | None = None,
+        actor: str = "",
     ) -> Started:
         """Start a run, unless the project has an active one, which then serves this request too.
 
         Args:
             key: a second call with the same key starts nothing.
+            actor: who asks, for the audit trail; empty: the trigger.
 
         Raises:
             NeverTrainedFrom: no model may learn from the project.
@@ -76,7 +78,12 @@ class RetrainTriggers:
         """
         try:
             started = self._runs.start(
-                project, recipe=recipe or self._recipe, reason=reason, trigger=trigger, key=key
+                project,
+                recipe=recipe or self._recipe,
+                reason=reason,
+                trigger=trigger,
+                key=key,
+                actor=actor,
             )
         except MammoError:
             self._metrics.trainings.labels(outcome="refused").inc()

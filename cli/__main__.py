@@ -12,7 +12,9 @@ import structlog
 import typer
 
 from cli.adapt import adapt
+from cli.audit import audit
 from cli.background_commands import backgrounds
+from cli.console_users import console
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
 from cli.import_commands import import_mammograms
@@ -44,6 +46,8 @@ SERVICE = "Run the service"
 MODELS = "Models and training"
 """Sections of `--help`."""
 
+app.add_typer(console, name="console", rich_help_panel=SERVICE)
+app.add_typer(audit, name="audit", rich_help_panel=SERVICE)
 app.add_typer(models, name="models", rich_help_panel=MODELS)
 app.add_typer(weights, name="weights", rich_help_panel=MODELS)
 app.add_typer(backgrounds, name="backgrounds", rich_help_panel=MODELS)

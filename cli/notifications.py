@@ -47,7 +47,7 @@ def add(
     ] = 7,
 ) -> None:
     """Add a channel: one webhook, e-mail address or note."""
-    from cli.models.names import current_user
+    from cli.current_user import current_user
     from mammo.site import Site
 
     kind, target = _target(webhook=webhook, webhook_file=webhook_file, email=email, note=note)

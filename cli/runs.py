@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from cli.current_user import current_user
 from cli.text_console import text_console
 
 if TYPE_CHECKING:
@@ -134,7 +135,11 @@ def start(
         raise typer.BadParameter(f"{recipe!r} is not one of {', '.join(names)}", param_hint="--recipe")
     with Site.load() as site:
         started = site.runs.start(
-            project, recipe=recipe or site.settings.recipe, reason=reason, trigger="cli"
+            project,
+            recipe=recipe or site.settings.recipe,
+            reason=reason,
+            trigger="cli",
+            actor=current_user(),
         )
     state = "queued" if started.created else "active already; no second run is started"
     _console().print(f"{started.run}: {state}")
@@ -148,7 +153,7 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
 
     with Site.load() as site:
         site.make_room()
-        run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason)
+        run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason, actor=current_user())
     _console().print(
         f"{run.id}: {run.state} at {run.progress:.0%}; `yolo-mlsam runs resume` continues from there"
     )
@@ -160,7 +165,7 @@ def resume(name: Name, reason: Why = "resumed on the command line") -> None:
     from mammo.site import Site
 
     with Site.load() as site:
-        started = site.runs.resume(site.runs.runs.find(name).id, reason=reason)
+        started = site.runs.resume(site.runs.runs.find(name).id, reason=reason, actor=current_user())
     _console().print(f"{started.run}: queued")
     _print_problem(started)
 

@@ -68,7 +68,7 @@ def set_(
 ) -> None:
     """Change the stage. The audit log records who, when, why, and the evidence."""
 
-    from cli.models.names import current_user
+    from cli.current_user import current_user
     from mammo.site import Site
 
     with Site.load() as site:

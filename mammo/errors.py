@@ -191,3 +191,7 @@ class StorageUnavailable(MammoError):
 
 class Cancelled(MammoError):
     code = "cancelled"
+
+
+class InvalidAccess(MammoError):
+    code = "invalid_access"

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(networks)] = ""
     """Reverse proxies whose `X-Forwarded-For` counts, comma separated, for example `10.1.0.7,10.2.0.0/16`."""
 
+    user_header: str = Field("", pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$")
+    """Header in which a trusted proxy names the console user that it has logged in, for example `X-Remote-User`."""
+
     auth_user: Annotated[str, AfterValidator(sendable_user)] = "label-studio"
     """User name of the basic auth that Label Studio sends to the backend."""
 
@@ -261,6 +264,12 @@ class Settings(BaseSettings):
     def _bucket_keys(self) -> Self:
         if self.blob_store and not (self.s3_access_key and self.s3_secret_key.get_secret_value()):
             raise ValueError(f"BLOB_STORE needs {PREFIX}S3_ACCESS_KEY and {PREFIX}S3_SECRET_KEY")
+        return self
+
+    @model_validator(mode="after")
+    def _header_of_a_proxy(self) -> Self:
+        if self.user_header and not self.trusted_proxies:
+            raise ValueError(f"USER_HEADER needs {PREFIX}TRUSTED_PROXIES: it counts from those only")
         return self
 
     @field_validator("dataset_sources")

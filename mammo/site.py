@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from mammo.access import Access
 from mammo.annotations import AnnotationStore, Reconciliation, reconcile
 from mammo.backgrounds import Backgrounds
 from mammo.blinding import Blinding
@@ -235,6 +236,10 @@ class Site:
     def withholding(self) -> Withholding:
         """Decides for which tasks annotators get no prelabel."""
         return Withholding(self.stage_log, self.blinding)
+
+    @cached_property
+    def access(self) -> Access:
+        return Access.of(self.engine)
 
     @cached_property
     def runs(self) -> RunService:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from backend.auth import is_exempt_from_guess_limit
+from backend.connections.from_proxy import FromProxy
 from backend.connections.limits import ConnectionLimits
 from backend.connections.listener import BACKLOG, Listener
 from backend.connections.protocol import GuardedProtocol, IsTrusted
@@ -39,16 +40,14 @@ class Server(uvicorn.Server):
         named = filter(None, (each.strip() for each in settings.trusted_proxies.split(",")))
         proxies = [str(ip_network(each, strict=False)) for each in named]
         config = uvicorn.Config(
-            app,
+            FromProxy(app, proxies),
             loop="asyncio",
             http="h11",
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
-            # Named even if there is none: else uvicorn trusts loopback, and the variable FORWARDED_ALLOW_IPS.
-            proxy_headers=bool(proxies),
-            forwarded_allow_ips=proxies,
+            proxy_headers=False,  # by `FromProxy`: uvicorn trusts loopback, and the variable FORWARDED_ALLOW_IPS
             timeout_graceful_shutdown=30,
         )
         trusted = partial(is_exempt_from_guess_limit, settings=settings)

@@ -1,9 +1,13 @@
-"""`/` and `/health`: answered from memory, without authentication. Label Studio asks three times, one second each."""
+"""`/` and `/health`: answered from memory, without authentication. Label Studio asks three times, one second each.
+
+A browser that asks for `/` is sent to the console.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
+from starlette.responses import RedirectResponse
 
 from backend.answers import Json
 from backend.dependencies import ServicesDep
@@ -11,9 +15,16 @@ from backend.dependencies import ServicesDep
 router = APIRouter()
 
 
-@router.head("/", include_in_schema=False)
+@router.head("/", include_in_schema=False, response_model=None)
+@router.get("/", response_model=None)
+async def root(request: Request, services: ServicesDep) -> Json | RedirectResponse:
+    """The answer of `/health`; a browser is sent to the console."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return RedirectResponse("/console", 303, headers={"Vary": "Accept"})
+    return await health(services)
+
+
 @router.head("/health", include_in_schema=False)
-@router.get("/")
 @router.get("/health")
 async def health(services: ServicesDep) -> Json:
     """UP means that this server responds; `model_version` is null until a model is loaded.

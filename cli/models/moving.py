@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cli.models.names import current_user, find_version
+from cli.current_user import current_user
+from cli.models.names import find_version
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
 from mammo.site import Site

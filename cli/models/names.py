@@ -1,9 +1,6 @@
-"""Names of model versions and of the current user on the command line."""
+"""Names of model versions on the command line."""
 
 from __future__ import annotations
-
-import getpass
-import socket
 
 from mammo.errors import ModelNotFound
 from mammo.models import CHALLENGER, CHAMPION, PREVIOUS, AliasName, ModelRegistry
@@ -30,8 +27,3 @@ def find_version(registry: ModelRegistry, name: str) -> str:
         subject = "several model versions begin" if matching else "no model version begins"
         raise ModelNotFound(f"{subject} with {name!r}; the newest are {', '.join(versions[-20:])}")
     return matching[0]
-
-
-def current_user() -> str:
-    """Return user and host, for the history."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -3,6 +3,7 @@
 SQLite by default (write-ahead log, each commit flushed to disk), or PostgreSQL by URL. Both run the same statements.
 """
 
+from mammo.database.access_tables import api_key, audit_entry, console_session, console_user
 from mammo.database.connection import (
     MIGRATION_LOCK,
     SCHEMA,
@@ -54,7 +55,11 @@ __all__ = [
     "RowId",
     "UtcTime",
     "alias",
+    "api_key",
+    "audit_entry",
     "automatic_annotation",
+    "console_session",
+    "console_user",
     "dataset_item",
     "dataset_version",
     "dialect_insert",

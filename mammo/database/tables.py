@@ -12,6 +12,8 @@ stage_change                       mammo.stages.log
 automatic_annotation               mammo.annotations.automatic
 task_order                         mammo.worklist.order
 run, run_stage, run_event, run_trigger    mammo.runs
+console_user, console_session, api_key    mammo.access (in `access_tables`)
+audit_entry                        mammo.audit (in `access_tables`)
 """
 
 from __future__ import annotations

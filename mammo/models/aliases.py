@@ -14,6 +14,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from mammo.audit import Action, append
 from mammo.database import alias, insert, model_version, promotion
 from mammo.errors import ModelNotFound, PromotionConflict
 
@@ -75,6 +76,8 @@ def move_champion(
     )
     if before is not None and before.version != version:
         point(connection, PREVIOUS, before.version, kind="follow", reason=reason, actor=actor)
+    action: Action = "model rolled back" if kind == "roll_back" else "model promoted"
+    append(connection, actor=actor, action=action, subject=version, reason=reason)
     return after
 
 

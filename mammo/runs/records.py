@@ -16,6 +16,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from mammo.audit import append
 from mammo.database import insert, reading, run, run_event, run_stage, run_trigger, writing
 from mammo.errors import RunConflict, UnknownRun
 from mammo.runs.states import RESUMABLE, WORKING, State, Trigger
@@ -277,7 +278,7 @@ class Runs:
         with reading(self.engine) as connection:
             return [{**row._asdict(), "at": row.at.isoformat()} for row in connection.execute(statement)]
 
-    def cancel(self, name: str, *, reason: str = "") -> Run:
+    def cancel(self, name: str, *, reason: str = "", actor: str = "") -> Run:
         """Cancel a run at once; its process stops within seconds, and the run can be resumed.
 
         Raises:
@@ -301,9 +302,10 @@ class Runs:
                     f"run {current.id} has already ended ({current.state}); only active ones can be cancelled"
                 )
             add_event(connection, current.id, "state", reason, state="cancelled")
+            append(connection, actor=actor, action="run cancelled", subject=current.id, reason=reason)
         return self.get(current.id)
 
-    def resume(self, name: str, *, reason: str = "") -> Run:
+    def resume(self, name: str, *, reason: str = "", actor: str = "") -> Run:
         """Return a cancelled or failed run to the state `queued`; completed stages are not repeated.
 
         Raises:
@@ -337,6 +339,7 @@ class Runs:
                     f"run {current.id} is {current.state}; only failed and cancelled runs can be resumed"
                 )
             add_event(connection, current.id, "state", reason or "resumed", state="queued")
+            append(connection, actor=actor, action="run resumed", subject=current.id, reason=reason)
         return self.get(current.id)
 
     def record_job(self, name: str, job: str) -> None:

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.engine import Engine
 
+from mammo.audit import append
+from mammo.database import writing
 from mammo.errors import MammoError, RunConflict
 from mammo.runs.claims import owner_is_alive, owner_is_lost
 from mammo.runs.jobs import Adapt, Enqueued, JobQueue, Retrain
@@ -64,7 +66,14 @@ class RunService:
         return cls(Runs(engine), queue, quiet=quiet)
 
     def start(
-        self, project: int, *, recipe: str, reason: str, trigger: Trigger, key: str | None = None
+        self,
+        project: int,
+        *,
+        recipe: str,
+        reason: str,
+        trigger: Trigger,
+        key: str | None = None,
+        actor: str = "",
     ) -> Started:
         """Request a run, unless the project's active run covers the request.
 
@@ -72,6 +81,7 @@ class RunService:
 
         Args:
             key: Idempotency key: requests with the same key count once, whichever processes make them.
+            actor: Who asks, for the audit trail; empty: the trigger.
 
         Raises:
             NeverTrainedFrom: The project must not be trained on.
@@ -85,6 +95,11 @@ class RunService:
             project, recipe=recipe, reason=reason, trigger=trigger, not_before=not_before, key=key
         )
         run = self.runs.get(request.run)
+        if request.created:
+            with writing(self.runs.engine) as connection:
+                append(
+                    connection, actor=actor or trigger, action="run started", subject=run.id, reason=reason
+                )
         return Started(run.id, request.created, run.not_before, self._enqueue_problem(run))
 
     def start_adaptation(self, order: Adapt, *, enqueue: bool) -> Started:
@@ -122,21 +137,21 @@ class RunService:
         """Return whether the project may be trained on."""
         return why_not_trainable(project, engine=self.runs.engine) is None
 
-    def cancel(self, name: str, *, reason: str) -> Run:
+    def cancel(self, name: str, *, reason: str, actor: str = "") -> Run:
         """Cancel a run at once; its worker stops within seconds, and the run can be resumed.
 
         Raises:
             UnknownRun: There is no such run.
             RunConflict: The run has ended.
         """
-        cancelled = self.runs.cancel(name, reason=reason)
+        cancelled = self.runs.cancel(name, reason=reason, actor=actor)
         try:
             self._queue.drop(cancelled.id)
         except MammoError as error:  # a worker that starts the job finds the run cancelled
             log.warning("job of a cancelled run remains in the queue", run=cancelled.id, code=error.code)
         return cancelled
 
-    def resume(self, name: str, *, reason: str) -> Started:
+    def resume(self, name: str, *, reason: str, actor: str = "") -> Started:
         """Resume a failed or cancelled run at its first stage that is not done.
 
         Raises:
@@ -145,7 +160,7 @@ class RunService:
             NeverTrainedFrom: Its project must not be trained on.
         """
         require_trainable(self.runs.get(name).project, engine=self.runs.engine)
-        run = self.runs.resume(name, reason=reason)
+        run = self.runs.resume(name, reason=reason, actor=actor)
         return Started(run.id, created=False, problem=self._enqueue_problem(run))
 
     def requeue_lost(

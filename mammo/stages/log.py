@@ -10,6 +10,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from mammo.audit import append
 from mammo.database import reading, stage_change, writing
 from mammo.errors import StageRefused
 from mammo.stages.rules import DEFAULT_STAGE, Stage
@@ -118,6 +119,13 @@ class StageLog:
                 "evidence": orjson.dumps(evidence),
             }
             connection.execute(sa.insert(stage_change).values(row))
+            append(
+                connection,
+                actor=actor,
+                action="stage changed",
+                subject=f"project {project}",
+                reason=f"{row['before']} to {stage}: {reason}",
+            )
             added = _newest(connection, project)
         assert added is not None
         return added

@@ -89,6 +89,10 @@ class FakeStore:
         project = project_of(loads(body))
         return Receipt(event=len(self.events), duplicate=duplicate, project=project, num_revisions=1)
 
+    def projects(self) -> list[int]:
+        self._check()
+        return []
+
     def corrections_since(self, project: int, moment: datetime | None = None) -> int:
         self._check()
         return self.num_corrections

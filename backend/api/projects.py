@@ -1,0 +1,18 @@
+"""`/api/v1/projects`: what the console's first page says."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+
+from backend.answers import Json
+from backend.roles import ViewerDep
+
+router = APIRouter(prefix="/api/v1", tags=["projects"])
+
+
+@router.get("/projects")
+async def overview(request: Request, _: ViewerDep) -> Json:
+    """Show every project: its model, the corrections that wait, the last verdict, and the run that is active."""
+    projects = await anyio.to_thread.run_sync(request.app.state.overviews.all)
+    return Json({"projects": [each.to_json() for each in projects]})

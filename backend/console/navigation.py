@@ -1,0 +1,29 @@
+"""The sections of the navigation, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mammo.access import Role
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the navigation."""
+
+    name: str
+    """What a page names as its section."""
+
+    title: str
+    path: str
+    role: Role = "viewer"
+    """Who sees it."""
+
+
+SECTIONS = (
+    Section("overview", "Overview", "/console"),
+    Section("runs", "Runs", "/console/runs"),
+    Section("models", "Models", "/console/models"),
+    Section("audit", "Audit", "/console/audit", "administrator"),
+    Section("docs", "HTTP API", "/docs"),
+)

@@ -1,0 +1,5 @@
+"""The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
+
+from backend.console.routes import assets, audit, login, models, overview, runs
+
+ROUTERS = (assets.router, login.router, overview.router, runs.router, models.router, audit.router)

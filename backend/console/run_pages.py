@@ -1,0 +1,65 @@
+"""What the page of a run shows: its stages with their durations, its curves, and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mammo.runs import ENDED, Run, RunEvent
+
+STATE_WORDS = {
+    "queued": "waiting for a worker",
+    "building": "building the dataset version",
+    "detector": "training the detector",
+    "segmenter": "training the segmenter",
+    "evaluating": "evaluating champion and challenger on the test patients",
+    "judged": "judged",
+    "promoted": "challenger promoted",
+    "kept": "champion kept",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """A state that a run has entered."""
+
+    name: str
+    began_at: datetime
+    seconds: float | None
+    """How long it lasted, or has lasted until now; None for the state that ended the run."""
+
+
+def stage_times(events: Sequence[RunEvent], *, now: datetime | None = None) -> list[StageTime]:
+    """Return the states of a run in the order in which it entered them."""
+    entered = [event for event in events if event.state is not None]
+    ends = [*(event.at for event in entered[1:]), now or datetime.now(UTC)][: len(entered)]
+    return [
+        StageTime(
+            STATE_WORDS[event.state or ""],
+            event.at,
+            None if event.state in ENDED else (end - event.at).total_seconds(),
+        )
+        for event, end in zip(entered, ends, strict=True)
+    ]
+
+
+def verdict_rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
+    """Return the figures of champion and challenger side by side; empty before the verdict."""
+    verdict = results.get("verdict") or {}
+    champion, challenger = verdict.get("champion") or {}, verdict.get("challenger") or {}
+    return [
+        (name.replace("_", " at "), champion.get(name), value)
+        for name, value in challenger.items()
+        if name != "version" and (value is None or isinstance(value, int | float))
+    ]
+
+
+def plain_failure(run: Run) -> str:
+    """Return why a run failed, for a person; empty if it did not."""
+    if run.state != "failed":
+        return ""
+    return run.error or f"it failed ({run.failure or 'no reason is recorded'}); see its log"

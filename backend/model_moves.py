@@ -1,0 +1,36 @@
+"""Moves of the champion by a person, over HTTP: promote a version, roll back; each with a reason."""
+
+from __future__ import annotations
+
+from mammo.models import Alias
+from mammo.site import Site
+
+
+def promote(site: Site, version: str, *, reason: str, actor: str) -> Alias:
+    """Make a version the champion, after checking its files; the running backends are told.
+
+    Returns:
+        The champion; unchanged if it is this version already.
+
+    Raises:
+        ModelNotFound: there is no such version.
+        InvalidWeights: a file of it is missing or damaged.
+        PromotionConflict: somebody else moved the champion meanwhile; nothing was changed.
+    """
+    registry = site.registry
+    before = registry.champion()
+    if version == before.version:
+        return before
+    registry.verify(version)
+    site.make_room()
+    after = registry.promote(version, expected_epoch=before.epoch, reason=reason, actor=actor)
+    site.announce_champion(after.version)
+    return after
+
+
+def roll_back(site: Site, *, reason: str, actor: str) -> Alias:
+    """Make the previous champion the champion again; raises ModelNotFound: there is none."""
+    site.make_room()
+    after = site.registry.roll_back(reason, actor=actor)
+    site.announce_champion(after.version)
+    return after

@@ -1,0 +1,94 @@
+"""Refreshed: figures that take longer than a page may, computed in the background and shown with their age."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+import structlog
+
+from mammo.errors import MammoError
+
+log = structlog.get_logger()
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+EVERY = timedelta(seconds=60)
+"""Age from which a figure is computed again when somebody looks at it."""
+
+PATIENCE = 0.05
+"""Seconds for which a first look waits: long enough for a small project."""
+
+
+@dataclass(frozen=True)
+class Figure(Generic[Value]):
+    """A figure, or why there is none."""
+
+    value: Value | None = None
+    at: datetime | None = None
+    """When it was computed; None: it is being computed for the first time."""
+
+    problem: str = ""
+
+
+class Refreshed(Generic[Key, Value]):
+    """Computes a figure per key in one thread. Safe to share between threads."""
+
+    def __init__(
+        self, compute: Callable[[Key], Value], *, every: timedelta = EVERY, patience: float = PATIENCE
+    ) -> None:
+        """
+        Args:
+            compute: called in a thread of its own; a MammoError becomes the figure's `problem`.
+        """
+        self._compute = compute
+        self._every = every
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._figures: dict[Key, Figure[Value]] = {}
+        self._running: dict[Key, Future[Figure[Value]]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="figures")
+
+    def get(self, key: Key) -> Figure[Value]:
+        """Return the newest figure; one that is too old is computed again meanwhile."""
+        with self._lock:
+            known = self._figures.get(key)
+            is_fresh = (
+                known is not None and known.at is not None and datetime.now(UTC) - known.at < self._every
+            )
+            if known is not None and is_fresh:
+                return known
+            running = self._running.get(key)
+            if running is None:
+                running = self._running[key] = self._thread.submit(self._refresh, key)
+        if known is not None:
+            return known
+        try:
+            return running.result(self._patience)
+        except NotYet:
+            return Figure()
+
+    def close(self) -> None:
+        """Start no computation any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _refresh(self, key: Key) -> Figure[Value]:
+        try:
+            figure = Figure(self._compute(key), datetime.now(UTC))
+        except MammoError as error:
+            figure = Figure(None, datetime.now(UTC), str(error))
+        except Exception as error:  # a page without a figure is better than no page
+            log.error("a figure could not be computed", error=type(error).__name__)
+            figure = Figure(
+                None, datetime.now(UTC), "this figure could not be computed; see the server's log"
+            )
+        with self._lock:
+            self._figures[key] = figure
+            self._running.pop(key, None)
+        return figure

@@ -1,0 +1,11 @@
+"""The audit trail: who did what, when and why, as a chain of hashes.
+
+entries.py   Entry, and how its hash is computed
+trail.py     append, read and verify the chain
+export.py    rows of CSV
+"""
+
+from mammo.audit.entries import GENESIS, Action, Entry
+from mammo.audit.trail import AuditTrail, Verification, append
+
+__all__ = ["GENESIS", "Action", "AuditTrail", "Entry", "Verification", "append"]

@@ -1,0 +1,193 @@
+"""The console's pages: what they show, and what their forms do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.efforts.effort_records import Efforts
+from mammo.models import STARTER, ModelRegistry
+from mammo.runs import Runs, claim
+from mammo.runs.claims import RunLedger
+from tests.backend.console.access import browser, submit
+from tests.backend.fakes import Backend
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)> \"'{{7*7}}"
+
+
+@pytest.fixture
+def backend(tmp_path: Any) -> Any:
+    """A backend on a real database, with two model versions."""
+    engine = open_database(f"sqlite:///{tmp_path / 'data' / 'site.db'}")
+    registry = ModelRegistry(engine, tmp_path / "blobs")
+    registry.ensure_starter(STARTER)
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"weights")
+    made = Backend(
+        engine=engine,
+        store=AnnotationStore(engine),  # type: ignore[arg-type]
+        changes={"data_dir": tmp_path / "data"},
+        parts={
+            "registry": registry,
+            "efforts": lambda _: Efforts(),
+            "announce_champion": lambda version: True,
+            "make_room": lambda: None,
+        },
+    )
+    manifest = {
+        "threshold": 0.2,
+        "prompt_rule": "robust",
+        "prompt_count": 3,
+        "parent": registry.champion().version,
+    }
+    made.second = registry.register(detector=weights, segmenter=weights, manifest=manifest)  # type: ignore[attr-defined]
+    yield made
+    engine.dispose()
+
+
+def add_project(backend: Backend) -> None:
+    """Make project 3 known, by a run that has ended."""
+    runs = Runs(backend.engine)
+    if not runs.newest():
+        runs.cancel(runs.request(3, recipe="smoke", reason="first", trigger="cli").run)
+
+
+def start(backend: Backend, client: Any, **fields: str) -> str:
+    form = {"project": "3", "recipe": "smoke", "reason": "40 new cases", **fields}
+    add_project(backend)
+    answer = submit(client, "/console/runs", on="/console/runs", **form)
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["Location"].rpartition("/")[2])
+
+
+def test_every_page_opens_and_an_unknown_one_is_404(backend: Backend) -> None:
+    client = browser(backend, "administrator")
+    name = start(backend, client)
+    second = backend.second  # type: ignore[attr-defined]
+    for path in (
+        "",
+        "/runs",
+        "/runs?project=3",
+        f"/runs/{name}",
+        "/models",
+        f"/models/{second}",
+        "/models/champion",
+        "/audit",
+    ):
+        page = client.get(f"/console{path}")
+        assert page.status_code == 200, page.text
+        assert page.text.count("<h1>") == 1
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert client.get("/docs").status_code == 200
+    for path in ("/runs/retrain-3-000000000000", "/models/m9999-nothing", "/elsewhere"):
+        page = client.get(f"/console{path}")
+        assert page.status_code == 404
+        assert "<h1>Not found</h1>" in page.text
+
+
+def test_a_hostile_name_is_shown_and_not_run(backend: Backend) -> None:
+    client = browser(backend, "administrator")
+    Runs(backend.engine).request(3, recipe="smoke", reason=HOSTILE, trigger="cli")
+    name = Runs(backend.engine).newest()[0].id
+    claimed = claim(Runs(backend.engine), name, owner=HOSTILE)
+    assert claimed is not None
+    RunLedger(backend.engine, claimed).log(HOSTILE)
+    submit(client, f"/console/runs/{name}/cancel", on=f"/console/runs/{name}", reason=HOSTILE)
+    for path in ("", "/runs", f"/runs/{name}", "/audit"):
+        page = client.get(f"/console{path}").text
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert "{{7*7}}" in page or path == ""
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in client.get(f"/console/runs/{name}").text
+
+
+def test_a_run_is_started_cancelled_and_resumed_and_the_trail_says_by_whom(backend: Backend) -> None:
+    client = browser(backend, "administrator")
+    name = start(backend, client)
+    page = f"/console/runs/{name}"
+    assert "waiting for a worker" in client.get(page).text
+    submit(client, f"{page}/cancel", on=page, reason="wrong recipe")
+    assert "cancelled" in client.get(page).text
+    again = client.get(page).text
+    assert "Cancel the run" not in again
+    submit(client, f"{page}/resume", on=page, reason="right after all")
+    entries = backend.services.site.access.trail.newest(limit=2)
+    assert [(each.actor, each.action, each.subject, each.reason) for each in entries] == [
+        ("anna", "run resumed", name, "right after all"),
+        ("anna", "run cancelled", name, "wrong recipe"),
+    ]
+
+
+def test_what_cannot_be_done_is_a_sentence_on_a_page(backend: Backend) -> None:
+    client = browser(backend, "administrator")
+    name = start(backend, client)
+    page = f"/console/runs/{name}"
+    submit(client, f"{page}/cancel", on=page, reason="x")
+    refused = submit(client, f"{page}/cancel", on=page, reason="again")
+    assert refused.status_code == 409
+    assert "has already ended" in refused.text
+    nothing = submit(client, "/console/models/rollback", on="/console/models/" + backend.second, reason="x")  # type: ignore[attr-defined]
+    assert nothing.status_code == 404
+    assert "no earlier champion" in nothing.text
+
+
+def test_a_version_is_promoted_and_rolled_back_with_a_reason_only(backend: Backend) -> None:
+    client, second = browser(backend, "administrator"), backend.second  # type: ignore[attr-defined]
+    page = f"/console/models/{second}"
+    assert submit(client, f"{page}/promote", on=page, reason=" ").status_code == 422
+    assert submit(client, f"{page}/promote", on=page, reason="looks better").status_code == 303
+    assert backend.services.site.registry.champion().version == second
+    assert "looks better" in client.get("/console/models").text
+    assert "Promote</button>" not in client.get(page).text
+    assert (
+        submit(client, "/console/models/rollback", on="/console/models", reason="it was not").status_code
+        == 303
+    )
+    assert backend.services.site.registry.champion().version != second
+    actions = [(each.actor, each.action) for each in backend.services.site.access.trail.newest(limit=2)]
+    assert actions == [("anna", "model rolled back"), ("anna", "model promoted")]
+
+
+@pytest.mark.parametrize("role", ["viewer", "lead"])
+def test_who_may_not_sees_no_button_and_is_refused(backend: Backend, role: Any) -> None:
+    administrator = browser(backend, "administrator", name="root")
+    name = start(backend, administrator)
+    client = browser(backend, role)
+    for path in ("/console/runs", f"/console/runs/{name}", f"/console/models/{backend.second}"):  # type: ignore[attr-defined]
+        assert client.get(path).text.count("<form") == 1, "log out"
+    for path in ("/console/runs", f"/console/runs/{name}/cancel", "/console/models/rollback"):
+        assert submit(client, path, on="/console", reason="x").status_code == 403
+    assert client.get("/console/audit").status_code == 403
+    assert "/console/audit" not in client.get("/console").text
+
+
+def test_the_trail_is_paged_and_exported(backend: Backend) -> None:
+    client = browser(backend, "administrator")
+    for number in range(105):
+        backend.services.site.access.keys.add(f"key{number}", "viewer", actor="root@here")
+    first = client.get("/console/audit")
+    assert "Older entries" in first.text
+    assert first.text.count('<th scope="row"') == 100
+    exported = client.get("/console/audit.csv")
+    num_entries = backend.services.site.access.trail.verify().num_entries
+    assert exported.text.count("\r\n") == 1 + num_entries
+    assert len(client.get("/console/audit.jsonl").text.splitlines()) == num_entries > 105
+
+
+def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: Backend) -> None:
+    client = browser(backend, "viewer")
+    runs = Runs(backend.engine)
+    runs.request(3, recipe="smoke", reason="first", trigger="cli")
+    page = client.get("/console").text
+    assert "Project 3" in page
+    assert "<progress" in page
+    runs.cancel(runs.newest()[0].id, reason="enough")
+    page = client.get("/console").text
+    assert "The last run was cancelled." in page
+    assert "Nothing new to learn from" in page
+    assert backend.services.site.registry.champion().version in page
+    assert f"{datetime.now(UTC):%Y-%m}" in page
