@@ -58,6 +58,16 @@ class Evaluation:
         return sum(image.hits.num_lesions for image in self.images)
 
     @property
+    def false_positives(self) -> float:
+        """False positives per image at the operating point; NaN without an image."""
+        false = [
+            score >= self.threshold and not true
+            for image in self.images
+            for score, true in zip(image.hits.scores, image.hits.true, strict=True)
+        ]
+        return ratio(float(sum(false)), len(self.images))
+
+    @property
     def froc(self) -> Froc:
         """The FROC curve over all images.
 

@@ -131,6 +131,7 @@ def register_challenger(
             run.context.networks.load(trained),
             folds.validation,
             rate=run.recipe.operating_rate,
+            like=lambda: run.context.networks.load(champion),
             default=trained.threshold,
             progress=progress,
         )
