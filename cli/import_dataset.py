@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.site_choice import changing_site
+
 if TYPE_CHECKING:
     from mammo.exchange.datasets.contents import DatasetOptions
     from mammo.exchange.datasets.reading import Summary
@@ -87,13 +89,12 @@ def _import(options: DatasetOptions, *, project: int | None, twins: Path | None,
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
     from mammo.printable import printable
-    from mammo.site import Site
 
     if options.kind not in READERS:
         raise InvalidSettings(f"expected a format of {', '.join(READERS)}, got {printable(options.kind)}")
     if not dry_run and (project is None or twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
-    with Site.load() as site:
+    with changing_site() as site:
         writer = None if dry_run else _writer(options, site, project=project, twins=twins)
         tags = writer.tags if writer else _tags(project, site)
         summary = read_dataset(

@@ -10,16 +10,16 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from cli.site_choice import changing_site
 from mammo.exchange.importing import ImportOptions, Outcome, Rules, import_files
 from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
-from mammo.site import Site
 
 
 def import_command(paths: Sequence[Path], *, project: int, twins: Path, rules: Rules | None = None) -> int:
     """Return 0, or 2 if a file was refused. Refused files do not stop the others."""
-    with Site.load() as site:
+    with changing_site() as site:
         client = site.client
         options = ImportOptions(
             root=site.require_mammogram_root(),

@@ -80,6 +80,11 @@ def examine(inspection: Inspection) -> list[Diagnosis]:
     return [*diagnoses, *_run((service_checks.check_model,), replace(inspection, project=None))]
 
 
+def examine_service(inspection: Inspection) -> list[Diagnosis]:
+    """Run the checks of a new installation, whose backend does not run yet: settings, storage, queue, Label Studio."""
+    return list(_run((*SERVICE, server_checks.check_server), inspection))
+
+
 def repair(inspect: Callable[[], Inspection]) -> list[Diagnosis]:
     """Examine, repair, and examine again. Diagnoses that have disappeared are `fixed`.
 

@@ -26,7 +26,7 @@ def run(*arguments: str):
 def test_a_run_is_started_listed_cancelled_and_resumed_from_the_command_line(site):
     started = run("start", "--project", "3", "--recipe", "demo", "--reason", "new cases")
     assert started.exit_code == 0, started.output
-    name = started.output.split(":")[0]
+    name = started.stdout.split(":")[0]
     assert "active already" in run("start", "--project", "3").output
     (listed,) = json.loads(run("list", "--json").output)
     assert (listed["id"], listed["trigger"], listed["state"]) == (name, "cli", "queued")
