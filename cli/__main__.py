@@ -93,7 +93,9 @@ def prelabel(
     files: Annotated[
         list[Path],
         # Checked file by file, so that one bad file stops no other; typer would refuse them all.
-        typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files.", metavar="FILE...", readable=False),
+        typer.Argument(
+            help="DICOM, PNG, JPEG, TIFF or PGM files, or folders.", metavar="FILE...", readable=False
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.overlay.png.", file_okay=False)],
     spacing: Annotated[
@@ -120,6 +122,9 @@ def prelabel(
             help="Also outline and measure the calcifications of each cluster, from 0.2 mm.",
         ),
     ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write this CSV file, a row per finding.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Detect and segment clusters in mammograms, without a server. Exit code 2: a file could not be read."""
     from cli.prelabel import PrelabelOptions, prelabel_files
@@ -130,6 +135,7 @@ def prelabel(
         model=model,
         convert_for_processing=convert_for_processing,
         calcifications=calcifications,
+        csv=csv,
     )
     raise typer.Exit(prelabel_files(files, options))
 
@@ -141,8 +147,9 @@ def import_(
     ],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
     twins: Annotated[
-        Path, typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins.")
-    ],
+        Path | None,
+        typer.Option(help="Folder that Label Studio serves as local files; default: YOLO_MLSAM_TWIN_ROOT."),
+    ] = None,
     allow_identified: Annotated[
         bool, typer.Option("--allow-identified", help="Accept files that identify their patient.")
     ] = False,

@@ -7,6 +7,7 @@ import secrets
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -78,7 +79,8 @@ def init_command(file: Path, given: Answers, *, token_stdin: bool, asks: bool) -
     values = _answers(given, asks=asks)
     values["label_studio_api_key"] = _token(token_stdin=token_stdin, asks=asks)
     values |= {name: secrets.token_hex(32) for name in GENERATED}
-    Site.load(**{name: value for name, value in values.items() if value})  # an invalid answer writes nothing
+    checked: dict[str, Any] = {name: value for name, value in values.items() if value}
+    Site.load(**checked)  # an invalid answer writes nothing
     for name in ("mammogram_root", "twin_root"):
         folder = Path(values[name])
         if (

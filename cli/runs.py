@@ -127,12 +127,14 @@ def start(
     reason: Why = "asked for on the command line",
 ) -> None:
     """Start a retrain now, unless the project has an active run."""
+    from mammo.labelstudio.existing_projects import require_project
     from mammo.settings import RecipeName
 
     names = get_args(RecipeName)
     if recipe is not None and recipe not in names:
         raise typer.BadParameter(f"{recipe!r} is not one of {', '.join(names)}", param_hint="--recipe")
     with changing_site() as site:
+        require_project(site.label_studio, project)
         started = site.runs.start(
             project, recipe=recipe or site.settings.recipe, reason=reason, trigger="cli"
         )
