@@ -43,6 +43,7 @@ PROJECT: tuple[Check, ...] = (
     project_checks.check_webhooks,
     project_checks.check_versions,
     schedule_check.check_schedule,
+    image_checks.check_local_files,
     image_checks.check_images,
 )
 

@@ -40,6 +40,7 @@ class FakeLabelStudio:
         self.backends: list[Body] = []
         self.webhooks: list[Body] = []
         self.storages: list[Body] = []
+        self.tabs: list[Body] = []
         self.versions: dict[str, int] = {}
         """Model versions that have predictions, and how many."""
 
@@ -80,6 +81,13 @@ class FakeLabelStudio:
             ("POST", r"/api/predictions/", lambda body, params: self._add(self.predictions, body)),
             ("GET", r"/api/storages/localfiles/", lambda body, params: self.storages),
             ("POST", r"/api/storages/localfiles/", lambda body, params: self._add(self.storages, body)),
+            ("GET", r"/api/dm/views/", lambda body, params: self.tabs),
+            ("POST", r"/api/dm/views/", lambda body, params: self._add(self.tabs, body)),
+            (
+                "PATCH",
+                r"/api/dm/views/(\d+)/",
+                lambda body, params, number: self._change(self.tabs, number, body),
+            ),
             ("GET", r"/api/ml/", lambda body, params: self.backends),
             ("POST", r"/api/ml/", self._connect),
             (
