@@ -15,6 +15,7 @@ from backend.schemas import Task
 from backend.services import Services
 from mammo.errors import StorageUnavailable
 from mammo.labelstudio import labeling_config
+from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import TaskPrelabeller
 
 log = structlog.get_logger()
@@ -74,7 +75,11 @@ class Prelabelling:
             if prelabel.shown_at is None:
                 self._show(project, task.id)
             self._services.metrics.predictions.labels(outcome="stored").inc()
-        return {"result": prelabel.regions, "score": prelabel.score, "model_version": self._loaded.version}
+        return {
+            "result": prelabel.regions,
+            "score": suspicion(prelabel.regions),
+            "model_version": self._loaded.version,
+        }
 
     def images(self, task: Task) -> list[dict[str, Any]]:
         """Return the data of every image of a task; raises ImageNotFound: the task has no such image."""

@@ -42,12 +42,16 @@ from __future__ import annotations
 
 
 class MammoError(Exception):
-    """Base of all deliberate errors. The message states what was received, what is allowed and what to do."""
+    """Base of all deliberate errors. The message states what was received, what is allowed and what to do.
+
+    It may quote what came from outside. A lone surrogate in it, which no file, database or terminal takes, becomes its
+    escape, such as `\\ud800`.
+    """
 
     code = "error"
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
         if code is not None:
             self.code = code
 

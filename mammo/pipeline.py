@@ -13,11 +13,12 @@ from pathlib import Path
 
 import structlog
 
-from mammo.detector import Detection, Detector, RuntimeName
+from mammo.detector import Detection, Detector, RuntimeName, find_breast
 from mammo.dicom import Mammogram
-from mammo.errors import InvalidPrompt
+from mammo.errors import InvalidPrompt, UnreadableImage
 from mammo.findings import CLUSTER, MAX_FINDINGS, Finding, ImageFindings
 from mammo.geometry import ASSUMED_SPACING, Box, Point
+from mammo.landmarks import Landmarks
 from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
 from mammo.masks.instances import calcifications as instances_of
@@ -167,6 +168,7 @@ class Prelabeller:
                 self._finding(mammogram, detection, f"c{index}") for index, detection in enumerate(best, 1)
             ),
             num_cut=len(above) - len(best),
+            landmarks=_landmarks(mammogram) if best else None,
         )
 
     def answer(
@@ -286,3 +288,12 @@ def _box_around(points: Sequence[Point], mammogram: Mammogram) -> Box:
     for point in points[1:]:
         box = box.union(Box(point.x, point.y, point.x + 1, point.y + 1))
     return box.within(mammogram.size)
+
+
+def _landmarks(mammogram: Mammogram) -> Landmarks | None:
+    """Return the landmarks of a breast; None where they cannot be found."""
+    cells = find_breast(mammogram.pixels).cells
+    try:
+        return Landmarks.of(cells, size=mammogram.size, spacing=mammogram.spacing or ASSUMED_SPACING)
+    except UnreadableImage:
+        return None

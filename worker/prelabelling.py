@@ -13,6 +13,7 @@ import structlog
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
 from mammo.site import Site
 from training.datasets.items import is_about_one_image
@@ -153,7 +154,8 @@ def _predict(
         if prelabel is not None:
             if shown:
                 store.show_prelabel(project, number, tasks.version)
-            stored = {"result": prelabel.regions, "score": prelabel.score, "model_version": tasks.version}
+            score = suspicion(prelabel.regions)
+            stored = {"result": prelabel.regions, "score": score, "model_version": tasks.version}
             return stored, prelabel.num_cut or 0
     made = tasks.predict(number, data)
     tasks.record(number, made, project=project, shown=shown)

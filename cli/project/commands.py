@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,14 @@ def create(
         Path | None,
         typer.Option(help="Labeling config (XML); default: the built-in one.", exists=True, dir_okay=False),
     ] = None,
+    screen: Annotated[
+        Literal["exam", "image"],
+        typer.Option(help="A task of a new project shows: the four views of an exam, or one image."),
+    ] = "exam",
+    descriptors: Annotated[
+        bool,
+        typer.Option(help="Ask for morphology, distribution, density and BI-RADS assessment (exam)."),
+    ] = True,
     local: Annotated[
         Path | None, typer.Option(help="Folder below Label Studio's document root, as Label Studio sees it.")
     ] = None,
@@ -66,7 +74,16 @@ def create(
             secret_key=s3_secret,
             presign=presign,
         )
-    options = ProjectOptions(title=title, url=url, config=config, local=local, upload=upload, s3=s3)
+    options = ProjectOptions(
+        title=title,
+        url=url,
+        config=config,
+        local=local,
+        upload=upload,
+        s3=s3,
+        screen=screen,
+        descriptors=descriptors,
+    )
     create_project(options, site=changing_site(), console=text_console(soft_wrap=True))
     raise typer.Exit(2 if upload and unusable_images(upload) else 0)
 

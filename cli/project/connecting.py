@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError, UnreadableImage
+from mammo.exam_views import EXAM_VIEWS
 from mammo.exchange.task_data import TWINS
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
-from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
+from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.exam_page import INSTRUCTIONS, TAB_TITLE, exam_tab
 from mammo.labelstudio.local_files import (
     PICTURE,
     TEST_IMAGE,
@@ -30,8 +34,14 @@ from mammo.worklist.service import FIELD, TITLE
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
+Screen = Literal["exam", "image"]
+"""What the page of a task shows: the four views of an exam, or one image."""
+
 MAX_CONFIG = 2**20
 """Largest labeling config, in bytes."""
+
+INSTRUCTED: dict[str, Any] = {"expert_instruction": INSTRUCTIONS, "show_instruction": True}
+"""Fields of a new project of exams."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,11 @@ class ProjectOptions:
     """Folder on this machine with images to upload."""
 
     s3: S3Bucket | None = None
+    screen: Screen = "exam"
+    """Of a new project with a built-in labeling config."""
+
+    descriptors: bool = True
+    """Whether a new project of exams asks for morphology, distribution, density and assessment."""
 
 
 def create_project(options: ProjectOptions, *, site: Site, console: Console) -> int:
@@ -59,7 +74,8 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
 
     Raises:
         InvalidRegion: the labeling config cannot work (code `labeling_config`).
-        InvalidSettings: a secret or the backend's address is missing; nothing was created.
+        InvalidSettings: a secret or the backend's address is missing, or images cannot be added one by one; nothing
+            was created.
         LabelStudioError: Label Studio does not answer or refuses.
     """
     require_secrets(site.settings)
@@ -67,17 +83,21 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
     with site:
         client = site.client
         project = client.find_project(options.title)
+        config = _config(options.config) if options.config else None
         if project is None:
-            config = _config(options.config) if options.config else labeling_config()
-            require_usable(review_config(config))
-            project = client.create_project(options.title, config)
+            config = config or _built_in(options)
+            _require_config(config, options)
+            shows_exams = has_exam_images(config)
+            project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
             console.print(f"project {project}: created")
         else:
-            if options.config:
-                config = _config(options.config)
-                require_usable(review_config(config))
+            _require_config(config or str(client.project(project)["label_config"]), options)
+            if config:
                 client.update_project(project, label_config=config)
+            shows_exams = has_exam_images(str(client.project(project)["label_config"]))
             console.print(f"project {project}: adopted")
+        if shows_exams and client.show_first_tab(project, exam_tab()):
+            console.print(f"project {project}: the tab {TAB_TITLE!r} is the first one")
         _connect(client, project, options.url, settings=site.settings, console=console)
         client.show_tab(project, title=TITLE, field=FIELD)
         console.print(Text(f"project {project}: tab {TITLE!r}; `yolo-mlsam order plan {project}` fills it"))
@@ -99,6 +119,28 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
     require_address(url)
     with site:
         _connect(site.client, project, url, settings=site.settings, console=console)
+
+
+def has_exam_images(config: str) -> bool:
+    """Whether the tasks of a labeling config show the four views of an exam."""
+    tags = ControlTags.read(config)
+    values = {each.value for each in (tags, *tags.siblings)}
+    return values >= {view.key for view in EXAM_VIEWS}
+
+
+def _built_in(options: ProjectOptions) -> str:
+    """Return the built-in labeling config of a screen."""
+    return exam_config(descriptors=options.descriptors) if options.screen == "exam" else labeling_config()
+
+
+def _require_config(config: str, options: ProjectOptions) -> None:
+    """Raise InvalidRegion if a labeling config cannot work, or InvalidSettings if not with the images to be added."""
+    require_usable(review_config(config))
+    if (options.upload or options.s3) and ControlTags.read(config).siblings:
+        raise InvalidSettings(
+            "--upload and --bucket make a task of each image, but the project's tasks show several images each; add "
+            "`--screen image` for a project of single images, or import mammograms with `yolo-mlsam import`"
+        )
 
 
 def _config(file: Path) -> str:

@@ -131,7 +131,7 @@ def test_the_commands_of_the_page_end_with_mammograms_in_the_browser(
         said = shell.run(create)
         assert "project 1: created" in said
         assert "browsers get the images" in said
-        assert "4 new tasks in project 1" in shell.run(fill)
+        assert "1 new tasks in project 1" in shell.run(fill)
         assert "broken" not in shell.run(check)
 
         with LabelStudioClient(server.url, server.api_key) as client:
@@ -139,7 +139,7 @@ def test_the_commands_of_the_page_end_with_mammograms_in_the_browser(
         page = browser.new_page()
         screen = Screen(page, Size(2560, 3328))
         screen.log_in(server)
-        address = f"{server.url}{task['data']['image']}"
+        address = f"{server.url}{task['data']['rcc']}"
         height, width, values = page.evaluate(SHOWN, [address, STEP])
         page.goto(
             f"{server.url}/projects/1/data?task={task['id']}", wait_until="domcontentloaded", timeout=PATIENCE
@@ -149,7 +149,7 @@ def test_the_commands_of_the_page_end_with_mammograms_in_the_browser(
             timeout=PATIENCE,
         )
         page.close()
-    (twin,) = site.glob(f"twins/twins/{task['data']['sha256']}.png")
+    (twin,) = site.glob(f"twins/twins/{task['data']['rcc_sha256']}.png")
     drawn = cv2.imread(str(twin), cv2.IMREAD_UNCHANGED)
     assert (height, width) == drawn.shape
     assert values == drawn.ravel()[::STEP].tolist()

@@ -41,6 +41,7 @@ class FakeLabelStudio:
         self.webhooks: list[Body] = []
         self.storages: list[Body] = []
         self.tabs: list[Body] = []
+        """In the order in which the page shows them."""
         self.versions: dict[str, int] = {}
         """Model versions that have predictions, and how many."""
 
@@ -88,6 +89,7 @@ class FakeLabelStudio:
                 r"/api/dm/views/(\d+)/",
                 lambda body, params, number: self._change(self.tabs, number, body),
             ),
+            ("POST", r"/api/dm/views/order/", self._order_tabs),
             ("GET", r"/api/ml/", lambda body, params: self.backends),
             ("POST", r"/api/ml/", self._connect),
             (
@@ -202,6 +204,10 @@ class FakeLabelStudio:
     def _annotations(self, body: None, params: dict[str, str], number: str) -> list[Body] | None:
         found = [row for row in self.tasks if row["id"] == int(number)]
         return [each for row in found for each in row.get("annotations", ())] if found else None
+
+    def _order_tabs(self, body: Body, params: dict[str, str]) -> Body:
+        self.tabs.sort(key=lambda tab: body["ids"].index(tab["id"]))
+        return {}
 
     def _create_project(self, body: Body, params: dict[str, str]) -> Body:
         number = len(self.projects) + 1
