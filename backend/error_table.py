@@ -23,6 +23,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.PromotionConflict: 409,
     errors.StageRefused: 409,
     errors.NeverTrainedFrom: 409,
+    errors.UnknownProject: 404,
     errors.UnknownRun: 404,
     errors.RunConflict: 409,
     errors.InsufficientData: 409,

@@ -28,6 +28,8 @@ from cli.project.commands import prelabel as prelabel_project
 from cli.reading.commands import reading
 from cli.report import report
 from cli.runs import runs
+from cli.service_commands import demo, init, serve, work
+from cli.site_choice import QuietOption, SiteOption, choose_site
 from cli.stages import stage
 from cli.train import train
 from cli.weight_commands import weights
@@ -61,6 +63,8 @@ app.add_typer(project, name="project", rich_help_panel=LABEL_STUDIO)
 app.command(rich_help_panel=LABEL_STUDIO)(doctor)
 app.command(rich_help_panel=LABEL_STUDIO)(connect)
 app.command("prelabel-project", rich_help_panel=LABEL_STUDIO)(prelabel_project)
+for command in (init, serve, work, demo):
+    app.command(rich_help_panel=SERVICE)(command)
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
@@ -77,11 +81,15 @@ def _print_version(requested: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[  # handled by its callback
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    site: SiteOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Semi-automatic annotation of breast microcalcification clusters with Label Studio."""
+    choose_site(context, site, quiet=quiet)
     if not structlog.is_configured():
         structlog.configure(logger_factory=_to_stderr)
 
@@ -96,7 +104,9 @@ def prelabel(
     files: Annotated[
         list[Path],
         # Checked file by file, so that one bad file stops no other; typer would refuse them all.
-        typer.Argument(help="DICOM, PNG, JPEG, TIFF or PGM files.", metavar="FILE...", readable=False),
+        typer.Argument(
+            help="DICOM, PNG, JPEG, TIFF or PGM files, or folders.", metavar="FILE...", readable=False
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.overlay.png.", file_okay=False)],
     spacing: Annotated[
@@ -123,6 +133,9 @@ def prelabel(
             help="Also outline and measure the calcifications of each cluster, from 0.2 mm.",
         ),
     ] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write this CSV file, a row per finding.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Detect and segment clusters in mammograms, without a server. Exit code 2: a file could not be read."""
     from cli.prelabel import PrelabelOptions, prelabel_files
@@ -133,6 +146,7 @@ def prelabel(
         model=model,
         convert_for_processing=convert_for_processing,
         calcifications=calcifications,
+        csv=csv,
     )
     raise typer.Exit(prelabel_files(files, options))
 
@@ -204,66 +218,6 @@ def effort(
     from cli.trace import effort_command
 
     effort_command(projects or [], by=[name.strip() for name in by.split(",")], as_json=as_json)
-
-
-@app.command(rich_help_panel=SERVICE)
-def serve(
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Serve without secrets, on this machine only, for trials.")
-    ] = False,
-) -> None:
-    """Run the Label Studio ML backend. Its settings come from the environment."""
-    from backend.__main__ import main as run
-
-    raise typer.Exit(run(insecure=insecure))
-
-
-@app.command(rich_help_panel=SERVICE)
-def work(
-    queues: Annotated[
-        str, typer.Option(help="Queues, comma-separated: train, predict, light.")
-    ] = "train,predict,light",
-    gpus: Annotated[
-        str, typer.Option(help="auto, none, or indices or UUIDs as listed by nvidia-smi, comma-separated.")
-    ] = "auto",
-) -> None:
-    """Run and supervise this machine's workers: one per GPU for training, one for all other queues."""
-    from cli.work import work_command
-
-    raise typer.Exit(work_command(queues=queues, gpus=gpus))
-
-
-@app.command(rich_help_panel=SERVICE)
-def demo(
-    label_studio: Annotated[
-        Path, typer.Option(help="The label-studio program of a separate environment.")
-    ] = Path(".venv-label-studio/bin/label-studio"),
-    patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, max=5, help="Rounds of correcting, training and gate.")] = 1,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0: a free one.")] = 0,
-    keep: Annotated[
-        Path | None, typer.Option(help="Keep all files in this folder, which must be new or empty.")
-    ] = None,
-    exit_: Annotated[
-        bool, typer.Option("--exit", help="Stop at the end, instead of waiting for Ctrl-C.")
-    ] = False,
-    recipe: Annotated[str, typer.Option(help="Training recipe: demo, or smoke for a quick check.")] = "demo",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the phantoms.")] = 100,
-) -> None:
-    """Run the whole loop on this machine: phantoms, Label Studio, corrections, retraining, gate, hot reload."""
-    from cli.demo.command import DemoOptions, run_demo
-
-    options = DemoOptions(
-        label_studio=label_studio,
-        patients=patients,
-        rounds=rounds,
-        port=port,
-        keep=keep,
-        exit=exit_,
-        recipe=recipe,
-        seed=seed,
-    )
-    raise typer.Exit(run_demo(options))
 
 
 @app.command(rich_help_panel=IMAGES)

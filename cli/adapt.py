@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.site_choice import changing_site
+
 if TYPE_CHECKING:
     from mammo.runs.jobs import Adapt
     from mammo.site import Site
@@ -39,10 +41,9 @@ def adapt(
     """
     from mammo.runs.jobs import Adapt
     from mammo.runs.states import NO_PROJECT
-    from mammo.site import Site
 
     order = Adapt(project or NO_PROJECT, recipe, reason, tuple(dict.fromkeys(backgrounds)))
-    with Site.load() as site:
+    with changing_site() as site:
         require_possible(order, site)
         if wait:
             summary = run_here(order, site)

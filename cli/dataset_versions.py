@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 if TYPE_CHECKING:
@@ -23,11 +24,10 @@ Name = Annotated[str, typer.Argument(help="Name of a dataset version, or its beg
 def build(project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)]) -> None:
     """Build a dataset version of a project's current corrections. Only new or changed images are read."""
     from cli.progress import progress_bar
-    from mammo.site import Site
     from training.datasets.building import build_dataset_version
     from training.datasets.sources import ReadOptions, preference
 
-    with Site.load() as site, progress_bar("building") as progress:
+    with changing_site() as site, progress_bar("building") as progress:
         dataset = build_dataset_version(
             site.store,
             site.engine,

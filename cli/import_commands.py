@@ -14,8 +14,9 @@ def import_mammograms(
     ],
     project: Annotated[int, typer.Option(help="Label Studio project id.")],
     twins: Annotated[
-        Path, typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins.")
-    ],
+        Path | None,
+        typer.Option(help="Folder that Label Studio serves as local files; default: YOLO_MLSAM_TWIN_ROOT."),
+    ] = None,
     allow_identified: Annotated[
         bool, typer.Option("--allow-identified", help="Accept files that identify their patient.")
     ] = False,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.site_choice import changing_site
+
 if TYPE_CHECKING:
     from cli.project.connecting import Screen
     from mammo.exchange.datasets.contents import DatasetOptions
@@ -97,13 +99,12 @@ def _import(
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
     from mammo.printable import printable
-    from mammo.site import Site
 
     if options.kind not in READERS:
         raise InvalidSettings(f"expected a format of {', '.join(READERS)}, got {printable(options.kind)}")
     if not dry_run and (project is None or twins is None):
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
-    with Site.load() as site:
+    with changing_site() as site:
         writer = None if dry_run else _writer(options, site, project=project, twins=twins)
         tags = writer.tags if writer else _tags(project, site, screen)
         screen_of(tags, screen)

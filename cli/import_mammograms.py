@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cli.project.connecting import Screen
+from cli.site_choice import changing_site
 from mammo.errors import InvalidSettings
 from mammo.exchange.exam_importing import import_exams
 from mammo.exchange.exam_tasks import shows_exam
@@ -26,17 +27,25 @@ def import_command(
     paths: Sequence[Path],
     *,
     project: int,
-    twins: Path,
+    twins: Path | None,
     rules: Rules | None = None,
     screen: Screen | None = None,
     show_year: bool = False,
 ) -> int:
-    """Return 0, or 2 if a file was refused or fits into no exam. Such files do not stop the others."""
-    with Site.load() as site:
+    """Return 0, or 2 if a file was refused or fits into no exam. Such files do not stop the others.
+
+    Args:
+        twins: the folder that Label Studio serves as local files; None: that of the settings.
+
+    Raises:
+        InvalidSettings: a folder or secret is not set, or the project shows something else than `screen`.
+        LabelStudioError: Label Studio does not answer or refuses.
+    """
+    with changing_site() as site:
         client = site.client
         options = ImportOptions(
             root=site.require_mammogram_root(),
-            twins=twins,
+            twins=twins or _twin_root(site),
             patient_secret=site.require_patient_secret(),
             rules=rules or Rules(),
         )
@@ -93,7 +102,20 @@ def report(outcome: Outcome, *, project: int) -> None:
             err=True,
         )
     already = f", {outcome.num_known} files imported before" if outcome.num_known else ""
-    typer.echo(f"{outcome.num_new} new tasks in project {project}{already}")
+    beside = (
+        f"; {outcome.num_annotations} files are no images (DICOM Segmentation, JSON)"
+        if outcome.num_annotations
+        else ""
+    )
+    typer.echo(f"{outcome.num_new} new tasks in project {project}{already}{beside}")
+
+
+def _twin_root(site: Site) -> Path:
+    if site.settings.twin_root is None:
+        raise InvalidSettings(
+            "give --twins, or set YOLO_MLSAM_TWIN_ROOT: the folder that Label Studio serves"
+        )
+    return site.settings.twin_root
 
 
 def _progress(completed: Iterable[Any], total: int) -> Iterable[Any]:

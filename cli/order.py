@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 order = typer.Typer(help="Plan the order in which annotators get a project's tasks.", no_args_is_help=True)
@@ -28,10 +29,9 @@ def plan(
 ) -> None:
     """Plan the next unread tasks, show them in the tab *Reading order*, and store the plan."""
 
-    from mammo.site import Site
     from mammo.worklist.service import TITLE
 
-    with Site.load() as site:
+    with changing_site() as site:
         plan = site.worklist.plan(project, strategy, positive_share=positive_share, limit=first)
     strata = [place.stratum for place in plan.places]
     counts = ", ".join(f"{strata.count(name)} {name}" for name in ("positive", "negative", "unknown"))

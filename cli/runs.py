@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from cli.current_user import current_user
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 if TYPE_CHECKING:
@@ -127,13 +128,14 @@ def start(
     reason: Why = "asked for on the command line",
 ) -> None:
     """Start a retrain now, unless the project has an active run."""
+    from mammo.labelstudio.existing_projects import require_project
     from mammo.settings import RecipeName
-    from mammo.site import Site
 
     names = get_args(RecipeName)
     if recipe is not None and recipe not in names:
         raise typer.BadParameter(f"{recipe!r} is not one of {', '.join(names)}", param_hint="--recipe")
-    with Site.load() as site:
+    with changing_site() as site:
+        require_project(site.label_studio, project)
         started = site.runs.start(
             project,
             recipe=recipe or site.settings.recipe,
@@ -149,9 +151,8 @@ def start(
 @runs.command()
 def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
     """Cancel a run. A running one stops within seconds, and can be resumed."""
-    from mammo.site import Site
 
-    with Site.load() as site:
+    with changing_site() as site:
         site.make_room()
         run = site.runs.cancel(site.runs.runs.find(name).id, reason=reason, actor=current_user())
     _console().print(
@@ -162,9 +163,8 @@ def cancel(name: Name, reason: Why = "cancelled on the command line") -> None:
 @runs.command()
 def resume(name: Name, reason: Why = "resumed on the command line") -> None:
     """Resume a failed or cancelled run at its first unfinished stage."""
-    from mammo.site import Site
 
-    with Site.load() as site:
+    with changing_site() as site:
         started = site.runs.resume(site.runs.runs.find(name).id, reason=reason, actor=current_user())
     _console().print(f"{started.run}: queued")
     _print_problem(started)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 stage = typer.Typer(help="What the model may do in a project.", no_args_is_help=True)
@@ -69,9 +70,8 @@ def set_(
     """Change the stage. The audit log records who, when, why, and the evidence."""
 
     from cli.current_user import current_user
-    from mammo.site import Site
 
-    with Site.load() as site:
+    with changing_site() as site:
         site.make_room()
         change = site.stages.set(
             project, to, actor=current_user(), reason=reason, override=override, threshold=threshold

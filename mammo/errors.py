@@ -23,6 +23,7 @@
     ├── PromotionConflict          the champion has moved since a promotion was decided
     ├── StageRefused               a project must not change to the requested stage now
     ├── NeverTrainedFrom           a project must not be trained on
+    ├── UnknownProject             Label Studio has no such project
     ├── UnknownRun                 there is no such run
     ├── RunConflict                a run cannot be cancelled or resumed in its state
     ├── InsufficientData           too few corrections, patients or positives to train or to evaluate
@@ -143,6 +144,10 @@ class StageRefused(MammoError):
 
 class NeverTrainedFrom(MammoError):
     code = "never_trained_from"
+
+
+class UnknownProject(MammoError):
+    code = "unknown_project"
 
 
 class UnknownRun(MammoError):

@@ -1,4 +1,4 @@
-"""Settings: one frozen object that an entry point reads from the environment, once."""
+"""Settings: one frozen object that an entry point reads from the environment and the settings file, once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
 from mammo.setting_sources import Sources, source_problem, sources, validation_problem
 from mammo.setting_values import digests, hours, mail_address, mail_server, networks, pins, project_ids, zone
+from mammo.site_file import find_site_file, read_site_file
 
 PREFIX = "YOLO_MLSAM_"
+SITE = f"{PREFIX}SITE"
 
 RecipeName = Literal["finetune", "demo", "smoke", "paper"]
 """Recipes of a retrain, defined in `training.retrain.recipes`."""
@@ -40,9 +42,12 @@ class Bucket:
 
 class Settings(BaseSettings):
     """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`, else from the file of that name in
-    `secrets_dir`; docs/settings.md lists all of them."""
+    `secrets_dir`, else from the settings file `site`; docs/settings.md lists all of them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    site: Path | None = None
+    """The settings file, which `yolo-mlsam init` writes; None: `yolo-mlsam.env` in the working directory, if any."""
 
     secrets_dir: Path | None = None
     """Folder of files that each hold one setting and are named as its variable, as container engines mount secrets."""
@@ -130,6 +135,9 @@ class Settings(BaseSettings):
 
     mammogram_root: Path | None = None
     """Folder of the DICOM files that tasks may name; None: images are loaded through Label Studio only."""
+
+    twin_root: Path | None = None
+    """Folder that Label Studio serves as local files (its `LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT`), for the twins."""
 
     patient_secret: SecretStr = SecretStr("")
     """Key of the hash that turns a DICOM PatientID into a patient key; required to import DICOM."""
@@ -321,17 +329,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> Sources:
-        return sources(settings_cls, arguments=init_settings, environment=env_settings)
+        names = {f"{PREFIX}{name.upper()}": field for name, field in settings_cls.model_fields.items()}
+        paths = [name for name, field in names.items() if field.annotation in (Path, Path | None)]
+        named = (env_settings() | init_settings()).get("site")
+        file = find_site_file(Path(named) if named else None)
+        values = {} if file is None else read_site_file(file, variables=names.keys() - {SITE}, paths=paths)
+        if file is not None:
+            values[SITE] = str(file)
+        return sources(settings_cls, arguments=init_settings, environment=env_settings, site_file=values)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the settings from the environment, and from the files in `YOLO_MLSAM_SECRETS_DIR`.
+        """Read the settings from the environment, the files in `YOLO_MLSAM_SECRETS_DIR`, and the settings file.
 
         Args:
             overrides: Settings by name, in place of the environment's.
 
         Raises:
-            InvalidSettings: A variable is invalid; the message names the variable, never its value.
+            InvalidSettings: A variable is invalid, or the settings file cannot be used; the message names the variable,
+                never its value.
         """
         try:
             with warnings.catch_warnings():

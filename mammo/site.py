@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from mammo.models import ModelFiles
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
-
 
 log = structlog.get_logger()
 
@@ -369,8 +367,7 @@ class Site:
                 "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
             )
         if model == "champion":
-            champion = self.registry.alias(CHAMPION)
-            if champion is None:
+            if (champion := self.registry.alias(CHAMPION)) is None:
                 return starter
             model = champion.version
         return self.registry.files(model, into=self.settings.models)
@@ -399,10 +396,5 @@ class Site:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from backend.answers import Json
 from backend.dependencies import ServicesDep
+from mammo.labelstudio.existing_projects import require_project
 from mammo.runs import Run, Runs
 from mammo.settings import RecipeName
 
@@ -52,7 +53,8 @@ class Reason(BaseModel):
 
 @router.post("/projects/{project}/runs", status_code=202)
 async def start(project: Number, body: RunRequest, services: ServicesDep) -> Json:
-    """Start a run, unless the project has an active one (`created` is then false)."""
+    """Start a run, unless the project has an active one (`created` is then false). 404: there is no such project."""
+    await anyio.to_thread.run_sync(require_project, services.site.label_studio, project)
     request = partial(services.triggers.start, project, reason=body.reason, trigger="api", recipe=body.recipe)
     started = await anyio.to_thread.run_sync(request)
     answer = {"run": started.run, "created": started.created}

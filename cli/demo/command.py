@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,20 +16,17 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from cli.demo.processes import Processes, resident_bytes
 from cli.demo.report import Comparison, summary_table, write_report
 from cli.demo.stack import Stack, finish_stack, launch_stack
+from cli.demo.steps import Step, steps
 from cli.demo.walk import Reading, Walk
 from mammo.errors import MammoError
 from mammo.phantom import vendor_b
 from training import cases as training_cases
 from training.cases import Case
 from training.phantom_cases import write_phantom_patients
-
-Step = Callable[[str], AbstractContextManager[training_cases.Progress]]
-"""Shows a bar under a title, and yields its progress callback."""
 
 POSITIVE = 0.85
 """Probability that a phantom breast has clusters: with a screening rate, the demo would need thousands of patients."""
@@ -80,7 +77,8 @@ def run_demo(options: DemoOptions) -> int:
                 f"Took {(time.monotonic() - started_at) / 60:.1f} min; "
                 f"peak memory {peak_memory() / 2**30:.1f} GiB (RSS)"
             )
-            _print_addresses(console, walk, version)
+            _print_addresses(console, walk.stack, walk.project)
+            console.print(f"The backend serves {version}. Ctrl-C stops everything.\n")
             if not options.exit:
                 _wait_for_ctrl_c()
             console.print("Stopping ...")
@@ -111,7 +109,8 @@ def _run_loop(
         # Phantoms need no secrecy, and a fixed key repeats the same folds.
         patient_secret=f"phantom patients from seed {options.seed}",
     )
-    with _bars(console) as step:
+    _print_addresses(console, stack)
+    with steps(console) as step:
         with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as progress:
             cases = _phantoms(options, stack, progress)
         with step("  Label Studio, backend and worker are up"):
@@ -204,12 +203,15 @@ def _readings(walk: Walk, tasks: list[int], version: str) -> list[Reading]:
     return readings
 
 
-def _print_addresses(console: Console, walk: Walk, version: str) -> None:
-    server = walk.stack.label_studio
-    console.print(f"\nLabel Studio: {server.url}/projects/{walk.project}/data", style="bold")
-    console.print(f"  login {server.email}   password {server.password}")
-    console.print(f"  backend {walk.stack.backend_url} serves {version}")
-    console.print("Ctrl-C stops everything.\n")
+def _print_addresses(console: Console, stack: Stack, project: int | None = None) -> None:
+    server = stack.label_studio
+    path = "" if project is None else f"/projects/{project}/data"
+    console.print(f"\nLabel Studio: {server.url}{path}", style="bold", soft_wrap=True)
+    console.print(f"  login {server.email}   password {server.password}", soft_wrap=True)
+    console.print(f"  backend {stack.backend_url}", soft_wrap=True)
+    console.print(
+        f"  in another terminal: yolo-mlsam --site {stack.settings.site} runs list\n", soft_wrap=True
+    )
 
 
 @contextmanager
@@ -223,28 +225,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         raise MammoError(f"--keep {keep} is not empty; name a new or empty folder")
     keep.mkdir(parents=True, exist_ok=True)
     yield keep.resolve()
-
-
-@contextmanager
-def _bars(console: Console) -> Iterator[Step]:
-    """Yield `step(title)`, a context manager that shows a bar and yields its progress callback."""
-    columns = (
-        TextColumn("{task.description:<58}"),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[message]}"),
-    )
-    with Progress(*columns, console=console) as bars:
-
-        @contextmanager
-        def step(title: str) -> Iterator[training_cases.Progress]:
-            bar = bars.add_task(title, total=1.0, message="")
-            yield lambda fraction, message: bars.update(bar, completed=fraction, message=message)
-            bars.update(bar, completed=1.0, message="")
-            bars.stop_task(bar)
-
-        yield step
 
 
 def _watch_memory() -> Callable[[], int]:

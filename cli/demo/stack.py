@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -16,6 +17,8 @@ from cli.demo.label_studio_server import LabelStudioServer, launch_label_studio,
 from cli.demo.processes import Processes, free_port
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
+from mammo.site_file import NAME as SITE_FILE
+from mammo.site_file import write_site_file
 
 START_SECONDS = 400.0
 """The backend imports torch and loads the champion, which takes minutes on a busy two-core machine."""
@@ -66,7 +69,8 @@ def launch_stack(
     """Start Redis and launch Label Studio, which takes a minute or more; `finish_stack` starts the rest and waits.
 
     Args:
-        folder: parent of all data: `mammograms` (DICOM), `data` (of Yolo-MLSAM), `label-studio` and `redis`.
+        folder: parent of all data: `mammograms` (DICOM), `data` (of Yolo-MLSAM), `label-studio` and `redis`; the
+            settings are written to `yolo-mlsam.env` in it.
         label_studio: the label-studio program.
         port: of Label Studio; 0: a free one.
         recipe: training recipe of retrains.
@@ -82,7 +86,11 @@ def launch_stack(
     )
     mammograms = folder / "mammograms"
     mammograms.mkdir(parents=True, exist_ok=True)
+    site_file = folder / SITE_FILE
+    comment = "Settings of a Yolo-MLSAM demo: `yolo-mlsam --site FILE COMMAND` works on it."
+    write_site_file(site_file, {}, comment=comment)  # of its own, so that no other one is read
     settings = Site.load(
+        site=site_file,
         data_dir=folder / "data",
         database_url="",
         redis_url=redis.url,
@@ -94,11 +102,15 @@ def launch_stack(
         label_studio_url=server.url,
         label_studio_api_key=server.api_key,
         mammogram_root=mammograms,
+        twin_root=server.files,
         patient_secret=patient_secret,
         threads=threads,
         recipe=recipe,
         train_after=0,
     ).settings
+    values = environment_of(settings)
+    del values[f"{PREFIX}SITE"]
+    write_site_file(site_file, values, comment=comment)
     return Stack(processes, settings, server, redis.program)
 
 
@@ -126,6 +138,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
             value = value.get_secret_value()
         elif isinstance(value, Path):
             value = value.resolve()
+        elif isinstance(value, dict):
+            value = json.dumps(value)
         environment[f"{PREFIX}{name.upper()}"] = str(value)
     return environment
 

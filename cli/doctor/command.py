@@ -43,6 +43,7 @@ PROJECT: tuple[Check, ...] = (
     project_checks.check_webhooks,
     project_checks.check_versions,
     schedule_check.check_schedule,
+    image_checks.check_local_files,
     image_checks.check_images,
 )
 
@@ -78,6 +79,11 @@ def examine(inspection: Inspection) -> list[Diagnosis]:
         diagnoses += _run(PROJECT, inspection)
         return [*diagnoses, *_run((service_checks.check_model,), inspection)]
     return [*diagnoses, *_run((service_checks.check_model,), replace(inspection, project=None))]
+
+
+def examine_service(inspection: Inspection) -> list[Diagnosis]:
+    """Run the checks of a new installation, whose backend does not run yet: settings, storage, queue, Label Studio."""
+    return list(_run((*SERVICE, server_checks.check_server), inspection))
 
 
 def repair(inspect: Callable[[], Inspection]) -> list[Diagnosis]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
 from cli.doctor.inspection import Inspection
 from mammo.errors import MammoError
+from mammo.exchange.task_data import TWINS
 from mammo.images.task_images import MAMMOGRAM_KEY, of_task
+from mammo.labelstudio.local_files import TEST_IMAGE, serving_problem
 
 MAX_TASKS = 3
 
@@ -51,3 +53,23 @@ def check_images(inspection: Inspection) -> Iterator[Diagnosis]:
                 )
                 return
     yield well("images", f"the images of {len(tasks)} tasks can be read here")
+
+
+def check_local_files(inspection: Inspection) -> Iterator[Diagnosis]:
+    """Fetch a picture of the twins' folder from Label Studio, as a browser does."""
+    assert inspection.client is not None
+    root = inspection.settings.twin_root
+    if root is None:
+        return
+    file = root / TWINS / TEST_IMAGE
+    if not file.is_file():
+        yield skipped("local-files", f"{file} does not exist; `yolo-mlsam project create` writes it")
+        return
+    problem = serving_problem(
+        inspection.client, f"{TWINS}/{TEST_IMAGE}", content=file.read_bytes(), root=root
+    )
+    if problem:
+        says, _, remedy = problem.partition(": ")
+        yield broken("local-files", says, remedy)
+    else:
+        yield well("local-files", f"browsers get the images of {root / TWINS} from Label Studio")

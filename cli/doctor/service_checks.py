@@ -40,6 +40,15 @@ def check_settings(inspection: Inspection) -> Iterator[Diagnosis]:
         yield broken(
             "mammogram-root", f"{root} is not a folder here", "mount it, or correct YOLO_MLSAM_MAMMOGRAM_ROOT"
         )
+    if root is not None and not settings.patient_secret.get_secret_value():
+        yield warning(
+            "patient-secret",
+            "YOLO_MLSAM_PATIENT_SECRET is not set, so no DICOM file can be imported",
+            "set it to the output of `openssl rand -hex 32`, once: another one moves patients to other folds",
+        )
+    twins = settings.twin_root
+    if twins is not None and not twins.is_dir():
+        yield broken("twin-root", f"{twins} is not a folder here", "make it, or correct YOLO_MLSAM_TWIN_ROOT")
 
 
 def check_storage(inspection: Inspection) -> Iterator[Diagnosis]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli.models.names import find_version
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
 from mammo.models.bundles import export_bundle, export_starter, import_bundle, make_key, verify_bundle
@@ -44,7 +45,7 @@ def export(name: str, *, key: Path, to: Path | None, same_site: bool) -> None:
 
 def import_(bundle: Path, *, trust: Sequence[str]) -> None:
     """Register the model version of a bundle."""
-    site = Site.load(creates=True)
+    site = changing_site(creates=True)
     trusted = [*trust, *site.settings.trusted_keys.replace(",", " ").split()]
     if not trusted:
         raise InvalidSettings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cli.current_user import current_user
 from cli.models.names import find_version
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
 from mammo.site import Site
@@ -12,7 +13,7 @@ from mammo.site import Site
 def promote(name: str, reason: str) -> None:
     """Move the champion alias to a version, after checking its files."""
     _require_reason(reason)
-    site = Site.load()
+    site = changing_site()
     registry = site.registry
     version = find_version(registry, name)
     before = registry.champion()
@@ -37,7 +38,7 @@ def promote(name: str, reason: str) -> None:
 def roll_back(reason: str) -> None:
     """Move the champion alias back to the previous champion."""
     _require_reason(reason)
-    site = Site.load()
+    site = changing_site()
     registry = site.registry
     before = registry.champion().version
     site.make_room()

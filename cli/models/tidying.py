@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.models import ModelRegistry
 from mammo.models.garbage import collect, referenced_blobs, spent_versions, unreferenced
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
-from mammo.site import Site
 from mammo.verdicts.archive import verdict_blobs
 
 
@@ -17,7 +17,7 @@ def gc(*, delete: bool, older_than: int) -> None:
     """Print, and with `delete` remove, weights that never served and unreferenced files."""
     from training.datasets.versions import blobs_of_dataset_versions
 
-    site = Site.load()
+    site = changing_site()
     registry, blobs, engine = site.registry, site.blobs, site.engine
     console = text_console(soft_wrap=True, highlight=False)
     in_use = versions_in_use(site.settings, registry, Runs(engine))

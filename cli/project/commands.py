@@ -59,8 +59,8 @@ def create(
     """
 
     from cli.project.connecting import ProjectOptions, create_project, unusable_images
+    from cli.site_choice import changing_site
     from mammo.labelstudio.project_storage import S3Bucket
-    from mammo.site import Site
 
     s3 = None
     if bucket:
@@ -84,7 +84,7 @@ def create(
         screen=screen,
         descriptors=descriptors,
     )
-    create_project(options, site=Site.load(), console=text_console(soft_wrap=True))
+    create_project(options, site=changing_site(), console=text_console(soft_wrap=True))
     raise typer.Exit(2 if upload and unusable_images(upload) else 0)
 
 
@@ -93,9 +93,9 @@ def connect(project: ProjectId, url: BackendUrl) -> None:
     """Connect a Label Studio project to the backend, with exactly one ML backend and one webhook."""
 
     from cli.project.connecting import connect_project
-    from mammo.site import Site
+    from cli.site_choice import changing_site
 
-    connect_project(project, url, site=Site.load(), console=text_console(soft_wrap=True))
+    connect_project(project, url, site=changing_site(), console=text_console(soft_wrap=True))
 
 
 @project.command()

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
+from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError, UnreadableImage
 from mammo.exchange.exam_tasks import shows_exam
+from mammo.exchange.task_data import TWINS
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
@@ -18,10 +19,18 @@ from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.exam_page import INSTRUCTIONS, TAB_TITLE, exam_tab
+from mammo.labelstudio.local_files import (
+    PICTURE,
+    TEST_IMAGE,
+    add_storage,
+    serving_problem,
+    write_test_image,
+)
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.printable import printable_path
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
+from mammo.worklist.service import FIELD, TITLE
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
@@ -90,7 +99,11 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
         if shows_exams and client.show_first_tab(project, exam_tab()):
             console.print(f"project {project}: the tab {TAB_TITLE!r} is the first one")
         _connect(client, project, options.url, settings=site.settings, console=console)
+        client.show_tab(project, title=TITLE, field=FIELD)
+        console.print(Text(f"project {project}: tab {TITLE!r}; `yolo-mlsam order plan {project}` fills it"))
         _add_images(client, project, options, console=console)
+        if site.settings.twin_root is not None:
+            _serve_twins(client, project, site.settings.twin_root, local=options.local, console=console)
     return project
 
 
@@ -208,6 +221,27 @@ def _add_images(
         console.print(Text(f"project {project}: {result}"))
         for path, reason in unusable.items():
             console.print(Text(f"{printable_path(path)}: not uploaded: {reason}"))
+
+
+def _serve_twins(
+    client: LabelStudioClient, project: int, root: Path, *, local: Path | None, console: Console
+) -> None:
+    """Let Label Studio serve the twins, and fetch a picture of theirs as a browser does.
+
+    Args:
+        root: the folder that Label Studio serves as local files.
+        local: the folder for which the project has a storage already, as Label Studio sees it; None: that of the twins.
+
+    Raises:
+        LabelStudioError: browsers would get no image (code `local_files`).
+    """
+    write_test_image(root / TWINS)
+    if local is None:
+        add_storage(client, project, root / TWINS, root=root)
+    problem = serving_problem(client, f"{TWINS}/{TEST_IMAGE}", content=PICTURE, root=root)
+    if problem:
+        raise LabelStudioError(f"project {project} is connected, but {problem}", code="local_files")
+    console.print(Text(f"project {project}: browsers get the images of {root / TWINS} from Label Studio"))
 
 
 def unusable_images(folder: Path) -> dict[Path, str]:

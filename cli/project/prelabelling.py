@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.progress import Progress
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import MammoError, StorageUnavailable
 from mammo.findings import MAX_FINDINGS
 from mammo.runs.jobs import PREDICT, PrelabelProject
-from mammo.site import Site
 
 NO_WORKER = (
     "no worker takes prelabelling jobs: this one waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"
@@ -36,7 +36,7 @@ def prelabel_project(*, project: int, wait: bool) -> int:
         StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         MammoError: the job failed.
     """
-    queue = Site.load().queue
+    queue = changing_site().queue
     job = queue.enqueue_prelabel(PrelabelProject(project, None)).job_id
     console = text_console(soft_wrap=True)
     console.print(f"job {job}")

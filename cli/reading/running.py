@@ -8,9 +8,9 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.readings import ROLES, ReadingRules, ReadingService, StepResult
-from mammo.site import Site
 
 
 def create_command(
@@ -19,7 +19,7 @@ def create_command(
     """Create a double reading, and print the project of each reader."""
     checked = rules_of(rules)
     accounts = {role: emails[role] for role in ROLES if emails.get(role)}
-    with Site.load() as site:
+    with changing_site() as site:
         double = site.readings(s3_keys=s3_keys).create(project, rules=checked, emails=accounts)
     console = text_console(soft_wrap=True)
     for (role, number), reader_project in sorted(double.projects.items()):
@@ -38,7 +38,7 @@ def step_command(name: str, project: int, *, s3_keys: tuple[str, str]) -> None:
         "second-look": ReadingService.second_look,
         "arbitrate": ReadingService.arbitrate,
     }
-    with Site.load() as site:
+    with changing_site() as site:
         print_step(steps[name](site.readings(s3_keys=s3_keys), project))
 
 

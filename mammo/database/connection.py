@@ -67,7 +67,7 @@ def open_database(url: str, *, create: bool = True, busy_seconds: float = 30.0) 
 def _no_database(address: sa.URL) -> StorageUnavailable:
     return StorageUnavailable(
         f"there is no database at {address.render_as_string(hide_password=True)}: start `yolo-mlsam serve`, "
-        "which creates it, or set YOLO_MLSAM_DATA_DIR to the service's data folder",
+        "which creates it, or name the installation with --site FILE (or YOLO_MLSAM_DATA_DIR)",
         code="no_database",
     )
 

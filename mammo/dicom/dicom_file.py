@@ -29,6 +29,7 @@ PRESENTATION = {
 """SOP classes of images for presentation, by UID."""
 
 FOR_PROCESSING = {"1.2.840.10008.5.1.4.1.1.1.2.1", "1.2.840.10008.5.1.4.1.1.1.1.1"}
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 TOMOSYNTHESIS = {f"1.2.840.10008.5.1.4.1.1.13.1.{kind}" for kind in (3, 4, 5)}
 DICOMDIR = "1.2.840.10008.1.3.10"
 MIN_SLOPE = 1e-6
@@ -97,7 +98,7 @@ def is_for_processing(dataset: FileDataset) -> bool:
 
     Raises:
         UnreadableImage: `truncated` or `missing_attribute`.
-        UnsupportedImage: `dicomdir`, `tomosynthesis`, `wrong_sop_class` or `wrong_modality`.
+        UnsupportedImage: `dicomdir`, `tomosynthesis`, `segmentation`, `wrong_sop_class` or `wrong_modality`.
     """
     sop_class = sop_class_of(dataset)
     if sop_class == DICOMDIR:
@@ -108,6 +109,10 @@ def is_for_processing(dataset: FileDataset) -> bool:
         raise UnreadableImage("the DICOM file ends too early", code="truncated")
     if sop_class in TOMOSYNTHESIS:
         raise UnsupportedImage("tomosynthesis is not supported; send the 2-D view", code="tomosynthesis")
+    if sop_class == SEGMENTATION:
+        raise UnsupportedImage(
+            "a DICOM Segmentation, which marks findings on a mammogram", code="segmentation"
+        )
     if not sop_class:
         raise UnreadableImage("the DICOM file has no SOPClassUID", code="missing_attribute")
     if sop_class not in PRESENTATION and sop_class not in FOR_PROCESSING:

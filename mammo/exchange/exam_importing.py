@@ -25,6 +25,7 @@ from mammo.exchange.importing import (
     below_root,
     describe,
     images_of,
+    is_annotation,
     refusal,
     safe_name,
 )
@@ -169,7 +170,10 @@ def _files(
         try:
             header = future.result()
         except (MammoError, ValueError, OSError) as error:
-            outcome.refused.append(refusal(paths[number], number, error))
+            if is_annotation(paths[number], error):
+                outcome.num_annotations += 1
+            else:
+                outcome.refused.append(refusal(paths[number], number, error))
             continue
         task = known.get(header.sha256)
         outcome.num_known += task is not None or header.sha256 in seen

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,9 @@ class Outcome:
 
     num_known: int = 0
     """Files whose content is in the project already."""
+
+    num_annotations: int = 0
+    """Files that are no images but annotations of images: DICOM Segmentations, and JSON as of `phantom`."""
 
     refused: list[str] = field(default_factory=list)
     """One message per refused file."""
@@ -134,31 +137,55 @@ def import_files(
         content = read_bytes(file, max_bytes=MAX_BYTES)
         return None if hashlib.sha256(content).hexdigest() in imported else describe(content, file, options)
 
+    def send() -> None:
+        tasks = [task_showing(data, tags=tags) for data in by_patient_and_view(waiting)]
+        outcome.num_new += len(client.import_tasks(project, tasks))
+        waiting.clear()
+
     executor = ThreadPoolExecutor(NUM_THREADS)
     try:
         running: dict[Future[dict[str, Any] | None], int] = {
             executor.submit(data_of, file): number for number, file in enumerate(paths)
         }
-        for finished in progress(as_completed(running), len(running)):
+        for finished in progress(
+            running, len(running)
+        ):  # in the order of the paths, so that task ids are stable
             try:
                 data = finished.result()
             except (MammoError, ValueError, OSError) as error:
                 number = running[finished]
+                if is_annotation(paths[number], error):
+                    outcome.num_annotations += 1
+                    continue
                 outcome.refused.append(refusal(paths[number], number, error))
                 continue
             if data is None or data["sha256"] in imported:
                 outcome.num_known += 1
                 continue
             imported.add(data["sha256"])
-            waiting.append(task_showing(data, tags=tags))
+            waiting.append(data)
             if len(waiting) >= BATCH:
-                outcome.num_new += len(client.import_tasks(project, waiting))
-                waiting.clear()
+                send()
         if waiting:
-            outcome.num_new += len(client.import_tasks(project, waiting))
+            send()
     finally:
         executor.shutdown(cancel_futures=True)
     return outcome
+
+
+def by_patient_and_view(described: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Order the data of tasks by patient, in the order of their first images, then by laterality and view."""
+    patients = {data["patient"]: number for number, data in reversed(list(enumerate(described)))}
+    return sorted(
+        described,
+        key=lambda data: (patients[data["patient"]], data["laterality"] or "", data["view"] or ""),
+    )
+
+
+def is_annotation(file: Path, error: Exception) -> bool:
+    """Whether a refused file holds annotations of images, and so is no image that was lost."""
+    code = getattr(error, "code", "")
+    return code == "segmentation" or (code == "not_an_image" and file.suffix.lower() == ".json")
 
 
 def images_of(tasks: Iterable[Mapping[str, Any]]) -> dict[str, int]:

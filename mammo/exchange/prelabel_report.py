@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,22 @@ from mammo.geometry import Size, Spacing
 from mammo.masks import Mask
 from mammo.masks.extents import extent
 from mammo.printable import output_name, printable_path
+
+MAX_FIELD_MM = 350.0
+"""Largest plausible side of a mammogram, in mm: detectors are at most 24 cm x 31 cm, scanned films 24 cm x 30 cm."""
+
+MIN_FIELD_MM = 40.0
+"""Smallest plausible side of a whole mammogram, in mm; a cut-out of an image may be smaller."""
+
+WHOLE = 1000
+"""Shorter side, in pixels, from which an image is taken for a whole mammogram."""
+
+
+TABLE = (
+    "file", "model_version", "spacing_mm", "finding", "label", "score", "x0", "y0", "x1", "y1", "area_mm2",
+    "longest_mm", "num_cut", "warning", "error",
+)  # fmt: skip
+"""Columns of the CSV file of `prelabel --csv`; boxes are in pixels, half open."""
 
 
 def distinct_names(files: Iterable[Path]) -> list[str]:
@@ -66,6 +82,46 @@ def describe(
         "num_cut": found.num_cut,
         "error": error,
     }
+
+
+def spacing_warning(size: Size, spacing: Spacing | None) -> str:
+    """Return what is wrong with the pixel spacing of an image, else an empty text.
+
+    Args:
+        size: in pixels.
+        spacing: in mm; None if unknown.
+    """
+    if spacing is None:
+        return "its pixel spacing is unknown, so nothing is measured in mm; give --spacing"
+    sides = size.width * spacing.column_mm, size.height * spacing.row_mm
+    whole = min(size.width, size.height) >= WHOLE
+    if max(sides) <= MAX_FIELD_MM and not (whole and min(sides) < MIN_FIELD_MM):
+        return ""
+    return (
+        f"with its pixel spacing of {spacing.mean_mm:g} mm the image is {sides[0] / 10:.1f} cm wide and "
+        f"{sides[1] / 10:.1f} cm high, which no mammogram is; its sizes in mm are wrong"
+    )
+
+
+def table_rows(report: Mapping[str, Any], warning: str) -> list[dict[str, Any]]:
+    """Return a report as rows of a table: one per finding, or one without a finding.
+
+    Returns:
+        Rows with the keys `TABLE`.
+    """
+    shared = {
+        **{key: report[key] for key in ("file", "model_version", "spacing_mm", "error", "num_cut")},
+        "warning": warning or None,
+    }
+    rows = [
+        {
+            "finding": number,
+            **{key: each[key] for key in ("label", "score", "area_mm2", "longest_mm")},
+            **dict(zip(("x0", "y0", "x1", "y1"), each["box"], strict=True)),
+        }
+        for number, each in enumerate(report["findings"], 1)
+    ]
+    return [shared | row for row in rows or [{}]]
 
 
 def _describe_finding(finding: Finding, size: Size, spacing: Spacing | None) -> dict[str, Any]:

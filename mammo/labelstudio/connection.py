@@ -101,6 +101,14 @@ class Connection:
                 "Label Studio server"
             ) from None
 
+    def fetch(self, path: str, params: dict[str, Any] | None = None) -> httpx.Response:
+        """Request a file as a browser does; return the response, whatever its status.
+
+        Raises:
+            LabelStudioError: the server is unreachable.
+        """
+        return self._send("GET", self._origin.join(path.lstrip("/")), json=None, params=params, files=None)
+
     @property
     def origin(self) -> httpx.URL:
         """The server's address, with a trailing slash."""

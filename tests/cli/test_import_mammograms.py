@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli.__main__ import app
 from cli.import_mammograms import import_command
 from cli.project.connecting import Screen
 from mammo.errors import InvalidSettings, LabelStudioError
@@ -86,6 +88,40 @@ def test_tasks_already_made_are_told_when_label_studio_goes_away(
     with pytest.raises(LabelStudioError):
         import_command([root], project=7, twins=root.parent / "served")
     assert "4 new tasks in project 7" in capfd.readouterr().out
+
+
+def test_the_output_of_phantom_comes_in_whole_by_patient_and_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    arguments = ["phantom", "--patients", "2", "--seed", "7", "--positive", "1", "--out", str(root)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    client = FakeTasks()
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    monkeypatch.setenv("YOLO_MLSAM_TWIN_ROOT", str(tmp_path / "served"))
+    assert import_command([root], project=7, twins=None) == 0
+    order = [(patient, view) for patient in (7, 8) for view in ("LCC", "LMLO", "RCC", "RMLO")]
+    files = [f"PHANTOM-{patient:06d}_{view}.dcm" for patient, view in order]
+    assert [data["mammogram"] for data in client.data] == files
+    num_beside = len(list(root.glob("*.seg.dcm"))) + len(list(root.glob("*.json")))
+    assert num_beside > 2
+    assert f"8 new tasks in project 7; {num_beside} files are no images" in capfd.readouterr().out
+
+
+def test_without_a_folder_of_twins_nothing_is_imported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings(monkeypatch, root)
+    with pytest.raises(InvalidSettings, match=r"--twins.*YOLO_MLSAM_TWIN_ROOT"):
+        import_command([root], project=7, twins=None)
+
+
+def test_tasks_are_ordered_by_patient_and_view_whatever_the_names_of_their_files() -> None:
+    described = [
+        {"patient": patient, "laterality": side, "view": view}
+        for patient, side, view in [("b", "R", "CC"), ("a", "L", "MLO"), ("b", "L", "CC"), ("a", None, None)]
+    ]
+    ordered = [(each["patient"], each["laterality"]) for each in importing.by_patient_and_view(described)]
+    assert ordered == [("b", "L"), ("b", "R"), ("a", None), ("a", "L")]
 
 
 def test_a_project_that_shows_exams_gets_exams_and_says_what_fits_into_none(

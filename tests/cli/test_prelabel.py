@@ -1,5 +1,6 @@
 """`yolo-mlsam prelabel` on real files with the starter weights."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -8,10 +9,12 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+from typer.testing import CliRunner
 
-from cli.__main__ import main
+from cli.__main__ import app, main
 from cli.prelabel import describe, distinct_names
 from mammo.dicom import write_mammogram
+from mammo.exchange.prelabel_report import spacing_warning
 from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point, Size, Spacing
 from mammo.masks import Mask
@@ -248,3 +251,73 @@ def test_a_report_that_cannot_be_written_is_said_and_the_others_are_done(tmp_pat
     assert end.value.code == 2
     assert "its report cannot be written" in capfd.readouterr().err
     assert (tmp_path / "out" / "b.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def of_a_folder(view, tmp_path_factory):
+    """One run over a folder with three images, one of them 58 cm wide, and what else lies beside them."""
+    folder = tmp_path_factory.mktemp("folders")
+    images = folder / "images"
+    (images / "deeper").mkdir(parents=True)
+    grey = (view.stored >> (view.bits - 8)).astype(np.uint8)
+    assert cv2.imwrite(str(images / "scan.png"), grey)
+    assert cv2.imwrite(str(images / "deeper/scan.png"), grey)
+    write_mammogram(
+        images / "wide.dcm", view.stored, laterality="L", view="CC", spacing_mm=0.9, bits=view.bits, patient_id="P1"
+    )  # fmt: skip
+    (images / "coco.json").write_text('{"images": []}')
+    (images / "broken.dcm").write_bytes(b"\0" * 200)
+    (images / "results").mkdir()
+    (images / "results/older.overlay.png").write_bytes((images / "scan.png").read_bytes())
+    arguments = ["--out", str(images / "results"), "--csv", str(folder / "all.csv"), "--model", "starter"]
+    result = CliRunner().invoke(app, ["prelabel", str(images), *arguments])
+    return result, folder
+
+
+def test_a_folder_is_prelabelled_without_its_results_and_other_files(of_a_folder):
+    result, folder = of_a_folder
+    names = {path.name for path in (folder / "images/results").glob("*.json")}
+    assert names == {"scan.json", "scan.png.json", "wide.json", "broken.json"}
+    assert "3 files prelabelled" in result.stdout
+    assert "1 files failed, 1 other files left out" in result.stdout
+    assert result.exit_code == 2, "a damaged image is no other file"
+
+
+def test_loading_the_model_is_said_before_the_first_file(of_a_folder):
+    result, _ = of_a_folder
+    said = result.stderr
+    assert 0 <= said.index("loading the model starter") < said.index("Prelabelling: 0 of 5")
+
+
+def test_an_impossible_spacing_and_none_are_said(of_a_folder):
+    result, _ = of_a_folder
+    assert "wide.dcm: warning: with its pixel spacing of 0.9 mm the image is 57.6 cm wide" in result.stderr
+    assert "scan.png: warning: its pixel spacing is unknown" in result.stderr
+    assert "the pixel spacing of 3 files is unknown or impossible" in result.stdout
+
+
+def test_the_table_has_every_finding_and_every_file(of_a_folder):
+    _, folder = of_a_folder
+    with (folder / "all.csv").open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {Path(row["file"]).name for row in rows} == {"scan.png", "wide.dcm", "broken.dcm"}
+    for report in map(json.loads, (path.read_text() for path in (folder / "images/results").glob("*.json"))):
+        own = [row for row in rows if row["file"] == report["file"]]
+        boxes = [str(each["box"][0]) for each in report["findings"]]
+        assert [row["x0"] for row in own if row["finding"]] == boxes
+        assert all(row["error"] == (report["error"] or "") for row in own)
+
+
+def test_empty_folders_are_refused_before_a_model_is_loaded(tmp_path):
+    result = CliRunner().invoke(app, ["prelabel", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert "no files in these folders" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "mm", "warns"),
+    [(2560, 3328, 0.07, False), (4800, 6000, 0.05, False), (8285, 3328, 0.07, True), (2560, 3328, 0.01, True),
+     (200, 300, 0.05, False)],
+)  # fmt: skip
+def test_a_spacing_is_impossible_where_no_detector_is_that_large_or_small(width, height, mm, warns):
+    assert bool(spacing_warning(Size(width, height), Spacing(mm, mm, "PixelSpacing"))) == warns

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from mammo.database import open_database
 from mammo.runs import Runs
+from tests.mammo.exchange.import_files import FakeTasks
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def run(*arguments: str):
 def test_a_run_is_started_listed_cancelled_and_resumed_from_the_command_line(site):
     started = run("start", "--project", "3", "--recipe", "demo", "--reason", "new cases")
     assert started.exit_code == 0, started.output
-    name = started.output.split(":")[0]
+    name = started.stdout.split(":")[0]
     assert "active already" in run("start", "--project", "3").output
     (listed,) = json.loads(run("list", "--json").output)
     assert (listed["id"], listed["trigger"], listed["state"]) == (name, "cli", "queued")
@@ -53,3 +54,12 @@ def test_every_recipe_of_a_retrain_can_be_named_in_the_settings():
     from training.retrain.recipes import RECIPES
 
     assert set(get_args(RecipeName)) == set(RECIPES)
+
+
+def test_a_run_of_a_project_that_does_not_exist_is_refused_and_not_recorded(site, monkeypatch):
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: FakeTasks())
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", "key")
+    assert "has no project 77" in str(run("start", "--project", "77").exception)
+    assert site.newest() == []
+    assert run("start", "--project", "7").exit_code == 0

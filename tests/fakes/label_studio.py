@@ -84,6 +84,11 @@ class FakeLabelStudio:
             ("POST", r"/api/storages/localfiles/", lambda body, params: self._add(self.storages, body)),
             ("GET", r"/api/dm/views/", lambda body, params: self.tabs),
             ("POST", r"/api/dm/views/", lambda body, params: self._add(self.tabs, body)),
+            (
+                "PATCH",
+                r"/api/dm/views/(\d+)/",
+                lambda body, params, number: self._change(self.tabs, number, body),
+            ),
             ("POST", r"/api/dm/views/order/", self._order_tabs),
             ("GET", r"/api/ml/", lambda body, params: self.backends),
             ("POST", r"/api/ml/", self._connect),

@@ -7,6 +7,7 @@ import pytest
 
 from mammo.runs import RunLedger, claim, this_process
 from tests.backend.fakes import BASIC, Backend
+from tests.mammo.exchange.import_files import FakeTasks
 
 
 def post(backend: Backend, path: str, **body: object):
@@ -96,3 +97,12 @@ def test_a_run_is_followed_to_its_end_and_again_from_the_last_line_that_was_seen
     assert (last["state"], last["progress"], last["message"]) == ("cancelled", 0.1, "reading image 3 of 30")
     rest = get(backend, f"/runs/{run}/events", **{"Last-Event-ID": str(logs[-2]["id"])})
     assert rest.text.count("event: log") == 1
+
+
+def test_a_run_of_a_project_that_label_studio_does_not_have_is_refused_and_not_recorded() -> None:
+    backend = Backend(parts={"label_studio": FakeTasks()})
+    refused = post(backend, "/projects/77/runs")
+    assert refused.status_code == 404
+    assert "unknown_project" in refused.text
+    assert get(backend, "/runs").json()["runs"] == []
+    assert post(backend, "/projects/7/runs").status_code == 202

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -61,7 +62,7 @@ def test_a_new_project_shows_exams_and_opens_with_their_tab_and_instructions(
     assert made["label_config"] == exam_config()
     assert made["show_instruction"]
     assert "Backspace" in made["expert_instruction"]
-    assert [tab["data"]["title"] for tab in server.tabs] == [TAB_TITLE, "Default"]
+    assert [tab["data"]["title"] for tab in server.tabs] == [TAB_TITLE, "Default", "Reading order"]
     hidden = server.tabs[0]["data"]["hiddenColumns"]["explore"]
     shown = {f"tasks:data.{key}" for key in ("rcc", "lcc", "rmlo", "lmlo", "patient", "exam")}
     shown |= {"tasks:predictions_score", "tasks:predictions_model_versions"}
@@ -98,7 +99,7 @@ def test_an_adopted_project_keeps_its_config_and_its_instructions(
     create_project(ProjectOptions(title="images", url=BACKEND), site=Site(settings=settings), console=console)
     assert server.projects[1]["label_config"] == labeling_config()
     assert "expert_instruction" not in server.projects[1]
-    assert server.tabs == []
+    assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
 
 
 def test_a_new_project_of_single_images_gets_our_config_and_is_connected(
@@ -231,3 +232,36 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     assert r"\xfc.png: not uploaded: its name is not UTF-8" in said
     assert "folder.png: not uploaded: it cannot be opened: it is a folder" in said
     assert set(unusable_images(tmp_path)) == {tmp_path / os.fsdecode(b"\xfc.png"), tmp_path / "folder.png"}
+
+
+def serves(root: Path, server: FakeLabelStudio) -> None:
+    """The fake serves the files of a folder."""
+
+    def serve(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path != "/data/local-files/":
+            return None
+        return httpx.Response(200, content=(root / request.url.params["d"]).read_bytes())
+
+    server.before = serve
+
+
+def test_a_project_gets_the_storage_of_the_twins_a_tab_and_a_look_at_a_picture(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path
+) -> None:
+    serves(tmp_path, server)
+    settings = settings.model_copy(update={"twin_root": tmp_path})
+    for _ in range(2):
+        create_project(order(), site=Site(settings=settings), console=console)
+    assert [row["path"] for row in server.storages] == [str(tmp_path / "twins")]
+    assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
+    assert "browsers get the images" in console.export_text()
+
+
+def test_a_project_whose_images_no_browser_would_get_is_an_error_with_the_missing_variable(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path
+) -> None:
+    server.before = lambda request: httpx.Response(403) if request.url.path.startswith("/data/") else None
+    settings = settings.model_copy(update={"twin_root": tmp_path})
+    with pytest.raises(LabelStudioError, match="LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true") as failure:
+        create_project(order(), site=Site(settings=settings), console=console)
+    assert failure.value.code == "local_files"
