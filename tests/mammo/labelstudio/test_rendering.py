@@ -139,16 +139,6 @@ def test_a_point_needs_a_tool_for_points() -> None:
     assert error.value.code == "no_tool"
 
 
-def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:
-    def score(*scores: float) -> float:
-        value = prediction(
-            [finding(A, score=s, name=str(s)) for s in scores], size=SIZE, tags=TAGS, model_version="m"
-        )
-        return float(value["score"])
-
-    assert score(0.9, 0.3) < score() < score(0.9)
-
-
 def found(count: int, *, num_cut: int) -> ImageFindings:
     findings = (
         Finding(label=CLUSTER, score=0.9, box=Box(10 * each, 10, 10 * each + 8, 18), id=f"c{each}")
