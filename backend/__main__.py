@@ -21,6 +21,7 @@ from backend.connections.server import Server, bind
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost
+from backend.notifying import Notifier
 from backend.reconciling import Reconciler
 from backend.retrain_triggers import RetrainTriggers
 from backend.schedule import Schedule
@@ -151,6 +152,7 @@ def wire(site: Site) -> Services:
         images=site.images,
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
+        notifier=Notifier(site.notifications.round),
         schedule=Schedule(
             triggers,
             times=settings.train_schedule,

@@ -48,6 +48,8 @@ def create_app(services: Services) -> FastAPI:
             services.reconciler.start()
         if services.schedule:
             services.schedule.start()
+        if services.notifier:
+            services.notifier.start()
         backlog.start()
         shadow.backlog.start()
         try:
@@ -96,4 +98,6 @@ def _close(services: Services, *backlogs: Backlog) -> None:
         services.reconciler.stop()
     if services.schedule:
         services.schedule.stop()
+    if services.notifier:
+        services.notifier.stop()
     services.site.close()

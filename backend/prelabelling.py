@@ -15,6 +15,7 @@ from backend.schemas import Task
 from backend.services import Services
 from mammo.errors import StorageUnavailable
 from mammo.labelstudio import labeling_config
+from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import TaskPrelabeller
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Prelabelling:
             settings=services.settings,
             open_image=services.images.open,
             store=services.store,
+            news=self._news(),
         )
         self.tags = self._tasks.tags
 
@@ -74,7 +76,11 @@ class Prelabelling:
             if prelabel.shown_at is None:
                 self._show(project, task.id)
             self._services.metrics.predictions.labels(outcome="stored").inc()
-        return {"result": prelabel.regions, "score": prelabel.score, "model_version": self._loaded.version}
+        return {
+            "result": prelabel.regions,
+            "score": suspicion(prelabel.regions),
+            "model_version": self._loaded.version,
+        }
 
     def images(self, task: Task) -> list[dict[str, Any]]:
         """Return the data of every image of a task; raises ImageNotFound: the task has no such image."""
@@ -124,6 +130,14 @@ class Prelabelling:
     def out_of_time(self) -> Prediction:
         """Return the prediction of a task for which there was no time."""
         return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
+
+    def _news(self) -> list[str]:
+        """Return what annotators are told in the note of every image; nothing while the database is away."""
+        try:
+            return self._services.site.notifications.notes(self._project)
+        except StorageUnavailable as error:
+            log.warning("notifications cannot be read", project=self._project, code=error.code)
+            return []
 
     def _show(self, project: int, task: int) -> None:
         """Record that annotators see a prediction that was silent until now."""

@@ -15,8 +15,11 @@ from cli.adapt import adapt
 from cli.background_commands import backgrounds
 from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
+from cli.import_commands import import_mammograms
 from cli.import_dataset import import_dataset
+from cli.labels import labels
 from cli.models.commands import models
+from cli.notifications import notifications
 from cli.order import order
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
@@ -55,9 +58,11 @@ app.command(rich_help_panel=LABEL_STUDIO)(doctor)
 app.command(rich_help_panel=LABEL_STUDIO)(connect)
 app.command("prelabel-project", rich_help_panel=LABEL_STUDIO)(prelabel_project)
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
+app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)
+app.add_typer(notifications, name="notifications", rich_help_panel=SERVICE)
 
 
 def _print_version(requested: bool) -> None:
@@ -126,37 +131,6 @@ def prelabel(
         calcifications=calcifications,
     )
     raise typer.Exit(prelabel_files(files, options))
-
-
-@app.command("import", rich_help_panel=LABEL_STUDIO)
-def import_(
-    files: Annotated[
-        list[Path], typer.Argument(help="DICOM files or folders.", metavar="FILE...", readable=False)
-    ],
-    project: Annotated[int, typer.Option(help="Label Studio project id.")],
-    twins: Annotated[
-        Path, typer.Option(help="Folder that Label Studio serves as local files, for the 8-bit twins.")
-    ],
-    allow_identified: Annotated[
-        bool, typer.Option("--allow-identified", help="Accept files that identify their patient.")
-    ] = False,
-    convert_for_processing: Annotated[
-        bool,
-        typer.Option(
-            "--convert-for-processing",
-            help="Also accept raw detector values, and convert them.",
-        ),
-    ] = False,
-) -> None:
-    """Import DICOM files below YOLO_MLSAM_MAMMOGRAM_ROOT as tasks, each with an 8-bit twin.
-
-    Exit code 2: some files were refused.
-    """
-    from cli.import_mammograms import import_command
-    from mammo.exchange.importing import Rules
-
-    rules = Rules(allow_identified=allow_identified, convert_for_processing=convert_for_processing)
-    raise typer.Exit(import_command(files, project=project, twins=twins, rules=rules))
 
 
 @app.command(rich_help_panel=IMAGES)
@@ -313,6 +287,7 @@ def export(
     raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
 
 
+app.command("import", rich_help_panel=LABEL_STUDIO)(import_mammograms)
 app.command("import-dataset", rich_help_panel=LABEL_STUDIO)(import_dataset)
 
 

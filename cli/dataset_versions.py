@@ -130,7 +130,10 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 "annotator": item.annotator,
                 "source": item.source,
                 "task": item.task_id,
+                "density": item.density,
+                "assessment": item.assessment,
             }
+            findings = (*item.truth, *item.points)
             mammogram = item.task_data.get("mammogram")
             reference = None if mammogram else item.task_data.get("image")
             yield LabelledImage(
@@ -139,7 +142,8 @@ def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
                 reference=without_secrets(str(reference)) if reference else None,
                 sha256=item.image,
                 size=Size(*item.size),
-                findings=(*item.truth, *item.points),
+                findings=findings,
+                attributes=tuple(finding.attributes for finding in findings),
                 origin=Origin(made_by="manual"),
                 facts={key: value for key, value in facts.items() if value is not None},
             )

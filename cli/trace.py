@@ -89,7 +89,7 @@ def _add_prelabel(tree: Tree, trace: Trace) -> None:
         tree.add("no prelabel is stored: read without one")
         return
     branch = tree.add(
-        f"prelabel of {prelabel.model_version}, {prelabel.created_at:%Y-%m-%d %H:%M}, score {prelabel.score:.2f}"
+        f"prelabel of {prelabel.model_version}, {prelabel.created_at:%Y-%m-%d %H:%M}, certainty {prelabel.score:.2f}"
     )
     if prelabel.problem:
         branch.add(f"cannot be read: {prelabel.problem}")
@@ -115,10 +115,18 @@ def _add_entry(tree: Tree, entry: HistoryEntry) -> None:
             details.append(f"Dice {change.dice:.3f}")
         if change.boundary_shift is not None:
             details.append(f"outline {change.boundary_shift:.1f} px")
+        stated = dict(entry.descriptors.get(change.finding, {}))
+        lesion = stated.pop("lesion", "")
+        details += [
+            *stated.values(),
+            *([f"same lesion as {lesion}"] if lesion not in ("", change.finding) else []),
+        ]
         branch.add(
             f"{_on(change.image)}{change.finding or '(no id)'}: {change.kind}"
             + (f" ({', '.join(details)})" if details else "")
         )
+    for name, word in entry.exam.items():
+        branch.add(f"{name}: {word}")
     if entry.crumbs:
         branch.add(f"{entry.crumbs} parts were too small to be drawn on purpose and were left out")
 

@@ -31,6 +31,8 @@
     ├── TrainingDiverged           the loss is not a finite number
     ├── InvalidCheckpoint          a run folder contains the checkpoint of another run
     ├── ProcessKilled              one of several training processes was killed
+    ├── InvalidChannel             a channel of notifications cannot be used, or there is no such channel
+    ├── NotDelivered               the receiver of a notification did not take it
     ├── StorageUnavailable         the database or the blob store cannot be used now
     └── Cancelled                  a person or the service stopped a run
 
@@ -41,12 +43,16 @@ from __future__ import annotations
 
 
 class MammoError(Exception):
-    """Base of all deliberate errors. The message states what was received, what is allowed and what to do."""
+    """Base of all deliberate errors. The message states what was received, what is allowed and what to do.
+
+    It may quote what came from outside. A lone surrogate in it, which no file, database or terminal takes, becomes its
+    escape, such as `\\ud800`.
+    """
 
     code = "error"
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message.encode("utf-8", "backslashreplace").decode())
         if code is not None:
             self.code = code
 
@@ -169,6 +175,14 @@ class InvalidCheckpoint(MammoError):
 
 class ProcessKilled(MammoError):
     code = "process_killed"
+
+
+class InvalidChannel(MammoError):
+    code = "invalid_channel"
+
+
+class NotDelivered(MammoError):
+    code = "not_delivered"
 
 
 class StorageUnavailable(MammoError):

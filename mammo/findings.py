@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mammo.geometry import Box, Point
+from mammo.landmarks import Landmarks
 from mammo.masks import Mask
 
 CLUSTER = "Cluster"
@@ -48,8 +49,18 @@ class Finding:
     pixels_per_logit: float | None = None
     """Width of one mask logit, in image pixels; None for a finding that a person drew."""
 
+    text: tuple[str, ...] = ()
+    """What a reader is told about the finding, in lines; empty for a finding that a person drew."""
+
+    morphology: str | None = None
+    distribution: str | None = None
+    """What a person said about the calcifications, in words of `mammo.bi_rads`; None: nothing."""
+
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
+
+    lesion: str = ""
+    """Id of the lesion that a finding on another image of the task shows too; empty when none is linked."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
@@ -59,6 +70,17 @@ class Finding:
                 "expected a point finding with a box of one pixel and no mask, "
                 f"got box {self.box.as_tuple()} and mask {self.mask}"
             )
+
+    @property
+    def descriptors(self) -> dict[str, str]:
+        """The descriptors that are known, by name."""
+        words = {"morphology": self.morphology, "distribution": self.distribution}
+        return {name: word for name, word in words.items() if word is not None}
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The descriptors, and the lesion, as far as they are known: what is stored and exported beside the shape."""
+        return self.descriptors | ({"lesion": self.lesion} if self.lesion else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +92,6 @@ class ImageFindings:
 
     num_cut: int
     """Number of detections above the threshold that are no findings here, because others have higher scores."""
+
+    landmarks: Landmarks | None = None
+    """Of the breast; None if they were not found, or not sought."""

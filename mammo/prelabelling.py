@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -17,9 +17,11 @@ from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.predictions import priority
-from mammo.labelstudio.rendering import cut_note_regions, to_regions
+from mammo.labelstudio.predictions import certainty, suspicion
+from mammo.labelstudio.relations import names_same_lesion
+from mammo.labelstudio.rendering import notes_of_images, share_ids, to_regions
 from mammo.settings import Settings
+from mammo.two_views import BreastViews
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
@@ -41,6 +43,9 @@ class TaskPrelabel:
     """A prediction that was made for a task, before it is stored."""
 
     prediction: Prediction
+    certainty: float
+    """See `mammo.labelstudio.predictions`; in [0, 1]."""
+
     images: Mapping[str, str]
     """SHA-256 of each image by its `image_key`."""
 
@@ -71,6 +76,9 @@ class TaskPrelabeller:
     store: AnnotationStore
     """Stores the predictions."""
 
+    news: tuple[str, ...] = ()
+    """What annotators are told in the note of every image; `mammo.notifications`."""
+
     @classmethod
     def of(
         cls,
@@ -81,11 +89,13 @@ class TaskPrelabeller:
         settings: Settings,
         open_image: Callable[[Mapping[str, Any]], Mammogram],
         store: AnnotationStore,
+        news: Sequence[str] = (),
     ) -> Self:
         """Return the prelabeller of one project, configured by the settings.
 
         Args:
             project: None if Label Studio does not name it; then no option of a project applies.
+            news: what annotators are told on every image.
 
         Raises:
             InvalidRegion: the model can fill none of the config's controls.
@@ -98,6 +108,7 @@ class TaskPrelabeller:
             threshold=None if project is None else settings.thresholds.get(project),
             open_image=open_image,
             store=store,
+            news=tuple(news),
         )
 
     @property
@@ -126,9 +137,11 @@ class TaskPrelabeller:
         found: list[tuple[ControlTags, ImageFindings]] = []
         images: dict[str, str] = {}
         sizes: dict[str, Size] = {}
+        views = BreastViews()
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
             on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+            views.add(on_image, described, mammogram, tags=image_tags)
             regions += to_regions(
                 on_image.findings,
                 size=mammogram.size,
@@ -143,10 +156,18 @@ class TaskPrelabeller:
         num_cut = sum(on_image.num_cut for _, on_image in found)
         if num_cut:
             log.warning("a prelabel does not show all findings", task=task, shown=len(findings), cut=num_cut)
-        regions += cut_note_regions(found, model_version=self.version)
-        prediction = {"result": regions, "score": priority(findings), "model_version": self.version}
+        regions += notes_of_images(found, model_version=self.version, news=self.news)
+        if names_same_lesion(self.config):
+            regions += views.relations()
+        prediction = {"result": regions, "score": suspicion(regions), "model_version": self.version}
         require_valid(prediction, config=self.config)
-        return TaskPrelabel(prediction=prediction, images=images, sizes=sizes, num_cut=num_cut)
+        return TaskPrelabel(
+            prediction=prediction,
+            certainty=certainty(findings),
+            images=images,
+            sizes=sizes,
+            num_cut=num_cut,
+        )
 
     def record(self, task: int, prelabel: TaskPrelabel, *, project: int, shown: bool) -> None:
         """Store a prediction, so that it can be evaluated later.
@@ -165,7 +186,7 @@ class TaskPrelabeller:
             task=task,
             model_version=prelabel.prediction["model_version"],
             regions=prelabel.prediction["result"],
-            score=prelabel.prediction["score"],
+            score=prelabel.certainty,
             images=prelabel.images,
             sizes=prelabel.sizes,
             num_cut=prelabel.num_cut,
@@ -179,7 +200,7 @@ class TaskPrelabeller:
             StorageUnavailable: the store does not answer.
         """
         prelabel = self.store.prelabel(project, task, self.version)
-        if prelabel is None:
+        if prelabel is None or share_ids(prelabel.regions):
             return None
         images = self._images(data)
         try:
@@ -190,6 +211,8 @@ class TaskPrelabeller:
         if len(digests) == len(stated) and digest_of_images(digests) != prelabel.image_sha256:
             return None
         for region in prelabel.regions:
+            if region.get("type") == "relation":
+                continue
             tags = next((each for each in images if each.shows(region)), None)
             if tags is None or not tags.fit([region]):
                 return None

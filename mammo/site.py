@@ -32,6 +32,7 @@ from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models import CHAMPION, STARTER, ModelRegistry
 from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.models.starter_files import starter_files
+from mammo.notifications import NotificationService
 from mammo.private_files import make_private, make_private_file
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
@@ -39,7 +40,6 @@ from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
 from mammo.stages import StageLog, StageService, Withholding
 from mammo.trace import Trace, trace
-from mammo.verdicts.archive import VerdictArchive
 from mammo.worklist.service import WorklistService
 
 if TYPE_CHECKING:
@@ -213,10 +213,6 @@ class Site:
         )
 
     @cached_property
-    def verdicts(self) -> VerdictArchive:
-        return VerdictArchive(self.runs.runs, self.blobs)
-
-    @cached_property
     def blinding(self) -> Blinding:
         return Blinding(self.engine, self.settings.blind_shares)
 
@@ -243,6 +239,10 @@ class Site:
     @cached_property
     def runs(self) -> RunService:
         return RunService.of(self.settings, self.engine, self.queue)
+
+    @cached_property
+    def notifications(self) -> NotificationService:
+        return NotificationService.of(self.settings, engine=self.engine, client=self.label_studio)
 
     @cached_property
     def reading_records(self) -> ReadingRecords:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from mammo.database import dataset_item, dataset_version, reading
 from mammo.efforts.edit_effort import Change, changes
 from mammo.efforts.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import TagsLookup
@@ -57,6 +58,12 @@ class HistoryEntry:
     cancelled: bool
     changes: list[Change] | None
     """Changes against the prelabel, finding by finding; None for a deletion, or if a region cannot be interpreted."""
+
+    descriptors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """`morphology`, `distribution` and `lesion` that are stated, by the id of the finding."""
+
+    exam: Mapping[str, str] = field(default_factory=dict)
+    """`density` and `assessment` of the exam that are stated."""
 
     crumbs: int = 0
     """Parts of masks that were ignored because they are too small to be visible or intended."""
@@ -217,16 +224,18 @@ def _with_changes(
         InvalidRegion: A region cannot be interpreted.
     """
     all_changes: list[Change] = []
-    crumbs = 0
+    crumbs, descriptors = 0, dict[str, dict[str, str]]()
     for image_tags, after in interpret_images(
         content.result, tags=tags, data=content.task_data, sizes=content.sizes
     ):
         before = from_regions(prelabel.regions, tags=image_tags) if prelabel else []
         crumbs += after.crumbs
+        descriptors |= {each.id: each.attributes for each in after.findings if each.attributes}
         for change in changes(before, after.findings):
             note = PART_DELETED if change.kind == "deleted" and change.finding in after.deleted else ""
             all_changes.append(replace(change, image=image_tags.image_key, note=note))
-    return replace(entry, changes=all_changes, crumbs=crumbs)
+    exam = exam_descriptors(content.result, tags).stated
+    return replace(entry, changes=all_changes, crumbs=crumbs, descriptors=descriptors, exam=exam)
 
 
 def _dataset_uses(

@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from mammo.annotations import AnnotationStore
-from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
+from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
 from mammo.site import Site
 from training.datasets.items import is_about_one_image
@@ -64,6 +65,7 @@ def prelabel_tasks(
         settings=site.settings,
         open_image=site.images.open,
         store=site.store,
+        news=_news(site, project),
     )
     total = int(described.get("task_number") or 0)
     counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
@@ -97,6 +99,15 @@ def prelabel_tasks(
         "failed": dict(failures.by_code),
         "cut": asdict(cut),
     }
+
+
+def _news(site: Site, project: int) -> list[str]:
+    """Return what annotators are told in the note of every image; nothing while the database is away."""
+    try:
+        return site.notifications.notes(project)
+    except StorageUnavailable as error:
+        log.warning("notifications cannot be read", project=project, code=error.code)
+        return []
 
 
 @dataclass
@@ -153,7 +164,8 @@ def _predict(
         if prelabel is not None:
             if shown:
                 store.show_prelabel(project, number, tasks.version)
-            stored = {"result": prelabel.regions, "score": prelabel.score, "model_version": tasks.version}
+            score = suspicion(prelabel.regions)
+            stored = {"result": prelabel.regions, "score": score, "model_version": tasks.version}
             return stored, prelabel.num_cut or 0
     made = tasks.predict(number, data)
     tasks.record(number, made, project=project, shown=shown)

@@ -9,6 +9,7 @@ import typer
 from benchmarks.senders import SENDERS
 from benchmarks.siege import connections as connections_part
 from benchmarks.siege import kills as kills_part
+from benchmarks.siege import mutations as mutations_part
 
 app = typer.Typer(help="Run one part of the siege.", no_args_is_help=True, add_completion=False)
 
@@ -36,6 +37,8 @@ def kills(
     """Events that were acknowledged and are missing after kills at random moments."""
     typer.echo(kills_part.run(kills=kills, senders=senders, seed=seed).markdown())
 
+
+app.command("mutations")(mutations_part.main)
 
 if __name__ == "__main__":
     app()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
+from mammo.exchange.exam_tasks import shows_exam
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
-from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
+from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.exam_page import INSTRUCTIONS, TAB_TITLE, exam_tab
 from mammo.labelstudio.project_storage import S3Bucket
 from mammo.printable import printable_path
 from mammo.settings import PREFIX, Settings
@@ -21,8 +25,14 @@ from mammo.site import Site
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
+Screen = Literal["exam", "image"]
+"""What the page of a task shows: the four views of an exam, or one image."""
+
 MAX_CONFIG = 2**20
 """Largest labeling config, in bytes."""
+
+INSTRUCTED: dict[str, Any] = {"expert_instruction": INSTRUCTIONS, "show_instruction": True}
+"""Fields of a new project of exams."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +53,11 @@ class ProjectOptions:
     """Folder on this machine with images to upload."""
 
     s3: S3Bucket | None = None
+    screen: Screen = "exam"
+    """Of a new project with a built-in labeling config."""
+
+    descriptors: bool = True
+    """Whether a new project of exams asks for morphology, distribution, density and assessment."""
 
 
 def create_project(options: ProjectOptions, *, site: Site, console: Console) -> int:
@@ -50,7 +65,8 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
 
     Raises:
         InvalidRegion: the labeling config cannot work (code `labeling_config`).
-        InvalidSettings: a secret or the backend's address is missing; nothing was created.
+        InvalidSettings: a secret or the backend's address is missing, or images cannot be added one by one; nothing
+            was created.
         LabelStudioError: Label Studio does not answer or refuses.
     """
     require_secrets(site.settings)
@@ -58,17 +74,21 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
     with site:
         client = site.client
         project = client.find_project(options.title)
+        config = read_config(options.config) if options.config else None
         if project is None:
-            config = _config(options.config) if options.config else labeling_config()
-            require_usable(review_config(config))
-            project = client.create_project(options.title, config)
+            config = config or _built_in(options)
+            _require_config(config, options)
+            shows_exams = shows_exam(ControlTags.read(config))
+            project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
             console.print(f"project {project}: created")
         else:
-            if options.config:
-                config = _config(options.config)
-                require_usable(review_config(config))
+            _require_config(config or str(client.project(project)["label_config"]), options)
+            if config:
                 client.update_project(project, label_config=config)
+            shows_exams = shows_exam(ControlTags.read(str(client.project(project)["label_config"])))
             console.print(f"project {project}: adopted")
+        if shows_exams and client.show_first_tab(project, exam_tab()):
+            console.print(f"project {project}: the tab {TAB_TITLE!r} is the first one")
         _connect(client, project, options.url, settings=site.settings, console=console)
         _add_images(client, project, options, console=console)
     return project
@@ -88,7 +108,22 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
         _connect(site.client, project, url, settings=site.settings, console=console)
 
 
-def _config(file: Path) -> str:
+def _built_in(options: ProjectOptions) -> str:
+    """Return the built-in labeling config of a screen."""
+    return exam_config(descriptors=options.descriptors) if options.screen == "exam" else labeling_config()
+
+
+def _require_config(config: str, options: ProjectOptions) -> None:
+    """Raise InvalidRegion if a labeling config cannot work, or InvalidSettings if not with the images to be added."""
+    require_usable(review_config(config))
+    if (options.upload or options.s3) and ControlTags.read(config).siblings:
+        raise InvalidSettings(
+            "--upload and --bucket make a task of each image, but the project's tasks show several images each; add "
+            "`--screen image` for a project of single images, or import mammograms with `yolo-mlsam import`"
+        )
+
+
+def read_config(file: Path) -> str:
     """Read a labeling config; raises InvalidSettings: it cannot be opened, or is not text."""
     try:
         return read_input(file, max_bytes=MAX_CONFIG).decode()

@@ -39,6 +39,8 @@ class Prelabel:
     model_version: str
     regions: list[dict[str, Any]]
     score: float
+    """Certainty; see `mammo.labelstudio.predictions`."""
+
     image_sha256: str
     """SHA-256 of the task's image; for several images, `digest_of_images`."""
 

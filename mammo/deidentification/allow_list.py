@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence
 from mammo.deidentification.pseudonyms import Pseudonyms
 from mammo.deidentification.terms import MAKERS, TERMS
 from mammo.dicom.dataset import first_item, integer, numbers, payload, text
-from mammo.dicom.projection import SCT_CODES, SRT_CODES
+from mammo.dicom.projection import MODIFIERS, SCT_CODES, SRT_CODES
 from mammo.dicom.source import uid_of
 
 CODES = [
@@ -69,8 +69,7 @@ MEANINGS = {
     **dict(SCT_CODES.values()),
     **{code: SCT_CODES[view][1] for code, view in SRT_CODES.items()},
     **{"76752008": "Breast", "T-04000": "Breast"},
-    **{"399163009": "Magnification", "399055006": "Spot Compression"},
-    **{"399209000": "Implant Displaced", "399161006": "Cleavage"},
+    **MODIFIERS,
 }
 """Allowed codes and their meanings; other codes are dropped."""
 

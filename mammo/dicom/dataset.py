@@ -35,6 +35,7 @@ TAGS = [
     "PatientID", "PatientName", "PatientBirthDate", "PatientIdentityRemoved",
     "PixelIntensityRelationship", "PixelIntensityRelationshipSign",
     "ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence",
+    "StudyDate", "PatientAge",
     "ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing", "EstimatedRadiographicMagnificationFactor",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PlanarConfiguration",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",

@@ -166,11 +166,11 @@ def _descriptions(
             name=_line(origin.name), version=_line(origin.version), family=AI_FAMILY
         )
     segments = [
-        (CLUSTER_CODE, _line(finding.id) or f"cluster-{i}", f"Cluster {i}")
+        (CLUSTER_CODE, _line(finding.id) or f"cluster-{i}", f"Cluster {i}", finding.lesion)
         for i, finding in enumerate(findings, start=1)
     ]
     if with_calcifications:
-        segments.append((CALCIFICATION_CODE, "calcifications", "Calcifications"))
+        segments.append((CALCIFICATION_CODE, "calcifications", "Calcifications", ""))
     return [
         hd.seg.SegmentDescription(
             segment_number=number,
@@ -179,11 +179,14 @@ def _descriptions(
             segmented_property_type=code,
             algorithm_type=ALGORITHM_TYPES[origin.made_by],
             algorithm_identification=algorithm,
-            tracking_uid=derived_uid(f"{image.SOPInstanceUID}/{name}"),
-            tracking_id=name,
+            # A lesion has the same identity in all views of its study.
+            tracking_uid=derived_uid(
+                f"{image.StudyInstanceUID}/lesion/{lesion}" if lesion else f"{image.SOPInstanceUID}/{name}"
+            ),
+            tracking_id=_line(lesion) or name,
             anatomic_regions=[Code("76752008", "SCT", "Breast")],
         )
-        for number, (code, name, label) in enumerate(segments, start=1)
+        for number, (code, name, label, lesion) in enumerate(segments, start=1)
     ]
 
 

@@ -74,7 +74,7 @@ class EffortRecord:
     """`control`: no prelabel was shown, and `effort` compares the silent prelabel with the annotation."""
 
     score: float | None = None
-    """Score of the prelabel; see `mammo.labelstudio.predictions.priority`."""
+    """Certainty of the prelabel; see `mammo.labelstudio.predictions`."""
 
     order: str = UNORDERED
     """Strategy by which the task was placed in the reading order."""

@@ -6,7 +6,7 @@ A file that identifies its patient is refused unless the rules allow it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +68,9 @@ class Outcome:
     refused: list[str] = field(default_factory=list)
     """One message per refused file."""
 
+    listed: list[str] = field(default_factory=list)
+    """One message per image that belongs to no exam; empty where tasks show one image."""
+
 
 def import_mammogram(
     file: Path,
@@ -96,7 +99,7 @@ def import_mammogram(
         OSError: the twin cannot be written.
     """
     options = ImportOptions(root=root, twins=files, patient_secret=patient_secret, rules=rules or Rules())
-    return _import(read_bytes(file, max_bytes=MAX_BYTES), file, options)
+    return describe(read_bytes(file, max_bytes=MAX_BYTES), file, options)
 
 
 def import_files(
@@ -123,25 +126,25 @@ def import_files(
     Raises:
         LabelStudioError: Label Studio refused a request.
     """
-    imported = {str(task["data"].get("sha256")) for task in client.tasks(project)}
+    imported = set(images_of(client.tasks(project)))
     outcome = Outcome() if outcome is None else outcome
     waiting = list[dict[str, Any]]()
 
-    def describe(file: Path) -> dict[str, Any] | None:
+    def data_of(file: Path) -> dict[str, Any] | None:
         content = read_bytes(file, max_bytes=MAX_BYTES)
-        return None if hashlib.sha256(content).hexdigest() in imported else _import(content, file, options)
+        return None if hashlib.sha256(content).hexdigest() in imported else describe(content, file, options)
 
     executor = ThreadPoolExecutor(NUM_THREADS)
     try:
         running: dict[Future[dict[str, Any] | None], int] = {
-            executor.submit(describe, file): number for number, file in enumerate(paths)
+            executor.submit(data_of, file): number for number, file in enumerate(paths)
         }
         for finished in progress(as_completed(running), len(running)):
             try:
                 data = finished.result()
             except (MammoError, ValueError, OSError) as error:
                 number = running[finished]
-                outcome.refused.append(f"{_safe_name(paths[number], number, error)}: {_message(error)}")
+                outcome.refused.append(refusal(paths[number], number, error))
                 continue
             if data is None or data["sha256"] in imported:
                 outcome.num_known += 1
@@ -158,11 +161,32 @@ def import_files(
     return outcome
 
 
-def _import(content: bytes, file: Path, options: ImportOptions) -> dict[str, Any]:
-    path, root = file.resolve(), options.root.resolve()
-    if not path.is_relative_to(root):
+def images_of(tasks: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the SHA-256 of every image of tasks, with the id of its task: of one-image tasks and of exams."""
+    known: dict[str, int] = {}
+    for task in tasks:
+        for key, value in task["data"].items():
+            if key == "sha256" or key.endswith("_sha256"):
+                for each in value if isinstance(value, list) else [value]:
+                    known.setdefault(str(each), int(task["id"]))
+    return known
+
+
+def below_root(file: Path, root: Path) -> str:
+    """Return the path of a file below the service's `mammogram_root`, as a task states it.
+
+    Raises:
+        ValueError: the file is not below the root.
+    """
+    path, folder = file.resolve(), root.resolve()
+    if not path.is_relative_to(folder):
         raise ValueError("the file is not below YOLO_MLSAM_MAMMOGRAM_ROOT; move it there")
-    mammogram = path.relative_to(root).as_posix()
+    return path.relative_to(folder).as_posix()
+
+
+def describe(content: bytes, file: Path, options: ImportOptions) -> dict[str, Any]:
+    """Write the twin of a file that was read; return the data of its task. Raises as `import_mammogram`."""
+    mammogram = below_root(file, options.root)
     intake = read_intake(
         content,
         path=mammogram,
@@ -185,11 +209,15 @@ def _import(content: bytes, file: Path, options: ImportOptions) -> dict[str, Any
     return data | ({"converted": True} if intake.converted else {})
 
 
-def _safe_name(file: Path, number: int, error: Exception) -> str:
+def refusal(file: Path, number: int, error: Exception) -> str:
+    """Return the message of a refused file; number: of the file, from 0, in order of name."""
+    is_identified = getattr(error, "code", "") in ("identified", "named_path")
+    return f"{safe_name(file, number, is_identified=is_identified)}: {_message(error)}"
+
+
+def safe_name(file: Path, number: int, *, is_identified: bool) -> str:
     """Return a file's name for a message: its path, or its number if the path may identify the patient."""
-    if getattr(error, "code", "") in ("identified", "named_path"):
-        return f"file {number + 1}, in order of name"
-    return printable_path(file)
+    return f"file {number + 1}, in order of name" if is_identified else printable_path(file)
 
 
 def _message(error: Exception) -> str:

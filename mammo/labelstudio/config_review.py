@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER
+from mammo.labelstudio.config_controls import DRAWN
 from mammo.labelstudio.config_xml import (
     SYNONYMS,
     attribute,
@@ -16,7 +17,7 @@ from mammo.labelstudio.config_xml import (
     parse_config,
     targets,
 )
-from mammo.labelstudio.labeling_config import DRAWN, ControlTags
+from mammo.labelstudio.labeling_config import ControlTags
 
 SMART = ("keypointlabels", "rectanglelabels")
 """Control tags whose regions can be prompts, in lower case."""

@@ -8,7 +8,9 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
     brush region by hand                        one finding per component, unless it intersects a rectangle
     rectangle                                   one finding, with the components of the drawn masks that it intersects
     key point without a parent                  one finding with a known position and an unknown extent
-    prompts, relations, attributes, choices     no finding
+    morphology and distribution of a region     those of its finding
+    relation with a region of another view      the same lesion
+    prompts, other relations and choices        no finding
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from mammo.labelstudio.brush_parts import (
     too_many_findings,
 )
 from mammo.labelstudio.cluster_regions import regions_of, require_on_images
+from mammo.labelstudio.descriptors import finding_descriptors
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.older_prelabels import OlderPrelabel
 from mammo.labelstudio.region_meta import (
@@ -40,6 +43,7 @@ from mammo.labelstudio.region_meta import (
     predicted_prompts,
 )
 from mammo.labelstudio.regions import box_of, mask_of, other_size, point_of, score_of, shape_of, size_of
+from mammo.labelstudio.relations import lesions_of
 from mammo.masks import Mask, PixelBudget, union
 from mammo.masks.budget import EDGE
 
@@ -98,6 +102,7 @@ def interpret(
         InvalidRegion: a region that may mean a cluster cannot be read. One such region refuses the annotation.
     """
     clusters = _ClusterRegions(tags, size, budget or PixelBudget())
+    result = list(result)
     regions = regions_of(result, tags)
     if len(regions) > MAX_REGIONS:
         raise InvalidRegion(
@@ -106,7 +111,14 @@ def interpret(
         )
     for region in regions:
         clusters.add(region)
-    return replace(clusters.interpretation(), drawn=len(regions))
+    interpretation = clusters.interpretation()
+    words = finding_descriptors(result, tags, ids={str(region.get("id")) for region in regions})
+    lesions = lesions_of(result)
+    findings = tuple(
+        replace(each, **words.get(each.id, {}), lesion=lesions.get(each.id, ""))
+        for each in interpretation.findings
+    )
+    return replace(interpretation, findings=findings, drawn=len(regions))
 
 
 def interpret_images(

@@ -9,38 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER
-from mammo.labelstudio.config_xml import (
-    NOTE_CONTROL,
-    NOTHING,
-    NOTHING_SYNONYMS,
-    SYNONYM,
-    SYNONYMS,
-    attribute,
-    is_true,
-    labels_meaning,
-    labels_of,
-    parse_config,
-    targets,
+from mammo.labelstudio.config_controls import (
+    OF_EXAMS,
+    OF_FINDINGS,
+    ClusterLabels,
+    described,
+    finding_choices,
+    is_note,
 )
+from mammo.labelstudio.config_xml import NOTE_CONTROL, attribute, is_true, parse_config, targets
 
 PROMPT_CONTROLS = ("prompt-point", "prompt-box")
-
-DRAWN = (
-    "brushlabels",
-    "rectanglelabels",
-    "polygonlabels",
-    "keypointlabels",
-    "ellipselabels",
-    "vectorlabels",
-    "bitmasklabels",
-)
-"""Control tags whose regions can be findings, in lower case. The model fills the first four."""
 
 _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 8em; margin-right: 1em;">
@@ -110,6 +95,14 @@ class ControlTags:
     polygon: str | None = "outline"
     keypoint: str | None = "point"
 
+    morphology: str | None = None
+    distribution: str | None = None
+    """Choices controls about a region on this image, with words of `mammo.bi_rads`."""
+
+    density: str | None = None
+    assessment: str | None = None
+    """Choices controls about the exam, on whichever of its images, with words of `mammo.bi_rads`."""
+
     choices: str | None = None
     """Choices control about the whole image with a choice for clusters, or one for no finding."""
 
@@ -173,17 +166,23 @@ class ControlTags:
         cls, root: ElementTree.Element, image: ElementTree.Element, *, others: Sequence[str]
     ) -> ControlTags:
         name = str(image.get("name"))
-        labels = _ClusterLabels()
+        labels = ClusterLabels()
         choices: dict[str, str | None] = {}
+        descriptors: dict[str, Any] = {}
         note: str | None = None
         for tag in root.iter():
             kind, control = tag.tag.lower(), tag.get("name")
-            if control is None or name not in targets(tag):
+            if control is None or not targets(tag):
                 continue
-            if kind == "textarea":
-                note = control if control == NOTE_CONTROL and not is_true(tag, "perRegion") else note
+            here, describes = name in targets(tag), described(control, tag, image=name)
+            if describes in OF_EXAMS or (describes in OF_FINDINGS and here):
+                descriptors.setdefault(str(describes), control)
+            elif not here:
+                continue
+            elif kind == "textarea":
+                note = control if is_note(control, tag, image=name) else note
             elif kind == "choices" and not choices and not is_true(tag, "perRegion"):
-                choices = _choices(control, tag)
+                choices = finding_choices(control, tag)
             elif kind not in ("choices", "taxonomy"):
                 labels.add(control, tag)
         common = labels.stored.get(next(iter(labels.controls.values()), ""), CLUSTER)
@@ -198,6 +197,7 @@ class ControlTags:
             polygon=labels.controls.get("polygonlabels"),
             keypoint=labels.controls.get("keypointlabels"),
             note=note,
+            **descriptors,
             label=common,
             labels=tuple(sorted(each for each in labels.stored.items() if each[1] != common)),
             spellings=tuple(labels.spellings),
@@ -322,59 +322,6 @@ class ControlTags:
 def _spelling(label: object) -> str:
     """Return a label in small letters; empty for what is no label. Annotations are untrusted."""
     return str(label).casefold() if isinstance(label, str | int | float) else ""
-
-
-@dataclass
-class _ClusterLabels:
-    """The drawing and prompt controls of one image, with the meaning of their labels."""
-
-    controls: dict[str, str] = field(default_factory=dict)
-    """Name of the first control for clusters, by kind (tag in lower case)."""
-
-    stored: dict[str, str] = field(default_factory=dict)
-    """Cluster label by control, as Label Studio stores it."""
-
-    spellings: list[tuple[str, str]] = field(default_factory=list)
-    other: list[tuple[str, str]] = field(default_factory=list)
-    doubtful: list[tuple[str, str]] = field(default_factory=list)
-    prompts: set[str] = field(default_factory=set)
-
-    def add(self, control: str, tag: ElementTree.Element) -> None:
-        """Classify the labels of a control."""
-        kind = tag.tag.lower()
-        ranked = labels_meaning(tag, CLUSTER, SYNONYMS)
-        if is_true(tag, "smartOnly"):
-            self.prompts.add(control)
-        elif kind in DRAWN and ranked:
-            self.controls.setdefault(kind, control)
-        clusters = []
-        if ranked:
-            evidence, label = ranked[0]
-            self.stored[control] = label.stored
-            self.spellings += [(control, spelling) for spelling in label.spellings[1:]]
-            # A second synonym beside a first: nothing tells which of the two means a cluster.
-            doubtful = [each for rank, each in ranked[1:] if rank == evidence == SYNONYM]
-            self.doubtful += [(control, each.casefold()) for other in doubtful for each in other.spellings]
-            clusters = [label, *doubtful]
-        self.other += [
-            (control, spelling.casefold())
-            for _, label in labels_of(tag)
-            if label not in clusters
-            for spelling in label.spellings
-        ]
-
-
-def _choices(control: str, tag: ElementTree.Element) -> dict[str, str | None]:
-    """Return the choices for clusters and for no finding, as fields of `ControlTags`; empty without either."""
-    cluster = labels_meaning(tag, CLUSTER, SYNONYMS)
-    nothing = labels_meaning(tag, NOTHING, NOTHING_SYNONYMS)
-    if not cluster and not nothing:
-        return {}
-    return {
-        "choices": control,
-        "choice_found": cluster[0][1].stored if cluster else None,
-        "choice_nothing": nothing[0][1].stored if nothing else None,
-    }
 
 
 def _data_key(value: str | None) -> str:

@@ -1,8 +1,13 @@
-"""Predictions: what Label Studio shows for a task before it is annotated."""
+"""Predictions: what Label Studio shows for a task before it is annotated.
+
+A task has two numbers. `suspicion` is the prediction's score, which the Data Manager shows: the higher, the more likely
+is a cluster. `certainty` decides what is read first in active learning, and what a project may accept automatically: a
+prediction is as certain as its least certain finding. Both are in [0, 1].
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mammo.findings import Finding
@@ -10,8 +15,8 @@ from mammo.geometry import Size
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import to_regions
 
-NOTHING_FOUND_SCORE = 0.5
-"""Score of an empty prediction. It ranks before confident findings, because a miss costs more than a false alarm."""
+NOTHING_FOUND_CERTAINTY = 0.5
+"""Certainty of an empty prediction. It ranks before confident findings: a miss costs more than a false alarm."""
 
 
 def prediction(
@@ -26,16 +31,15 @@ def prediction(
         model_version: the same string that `/setup` returns.
         packed: return each brush RLE as a uint8 array; see `to_regions`.
     """
-    return {
-        "result": to_regions(findings, size=size, tags=tags, model_version=model_version, packed=packed),
-        "score": priority(findings),
-        "model_version": model_version,
-    }
+    regions = to_regions(findings, size=size, tags=tags, model_version=model_version, packed=packed)
+    return {"result": regions, "score": suspicion(regions), "model_version": model_version}
 
 
-def priority(findings: Sequence[Finding]) -> float:
-    """Return the task's score for uncertainty sampling, in [0, 1]; Label Studio shows the lowest first.
+def suspicion(regions: Iterable[Mapping[str, Any]]) -> float:
+    """Return the highest score of a prediction's regions; 0 if nothing was found."""
+    return max((float(region["score"]) for region in regions if "score" in region), default=0.0)
 
-    It is the lowest score of the findings, or `NOTHING_FOUND_SCORE` without findings.
-    """
-    return min((finding.score for finding in findings), default=NOTHING_FOUND_SCORE)
+
+def certainty(findings: Iterable[Finding]) -> float:
+    """Return the lowest score of a task's findings; `NOTHING_FOUND_CERTAINTY` without findings."""
+    return min((finding.score for finding in findings), default=NOTHING_FOUND_CERTAINTY)

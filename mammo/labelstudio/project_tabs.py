@@ -1,4 +1,4 @@
-"""ProjectTabs: a tab of the data manager that orders unannotated tasks by a field of their data.
+"""ProjectTabs: tabs of the data manager, such as one that orders unannotated tasks by a field of their data.
 
 The label stream of Label Studio orders tasks by id or at random; it orders them by score for a single annotator only
 (version 1.23 falls back to random order with a second one). *Label Tasks As Displayed* follows the order of a tab for
@@ -46,8 +46,37 @@ class ProjectTabs(Connection):
             "ordering": [f"tasks:data.{field}"],
             "filters": {"conjunction": "and", "items": [unannotated]},
         }
+        known = self._tab(project, title)
         body = {"project": project, "data": data}
-        for tab in self.call("GET", "/api/dm/views/", params={"project": project}):
-            if tab["data"].get("title") == title:
-                return int(self.call("PATCH", f"/api/dm/views/{tab['id']}/", json=body)["id"])
+        if known is None:
+            return self._create_tab(body)
+        return int(self.call("PATCH", f"/api/dm/views/{known}/", json=body)["id"])
+
+    def show_first_tab(self, project: int, data: Mapping[str, Any]) -> bool:
+        """Create a tab and put it before all others; Label Studio opens the first one.
+
+        Args:
+            project: project id.
+            data: of the tab; its `title` identifies it.
+
+        Returns:
+            False if the project has a tab with this title, which may have been changed and stays as it is.
+        """
+        if self._tab(project, data["title"]) is not None:
+            return False
+        others = [int(tab["id"]) for tab in self._tabs(project)]
+        first = self._create_tab({"project": project, "data": dict(data)})
+        self.call("POST", "/api/dm/views/order/", json={"project": project, "ids": [first, *others]})
+        return True
+
+    def _create_tab(self, body: Mapping[str, Any]) -> int:
         return int(self.call("POST", "/api/dm/views/", json=body)["id"])
+
+    def _tab(self, project: int, title: str) -> int | None:
+        """Return the id of the tab with a title; None without one."""
+        return next(
+            (int(tab["id"]) for tab in self._tabs(project) if tab["data"].get("title") == title), None
+        )
+
+    def _tabs(self, project: int) -> list[dict[str, Any]]:
+        return list(self.call("GET", "/api/dm/views/", params={"project": project}))

@@ -1,6 +1,7 @@
 """Rendering: findings as Label Studio regions (step 5 of the walk).
 
     finding   one region: a polygon, brush or rectangle, depending on the project's controls and the finding's mask
+    words     one result each, with the id of the finding's region
     findings  a choice about the whole image, if the project has one
     failure   a note about the whole image with the reason, if the project has one
     cut       a note about the whole image with the number of findings that are not shown, if the project has one
@@ -22,6 +23,7 @@ import numpy as np
 from mammo.errors import InvalidRegion
 from mammo.findings import Finding, ImageFindings
 from mammo.geometry import Size
+from mammo.labelstudio.descriptors import descriptor_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.region_meta import frame_and_area
 from mammo.labelstudio.regions import (
@@ -88,16 +90,39 @@ def _regions(
     outline: OutlineForm,
 ) -> list[Region]:
     names = [
-        finding.id or _digest(version, tags.image_tag, finding.box, index)
+        region_id(finding.id, tags=tags) or _digest(version, tags.image_tag, finding.box, index)
         for index, finding in enumerate(findings)
     ]
     if len(set(names)) != len(names):
         raise ValueError(f"expected findings with different ids, got {names}")
-    regions = [
-        _finding_region(name, each, size=size, tags=tags, version=version, packed=packed, outline=outline)
-        for name, each in zip(names, findings, strict=True)
-    ]
+    regions = []
+    for name, each in zip(names, findings, strict=True):
+        region = _finding_region(
+            name, each, size=size, tags=tags, version=version, packed=packed, outline=outline
+        )
+        regions += [region, *descriptor_regions(each, region, tags)]
     return regions + _choice(findings, tags=tags, version=version)
+
+
+def region_id(finding: str, *, tags: ControlTags) -> str:
+    """Return the id of a finding's region, unique within the task: the image's name precedes it if there are several.
+
+    Label Studio takes results with one id for one region, even on two images, and gives both the same shape.
+
+    Args:
+        finding: id of the finding, unique on its image; empty for none.
+        tags: control tags of the image.
+    """
+    if not finding or tags.is_only_image:
+        return finding
+    prefix = tags.image if tags.page is None else f"{tags.image}-{tags.page}"
+    return finding if finding.startswith(f"{prefix}-") else f"{prefix}-{finding}"
+
+
+def share_ids(regions: Iterable[Region]) -> bool:
+    """Whether regions on two images have the same id, as those of earlier releases do."""
+    places = {(each.get("id"), each.get("to_name"), each.get("item_index")) for each in regions}
+    return len({name for name, *_ in places}) < len(places)
 
 
 def _finding_region(
@@ -126,6 +151,8 @@ def _finding_region(
         "box": list(box.as_tuple()),
         "prompts": [[point.x, point.y] for point in finding.prompts],
     }
+    if finding.text:
+        meta["text"] = list(finding.text)
     if tags.rectangle and (mask is None or not (tags.polygon or tags.brush)):
         return rectangle_region(box, size=size, tags=tags) | common | {"meta": meta}
     if mask is None:
@@ -177,14 +204,15 @@ def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[
     """
     if tags.note is None:
         return []
-    text = f"The model could not look at this image ({reason})."
+    place = "this image" if tags.is_only_image else "these images"
+    text = f"The model could not look at {place} ({reason})."
     return [_note(tags.note, tags.image, [text], version=model_version, meta={"reason": reason})]
 
 
-def cut_note_regions(
-    images: Iterable[tuple[ControlTags, ImageFindings]], *, model_version: str
+def notes_of_images(
+    images: Sequence[tuple[ControlTags, ImageFindings]], *, model_version: str, news: Sequence[str]
 ) -> list[Region]:
-    """Return the notes that the model found more than a prediction shows; empty when it shows everything.
+    """Return the notes that the model found more than a prediction shows, and of news; empty without either.
 
     Images without a note control have no note. The pages of one image share a note, because Label Studio displays only
     one of a control.
@@ -192,6 +220,7 @@ def cut_note_regions(
     Args:
         images: control tags and findings of each image of a task.
         model_version: recorded in the `meta`.
+        news: what annotators are told on every image.
     """
     lines: dict[tuple[str, str], list[str]] = {}
     cuts: Counter[tuple[str, str]] = Counter()
@@ -204,6 +233,9 @@ def cut_note_regions(
                 f"highest scores: look for the other {found.num_cut}."
             )
             cuts[tags.note, tags.image] += found.num_cut
+    for tags, _ in images if news else ():
+        if tags.note is not None and news[0] not in lines.setdefault((tags.note, tags.image), []):
+            lines[tags.note, tags.image] += news
     return [
         _note(control, image, text, version=model_version, meta={"num_cut": cuts[control, image]})
         for (control, image), text in lines.items()

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from cli.import_mammograms import import_command
-from mammo.errors import LabelStudioError
+from cli.project.connecting import Screen
+from mammo.errors import InvalidSettings, LabelStudioError
 from mammo.exchange import importing
 from mammo.exchange.importing import Rules
+from tests.mammo.exchange.exam_files import EXAM_CONFIG, exam_files
 from tests.mammo.exchange.import_files import NAME, PLANTED, SECRET, FakeTasks, dicom, seven_files
 
 
@@ -84,3 +86,33 @@ def test_tasks_already_made_are_told_when_label_studio_goes_away(
     with pytest.raises(LabelStudioError):
         import_command([root], project=7, twins=root.parent / "served")
     assert "4 new tasks in project 7" in capfd.readouterr().out
+
+
+def test_a_project_that_shows_exams_gets_exams_and_says_what_fits_into_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The seven files are of one study each, of one patient and one date; the exam is another patient's."""
+    exam_files(root / "exam", patient="PHANTOM-2")
+    client = FakeTasks()
+    client.server.add_project(7, config=EXAM_CONFIG)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    assert import_command([root], project=7, twins=root.parent / "served") == 2
+    output = capfd.readouterr()
+    assert "1 new tasks in project 7" in output.out
+    assert output.err.count("in no exam: ") == 7
+    assert "two studies on this date" in output.err
+    assert "yolo-mlsam import FILE --screen image" in output.err
+
+
+@pytest.mark.parametrize(("config", "screen"), [(None, "exam"), (EXAM_CONFIG, "image")])
+def test_a_project_for_another_screen_is_refused_before_any_file_is_read(
+    root: Path, config: str | None, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = FakeTasks()
+    client.server.add_project(7, config=config)
+    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    settings(monkeypatch, root)
+    with pytest.raises(InvalidSettings, match=f"--screen {screen}"):
+        import_command([root], project=7, twins=root.parent / "served", screen=screen)
+    assert not (root.parent / "served").exists()

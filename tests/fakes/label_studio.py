@@ -40,6 +40,8 @@ class FakeLabelStudio:
         self.backends: list[Body] = []
         self.webhooks: list[Body] = []
         self.storages: list[Body] = []
+        self.tabs: list[Body] = []
+        """In the order in which the page shows them."""
         self.versions: dict[str, int] = {}
         """Model versions that have predictions, and how many."""
 
@@ -80,6 +82,9 @@ class FakeLabelStudio:
             ("POST", r"/api/predictions/", lambda body, params: self._add(self.predictions, body)),
             ("GET", r"/api/storages/localfiles/", lambda body, params: self.storages),
             ("POST", r"/api/storages/localfiles/", lambda body, params: self._add(self.storages, body)),
+            ("GET", r"/api/dm/views/", lambda body, params: self.tabs),
+            ("POST", r"/api/dm/views/", lambda body, params: self._add(self.tabs, body)),
+            ("POST", r"/api/dm/views/order/", self._order_tabs),
             ("GET", r"/api/ml/", lambda body, params: self.backends),
             ("POST", r"/api/ml/", self._connect),
             (
@@ -194,6 +199,10 @@ class FakeLabelStudio:
     def _annotations(self, body: None, params: dict[str, str], number: str) -> list[Body] | None:
         found = [row for row in self.tasks if row["id"] == int(number)]
         return [each for row in found for each in row.get("annotations", ())] if found else None
+
+    def _order_tabs(self, body: Body, params: dict[str, str]) -> Body:
+        self.tabs.sort(key=lambda tab: body["ids"].index(tab["id"]))
+        return {}
 
     def _create_project(self, body: Body, params: dict[str, str]) -> Body:
         number = len(self.projects) + 1

@@ -27,6 +27,7 @@ from mammo.geometry import ASSUMED_SPACING, Box, Size, Spacing
 from mammo.identifiers import identifier, stored_key
 from mammo.images.task_images import IMAGE_FACTS, TASK_FACTS, TASK_KEY, of_task
 from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.interpretation import interpret
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
@@ -43,12 +44,12 @@ IMAGE_KEYS = ("image", *IMAGE_FACTS, *TASK_FACTS, TASK_KEY)
 IMAGE_ERRORS = frozenset({"label_studio_404", "foreign_image", "too_large"})
 """Codes of a LabelStudioError that concern this image alone and would be raised again for it."""
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the format of items in a manifest."""
 
-READABLE = (2, 3, 4, 5)
+READABLE = (2, 3, 4, 5, 6)
 """Schemas that this release reads. Schema 2 has no `source`, 3 only short text as patients, 4 no findings with
-`point`."""
+`point`, 5 neither descriptors nor lesions."""
 
 Source = Literal["single", "consensus", "arbiter"]
 """Origin of an item's truth: one annotator, two readers who agree, or the arbiter."""
@@ -92,7 +93,7 @@ class Item:
     fold: Fold
     findings: tuple[dict[str, Any], ...]
     """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}` in pixels of the image; `"point": true` if only a place is
-    known."""
+    known; `morphology`, `distribution` and `lesion` if they are known."""
 
     image_key: str = ""
     """Key of the image among those of the task; empty for the only one."""
@@ -110,6 +111,10 @@ class Item:
     origins: tuple[tuple[int, str], ...] = ()
     """Annotation and content hash of both readings of a consensus; empty otherwise."""
 
+    density: str | None = None
+    assessment: str | None = None
+    """What the annotation says about the exam, in words of `mammo.bi_rads`."""
+
     @property
     def clusters(self) -> list[Finding]:
         """All findings, in order, including those of which only a place is known."""
@@ -120,6 +125,9 @@ class Item:
                 box=Box(*finding["box"]),
                 mask=Mask.from_coco(finding["mask"]) if finding["mask"] else None,
                 is_point=bool(finding.get("point")),
+                morphology=finding.get("morphology"),
+                distribution=finding.get("distribution"),
+                lesion=finding.get("lesion", ""),
             )
             for finding in self.findings
         ]
@@ -218,6 +226,7 @@ def make_item(
     task_data = of_task(correction.task_id, correction.task_data, tags=tags)
     mammogram = open_image(task_data)
     _require_same_image(correction, mammogram, tags=tags, stated=task_data.get("sha256"), pinned=pinned)
+    exam = exam_descriptors(correction.result, tags)
     annotator = (
         AUTOMATIC if correction.automatic else annotator_pseudonym(correction.completed_by, secret=secret)
     )
@@ -241,6 +250,8 @@ def make_item(
         drawn=interpretation.drawn,
         deleted=len(interpretation.deleted),
         crumbs=interpretation.crumbs,
+        density=exam.density,
+        assessment=exam.assessment,
     )
 
 
@@ -304,7 +315,7 @@ def _finding_json(finding: Finding, size: Size) -> dict[str, Any]:
         "box": list(finding.box.as_tuple()),
         "mask": finding.mask.to_coco(size) if finding.mask else None,
     }
-    return content | ({"point": True} if finding.is_point else {})
+    return content | ({"point": True} if finding.is_point else {}) | finding.attributes
 
 
 def _patient(correction: Correction, mammogram: Mammogram, secret: bytes) -> str:

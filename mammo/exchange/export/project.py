@@ -13,6 +13,7 @@ from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
 from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.masks import PixelBudget
 from mammo.stated_facts import stated_spacing
 
@@ -85,7 +86,11 @@ def _labelled(
         source=source,
         reference=None if source else without_secrets(reference),
         sha256=mammogram.sha256,
-        facts=_facts(data) | {"task": number} | ({"image_tag": tags.image_key} if tags.image_key else {}),
+        facts=_facts(data)
+        | {"task": number}
+        | ({"image_tag": tags.image_key} if tags.image_key else {})
+        | exam_descriptors(annotation.get("result") or [], tags).stated,
+        attributes=tuple(finding.attributes for finding in findings),
     )
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from cli.project.connecting import ProjectOptions, connect_project, create_project, unusable_images
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
+from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.exam_page import TAB_TITLE
 from mammo.settings import Settings
 from mammo.site import Site
 from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
@@ -45,10 +47,61 @@ def console() -> Console:
 
 
 def order(title: str = "breasts", **fields: object) -> ProjectOptions:
-    return ProjectOptions(title=title, url=BACKEND, **fields)  # type: ignore[arg-type]
+    return ProjectOptions(title=title, url=BACKEND, **({"screen": "image"} | fields))  # type: ignore[arg-type]
 
 
-def test_a_new_project_gets_our_config_and_is_connected(
+def test_a_new_project_shows_exams_and_opens_with_their_tab_and_instructions(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    server.tabs.append({"id": 7, "project": 1, "data": {"title": "Default"}})
+    options = ProjectOptions(title="exams", url=BACKEND)
+    for _ in range(2):
+        project = create_project(options, site=Site(settings=settings), console=console)
+    made = server.projects[project]
+    assert made["label_config"] == exam_config()
+    assert made["show_instruction"]
+    assert "Backspace" in made["expert_instruction"]
+    assert [tab["data"]["title"] for tab in server.tabs] == [TAB_TITLE, "Default"]
+    hidden = server.tabs[0]["data"]["hiddenColumns"]["explore"]
+    shown = {f"tasks:data.{key}" for key in ("rcc", "lcc", "rmlo", "lmlo", "patient", "exam")}
+    shown |= {"tasks:predictions_score", "tasks:predictions_model_versions"}
+    assert shown.isdisjoint(hidden)
+    assert {f"tasks:data.{view}_sha256" for view in ("rcc", "lcc", "rmlo", "lmlo")} <= set(hidden)
+    assert "the model fills polygon 'outline-RCC' (Cluster) on image 'RCC'" in console.export_text()
+
+
+def test_a_project_of_exams_asks_for_no_descriptors_where_none_are_wanted(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    options = ProjectOptions(title="exams", url=BACKEND, descriptors=False)
+    project = create_project(options, site=Site(settings=settings), console=console)
+    assert "morphology" not in server.projects[project]["label_config"]
+
+
+def test_single_images_are_not_added_to_a_project_of_exams(
+    server: FakeLabelStudio, settings: Settings, console: Console, tmp_path: Path
+) -> None:
+    options = ProjectOptions(title="exams", url=BACKEND, upload=tmp_path)
+    with pytest.raises(InvalidSettings, match="--screen image"):
+        create_project(options, site=Site(settings=settings), console=console)
+    assert server.projects == {}
+    server.projects[1] = {"id": 1, "title": "exams", "label_config": exam_config()}
+    with pytest.raises(InvalidSettings, match="--screen image"):
+        create_project(options, site=Site(settings=settings), console=console)
+    assert server.backends == []
+
+
+def test_an_adopted_project_keeps_its_config_and_its_instructions(
+    server: FakeLabelStudio, settings: Settings, console: Console
+) -> None:
+    server.projects[1] = {"id": 1, "title": "images", "label_config": labeling_config()}
+    create_project(ProjectOptions(title="images", url=BACKEND), site=Site(settings=settings), console=console)
+    assert server.projects[1]["label_config"] == labeling_config()
+    assert "expert_instruction" not in server.projects[1]
+    assert server.tabs == []
+
+
+def test_a_new_project_of_single_images_gets_our_config_and_is_connected(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     project = create_project(order(), site=Site(settings=settings), console=console)

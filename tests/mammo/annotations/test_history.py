@@ -75,7 +75,7 @@ def by_the_rule(engine):
         rows = {row.id: row for row in connection.execute(sa.select(revision))}
     first_updated_at = {}
     for header in headers:
-        if header.updated_at is not None:
+        if header.kind == "annotation":
             first = first_updated_at.get(header.annotation, header.updated_at)
             first_updated_at[header.annotation] = min(first, header.updated_at)
     return [

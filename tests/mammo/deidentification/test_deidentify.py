@@ -9,7 +9,7 @@ import pytest
 from pydicom import uid
 
 from mammo.deidentification.deidentify import Deidentifier
-from mammo.dicom import read_mammogram
+from mammo.dicom import projection, read_mammogram
 from mammo.dicom.identity import identifying
 from mammo.errors import UnreadableImage, UnsupportedImage
 from tests.mammo.dicom.files import edited, mammogram_file, with_elements
@@ -215,3 +215,15 @@ def test_maker_and_model_are_kept_as_far_as_they_are_known() -> None:
 def test_a_class_named_only_in_the_meta_header_is_written_out() -> None:
     data = with_elements(mammogram_file(breast_picture()), SOPClassUID=None)
     assert parsed(Deidentifier(KEY)(data).content).SOPClassUID.name.startswith("Digital Mammography")
+
+
+@pytest.mark.parametrize("code", ["399055006", "R-102D7", "399226006"])
+def test_a_spot_or_rolled_view_does_not_become_a_standard_view(code: str) -> None:
+    def edit(dataset: pydicom.FileDataset) -> None:
+        item = pydicom.Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", "DOE"
+        dataset.ViewCodeSequence[0].ViewModifierCodeSequence = pydicom.Sequence([item])
+
+    done = Deidentifier(KEY)(edited(mammogram_file(), edit))
+    before = projection.modifier(parsed(edited(mammogram_file(), edit)))
+    assert projection.modifier(parsed(done.content)) == before != ""

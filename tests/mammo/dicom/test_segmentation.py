@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +117,21 @@ def test_a_cluster_keeps_its_tracking_uid_when_its_outline_is_corrected(tmp_path
     assert len(set(first.tracking_uids)) == 2
     files = {pydicom.dcmread(segmentation_file(tmp_path, finding(x, 5))).SOPInstanceUID for x in (3, 4, 4)}
     assert len(files) == 2
+
+
+def test_a_lesion_has_the_same_tracking_uid_in_all_views_of_its_study(tmp_path: Path) -> None:
+    linked = replace(finding(name="c1"), lesion="LCC-c1")
+    views = [
+        read_segmentation(
+            segmentation_file(
+                tmp_path, linked, finding(15, 20, name="c2"), source=with_elements(SOPInstanceUID=uid)
+            )
+        )
+        for uid in ("1.2.3.1", "1.2.3.2")
+    ]
+    (lesion, other), (again, another) = (view.tracking_uids for view in views)
+    assert lesion == again
+    assert len({lesion, other, another}) == 3
 
 
 def test_a_synthetic_file_has_the_same_bytes_every_time(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Descriptors: what an annotation says about its findings and its exam in words of BI-RADS.
+
+A result about a finding has the id of its region. Label Studio 1.23 also stores results of controls of another image
+there (a key of hidden choices, "Keep label selected"); these say nothing about the finding and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mammo.errors import InvalidRegion
+from mammo.findings import Finding
+from mammo.labelstudio.config_controls import OF_EXAMS, OF_FINDINGS
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.lenient_json import shown
+
+Result = Mapping[str, Any]
+"""An element of `annotation.result`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamDescriptors:
+    """What an annotation says about the exam; None for what it does not say."""
+
+    density: str | None = None
+    assessment: str | None = None
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """The descriptors that are stated."""
+        return {name: word for name, word in vars(self).items() if word is not None}
+
+
+def exam_descriptors(result: Iterable[Result], tags: ControlTags) -> ExamDescriptors:
+    """Return the density and assessment of an annotation.
+
+    Args:
+        result: `annotation.result` as Label Studio sends it.
+        tags: control tags of the project, or of any of its images.
+
+    Raises:
+        InvalidRegion: a word is unknown (code `unknown_descriptor`).
+    """
+    names = {getattr(tags, name): name for name in OF_EXAMS}
+    words: dict[str, str] = {}
+    for each in result:
+        name = names.get(_control(each))
+        if name is not None and (word := _word(each, OF_EXAMS[name])) is not None:
+            words[name] = word
+    return ExamDescriptors(**words)
+
+
+def finding_descriptors(
+    result: Iterable[Result], tags: ControlTags, *, ids: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Return the morphology and distribution of the findings on one image, by the id of their region.
+
+    Args:
+        result: `annotation.result`; results about regions on other images are skipped.
+        tags: control tags of the image.
+        ids: of the regions on the image.
+
+    Raises:
+        InvalidRegion: a word is unknown (code `unknown_descriptor`).
+    """
+    names = {getattr(tags, name): name for name in OF_FINDINGS}
+    words: dict[str, dict[str, Any]] = {}
+    for each in result:
+        name, region = names.get(_control(each)), str(each.get("id"))
+        if name is None or region not in ids or not tags.shows(each):
+            continue
+        if (word := _word(each, OF_FINDINGS[name])) is not None:
+            words.setdefault(region, {})[name] = word
+    return words
+
+
+def descriptor_regions(finding: Finding, region: Result, tags: ControlTags) -> list[dict[str, Any]]:
+    """Return the results that describe a finding; the inverse of `finding_descriptors`.
+
+    Args:
+        finding: the finding.
+        region: of the finding. Label Studio repeats its shape in every result about it.
+        tags: control tags of the image; a descriptor without a control is left out.
+    """
+    kind = str(region["type"])
+    shape = {key: value for key, value in region["value"].items() if key not in (kind, "labels")}
+    common = {key: value for key, value in region.items() if key not in ("value", "score", "meta")}
+    return [
+        common | {"from_name": control, "type": "choices", "value": shape | {"choices": [word]}}
+        for name, word in finding.descriptors.items()
+        if (control := getattr(tags, name)) is not None
+    ]
+
+
+def _control(result: object) -> str | None:
+    """Return the control of a result about a choice; None for any other. Annotations are untrusted."""
+    if not isinstance(result, Mapping) or result.get("type") != "choices":
+        return None
+    control = result.get("from_name")
+    return control if isinstance(control, str) else None
+
+
+def _word(result: Result, words: Collection[str]) -> str | None:
+    """Return the chosen word; None when nothing is chosen."""
+    value = result.get("value")
+    chosen = value.get("choices") if isinstance(value, Mapping) else None
+    if chosen in (None, []):
+        return None
+    if not isinstance(chosen, list) or len(chosen) != 1 or chosen[0] not in words:
+        raise InvalidRegion(
+            f"{result.get('from_name')!r} has the choice {shown(chosen)}; expected one of {', '.join(words)}: choose "
+            "again",
+            code="unknown_descriptor",
+        )
+    return str(chosen[0])

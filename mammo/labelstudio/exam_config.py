@@ -1,0 +1,188 @@
+"""The labeling config of an exam: four views on one page, back to back, one outline per finding.
+
+Label Studio 1.23 decides what it may contain:
+
+* Label controls of one kind share a key, which serves every view. Choices about findings and the exam must have a key
+  too, or Label Studio takes one that is free, such as 4 or Q, which then answers for a hidden control of another view;
+  so they get one that keyboards lack.
+* Drawing by hand has no key either: after it, the keys of the prompts work only when the smart tool of each view is
+  chosen again.
+* A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
+* The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
+* `whenTagName` is the control of the selected region, not its image.
+"""
+
+from __future__ import annotations
+
+from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES
+from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
+from mammo.findings import CLUSTER
+from mammo.labelstudio.config_xml import NOTE_CONTROL
+from mammo.labelstudio.relations import SAME_LESION
+
+HANGINGS = {"CC": "6", "MLO": "7", "R": "8", "L": "9"}
+"""Key that enlarges the two views of a projection or of a breast; 5 shows all four alike."""
+
+SHORT = {
+    "coarse heterogeneous": "coarse het.",
+    "fine pleomorphic": "fine pleom.",
+    "fine linear or branching": "fine linear",
+    "typically benign": "benign",
+}
+"""What the page shows for long words."""
+
+NO_KEY = "f19"
+"""Key of choices that no key should make. It is the last function key that Label Studio knows; it reads F20 as F."""
+
+_STYLE = """
+    .exam .bar, .exam .row { display: flex; gap: 2px 20px; align-items: center; flex-wrap: wrap; }
+    .exam .bar .lsf-choices, .exam .row .lsf-choices { margin: 0; }
+    .exam .row sup, .exam .row .lsf-hint, .exam .draw .lsf-label__hotkey { display:none; }
+    .exam .bar h4, .exam .view h4, .exam .row h4 { margin: 0 !important; font-size: 15px; white-space: nowrap; }
+    .exam .views { display: flex; gap: 2px; background: #000; }
+    .exam .view { flex: 1 1 0; min-width: 0; background: #000; }
+    .exam .view h4 { color: #222 !important; }
+    .exam .ctl { display: flex; gap: 8px; align-items: center; height: 34px; padding: 0 6px; overflow: hidden;
+      background: #f4f4f4; }
+    .exam .ctl .lsf-labels { margin: 0; }
+    @media (max-width: 1700px) {
+      .exam .ctl { gap: 0; padding: 0 2px; }
+      .exam .ctl h4 { font-size: 12px; }
+      .exam .ctl .lsf-label { padding: 0 4px; font-size: 12px; }
+      .exam .ctl .lsf-label__hotkey { display:none; }
+    }
+    .exam .note { background: #fff3cd; }
+    .exam .per { min-height: 34px; }
+    .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }
+    .exam:has(.look input[name=contrast]:checked) .konvajs-content canvas:first-child {
+      filter: contrast(2.2) brightness(1.3); }
+    .exam:has(.look input[name=inverted]:checked):has(.look input[name=contrast]:checked)
+      .konvajs-content canvas:first-child { filter: contrast(2.2) brightness(1.3) invert(1); }
+"""
+
+
+def exam_config(*, descriptors: bool = True) -> str:
+    """Return the labeling config of projects whose tasks show an exam, as XML.
+
+    Args:
+        descriptors: with choices for morphology and distribution of each finding, and density and assessment of the
+            exam.
+    """
+    per_finding = [_finding_choices(view) for view in EXAM_VIEWS] if descriptors else []
+    return "\n".join(
+        [
+            '<View className="exam">',
+            f"  <Style>{_STYLE}{''.join(_shrink(each) for each in HANGINGS)}  </Style>",
+            _bar(),
+            '  <View className="views">',
+            *(_view(view) for view in EXAM_VIEWS),
+            "  </View>",
+            *(
+                ['  <View className="per">', *per_finding, "  </View>", _exam_choices()]
+                if descriptors
+                else []
+            ),
+            f'  <Relations><Relation value="{SAME_LESION}"/></Relations>',
+            "</View>",
+            "",
+        ]
+    )
+
+
+def _enlarges(hanging: str, view: ExamView) -> bool:
+    return hanging in (view.laterality, view.view)
+
+
+def _shrink(hanging: str) -> str:
+    """Return the rules that shrink the views which a hanging does not enlarge."""
+    others = ", ".join(f".view-{view.name}" for view in EXAM_VIEWS if not _enlarges(hanging, view))
+    chosen = f"    .exam:has(.layout input[name={hanging}]:checked) :is({others})"
+    return (
+        f"{chosen} {{ flex: 0 0 110px; order: 2; }}\n"
+        f"{chosen} :is(.lsf-labels, .lsf-toolbar) {{ visibility: hidden; }}\n"
+    )
+
+
+def _bar() -> str:
+    """Return the header: the exam, and the choices that change how it is shown and mean nothing."""
+    first = EXAM_VIEWS[0].name
+    hangings = "".join(
+        f'<Choice value="{name}" hotkey="{key}"/>' for name, key in {"all": "5", **HANGINGS}.items()
+    )
+    return f"""  <View className="bar">
+    <Header size="5" value="${EXAM_TITLE}"/>
+    <View className="layout">
+      <Choices name="hanging" toName="{first}" choice="single-radio" showInline="true">{hangings}</Choices>
+    </View>
+    <View className="look">
+      <Choices name="look" toName="{first}" choice="multiple" showInline="true">
+        <Choice value="inverted" hotkey="i"/><Choice value="contrast" hotkey="u"/>
+      </Choices>
+    </View>
+  </View>"""
+
+
+def _view(view: ExamView) -> str:
+    """Return the controls and the image of one view; chest walls meet in the middle of each pair."""
+    name, wall = view.name, "right" if view.laterality == "R" else "left"
+    return f"""    <View className="view view-{name}">
+      <View className="ctl">
+        <Header size="5" value="${view.title_key}"/>
+        <KeyPointLabels name="ask-{name}" toName="{name}" smart="true" smartOnly="true">
+          <Label value="{CLUSTER}" html="Ask" background="#2f6fde" hotkey="1" model_index="0"/>
+        </KeyPointLabels>
+        <RectangleLabels name="askbox-{name}" toName="{name}" smart="true" smartOnly="true">
+          <Label value="{CLUSTER}" html="Box" background="#2f6fde" hotkey="2"/>
+        </RectangleLabels>
+        <View className="draw">
+          <PolygonLabels name="outline-{name}" toName="{name}" smart="false" strokeWidth="2" opacity="0"
+            pointSize="small">
+            <Label value="{CLUSTER}" html="Draw" background="#ffb000" hotkey="{NO_KEY}"/>
+          </PolygonLabels>
+        </View>
+      </View>
+      <Image name="{name}" value="${view.key}" zoom="true" zoomBy="1.3" zoomControl="true" brightnessControl="true"
+        contrastControl="true" horizontalAlignment="{wall}" maxHeight="calc(100vh - 310px)"/>
+      <View className="note">
+        <TextArea name="{NOTE_CONTROL}-{name}" toName="{name}" editable="false" maxSubmissions="0"/>
+      </View>
+    </View>"""
+
+
+def _finding_choices(view: ExamView) -> str:
+    """Return the descriptors of the selected finding of one view."""
+    controls = "\n".join(
+        f'      <Choices name="{name}-{view.name}" toName="{view.name}" perRegion="true" choice="single-radio" '
+        f'showInline="true">{_choices(words)}</Choices>'
+        for name, words in (("morphology", MORPHOLOGIES), ("distribution", DISTRIBUTIONS))
+    )
+    return f"""    <View visibleWhen="region-selected" whenTagName="outline-{view.name}" className="row">
+{controls}
+    </View>"""
+
+
+def _exam_choices() -> str:
+    """Return the descriptors of the exam. They name one view, because a control must; they hold for all."""
+    first = EXAM_VIEWS[0].name
+    controls = "\n".join(
+        f'    <Header size="5" value="{title}"/>\n'
+        f'    <Choices name="{name}" toName="{first}" choice="single-radio" showInline="true">'
+        f"{_choices(words)}</Choices>"
+        for name, title, words in (
+            ("density", "Density", DENSITIES),
+            ("assessment", "BI-RADS", ASSESSMENTS),
+        )
+    )
+    return f"""  <View className="row">
+{controls}
+  </View>"""
+
+
+def _choices(words: tuple[str, ...]) -> str:
+    """Return choices without an alias: a prediction with the value instead of the alias would tick nothing."""
+    return "".join(
+        f'<Choice value="{word}" hotkey="{NO_KEY}"'
+        + (f' html="{SHORT[word]}"' if word in SHORT else "")
+        + "/>"
+        for word in words
+    )

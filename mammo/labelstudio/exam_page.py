@@ -1,0 +1,64 @@
+"""What annotators see of a project of exams besides the config: its first tab, and its instructions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mammo.exam_views import EXAM_VIEWS
+
+TAB_TITLE = "Exams"
+
+_HIDDEN = (
+    "inner_id",
+    "completed_at",
+    "cancelled_annotations",
+    "annotators",
+    "file_upload",
+    "storage_filename",
+    "created_at",
+    "updated_at",
+    "updated_by",
+    "avg_lead_time",
+    "draft_exists",
+    "annotations_results",
+    "predictions_results",
+    "annotations_ids",
+    "reviewers",
+    "comment_count",
+)
+"""Columns of Label Studio that say nothing about an exam."""
+
+_HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
+"""Facts about each view that are for the service."""
+
+INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
+<p>Outlines of the model are a proposal, and often wrong. What you submit is the truth that it learns from.</p>
+<ul>
+<li><b>Right, and nothing missing:</b> submit, <b>Ctrl + Enter</b>.</li>
+<li><b>Not a finding:</b> click its outline, press <b>Backspace</b>. Ctrl + Z brings it back.</li>
+<li><b>Outline wrong:</b> click it and drag its corners.</li>
+<li><b>Missed:</b> switch on Auto-Annotation, take the pink point tool of the view, press <b>1</b> and click a bright
+point of the cluster.</li>
+<li><b>Look closer:</b> <b>6</b> both CC, <b>7</b> both MLO, <b>8</b> right, <b>9</b> left, <b>5</b> all four;
+<b>I</b> inverts, <b>U</b> raises the contrast; Ctrl + wheel zooms.</li>
+<li><b>Nothing there:</b> delete what is drawn and submit. An empty exam counts as much as a full one.</li>
+</ul>"""
+"""HTML of the page behind the button Instructions."""
+
+
+def exam_tab() -> dict[str, Any]:
+    """Return the tab of the data manager: pictures of the views, patient, exam, score and model version.
+
+    Exams are in the order of their patients, because Label Studio orders a tab by one column only.
+    """
+    facts = [view.fact_key(fact) for view in EXAM_VIEWS for fact in _HIDDEN_FACTS]
+    data = [f"tasks:data.{key}" for key in [*facts, "exam_title"]]
+    others = [f"tasks:data.{view.key}" for view in EXAM_VIEWS[1:]]
+    hidden = [*(f"tasks:{column}" for column in _HIDDEN), *data]
+    return {
+        "title": TAB_TITLE,
+        "type": "list",
+        "target": "tasks",
+        "hiddenColumns": {"explore": hidden, "labeling": [*hidden, *others]},
+        "ordering": ["tasks:data.patient"],
+    }

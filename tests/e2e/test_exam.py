@@ -1,0 +1,375 @@
+"""An exam on one page: prelabelled as a whole, read, described and submitted in a real browser.
+
+What Label Studio keeps beside the outlines (prompts, toggles, doubled webhooks) is followed to the dataset version.
+Tests in order, one page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cli.demo.stack import Stack
+from cli.demo.walk import TWINS, Walk
+from cli.project.connecting import ProjectOptions, create_project
+from mammo.annotations import AnnotationStore
+from mammo.blobs import Blobs
+from mammo.database import open_database
+from mammo.dicom import write_mammogram
+from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
+from mammo.exchange.importing import import_mammogram
+from mammo.findings import Finding
+from mammo.geometry import Size
+from mammo.images.image_downloads import ImageDownloads
+from mammo.images.task_images import IMAGE_FACTS, TaskImages
+from mammo.labelstudio.exam_config import NO_KEY, exam_config
+from mammo.labelstudio.exam_page import TAB_TITLE
+from mammo.labelstudio.interpretation import from_regions
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.labelstudio.project_connection import SECRET_HEADER
+from mammo.models import ModelRegistry
+from mammo.phantom import phantom_view, vendor_a
+from mammo.site import Site
+from mammo.trace import HistoryEntry, trace
+from tests.e2e.conftest import ARTIFACTS
+from tests.e2e.screen import PATIENCE, Screen
+from training.cases import silent
+from training.datasets.building import build_dataset_version
+from training.datasets.sources import PREFERENCE, ReadOptions
+from training.datasets.versions import DatasetVersion
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+SIZE = Size(1280, 1664)
+CONFIG = exam_config()
+TAGS = ControlTags.read(CONFIG)
+IMAGES = {each.image: each for each in (TAGS, *TAGS.siblings)}
+SEED = 441
+SECRET = b"the exam"
+WINDOWS = ((1366, 768), (1920, 1080), (2560, 1440))
+STRAY_KEYS = ("4", "0", "q", "z", "x", "c", "n")
+"""Keys that Label Studio gives to choices without one."""
+
+_RESULTS = """() => {
+    const annotation = window.Htx?.annotationStore?.selected;
+    return annotation ? JSON.parse(JSON.stringify(annotation.serializeAnnotation())) : [];
+}"""
+
+
+@dataclass
+class Ward:
+    """A project of exams: one of four views, and one that lacks a view."""
+
+    walk: Walk
+    page: Page
+    whole: int
+    """Id of the task with all views."""
+
+    partial: int
+    """Id of the task without LCC."""
+
+    def prediction(self, task: int) -> dict[str, Any]:
+        (prediction,) = self.walk.client.predictions(task)
+        return dict(prediction)
+
+    def findings(self, view: ExamView) -> list[Finding]:
+        """What the model proposed on one view of the whole exam."""
+        return from_regions(self.prediction(self.whole)["result"], tags=IMAGES[view.name])
+
+    def open(self, task: int) -> None:
+        url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
+        self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
+        self.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('.view img')].filter(i => i.complete && i.width > 90).length >= 3",
+            timeout=PATIENCE,
+        )
+        self.page.wait_for_timeout(1500)
+
+    def results(self) -> list[dict[str, Any]]:
+        """What the page would submit now."""
+        return list(self.page.evaluate(_RESULTS))
+
+    def width(self, view: str) -> float:
+        box = self.page.locator(f".view-{view}").bounding_box()
+        assert box is not None
+        return float(box["width"])
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+        self.page.wait_for_timeout(400)
+
+    def click_inside(self, view: ExamView, finding: Finding) -> None:
+        """Click the pixel of a finding that lies next to its middle."""
+        assert finding.mask is not None
+        rows, columns = np.nonzero(finding.mask.bitmap)
+        middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
+        x, y = int(columns[middle]) + finding.mask.x0, int(rows[middle]) + finding.mask.y0
+        box = self.page.locator(f".view-{view.name} img").first.bounding_box()
+        assert box is not None
+        scale = box["width"] / SIZE.width
+        self.page.mouse.click(box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale)
+        self.page.wait_for_timeout(600)
+
+    def shot(self, name: str) -> None:
+        self.page.mouse.move(5, 5)
+        self.page.wait_for_timeout(700)
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=PATIENCE)
+
+    def history(self) -> list[HistoryEntry]:
+        """What the trace says of the annotation of the whole exam."""
+        settings = self.walk.stack.settings
+        engine = open_database(settings.database)
+        with closing(AnnotationStore(engine)) as store:
+            (correction,) = store.corrections(self.walk.project)
+            traced = trace(
+                correction.annotation_id,
+                store=store,
+                engine=engine,
+                registry=ModelRegistry(engine, settings.blobs),
+                secret=SECRET,
+                tags=lambda _project: TAGS,
+            )
+        return traced.history
+
+
+def exam_data(stack: Stack, patient: str, *, missing: str = "") -> dict[str, Any]:
+    """Data of a task: a phantom and its twin for each view."""
+    root, served = stack.settings.mammogram_root, stack.label_studio.files
+    assert root is not None
+    data: dict[str, Any] = {EXAM_TITLE: f"{patient}, 2026-11-30, 0.07 mm/px", "exam": "2026-11-30"}
+    for view in EXAM_VIEWS:
+        data |= {view.key: "", view.title_key: view.title}
+        if view.name == missing:
+            continue
+        drawn = phantom_view(
+            SEED,
+            laterality=view.laterality,
+            view=view.view,
+            clusters=2,
+            appearance=vendor_a(),
+            width=SIZE.width,
+            height=SIZE.height,
+        )
+        file = root / f"exam-{patient}-{view.name}.dcm"
+        write_mammogram(
+            file,
+            drawn.stored,
+            laterality=view.laterality,
+            view=view.view,
+            spacing_mm=drawn.spacing_mm,
+            bits=drawn.bits,
+            patient_id=patient,
+            entropy=f"{patient} {view.name}",
+        )
+        described = import_mammogram(file, root=root, files=served, patient_secret=SECRET)
+        data |= {view.key: described["image"], "patient": described["patient"]}
+        data |= {view.fact_key(each): described[each] for each in IMAGE_FACTS if each in described}
+    return data
+
+
+@pytest.fixture(scope="module")
+def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
+    """Made by the command, prelabelled by the job; its webhook is doubled."""
+    stack = running_stack
+    walk = Walk.on(stack)
+    twins = stack.label_studio.files.resolve() / TWINS
+    twins.mkdir(exist_ok=True)
+    options = ProjectOptions(title="Exams", url=stack.backend_url, local=twins)
+    walk.project = create_project(options, site=Site(settings=stack.settings), console=Console(quiet=True))
+    walk.client.call(
+        "POST",
+        "/api/webhooks/",
+        json={
+            "project": walk.project,
+            "url": f"{stack.backend_url}/webhook?again=1",
+            "headers": {SECRET_HEADER: stack.settings.webhook_secret.get_secret_value()},
+            "send_payload": True,
+            "send_for_all_actions": True,
+        },
+    )
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    try:
+        data = [exam_data(stack, "PHANTOM-A"), exam_data(stack, "PHANTOM-B", missing="LCC")]
+        whole, partial = walk.client.import_tasks(walk.project, data)
+        walk.cases = {}
+        walk.prelabel(silent)
+        Screen(page, SIZE).log_in(stack.label_studio)
+        yield Ward(walk, page, whole, partial)
+    finally:
+        page.close()
+        for file in (stack.settings.mammogram_root or twins).glob("exam-PHANTOM-*.dcm"):
+            file.unlink()
+        walk.client.call("DELETE", f"/api/projects/{walk.project}/")
+
+
+def test_an_exam_is_prelabelled_in_one_prediction_with_one_score_and_version(ward: Ward) -> None:
+    for task, missing in ((ward.whole, ""), (ward.partial, "LCC")):
+        prediction = ward.prediction(task)
+        assert prediction["model_version"] == ward.walk.version()
+        assert 0 <= prediction["score"] <= 1
+        on = {region["to_name"] for region in prediction["result"] if region["type"] == "polygonlabels"}
+        assert on == {view.name for view in EXAM_VIEWS} - {missing}
+        assert {region["type"] for region in prediction["result"]} <= {"polygonlabels", "relation"}
+
+
+def test_the_backend_answers_the_same_for_an_exam_that_is_opened(ward: Ward) -> None:
+    (data,) = [
+        each["data"] for each in ward.walk.client.tasks(ward.walk.project) if each["id"] == ward.partial
+    ]
+    body = {
+        "tasks": [{"id": ward.partial, "data": data, "project": ward.walk.project}],
+        "project": f"{ward.walk.project}.1",
+        "label_config": CONFIG,
+        "params": {"context": None},
+    }
+    url = f"{ward.walk.stack.backend_url}/predict"
+    answer = httpx.post(url, json=body, auth=ward.walk.stack.auth, timeout=300, trust_env=False).json()
+    (result,) = answer["results"]
+    kept = ward.prediction(ward.partial)
+    assert result["model_version"] == kept["model_version"]
+    assert result["score"] == pytest.approx(kept["score"], abs=1e-6)
+    assert [each.get("id") for each in result["result"]] == [each.get("id") for each in kept["result"]]
+
+
+def test_the_projects_data_open_in_the_tab_of_exams(ward: Ward) -> None:
+    ward.page.goto(f"{ward.walk.stack.label_studio.url}/projects/{ward.walk.project}/data", timeout=PATIENCE)
+    ward.page.locator(".dm-thumbnail, .lsf-table img, img").first.wait_for(timeout=PATIENCE)
+    ward.page.wait_for_timeout(3000)
+    ward.shot("exam-tab")
+    said = ward.page.inner_text("body")
+    assert TAB_TITLE in said
+    assert "sha256" not in said.lower()
+
+
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_all_four_views_and_every_outline_are_in_the_window(ward: Ward, width: int, height: int) -> None:
+    ward.page.set_viewport_size({"width": width, "height": height})
+    ward.open(ward.whole)
+    ward.shot(f"exam-{width}x{height}")
+    for view in EXAM_VIEWS:
+        box = ward.page.locator(f".view-{view.name} img").first.bounding_box()
+        assert box is not None
+        assert box["width"] > 0.1 * width
+        assert box["x"] + box["width"] <= width
+        assert box["y"] + box["height"] <= height
+    drawn = [each["to_name"] for each in ward.results() if each["type"] == "polygonlabels"]
+    assert Counter(drawn) == {view.name: len(ward.findings(view)) for view in EXAM_VIEWS}
+    regions = ward.page.evaluate("() => window.Htx.annotationStore.selected.regions.length")
+    assert regions == len(drawn), "regions of two views were taken for one"
+    assert NO_KEY not in ward.page.inner_text("body")
+
+
+def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> None:
+    ward.page.set_viewport_size({"width": 1920, "height": 1080})
+    ward.open(ward.whole)
+    before = ward.width("RCC")
+    for key, large, small in (
+        ("6", "RCC", "RMLO"),
+        ("7", "LMLO", "LCC"),
+        ("8", "RMLO", "LMLO"),
+        ("9", "LCC", "RCC"),
+    ):
+        ward.press(key)
+        assert ward.width(large) > 1.5 * before > 3 * ward.width(small)
+        ward.shot(f"exam-key-{key}")
+        ward.press("5")
+        assert ward.width(large) == pytest.approx(before, abs=3)
+    ward.press("i")
+    ward.press("u")
+    ward.shot("exam-inverted")
+    canvas = "getComputedStyle(document.querySelector('.view-RCC .konvajs-content canvas')).filter"
+    assert "invert" in str(ward.page.evaluate(canvas))
+    assert "contrast" in str(ward.page.evaluate(canvas))
+    ward.press("i")
+    ward.press("u")
+    assert ward.page.evaluate(canvas) == "none"
+
+
+def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> None:
+    """Two findings are described, one is deleted, the views are rearranged; stray keys say nothing."""
+    page, view = ward.page, EXAM_VIEWS[0]
+    ward.open(ward.whole)
+    proposed = {each.name: ward.findings(each) for each in EXAM_VIEWS}
+    described, *_ = proposed[view.name]
+    ward.press("6")
+    ward.click_inside(view, described)
+    for key in STRAY_KEYS:
+        ward.press(key)
+    per = page.locator(".per")
+    per.locator("input[name='fine pleomorphic']:visible").check(force=True)
+    per.locator("input[name='segmental']:visible").check(force=True)
+    ward.shot("exam-described")
+    ward.press("5")
+    page.locator("input[name='c']").check(force=True)
+    page.locator("input[name='4A']").check(force=True)
+    ward.press("Escape")
+    other = EXAM_VIEWS[3]
+    deleted, *_ = proposed[other.name]
+    ward.press("7")
+    ward.click_inside(other, deleted)
+    ward.press("Backspace")
+    ward.shot("exam-deleted")
+    with page.expect_response(
+        lambda r: r.request.method == "POST" and f"/api/tasks/{ward.whole}/annotations" in r.url,
+        timeout=PATIENCE,
+    ) as saved:
+        page.keyboard.press("Control+Enter")
+    assert saved.value.status == 201
+    (annotation,) = ward.walk.client.annotations(ward.whole)
+    names = {each.get("from_name") for each in annotation["result"]}
+    assert "hanging" in names, "Label Studio stores how the page was shown"
+    ward.walk.annotations += 1
+    ward.walk.expect_corrections()
+    (entry,) = ward.history()
+    words = {name: {**each, "lesion": ""} for name, each in entry.descriptors.items() if "morphology" in each}
+    assert words == {
+        described.id: {"morphology": "fine pleomorphic", "distribution": "segmental", "lesion": ""}
+    }
+    assert entry.exam == {"density": "c", "assessment": "4A"}
+    kinds = {(each.image, each.finding): each.kind for each in entry.changes or []}
+    expected = {(name, each.id): "accepted" for name, findings in proposed.items() for each in findings}
+    assert kinds == expected | {(other.name, deleted.id): "deleted"}
+
+
+def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
+    dataset = built(ward)
+    items = {item.image_key: item for item in dataset.items}
+    assert list(items) == [view.name for view in EXAM_VIEWS]
+    assert dataset.excluded == ()
+    counts = {view.name: len(ward.findings(view)) for view in EXAM_VIEWS}
+    assert {name: len(item.truth) for name, item in items.items()} == counts | {"LMLO": counts["LMLO"] - 1}
+    assert {(item.density, item.assessment) for item in items.values()} == {("c", "4A")}
+    assert sum("morphology" in each.descriptors for item in items.values() for each in item.truth) == 1
+    assert dataset.num_unexplained == 0
+
+
+def built(ward: Ward) -> DatasetVersion:
+    settings = ward.walk.stack.settings
+    engine = open_database(settings.database)
+    images = TaskImages(
+        root=settings.mammogram_root,
+        downloads=ImageDownloads.of(settings, ward.walk.client),
+        patient_secret=SECRET,
+    )
+    with closing(AnnotationStore(engine)) as store:
+        return build_dataset_version(
+            store,
+            engine,
+            Blobs(settings.blobs),
+            project=ward.walk.project,
+            open_image=images.open,
+            options=ReadOptions(tags=TAGS, prefer=PREFERENCE, with_automatic=False, secret=SECRET),
+        )
