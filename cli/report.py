@@ -32,10 +32,11 @@ def verdict(
     from mammo.atomic_files import replacing
     from mammo.errors import StorageUnavailable
     from mammo.site import Site
+    from mammo.verdicts.archive import VerdictArchive
     from mammo.verdicts.report import write_report
 
     with Site.load() as site:
-        archive = site.verdicts
+        archive = VerdictArchive(site.runs.runs, site.blobs)
         text = write_report(archive.runs.find(run), archive=archive, max_bytes=max_mib * 2**20)
     try:
         with replacing(out, mode=0o600) as part:
