@@ -115,7 +115,7 @@ class DatasetExams:
             spacings={view: image.spacing for view, image in images.items()},
         )
         data["dataset"] = next(iter(images.values())).data["dataset"]
-        result = [_prefixed(region, view) for view, image in images.items() for region in image.regions]
+        result = [region for image in images.values() for region in image.regions]
         return writer.write_exam(data, result, hashes=[image.sha256 for image in images.values()])
 
 
@@ -130,8 +130,3 @@ def _exam_image(name: str, image: ReadImage) -> ExamImage:
         view=image.view,
         modifier=header.modifier,
     )
-
-
-def _prefixed(region: Region, view: ExamView) -> Region:
-    """Return a region whose id is unique in the exam: data sets number the regions of each image."""
-    return region | {"id": f"{view.name}-{region['id']}"}
