@@ -77,10 +77,10 @@ def _measured(url: str) -> tuple[str, ...]:
             assert all(record.effort == records[0].effort for record in records), "all corrections are alike"
             return spent
 
-        _annotate(engine, range(1, 2))
+        annotate(engine, range(1, 2))
         seconds()
-        _annotate(engine, range(2, CORRECTIONS + 1))
-        _copy_efforts(engine, range(2, CORRECTIONS + 1))
+        annotate(engine, range(2, CORRECTIONS + 1))
+        copy_efforts(engine, range(2, CORRECTIONS + 1))
         alone, processor = (sorted(each)[2] for each in zip(*(seconds() for _ in range(5)), strict=True))
         whole = sorted(_by_the_whole_rule(store) for _ in range(5))[2]
         with _counted(engine) as statements:
@@ -88,7 +88,7 @@ def _measured(url: str) -> tuple[str, ...]:
         new = []
         for turn in range(3):
             begin = CORRECTIONS + 1 + turn * NEW
-            _annotate(engine, range(begin, begin + NEW))
+            annotate(engine, range(begin, begin + NEW))
             new.append(seconds()[0])
         return (
             milliseconds(alone),
@@ -107,7 +107,7 @@ def _by_the_whole_rule(store: AnnotationStore) -> float:
     return time.process_time() - busy
 
 
-def _copy_efforts(engine: Engine, tasks: range) -> None:
+def copy_efforts(engine: Engine, tasks: range) -> None:
     """Store the effort of the first task for all tasks, which have the same correction."""
     with engine.begin() as connection:
         first = connection.execute(sa.select(edit_effort)).one()
@@ -133,7 +133,7 @@ def _counted(engine: Engine) -> Iterator[list[str]]:
         sa.event.remove(engine, "before_cursor_execute", note)
 
 
-def _annotate(engine: Engine, tasks: range) -> None:
+def annotate(engine: Engine, tasks: range) -> None:
     """Insert one annotation per task, corrected a day later."""
     size = Size(1200, 1500)
     proposed, drawn = (

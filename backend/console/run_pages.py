@@ -36,7 +36,7 @@ class StageTime:
 def stage_times(events: Sequence[RunEvent], *, now: datetime | None = None) -> list[StageTime]:
     """Return the states of a run in the order in which it entered them."""
     entered = [event for event in events if event.state is not None]
-    ends = [event.at for event in entered[1:]] + [now or datetime.now(UTC)]
+    ends = [*(event.at for event in entered[1:]), now or datetime.now(UTC)][: len(entered)]
     return [
         StageTime(
             STATE_WORDS[event.state or ""],
