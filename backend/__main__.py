@@ -22,6 +22,7 @@ from backend.local import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
 from backend.model_host import SELF_TEST_FAILED, ModelHost
+from backend.notifying import Notifier
 from backend.reconciling import Reconciler
 from backend.retrain_triggers import RetrainTriggers
 from backend.schedule import Schedule
@@ -152,6 +153,7 @@ def wire(site: Site) -> Services:
         images=site.images,
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
+        notifier=Notifier(site.notifications.round),
         schedule=Schedule(
             triggers,
             times=settings.train_schedule,

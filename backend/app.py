@@ -56,6 +56,8 @@ def create_app(services: Services) -> FastAPI:
             services.reconciler.start()
         if services.schedule:
             services.schedule.start()
+        if services.notifier:
+            services.notifier.start()
         backlog.start()
         shadow.backlog.start()
         try:
@@ -110,4 +112,6 @@ def _close(services: Services, *backlogs: Backlog) -> None:
         services.reconciler.stop()
     if services.schedule:
         services.schedule.stop()
+    if services.notifier:
+        services.notifier.stop()
     services.site.close()

@@ -57,11 +57,7 @@ class Click:
         return tuple(point for step in self.steps if not step.positive for point in step.points)
 
     def within_reach(self, *, spacing: Spacing) -> Click:
-        """Drop clicks that are farther than `MAX_DISTANCE_MM` from the newest one along an axis.
-
-        Raises:
-            InvalidRegion: no positive click is left (code `only_negative`).
-        """
+        """Drop clicks that are farther than `MAX_DISTANCE_MM` from the newest one along an axis."""
         if self.box is not None:
             return self
         newest = self.steps[-1].points[0]
@@ -70,15 +66,26 @@ class Click:
             step
             for step in self.steps
             if abs(step.points[0].x - newest.x) <= across and abs(step.points[0].y - newest.y) <= down
-        ][-MAX_STEPS:]
-        while near and not near[0].positive:
-            near.pop(0)
-        if not near:
+        ]
+        return Click(kind=self.kind, size=self.size, steps=tuple(near[-MAX_STEPS:]))
+
+    def from_positive(self) -> Click:
+        """Drop the negative clicks before the first positive one: they are beside a lesion that nothing names yet.
+
+        Raises:
+            InvalidRegion: no positive click is left (code `only_negative`).
+        """
+        if self.box is not None:
+            return self
+        steps = list(self.steps)
+        while steps and not steps[0].positive:
+            steps.pop(0)
+        if not steps:
             raise InvalidRegion(
                 "there are only negative points; click the lesion first, then Alt + click beside it",
                 code="only_negative",
             )
-        return Click(kind=self.kind, size=self.size, steps=tuple(near))
+        return Click(kind=self.kind, size=self.size, steps=tuple(steps))
 
 
 def image_of_click(

@@ -45,6 +45,7 @@ class Prelabelling:
             settings=services.settings,
             open_image=services.images.open,
             store=services.store,
+            news=self._news(),
         )
         self.tags = self._tasks.tags
 
@@ -129,6 +130,14 @@ class Prelabelling:
     def out_of_time(self) -> Prediction:
         """Return the prediction of a task for which there was no time."""
         return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
+
+    def _news(self) -> list[str]:
+        """Return what annotators are told in the note of every image; nothing while the database is away."""
+        try:
+            return self._services.site.notifications.notes(self._project)
+        except StorageUnavailable as error:
+            log.warning("notifications cannot be read", project=self._project, code=error.code)
+            return []
 
     def _show(self, project: int, task: int) -> None:
         """Record that annotators see a prediction that was silent until now."""

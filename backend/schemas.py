@@ -26,6 +26,15 @@ class Task(Wire):
     data: dict[str, Any]
     project: Id | None = None
 
+    drafts: Any = None
+    annotations: Any = None
+    predictions: Any = None
+    """What has been drawn, on a click only. It is read where it is used, region by region."""
+
+
+DRAWN = ("drafts", "annotations", "predictions")
+"""Fields of a task with what has been drawn on it."""
+
 
 class Context(Wire):
     result: list[dict[str, Any]] = []
@@ -60,14 +69,18 @@ class PredictRequest(Wire):
 
     @classmethod
     def read(cls, body: bytes) -> PredictRequest:
-        """Parse a body. Annotations and predictions in it, which may be megabytes, are dropped.
+        """Parse a body. Drafts, annotations and predictions, which may be megabytes, are dropped unless it is a click.
 
         Raises:
             HTTPException: 400: not JSON; 422: not a predict request.
         """
         content = read_json(body)
         try:
-            return cls.model_validate(content)
+            request = cls.model_validate(content)
+            if request.context is not None:
+                return request
+            bare = [task.model_copy(update=dict.fromkeys(DRAWN)) for task in request.tasks]
+            return request.model_copy(update={"tasks": bare})
         except ValidationError as error:
             places = sorted(
                 {".".join(str(part) for part in problem["loc"][:3]) for problem in error.errors()}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from backend.metrics import Metrics
 from backend.model_host import ModelHost
+from backend.notifying import Notifier
 from backend.reconciling import Reconciler
 from backend.retrain_triggers import RetrainTriggers
 from backend.schedule import Schedule
@@ -49,6 +50,9 @@ class Services:
 
     reconciler: Reconciler | None = None
     """None without Label Studio's API."""
+
+    notifier: Notifier | None = None
+    """None in tests that need no notifications."""
 
     schedule: Schedule | None = None
     """None in tests that call `Schedule.round` themselves."""

@@ -17,16 +17,18 @@ from backend.click import Click, image_of_click, read_click
 from backend.image_fetcher import LocalImages
 from backend.model_host import Loaded
 from backend.no_prediction import Prediction, failed
-from backend.schemas import Task
+from backend.refining import Refined, Refining, Target, refine
+from backend.schemas import DRAWN, Task
 from backend.services import Services
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidRegion
 from mammo.geometry import ASSUMED_SPACING
 from mammo.images.task_images import of_task
 from mammo.labelstudio import ControlTags
+from mammo.labelstudio.drawn_findings import drawn_findings
 from mammo.labelstudio.prediction_check import require_valid
-from mammo.labelstudio.regions import COMPLETE, EXACT, brush_region, mask_of, polygon_region
-from mammo.masks import Mask
+from mammo.labelstudio.regions import brush_region, score_of
+from mammo.labelstudio.replacing import outline_region, replacement
 
 if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller  # imports torch
@@ -46,6 +48,7 @@ class Suggestions:
         self._services = services
         self._lock = threading.Lock()
         self._cache: LRUCache[Key, Segmentation] = LRUCache(MAX_SEGMENTATIONS)
+        self._refining = Refining()
 
     def suggest(
         self,
@@ -58,6 +61,8 @@ class Suggestions:
         images: LocalImages,
     ) -> Prediction:
         """Return one region for an annotator's clicks, or none if the model segments nothing there. Never raises.
+
+        Clicks in an outline or near one change that outline; see `backend.refining`. Others ask for a new one.
 
         Args:
             images: the clicked image; see `clicked_image`.
@@ -76,14 +81,47 @@ class Suggestions:
                 mammogram = images.open(of_task(task.id, task.data, tags=tags))
                 click = read_click(regions, tags, image=mammogram.size)
                 click = click.within_reach(spacing=mammogram.spacing or ASSUMED_SPACING)
-                segmentation = self._segment(mammogram, click, loaded.prelabeller)
-                suggestion = _suggestion(
-                    segmentation, click, mammogram=mammogram, tags=tags, version=loaded.version
-                )
-                require_valid(suggestion, config=config)
+                suggestion = self._answer(task, click, mammogram=mammogram, tags=tags, loaded=loaded)
+                # The other end of a relation is not in the answer, which the SDK takes for an error.
+                unlinked = [each for each in suggestion["result"] if each.get("type") != "relation"]
+                require_valid({**suggestion, "result": unlinked}, config=config)
         except Exception as error:  # the browser waits for a response
             return failed(error, task=task, loaded=loaded, metrics=services.metrics, tags=None)
         services.metrics.predictions.labels(outcome="suggested").inc()
+        return suggestion
+
+    def _answer(
+        self, task: Task, click: Click, *, mammogram: Mammogram, tags: ControlTags, loaded: Loaded
+    ) -> Prediction:
+        drawn = drawn_findings(task.model_dump(include=set(DRAWN)), tags=tags, size=mammogram.size)
+        place = (task.id, tags.image_key)
+        target = self._refining.target(click, drawn, place=place, mammogram=mammogram)
+        if target is not None:
+            refined = refine(target, mammogram=mammogram, prelabeller=loaded.prelabeller)
+            steps = (*target.earlier, *target.fresh)
+            self._refining.remember(
+                target.finding.region,
+                refined.mask,
+                steps,
+                place=place,
+                saved=target.finding in drawn.findings,
+            )
+            text = [loaded.prelabeller.describe(mammogram, refined.mask), *refined.notes]
+            return _replacement(
+                target, refined, text, kind=click.kind, mammogram=mammogram, tags=tags, version=loaded.version
+            )
+        click = click.from_positive()
+        obstacle = drawn.obstacle(click.steps[0].points[0]) if click.steps else None
+        segmentation = self._segment(mammogram, click, loaded.prelabeller)
+        notes = (f"a new outline: {obstacle}",) if obstacle else ()
+        if segmentation.mask is not None:
+            notes = (loaded.prelabeller.describe(mammogram, segmentation.mask), *notes)
+        suggestion = _suggestion(
+            segmentation, click, notes=notes, mammogram=mammogram, tags=tags, version=loaded.version
+        )
+        for region in suggestion["result"] if click.steps else ():
+            assert segmentation.mask is not None
+            self._refining.remember(region, segmentation.mask, click.steps, place=place, saved=False)
         return suggestion
 
     def _segment(self, mammogram: Mammogram, click: Click, prelabeller: Prelabeller) -> Segmentation:
@@ -130,48 +168,65 @@ def clicked_image(task: Task, regions: Sequence[Mapping[str, Any]], *, tags: Con
     return of_task(task.id, task.data, tags=image_of_click(regions, tags, task.data))
 
 
+def _replacement(
+    target: Target,
+    refined: Refined,
+    text: list[str],
+    *,
+    kind: str,
+    mammogram: Mammogram,
+    tags: ControlTags,
+    version: str,
+) -> Prediction:
+    """Return the region that a click is about, with its new outline and its attributes."""
+    steps = (*target.earlier, *target.fresh)
+    described = target.finding.region.get("meta")
+    meta = {
+        **(described if isinstance(described, Mapping) else {}),
+        "prompt": kind,
+        "refined_by": version,
+        "text": text,
+    }
+    result = replacement(
+        target.finding,
+        refined.mask,
+        positive=[point for step in steps if step.positive for point in step.points],
+        negative=[point for step in steps if not step.positive for point in step.points],
+        tags=tags,
+        size=mammogram.size,
+        meta=meta,
+    )
+    return {"result": result, "score": score_of(result[0]), "model_version": version}
+
+
 def _suggestion(
-    segmentation: Segmentation, click: Click, *, mammogram: Mammogram, tags: ControlTags, version: str
+    segmentation: Segmentation,
+    click: Click,
+    *,
+    notes: tuple[str, ...],
+    mammogram: Mammogram,
+    tags: ControlTags,
+    version: str,
 ) -> Prediction:
     result = []
     if segmentation.mask is not None:
         presence = segmentation.presence
         meta: dict[str, Any] = {"model_version": version, "prompt": click.kind}
-        if segmentation.notes:
-            meta["text"] = list(segmentation.notes)
-        region = _region(
-            segmentation.mask,
-            click,
-            score=1.0 if presence is None else min(max(presence, 0.0), 1.0),
-            size=mammogram.size,
-            tags=tags,
-            meta=meta,
-            region_id=region_id(click, image=mammogram.sha256, version=version),
+        if notes or segmentation.notes:
+            meta["text"] = [*notes, *segmentation.notes]
+        described: dict[str, Any] = {
+            "score": 1.0 if presence is None else min(max(presence, 0.0), 1.0),
+            "size": mammogram.size,
+            "tags": tags,
+            "meta": meta,
+            "region_id": region_id(click, image=mammogram.sha256, version=version),
+        }
+        result.append(
+            brush_region(segmentation.mask, packed=True, **described)
+            if tags.polygon is None
+            else outline_region(segmentation.mask, click.positive, click.negative, **described)
         )
-        result.append(region)
     return {"result": result, "score": 1.0 if result else 0.0, "model_version": version}
-
-
-def _region(mask: Mask, click: Click, *, tags: ControlTags, **described: Any) -> dict[str, Any]:
-    """Return a polygon with every part of the mask, or a brush region.
-
-    A polygon that misses a positive click, or covers a negative one, is replaced by one that is exact to the pixel.
-    """
-    if tags.polygon is None:
-        return brush_region(mask, tags=tags, packed=True, **described)
-    region = polygon_region(mask, tags=tags, form=COMPLETE, **described)
-    drawn = mask_of(region)
-    keeps_positive = drawn is not None and all(
-        drawn.holds(point) for point in click.positive if mask.holds(point)
-    )
-    avoids_negative = drawn is None or not any(
-        drawn.holds(point) for point in click.negative if not mask.holds(point)
-    )
-    return (
-        region
-        if keeps_positive and avoids_negative
-        else polygon_region(mask, tags=tags, form=EXACT, **described)
-    )
 
 
 def region_id(click: Click, *, image: str, version: str) -> str:

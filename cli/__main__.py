@@ -19,7 +19,9 @@ from cli.dataset_versions import app as dataset_versions
 from cli.evaluate import evaluate
 from cli.import_commands import import_mammograms
 from cli.import_dataset import import_dataset
+from cli.labels import labels
 from cli.models.commands import models
+from cli.notifications import notifications
 from cli.order import order
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
@@ -58,9 +60,11 @@ app.command(rich_help_panel=LABEL_STUDIO)(doctor)
 app.command(rich_help_panel=LABEL_STUDIO)(connect)
 app.command("prelabel-project", rich_help_panel=LABEL_STUDIO)(prelabel_project)
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
+app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)
+app.add_typer(notifications, name="notifications", rich_help_panel=SERVICE)
 
 
 def _print_version(requested: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from cli.project.connecting import Screen
     from mammo.exchange.datasets.contents import DatasetOptions
     from mammo.exchange.datasets.reading import Summary
     from mammo.exchange.datasets.tasks import TaskWriter
@@ -59,6 +60,12 @@ def import_dataset(
             "--allow-identified", help="coco, folder, yolo: accept files that identify their patient."
         ),
     ] = False,
+    screen: Annotated[
+        Literal["exam", "image"] | None,
+        typer.Option(
+            help="What a task shows; default: what the project's labeling config shows, or one image."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be imported, and what refused and why.")
     ] = False,
@@ -76,14 +83,17 @@ def import_dataset(
         boxes_only=boxes_only,
         allow_identified=allow_identified,
     )
-    raise typer.Exit(_import(options, project=project, twins=twins, dry_run=dry_run))
+    raise typer.Exit(_import(options, project=project, twins=twins, screen=screen, dry_run=dry_run))
 
 
-def _import(options: DatasetOptions, *, project: int | None, twins: Path | None, dry_run: bool) -> int:
+def _import(
+    options: DatasetOptions, *, project: int | None, twins: Path | None, screen: Screen | None, dry_run: bool
+) -> int:
     """Return 0, or `REFUSED`. Refused files do not stop the others."""
     from rich.console import Console
     from rich.progress import track
 
+    from cli.import_mammograms import screen_of
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
     from mammo.printable import printable
@@ -95,7 +105,8 @@ def _import(options: DatasetOptions, *, project: int | None, twins: Path | None,
         raise InvalidSettings("import-dataset needs --project and --twins, or --dry-run")
     with Site.load() as site:
         writer = None if dry_run else _writer(options, site, project=project, twins=twins)
-        tags = writer.tags if writer else _tags(project, site)
+        tags = writer.tags if writer else _tags(project, site, screen)
+        screen_of(tags, screen)
         summary = read_dataset(
             options,
             writer,
@@ -136,8 +147,11 @@ def _writer(options: DatasetOptions, site: Site, *, project: int | None, twins: 
     return TaskWriter(site.client, project, kind=options.kind, root=root, twins=twins, patient_secret=secret)
 
 
-def _tags(project: int | None, site: Site) -> ControlTags:
-    """Return the control tags of a dry run's project; without a project, those of the built-in labeling config."""
+def _tags(project: int | None, site: Site, screen: Screen | None) -> ControlTags:
+    """Return the control tags of a dry run's project; without a project, those of a built-in labeling config."""
     from mammo.labelstudio import ControlTags
+    from mammo.labelstudio.exam_config import exam_config
 
-    return ControlTags() if project is None else site.tags(project)
+    if project is not None:
+        return site.tags(project)
+    return ControlTags.read(exam_config()) if screen == "exam" else ControlTags()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
+from cli.project.connecting import Screen
 from mammo.errors import InvalidSettings
 from mammo.exchange.exam_importing import import_exams
 from mammo.exchange.exam_tasks import shows_exam
@@ -19,8 +20,6 @@ from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.site import Site
-
-Screen = Literal["exam", "image"]
 
 
 def import_command(

@@ -31,6 +31,8 @@
     ├── TrainingDiverged           the loss is not a finite number
     ├── InvalidCheckpoint          a run folder contains the checkpoint of another run
     ├── ProcessKilled              one of several training processes was killed
+    ├── InvalidChannel             a channel of notifications cannot be used, or there is no such channel
+    ├── NotDelivered               the receiver of a notification did not take it
     ├── StorageUnavailable         the database or the blob store cannot be used now
     └── Cancelled                  a person or the service stopped a run
 
@@ -173,6 +175,14 @@ class InvalidCheckpoint(MammoError):
 
 class ProcessKilled(MammoError):
     code = "process_killed"
+
+
+class InvalidChannel(MammoError):
+    code = "invalid_channel"
+
+
+class NotDelivered(MammoError):
+    code = "not_delivered"
 
 
 class StorageUnavailable(MammoError):

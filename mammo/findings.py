@@ -49,6 +49,9 @@ class Finding:
     pixels_per_logit: float | None = None
     """Width of one mask logit, in image pixels; None for a finding that a person drew."""
 
+    text: tuple[str, ...] = ()
+    """What a reader is told about the finding, in lines; empty for a finding that a person drew."""
+
     morphology: str | None = None
     distribution: str | None = None
     """What a person said about the calcifications, in words of `mammo.bi_rads`; None: nothing."""

@@ -16,6 +16,7 @@ import structlog
 from mammo.detector import Detection, Detector, RuntimeName, find_breast
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt, UnreadableImage
+from mammo.evidence import evidence, in_words
 from mammo.findings import CLUSTER, MAX_FINDINGS, Finding, ImageFindings
 from mammo.geometry import ASSUMED_SPACING, Box, Point
 from mammo.landmarks import Landmarks
@@ -23,14 +24,18 @@ from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
 from mammo.masks.instances import calcifications as instances_of
 from mammo.models import ModelFiles
-from mammo.prompts import PROMPT_RULES
+from mammo.prompts import PROMPT_RULES, robust_points
 from mammo.segmenter import EmbeddingCache, Segmentation, Segmenter
+from mammo.segmenter.mask_prior import segmentation_of
 
 PROMPT_SPACING_MM = 0.5
 """Least distance between two point prompts, in mm; about the nearest-neighbour distance within a cluster."""
 
 MAX_CALCIFICATION_PROMPTS = 32
 """Maximum number of point prompts for the calcifications of a cluster."""
+
+MAX_SPECKS = 64
+"""Maximum number of specks that are looked for in a mask."""
 
 MIN_CALCIFICATION_MM = 0.2
 """Least diameter of a calcification, in mm: most smaller instances of the starter are noise
@@ -226,6 +231,60 @@ class Prelabeller:
             previous=previous,
         )
 
+    def reconsider(
+        self, mammogram: Mammogram, mask: Mask, positive: Sequence[Point], negative: Sequence[Point]
+    ) -> Segmentation:
+        """Segment the lesion of an outline again, at a person's clicks in it and beside it.
+
+        The network gets the mask as its previous answer, its box, and the clicks; without a positive click, the specks
+        in the mask too. What it answers may differ from the mask anywhere: see `mammo.masks.corrections`.
+
+        Args:
+            mammogram: the mammogram.
+            mask: the lesion's pixels so far, inside the image.
+            positive: clicks on the lesion; the answer contains them.
+            negative: clicks beside the lesion; the answer does not contain them.
+
+        Raises:
+            InvalidPrompt: a click lies outside the image, there are too many, or the image is empty there.
+        """
+        clicks = (*positive, *negative)
+        box = mask.frame
+        for point in clicks:
+            box = box.union(Box(point.x, point.y, point.x + 1, point.y + 1))
+        embedding = self._segmenter.embed_click(
+            mammogram.pixels,
+            box,
+            spacing=mammogram.spacing,
+            image=mammogram.sha256,
+            points=clicks,
+            drawn=True,
+        )
+        return self._segmenter.segment(
+            embedding,
+            box=box.within(mammogram.size),
+            points=tuple(positive) or self._points(mammogram, mask.frame, count=self._prompt_count),
+            negative=negative,
+            binding=clicks,
+            previous=segmentation_of(mask, embedding.roi),
+        )
+
+    def describe(self, mammogram: Mammogram, mask: Mask) -> str:
+        """Return the size, the specks and the contrast of a mask, for a reader; see `mammo.evidence`."""
+        return evidence(mammogram.pixels, mask, spacing=mammogram.spacing).text()
+
+    def specks(self, mammogram: Mammogram, mask: Mask) -> tuple[Point, ...]:
+        """Return the specks in a mask by the robust prompt rule, strongest first, at most `MAX_SPECKS`."""
+        spacing = mammogram.spacing or ASSUMED_SPACING
+        found = robust_points(
+            mammogram.pixels,
+            mask.frame.within(mammogram.size),
+            count=MAX_SPECKS,
+            spacing=spacing.pixels(PROMPT_SPACING_MM),
+            mm_per_pixel=spacing.mean_mm,
+        )
+        return tuple(point for point in found if mask.holds(point))
+
     def calcifications(self, mammogram: Mammogram, box: Box) -> list[Mask]:
         """Return the masks of the calcifications in a box, largest first.
 
@@ -260,10 +319,14 @@ class Prelabeller:
             return finding
         presence = segmentation.presence
         absent = presence is not None and presence < self._presence_threshold
+        mask = None if absent else segmentation.mask
+        words = f"{in_words(detection.score, threshold=self.threshold)} ({detection.score:.2f})"
+        measured = [self.describe(mammogram, mask)] if mask else []
         return replace(
             finding,
-            mask=None if absent else segmentation.mask,
+            mask=mask,
             presence=presence,
+            text=(", ".join([words, *measured]),),
             pixels_per_logit=segmentation.pixels_per_logit,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -19,7 +19,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import certainty, suspicion
 from mammo.labelstudio.relations import names_same_lesion
-from mammo.labelstudio.rendering import cut_note_regions, share_ids, to_regions
+from mammo.labelstudio.rendering import notes_of_images, share_ids, to_regions
 from mammo.settings import Settings
 from mammo.two_views import BreastViews
 
@@ -76,6 +76,9 @@ class TaskPrelabeller:
     store: AnnotationStore
     """Stores the predictions."""
 
+    news: tuple[str, ...] = ()
+    """What annotators are told in the note of every image; `mammo.notifications`."""
+
     @classmethod
     def of(
         cls,
@@ -86,11 +89,13 @@ class TaskPrelabeller:
         settings: Settings,
         open_image: Callable[[Mapping[str, Any]], Mammogram],
         store: AnnotationStore,
+        news: Sequence[str] = (),
     ) -> Self:
         """Return the prelabeller of one project, configured by the settings.
 
         Args:
             project: None if Label Studio does not name it; then no option of a project applies.
+            news: what annotators are told on every image.
 
         Raises:
             InvalidRegion: the model can fill none of the config's controls.
@@ -103,6 +108,7 @@ class TaskPrelabeller:
             threshold=None if project is None else settings.thresholds.get(project),
             open_image=open_image,
             store=store,
+            news=tuple(news),
         )
 
     @property
@@ -150,7 +156,7 @@ class TaskPrelabeller:
         num_cut = sum(on_image.num_cut for _, on_image in found)
         if num_cut:
             log.warning("a prelabel does not show all findings", task=task, shown=len(findings), cut=num_cut)
-        regions += cut_note_regions(found, model_version=self.version)
+        regions += notes_of_images(found, model_version=self.version, news=self.news)
         if names_same_lesion(self.config):
             regions += views.relations()
         prediction = {"result": regions, "score": suspicion(regions), "model_version": self.version}

@@ -69,7 +69,7 @@ def brightest_points(
         ValueError: `count` or `spacing` is below 1.
     """
     region = clip_prompt_box(box, size_of(pixels))
-    return _peaks(pixels[region.slices], region, count=count, spacing=spacing, minimum=-np.inf)
+    return peaks(pixels[region.slices], region, count=count, spacing=spacing, minimum=-np.inf)
 
 
 def robust_points(
@@ -96,17 +96,27 @@ def robust_points(
         InvalidPrompt: the box does not overlap the image, or `count` exceeds `MAX_POINTS`.
         ValueError: `count` or `spacing` is below 1.
     """
-    size = size_of(pixels)
-    region = clip_prompt_box(box, size)
+    region = clip_prompt_box(box, size_of(pixels))
+    inside = speck_contrast(pixels, region, mm_per_pixel=mm_per_pixel)
+    strongest = float(inside.max())
+    minimum = MIN_CONTRAST * strongest if strongest > 0 else np.inf
+    return peaks(inside, region, count=count, spacing=spacing, minimum=minimum)
+
+
+def speck_contrast(pixels: Pixels, region: Box, *, mm_per_pixel: float) -> npt.NDArray[Any]:
+    """Return the local contrast of the pixels of a box, as `robust_points` sees it: h x w, in grey values, at least 0.
+
+    Args:
+        pixels: H x W, float32 in [0, 1], dense tissue bright, full bit depth.
+        region: inside the image.
+        mm_per_pixel: pixel spacing; scales the filters for calcifications and skin.
+    """
     diameter = _odd(MAX_CALCIFICATION_MM / mm_per_pixel)
-    context = region.dilated(2 * diameter).within(size)
+    context = region.dilated(2 * diameter).within(size_of(pixels))
     surroundings = np.nan_to_num(pixels[context.slices], nan=0.0, posinf=0.0, neginf=0.0)
     contrast = _speck_contrast(surroundings, diameter=diameter)
     contrast[_excluded(surroundings, diameter=diameter, skin=round(SKIN_MM / mm_per_pixel))] = 0
-    inside = contrast[region.shifted(-context.x0, -context.y0).slices]
-    strongest = float(inside.max())
-    minimum = MIN_CONTRAST * strongest if strongest > 0 else np.inf
-    return _peaks(inside, region, count=count, spacing=spacing, minimum=minimum)
+    return contrast[region.shifted(-context.x0, -context.y0).slices]
 
 
 PROMPT_RULES: Mapping[str, PromptRule] = {"paper": brightest_points, "robust": robust_points}
@@ -170,8 +180,21 @@ def _large_components(bitmap: npt.NDArray[np.bool_], *, min_extent: int) -> npt.
     return components
 
 
-def _peaks(values: npt.NDArray[Any], region: Box, *, count: int, spacing: int, minimum: float) -> list[Point]:
-    """Greedy non-maximum suppression: take the highest value, suppress its neighbourhood, repeat."""
+def peaks(values: npt.NDArray[Any], region: Box, *, count: int, spacing: int, minimum: float) -> list[Point]:
+    """Return the highest values of a box of at least `minimum`, highest first, no two closer than `spacing`.
+
+    Greedy non-maximum suppression: take the highest value, suppress its neighbourhood, repeat.
+
+    Args:
+        values: h x w, of the pixels of the box.
+        region: the box.
+        count: maximum number of points, 1 to `MAX_POINTS`.
+        spacing: minimum distance between two points, in pixels; at least 1.
+
+    Raises:
+        InvalidPrompt: `count` exceeds `MAX_POINTS`.
+        ValueError: `count` or `spacing` is below 1.
+    """
     if count < 1 or spacing < 1:
         raise ValueError(f"count and spacing are at least 1, got {count} and {spacing}")
     if count > MAX_POINTS:

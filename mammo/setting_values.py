@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import SecretStr
@@ -53,4 +54,24 @@ def project_ids(value: str) -> str:
     """Project ids, comma separated."""
     if not all(each.strip().isdecimal() for each in value.split(",") if each.strip()):
         raise ValueError("expected project ids, comma separated")
+    return value
+
+
+def mail_server(value: str) -> str:
+    """`smtp://host:port` or `smtps://host:port`, or nothing; user and password have their own settings."""
+    try:
+        url = urlsplit(value)
+        plain = url.scheme in ("smtp", "smtps") and bool(url.hostname) and "@" not in url.netloc
+        rest = url.path not in ("", "/") or bool(url.query or url.fragment) or url.port == 0
+    except ValueError:  # the port is no number
+        plain, rest = False, False
+    if value and (not plain or rest):
+        raise ValueError("expected smtp://HOST:PORT or smtps://HOST:PORT, without user name and password")
+    return value
+
+
+def mail_address(value: str) -> str:
+    """One e-mail address without a display name, or nothing."""
+    if value and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}", value):
+        raise ValueError("expected one e-mail address such as admin@hospital.example")
     return value

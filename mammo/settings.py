@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
 from mammo.setting_sources import Sources, source_problem, sources, validation_problem
-from mammo.setting_values import digests, hours, networks, pins, project_ids, zone
+from mammo.setting_values import digests, hours, mail_address, mail_server, networks, pins, project_ids, zone
 
 PREFIX = "YOLO_MLSAM_"
 
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     """Hosts from which tasks may load images by https, comma separated; prefix a host with `http://` to allow http."""
 
     private_networks: Annotated[str, AfterValidator(networks)] = ""
-    """Private networks from which images may be downloaded, comma separated, for example `10.1.0.0/16`."""
+    """Private networks of images and of webhooks' receivers, comma separated, for example `10.1.0.0/16`."""
 
     download_seconds: float = Field(120.0, gt=0)
     """Time limit of the download of one image, in seconds."""
@@ -220,6 +220,21 @@ class Settings(BaseSettings):
 
     reload_seconds: float = Field(2.0, gt=0)
     """Interval at which the backend checks for a new champion, in seconds."""
+
+    notification_secret: SecretStr = SecretStr("")
+    """Secret from which each webhook channel's signing key is derived; required for webhook channels."""
+
+    smtp_url: Annotated[str, AfterValidator(mail_server)] = ""
+    """Mail server: `smtp://host:587` (STARTTLS, required unless it is on this machine) or `smtps://host:465` (TLS)."""
+
+    smtp_user: str = ""
+    """User name at the mail server; empty: none is sent."""
+
+    smtp_password: SecretStr = SecretStr("")
+    """Password at the mail server."""
+
+    smtp_sender: Annotated[str, AfterValidator(mail_address)] = ""
+    """Sender of e-mail notifications, for example `yolo-mlsam@hospital.example`; required for e-mail."""
 
     log_level: str = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""

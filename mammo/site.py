@@ -33,6 +33,7 @@ from mammo.labelstudio.project_tags import ProjectTags
 from mammo.models import CHAMPION, STARTER, ModelRegistry
 from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.models.starter_files import starter_files
+from mammo.notifications import NotificationService
 from mammo.private_files import make_private, make_private_file
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
@@ -243,6 +244,10 @@ class Site:
     @cached_property
     def runs(self) -> RunService:
         return RunService.of(self.settings, self.engine, self.queue)
+
+    @cached_property
+    def notifications(self) -> NotificationService:
+        return NotificationService.of(self.settings, engine=self.engine, client=self.label_studio)
 
     @cached_property
     def reading_records(self) -> ReadingRecords:

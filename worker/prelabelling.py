@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from mammo.annotations import AnnotationStore
-from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
+from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
@@ -65,6 +65,7 @@ def prelabel_tasks(
         settings=site.settings,
         open_image=site.images.open,
         store=site.store,
+        news=_news(site, project),
     )
     total = int(described.get("task_number") or 0)
     counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
@@ -98,6 +99,15 @@ def prelabel_tasks(
         "failed": dict(failures.by_code),
         "cut": asdict(cut),
     }
+
+
+def _news(site: Site, project: int) -> list[str]:
+    """Return what annotators are told in the note of every image; nothing while the database is away."""
+    try:
+        return site.notifications.notes(project)
+    except StorageUnavailable as error:
+        log.warning("notifications cannot be read", project=project, code=error.code)
+        return []
 
 
 @dataclass

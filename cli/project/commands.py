@@ -110,6 +110,55 @@ def prelabel(
 
 
 @project.command()
+def convert(
+    project: Annotated[int, typer.Argument(help="Label Studio project id, of one-image tasks.")],
+    exam: Annotated[  # the only conversion that exists
+        bool, typer.Option("--exam", help="Into tasks that show the four views of an exam.")
+    ],
+    title: Annotated[
+        str | None, typer.Option(help="Title of the new project; default: the old one's, and (exams).")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="New labeling config (XML); default: the built-in one.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Control whose results are not needed; repeat for several.")
+    ] = None,
+    one_exam_per_patient: Annotated[
+        bool, typer.Option("--one-exam-per-patient", help="All images of a patient are of one exam.")
+    ] = False,
+    show_year: Annotated[
+        bool, typer.Option("--show-year", help="State the year of each exam in the header of its page.")
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the new project; otherwise only print the plan.")
+    ] = False,
+) -> None:
+    """Move a project into a new one whose tasks show exams. The old project is not changed. Safe to repeat.
+
+    Exit code 2: some tasks stay behind, each with the reason.
+    """
+    from cli.project.converting import ConvertOptions, convert_project
+    from mammo.site import Site
+
+    if not exam:
+        raise typer.BadParameter("expected --exam", param_hint="--exam")
+    options = ConvertOptions(
+        project=project,
+        title=title,
+        config=config,
+        leave_out=leave_out or (),
+        one_exam_per_patient=one_exam_per_patient,
+        show_year=show_year,
+        apply=apply,
+    )
+    raise typer.Exit(convert_project(options, site=Site.load(), console=text_console(soft_wrap=True)))
+
+
+@project.command()
 def doctor(
     project: Annotated[int | None, typer.Option(help="Label Studio project id.")] = None,
     url: Annotated[

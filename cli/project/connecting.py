@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings, UnreadableImage
-from mammo.exam_views import EXAM_VIEWS
+from mammo.exchange.exam_tasks import shows_exam
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
@@ -74,18 +74,18 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
     with site:
         client = site.client
         project = client.find_project(options.title)
-        config = _config(options.config) if options.config else None
+        config = read_config(options.config) if options.config else None
         if project is None:
             config = config or _built_in(options)
             _require_config(config, options)
-            shows_exams = has_exam_images(config)
+            shows_exams = shows_exam(ControlTags.read(config))
             project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
             console.print(f"project {project}: created")
         else:
             _require_config(config or str(client.project(project)["label_config"]), options)
             if config:
                 client.update_project(project, label_config=config)
-            shows_exams = has_exam_images(str(client.project(project)["label_config"]))
+            shows_exams = shows_exam(ControlTags.read(str(client.project(project)["label_config"])))
             console.print(f"project {project}: adopted")
         if shows_exams and client.show_first_tab(project, exam_tab()):
             console.print(f"project {project}: the tab {TAB_TITLE!r} is the first one")
@@ -108,13 +108,6 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
         _connect(site.client, project, url, settings=site.settings, console=console)
 
 
-def has_exam_images(config: str) -> bool:
-    """Whether the tasks of a labeling config show the four views of an exam."""
-    tags = ControlTags.read(config)
-    values = {each.value for each in (tags, *tags.siblings)}
-    return values >= {view.key for view in EXAM_VIEWS}
-
-
 def _built_in(options: ProjectOptions) -> str:
     """Return the built-in labeling config of a screen."""
     return exam_config(descriptors=options.descriptors) if options.screen == "exam" else labeling_config()
@@ -130,7 +123,7 @@ def _require_config(config: str, options: ProjectOptions) -> None:
         )
 
 
-def _config(file: Path) -> str:
+def read_config(file: Path) -> str:
     """Read a labeling config; raises InvalidSettings: it cannot be opened, or is not text."""
     try:
         return read_input(file, max_bytes=MAX_CONFIG).decode()

@@ -16,6 +16,7 @@ from mammo.database.connection import (
     writing,
 )
 from mammo.database.full_disk import sqlite_file
+from mammo.database.notification_tables import notification, notification_channel, notification_cursor
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -70,6 +71,9 @@ __all__ = [
     "metadata",
     "model_note",
     "model_version",
+    "notification",
+    "notification_channel",
+    "notification_cursor",
     "open_database",
     "patient_fold",
     "prelabel",

@@ -45,6 +45,8 @@ class _File:
     """From 0, in order of name."""
 
     header: ImageHeader
+    task: int | None
+    """The task of the project that shows the image; None for a new image."""
 
 
 def import_exams(
@@ -59,7 +61,7 @@ def import_exams(
 ) -> None:
     """Import files into a project whose tasks show exams, in the order of patient and date.
 
-    A file whose content is in the project already is skipped, whatever task it is in.
+    A file whose content is in the project already is skipped, whatever task it is in; no exam comes in without it.
 
     Args:
         paths: the files; their order determines the numbers in messages, and which of two equal files counts.
@@ -76,20 +78,27 @@ def import_exams(
     tasks = [{"id": task["id"], "data": task["data"]} for task in client.tasks(project)]
     existing = {_identity(task["data"]): int(task["id"]) for task in tasks}
     with _threads() as executor:
-        files = _new_files(
-            executor, paths, options, known=images_of(tasks), outcome=outcome, progress=progress
-        )
+        files = _files(executor, paths, options, known=images_of(tasks), outcome=outcome, progress=progress)
         grouping = group_exams(_exam_image(name, file.header) for name, file in files.items())
-        outcome.listed += [f"{each.image.name}: {each.reason}" for each in grouping.listed]
+        outcome.listed += [
+            f"{each.image.name}: {each.reason}"
+            for each in grouping.listed
+            if files[each.image.name].task is None
+        ]
         waiting = list[dict[str, Any]]()
         exams: dict[str, Exam] = {}
         for exam in grouping.exams:
             key = exam_key(exam, secret=options.patient_secret)
-            if (task := existing.get((exam.patient, key))) is not None:
-                reason = f"its exam is task {task} of the project already, without this image"
-                outcome.listed += [f"{image.name}: {reason}" for image in exam.images.values()]
-            else:
+            members = [files[image.name] for image in exam.images.values()]
+            known = [file.task for file in members if file.task is not None]
+            task = min(known) if known else existing.get((exam.patient, key))
+            if task is None:
                 exams[key] = exam
+                continue
+            reason = f"images of its exam are in task {task} of the project already, and this one is not"
+            outcome.listed += [
+                f"{image.name}: {reason}" for image in exam.images.values() if files[image.name].task is None
+            ]
         for key, images in progress(_described(executor, exams, files, options, outcome), len(exams)):
             if images is None:
                 continue
@@ -134,7 +143,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _new_files(
+def _files(
     executor: ThreadPoolExecutor,
     paths: Sequence[Path],
     options: ImportOptions,
@@ -143,7 +152,7 @@ def _new_files(
     outcome: Outcome,
     progress: Progress,
 ) -> dict[str, _File]:
-    """Return the files that are not in the project, by a name for messages that identifies nobody."""
+    """Return the files by a name for messages that identifies nobody; of equal files the first."""
 
     def header_of(file: Path) -> ImageHeader:
         return read_header(
@@ -154,7 +163,7 @@ def _new_files(
         )
 
     files: dict[str, _File] = {}
-    seen = set(known)
+    seen = set[str]()
     reading = [executor.submit(header_of, path) for path in paths]
     for number, future in enumerate(progress(reading, len(reading))):
         try:
@@ -162,8 +171,9 @@ def _new_files(
         except (MammoError, ValueError, OSError) as error:
             outcome.refused.append(refusal(paths[number], number, error))
             continue
+        task = known.get(header.sha256)
+        outcome.num_known += task is not None or header.sha256 in seen
         if header.sha256 in seen:
-            outcome.num_known += 1
             continue
         seen.add(header.sha256)
         is_identified = header.named_in_path or (
@@ -171,7 +181,7 @@ def _new_files(
         )
         name = safe_name(paths[number], number, is_identified=is_identified)
         name = f"{name} (file {number + 1})" if name in files else name
-        files[name] = _File(paths[number], number, header)
+        files[name] = _File(paths[number], number, header, task)
     return files
 
 

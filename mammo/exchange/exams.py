@@ -7,8 +7,8 @@ An exam is never guessed. These images are listed with the reason, and belong to
     two images show the same view: every image of the exam, because nothing tells which of the two counts
     two studies of a patient on one date, two dates of one study, or one study of two patients: every image of them
 
-An image without laterality or view may be any view that its exam lacks, so that the exam is listed with it, unless the
-exam has all four views.
+An image without laterality or view may be any view that its exam lacks, and one without study and date may be of any
+exam of its patient. An exam that may lack such an image is listed with it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import NamedTuple
 from mammo.exam_views import EXAM_VIEWS, ExamView, exam_view
 
 STANDARD = {each.view for each in EXAM_VIEWS}
+UNDATED = "neither its study nor its date is known"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +87,12 @@ def group_exams(images: Iterable[ExamImage]) -> Grouping:
         raise ValueError(f"expected images with different names, got {repeated[0]!r} twice")
     exams, listed = list[Exam](), list[Listed]()
     groups: dict[tuple[str, str], list[ExamImage]] = defaultdict(list)
+    undated: dict[str, list[ExamImage]] = defaultdict(list)
     for image in ordered:
         if reason := _without_group(image):
             listed.append(Listed(image, reason))
+            if image.patient and reason == UNDATED:
+                undated[image.patient].append(image)
         else:
             groups[image.patient or "", image.study or f"date {image.day}"].append(image)
     doubtful = _doubtful(groups)
@@ -96,7 +100,7 @@ def group_exams(images: Iterable[ExamImage]) -> Grouping:
         if doubt := doubtful.get(key):
             listed += [Listed(image, doubt) for image in members]
             continue
-        exam, left_out = _exam(members)
+        exam, left_out = _exam(members, undated=undated[key[0]])
         exams += [] if exam is None else [exam]
         listed += left_out
     return Grouping(
@@ -109,11 +113,11 @@ def _without_group(image: ExamImage) -> str:
     """Return why an image cannot belong to any exam; empty if it can."""
     if not image.patient:
         return "its patient is unknown"
-    if not image.study and not image.day:
-        return "neither its study nor its date is known"
     if image.view is not None and image.view not in STANDARD:
         return f"its view is {image.view}; an exam shows {' and '.join(sorted(STANDARD))}"
-    return f"it is not a standard view: {image.modifier}" if image.modifier else ""
+    if image.modifier:
+        return f"it is not a standard view: {image.modifier}"
+    return "" if image.study or image.day else UNDATED
 
 
 def _doubtful(groups: Mapping[tuple[str, str], Sequence[ExamImage]]) -> dict[tuple[str, str], str]:
@@ -139,8 +143,13 @@ def _doubtful(groups: Mapping[tuple[str, str], Sequence[ExamImage]]) -> dict[tup
     return doubtful
 
 
-def _exam(members: Sequence[ExamImage]) -> tuple[Exam | None, list[Listed]]:
-    """Return the exam of one patient's study, or None, and the images that are not in it."""
+def _exam(members: Sequence[ExamImage], *, undated: Sequence[ExamImage]) -> tuple[Exam | None, list[Listed]]:
+    """Return the exam of one patient's study, or None, and the images that are not in it.
+
+    Args:
+        members: the images of the study.
+        undated: images of the patient that may be of this study.
+    """
     by_view: dict[ExamView, list[ExamImage]] = defaultdict(list)
     unknown: list[ExamImage] = []
     for image in members:
@@ -156,12 +165,20 @@ def _exam(members: Sequence[ExamImage]) -> tuple[Exam | None, list[Listed]]:
         reason = f"its exam has several images of {', '.join(several)}"
     elif unknown and len(by_view) < len(EXAM_VIEWS):
         reason = f"{unknown[0].name} may be a view of its exam, and states no {_lacks(unknown[0])}"
+    elif candidates := [each.name for each in undated if _may_be_missing(each, by_view)]:
+        reason = f"{candidates[0]} may be a view of its exam, and {UNDATED.replace('its', 'the')}"
     if reason or not known:
         return None, listed + [Listed(image, reason) for image in known]
     first = known[0]
     day = max(image.day for image in members)
     images = {view: by_view[view][0] for view in EXAM_VIEWS if view in by_view}
     return Exam(patient=first.patient or "", study=first.study, day=day, images=images), listed
+
+
+def _may_be_missing(image: ExamImage, by_view: Mapping[ExamView, object]) -> bool:
+    """Whether an image may be a view that an exam lacks."""
+    view = exam_view(image.laterality, image.view)
+    return len(by_view) < len(EXAM_VIEWS) if view is None else view not in by_view
 
 
 def _lacks(image: ExamImage) -> str:

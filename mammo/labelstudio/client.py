@@ -104,6 +104,7 @@ class LabelStudioClient(ProjectConnection, ProjectStorage, ProjectTabs):
         tasks: Sequence[Mapping[str, Any]],
         *,
         predictions: Sequence[Sequence[Mapping[str, Any]]] = (),
+        annotations: Sequence[Sequence[Mapping[str, Any]]] = (),
     ) -> list[int]:
         """Create one task per `data` mapping; return their ids in order.
 
@@ -112,14 +113,18 @@ class LabelStudioClient(ProjectConnection, ProjectStorage, ProjectTabs):
             tasks: task data.
             predictions: predictions per task, stored in one transaction with it; empty for tasks without predictions.
                 If the project displays no model version yet, it displays that of the last prediction.
+            annotations: annotations per task, stored likewise, as their author `completed_by`, or as the token's user;
+                empty for tasks without annotations. Label Studio sends no webhook for them.
         """
         ids: list[int] = []
         path = f"/api/projects/{project}/import"
-        size = PREDICTED_BATCH if predictions else IMPORT_BATCH
+        size = PREDICTED_BATCH if predictions or annotations else IMPORT_BATCH
         for first in range(0, len(tasks), size):
             batch: list[dict[str, Any]] = [{"data": dict(data)} for data in tasks[first : first + size]]
             for body, predicted in zip(batch, predictions[first : first + size], strict=False):
                 body["predictions"] = [dict(each) for each in predicted]
+            for body, annotated in zip(batch, annotations[first : first + size], strict=False):
+                body["annotations"] = [dict(each) for each in annotated]
             answer = self.call("POST", path, json=batch, params={"return_task_ids": "true"})
             ids.extend(int(task) for task in answer["task_ids"])
         return ids

@@ -21,7 +21,7 @@ from mammo.labelstudio.brush_parts import CRUMB
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.lenient_json import shown
 from mammo.masks import Mask, PixelBudget
-from mammo.masks.polygons import mask_outline, polygon_mask
+from mammo.masks.polygons import FINE_IOU, MIN_IOU, mask_outline, polygon_mask
 
 Region = dict[str, Any]
 """A region as Label Studio's JSON represents it: one element of `result`."""
@@ -44,16 +44,19 @@ class OutlineForm:
     """Parameters of `mammo.masks.polygons.mask_outline`."""
 
     min_part: float
-    exact: bool
+    min_iou: float
 
 
-EDITABLE = OutlineForm(min_part=CRUMB, exact=False)
+EDITABLE = OutlineForm(min_part=CRUMB, min_iou=MIN_IOU)
 """Few vertices and no crumbs, for a prelabel that a person corrects."""
 
-COMPLETE = OutlineForm(min_part=0.0, exact=False)
+COMPLETE = OutlineForm(min_part=0.0, min_iou=MIN_IOU)
 """Few vertices and every component, for the answer to a click."""
 
-EXACT = OutlineForm(min_part=0.0, exact=True)
+FINE = OutlineForm(min_part=0.0, min_iou=FINE_IOU)
+"""More vertices, for an answer whose simpler outline contradicts a click."""
+
+EXACT = OutlineForm(min_part=0.0, min_iou=1.0)
 """Along the pixel edges, for annotations by people."""
 
 
@@ -133,7 +136,7 @@ def polygon_region(
         raise ValueError(
             f"expected a mask inside {size.width} x {size.height} pixels, got one at {mask.frame.as_tuple()}"
         )
-    vertices = mask_outline(mask, min_part=form.min_part, exact=form.exact)
+    vertices = mask_outline(mask, min_part=form.min_part, min_iou=form.min_iou)
     points = [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in vertices]
     value = {"points": points, "closed": True}
     region = _region("polygonlabels", tags.polygon, value, tags=tags, size=size)

@@ -151,6 +151,8 @@ def _finding_region(
         "box": list(box.as_tuple()),
         "prompts": [[point.x, point.y] for point in finding.prompts],
     }
+    if finding.text:
+        meta["text"] = list(finding.text)
     if tags.rectangle and (mask is None or not (tags.polygon or tags.brush)):
         return rectangle_region(box, size=size, tags=tags) | common | {"meta": meta}
     if mask is None:
@@ -207,10 +209,10 @@ def note_regions(reason: str, *, tags: ControlTags, model_version: str) -> list[
     return [_note(tags.note, tags.image, [text], version=model_version, meta={"reason": reason})]
 
 
-def cut_note_regions(
-    images: Iterable[tuple[ControlTags, ImageFindings]], *, model_version: str
+def notes_of_images(
+    images: Sequence[tuple[ControlTags, ImageFindings]], *, model_version: str, news: Sequence[str]
 ) -> list[Region]:
-    """Return the notes that the model found more than a prediction shows; empty when it shows everything.
+    """Return the notes that the model found more than a prediction shows, and of news; empty without either.
 
     Images without a note control have no note. The pages of one image share a note, because Label Studio displays only
     one of a control.
@@ -218,6 +220,7 @@ def cut_note_regions(
     Args:
         images: control tags and findings of each image of a task.
         model_version: recorded in the `meta`.
+        news: what annotators are told on every image.
     """
     lines: dict[tuple[str, str], list[str]] = {}
     cuts: Counter[tuple[str, str]] = Counter()
@@ -230,6 +233,9 @@ def cut_note_regions(
                 f"highest scores: look for the other {found.num_cut}."
             )
             cuts[tags.note, tags.image] += found.num_cut
+    for tags, _ in images if news else ():
+        if tags.note is not None and news[0] not in lines.setdefault((tags.note, tags.image), []):
+            lines[tags.note, tags.image] += news
     return [
         _note(control, image, text, version=model_version, meta={"num_cut": cuts[control, image]})
         for (control, image), text in lines.items()

@@ -17,11 +17,18 @@ from mammo.masks.pixel_edges import Corner, edge_loops
 
 Vertices = npt.NDArray[np.float64]
 
-SMALL = 32
-"""Longest side of a small component, in pixels; `TOLERANCE_SMALL` applies up to it."""
+FIRST_TOLERANCE = 0.15
+"""Largest distance between an outline and its simplification that is tried, as a share of the square root of the
+area."""
 
-TOLERANCE_SMALL, TOLERANCE = 0.5, 1.0
-"""Maximum distance between an outline and its simplification, in pixels, for small and for larger components."""
+LEAST_TOLERANCE = 0.1
+"""Smallest tolerance that is tried, in pixels."""
+
+NUM_TOLERANCES = 32
+"""Number of tolerances, in equal ratios."""
+
+MAX_SHIFT = 2.0
+"""Farthest that a vertex moves when its sides are fitted to the outline, in tolerances."""
 
 MAX_CROSSINGS = 2**24
 """Most crossings of an outline with the rows of an image: a line from top to bottom and back, over a thousand times."""
@@ -29,8 +36,12 @@ MAX_CROSSINGS = 2**24
 BATCH = 2**18
 """Crossings that are computed at a time."""
 
-MIN_IOU = 0.98
-"""Least IoU of a component, holes filled, and its rasterised outline."""
+MIN_IOU = 0.975
+"""Least IoU of a component, holes filled, and the outline that a person is to edit: with it, the outlines of clusters
+have 7 to 16 vertices, which can be told apart and moved on the screen (docs/benchmarks.md)."""
+
+FINE_IOU = 0.995
+"""Least IoU of an outline that has to agree with clicks."""
 
 
 def polygon_mask(vertices: Vertices, *, size: Size, budget: PixelBudget | None = None) -> Mask | None:
@@ -93,7 +104,7 @@ def _batches(counts: npt.NDArray[np.int64]) -> Iterator[slice]:
         start = stop
 
 
-def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
+def mask_outline(mask: Mask, *, min_part: float, min_iou: float) -> Vertices:
     """Return one closed outline of a whole mask: N x 2 (x, y) in the continuous pixel frame of the image.
 
     Each further component or hole is connected to the nearest vertex by a line that runs there and back: by the
@@ -102,26 +113,27 @@ def mask_outline(mask: Mask, *, min_part: float, exact: bool) -> Vertices:
     Args:
         mask: the mask.
         min_part: components with less than this share of the largest component's pixels are left out.
-        exact: along the pixel edges, with holes; otherwise holes are filled, and the outline through the midpoints of
-            the pixel edges is simplified (Douglas and Peucker 1973) by at most `TOLERANCE_SMALL` or `TOLERANCE`. The
-            tolerance is halved until the rasterised outline of each component reaches an IoU of `MIN_IOU` with it.
+        min_iou: least IoU of each component, holes filled, and its rasterised outline. The outline through the
+            midpoints of the pixel edges is simplified (Douglas and Peucker 1973) by the largest tolerance that reaches
+            it, and each side is then fitted to its part of the outline by least squares, so that a simplified outline
+            is as often outside the pixels as inside. A component that needs less than `LEAST_TOLERANCE`, such as one of
+            a few pixels, gets all corners of its pixels. 1: along the pixel edges, with holes.
     """
     components = mask.components()
     outline: Vertices = np.zeros((0, 2))
     for component in components:
         if component.area < min_part * components[0].area:
             break
-        for vertices in _outlines(component, exact=exact):
+        for vertices in _outlines(component, min_iou=min_iou):
             outline = _connected(outline, vertices)
     return outline
 
 
-def _outlines(component: Mask, *, exact: bool) -> list[Vertices]:
+def _outlines(component: Mask, *, min_iou: float) -> list[Vertices]:
     """Return one outline, or several where parts of the component touch at a corner only, or holes are kept."""
-    if not exact:
-        return _simplified_outlines(
-            Mask(ndimage.binary_fill_holes(component.bitmap), component.x0, component.y0)
-        )
+    if min_iou < 1:
+        filled = Mask(ndimage.binary_fill_holes(component.bitmap), component.x0, component.y0)
+        return _simplified_outlines(filled, min_iou=min_iou)
     return [np.array(loop, np.float64) for loop in edge_loops(component)]
 
 
@@ -135,18 +147,24 @@ def _connected(outline: Vertices, other: Vertices) -> Vertices:
     return np.concatenate([outline[: here + 1], detour, outline[here:]])
 
 
-def _simplified_outlines(component: Mask) -> list[Vertices]:
+def _simplified_outlines(component: Mask, *, min_iou: float) -> list[Vertices]:
     loops = edge_loops(component)
+    paths = [_midpoints(loop) for loop in loops]
     size = Size(component.frame.x1, component.frame.y1)
-    tolerance = TOLERANCE_SMALL if max(component.bitmap.shape) <= SMALL else TOLERANCE
-    while tolerance > 0.1:
-        outlines = [_simplified(_midpoints(loop), tolerance) for loop in loops]
+    first = max(FIRST_TOLERANCE * component.area**0.5, LEAST_TOLERANCE)
+    tolerances = np.geomspace(LEAST_TOLERANCE, first, NUM_TOLERANCES)
+    found = [np.array(loop, np.float64) for loop in loops]
+    low, high = 0, len(tolerances)
+    while low < high:
+        middle = (low + high) // 2
+        outlines = [_simplified(path, float(tolerances[middle])) for path in paths]
         masks = [polygon_mask(outline, size=size) for outline in outlines]
         rasterised = union(mask for mask in masks if mask is not None)
-        if rasterised is not None and rasterised.iou(component) >= MIN_IOU:
-            return outlines
-        tolerance /= 2
-    return [np.array(loop, np.float64) for loop in loops]
+        if rasterised is not None and rasterised.iou(component) >= min_iou:
+            found, low = outlines, middle + 1
+        else:
+            high = middle
+    return found
 
 
 def _midpoints(loop: Sequence[Corner]) -> Vertices:
@@ -161,5 +179,37 @@ def _midpoints(loop: Sequence[Corner]) -> Vertices:
 
 def _simplified(vertices: Vertices, tolerance: float) -> Vertices:
     origin = vertices[0]  # OpenCV takes float32, which is most precise near zero.
-    fewer = cv2.approxPolyDP((vertices - origin).astype(np.float32)[:, None], tolerance, closed=True)[:, 0]
-    return fewer.astype(np.float64) + origin if len(fewer) >= 3 else vertices
+    path = (vertices - origin).astype(np.float32)
+    fewer = cv2.approxPolyDP(path[:, None], tolerance, closed=True)[:, 0]
+    if len(fewer) < 3:
+        return vertices
+    position = {(float(x), float(y)): index for index, (x, y) in enumerate(path)}
+    corners = sorted(position[float(x), float(y)] for x, y in fewer)
+    return _fitted(vertices, corners, max_shift=MAX_SHIFT * tolerance)
+
+
+def _fitted(path: Vertices, corners: Sequence[int], *, max_shift: float) -> Vertices:
+    """Fit a line to each part of a closed path between two corners, and return where neighbouring lines meet.
+
+    A corner stays where it is if its lines are nearly parallel, or meet farther than `max_shift` from it. None leaves
+    the frame of the path, which may be the image's edge.
+    """
+    closed = np.concatenate([path, path])
+    ends = [*corners[1:], corners[0] + len(path)]
+    centres, directions = [], []
+    for start, end in zip(corners, ends, strict=True):
+        part = closed[start : end + 1]
+        centres.append(part.mean(axis=0))
+        directions.append(np.linalg.svd(part - centres[-1], full_matrices=False)[2][0])
+    fitted = path[list(corners)].copy()
+    for index, corner in enumerate(corners):
+        # centre + a * direction of the side before meets that of the side after.
+        sides = np.stack([directions[index - 1], -directions[index]], axis=1)
+        if abs(np.linalg.det(sides)) < 0.1:
+            continue
+        a, _ = np.linalg.solve(sides, centres[index] - centres[index - 1])
+        meeting = centres[index - 1] + a * directions[index - 1]
+        if np.hypot(*(meeting - path[corner])) <= max_shift:
+            fitted[index] = meeting
+    clipped: Vertices = np.clip(fitted, path.min(axis=0), path.max(axis=0))
+    return clipped

@@ -159,6 +159,12 @@ class FakePrelabeller:
         self.thresholds: list[float | None] = []
         self.clicks: list[tuple[Box | None, tuple[Point, ...], tuple[Point, ...]]] = []
         self.previous: list[FakeSegmentation | None] = []
+        self.reconsidered: list[tuple[int, tuple[Point, ...], tuple[Point, ...]]] = []
+        """Area of the mask, and clicks, of each outline that was corrected."""
+
+        self.unseen: list[Box] = []
+        self.seen: list[Box] = []
+        self.speck_points: list[Point] = []
         self.sees_something = True
         self.num_cut = 0
         self.seconds: Callable[[], object] = lambda: None
@@ -183,6 +189,22 @@ class FakePrelabeller:
         self.clicks.append((box, tuple(positive), tuple(negative)))
         self.previous.append(previous)
         return FakeSegmentation(self._finding(1.0).mask if self.sees_something else None)
+
+    def reconsider(
+        self, mammogram: Mammogram, mask: Mask, positive: Sequence[Point], negative: Sequence[Point], /
+    ) -> FakeSegmentation:
+        """Sees what is there already, without `unseen` of it, and with `seen` beside it."""
+        self.reconsidered.append((mask.area, tuple(positive), tuple(negative)))
+        bitmap = mask.full(mammogram.size)
+        for box, value in [*((box, 0) for box in self.unseen), *((box, 1) for box in self.seen)]:
+            bitmap[box.slices] = value
+        return FakeSegmentation(Mask.from_full(bitmap))
+
+    def describe(self, mammogram: Mammogram, mask: Mask, /) -> str:
+        return f"{mask.area} pixels"
+
+    def specks(self, mammogram: Mammogram, mask: Mask, /) -> tuple[Point, ...]:
+        return tuple(point for point in self.speck_points if mask.holds(point))
 
     @staticmethod
     def _finding(score: float) -> Finding:

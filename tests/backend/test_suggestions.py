@@ -93,9 +93,10 @@ def test_the_same_prompt_gives_the_same_region_so_that_asking_again_leaves_no_se
 def test_more_clicks_refine_one_suggestion_and_a_click_elsewhere_begins_another() -> None:
     backend = Backend()
     first, second = clicked(12, 30, positive=True), clicked(14, 31, positive=True)
+    far = clicked(150, 112, positive=True)
     ids = [
         click(backend, *clicks)["result"][0]["id"]
-        for clicks in ([first], [first, second], [first, second, clicked(30, 40, positive=False)], [second])
+        for clicks in ([first], [first, second], [first, second, clicked(30, 40, positive=False)], [far])
     ]
     assert ids[0] == ids[1] == ids[2] != ids[3]
 
@@ -162,7 +163,7 @@ def test_a_suggestion_says_where_it_comes_from_and_how_sure_the_model_is() -> No
     (made,) = click(Backend(), clicked(12, 30, positive=True))["result"]
     assert made["score"] == 0.75
     assert made["meta"] == {
-        "model_version": "m1", "prompt": "points", "text": ["the image states no pixel spacing"]
+        "model_version": "m1", "prompt": "points", "text": ["900 pixels", "the image states no pixel spacing"]
     }  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.import_mammograms import Screen, import_command
+from cli.import_mammograms import import_command
+from cli.project.connecting import Screen
 from mammo.errors import InvalidSettings, LabelStudioError
 from mammo.exchange import importing
 from mammo.exchange.importing import Rules

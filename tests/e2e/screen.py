@@ -170,7 +170,7 @@ class Screen:
         answer = found.value
         self.asked.append(json.loads(answer.request.post_data or "")["context"]["result"])
         self.answered.append(answer.json()["data"]["result"])
-        (region,) = self.answered[-1]
+        region, *_ = self.answered[-1]
         self.page.get_by_test_id("bottombar-accept-suggestions-button").wait_for(timeout=PATIENCE)
         return dict(region)
 

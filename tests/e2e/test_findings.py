@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,7 +19,7 @@ from cli.demo.walk import Walk
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.dicom import write_mammogram
+from mammo.dicom import read_mammogram, write_mammogram
 from mammo.exchange.importing import import_mammogram
 from mammo.findings import Finding
 from mammo.geometry import Point, Size
@@ -28,6 +29,7 @@ from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.phantom import phantom_view, vendor_a
+from mammo.prompts import AIR
 from mammo.trace import Trace, trace
 from tests.e2e.screen import PATIENCE, Screen
 from training.datasets.building import build_dataset_version
@@ -52,7 +54,8 @@ class Ward:
     screen: Screen
     walk: Walk
     tasks: dict[str, int]
-    truths: dict[str, tuple[Finding, ...]]
+    tissue: dict[str, np.ndarray]
+    """H x W bool, True well inside the breast."""
 
     def prediction(self, name: str) -> dict[str, Any]:
         return self.walk.client.predictions(self.tasks[name])[0]
@@ -99,7 +102,7 @@ def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
     walk.create_project()
     root, server = running_stack.settings.mammogram_root, running_stack.label_studio
     assert root is not None
-    data, truths, files = {}, {}, []
+    data, tissue, files = {}, {}, []
     for name, seed in SEEDS.items():
         drawn = phantom_view(seed, clusters=3, appearance=vendor_a(), width=SIZE.width, height=SIZE.height)
         files.append(root / f"findings-{name}.dcm")
@@ -114,7 +117,11 @@ def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
             entropy=f"findings {name}",
         )
         data[name] = import_mammogram(files[-1], root=root, files=server.files, patient_secret=SECRET)
-        truths[name] = drawn.truth
+        tissue[name] = cv2.erode(
+            (read_mammogram(files[-1]).pixels > AIR).astype(np.uint8),
+            np.ones((201, 201), np.uint8),
+            borderValue=0,
+        ).astype(np.bool_)
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     try:
         walk.client.import_tasks(walk.project, list(data.values()))
@@ -122,12 +129,23 @@ def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
         screen = Screen(page, SIZE)
         screen.log_in(server)
         tasks = {name: by_image[described["sha256"]] for name, described in data.items()}
-        yield Ward(screen, walk, tasks, truths)
+        yield Ward(screen, walk, tasks, tissue)
     finally:
         page.close()
         for file in files:
             file.unlink()
         walk.client.call("DELETE", f"/api/projects/{walk.project}/")
+
+
+def far_from(findings: list[Finding], tissue: np.ndarray) -> Point:
+    """The pixel of the breast that is farthest from all findings: a click there is about none of them."""
+    away = np.ones(tissue.shape, np.uint8)
+    for finding in findings:
+        away[finding.box.slices] = 0
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, 5) * tissue
+    y, x = divmod(int(np.argmax(distance)), tissue.shape[1])
+    assert distance[y, x] > 100  # 7 mm
+    return Point(x, y)
 
 
 def same(one: Finding, other: Finding) -> bool:
@@ -179,11 +197,7 @@ def test_a_click_asks_for_an_outline_that_is_kept_as_it_was_shown(ward: Ward) ->
     ward.open("clicked")
     screen = ward.screen
     proposed, shown = ward.findings("clicked"), screen.count("polygon")
-    cluster = max(ward.truths["clicked"], key=lambda each: each.box.area)
-    assert cluster.mask is not None
-    rows, columns = np.nonzero(cluster.mask.bitmap)
-    middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
-    here = Point(int(columns[middle]) + cluster.mask.x0, int(rows[middle]) + cluster.mask.y0)
+    here = far_from(proposed, ward.tissue["clicked"])
     screen.page.get_by_text("Auto-Annotation").click()
     screen.zoom_in(here, scale=1.5)
     screen.choose_smart_tool("key-point-tool")

@@ -5,7 +5,8 @@
     patients.py     patients in the paths of files
     categories.py   the categories that mean a cluster
     round_trip.py   the regions of findings, read back before they are written
-    tasks.py        TaskWriter: one image becomes a task with an annotation
+    tasks.py        TaskWriter: one image or exam becomes a task with an annotation
+    exams.py        the images of a project whose tasks show exams, grouped
     named_files.py  the image file that a document names
     json_files.py   JSON with unique keys
     masks.py        mask images of other tools

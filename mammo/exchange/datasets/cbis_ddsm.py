@@ -107,6 +107,7 @@ def _image(folder: Path, stated: str, case: _Case) -> DatasetImage:
         file=files[0],
         where=f"{case.table}, line {case.line}",
         patient=case.row["patient_id"],
+        exam=case.row["patient_id"],  # each file is a study of its own
         findings=partial(_clusters, folder, tuple(case.masks)),
         classes=tuple(case.classes),
         laterality=stated_laterality(case.row["left or right breast"]),

@@ -67,6 +67,9 @@ class DatasetImage:
     patient: str
     """The data set's identifier of the patient, from which the patient key is computed; empty if unknown."""
 
+    exam: str | None = None
+    """The data set's identifier of the exam; None if only the file may state it."""
+
     path: str | None = None
     """The path in which `patient` was searched; None if the data set names the patient otherwise."""
 

@@ -70,6 +70,7 @@ def read_mias(options: DatasetOptions) -> Iterator[DatasetImage | Refusal]:
             file=file,
             where=where,
             patient=f"pair-{(index + 1) // 2:03d}",
+            exam=f"pair-{(index + 1) // 2:03d}",
             findings=partial(_findings, circles),
             classes=tuple(words[2] for _, words in entries),
             laterality="L" if index % 2 == 0 else "R",

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from mammo.dicom import read_intake
+from mammo.dicom.image_header import read_header
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import LabelStudioError, MammoError
 from mammo.exchange.datasets.cbis_ddsm import read_cbis_ddsm
 from mammo.exchange.datasets.coco import read_coco
 from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions
+from mammo.exchange.datasets.exams import DatasetExams, ReadImage
 from mammo.exchange.datasets.folder import read_folder
 from mammo.exchange.datasets.inbreast import read_inbreast
 from mammo.exchange.datasets.mias import read_mias
@@ -20,6 +22,7 @@ from mammo.exchange.datasets.round_trip import checked_regions
 from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.exchange.datasets.vindr import read_vindr
 from mammo.exchange.datasets.yolo import read_yolo
+from mammo.exchange.exam_tasks import shows_exam
 from mammo.exchange.export.labelled_image import Refusal
 from mammo.exchange.task_data import require_deidentified
 from mammo.findings import Finding
@@ -132,6 +135,7 @@ def read_dataset(
         except OSError as error:
             reason = f"it cannot be opened: {error.strerror or 'unknown reason'}"
             refusals.append(Refusal(item.where, reason))
+    reading.finish()
     if patient_missing and question is not None:
         refusals.append(Refusal("patients", question))
     return reading.summary
@@ -150,6 +154,7 @@ class _Reading:
         self._writer = writer
         self._tags = tags
         self._first_places: dict[str, str] = {}
+        self._exams = DatasetExams(tags, writer) if shows_exam(tags) else None
 
     def read(self, item: DatasetImage) -> None:
         """Read, write and count one image.
@@ -160,7 +165,8 @@ class _Reading:
         options, writer = self._options, self._writer
         relative = item.file.relative_to(options.folder).as_posix()
         secret = writer.patient_secret if writer else b"of a dry run"
-        intake = read_intake(read_bytes(item.file, max_bytes=MAX_BYTES), path=relative, patient_secret=secret)
+        content = read_bytes(item.file, max_bytes=MAX_BYTES)
+        intake = read_intake(content, path=relative, patient_secret=secret)
         if intake.turned:
             raise ValueError(
                 "its file states an orientation, and it is unknown in which orientation the findings were drawn; "
@@ -177,11 +183,39 @@ class _Reading:
         size = Size(width, height)
         given = item.findings(size)
         findings = [replace(finding, mask=None) for finding in given] if options.boxes_only else given
-        regions = checked_regions(findings, size=size, tags=self._tags, kind=options.kind)
+        tags = self._tags if self._exams is None else self._exams.tags_of(item, intake)
+        regions = checked_regions(findings, size=size, tags=tags, kind=options.kind)
         first = self._first_places.setdefault(intake.sha256, item.where)
         if first != item.where:
             raise ValueError(f"it is the same image as {first}")
         spacing = intake.spacing or stated_spacing(item.spacing_mm) or stated_spacing(options.spacing_mm)
-        if writer and not writer.write(item, intake, regions, spacing=spacing):
-            self.summary.already += 1
-        self.summary.add(item, given, findings, patient=patient)
+        if self._exams is None:
+            if writer and not writer.write(item, intake, regions, spacing=spacing):
+                self.summary.already += 1
+            self.summary.add(item, given, findings, patient=patient)
+            return
+        self._exams.add(
+            ReadImage(
+                item=item,
+                given=given,
+                findings=findings,
+                patient=writer.patient(item, intake) if writer else patient,
+                sha256=intake.sha256,
+                laterality=item.laterality or intake.laterality,
+                view=item.view or intake.view,
+                header=read_header(content, path=relative, patient_secret=secret),
+                spacing=spacing,
+                regions=regions,
+                data=writer.describe(item, intake, spacing) if writer else {},
+            )
+        )
+
+    def finish(self) -> None:
+        """Write the exams, if the project shows them; count their images."""
+        if self._exams is None:
+            return
+        written, refusals = self._exams.finish()
+        self.summary.refusals += refusals
+        for image, already in written:
+            self.summary.already += already
+            self.summary.add(image.item, image.given, image.findings, patient=image.patient)

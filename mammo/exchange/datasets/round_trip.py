@@ -13,6 +13,7 @@ from mammo.errors import InvalidRegion
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags, from_regions, truth_regions
+from mammo.labelstudio.region_meta import meta_value
 from mammo.labelstudio.regions import Region
 from mammo.masks import union
 
@@ -34,10 +35,10 @@ def checked_regions(findings: Sequence[Finding], *, size: Size, tags: ControlTag
     """
     num_boxes = sum(finding.mask is None for finding in findings)
     num_masks = len(findings) - num_boxes
-    if num_boxes and not tags.rectangle:
+    if num_boxes and not (tags.rectangle or tags.polygon):
         raise _refused(
-            f"{num_boxes} of its {len(findings)} clusters are boxes, and the project has no RectangleLabels for "
-            "clusters. Add the control, or choose another project"
+            f"{num_boxes} of its {len(findings)} clusters are boxes, and the project has neither RectangleLabels nor "
+            "PolygonLabels for clusters. Add one, or choose another project"
         )
     if num_masks and not (tags.brush or tags.polygon):
         raise _refused(
@@ -65,7 +66,10 @@ def _drawn_by_a_person(region: Region, kind: str) -> Region:
     """Return a region with the data set instead of a model version and score."""
     region = copy.copy(region)
     region.pop("score", None)
-    region["meta"] = {"dataset": kind}
+    # The outline of a box means the box, until somebody changes it.
+    is_outlined_box = meta_value(region, "only_box") is True
+    kept = {key: region["meta"][key] for key in ("box", "pixels", "only_box")} if is_outlined_box else {}
+    region["meta"] = kept | {"dataset": kind}
     return region
 
 

@@ -1,12 +1,14 @@
-"""TaskWriter: an image of a data set becomes a Label Studio task with an annotation, exactly once."""
+"""TaskWriter: an image or exam of a data set becomes a Label Studio task with an annotation, exactly once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mammo.dicom import Intake, patient_key
 from mammo.exchange.datasets.contents import DatasetImage
+from mammo.exchange.importing import images_of
 from mammo.exchange.task_data import task_data, write_twin
 from mammo.geometry import Spacing
 from mammo.images.task_images import task_showing
@@ -40,11 +42,9 @@ class TaskWriter:
         self._kind, self._root, self._twins = kind, root.resolve(), twins
         self.patient_secret = patient_secret
         self.tags = ControlTags.read(str(client.project(project)["label_config"]))
-        self._tasks = {
-            task["data"]["sha256"]: task
-            for task in client.tasks(project, all_fields=True)
-            if task.get("data", {}).get("sha256")
-        }
+        tasks = list(client.tasks(project, all_fields=True))
+        by_id = {int(task["id"]): task for task in tasks}
+        self._tasks = {sha256: by_id[task] for sha256, task in images_of(tasks).items()}
 
     def write(
         self, image: DatasetImage, intake: Intake, regions: Sequence[Region], *, spacing: Spacing | None
@@ -68,23 +68,59 @@ class TaskWriter:
         self._client.annotate(task, list(regions))
         return True
 
+    def write_exam(self, data: Mapping[str, Any], result: Sequence[Region], *, hashes: Sequence[str]) -> bool:
+        """Create the task of an exam and its annotation; return False when both exist already.
+
+        Args:
+            data: of the task.
+            result: of the annotation, with the regions of all images.
+            hashes: SHA-256 of the images.
+
+        Raises:
+            ValueError: some of the images are in another task already.
+            LabelStudioError: Label Studio refused a request.
+        """
+        existing = {int(task["id"]): task for each in hashes if (task := self._tasks.get(each)) is not None}
+        if not existing:
+            (number,) = self._client.import_tasks(self._project, [dict(data)])
+        else:
+            number, task = min(existing.items())
+            shown = {sha256 for sha256, each in self._tasks.items() if each["id"] == number}
+            if len(existing) > 1 or shown != set(hashes):
+                raise ValueError(
+                    f"task {number} of the project shows some of the images of its exam, not the same ones; delete it, "
+                    "if nobody has read it"
+                )
+            if task.get("annotations"):
+                return False
+        self._client.annotate(number, list(result))
+        return True
+
     def _create_task(self, image: DatasetImage, intake: Intake, spacing: Spacing | None) -> int:
+        data = self.describe(image, intake, spacing)
+        return self._client.import_tasks(self._project, [task_showing(data, tags=self.tags)])[0]
+
+    def describe(self, image: DatasetImage, intake: Intake, spacing: Spacing | None) -> dict[str, Any]:
+        """Write the twin of an image; return the data of a task that shows it.
+
+        Raises:
+            ValueError: the file is not below the root.
+        """
         mammogram = image.file.resolve().relative_to(self._root).as_posix()
         data = task_data(
             intake,
             image=write_twin(intake, self._twins),
             mammogram=mammogram,
-            patient=self._patient(image, intake),
+            patient=self.patient(image, intake),
             spacing=spacing,
         )
-        data |= {
+        return data | {
             "view": image.view or intake.view,
             "laterality": image.laterality or intake.laterality,
             "dataset": self._kind,
         }
-        return self._client.import_tasks(self._project, [task_showing(data, tags=self.tags)])[0]
 
-    def _patient(self, image: DatasetImage, intake: Intake) -> str:
+    def patient(self, image: DatasetImage, intake: Intake) -> str:
         """Return the key of the file's PatientID, as `yolo-mlsam import` does, or of the data set's patient."""
         if image.trusts_file and intake.patient:
             return intake.patient

@@ -89,6 +89,7 @@ def _image(folder: Path, study: str, image: str, *, rows: list[Row], where: str)
         file=_file(folder, study, image),
         where=where,
         patient=study,
+        exam=study,
         findings=partial(_findings, boxes, (number(first["width"]), number(first["height"]))),
         classes=tuple(name for row in rows for name in _categories(row)),
         laterality=stated_laterality(first["laterality"]),

@@ -102,15 +102,15 @@ def test_a_second_run_imports_nothing_and_decodes_nothing(
     assert len(client.data) == 1
 
 
-def test_an_image_that_is_a_task_of_its_own_is_in_no_exam_again(root: Path) -> None:
+def test_an_exam_is_not_imported_without_an_image_that_is_a_task_of_its_own(root: Path) -> None:
     first, *_ = files = exam_files(root)
     client = FakeTasks()
     data = importing.import_mammogram(first, root=root, files=root.parent / "served", patient_secret=SECRET)
     client.server.add_tasks(7, data)
     assert list(images_of(client.tasks(7))) == [data["sha256"]]
     outcome = run(root, client, paths=files)
-    assert (outcome.num_new, outcome.num_known) == (1, 1)
-    assert client.data[-1]["rcc"] == ""
+    assert (outcome.num_new, outcome.num_known, len(outcome.listed)) == (0, 1, 3)
+    assert all("images of its exam are in task 1 of the project already" in line for line in outcome.listed)
 
 
 def test_an_import_that_was_stopped_goes_on_where_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +134,17 @@ def test_a_view_that_comes_later_does_not_change_the_exam(root: Path) -> None:
     outcome = run(root, client, paths=[*files, last])
     assert (outcome.num_new, outcome.num_known) == (0, 3)
     (line,) = outcome.listed
-    assert "its exam is task 1 of the project already" in line
+    assert "images of its exam are in task 1 of the project already" in line
     assert last.name in line
+
+
+def test_a_second_image_of_a_view_of_a_known_exam_is_told_alone(root: Path) -> None:
+    first, *_ = exam_files(root)
+    client = FakeTasks()
+    run(root, client)
+    change(Path(shutil.copy(first, root / "again.dcm")), InstanceNumber=9)
+    (line,) = run(root, client).listed
+    assert line.endswith("again.dcm: its exam has several images of R CC")
 
 
 def test_an_exam_with_a_refused_file_is_not_imported_at_all(root: Path) -> None:

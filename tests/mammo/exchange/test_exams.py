@@ -114,6 +114,19 @@ def test_an_image_without_a_view_may_be_the_one_that_its_exam_lacks() -> None:
     assert set(found.values()) == {"nameless may be a view of its exam, and states no view"}
 
 
+def test_an_undated_image_may_be_the_one_that_an_exam_of_its_patient_lacks() -> None:
+    undated = replace(IMAGE, name="undated", study=None, day="", laterality="L", view="MLO")
+    assert len(group_exams([*four(), undated]).exams) == 1
+    elsewhere = [replace(each, name=f"p2-{each.name}", patient="p2", study="s2") for each in four()[:3]]
+    grouping = group_exams([*four()[:3], undated, *elsewhere])
+    assert [exam.patient for exam in grouping.exams] == ["p2"]
+    found = reasons(grouping)
+    assert found.pop("undated") == "neither its study nor its date is known"
+    assert set(found.values()) == {
+        "undated may be a view of its exam, and neither the study nor the date is known"
+    }
+
+
 @pytest.mark.parametrize(
     ("other", "reason"),
     [

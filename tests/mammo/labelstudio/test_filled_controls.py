@@ -15,6 +15,7 @@ from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.predictions import prediction
 from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
+from mammo.masks.polygons import MIN_IOU
 
 SIZE = Size(160, 120)
 BOX = Box(10, 20, 60, 70)
@@ -47,7 +48,7 @@ def test_a_mask_is_drawn_as_an_outline_and_comes_back_as_nearly_the_same_pixels(
     (back,) = from_regions(regions, tags=OUTLINES)
     assert back.mask is not None
     union = back.mask.area + mask.area - back.mask.intersection_area(mask)
-    assert back.mask.intersection_area(mask) >= 0.98 * union
+    assert back.mask.intersection_area(mask) >= MIN_IOU * union
     assert (back.id, back.box) == ("c1", BOX)
 
 

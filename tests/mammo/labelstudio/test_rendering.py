@@ -18,7 +18,7 @@ from mammo.labelstudio.interpretation import from_regions, interpret
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.prediction_check import validation_errors
 from mammo.labelstudio.predictions import prediction
-from mammo.labelstudio.rendering import cut_note_regions, note_regions, to_regions
+from mammo.labelstudio.rendering import note_regions, notes_of_images, to_regions
 from mammo.masks import Mask
 
 SIZE = Size(160, 120)
@@ -139,16 +139,6 @@ def test_a_point_needs_a_tool_for_points() -> None:
     assert error.value.code == "no_tool"
 
 
-def test_the_least_certain_finding_decides_who_needs_a_person_first() -> None:
-    def score(*scores: float) -> float:
-        value = prediction(
-            [finding(A, score=s, name=str(s)) for s in scores], size=SIZE, tags=TAGS, model_version="m"
-        )
-        return float(value["score"])
-
-    assert score(0.9, 0.3) < score() < score(0.9)
-
-
 def found(count: int, *, num_cut: int) -> ImageFindings:
     findings = (
         Finding(label=CLUSTER, score=0.9, box=Box(10 * each, 10, 10 * each + 8, 18), id=f"c{each}")
@@ -158,7 +148,7 @@ def found(count: int, *, num_cut: int) -> ImageFindings:
 
 
 def test_a_note_says_how_many_findings_are_not_shown() -> None:
-    (note,) = cut_note_regions([(NOTED, found(3, num_cut=2))], model_version="m1")
+    (note,) = notes_of_images([(NOTED, found(3, num_cut=2))], model_version="m1", news=())
     assert note["value"]["text"] == [
         "The model found 5 clusters on this image and shows the 3 with the highest scores: look for the other 2."
     ]
@@ -168,7 +158,7 @@ def test_a_note_says_how_many_findings_are_not_shown() -> None:
 def test_a_prediction_with_a_note_is_valid_fits_its_project_and_means_its_findings_only() -> None:
     cut = found(3, num_cut=2)
     regions = to_regions(cut.findings, size=Size(100, 80), tags=NOTED, model_version="m1")
-    result = regions + cut_note_regions([(NOTED, cut)], model_version="m1")
+    result = regions + notes_of_images([(NOTED, cut)], model_version="m1", news=())
     prediction = {"result": result, "score": 0.9, "model_version": "m1"}
     assert validation_errors(prediction, config=labeling_config()) == []
     assert NOTED.fit(result)
@@ -178,14 +168,32 @@ def test_a_prediction_with_a_note_is_valid_fits_its_project_and_means_its_findin
 
 
 def test_there_is_no_note_where_everything_is_shown_and_where_the_project_has_no_place_for_it() -> None:
-    assert cut_note_regions([(NOTED, found(3, num_cut=0))], model_version="m1") == []
-    assert cut_note_regions([(replace(NOTED, note=None), found(3, num_cut=2))], model_version="m1") == []
+    assert notes_of_images([(NOTED, found(3, num_cut=0))], model_version="m1", news=()) == []
+    assert (
+        notes_of_images([(replace(NOTED, note=None), found(3, num_cut=2))], model_version="m1", news=()) == []
+    )
+
+
+def test_news_are_in_the_note_of_every_image_below_what_is_cut_and_in_no_image_without_a_note() -> None:
+    news = ("2026-12-01: a new model.", "2026-11-30: an audit.")
+    images = [(NOTED, found(1, num_cut=1)), (replace(NOTED, image="other"), found(1, num_cut=0))]
+    first, second = notes_of_images(images, model_version="m1", news=news)
+    assert first["value"]["text"][1:] == list(news)
+    assert "look for the other 1" in first["value"]["text"][0]
+    assert second["value"]["text"] == list(news)
+    pages = [(replace(NOTED, page=page), found(1, num_cut=0)) for page in (0, 1)]
+    (note,) = notes_of_images(pages, model_version="m1", news=news)
+    assert note["value"]["text"] == list(news)
+    assert (
+        notes_of_images([(replace(NOTED, note=None), found(1, num_cut=0))], model_version="m1", news=news)
+        == []
+    )
 
 
 def test_the_pages_of_one_image_share_a_note_and_other_images_have_their_own() -> None:
     other = replace(NOTED, image="second")
     images = [(replace(NOTED, pages=True, page=page), found(2, num_cut=page)) for page in range(3)]
-    pages, second = cut_note_regions([*images, (other, found(2, num_cut=4))], model_version="m1")
+    pages, second = notes_of_images([*images, (other, found(2, num_cut=4))], model_version="m1", news=())
     assert [line.split(" and ")[0] for line in pages["value"]["text"]] == [
         "The model found 3 clusters on page 2",
         "The model found 4 clusters on page 3",
@@ -197,6 +205,6 @@ def test_the_pages_of_one_image_share_a_note_and_other_images_have_their_own() -
 
 def test_a_failure_and_a_cut_are_different_notes_in_the_same_place() -> None:
     (failure,) = note_regions("image_not_found", tags=NOTED, model_version="m1")
-    (cut,) = cut_note_regions([(NOTED, found(1, num_cut=1))], model_version="m1")
+    (cut,) = notes_of_images([(NOTED, found(1, num_cut=1))], model_version="m1", news=())
     assert failure["id"] == cut["id"]
     assert failure["value"]["text"] != cut["value"]["text"]

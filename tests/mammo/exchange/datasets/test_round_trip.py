@@ -42,7 +42,6 @@ def square(x: int, y: int, *, masked: bool = True, side: int = 6) -> Finding:
     ("tools", "findings", "reason"),
     [
         ("brush", [square(5, 5, masked=False)], "1 of its 1 clusters are boxes"),
-        ("polygon", [square(5, 5), square(20, 20, masked=False)], "1 of its 2 clusters are boxes"),
         ("rectangle", [square(5, 5)], "--boxes-only"),
         ("rectangle", [square(5, 5), square(20, 20, masked=False)], "1 of its 2 clusters have a mask"),
         ("brush", [square(5, 5), square(11, 5)], "read back from the project as 1"),
@@ -54,6 +53,17 @@ def test_what_the_tools_of_a_project_cannot_hold_is_refused(
     with pytest.raises(InvalidRegion, match=reason) as caught:
         checked_regions(findings, size=SIZE, tags=TOOLS[tools], kind="coco")
     assert caught.value.code == "tools"
+
+
+def test_an_outlined_box_is_read_back_as_a_box_until_somebody_changes_it() -> None:
+    given = [square(5, 5), square(20, 20, masked=False)]
+    regions = checked_regions(given, size=SIZE, tags=POLYGON_ONLY, kind="coco")
+    assert [region["type"] for region in regions] == ["polygonlabels"] * 2
+    back = from_regions(regions, tags=POLYGON_ONLY)
+    assert [each.box for each in back] == [each.box for each in given]
+    assert [each.mask is None for each in back] == [False, True]
+    regions[1]["value"]["points"][0] = [20.0, 20.0]
+    assert from_regions(regions, tags=POLYGON_ONLY)[1].mask is not None
 
 
 def test_an_image_without_findings_is_fine_in_every_project() -> None:

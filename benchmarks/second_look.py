@@ -1,0 +1,218 @@
+"""Second look: whether doubts find planted errors.
+
+    python -m benchmarks.second_look --patients 40 [--cleanlab]
+
+The starter predicts phantoms that it did not learn from. Errors of three kinds are planted into their true findings:
+a lesion is left out, a finding is invented where none is, an outline is moved by 3 to 6 mm. Each image is ranked by
+its strongest doubt, by chance, and by cleanlab's label quality of object detection (`--cleanlab`; boxes only). The
+predictions are made once and the errors planted many times, so the interval is of the planting, not of the images.
+A stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.result import Result
+from mammo.findings import CLUSTER, Finding
+from mammo.geometry import Box, Size, Spacing
+from mammo.masks import Mask
+from mammo.models.starter_files import starter_files
+from mammo.phantom import vendor_b
+from mammo.pipeline import Prelabeller
+from training.phantom_cases import PHANTOM_SECRET, write_phantom_patients
+from training.second_look import Cause, doubts
+
+PATIENTS, FIRST_SEED = 40, 730_000
+WORK = Path("data/second-look")
+SHARE = 0.05
+"""Of the images: with an error of each kind, and looked at first."""
+
+DRAWS = 200
+"""Times that errors are planted."""
+
+KINDS: tuple[Cause, ...] = ("missed", "nothing-there", "outline")
+
+Image = tuple[tuple[Finding, ...], tuple[Finding, ...], Spacing, Size]
+"""True findings, predicted ones, spacing, size."""
+
+Planted = tuple[list[Finding], Cause | None]
+
+
+def images(patients: int, folder: Path) -> list[Image]:
+    """Draw phantoms and predict them."""
+    model = Prelabeller.load(starter_files(), threads=0, runtime="torch")
+    cases = write_phantom_patients(
+        folder,
+        seeds=range(FIRST_SEED, FIRST_SEED + patients),
+        appearance=vendor_b(),
+        positive=0.85,
+        patient_secret=PHANTOM_SECRET,
+        progress=lambda *_: None,
+    )
+    made: list[Image] = []
+    for case in cases:
+        mammogram = case.read()
+        assert mammogram.spacing is not None
+        found = model.prelabel(mammogram, threshold=None).findings
+        made.append((tuple(case.truth), tuple(found), mammogram.spacing, mammogram.size))
+        if len(made) % 20 == 0:
+            print(f"{len(made)} of {len(cases)} images", flush=True)
+    return made
+
+
+def plant(shown: Sequence[Image], rng: np.random.Generator) -> list[Planted]:
+    """Plant an error of each kind into a share of the images; an image has at most one."""
+    labels: list[Planted] = [(list(truth), None) for truth, *_ in shown]
+    count = max(round(SHARE * len(shown)), 1)
+    for kind in KINDS:
+        free = [
+            index
+            for index, (findings, planted) in enumerate(labels)
+            if planted is None and (findings or kind == "nothing-there")
+        ]
+        for index in rng.choice(free, size=count, replace=False):
+            labels[index] = (_wrong(kind, shown[index], rng), kind)
+    return labels
+
+
+def _wrong(kind: Cause, image: Image, rng: np.random.Generator) -> list[Finding]:
+    truth, _, spacing, size = image
+    findings = list(truth)
+    if kind == "missed":
+        del findings[rng.integers(len(findings))]
+    elif kind == "outline":
+        index = int(rng.integers(len(findings)))
+        findings[index] = _moved(findings[index], rng, spacing)
+    else:
+        while True:  # where neither a lesion nor another label is
+            width, height = (int(each) for each in rng.integers(80, 200, size=2))
+            x, y = (
+                int(rng.integers(size.width // 3)),
+                int(rng.integers(size.height // 4, size.height * 3 // 4)),
+            )
+            box = Box(x, y, x + width, y + height)
+            if all(box.iou(each.box) == 0 for each in truth):
+                findings.append(Finding(label=CLUSTER, score=1.0, box=box, mask=_ellipse(box)))
+                break
+    return findings
+
+
+def _moved(finding: Finding, rng: np.random.Generator, spacing: Spacing) -> Finding:
+    angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(3, 6)
+    dx, dy = (round(distance * part / spacing.mean_mm) for part in (np.cos(angle), np.sin(angle)))
+    box = finding.box
+    moved = Box(box.x0 + dx, box.y0 + dy, box.x1 + dx, box.y1 + dy)
+    mask = finding.mask and Mask(finding.mask.bitmap, finding.mask.x0 + dx, finding.mask.y0 + dy)
+    return replace(finding, box=moved, mask=mask)
+
+
+def _ellipse(box: Box) -> Mask:
+    rows, columns = np.mgrid[0 : box.height, 0 : box.width]
+    inside = ((rows + 0.5) / box.height - 0.5) ** 2 + ((columns + 0.5) / box.width - 0.5) ** 2 <= 0.25
+    return Mask(inside, box.x0, box.y0)
+
+
+def by_doubts(shown: Sequence[Image], labels: Sequence[Planted]) -> np.ndarray:
+    """Return the strongest doubt of each image."""
+    return np.array(
+        [
+            max((each.score for each in doubts(label, found, spacing=spacing)), default=0.0)
+            for (_, found, spacing, _), (label, _) in zip(shown, labels, strict=True)
+        ]
+    )
+
+
+def by_cleanlab(shown: Sequence[Image], labels: Sequence[Planted]) -> np.ndarray:
+    """Return one minus cleanlab's label quality of each image."""
+    from cleanlab.object_detection.rank import get_label_quality_scores
+
+    predictions = []
+    for _, found, *_ in shown:
+        boxes = np.empty((1,), dtype=object)
+        boxes[0] = np.array([[*_corners(each.box), each.score] for each in found]).reshape(-1, 5)
+        predictions.append(boxes)
+    truth = [
+        {
+            "bboxes": np.array([_corners(each.box) for each in label], dtype=float).reshape(-1, 4),
+            "labels": np.zeros(len(label), dtype=int),
+        }
+        for label, _ in labels
+    ]
+    return 1 - np.asarray(get_label_quality_scores(truth, predictions, verbose=False))
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.x0, box.y0, box.x1, box.y1
+
+
+def precision(scores: np.ndarray, labels: Sequence[Planted], rng: np.random.Generator) -> float:
+    """Return the share of planted errors among the images looked at first; ties in random order."""
+    looked_at = max(round(SHARE * len(labels)), 1)
+    order = np.lexsort((rng.random(len(scores)), -scores))[:looked_at]
+    return float(np.mean([labels[index][1] is not None for index in order]))
+
+
+def measure(
+    shown: Sequence[Image], rank: Callable[[Sequence[Image], Sequence[Planted]], Any], *, draws: int
+) -> tuple[float, float, float, dict[str, float]]:
+    """Return mean, 5th and 95th percentile of the precision, and the share of each kind among the first 15 %."""
+    values, found = [], {kind: [0, 0] for kind in KINDS}
+    for draw in range(draws):
+        rng = np.random.default_rng(draw)
+        labels = plant(shown, rng)
+        scores = rank(shown, labels)
+        values.append(precision(scores, labels, rng))
+        order = np.lexsort((rng.random(len(scores)), -scores))[: round(len(KINDS) * SHARE * len(labels))]
+        first = {int(index) for index in order}
+        for index, (_, kind) in enumerate(labels):
+            if kind is not None:
+                found[kind][0] += index in first
+                found[kind][1] += 1
+    low, high = np.percentile(values, (5, 95))
+    return (
+        float(np.mean(values)),
+        float(low),
+        float(high),
+        {kind: hit / of for kind, (hit, of) in found.items()},
+    )
+
+
+def main(
+    patients: Annotated[int, typer.Option(min=10)] = PATIENTS,
+    work: Annotated[Path, typer.Option()] = WORK,
+    cleanlab: Annotated[bool, typer.Option("--cleanlab")] = False,
+    draws: Annotated[int, typer.Option(min=10)] = DRAWS,
+) -> None:
+    """Print the table."""
+    shown = images(patients, work)
+    ranks: dict[str, Callable[[Sequence[Image], Sequence[Planted]], Any]] = {
+        "at random": lambda images, _: np.zeros(len(images)),
+        "doubts": by_doubts,
+    }
+    if cleanlab:
+        ranks["cleanlab"] = by_cleanlab
+    rows = []
+    for name, rank in ranks.items():
+        mean, low, high, found = measure(shown, rank, draws=draws)
+        rows.append(
+            (name, f"{mean:.2f} ({low:.2f} to {high:.2f})", *(f"{found[kind]:.2f}" for kind in KINDS))
+        )
+    result = Result(
+        title="Second look: planted errors found",
+        method=f"{len(shown)} phantom images, 5 % with an error of each kind, {draws} plantings; precision among the "
+        "first 5 %, and share of each kind among the first 15 %.",
+        columns=("ranked by", "precision (5th to 95th percentile)", *KINDS),
+        rows=rows,
+    )
+    print(result.markdown())
+
+
+if __name__ == "__main__":
+    typer.run(main)
