@@ -26,6 +26,7 @@ from cli.order import order
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
 from cli.reading.commands import reading
+from cli.report import report
 from cli.runs import runs
 from cli.stages import stage
 from cli.train import train
@@ -54,6 +55,7 @@ app.add_typer(backgrounds, name="backgrounds", rich_help_panel=MODELS)
 app.command(rich_help_panel=MODELS)(adapt)
 app.add_typer(train, name="train", rich_help_panel=MODELS)
 app.add_typer(runs, name="runs", rich_help_panel=MODELS)
+app.add_typer(report, name="report", rich_help_panel=MODELS)
 app.add_typer(evaluate, name="evaluate", rich_help_panel=MODELS)
 app.add_typer(project, name="project", rich_help_panel=LABEL_STUDIO)
 app.command(rich_help_panel=LABEL_STUDIO)(doctor)

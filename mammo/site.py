@@ -41,6 +41,7 @@ from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
 from mammo.stages import StageLog, StageService, Withholding
 from mammo.trace import Trace, trace
+from mammo.verdicts.archive import VerdictArchive
 from mammo.worklist.service import WorklistService
 
 if TYPE_CHECKING:
@@ -212,6 +213,10 @@ class Site:
             patient_secret=self.settings.patient_secret.get_secret_value().encode() or None,
             max_bytes=self.settings.max_image_bytes,
         )
+
+    @cached_property
+    def verdicts(self) -> VerdictArchive:
+        return VerdictArchive(self.runs.runs, self.blobs)
 
     @cached_property
     def blinding(self) -> Blinding:

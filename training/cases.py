@@ -53,6 +53,9 @@ class Case:
     """Boxes around places where there may be a cluster of unknown extent. They are neither trained on, as lesion or as
     background, nor judged."""
 
+    task: int | None = None
+    """The Label Studio task that the truth is from; None for phantoms."""
+
     calcifications: tuple[Mask, ...] = ()
     """Every single calcification of the clusters, if known, as for phantoms; otherwise empty."""
 

@@ -10,6 +10,7 @@ from mammo.models.garbage import collect, referenced_blobs, spent_versions, unre
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
+from mammo.verdicts.archive import verdict_blobs
 
 
 def gc(*, delete: bool, older_than: int) -> None:
@@ -27,7 +28,7 @@ def gc(*, delete: bool, older_than: int) -> None:
 
     def referenced() -> set[str]:
         blobs_in_use = referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
-        return blobs_in_use | Runs(engine).blobs()
+        return blobs_in_use | Runs(engine).blobs() | verdict_blobs(engine)
 
     for version in spent:
         console.print(

@@ -19,7 +19,7 @@ def verdict_table(detail: Mapping[str, Any]) -> Table | None:
     verdict = detail.get("verdict") or {}
     if not verdict.get("champion") or not verdict.get("challenger"):
         return None
-    table = Table("on the test patients", "champion", "challenger", "difference", "may fall by")
+    table = Table("on the test patients", "champion", "challenger", "difference", "margin of loss")
     for name, row in _rows(verdict):
         table.add_row(name, *row)
     return table
@@ -62,6 +62,7 @@ def _rows(verdict: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     margins = {
         f"sensitivity_{rule.get('guard_rate', 0):g}": rule.get("sensitivity_margin"),
         "dice": rule.get("dice_margin"),
+        "false_positives": rule.get("false_positive_margin"),
     }
     old, new = verdict["champion"], verdict["challenger"]
     for name in new:
@@ -83,7 +84,8 @@ def _named(name: str, rule: Mapping[str, Any]) -> str:
         return "score" + (f" ({rule['primary']}), must rise" if rule else "")
     if name.startswith("sensitivity_"):
         return f"sensitivity at {name.removeprefix('sensitivity_')} false positives per image"
-    return "Dice, all clusters" if name == "dice" else name
+    names = {"dice": "Dice, all clusters", "false_positives": "false positives per image, operating point"}
+    return names.get(name, name)
 
 
 def _row(old: float | None, new: float | None, margin: float | None) -> list[str]:

@@ -30,6 +30,12 @@ RESUMABLE_FOR = timedelta(days=30)
 ORDER = "order"
 """Stage under which what an adaptation needs to know beyond its row is stored with the request."""
 
+PICTURES = "pictures"
+"""Key of a run's outcome: `record`, the SHA-256 of its verdict record, and `pictures`, those of the pictures."""
+
+FINDINGS = "findings"
+"""Key of an evaluation's result: SHA-256 of the findings behind it, from which the verdict record is made."""
+
 ADAPTATION = 0
 """`active_project` of an adaptation: it uses no corrections, so it takes no project's place."""
 
@@ -355,15 +361,16 @@ class Runs:
             return set(connection.scalars(statement))
 
     def blobs(self, *, since: timedelta = RESUMABLE_FOR) -> set[str]:
-        """Return the SHA-256 of weights that active and resumable runs may still need."""
+        """Return the SHA-256 of weights and findings that active and resumable runs may still need."""
         recent = sa.or_(run.c.ended_at.is_(None), run.c.ended_at > datetime.now(UTC) - since)
         statement = (
             sa.select(run_stage.c.result)
             .join(run, run_stage.c.run == run.c.id)
-            .where(run_stage.c.stage.in_(("detector", "segmenter")), recent)
+            .where(run_stage.c.stage.in_(("detector", "segmenter", "champion", "challenger")), recent)
         )
         with reading(self.engine) as connection:
-            return {orjson.loads(result)["sha256"] for result in connection.scalars(statement)}
+            results = [orjson.loads(result) for result in connection.scalars(statement)]
+        return {each[key] for each in results for key in ("sha256", FINDINGS) if each.get(key)}
 
 
 def add_event(connection: Connection, name: str, kind: str, text: str, *, state: State | None = None) -> None:

@@ -50,6 +50,7 @@ class DatasetVersion:
                 read=lambda item=item: _read(item, open_image),  # type: ignore[misc]
                 truth=item.truth,
                 uncertain=item.uncertain,
+                task=item.task_id,
             )
             for item in self.items
             if item.fold == fold

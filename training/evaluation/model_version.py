@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from mammo.dicom import Mammogram
+from mammo.findings import Finding
 from training.cases import Case, Progress
 from training.metrics import Froc, Hits, centre_rule, froc, judged, lesion_dice, match
 from training.metrics.ratio import ratio
 
-if TYPE_CHECKING:  # brings torch in
+if TYPE_CHECKING:  # these bring torch in
+    from mammo.detector import Detection
     from mammo.pipeline import Prelabeller
 
 LOW_THRESHOLD = 0.01
@@ -58,6 +61,16 @@ class Evaluation:
         return sum(image.hits.num_lesions for image in self.images)
 
     @property
+    def false_positives(self) -> float:
+        """False positives per image at the operating point; NaN without an image."""
+        false = [
+            score >= self.threshold and not true
+            for image in self.images
+            for score, true in zip(image.hits.scores, image.hits.true, strict=True)
+        ]
+        return ratio(float(sum(false)), len(self.images))
+
+    @property
     def froc(self) -> Froc:
         """The FROC curve over all images.
 
@@ -97,12 +110,42 @@ class Evaluation:
         return cls(content["version"], content["threshold"], tuple(images))
 
 
-def evaluate(prelabeller: Prelabeller, cases: Sequence[Case], *, progress: Progress) -> Evaluation:
+class Observer(Protocol):
+    """Receives the results of each image, while its pixels are there."""
+
+    def __call__(
+        self,
+        case: Case,
+        mammogram: Mammogram,
+        detections: Sequence[Detection],
+        findings: Sequence[Finding],
+    ) -> None:
+        """
+        Args:
+            detections: with a score of at least `LOW_THRESHOLD`.
+            findings: at the operating point.
+        """
+
+
+def unobserved(
+    case: Case, mammogram: Mammogram, detections: Sequence[Detection], findings: Sequence[Finding]
+) -> None:
+    """An `Observer` that does nothing."""
+
+
+def evaluate(
+    prelabeller: Prelabeller,
+    cases: Sequence[Case],
+    *,
+    progress: Progress,
+    observe: Observer = unobserved,
+) -> Evaluation:
     """Prelabel every case and compare the result with its truth.
 
     Args:
         cases: with masks, in original pixels.
         progress: called after every image; may raise `Cancelled`.
+        observe: called with the results of every image.
     """
     images = []
     for index, case in enumerate(cases, 1):
@@ -113,6 +156,7 @@ def evaluate(prelabeller: Prelabeller, cases: Sequence[Case], *, progress: Progr
         seconds = time.perf_counter() - began
         truth = [finding.box for finding in case.truth]
         findings = judged(shown.findings, truth, uncertain=case.uncertain)
+        observe(case, mammogram, detections, shown.findings)
         images.append(
             ImageScore(
                 image=case.image,

@@ -7,24 +7,34 @@ patients that the detector was neither trained nor judged on.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from training.cases import Case, Progress
 from training.evaluation.model_version import LOW_THRESHOLD
-from training.metrics import Froc, centre_rule, froc, match
+from training.metrics import Froc, Hits, centre_rule, froc, match
 
-if TYPE_CHECKING:  # brings torch in
+if TYPE_CHECKING:  # these bring torch in
+    from mammo.detector import Detection
     from mammo.pipeline import Prelabeller
 
 MIN_CLUSTERS = 5
 """Minimum number of validation clusters; with fewer, no threshold is estimated."""
 
+QUIET_RATE = 0.1
+"""False positives per image that are few for any model, also if the champion has none because it finds nothing."""
+
 MIN_THRESHOLD, MAX_THRESHOLD = 0.05, 0.9
 
 
 def operating_threshold(
-    prelabeller: Prelabeller, cases: Sequence[Case], *, rate: float, default: float, progress: Progress
+    prelabeller: Prelabeller,
+    cases: Sequence[Case],
+    *,
+    rate: float,
+    like: Callable[[], Prelabeller] | None = None,
+    default: float,
+    progress: Progress,
 ) -> float:
     """Find the lowest score threshold with at most `rate` false positives per image.
 
@@ -34,17 +44,30 @@ def operating_threshold(
     Args:
         cases: the validation fold.
         rate: false positives per image.
+        like: loads the champion; then no more are allowed than it has on these cases at its own operating point, or
+            than `QUIET_RATE`.
         default: returned when the cases have fewer than `MIN_CLUSTERS` clusters, or nothing was detected.
     """
     if sum(len(case.truth) for case in cases) < MIN_CLUSTERS:
         return default
+    champion = like() if like else None
     hits = []
+    false = 0
     for index, case in enumerate(cases, 1):
-        detections = prelabeller.detect(case.read(), threshold=LOW_THRESHOLD)
-        truth = [finding.box for finding in case.truth]
-        hits.append(match(detections, truth, uncertain=case.uncertain, rule=centre_rule))
+        mammogram = case.read()
+        detections = prelabeller.detect(mammogram, threshold=LOW_THRESHOLD)
+        hits.append(_hits(detections, case))
+        if champion is not None:
+            found = _hits(champion.detect(mammogram, threshold=None), case)
+            false += found.true.count(False)
         progress(index / len(cases), f"{index} of {len(cases)} validation images")
-    return threshold_at(froc(hits), rate=rate, default=default)
+    allowed = rate if champion is None else min(rate, max(false / len(cases), QUIET_RATE))
+    return threshold_at(froc(hits), rate=allowed, default=default)
+
+
+def _hits(detections: Sequence[Detection], case: Case) -> Hits:
+    truth = [finding.box for finding in case.truth]
+    return match(detections, truth, uncertain=case.uncertain, rule=centre_rule)
 
 
 def threshold_on_normals(scores: Sequence[Sequence[float]], *, rate: float) -> float:

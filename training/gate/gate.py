@@ -5,7 +5,8 @@ detection (mean sensitivity at a few false-positive rates) and segmentation (mea
 are drawn with replacement, the same draws for both versions (a paired bootstrap). The challenger must be strictly
 better in a given share of the draws. It must also not lose more than a margin in sensitivity, in Dice, or in the
 primary score on the newest patients alone: the images of a clinic drift, so a model that is better on last year's may
-be worse on today's.
+be worse on today's. Nor may it draw more false positives than the champion, by more than a margin, when each is at its
+own operating point: sensitivity is compared at equal false positives, which is not what a reader sees.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ class GateRule:
     dice_margin: float = 0.03
     """Maximum loss of mean Dice."""
 
+    false_positive_margin: float = 0.25
+    """Maximum rise of the false positives per image at each one's own operating point (docs/adr/0019)."""
+
     newest_margin: float = 0.10
     """Maximum loss of the primary score on the newest patients."""
 
@@ -72,10 +76,14 @@ class Score:
 
     dice: float
 
+    false_positives: float
+    """Per image, at the version's own operating point."""
+
     def to_json(self) -> dict[str, Any]:
-        """One flat object: `version`, `primary`, `sensitivity_0.5` ..., `dice`; NaN becomes null."""
+        """One flat object: `version`, `primary`, `sensitivity_0.5` ..., `dice`, `false_positives`; NaN becomes null."""
         rates = {f"sensitivity_{rate}": value for rate, value in self.sensitivity.items()}
         flat = {"version": self.version, "primary": self.primary, **rates, "dice": self.dice}
+        flat["false_positives"] = self.false_positives
         return {key: to_strict_json(value) for key, value in flat.items()}
 
 
@@ -244,6 +252,13 @@ def _loss(old: Score, new: Score, *, rule: GateRule, newest: Newest | None, numb
     loss = old.dice - new.dice
     if loss > rule.dice_margin:  # False without masks: both Dice are NaN
         return f"kept {old.version}: Dice fell by {loss:.3f} (at most {rule.dice_margin:g} is allowed); {numbers}"
+    rise = new.false_positives - old.false_positives
+    if rise > rule.false_positive_margin + 1e-9:
+        return (
+            f"kept {old.version}: false positives per image at the operating point rose from "
+            f"{old.false_positives:.2f} to {new.false_positives:.2f} (by at most {rule.false_positive_margin:g} is "
+            f"allowed); {numbers}"
+        )
     if newest and newest.champion.primary - newest.challenger.primary > rule.newest_margin:
         return (
             f"kept {old.version}: on the {newest.num_patients} newest patients the score fell from "
@@ -257,7 +272,10 @@ def _promotion_reason(
     old: Score, new: Score, confidence: float, *, rule: GateRule, newest: Newest | None
 ) -> str:
     numbers = _numbers(old, new, confidence)
-    reason = f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} required)"
+    reason = (
+        f"promoted {new.version} over {old.version}: {numbers} ({rule.confidence:.0%} required); false positives per "
+        f"image at the operating point {old.false_positives:.2f} -> {new.false_positives:.2f}"
+    )
     if newest:
         return reason
     return (
@@ -275,6 +293,7 @@ class _WeightedScore:
 
     def __init__(self, evaluation: Evaluation, rule: GateRule) -> None:
         self._version = evaluation.version
+        self._false_positives = evaluation.false_positives
         self._rule = rule
         self._pooled = Pooled.of([image.hits for image in evaluation.images])
         self._dice = np.array([sum(image.dice) for image in evaluation.images], np.float64)
@@ -285,7 +304,9 @@ class _WeightedScore:
         ones = np.ones(len(self._dice))
         rates = sorted({*self._rule.rates, self._rule.guard_rate})
         sensitivity = dict(zip((f"{rate:g}" for rate in rates), self._sensitivity(ones, rates), strict=True))
-        return Score(self._version, self.primary(ones), sensitivity, self._mean_dice(ones))
+        return Score(
+            self._version, self.primary(ones), sensitivity, self._mean_dice(ones), self._false_positives
+        )
 
     def primary(self, weights: Floats) -> float:
         """See `GateRule.primary`; NaN when no weighted image has a lesion, detection alone when none has a mask."""

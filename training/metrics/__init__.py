@@ -23,6 +23,7 @@ from training.metrics.froc import (
     is_judged,
     judged,
     match,
+    pair,
     sensitivity_at,
 )
 from training.metrics.threshold import AtThreshold, Counts
@@ -47,6 +48,7 @@ __all__ = [
     "judged",
     "lesion_dice",
     "match",
+    "pair",
     "patient_draws",
     "sensitivity_at",
 ]

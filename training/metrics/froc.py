@@ -90,7 +90,15 @@ class HasBox(Protocol):
     def box(self) -> Box: ...
 
 
+class HasScore(HasBox, Protocol):
+    """A detection or a finding, with its score."""
+
+    @property
+    def score(self) -> float: ...
+
+
 T = TypeVar("T", bound=HasBox)
+S = TypeVar("S", bound=HasScore)
 
 
 def judged(detections: Sequence[T], truth: Sequence[Box], *, uncertain: Sequence[Box]) -> list[T]:
@@ -112,21 +120,37 @@ def match(
     Args:
         uncertain: see `is_judged`.
     """
+    matched = pair(detections, truth, uncertain=uncertain, rule=rule)
+    return Hits(
+        tuple(detection.score for detection, _ in matched),
+        tuple(lesion is not None for _, lesion in matched),
+        len(truth),
+        undecided=bool(uncertain) and not truth,
+    )
+
+
+def pair(
+    detections: Sequence[S], truth: Sequence[Box], *, uncertain: Sequence[Box], rule: Rule
+) -> list[tuple[S, int | None]]:
+    """The detections or findings that `match` counts, best score first, each with the index of its lesion.
+
+    The index of a false positive is None.
+    """
     matched: set[int] = set()
-    scores: list[float] = []
-    true: list[bool] = []
+    pairs: list[tuple[S, int | None]] = []
     for detection in sorted(
         judged(detections, truth, uncertain=uncertain), key=lambda each: (-each.score, each.box.as_tuple())
     ):
         hits = [index for index, box in enumerate(truth) if rule(detection.box, box)]
         free = [index for index in hits if index not in matched]
+        lesion = None
         if free:
-            matched.add(max(free, key=lambda index: truth[index].iou(detection.box)))
+            lesion = max(free, key=lambda index: truth[index].iou(detection.box))
+            matched.add(lesion)
         elif hits:  # only lesions that are matched already
             continue
-        scores.append(detection.score)
-        true.append(bool(free))
-    return Hits(tuple(scores), tuple(true), len(truth), undecided=bool(uncertain) and not truth)
+        pairs.append((detection, lesion))
+    return pairs
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,8 @@ class Recipe:
     """Whether to start from the champion's weights; otherwise from scratch."""
 
     operating_rate: float = 0.5
-    """False positives per image of the validation fold at which the challenger's threshold is set."""
+    """False positives per image of the validation fold at which the challenger's threshold is set, if the champion has
+    no fewer there."""
 
     def with_gate(
         self,

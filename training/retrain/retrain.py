@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.runs import RunLedger
 from mammo.runs.jobs import Retrain
+from mammo.runs.records import PICTURES
 from training.gate.gate import judge
 from training.retrain.context import RetrainContext, RetrainRun
 from training.retrain.outcome import conclude, end_run, read_summary, summarize
+from training.retrain.pictures import keep_pictures
 from training.retrain.step_progress import ReportStep, StepProgress
 from training.retrain.steps import (
     Folds,
@@ -91,6 +93,8 @@ def retrain(
     ledger.keep("verdict", verdict.to_json())
     ledger.enter("judged")
     summary = summarize(retrain_run, dataset, champion=champion.version, challenger=version, verdict=verdict)
+    pictures = keep_pictures(retrain_run, before, after, verdict, folds.test)
+    summary = {**summary, **({PICTURES: pictures} if pictures else {})}
     summary = end_run(summary, verdict, opponent=opponent, ledger=ledger)
     conclude(summary, {"champion": before.to_json(), "challenger": after.to_json()}, context=context)
     return summary

@@ -18,7 +18,8 @@ SHARES = {
     "segmenter": 0.30,
     "operating point": 0.05,
     "champion": 0.10,
-    "challenger": 0.10,
+    "challenger": 0.08,
+    "pictures": 0.02,
 }
 """The steps of a retrain in order, each with its share of the progress bar: roughly its share of a run's time."""
 

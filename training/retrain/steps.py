@@ -12,6 +12,7 @@ from typing import Any, Literal
 from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
 from mammo.models.self_test import MIN_SCORE, record
 from mammo.runs import require_trainable
+from mammo.runs.records import FINDINGS
 from training.cases import Case, Progress
 from training.datasets.building import build_dataset_version
 from training.datasets.items import OpenImage
@@ -19,6 +20,7 @@ from training.datasets.versions import DatasetVersion, open_dataset_version
 from training.evaluation.model_version import Evaluation, evaluate
 from training.evaluation.operating_point import operating_threshold
 from training.evaluation.presence_point import presence_facts
+from training.evaluation.seen_images import SeenImages
 from training.gate.data_requirements import require_enough_data
 from training.retrain.context import RetrainRun, TrainingRun
 from training.retrain.reading_changes import log_reading_changes
@@ -131,6 +133,7 @@ def register_challenger(
             run.context.networks.load(trained),
             folds.validation,
             rate=run.recipe.operating_rate,
+            like=lambda: run.context.networks.load(champion),
             default=trained.threshold,
             progress=progress,
         )
@@ -196,8 +199,11 @@ def evaluate_on_test(
     with run.progress.step(role) as progress:
         stored = run.ledger.result(role)
         if stored is None:
-            evaluation = evaluate(run.context.networks.load(files), folds.test, progress=progress)
-            stored = run.ledger.keep(role, evaluation.to_json())
+            seen = SeenImages()
+            networks = run.context.networks
+            evaluation = evaluate(networks.load(files), folds.test, progress=progress, observe=seen)
+            findings = run.context.blobs.put(seen.to_bytes())
+            stored = run.ledger.keep(role, {**evaluation.to_json(), FINDINGS: findings})
         return Evaluation.from_json(stored)
 
 

@@ -14,10 +14,12 @@ from training.evaluation.operating_point import (
 
 
 class FakeDetector:
-    def __init__(self, found):
+    def __init__(self, found, threshold=0.5):
         self.found = found
+        self.threshold = threshold
 
     def detect(self, mammogram, *, threshold):
+        threshold = self.threshold if threshold is None else threshold
         return [detection for detection in self.found[mammogram] if detection.score >= threshold]
 
 
@@ -25,9 +27,11 @@ def cases(count):
     return [Case(image=str(n), patient="p", read=lambda n=n: n, truth=(square(0, 0),)) for n in range(count)]
 
 
-def threshold(found, *, rate=0.5):
+def threshold(found, *, rate=0.5, like=None):
     detector = FakeDetector(dict(enumerate(found)))
-    return operating_threshold(detector, cases(len(found)), rate=rate, default=0.2, progress=silent)
+    return operating_threshold(
+        detector, cases(len(found)), rate=rate, like=like, default=0.2, progress=silent
+    )
 
 
 def test_the_threshold_is_the_lowest_before_there_are_too_many_false_positives():
@@ -38,8 +42,23 @@ def test_the_threshold_is_the_lowest_before_there_are_too_many_false_positives()
     assert threshold(found) == pytest.approx(0.1)
 
 
+def test_no_more_false_positives_are_allowed_than_the_champion_has_on_the_same_cases():
+    # False positives at 0.8, 0.7 ... in one image each; the champion has two above its operating point of 0.5.
+    found = [[at(5, 5, 0.9), at(50, 50, 0.8 - n / 10)] for n in range(5)] + [[at(5, 5, 0.3)]] * 3
+    champion = FakeDetector({n: [at(50, 50, 0.5 if n < 2 else 0.4)] for n in range(8)})
+    assert threshold(found, like=lambda: champion) == pytest.approx(0.7)
+    assert threshold(found) == pytest.approx(0.5)
+
+
+def test_a_champion_that_finds_nothing_does_not_silence_its_challenger():
+    found = [[at(5, 5, 0.9)]] * 18 + [[at(5, 5, 0.3), at(50, 50, 0.5)]] * 2
+    mute = FakeDetector(dict.fromkeys(range(20), ()))
+    assert threshold(found, like=lambda: mute) == pytest.approx(0.3)
+
+
 def test_too_few_clusters_keep_the_threshold():
     assert threshold([[at(5, 5, 0.9)]] * 4) == 0.2
+    assert threshold([[at(5, 5, 0.9)]] * 4, like=lambda: pytest.fail("nothing is compared")) == 0.2
 
 
 def test_a_detector_that_finds_nothing_keeps_the_threshold():

@@ -91,6 +91,36 @@ def test_more_lesions_do_not_buy_bad_masks():
     assert "Dice fell by 0.100" in verdict.reason
 
 
+def at_operating_points(before, after):
+    """A champion that misses a half, and a challenger that finds all; both with false positives at ten images."""
+    faint = {"score": 0.9, "false": (0.1,)}
+    champion = evaluation("old", change=worse(5, found=False, false=(0.1,)), **faint)
+    return (
+        replace(champion, threshold=before),
+        replace(evaluation("new", change=lambda i, each: each, **faint), threshold=after),
+    )
+
+
+def test_more_lesions_at_equal_false_positives_do_not_buy_false_alarms_at_the_operating_point():
+    champion, loud = at_operating_points(0.2, 0.05)
+    verdict = judge(champion, loud, rule=RULE, newest=())
+    assert verdict.confidence > 0.99
+    assert not verdict.promote
+    assert "false positives per image at the operating point rose from 0.00 to 1.00" in verdict.reason
+    assert "by at most 0.25 is allowed" in verdict.reason
+    assert judge(champion, loud, rule=replace(RULE, false_positive_margin=1.0), newest=()).promote
+
+
+def test_a_challenger_as_quiet_as_its_champion_is_promoted_and_the_sentence_says_so():
+    for before, after, said in ((0.2, 0.2, "0.00 -> 0.00"), (0.05, 0.05, "1.00 -> 1.00")):
+        verdict = judge(*at_operating_points(before, after), rule=RULE, newest=())
+        assert verdict.promote
+        assert f"false positives per image at the operating point {said}" in verdict.reason
+    quieter = judge(*at_operating_points(0.05, 0.2), rule=RULE, newest=())
+    assert (quieter.champion.false_positives, quieter.challenger.false_positives) == (1.0, 0.0)
+    assert quieter.promote
+
+
 def test_too_few_patients_keep_the_champion_and_say_how_many_are_missing():
     champion = evaluation("old", 3, change=worse(3, found=False))
     verdict = judge(champion, evaluation("new", 3), rule=RULE, newest=())

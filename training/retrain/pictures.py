@@ -1,0 +1,176 @@
+"""The pictures of a verdict: lesions and false alarms of the held-out images, cut out, worst first, within a budget.
+
+Pictures explain a verdict and decide nothing: an image that cannot be read now leaves its places without a picture, and
+the record says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from mammo.blobs import Blobs
+from mammo.dicom import Mammogram
+from mammo.errors import Cancelled, MammoError
+from mammo.geometry import Box, Size
+from mammo.pixels import Pixels
+from mammo.runs.records import FINDINGS
+from mammo.verdicts.places import Place, places
+from mammo.verdicts.record import FORMAT, Image, LeftOut, Model, Picture, VerdictRecord
+from training.cases import Case, Progress
+from training.evaluation.model_version import Evaluation
+from training.evaluation.seen_images import images_of
+from training.gate.curves import curve_of
+from training.gate.gate import Verdict
+from training.retrain.context import RetrainRun
+
+MAX_CROPS = 240
+MAX_BYTES = 24 * 2**20
+"""Of all pictures of a run; whole images take a half of it at most."""
+
+CROP_MM = 25.0
+"""Least side of a crop, in mm."""
+
+CROP_PIXELS = 448
+"""Longest side of a crop as stored, in pixels; a larger one is reduced."""
+
+LEVELS = (640, 1600)
+"""Longest side of the whole image as stored, in pixels, in several sizes."""
+
+CROP_QUALITY, LEVEL_QUALITY = 88, 72
+"""Of WebP, in 1 to 100: for looking, not for a diagnosis."""
+
+log = structlog.get_logger()
+
+
+def keep_pictures(
+    run: RetrainRun, before: Evaluation, after: Evaluation, verdict: Verdict, cases: Sequence[Case]
+) -> dict[str, Any] | None:
+    """Store the verdict's record and pictures as blobs. A failure is logged, and stops no run.
+
+    Returns:
+        JSON values: `record`, its SHA-256, and `pictures`, those of the pictures; None if there is no record.
+    """
+    with run.progress.step("pictures") as progress:
+        try:
+            record = _record(run, before, after, verdict)
+            record = draw(record, cases, blobs=run.context.blobs, progress=progress)
+            digest = run.context.blobs.put(record.to_bytes())
+        except Cancelled:
+            raise
+        except MammoError as error:
+            log.warning("the verdict has no pictures", run=run.name, code=error.code)
+            run.ledger.log(f"the verdict has no pictures: {error}")
+            return None
+    return {"record": digest, "pictures": sorted(record.pictures)}
+
+
+def _record(run: RetrainRun, before: Evaluation, after: Evaluation, verdict: Verdict) -> VerdictRecord:
+    stored = [(run.ledger.result(role) or {}).get(FINDINGS) for role in ("champion", "challenger")]
+    if not all(stored):
+        raise MammoError("the images were evaluated by a release that kept no findings")
+    images = images_of(*(run.context.blobs.read(str(digest)) for digest in stored))
+    return VerdictRecord(
+        format=FORMAT,
+        run=run.name,
+        project=run.request.project,
+        promote=verdict.promote,
+        reason=verdict.reason,
+        verdict=verdict.to_json(),
+        champion=Model(version=before.version, threshold=before.threshold, curve=curve_of(before)),
+        challenger=Model(version=after.version, threshold=after.threshold, curve=curve_of(after)),
+        images=images,
+        crops={},
+        left_out=None,
+    )
+
+
+def draw(record: VerdictRecord, cases: Sequence[Case], *, blobs: Blobs, progress: Progress) -> VerdictRecord:
+    """Cut out the places of a record, worst first, and store the pictures.
+
+    Args:
+        cases: those that were evaluated; read once more.
+        progress: called after every image; may raise `Cancelled`.
+    """
+    order = places(record)
+    by_image: dict[int, list[Place]] = {}
+    for place in order[:MAX_CROPS]:
+        by_image.setdefault(place.number, []).append(place)
+    case_of = {case.image: case for case in cases}
+    images, crops, spent, unread = list(record.images), {}, 0, 0
+    for done, (number, here) in enumerate(by_image.items(), 1):
+        if spent >= MAX_BYTES:
+            break
+        image = images[number]
+        try:
+            mammogram = case_of[image.sha256].read()
+        except Cancelled:
+            raise
+        except MammoError as error:
+            log.warning("no picture of a held-out image", run=record.run, code=error.code)
+            unread += 1
+            continue
+        grey = _grey(mammogram.pixels)
+        for place in here:
+            crops[place.key] = _store(grey, _frame(place.box, image), CROP_PIXELS, CROP_QUALITY, blobs)
+        sides = LEVELS if spent < MAX_BYTES // 2 else ()
+        levels = tuple(_store(grey, mammogram.size.box, side, LEVEL_QUALITY, blobs) for side in sides)
+        images[number] = _measured(image.model_copy(update={"levels": levels}), mammogram)
+        spent += sum(each.bytes for each in (*levels, *(crops[place.key] for place in here)))
+        progress(done / len(by_image), f"pictures of {done} of {len(by_image)} images")
+    missing = len(order) - len(crops)
+    reason = f"at most {MAX_CROPS} places and {MAX_BYTES // 2**20} MiB are kept, worst first"
+    if unread:
+        reason += f"; {unread} images could not be read again"
+    left_out = LeftOut(places=missing, reason=reason) if missing else None
+    return record.model_copy(update={"images": tuple(images), "crops": crops, "left_out": left_out})
+
+
+def _grey(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """H x W, uint8, stretched to the percentiles 1 to 99.8 of the breast, as overlays are."""
+    breast = pixels[::8, ::8]
+    breast = breast[breast > 0]
+    low, high = np.percentile(breast, (1.0, 99.8)) if breast.size else (0.0, 1.0)
+    return np.clip((pixels - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+
+
+def _frame(box: Box, image: Image) -> Box:
+    """A square around a box, inside the image where the image is large enough."""
+    least = CROP_MM / image.spacing[1] if image.spacing else CROP_PIXELS
+    side = round(max(least, 1.5 * max(box.width, box.height)))
+    size = Size(*image.size)
+    width, height = min(side, size.width), min(side, size.height)
+    return Box.centred(*box.centre, width=width, height=height).moved_into(size)
+
+
+def _store(grey: npt.NDArray[np.uint8], frame: Box, side: int, quality: int, blobs: Blobs) -> Picture:
+    cut: npt.NDArray[Any] = np.ascontiguousarray(grey[frame.slices])
+    scale = min(1.0, side / max(frame.width, frame.height))
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    if scale < 1:
+        cut = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA)
+    done, encoded = cv2.imencode(".webp", cut, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    assert done, "a grey image can be encoded"
+    content = encoded.tobytes()
+    return Picture(
+        sha256=blobs.put(content), width=width, height=height, frame=frame.as_tuple(), bytes=len(content)
+    )
+
+
+def _measured(image: Image, mammogram: Mammogram) -> Image:
+    """The image, with the brightness of the tissue around each lesion."""
+    breast = mammogram.pixels[::8, ::8]
+    breast = breast[breast > 0]
+    lesions = []
+    for lesion in image.lesions:
+        box = lesion.shape.box
+        ring = box.dilated(max(box.width, box.height, 8) // 2).within(mammogram.size)
+        around = float(np.median(mammogram.pixels[ring.slices]))
+        share = float(np.mean(breast < around)) if breast.size else None
+        lesions.append(lesion.model_copy(update={"surroundings": share}))
+    return image.model_copy(update={"lesions": tuple(lesions)})
