@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from mammo.models import ModelFiles
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
-
 
 log = structlog.get_logger()
 
@@ -333,8 +331,7 @@ class Site:
             ModelNotFound: there is no such version.
             InvalidWeights: its files are damaged.
         """
-        files = self.registry.files(version, into=self.settings.models)
-        return self.load_files(files, embeddings=embeddings)
+        return self.load_files(self.registry.files(version, into=self.settings.models), embeddings=embeddings)
 
     def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
         """Load a model version from its files; raises InvalidWeights: they are damaged."""
@@ -399,10 +396,5 @@ class Site:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
