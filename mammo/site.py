@@ -326,8 +326,7 @@ class Site:
             ModelNotFound: there is no such version.
             InvalidWeights: its files are damaged.
         """
-        files = self.registry.files(version, into=self.settings.models)
-        return self.load_files(files, embeddings=embeddings)
+        return self.load_files(self.registry.files(version, into=self.settings.models), embeddings=embeddings)
 
     def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
         """Load a model version from its files; raises InvalidWeights: they are damaged."""
