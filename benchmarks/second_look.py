@@ -6,6 +6,7 @@ The starter predicts phantoms that it did not learn from. Errors of three kinds 
 a lesion is left out, a finding is invented where none is, an outline is moved by 3 to 6 mm. Each image is ranked by
 its strongest doubt, by chance, and by cleanlab's label quality of object detection (`--cleanlab`; boxes only). The
 predictions are made once and the errors planted many times, so the interval is of the planting, not of the images.
+The product does not need cleanlab: `pip install cleanlab` into the environment of the benchmark.
 A stopped run goes on where it was.
 """
 
