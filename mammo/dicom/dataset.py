@@ -70,11 +70,15 @@ class MeteredBytes(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads_left -= 1
         if self.reads_left < 0:
-            raise UnreadableImage(
-                "the DICOM file has more elements than any mammogram; export it again without private elements",
-                code="too_many_elements",
-            )
+            raise _too_many_elements()
         return super().read(size)
+
+
+def _too_many_elements() -> UnreadableImage:
+    return UnreadableImage(
+        "the DICOM file has more elements than any mammogram; export it again without private elements",
+        code="too_many_elements",
+    )
 
 
 def is_dicom(data: bytes) -> bool:
@@ -102,8 +106,9 @@ def open_dataset(data: bytes, *, max_bytes: int, tags: Sequence[str] = TAGS) -> 
     """
     data = _inflated(data, max_bytes=max_bytes)
     force = data[PREAMBLE : PREAMBLE + 4] != b"DICM"
+    stream = MeteredBytes(data)
     try:
-        dataset = pydicom.dcmread(MeteredBytes(data), force=force, specific_tags=list(tags))
+        dataset = pydicom.dcmread(stream, force=force, specific_tags=list(tags))
         _complete_file_meta(dataset)
     except UnreadableImage:
         raise
@@ -112,6 +117,8 @@ def open_dataset(data: bytes, *, max_bytes: int, tags: Sequence[str] = TAGS) -> 
     except MemoryError:
         raise UnreadableImage("parsing the DICOM file needs too much memory", code="too_large") from None
     except Exception:  # see the docstring of this module
+        if stream.reads_left < 0:  # pydicom has caught the error of a read
+            raise _too_many_elements() from None
         raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse") from None
     return dataset
 

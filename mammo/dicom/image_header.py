@@ -13,6 +13,7 @@ from mammo.dicom.identity import identifiers, identifying, mentions
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.mammogram import Laterality
 from mammo.dicom.patient import patient_key
+from mammo.dicom.plain_file import is_plain, not_an_image
 from mammo.dicom.source import uid_of
 from mammo.dicom.spacing import spacing_of
 from mammo.errors import InvalidTaskData, UnreadableImage
@@ -78,6 +79,8 @@ def read_header(
     require_text(path)
     sha256 = hashlib.sha256(data).hexdigest()
     if not is_dicom(data):
+        if not is_plain(data):
+            raise not_an_image()
         return ImageHeader(sha256=sha256)
     dataset = open_dataset(data, max_bytes=MAX_BYTES)
     if is_for_processing(dataset) and not convert_for_processing:

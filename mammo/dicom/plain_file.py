@@ -55,6 +55,13 @@ class PlainHeader:
     """A TIFF of grey and alpha, whose alpha the decoder drops, or one with a palette."""
 
 
+def not_an_image() -> UnreadableImage:
+    """Return the error of a file that is neither DICOM nor a plain image."""
+    return UnreadableImage(
+        "expected a DICOM, PNG, JPEG, TIFF or PGM file, got something else", code="not_an_image"
+    )
+
+
 def is_plain(data: bytes) -> bool:
     """Whether the bytes begin like a PNG, JPEG, TIFF or PGM."""
     return data[:8] == b"\x89PNG\r\n\x1a\n" or data[:3] == b"\xff\xd8\xff" or data[:4] in (

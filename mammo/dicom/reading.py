@@ -10,7 +10,7 @@ from mammo.dicom.dicom_file import read_dicom
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.dicom.mammogram import Mammogram
 from mammo.dicom.patient import patient_key
-from mammo.dicom.plain_file import is_plain, read_plain
+from mammo.dicom.plain_file import is_plain, not_an_image, read_plain
 from mammo.dicom.stored_image import StoredImage
 from mammo.errors import UnreadableImage
 from mammo.geometry import Spacing
@@ -67,6 +67,4 @@ def read_stored(
         )
     if is_plain(data):
         return read_plain(data, spacing=spacing)
-    raise UnreadableImage(
-        "expected a DICOM, PNG, JPEG, TIFF or PGM file, got something else", code="not_an_image"
-    )
+    raise not_an_image()

@@ -13,7 +13,7 @@ from mammo.dicom.decoding_pool import Encoded, shared_pool
 from mammo.dicom.limits import MAX_BYTES
 from mammo.dicom.orientation import UPRIGHT
 from mammo.dicom.pixel_format import pixel_format
-from mammo.dicom.plain_file import is_plain, plain_header
+from mammo.dicom.plain_file import is_plain, not_an_image, plain_header
 from mammo.errors import UnreadableImage, UnsupportedImage
 
 
@@ -34,9 +34,7 @@ def stored_values(data: bytes, *, max_bytes: int = MAX_BYTES) -> npt.NDArray[Any
         zero = 2 ** (form.bits_stored - 1) if form.signed else 2**form.bits_stored - 1 if form.inverted else 0
         return np.abs(levels - zero).astype(np.uint32)
     if not is_plain(data):
-        raise UnreadableImage(
-            "expected a DICOM, PNG, JPEG, TIFF or PGM file, got something else", code="not_an_image"
-        )
+        raise not_an_image()
     header = plain_header(data)
     if header.orientation != UPRIGHT or header.turned:
         raise UnsupportedImage(

@@ -64,7 +64,7 @@ def test_prelabel(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch
     files = [tmp_path / "normal_1.png", *bad, tmp_path / "normal_2.png"]
     assert run("prelabel", *files, "--out", tmp_path / "out", "--model", "starter", "--spacing", "0.2") == 2
     reports = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
-    assert [name for name, report in sorted(reports.items()) if report["error"]] == sorted(KINDS)
+    assert [name for name, report in sorted(reports.items()) if report["error"]] == sorted(FILES)
     assert {"normal_1", "normal_2"} < reports.keys()
     all_are_said(capfd.readouterr().err.splitlines())
 
