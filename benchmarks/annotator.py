@@ -8,11 +8,12 @@ result; the machine's own, since a script does not think. A job is done on sever
 
 from __future__ import annotations
 
+import math
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +21,14 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as TimeoutError_
 
 from benchmarks.annotator_site import AnnotatorSite, annotator_site
 from benchmarks.result import Result
 
 EXAMS = 6
-WINDOW = {"width": 1920, "height": 1080}
+WINDOW: ViewportSize = {"width": 1920, "height": 1080}
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds."""
 
@@ -41,9 +42,11 @@ REGIONS = """() => (window.Htx?.annotationStore?.selected?.serializeAnnotation()
     .filter(each => each.type === "polygonlabels" || each.type === "brushlabels")"""
 LINKS = """() => (window.Htx?.annotationStore?.selected?.serializeAnnotation() ?? [])
     .filter(each => each.type === "relation")"""
+SELECTED = """() => (window.Htx?.annotationStore?.selected?.regions ?? [])
+    .some(each => each.inSelection || each.selected)"""
 READY = """task => {
     const annotation = window.Htx?.annotationStore?.selected;
-    const images = [...document.querySelectorAll("img")].filter(each => each.closest(".lsf-main-view, .main-view, body"));
+    const images = [...document.querySelectorAll("img")];
     return annotation && window.Htx.task?.id !== task && annotation.regions.length > 0
         && images.filter(each => each.complete && each.naturalWidth > 1000).length >= MINIMUM;
 }"""
@@ -130,6 +133,9 @@ class Screen:
     def regions(self) -> list[dict[str, Any]]:
         return list(self.page.evaluate(REGIONS))
 
+    def region(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.regions() if each["id"] == name)
+
     def links(self) -> list[dict[str, Any]]:
         return list(self.page.evaluate(LINKS))
 
@@ -148,12 +154,10 @@ class Screen:
         return box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"]
 
     def middle(self, region: dict[str, Any]) -> tuple[float, float]:
-        points = region["value"]["points"]
-        xs, ys = zip(*points, strict=True)
-        return self.place(region["to_name"], sum(xs) / len(xs), sum(ys) / len(ys))
+        return self.place(region["to_name"], *centre(region))
 
     @contextmanager
-    def job(self, measured: dict[str, list[tuple[float, int]]], name: str) -> Iterator[None]:
+    def job(self, measured: Measured, name: str) -> Iterator[None]:
         """Measure what is done in a block."""
         before = self.hands.num_actions
         began = time.perf_counter()
@@ -162,7 +166,7 @@ class Screen:
         measured.setdefault(name, []).append((took, self.hands.num_actions - before))
 
 
-ACCEPT = "read and accept"
+ACCEPT = "read and accept four views"
 DELETE = "delete a false finding"
 UNDO = "bring it back"
 ADD = "add a missed one by click"
@@ -171,56 +175,196 @@ VERTEX = "move a vertex"
 LINK = "link two views"
 JOBS = (ACCEPT, DELETE, UNDO, ADD, SHRINK, VERTEX, LINK)
 
+Measured = dict[str, list[tuple[float, int]]]
+"""Seconds and number of actions of each time a job was done."""
 
-def correct_exam(screen: Screen, measured: dict[str, list[tuple[float, int]]]) -> None:
-    """Do every job but the last on the exam that is shown."""
-    hands, page = screen.hands, screen.page
+
+def correct_exam(screen: Screen, measured: Measured) -> None:
+    """Do every job but the first on the exam that is shown; leaves one finding less and one link more."""
+    hands = screen.hands
+    arm_smart_tools(screen)
+    add_by_click(screen, measured)
+    shrink_by_click(screen, measured)
+    largest = max(screen.regions(), key=area)
     number = len(screen.regions())
-    largest = max(screen.regions(), key=lambda each: len(each["value"]["points"]))
+    with screen.job(measured, VERTEX):
+        hands.click(screen.middle(largest))
+        screen.until(lambda: selected(screen.page))
+        at = screen.place(largest["to_name"], *largest["value"]["points"][0])
+        hands.drag(at, (at[0] + 12, at[1] + 12))
+        screen.until(lambda: screen.region(largest["id"])["value"] != largest["value"])
+    hands.key("Escape")
     with screen.job(measured, DELETE):
         hands.click(screen.middle(largest))
-        screen.until(lambda: selected(page))
+        screen.until(lambda: selected(screen.page))
         hands.key("Backspace")
         screen.until(lambda: len(screen.regions()) == number - 1)
     with screen.job(measured, UNDO):
         hands.key("Control+z")
         screen.until(lambda: len(screen.regions()) == number)
     hands.key("Escape")
-    with screen.job(measured, VERTEX):
-        hands.click(screen.middle(largest))
-        screen.until(lambda: selected(page))
-        at = screen.place(largest["to_name"], *largest["value"]["points"][0])
-        hands.drag(at, (at[0] + 12, at[1] + 12))
-        screen.until(
-            lambda: largest["value"]["points"] not in [r["value"]["points"] for r in screen.regions()]
-        )
-    hands.key("Control+z")
-    hands.key("Escape")
     links = len(screen.links())
     first, second = pair_to_link(screen.regions())
     with screen.job(measured, LINK):
         hands.click(screen.middle(first))
-        screen.until(lambda: selected(page))
+        screen.until(lambda: selected(screen.page))
         hands.key("Alt+r")
         hands.click(screen.middle(second))
         screen.until(lambda: len(screen.links()) == links + 1)
     hands.key("Escape")
 
 
+def arm_smart_tools(screen: Screen) -> None:
+    """Choose the smart point tool of every view, as an annotator does once per browser."""
+    screen.hands.key("Escape")
+    for group in screen.page.locator(".lsf-toolbar").all():
+        group.locator(".lsf-toolbar__group").last.click()
+        screen.page.wait_for_timeout(200)
+
+
+def add_by_click(screen: Screen, measured: Measured) -> None:
+    """Delete a finding, and ask for it again by a click in its middle."""
+    hands = screen.hands
+    region = min(screen.regions(), key=area)
+    at = screen.middle(region)
+    hands.click(at)
+    screen.until(lambda: selected(screen.page))
+    hands.key("Backspace")
+    number = len(screen.regions())
+    with screen.job(measured, ADD):
+        hands.key("1")
+        hands.click(at)
+        screen.until(lambda: len(screen.regions()) == number + 1)
+    hands.key("Escape")
+
+
+def shrink_by_click(screen: Screen, measured: Measured) -> None:
+    """Take away the part of the largest finding around one of its outermost vertices."""
+    hands = screen.hands
+    region = max(screen.regions(), key=area)
+    (x, y), edge = centre(region), max(region["value"]["points"], key=lambda p: distance(p, centre(region)))
+    inside = (x + 0.7 * (edge[0] - x), y + 0.7 * (edge[1] - y))
+    with screen.job(measured, SHRINK):
+        hands.key("1")
+        hands.click(screen.place(region["to_name"], *inside), "Control", "Alt")
+        screen.until(lambda: area(screen.region(region["id"])) < area(region))
+    hands.key("Escape")
+
+
+def accept(screen: Screen, measured: Measured, *, times: int) -> None:
+    """Submit as many tasks as four views need, each time waiting for the next."""
+    with screen.job(measured, ACCEPT):
+        for _ in range(times):
+            task = screen.task
+            screen.hands.key("Control+Enter")
+            screen.await_task(task)
+
+
+def area(region: dict[str, Any]) -> float:
+    """Return the area of a polygon, in square percent of the image (shoelace formula)."""
+    points = region["value"]["points"]
+    turned = [*points[1:], points[0]]
+    return float(abs(sum(x * v - u * y for (x, y), (u, v) in zip(points, turned, strict=True)))) / 2
+
+
+def centre(region: dict[str, Any]) -> tuple[float, float]:
+    xs, ys = zip(*region["value"]["points"], strict=True)
+    return sum(xs) / len(xs), sum(ys) / len(ys)
+
+
+def distance(one: Sequence[float], other: Sequence[float]) -> float:
+    return math.dist(one, other)
+
+
 def pair_to_link(regions: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a region of CC and one of MLO of a breast."""
     for breast in ("L", "R"):
-        views = [
-            next((r for r in regions if r["to_name"] == f"{breast}{view}"), None) for view in ("CC", "MLO")
-        ]
-        if all(views):
-            return views[0], views[1]  # type: ignore[return-value]
+        cc, mlo = (next((r for r in regions if r["to_name"] == f"{breast}{v}"), None) for v in ("CC", "MLO"))
+        if cc is not None and mlo is not None:
+            return cc, mlo
     raise LookupError("no breast has findings in both views")
 
 
 def selected(page: Page) -> bool:
-    return bool(
-        page.evaluate(
-            "() => (window.Htx?.annotationStore?.selected?.regions ?? []).some(each => each.inSelection || each.selected)"
-        )
+    return bool(page.evaluate(SELECTED))
+
+
+def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
+    """Do every job on some exams, and accept others; the same views as one-image tasks beside it."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    measured: dict[str, Measured] = {"exam": {}, "image": {}}
+    opened: dict[str, float] = {}
+    memory: dict[str, tuple[float, float]] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="yolo-mlsam-annotator-", ignore_cleanup_errors=True) as folder,
+        annotator_site(Path(folder), num_exams=exams) as site,
+        sync_playwright() as playwright,
+    ):
+        for name, project, views in (("exam", site.exams, 4), ("image", site.images, 1)):
+            browser = playwright.chromium.launch(
+                executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+            )
+            screen = Screen(browser.new_page(viewport=WINDOW), site, project.project, views)
+            screen.log_in()
+            empty = chromium_bytes()
+            opened[name] = screen.begin()
+            first = chromium_bytes() - empty
+            for number in range(exams - 1):
+                if name == "exam" and number % 2 == 0:
+                    correct_exam(screen, measured[name])
+                if shots is not None:
+                    screen.page.screenshot(path=shots / f"annotator-{name}-{number}.png")
+                accept(screen, measured[name], times=4 // views)
+            memory[name] = (first, chromium_bytes() - empty)
+            browser.close()
+    return _table(measured, opened, memory)
+
+
+def chromium_bytes() -> float:
+    """Return the proportional set size of all processes of Chromium that belong to this one."""
+    processes = psutil.Process().children(recursive=True)
+    total = 0
+    for each in processes:
+        with suppress(psutil.Error):
+            if "chromium" in each.name():
+                total += each.memory_full_info().pss
+    return float(total)
+
+
+def _table(
+    measured: dict[str, Measured], opened: dict[str, float], memory: dict[str, tuple[float, float]]
+) -> Result:
+    def cell(screen: str, job: str) -> str:
+        times = measured[screen].get(job)
+        if not times:
+            return ""
+        seconds, actions = (statistics.median(column) for column in zip(*times, strict=True))
+        return f"{seconds:.1f} s, {actions:g} actions"
+
+    rows: list[tuple[str, ...]] = [(job, cell("exam", job), cell("image", job)) for job in JOBS]
+    rows.append(("open the first task", *(f"{opened[name]:.1f} s" for name in ("exam", "image"))))
+    memories = (f"{first / 2**30:.2f} / {last / 2**30:.2f} GiB" for first, last in memory.values())
+    rows.append(("memory of the browser, first and last task", *memories))
+    return Result(
+        title="A scripted annotator",
+        method=(
+            f"Median of {len(measured['exam'][ACCEPT])} exams of four phantoms, Label Studio and Chromium on this "
+            f"machine, window {WINDOW['width']} x {WINDOW['height']}. Seconds from the first action to its result."
+        ),
+        columns=("job", "exam of four views", "four one-image tasks"),
+        rows=rows,
     )
+
+
+def main(
+    exams: Annotated[int, typer.Option(min=2, help="Exams; the last one is only opened.")] = EXAMS,
+    shots: Annotated[
+        Path | None, typer.Option(help="Folder for screenshots.", file_okay=False, exists=True)
+    ] = None,
+) -> None:
+    """Measure what an annotator's gestures cost."""
+    typer.echo(run(exams=exams, shots=shots).markdown())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from cli.demo.processes import Processes
 from cli.demo.stack import Stack, finish_stack, launch_stack
-from cli.demo.walk import TWINS, Walk
-from cli.project.connecting import ProjectOptions, create_project
+from cli.demo.walk import Walk
+from cli.project.connecting import ProjectOptions, Screen, create_project
 from mammo.dicom import write_mammogram
 from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS
 from mammo.exchange.importing import import_mammogram
+from mammo.exchange.task_data import TWINS
 from mammo.geometry import Size
 from mammo.images.task_images import IMAGE_FACTS
 from mammo.phantom import phantom_view, vendor_a
@@ -64,7 +65,7 @@ def annotator_site(folder: Path, *, num_exams: int) -> Iterator[AnnotatorSite]:
         yield AnnotatorSite(stack, exams, images)
 
 
-def _project(stack: Stack, title: str, *, screen: str) -> Walk:
+def _project(stack: Stack, title: str, *, screen: Screen) -> Walk:
     walk = Walk.on(stack)
     twins = stack.label_studio.files.resolve() / TWINS
     twins.mkdir(exist_ok=True)
