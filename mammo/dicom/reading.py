@@ -12,7 +12,6 @@ from mammo.dicom.mammogram import Mammogram
 from mammo.dicom.patient import patient_key
 from mammo.dicom.plain_file import is_plain, not_an_image, read_plain
 from mammo.dicom.stored_image import StoredImage
-from mammo.errors import UnreadableImage
 from mammo.geometry import Spacing
 
 

@@ -145,7 +145,8 @@ def test_the_commands_of_the_page_end_with_mammograms_in_the_browser(
             f"{server.url}/projects/1/data?task={task['id']}", wait_until="domcontentloaded", timeout=PATIENCE
         )
         page.wait_for_function(
-            "() => [...document.querySelectorAll('img')].some(each => each.naturalWidth == 2560 && each.width > 300)",
+            "() => [...document.querySelectorAll('.view img')]"
+            ".filter(each => each.naturalWidth == 2560 && each.width > 100).length == 4",
             timeout=PATIENCE,
         )
         page.close()

@@ -26,8 +26,8 @@ SCHEDULE_SECONDS = 15.0
 
 STAGES = {"dataset", "detector", "segmenter", "registered", "champion", "challenger", "verdict", "outcome"}
 STATES = ["queued", "building", "detector", "segmenter", "evaluating", "judged", "promoted"]
-NAMING = frozenset({"run", "version", "reason", "seconds"})
-"""What two runs may differ in: names, also within a reason, and how long they took."""
+NAMING = frozenset({"run", "version", "reason", "seconds", "record"})
+"""What two runs may differ in: names, also within a reason or a record, and how long they took."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
