@@ -79,6 +79,7 @@ pages: $(VENV)/.installed
 # Screenshots of the real Label Studio, and the report of the last `make demo`.
 pictures: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/python -m docs.make_pictures
+	$(VENV)/bin/python -m docs.make_exam_pictures
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)
