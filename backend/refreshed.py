@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from backend.logs import where
 from mammo.errors import MammoError
 
 log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Refreshed(Generic[Key, Value]):
         except MammoError as error:
             figure = Figure(None, datetime.now(UTC), str(error))
         except Exception as error:  # a page without a figure is better than no page
-            log.error("a figure could not be computed", error=type(error).__name__)
+            log.error("a figure could not be computed", error=type(error).__name__, where=where(error))
             figure = Figure(
                 None, datetime.now(UTC), "this figure could not be computed; see the server's log"
             )

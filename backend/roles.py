@@ -21,6 +21,9 @@ def _require(role: Role) -> Callable[[Request], Awaitable[Caller]]:
     return caller
 
 
-ViewerDep = Annotated[Caller, Depends(_require("viewer"))]
+VIEWER = Depends(_require("viewer"))
+"""For routes that need the role only, not the caller."""
+
+ViewerDep = Annotated[Caller, VIEWER]
 LeadDep = Annotated[Caller, Depends(_require("lead"))]
 AdministratorDep = Annotated[Caller, Depends(_require("administrator"))]

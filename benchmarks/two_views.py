@@ -28,9 +28,11 @@ from scipy.stats import rankdata
 from benchmarks.result import Result
 from mammo.atomic_files import replacing
 from mammo.detector import find_breast
+from mammo.dicom.mammogram import Laterality
 from mammo.geometry import Box, Spacing
 from mammo.landmarks import Landmarks
 from mammo.models.starter_files import starter_files
+from mammo.phantom.anatomy import View as Projection
 from mammo.phantom.body import sample_body
 from mammo.phantom.calcifications import DISTRIBUTIONS, sample_cluster
 from mammo.phantom.extras import Extras
@@ -40,6 +42,8 @@ from training.evaluation.detector import low_threshold_detector
 
 PATIENTS = 120
 FIRST_SEED = 90_000
+LATERALITIES: tuple[Laterality, ...] = ("L", "R")
+PROJECTIONS: tuple[Projection, ...] = ("CC", "MLO")
 WIDTH, HEIGHT = 1792, 2304
 """Receptor, in pixels of 0.07 mm."""
 
@@ -106,18 +110,18 @@ def _examined(seed: int, detect: Callable[[Any], Any]) -> list[dict[str, Any]]:
     appearance = replace(sample_appearance(rng), width=WIDTH, height=HEIGHT)
     body = sample_body(rng)
     views = []
-    for laterality in ("L", "R"):
+    for laterality in LATERALITIES:
         number = int(rng.integers(1, 3)) if rng.random() < 0.5 else 0
         clusters = [
             shrunk(sample_cluster(rng, distribution=DISTRIBUTIONS[int(rng.integers(3))]), rng)
             for _ in range(number)
         ]
         extras = Extras(distributions=True, ligaments=float(rng.choice([0.0, rng.uniform(0.05, 0.5)])))
-        for projection in ("CC", "MLO"):
+        for projection in PROJECTIONS:
             view = phantom_view(
                 seed,
-                laterality=laterality,  # type: ignore[arg-type]
-                view=projection,  # type: ignore[arg-type]
+                laterality=laterality,
+                view=projection,
                 clusters=clusters,
                 body=body,
                 appearance=appearance,

@@ -103,7 +103,7 @@ def init_command(file: Path, given: Answers, *, token_stdin: bool, asks: bool) -
 def next_steps(settings: Settings, file: Path) -> str:
     """Return what to do after the settings file is written."""
     option = "" if file.name == file.as_posix() == "yolo-mlsam.env" else f" --site {file.absolute()}"
-    host = "SERVER" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - compared, not bound
+    host = "SERVER" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     return "\n".join(
         (
             "",

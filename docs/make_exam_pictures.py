@@ -13,14 +13,14 @@ from pathlib import Path
 
 import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from benchmarks.annotator import Screen, arm_smart_tools, centre, pair_to_link, selected
 from benchmarks.annotator_site import annotator_site
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs/pictures"
-WINDOW = {"width": 1600, "height": 760}
+WINDOW: ViewportSize = {"width": 1600, "height": 760}
 WIDTH = 1120
 """Of the animation, in pixels."""
 
@@ -39,7 +39,7 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        screen = Screen(browser.new_page(viewport=WINDOW), site, site.exams.project, 4)  # type: ignore[arg-type]
+        screen = Screen(browser.new_page(viewport=WINDOW), site, site.exams.project, 4)
         screen.log_in()
         screen.begin()
         arm_smart_tools(screen)

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from backend.answers import Json
 from backend.api.schemas import Number, RunOrder, Why
 from backend.dependencies import ServicesDep
-from backend.roles import AdministratorDep, ViewerDep
-from backend.routes.runs import RunId, follow, log
+from backend.requested_runs import start_requested
+from backend.roles import VIEWER, AdministratorDep
+from backend.routes.runs import RunId, follow, log, newest, show
 from mammo.runs import Started
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 
 
-@router.get("/runs")
-async def newest(
-    services: ServicesDep,
-    _: ViewerDep,
-    project: Annotated[int | None, Query(gt=0, lt=2**63)] = None,
-    active: bool = False,
-    limit: Annotated[int, Query(gt=0, le=500)] = 50,
-) -> Json:
-    """List runs, newest first."""
-    read = partial(services.site.runs.runs.newest, project=project, active=active, limit=limit)
-    return Json({"runs": [run.to_json() for run in await anyio.to_thread.run_sync(read)]})
-
-
-@router.get("/runs/{name}")
-async def show(name: RunId, services: ServicesDep, _: ViewerDep) -> Json:
-    """Show a run, with the results of its stages. 404: there is none of this id."""
-    runs = services.site.runs.runs
-
-    def read() -> dict[str, Any]:
-        run = runs.get(name)
-        return {**run.to_json(), "results": runs.results(run.id)}
-
-    return Json(await anyio.to_thread.run_sync(read))
-
-
+router.add_api_route("/runs", newest, methods=["GET"], dependencies=[VIEWER])
+router.add_api_route("/runs/{name}", show, methods=["GET"], dependencies=[VIEWER])
 router.add_api_route("/runs/{name}/log", log, methods=["GET"])
 router.add_api_route("/runs/{name}/events", follow, methods=["GET"], response_class=StreamingResponse)
 
@@ -52,13 +30,16 @@ router.add_api_route("/runs/{name}/events", follow, methods=["GET"], response_cl
 async def start(
     project: Number, services: ServicesDep, caller: AdministratorDep, order: RunOrder | None = None
 ) -> Json:
-    """Start a run, unless the project has an active one (`created` is then false). The body may be left out."""
+    """Start a run, unless the project has an active one (`created` is then false). The body may be left out.
+
+    404: there is no such project.
+    """
     order = order or RunOrder()
     request = partial(
-        services.triggers.start,
+        start_requested,
+        services,
         project,
         reason=order.reason or "asked for over HTTP",
-        trigger="api",
         recipe=order.recipe,
         actor=caller.name,
     )

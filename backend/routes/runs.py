@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from backend.answers import Json
 from backend.dependencies import ServicesDep
-from mammo.labelstudio.existing_projects import require_project
+from backend.requested_runs import start_requested
 from mammo.runs import Run, Runs
 from mammo.settings import RecipeName
 
@@ -54,8 +54,7 @@ class Reason(BaseModel):
 @router.post("/projects/{project}/runs", status_code=202)
 async def start(project: Number, body: RunRequest, services: ServicesDep) -> Json:
     """Start a run, unless the project has an active one (`created` is then false). 404: there is no such project."""
-    await anyio.to_thread.run_sync(require_project, services.site.label_studio, project)
-    request = partial(services.triggers.start, project, reason=body.reason, trigger="api", recipe=body.recipe)
+    request = partial(start_requested, services, project, reason=body.reason, recipe=body.recipe)
     started = await anyio.to_thread.run_sync(request)
     answer = {"run": started.run, "created": started.created}
     return Json(answer | ({"waits": started.problem} if started.problem else {}), 202)
@@ -75,7 +74,7 @@ async def newest(
 
 @router.get("/runs/{name}")
 async def show(name: RunId, services: ServicesDep) -> Json:
-    """Show a run, with the results of its stages."""
+    """Show a run, with the results of its stages. 404: there is none of this id."""
     runs = services.site.runs.runs
 
     def read() -> dict[str, object]:

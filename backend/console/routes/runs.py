@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Annotated, Any, cast, get_args
 
@@ -14,6 +15,7 @@ from backend.console.rendering import render, see_other
 from backend.console.run_pages import STATE_WORDS, plain_failure, stage_times, verdict_rows
 from backend.dependencies import ServicesDep
 from backend.project_overview import ProjectOverviews
+from backend.requested_runs import start_requested
 from backend.roles import AdministratorDep, ViewerDep
 from backend.routes.runs import RunId
 from backend.services import Services
@@ -66,14 +68,14 @@ async def start(request: Request, services: ServicesDep, caller: AdministratorDe
     """Start a run, unless the project has an active one, whose page is then shown."""
     form = await read_form(request)
     number, recipe = form.get("project", ""), form.get("recipe", "")
-    if not (number.isascii() and number.isdecimal() and 0 < int(number) < 2**63) or recipe not in RECIPES:
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", number, re.ASCII) or recipe not in RECIPES:
         raise HTTPException(422, "choose a project and a recipe")
     reason = form.get("reason") or "asked for at the console"
     request_run = partial(
-        services.triggers.start,
+        start_requested,
+        services,
         int(number),
         reason=reason[:1000],
-        trigger="api",
         recipe=recipe,
         actor=caller.name,
     )
