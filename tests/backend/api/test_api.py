@@ -11,6 +11,7 @@ from backend.callers import CSRF_HEADER
 from mammo.access import Role
 from tests.backend.console.access import browser, token_in
 from tests.backend.fakes import BASIC, Backend
+from tests.mammo.exchange.import_files import FakeTasks
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def test_a_run_is_started_without_a_body_shown_cancelled_and_resumed(backend: Ba
     actors = {each["actor"] for each in client.get("/api/v1/audit").json()["entries"]}
     assert "key of-administrator" in actors
     assert client.get("/api/v1/audit/verification").json()["problem"] is None
+
+
+def test_a_run_of_a_project_that_label_studio_does_not_have_is_refused_and_not_recorded() -> None:
+    client = program(Backend(parts={"label_studio": FakeTasks(), "make_room": lambda: None}))
+    refused = client.post("/api/v1/projects/77/runs")
+    assert (refused.status_code, refused.json()["error"]) == (404, "unknown_project")
+    assert client.get("/api/v1/runs").json()["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,19 +16,26 @@ from mammo.runs import Runs, claim
 from mammo.runs.claims import RunLedger
 from tests.backend.console.access import browser, submit
 from tests.backend.fakes import Backend
+from tests.mammo.exchange.import_files import FakeTasks
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)> \"'{{7*7}}"
 
 
+class WithModels(Backend):
+    """A backend whose registry has a second version beside the champion."""
+
+    second: str
+
+
 @pytest.fixture
-def backend(tmp_path: Any) -> Any:
+def backend(tmp_path: Any) -> Iterator[WithModels]:
     """A backend on a real database, with two model versions."""
     engine = open_database(f"sqlite:///{tmp_path / 'data' / 'site.db'}")
     registry = ModelRegistry(engine, tmp_path / "blobs")
     registry.ensure_starter(STARTER)
     weights = tmp_path / "weights"
     weights.write_bytes(b"weights")
-    made = Backend(
+    made = WithModels(
         engine=engine,
         store=AnnotationStore(engine),  # type: ignore[arg-type]
         changes={"data_dir": tmp_path / "data"},
@@ -44,7 +52,7 @@ def backend(tmp_path: Any) -> Any:
         "prompt_count": 3,
         "parent": registry.champion().version,
     }
-    made.second = registry.register(detector=weights, segmenter=weights, manifest=manifest)  # type: ignore[attr-defined]
+    made.second = registry.register(detector=weights, segmenter=weights, manifest=manifest)
     yield made
     engine.dispose()
 
@@ -64,10 +72,10 @@ def start(backend: Backend, client: Any, **fields: str) -> str:
     return str(answer.headers["Location"].rpartition("/")[2])
 
 
-def test_every_page_opens_and_an_unknown_one_is_404(backend: Backend) -> None:
+def test_every_page_opens_and_an_unknown_one_is_404(backend: WithModels) -> None:
     client = browser(backend, "administrator")
     name = start(backend, client)
-    second = backend.second  # type: ignore[attr-defined]
+    second = backend.second
     for path in (
         "",
         "/runs",
@@ -89,7 +97,7 @@ def test_every_page_opens_and_an_unknown_one_is_404(backend: Backend) -> None:
         assert "<h1>Not found</h1>" in page.text
 
 
-def test_a_hostile_name_is_shown_and_not_run(backend: Backend) -> None:
+def test_a_hostile_name_is_shown_and_not_run(backend: WithModels) -> None:
     client = browser(backend, "administrator")
     Runs(backend.engine).request(3, recipe="smoke", reason=HOSTILE, trigger="cli")
     name = Runs(backend.engine).newest()[0].id
@@ -105,7 +113,7 @@ def test_a_hostile_name_is_shown_and_not_run(backend: Backend) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in client.get(f"/console/runs/{name}").text
 
 
-def test_a_run_is_started_cancelled_and_resumed_and_the_trail_says_by_whom(backend: Backend) -> None:
+def test_a_run_is_started_cancelled_and_resumed_and_the_trail_says_by_whom(backend: WithModels) -> None:
     client = browser(backend, "administrator")
     name = start(backend, client)
     page = f"/console/runs/{name}"
@@ -122,7 +130,7 @@ def test_a_run_is_started_cancelled_and_resumed_and_the_trail_says_by_whom(backe
     ]
 
 
-def test_what_cannot_be_done_is_a_sentence_on_a_page(backend: Backend) -> None:
+def test_what_cannot_be_done_is_a_sentence_on_a_page(backend: WithModels) -> None:
     client = browser(backend, "administrator")
     name = start(backend, client)
     page = f"/console/runs/{name}"
@@ -130,13 +138,22 @@ def test_what_cannot_be_done_is_a_sentence_on_a_page(backend: Backend) -> None:
     refused = submit(client, f"{page}/cancel", on=page, reason="again")
     assert refused.status_code == 409
     assert "has already ended" in refused.text
-    nothing = submit(client, "/console/models/rollback", on="/console/models/" + backend.second, reason="x")  # type: ignore[attr-defined]
+    nothing = submit(client, "/console/models/rollback", on="/console/models/" + backend.second, reason="x")
     assert nothing.status_code == 404
     assert "no earlier champion" in nothing.text
 
 
-def test_a_version_is_promoted_and_rolled_back_with_a_reason_only(backend: Backend) -> None:
-    client, second = browser(backend, "administrator"), backend.second  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("project", "status"), [("77", 404), ("9" * 5000, 422), ("0", 422), ("-3", 422)])
+def test_a_run_of_a_project_that_is_none_is_refused_and_not_recorded(project: str, status: int) -> None:
+    backend = Backend(parts={"label_studio": FakeTasks(), "efforts": lambda _: Efforts()})
+    client = browser(backend, "administrator")
+    form = {"project": project, "recipe": "smoke", "reason": "x"}
+    assert submit(client, "/console/runs", on="/console/runs", **form).status_code == status
+    assert Runs(backend.engine).newest() == []
+
+
+def test_a_version_is_promoted_and_rolled_back_with_a_reason_only(backend: WithModels) -> None:
+    client, second = browser(backend, "administrator"), backend.second
     page = f"/console/models/{second}"
     assert submit(client, f"{page}/promote", on=page, reason=" ").status_code == 422
     assert submit(client, f"{page}/promote", on=page, reason="looks better").status_code == 303
@@ -153,11 +170,11 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason_only(backend: Backe
 
 
 @pytest.mark.parametrize("role", ["viewer", "lead"])
-def test_who_may_not_sees_no_button_and_is_refused(backend: Backend, role: Any) -> None:
+def test_who_may_not_sees_no_button_and_is_refused(backend: WithModels, role: Any) -> None:
     administrator = browser(backend, "administrator", name="root")
     name = start(backend, administrator)
     client = browser(backend, role)
-    for path in ("/console/runs", f"/console/runs/{name}", f"/console/models/{backend.second}"):  # type: ignore[attr-defined]
+    for path in ("/console/runs", f"/console/runs/{name}", f"/console/models/{backend.second}"):
         assert client.get(path).text.count("<form") == 1, "log out"
     for path in ("/console/runs", f"/console/runs/{name}/cancel", "/console/models/rollback"):
         assert submit(client, path, on="/console", reason="x").status_code == 403
@@ -165,7 +182,7 @@ def test_who_may_not_sees_no_button_and_is_refused(backend: Backend, role: Any) 
     assert "/console/audit" not in client.get("/console").text
 
 
-def test_the_trail_is_paged_and_exported(backend: Backend) -> None:
+def test_the_trail_is_paged_and_exported(backend: WithModels) -> None:
     client = browser(backend, "administrator")
     for number in range(105):
         backend.services.site.access.keys.add(f"key{number}", "viewer", actor="root@here")
@@ -178,7 +195,7 @@ def test_the_trail_is_paged_and_exported(backend: Backend) -> None:
     assert len(client.get("/console/audit.jsonl").text.splitlines()) == num_entries > 105
 
 
-def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: Backend) -> None:
+def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: WithModels) -> None:
     client = browser(backend, "viewer")
     runs = Runs(backend.engine)
     runs.request(3, recipe="smoke", reason="first", trigger="cli")
