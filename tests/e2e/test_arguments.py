@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import psutil
 import pytest
 
@@ -19,6 +21,9 @@ def test_no_process_of_the_stack_has_a_secret_among_its_arguments(running_stack:
         server.api_key,
     } - {""}
     assert len(secrets) == 5
-    commands = [" ".join(each.cmdline()) for each in psutil.Process().children(recursive=True)]
+    commands = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, or is a zombie, which has no arguments
+            commands.append(" ".join(process.cmdline()))
     assert any("label" in command for command in commands)
     assert [command for command in commands if any(secret in command for secret in secrets)] == []
