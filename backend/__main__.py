@@ -6,7 +6,7 @@ import gc
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -67,9 +67,13 @@ def main(*, insecure: bool = False) -> int:
                 at_least=MIN_LENGTH,
             )
         limits = ConnectionLimits.of(settings, descriptors=raise_descriptor_limit())
-        sockets = bind(settings.host, settings.port)
-        services = replace(wire(site), insecure=insecure)
-        warn_if_nothing_can_be_recorded(site)
+        with ExitStack() as on_failure:
+            sockets = bind(settings.host, settings.port)
+            for each in sockets:
+                on_failure.callback(each.close)
+            services = replace(wire(site), insecure=insecure)
+            warn_if_nothing_can_be_recorded(site)
+            on_failure.pop_all()
     except MammoError as error:
         print(f"backend: {error}", file=sys.stderr)  # noqa: T201 - there is no log without settings
         return 2

@@ -129,7 +129,7 @@ def start(
 ) -> None:
     """Start a retrain now, unless the project has an active run."""
     from mammo.labelstudio.existing_projects import require_project
-    from mammo.settings import RecipeName
+    from mammo.training_settings import RecipeName
 
     names = get_args(RecipeName)
     if recipe is not None and recipe not in names:

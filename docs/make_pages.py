@@ -52,14 +52,17 @@ def docstrings(settings: type[Settings]) -> dict[str, str]:
     Raises:
         KeyError: a field has no docstring.
     """
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
-    assert isinstance(tree, ast.ClassDef)
     texts = {}
-    for line, below in zip(tree.body, tree.body[1:], strict=False):
-        if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
+    for part in settings.__mro__:
+        if not part.__module__.startswith("mammo."):
             continue
-        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            texts[line.target.id] = " ".join(str(below.value.value).split()).replace("|", "\\|")
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        assert isinstance(tree, ast.ClassDef)
+        for line, below in zip(tree.body, tree.body[1:], strict=False):
+            if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)):
+                continue
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                texts[line.target.id] = " ".join(str(below.value.value).split()).replace("|", "\\|")
     return {name: texts[name] for name in settings.model_fields}
 
 

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from croniter import croniter
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
+from mammo.notification_settings import NotificationSettings
 from mammo.setting_sources import Sources, source_problem, sources, validation_problem
-from mammo.setting_values import digests, hours, mail_address, mail_server, networks, pins, project_ids, zone
+from mammo.setting_values import digests, networks, pins, project_ids
 from mammo.site_file import find_site_file, read_site_file
+from mammo.training_settings import TrainingSettings
 
 PREFIX = "YOLO_MLSAM_"
 SITE = f"{PREFIX}SITE"
-
-RecipeName = Literal["finetune", "demo", "smoke", "paper"]
-"""Recipes of a retrain, defined in `training.retrain.recipes`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Bucket:
     secret_key: SecretStr
 
 
-class Settings(BaseSettings):
+class Settings(TrainingSettings, NotificationSettings):
     """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`, else from the file of that name in
     `secrets_dir`, else from the settings file `site`; docs/settings.md lists all of them."""
 
@@ -193,56 +191,8 @@ class Settings(BaseSettings):
     brush_projects: Annotated[str, AfterValidator(project_ids)] = ""
     """Projects whose masks are sent as brush regions instead of outlines, comma separated, for example `3,7`."""
 
-    dataset_sources: str = "arbiter,consensus,single"
-    """Sources of the annotations in dataset versions, preferred first; a source that is not listed is not used."""
-
-    train_after: int = Field(0, ge=0)
-    """Number of new corrections that start a retrain automatically; 0: only on request."""
-
-    train_schedule: dict[int, str] = Field(default_factory=dict)
-    """Cron expressions by project, as JSON, of retrains that start if there are new corrections."""
-
-    train_least_patients: int = Field(0, ge=0)
-    """Fewest patients among the new corrections for an automatic retrain; 0: any."""
-
-    quiet_hours: Annotated[str, AfterValidator(hours)] = ""
-    """Hours in which no automatic retrain starts, for example `07:00-19:00`; it starts after their end."""
-
-    time_zone: Annotated[str, AfterValidator(zone)] = "UTC"
-    """Time zone of schedule and quiet hours, for example `Europe/Zurich`."""
-
-    recipe: RecipeName = "finetune"
-    """Recipe of retrains."""
-
-    train_processes: int = Field(1, ge=1)
-    """Processes that train the segmenter of one job, one for each GPU that the job can use."""
-
-    gate_primary: Literal["", "mean", "sensitivity", "dice"] = ""
-    """Figure that a challenger must improve to be promoted; empty: the recipe's, `mean` of the two others."""
-
-    gate_confidence: float | None = Field(None, gt=0, lt=1)
-    """Least share of bootstrap samples in which a challenger must be better; None: the recipe's, 0.95 in `finetune`."""
-
-    gate_min_patients: int | None = Field(None, ge=2)
-    """Fewest held-out patients that allow a promotion; None: the recipe's, 8 in `finetune`."""
-
     reload_seconds: float = Field(2.0, gt=0)
     """Interval at which the backend checks for a new champion, in seconds."""
-
-    notification_secret: SecretStr = SecretStr("")
-    """Secret from which each webhook channel's signing key is derived; required for webhook channels."""
-
-    smtp_url: Annotated[str, AfterValidator(mail_server)] = ""
-    """Mail server: `smtp://host:587` (STARTTLS, required unless it is on this machine) or `smtps://host:465` (TLS)."""
-
-    smtp_user: str = ""
-    """User name at the mail server; empty: none is sent."""
-
-    smtp_password: SecretStr = SecretStr("")
-    """Password at the mail server."""
-
-    smtp_sender: Annotated[str, AfterValidator(mail_address)] = ""
-    """Sender of e-mail notifications, for example `yolo-mlsam@hospital.example`; required for e-mail."""
 
     log_level: str = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
@@ -280,16 +230,6 @@ class Settings(BaseSettings):
             raise ValueError(f"USER_HEADER needs {PREFIX}TRUSTED_PROXIES: it counts from those only")
         return self
 
-    @field_validator("dataset_sources")
-    @classmethod
-    def _sources(cls, value: str) -> str:
-        sources = [each.strip() for each in value.split(",")]
-        if len(set(sources)) != len(sources) or not set(sources) <= {"arbiter", "consensus", "single"}:
-            raise ValueError(
-                "expected one or more of arbiter, consensus and single, each once, comma separated"
-            )
-        return ",".join(sources)
-
     @field_validator("auth_password", "webhook_secret", "label_studio_api_key", "service_api_key")
     @classmethod
     def _sendable(cls, value: SecretStr) -> SecretStr:
@@ -301,13 +241,6 @@ class Settings(BaseSettings):
         return tuple(
             each.strip().lower() for each in self.api_keys.get_secret_value().split(",") if each.strip()
         )
-
-    @field_validator("train_schedule")
-    @classmethod
-    def _cron(cls, value: dict[int, str]) -> dict[int, str]:
-        if not all(croniter.is_valid(each) and len(each.split()) == 5 for each in value.values()):
-            raise ValueError("expected a cron expression of five fields for each project, such as 0 20 * * 5")
-        return value
 
     @property
     def brush_project_ids(self) -> frozenset[int]:

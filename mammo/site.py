@@ -1,7 +1,8 @@
 """Site: the composition root, which builds every component of an installation from its settings.
 
 Backend, worker and command line take database, store, registry, Label Studio client and all else from here, and build
-nothing themselves, so that no second wiring can forget an option. A component is built when it is first used.
+nothing themselves, so that no second wiring can forget an option. What needs neither Redis nor Label Studio is built by
+the base, `mammo.site_storage`. A component is built when it is first used.
 """
 
 from __future__ import annotations
@@ -12,57 +13,35 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
 from mammo.access import Access
-from mammo.annotations import AnnotationStore, Reconciliation, reconcile
-from mammo.backgrounds import Backgrounds
+from mammo.annotations import Reconciliation, reconcile
 from mammo.blinding import Blinding
-from mammo.blobs import Blobs
 from mammo.broker import redis_connection
-from mammo.database import open_database, sqlite_file
-from mammo.disk_reserve import DiskReserve
 from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.efforts.shadow_comparison import compare_versions, named_versions
-from mammo.errors import InvalidSettings, MammoError, ModelNotFound
+from mammo.errors import InvalidSettings
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.project_tags import ProjectTags
-from mammo.models import CHAMPION, STARTER, ModelRegistry
 from mammo.models.champion_announcements import ChampionListener, announce_champion
-from mammo.models.starter_files import starter_files
 from mammo.notifications import NotificationService
-from mammo.private_files import make_private, make_private_file
 from mammo.readings import ReadingRecords, ReadingService
 from mammo.runs import RunService
 from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
+from mammo.site_storage import SiteStorage
 from mammo.stages import StageLog, StageService, Withholding
 from mammo.trace import Trace, trace
 from mammo.worklist.service import WorklistService
 
 if TYPE_CHECKING:
     import redis
-    from sqlalchemy.engine import Engine
-
-    from mammo.models import ModelFiles
-    from mammo.pipeline import Prelabeller
-    from mammo.segmenter import EmbeddingCache
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Site(SiteStorage):
     """One installation. Safe to share between threads once its components are built; must be closed."""
-
-    settings: Settings
-
-    creates: bool = False
-    """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
-    that set an installation up or add to it may do so (`serve`, `work`, `models import`, `weights add`, `backgrounds
-    add`, `doctor --fix`); any other refuses if they are missing."""
 
     broker_seconds: int = 0
     """Seconds for which a worker retries while Redis does not answer; 0: requests and commands, which do not wait."""
@@ -78,73 +57,6 @@ class Site:
             InvalidSettings: a setting has an invalid value.
         """
         return cls(settings=Settings.load(**values), creates=creates, broker_seconds=broker_seconds)
-
-    @cached_property
-    def data_dir(self) -> Path:
-        """The data folder, which nobody else may access; made if this process may make it.
-
-        Raises:
-            StorageUnavailable: others may access it, and that cannot be changed from here (code
-                `data_folder_not_private`), or it cannot be made.
-        """
-        folder, database = self.settings.data_dir, sqlite_file(self.settings.database)
-        make_private(folder, create=self.creates)
-        if database is not None and database.parent != folder.resolve():
-            for suffix in ("", "-wal", "-shm"):
-                make_private_file(database.with_name(database.name + suffix))
-        return folder
-
-    @cached_property
-    def engine(self) -> Engine:
-        """Raises StorageUnavailable: the database does not exist, is of another release, or does not answer."""
-        _ = self.data_dir
-        if self.creates:
-            self.reserve_space()
-        return open_database(self.settings.database, create=self.creates)
-
-    def reserve_space(self) -> None:
-        """Set disk space aside for decisions on a full disk, if there is ample room. Never raises."""
-        if (database := sqlite_file(self.settings.database)) is not None:
-            DiskReserve(database).fill()
-
-    def make_room(self) -> None:
-        """Before a decision is recorded: use a part of the space set aside, if the disk is full. Never raises."""
-        if (database := sqlite_file(self.settings.database)) is not None:
-            DiskReserve(database).release()
-
-    @property
-    def has_database(self) -> bool:
-        """Whether there is a SQLite file, or the address of a database server is set."""
-        return bool(self.settings.database_url) or (self.settings.data_dir / "yolo-mlsam.db").is_file()
-
-    @cached_property
-    def store(self) -> AnnotationStore:
-        return AnnotationStore(self.engine)
-
-    @cached_property
-    def blobs(self) -> Blobs:
-        _ = self.data_dir
-        return Blobs(self.settings.blobs)
-
-    @cached_property
-    def backgrounds(self) -> Backgrounds:
-        """The background images of trainings; in the data folder of each host."""
-        return Backgrounds(self.data_dir / "backgrounds")
-
-    @property
-    def public_weights(self) -> Path:
-        """Folder of public weights, as downloaded and as converted; in the data folder of each host."""
-        return self.data_dir / "public-weights"
-
-    @cached_property
-    def registry(self) -> ModelRegistry:
-        registry = ModelRegistry(self.engine, self.settings.blobs)
-        if self.creates:
-            try:
-                registry.ensure_starter(STARTER)
-            except MammoError as error:
-                log.warning("the starter model could not be registered", code=error.code)
-        return registry
 
     @cached_property
     def redis(self) -> redis.Redis:
@@ -318,53 +230,6 @@ class Site:
         """Compare two model versions on a project's tasks: with each other, and with the corrections."""
         names = named_versions(versions, self.registry)
         return compare_versions(project, names, store=self.store, tags=self.tags(project)).to_json()
-
-    def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
-        """Load a model version of the registry into this process.
-
-        Raises:
-            ModelNotFound: there is no such version.
-            InvalidWeights: its files are damaged.
-        """
-        return self.load_files(self.registry.files(version, into=self.settings.models), embeddings=embeddings)
-
-    def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
-        """Load a model version from its files; raises InvalidWeights: they are damaged."""
-        from mammo.pipeline import Prelabeller  # torch takes seconds to import
-
-        settings = self.settings
-        return Prelabeller.load(
-            files,
-            threads=settings.threads,
-            runtime=settings.runtime,
-            exported=settings.exported if settings.data_dir.is_dir() else None,
-            embeddings=embeddings,
-        )
-
-    def model_files(self, model: str) -> ModelFiles:
-        """Return the files of a model version, checked against their SHA-256.
-
-        Args:
-            model: `champion`, `starter` or a version of the registry. Without a registry or a champion, `champion`
-                is the starter.
-
-        Raises:
-            ModelNotFound: there is no such version.
-            InvalidWeights: its files are damaged.
-        """
-        starter = starter_files()
-        if model in ("starter", starter.version) or (model == "champion" and not self.has_database):
-            return starter
-        if not self.has_database:
-            raise ModelNotFound(
-                f"model {model!r} is not here: {self.settings.data_dir} holds no registry; "
-                "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
-            )
-        if model == "champion":
-            if (champion := self.registry.alias(CHAMPION)) is None:
-                return starter
-            model = champion.version
-        return self.registry.files(model, into=self.settings.models)
 
     def require_patient_secret(self) -> bytes:
         """Return the secret of the patient keys; raises InvalidSettings: it is not set."""

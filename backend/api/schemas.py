@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo.settings import RecipeName
+from mammo.training_settings import RecipeName
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 Version = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

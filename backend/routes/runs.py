@@ -17,7 +17,7 @@ from backend.answers import Json
 from backend.dependencies import ServicesDep
 from backend.requested_runs import start_requested
 from mammo.runs import Run, Runs
-from mammo.settings import RecipeName
+from mammo.training_settings import RecipeName
 
 POLL_SECONDS = 1.0
 """Seconds between two looks at a followed run."""

@@ -50,7 +50,7 @@ def test_an_unknown_recipe_or_run_is_named(site):
 def test_every_recipe_of_a_retrain_can_be_named_in_the_settings():
     from typing import get_args
 
-    from mammo.settings import RecipeName
+    from mammo.training_settings import RecipeName
     from training.retrain.recipes import RECIPES
 
     assert set(get_args(RecipeName)) == set(RECIPES)

@@ -23,7 +23,8 @@ def test_no_process_of_the_stack_has_a_secret_among_its_arguments(running_stack:
     assert len(secrets) == 5
     commands = []
     for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, or is a zombie, which has no arguments
+        # it ended meanwhile, or is a zombie, which has no arguments
+        with contextlib.suppress(psutil.NoSuchProcess):
             commands.append(" ".join(process.cmdline()))
     assert any("label" in command for command in commands)
     assert [command for command in commands if any(secret in command for secret in secrets)] == []

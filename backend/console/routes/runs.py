@@ -20,7 +20,7 @@ from backend.roles import AdministratorDep, ViewerDep
 from backend.routes.runs import RunId
 from backend.services import Services
 from mammo.runs import RESUMABLE, why_not_trainable
-from mammo.settings import RecipeName
+from mammo.training_settings import RecipeName
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 

@@ -1,0 +1,159 @@
+"""Storage of an installation: its folder, database, blobs, registry of models and background images.
+
+The part of the composition root (`mammo.site`) that needs neither Redis nor Label Studio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from mammo.annotations import AnnotationStore
+from mammo.backgrounds import Backgrounds
+from mammo.blobs import Blobs
+from mammo.database import open_database, sqlite_file
+from mammo.disk_reserve import DiskReserve
+from mammo.errors import MammoError, ModelNotFound
+from mammo.models import CHAMPION, STARTER, ModelRegistry
+from mammo.models.starter_files import starter_files
+from mammo.private_files import make_private, make_private_file
+from mammo.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+    from mammo.models import ModelFiles
+    from mammo.pipeline import Prelabeller
+    from mammo.segmenter import EmbeddingCache
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteStorage:
+    """What an installation keeps. Safe to share between threads once its components are built."""
+
+    settings: Settings
+
+    creates: bool = False
+    """Whether to create the data folder and the database, to migrate it, and to register the starter. Only commands
+    that set an installation up or add to it may do so (`serve`, `work`, `models import`, `weights add`, `backgrounds
+    add`, `doctor --fix`); any other refuses if they are missing."""
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """The data folder, which nobody else may access; made if this process may make it.
+
+        Raises:
+            StorageUnavailable: others may access it, and that cannot be changed from here (code
+                `data_folder_not_private`), or it cannot be made.
+        """
+        folder, database = self.settings.data_dir, sqlite_file(self.settings.database)
+        make_private(folder, create=self.creates)
+        if database is not None and database.parent != folder.resolve():
+            for suffix in ("", "-wal", "-shm"):
+                make_private_file(database.with_name(database.name + suffix))
+        return folder
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Raises StorageUnavailable: the database does not exist, is of another release, or does not answer."""
+        _ = self.data_dir
+        if self.creates:
+            self.reserve_space()
+        return open_database(self.settings.database, create=self.creates)
+
+    def reserve_space(self) -> None:
+        """Set disk space aside for decisions on a full disk, if there is ample room. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).fill()
+
+    def make_room(self) -> None:
+        """Before a decision is recorded: use a part of the space set aside, if the disk is full. Never raises."""
+        if (database := sqlite_file(self.settings.database)) is not None:
+            DiskReserve(database).release()
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a SQLite file, or the address of a database server is set."""
+        return bool(self.settings.database_url) or (self.settings.data_dir / "yolo-mlsam.db").is_file()
+
+    @cached_property
+    def store(self) -> AnnotationStore:
+        return AnnotationStore(self.engine)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        _ = self.data_dir
+        return Blobs(self.settings.blobs)
+
+    @cached_property
+    def backgrounds(self) -> Backgrounds:
+        """The background images of trainings; in the data folder of each host."""
+        return Backgrounds(self.data_dir / "backgrounds")
+
+    @property
+    def public_weights(self) -> Path:
+        """Folder of public weights, as downloaded and as converted; in the data folder of each host."""
+        return self.data_dir / "public-weights"
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        registry = ModelRegistry(self.engine, self.settings.blobs)
+        if self.creates:
+            try:
+                registry.ensure_starter(STARTER)
+            except MammoError as error:
+                log.warning("the starter model could not be registered", code=error.code)
+        return registry
+
+    def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
+        """Load a model version of the registry into this process.
+
+        Raises:
+            ModelNotFound: there is no such version.
+            InvalidWeights: its files are damaged.
+        """
+        return self.load_files(self.registry.files(version, into=self.settings.models), embeddings=embeddings)
+
+    def load_files(self, files: ModelFiles, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
+        """Load a model version from its files; raises InvalidWeights: they are damaged."""
+        from mammo.pipeline import Prelabeller  # torch takes seconds to import
+
+        settings = self.settings
+        return Prelabeller.load(
+            files,
+            threads=settings.threads,
+            runtime=settings.runtime,
+            exported=settings.exported if settings.data_dir.is_dir() else None,
+            embeddings=embeddings,
+        )
+
+    def model_files(self, model: str) -> ModelFiles:
+        """Return the files of a model version, checked against their SHA-256.
+
+        Args:
+            model: `champion`, `starter` or a version of the registry. Without a registry or a champion, `champion`
+                is the starter.
+
+        Raises:
+            ModelNotFound: there is no such version.
+            InvalidWeights: its files are damaged.
+        """
+        starter = starter_files()
+        if model in ("starter", starter.version) or (model == "champion" and not self.has_database):
+            return starter
+        if not self.has_database:
+            raise ModelNotFound(
+                f"model {model!r} is not here: {self.settings.data_dir} holds no registry; "
+                "set YOLO_MLSAM_DATA_DIR to the service's data folder, or use --model starter"
+            )
+        if model == "champion":
+            if (champion := self.registry.alias(CHAMPION)) is None:
+                return starter
+            model = champion.version
+        return self.registry.files(model, into=self.settings.models)
