@@ -2,7 +2,8 @@
 
 Backend, worker and command line take database, store, registry, Label Studio client and all else from here, and build
 nothing themselves, so that no second wiring can forget an option. What needs neither Redis nor Label Studio is built by
-the base, `mammo.site_storage`. A component is built when it is first used.
+the base, `mammo.site_storage`. A component is imported and built when it is first used: a command that lists runs
+imports neither pydicom nor scipy.
 """
 
 from __future__ import annotations
@@ -13,30 +14,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mammo.access import Access
-from mammo.annotations import Reconciliation, reconcile
-from mammo.blinding import Blinding
-from mammo.broker import redis_connection
-from mammo.efforts.effort_records import Efforts, effort_records
-from mammo.efforts.shadow_comparison import compare_versions, named_versions
 from mammo.errors import InvalidSettings
-from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import TaskImages
-from mammo.labelstudio import LabelStudioClient
-from mammo.labelstudio.project_tags import ProjectTags
-from mammo.models.champion_announcements import ChampionListener, announce_champion
-from mammo.notifications import NotificationService
-from mammo.readings import ReadingRecords, ReadingService
-from mammo.runs import RunService
-from mammo.runs.jobs import JobQueue
 from mammo.settings import Settings
 from mammo.site_storage import SiteStorage
-from mammo.stages import StageLog, StageService, Withholding
-from mammo.trace import Trace, trace
-from mammo.worklist.service import WorklistService
 
 if TYPE_CHECKING:
     import redis
+
+    from mammo.access import Access
+    from mammo.annotations import Reconciliation
+    from mammo.blinding import Blinding
+    from mammo.efforts.effort_records import Efforts
+    from mammo.images.image_downloads import ImageDownloads
+    from mammo.images.task_images import TaskImages
+    from mammo.labelstudio import LabelStudioClient
+    from mammo.labelstudio.project_tags import ProjectTags
+    from mammo.models.champion_announcements import ChampionListener
+    from mammo.notifications import NotificationService
+    from mammo.readings import ReadingRecords, ReadingService
+    from mammo.runs import RunService
+    from mammo.runs.jobs import JobQueue
+    from mammo.stages import StageLog, StageService, Withholding
+    from mammo.trace import Trace
+    from mammo.worklist.service import WorklistService
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +60,35 @@ class Site(SiteStorage):
 
     @cached_property
     def redis(self) -> redis.Redis:
+        from mammo.broker import redis_connection
+
         return redis_connection(self.settings.redis_url.get_secret_value(), patience=self.broker_seconds)
 
     @cached_property
     def queue(self) -> JobQueue:
+        from mammo.runs.jobs import JobQueue
+
         return JobQueue(self.redis)
 
     def announce_champion(self, version: str) -> bool:
         """Tell the running backends of a new champion; returns whether Redis took the message. Never raises."""
+        from mammo.broker import redis_connection
+        from mammo.models.champion_announcements import announce_champion
+
         with redis_connection(self.settings.redis_url.get_secret_value()) as connection:
             return announce_champion(connection, version)
 
     def champion_listener(self, on_announcement: Callable[[], None]) -> ChampionListener:
         """Return a listener that calls `on_announcement` when there may be a new champion; the caller starts it."""
+        from mammo.models.champion_announcements import ChampionListener
+
         return ChampionListener(self.redis, on_announcement)
 
     @cached_property
     def label_studio(self) -> LabelStudioClient | None:
         """None if Label Studio's address or API key is not set."""
+        from mammo.labelstudio import LabelStudioClient
+
         key = self.settings.label_studio_api_key.get_secret_value()
         if not self.settings.label_studio_url or not key:
             return None
@@ -96,6 +107,8 @@ class Site(SiteStorage):
     @cached_property
     def service_account(self) -> LabelStudioClient:
         """Client with the account of automatic annotations; raises InvalidSettings: its token is not set."""
+        from mammo.labelstudio import LabelStudioClient
+
         key = self.settings.service_api_key.get_secret_value()
         if not self.settings.label_studio_url or not key:
             raise InvalidSettings(
@@ -106,16 +119,22 @@ class Site(SiteStorage):
     @cached_property
     def tags(self) -> ProjectTags:
         """Control tags by project. Without Label Studio, every project is refused."""
+        from mammo.labelstudio.project_tags import ProjectTags
+
         return ProjectTags(self.label_studio)
 
     @cached_property
     def downloads(self) -> ImageDownloads:
         """Raises InvalidSettings: the list of image hosts cannot be parsed; StorageUnavailable: see `data_dir`."""
+        from mammo.images.image_downloads import ImageDownloads
+
         _ = self.data_dir
         return ImageDownloads.of(self.settings, self.label_studio)
 
     @cached_property
     def images(self) -> TaskImages:
+        from mammo.images.task_images import TaskImages
+
         return TaskImages(
             root=self.settings.mammogram_root,
             downloads=self.downloads,
@@ -125,14 +144,20 @@ class Site(SiteStorage):
 
     @cached_property
     def blinding(self) -> Blinding:
+        from mammo.blinding import Blinding
+
         return Blinding(self.engine, self.settings.blind_shares)
 
     @cached_property
     def stage_log(self) -> StageLog:
+        from mammo.stages import StageLog
+
         return StageLog(self.engine)
 
     @cached_property
     def stages(self) -> StageService:
+        from mammo.stages import StageService
+
         return StageService.of(
             self.settings,
             store=self.store,
@@ -145,22 +170,32 @@ class Site(SiteStorage):
     @cached_property
     def withholding(self) -> Withholding:
         """Decides for which tasks annotators get no prelabel."""
+        from mammo.stages import Withholding
+
         return Withholding(self.stage_log, self.blinding)
 
     @cached_property
     def access(self) -> Access:
+        from mammo.access import Access
+
         return Access.of(self.engine)
 
     @cached_property
     def runs(self) -> RunService:
+        from mammo.runs import RunService
+
         return RunService.of(self.settings, self.engine, self.queue)
 
     @cached_property
     def notifications(self) -> NotificationService:
+        from mammo.notifications import NotificationService
+
         return NotificationService.of(self.settings, engine=self.engine, client=self.label_studio)
 
     @cached_property
     def reading_records(self) -> ReadingRecords:
+        from mammo.readings import ReadingRecords
+
         return ReadingRecords(self.engine)
 
     def readings(self, *, s3_keys: tuple[str, str] = ("", "")) -> ReadingService:
@@ -172,6 +207,8 @@ class Site(SiteStorage):
         Raises:
             InvalidSettings: Label Studio's address or API key is not set.
         """
+        from mammo.readings import ReadingService
+
         client, secret = self.client, self.settings.webhook_secret.get_secret_value()
 
         def prepare(source: int, project: int) -> None:
@@ -193,6 +230,8 @@ class Site(SiteStorage):
     @cached_property
     def worklist(self) -> WorklistService:
         """Raises InvalidSettings: Label Studio's address or API key is not set."""
+        from mammo.worklist.service import WorklistService
+
         return WorklistService(
             client=self.client, store=self.store, engine=self.engine, served_version=self.serving
         )
@@ -203,10 +242,14 @@ class Site(SiteStorage):
 
     def reconcile(self, project: int, *, complete: bool = False) -> Reconciliation:
         """Reconcile a project's corrections with Label Studio; see `mammo.annotations.reconcile`."""
+        from mammo.annotations import reconcile
+
         return reconcile(project, client=self.client, store=self.store, engine=self.engine, complete=complete)
 
     def efforts(self, project: int) -> Efforts:
         """Return the edit effort of a project's corrections; see `mammo.efforts`."""
+        from mammo.efforts.effort_records import effort_records
+
         return effort_records(
             project,
             store=self.store,
@@ -217,6 +260,8 @@ class Site(SiteStorage):
 
     def trace(self, annotation: int) -> Trace:
         """Return the origin of a correction, and the models that learned from it."""
+        from mammo.trace import trace
+
         return trace(
             annotation,
             store=self.store,
@@ -228,6 +273,8 @@ class Site(SiteStorage):
 
     def comparison(self, project: int, versions: Sequence[str]) -> dict[str, Any]:
         """Compare two model versions on a project's tasks: with each other, and with the corrections."""
+        from mammo.efforts.shadow_comparison import compare_versions, named_versions
+
         names = named_versions(versions, self.registry)
         return compare_versions(project, names, store=self.store, tags=self.tags(project)).to_json()
 

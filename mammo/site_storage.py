@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from mammo.annotations import AnnotationStore
-from mammo.backgrounds import Backgrounds
-from mammo.blobs import Blobs
 from mammo.database import open_database, sqlite_file
 from mammo.disk_reserve import DiskReserve
 from mammo.errors import MammoError, ModelNotFound
-from mammo.models import CHAMPION, STARTER, ModelRegistry
-from mammo.models.starter_files import starter_files
 from mammo.private_files import make_private, make_private_file
 from mammo.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from mammo.models import ModelFiles
+    from mammo.annotations import AnnotationStore
+    from mammo.backgrounds import Backgrounds
+    from mammo.blobs import Blobs
+    from mammo.models import ModelFiles, ModelRegistry
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
 
@@ -84,16 +82,22 @@ class SiteStorage:
 
     @cached_property
     def store(self) -> AnnotationStore:
+        from mammo.annotations import AnnotationStore
+
         return AnnotationStore(self.engine)
 
     @cached_property
     def blobs(self) -> Blobs:
+        from mammo.blobs import Blobs
+
         _ = self.data_dir
         return Blobs(self.settings.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:
         """The background images of trainings; in the data folder of each host."""
+        from mammo.backgrounds import Backgrounds
+
         return Backgrounds(self.data_dir / "backgrounds")
 
     @property
@@ -103,6 +107,8 @@ class SiteStorage:
 
     @cached_property
     def registry(self) -> ModelRegistry:
+        from mammo.models import STARTER, ModelRegistry
+
         registry = ModelRegistry(self.engine, self.settings.blobs)
         if self.creates:
             try:
@@ -144,6 +150,9 @@ class SiteStorage:
             ModelNotFound: there is no such version.
             InvalidWeights: its files are damaged.
         """
+        from mammo.models import CHAMPION
+        from mammo.models.starter_files import starter_files
+
         starter = starter_files()
         if model in ("starter", starter.version) or (model == "champion" and not self.has_database):
             return starter

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from label_studio_sdk.label_interface import LabelInterface
 
 from mammo.errors import InvalidRegion
+
+if TYPE_CHECKING:
+    from label_studio_sdk.label_interface import LabelInterface
 
 log = structlog.get_logger()
 
@@ -58,4 +60,7 @@ def _without_rle(region: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=16)
 def _interface(config: str) -> LabelInterface:
+    # the SDK takes a second to import, which no start of the service has to wait for
+    from label_studio_sdk.label_interface import LabelInterface
+
     return LabelInterface(config)

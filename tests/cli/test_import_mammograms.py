@@ -42,7 +42,7 @@ def test_no_patient_tag_is_written_anywhere(
     broken = longest.read_bytes()
     (root / "0" / "cut.dcm").write_bytes(broken[: len(broken) // 2])
     client = FakeTasks()
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     served = root.parent / "served"
     caplog.set_level(0)
@@ -68,7 +68,7 @@ def test_a_name_that_is_no_text_is_refused_and_the_others_come_in(
     dicom(root / os.fsdecode(b"rechts_\xfcber.dcm"), seed=70)
     dicom(root / "line\nbreak.dcm", seed=71)
     client = FakeTasks()
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     assert import_command([root], project=7, twins=root.parent / "served") == 2
     assert len(client.data) == 8
@@ -83,7 +83,7 @@ def test_tasks_already_made_are_told_when_label_studio_goes_away(
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
     client = FakeTasks(fails_after=4)
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     with pytest.raises(LabelStudioError):
         import_command([root], project=7, twins=root.parent / "served")
@@ -97,7 +97,7 @@ def test_the_output_of_phantom_comes_in_whole_by_patient_and_view(
     arguments = ["phantom", "--patients", "2", "--seed", "7", "--positive", "1", "--out", str(root)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     client = FakeTasks()
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     monkeypatch.setenv("YOLO_MLSAM_TWIN_ROOT", str(tmp_path / "served"))
     assert import_command([root], project=7, twins=None) == 0
@@ -131,7 +131,7 @@ def test_a_project_that_shows_exams_gets_exams_and_says_what_fits_into_none(
     exam_files(root / "exam", patient="PHANTOM-2")
     client = FakeTasks()
     client.server.add_project(7, config=EXAM_CONFIG)
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     assert import_command([root], project=7, twins=root.parent / "served") == 2
     output = capfd.readouterr()
@@ -147,7 +147,7 @@ def test_a_project_for_another_screen_is_refused_before_any_file_is_read(
 ) -> None:
     client = FakeTasks()
     client.server.add_project(7, config=config)
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: client)
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: client)
     settings(monkeypatch, root)
     with pytest.raises(InvalidSettings, match=f"--screen {screen}"):
         import_command([root], project=7, twins=root.parent / "served", screen=screen)

@@ -42,7 +42,7 @@ def server():
 @pytest.fixture
 def run(tmp_path, monkeypatch, server):
     monkeypatch.setattr(
-        "mammo.site.LabelStudioClient",
+        "mammo.labelstudio.LabelStudioClient",
         lambda url, key: LabelStudioClient(url, key, transport=server.transport),
     )
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))

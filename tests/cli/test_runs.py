@@ -57,7 +57,7 @@ def test_every_recipe_of_a_retrain_can_be_named_in_the_settings():
 
 
 def test_a_run_of_a_project_that_does_not_exist_is_refused_and_not_recorded(site, monkeypatch):
-    monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: FakeTasks())
+    monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: FakeTasks())
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("YOLO_MLSAM_LABEL_STUDIO_API_KEY", "key")
     assert "has no project 77" in str(run("start", "--project", "77").exception)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from mammo.database import SCHEMA
+from mammo.database import SCHEMA, open_database
 from mammo.errors import InvalidSettings, LabelStudioError, StorageUnavailable
 from mammo.site import Site
 
@@ -111,3 +114,13 @@ def test_the_starter_is_registered_where_an_installation_is_set_up(tmp_path: Pat
     with Site.load(data_dir=tmp_path, project_models="7=m0001-aa") as site:
         assert site.serving(7) == "m0001-aa"
         assert site.serving(8).startswith("starter-")
+
+
+def test_runs_are_listed_without_the_libraries_of_images_and_networks(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path / 'yolo-mlsam.db'}").dispose()
+    script = "import sys; from mammo.site import Site; print(len(Site.load().runs.runs.newest()), *sys.modules)"
+    environment = {**os.environ, "YOLO_MLSAM_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+    number, *modules = done.stdout.decode().split()
+    assert number == "0"
+    assert {"torch", "pydicom", "scipy", "cv2", "label_studio_sdk"} & set(modules) == set()

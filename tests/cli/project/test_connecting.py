@@ -29,7 +29,7 @@ MASSES = (
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     made = FakeLabelStudio()
     monkeypatch.setattr(
-        "mammo.site.LabelStudioClient",
+        "mammo.labelstudio.LabelStudioClient",
         lambda url, key: LabelStudioClient(url, key, transport=made.transport),
     )
     return made

@@ -22,7 +22,7 @@ def queue_of(workers: int = 1, **more: Any) -> FakeQueue:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, queue: FakeQueue, *more: str) -> int:
-    monkeypatch.setattr("mammo.site.JobQueue", lambda connection: queue)
+    monkeypatch.setattr("mammo.runs.jobs.JobQueue", lambda connection: queue)
     monkeypatch.setattr(prelabelling, "POLL_SECONDS", 0.0)
     with pytest.raises(SystemExit) as end:
         main(["prelabel-project", "--project", "3", *more])
