@@ -38,7 +38,7 @@ def run() -> Result:
     )
     with tempfile.TemporaryDirectory() as folder:
         network = new_network(recipe.config, seed=0).eval()
-        rois = [_region(Path(folder) / f"{number}.npy", number) for number in range(REGIONS)]
+        rois = [drawn_region(Path(folder) / f"{number}.npy", number) for number in range(REGIONS)]
         began = time.perf_counter()
         cached = prepare(
             network,
@@ -82,7 +82,8 @@ def _batch(source: BatchSource, step: int) -> Batch:
     return batch
 
 
-def _region(file: Path, seed: int) -> TrainingRoi:
+def drawn_region(file: Path, seed: int) -> TrainingRoi:
+    """A region of noise, written to a file, with one finding."""
     pixels = np.random.default_rng(seed).normal(0.4, 0.02, (900, 900)).clip(0, 1).astype(np.float32)
     np.save(file, pixels)
     return TrainingRoi(

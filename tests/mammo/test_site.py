@@ -118,7 +118,9 @@ def test_the_starter_is_registered_where_an_installation_is_set_up(tmp_path: Pat
 
 def test_runs_are_listed_without_the_libraries_of_images_and_networks(tmp_path: Path) -> None:
     open_database(f"sqlite:///{tmp_path / 'yolo-mlsam.db'}").dispose()
-    script = "import sys; from mammo.site import Site; print(len(Site.load().runs.runs.newest()), *sys.modules)"
+    script = (
+        "import sys; from mammo.site import Site; print(len(Site.load().runs.runs.newest()), *sys.modules)"
+    )
     environment = {**os.environ, "YOLO_MLSAM_DATA_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
     number, *modules = done.stdout.decode().split()
