@@ -16,6 +16,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.InvalidRegion: 422,
     errors.InvalidPrompt: 422,
     errors.LabelStudioError: 502,
+    errors.PacsError: 502,
     errors.UnknownAnnotation: 404,
     errors.ModelNotFound: 404,
     errors.UnknownReading: 404,

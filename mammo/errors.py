@@ -10,6 +10,7 @@
     ├── InvalidRegion              a Label Studio region cannot be interpreted as a finding
     ├── InvalidPrompt              boxes and points cannot prompt the segmenter in this image
     ├── LabelStudioError           Label Studio refused or did not respond
+    ├── PacsError                  the PACS refused or did not respond, or sent something else than it was asked for
     ├── InvalidBundle              a bundle of a model version is damaged, or no trusted key signed it
     ├── InvalidWeights             a weight file has a wrong hash, specification or tensor
     ├── WeightsUnavailable         public weights are unknown or have not been added
@@ -92,6 +93,10 @@ class InvalidPrompt(MammoError):
 
 class LabelStudioError(MammoError):
     code = "label_studio"
+
+
+class PacsError(MammoError):
+    code = "pacs"
 
 
 class InvalidWeights(MammoError):

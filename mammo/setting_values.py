@@ -75,3 +75,32 @@ def mail_address(value: str) -> str:
     if value and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}", value):
         raise ValueError("expected one e-mail address such as admin@hospital.example")
     return value
+
+
+def dicomweb_address(value: str) -> str:
+    """An address without user name, password, query or fragment, and without a slash at its end; or nothing."""
+    try:
+        url = urlsplit(value)
+        plain = url.scheme in ("http", "https") and bool(url.hostname) and "@" not in url.netloc
+        rest = (
+            bool(url.query or url.fragment)
+            or url.port == 0
+            or bool(re.search(r"[\s\\{}]|[^\x21-\x7e]", value))
+        )
+    except ValueError:  # the port is no number
+        plain, rest = False, False
+    if value and (not plain or rest):
+        raise ValueError(
+            "expected an address such as https://HOST:PORT/dicom-web, without user name, password and query"
+        )
+    return value.rstrip("/")
+
+
+def header_secret(value: SecretStr) -> SecretStr:
+    """A password or token that a header can contain, without the white space around it that files end with."""
+    text = value.get_secret_value().strip()
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError(
+            "it contains a newline, a tab or another control character, which no header can contain"
+        )
+    return SecretStr(text)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mammo.credentials import sendable, sendable_user
 from mammo.errors import InvalidSettings
 from mammo.notification_settings import NotificationSettings
+from mammo.pacs_settings import PacsSettings
 from mammo.setting_sources import Sources, source_problem, sources, validation_problem
 from mammo.setting_values import digests, networks, pins, project_ids
 from mammo.site_file import find_site_file, read_site_file
@@ -38,7 +39,7 @@ class Bucket:
     secret_key: SecretStr
 
 
-class Settings(TrainingSettings, NotificationSettings):
+class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     """Each field is read from the environment variable `YOLO_MLSAM_<FIELD>`, else from the file of that name in
     `secrets_dir`, else from the settings file `site`; docs/settings.md lists all of them."""
 
@@ -120,7 +121,7 @@ class Settings(TrainingSettings, NotificationSettings):
     """Hosts from which tasks may load images by https, comma separated; prefix a host with `http://` to allow http."""
 
     private_networks: Annotated[str, AfterValidator(networks)] = ""
-    """Private networks of images and of webhooks' receivers, comma separated, for example `10.1.0.0/16`."""
+    """Private networks of images, webhooks' receivers and the PACS, comma separated, for example `10.1.0.0/16`."""
 
     download_seconds: float = Field(120.0, gt=0)
     """Time limit of the download of one image, in seconds."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mammo.labelstudio.project_tags import ProjectTags
     from mammo.models.champion_announcements import ChampionListener
     from mammo.notifications import NotificationService
+    from mammo.pacs import PacsClient
     from mammo.readings import ReadingRecords, ReadingService
     from mammo.runs import RunService
     from mammo.runs.jobs import JobQueue
@@ -130,6 +131,13 @@ class Site(SiteStorage):
 
         _ = self.data_dir
         return ImageDownloads.of(self.settings, self.label_studio)
+
+    @cached_property
+    def pacs(self) -> PacsClient:
+        """Raises InvalidSettings: no PACS is set, or one of its certificates cannot be read."""
+        from mammo.pacs import PacsClient
+
+        return PacsClient.of(self.settings)
 
     @cached_property
     def images(self) -> TaskImages:
@@ -293,7 +301,7 @@ class Site(SiteStorage):
 
     def close(self) -> None:
         """Write pending records, and close all connections."""
-        for name in ("store", "label_studio", "service_account", "redis"):
+        for name in ("store", "label_studio", "service_account", "pacs", "redis"):
             if (component := self.__dict__.get(name)) is not None:
                 component.close()
         if "engine" in self.__dict__:

@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from tests.orthanc_server import OrthancServer
 from tests.postgres_server import PostgresServer
 
 # A property that takes long on a busy machine is no failure: time is measured in benchmarks/.
@@ -264,6 +265,21 @@ def postgres(postgres_server):
     made = open_database(postgres_server.new_database())
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def orthanc_server():
+    """The one Orthanc of tests that do not end it."""
+    server = OrthancServer().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def orthanc(orthanc_server):
+    """An empty PACS: a real Orthanc."""
+    orthanc_server.clear()
+    return orthanc_server
 
 
 @pytest.fixture(params=["engine", "postgres"], ids=["sqlite", "postgresql"])
