@@ -23,6 +23,7 @@ from cli.labels import labels
 from cli.models.commands import models
 from cli.notifications import notifications
 from cli.order import order
+from cli.pacs import pacs
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
 from cli.reading.commands import reading
@@ -69,6 +70,7 @@ app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
+app.add_typer(pacs, name="pacs", rich_help_panel=IMAGES)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)
 app.add_typer(notifications, name="notifications", rich_help_panel=SERVICE)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import typer
 from rich.console import Console
@@ -19,6 +20,7 @@ from mammo.exchange.exam_tasks import shows_exam
 from mammo.exchange.importing import ImportOptions, Outcome, Rules, import_files
 from mammo.file_names import files_of
 from mammo.images.task_images import task_showing
+from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.site import Site
 
@@ -42,31 +44,67 @@ def import_command(
         LabelStudioError: Label Studio does not answer or refuses.
     """
     with changing_site() as site:
-        client = site.client
+        outcome = Outcome()
+        into = Project.of(
+            site, project, twins=twins, rules=rules or Rules(), screen=screen, show_year=show_year
+        )
+        try:
+            into.import_(list(files_of(paths)), outcome)
+        finally:  # also after an interrupt: the same command continues from here
+            report(outcome, project=project)
+    return 2 if outcome.refused or outcome.listed else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A project that files are imported into."""
+
+    id: int
+    client: LabelStudioClient
+    tags: ControlTags
+    options: ImportOptions
+    screen: Screen
+    show_year: bool
+
+    @classmethod
+    def of(
+        cls,
+        site: Site,
+        project: int,
+        *,
+        twins: Path | None,
+        rules: Rules,
+        screen: Screen | None,
+        show_year: bool,
+    ) -> Self:
+        """Return a project that takes mammograms; raises as `import_command`."""
         options = ImportOptions(
             root=site.require_mammogram_root(),
             twins=twins or _twin_root(site),
             patient_secret=site.require_patient_secret(),
-            rules=rules or Rules(),
+            rules=rules,
         )
-        config = client.project(project).get("label_config") or labeling_config()
+        config = site.client.project(project).get("label_config") or labeling_config()
         tags = ControlTags.read(str(config))
-        files, outcome = list(files_of(paths)), Outcome()
-        try:
-            if screen_of(tags, screen) == "exam":
-                import_exams(
-                    files, project=project, client=client, options=options, outcome=outcome,
-                    show_year=show_year, progress=_progress,
-                )  # fmt: skip
-            else:
-                task_showing({}, tags=tags)  # refuses an unsuitable project before any file is read
-                import_files(
-                    files, project=project, client=client, tags=tags, options=options, outcome=outcome,
-                    progress=_progress,
-                )  # fmt: skip
-        finally:  # also after an interrupt: the same command continues from here
-            report(outcome, project=project)
-    return 2 if outcome.refused or outcome.listed else 0
+        shown = screen_of(tags, screen)
+        if shown == "image":
+            task_showing({}, tags=tags)  # refuses an unsuitable project before any file is read
+        return cls(
+            id=project, client=site.client, tags=tags, options=options, screen=shown, show_year=show_year
+        )
+
+    def import_(self, files: Sequence[Path], outcome: Outcome) -> None:
+        """Import files; `outcome` is filled in meanwhile. Raises LabelStudioError: Label Studio refuses."""
+        if self.screen == "exam":
+            import_exams(
+                files, project=self.id, client=self.client, options=self.options, outcome=outcome,
+                show_year=self.show_year, progress=_progress,
+            )  # fmt: skip
+        else:
+            import_files(
+                files, project=self.id, client=self.client, tags=self.tags, options=self.options,
+                outcome=outcome, progress=_progress,
+            )  # fmt: skip
 
 
 def screen_of(tags: ControlTags, screen: Screen | None) -> Screen:

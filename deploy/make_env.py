@@ -7,6 +7,7 @@ Files that are put together from secrets are written anew each time.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import shlex
@@ -19,6 +20,7 @@ SIZES = {
     "yolo_mlsam_auth_password": 24,
     "yolo_mlsam_webhook_secret": 24,
     "yolo_mlsam_patient_secret": 24,
+    "yolo_mlsam_pacs_password": 24,
     "yolo_mlsam_label_studio_api_key": 20,  # Label Studio's tokens must have 40 hexadecimal digits
     "label_studio_password": 24,
     "postgres_admin_password": 24,
@@ -52,6 +54,9 @@ def combined(secret: dict[str, str]) -> dict[str, str]:
         "yolo_mlsam_redis_url": f"redis://yolo-mlsam:{secret['redis_password']}@valkey:6379/0",
         "yolo_mlsam_api_keys": _sha256(secret["prometheus_key"]),
         "redis_users.acl": redis_users(secret),
+        "orthanc_users.json": json.dumps(
+            {"RegisteredUsers": {"yolo-mlsam": secret["yolo_mlsam_pacs_password"]}}
+        ),
         "label_studio.env": "".join(
             f"{variable}={shlex.quote(secret[name])}\n"
             for variable, name in {

@@ -50,8 +50,8 @@ class PacsSettings(BaseSettings):
             raise ValueError(
                 "PACS_USER and PACS_TOKEN: set one of them, a request has one Authorization header"
             )
-        if bool(self.pacs_user) != bool(self.pacs_password.get_secret_value()):
-            raise ValueError("PACS_USER and PACS_PASSWORD: set both of them, or none")
+        if self.pacs_user and not self.pacs_password.get_secret_value():
+            raise ValueError("PACS_USER needs PACS_PASSWORD")
         if self.pacs_client_key and not self.pacs_client_certificate:
             raise ValueError("PACS_CLIENT_KEY needs PACS_CLIENT_CERTIFICATE")
         return self

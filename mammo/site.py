@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mammo.labelstudio.project_tags import ProjectTags
     from mammo.models.champion_announcements import ChampionListener
     from mammo.notifications import NotificationService
-    from mammo.pacs import PacsClient
+    from mammo.pacs import PacsClient, Retriever, UidMap
     from mammo.readings import ReadingRecords, ReadingService
     from mammo.runs import RunService
     from mammo.runs.jobs import JobQueue
@@ -138,6 +138,34 @@ class Site(SiteStorage):
         from mammo.pacs import PacsClient
 
         return PacsClient.of(self.settings)
+
+    @cached_property
+    def pacs_uids(self) -> UidMap:
+        """Which image of the PACS an image of the site is. Raises InvalidSettings: the patient secret is not set."""
+        from mammo.pacs import UidMap
+
+        return UidMap(self.engine, self.require_patient_secret())
+
+    def pacs_retriever(self, *, keeps_identity: bool) -> Retriever:
+        """Return what makes files of images of the PACS, in the folder `pacs` of the mammograms.
+
+        Raises:
+            InvalidSettings: PACS, folder or patient secret are not set, or the secret is too short.
+        """
+        from mammo.pacs import Retriever
+
+        try:
+            return Retriever(
+                self.pacs,
+                self.pacs_uids,
+                folder=self.require_mammogram_root() / "pacs",
+                scratch=self.data_dir,
+                secret=self.require_patient_secret(),
+                max_bytes=self.settings.max_image_bytes,
+                keeps_identity=keeps_identity,
+            )
+        except ValueError as error:
+            raise InvalidSettings(f"YOLO_MLSAM_PATIENT_SECRET: {error}") from None
 
     @cached_property
     def images(self) -> TaskImages:

@@ -282,6 +282,14 @@ def orthanc(orthanc_server):
     return orthanc_server
 
 
+@pytest.fixture(scope="session")
+def two_patients(tmp_path_factory):
+    """Eight mammograms of named patients, PID-0 and PID-1, for a PACS; a test must not change the files."""
+    from tests.mammo.pacs.patients import drawn_patients
+
+    return drawn_patients(tmp_path_factory.mktemp("patients") / "out", count=2)
+
+
 @pytest.fixture(params=["engine", "postgres"], ids=["sqlite", "postgresql"])
 def any_engine(request):
     """For claims that hold on both databases."""

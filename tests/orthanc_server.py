@@ -159,7 +159,8 @@ class OrthancServer:
         self._processes = []
 
     def remove(self) -> None:
-        self.stop()
+        """End, and delete the data; without the seconds that a stop takes."""
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def rest(self, method: str, path: str, **options: Any) -> Any:

@@ -81,8 +81,11 @@ def test_every_name_that_a_service_refers_to_is_defined_and_every_file_is_there(
         for other in service.get("depends_on", ()):
             assert "healthcheck" in services[other], f"{name} waits until {other} is well"
     assert all((ROOT / each["file"]).is_file() for each in compose["configs"].values())
-    used = {each for service in services.values() for each in service.get("secrets", ())}
-    assert used == set(compose["secrets"])
+    assert set().union(*map(secrets_of, services.values())) == set(compose["secrets"])
+
+
+def secrets_of(service: dict[str, object]) -> set[str]:
+    return {each["source"] if isinstance(each, dict) else each for each in service.get("secrets", ())}
 
 
 def test_every_service_is_limited_hardened_watched_and_its_log_is_rotated(compose):
@@ -94,7 +97,7 @@ def test_every_service_is_limited_hardened_watched_and_its_log_is_rotated(compos
         assert not service.get("user", "1").startswith(("0", "root")), name
         assert service["mem_limit"], name
         assert service["pids_limit"] <= 4096, name
-        assert service["restart"] == ("no" if name == "admin" else "unless-stopped"), name
+        assert service["restart"] == ("no" if name in ("admin", "pacs") else "unless-stopped"), name
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
         assert "healthcheck" in service or name in ("backend", "worker", "worker-gpu"), name
     stages = read("Dockerfile").split("FROM ")
@@ -132,10 +135,14 @@ def is_secret(name: str, field: object) -> bool:
 
 
 def test_each_service_gets_the_secrets_that_it_needs_and_no_others(compose):
-    given = {name: set(service.get("secrets", ())) for name, service in compose["services"].items()}
-    ours = {each for each in compose["secrets"] if each.startswith("yolo_mlsam_")}
+    given = {name: secrets_of(service) for name, service in compose["services"].items()}
+    ours = {each for each in compose["secrets"] if each.startswith("yolo_mlsam_")} - {
+        "yolo_mlsam_pacs_password"
+    }
     assert given["backend"] == ours
     assert given["worker"] == given["worker-gpu"] == given["admin"] == ours - {"yolo_mlsam_api_keys"}
+    assert given["pacs"] == given["admin"] | {"yolo_mlsam_pacs_password"}
+    assert given["orthanc"] == {"orthanc_users.json"}
     assert given["prometheus"] == {"prometheus_key"}
     assert given["label-studio"] == {"label_studio.env"}
     assert not given["proxy"]
@@ -161,7 +168,7 @@ def test_each_service_reaches_those_that_it_needs_and_no_others(compose):
         return {other for other, networks in members.items() if other != name and networks & members[name]}
 
     web = {"proxy", "proxy-tls"}
-    workers = {"worker", "worker-gpu", "admin"}
+    workers = {"worker", "worker-gpu", "admin", "pacs"}
     assert reached("worker") - workers - web == {"label-studio", "backend", "postgres", "valkey"}
     assert reached("backend") - workers - web == {
         "label-studio",
@@ -173,6 +180,7 @@ def test_each_service_reaches_those_that_it_needs_and_no_others(compose):
     assert reached("label-studio") - workers - web == {"backend", "postgres"}
     assert reached("valkey") == {"backend", *workers}
     assert reached("postgres") == {"backend", "label-studio", *workers}
+    assert reached("orthanc") == {"pacs"}
     assert reached("prometheus") - web == {"backend", "grafana"}
 
 

@@ -17,6 +17,7 @@ from mammo.database.connection import (
 )
 from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
+from mammo.database.pacs_tables import pacs_instance
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -75,6 +76,7 @@ __all__ = [
     "notification_channel",
     "notification_cursor",
     "open_database",
+    "pacs_instance",
     "patient_fold",
     "prelabel",
     "probe_write",

@@ -1,5 +1,18 @@
 """A site's PACS: DICOMweb queries, images from it, results to it."""
 
 from mammo.pacs.client import PacsClient
+from mammo.pacs.importing import PacsOutcome, retrieve_studies
+from mammo.pacs.query import FoundImage, Query, find
+from mammo.pacs.retrieving import Retriever
+from mammo.pacs.uid_map import UidMap
 
-__all__ = ["PacsClient"]
+__all__ = [
+    "FoundImage",
+    "PacsClient",
+    "PacsOutcome",
+    "Query",
+    "Retriever",
+    "UidMap",
+    "find",
+    "retrieve_studies",
+]
