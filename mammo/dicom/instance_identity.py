@@ -41,7 +41,7 @@ def read_instance_identity(data: bytes, *, max_bytes: int = MAX_BYTES) -> Instan
     """Read the identifiers of a file, and no pixel.
 
     Raises:
-        UnreadableImage: the bytes are no DICOM file or a damaged one, or it lacks one of its UIDs (`missing_attribute`).
+        UnreadableImage: the bytes are no DICOM file or a damaged one, or lack one of its UIDs (`missing_attribute`).
     """
     if not is_dicom(data):
         raise UnreadableImage("expected a DICOM file", code="parse")

@@ -17,7 +17,9 @@ from cli.__main__ import app
 from mammo.errors import MammoError
 from mammo.pacs import PacsClient
 from mammo.site import Site
-from tests.mammo.exchange.import_files import SECRET, FakeTasks, dicom
+from tests.mammo.dicom.patient_files import patient_file
+from tests.mammo.dicom.pictures import breast_picture, with_text
+from tests.mammo.exchange.import_files import SECRET, FakeTasks
 from tests.mammo.pacs.patients import PLANTED, named
 from tests.orthanc_server import OrthancServer
 
@@ -168,8 +170,8 @@ def test_priors_are_the_earlier_studies_of_the_same_patients(
 def test_a_file_that_may_name_its_patient_waits_for_a_person_and_its_study_with_it(
     site: Importing, orthanc: OrthancServer, tmp_path: Path
 ) -> None:
-    """Noise, in which no breast is found, so that nothing was blanked."""
-    file = dicom(tmp_path / "noise.dcm", patient="PID-7")
+    file = tmp_path / "text.dcm"
+    file.write_bytes(patient_file(with_text(breast_picture(), "DOE^JANE", (60, 420)), instance=5))
     orthanc.push(file)
     words = ("import", "--project", "7", "--study", str(pydicom.dcmread(file).StudyInstanceUID))
     assert "1 studies are not complete yet" in site.pacs(*words, code=2)
