@@ -19,6 +19,7 @@ from mammo.pacs import PacsClient
 from mammo.site import Site
 from tests.mammo.dicom.patient_files import patient_file
 from tests.mammo.dicom.pictures import breast_picture, with_text
+from tests.mammo.exchange.exam_files import EXAM_CONFIG
 from tests.mammo.exchange.import_files import SECRET, FakeTasks
 from tests.mammo.pacs.patients import PLANTED, named
 from tests.orthanc_server import OrthancServer
@@ -97,6 +98,19 @@ def test_what_was_found_is_imported_without_names_and_only_once(
             written.append(path.read_bytes().decode("latin-1"))
     everything = "\n".join(written).lower()
     assert [planted for planted in PLANTED if planted in everything] == []
+
+
+def test_a_project_of_exams_gets_a_task_for_each_study(
+    site: Importing, orthanc: OrthancServer, two_patients: list[Path]
+) -> None:
+    orthanc.push(*two_patients)
+    site.client.server.projects[7]["label_config"] = EXAM_CONFIG
+    for _ in range(2):
+        assert "of 2 studies" in site.pacs("query", "--since", "2000-01-01")
+        site.pacs("import", "--project", "7", "--since", "2000-01-01", "--screen", "exam")
+    assert len(site.client.data) == 2
+    views = ("rcc", "lcc", "rmlo", "lmlo")
+    assert all(task[f"{view}_sha256"] for task in site.client.data for view in views)
 
 
 def test_a_result_finds_its_way_back_to_the_original_study(
