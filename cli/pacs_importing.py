@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from cli.current_user import current_user
 from cli.import_mammograms import Project, report
 from cli.project.connecting import Screen
 from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.exchange.importing import Outcome, Rules
-from mammo.pacs import PacsOutcome, Query, find, retrieve_studies
+from mammo.pacs import PacsOutcome, Query, find, record_retrieval, retrieve_studies
 from mammo.printable import printable_path
 from mammo.site import Site
 
@@ -103,6 +104,13 @@ class PacsImport:
                 )
                 into.import_(outcome.files, tasks)
             finally:  # also after an interrupt: the same command continues from here
+                record_retrieval(
+                    site.engine,
+                    outcome,
+                    project=self.project,
+                    actor=current_user(),
+                    keeps_identity=self.identified,
+                )
                 _report(outcome)
                 report(tasks, project=self.project)
             if failure is not None:

@@ -15,6 +15,7 @@ Action = Literal[
     "run cancelled",
     "run resumed",
     "stage changed",
+    "images retrieved",
     "user added",
     "user removed",
     "user's role changed",

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import Engine
+
+from mammo.audit import append
+from mammo.database import writing
 from mammo.errors import MammoError, PacsError
 from mammo.pacs.query import FoundImage
 from mammo.pacs.retrieving import Retrieved
@@ -107,3 +111,20 @@ def retrieve_studies(
     outcome.num_incomplete = len(incomplete)
     outcome.files = [path for study, paths in files.items() if study not in incomplete for path in paths]
     return failure
+
+
+def record_retrieval(
+    engine: Engine, outcome: PacsOutcome, *, project: int, actor: str, keeps_identity: bool
+) -> None:
+    """Record in the audit trail that images were retrieved, if any were: how many, and not whose."""
+    if not outcome.num_new:
+        return
+    kind = "with the patient's identity" if keeps_identity else "de-identified"
+    with writing(engine) as connection:
+        append(
+            connection,
+            actor=actor,
+            action="images retrieved",
+            subject=f"project {project}",
+            reason=f"{outcome.num_new} images from the PACS, {kind}",
+        )

@@ -31,7 +31,7 @@ class Importing:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.client, self._monkeypatch = folder / "mammograms", FakeTasks(), monkeypatch
         self.root.mkdir()
-        monkeypatch.setattr("mammo.site.LabelStudioClient", lambda *_: self.client)
+        monkeypatch.setattr("mammo.labelstudio.LabelStudioClient", lambda *_: self.client)
         monkeypatch.setattr(self.client, "close", lambda: None)  # each command closes its own
         self.set(
             mammogram_root=self.root, twin_root=folder / "served", label_studio_url="http://127.0.0.1:1",
@@ -204,6 +204,12 @@ def test_files_are_kept_as_they_are_sent_only_on_request(
     (file,) = site.files
     assert file.read_bytes() == two_patients[0].read_bytes()
     assert file.stem.startswith("2.25.")
+    with Site.load() as opened:
+        (entry,) = opened.access.trail.newest()
+    assert (entry.subject, entry.reason) == (
+        "project 7",
+        "1 images from the PACS, with the patient's identity",
+    )
     assert "1 were here already" in site.pacs(
         "import", "--project", "7", "--patient", "PID-0", "--identified"
     )
