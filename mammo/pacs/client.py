@@ -132,7 +132,7 @@ class PacsClient:
                 found = self._web.search_for_series(study, **options)
             else:
                 found = self._web.search_for_instances(study, series, **options)
-        except (ValueError, TypeError, requests.RequestException):
+        except (ValueError, TypeError, RecursionError, requests.RequestException):
             raise self._no_json() from None
         return self._answers(found)
 
@@ -140,7 +140,7 @@ class PacsClient:
         """Return the attributes of all instances of a series, without pixels; raises PacsError as `search` does."""
         try:
             found = self._web.retrieve_series_metadata(study, series)
-        except (ValueError, TypeError, requests.RequestException):
+        except (ValueError, TypeError, RecursionError, requests.RequestException):
             raise self._no_json() from None
         return self._answers(found)
 

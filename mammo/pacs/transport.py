@@ -34,8 +34,8 @@ MAX_WAIT = 120.0
 
 BUSY = (429, 503)
 
-MAX_ANSWER = 2**30
-"""Largest answer, in bytes; images have their own limit."""
+MAX_STREAMED, MAX_IN_MEMORY = 2**31, 64 * 2**20
+"""Largest answer that is read as it arrives, in bytes (an image has its own limit), and of a query's answer."""
 
 
 class PacsTransport(BaseAdapter):
@@ -85,7 +85,7 @@ class PacsTransport(BaseAdapter):
         repeatable = isinstance(request.body, bytes | None)
         attempt = 1
         while True:
-            response = self._ask(request)
+            response = self._ask(request, max_bytes=MAX_STREAMED if stream else MAX_IN_MEMORY)
             if 200 <= response.status_code < 300:
                 return response
             response.close()
@@ -102,7 +102,7 @@ class PacsTransport(BaseAdapter):
     def _host(self, request: requests.PreparedRequest) -> str:
         return urlsplit(request.url or "").hostname or ""
 
-    def _ask(self, request: requests.PreparedRequest) -> requests.Response:
+    def _ask(self, request: requests.PreparedRequest, *, max_bytes: int) -> requests.Response:
         address = urlsplit(request.url or "")
         host = address.hostname or ""
         rate = TransferRate(bytes_per_second=self._least_rate, deadline=time.monotonic() + self._seconds)
@@ -129,7 +129,9 @@ class PacsTransport(BaseAdapter):
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers
             )
             response.url, response.request = request.url or "", request
-            response.raw = _Answer(answer, opened.pop_all(), host, self._seconds, self._bandwidth)
+            response.raw = _Answer(
+                answer, opened.pop_all(), host, self._seconds, self._bandwidth, max_bytes=max_bytes
+            )
             return response
 
 
@@ -137,10 +139,17 @@ class _Answer:
     """The body of an answer, in the form in which `requests` reads it."""
 
     def __init__(
-        self, answer: httpcore.Response, opened: ExitStack, host: str, seconds: float, bandwidth: Bandwidth
+        self,
+        answer: httpcore.Response,
+        opened: ExitStack,
+        host: str,
+        seconds: float,
+        bandwidth: Bandwidth,
+        *,
+        max_bytes: int,
     ) -> None:
         self._answer, self._opened, self._host = answer, opened, host
-        self._seconds, self._bandwidth = seconds, bandwidth
+        self._seconds, self._bandwidth, self._max_bytes = seconds, bandwidth, max_bytes
 
     def stream(self, _chunk_size: int, decode_content: bool = True) -> Iterator[bytes]:
         """Yield the body as it arrives.
@@ -153,9 +162,10 @@ class _Answer:
             for chunk in self._answer.iter_stream():
                 self._bandwidth.take(len(chunk))
                 num_bytes += len(chunk)
-                if num_bytes > MAX_ANSWER:
+                if num_bytes > self._max_bytes:
                     raise PacsError(
-                        f"the PACS at {self._host} sends more than {MAX_ANSWER} bytes", code="pacs_too_large"
+                        f"the PACS at {self._host} sends more than {self._max_bytes} bytes; narrow the query",
+                        code="pacs_too_large",
                     )
                 yield chunk
         except FAILURES as error:

@@ -85,12 +85,22 @@ def test_a_busy_pacs_is_asked_again_when_it_says() -> None:
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("body", [b"<html/>", b"[1]", b'{"a": ', b"7", b'"text"'])
+@pytest.mark.parametrize("body", [b"<html/>", b"[1]", b'{"a": ', b"7", b'"text"', b"[" * 10**5])
 def test_an_answer_to_a_query_that_is_no_dicom_json_is_one_sentence(body: bytes) -> None:
     with HostileServer(Reply(body=body, content_type=JSON)) as server, pytest.raises(PacsError) as error:
         server.client().search("studies", {"PatientID": PATIENT}, limit=1, offset=0)
     assert error.value.code == "pacs_content_type"
     assert PATIENT not in str(error.value)
+
+
+def test_an_answer_to_a_query_that_would_fill_the_memory_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mammo.pacs.transport.MAX_IN_MEMORY", 1000)
+    with (
+        HostileServer(Reply(body=b"[" + b" " * 2000 + b"]", content_type=JSON)) as server,
+        pytest.raises(PacsError, match="narrow the query") as error,
+    ):
+        server.client().search("studies", {}, limit=1, offset=0)
+    assert error.value.code == "pacs_too_large"
 
 
 def test_secrets_and_patients_are_in_no_log_and_no_message(caplog: pytest.LogCaptureFixture) -> None:
