@@ -24,14 +24,17 @@ from backend.cross_site import OwnPagesOnly
 from backend.error_handlers import install as install_handlers
 from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
+from backend.model_evidence import ModelEvidence
 from backend.prefetch import Prefetch
 from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
+from backend.refreshed import Refreshed
 from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
 from backend.services import Services
 from backend.shadow import Shadow
 from backend.suggestions import Suggestions
+from mammo.stages import StageReport
 
 MAX_CLICKS = 2
 MAX_TASKS = 1
@@ -44,7 +47,8 @@ MAX_EVENTS = 8
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
-    overviews = ProjectOverviews(services.site)
+    overviews, evidence = ProjectOverviews(services.site), ModelEvidence(services.site)
+    stage_reports: Refreshed[int, StageReport] = Refreshed(partial(_stage_report, services))
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -66,6 +70,8 @@ def create_app(services: Services) -> FastAPI:
             if listener:
                 await anyio.to_thread.run_sync(listener.stop)
             overviews.close()
+            evidence.close()
+            stage_reports.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -85,6 +91,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
     app.state.overviews = overviews
+    app.state.evidence = evidence
+    app.state.stage_reports = stage_reports
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()
@@ -102,6 +110,10 @@ def create_app(services: Services) -> FastAPI:
         Guard, metrics=services.metrics, paths=frozenset(paths)
     )  # added last, so it is the outermost
     return app
+
+
+def _stage_report(services: Services, project: int) -> StageReport:
+    return services.site.stages.show(project)
 
 
 def _close(services: Services, *backlogs: Backlog) -> None:

@@ -30,6 +30,9 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,
     errors.Cancelled: 409,
+    errors.InvalidBundle: 409,
+    errors.InvalidChannel: 422,
+    errors.InvalidSettings: 409,
     errors.InvalidAccess: 422,
 }
 

@@ -48,18 +48,19 @@ def add(
 ) -> None:
     """Add a channel: one webhook, e-mail address or note."""
     from cli.current_user import current_user
+    from mammo.notifications import NewChannel
     from mammo.site import Site
 
     kind, target = _target(webhook=webhook, webhook_file=webhook_file, email=email, note=note)
     with Site.load() as site:
-        channel = site.notifications.add(
-            kind,
-            target,
+        new = NewChannel(
+            kind=kind,
+            target=target,
             project=project,
-            topics=[each.strip() for each in topics.split(",") if each.strip()],
-            actor=current_user(),
+            topics=tuple(each.strip() for each in topics.split(",") if each.strip()),
             quiet_days=quiet_days,
         )
+        channel = site.notifications.add(new, actor=current_user())
     place = "all projects" if project is None else f"project {project}"
     text = f"channel {channel.id}: {channel.kind} {channel.shown}".rstrip()
     typer.echo(f"{text}, {place}: {', '.join(channel.topics)}")
@@ -91,10 +92,11 @@ def list_(as_json: AsJson = False) -> None:
 @notifications.command()
 def remove(number: Number) -> None:
     """Remove a channel. What waits for it is not sent; the log stays."""
+    from cli.current_user import current_user
     from mammo.site import Site
 
     with Site.load() as site:
-        channel = site.notifications.channels.remove(number)
+        channel = site.notifications.channels.remove(number, actor=current_user())
     typer.echo(f"channel {channel.id} is removed: {channel.kind} {channel.shown}".rstrip())
 
 

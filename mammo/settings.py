@@ -75,6 +75,9 @@ class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     trusted_keys: str = Field("", pattern=r"^([0-9a-fA-F]{64}([,\s]+|$))*$")
     """Public keys (hexadecimal, comma separated) whose signatures on model bundles are accepted."""
 
+    bundle_key: Path | None = None
+    """File of the private key that signs bundles downloaded from the console; `yolo-mlsam models keygen` makes one."""
+
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Redis server of the job queue: `redis://`, `rediss://` or `unix://`, including the password."""
 

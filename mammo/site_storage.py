@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mammo.models import ModelFiles, ModelRegistry
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
+    from mammo.verdicts.archive import VerdictArchive
 
 log = structlog.get_logger()
 
@@ -92,6 +93,13 @@ class SiteStorage:
 
         _ = self.data_dir
         return Blobs(self.settings.blobs)
+
+    @cached_property
+    def verdicts(self) -> VerdictArchive:
+        from mammo.runs import Runs
+        from mammo.verdicts.archive import VerdictArchive
+
+        return VerdictArchive(Runs(self.engine), self.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:

@@ -1,14 +1,21 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, models.py, projects.py, audit.py    its resources
+runs.py, models.py, projects.py, stages.py, notifications.py, audit.py    its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
 """
 
-from backend.api import audit, description, models, projects, runs
+from backend.api import audit, description, models, notifications, projects, runs, stages
 
-ROUTERS = (projects.router, runs.router, models.router, audit.router)
+ROUTERS = (
+    projects.router,
+    runs.router,
+    models.router,
+    stages.router,
+    notifications.router,
+    audit.router,
+)
 
 DESCRIPTION = description.router

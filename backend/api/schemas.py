@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from mammo.training_settings import RecipeName
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
-Version = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+Version = Annotated[str, Path(max_length=64, pattern=VERSION)]
 """Name of a model version, or `champion`, `challenger` or `previous`."""
+
+VersionQuery = Annotated[str, Query(max_length=64, pattern=VERSION)]
 
 
 class Why(BaseModel):

@@ -24,6 +24,7 @@ SECTIONS = (
     Section("overview", "Overview", "/console"),
     Section("runs", "Runs", "/console/runs"),
     Section("models", "Models", "/console/models"),
+    Section("notifications", "Notifications", "/console/notifications", "administrator"),
     Section("audit", "Audit", "/console/audit", "administrator"),
     Section("docs", "HTTP API", "/docs"),
 )

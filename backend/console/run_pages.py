@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mammo.runs import ENDED, Run, RunEvent
+from mammo.verdicts.figure_names import figure_name
 
 STATE_WORDS = {
     "queued": "waiting for a worker",
@@ -52,7 +53,7 @@ def verdict_rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, fl
     verdict = results.get("verdict") or {}
     champion, challenger = verdict.get("champion") or {}, verdict.get("challenger") or {}
     return [
-        (name.replace("_", " at "), champion.get(name), value)
+        (figure_name(name), champion.get(name), value)
         for name, value in challenger.items()
         if name != "version" and (value is None or isinstance(value, int | float))
     ]

@@ -40,6 +40,31 @@ def show(
     show_version(version, as_json=as_json)
 
 
+@models.command("card")
+def card(
+    version: Version = "champion",
+    out: Annotated[
+        Path | None, typer.Option(help="Markdown file to write; default: print it.", dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write the model card: data, recipe, figures with intervals, licence, limits, what was never tested."""
+    from cli.models.cards import write_card
+
+    write_card(version, out=out, as_json=as_json)
+
+
+@models.command("compare")
+def compare(
+    project: Annotated[int, typer.Option(help="Label Studio project whose verdicts are compared.", min=1)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the versions judged in a project on the held-out images that every verdict has seen."""
+    from cli.models.cards import compare_judged
+
+    compare_judged(project, as_json=as_json)
+
+
 @models.command("diff")
 def diff(one: Version, other: Version) -> None:
     """Compare the manifests and verdicts of two model versions."""

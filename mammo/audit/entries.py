@@ -16,6 +16,8 @@ Action = Literal[
     "run resumed",
     "stage changed",
     "images retrieved",
+    "channel added",
+    "channel removed",
     "user added",
     "user removed",
     "user's role changed",

@@ -23,6 +23,8 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import PixelBudget
 from mammo.models import ModelRegistry
 
+MAX_DIFFERING = 50
+
 CHUNK = 200
 """Corrections whose content is read by one statement."""
 
@@ -70,6 +72,21 @@ class CorrectionDistance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DifferingTask:
+    """A task on which two versions disagree."""
+
+    task: int
+    first_only: int
+    """Findings that only the first version has."""
+
+    second_only: int
+    reshaped: int
+    """Findings that both have, with other outlines."""
+
+    dice: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShadowComparison:
     """Figures of two model versions on the same images."""
 
@@ -78,6 +95,9 @@ class ShadowComparison:
     agreement: VersionAgreement
     distances: tuple[CorrectionDistance, ...]
     """By arm, the first version first; an arm without corrections is left out."""
+
+    differing: tuple[DifferingTask, ...]
+    """Those that differ most, first; at most `MAX_DIFFERING`."""
 
     unreadable: tuple[str, ...]
     """Prelabels and annotations left out of these figures because they cannot be interpreted, with the reason."""
@@ -119,14 +139,13 @@ def compare_versions(
     )
     shared = sorted(first_prelabels.keys() & second_prelabels.keys())
     parser = _RegionParser(tags)
-    pairs = [
-        (one, other)
+    pairs = {
+        task: [edit_effort(*sides) for sides in _image_by_image(one, other)]
         for task in shared
         if (one := parser.prelabel(first_prelabels[task])) is not None
         and (other := parser.prelabel(second_prelabels[task])) is not None
-    ]
-    images = [image for one, other in pairs for image in _image_by_image(one, other)]
-    difference = total_effort([edit_effort(one, other) for one, other in images])
+    }
+    difference = total_effort([each for images in pairs.values() for each in images])
     efforts = list(_efforts(project, (first_prelabels, second_prelabels), store=store, parser=parser))
     gains = [
         (other.dice or 0.0) - (one.dice or 0.0)
@@ -144,6 +163,7 @@ def compare_versions(
             dice=difference.dice,
         ),
         distances=tuple(_distances(versions, efforts)),
+        differing=tuple(_differing(pairs)),
         unreadable=tuple(parser.problems.values()),
         dice_gain=float(np.mean(gains)) if gains else None,
         dice_gain_interval=_bootstrap_interval(gains, num_draws),
@@ -194,6 +214,23 @@ def _efforts(
             arm: Arm = "prelabelled" if was_shown else "control"
             for from_first, from_second, corrected in _image_by_image(first, second, correction):
                 yield arm, edit_effort(from_first, corrected), edit_effort(from_second, corrected)
+
+
+def _differing(pairs: Mapping[int, Sequence[EditEffort]]) -> list[DifferingTask]:
+    totals = {task: total_effort(images) for task, images in pairs.items()}
+    found = [
+        DifferingTask(
+            task=task,
+            first_only=total.deleted,
+            second_only=total.added,
+            reshaped=total.edited,
+            dice=total.dice,
+        )
+        for task, total in totals.items()
+        if not total.untouched
+    ]
+    found.sort(key=lambda each: (-each.first_only - each.second_only, each.dice or 0.0, each.task))
+    return found[:MAX_DIFFERING]
 
 
 FindingsByImage = dict[str, list[Finding]]

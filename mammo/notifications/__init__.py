@@ -9,8 +9,8 @@ Nothing is sent from where it happens. A notice is derived from rows that were c
 the change of stage, so none is lost when a process is killed, and none is sent for what was rolled back.
 """
 
-from mammo.notifications.channels import Channel, Kind
+from mammo.notifications.channels import Channel, Kind, NewChannel
 from mammo.notifications.notice import TOPICS, Notice, Topic
 from mammo.notifications.service import NotificationService
 
-__all__ = ["TOPICS", "Channel", "Kind", "Notice", "NotificationService", "Topic"]
+__all__ = ["TOPICS", "Channel", "Kind", "NewChannel", "Notice", "NotificationService", "Topic"]

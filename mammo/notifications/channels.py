@@ -11,6 +11,7 @@ import httpx
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from mammo.audit import append
 from mammo.database import notification_channel, reading, writing
 from mammo.errors import InvalidChannel
 from mammo.notifications.notice import TOPICS, Notice
@@ -24,6 +25,24 @@ QUIET_DAYS = 7
 
 MAX_TARGET = 2000
 """Maximum length of an address, in characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewChannel:
+    """A channel that somebody asks for."""
+
+    kind: Kind
+    target: str
+    """See `Channel.target`."""
+
+    project: int | None
+    """None: every project."""
+
+    topics: tuple[str, ...] = ()
+    """What it is told of; empty: everything."""
+
+    quiet_days: int = QUIET_DAYS
+    """See `Channel.quiet_days`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,43 +99,37 @@ class Channels:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(
-        self,
-        kind: Kind,
-        target: str,
-        *,
-        project: int | None,
-        topics: Sequence[str],
-        actor: str,
-        quiet_days: int = QUIET_DAYS,
-    ) -> Channel:
+    def add(self, new: NewChannel, *, actor: str) -> Channel:
         """Add a channel.
 
         Args:
-            topics: what it is told of; empty: everything.
+            actor: who adds it; in the audit trail.
 
         Raises:
             InvalidChannel: the target or a topic is not one, or the channel exists.
         """
-        _check(kind, target, topics)
+        _check(new.kind, new.target, new.topics)
         row = {
-            "project": project,
-            "kind": kind,
-            "target": target,
-            "topics": ",".join(each for each in TOPICS if not topics or each in topics),
-            "quiet_days": quiet_days,
+            "project": new.project,
+            "kind": new.kind,
+            "target": new.target,
+            "topics": ",".join(each for each in TOPICS if not new.topics or each in new.topics),
+            "quiet_days": new.quiet_days,
             "actor": actor,
             "created_at": datetime.now(UTC),
         }
         with writing(self._engine) as connection:
             for other in map(_channel, connection.execute(_present())):
-                if (other.kind, other.target, other.project) == (kind, target, project):
+                if (other.kind, other.target, other.project) == (new.kind, new.target, new.project):
                     raise InvalidChannel(
                         f"channel {other.id} is the same; remove it first: "
                         f"`yolo-mlsam notifications remove {other.id}`"
                     )
             statement = sa.insert(notification_channel).values(row).returning(notification_channel.c.id)
             number = connection.scalar(statement)
+            append(
+                connection, actor=actor, action="channel added", subject=f"channel {number}", reason=new.kind
+            )
         return self.get(int(number or 0))
 
     def all(self) -> list[Channel]:
@@ -135,19 +148,27 @@ class Channels:
             raise InvalidChannel(f"there is no channel {number}; `yolo-mlsam notifications list` shows all")
         return found
 
-    def remove(self, number: int) -> Channel:
+    def remove(self, number: int, *, actor: str) -> Channel:
         """Remove a channel; what waits for it is not sent.
+
+        Args:
+            actor: who removes it; in the audit trail.
 
         Raises:
             InvalidChannel: there is none of this number.
         """
         channel = self.get(number)
         with writing(self._engine) as connection:
-            connection.execute(
+            removed = connection.execute(
                 sa.update(notification_channel)
                 .where(notification_channel.c.id == number, notification_channel.c.removed_at.is_(None))
                 .values(removed_at=datetime.now(UTC))
             )
+            if removed.rowcount:
+                subject = f"channel {number}"
+                append(
+                    connection, actor=actor, action="channel removed", subject=subject, reason=channel.kind
+                )
         return channel
 
 

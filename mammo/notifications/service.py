@@ -17,7 +17,7 @@ from mammo.database import reading
 from mammo.errors import InvalidSettings, LabelStudioError, NotDelivered
 from mammo.images.downloads import AddressRule
 from mammo.labelstudio import LabelStudioClient
-from mammo.notifications.channels import QUIET_DAYS, Channel, Channels, Kind
+from mammo.notifications.channels import Channel, Channels, NewChannel
 from mammo.notifications.conditions import disk_notice, disk_position, last_corrections, silences
 from mammo.notifications.journals import journals, new_notices
 from mammo.notifications.mail import MailServer, compose
@@ -79,29 +79,18 @@ class NotificationService:
             folder=settings.data_dir,
         )
 
-    def add(
-        self,
-        kind: Kind,
-        target: str,
-        *,
-        project: int | None,
-        topics: Sequence[str],
-        actor: str,
-        quiet_days: int = QUIET_DAYS,
-    ) -> Channel:
+    def add(self, new: NewChannel, *, actor: str) -> Channel:
         """Add a channel.
 
         Raises:
             InvalidChannel: its target or a topic is not one, or it exists.
             InvalidSettings: a setting is missing without which nothing could be sent.
         """
-        if kind == "webhook":
+        if new.kind == "webhook":
             self._require_secret()
-        if kind == "email" and self.mail_server is None:
+        if new.kind == "email" and self.mail_server is None:
             raise InvalidSettings(f"set {PREFIX}SMTP_URL and {PREFIX}SMTP_SENDER: e-mail needs a mail server")
-        return self.channels.add(
-            kind, target, project=project, topics=topics, actor=actor, quiet_days=quiet_days
-        )
+        return self.channels.add(new, actor=actor)
 
     def written_key(self, channel: Channel) -> str:
         """Return the key with which the receiver of a webhook verifies signatures.

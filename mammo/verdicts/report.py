@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mammo.runs import Run
 from mammo.verdicts import drawing
 from mammo.verdicts.archive import VerdictArchive
+from mammo.verdicts.figure_names import figure_name
 from mammo.verdicts.places import KINDS, places
 from mammo.verdicts.record import Picture, VerdictRecord
 from mammo.verdicts.strata import by_size, by_surroundings
@@ -62,11 +63,6 @@ def verdict_facts(record: VerdictRecord, run: Run, *, address: Address, level: i
 def figure_rows(verdict: Mapping[str, Any]) -> list[tuple[str, float | None, float | None, float | None]]:
     """Return the gate's figures: name, champion's, challenger's, and the loss that is allowed."""
     old, new, rule = verdict["champion"], verdict["challenger"], verdict["rule"]
-    names = {
-        "primary": "score",
-        "dice": "Dice, all lesions",
-        "false_positives": "false positives per image shown",
-    }
     margins = {
         f"sensitivity_{rule['guard_rate']:g}": rule["sensitivity_margin"],
         "dice": rule["dice_margin"],
@@ -75,11 +71,7 @@ def figure_rows(verdict: Mapping[str, Any]) -> list[tuple[str, float | None, flo
     rows = []
     for key in new:
         if key != "version":
-            name = (
-                names.get(key)
-                or f"sensitivity at {key.removeprefix('sensitivity_')} false positives per image"
-            )
-            rows.append((name, old[key], new[key], margins.get(key)))
+            rows.append((figure_name(key), old[key], new[key], margins.get(key)))
     if verdict["newest"]:
         second = verdict["newest"]
         name = f"score, {second['num_patients']} newest patients"

@@ -10,6 +10,7 @@ from backend import __main__ as entry
 from backend.app import create_app
 from backend.notifying import Notifier
 from mammo.errors import StorageUnavailable
+from mammo.notifications import NewChannel
 from mammo.stages import StageLog
 from mammo.stages.service import AUDIT
 from tests.backend.fakes import Backend, settings
@@ -74,7 +75,7 @@ def test_the_real_wiring_has_the_thread(tmp_path):
 def test_predictions_carry_the_news_of_their_project_and_others_do_not(engine):
     backend = Backend(engine=engine)
     told = backend.services.site.notifications
-    told.add("note", "", project=3, topics=["sent-back"], actor="me@here")
+    told.add(NewChannel(kind="note", target="", project=3, topics=("sent-back",)), actor="me@here")
     StageLog(engine).add(3, "semi-automatic", since=None, actor=AUDIT, reason="r", evidence={})
     told.round()
 

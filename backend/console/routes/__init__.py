@@ -1,5 +1,14 @@
 """The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
 
-from backend.console.routes import assets, audit, login, models, overview, runs
+from backend.console.routes import assets, audit, login, models, notifications, overview, runs, stages
 
-ROUTERS = (assets.router, login.router, overview.router, runs.router, models.router, audit.router)
+ROUTERS = (
+    assets.router,
+    login.router,
+    overview.router,
+    runs.router,
+    models.router,
+    stages.router,
+    notifications.router,
+    audit.router,
+)

@@ -1,51 +1,97 @@
-"""`/console/models`: the model versions, one version, and the forms that move the champion."""
+"""`/console/models`: the model versions, one version with its card, and the forms that move the champion."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio.to_thread
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
-from backend.api.schemas import Version
-from backend.console.forms import read_form
+from backend.api.models import bundle_file, card_file
+from backend.api.schemas import Number, Version, VersionQuery
+from backend.card_document import estimate
+from backend.console.charts import Series, line_chart
+from backend.console.forms import read_form, required_reason
 from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
 from backend.model_cards import all_cards, card
+from backend.model_evidence import ModelEvidence, descent
 from backend.model_moves import promote as promote_version
 from backend.model_moves import roll_back as roll_back_champion
+from backend.refreshed import Figure
 from backend.roles import AdministratorDep, ViewerDep
-from mammo.models import CHAMPION
+from backend.services import Services
+from mammo.models import CHALLENGER, CHAMPION, PREVIOUS
 from mammo.models.aliases import champion_stack
+from mammo.runs.states import NO_PROJECT
+from mammo.verdicts.versions import CommonFigures, Estimate
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 
-PARTS = ("detector", "segmenter")
+MAX_RUNS = 100
+"""Newest runs whose projects are shown."""
 
 
 @router.get("/models")
 async def models(request: Request, services: ServicesDep, _: ViewerDep) -> HTMLResponse:
-    """List the versions, newest first, and the champions until now."""
-    registry = services.site.registry
+    """List the versions, newest first, how they compare, and the champions until now."""
+    evidence = cast(ModelEvidence, request.app.state.evidence)
 
     def read() -> dict[str, Any]:
+        registry = services.site.registry
         history = registry.history()
         stack = champion_stack(history)
         return {
             "cards": all_cards(registry),
             "history": list(reversed(history)),
             "before": stack[-2] if len(stack) > 1 else None,
+            "compared": [(each, *_compared(evidence, each)) for each in _projects(services)],
         }
 
-    return render(request, "models.html", section="models", **await anyio.to_thread.run_sync(read))
+    facts = await anyio.to_thread.run_sync(read)
+    return render(request, "models.html", section="models", estimate=estimate, **facts)
+
+
+@router.get("/projects/{project}/shadow")
+async def shadow(
+    request: Request,
+    project: Number,
+    services: ServicesDep,
+    _: ViewerDep,
+    first: VersionQuery = "champion",
+    second: VersionQuery = "challenger",
+) -> HTMLResponse:
+    """Show how two versions predicted the same tasks, and where they differ most."""
+    evidence = cast(ModelEvidence, request.app.state.evidence)
+
+    def read() -> dict[str, Any]:
+        registry = services.site.registry
+        return {
+            "names": [CHAMPION, CHALLENGER, PREVIOUS, *reversed(registry.versions())],
+            "figure": evidence.shadow(project, first, second),
+        }
+
+    facts = await anyio.to_thread.run_sync(read)
+    settings = services.settings
+    return render(
+        request,
+        "shadow.html",
+        section="models",
+        project=project,
+        first=first,
+        second=second,
+        label_studio=settings.label_studio_public_url or settings.label_studio_url,
+        **facts,
+    )
 
 
 @router.post("/models/rollback")
 async def roll_back(request: Request, services: ServicesDep, caller: AdministratorDep) -> Response:
     """Make the previous champion the champion again."""
-    reason = _reason(await read_form(request))
+    reason = required_reason(await read_form(request))
     await anyio.to_thread.run_sync(
         partial(roll_back_champion, services.site, reason=reason, actor=caller.name)
     )
@@ -54,23 +100,36 @@ async def roll_back(request: Request, services: ServicesDep, caller: Administrat
 
 @router.get("/models/{version}")
 async def model(request: Request, version: Version, services: ServicesDep, _: ViewerDep) -> HTMLResponse:
-    """Show the card of a version."""
-    found = await anyio.to_thread.run_sync(card, services.site.registry, version)
-    facts = [
-        (name, value)
-        for name, value in sorted(found.manifest.items())
-        if isinstance(value, str | int | float) and name not in ("version", "parent", "created_at")
-    ]
-    return render(
-        request,
-        "model.html",
-        section="models",
-        card=found,
-        is_champion=CHAMPION in found.aliases,
-        facts=facts,
-        parts=[(part, found.manifest.get(part) or {}) for part in PARTS],
-        figures=_figures(found.verdict),
-    )
+    """Show a version: its descent, its card, and when it was champion."""
+    evidence = cast(ModelEvidence, request.app.state.evidence)
+
+    def read() -> dict[str, Any]:
+        registry = services.site.registry
+        found = card(registry, version)
+        return {
+            "card": found,
+            "is_champion": CHAMPION in found.aliases,
+            "line": descent(registry, found.version),
+            "document": evidence.card(found.version),
+            "can_export": services.settings.bundle_key is not None,
+            "pinned_in": sorted(
+                project for project, pin in services.settings.pinned_models.items() if pin == found.version
+            ),
+        }
+
+    return render(request, "model.html", section="models", **await anyio.to_thread.run_sync(read))
+
+
+@router.get("/models/{version}/card.md")
+async def as_markdown(version: Version, services: ServicesDep, _: ViewerDep) -> Response:
+    """Return the card as a file."""
+    return await card_file(services, version)
+
+
+@router.get("/models/{version}/bundle")
+async def bundle(version: Version, services: ServicesDep, _: AdministratorDep) -> Response:
+    """Return the signed bundle of a version. 409: no key is set, or the weights must not leave the site."""
+    return await bundle_file(services, version)
 
 
 @router.post("/models/{version}/promote")
@@ -78,22 +137,30 @@ async def promote(
     request: Request, version: Version, services: ServicesDep, caller: AdministratorDep
 ) -> Response:
     """Make a version the champion."""
-    reason = _reason(await read_form(request))
+    reason = required_reason(await read_form(request))
     move = partial(promote_version, services.site, version, reason=reason, actor=caller.name)
     await anyio.to_thread.run_sync(move)
     return see_other(f"/console/models/{version}")
 
 
-def _figures(verdict: Any) -> list[tuple[str, float]]:
-    """Return the figures of the version in its verdict."""
-    own = (verdict.get("verdict") or {}).get("challenger") or {}
-    return [
-        (name.replace("_", " at "), value) for name, value in own.items() if isinstance(value, int | float)
+def _projects(services: Services) -> list[int]:
+    """Return the projects in which a challenger was judged."""
+    newest = services.site.runs.runs.newest(limit=MAX_RUNS)
+    return sorted({run.project for run in newest if run.state in ("promoted", "kept")} - {NO_PROJECT})
+
+
+def _compared(evidence: ModelEvidence, project: int) -> tuple[Figure[CommonFigures | None], Markup]:
+    figure = evidence.on_common_images(project)
+    if figure.value is None or len(figure.value.versions) < 2:
+        return figure, Markup("")
+
+    def points(estimates: list[Estimate | None]) -> list[tuple[float, float]]:
+        return [(number, each.value) for number, each in enumerate(estimates) if each is not None]
+
+    versions = figure.value.versions
+    series = [
+        Series("sensitivity", points([each.sensitivity for each in versions])),
+        Series("Dice", points([each.dice for each in versions])),
     ]
-
-
-def _reason(form: dict[str, str]) -> str:
-    reason = form.get("reason", "")[:1000]
-    if not reason:
-        raise HTTPException(422, "give a reason: it is kept in the history")
-    return reason
+    title = f"Sensitivity and Dice of the versions judged in project {project}, oldest first"
+    return figure, line_chart(title, series, low=0.0, high=1.0)

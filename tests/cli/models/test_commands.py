@@ -97,6 +97,16 @@ def test_show_and_diff_tell_manifest_verdict_and_moves(site, tmp_path):
     assert "kept the champion" in run("list")
 
 
+def test_a_card_is_printed_written_and_given_as_json(site, tmp_path):
+    starter = site.champion().version
+    assert "Model " in run("card")
+    assert "cards.md" in run("card", "champion", "--out", "cards.md")
+    assert "## Never tested on" in (tmp_path / "cards.md").read_text()
+    assert json.loads(run("card", "--json"))["version"] == starter
+    assert "no held-out image" in run("compare", "--project", "3")
+    assert json.loads(run("compare", "--project", "3", "--json")) is None
+
+
 @pytest.mark.parametrize("name", ["m", "nothing", "challenger", ""])
 def test_a_name_that_is_none_or_several_is_said_so(site, tmp_path, name):
     run("list")

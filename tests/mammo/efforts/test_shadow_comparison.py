@@ -34,6 +34,14 @@ def test_two_versions_agree_on_the_findings_that_overlap(store):
     assert comparison.distances == ()
 
 
+def test_the_tasks_on_which_two_versions_differ_most_come_first(store):
+    for task, findings in ((5, (FIRST,)), (6, (FIRST, SECOND, THIRD)), (7, (SECOND,))):
+        show(store, FIRST, version="m1", task=task)
+        show(store, *findings, version="m2", task=task, shown=False)
+    differing = compare_versions(1, ("m1", "m2"), store=store, tags=TAGS).differing
+    assert [(each.task, each.first_only, each.second_only) for each in differing] == [(7, 1, 1), (6, 0, 2)]
+
+
 def test_each_version_is_compared_with_the_corrections_and_blind_images_are_reported_separately(store):
     for task, shown in ((5, False), (6, False), (7, True)):
         show(store, FIRST, SECOND, version="m1", task=task, shown=shown)

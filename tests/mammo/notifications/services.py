@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mammo.disk_reserve import ROOMY_AGAIN
 from mammo.models import ModelRegistry
-from mammo.notifications import NotificationService
+from mammo.notifications import NewChannel, NotificationService
 from mammo.runs import RunLedger, Runs, claim, classify
 from mammo.settings import Settings
 from tests.mammo.models.versions import register
@@ -42,7 +42,8 @@ def service(engine, *, client=None, free=2 * ROOMY_AGAIN, **settings) -> Notific
 
 
 def channel(service, target, *, kind="webhook", project=None, topics=(), quiet_days=7):
-    return service.add(kind, target, project=project, topics=topics, actor="me@here", quiet_days=quiet_days)
+    new = NewChannel(kind=kind, target=target, project=project, topics=tuple(topics), quiet_days=quiet_days)
+    return service.add(new, actor="me@here")
 
 
 def run(engine, project=3, *, state="kept", error=None, reason="a reason"):

@@ -13,10 +13,10 @@ def test_a_channel_is_kept_listed_and_removed_on_both_databases(any_engine):
     assert told.channels.all() == [added]
     assert added.topics == ("run-failed", "promoted"), "in the order of TOPICS"
     assert channel(told, "a@b.example", kind="email").topics == TOPICS
-    assert told.channels.remove(added.id) == added
+    assert told.channels.remove(added.id, actor="me@here") == added
     assert [each.kind for each in told.channels.all()] == ["email"]
     with pytest.raises(InvalidChannel, match="no channel"):
-        told.channels.remove(added.id)
+        told.channels.remove(added.id, actor="me@here")
 
 
 def test_the_path_of_a_webhook_which_may_hold_a_token_is_not_shown(engine):

@@ -190,7 +190,7 @@ def test_a_removed_channel_gets_nothing_more(engine, there):
     added = channel(told, there.url)
     run(engine)
     told.notice()
-    told.channels.remove(added.id)
+    told.channels.remove(added.id, actor="me@here")
     told.send()
     run(engine, project=5)
     told.round()

@@ -1,0 +1,113 @@
+"""Model cards, comparisons and bundles over `/api/v1` and on their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mammo.annotations import AnnotationStore
+from mammo.database import open_database
+from mammo.efforts.effort_records import Efforts
+from mammo.labelstudio.labeling_config import ControlTags
+from mammo.models import STARTER, STAYS_AT_SITE, ModelRegistry
+from mammo.models.bundles import make_key, verify_bundle
+from tests.backend.api.test_api import program
+from tests.backend.console.access import browser
+from tests.backend.fakes import Backend
+
+
+class WithStarter(Backend):
+    second: str
+    public_key: str
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[WithStarter]:
+    """A backend with the starter, a version that began with it, and a key for bundles."""
+    engine = open_database(f"sqlite:///{tmp_path / 'data' / 'site.db'}")
+    registry = ModelRegistry(engine, tmp_path / "data" / "blobs")
+    registry.ensure_starter(STARTER)
+    made = WithStarter(
+        engine=engine,
+        store=AnnotationStore(engine),  # type: ignore[arg-type]
+        changes={"data_dir": tmp_path / "data", "bundle_key": tmp_path / "key"},
+        parts={"registry": registry, "efforts": lambda _: Efforts(), "tags": lambda _: ControlTags()},
+    )
+    made.public_key = make_key(tmp_path / "key")
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"weights")
+    parent = registry.champion().version
+    facts = {
+        "threshold": 0.2,
+        "prompt_rule": "robust",
+        "prompt_count": 3,
+        "parent": parent,
+        "recipe": "finetune",
+    }
+    made.second = registry.register(detector=weights, segmenter=weights, manifest=facts)
+    yield made
+    engine.dispose()
+
+
+def test_a_version_has_a_line_of_descent_and_a_card(backend: WithStarter) -> None:
+    client = program(backend, "viewer")
+    parent = backend.services.site.registry.champion().version
+    assert client.get(f"/api/v1/models/{backend.second}").json()["descent"] == [parent, backend.second]
+    card = client.get(f"/api/v1/models/{backend.second}/card").json()
+    titles = [each["title"] for each in card["sections"]]
+    assert titles == ["What it is for", "Data", "Recipe", "Figures", "Licence", "Limits", "Never tested on"]
+    starter = client.get("/api/v1/models/champion/card").json()
+    figures = dict(next(each["rows"] for each in starter["sections"] if each["title"] == "Figures"))
+    assert figures["Dice over all clusters"].startswith("0.726 (0.679")
+    assert client.get("/api/v1/models/m9999-nothing/card").status_code == 404
+
+
+def test_the_card_is_on_the_page_and_a_file(backend: WithStarter) -> None:
+    client = browser(backend, "viewer")
+    page = client.get(f"/console/models/{backend.second}").text
+    assert "Never tested on" in page
+    file = client.get(f"/console/models/{backend.second}/card.md")
+    assert file.headers["Content-Disposition"].endswith('-card.md"')
+    assert "## Never tested on" in file.text
+
+
+def test_an_administrator_downloads_a_signed_bundle_and_nothing_stays(
+    backend: WithStarter, tmp_path: Path
+) -> None:
+    answer = program(backend).get("/api/v1/models/champion/bundle")
+    assert answer.status_code == 200
+    file = tmp_path / "received.mlsam"
+    file.write_bytes(answer.content)
+    verify_bundle(file, trusted=[backend.public_key])
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    assert not list((tmp_path / "data").glob(".bundle-*"))
+    assert browser(backend, "lead").get("/console/models/champion/bundle").status_code == 403
+
+
+def test_a_bundle_is_refused_without_a_key_and_for_weights_that_must_stay(tmp_path: Path) -> None:
+    refused = program(Backend()).get("/api/v1/models/champion/bundle")
+    assert refused.status_code == 409
+    assert "BUNDLE_KEY" in refused.json()["message"]
+
+
+def test_weights_that_must_stay_at_the_site_are_not_downloaded(backend: WithStarter, tmp_path: Path) -> None:
+    registry = backend.services.site.registry
+    weights = tmp_path / "weights"
+    facts = {"threshold": 0.3, "prompt_rule": "robust", "prompt_count": 3, STAYS_AT_SITE: ["own images"]}
+    bound = registry.register(detector=weights, segmenter=weights, manifest=facts)
+    refused = program(backend).get(f"/api/v1/models/{bound}/bundle")
+    assert (refused.status_code, refused.json()["error"]) == (409, "stays_at_site")
+
+
+def test_a_project_without_verdicts_has_nothing_in_common(backend: WithStarter) -> None:
+    client = program(backend, "viewer")
+    assert client.get("/api/v1/projects/3/versions").json() == {"project": 3, "common": None}
+
+
+@pytest.mark.parametrize(("second", "status"), [("champion", 404), ("m9999-nothing", 404), ("../x", 422)])
+def test_only_two_versions_are_compared(backend: WithStarter, second: str, status: int) -> None:
+    answer: Any = program(backend, "viewer").get("/api/v1/projects/3/shadow", params={"second": second})
+    assert answer.status_code == status, answer.text
