@@ -76,10 +76,11 @@ docs: $(VENV)/.installed
 pages: $(VENV)/.installed
 	$(VENV)/bin/python -m docs.make_pages
 
-# Screenshots of the real Label Studio, and the report of the last `make demo`.
+# Screenshots of the real Label Studio and of the console, and the report of the last `make demo`.
 pictures: $(VENV)/.installed $(LS_VENV)/.installed
 	$(VENV)/bin/python -m docs.make_pictures
 	$(VENV)/bin/python -m docs.make_exam_pictures
+	$(VENV)/bin/python -m docs.make_console_pictures
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks $(ARGS)

@@ -13,6 +13,7 @@ from cli.demo.processes import Processes
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.walk import Walk
 from mammo.phantom import vendor_b
+from tests.chromium import chromium
 from tests.required import missing
 from training.cases import silent
 from training.phantom_cases import write_phantom_patients
@@ -79,16 +80,5 @@ def walk(stack: Stack, request: pytest.FixtureRequest) -> Walk:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, without any request of its own to the outside."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        missing("Chromium", "install it, for example `apt-get install chromium`")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update"]
-    flags += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
-        yield browser
-        browser.close()
+    with chromium() as running:
+        yield running

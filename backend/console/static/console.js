@@ -5,9 +5,10 @@
 const live = document.querySelector("[data-live]");
 if (live && "EventSource" in window) {
   const source = new EventSource(live.dataset.live);
-  let waiting = false;
+  let waiting = false, missed = false;
 
   async function refresh() {
+    missed = waiting;
     if (waiting) return;
     waiting = true;
     try {
@@ -26,7 +27,8 @@ if (live && "EventSource" in window) {
     } catch {
       // The next event tries again.
     } finally {
-      setTimeout(() => { waiting = false; }, 1000);
+      // An event that came meanwhile may be the last one: what it tells must be shown, too.
+      setTimeout(() => { waiting = false; if (missed) refresh(); }, 1000);
     }
   }
 
