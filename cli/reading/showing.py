@@ -70,10 +70,11 @@ def agreement_command(project: int, *, as_json: bool) -> None:
         f"Cohen's kappa of round 1 over {kappa.patients} patients: {summary.kappa_interval} "
         f"(observed agreement {_format(kappa.observed)})"
     )
-    _print_descriptors(summary.descriptors, console)
+    print_descriptors(summary.descriptors, console)
 
 
-def _print_descriptors(descriptors: Sequence[DescriptorAgreement], console: Console) -> None:
+def print_descriptors(descriptors: Sequence[DescriptorAgreement], console: Console) -> None:
+    """Print the agreement on each descriptor; nothing without descriptors."""
     if not descriptors:
         return
     table = Table(

@@ -137,6 +137,7 @@ def _corners(row: dict[str, Any]) -> dict[str, int]:
     return dict(zip(("x0", "y0", "x1", "y1"), row["box"], strict=True))
 
 
+@pytest.mark.slow
 def test_its_hashes_are_listed_and_the_same_version_gives_the_same_archive(
     folder: Path, tmp_path: Path
 ) -> None:
