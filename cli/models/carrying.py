@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
 from mammo.models.bundles import export_bundle, export_starter, import_bundle, make_key, verify_bundle
-from mammo.models.starter_files import starter_files
+from mammo.models.registry import require_usable
+from mammo.models.starter_files import starter_files, starter_manifest
 from mammo.site import Site
 
 
@@ -40,6 +42,27 @@ def export(name: str, *, key: Path, to: Path | None, same_site: bool) -> None:
     text_console(soft_wrap=True, highlight=False).print(
         f"{target}: {version}, {size:.1f} MB, signed by {public}\n"
         f"on the receiving site: yolo-mlsam models import {target.name}"
+    )
+
+
+def export_standalone(name: str, *, to: Path | None, same_site: bool) -> None:
+    """Write a model version as a bundle that others run without us."""
+    from mammo.standalone.writing import HASHES, write_standalone
+
+    site = Site.load()
+    with tempfile.TemporaryDirectory(prefix="yolo-mlsam-export-") as folder:
+        if name in ("champion", "starter") and not site.has_database:
+            files, manifest = starter_files(), starter_manifest()
+        else:
+            version = find_version(site.registry, name)
+            manifest = site.registry.manifest(version)
+            require_usable(manifest)
+            files = site.registry.files(version, into=Path(folder))
+        target = to or Path(f"{files.version}-openvino.zip")
+        hashes = write_standalone(files, manifest, to=target, same_site=same_site)
+    text_console(soft_wrap=True, highlight=False).print(
+        f"{target}: {files.version}, {len(hashes)} files, SHA-256 of {HASHES}: {hashes[HASHES]}\n"
+        "the receiver runs: python inference.py --self-test"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -125,10 +125,24 @@ def keygen(
 @models.command("export")
 def export(
     version: Version,
-    key: Annotated[Path, typer.Option(help="Private key made by keygen.", exists=True, dir_okay=False)],
-    to: Annotated[
-        Path | None, typer.Option(help="File to write; default: VERSION.mlsam.", dir_okay=False)
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Private key made by keygen; needed for mlsam.", exists=True, dir_okay=False),
     ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write; default: VERSION.mlsam or VERSION-openvino.zip. For openvino also a new folder."
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["mlsam", "openvino"],
+        typer.Option(
+            "--format",
+            help="mlsam: one signed file for an installation of ours. openvino: networks, a program, a card and a "
+            "self-test, for others.",
+        ),
+    ] = "mlsam",
     same_site: Annotated[
         bool,
         typer.Option(
@@ -137,9 +151,23 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Write a model version to one signed file, for a site without network access."""
-    from cli.models.carrying import export as run
+    """Write a model version to one signed file, for a site without network access, or to run without us.
 
+    With `--format openvino` the bundle needs only numpy, OpenCV, OpenVINO and pydicom: unpack it and run
+    `python inference.py --self-test`.
+    """
+    from cli.models.carrying import export as run
+    from cli.models.carrying import export_standalone
+
+    if form == "openvino":
+        if key is not None:
+            raise typer.BadParameter(
+                "--format openvino is not signed; leave --key out and pass on its SHA256SUMS"
+            )
+        export_standalone(version, to=to, same_site=same_site)
+        return
+    if key is None:
+        raise typer.BadParameter("a bundle is signed: give --key; `yolo-mlsam models keygen` makes one")
     run(version, key=key, to=to, same_site=same_site)
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from cli.text_console import text_console
 from mammo.readings import Summary, summarise
+from mammo.readings.descriptor_agreement import DescriptorAgreement
 from mammo.site import Site
 
 NEXT = {
     "second-look": "`reading second-look`, which sends them back to both readers",
     "arbitrate": "`reading arbitrate`, which sends them to the arbiter",
 }
+
+MAX_PAIRS = 3
+"""Most frequent pairs of different words that are printed of a descriptor."""
 
 
 def status_command(project: int, *, as_json: bool) -> None:
@@ -61,9 +67,27 @@ def agreement_command(project: int, *, as_json: bool) -> None:
         f"({_format(lesions.mean_boundary_px)} px)"
     )
     console.print(
-        f"Cohen's kappa of round 1 over {kappa.patients} patients: {_format(kappa.value)} "
+        f"Cohen's kappa of round 1 over {kappa.patients} patients: {summary.kappa_interval} "
         f"(observed agreement {_format(kappa.observed)})"
     )
+    print_descriptors(summary.descriptors, console)
+
+
+def print_descriptors(descriptors: Sequence[DescriptorAgreement], console: Console) -> None:
+    """Print the agreement on each descriptor; nothing without descriptors."""
+    if not descriptors:
+        return
+    table = Table(
+        "descriptor", "both say", "reader 1 only", "reader 2 only", "same word", "kappa (95 % interval)"
+    )
+    for each in descriptors:
+        counts = map(str, (each.compared, each.only_first, each.only_second))
+        table.add_row(each.name, *counts, _format(each.observed), str(each.kappa))
+    console.print(table)
+    for each in descriptors:
+        different = Counter({pair: number for pair, number in each.table.items() if pair[0] != pair[1]})
+        for (first, second), number in different.most_common(MAX_PAIRS):
+            console.print(f"{each.name}: {number} x reader 1 {first}, reader 2 {second}")
 
 
 def rules_command(project: int, *, changes: Mapping[str, Any]) -> None:

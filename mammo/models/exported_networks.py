@@ -103,6 +103,26 @@ def store_exported(models: Mapping[str, openvino.Model], folder: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def save_network(model: openvino.Model, path: Path) -> None:
+    """Write an exported network in float32 to `path`, an .xml file, and the .bin file beside it.
+
+    Network, operations and tensors are renamed: OpenVINO counts their names through the process, and the same network
+    would give other bytes.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    model.set_friendly_name(path.stem)
+    for number, operation in enumerate(model.get_ordered_ops()):
+        operation.set_friendly_name(f"n{number}")
+        for index, output in enumerate(operation.outputs()):
+            output.get_tensor().set_names({f"n{number}.{index}"})
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"{path.name} cannot be written") from error
+
+
 def release() -> str:
     """Return OpenVINO's version without its build number."""
     return str(openvino.get_version().split("-")[0])

@@ -3,7 +3,7 @@
 rules.py        ReadingRules: thresholds of agreement, consensus rule, rounds
 matching.py     one-to-one matching of the lesions of two readings
 agreement.py    Agreement: Dice and boundary distance of each matched lesion
-kappa.py        Cohen's kappa of lesion presence per patient
+kappa.py        Cohen's kappa of lesion presence per patient, and of words
 consensus.py    two readings that agree become one set of findings
 records.py      ReadingRecords: double readings, reader projects and their tasks in the database
 cases.py        Case: the current state of each image

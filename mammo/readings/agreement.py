@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ from mammo.geometry import ASSUMED_SPACING, Box, Spacing
 from mammo.masks import Mask
 from mammo.readings.matching import match
 from mammo.readings.rules import ReadingRules
+
+Words = Mapping[str, tuple[str | None, str | None]]
+"""Name of a descriptor -> the words of the first and the second reader; None for a reader who says nothing. Without an
+entry, neither does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,9 @@ class LesionAgreement:
     disagreements: tuple[str, ...]
     """Failed criteria: `dice`, `boundary`, `mask` (only one reader drew a mask). Empty: the readers agree."""
 
+    words: Words = field(default_factory=dict)
+    """What the readers say about the finding. Different words are no disagreement about the lesion."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -50,6 +57,9 @@ class Agreement:
 
     only_second: tuple[int, ...]
     """Indices of the findings that only the second reader has."""
+
+    words: Words = field(default_factory=dict)
+    """What the readers say about the exam."""
 
     @property
     def agreed(self) -> bool:
@@ -85,11 +95,13 @@ class Agreement:
                     "boundary_px": lesion.boundary_px,
                     "boundary_mm": lesion.boundary_mm,
                     "against": lesion.disagreements,
+                    "words": lesion.words,
                 }
                 for lesion in self.lesions
             ],
             "only_first": self.only_first,
             "only_second": self.only_second,
+            "words": self.words,
         }
 
     @classmethod
@@ -104,20 +116,28 @@ class Agreement:
                     boundary_px=lesion["boundary_px"],
                     boundary_mm=lesion["boundary_mm"],
                     disagreements=tuple(lesion["against"]),
+                    words=_words_from_json(lesion["words"]),
                 )
                 for lesion in stored["lesions"]
             ),
             only_first=tuple(stored["only_first"]),
             only_second=tuple(stored["only_second"]),
+            words=_words_from_json(stored["words"]),
         )
 
 
 def compare(
-    first: Sequence[Finding], second: Sequence[Finding], *, rules: ReadingRules, spacing: Spacing | None
+    first: Sequence[Finding],
+    second: Sequence[Finding],
+    *,
+    rules: ReadingRules,
+    spacing: Spacing | None,
+    exams: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> Agreement:
     """Match the lesions of two readings and measure each matched pair.
 
     Args:
+        exams: What each reader says about the exam, by descriptor.
         spacing: Pixel spacing; None where the image states none. The thresholds then assume 0.07 mm.
     """
     pairs = match(
@@ -134,15 +154,17 @@ def compare(
         ),
         only_first=tuple(index for index in range(len(first)) if index not in matched_first),
         only_second=tuple(index for index in range(len(second)) if index not in matched_second),
+        words=_both(*exams),
     )
 
 
 def _compare_lesion(
     a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing: Spacing | None
 ) -> LesionAgreement:
+    words = _both(first.descriptors, second.descriptors)
     if first.is_point or second.is_point:
         return LesionAgreement(
-            first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, disagreements=()
+            first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, disagreements=(), words=words
         )
     has_mask = first.mask is not None, second.mask is not None
     first_mask, second_mask = (
@@ -165,7 +187,16 @@ def _compare_lesion(
         boundary_px=round(shift_px, 2),
         boundary_mm=round(shift_mm, 3) if spacing else None,
         disagreements=tuple(criterion for criterion, has_failed in failed.items() if has_failed),
+        words=words,
     )
+
+
+def _both(first: Mapping[str, str], second: Mapping[str, str]) -> Words:
+    return {name: (first.get(name), second.get(name)) for name in sorted({*first, *second})}
+
+
+def _words_from_json(stored: Mapping[str, Sequence[str | None]]) -> Words:
+    return {name: (first, second) for name, (first, second) in stored.items()}
 
 
 def filled(box: Box) -> Mask:

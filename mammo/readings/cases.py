@@ -16,6 +16,7 @@ from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
 from mammo.geometry import Size, Spacing
 from mammo.identifiers import identifier
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
@@ -29,7 +30,7 @@ Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
 """`waiting`: no round has been read by both readers. `unreadable`: a region of a reading, or its task's data, cannot be
 interpreted."""
 
-COMPARISON = 2
+COMPARISON = 3
 """Version of the comparison; increment it when its results change, so that stored agreements are computed anew."""
 
 RoundReadings = tuple[Correction | None, Correction | None]
@@ -251,7 +252,11 @@ def _agreement(
 ) -> Agreement:
     def compute() -> Agreement:
         return compare(
-            findings_of(first, tags), findings_of(second, tags), rules=rules, spacing=spacing_of(first)
+            findings_of(first, tags),
+            findings_of(second, tags),
+            rules=rules,
+            spacing=spacing_of(first),
+            exams=(exam_descriptors(first.result, tags).stated, exam_descriptors(second.result, tags).stated),
         )
 
     digest = hashlib.sha256(f"{COMPARISON} {rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()

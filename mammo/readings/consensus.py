@@ -9,6 +9,7 @@ STAPLE depends on the share of background, so it runs on the bounding box of bot
 whole image. With two readers its result often equals the intersection or the union.
 
 Two boxes without masks become a box: their intersection, their bounding box, or (for STAPLE) the mean of their corners.
+A descriptor on which both readers say the same word is that of the consensus; any other is left out.
 An outline and a point become the outline, whatever the rule: a point gives a location but no extent. Two points become
 the point midway.
 """
@@ -16,6 +17,7 @@ the point midway.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,6 +48,16 @@ def consensus(
 
 def consensus_finding(first: Finding, second: Finding, *, rule: ConsensusRule) -> Finding:
     """Merge two findings of one lesion; the box of the result encloses its mask."""
+    agreed = {name: word for name, word in first.descriptors.items() if second.descriptors.get(name) == word}
+    return replace(
+        _consensus_shape(first, second, rule=rule),
+        morphology=agreed.get("morphology"),
+        distribution=agreed.get("distribution"),
+        lesion="",
+    )
+
+
+def _consensus_shape(first: Finding, second: Finding, *, rule: ConsensusRule) -> Finding:
     if first.is_point or second.is_point:
         return _consensus_with_point(first, second)
     box = _box(first.box, second.box, rule)

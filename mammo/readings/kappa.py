@@ -1,9 +1,9 @@
-"""Cohen's kappa: agreement of two readers on which patients have a finding, beyond chance."""
+"""Cohen's kappa: agreement of two readers beyond chance, on which patients have a finding, or on words."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -49,6 +49,22 @@ def cohens_kappa(ratings: Iterable[tuple[bool, bool]]) -> Kappa:
         only_second=counts[False, True],
         neither=counts[False, False],
     )
+
+
+def nominal_kappa(ratings: Sequence[tuple[Hashable, Hashable]]) -> float | None:
+    """Return Cohen's kappa of words without an order: (p_o - p_e) / (1 - p_e).
+
+    Args:
+        ratings: word of the first and of the second reader.
+
+    Returns:
+        In [-1, 1]; None where it is undefined: no ratings, or both readers always use the same one word.
+    """
+    n = len(ratings)
+    first, second = (Counter(pair[reader] for pair in ratings) for reader in (0, 1))
+    agreed = sum(one == other for one, other in ratings)
+    chance = sum(first[word] * second[word] for word in first)
+    return (n * agreed - chance) / (n**2 - chance) if n**2 > chance else None
 
 
 def ratings_by_patient(images: Iterable[tuple[str, tuple[bool, bool]]]) -> Mapping[str, tuple[bool, bool]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from mammo.readings.agreement import Agreement
 from mammo.readings.cases import Case, Cases
-from mammo.readings.kappa import Kappa, cohens_kappa, ratings_by_patient
+from mammo.readings.descriptor_agreement import DescriptorAgreement, descriptor_agreements
+from mammo.readings.kappa import Kappa, cohens_kappa, nominal_kappa, ratings_by_patient
+from mammo.readings.kappa_interval import KappaInterval, kappa_interval
 from mammo.readings.records import DoubleReading
 
 
@@ -75,13 +78,32 @@ class Summary:
 
         Covers the images that both readers have read.
         """
+        return cohens_kappa(self._presence.values())
+
+    @property
+    def kappa_interval(self) -> KappaInterval:
+        """The same kappa with its 95 % interval."""
+        return kappa_interval(list(self._presence.items()), nominal_kappa)
+
+    @property
+    def descriptors(self) -> tuple[DescriptorAgreement, ...]:
+        """Agreement on the words of BI-RADS in the first round, for each descriptor that a reader used."""
+        return descriptor_agreements(self._first_round)
+
+    @property
+    def _first_round(self) -> list[tuple[str, Agreement]]:
+        """Patient and comparison of each image that both readers have read in the first round."""
         first_round = [(case.patient, case.agreements[0]) for case in self.cases if case.agreements]
-        images = [(patient, agreement.present) for patient, agreement in first_round if agreement is not None]
-        return cohens_kappa(ratings_by_patient(images).values())
+        return [(patient, agreement) for patient, agreement in first_round if agreement is not None]
+
+    @property
+    def _presence(self) -> Mapping[str, tuple[bool, bool]]:
+        """Whether each reader found a lesion, by patient."""
+        return ratings_by_patient((patient, agreement.present) for patient, agreement in self._first_round)
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
-        lesions, kappa = self.lesions, self.kappa
+        lesions, kappa, interval = self.lesions, self.kappa, self.kappa_interval
         return {
             "project": self.double.source,
             "rules": self.double.rules.to_json(),
@@ -96,6 +118,8 @@ class Summary:
             "lesions": {name: getattr(lesions, name) for name in LesionFigures.__dataclass_fields__},
             "kappa": {
                 "value": kappa.value,
+                "low": interval.low,
+                "high": interval.high,
                 "observed": kappa.observed,
                 "patients": kappa.patients,
                 "both": kappa.both,
@@ -103,6 +127,7 @@ class Summary:
                 "only_second": kappa.only_second,
                 "neither": kappa.neither,
             },
+            "descriptors": {each.name: each.to_json() for each in self.descriptors},
             "cases": [_row(case) for case in self.cases],
         }
 

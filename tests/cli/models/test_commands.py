@@ -241,3 +241,18 @@ def test_without_a_registry_the_champion_is_exported_as_the_starter(tmp_path, mo
     registered = run("import", "starter.mlsam", "--trust", key)
     assert run("list").count("starter-") == 1, "the same that this installation has"
     assert "starter-" in registered
+
+
+def test_an_export_is_signed_for_us_and_hashed_for_others(site, tmp_path):
+    (tmp_path / "key").write_text("no key")
+    words = ["models", "export", "champion"]
+    unsigned = CliRunner().invoke(app, words)
+    assert unsigned.exit_code == 2
+    assert "models keygen" in unsigned.output
+    signed = CliRunner().invoke(app, [*words, "--format", "openvino", "--key", "key"])
+    assert signed.exit_code == 2
+    assert "SHA256SUMS" in signed.output
+    register(site, tmp_path, "a")
+    with pytest.raises(InvalidWeights, match="no self-test on the phantom"):
+        run("export", site.versions()[-1], "--format", "openvino")
+    assert not list(tmp_path.glob("*.zip"))

@@ -1,11 +1,18 @@
+from dataclasses import replace
+
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from cli.reading.showing import print_descriptors
 from mammo.database import open_database
 from mammo.errors import InvalidSettings, UnknownReading
 from mammo.readings import ReadingRecords, ReadingRules
+from mammo.readings.agreement import compare
+from mammo.readings.descriptor_agreement import descriptor_agreements
 from mammo.settings import Settings
+from tests.mammo.readings.drawing import lesion
 
 
 @pytest.fixture
@@ -33,3 +40,18 @@ def test_what_cannot_be_is_refused(run):
     assert isinstance(run("rules", "--project", "9").exception, UnknownReading)
     assert isinstance(run("sync", "--project", "9").exception, InvalidSettings)
     assert run("create", "--project", "9", "--consensus", "majority").exit_code == 2
+
+
+def test_words_are_printed_with_kappa_and_the_most_frequent_differences(capsys):
+    def compared(first, second):
+        drawn = [replace(lesion(10, 10, 30, 30), morphology=word) for word in (first, second)]
+        return compare(drawn[:1], drawn[1:], rules=ReadingRules(), spacing=None)
+
+    pairs = [("amorphous", "amorphous"), ("fine pleomorphic", "amorphous"), ("fine pleomorphic",) * 2] * 4
+    agreements = descriptor_agreements([(f"p{n}", compared(*pair)) for n, pair in enumerate(pairs)])
+    print_descriptors(agreements, Console(width=120))
+    shown = capsys.readouterr().out
+    assert "0.400 (" in shown, "p_o = 2/3, p_e = 4/9"
+    assert "morphology: 4 x reader 1 fine pleomorphic, reader 2 amorphous" in shown
+    print_descriptors((), Console())
+    assert capsys.readouterr().out == ""

@@ -123,3 +123,10 @@ def test_a_point_in_an_outline_leaves_the_outline(rule, outlined):
 def test_two_points_are_one_point_midway(rule):
     finding = consensus_finding(point(10, 10), point(20, 13), rule=rule)
     assert (finding.box, finding.mask, finding.is_point) == (Box(15, 11, 16, 12), None, True)
+
+
+def test_a_consensus_says_only_what_both_say():
+    first = replace(lesion(0, 0, 20, 20), morphology="amorphous", distribution="linear", lesion="x")
+    second = replace(lesion(0, 0, 20, 20), morphology="amorphous", distribution="grouped")
+    assert consensus_finding(first, second, rule="union").attributes == {"morphology": "amorphous"}
+    assert consensus_finding(first, lesion(0, 0, 20, 20), rule="staple").attributes == {}
