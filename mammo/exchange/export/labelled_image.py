@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.masks import Mask

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mammo.dicom import read_mammogram
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.errors import InvalidRegion, MammoError
 from mammo.exchange.coco_rle import mask_of_rle
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal

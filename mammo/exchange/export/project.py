@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.exchange.export.file_names import path_of, without_secrets
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
