@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from mammo.dicom.dataset import is_dicom, open_dataset
 from mammo.dicom.limits import MAX_BYTES, read_bytes
+from mammo.dicom.source import uid_of
 from mammo.dicom.writing import derived_uid
 from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.findings import Finding
@@ -53,6 +53,41 @@ class Tracking:
 
     uid: str
     identifier: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultSource:
+    """The identifiers and the size of a mammogram that results refer to. The UIDs may identify a patient."""
+
+    study: str
+    series: str
+    instance: str
+    width: int
+    height: int
+
+
+def result_source(source: Path | bytes) -> ResultSource:
+    """Return what identifies the mammogram of a result.
+
+    Raises:
+        UnreadableImage: it cannot be read.
+        UnsupportedImage: it is not a DICOM file (`not_dicom`), or its UIDs are not well formed (`no_reference`).
+    """
+    image = referenced_image(source)
+    study, series, instance = (
+        uid_of(image, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    )
+    if not (study and series and instance):
+        raise no_reference("result")
+    return ResultSource(
+        study=study, series=series, instance=instance, width=int(image.Columns), height=int(image.Rows)
+    )
+
+
+def own_uids(data: bytes) -> tuple[str, str, str]:
+    """Return SOPClassUID, SOPInstanceUID and SeriesInstanceUID of a result that was written here."""
+    dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+    return str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), str(dataset.SeriesInstanceUID)
 
 
 def referenced_image(source: Path | bytes) -> Dataset:
@@ -98,22 +133,29 @@ def tracking(image: Dataset, finding: Finding, number: int) -> Tracking:
     )
 
 
-def digest(findings: Iterable[Finding], calcifications: Iterable[Mask] = ()) -> str:
-    """Return the SHA-256 of what results say about findings: with other findings, a result has other UIDs."""
+def digest(*said: object) -> str:
+    """Return the SHA-256 of what results say: findings, masks, and whatever has a `repr` that states its value.
+
+    With other findings, a result has other UIDs.
+    """
     sha256 = hashlib.sha256()
-    for finding in findings:
-        words = [finding.id, finding.lesion, finding.morphology, finding.distribution, finding.box.as_tuple()]
-        sha256.update(repr(words).encode())
-        _add(sha256, finding.mask)
-    for mask in calcifications:
-        _add(sha256, mask)
+    _add(sha256, said)
     return sha256.hexdigest()
 
 
-def _add(sha256: hashlib._Hash, mask: Mask | None) -> None:
-    """Add a mask to a digest."""
-    frame = mask.frame.as_tuple() if mask else None
-    sha256.update(repr(frame).encode() + (mask.bitmap.tobytes() if mask else b""))
+def _add(sha256: hashlib._Hash, value: object) -> None:
+    if isinstance(value, tuple | list):
+        sha256.update(f"{len(value)}:".encode())
+        for each in value:
+            _add(sha256, each)
+    elif isinstance(value, Finding):
+        # Not the score of the model, which does not change what a person confirmed, nor what readers are told.
+        words = value.id, value.lesion, value.morphology, value.distribution, value.box.as_tuple()
+        _add(sha256, [words, value.mask])
+    elif isinstance(value, Mask):
+        sha256.update(repr(value.frame.as_tuple()).encode() + value.bitmap.tobytes())
+    else:
+        sha256.update(f"{value!r};".encode())
 
 
 def no_reference(kind: str) -> UnsupportedImage:

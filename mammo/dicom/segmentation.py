@@ -52,6 +52,7 @@ def write_segmentation(
     source: Path | bytes,
     origin: Origin,
     calcifications: Sequence[Mask] = (),
+    predecessor: str = "",
     synthetic: bool = False,
 ) -> None:
     """Write the masks of one mammogram as a DICOM Segmentation in the mammogram's study.
@@ -64,6 +65,8 @@ def write_segmentation(
         source: the DICOM file of the mammogram.
         origin: who made the masks.
         calcifications: masks of single calcifications; they form one segment.
+        predecessor: SOPInstanceUID of the version that this one replaces. A segmentation cannot name it, but has
+            another UID with it: a correction that is taken back is a new version too.
         synthetic: use the constant dates of `write_mammogram`, so that the same call writes the same bytes.
 
     Raises:
@@ -74,7 +77,7 @@ def write_segmentation(
     """
     image = referenced_image(source)
     layers = _layers(findings, calcifications, check_size(int(image.Columns), int(image.Rows)))
-    text = f"{image.SOPInstanceUID}/{origin}/{digest(findings, calcifications)}"
+    text = f"{image.SOPInstanceUID}/{origin}/{digest(list(findings), list(calcifications))}/{predecessor}"
     segments = _descriptions(image, findings, origin, with_calcifications=bool(calcifications))
     try:
         segmentation = _segmentation(image, layers, segments, origin, text)

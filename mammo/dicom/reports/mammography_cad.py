@@ -92,13 +92,17 @@ def write_mammography_cad(
         raise ValueError("expected mammograms of one study")
     for header, image in zip(headers, images, strict=True):
         check_findings(header, image.findings, image.num_calcifications)
-    name = "/".join(
-        f"{header.SOPInstanceUID}/{image.origin}/{digest(image.findings)}/{list(image.num_calcifications)}"
-        for header, image in zip(headers, images, strict=True)
+    said = digest(
+        *(
+            (str(header.SOPInstanceUID), image.origin, [(each, each.score) for each in image.findings])
+            for header, image in zip(headers, images, strict=True)
+        ),
+        *(tuple(image.num_calcifications) for image in images),
+        predecessor,
     )
     content = _root(headers, images)
     try:
-        report = _document(headers, images[0].origin, f"{name}/{predecessor}")
+        report = _document(headers, images[0].origin, said)
     except (AttributeError, ValueError, TypeError, KeyError):
         # highdicom copies patient and study of the source; its errors have many types and may quote a value.
         raise no_reference("report") from None
@@ -283,14 +287,14 @@ def _detection(image: CadImage, number: int) -> Dataset:
     )
 
 
-def _document(headers: Sequence[Dataset], origin: Origin, name: str) -> SOPClass:
+def _document(headers: Sequence[Dataset], origin: Origin, said: str) -> SOPClass:
     """The document without its content: patient, study, series, equipment and general attributes."""
     first = headers[0]
     report = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
         series_instance_uid=derived_uid(f"{first.StudyInstanceUID}/CAD reports"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=derived_uid(f"{name}/CAD report"),
+        sop_instance_uid=derived_uid(f"{said}/CAD report"),
         sop_class_uid=uid.MammographyCADSRStorage,
         instance_number=1,
         modality="SR",

@@ -67,7 +67,9 @@ def write_measurement_report(
     check_findings(image, findings, num_calcifications)
     regions = [outline(finding) for finding in findings]
     spacing = spacing_of(image, given=None)
-    text = f"{image.SOPInstanceUID}/{origin}/{digest(findings)}/{list(num_calcifications)}/{predecessor}"
+    text = (
+        f"{image.SOPInstanceUID}/{origin}/{digest(list(findings))}/{list(num_calcifications)}/{predecessor}"
+    )
     try:
         groups = [
             _group(image, finding, number, region, origin, spacing, count)
