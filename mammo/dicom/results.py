@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -156,6 +159,14 @@ def _add(sha256: hashlib._Hash, value: object) -> None:
         sha256.update(repr(value.frame.as_tuple()).encode() + value.bitmap.tobytes())
     else:
         sha256.update(f"{value!r};".encode())
+
+
+@contextmanager
+def without_quoting_names() -> Iterator[None]:
+    """Suppress highdicom's warning about a patient's name that has one part, because it quotes the name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The string", category=UserWarning)
+        yield
 
 
 def no_reference(kind: str) -> UnsupportedImage:

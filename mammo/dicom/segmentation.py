@@ -27,6 +27,7 @@ from mammo.dicom.results import (
     no_reference,
     referenced_image,
     tracking,
+    without_quoting_names,
 )
 from mammo.dicom.writing import DATE, TIME, derived_uid
 from mammo.findings import Finding
@@ -80,7 +81,8 @@ def write_segmentation(
     text = f"{image.SOPInstanceUID}/{origin}/{digest(list(findings), list(calcifications))}/{predecessor}"
     segments = _descriptions(image, findings, origin, with_calcifications=bool(calcifications))
     try:
-        segmentation = _segmentation(image, layers, segments, origin, text)
+        with without_quoting_names():
+            segmentation = _segmentation(image, layers, segments, origin, text)
     except (AttributeError, ValueError, TypeError, KeyError):
         # highdicom copies patient and study of the source; its errors have many types and may quote a value.
         raise no_reference("segmentation") from None

@@ -33,7 +33,16 @@ from mammo.dicom.dataset import text
 from mammo.dicom.reports import codes as words
 from mammo.dicom.reports import content_items as items
 from mammo.dicom.reports.report import Predecessor, check_findings, outline
-from mammo.dicom.results import NAME, Origin, digest, long_string, no_reference, referenced_image, tracking
+from mammo.dicom.results import (
+    NAME,
+    Origin,
+    digest,
+    long_string,
+    no_reference,
+    referenced_image,
+    tracking,
+    without_quoting_names,
+)
 from mammo.dicom.source import ORIENTATION
 from mammo.dicom.writing import DATE, TIME, derived_uid
 from mammo.errors import UnsupportedImage
@@ -102,7 +111,8 @@ def write_mammography_cad(
     )
     content = _root(headers, images)
     try:
-        report = _document(headers, images[0].origin, said)
+        with without_quoting_names():
+            report = _document(headers, images[0].origin, said)
     except (AttributeError, ValueError, TypeError, KeyError):
         # highdicom copies patient and study of the source; its errors have many types and may quote a value.
         raise no_reference("report") from None

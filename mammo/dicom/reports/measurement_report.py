@@ -21,7 +21,16 @@ from mammo.atomic_files import replacing
 from mammo.dicom import projection
 from mammo.dicom.reports import codes as words
 from mammo.dicom.reports.report import Predecessor, check_findings, outline
-from mammo.dicom.results import NAME, Origin, digest, long_string, no_reference, referenced_image, tracking
+from mammo.dicom.results import (
+    NAME,
+    Origin,
+    digest,
+    long_string,
+    no_reference,
+    referenced_image,
+    tracking,
+    without_quoting_names,
+)
 from mammo.dicom.spacing import spacing_of
 from mammo.dicom.writing import DATE, TIME, derived_uid
 from mammo.findings import Finding
@@ -77,7 +86,8 @@ def write_measurement_report(
                 zip(findings, regions, num_calcifications, strict=True), 1
             )
         ]
-        report = _document(image, groups, origin, text, predecessor)
+        with without_quoting_names():
+            report = _document(image, groups, origin, text, predecessor)
     except (AttributeError, ValueError, TypeError, KeyError):
         # highdicom copies patient and study of the source; its errors have many types and may quote a value.
         raise no_reference("report") from None

@@ -180,6 +180,14 @@ def test_a_source_that_nothing_can_refer_to_is_refused_without_quoting_it(
     assert "DOE" not in str(caught.value)
 
 
+@both
+def test_a_name_of_one_part_is_quoted_nowhere(tmp_path: Path, kind: str) -> None:
+    """highdicom would warn, and warnings are errors here."""
+    named = with_elements(PatientName="DOE")
+    assert read(write(tmp_path / "a.dcm", kind, finding(), source=named), source=named).findings
+    write_segmentation(tmp_path / "seg.dcm", [finding()], source=named, origin=CORRECTED)
+
+
 def test_every_word_of_bi_rads_has_a_code_of_the_standard_or_is_known_to_have_none() -> None:
     assert set(MORPHOLOGIES) - set(codes.MORPHOLOGIES) == {"typically benign"}
     assert set(DISTRIBUTIONS) == set(codes.DISTRIBUTIONS)
