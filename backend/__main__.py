@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
 
+RESULTS_EVERY = 30.0
+"""Seconds between two rounds of results for the PACS."""
+
 log = structlog.get_logger()
 
 
@@ -158,6 +161,7 @@ def wire(site: Site) -> Services:
         metrics=metrics,
         reconciler=_reconciler(site, metrics),
         notifier=Notifier(site.notifications.round),
+        result_sender=_result_sender(site),
         schedule=Schedule(
             triggers,
             times=settings.train_schedule,
@@ -167,6 +171,13 @@ def wire(site: Site) -> Services:
         shadow=_shadow(site),
         champion_listener=site.champion_listener,
     )
+
+
+def _result_sender(site: Site) -> Notifier | None:
+    """Build the thread that sends results to the PACS."""
+    if not site.settings.pacs_url:
+        return None
+    return Notifier(site.pacs_results.round, every=RESULTS_EVERY, what="results for the PACS")
 
 
 def _shadow(site: Site) -> ShadowModel | None:

@@ -60,8 +60,8 @@ def create_app(services: Services) -> FastAPI:
             services.reconciler.start()
         if services.schedule:
             services.schedule.start()
-        if services.notifier:
-            services.notifier.start()
+        for sender in filter(None, (services.notifier, services.result_sender)):
+            sender.start()
         backlog.start()
         shadow.backlog.start()
         try:
@@ -124,6 +124,6 @@ def _close(services: Services, *backlogs: Backlog) -> None:
         services.reconciler.stop()
     if services.schedule:
         services.schedule.stop()
-    if services.notifier:
-        services.notifier.stop()
+    for sender in filter(None, (services.notifier, services.result_sender)):
+        sender.stop()
     services.site.close()

@@ -23,18 +23,22 @@ log = structlog.get_logger()
 
 
 class Notifier:
-    """Runs the rounds of `mammo.notifications.NotificationService`."""
+    """Runs the rounds of `mammo.notifications.NotificationService`, or of `mammo.pacs.results.PacsResults`."""
 
-    def __init__(self, round_: Callable[[], None], *, every: float = EVERY) -> None:
+    def __init__(
+        self, round_: Callable[[], None], *, every: float = EVERY, what: str = "notifications"
+    ) -> None:
         """
         Args:
             round_: notices what happened, and sends what is due.
             every: seconds between two rounds.
+            what: is sent, for the log.
         """
+        self._what = what
         self._round = round_
         self._every = every
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="notifier", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"sender of {what}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -50,7 +54,7 @@ class Notifier:
             try:
                 self._round()
             except MammoError as error:
-                log.warning("a round of notifications failed", code=error.code)
+                log.warning(f"a round of {self._what} failed", code=error.code)
             except Exception as error:  # one unexpected row must not end the thread; it may quote an address
-                log.error("a round of notifications failed", error=type(error).__name__, where=where(error))
+                log.error(f"a round of {self._what} failed", error=type(error).__name__, where=where(error))
             self._stopped.wait(self._every)

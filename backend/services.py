@@ -54,6 +54,9 @@ class Services:
     notifier: Notifier | None = None
     """None in tests that need no notifications."""
 
+    result_sender: Notifier | None = None
+    """Sends results to the PACS; None without one."""
+
     schedule: Schedule | None = None
     """None in tests that call `Schedule.round` themselves."""
 

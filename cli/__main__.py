@@ -224,15 +224,23 @@ def effort(
 
 @app.command(rich_help_panel=IMAGES)
 def export(
-    out: Annotated[Path, typer.Option(help="Folder for the files.", file_okay=False)],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
             help="JSON files of `yolo-mlsam prelabel`, or their folder.", metavar="[JSON]...", readable=False
         ),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files.", file_okay=False)] = None,
+    to: Annotated[
+        str, typer.Option(help="pacs: send the results to the PACS, each into the study of its image.")
+    ] = "",
     format_: Annotated[
-        str, typer.Option("--format", help="seg (DICOM Segmentation), coco, yolo or png.")
+        str,
+        typer.Option(
+            "--format",
+            help="seg (DICOM Segmentation), sr (measurement report, TID 1500), cad-sr (Mammography CAD SR), coco, yolo "
+            "or png.",
+        ),
     ] = "seg",
     project: Annotated[
         int | None, typer.Option(help="Export the annotations of this Label Studio project instead.")
@@ -241,10 +249,15 @@ def export(
         Path | None, typer.Option(help="Folder of the images; default: that of each JSON file.")
     ] = None,
 ) -> None:
-    """Export masks as DICOM Segmentation, COCO, YOLO or PNG. Exit code 2: something could not be exported."""
+    """Export findings as DICOM, COCO, YOLO or PNG, or send them to the PACS.
+
+    Exit code 2: something could not be exported, or waits for the PACS.
+    """
     from cli.export import export_command
 
-    raise typer.Exit(export_command(files or [], project=project, kind=format_, out=out, images=images))
+    raise typer.Exit(
+        export_command(files or [], project=project, kind=format_, out=out, images=images, to=to)
+    )
 
 
 app.command("import", rich_help_panel=LABEL_STUDIO)(import_mammograms)

@@ -115,7 +115,7 @@ def export(
 
 
 def _labelled(dataset: DatasetVersion, fold: str) -> Iterator[LabelledImage]:
-    from mammo.dicom.segmentation import Origin
+    from mammo.dicom.results import Origin
     from mammo.exchange.export.file_names import path_of, without_secrets
     from mammo.exchange.export.labelled_image import LabelledImage
     from mammo.geometry import Size

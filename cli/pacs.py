@@ -1,4 +1,4 @@
-"""`yolo-mlsam pacs`: find mammograms in the PACS, and import them."""
+"""`yolo-mlsam pacs`: find mammograms in the PACS, import them, and send results back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.pacs_results import results, send
+
 if TYPE_CHECKING:
     from mammo.pacs import Query
 
-pacs = typer.Typer(help="Find mammograms in the PACS by DICOMweb, and import them.", no_args_is_help=True)
+pacs = typer.Typer(
+    help="Find mammograms in the PACS, import them, and send results back.", no_args_is_help=True
+)
+
+pacs.command()(send)
+pacs.command()(results)
 
 Studies = Annotated[
     list[str] | None, typer.Option("--study", help="Study Instance UID; may be given several times.")

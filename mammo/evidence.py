@@ -95,6 +95,18 @@ def evidence(pixels: Pixels, mask: Mask, *, spacing: Spacing | None) -> Evidence
     )
 
 
+def num_calcifications(pixels: Pixels, mask: Mask | None, *, spacing: Spacing | None) -> int | None:
+    """Return the number of a finding's calcifications as results state it.
+
+    None without a mask; where no speck stands out, because that counts the specks and not the calcifications; and where
+    there are as many as are counted at most.
+    """
+    if mask is None:
+        return None
+    count = evidence(pixels, mask, spacing=spacing).num_specks
+    return count if 0 < count < MAX_SPECKS else None
+
+
 def in_words(score: float, *, threshold: float) -> str:
     """Return `likely` or `possible` for the score of a finding.
 

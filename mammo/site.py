@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mammo.models.champion_announcements import ChampionListener
     from mammo.notifications import NotificationService
     from mammo.pacs import PacsClient, Retriever, UidMap
+    from mammo.pacs.results import PacsResults
     from mammo.readings import ReadingRecords, ReadingService
     from mammo.runs import RunService
     from mammo.runs.jobs import JobQueue
@@ -227,6 +228,21 @@ class Site(SiteStorage):
         from mammo.notifications import NotificationService
 
         return NotificationService.of(self.settings, engine=self.engine, client=self.label_studio)
+
+    @cached_property
+    def pacs_results(self) -> PacsResults:
+        """Results for the PACS; one is needed only when they are sent."""
+        from mammo.pacs.outbox import ResultOutbox
+        from mammo.pacs.results import PacsResults, originals_of
+
+        is_mapped = bool(
+            self.settings.patient_secret.get_secret_value()
+        )  # without one, no file was de-identified
+        return PacsResults(
+            outbox=ResultOutbox(self.engine),
+            pacs=lambda: self.pacs,
+            originals=lambda instances: originals_of(self.pacs_uids.find, instances) if is_mapped else {},
+        )
 
     @cached_property
     def reading_records(self) -> ReadingRecords:

@@ -14,7 +14,7 @@ import structlog
 
 from mammo.database import open_database, sqlite_file
 from mammo.disk_reserve import DiskReserve
-from mammo.errors import MammoError, ModelNotFound
+from mammo.errors import MammoError, ModelNotFound, StorageUnavailable
 from mammo.private_files import make_private, make_private_file
 from mammo.settings import Settings
 
@@ -124,6 +124,16 @@ class SiteStorage:
             except MammoError as error:
                 log.warning("the starter model could not be registered", code=error.code)
         return registry
+
+    def weights_of(self, version: str) -> tuple[str, ...]:
+        """Return the SHA-256 of a model version's weight files, each after what it is for; empty if unknown here."""
+        from mammo.models import PARTS
+
+        try:
+            manifest = self.registry.manifest(version) if self.has_database else {}
+        except (ModelNotFound, StorageUnavailable):
+            return ()
+        return tuple(f"{part} {manifest[part]['sha256']}" for part in PARTS if part in manifest)
 
     def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
         """Load a model version of the registry into this process.

@@ -181,3 +181,12 @@ class OrthancServer:
         """Delete all patients."""
         for patient in self.rest("GET", "/patients"):
             self.rest("DELETE", f"/patients/{patient}")
+
+    def file(self, instance: str) -> bytes:
+        """A stored file, by Orthanc's own identifier."""
+        with httpx.Client(
+            verify=self._trust, auth=(USER, self.password), timeout=60, trust_env=False
+        ) as client:
+            response = client.get(f"{self.base}/instances/{instance}/file")
+        response.raise_for_status()
+        return response.content

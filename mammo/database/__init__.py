@@ -17,6 +17,7 @@ from mammo.database.connection import (
 )
 from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
+from mammo.database.pacs_result_tables import pacs_result
 from mammo.database.pacs_tables import pacs_instance
 from mammo.database.tables import (
     RowId,
@@ -77,6 +78,7 @@ __all__ = [
     "notification_cursor",
     "open_database",
     "pacs_instance",
+    "pacs_result",
     "patient_fold",
     "prelabel",
     "probe_write",

@@ -6,26 +6,30 @@ type is BINARY, not LABELMAP, because current viewers and validators support it.
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from mammo.atomic_files import replacing
-from mammo.dicom.dataset import is_dicom, open_dataset
-from mammo.dicom.limits import MAX_BYTES, check_size, read_bytes
+from mammo.dicom.limits import check_size
+from mammo.dicom.results import (
+    Origin,
+    Tracking,
+    digest,
+    long_string,
+    no_reference,
+    referenced_image,
+    tracking,
+    without_quoting_names,
+)
 from mammo.dicom.writing import DATE, TIME, derived_uid
-from mammo.errors import UnreadableImage, UnsupportedImage
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
@@ -41,24 +45,6 @@ MAX_SEGMENTS = 40
 ALGORITHM_TYPES = {"automatic": "AUTOMATIC", "semiautomatic": "SEMIAUTOMATIC", "manual": "MANUAL"}
 """`Origin.made_by` -> SegmentAlgorithmType."""
 
-TYPE_2 = (
-    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
-    "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
-"""Attributes that a segmentation repeats and that may be empty; some sources lack them."""
-
-_NOT_IN_LONG_STRING = re.compile(r"[\\\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Origin of the masks: a model, a person who corrected a model, or a person."""
-
-    made_by: Literal["automatic", "semiautomatic", "manual"]
-    name: str = "Yolo-MLSAM"
-    version: str = "none"
-    """The model version."""
-
 
 def write_segmentation(
     path: Path,
@@ -67,6 +53,7 @@ def write_segmentation(
     source: Path | bytes,
     origin: Origin,
     calcifications: Sequence[Mask] = (),
+    predecessor: str = "",
     synthetic: bool = False,
 ) -> None:
     """Write the masks of one mammogram as a DICOM Segmentation in the mammogram's study.
@@ -79,6 +66,8 @@ def write_segmentation(
         source: the DICOM file of the mammogram.
         origin: who made the masks.
         calcifications: masks of single calcifications; they form one segment.
+        predecessor: SOPInstanceUID of the version that this one replaces. A segmentation cannot name it, but has
+            another UID with it: a correction that is taken back is a new version too.
         synthetic: use the constant dates of `write_mammogram`, so that the same call writes the same bytes.
 
     Raises:
@@ -87,18 +76,16 @@ def write_segmentation(
         UnsupportedImage: the source is not a DICOM file (`not_dicom`), or lacks attributes that a segmentation repeats
             (`no_reference`).
     """
-    image = _header(source)
+    image = referenced_image(source)
     layers = _layers(findings, calcifications, check_size(int(image.Columns), int(image.Rows)))
-    text = f"{image.SOPInstanceUID}/{origin}/{[finding.box.as_tuple() for finding in findings]}"
+    text = f"{image.SOPInstanceUID}/{origin}/{digest(list(findings), list(calcifications))}/{predecessor}"
     segments = _descriptions(image, findings, origin, with_calcifications=bool(calcifications))
     try:
-        segmentation = _segmentation(image, layers, segments, origin, text)
+        with without_quoting_names():
+            segmentation = _segmentation(image, layers, segments, origin, text)
     except (AttributeError, ValueError, TypeError, KeyError):
         # highdicom copies patient and study of the source; its errors have many types and may quote a value.
-        raise UnsupportedImage(
-            "the DICOM file lacks attributes of patient, study or image that a segmentation must repeat",
-            code="no_reference",
-        ) from None
+        raise no_reference("segmentation") from None
     segmentation.PatientOrientation = image.get("PatientOrientation") or None
     dimensions = derived_uid(f"{text}/dimensions")  # highdicom draws a random one
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
@@ -135,26 +122,6 @@ def _set_dates(segmentation: hd.seg.Segmentation) -> None:
         item.ContributionDateTime = DATE + TIME
 
 
-def _header(source: Path | bytes) -> Dataset:
-    """Read the attributes of the source without its pixels; a segmentation repeats patient and study."""
-    data = read_bytes(source, max_bytes=MAX_BYTES)
-    if not is_dicom(data):
-        raise UnsupportedImage("a DICOM Segmentation needs a DICOM file as its source", code="not_dicom")
-    checked = open_dataset(data, max_bytes=MAX_BYTES)  # refuses hostile files
-    try:
-        image = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True)
-        if not image.SOPInstanceUID or image.Rows != checked.Rows:
-            raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse")
-        for keyword in TYPE_2:
-            if keyword not in image:
-                setattr(image, keyword, None)
-    except UnreadableImage:
-        raise
-    except Exception:  # see the docstring of mammo.dicom.dataset
-        raise UnreadableImage("the DICOM file is damaged and cannot be parsed", code="parse") from None
-    return image
-
-
 def _descriptions(
     image: Dataset, findings: Sequence[Finding], origin: Origin, *, with_calcifications: bool
 ) -> list[hd.seg.SegmentDescription]:
@@ -163,14 +130,16 @@ def _descriptions(
     algorithm: Any = None
     if origin.made_by != "manual":
         algorithm = hd.AlgorithmIdentificationSequence(
-            name=_line(origin.name), version=_line(origin.version), family=AI_FAMILY
+            name=long_string(origin.name), version=long_string(origin.version), family=AI_FAMILY
         )
     segments = [
-        (CLUSTER_CODE, _line(finding.id) or f"cluster-{i}", f"Cluster {i}", finding.lesion)
+        (CLUSTER_CODE, tracking(image, finding, i), f"Cluster {i}")
         for i, finding in enumerate(findings, start=1)
     ]
     if with_calcifications:
-        segments.append((CALCIFICATION_CODE, "calcifications", "Calcifications", ""))
+        name = "calcifications"
+        single = Tracking(uid=derived_uid(f"{image.SOPInstanceUID}/{name}"), identifier=name)
+        segments.append((CALCIFICATION_CODE, single, "Calcifications"))
     return [
         hd.seg.SegmentDescription(
             segment_number=number,
@@ -179,14 +148,11 @@ def _descriptions(
             segmented_property_type=code,
             algorithm_type=ALGORITHM_TYPES[origin.made_by],
             algorithm_identification=algorithm,
-            # A lesion has the same identity in all views of its study.
-            tracking_uid=derived_uid(
-                f"{image.StudyInstanceUID}/lesion/{lesion}" if lesion else f"{image.SOPInstanceUID}/{name}"
-            ),
-            tracking_id=_line(lesion) or name,
+            tracking_uid=tracked.uid,
+            tracking_id=tracked.identifier,
             anatomic_regions=[Code("76752008", "SCT", "Breast")],
         )
-        for number, (code, name, label, lesion) in enumerate(segments, start=1)
+        for number, (code, tracked, label) in enumerate(segments, start=1)
     ]
 
 
@@ -208,14 +174,9 @@ def _segmentation(
         instance_number=1,
         manufacturer="Yolo-MLSAM",
         manufacturer_model_name="Yolo-MLSAM",
-        software_versions=_line(origin.version),
+        software_versions=long_string(origin.version),
         device_serial_number="0",
         content_label="CLUSTERS",
         content_description="Microcalcification clusters",
         series_description="Microcalcification clusters",
     )
-
-
-def _line(text: str) -> str:
-    """Convert text to a DICOM long string: at most 64 characters, without control characters and backslashes."""
-    return _NOT_IN_LONG_STRING.sub("_", text).strip()[:64].strip()

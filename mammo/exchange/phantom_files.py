@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mammo.dicom import MammogramHeader, write_mammogram
-from mammo.dicom.segmentation import Origin, write_segmentation
+from mammo.dicom.results import Origin
+from mammo.dicom.segmentation import write_segmentation
 from mammo.exchange.export.formats import write_coco
 from mammo.exchange.export.labelled_image import LabelledImage
 from mammo.phantom import (

@@ -21,6 +21,21 @@ def edge_polygons(mask: Mask) -> list[list[int]]:
     ]
 
 
+def single_outline(mask: Mask) -> list[Corner]:
+    """Return one closed outline of a whole mask, with its holes and separate parts; its last corner is its first.
+
+    Further outlines are joined to the first by bridges of no width along the pixel edges. Filling the outline by the
+    even-odd rule gives back exactly the mask, because a bridge is crossed twice.
+    """
+    first, *others = edge_loops(mask)
+    start = first[0]
+    corners = [*first, start]
+    for loop in others:
+        turn = (loop[0][0], start[1])
+        corners += [turn, *loop, loop[0], turn, start]
+    return corners
+
+
 def edge_loops(mask: Mask) -> list[list[Corner]]:
     """Return all closed outlines as pixel corners in the image frame: components clockwise, holes counter-clockwise."""
     padded = np.pad(mask.bitmap, 1)

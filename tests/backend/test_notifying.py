@@ -99,3 +99,16 @@ def test_predictions_go_on_without_news_while_the_database_is_away():
     backend.services.site.__dict__["notifications"] = Away()
     (result,) = backend.predict(TASK).json()["results"]
     assert result["score"] > 0
+
+
+def test_results_for_the_pacs_are_sent_by_a_thread_of_their_own_if_there_is_a_pacs(tmp_path):
+    where = {"pacs_url": "https://pacs.example/dicom-web", "data_dir": tmp_path / "data"}
+    with site_of(settings(**where), creates=True) as site:
+        sender = entry.wire(site).result_sender
+        assert sender is not None
+    rounds = threading.Event()
+    backend = Backend()
+    with TestClient(create_app(replace(backend.services, result_sender=Notifier(rounds.set, every=0.01)))):
+        assert rounds.wait(10)
+    with site_of(settings(data_dir=tmp_path / "data"), creates=True) as site:
+        assert entry.wire(site).result_sender is None

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mammo.evidence import evidence, in_words
+from mammo.evidence import MAX_SPECKS, evidence, in_words, num_calcifications
 from mammo.geometry import Spacing
 from mammo.masks import Mask
 
@@ -63,3 +63,13 @@ def test_a_flat_region_has_no_speck() -> None:
 )
 def test_a_finding_is_likely_from_twice_the_odds_of_the_operating_point(score: float, word: str) -> None:
     assert in_words(score, threshold=0.2) == word
+
+
+def test_a_number_of_calcifications_is_stated_where_it_was_counted() -> None:
+    many = tissue([(x, y) for x in range(152, 248, 9) for y in range(167, 233, 9)])
+    spacing = Spacing(0.035, 0.035, "imager")
+    assert num_calcifications(tissue([(160, 170), (180, 190)]), MASK, spacing=SPACING) == 2
+    assert num_calcifications(tissue([]), None, spacing=SPACING) is None
+    assert num_calcifications(np.full((400, 400), 0.4, np.float32), MASK, spacing=SPACING) is None
+    counted = evidence(many, MASK, spacing=spacing).num_specks
+    assert num_calcifications(many, MASK, spacing=spacing) == (counted if counted < MAX_SPECKS else None)

@@ -1,4 +1,4 @@
-"""Writers of labelled images: DICOM Segmentation, COCO, YOLO, PNG. Each returns the images that it refused.
+"""Writers of labelled images: DICOM results, COCO, YOLO, PNG. Each returns the images that it refused.
 
 Files are named after the path of their image; `images.json` contains further data that YOLO and PNG cannot represent.
 COCO, YOLO and PNG have one entry per image, so a second one of the same image is refused. An image with a point finding
@@ -15,8 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mammo.dicom.segmentation import write_segmentation
-from mammo.errors import MammoError
+from mammo.atomic_files import replacing
+from mammo.exchange.export.dicom_results import ResultKind, result, subjects
 from mammo.exchange.export.file_names import FileNames
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.findings import CLUSTER, Finding
@@ -33,33 +33,27 @@ Writer = Callable[[Iterable[LabelledImage], Path], list[Refusal]]
 
 def write_seg(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
     """Write `NAME.seg.dcm` for each image with masks; a DICOM Segmentation can neither be empty nor contain a box."""
+    return _write_results(images, out, "seg")
+
+
+def write_sr(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
+    """Write `NAME.sr.dcm`, a measurement report (TID 1500), for each image, also for one without findings."""
+    return _write_results(images, out, "sr")
+
+
+def write_cad_sr(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
+    """Write `NAME.cad-sr.dcm`, a Mammography CAD report, for each study, named after its first image."""
+    return _write_results(images, out, "cad-sr")
+
+
+def _write_results(images: Iterable[LabelledImage], out: Path, kind: ResultKind) -> list[Refusal]:
     refusals: list[Refusal] = []
-    for image in _outlined(images, refusals):
-        masked = [finding for finding in image.findings if finding.mask]
-        if len(masked) < len(image.findings):
-            boxes = len(image.findings) - len(masked)
-            refusals.append(
-                Refusal(image.name, f"{boxes} findings have a box only, and a segmentation requires masks")
-            )
-        if not masked:
-            continue
-        if image.source is None:
-            refusals.append(
-                Refusal(
-                    image.name, "the DICOM file to which a segmentation must refer is missing; restore it"
-                )
-            )
-            continue
-        try:
-            write_segmentation(
-                out / f"{image.name}.seg.dcm",
-                masked,
-                source=image.source,
-                origin=image.origin,
-                calcifications=image.calcifications,
-            )
-        except (MammoError, ValueError) as error:
-            refusals.append(Refusal(image.name, str(error)))
+    for subject in subjects(images, kind, refusals):
+        data, refused = result(subject, kind)
+        refusals += refused
+        if data is not None:
+            with replacing(out / f"{subject.name}.{kind}.dcm") as part:
+                part.write_bytes(data)
     return refusals
 
 
@@ -136,7 +130,14 @@ def write_png(images: Iterable[LabelledImage], out: Path) -> list[Refusal]:
     return refusals
 
 
-FORMATS: dict[str, Writer] = {"seg": write_seg, "coco": write_coco, "yolo": write_yolo, "png": write_png}
+FORMATS: dict[str, Writer] = {
+    "seg": write_seg,
+    "sr": write_sr,
+    "cad-sr": write_cad_sr,
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "png": write_png,
+}
 
 
 def _files_listed(out: Path) -> set[str]:

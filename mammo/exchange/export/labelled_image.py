@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mammo.dicom.segmentation import Origin
+from mammo.dicom import Mammogram
+from mammo.dicom.results import Origin
+from mammo.evidence import num_calcifications
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.masks import Mask
+
+WeightsOf = Callable[[str], tuple[str, ...]]
+"""Model version -> SHA-256 of its weight files, as `Origin.weights` has them."""
 
 POINT_ONLY = "a finding is marked by a point only, which no export format can represent; outline it"
 """Reason to refuse an image with a point finding, which would be missing in the export."""
@@ -38,6 +43,9 @@ class LabelledImage:
     sha256: str | None = None
     """SHA-256 of the image file."""
 
+    num_calcifications: tuple[int | None, ...] = ()
+    """Number of calcifications of each finding, None where it was not measured; empty if none was."""
+
     calcifications: tuple[Mask, ...] = ()
     """Masks of single calcifications; empty if unknown."""
 
@@ -46,6 +54,11 @@ class LabelledImage:
 
     attributes: tuple[Mapping[str, Any], ...] = ()
     """`attributes` of each finding's COCO record; empty, or one per finding."""
+
+    @property
+    def counts(self) -> tuple[int | None, ...]:
+        """Number of calcifications of each finding."""
+        return self.num_calcifications or (None,) * len(self.findings)
 
     @property
     def has_point(self) -> bool:
@@ -64,3 +77,15 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+
+def no_weights(version: str) -> tuple[str, ...]:
+    """Return nothing: the weights of model versions are unknown."""
+    return ()
+
+
+def counts(mammogram: Mammogram, findings: Sequence[Finding]) -> tuple[int | None, ...]:
+    """Count the calcifications of each finding on a mammogram."""
+    return tuple(
+        num_calcifications(mammogram.pixels, finding.mask, spacing=mammogram.spacing) for finding in findings
+    )

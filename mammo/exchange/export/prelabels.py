@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from mammo.dicom import read_mammogram
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.errors import InvalidRegion, MammoError
 from mammo.exchange.coco_rle import mask_of_rle
-from mammo.exchange.export.labelled_image import LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import LabelledImage, Refusal, WeightsOf, counts, no_weights
 from mammo.exchange.prelabel_report import distinct_names
 from mammo.file_names import real_path
 from mammo.findings import CLUSTER, Finding
@@ -50,18 +50,21 @@ class PrelabelReport(BaseModel):
     error: str | None = None
 
 
-def read_prelabels(paths: Iterable[Path], *, images: Path | None) -> Iterator[LabelledImage | Refusal]:
+def read_prelabels(
+    paths: Iterable[Path], *, images: Path | None, weights: WeightsOf = no_weights
+) -> Iterator[LabelledImage | Refusal]:
     """Read reports with their images.
 
     Args:
         paths: reports, and folders of reports.
         images: folder of the images; None for the folder of each report. Paths in a report that leave it are ignored.
+        weights: says which weights a model version has.
     """
     files = [file for path in paths for file in _reports(path)]
     names = distinct_names(Path(file_stem(file.stem)) for file in files)
     for file, name in zip(files, names, strict=True):
         try:
-            yield _read(file, name, folder=images or file.parent)
+            yield _read(file, name, folder=images or file.parent, weights=weights)
         except (MammoError, ValueError) as error:
             yield Refusal(printable(file.name), str(error))
         except OSError as error:
@@ -76,7 +79,7 @@ def _reports(path: Path) -> list[Path]:
         return [path]
 
 
-def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
+def _read(file: Path, name: str, *, folder: Path, weights: WeightsOf) -> LabelledImage:
     content = read_input(file, max_bytes=MAX_JSON)
     try:
         report = PrelabelReport.model_validate_json(content)
@@ -104,9 +107,12 @@ def _read(file: Path, name: str, *, folder: Path) -> LabelledImage:
         file_name=image.relative_to(folder).as_posix(),
         size=mammogram.size,
         findings=findings,
-        origin=Origin(made_by="automatic", version=report.model_version),
+        origin=Origin(
+            made_by="automatic", version=report.model_version, weights=weights(report.model_version)
+        ),
         source=image,
         sha256=mammogram.sha256,
+        num_calcifications=counts(mammogram, findings),
         facts={"sha256": mammogram.sha256, "view": mammogram.view, "laterality": mammogram.laterality}
         | ({"spacing_mm": spacing} if spacing else {})
         | ({"num_cut": report.num_cut} if report.num_cut else {}),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.exchange.export.file_names import path_of, without_secrets
-from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
+from mammo.exchange.export.labelled_image import (
+    POINT_ONLY,
+    LabelledImage,
+    Refusal,
+    WeightsOf,
+    counts,
+    no_weights,
+)
 from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
@@ -21,9 +29,22 @@ FACTS = ("patient", "sha256", "view", "laterality", "spacing_mm")
 
 
 def read_project(
-    client: LabelStudioClient, project: int, images: TaskImages
+    client: LabelStudioClient,
+    project: int,
+    images: TaskImages,
+    *,
+    weights: WeightsOf = no_weights,
+    pseudonym: Callable[[int | None], str] = lambda user: "",
 ) -> Iterator[LabelledImage | Refusal]:
-    """Yield the images of every annotated task, with the findings of its newest annotation that is not cancelled."""
+    """Yield the images of every annotated task, with the findings of its newest annotation that is not cancelled.
+
+    Args:
+        client: of the Label Studio server.
+        project: project id.
+        images: reads the images.
+        weights: says which weights a model version has.
+        pseudonym: of a Label Studio user.
+    """
     tags = ControlTags.read(str(client.project(project)["label_config"]))
     for task in client.tasks(project, all_fields=True):
         number = int(task["id"])
@@ -38,7 +59,10 @@ def read_project(
             budget = PixelBudget()
             for on_image in require_on_images(newest.get("result") or [], tags=tags, data=data):
                 of_image = of_task(number, data, tags=on_image)
-                yield _labelled(number, of_image, newest, images, tags=on_image, budget=budget)
+                labelled = _labelled(number, of_image, newest, images, tags=on_image, budget=budget)
+                person = pseudonym(_author(newest))
+                origin = replace(labelled.origin, weights=weights(labelled.origin.version), person=person)
+                yield replace(labelled, origin=origin)
         except (MammoError, ValueError) as error:
             yield Refusal(f"task {number}", str(error))
 
@@ -86,6 +110,7 @@ def _labelled(
         source=source,
         reference=None if source else without_secrets(reference),
         sha256=mammogram.sha256,
+        num_calcifications=counts(mammogram, findings),
         facts=_facts(data)
         | {"task": number}
         | ({"image_tag": tags.image_key} if tags.image_key else {})
@@ -116,3 +141,10 @@ def _origin(result: list[Mapping[str, Any]]) -> Origin:
         if isinstance(version, str) and version:
             return Origin(made_by="semiautomatic", version=version)
     return Origin(made_by="manual")
+
+
+def _author(annotation: Mapping[str, Any]) -> int | None:
+    """Return the id of the user who completed an annotation; Label Studio sends it alone or in an object."""
+    author = annotation.get("completed_by")
+    author = author.get("id") if isinstance(author, Mapping) else author
+    return author if type(author) is int else None

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mammo.dicom.segmentation import MAX_SEGMENTS, Origin, write_segmentation
+from mammo.dicom.results import Origin
+from mammo.dicom.segmentation import MAX_SEGMENTS, write_segmentation
 from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 from scipy import ndimage
 
+from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.masks.pixel_edges import edge_polygons
+from mammo.masks.pixel_edges import edge_polygons, single_outline
+from mammo.masks.polygons import polygon_mask
 
 
 def painted(polygons: list[list[int]], shape: tuple[int, int]) -> Any:
@@ -28,6 +31,18 @@ def test_painting_the_polygons_gives_the_mask_back_with_its_holes_filled(bitmap:
     # air that touches the outside at a corner only is air: pixels that touch at a corner are not joined
     filled = ndimage.binary_fill_holes(whole, structure=np.ones((3, 3)))
     np.testing.assert_array_equal(painted(edge_polygons(mask), (20, 20)), filled)
+
+
+@settings(max_examples=200)
+@given(arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))).filter(np.any))
+def test_one_outline_of_all_parts_and_holes_gives_exactly_the_mask_back(bitmap: Any) -> None:
+    mask = Mask(bitmap, 3, 2)
+    corners = single_outline(mask)
+    assert corners[0] == corners[-1]
+    assert all(one[0] == other[0] or one[1] == other[1] for one, other in itertools.pairwise(corners))
+    back = polygon_mask(np.array(corners, np.float64), size=Size(20, 20))
+    assert back is not None
+    np.testing.assert_array_equal(back.full(Size(20, 20)), mask.full(Size(20, 20)))
 
 
 def test_a_rectangle_has_four_corners() -> None:

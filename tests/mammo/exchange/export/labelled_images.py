@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mammo.dicom.segmentation import Origin
+from mammo.dicom.results import Origin
 from mammo.exchange.export.labelled_image import LabelledImage
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Size
