@@ -18,6 +18,7 @@ STATE_WORDS = {
     "judged": "judged",
     "promoted": "challenger promoted",
     "kept": "champion kept",
+    "provisional": "provisional model serves its project",
     "failed": "failed",
     "cancelled": "cancelled",
 }

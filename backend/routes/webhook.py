@@ -163,8 +163,9 @@ def _request_training(project: int, services: Services) -> dict[str, Any]:
 
 
 def _train_if_due(project: int, services: Services) -> None:
-    """Start a retrain if there are enough corrections since the last dataset version."""
+    """Start a retrain or a run for a provisional model, if there are enough new corrections."""
     try:
-        services.triggers.start_by_corrections(project)
+        if services.triggers.start_by_corrections(project) is None:
+            services.triggers.start_provisional(project)
     except MammoError as error:
         log.warning("a retrain could not be requested", project=project, code=error.code)

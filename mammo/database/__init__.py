@@ -17,6 +17,7 @@ from mammo.database.connection import (
 )
 from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
+from mammo.database.provisional_tables import learning_curve, provisional_model
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -68,6 +69,7 @@ __all__ = [
     "event",
     "image_pin",
     "insert",
+    "learning_curve",
     "metadata",
     "model_note",
     "model_version",
@@ -79,6 +81,7 @@ __all__ = [
     "prelabel",
     "probe_write",
     "promotion",
+    "provisional_model",
     "reading",
     "reading_agreement",
     "reading_project",
