@@ -17,6 +17,12 @@ from mammo.audit import append
 from mammo.database import insert, provisional_model, reading, writing
 from mammo.errors import ModelNotFound
 
+PROVISIONAL_NOTE = (
+    "A provisional model made this prelabel: it learned from a few corrections of this project. "
+    "Check it with more care than usual."
+)
+"""What annotators are told with every prelabel of such a version."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Provisional:
