@@ -70,6 +70,11 @@ class RetrainTriggers:
             metrics=metrics,
         )
 
+    @property
+    def counts_corrections(self) -> bool:
+        """Whether a number of corrections starts anything by itself."""
+        return bool(self._after or self._provisional_after)
+
     def start(
         self,
         project: int,

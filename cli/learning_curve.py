@@ -10,6 +10,7 @@ from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 if TYPE_CHECKING:
+    from mammo.errors import InsufficientData
     from mammo.site import Site
 
 
@@ -54,24 +55,32 @@ def read(project: int, site: Site, *, gain: float) -> dict[str, Any]:
     Raises:
         InsufficientData: no run of the project was judged, and no curve was measured.
     """
-    from mammo.errors import InsufficientData
     from mammo.runs import Runs
+
+    if not site.runs.runs.newest(project=project, limit=1) and site.learning_curves.newest(project) is None:
+        raise _unjudged(project)
     from training.learning_curve.runs import curve_from_runs, gate_rule
 
     rule = gate_rule(site.settings)
     of_runs = curve_from_runs(project, runs=Runs(site.engine), blobs=site.blobs, rule=rule, gain=gain)
     kept = site.learning_curves.newest(project)
     if of_runs is None and kept is None:
-        raise InsufficientData(
-            f"no run of project {project} has been judged: `yolo-mlsam runs start --project {project} --provisional` "
-            "starts one that needs five corrected images"
-        )
+        raise _unjudged(project)
     if of_runs is None:
         return kept or {}
     content = of_runs.to_json()
     if content["law"] is None and kept is not None and kept["law"] is not None:
         return {**kept, "missing": content["missing"], "sentence": content["sentence"]}
     return content
+
+
+def _unjudged(project: int) -> InsufficientData:
+    from mammo.errors import InsufficientData
+
+    return InsufficientData(
+        f"no run of project {project} has been judged: `yolo-mlsam runs start --project {project} --provisional` "
+        "starts one that needs five corrected images"
+    )
 
 
 def measured(project: int, site: Site, *, gain: float) -> dict[str, Any]:

@@ -95,7 +95,12 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
             request.app.state.prefetch.annotated(receipt.project, body)
     if action == START_TRAINING:
         answer |= await _start_training(receipt.project, services)
-    elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:
+    elif (
+        action in ANNOTATED
+        and not receipt.duplicate
+        and receipt.project
+        and services.triggers.counts_corrections
+    ):
         after = BackgroundTask(_train_if_due, receipt.project, services)
     return Json(answer, 201, background=after)
 
