@@ -155,6 +155,7 @@ def wire(site: Site) -> Services:
             check=partial(self_test, registry),
             every=settings.reload_seconds,
             pins=settings.pinned_models,
+            provisional=site.provisional.versions,
             swapped=freeze_garbage_collection,
         ),
         images=site.images,

@@ -36,7 +36,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.InvalidAccess: 422,
 }
 
-STATUS_OF_CODE = {"model_not_loaded": 503, "other_model": 409}
+STATUS_OF_CODE = {"model_not_loaded": 503, "other_model": 409, "provisional_version": 409}
 
 
 def status_of(error: errors.MammoError) -> int:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo.errors import ModelNotFound
-from mammo.models import CHALLENGER, CHAMPION, PREVIOUS, UNUSABLE, ModelRegistry, Note, Promotion
+from mammo.models import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    PROVISIONAL,
+    UNUSABLE,
+    ModelRegistry,
+    Note,
+    Promotion,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,12 @@ class ModelCard:
     moves: tuple[Promotion, ...] = field(default=())
 
     @property
+    def provisional_for(self) -> int | None:
+        """The only project that it may serve, for a provisional version; None for any other."""
+        project: int | None = self.manifest.get(PROVISIONAL)
+        return project
+
+    @property
     def decision(self) -> str:
         """The gate's decision, in its words; empty without one."""
         judged = self.verdict.get("verdict") or {}
@@ -36,6 +51,7 @@ class ModelCard:
         return {
             "version": self.version,
             "aliases": list(self.aliases),
+            "provisional_for": self.provisional_for,
             "manifest": dict(self.manifest),
             "verdict": dict(self.verdict) or None,
             "problems": list(self.problems),

@@ -60,7 +60,7 @@ class HostStatus:
     """Champion at the last look; None if the registry has not answered yet or has no champion."""
 
     pinned: tuple[str, ...] = ()
-    """Loaded versions that projects are pinned to."""
+    """Loaded versions that serve some projects in the champion's place: pinned and provisional ones."""
 
     problem: str | None
     """Error code of the last look; None if it succeeded."""
@@ -77,6 +77,7 @@ class ModelHost:
         every: float,
         check: Check | None = None,
         pins: Mapping[int, str] | None = None,
+        provisional: Callable[[], Mapping[int, str]] = dict,
         swapped: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,6 +87,8 @@ class ModelHost:
             every: seconds between two looks.
             check: self-test; a version that fails it is not tried again by this process.
             pins: model versions of projects that do not follow the champion; loaded once, and never freed.
+            provisional: returns the provisional versions by project. One serves as soon as it is loaded, and until
+                then, or if it does not load, the champion does.
             swapped: called after each swap, when the host no longer holds the previous model.
         """
         self._champions = champions
@@ -94,6 +97,8 @@ class ModelHost:
         self._pins = dict(pins or {})
         self._pinned: dict[str, Loaded] = {}
         self._pin_retry_at: dict[str, float] = {}
+        self._look_up_provisional = provisional
+        self._provisional: dict[int, Loaded] = {}
         self._clock = clock
         self._loaded: Loaded | None = None
         self._champion: str | None = None
@@ -120,7 +125,7 @@ class ModelHost:
         self._woken.set()
 
     def current(self, project: int | None = None) -> Loaded:
-        """Return the model that serves a project: the one it is pinned to, else the champion.
+        """Return the model that serves a project: the one it is pinned to, its provisional one, or the champion.
 
         Raises:
             ModelNotFound: it is not loaded yet (code `model_not_loaded`).
@@ -131,7 +136,8 @@ class ModelHost:
                 f"project {project} is pinned to model {pin}, which is not loaded (yet); see the server's log",
                 code="model_not_loaded",
             )
-        loaded = self._pinned[pin] if pin else self._loaded
+        own = self._provisional.get(project) if project is not None else None
+        loaded = self._pinned[pin] if pin else own or self._loaded
         if loaded is None:
             reason = f" ({self._problem})" if self._problem else ""
             raise ModelNotFound(
@@ -139,12 +145,17 @@ class ModelHost:
             )
         return loaded
 
+    @property
+    def own_models(self) -> frozenset[int]:
+        """The projects that do not follow the champion."""
+        return frozenset(self._pins) | frozenset(self._provisional)
+
     def status(self) -> HostStatus:
         loaded = self._loaded
         return HostStatus(
             serving=loaded.version if loaded else None,
             champion=self._champion,
-            pinned=tuple(sorted(self._pinned)),
+            pinned=tuple(sorted({*self._pinned, *(each.version for each in self._provisional.values())})),
             problem=self._problem,
         )
 
@@ -164,17 +175,40 @@ class ModelHost:
             self._problem = SELF_TEST_FAILED
         elif version != self._failed or self._clock() >= self._retry_at:
             self._swap(version)
+        self._load_provisional()
 
     def _load_pins(self) -> None:
-        for version in sorted(set(self._pins.values()) - self._pinned.keys() - self._rejected):
-            if self._clock() < self._pin_retry_at.get(version, 0.0):
-                continue
-            try:
-                self._pinned[version] = Loaded(version, self._load_whole(version))
-                log.info("pinned model serves", version=version)
-            except Exception as error:  # the other projects must not wait for it
-                self._pin_retry_at[version] = self._clock() + MAX_PAUSE
-                self._note(error, event="a pinned model does not load", version=version)
+        for version in sorted(set(self._pins.values()) - self._pinned.keys()):
+            if (loaded := self._load_beside(version, kind="pinned")) is not None:
+                self._pinned[version] = loaded
+
+    def _load_provisional(self) -> None:
+        """Load new provisional versions, and free those that serve no more."""
+        try:
+            versions = self._look_up_provisional()
+        except Exception as error:  # those that are loaded keep serving
+            self._note(error, event="the provisional models cannot be looked up", version=None)
+            return
+        serving = {each.version: each for each in self._provisional.values()}
+        for version in sorted(set(versions.values()) - serving.keys()):
+            if (loaded := self._load_beside(version, kind="provisional")) is not None:
+                serving[version] = loaded
+        self._provisional = {
+            project: serving[version] for project, version in versions.items() if version in serving
+        }
+
+    def _load_beside(self, version: str, *, kind: str) -> Loaded | None:
+        """Load a version that serves some projects only; None if it does not load, or failed lately."""
+        if version in self._rejected or self._clock() < self._pin_retry_at.get(version, 0.0):
+            return None
+        try:
+            loaded = Loaded(version, self._load_whole(version))
+        except Exception as error:  # the other projects must not wait for it
+            self._pin_retry_at[version] = self._clock() + MAX_PAUSE
+            self._note(error, event=f"a {kind} model does not load", version=version)
+            return None
+        log.info(f"{kind} model serves", version=version)
+        return loaded
 
     def _load_whole(self, version: str) -> Prelabeller:
         if self._loaded and self._loaded.version == version:

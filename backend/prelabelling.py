@@ -134,7 +134,7 @@ class Prelabelling:
     def _news(self) -> list[str]:
         """Return what annotators are told in the note of every image; nothing while the database is away."""
         try:
-            return self._services.site.notifications.notes(self._project)
+            return self._services.site.news(self._project, self._loaded.version)
         except StorageUnavailable as error:
             log.warning("notifications cannot be read", project=self._project, code=error.code)
             return []

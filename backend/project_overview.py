@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from backend.refreshed import Figure, Refreshed
 from mammo.efforts.effort_records import grouped
-from mammo.models import Promotion
+from mammo.models import Promotion, Provisional
 from mammo.runs import Run
 from mammo.site import Site
+
+VERDICTS = {
+    "promoted": "The challenger was promoted",
+    "kept": "The champion was kept",
+    "provisional": "A provisional model serves",
+}
+"""What became of a judged run, by its state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,9 @@ class ProjectOverview:
     serving: str | None
     serving_since: datetime | None
     is_pinned: bool
+    provisional: Provisional | None
+    """The provisional model that serves the project; None if another model does."""
+
     waiting: Figure[Waiting]
     readiness: str
     last_run: Run | None
@@ -60,6 +70,7 @@ class ProjectOverview:
             "serving": self.serving,
             "serving_since": self.serving_since.isoformat() if self.serving_since else None,
             "pinned": self.is_pinned,
+            "provisional": self.provisional is not None,
             "corrections_waiting": waiting.corrections if waiting else None,
             "patients_waiting": waiting.patients if waiting else None,
             "counted_at": self.waiting.at.isoformat() if self.waiting.at else None,
@@ -83,7 +94,8 @@ class ProjectOverviews:
         newest = self._site.runs.runs.newest(limit=500)
         projects = {*self._site.store.projects(), *(run.project for run in newest)} - {0}
         history = self._site.registry.history()
-        return [self._overview(project, newest, history) for project in sorted(projects)]
+        provisional = self._site.provisional.all()
+        return [self._overview(project, newest, history, provisional) for project in sorted(projects)]
 
     def effort(self, project: int) -> Figure[list[WeekOfEffort]]:
         """Return the edit effort of a project by week, oldest first."""
@@ -94,17 +106,26 @@ class ProjectOverviews:
         self._waiting.close()
         self._efforts.close()
 
-    def _overview(self, project: int, newest: Sequence[Run], history: Sequence[Promotion]) -> ProjectOverview:
+    def _overview(
+        self,
+        project: int,
+        newest: Sequence[Run],
+        history: Sequence[Promotion],
+        provisional: Mapping[int, Provisional],
+    ) -> ProjectOverview:
         pinned = self._site.settings.pinned_models.get(project)
+        own = None if pinned else provisional.get(project)
+        own_version = own.version if own else None
         runs = [run for run in newest if run.project == project and run.trigger != "adapt"]
         ended = next((run for run in runs if not run.active), None)
         active = next((run for run in runs if run.active), None)
         waiting = self._waiting.get(project)
         return ProjectOverview(
             project=project,
-            serving=pinned or (history[-1].version if history else None),
-            serving_since=history[-1].at if history and not pinned else None,
+            serving=pinned or own_version or (history[-1].version if history else None),
+            serving_since=own.since if own else history[-1].at if history and not pinned else None,
             is_pinned=pinned is not None,
+            provisional=own,
             waiting=waiting,
             readiness=self._readiness(waiting, active),
             last_run=ended,
@@ -133,7 +154,7 @@ class ProjectOverviews:
         if run.state in ("failed", "cancelled"):
             return f"The last run {'failed' if run.state == 'failed' else 'was cancelled'}. {run.error or ''}".strip()
         outcome = self._site.runs.runs.results(run.id).get("outcome", {})
-        how = "The challenger was promoted" if run.state == "promoted" else "The champion was kept"
+        how = VERDICTS.get(run.state, "The champion was kept")
         return f"{how}: {outcome.get('reason', 'no reason is recorded')}"
 
     def _count(self, project: int) -> Waiting:

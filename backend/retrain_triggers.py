@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 import structlog
@@ -12,6 +12,12 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import MammoError
 from mammo.runs import RunService, Started, Trigger
 from mammo.settings import Settings
+from mammo.training_settings import MIN_CORRECTED_PATIENTS
+
+EVER = datetime.min.replace(tzinfo=UTC)
+
+HELD_OUT = 4
+"""One patient in so many is held out for the gate."""
 
 log = structlog.get_logger()
 
@@ -27,6 +33,8 @@ class RetrainTriggers:
         recipe: str,
         after: int,
         min_patients: int,
+        provisional_after: int,
+        gate_patients: int,
         metrics: Metrics,
     ) -> None:
         """
@@ -34,12 +42,16 @@ class RetrainTriggers:
             recipe: of runs whose request names none.
             after: number of new corrections that starts a run; 0: none does.
             min_patients: number of patients that the new corrections must have.
+            provisional_after: number of new corrections that starts a run for a provisional model; 0: none does.
+            gate_patients: held-out patients that the gate needs.
         """
         self._runs = runs
         self._corrections = corrections
         self._recipe = recipe
         self._after = after
         self._min_patients = min_patients
+        self._provisional_after = provisional_after
+        self._gate_patients = gate_patients
         self._metrics = metrics
 
     @classmethod
@@ -53,8 +65,15 @@ class RetrainTriggers:
             recipe=settings.recipe,
             after=settings.train_after,
             min_patients=settings.train_least_patients,
+            provisional_after=settings.provisional_after,
+            gate_patients=settings.gate_patients,
             metrics=metrics,
         )
+
+    @property
+    def counts_corrections(self) -> bool:
+        """Whether a number of corrections starts anything by itself."""
+        return bool(self._after or self._provisional_after)
 
     def start(
         self,
@@ -100,6 +119,28 @@ class RetrainTriggers:
         if count < self._after or not self._has_enough_patients(project):
             return None
         return self.start(project, reason=f"{count} new corrections", trigger="corrections")
+
+    def start_provisional(self, project: int) -> Started | None:
+        """Start a run for a provisional model: there are enough corrections for one, but too few patients for the gate.
+
+        About one patient in four is held out, so the gate needs about four times its held-out patients.
+        """
+        if not self._provisional_after or not self._runs.is_trainable(project):
+            return None
+        count = self._corrections.corrections_since(project)
+        if count < self._provisional_after:
+            return None
+        patients = self._corrections.patients_since(project)
+        if patients < MIN_CORRECTED_PATIENTS:
+            return None
+        if self._corrections.patients_since(project, EVER) >= HELD_OUT * self._gate_patients:
+            return None
+        return self.start(
+            project,
+            recipe="provisional",
+            reason=f"{count} new corrections of {patients} patients",
+            trigger="corrections",
+        )
 
     def start_by_schedule(self, project: int, due: datetime) -> Started | None:
         """Start the run of a scheduled time, at most once, if there are new corrections to learn from."""

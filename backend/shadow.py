@@ -39,14 +39,15 @@ class Shadow:
     async def follow(
         self, tasks: Iterable[Task], *, project: int | None, config: str | None, serving: str
     ) -> None:
-        """Queue these tasks for prediction. Projects that are pinned to a version are skipped."""
+        """Queue these tasks for prediction. Projects with a model of their own are skipped."""
         if self._model is None:
             return
+        own = self._services.host.own_models
         for task in tasks:
             task_project = task.project if project is None else project
             if task.id is None or task_project is None:
                 continue
-            if task_project not in self._services.settings.pinned_models:
+            if task_project not in own:
                 work = partial(self._predict, task, project, config, serving)
                 self.backlog.add((task_project, task.id), work)
 

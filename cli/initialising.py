@@ -17,6 +17,7 @@ from mammo.errors import InvalidSettings
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 from mammo.site_file import write_site_file
+from mammo.training_settings import MIN_CORRECTIONS
 
 GENERATED = ("auth_password", "webhook_secret", "patient_secret")
 """Settings whose values nobody has to think of. The folds of all data sets depend on the patient secret."""
@@ -79,6 +80,7 @@ def init_command(file: Path, given: Answers, *, token_stdin: bool, asks: bool) -
     values = _answers(given, asks=asks)
     values["label_studio_api_key"] = _token(token_stdin=token_stdin, asks=asks)
     values |= {name: secrets.token_hex(32) for name in GENERATED}
+    values["provisional_after"] = str(MIN_CORRECTIONS)
     checked: dict[str, Any] = {name: value for name, value in values.items() if value}
     Site.load(**checked)  # an invalid answer writes nothing
     for name in ("mammogram_root", "twin_root"):

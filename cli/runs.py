@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from cli.current_user import current_user
+from cli.learning_curve import curve
 from cli.site_choice import changing_site
 from cli.text_console import text_console
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 runs = typer.Typer(
     help="Start retrains; follow, cancel and resume retrains and adaptations.", no_args_is_help=True
 )
+
+runs.command("curve")(curve)
 
 Name = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -125,20 +128,34 @@ def watch(name: Name) -> None:
 def start(
     project: Annotated[int, typer.Option(help="Label Studio project whose corrections to train on.", min=1)],
     recipe: Annotated[str | None, typer.Option(help="Training recipe; default: YOLO_MLSAM_RECIPE.")] = None,
+    provisional: Annotated[
+        bool,
+        typer.Option(
+            "--provisional",
+            help="Make a provisional model instead: from five corrected images of two patients on, in minutes.",
+        ),
+    ] = False,
     reason: Why = "asked for on the command line",
 ) -> None:
-    """Start a retrain now, unless the project has an active run."""
+    """Start a retrain now, or a run for a provisional model, unless the project has an active one.
+
+    A provisional model is judged by leaving patients out. If it is better than the champion, it serves this project
+    only, as version p0003-..., and never becomes champion. A retrain that the gate promotes takes its place; before,
+    `models withdraw` ends it.
+    """
     from mammo.labelstudio.existing_projects import require_project
     from mammo.training_settings import RecipeName
 
     names = get_args(RecipeName)
     if recipe is not None and recipe not in names:
         raise typer.BadParameter(f"{recipe!r} is not one of {', '.join(names)}", param_hint="--recipe")
+    if provisional and recipe is not None:
+        raise typer.BadParameter("a provisional model has a recipe of its own", param_hint="--recipe")
     with changing_site() as site:
         require_project(site.label_studio, project)
         started = site.runs.start(
             project,
-            recipe=recipe or site.settings.recipe,
+            recipe="provisional" if provisional else recipe or site.settings.recipe,
             reason=reason,
             trigger="cli",
             actor=current_user(),

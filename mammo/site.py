@@ -199,9 +199,9 @@ class Site(SiteStorage):
             self.settings,
             store=self.store,
             engine=self.engine,
-            registry=self.registry,
             client=self.label_studio,
             tags=self.tags,
+            served_version=self.serving,
         )
 
     @cached_property
@@ -289,8 +289,21 @@ class Site(SiteStorage):
         )
 
     def serving(self, project: int) -> str:
-        """Return the model version that serves a project: the one it is pinned to, else the champion."""
-        return self.settings.pinned_models.get(project) or self.registry.champion().version
+        """Return the model version that serves a project: its own, if it has one (`own_models`), else the champion."""
+        return self.own_models().get(project) or self.registry.champion().version
+
+    def news(self, project: int | None, version: str) -> list[str]:
+        """Return what annotators are told in the note of every image of a project that a version predicts.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        from mammo.models.provisional import PROVISIONAL_NOTE
+
+        notes = self.notifications.notes(project)
+        if project is not None and self.provisional.versions().get(project) == version:
+            return [PROVISIONAL_NOTE, *notes]
+        return notes
 
     def reconcile(self, project: int, *, complete: bool = False) -> Reconciliation:
         """Reconcile a project's corrections with Label Studio; see `mammo.annotations.reconcile`."""

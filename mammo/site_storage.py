@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mammo.annotations import AnnotationStore
     from mammo.backgrounds import Backgrounds
     from mammo.blobs import Blobs
-    from mammo.models import ModelFiles, ModelRegistry
+    from mammo.learning_curves import LearningCurves
+    from mammo.models import ModelFiles, ModelRegistry, ProvisionalModels
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
     from mammo.verdicts.archive import VerdictArchive
@@ -134,6 +135,23 @@ class SiteStorage:
         except (ModelNotFound, StorageUnavailable):
             return ()
         return tuple(f"{part} {manifest[part]['sha256']}" for part in PARTS if part in manifest)
+
+    @cached_property
+    def provisional(self) -> ProvisionalModels:
+        """The provisional models that serve a project instead of the champion."""
+        from mammo.models import ProvisionalModels
+
+        return ProvisionalModels(self.engine)
+
+    @cached_property
+    def learning_curves(self) -> LearningCurves:
+        from mammo.learning_curves import LearningCurves
+
+        return LearningCurves(self.engine)
+
+    def own_models(self) -> dict[int, str]:
+        """Return the version of each project that does not follow the champion: a setting's, else a provisional one."""
+        return self.provisional.versions() | self.settings.pinned_models
 
     def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
         """Load a model version of the registry into this process.

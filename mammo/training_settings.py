@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from croniter import croniter
@@ -12,6 +13,15 @@ from mammo.setting_values import hours, zone
 
 RecipeName = Literal["finetune", "demo", "smoke", "paper"]
 """Recipes of a retrain, defined in `training.retrain.recipes`."""
+
+RequestedRecipe = Literal["finetune", "demo", "smoke", "paper", "provisional"]
+"""What may be asked for: a retrain, or a provisional model."""
+
+MIN_CORRECTIONS, MIN_CORRECTED_PATIENTS = 5, 2
+"""Fewest corrected images, and fewest of their patients, from which a provisional model is made."""
+
+GATE_PATIENTS: Mapping[RecipeName, int] = {"finetune": 8, "paper": 8, "demo": 2, "smoke": 2}
+"""Fewest held-out patients that allow a promotion, by recipe; see `training.gate.gate.GateRule.min_patients`."""
 
 
 class TrainingSettings(BaseSettings):
@@ -28,6 +38,10 @@ class TrainingSettings(BaseSettings):
 
     train_least_patients: int = Field(0, ge=0)
     """Fewest patients among the new corrections for an automatic retrain; 0: any."""
+
+    provisional_after: int = Field(0, ge=0)
+    """New corrections of two patients or more, at least 5, that start a run for a provisional model by itself; 0: none
+    does. Only while there are too few patients for the gate."""
 
     quiet_hours: Annotated[str, AfterValidator(hours)] = ""
     """Hours in which no automatic retrain starts, for example `07:00-19:00`; it starts after their end."""
@@ -49,6 +63,18 @@ class TrainingSettings(BaseSettings):
 
     gate_min_patients: int | None = Field(None, ge=2)
     """Fewest held-out patients that allow a promotion; None: the recipe's, 8 in `finetune`."""
+
+    @property
+    def gate_patients(self) -> int:
+        """Held-out patients that the gate needs before it promotes."""
+        return self.gate_min_patients or GATE_PATIENTS[self.recipe]
+
+    @field_validator("provisional_after")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if 0 < value < MIN_CORRECTIONS:
+            raise ValueError(f"expected 0, or at least {MIN_CORRECTIONS} corrections")
+        return value
 
     @field_validator("dataset_sources")
     @classmethod

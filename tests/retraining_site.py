@@ -41,6 +41,9 @@ from tests.fakes.served import served
 from tests.phantom_corrections import correction, imported_phantoms
 
 PROJECT = 5
+FEW_CORRECTIONS = 7
+"""Project with the first six corrections, of two patients: enough for a provisional model."""
+
 SEEDS = range(9400, 9408)
 PATIENT_SECRET = b"the retraining site's test"
 PASSWORD = "the password of a test"
@@ -235,9 +238,13 @@ def opened(folder: Path, template: Template, redis: RedisServer) -> Iterator[Ret
 
 
 def _label_studio(template: Template) -> FakeLabelStudio:
-    """What the corrections come from: all in `PROJECT`, the first two once more in the project after it."""
+    """What the corrections come from: all in `PROJECT`, the first ones once more in other projects."""
     fake = FakeLabelStudio()
-    for project, events in ((PROJECT, template.events), (PROJECT + 1, template.events[:2])):
+    for project, events in (
+        (PROJECT, template.events),
+        (PROJECT + 1, template.events[:2]),
+        (FEW_CORRECTIONS, template.events[:6]),
+    ):
         fake.projects[project] = {"id": project, "label_config": labeling_config()}
         fake.tasks += [
             {"id": each["task"]["id"], "project": project, "data": each["task"]["data"]}

@@ -45,7 +45,7 @@ def adapt_on_site(run: Run, ledger: RunLedger, site: Site, report: ReportStep) -
 
 
 def announce_promotion(project: int, version: str, site: Site) -> None:
-    """Tell the backends of a new champion, and enqueue the prelabelling of its project, if it has one.
+    """Tell the backends of a new champion or provisional model, and enqueue the prelabelling of its project, if any.
 
     Raises:
         StorageUnavailable: Redis does not respond.

@@ -18,7 +18,7 @@ import structlog
 from rq import get_current_job
 
 from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
-from mammo.runs import Claim, Run, RunLedger, Runs, claim, this_process
+from mammo.runs import Claim, Run, RunLedger, Runs, claim, is_provisional, this_process
 from mammo.runs.claims import STALE
 from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, Payload, PrelabelProject, Retrain, read_payload
 from mammo.site import Site
@@ -26,8 +26,10 @@ from worker.acceptance import accept_predictions
 from worker.adapting import adapt_on_site, announce_promotion
 from worker.claimed_run import run_steps
 from worker.current_site import open_site
+from worker.learning_curve import record_learning_curve
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
+from worker.provisional import make_provisional
 from worker.retraining import retrain_context
 from worker.shadowing import shadow_tasks
 
@@ -41,9 +43,9 @@ log = structlog.get_logger()
 
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Train a challenger on a project's corrections, and promote it if the gate agrees.
+    """Train a challenger on a project's corrections, and promote it if the gate agrees; or a provisional model.
 
-    See `training.retrain.retrain`.
+    See `training.retrain.retrain` and `training.provisional.provisional`.
     """
     with _job("retrain", Retrain, payload) as (order, job_id, progress), open_site() as site:
         return _train(order, job_id, site, progress)
@@ -64,7 +66,7 @@ def _train(order: Retrain | Adapt, job_id: str, site: Site, progress: JobProgres
 
     runs = Runs(site.engine)
     run, owned = _claim_run(runs, order, job_id)
-    if run.state in ("promoted", "kept"):  # an earlier attempt was killed after the verdict
+    if run.state in ("promoted", "kept", "provisional"):  # an earlier attempt was killed after the verdict
         results = runs.results(run.id)
         summary: dict[str, Any] = results["outcome"]
         evaluations = {each: results[each] for each in ("champion", "challenger")}
@@ -80,10 +82,14 @@ def _train(order: Retrain | Adapt, job_id: str, site: Site, progress: JobProgres
         def steps(report: ReportStep) -> dict[str, Any]:
             if isinstance(order, Adapt):
                 return adapt_on_site(run, ledger, site, report)
-            return _retrain(Retrain(run.project, run.recipe, run.reason), run.id, ledger, site, report)
+            request = Retrain(run.project, run.recipe, run.reason)
+            if is_provisional(run.recipe):
+                return make_provisional(request, run.id, ledger, site, report)
+            return _retrain(request, run.id, ledger, site, report)
 
         summary = run_steps(ledger, steps, progress=progress, fail=progress.fail)
-    if summary["promoted"]:
+    record_learning_curve(run.project, run.id, site)
+    if summary["promoted"] or summary.get("provisional"):
         announce_promotion(run.project, summary["challenger"], site)
     log.info("verdict", promoted=summary["promoted"], challenger=summary["challenger"])
     return summary
@@ -159,12 +165,13 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
     In the automatic stage some predictions become annotations; see `worker.acceptance`.
     """
     with _job("prelabel", PrelabelProject, payload) as (order, _, report), open_site() as site:
-        version = order.model_version or site.registry.champion().version
+        version = order.model_version or site.serving(order.project)
         prelabeller = site.load_model(version)
         summary = prelabel_tasks(
             order.project, prelabeller, site=site, report=report, withheld=site.withholding
         )
-        summary["automatic"] = accept_predictions(order.project, version=version, site=site)
+        if version not in site.provisional.versions().values():  # people read what such a model finds
+            summary["automatic"] = accept_predictions(order.project, version=version, site=site)
         shadow = shadow_tasks(order.project, serving=version, site=site, report=report)
         if shadow is not None:
             summary["shadow"] = shadow

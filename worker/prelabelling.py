@@ -65,7 +65,7 @@ def prelabel_tasks(
         settings=site.settings,
         open_image=site.images.open,
         store=site.store,
-        news=_news(site, project),
+        news=_news(site, project, version),
     )
     total = int(described.get("task_number") or 0)
     counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
@@ -101,10 +101,10 @@ def prelabel_tasks(
     }
 
 
-def _news(site: Site, project: int) -> list[str]:
+def _news(site: Site, project: int, version: str) -> list[str]:
     """Return what annotators are told in the note of every image; nothing while the database is away."""
     try:
-        return site.notifications.notes(project)
+        return site.news(project, version)
     except StorageUnavailable as error:
         log.warning("notifications cannot be read", project=project, code=error.code)
         return []

@@ -31,7 +31,7 @@ def shadow_tasks(
     Raises:
         Cancelled: by `report`.
     """
-    if not site.settings.shadow or project in site.settings.pinned_models:
+    if not site.settings.shadow or project in site.own_models():
         return None
     version = site.registry.find(site.settings.shadow)
     if version is None or version == serving:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from mammo.training_settings import RecipeName
+from mammo.training_settings import RequestedRecipe
 
 Number = Annotated[int, Path(gt=0, lt=2**63)]
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -41,5 +41,5 @@ class RunOrder(Why):
         extra="forbid", json_schema_extra={"examples": [{"reason": "40 new cases", "recipe": "finetune"}]}
     )
 
-    recipe: RecipeName | None = None
-    """The settings' recipe if it is null."""
+    recipe: RequestedRecipe | None = None
+    """The settings' recipe if it is null; `provisional` makes a provisional model."""

@@ -42,7 +42,13 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.globals.update(asset=assets.address, sections=SECTIONS, includes=includes)
-        self._templates.filters.update(time=time_element, percent=percent, duration=duration)
+        self._templates.filters.update(
+            time=time_element,
+            percent=percent,
+            duration=duration,
+            figure=figure,
+            capitalize_first=capitalize_first,
+        )
 
     def text(self, template: str, **facts: Any) -> str:
         """Return a rendered template."""
@@ -86,6 +92,16 @@ def time_element(moment: datetime | None) -> str:
 def percent(share: float | None) -> str:
     """Return a share in [0, 1] as a whole percentage; a dash for None."""
     return "-" if share is None else f"{share:.0%}"
+
+
+def figure(value: float | None) -> str:
+    """Return a figure with three decimals; a dash for None."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def capitalize_first(text: str) -> str:
+    """Return a sentence with a capital at its beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float | None) -> str:

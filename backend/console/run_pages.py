@@ -19,6 +19,7 @@ STATE_WORDS = {
     "judged": "judged",
     "promoted": "challenger promoted",
     "kept": "champion kept",
+    "provisional": "provisional model serves its project",
     "failed": "failed",
     "cancelled": "cancelled",
 }

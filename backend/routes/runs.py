@@ -17,7 +17,7 @@ from backend.answers import Json
 from backend.dependencies import ServicesDep
 from backend.requested_runs import start_requested
 from mammo.runs import Run, Runs
-from mammo.training_settings import RecipeName
+from mammo.training_settings import RequestedRecipe
 
 POLL_SECONDS = 1.0
 """Seconds between two looks at a followed run."""
@@ -40,7 +40,7 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field("asked for over HTTP", min_length=1, max_length=1000)
-    recipe: RecipeName | None = None
+    recipe: RequestedRecipe | None = None
 
 
 class Reason(BaseModel):

@@ -95,7 +95,12 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
             request.app.state.prefetch.annotated(receipt.project, body)
     if action == START_TRAINING:
         answer |= await _start_training(receipt.project, services)
-    elif action in ANNOTATED and not receipt.duplicate and services.settings.train_after and receipt.project:
+    elif (
+        action in ANNOTATED
+        and not receipt.duplicate
+        and receipt.project
+        and services.triggers.counts_corrections
+    ):
         after = BackgroundTask(_train_if_due, receipt.project, services)
     return Json(answer, 201, background=after)
 
@@ -163,8 +168,9 @@ def _request_training(project: int, services: Services) -> dict[str, Any]:
 
 
 def _train_if_due(project: int, services: Services) -> None:
-    """Start a retrain if there are enough corrections since the last dataset version."""
+    """Start a retrain or a run for a provisional model, if there are enough new corrections."""
     try:
-        services.triggers.start_by_corrections(project)
+        if services.triggers.start_by_corrections(project) is None:
+            services.triggers.start_provisional(project)
     except MammoError as error:
         log.warning("a retrain could not be requested", project=project, code=error.code)

@@ -104,6 +104,17 @@ def roll_back(reason: Reason) -> None:
     run(reason)
 
 
+@models.command("withdraw")
+def withdraw(
+    project: Annotated[int, typer.Option(help="Project that a provisional model serves.", min=1)],
+    reason: Reason,
+) -> None:
+    """End the service of a project's provisional model: from then on the champion serves the project."""
+    from cli.models.moving import withdraw as run
+
+    run(project, reason)
+
+
 @models.command("history")
 def history() -> None:
     """List every promotion, rollback and other move of an alias: when, who, why."""
@@ -195,8 +206,8 @@ def gc(
 ) -> None:
     """Delete weights of old versions that never served, and files that nothing refers to.
 
-    Kept are past and present champions, the challenger, the shadow, versions that a project is pinned to or an
-    unfinished run needs, dataset versions, manifests and verdicts.
+    Kept are past and present champions, the challenger, the shadow, versions that a project is pinned to or served by
+    or an unfinished run needs, dataset versions, manifests and verdicts.
     """
     from cli.models.tidying import gc as run
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from cli.models.names import ALIASES, find_version
 from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
 from cli.text_console import text_console
-from mammo.models import UNUSABLE, ModelRegistry, Promotion
+from mammo.models import PROVISIONAL, UNUSABLE, ModelRegistry, Promotion
 from mammo.printable import printable
 from mammo.site import Site
 
@@ -21,11 +21,14 @@ MAX_TEXT = 2000
 
 def list_versions() -> None:
     """Print every model version, newest last."""
-    registry = Site.load().registry
+    site = Site.load()
+    registry = site.registry
     aliases: dict[str, list[str]] = {}
     for name, alias in ALIASES.items():
         if target := registry.alias(alias):
             aliases.setdefault(target.version, []).append(name)
+    for project, version in site.provisional.versions().items():
+        aliases.setdefault(version, []).append(f"serves project {project}")
     table = Table("alias", _wrapped("version"), "parent", "recipe", "dataset", "verdict", "made (UTC)")
     for version in registry.versions():
         manifest = registry.manifest(version)
@@ -37,7 +40,7 @@ def list_versions() -> None:
             printable(manifest.get("dataset_version") or "-")[:12],
             _shown(f"unusable: {manifest[UNUSABLE]}")
             if UNUSABLE in manifest
-            else _verdict(registry, version),
+            else _verdict(registry, version, provisional=PROVISIONAL in manifest),
             _minute(manifest["created_at"]),
         )
     text_console().print(table)
@@ -105,7 +108,7 @@ def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
     return {**manifest, **notes, **verdict}
 
 
-def _verdict(registry: ModelRegistry, version: str) -> str:
+def _verdict(registry: ModelRegistry, version: str, *, provisional: bool) -> str:
     kinds = {note.kind: note.detail for note in registry.notes(version)}
     if "files_removed" in kinds:
         return "files removed"
@@ -113,6 +116,8 @@ def _verdict(registry: ModelRegistry, version: str) -> str:
         return "self-test failed"
     if "verdict" not in kinds:
         return "-"
+    if provisional:
+        return "provisional"
     return "promoted" if kinds["verdict"].get("promoted") else "kept the champion"
 
 

@@ -1,4 +1,4 @@
-"""`models promote` and `models rollback`: choose the champion, with a reason."""
+"""`models promote`, `rollback` and `withdraw`: choose which version serves, with a reason."""
 
 from __future__ import annotations
 
@@ -44,6 +44,19 @@ def roll_back(reason: str) -> None:
     site.make_room()
     after = registry.roll_back(reason, actor=current_user())
     _announce(site, before, after.version)
+
+
+def withdraw(project: int, reason: str) -> None:
+    """End the service of a project's provisional version."""
+    _require_reason(reason)
+    site = changing_site()
+    site.make_room()
+    version = site.provisional.withdraw(project, reason=reason, actor=current_user())
+    champion = site.registry.champion().version
+    site.announce_champion(champion)
+    text_console(soft_wrap=True, highlight=False).print(
+        f"{version} no longer serves project {project}; {site.serving(project)} does"
+    )
 
 
 def _announce(site: Site, before: str, after: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from cli.site_choice import changing_site
@@ -20,7 +21,7 @@ def gc(*, delete: bool, older_than: int) -> None:
     site = changing_site()
     registry, blobs, engine = site.registry, site.blobs, site.engine
     console = text_console(soft_wrap=True, highlight=False)
-    in_use = versions_in_use(site.settings, registry, Runs(engine))
+    in_use = versions_in_use(site.settings, registry, Runs(engine), provisional=site.provisional.versions())
     for name, user in in_use.items():
         text = f"kept for {user}" if registry.find(name) else f"named by {user}, but not in the registry"
         console.print(f"{name}: {text}")
@@ -45,12 +46,22 @@ def gc(*, delete: bool, older_than: int) -> None:
         )
 
 
-def versions_in_use(settings: Settings, registry: ModelRegistry, runs: Runs) -> dict[str, str]:
-    """Return the versions that a setting or an unfinished run still uses, with their users."""
+def versions_in_use(
+    settings: Settings, registry: ModelRegistry, runs: Runs, *, provisional: Mapping[int, str]
+) -> dict[str, str]:
+    """Return the versions that a setting, a project or an unfinished run still uses, with their users.
+
+    Args:
+        provisional: the provisional versions that serve, by project.
+    """
     users = [(settings.shadow, f"{PREFIX}SHADOW")] if settings.shadow else []
     users += [
         (version, f"project {project} in {PREFIX}PROJECT_MODELS")
         for project, version in settings.pinned_models.items()
+    ]
+    users += [
+        (version, f"project {project}, which it serves provisionally")
+        for project, version in provisional.items()
     ]
     unfinished = runs.unfinished()
     for version in registry.versions():

@@ -196,10 +196,14 @@ class AnnotationStore(PrelabelRecords):
         with reading(self._engine) as connection:
             return len(_new_corrections(connection, project, moment))
 
-    def patients_since(self, project: int) -> int:
-        """Return the number of patients among the new corrections; a task without a patient counts as one."""
+    def patients_since(self, project: int, moment: datetime | None = None) -> int:
+        """Return the number of patients among the new corrections; a task without a patient counts as one.
+
+        Args:
+            moment: see `corrections_since`.
+        """
         with reading(self._engine) as connection:
-            rows = [header.row for header in _new_corrections(connection, project, None)]
+            rows = [header.row for header in _new_corrections(connection, project, moment)]
             patients: set[str] = set()
             for start in range(0, len(rows), CHUNK):
                 corrections = _contents(connection, rows[start : start + CHUNK]).values()

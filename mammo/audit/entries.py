@@ -11,6 +11,8 @@ from typing import Any, Literal
 Action = Literal[
     "model promoted",
     "model rolled back",
+    "provisional model serves",
+    "provisional model withdrawn",
     "run started",
     "run cancelled",
     "run resumed",

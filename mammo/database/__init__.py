@@ -19,6 +19,7 @@ from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
 from mammo.database.pacs_result_tables import pacs_result
 from mammo.database.pacs_tables import pacs_instance
+from mammo.database.provisional_tables import learning_curve, provisional_model
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -70,6 +71,7 @@ __all__ = [
     "event",
     "image_pin",
     "insert",
+    "learning_curve",
     "metadata",
     "model_note",
     "model_version",
@@ -83,6 +85,7 @@ __all__ = [
     "prelabel",
     "probe_write",
     "promotion",
+    "provisional_model",
     "reading",
     "reading_agreement",
     "reading_project",

@@ -1,7 +1,8 @@
 """Model registry: model versions, their aliases, and bundles that carry versions between installations."""
 
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
-from mammo.models.manifests import PARTS, STAYS_AT_SITE
+from mammo.models.manifests import PARTS, PROVISIONAL, STAYS_AT_SITE
+from mammo.models.provisional import Provisional, ProvisionalModels
 from mammo.models.registry import STARTER, UNUSABLE, ModelFiles, ModelRegistry, Note
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "CHAMPION",
     "PARTS",
     "PREVIOUS",
+    "PROVISIONAL",
     "STARTER",
     "STAYS_AT_SITE",
     "UNUSABLE",
@@ -18,4 +20,6 @@ __all__ = [
     "ModelRegistry",
     "Note",
     "Promotion",
+    "Provisional",
+    "ProvisionalModels",
 ]

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from mammo.audit import Action, append
 from mammo.database import alias, insert, model_version, promotion
-from mammo.errors import ModelNotFound, PromotionConflict
+from mammo.errors import InvalidWeights, ModelNotFound, PromotionConflict
+from mammo.models.manifests import PROVISIONAL
 
 AliasName = Literal["champion", "challenger", "previous"]
 CHAMPION: AliasName = "champion"
@@ -68,8 +70,10 @@ def move_champion(
 
     Raises:
         ModelNotFound: The version does not exist.
+        InvalidWeights: The version is a provisional one (code `provisional_version`).
         PromotionConflict: The champion has another epoch; nothing was changed.
     """
+    _refuse_provisional(connection, version)
     before = find(connection, CHAMPION)
     after = _move(
         connection, CHAMPION, version, expected_epoch=expected_epoch, kind=kind, reason=reason, actor=actor
@@ -131,6 +135,24 @@ def unknown_version(version: str) -> ModelNotFound:
     return ModelNotFound(
         f"the registry has no model version {version!r}; `yolo-mlsam models list` shows those it has"
     )
+
+
+def _refuse_provisional(connection: Connection, version: str) -> None:
+    """Refuse a champion that has learned from patients who are held out for the gate."""
+    manifest = connection.scalar(
+        sa.select(model_version.c.manifest).where(model_version.c.version == version)
+    )
+    try:
+        content = orjson.loads(manifest or b"{}")
+    except ValueError:  # such a version is refused where its manifest is read
+        return
+    if isinstance(content, dict) and PROVISIONAL in content:
+        raise InvalidWeights(
+            f"model version {version} is provisional: it learned from patients that the gate holds out, and serves "
+            f"project {content[PROVISIONAL]} only; with patients enough, `yolo-mlsam runs start` trains one that can "
+            "become champion",
+            code="provisional_version",
+        )
 
 
 def _move(

@@ -19,6 +19,9 @@ RESERVED = frozenset({"champion", "challenger", "previous", "latest", "starter",
 STAYS_AT_SITE = "stays_at_site"
 """Manifest key: for which images, in words, the weights must not leave the site. Absent: for none."""
 
+PROVISIONAL = "provisional_for_project"
+"""Manifest key of a provisional version: the project that it may serve. Absent: any, and it may become champion."""
+
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,6 +48,9 @@ def problem_of_settings(manifest: Mapping[str, Any]) -> str:
     stays = manifest.get(STAYS_AT_SITE, [])
     if not isinstance(stays, list) or not all(isinstance(each, str) for each in stays):
         return f"expected texts as {STAYS_AT_SITE}, got {stays!r:.100}"
+    project = manifest.get(PROVISIONAL, 1)
+    if type(project) is not int or project < 1:
+        return f"expected a project's number as {PROVISIONAL}, got {project!r:.100}"
     expected = manifest.get("self_test")
     return "" if expected is None or _is_self_test(expected) else "its self_test cannot be read"
 

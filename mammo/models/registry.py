@@ -268,7 +268,8 @@ class ModelRegistry:
 
         Raises:
             ModelNotFound: The version does not exist.
-            InvalidWeights: The version cannot be used (code `unusable_version`).
+            InvalidWeights: The version cannot be used (code `unusable_version`), or is provisional (code
+                `provisional_version`).
             PromotionConflict: The champion has another epoch; nothing was changed.
         """
         require_usable(self.manifest(version))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from mammo.database import insert, model_version
 from mammo.errors import InvalidWeights
-from mammo.models.manifests import problem_of_name
+from mammo.models.manifests import PROVISIONAL, problem_of_name
 
 
 def canonical_manifest(content: Mapping[str, Any]) -> bytes:
@@ -26,11 +26,15 @@ def canonical_manifest(content: Mapping[str, Any]) -> bytes:
 def insert_version(
     connection: Connection, content: Mapping[str, Any], digest: str, *, name: str | None
 ) -> str:
-    """Insert a version under a name, or under the next number, unless its content is registered; returns its name."""
+    """Insert a version under a name, or under the next number, unless its content is registered; returns its name.
+
+    A provisional version is named `p0003-...`, any other `m0003-...`.
+    """
     registered = sa.select(model_version.c.version).where(model_version.c.content_hash == digest)
     while (existing := connection.scalar(registered)) is None:
         number = (connection.scalar(sa.select(sa.func.max(model_version.c.number))) or 0) + 1
-        version = name if name is not None else f"m{number:04d}-{digest[:8]}"
+        letter = "p" if PROVISIONAL in content else "m"
+        version = name if name is not None else f"{letter}{number:04d}-{digest[:8]}"
         if problem := problem_of_name(version):
             raise InvalidWeights(problem)
         row = {

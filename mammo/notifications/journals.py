@@ -24,6 +24,13 @@ from mammo.stages.service import AUDIT
 SETTLED = timedelta(minutes=10)
 """Age from which no row with a lower number is still to come: no transaction of ours takes as long."""
 
+VERDICTS = {
+    "promoted": "its model was promoted",
+    "kept": "the champion was kept",
+    "provisional": "its provisional model serves this project",
+}
+"""What became of a judged run, by its state."""
+
 
 @dataclass(frozen=True)
 class Journal:
@@ -61,7 +68,7 @@ def _end_of_run(row: Any) -> Notice:
         topic, text = "run-failed", f"Run {name} failed ({kind}): {advice}."
         facts["failure"] = kind
     else:
-        verdict = "its model was promoted" if row.state == "promoted" else "the champion was kept"
+        verdict = VERDICTS[row.state]
         topic, text = "run-finished", f"Run {name} finished: {verdict}."
     return Notice(
         event=f"run-event-{row.id}", topic=topic, project=project, at=row.at, text=text, facts=facts
@@ -94,7 +101,7 @@ def _sent_back(row: Any) -> Notice:
 
 def journals() -> Iterator[Journal]:
     """Yield every journal."""
-    ends = ("promoted", "kept", "failed")
+    ends = (*VERDICTS, "failed")
     yield Journal(
         "runs",
         sa.select(

@@ -15,7 +15,7 @@ from mammo.runs.failures import Failure, classify
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import Run, RunEvent, RunRequest, Runs
 from mammo.runs.service import RunService, Started
-from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
+from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger, is_provisional
 from mammo.runs.trainable import require_trainable, why_not_trainable
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Trigger",
     "claim",
     "classify",
+    "is_provisional",
     "owner_is_alive",
     "require_trainable",
     "this_process",

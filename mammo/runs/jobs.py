@@ -23,6 +23,7 @@ from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from mammo.broker import operation
 from mammo.errors import InvalidSettings
+from mammo.runs.states import is_provisional
 
 RETRAIN = "worker.jobs.retrain"
 ADAPT = "worker.jobs.adapt"
@@ -63,7 +64,7 @@ class Retrain:
 
     project: Project
     recipe: str
-    """A key of `training.retrain.recipes.RECIPES`."""
+    """A key of `training.retrain.recipes.RECIPES`, or of `training.provisional.recipes.PROVISIONAL_RECIPES`."""
 
     reason: str
     """What requested it, such as `START_TRAINING` or `schedule`."""
@@ -95,7 +96,7 @@ class PrelabelProject:
 
     project: Project
     model_version: str | None = None
-    """None: the champion at the time the job runs."""
+    """None: the version that serves the project at the time the job runs."""
 
 
 def read_payload(kind: type[Payload], payload: object) -> Payload:
@@ -184,7 +185,7 @@ class JobQueue:
         }
 
     def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
-        """Enqueue a retrain, unless one of the project is queued or running.
+        """Enqueue a retrain, or a run for a provisional model, unless the project has one that is queued or running.
 
         Args:
             run: Id of the run, used as the job id; an ended job with that id is replaced.
@@ -193,6 +194,8 @@ class JobQueue:
             StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
         slot = _retrain_slot(payload.project)
+        if is_provisional(payload.recipe):
+            slot = f"yolo-mlsam:provisional:{payload.project}"
         return self._enqueue_once(slot, self._queues[TRAIN], RETRAIN, asdict(payload), job_id=run)
 
     def enqueue_adapt(self, payload: Adapt, *, run: str) -> Enqueued:

@@ -1,7 +1,8 @@
 """Runs: request, show, cancel and resume runs. What a worker does with a run is in `claims`.
 
-The row is the truth; a job of the queue only makes a worker look at it. One retrain per project is active, and one
-adaptation per site: the column `active_project` is unique, and NULL once a run has ended.
+The row is the truth; a job of the queue only makes a worker look at it. One retrain and one run for a provisional
+model per project are active, and one adaptation per site: the column `active_project` is unique, and NULL once a run
+has ended.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from mammo.audit import append
 from mammo.database import insert, reading, run, run_event, run_stage, run_trigger, writing
 from mammo.errors import RunConflict, UnknownRun
-from mammo.runs.states import RESUMABLE, WORKING, State, Trigger
+from mammo.runs.states import RESUMABLE, WORKING, State, Trigger, is_provisional, kind_of
 
 MIN_ADVANCE = 0.02
 """Progress since the last claim from which the remaining time can be estimated."""
@@ -157,7 +158,7 @@ class Runs:
             order: JSON object, stored as the result `ORDER` of a new run.
         """
         now = datetime.now(UTC)
-        kind, slot = ("adapt" if trigger == "adapt" else "retrain"), _slot(project, trigger)
+        kind, slot = kind_of(trigger, recipe), _slot(project, trigger, recipe)
         new_id = run_id or f"{kind}-{project}-{uuid.uuid4().hex[:12]}"
         with writing(self.engine) as connection:
             if key is not None:
@@ -320,12 +321,12 @@ class Runs:
         """
         current = self.get(name)
         with writing(self.engine) as connection:
-            slot = _slot(current.project, current.trigger)
+            slot = _slot(current.project, current.trigger, current.recipe)
             other = _active(connection, slot)
             if other is not None:
                 place = "this site has an active adaptation"
                 if slot != ADAPTATION:
-                    place = f"project {slot} has an active run"
+                    place = f"project {current.project} has an active run"
                 raise RunConflict(f"{place}, {other}; cancel it first")
             queued = {
                 "state": "queued",
@@ -384,9 +385,11 @@ def as_run(row: Any) -> Run:
     return Run(**{name: getattr(row, name) for name in Run.__dataclass_fields__})
 
 
-def _slot(project: int, trigger: Trigger) -> int:
+def _slot(project: int, trigger: Trigger, recipe: str) -> int:
     """The place, in `active_project`, that only one active run may take."""
-    return ADAPTATION if trigger == "adapt" else project
+    if trigger == "adapt":
+        return ADAPTATION
+    return -project if is_provisional(recipe) else project
 
 
 def _active(connection: Connection, slot: int) -> str | None:

@@ -13,6 +13,7 @@ State = Literal[
     "judged",
     "promoted",
     "kept",
+    "provisional",
     "failed",
     "cancelled",
 ]
@@ -27,10 +28,26 @@ NO_PROJECT = 0
 WORKING: tuple[State, ...] = ("queued", "building", "detector", "segmenter", "evaluating", "judged")
 """States of an active run, passed in this order; a run whose process was killed continues in the same state."""
 
-ENDED: tuple[State, ...] = ("promoted", "kept", "failed", "cancelled")
+ENDED: tuple[State, ...] = ("promoted", "kept", "provisional", "failed", "cancelled")
 
 RESUMABLE: tuple[State, ...] = ("failed", "cancelled")
 """States from which a person may return a run to `queued`; the results of its stages are retained."""
+
+
+PROVISIONAL_RECIPES: tuple[str, ...] = ("provisional", "provisional-smoke")
+"""Recipes of runs for a provisional model, defined in `training.provisional.recipes`; the last is for tests."""
+
+
+def is_provisional(recipe: str) -> bool:
+    """Return whether a run with this recipe is for a provisional model."""
+    return recipe in PROVISIONAL_RECIPES
+
+
+def kind_of(trigger: Trigger, recipe: str) -> Literal["adapt", "provisional", "retrain"]:
+    """Return the kind of a run, with which its id begins."""
+    if trigger == "adapt":
+        return "adapt"
+    return "provisional" if is_provisional(recipe) else "retrain"
 
 
 def may_follow(old: State, new: State) -> bool:
@@ -41,6 +58,6 @@ def may_follow(old: State, new: State) -> bool:
         return False
     if new in ("failed", "cancelled"):
         return True
-    if new in ("promoted", "kept"):
+    if new in ("promoted", "kept", "provisional"):
         return old == "judged"
     return WORKING.index(new) == WORKING.index(old) + 1

@@ -15,7 +15,6 @@ from mammo.efforts.effort_records import Efforts, effort_records
 from mammo.errors import InvalidRegion, LabelStudioError, StageRefused
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.project_tags import TagsLookup
-from mammo.models import ModelRegistry
 from mammo.settings import Settings
 from mammo.stages.evidence import Evidence, Figures, gather
 from mammo.stages.log import Acceptance, StageChange, StageLog
@@ -81,22 +80,22 @@ class StageService:
         *,
         store: AnnotationStore,
         engine: Engine,
-        registry: ModelRegistry,
         client: LabelStudioClient | None,
         tags: TagsLookup,
+        served_version: Callable[[int], str],
     ) -> Self:
         """Build the service of an installation.
 
         Args:
             tags: Returns the control tags of a project, with which its corrections are interpreted.
+            served_version: Returns the model version that serves a project.
         """
-        pinned = settings.pinned_models
         return cls(
             StageLog(engine),
             efforts=lambda project: effort_records(
                 project, store=store, engine=engine, secret=settings.annotator_secret, tags=tags(project)
             ),
-            served_version=lambda project: pinned.get(project) or registry.champion().version,
+            served_version=served_version,
             rules=partial(rules_of, settings.stage_rules),
             client=client,
             can_submit=bool(settings.service_api_key.get_secret_value()),

@@ -97,7 +97,7 @@ class FakeStore:
         self._check()
         return self.num_corrections
 
-    def patients_since(self, project: int) -> int:
+    def patients_since(self, project: int, moment: datetime | None = None) -> int:
         self._check()
         return self.num_patients
 

@@ -206,3 +206,45 @@ def test_a_host_that_is_woken_looks_at_once() -> None:
     assert looked.wait(20)
     assert host.current().version == "m2"
     host.stop()
+
+
+def test_a_provisional_model_serves_its_project_as_soon_as_it_is_loaded_and_until_it_is_withdrawn() -> None:
+    registry, provisional = FakeRegistry(), dict[int, str]()
+    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=lambda: provisional)
+    host.look()
+    provisional[3] = "p1"
+    assert host.current(3).version == "m1"
+    host.look()
+    assert (host.current(3).version, host.current(4).version) == ("p1", "m1")
+    assert host.status().pinned == ("p1",)
+    assert host.own_models == {3}
+    host.look()
+    assert registry.loads == ["m1", "p1"]
+    provisional.clear()
+    host.look()
+    assert host.current(3).version == "m1"
+    assert host.status().pinned == ()
+
+
+def test_a_provisional_model_that_does_not_load_leaves_its_project_with_the_champion() -> None:
+    registry = FakeRegistry()
+    registry.broken = {"p1"}
+    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=lambda: {3: "p1"})
+    host.look()
+    assert host.current(3).version == "m1"
+    assert host.status().problem is not None
+
+
+def test_while_the_database_is_away_a_loaded_provisional_model_keeps_serving() -> None:
+    registry, is_away = FakeRegistry(), False
+
+    def provisional() -> dict[int, str]:
+        if is_away:
+            raise ConnectionError
+        return {3: "p1"}
+
+    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=provisional)
+    host.look()
+    is_away = True
+    host.look()
+    assert host.current(3).version == "p1"

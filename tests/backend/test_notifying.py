@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 from backend import __main__ as entry
 from backend.app import create_app
 from backend.notifying import Notifier
+from mammo.database import writing
 from mammo.errors import StorageUnavailable
+from mammo.models.provisional import PROVISIONAL_NOTE, serve
 from mammo.notifications import NewChannel
 from mammo.stages import StageLog
 from mammo.stages.service import AUDIT
@@ -85,6 +87,19 @@ def test_predictions_carry_the_news_of_their_project_and_others_do_not(engine):
 
     ((news,),) = notes("3.1")
     assert "The audit sent project 3 back" in news
+    assert notes("4.1") == []
+
+
+def test_annotators_are_told_that_a_provisional_model_made_a_prelabel(engine):
+    backend = Backend(engine=engine)
+    with writing(engine) as connection:
+        serve(connection, 3, "m1", reason="better", actor="a test")
+
+    def notes(project):
+        (result,) = backend.predict(TASK, project=project).json()["results"]
+        return [each["value"]["text"] for each in result["result"] if each["type"] == "textarea"]
+
+    assert notes("3.1") == [[PROVISIONAL_NOTE]]
     assert notes("4.1") == []
 
 

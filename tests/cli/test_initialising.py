@@ -34,6 +34,7 @@ def test_the_questions_make_a_private_file_with_secrets_of_its_own(folder):
         for each in (settings.auth_password, settings.webhook_secret, settings.patient_secret)
     }
     assert len(secrets) == 3
+    assert settings.provisional_after == 5
     assert all(len(each) >= 32 and each not in result.output for each in secrets)
     assert "the-token" not in result.output
     assert not (folder / "data").exists()

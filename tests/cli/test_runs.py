@@ -39,6 +39,33 @@ def test_a_run_is_started_listed_cancelled_and_resumed_from_the_command_line(sit
     assert run("log", name).output.count("\n") == 4
 
 
+def test_a_provisional_model_is_asked_for_beside_a_retrain(site):
+    run("start", "--project", "3", "--recipe", "demo")
+    started = run("start", "--project", "3", "--provisional")
+    assert started.stdout.startswith("provisional-3-")
+    assert [each.recipe for each in site.newest()] == ["provisional", "demo"]
+    refused = run("start", "--project", "3", "--provisional", "--recipe", "demo")
+    assert refused.exit_code == 2
+
+
+def test_a_curve_without_a_judged_run_says_what_to_do(site):
+    assert "--provisional" in str(run("curve", "--project", "3").exception)
+
+
+def test_the_gate_patients_of_the_settings_are_those_of_the_recipes():
+    from mammo.training_settings import GATE_PATIENTS
+    from training.retrain.recipes import RECIPES
+
+    assert {name: recipe.gate.min_patients for name, recipe in RECIPES.items()} == GATE_PATIENTS
+
+
+def test_every_provisional_recipe_is_known_to_the_runs():
+    from mammo.runs.states import PROVISIONAL_RECIPES as NAMES
+    from training.provisional.recipes import PROVISIONAL_RECIPES
+
+    assert set(NAMES) == set(PROVISIONAL_RECIPES)
+
+
 def test_an_unknown_recipe_or_run_is_named(site):
     wrong = run("start", "--project", "3", "--recipe", "best")
     assert wrong.exit_code == 2

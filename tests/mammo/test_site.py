@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mammo.database import SCHEMA, open_database
+from mammo.database import SCHEMA, open_database, writing
 from mammo.errors import InvalidSettings, LabelStudioError, StorageUnavailable
+from mammo.models.provisional import serve
 from mammo.site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,11 @@ def test_the_starter_is_registered_where_an_installation_is_set_up(tmp_path: Pat
     with Site.load(data_dir=tmp_path, project_models="7=m0001-aa") as site:
         assert site.serving(7) == "m0001-aa"
         assert site.serving(8).startswith("starter-")
+        with writing(site.engine) as connection:
+            for project in (7, 9):
+                serve(connection, project, "p0002-bb", reason="better", actor="test")
+        assert site.serving(7) == "m0001-aa"  # a setting goes before
+        assert site.serving(9) == "p0002-bb"
 
 
 def test_runs_are_listed_without_the_libraries_of_images_and_networks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ own operating point: sensitivity is compared at equal false positives, which is 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -185,6 +185,14 @@ def judge(
         seed=seed,
         newest=recent,
     )
+
+
+def primary_score(evaluation: Evaluation, *, rule: GateRule) -> Callable[[Floats], float]:
+    """The primary score as a function of one weight per image, such as the images' copies in a bootstrap draw.
+
+    It returns NaN where no weighted image has a true cluster.
+    """
+    return _WeightedScore(evaluation, rule).primary
 
 
 def _on_newest(

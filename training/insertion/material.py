@@ -17,12 +17,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from mammo.atomic_files import replacing
-from mammo.backgrounds import Background
 from mammo.detector.normalise import find_breast
 from mammo.dicom import Mammogram
 from mammo.findings import CLUSTER, Finding
@@ -74,6 +73,22 @@ class MaterialPlan:
     """Images of each background in its own look."""
 
 
+class InsertionBackground(Protocol):
+    """An image into which clusters are inserted: a `Background`, or a corrected image."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def patient(self) -> str: ...
+
+    @property
+    def avoid(self) -> tuple[Box, ...]: ...
+
+    def read(self) -> Mammogram:
+        """Read the image, which has a spacing."""
+
+
 @dataclass(frozen=True)
 class _Item:
     """One image to draw."""
@@ -81,14 +96,14 @@ class _Item:
     name: str
     medium: Medium
     seed: int
-    background: Background | None
+    background: InsertionBackground | None
     lesions: bool
 
 
 def write_material(
     folder: Path,
     plan: MaterialPlan,
-    backgrounds: Sequence[Background],
+    backgrounds: Sequence[InsertionBackground],
     *,
     processes: int,
     progress: Progress,
@@ -122,7 +137,7 @@ def _drawn(draw: Callable[[_Item], None], items: Sequence[_Item], *, processes: 
         yield from pool.map(draw, items)
 
 
-def _items(plan: MaterialPlan, backgrounds: Sequence[Background]) -> list[_Item]:
+def _items(plan: MaterialPlan, backgrounds: Sequence[InsertionBackground]) -> list[_Item]:
     kinds: list[tuple[str, Medium, int, int]] = [
         ("phantom", "digital", 0, plan.phantoms),
         ("film-phantom", "film", plan.phantoms, plan.film_phantoms),
@@ -211,7 +226,7 @@ def _taken_again(image: _Image, look: Look, rng: np.random.Generator) -> _Image:
     )
 
 
-def _inserted(item: _Item, background: Background) -> _Image:
+def _inserted(item: _Item, background: InsertionBackground) -> _Image:
     """A background with another look and inserted lesions."""
     mammogram = background.read()
     assert mammogram.spacing is not None, "a background has a spacing"

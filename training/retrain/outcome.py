@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 from mammo.atomic_files import replacing
 from mammo.errors import PromotionConflict
 from mammo.models import Alias
 from mammo.models.aliases import move_champion
+from mammo.models.provisional import withdraw
 from mammo.runs import RunLedger
 from training.datasets.folds import Fold
 from training.datasets.versions import DatasetVersion
@@ -48,7 +50,8 @@ def end_run(
 ) -> dict[str, Any]:
     """End the run, and promote the challenger if the verdict says so and `opponent` is still the champion.
 
-    The end of the run and the promotion are one transaction, so neither happens without the other, or twice.
+    The end of the run, the promotion and the end of the project's provisional model are one transaction, so none
+    happens without the others, or twice.
 
     Returns:
         The summary with `promoted` and `reason`.
@@ -56,14 +59,19 @@ def end_run(
     reason = verdict.reason
     if verdict.promote:
         promoted = {**summary, "promoted": True, "reason": reason}
-        move = partial(
-            move_champion,
-            version=summary["challenger"],
-            expected_epoch=opponent.epoch,
-            kind="promote",
-            reason=reason,
-            actor="gate",
-        )
+
+        def move(connection: Connection) -> None:
+            version, project = summary["challenger"], summary["project"]
+            move_champion(
+                connection,
+                version,
+                expected_epoch=opponent.epoch,
+                kind="promote",
+                reason=reason,
+                actor="gate",
+            )
+            withdraw(connection, project, reason=f"{version} was promoted by the gate", actor="gate")
+
         try:
             ledger.end("promoted", promoted, reason=reason, also=move)
         except PromotionConflict as error:
@@ -81,11 +89,12 @@ def conclude(summary: dict[str, Any], evaluations: dict[str, Any], *, context: R
     Args:
         evaluations: of `champion` and `challenger`, by `Evaluation.to_json`.
     """
-    context.registry.note(
-        summary["challenger"],
-        "verdict",
-        {key: summary[key] for key in ("run", "champion", "promoted", "reason", "verdict")},
-    )
+    if summary["challenger"] is not None:  # a provisional model that lost is not registered
+        context.registry.note(
+            summary["challenger"],
+            "verdict",
+            {key: summary[key] for key in ("run", "champion", "promoted", "reason", "verdict")},
+        )
     folder = context.runs / summary["run"]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     judged_at = datetime.now(UTC).isoformat(timespec="seconds")

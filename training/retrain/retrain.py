@@ -6,12 +6,14 @@ at the first step without a result, with the same dataset version and against th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.runs import RunLedger
 from mammo.runs.jobs import Retrain
 from mammo.runs.records import PICTURES
+from training.gate.data_requirements import require_enough_data
 from training.gate.gate import judge
 from training.retrain.context import RetrainContext, RetrainRun
 from training.retrain.outcome import conclude, end_run, read_summary, summarize
@@ -72,7 +74,7 @@ def retrain(
         return summary
 
     ledger.enter("building")
-    dataset, opponent = freeze_dataset(retrain_run)
+    dataset, opponent = freeze_dataset(retrain_run, require=partial(require_enough_data, rule=recipe.gate))
     folds = Folds.of(dataset, open_image=context.open_image)
     champion = context.registry.files(opponent.version, into=context.models)
 

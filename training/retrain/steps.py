@@ -21,7 +21,6 @@ from training.evaluation.model_version import Evaluation, evaluate
 from training.evaluation.operating_point import operating_threshold
 from training.evaluation.presence_point import presence_facts
 from training.evaluation.seen_images import SeenImages
-from training.gate.data_requirements import require_enough_data
 from training.retrain.context import RetrainRun, TrainingRun
 from training.retrain.reading_changes import log_reading_changes
 from training.retrain.train_once import train_once
@@ -44,8 +43,13 @@ class Folds:
         )
 
 
-def freeze_dataset(run: RetrainRun) -> tuple[DatasetVersion, Alias]:
+def freeze_dataset(
+    run: RetrainRun, *, require: Callable[[DatasetVersion], None]
+) -> tuple[DatasetVersion, Alias]:
     """Build the dataset version, and fix the champion to judge against: both as of the first attempt at the run.
+
+    Args:
+        require: refuses a dataset version with too little data.
 
     Raises:
         InsufficientData, NeverTrainedFrom: see `training.retrain.retrain.retrain`.
@@ -67,7 +71,7 @@ def freeze_dataset(run: RetrainRun) -> tuple[DatasetVersion, Alias]:
                 fingerprint=context.fingerprint,
                 progress=progress,
             )
-            require_enough_data(dataset, run.recipe.gate)
+            require(dataset)
             result = {"name": dataset.name, "champion": champion.version, "epoch": champion.epoch}
             stored = run.ledger.keep("dataset", result)
             if stored == result:
@@ -150,6 +154,7 @@ def register_once(
     *,
     detector: Path,
     segmenter: Path,
+    alias: bool = True,
 ) -> str:
     """Register the challenger of a run; returns its model version.
 
@@ -159,6 +164,7 @@ def register_once(
     Args:
         facts: returns the manifest's entries about the trained networks, which it gets with the champion's operating
             point; `threshold` is one of them.
+        alias: whether to point the alias `challenger` at it.
     """
     with run.progress.step("operating point") as progress:
         stored = run.ledger.result("registered")
@@ -188,7 +194,8 @@ def register_once(
             if stays:  # weights that began with the parent's stay where these must stay
                 manifest[STAYS_AT_SITE] = sorted(stays)
             version = registry.register(detector=detector, segmenter=segmenter, manifest=manifest)
-        registry.name_challenger(version, reason=f"run {run.name}")
+        if alias:
+            registry.name_challenger(version, reason=f"run {run.name}")
         return str(run.ledger.keep("registered", {"version": version})["version"])
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from backend.console.charts import Mark, Series, line_chart
+from backend.console.curve_chart import curve_chart, curve_rows
 from backend.console.rendering import render
 from backend.dependencies import ServicesDep
 from backend.project_overview import ProjectOverview, ProjectOverviews, WeekOfEffort
@@ -28,7 +29,11 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
 
     def read() -> list[dict[str, Any]]:
         history = services.site.registry.history()
-        return [_facts(each, overviews.effort(each.project), history) for each in overviews.all()]
+        curves = services.site.learning_curves
+        return [
+            _facts(each, overviews.effort(each.project), history, curves.newest(each.project))
+            for each in overviews.all()
+        ]
 
     projects = await anyio.to_thread.run_sync(read)
     problem = services.store.problem or services.host.status().problem
@@ -44,9 +49,19 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
 
 
 def _facts(
-    project: ProjectOverview, effort: Figure[list[WeekOfEffort]], history: list[Promotion]
+    project: ProjectOverview,
+    effort: Figure[list[WeekOfEffort]],
+    history: list[Promotion],
+    curve: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    return {"overview": project, "effort": effort, "chart": _chart(effort.value or [], history)}
+    return {
+        "overview": project,
+        "effort": effort,
+        "chart": _chart(effort.value or [], history),
+        "curve": curve,
+        "curve_chart": curve_chart(curve) if curve else "",
+        "curve_rows": curve_rows(curve) if curve else [],
+    }
 
 
 def _chart(weeks: list[WeekOfEffort], history: list[Promotion]) -> Markup:

@@ -20,14 +20,14 @@ from backend.roles import AdministratorDep, ViewerDep
 from backend.routes.runs import RunId
 from backend.services import Services
 from mammo.runs import RESUMABLE, why_not_trainable
-from mammo.training_settings import RecipeName
+from mammo.training_settings import RequestedRecipe
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 
 MAX_RUNS = 100
 MAX_LINES = 200
 
-RECIPES = get_args(RecipeName)
+RECIPES = get_args(RequestedRecipe)
 
 
 @router.get("/runs")

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from backend.callers import CSRF_HEADER
 from mammo.access import Role
+from mammo.learning_curves import LearningCurves
 from tests.backend.console.access import browser, token_in
 from tests.backend.fakes import BASIC, Backend
 from tests.mammo.exchange.import_files import FakeTasks
@@ -40,6 +41,19 @@ def test_a_run_is_started_without_a_body_shown_cancelled_and_resumed(backend: Ba
     actors = {each["actor"] for each in client.get("/api/v1/audit").json()["entries"]}
     assert "key of-administrator" in actors
     assert client.get("/api/v1/audit/verification").json()["problem"] is None
+
+
+def test_a_provisional_model_may_be_asked_for_beside_a_retrain_and_the_curve_be_read(
+    backend: Backend,
+) -> None:
+    client = program(backend)
+    retrain = client.post("/api/v1/projects/3/runs").json()
+    started = client.post("/api/v1/projects/3/runs", json={"recipe": "provisional"}).json()
+    assert (retrain["created"], started["created"]) == (True, True)
+    assert started["run"].startswith("provisional-3-")
+    assert client.get("/api/v1/projects/3/curve").json() == {"project": 3, "curve": None}
+    LearningCurves(backend.engine).append(3, {"points": []}, run="retrain-3-1")
+    assert client.get("/api/v1/projects/3/curve").json()["curve"]["run"] == "retrain-3-1"
 
 
 def test_a_run_of_a_project_that_label_studio_does_not_have_is_refused_and_not_recorded() -> None:

@@ -217,6 +217,23 @@ def test_corrections_of_too_few_patients_start_nothing_by_themselves() -> None:
         assert len(backend.queue.asked) == patients - 1
 
 
+def test_five_corrections_of_two_patients_start_a_provisional_model_where_the_site_wants_that() -> None:
+    backend = Backend(changes={"provisional_after": 5})
+    for corrections, patients in ((4, 2), (5, 1), (5, 2)):
+        backend.store.num_corrections, backend.store.num_patients = corrections, patients
+        send(backend, SAVED | {"n": 10 * corrections + patients})
+    (job,) = backend.queue.asked
+    assert (job.recipe, job.reason) == ("provisional", "5 new corrections of 2 patients")
+
+
+def test_with_patients_enough_for_the_gate_no_provisional_model_is_started() -> None:
+    backend = Backend(changes={"provisional_after": 5, "gate_min_patients": 3})
+    for patients in (12, 11):
+        backend.store.num_corrections, backend.store.num_patients = 40, patients
+        send(backend, SAVED | {"n": patients})
+        assert len(backend.queue.asked) == 12 - patients
+
+
 def test_metrics_count_known_actions_by_name_and_all_others_together() -> None:
     backend = Backend()
     for action in ("ANNOTATION_CREATED", "x1", "x2"):

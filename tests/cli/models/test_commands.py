@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from cli.models.tidying import gc
 from mammo.annotations import AnnotationStore
+from mammo.database import writing
 from mammo.errors import InvalidBundle, InvalidSettings, InvalidWeights, ModelNotFound
+from mammo.models import PROVISIONAL
+from mammo.models.provisional import serve
 from mammo.runs import Runs
 from mammo.site import Site
 from tests.fakes.label_studio import KEY, FakeLabelStudio
@@ -49,6 +52,22 @@ def test_promote_by_hand_and_roll_back_leave_a_name_and_a_reason(site, tmp_path)
     assert "it misses amorphous clusters" in told
     assert "@" in told
     assert site.champion().version == starter
+
+
+def test_a_provisional_model_is_listed_as_such_kept_by_gc_and_withdrawn_with_a_reason(site, tmp_path):
+    version = register(site, tmp_path, "a", **{PROVISIONAL: 4})
+    whole = Site.load()
+    with writing(whole.engine) as connection:
+        serve(connection, 4, version, reason="better", actor="test")
+    site.note(version, "verdict", {"promoted": False, "reason": "serves project 4", "verdict": {}})
+    row = next(line for line in run("list").splitlines() if version in line)
+    assert "serves project 4" in row
+    assert "provisional" in row
+    assert "project 4, which it serves provisionally" in run("gc")
+    told = run("withdraw", "--project", "4", "--reason", "too many alarms")
+    assert f"{version} no longer serves project 4; starter-" in told
+    with pytest.raises(ModelNotFound, match="no provisional model"):
+        run("withdraw", "--project", "4", "--reason", "again")
 
 
 def test_a_version_whose_files_are_damaged_is_not_promoted_and_one_that_failed_elsewhere_is_with_a_warning(

@@ -190,9 +190,9 @@ def installed(any_engine, tmp_path):
         Settings(),
         store=store,
         engine=any_engine,
-        registry=registry,
         client=None,
         tags=ProjectTags(studio, clock=itertools.count(0.0, 60.0).__next__),
+        served_version=lambda _: version,
     )
     yield service, studio
     store.close()

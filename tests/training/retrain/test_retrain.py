@@ -1,102 +1,27 @@
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import structlog
 
-from mammo.annotations import AnnotationStore
-from mammo.blobs import Blobs
+from mammo.audit import AuditTrail
+from mammo.database import writing
 from mammo.errors import Cancelled, InsufficientData, InvalidTrainingData, TrainingDiverged
-from mammo.findings import ImageFindings
 from mammo.labelstudio.labeling_config import ControlTags
-from mammo.models import ModelRegistry
+from mammo.models import ProvisionalModels
+from mammo.models.provisional import serve
 from mammo.runs import RunLedger, Runs, claim
 from mammo.runs.jobs import Retrain
-from tests.training.detections import Found, square
+from tests.training.detections import square
 from tests.training.earlier_release import freeze_as_before
-from tests.training.project import Project
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import ReadOptions
 from training.gate.gate import GateRule
-from training.retrain.context import RetrainContext
 from training.retrain.retrain import retrain
 from training.retrain.step_progress import SHARES
 
 ORDER = Retrain(1, "fake", "START_TRAINING")
 PATIENTS = [f"{number:016x}" for number in range(12)]
-
-
-class FakeNetworks:
-    """Training writes the place of the clusters into the detector file; a model finds squares at that place."""
-
-    def __init__(self, learns):
-        self.learns = learns
-        self.calls = []
-        self.between = lambda: None
-
-    def finetune_detector(self, train, validation, *, start, recipe, folder, progress):
-        self.calls.append(("detector", [case.patient for case in train], start.read_text(), recipe))
-        progress(0.5, "half")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "detector.safetensors").write_text(self.learns)
-        return folder / "detector.safetensors"
-
-    def finetune_segmenter(self, train, validation, *, start, recipe, folder, detector, progress):
-        self.calls.append(("segmenter", [case.patient for case in train], start.read_text(), recipe))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "segmenter.safetensors").write_text("segmenter")
-        self.between()
-        return folder / "segmenter.safetensors"
-
-    def load(self, files):
-        x = int(files.detector.read_text())
-        finding = replace(square(x, 5), presence=0.9)
-        detection = Found(finding.box, 0.8)
-        return SimpleNamespace(
-            version=files.version,
-            threshold=files.threshold,
-            detect=lambda mammogram, *, threshold: [detection],
-            prelabel=lambda mammogram, *, threshold, detections=None: ImageFindings(
-                findings=(finding,) if threshold is None else (), num_cut=0
-            ),
-            runtimes={"detector": "fake runtime"},
-        )
-
-    def libraries(self):
-        return {"torch": "2.0"}
-
-
-@pytest.fixture
-def world(engine, tmp_path):
-    """A project of twelve patients whose clusters lie at x = 5, and a starter that looks for them at x = 40."""
-    registry = ModelRegistry(engine, tmp_path / "blobs")
-    starter = tmp_path / "starter"
-    starter.mkdir()
-    manifest = {"version": "starter-1", "threshold": 0.3, "prompt_rule": "robust", "prompt_count": 3}
-    (starter / "manifest.json").write_text(json.dumps(manifest))
-    (starter / "detector.safetensors").write_text("40")
-    (starter / "segmenter.safetensors").write_text("segmenter")
-    registry.ensure_starter(starter)
-    store = AnnotationStore(engine)
-    project = Project(store)
-    networks = FakeNetworks("5")
-    context = RetrainContext(
-        engine=engine,
-        store=store,
-        registry=registry,
-        blobs=Blobs(tmp_path / "blobs"),
-        open_image=project.open_image,
-        fingerprint=lambda data: None,
-        secret=b"the tests",
-        networks=networks,
-        runs=tmp_path / "runs",
-        models=tmp_path / "models",
-    )
-    yield SimpleNamespace(
-        registry=registry, project=project, networks=networks, context=context, reports=[], ledgers={}
-    )
-    store.close()
 
 
 def annotate(world, patients=PATIENTS):
@@ -147,6 +72,19 @@ def test_a_challenger_that_wins_becomes_the_champion(world):
     assert manifest["reason"] == "START_TRAINING"
     assert manifest["runtimes"] == {"detector": "fake runtime", "torch": "2.0"}
     assert world.registry.history()[-1].reason == summary["verdict"]["reason"]
+
+
+def test_a_promotion_ends_the_service_of_its_projects_provisional_model_only(world):
+    annotate(world)
+    with writing(world.context.engine) as connection:
+        for project in (1, 2):
+            serve(connection, project, f"p0002-{project}", reason="better", actor="a test")
+    summary = run(world)
+    assert summary["promoted"]
+    assert ProvisionalModels(world.context.engine).versions() == {2: "p0002-2"}
+    newest = AuditTrail(world.context.engine).newest()[0]
+    assert (newest.action, newest.actor) == ("provisional model withdrawn", "gate")
+    assert summary["challenger"] in newest.reason
 
 
 def test_a_challenger_has_a_presence_threshold_where_the_champion_has_one(world):

@@ -8,7 +8,7 @@ import pytest
 
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.runs import RunLedger, Runs, claim
-from tests.training.retrain.test_retrain import ORDER, annotate, world  # noqa: F401
+from tests.training.retrain.test_retrain import ORDER, annotate
 from training.gate.gate import GateRule
 from training.retrain.retrain import retrain
 from training.retrain.train_once import train_once
@@ -57,7 +57,7 @@ class DyingLedger(RunLedger):
         return self._dying(lambda: super(DyingLedger, self).end(state, outcome, **more))
 
 
-def attempt(world, name, number, *, writes, before):  # noqa: F811
+def attempt(world, name, number, *, writes, before):
     runs = Runs(world.context.engine)
     taken = claim(runs, name, owner=f"nowhere/{number}/1", is_alive=lambda _: False)
     assert taken is not None
@@ -79,7 +79,7 @@ WRITES = 13
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize("write", range(1, WRITES + 1))
-def test_killed_at_any_write_it_ends_with_one_dataset_and_one_promotion(world, write, before):  # noqa: F811
+def test_killed_at_any_write_it_ends_with_one_dataset_and_one_promotion(world, write, before):
     annotate(world)
     runs = Runs(world.context.engine)
     name = runs.request(1, recipe="fake", reason="a", trigger="button").run
@@ -102,7 +102,7 @@ def test_killed_at_any_write_it_ends_with_one_dataset_and_one_promotion(world, w
     assert moves == ["queued", "building", "detector", "segmenter", "evaluating", "judged", "promoted"]
 
 
-def test_a_run_that_is_resumed_keeps_its_dataset_and_its_opponent(world):  # noqa: F811
+def test_a_run_that_is_resumed_keeps_its_dataset_and_its_opponent(world):
     annotate(world)
     runs = Runs(world.context.engine)
     name = runs.request(1, recipe="fake", reason="a", trigger="button").run
@@ -118,7 +118,7 @@ def test_a_run_that_is_resumed_keeps_its_dataset_and_its_opponent(world):  # noq
     json.dumps(summary, allow_nan=False)
 
 
-def test_memory_that_runs_out_halves_the_batch_once(world, tmp_path):  # noqa: F811
+def test_memory_that_runs_out_halves_the_batch_once(world, tmp_path):
     runs = Runs(world.context.engine)
     name = runs.request(1, recipe="fake", reason="a", trigger="button").run
     ledger = RunLedger(runs.engine, claim(runs, name, owner="nowhere/1/1"))

@@ -8,10 +8,10 @@ from mammo.errors import UnknownRun
 from mammo.runs import Runs
 from mammo.verdicts.archive import VerdictArchive, verdict_blobs
 from mammo.verdicts.places import places
-from tests.training.retrain.test_retrain import annotate, ledger_of, run, world  # noqa: F401
+from tests.training.retrain.test_retrain import annotate, ledger_of, run
 
 
-def test_the_verdict_of_a_run_is_kept_with_pictures(world):  # noqa: F811
+def test_the_verdict_of_a_run_is_kept_with_pictures(world):
     annotate(world)
     run(world)
     runs = Runs(world.context.engine)
@@ -32,7 +32,7 @@ def test_the_verdict_of_a_run_is_kept_with_pictures(world):  # noqa: F811
     assert kept <= {blob.digest for blob in world.context.blobs.all()}
 
 
-def test_images_that_cannot_be_read_again_leave_a_verdict_without_pictures(world):  # noqa: F811
+def test_images_that_cannot_be_read_again_leave_a_verdict_without_pictures(world):
     annotate(world)
 
     def report(step, fraction, message):
@@ -47,7 +47,7 @@ def test_images_that_cannot_be_read_again_leave_a_verdict_without_pictures(world
     assert "3 images could not be read again" in record.left_out.reason
 
 
-def test_a_run_without_a_record_says_why(world):  # noqa: F811
+def test_a_run_without_a_record_says_why(world):
     ledger_of(world, "run-1")
     runs = Runs(world.context.engine)
     with pytest.raises(UnknownRun, match=r"run-1 .* has no verdict with pictures"):

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from mammo.annotations import AnnotationStore
-from mammo.database import open_database
+from mammo.database import open_database, writing
 from mammo.efforts.effort_records import Efforts
-from mammo.models import STARTER, ModelRegistry
+from mammo.learning_curves import LearningCurves
+from mammo.models import PROVISIONAL, STARTER, ModelRegistry
+from mammo.models.provisional import serve
 from mammo.runs import Runs, claim
 from mammo.runs.claims import RunLedger
 from tests.backend.console.access import browser, submit
@@ -208,3 +210,45 @@ def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: Wi
     assert "Nothing new to learn from" in page
     assert backend.services.site.registry.champion().version in page
     assert f"{datetime.now(UTC):%Y-%m}" in page
+
+
+CURVE = {
+    "measure": "mean",
+    "held_out": 9,
+    "method": "each point is the challenger of a judged run",
+    "points": [
+        {"patients": n, "value": value, "low": value - 0.05, "high": value + 0.05, "source": f"retrain-3-{n}"}
+        for n, value in ((8, 0.6), (16, 0.7), (24, 0.75))
+    ],
+    "law": {"forecast": [{"patients": 48, "value": 0.8, "low": 0.74, "high": None}]},
+    "sentence": "some 14 more patients (80 % interval 6 to 30) until the gate could tell a gain of 0.05",
+}
+
+
+def test_a_provisional_model_is_marked_and_the_curve_is_drawn(backend: WithModels, tmp_path: Any) -> None:
+    client, site = browser(backend, "administrator"), backend.services.site
+    add_project(backend)
+    (tmp_path / "provisional").write_bytes(b"provisional")
+    version = site.registry.register(
+        detector=tmp_path / "provisional",
+        segmenter=tmp_path / "provisional",
+        manifest={"threshold": 0.2, "prompt_rule": "robust", "prompt_count": 3, PROVISIONAL: 3},
+    )
+    with writing(backend.engine) as connection:
+        serve(connection, 3, version, reason="better", actor="a test")
+    LearningCurves(backend.engine).append(3, CURVE, run="retrain-3-24")
+    page = client.get("/console").text
+    assert f'href="/console/models/{version}">{version}</a>' in page
+    assert "provisional</strong>, for this project only" in page
+    assert "Some 14 more patients" in page
+    assert page.count("dot-0") > 3  # a dot of each point, and one of the key
+    assert "<td>forecast</td>" in page
+    assert f"provisional, project {3}" in client.get("/console/models").text
+    card = client.get(f"/console/models/{version}").text
+    assert "cannot become champion" in card
+    assert "/promote" not in card
+    refused = submit(client, f"/console/models/{version}/promote", on="/console/runs", reason="I want it")
+    assert refused.status_code == 409
+    assert "provisional" in refused.text
+    run = start(backend, client, recipe="provisional")
+    assert run.startswith("provisional-3-")

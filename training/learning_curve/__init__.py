@@ -1,0 +1,1 @@
+"""The learning curve: the gate's measure against the number of corrected patients, and what it forecasts."""
