@@ -16,7 +16,9 @@ from mammo.database import open_database, sqlite_file
 from mammo.disk_reserve import DiskReserve
 from mammo.errors import MammoError, ModelNotFound
 from mammo.private_files import make_private, make_private_file
+from mammo.runs import Runs
 from mammo.settings import Settings
+from mammo.verdicts.archive import VerdictArchive
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -92,6 +94,10 @@ class SiteStorage:
 
         _ = self.data_dir
         return Blobs(self.settings.blobs)
+
+    @cached_property
+    def verdicts(self) -> VerdictArchive:
+        return VerdictArchive(Runs(self.engine), self.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:

@@ -14,6 +14,10 @@ RecipeName = Literal["finetune", "demo", "smoke", "paper"]
 """Recipes of a retrain, defined in `training.retrain.recipes`."""
 
 
+MIN_TEST_PATIENTS: dict[RecipeName, int] = {"finetune": 8, "paper": 8, "demo": 2, "smoke": 2}
+"""Fewest held-out patients with which the gate of each recipe decides; those of `training.retrain.recipes`."""
+
+
 class TrainingSettings(BaseSettings):
     """How and when a project's models are retrained, and what a challenger must show."""
 
@@ -49,6 +53,10 @@ class TrainingSettings(BaseSettings):
 
     gate_min_patients: int | None = Field(None, ge=2)
     """Fewest held-out patients that allow a promotion; None: the recipe's, 8 in `finetune`."""
+
+    def min_test_patients(self, recipe: RecipeName) -> int:
+        """Return the fewest held-out patients with which the gate of a recipe decides here."""
+        return self.gate_min_patients or MIN_TEST_PATIENTS[recipe]
 
     @field_validator("dataset_sources")
     @classmethod

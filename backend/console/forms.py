@@ -38,3 +38,11 @@ async def read_form(request: Request) -> dict[str, str]:
     if not has_token(request.scope["caller"], fields.pop(CSRF_FIELD, "")):
         raise HTTPException(403, "this form was made for another log-in; reload its page and send it again")
     return fields
+
+
+def required_reason(form: dict[str, str]) -> str:
+    """Return the reason that a form gives; raises HTTPException: 422, it gives none."""
+    reason = form.get("reason", "")[:1000]
+    if not reason:
+        raise HTTPException(422, "give a reason: it is kept in the history")
+    return reason

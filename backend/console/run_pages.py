@@ -47,9 +47,8 @@ def stage_times(events: Sequence[RunEvent], *, now: datetime | None = None) -> l
     ]
 
 
-def verdict_rows(results: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
+def verdict_rows(verdict: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
     """Return the figures of champion and challenger side by side; empty before the verdict."""
-    verdict = results.get("verdict") or {}
     champion, challenger = verdict.get("champion") or {}, verdict.get("challenger") or {}
     return [
         (name.replace("_", " at "), champion.get(name), value)

@@ -1,5 +1,13 @@
 """The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
 
-from backend.console.routes import assets, audit, login, models, overview, runs
+from backend.console.routes import assets, audit, login, models, overview, runs, verdict
 
-ROUTERS = (assets.router, login.router, overview.router, runs.router, models.router, audit.router)
+ROUTERS = (
+    assets.router,
+    login.router,
+    overview.router,
+    runs.router,
+    verdict.router,
+    models.router,
+    audit.router,
+)

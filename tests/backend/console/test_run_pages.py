@@ -33,5 +33,5 @@ def test_the_end_of_a_run_lasts_no_time_and_a_run_without_states_has_no_stages()
 
 def test_a_verdict_is_two_columns_and_nan_is_blank() -> None:
     verdict = {"champion": {"version": "a", "dice": 0.5}, "challenger": {"version": "b", "dice": None}}
-    assert verdict_rows({"verdict": verdict}) == [("dice", 0.5, None)]
+    assert verdict_rows(verdict) == [("dice", 0.5, None)]
     assert verdict_rows({}) == []

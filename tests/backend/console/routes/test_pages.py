@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
-from mammo.database import open_database
+from mammo.database import dataset_version, open_database, writing
 from mammo.efforts.effort_records import Efforts
 from mammo.models import STARTER, ModelRegistry
 from mammo.runs import Runs, claim
@@ -53,6 +54,16 @@ def backend(tmp_path: Any) -> Iterator[WithModels]:
         "parent": registry.champion().version,
     }
     made.second = registry.register(detector=weights, segmenter=weights, manifest=manifest)
+    facts = {
+        "name": "d1",
+        "project": 3,
+        "num_items": 40,
+        "num_excluded": 0,
+        "last_event": 0,
+        "num_held_out": 10,
+    }
+    with writing(engine) as connection:
+        connection.execute(sa.insert(dataset_version).values(**facts, created_at=datetime.now(UTC)))
     yield made
     engine.dispose()
 
