@@ -25,6 +25,7 @@ from backend.error_handlers import install as install_handlers
 from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
 from backend.prefetch import Prefetch
+from backend.problems import Problems
 from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
@@ -44,7 +45,7 @@ MAX_EVENTS = 8
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
-    overviews = ProjectOverviews(services.site)
+    overviews, problems = ProjectOverviews(services.site), Problems(services.site)
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -66,6 +67,7 @@ def create_app(services: Services) -> FastAPI:
             if listener:
                 await anyio.to_thread.run_sync(listener.stop)
             overviews.close()
+            problems.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -85,6 +87,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
     app.state.overviews = overviews
+    app.state.problems = problems
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()

@@ -85,6 +85,11 @@ class Refreshed(Generic[Key, Value]):
         except NotYet:
             return Figure()
 
+    def forget(self, key: Key) -> None:
+        """Compute a figure anew at the next look."""
+        with self._lock:
+            self._figures.pop(key, None)
+
     def close(self) -> None:
         """Start no computation any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)

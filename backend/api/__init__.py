@@ -1,14 +1,14 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, verdicts.py, models.py, projects.py, audit.py    its resources
+runs.py, verdicts.py, models.py, projects.py, problems.py, audit.py    its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
 """
 
-from backend.api import audit, description, models, projects, runs, verdicts
+from backend.api import audit, description, models, problems, projects, runs, verdicts
 
-ROUTERS = (projects.router, runs.router, verdicts.router, models.router, audit.router)
+ROUTERS = (projects.router, problems.router, runs.router, verdicts.router, models.router, audit.router)
 
 DESCRIPTION = description.router

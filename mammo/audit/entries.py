@@ -16,6 +16,7 @@ Action = Literal[
     "run resumed",
     "stage changed",
     "images retrieved",
+    "problem repaired",
     "user added",
     "user removed",
     "user's role changed",

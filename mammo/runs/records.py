@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.audit import append
-from mammo.database import insert, reading, run, run_event, run_stage, run_trigger, writing
+from mammo.database import insert, reading, run, run_curve, run_event, run_stage, run_trigger, writing
 from mammo.errors import RunConflict, UnknownRun
 from mammo.runs.run import Run, RunEvent
 from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger
@@ -221,6 +221,20 @@ class Runs:
         statement = sa.select(run_stage).where(run_stage.c.run == name)
         with reading(self.engine) as connection:
             return {row.stage: orjson.loads(row.result) for row in connection.execute(statement)}
+
+    def curves(self, name: str) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        """Return the figures of a run's trainings: by network and name, the values by epoch or step, ascending."""
+        columns = run_curve.c
+        statement = (
+            sa.select(columns.network, columns.name, columns.step, columns.value)
+            .where(columns.run == name)
+            .order_by(columns.network, columns.name, columns.step)
+        )
+        curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
+        with reading(self.engine) as connection:
+            for network, curve, step, value in connection.execute(statement):
+                curves.setdefault(network, {}).setdefault(curve, []).append((step, value))
+        return curves
 
     def triggers(self, project: int) -> list[dict[str, Any]]:
         """Return all requests for runs of a project, oldest first."""

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from backend.api.verdicts import PageNumber
 from backend.console.forms import read_form
 from backend.console.rendering import render, see_other
-from backend.console.run_pages import STATE_WORDS, plain_failure, stage_times, verdict_rows
+from backend.console.run_pages import STATE_WORDS, plain_failure, stage_times, training_curves, verdict_rows
 from backend.dependencies import ServicesDep
 from backend.project_overview import ProjectOverview, ProjectOverviews
 from backend.requested_runs import start_requested
@@ -103,6 +103,7 @@ async def run(request: Request, name: RunId, services: ServicesDep, _: ViewerDep
             "run": found,
             "stages": stage_times(records.events(found.id, limit=10_000)),
             "lines": records.events(found.id, limit=MAX_LINES, newest=True),
+            "curves": training_curves(records.curves(found.id)),
             "outcome": outcome,
             "has_verdict": PICTURES in outcome,
             "verdict": verdict_rows(records.result(found.id, "verdict")),

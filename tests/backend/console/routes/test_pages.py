@@ -219,3 +219,34 @@ def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: Wi
     assert "Nothing new to learn from" in page
     assert backend.services.site.registry.champion().version in page
     assert f"{datetime.now(UTC):%Y-%m}" in page
+
+
+def test_a_run_shows_its_curves_while_it_trains(backend: WithModels) -> None:
+    client = browser(backend, "viewer")
+    runs = Runs(backend.engine)
+    name = runs.request(3, recipe="smoke", reason="first", trigger="cli").run
+    owned = claim(runs, name, owner="nowhere/1/1")
+    assert owned is not None
+    ledger = RunLedger(backend.engine, owned)
+    for step, value in ((1, 2.0), (2, 1.0), (2, 1.25), (3, float("nan"))):
+        ledger.measure("detector", "box loss", step, value)
+    page = client.get(f"/console/runs/{name}").text
+    assert 'data-fragment="curves"' in page
+    assert "Detector: loss" in page
+    assert client.get(f"/api/v1/runs/{name}").json()["curves"] == {
+        "detector": {"box loss": [[1, 2.0], [2, 1.25]]}
+    }
+
+
+def test_runs_are_paged(backend: WithModels) -> None:
+    client = browser(backend, "viewer")
+    runs = Runs(backend.engine)
+    for number in range(53):
+        runs.cancel(runs.request(3, recipe="smoke", reason=f"number {number}", trigger="cli").run)
+    first = client.get("/console/runs?project=3").text
+    assert first.count('<th scope="row">') == 50
+    assert "page=2" in first
+    second = client.get("/console/runs?project=3&page=2").text
+    assert second.count('<th scope="row">') == 3
+    assert "number 0<" in second
+    assert "Older runs" not in second
