@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from backend.readiness import Waiting, readiness
-from backend.refreshed import Figure, Refreshed
+from backend.refreshed import PATIENCE, Figure, Refreshed
 from mammo.efforts.effort_records import grouped
 from mammo.models import Promotion
 from mammo.runs import Run
@@ -85,22 +86,27 @@ class ProjectOverviews:
     def all(self) -> list[ProjectOverview]:
         """Return the overview of every project, by number."""
         projects = {*self._site.store.projects(), *self._site.runs.runs.projects()} - {0}
-        history = self._site.registry.history()
-        return [self._overview(project, history) for project in sorted(projects)]
+        history, ends = self._site.registry.history(), time.monotonic() + PATIENCE
+        return [self._overview(project, history, ends) for project in sorted(projects)]
 
-    def effort(self, project: int) -> Figure[list[WeekOfEffort]]:
-        """Return the edit effort of a project by week, oldest first."""
-        return self._efforts.get(project)
+    def effort(self, project: int, *, ends: float) -> Figure[list[WeekOfEffort]]:
+        """Return the edit effort of a project by week, oldest first.
+
+        Args:
+            ends: time, by `time.monotonic`, until which a first look waits.
+        """
+        return self._efforts.get(project, patience=_left(ends))
 
     def close(self) -> None:
         """Start no computation any more."""
         self._waiting.close()
         self._efforts.close()
 
-    def _overview(self, project: int, history: Sequence[Promotion]) -> ProjectOverview:
+    def _overview(self, project: int, history: Sequence[Promotion], ends: float) -> ProjectOverview:
         pinned = self._site.settings.pinned_models.get(project)
         runs = self._site.runs.runs
-        ended, active, waiting = runs.last_retrain(project), runs.active(project), self._waiting.get(project)
+        waiting = self._waiting.get(project, patience=_left(ends))
+        ended, active = runs.last_retrain(project), runs.active(project)
         outcome = runs.result(ended.id, "outcome") if ended else {}
         return ProjectOverview(
             project=project,
@@ -140,6 +146,10 @@ class ProjectOverviews:
             )
             for (week,), summary in sorted(weeks.items())
         ]
+
+
+def _left(ends: float) -> float:
+    return max(0.0, ends - time.monotonic())
 
 
 def _verdict(run: Run, outcome: Mapping[str, Any]) -> str:

@@ -66,8 +66,12 @@ class Refreshed(Generic[Key, Value]):
         self._running: dict[Key, Future[Figure[Value]]] = {}
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="figures")
 
-    def get(self, key: Key) -> Figure[Value]:
-        """Return the newest figure; one that is too old is computed again meanwhile."""
+    def get(self, key: Key, *, patience: float | None = None) -> Figure[Value]:
+        """Return the newest figure; one that is too old is computed again meanwhile.
+
+        Args:
+            patience: seconds for which a first look waits; None: those of all.
+        """
         with self._lock:
             known = self._figures.get(key)
             is_fresh = (
@@ -81,7 +85,7 @@ class Refreshed(Generic[Key, Value]):
         if known is not None:
             return known
         try:
-            return running.result(self._patience)
+            return running.result(self._patience if patience is None else patience)
         except NotYet:
             return Figure()
 

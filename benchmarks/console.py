@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from starlette.testclient import TestClient
 
-from backend.__main__ import wire
+from backend.__main__ import SWITCH_SECONDS, wire
 from backend.app import create_app
 from benchmarks.effort import CORRECTIONS, SECRET, TAGS, annotate, copy_efforts
 from benchmarks.result import Result, milliseconds
@@ -38,6 +39,7 @@ NEWEST = f"retrain-1-{RUNS - 1:012x}"
 
 
 def run() -> Result:
+    sys.setswitchinterval(SWITCH_SECONDS)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         settings = Settings.load(data_dir=Path(folder) / "data", webhook_secret=SECRET.decode())
         with site_of(settings, creates=True, tags=lambda _: TAGS) as site:

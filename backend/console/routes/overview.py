@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time
 from functools import partial
+from time import monotonic
 from typing import Any, cast
 
 import anyio.to_thread
@@ -19,7 +20,7 @@ from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
 from backend.problems import INSTALLATION, Problems
 from backend.project_overview import ProjectOverview, ProjectOverviews, WeekOfEffort
-from backend.refreshed import Figure
+from backend.refreshed import PATIENCE, Figure
 from backend.roles import AdministratorDep, ViewerDep
 from mammo.models import Promotion
 
@@ -33,10 +34,15 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
     problems = cast(Problems, request.app.state.problems)
 
     def read() -> list[dict[str, Any]]:
-        history = services.site.registry.history()
+        history, listed = services.site.registry.history(), overviews.all()
+        # However many projects there are, a first look waits once.
+        ends = monotonic() + PATIENCE
         return [
-            {**_facts(each, overviews.effort(each.project), history), "problems": problems.of(each.project)}
-            for each in overviews.all()
+            {
+                **_facts(each, overviews.effort(each.project, ends=ends), history),
+                "problems": problems.of(each.project),
+            }
+            for each in listed
         ]
 
     projects = await anyio.to_thread.run_sync(read)
