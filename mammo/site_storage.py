@@ -16,9 +16,7 @@ from mammo.database import open_database, sqlite_file
 from mammo.disk_reserve import DiskReserve
 from mammo.errors import MammoError, ModelNotFound
 from mammo.private_files import make_private, make_private_file
-from mammo.runs import Runs
 from mammo.settings import Settings
-from mammo.verdicts.archive import VerdictArchive
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from mammo.models import ModelFiles, ModelRegistry
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
+    from mammo.verdicts.archive import VerdictArchive
 
 log = structlog.get_logger()
 
@@ -97,6 +96,9 @@ class SiteStorage:
 
     @cached_property
     def verdicts(self) -> VerdictArchive:
+        from mammo.runs import Runs
+        from mammo.verdicts.archive import VerdictArchive
+
         return VerdictArchive(Runs(self.engine), self.blobs)
 
     @cached_property
