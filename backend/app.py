@@ -26,6 +26,7 @@ from backend.image_fetcher import ImageFetcher
 from backend.middleware import BodyLimit, Guard
 from backend.model_evidence import ModelEvidence
 from backend.prefetch import Prefetch
+from backend.problems import Problems
 from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
@@ -47,7 +48,8 @@ MAX_EVENTS = 8
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
-    overviews, evidence = ProjectOverviews(services.site), ModelEvidence(services.site)
+    overviews, problems = ProjectOverviews(services.site), Problems(services.site)
+    evidence = ModelEvidence(services.site)
     stage_reports: Refreshed[int, StageReport] = Refreshed(partial(_stage_report, services))
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
@@ -72,6 +74,7 @@ def create_app(services: Services) -> FastAPI:
             overviews.close()
             evidence.close()
             stage_reports.close()
+            problems.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -93,6 +96,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.overviews = overviews
     app.state.evidence = evidence
     app.state.stage_reports = stage_reports
+    app.state.problems = problems
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()

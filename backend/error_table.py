@@ -27,6 +27,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.UnknownProject: 404,
     errors.UnknownRun: 404,
     errors.RunConflict: 409,
+    errors.RepairRefused: 409,
     errors.InsufficientData: 409,
     errors.StorageUnavailable: 503,
     errors.Cancelled: 409,

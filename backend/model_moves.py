@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mammo.errors import PromotionConflict
 from mammo.models import Alias
 from mammo.site import Site
 
@@ -28,8 +29,18 @@ def promote(site: Site, version: str, *, reason: str, actor: str) -> Alias:
     return after
 
 
-def roll_back(site: Site, *, reason: str, actor: str) -> Alias:
-    """Make the previous champion the champion again; raises ModelNotFound: there is none."""
+def roll_back(site: Site, *, reason: str, actor: str, version: str | None = None) -> Alias:
+    """Make the previous champion the champion again.
+
+    Args:
+        version: the champion that the person has seen; None: whatever it is.
+
+    Raises:
+        ModelNotFound: there is no previous champion.
+        PromotionConflict: `version` is not the champion; nothing was changed.
+    """
+    if version is not None and (champion := site.registry.champion().version) != version:
+        raise PromotionConflict(f"{version} is not the champion any more: {champion} is; nothing was changed")
     site.make_room()
     after = site.registry.roll_back(reason, actor=actor)
     site.announce_champion(after.version)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from backend.refreshed import Figure, Refreshed
+from backend.readiness import Waiting, readiness
+from backend.refreshed import PATIENCE, Figure, Refreshed
 from mammo.efforts.effort_records import grouped
 from mammo.models import Promotion, Provisional
 from mammo.runs import Run
+from mammo.runs.records import PICTURES
 from mammo.site import Site
 
 VERDICTS = {
@@ -19,14 +23,6 @@ VERDICTS = {
     "provisional": "A provisional model serves",
 }
 """What became of a judged run, by its state."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """New corrections of a project: those that its newest dataset version does not hold."""
-
-    corrections: int
-    patients: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +56,9 @@ class ProjectOverview:
     last_verdict: str
     """In one sentence; empty without one."""
 
+    has_pictures: bool
+    """Whether the last retrain kept its verdict with pictures."""
+
     active_run: Run | None
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +76,7 @@ class ProjectOverview:
             "readiness": self.readiness,
             "last_verdict": self.last_verdict or None,
             "last_run": self.last_run.id if self.last_run else None,
+            "last_verdict_has_pictures": self.has_pictures,
             "active_run": self.active_run.to_json() if self.active_run else None,
         }
 
@@ -86,20 +86,28 @@ class ProjectOverviews:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._waiting: Refreshed[int, Waiting] = Refreshed(self._count)
-        self._efforts: Refreshed[int, list[WeekOfEffort]] = Refreshed(self._measure)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="figures")
+        self._waiting: Refreshed[int, Waiting] = Refreshed(
+            lambda project: Waiting.of(project, site.store), stamp=self._news, thread=thread
+        )
+        self._efforts: Refreshed[int, list[WeekOfEffort]] = Refreshed(
+            self._measure, stamp=lambda _: site.store.last_event(), thread=thread
+        )
 
     def all(self) -> list[ProjectOverview]:
         """Return the overview of every project, by number."""
-        newest = self._site.runs.runs.newest(limit=500)
-        projects = {*self._site.store.projects(), *(run.project for run in newest)} - {0}
-        history = self._site.registry.history()
+        projects = {*self._site.store.projects(), *self._site.runs.runs.projects()} - {0}
+        history, ends = self._site.registry.history(), time.monotonic() + PATIENCE
         provisional = self._site.provisional.all()
-        return [self._overview(project, newest, history, provisional) for project in sorted(projects)]
+        return [self._overview(project, history, provisional, ends) for project in sorted(projects)]
 
-    def effort(self, project: int) -> Figure[list[WeekOfEffort]]:
-        """Return the edit effort of a project by week, oldest first."""
-        return self._efforts.get(project)
+    def effort(self, project: int, *, ends: float) -> Figure[list[WeekOfEffort]]:
+        """Return the edit effort of a project by week, oldest first.
+
+        Args:
+            ends: time, by `time.monotonic`, until which a first look waits.
+        """
+        return self._efforts.get(project, patience=_left(ends))
 
     def close(self) -> None:
         """Start no computation any more."""
@@ -109,17 +117,17 @@ class ProjectOverviews:
     def _overview(
         self,
         project: int,
-        newest: Sequence[Run],
         history: Sequence[Promotion],
         provisional: Mapping[int, Provisional],
+        ends: float,
     ) -> ProjectOverview:
         pinned = self._site.settings.pinned_models.get(project)
         own = None if pinned else provisional.get(project)
         own_version = own.version if own else None
-        runs = [run for run in newest if run.project == project and run.trigger != "adapt"]
-        ended = next((run for run in runs if not run.active), None)
-        active = next((run for run in runs if run.active), None)
-        waiting = self._waiting.get(project)
+        runs = self._site.runs.runs
+        waiting = self._waiting.get(project, patience=_left(ends))
+        ended, active = runs.last_retrain(project), runs.active(project)
+        outcome = runs.result(ended.id, "outcome") if ended else {}
         return ProjectOverview(
             project=project,
             serving=pinned or own_version or (history[-1].version if history else None),
@@ -129,37 +137,22 @@ class ProjectOverviews:
             waiting=waiting,
             readiness=self._readiness(waiting, active),
             last_run=ended,
-            last_verdict=self._verdict(ended) if ended else "",
+            last_verdict=_verdict(ended, outcome) if ended else "",
+            has_pictures=PICTURES in outcome,
             active_run=active,
         )
 
     def _readiness(self, waiting: Figure[Waiting], active: Run | None) -> str:
-        """Say whether a retrain could start, and what it still needs, as far as the settings require it."""
         if active is not None:
             return "A run is active; it uses the corrections that were there when it began."
         if waiting.value is None:
             return waiting.problem or "The new corrections are being counted; reload in a moment."
-        if not waiting.value.corrections:
-            return "Nothing new to learn from: every correction is in the newest dataset version."
         settings = self._site.settings
-        corrections = settings.train_after - waiting.value.corrections
-        patients = settings.train_least_patients - waiting.value.patients
-        lacking = [f"{corrections} more corrections"] if corrections > 0 else []
-        lacking += [f"{patients} more patients"] if patients > 0 else []
-        if lacking:
-            return f"{' and '.join(lacking)} until a retrain starts by itself; it can be started by hand."
-        return "There is enough for a retrain."
+        return readiness(waiting.value, settings, settings.recipe)
 
-    def _verdict(self, run: Run) -> str:
-        if run.state in ("failed", "cancelled"):
-            return f"The last run {'failed' if run.state == 'failed' else 'was cancelled'}. {run.error or ''}".strip()
-        outcome = self._site.runs.runs.results(run.id).get("outcome", {})
-        how = VERDICTS.get(run.state, "The champion was kept")
-        return f"{how}: {outcome.get('reason', 'no reason is recorded')}"
-
-    def _count(self, project: int) -> Waiting:
-        store = self._site.store
-        return Waiting(corrections=store.corrections_since(project), patients=store.patients_since(project))
+    def _news(self, project: int) -> object:
+        """What the count of new corrections depends on."""
+        return self._site.store.last_event(), self._site.store.newest_dataset(project)
 
     def _measure(self, project: int) -> list[WeekOfEffort]:
         records = self._site.efforts(project).records
@@ -174,3 +167,14 @@ class ProjectOverviews:
             )
             for (week,), summary in sorted(weeks.items())
         ]
+
+
+def _left(ends: float) -> float:
+    return max(0.0, ends - time.monotonic())
+
+
+def _verdict(run: Run, outcome: Mapping[str, Any]) -> str:
+    if run.state in ("failed", "cancelled"):
+        return f"The last run {'failed' if run.state == 'failed' else 'was cancelled'}. {run.error or ''}".strip()
+    how = VERDICTS.get(run.state, "The champion was kept")
+    return f"{how}: {outcome.get('reason', 'no reason is recorded')}"

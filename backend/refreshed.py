@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -42,22 +42,36 @@ class Refreshed(Generic[Key, Value]):
     """Computes a figure per key in one thread. Safe to share between threads."""
 
     def __init__(
-        self, compute: Callable[[Key], Value], *, every: timedelta = EVERY, patience: float = PATIENCE
+        self,
+        compute: Callable[[Key], Value],
+        *,
+        stamp: Callable[[Key], object] = lambda _: object(),
+        every: timedelta = EVERY,
+        patience: float = PATIENCE,
+        thread: ThreadPoolExecutor | None = None,
     ) -> None:
         """
         Args:
             compute: called in a thread of its own; a MammoError becomes the figure's `problem`.
+            stamp: quick to compute; while it stays equal, the figure does, and is not computed again.
+            thread: shared with other figures, so that they are computed one after the other; None: one of its own.
         """
         self._compute = compute
+        self._stamp = stamp
+        self._stamps: dict[Key, object] = {}
         self._every = every
         self._patience = patience
         self._lock = threading.Lock()
         self._figures: dict[Key, Figure[Value]] = {}
         self._running: dict[Key, Future[Figure[Value]]] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="figures")
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="figures")
 
-    def get(self, key: Key) -> Figure[Value]:
-        """Return the newest figure; one that is too old is computed again meanwhile."""
+    def get(self, key: Key, *, patience: float | None = None) -> Figure[Value]:
+        """Return the newest figure; one that is too old is computed again meanwhile.
+
+        Args:
+            patience: seconds for which a first look waits; None: those of all.
+        """
         with self._lock:
             known = self._figures.get(key)
             is_fresh = (
@@ -71,7 +85,7 @@ class Refreshed(Generic[Key, Value]):
         if known is not None:
             return known
         try:
-            return running.result(self._patience)
+            return running.result(self._patience if patience is None else patience)
         except NotYet:
             return Figure()
 
@@ -85,8 +99,13 @@ class Refreshed(Generic[Key, Value]):
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _refresh(self, key: Key) -> Figure[Value]:
+        stamp: object = None
         try:
-            figure = Figure(self._compute(key), datetime.now(UTC))
+            stamp, known = self._stamp(key), self._figures.get(key)
+            if known is not None and not known.problem and self._stamps.get(key) == stamp:
+                figure = replace(known, at=datetime.now(UTC))
+            else:
+                figure = Figure(self._compute(key), datetime.now(UTC))
         except MammoError as error:
             figure = Figure(None, datetime.now(UTC), str(error))
         except Exception as error:  # a page without a figure is better than no page
@@ -95,6 +114,6 @@ class Refreshed(Generic[Key, Value]):
                 None, datetime.now(UTC), "this figure could not be computed; see the server's log"
             )
         with self._lock:
-            self._figures[key] = figure
+            self._figures[key], self._stamps[key] = figure, stamp
             self._running.pop(key, None)
         return figure

@@ -66,7 +66,7 @@ class RetrainTriggers:
             after=settings.train_after,
             min_patients=settings.train_least_patients,
             provisional_after=settings.provisional_after,
-            gate_patients=settings.gate_patients,
+            gate_patients=settings.min_test_patients(settings.recipe),
             metrics=metrics,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from starlette.testclient import TestClient
 
-from backend.__main__ import wire
+from backend.__main__ import SWITCH_SECONDS, wire
 from backend.app import create_app
 from benchmarks.effort import CORRECTIONS, SECRET, TAGS, annotate, copy_efforts
 from benchmarks.result import Result, milliseconds
@@ -23,31 +24,43 @@ from mammo.audit import append
 from mammo.database import run as run_table
 from mammo.database import run_event, run_stage, writing
 from mammo.efforts.effort_records import effort_records
+from mammo.runs import Runs
 from mammo.settings import Settings
+from tests.backend.judged_runs import judged_run
 from tests.sites import site_of
 
 RUNS, EVENTS, ENTRIES, REPEATS = 500, 40, 2_000, 15
+IMAGES = 120
+"""Held-out images of the verdict, each with a lost lesion and a false alarm."""
+
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HTML = {"Accept": "text/html"}
 NEWEST = f"retrain-1-{RUNS - 1:012x}"
 
 
 def run() -> Result:
+    sys.setswitchinterval(SWITCH_SECONDS)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         settings = Settings.load(data_dir=Path(folder) / "data", webhook_secret=SECRET.decode())
         with site_of(settings, creates=True, tags=lambda _: TAGS) as site:
             fill(site.engine)
             version = site.registry.champion().version
+            judged = judged_run(
+                Runs(site.engine), site.blobs, champion=version, challenger=version, lost=IMAGES
+            )
             services = replace(wire(site), insecure=True)
             client = TestClient(
                 create_app(services), base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML
             )
             rows = [
-                (path, *_measured(client, path.format(run=NEWEST, version=version)))
+                (path, *_measured(client, path.format(run=NEWEST, version=version, judged=judged)))
                 for path in (
                     "/console",
                     "/console/runs",
+                    "/console/runs?page=10",
                     "/console/runs/{run}",
+                    "/console/runs/{judged}/verdict",
+                    "/console/runs/{judged}/verdict/images/0",
                     "/console/models",
                     "/console/models/{version}",
                     "/console/projects/1/stage",
@@ -62,7 +75,8 @@ def run() -> Result:
     return Result(
         title="Pages of the console",
         method=(
-            f"{CORRECTIONS} corrections, {RUNS} runs of {EVENTS} events, {ENTRIES} entries of the audit trail, SQLite; "
+            f"{CORRECTIONS} corrections, {RUNS} runs of {EVENTS} events, a verdict on "
+            f"{IMAGES} images, {ENTRIES} entries of the audit trail, SQLite; "
             f"the application in this process, without network. First: the first request of the path; the counts of "
             f"the background begin with that of the first row. Then: median and slowest of {REPEATS}."
         ),

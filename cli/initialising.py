@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from cli.doctor.command import BROKEN, examine_service, show
-from cli.doctor.inspection import Inspection
+from mammo.doctor.inspection import Inspection
 from mammo.errors import InvalidSettings
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site

@@ -19,25 +19,23 @@ def _group() -> None:
 
 @report.command()
 def verdict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a retrain, or its beginning.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or its beginning.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.", dir_okay=False)],
     max_mib: Annotated[
         int, typer.Option("--max-mib", help="Size of its pictures in MiB; the worst places are kept.", min=1)
     ] = 20,
 ) -> None:
-    """Write why a retrain's challenger won or lost, with pictures, as one HTML file.
+    """Write why a run's challenger won or lost, with pictures, as one HTML file.
 
     It shows parts of mammograms: keep it as you keep those.
     """
     from mammo.atomic_files import replacing
     from mammo.errors import StorageUnavailable
     from mammo.site import Site
-    from mammo.verdicts.archive import VerdictArchive
     from mammo.verdicts.report import write_report
 
     with Site.load() as site:
-        archive = VerdictArchive(site.runs.runs, site.blobs)
-        text = write_report(archive.runs.find(run), archive=archive, max_bytes=max_mib * 2**20)
+        text = write_report(site.verdicts.runs.find(run), archive=site.verdicts, max_bytes=max_mib * 2**20)
     try:
         with replacing(out, mode=0o600) as part:
             part.write_text(text, encoding="utf-8")

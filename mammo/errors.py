@@ -163,6 +163,10 @@ class RunConflict(MammoError):
     code = "run_conflict"
 
 
+class RepairRefused(MammoError):
+    code = "repair_refused"
+
+
 class InsufficientData(MammoError):
     code = "insufficient_data"
 

@@ -20,8 +20,8 @@ RequestedRecipe = Literal["finetune", "demo", "smoke", "paper", "provisional"]
 MIN_CORRECTIONS, MIN_CORRECTED_PATIENTS = 5, 2
 """Fewest corrected images, and fewest of their patients, from which a provisional model is made."""
 
-GATE_PATIENTS: Mapping[RecipeName, int] = {"finetune": 8, "paper": 8, "demo": 2, "smoke": 2}
-"""Fewest held-out patients that allow a promotion, by recipe; see `training.gate.gate.GateRule.min_patients`."""
+MIN_TEST_PATIENTS: Mapping[RecipeName, int] = {"finetune": 8, "paper": 8, "demo": 2, "smoke": 2}
+"""Fewest held-out patients with which the gate of each recipe decides; those of `training.retrain.recipes`."""
 
 
 class TrainingSettings(BaseSettings):
@@ -64,10 +64,9 @@ class TrainingSettings(BaseSettings):
     gate_min_patients: int | None = Field(None, ge=2)
     """Fewest held-out patients that allow a promotion; None: the recipe's, 8 in `finetune`."""
 
-    @property
-    def gate_patients(self) -> int:
-        """Held-out patients that the gate needs before it promotes."""
-        return self.gate_min_patients or GATE_PATIENTS[self.recipe]
+    def min_test_patients(self, recipe: RecipeName) -> int:
+        """Return the fewest held-out patients with which the gate of a recipe decides here."""
+        return self.gate_min_patients or MIN_TEST_PATIENTS[recipe]
 
     @field_validator("provisional_after")
     @classmethod

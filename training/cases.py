@@ -19,6 +19,14 @@ def silent(fraction: float, message: str) -> None:
     """A `Progress` that does nothing."""
 
 
+Measure = Callable[[str, int, float], None]
+"""Receives a figure of a training while it runs: its name, the epoch or step after which it was taken, its value."""
+
+
+def unmeasured(name: str, step: int, value: float) -> None:
+    """A `Measure` that does nothing."""
+
+
 def portion(progress: Progress, begin: float, end: float, *, prefix: str = "") -> Progress:
     """The `Progress` of a part of the work, which takes the total from `begin` to `end`.
 

@@ -34,7 +34,7 @@ def make_provisional(
         order,
         run=run,
         recipe=recipe,
-        gate_patients=site.settings.gate_patients,
+        gate_patients=site.settings.min_test_patients(site.settings.recipe),
         context=retrain_context(site),
         report=report,
         tags=site.tags(order.project),

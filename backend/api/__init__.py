@@ -1,17 +1,19 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, models.py, projects.py, stages.py, notifications.py, audit.py    its resources
+runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, notifications.py, audit.py    its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
 """
 
-from backend.api import audit, description, models, notifications, projects, runs, stages
+from backend.api import audit, description, models, notifications, problems, projects, runs, stages, verdicts
 
 ROUTERS = (
     projects.router,
+    problems.router,
     runs.router,
+    verdicts.router,
     models.router,
     stages.router,
     notifications.router,

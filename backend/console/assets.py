@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from mammo.verdicts.report import TEMPLATES as VERDICT_TEMPLATES
+
 STATIC = Path(__file__).parent / "static"
+
+VERDICT_STYLE = VERDICT_TEMPLATES / "verdict.css"
 
 STATIC_PATH = "/console/static/"
 """Path below which assets are served. They hold nothing of an installation, and need no log-in."""
@@ -24,18 +28,22 @@ class Asset:
 
 
 class Assets:
-    """The files of a folder, in memory."""
+    """The files of the console, in memory."""
 
     def __init__(self, files: dict[str, Asset], names: dict[str, str]) -> None:
         self._files = files
         self._names = names
 
     @classmethod
-    def read(cls, folder: Path = STATIC) -> Self:
-        """Read every file of a folder; raises KeyError: one has an unknown suffix."""
+    def read(cls) -> Self:
+        """Read the console's files, and the style sheet that it shares with reports.
+
+        Raises:
+            KeyError: a file has an unknown suffix.
+        """
         files: dict[str, Asset] = {}
         names: dict[str, str] = {}
-        for path in sorted(folder.iterdir()):
+        for path in (*sorted(STATIC.iterdir()), VERDICT_STYLE):
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:16]
             names[path.name] = f"{path.stem}.{digest}{path.suffix}"

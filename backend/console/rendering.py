@@ -15,6 +15,7 @@ from backend.callers import Caller
 from backend.console.assets import Assets
 from backend.console.navigation import SECTIONS
 from mammo.access import includes
+from mammo.verdicts.report import TEMPLATES as VERDICT_TEMPLATES
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,7 +36,7 @@ class Renderer:
     def __init__(self, assets: Assets) -> None:
         self.assets = assets
         self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=FileSystemLoader([TEMPLATES, VERDICT_TEMPLATES]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -74,12 +74,12 @@ async def newest(
 
 @router.get("/runs/{name}")
 async def show(name: RunId, services: ServicesDep) -> Json:
-    """Show a run, with the results of its stages. 404: there is none of this id."""
+    """Show a run, with the results of its stages and the curves of its trainings. 404: there is none of this id."""
     runs = services.site.runs.runs
 
     def read() -> dict[str, object]:
         run = runs.get(name)
-        return {**run.to_json(), "results": runs.results(run.id)}
+        return {**run.to_json(), "results": runs.results(run.id), "curves": runs.curves(run.id)}
 
     return Json(await anyio.to_thread.run_sync(read))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from cli.doctor.diagnosis import Diagnosis, skipped, warning, well
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis, skipped, warning, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import InvalidRegion, StorageUnavailable
 from mammo.labelstudio.labeling_config import ControlTags
 from training.datasets.annotation_reading import reading_errors

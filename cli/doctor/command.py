@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
 import orjson
 from rich.text import Text
 
-from cli.doctor import (
-    annotation_checks,
-    image_checks,
-    project_checks,
-    schedule_check,
-    server_checks,
-    service_checks,
-)
-from cli.doctor.diagnosis import Diagnosis, broken, skipped
-from cli.doctor.inspection import Inspection
+from cli.doctor import annotation_checks
 from cli.text_console import text_console
-from mammo.errors import LabelStudioError, MammoError
+from mammo.doctor import server_checks, service_checks
+from mammo.doctor.checking import CONFIG, CONNECTION, SERVICE, Check, missing_project, run_checks
+from mammo.doctor.diagnosis import Diagnosis, skipped
+from mammo.doctor.inspection import Inspection
+from mammo.errors import MammoError
 from mammo.site import Site
 
 BROKEN = 1
 """Exit code when something is broken."""
 
-Check = Callable[[Inspection], Iterable[Diagnosis]]
-
-SERVICE: tuple[Check, ...] = (
-    service_checks.check_settings,
-    service_checks.check_storage,
-    service_checks.check_decoders,
-    service_checks.check_queue,
-)
 PROJECT: tuple[Check, ...] = (
-    server_checks.check_ssrf,
-    project_checks.check_config,
+    *CONFIG,
     annotation_checks.check_labels,
     annotation_checks.check_annotations,
-    project_checks.check_backends,
-    project_checks.check_webhooks,
-    project_checks.check_versions,
-    schedule_check.check_schedule,
-    image_checks.check_local_files,
-    image_checks.check_images,
+    *CONNECTION,
 )
 
 STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red", "skipped": "dim", "fixed": "bold green"}
@@ -66,24 +47,24 @@ def doctor_command(*, project: int | None, url: str, fix: bool, as_json: bool) -
 
 def examine(inspection: Inspection) -> list[Diagnosis]:
     """Run every check that can be run. A failing check is reported as a diagnosis."""
-    diagnoses = list(_run(SERVICE, inspection))
-    server = list(_run((server_checks.check_server,), inspection))
+    diagnoses = list(run_checks(SERVICE, inspection))
+    server = list(run_checks((server_checks.check_server,), inspection))
     diagnoses += server
     if inspection.project is None:
         diagnoses.append(skipped("project", "no project was checked; name one with --project"))
     elif any(each.state == "broken" and each.check in ("label-studio", "token") for each in server):
         diagnoses.append(skipped("project", "Label Studio cannot be asked about the project"))
-    elif (missing := _missing_project(inspection)) is not None:
+    elif (missing := missing_project(inspection)) is not None:
         diagnoses.append(missing)
     else:
-        diagnoses += _run(PROJECT, inspection)
-        return [*diagnoses, *_run((service_checks.check_model,), inspection)]
-    return [*diagnoses, *_run((service_checks.check_model,), replace(inspection, project=None))]
+        diagnoses += run_checks(PROJECT, inspection)
+        return [*diagnoses, *run_checks((service_checks.check_model,), inspection)]
+    return [*diagnoses, *run_checks((service_checks.check_model,), replace(inspection, project=None))]
 
 
 def examine_service(inspection: Inspection) -> list[Diagnosis]:
     """Run the checks of a new installation, whose backend does not run yet: settings, storage, queue, Label Studio."""
-    return list(_run((*SERVICE, server_checks.check_server), inspection))
+    return list(run_checks((*SERVICE, server_checks.check_server), inspection))
 
 
 def repair(inspect: Callable[[], Inspection]) -> list[Diagnosis]:
@@ -134,24 +115,3 @@ def show(diagnoses: Sequence[Diagnosis], *, as_json: bool) -> None:
     console = text_console(soft_wrap=True)
     for each in diagnoses:
         console.print(Text.assemble((f"{each.state:8}", STYLES[each.state]), f"{each.check:18}{each.line()}"))
-
-
-def _run(checks: Iterable[Check], inspection: Inspection) -> Iterator[Diagnosis]:
-    for check in checks:
-        try:
-            yield from check(inspection)
-        except MammoError as error:
-            yield broken(check.__name__.removeprefix("check_"), "the check itself failed", str(error))
-
-
-def _missing_project(inspection: Inspection) -> Diagnosis | None:
-    try:
-        _ = inspection.described
-    except LabelStudioError as error:
-        if error.code != "label_studio_404":
-            return broken("project", f"Label Studio does not return project {inspection.project}", str(error))
-        says = f"project {inspection.project} does not exist, or the user of the API key may not see it"
-        return broken(
-            "project", says, "correct --project, or give the user of the API key access to the project"
-        )
-    return None

@@ -21,7 +21,7 @@ from mammo.annotations.events import RECONCILED, Revision, project_of, revisions
 from mammo.annotations.headers import CorrectionHeader, PrelabelHeader, shown_prelabel, silent_prelabel
 from mammo.annotations.prelabels import Prelabel
 from mammo.annotations.reconciling import Reconciliation, reconcile
-from mammo.annotations.store import AnnotationEvent, AnnotationStore, Correction
+from mammo.annotations.store import AnnotationEvent, AnnotationStore, Correction, DatasetFacts, NewCorrections
 from mammo.annotations.view import RevisionHeader, current_view
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "AnnotationStore",
     "Correction",
     "CorrectionHeader",
+    "DatasetFacts",
+    "NewCorrections",
     "Prelabel",
     "PrelabelHeader",
     "Receipt",

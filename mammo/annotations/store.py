@@ -59,6 +59,24 @@ class Correction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewCorrections:
+    """Numbers of new corrections, and of their patients; a task without a patient counts as one."""
+
+    corrections: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """A dataset version, as its row says."""
+
+    name: str
+    num_images: int
+    num_held_out: int | None
+    """Patients in its test fold; None: an earlier release built it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnnotationEvent:
     """One revision of an annotation, or its deletion, with the event that reported it."""
 
@@ -202,13 +220,39 @@ class AnnotationStore(PrelabelRecords):
         Args:
             moment: see `corrections_since`.
         """
+        return self.new_corrections(project, moment).patients
+
+    def new_corrections(self, project: int, moment: datetime | None = None) -> NewCorrections:
+        """Count the new corrections and their patients.
+
+        Args:
+            moment: see `corrections_since`.
+        """
         with reading(self._engine) as connection:
-            rows = [header.row for header in _new_corrections(connection, project, moment)]
+            new = _new_corrections(connection, project, moment)
+            # One row of each task is enough, and its regions, most of the content, are not read.
+            rows = list({header.task: header.row for header in new}.values())
             patients: set[str] = set()
             for start in range(0, len(rows), CHUNK):
-                corrections = _contents(connection, rows[start : start + CHUNK]).values()
-                patients |= {patient_or_task(each.task_id, each.task_data) for each in corrections}
-        return len(patients)
+                chosen = revision.c.id.in_(rows[start : start + CHUNK])
+                for task, data in connection.execute(
+                    sa.select(revision.c.task, revision.c.task_data).where(chosen)
+                ):
+                    patients.add(patient_or_task(task, loads(data)))
+        return NewCorrections(corrections=len(new), patients=len(patients))
+
+    def newest_dataset(self, project: int) -> DatasetFacts | None:
+        """Return what is known of a project's newest dataset version; None without one."""
+        columns = dataset_version.c
+        statement = (
+            sa.select(columns.name, columns.num_items, columns.num_held_out)
+            .where(columns.project == project)
+            .order_by(columns.last_event.desc(), columns.created_at.desc())
+            .limit(1)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else DatasetFacts(row.name, row.num_items, row.num_held_out)
 
     def revision_headers(self, project: int, *, tasks: Collection[int] | None = None) -> list[RevisionHeader]:
         """Return the newest revision of each annotation that is not deleted, without content; skipped ones included.

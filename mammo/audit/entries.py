@@ -20,6 +20,7 @@ Action = Literal[
     "images retrieved",
     "channel added",
     "channel removed",
+    "problem repaired",
     "user added",
     "user removed",
     "user's role changed",

@@ -212,6 +212,7 @@ dataset_version = _table(
     sa.Column("num_excluded", sa.Integer, nullable=False),
     sa.Column("last_event", sa.BigInteger, nullable=False),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("num_held_out", sa.Integer),  # patients of the test fold; NULL: built by an earlier release
 )
 
 image_pin = _table(
@@ -369,6 +370,15 @@ run_event = _table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("state", sa.String(16)),
     sa.Column("text", AnyText, nullable=False),
+)
+
+run_curve = _table(
+    "run_curve",  # losses and validation scores of the trainings of a run, while they run
+    sa.Column("run", sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("network", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Float, nullable=False),
 )
 
 run_trigger = _table(

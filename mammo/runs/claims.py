@@ -7,6 +7,7 @@ one's.
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from mammo.database import insert, reading, run, run_stage, writing
+from mammo.database import insert, reading, run, run_curve, run_stage, writing
 from mammo.errors import Cancelled
 from mammo.runs.failures import Failure, killed
 from mammo.runs.records import Runs, add_event
@@ -170,6 +171,26 @@ class RunLedger:
             if stage and (stage != last_stage or (message and now - last_time > LOG_EVERY)):
                 self._last_logged = (stage, now)
                 add_event(connection, self._claim.run, "log", f"{stage} {progress:.1%} {message}".strip())
+
+    def measure(self, network: str, name: str, step: int, value: float) -> None:
+        """Record a figure of a training, in place of one of the same step; a value that is no number is left out.
+
+        Args:
+            network: `detector` or `segmenter`.
+            name: of the curve, for example `loss`.
+            step: epoch or step after which it was taken, from 0.
+        """
+        if not math.isfinite(value):
+            return
+        row = {"run": self._claim.run, "network": network, "name": name, "step": step, "value": value}
+        with writing(self._engine) as connection:
+            self._beat(connection)
+            new = insert(connection, run_curve).values(row)
+            key = ["run", "network", "name", "step"]
+            # A training that began again after it was killed, or with half the batch, takes the same steps.
+            connection.execute(
+                new.on_conflict_do_update(index_elements=key, set_={"value": new.excluded.value})
+            )
 
     def log(self, text: str) -> None:
         """Add a line to the run's log."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from mammo.audit import append
-from mammo.database import insert, reading, run, run_event, run_stage, run_trigger, writing
+from mammo.database import insert, reading, run, run_curve, run_event, run_stage, run_trigger, writing
 from mammo.errors import RunConflict, UnknownRun
-from mammo.runs.states import RESUMABLE, WORKING, State, Trigger, is_provisional, kind_of
-
-MIN_ADVANCE = 0.02
-"""Progress since the last claim from which the remaining time can be estimated."""
+from mammo.runs.run import Run, RunEvent
+from mammo.runs.states import ENDED, RESUMABLE, WORKING, State, Trigger, is_provisional, kind_of
 
 RESUMABLE_FOR = timedelta(days=30)
 """How long the results of a failed or cancelled run are retained, so that it can be resumed."""
@@ -48,87 +46,6 @@ class RunRequest:
     run: str
     created: bool
     """Whether a run was created; if not, `run` is the project's active run, which covers this request."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Current state of a run."""
-
-    id: str
-    project: int
-    recipe: str
-    reason: str
-    trigger: Trigger
-    state: State
-    stage: str
-    progress: float
-    """Progress of the whole run, in [0, 1]; never decreases."""
-
-    message: str
-    failure: str | None
-    """A `mammo.runs.failures.FailureKind`; None unless the run failed."""
-
-    error: str | None
-    attempt: int
-    """Number of claims."""
-
-    owner: str | None
-    """Process that works on the run; see `mammo.runs.claims.this_process`."""
-
-    claimed_at: datetime | None
-    claimed_progress: float
-    """Progress at the last claim."""
-
-    heartbeat_at: datetime | None
-    job: str | None
-    """Last job enqueued for the run."""
-
-    not_before: datetime | None
-    """Earliest start, because of quiet hours."""
-
-    created_at: datetime
-    ended_at: datetime | None
-
-    @property
-    def active(self) -> bool:
-        """Whether the run has not ended."""
-        return self.state in WORKING
-
-    def seconds_left(self, *, now: datetime | None = None) -> float | None:
-        """Estimate the remaining time in seconds from the progress since the last claim; None if it is too early."""
-        advance = self.progress - max(self.claimed_progress, 0.0)
-        if self.owner is None or self.claimed_at is None or advance < MIN_ADVANCE:
-            return None
-        elapsed = ((now or datetime.now(UTC)) - self.claimed_at).total_seconds()
-        return round(elapsed * (1 - self.progress) / advance, 1)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the run as a JSON object, with times as ISO text."""
-        fields = {
-            key: value.isoformat() if isinstance(value, datetime) else value
-            for key, value in asdict(self).items()
-        }
-        return {**fields, "seconds_left": self.seconds_left()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunEvent:
-    """One event of a run."""
-
-    id: int
-    run: str
-    at: datetime
-    kind: str
-    """`state`, `trigger`, `taken`, `log` or `failure`."""
-
-    state: State | None
-    """New state of the run."""
-
-    text: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the event as a JSON object, with its time as ISO text."""
-        return {**asdict(self), "at": self.at.isoformat()}
 
 
 class Runs:
@@ -214,7 +131,7 @@ class Runs:
             row = connection.execute(sa.select(run).where(run.c.id == name)).one_or_none()
         if row is None:
             raise UnknownRun(f"no run has the id {name!r}; `yolo-mlsam runs list` shows all runs")
-        return as_run(row)
+        return Run.of(row)
 
     def find(self, prefix: str) -> Run:
         """Return a run by its id or a unique prefix of it, as a person types it.
@@ -230,28 +147,48 @@ class Runs:
         if not prefix or len(exact or rows) != 1:
             number = "several ids begin" if len(rows) > 1 else "no id begins"
             raise UnknownRun(f"{number} with {prefix!r}; `yolo-mlsam runs list` shows all runs")
-        return as_run((exact or rows)[0])
+        return Run.of((exact or rows)[0])
 
-    def newest(self, *, project: int | None = None, active: bool = False, limit: int = 50) -> list[Run]:
+    def newest(
+        self, *, project: int | None = None, active: bool = False, limit: int = 50, offset: int = 0
+    ) -> list[Run]:
         """Return runs, newest first.
 
         Args:
             active: Only runs that have not ended.
+            offset: Number of the newest that are left out.
         """
-        statement = sa.select(run).order_by(run.c.created_at.desc()).limit(limit)
+        statement = sa.select(run).order_by(run.c.created_at.desc(), run.c.id).limit(limit).offset(offset)
         if project is not None:
             statement = statement.where(run.c.project == project)
         if active:
             statement = statement.where(run.c.active_project.is_not(None))
         with reading(self.engine) as connection:
-            return [as_run(row) for row in connection.execute(statement)]
+            return [Run.of(row) for row in connection.execute(statement)]
+
+    def projects(self) -> list[int]:
+        """Return the projects that have a run."""
+        with reading(self.engine) as connection:
+            return sorted(connection.scalars(sa.select(run.c.project).distinct()))
+
+    def last_retrain(self, project: int) -> Run | None:
+        """Return the project's newest retrain that has ended; None without one."""
+        statement = (
+            sa.select(run)
+            .where(run.c.project == project, run.c.trigger != "adapt", run.c.state.in_(ENDED))
+            .order_by(run.c.created_at.desc(), run.c.id)
+            .limit(1)
+        )
+        with reading(self.engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else Run.of(row)
 
     def active(self, project: int) -> Run | None:
         """Return the project's active retrain; None without one."""
         statement = sa.select(run).where(run.c.active_project == project)
         with reading(self.engine) as connection:
             row = connection.execute(statement).one_or_none()
-        return None if row is None else as_run(row)
+        return None if row is None else Run.of(row)
 
     def events(
         self, name: str, *, after: int = 0, limit: int = 1000, newest: bool = False
@@ -273,11 +210,32 @@ class Runs:
             events = [RunEvent(**row._asdict()) for row in connection.execute(statement)]
         return events[::-1] if newest else events
 
+    def result(self, name: str, stage: str) -> dict[str, Any]:
+        """Return the result of one stage of a run; empty until it is done."""
+        statement = sa.select(run_stage.c.result).where(run_stage.c.run == name, run_stage.c.stage == stage)
+        with reading(self.engine) as connection:
+            stored = connection.scalar(statement)
+        return {} if stored is None else dict(orjson.loads(stored))
+
     def results(self, name: str) -> dict[str, dict[str, Any]]:
-        """Return the results of a run by stage."""
+        """Return the results of a run by stage; those of its evaluations are large."""
         statement = sa.select(run_stage).where(run_stage.c.run == name)
         with reading(self.engine) as connection:
             return {row.stage: orjson.loads(row.result) for row in connection.execute(statement)}
+
+    def curves(self, name: str) -> dict[str, dict[str, list[tuple[int, float]]]]:
+        """Return the figures of a run's trainings: by network and name, the values by epoch or step, ascending."""
+        columns = run_curve.c
+        statement = (
+            sa.select(columns.network, columns.name, columns.step, columns.value)
+            .where(columns.run == name)
+            .order_by(columns.network, columns.name, columns.step)
+        )
+        curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
+        with reading(self.engine) as connection:
+            for network, curve, step, value in connection.execute(statement):
+                curves.setdefault(network, {}).setdefault(curve, []).append((step, value))
+        return curves
 
     def triggers(self, project: int) -> list[dict[str, Any]]:
         """Return all requests for runs of a project, oldest first."""
@@ -378,11 +336,6 @@ def add_event(connection: Connection, name: str, kind: str, text: str, *, state:
     """Append an event of a run."""
     row = {"run": name, "at": datetime.now(UTC), "kind": kind, "state": state, "text": text}
     connection.execute(sa.insert(run_event).values(row))
-
-
-def as_run(row: Any) -> Run:
-    """Convert a row of the table `run`."""
-    return Run(**{name: getattr(row, name) for name in Run.__dataclass_fields__})
 
 
 def _slot(project: int, trigger: Trigger, recipe: str) -> int:

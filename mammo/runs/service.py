@@ -21,7 +21,8 @@ from mammo.errors import MammoError, RunConflict
 from mammo.runs.claims import owner_is_alive, owner_is_lost
 from mammo.runs.jobs import Adapt, Enqueued, JobQueue, Retrain
 from mammo.runs.quiet_hours import QuietHours
-from mammo.runs.records import ADAPTATION, ORDER, Run, Runs
+from mammo.runs.records import ADAPTATION, ORDER, Runs
+from mammo.runs.run import Run
 from mammo.runs.states import Trigger
 from mammo.runs.trainable import require_trainable, why_not_trainable
 from mammo.settings import Settings
@@ -130,7 +131,7 @@ class RunService:
 
     def adaptation(self, run: Run) -> Adapt:
         """Return what an adaptation was requested to do."""
-        order = self.runs.results(run.id)[ORDER]
+        order = self.runs.result(run.id, ORDER)
         return Adapt(run.project, run.recipe, run.reason, order["backgrounds"])
 
     def is_trainable(self, project: int) -> bool:

@@ -14,12 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mammo.errors import StorageUnavailable
 from mammo.geometry import Box
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 """Version of the JSON. A change of meaning, or a field that older readers would miss, takes the next number."""
+
+READABLE = (1, 2)
+"""Formats that are read. 2 has the parts of an adaptation's images."""
 
 Role = Literal["champion", "challenger"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Part = Literal["inserted", "untouched", "test"]
 Pixel = tuple[int, int]
 
 
@@ -96,6 +100,10 @@ class Image(_Part):
     """Of rows and columns, in mm."""
 
     lesions: tuple[Lesion, ...]
+    part: Part | None = None
+    """Of an adaptation's images: a background with inserted clusters, one as it is, or that of a frozen test patient.
+    None: a held-out image of a retrain."""
+
     champion: Answer
     challenger: Answer
     levels: tuple[Picture, ...] = ()
@@ -135,7 +143,7 @@ class LeftOut(_Part):
 class VerdictRecord(_Part):
     """Both evaluations of one run, image by image."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     run: str
     project: int
     promote: bool
@@ -177,9 +185,10 @@ def read_record(content: bytes) -> VerdictRecord:
         raise _damaged("it is no JSON") from error
     if not isinstance(raw, Mapping):
         raise _damaged("it is no JSON object")
-    if raw.get("format") != FORMAT:
+    if raw.get("format") not in READABLE:
         raise StorageUnavailable(
-            f"the verdict's record has format {str(raw.get('format'))[:20]!r}, and this release reads format {FORMAT}; "
+            f"the verdict's record has format {str(raw.get('format'))[:20]!r}, and this release reads "
+            f"formats {' and '.join(map(str, READABLE))}; "
             "read it with the release that wrote it, or retrain",
             code="verdict_format",
         )

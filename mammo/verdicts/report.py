@@ -16,7 +16,7 @@ from mammo.verdicts.archive import VerdictArchive
 from mammo.verdicts.figure_names import figure_name
 from mammo.verdicts.places import KINDS, places
 from mammo.verdicts.record import Picture, VerdictRecord
-from mammo.verdicts.strata import by_size, by_surroundings
+from mammo.verdicts.strata import PARTS, strata
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,13 +49,14 @@ def verdict_facts(record: VerdictRecord, run: Run, *, address: Address, level: i
         "places": found,
         "counts": Counter(each.kind for each in found),
         "kinds": KINDS,
+        "parts": PARTS,
         "crops": crops,
         "addresses": addresses,
         "numbers": numbers,
         "whole": whole,
         "without_picture": sum(each is None for each in addresses.values()),
         "rows": figure_rows(record.verdict),
-        "strata": (("Size", by_size(record)), ("Tissue around the lesion", by_surroundings(record))),
+        "strata": strata(record),
         "drawing": drawing,
     }
 
@@ -78,6 +79,13 @@ def figure_rows(verdict: Mapping[str, Any]) -> list[tuple[str, float | None, flo
         rows.append(
             (name, second["champion"]["primary"], second["challenger"]["primary"], rule["newest_margin"])
         )
+    if untouched := verdict.get("untouched"):  # of an adaptation
+        rows.append(
+            ("findings per untouched image shown", untouched["champion"], untouched["challenger"], 0.0)
+        )
+    if test := verdict.get("test"):
+        name = f"score, {test['num_patients']} frozen test patients"
+        rows.append((name, test["champion"]["primary"], test["challenger"]["primary"], 0.0))
     return rows
 
 

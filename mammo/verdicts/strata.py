@@ -6,10 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mammo.verdicts.record import Lesion, VerdictRecord
+from mammo.verdicts.record import Lesion, Part, VerdictRecord
 
 SIZES_MM = (5.0, 10.0, 20.0)
 """Limits between the strata of size, in mm."""
+
+PARTS: dict[Part, str] = {
+    "inserted": "with inserted clusters",
+    "untouched": "untouched",
+    "test": "of frozen test patients",
+}
+"""The parts of an adaptation's images, in words."""
 
 THIRDS = ("darker third of the breast", "middle third", "brighter third")
 
@@ -22,6 +29,18 @@ class Stratum:
     lesions: int
     champion: int
     challenger: int
+
+
+def strata(record: VerdictRecord) -> list[tuple[str, list[Stratum]]]:
+    """Return the strata of a record with their titles; of an adaptation, apart for each part of its images."""
+    titled = []
+    for part in dict.fromkeys(image.part for image in record.images if image.lesions):
+        images = tuple(image for image in record.images if image.part == part)
+        of_part = record.model_copy(update={"images": images})
+        suffix = f", images {PARTS[part]}" if part else ""
+        titled.append((f"Size{suffix}", by_size(of_part)))
+        titled.append((f"Tissue around the lesion{suffix}", by_surroundings(of_part)))
+    return titled
 
 
 def by_size(record: VerdictRecord) -> list[Stratum]:

@@ -20,7 +20,7 @@ from backend.model_host import ModelHost
 from backend.retrain_triggers import RetrainTriggers
 from backend.services import Services
 from backend.shadow_model import ShadowModel
-from mammo.annotations import Prelabel, Receipt, project_of
+from mammo.annotations import DatasetFacts, NewCorrections, Prelabel, Receipt, project_of
 from mammo.annotations.prelabels import digest_of_images
 from mammo.database import metadata
 from mammo.dicom import Mammogram
@@ -69,6 +69,7 @@ class FakeStore:
         self.prelabels: dict[tuple[int, int, str], Prelabel] = {}
         self.num_corrections = 0
         self.num_patients = 0
+        self.dataset: DatasetFacts | None = DatasetFacts("d1", 40, 10)
         self.down = False
         self.problem: str | None = None
         self.closed = False
@@ -100,6 +101,17 @@ class FakeStore:
     def patients_since(self, project: int, moment: datetime | None = None) -> int:
         self._check()
         return self.num_patients
+
+    def new_corrections(self, project: int) -> NewCorrections:
+        self._check()
+        return NewCorrections(corrections=self.num_corrections, patients=self.num_patients)
+
+    def newest_dataset(self, project: int) -> DatasetFacts | None:
+        self._check()
+        return self.dataset
+
+    def last_event(self) -> int:
+        return len(self.events)
 
     def prelabel(self, project: int, task: int, model_version: str) -> Prelabel | None:
         self._check()

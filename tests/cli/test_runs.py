@@ -52,13 +52,6 @@ def test_a_curve_without_a_judged_run_says_what_to_do(site):
     assert "--provisional" in str(run("curve", "--project", "3").exception)
 
 
-def test_the_gate_patients_of_the_settings_are_those_of_the_recipes():
-    from mammo.training_settings import GATE_PATIENTS
-    from training.retrain.recipes import RECIPES
-
-    assert {name: recipe.gate.min_patients for name, recipe in RECIPES.items()} == GATE_PATIENTS
-
-
 def test_every_provisional_recipe_is_known_to_the_runs():
     from mammo.runs.states import PROVISIONAL_RECIPES as NAMES
     from training.provisional.recipes import PROVISIONAL_RECIPES

@@ -64,7 +64,8 @@ def test_every_route_of_the_backend_is_on_the_http_page() -> None:
 
 
 def test_every_check_of_the_doctor_is_in_its_table() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "cli/doctor").glob("*.py"))
+    folders = (ROOT / "cli/doctor", ROOT / "mammo/doctor")
+    source = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
     checks = set(re.findall(r'(?:well|broken|warning|skipped)\(\s*"([a-z-]+)"', source))
     table = (DOCS / "operations.md").read_text().partition("## Doctor")[2].partition("## ")[0]
     assert len(checks) > 20

@@ -18,8 +18,8 @@ import uvicorn
 
 from cli.demo.label_studio_server import LabelStudioServer
 from cli.doctor.command import examine, repair
-from cli.doctor.diagnosis import Diagnosis
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis
+from mammo.doctor.inspection import Inspection
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings
 from tests.backend.fakes import Backend

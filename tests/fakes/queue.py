@@ -56,6 +56,9 @@ class FakeQueue:
             id=job_id, state=state, stage="", progress=0.5, message="", result=result, error=error
         )
 
+    def check_writable(self) -> None:
+        self._reach()
+
     def drop(self, job_id: str) -> bool:
         self._reach()
         held = [project for project, job in self.active.items() if job == job_id]

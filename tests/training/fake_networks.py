@@ -15,14 +15,14 @@ class FakeNetworks:
         self.calls = []
         self.between = lambda: None
 
-    def finetune_detector(self, train, validation, *, start, recipe, folder, progress):
+    def finetune_detector(self, train, validation, *, start, recipe, folder, progress, measure):
         self.calls.append(("detector", [case.patient for case in train], start.read_text(), recipe))
         progress(0.5, "half")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "detector.safetensors").write_text(self.learns)
         return folder / "detector.safetensors"
 
-    def finetune_segmenter(self, train, validation, *, start, recipe, folder, detector, progress):
+    def finetune_segmenter(self, train, validation, *, start, recipe, folder, detector, progress, measure):
         self.calls.append(("segmenter", [case.patient for case in train], start.read_text(), recipe))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "segmenter.safetensors").write_text("segmenter")

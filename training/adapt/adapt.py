@@ -17,7 +17,8 @@ from mammo.backgrounds import Background, BackgroundSet
 from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
 from mammo.runs import RunLedger, require_trainable
 from mammo.runs.jobs import Adapt
-from training.adapt.held_out import Rates, evaluate_held_out, operating_threshold
+from mammo.runs.records import FINDINGS, PICTURES
+from training.adapt.held_out import Rates, evaluate_held_out, operating_threshold, parts_of
 from training.adapt.images import Images, frozen_dataset, require_enough_images, split, unique
 from training.adapt.material import HeldOut, draw_cases
 from training.adapt.recipes import AdaptRecipe
@@ -25,9 +26,11 @@ from training.adapt.suspicious import MIN_SCORE, strong
 from training.cases import Case, Progress
 from training.datasets.versions import open_dataset_version
 from training.evaluation.dog_baseline import DogBaseline
+from training.evaluation.seen_images import SeenImages
 from training.gate.adapted import AdaptedEvaluation, AdaptedVerdict, judge_adapted
 from training.retrain.context import RetrainContext, TrainingRun
 from training.retrain.outcome import conclude, end_run, read_summary
+from training.retrain.pictures import keep_pictures
 from training.retrain.step_progress import ReportStep, StepProgress
 from training.retrain.steps import (
     measured_facts,
@@ -39,11 +42,12 @@ from training.retrain.steps import (
 SHARES = {
     "images": 0.04,
     "material": 0.06,
-    "detector": 0.55,
+    "detector": 0.53,
     "segmenter": 0.20,
     "champion": 0.06,
     "operating point": 0.03,
     "challenger": 0.06,
+    "pictures": 0.02,
 }
 """The steps in order, each with its share of the progress bar."""
 
@@ -153,6 +157,16 @@ def _run(run: Adaptation, material: Path) -> dict[str, Any]:
     ledger.keep("verdict", verdict.to_json())
     ledger.enter("judged")
     summary = _summary(run, choice, champion=champion.version, challenger=version, verdict=verdict)
+    judged = parts_of(held_out, choice.test)
+    pictures = keep_pictures(
+        run,
+        before.by_background(held_out.background_of),
+        after.by_background(held_out.background_of),
+        verdict,
+        [case for _, case in judged],
+        parts=[part for part, _ in judged],
+    )
+    summary = {**summary, **({PICTURES: pictures} if pictures else {})}
     summary = end_run(summary, verdict, opponent=choice.opponent, ledger=ledger)
     conclude(summary, {"champion": before.to_json(), "challenger": after.to_json()}, context=context)
     return summary
@@ -207,8 +221,12 @@ def _evaluate(
         stored = run.ledger.result(role)
         if stored is None:
             networks = run.context.networks
-            evaluation = evaluate_held_out(networks.load(files), held_out, test, progress=progress)
-            stored = run.ledger.keep(role, evaluation.to_json())
+            seen = SeenImages()
+            evaluation = evaluate_held_out(
+                networks.load(files), held_out, test, progress=progress, observe=seen
+            )
+            findings = run.context.blobs.put(seen.to_bytes())
+            stored = run.ledger.keep(role, {**evaluation.to_json(), FINDINGS: findings})
         return AdaptedEvaluation.from_json(stored)
 
 

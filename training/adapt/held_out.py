@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mammo.verdicts.record import Part
 from training.adapt.material import HeldOut
 from training.cases import Case, Progress, portion
-from training.evaluation.model_version import LOW_THRESHOLD, evaluate
+from training.evaluation.model_version import LOW_THRESHOLD, Observer, evaluate, unobserved
 from training.evaluation.operating_point import MAX_THRESHOLD, threshold_at
 from training.gate.adapted import AdaptedEvaluation, together
 from training.metrics import Hits, centre_rule, froc, match
@@ -16,20 +17,36 @@ if TYPE_CHECKING:  # brings torch in
     from mammo.pipeline import Prelabeller
 
 
+def parts_of(held_out: HeldOut, test: list[Case]) -> list[tuple[Part, Case]]:
+    """The cases that an adaptation is judged on, each with its part, in the order of their evaluation."""
+    parts: dict[Part, list[Case]] = {
+        "untouched": held_out.untouched,
+        "inserted": held_out.inserted,
+        "test": test,
+    }
+    return [(part, case) for part, cases in parts.items() for case in cases]
+
+
 def evaluate_held_out(
-    prelabeller: Prelabeller, held_out: HeldOut, test: list[Case], *, progress: Progress
+    prelabeller: Prelabeller,
+    held_out: HeldOut,
+    test: list[Case],
+    *,
+    progress: Progress,
+    observe: Observer = unobserved,
 ) -> AdaptedEvaluation:
     """Evaluate a model version on the held-out backgrounds, untouched and with clusters, and on frozen test cases.
 
     Args:
         test: may be empty.
+        observe: called with the results of every image, in the order of `parts_of`.
     """
     parts = (held_out.untouched, held_out.inserted, test)
     total, done = sum(map(len, parts)), 0
     evaluations = []
     for cases in parts:
         share = portion(progress, done / total, (done + len(cases)) / total)
-        evaluations.append(evaluate(prelabeller, cases, progress=share) if cases else None)
+        evaluations.append(evaluate(prelabeller, cases, progress=share, observe=observe) if cases else None)
         done += len(cases)
     untouched, inserted, on_test = evaluations
     assert untouched is not None, "an adaptation holds images out"

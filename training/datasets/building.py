@@ -270,12 +270,12 @@ def _record(
         "num_excluded": len(dataset.excluded),
         "last_event": last_event,
         "created_at": datetime.now(UTC),
+        "num_held_out": dataset.num_patients("test"),
     }
     with writing(engine) as connection:
         new = insert(connection, dataset_version).values(row)
-        connection.execute(
-            new.on_conflict_do_update(index_elements=["name"], set_={"last_event": new.excluded.last_event})
-        )
+        changed = {name: new.excluded[name] for name in ("last_event", "num_held_out")}
+        connection.execute(new.on_conflict_do_update(index_elements=["name"], set_=changed))
         for item in dataset.items:
             annotation, image = item.annotation_id, item.image_key
             _record_item(

@@ -16,7 +16,7 @@ from mammo.blobs import hash_file
 from mammo.detector import DetectorSpec, load_network, save_detector
 from mammo.errors import InsufficientData, InvalidWeights, TrainingDiverged
 from mammo.phantom import vendor_a
-from training.cases import Case, Progress, check_cases, portion
+from training.cases import Case, Measure, Progress, check_cases, portion, unmeasured
 from training.checkpoints import Checkpoints
 from training.detector.false_alarms import FalseAlarmMiner
 from training.detector.recipes import DetectorRecipe, Replay
@@ -40,6 +40,7 @@ def finetune_detector(
     recipe: DetectorRecipe,
     folder: Path,
     progress: Progress,
+    measure: Measure = unmeasured,
 ) -> Path:
     """Train a detector, from scratch or from start weights.
 
@@ -53,6 +54,7 @@ def finetune_detector(
         folder: for the files of the run; only the result remains. Tiles contain pixels of patients and are removed even
             if the run stops early; a killed run leaves them for its continuation.
         progress: may raise `Cancelled`, which is passed on.
+        measure: receives the losses of every epoch, and AP50 where the recipe validates.
 
     Returns:
         `folder/detector.safetensors`, which `Detector.load` reads.
@@ -71,7 +73,7 @@ def finetune_detector(
         progress(1.0, "detector: already trained")
         return result
     torch.manual_seed(recipe.seed)
-    run = _Run(folder, key, recipe, progress)
+    run = _Run(folder, key, recipe, progress, measure)
     first = prepare(start, recipe)
     num_threads = torch.get_num_threads()  # ultralytics sets it to 1
     try:
@@ -103,6 +105,7 @@ class _Run:
     key: str
     recipe: DetectorRecipe
     progress: Progress
+    measure: Measure
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -146,6 +149,7 @@ class _Run:
             folder=self.folder,
             checkpoints=self.checkpoints,
             progress=portion(self.progress, _TILING, 1.0),
+            measure=self.measure,
         )
         checkpoint = self.checkpoints.latest()
         if checkpoint is None:

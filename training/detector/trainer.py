@@ -26,13 +26,16 @@ from mammo.detector import DetectorNetwork, DetectorSpec, save_detector
 from mammo.detector.network import spec_of
 from mammo.errors import TrainingDiverged
 from mammo.findings import CLUSTER
-from training.cases import Progress
+from training.cases import Measure, Progress
 from training.checkpoints import Checkpoints
 from training.detector.batches import Tiles, make_loader
 from training.detector.box_loss import BoxLoss, DetectorLoss
 from training.detector.recipes import DetectorRecipe
 from training.detector.tiles import TileSet
 from training.precision import Precision
+
+AP50 = "metrics/mAP50(B)"
+"""Name that ultralytics gives to AP50."""
 
 
 class TrainableNetwork(DetectorNetwork):
@@ -83,6 +86,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics h
         folder: Path,
         checkpoints: Checkpoints,
         progress: Progress,
+        measure: Measure,
     ) -> None:
         """Prepare a run.
 
@@ -90,6 +94,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics h
             validation: tiles that select the best epoch; None: the last epoch is the result.
             folder: for the files of the run.
             progress: called after every batch. An exception that it raises leaves `train()`; the run can be resumed.
+            measure: called after every epoch with its losses, and with AP50 on the validation tiles.
         """
         self.network = network
         network.precision = recipe.precision
@@ -98,6 +103,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics h
         self.tiles = {"train": train, "val": validation or train}
         self.checkpoints = checkpoints
         self.progress = progress
+        self.measure = measure
         self.result = folder / "best.safetensors"
         self.num_batches_done = 0
         self.num_threads = torch.get_num_threads()  # the stock trainer sets it to 1
@@ -152,6 +158,7 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics h
 
         The weights are written first: after a kill in between, the epoch is repeated and writes the same weights.
         """
+        self._measure_epoch()
         if self.fitness is None or self.fitness == self.best_fitness:
             save_detector(self.result, self.ema.ema, facts={})
         self.checkpoints.save(
@@ -168,6 +175,13 @@ class AttentionTrainer(DetectionTrainer):  # type: ignore[misc]  # ultralytics h
 
     def final_eval(self) -> None:
         """Do nothing: the stock method unpickles checkpoints, and the gate evaluates the weights anyway."""
+
+    def _measure_epoch(self) -> None:
+        epoch = self.epoch + 1
+        for name, value in (self.tloss or {}).items():
+            self.measure(f"{name.removesuffix('_loss')} loss", epoch, float(value))
+        if self.validates and AP50 in self.metrics:
+            self.measure("validation AP50", epoch, float(self.metrics[AP50]))
 
     def _report(self) -> None:
         if not bool(torch.isfinite(self.loss)):

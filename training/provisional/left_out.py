@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mammo.models import ModelFiles
-from training.cases import Case, Progress, portion
+from training.cases import Case, Progress, portion, unmeasured
 from training.evaluation.model_version import LOW_THRESHOLD, Evaluation, ImageScore, evaluate
 from training.evaluation.operating_point import QUIET_RATE, threshold_at
 from training.metrics import Hits, centre_rule, froc, match
@@ -57,6 +57,7 @@ class Trainer:
             recipe=self.recipe.detector,
             folder=folder / "detector",
             progress=portion(progress, 0.0, share),
+            measure=unmeasured,
         )
         segmenter = self.start.segmenter
         if self.recipe.trains_segmenter:
@@ -68,6 +69,7 @@ class Trainer:
                 folder=folder / "segmenter",
                 detector=detector,
                 progress=portion(progress, share, 1.0),
+                measure=unmeasured,
             )
         return replace(self.start, version=LEFT_OUT, detector=detector, segmenter=segmenter)
 

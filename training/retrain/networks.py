@@ -10,7 +10,7 @@ from pathlib import Path
 from mammo.detector import RuntimeName
 from mammo.models import ModelFiles
 from mammo.pipeline import Prelabeller
-from training.cases import Case, Progress
+from training.cases import Case, Measure, Progress
 from training.detector.finetune import finetune_detector
 from training.segmenter.finetune import finetune_segmenter
 from training.segmenter.recipes import SegmenterRecipe
@@ -47,6 +47,7 @@ class Networks:
         folder: Path,
         detector: Path | None,
         progress: Progress,
+        measure: Measure,
     ) -> Path:
         """Call `training.segmenter.finetune.finetune_segmenter` with this worker's number of processes."""
         return finetune_segmenter(
@@ -58,6 +59,7 @@ class Networks:
             detector=detector,
             processes=self.processes,
             progress=progress,
+            measure=measure,
         )
 
     def load(self, files: ModelFiles) -> Prelabeller:

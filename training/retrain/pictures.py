@@ -21,17 +21,18 @@ from mammo.geometry import Box, Size
 from mammo.pixels import Pixels
 from mammo.runs.records import FINDINGS
 from mammo.verdicts.places import Place, places
-from mammo.verdicts.record import FORMAT, Image, LeftOut, Model, Picture, VerdictRecord
+from mammo.verdicts.record import FORMAT, Answer, Image, LeftOut, Model, Part, Picture, VerdictRecord
 from training.cases import Case, Progress
 from training.evaluation.model_version import Evaluation
 from training.evaluation.seen_images import images_of
+from training.gate.adapted import AdaptedVerdict
 from training.gate.curves import curve_of
 from training.gate.gate import Verdict
-from training.retrain.context import RetrainRun
+from training.retrain.context import TrainingRun
 
 MAX_CROPS = 240
 MAX_BYTES = 24 * 2**20
-"""Of all pictures of a run; whole images take a half of it at most."""
+"""Of all pictures of a run. Whole images are stored in its first half, their largest size in its first quarter."""
 
 CROP_MM = 25.0
 """Least side of a crop, in mm."""
@@ -39,8 +40,8 @@ CROP_MM = 25.0
 CROP_PIXELS = 448
 """Longest side of a crop as stored, in pixels; a larger one is reduced."""
 
-LEVELS = (640, 1600)
-"""Longest side of the whole image as stored, in pixels, in several sizes."""
+LEVELS = (640, 1600, 3200)
+"""Longest side of the whole image as stored, in pixels, in several sizes; of a smaller image, its own."""
 
 CROP_QUALITY, LEVEL_QUALITY = 88, 72
 """Of WebP, in 1 to 100: for looking, not for a diagnosis."""
@@ -49,16 +50,27 @@ log = structlog.get_logger()
 
 
 def keep_pictures(
-    run: RetrainRun, before: Evaluation, after: Evaluation, verdict: Verdict, cases: Sequence[Case]
+    run: TrainingRun,
+    before: Evaluation,
+    after: Evaluation,
+    verdict: Verdict | AdaptedVerdict,
+    cases: Sequence[Case],
+    *,
+    parts: Sequence[Part | None] = (),
 ) -> dict[str, Any] | None:
     """Store the verdict's record and pictures as blobs. A failure is logged, and stops no run.
+
+    Args:
+        before, after: what was judged; the FROC curves are theirs.
+        cases: those that `SeenImages` has seen.
+        parts: of an adaptation, the part of each image that was seen; empty for a retrain.
 
     Returns:
         JSON values: `record`, its SHA-256, and `pictures`, those of the pictures; None if there is no record.
     """
     with run.progress.step("pictures") as progress:
         try:
-            record = _record(run, before, after, verdict)
+            record = _record(run, before, after, verdict, parts)
             record = draw(record, cases, blobs=run.context.blobs, progress=progress)
             digest = run.context.blobs.put(record.to_bytes())
         except Cancelled:
@@ -70,11 +82,19 @@ def keep_pictures(
     return {"record": digest, "pictures": sorted(record.pictures)}
 
 
-def _record(run: RetrainRun, before: Evaluation, after: Evaluation, verdict: Verdict) -> VerdictRecord:
+def _record(
+    run: TrainingRun,
+    before: Evaluation,
+    after: Evaluation,
+    verdict: Verdict | AdaptedVerdict,
+    parts: Sequence[Part | None],
+) -> VerdictRecord:
     stored = [(run.ledger.result(role) or {}).get(FINDINGS) for role in ("champion", "challenger")]
     if not all(stored):
         raise MammoError("the images were evaluated by a release that kept no findings")
     images = images_of(*(run.context.blobs.read(str(digest)) for digest in stored))
+    if parts:
+        images = tuple(_as_part(image, part) for image, part in zip(images, parts, strict=True))
     return VerdictRecord(
         format=FORMAT,
         run=run.name,
@@ -88,6 +108,18 @@ def _record(run: RetrainRun, before: Evaluation, after: Evaluation, verdict: Ver
         crops={},
         left_out=None,
     )
+
+
+def _as_part(image: Image, part: Part | None) -> Image:
+    """An image of an adaptation. False alarms beside inserted clusters may be benign structures that we drew: the gate
+    does not count them, so they are no places."""
+    if part != "inserted":
+        return image.model_copy(update={"part": part})
+    answers = {
+        role: Answer(found=tuple(each for each in answer.found if each.lesion is not None), best=answer.best)
+        for role, answer in (("champion", image.champion), ("challenger", image.challenger))
+    }
+    return image.model_copy(update={"part": part, **answers})
 
 
 def draw(record: VerdictRecord, cases: Sequence[Case], *, blobs: Blobs, progress: Progress) -> VerdictRecord:
@@ -118,7 +150,7 @@ def draw(record: VerdictRecord, cases: Sequence[Case], *, blobs: Blobs, progress
         grey = _grey(mammogram.pixels)
         for place in here:
             crops[place.key] = _store(grey, _frame(place.box, image), CROP_PIXELS, CROP_QUALITY, blobs)
-        sides = LEVELS if spent < MAX_BYTES // 2 else ()
+        sides = _level_sides(mammogram.size, spent)
         levels = tuple(_store(grey, mammogram.size.box, side, LEVEL_QUALITY, blobs) for side in sides)
         images[number] = _measured(image.model_copy(update={"levels": levels}), mammogram)
         spent += sum(each.bytes for each in (*levels, *(crops[place.key] for place in here)))
@@ -129,6 +161,16 @@ def draw(record: VerdictRecord, cases: Sequence[Case], *, blobs: Blobs, progress
         reason += f"; {unread} images could not be read again"
     left_out = LeftOut(places=missing, reason=reason) if missing else None
     return record.model_copy(update={"images": tuple(images), "crops": crops, "left_out": left_out})
+
+
+def _level_sides(size: Size, spent: int) -> tuple[int, ...]:
+    """Longest sides of the whole image to store, smallest first, after `spent` bytes of pictures."""
+    if spent >= MAX_BYTES // 2:
+        return ()
+    sides = LEVELS if spent < MAX_BYTES // 4 else LEVELS[:2]
+    longest = max(size.width, size.height)
+    smaller = tuple(side for side in sides if side < longest)
+    return (*smaller, longest) if len(smaller) < len(sides) else smaller
 
 
 def _grey(pixels: Pixels) -> npt.NDArray[np.uint8]:

@@ -28,7 +28,7 @@ from mammo.geometry import Box
 from mammo.segmenter import Segmenter
 from mammo.segmenter.network import Mlsam, new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
-from training.cases import Case, Progress, check_cases, portion, silent
+from training.cases import Case, Measure, Progress, check_cases, portion, silent, unmeasured
 from training.checkpoints import Checkpoints
 from training.segmenter.batches import BatchSource, batches, prepare
 from training.segmenter.growth import grown
@@ -48,6 +48,7 @@ from training.segmenter.rois import (
 )
 from training.segmenter.validation import RoiScore, score_rois
 
+NUM_LOSSES = 128
 MIN_FALSE_POSITIVE_SCORE = 0.02
 """Minimum detector score of the false positives to train on: far below any operating point."""
 
@@ -62,6 +63,7 @@ def finetune_segmenter(
     detector: Path | None = None,
     processes: int = 1,
     progress: Progress = silent,
+    measure: Measure = unmeasured,
 ) -> Path:
     """Train a segmenter and return the weights with the best validation Dice; the start weights compete.
 
@@ -76,6 +78,7 @@ def finetune_segmenter(
         detector: weights of a detector, whose false positives train the presence head beside random backgrounds.
         processes: number of processes that train together, one per GPU. It does not change the result.
         progress: called after every step; may raise `Cancelled` to stop the run.
+        measure: receives the mean loss about `NUM_LOSSES` times, and every validation score.
 
     Raises:
         InsufficientData: no training case has a mask.
@@ -119,6 +122,7 @@ def finetune_segmenter(
         start_competes=start_competes,
         facts=facts,
         progress=portion(progress, 0.1, 1.0),
+        measure=measure,
     )
 
 
@@ -177,6 +181,7 @@ def train_network(
     features: Path | None = None,
     facts: dict[str, Any] | None = None,
     progress: Progress = silent,
+    measure: Measure = unmeasured,
 ) -> Path:
     """Train a network on regions and write the best weights.
 
@@ -217,6 +222,7 @@ def train_network(
         start_competes=start_competes,
         group=group,
         progress=portion(progress, 0.2, 1.0),
+        measure=measure,
     )
     network.load_state_dict(best.weights, strict=False)
     merge_lora(network)
@@ -245,6 +251,7 @@ def _train(
     start_competes: bool,
     group: ProcessGroup,
     progress: Progress,
+    measure: Measure,
 ) -> _Best:
     """The training loop. Returns the best trained parameters; without held-out regions the last ones."""
     network, recipe = source.network, source.plan.recipe
@@ -260,6 +267,7 @@ def _train(
     if group.size > 1:
         objective = DistributedDataParallel(objective, find_unused_parameters=True)
 
+    every, losses = max(1, recipe.steps // NUM_LOSSES), list[float]()
     for step, batch in batches(source, first=first, group=group, device=device):
         for parameters in optimizer.param_groups:
             parameters["lr"] = recipe.learning_rate * _rate_factor(step, recipe=recipe)
@@ -270,11 +278,17 @@ def _train(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         done = step + 1
-        progress(done / recipe.steps, f"step {done} of {recipe.steps}, loss {loss.total.item():.3f}")
+        losses.append(loss.total.item())
+        progress(done / recipe.steps, f"step {done} of {recipe.steps}, loss {losses[-1]:.3f}")
+        if done % every == 0:
+            measure("loss", done, sum(losses) / len(losses))
+            losses.clear()
         is_last = done == recipe.steps
         if held_out and group.is_first and (is_last or done % recipe.validate_every == 0):
             score = _validate(network, held_out, recipe=recipe)
             progress(done / recipe.steps, f"step {done}: validation {_score_text(score)}")
+            measure("validation Dice by box", done, score.box)
+            measure("validation Dice with points", done, score.box_and_points)
             if best.score is None or score.choice > best.score.choice:
                 best = _Best(_trained_state(network), score)
         if group.is_first and not is_last and done % recipe.checkpoint_every == 0:

@@ -24,7 +24,7 @@ from mammo.errors import InvalidSettings, ProcessKilled
 from mammo.leash import leashed
 from mammo.segmenter.network import Mlsam
 from mammo.segmenter.weights import save_segmenter
-from training.cases import Progress
+from training.cases import Measure, Progress
 from training.segmenter.process_messages import failure_of, parse_message
 from training.segmenter.recipes import SegmenterRecipe
 
@@ -79,6 +79,7 @@ def train_in_processes(
     start_competes: bool,
     facts: dict[str, Any],
     progress: Progress,
+    measure: Measure,
 ) -> Path:
     """Train a network on the regions in `folder/train` and `folder/validation`; returns the weights file.
 
@@ -102,6 +103,8 @@ def train_in_processes(
             message = parse_message(line)
             if "progress" in message:
                 progress(message["progress"], message["message"])
+            elif "measured" in message:
+                measure(message["measured"], message["step"], message["value"])
             elif (failure := failure_of(message, num_processes=num_processes)) is not None:
                 failures.append(failure)
         code = launcher.wait()

@@ -28,7 +28,8 @@ class ProcessFailed(Exception):
 def send_message(**fields: Any) -> None:
     """Send a message to the job; written as one line and flushed.
 
-    Either `progress` and `message`, the fields of `failure_fields`, or `ended` (exit code) and `rank`.
+    Either `progress` and `message`; `measured` (a name), `step` and `value`; the fields of `failure_fields`; or `ended`
+    (exit code) and `rank`.
     """
     sys.stdout.write(MARK + orjson.dumps(fields).decode() + "\n")
     sys.stdout.flush()

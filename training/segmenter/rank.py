@@ -34,6 +34,10 @@ def train_share(path: Path) -> int:
         if ProcessGroup.current().is_first:
             send_message(progress=fraction, message=message)
 
+    def measure(name: str, step: int, value: float) -> None:
+        if ProcessGroup.current().is_first:
+            send_message(measured=name, step=step, value=value)
+
     folder = path.parent
     try:
         request = TrainingRequest.read(path)
@@ -45,6 +49,7 @@ def train_share(path: Path) -> int:
             start_competes=request.start_competes,
             facts=request.facts,
             progress=progress,
+            measure=measure,
         )
     except Exception as error:
         traceback.print_exc()

@@ -1,12 +1,23 @@
 """The pages of the console. `ROUTERS` lists their routers; a new page is added here."""
 
-from backend.console.routes import assets, audit, login, models, notifications, overview, runs, stages
+from backend.console.routes import (
+    assets,
+    audit,
+    login,
+    models,
+    notifications,
+    overview,
+    runs,
+    stages,
+    verdict,
+)
 
 ROUTERS = (
     assets.router,
     login.router,
     overview.router,
     runs.router,
+    verdict.router,
     models.router,
     stages.router,
     notifications.router,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time
+from functools import partial
+from time import monotonic
 from typing import Any, cast
 
 import anyio.to_thread
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
+from backend.api.problems import CheckName
 from backend.console.charts import Mark, Series, line_chart
 from backend.console.curve_chart import curve_chart, curve_rows
-from backend.console.rendering import render
+from backend.console.forms import read_form
+from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
+from backend.problems import INSTALLATION, Problems
 from backend.project_overview import ProjectOverview, ProjectOverviews, WeekOfEffort
-from backend.refreshed import Figure
-from backend.roles import ViewerDep
+from backend.refreshed import PATIENCE, Figure
+from backend.roles import AdministratorDep, ViewerDep
 from mammo.models import Promotion
 
 router = APIRouter(prefix="/console", include_in_schema=False)
@@ -26,13 +32,21 @@ router = APIRouter(prefix="/console", include_in_schema=False)
 async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTMLResponse:
     """Show every project."""
     overviews = cast(ProjectOverviews, request.app.state.overviews)
+    problems = cast(Problems, request.app.state.problems)
 
     def read() -> list[dict[str, Any]]:
-        history = services.site.registry.history()
+        history, listed = services.site.registry.history(), overviews.all()
         curves = services.site.learning_curves
+        # However many projects there are, a first look waits once.
+        ends = monotonic() + PATIENCE
         return [
-            _facts(each, overviews.effort(each.project), history, curves.newest(each.project))
-            for each in overviews.all()
+            {
+                **_facts(
+                    each, overviews.effort(each.project, ends=ends), history, curves.newest(each.project)
+                ),
+                "problems": problems.of(each.project),
+            }
+            for each in listed
         ]
 
     projects = await anyio.to_thread.run_sync(read)
@@ -43,9 +57,21 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
         section="overview",
         projects=projects,
         problem=problem,
+        problems=problems.of(INSTALLATION),
         host=services.host.status(),
         label_studio=services.settings.label_studio_public_url or services.settings.label_studio_url,
     )
+
+
+@router.post("/problems/{check}/repair")
+async def repair(request: Request, check: CheckName, caller: AdministratorDep) -> Response:
+    """Repair a problem that the last check has found."""
+    project = (await read_form(request)).get("project", "")
+    if not re.fullmatch(r"0|[1-9][0-9]{0,17}", project, re.ASCII):
+        raise HTTPException(422, "choose a problem of the page")
+    problems = cast(Problems, request.app.state.problems)
+    await anyio.to_thread.run_sync(partial(problems.repair, int(project), check, actor=caller.name))
+    return see_other("/console")
 
 
 def _facts(

@@ -10,21 +10,25 @@ import anyio.to_thread
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from backend.api.verdicts import PageNumber
 from backend.console.forms import read_form
 from backend.console.rendering import render, see_other
-from backend.console.run_pages import STATE_WORDS, plain_failure, stage_times, verdict_rows
+from backend.console.run_pages import STATE_WORDS, plain_failure, stage_times, training_curves, verdict_rows
 from backend.dependencies import ServicesDep
-from backend.project_overview import ProjectOverviews
+from backend.project_overview import ProjectOverview, ProjectOverviews
 from backend.requested_runs import start_requested
 from backend.roles import AdministratorDep, ViewerDep
 from backend.routes.runs import RunId
 from backend.services import Services
 from mammo.runs import RESUMABLE, why_not_trainable
+from mammo.runs.records import PICTURES
 from mammo.training_settings import RequestedRecipe
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 
-MAX_RUNS = 100
+PAGE = 50
+"""Runs on a page."""
+
 MAX_LINES = 200
 
 RECIPES = get_args(RequestedRecipe)
@@ -36,17 +40,19 @@ async def runs(
     services: ServicesDep,
     _: ViewerDep,
     project: Annotated[int | None, Query(gt=0, lt=2**63)] = None,
+    page: PageNumber = 1,
 ) -> HTMLResponse:
-    """List the newest runs, and show the form that starts one."""
+    """List the runs, newest first, and show the form that starts one."""
     overviews = cast(ProjectOverviews, request.app.state.overviews)
     records = services.site.runs.runs
 
     def read() -> dict[str, Any]:
-        newest = records.newest(project=project, limit=MAX_RUNS)
+        listed = records.newest(project=project, limit=PAGE + 1, offset=(page - 1) * PAGE)
         return {
-            "runs": newest,
-            "active": next((run for run in newest if run.active), None),
-            "projects": [(each, _refusal(services, each.project)) for each in overviews.all()],
+            "runs": listed[:PAGE],
+            "has_older": len(listed) > PAGE,
+            "active": next(iter(records.newest(project=project, active=True, limit=1)), None),
+            "projects": [(each, _refusal(services, each)) for each in overviews.all()],
         }
 
     facts = await anyio.to_thread.run_sync(read)
@@ -56,9 +62,11 @@ async def runs(
         "runs.html",
         section="runs",
         project=project,
+        page=page,
         words=STATE_WORDS,
         recipes=RECIPES,
         recipe=settings.recipe,
+        min_patients=settings.min_test_patients,
         **facts,
     )
 
@@ -90,14 +98,16 @@ async def run(request: Request, name: RunId, services: ServicesDep, _: ViewerDep
 
     def read() -> dict[str, Any]:
         found = records.get(name)
-        results = records.results(found.id)
+        outcome = records.result(found.id, "outcome")
         return {
             "run": found,
             "stages": stage_times(records.events(found.id, limit=10_000)),
             "lines": records.events(found.id, limit=MAX_LINES, newest=True),
-            "dataset": (results.get("outcome") or {}).get("dataset_version"),
-            "outcome": results.get("outcome") or {},
-            "verdict": verdict_rows(results),
+            "curves": training_curves(records.curves(found.id)),
+            "dataset": outcome.get("dataset_version"),
+            "outcome": outcome,
+            "has_verdict": PICTURES in outcome,
+            "verdict": verdict_rows(records.result(found.id, "verdict")),
             "failure": plain_failure(found),
         }
 
@@ -124,8 +134,12 @@ async def resume(request: Request, name: RunId, services: ServicesDep, caller: A
     return see_other(f"/console/runs/{name}")
 
 
-def _refusal(services: Services, project: int) -> str | None:
-    return why_not_trainable(project, engine=services.site.runs.runs.engine)
+def _refusal(services: Services, project: ProjectOverview) -> str | None:
+    """Return why a retrain with the settings' recipe cannot succeed, as far as is counted; None if it may."""
+    if refusal := why_not_trainable(project.project, engine=services.site.runs.runs.engine):
+        return refusal
+    waiting, settings = project.waiting.value, services.settings
+    return waiting.refusal(settings, settings.recipe) if waiting else None
 
 
 def _reason(form: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from backend.console.run_pages import stage_times, verdict_rows
+from backend.console.run_pages import stage_times, training_curves, verdict_rows
 from mammo.runs import RunEvent, State
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,5 +33,17 @@ def test_the_end_of_a_run_lasts_no_time_and_a_run_without_states_has_no_stages()
 
 def test_a_verdict_is_two_columns_and_nan_is_blank() -> None:
     verdict = {"champion": {"version": "a", "dice": 0.5}, "challenger": {"version": "b", "dice": None}}
-    assert verdict_rows({"verdict": verdict}) == [("Dice, all lesions", 0.5, None)]
+    assert verdict_rows(verdict) == [("Dice, all lesions", 0.5, None)]
     assert verdict_rows({}) == []
+
+
+def test_losses_and_scores_of_a_training_are_charts_with_their_best_values() -> None:
+    detector = {
+        "box loss": [(1, 2.0), (2, 1.0), (3, 1.5)],
+        "validation AP50": [(1, 0.2), (2, 0.6), (3, 0.5)],
+    }
+    loss, score = training_curves({"detector": detector})
+    assert (loss.title, loss.rows) == ("Detector: loss", [("box loss", 2.0, 1.5, 1.0, 2)])
+    assert (score.title, score.rows) == ("Detector: validation score", [("AP50", 0.2, 0.5, 0.6, 2)])
+    assert score.chart.count("<circle") == 4, "three points, and one in the key"
+    assert training_curves({}) == []

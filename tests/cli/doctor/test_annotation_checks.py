@@ -10,10 +10,10 @@ import pytest
 
 from cli.doctor.annotation_checks import check_annotations, check_labels
 from cli.doctor.command import PROJECT
-from cli.doctor.diagnosis import Diagnosis
-from cli.doctor.inspection import Inspection
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
+from mammo.doctor.diagnosis import Diagnosis
+from mammo.doctor.inspection import Inspection
 from mammo.labelstudio import LabelStudioClient
 from mammo.labelstudio.labeling_config import labeling_config
 from mammo.settings import Settings

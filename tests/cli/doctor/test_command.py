@@ -10,8 +10,8 @@ import pytest
 
 from cli.doctor import command
 from cli.doctor.command import examine, repair, show
-from cli.doctor.diagnosis import Diagnosis, broken, warning, well
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis, broken, warning, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError
 from mammo.labelstudio import LabelStudioClient
 from mammo.settings import Settings

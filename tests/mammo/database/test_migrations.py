@@ -53,6 +53,7 @@ def test_a_database_from_before_there_were_migrations_is_taken_over_with_its_con
         connection.exec_driver_sql("ALTER TABLE event DROP COLUMN headers")
         connection.exec_driver_sql("ALTER TABLE promotion DROP COLUMN actor")
         connection.exec_driver_sql("ALTER TABLE revision DROP COLUMN problem")
+        connection.exec_driver_sql("ALTER TABLE dataset_version DROP COLUMN num_held_out")
         for column in ("shown_at", "num_cut"):
             connection.exec_driver_sql(f"ALTER TABLE prelabel DROP COLUMN {column}")
         connection.exec_driver_sql("DROP TABLE alembic_version")

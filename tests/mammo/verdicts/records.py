@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from mammo.runs.records import Run
+from mammo.runs import Run
 from mammo.verdicts.record import (
     FORMAT,
     Answer,

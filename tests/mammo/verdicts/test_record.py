@@ -12,10 +12,16 @@ def test_a_record_is_read_back_as_it_was_written():
     assert read_record(made.to_bytes()) == made
 
 
-@pytest.mark.parametrize("number", [0, 2, "1", None])
+def test_a_record_of_the_release_before_is_read():
+    content = json.loads(record(image()).to_bytes()) | {"format": 1}
+    del content["images"][0]["part"]
+    assert read_record(json.dumps(content).encode()).images == record(image()).images
+
+
+@pytest.mark.parametrize("number", [0, 3, "1", None])
 def test_a_record_of_another_format_is_refused_by_its_number(number):
     content = json.loads(record().to_bytes()) | {"format": number}
-    with pytest.raises(StorageUnavailable, match="this release reads format 1") as refused:
+    with pytest.raises(StorageUnavailable, match="this release reads formats 1 and 2") as refused:
         read_record(json.dumps(content).encode())
     assert refused.value.code == "verdict_format"
 

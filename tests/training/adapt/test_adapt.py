@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,10 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import Cancelled, InsufficientData, InvalidBackgrounds
 from mammo.runs import RunLedger, Runs, claim
 from mammo.runs.jobs import Adapt
+from mammo.verdicts.archive import VerdictArchive, verdict_blobs
+from mammo.verdicts.places import places
+from mammo.verdicts.report import write_report
+from mammo.verdicts.strata import strata
 from tests.training.adapt.site import FakeNetworks, background_set, context_of, freeze, recipe
 from tests.training.retrain.test_retrain_killed import DyingLedger, Killed
 from training.adapt.adapt import SHARES, adapt
@@ -102,6 +107,26 @@ def test_a_challenger_that_finds_the_inserted_clusters_becomes_the_champion_and_
     assert len(content["evaluations"]["challenger"]["inserted"]["images"]) == 12
     assert not (tmp_path / "runs" / summary["run"] / "material").exists(), "it holds pixels of patients"
     json.dumps(summary, allow_nan=False)
+
+
+def test_the_verdict_is_kept_with_pictures_part_by_part(world: SimpleNamespace) -> None:
+    freeze(world.context, [f"corrected-{number}" for number in range(12)])
+    name = run(world, order=replace(ORDER, project=1))["run"]
+    archive = VerdictArchive(world.runs, world.context.blobs)
+    record = archive.read(archive.runs.get(name))
+    assert Counter(image.part for image in record.images) == {"untouched": 4, "inserted": 12, "test": 3}
+    assert record.verdict["judged_on"] == "adapted, judged on inserted clusters"
+    assert record.challenger.curve is not None
+    won = [each for each in places(record) if each.kind == "won"]
+    assert won
+    assert {each.image.part for each in won} == {"inserted"}
+    assert won[0].key in record.crops, "what was drawn is gone, its picture is not"
+    titles = [title for title, _ in strata(record)]
+    assert "Size, images with inserted clusters" in titles
+    page = write_report(archive.runs.get(name), archive=archive)
+    assert "lesions that were inserted into images without one" in page
+    assert "findings per untouched image shown" in page
+    assert verdict_blobs(world.context.engine) >= set(record.pictures)
 
 
 def test_training_sees_drawn_clusters_and_untouched_images_and_no_held_out_patient(

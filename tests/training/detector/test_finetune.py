@@ -38,6 +38,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> None:
     fractions: list[float] = []
+    measured: list[tuple[str, int, float]] = []
     result = finetune_detector(
         CASES,
         [],
@@ -45,7 +46,11 @@ def test_a_run_from_scratch_gives_a_detector_that_detects(tmp_path: Path) -> Non
         recipe=RECIPE,
         folder=tmp_path / "run",
         progress=lambda fraction, message: fractions.append(fraction),
+        measure=lambda *figure: measured.append(figure),
     )
+    assert {(name, epoch) for name, epoch, _ in measured} == {
+        (f"{loss} loss", epoch + 1) for loss in ("box", "cls", "dfl") for epoch in range(RECIPE.epochs)
+    }
     detector = Detector.load(result, runtime="torch")
     assert detector.spec == RECIPE.spec
     assert detector.facts["recipe"]["name"] == "smoke"
@@ -123,10 +128,18 @@ def test_the_same_seed_on_the_same_cases_gives_the_same_weights(tmp_path: Path, 
 
 def test_with_validation_the_best_epoch_is_kept(tmp_path: Path, start: Path) -> None:
     recipe = replace(RECIPE, validation_crops=1, epochs=2)
+    measured: list[tuple[str, int, float]] = []
     result = finetune_detector(
-        CASES[:1], CASES[1:2], start=start, recipe=recipe, folder=tmp_path / "run", progress=silent
+        CASES[:1],
+        CASES[1:2],
+        start=start,
+        recipe=recipe,
+        folder=tmp_path / "run",
+        progress=silent,
+        measure=lambda *figure: measured.append(figure),
     )
     load_network(result)
+    assert [epoch for name, epoch, _ in measured if name == "validation AP50"] == [1, 2]
     epochs = (tmp_path / "run" / "run" / "results.csv").read_text().splitlines()
     assert len(epochs) == 1 + 2
     assert "metrics/mAP50(B)" in epochs[0]

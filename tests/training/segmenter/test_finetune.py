@@ -38,8 +38,15 @@ def changed(before, after) -> set[str]:
 
 
 def test_a_run_returns_weights_that_serve_and_say_where_they_come_from(tmp_path, start):
-    path = run(tmp_path / "run", start=start)
+    measured = []
+    path = run(tmp_path / "run", start=start, measure=lambda *figure: measured.append(figure))
     facts = Segmenter.load(path).facts
+    assert {name for name, _, _ in measured} == {
+        "loss",
+        "validation Dice by box",
+        "validation Dice with points",
+    }
+    assert max(step for _, step, _ in measured) == SMOKE.steps
     assert path.suffix == ".safetensors"
     assert (facts["recipe"], facts["precision"]) == ("segmenter_smoke", "float32")
     assert facts["start_sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()

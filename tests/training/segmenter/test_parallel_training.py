@@ -16,7 +16,7 @@ from mammo.segmenter.network import new_network
 from mammo.segmenter.weights import load_segmenter, save_segmenter
 from tests.training.segmenter_cases import case
 from tests.training.segmenter_run import RECIPE
-from training.cases import silent
+from training.cases import silent, unmeasured
 from training.segmenter.finetune import cut_once, finetune_segmenter
 from training.segmenter.parallel_training import TrainingRequest
 from training.segmenter.process_messages import failure_fields, failure_of, parse_message
@@ -27,7 +27,7 @@ TOLERANCE = 2e-3
 """Of every weight after 12 steps, absolute or relative: two processes add up a batch's gradients in another order."""
 
 
-def train(folder, *, processes, recipe=RECIPE, progress=silent):
+def train(folder, *, processes, recipe=RECIPE, progress=silent, measure=unmeasured):
     return finetune_segmenter(
         [case(seed) for seed in (1, 2, 3)],
         [case(9)],
@@ -36,6 +36,7 @@ def train(folder, *, processes, recipe=RECIPE, progress=silent):
         folder=folder,
         processes=processes,
         progress=progress,
+        measure=measure,
     )
 
 
@@ -68,8 +69,14 @@ def require_gone(processes):
 
 @pytest.mark.slow
 def test_two_processes_of_a_job_train_the_weights_of_one_and_report_every_step(alone, tmp_path):
-    reports = []
-    weights = train(tmp_path, processes=2, progress=lambda share, message: reports.append((share, message)))
+    reports, measured = [], []
+    weights = train(
+        tmp_path,
+        processes=2,
+        progress=lambda share, message: reports.append((share, message)),
+        measure=lambda *figure: measured.append(figure),
+    )
+    assert [step for name, step, _ in measured if name == "loss"] == list(range(1, RECIPE.steps + 1))
     require_equal(alone, weights)
     steps = [message.split(",")[0] for _, message in reports if "loss" in message]
     assert steps == [f"step {n} of {RECIPE.steps}" for n in range(1, RECIPE.steps + 1)]

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from mammo.annotations import AnnotationStore
-from mammo.database import open_database, writing
+from mammo.database import dataset_version, open_database, writing
 from mammo.efforts.effort_records import Efforts
 from mammo.learning_curves import LearningCurves
 from mammo.models import PROVISIONAL, STARTER, ModelRegistry
@@ -55,6 +56,16 @@ def backend(tmp_path: Any) -> Iterator[WithModels]:
         "parent": registry.champion().version,
     }
     made.second = registry.register(detector=weights, segmenter=weights, manifest=manifest)
+    facts = {
+        "name": "d1",
+        "project": 3,
+        "num_items": 40,
+        "num_excluded": 0,
+        "last_event": 0,
+        "num_held_out": 10,
+    }
+    with writing(engine) as connection:
+        connection.execute(sa.insert(dataset_version).values(**facts, created_at=datetime.now(UTC)))
     yield made
     engine.dispose()
 
@@ -252,3 +263,34 @@ def test_a_provisional_model_is_marked_and_the_curve_is_drawn(backend: WithModel
     assert "provisional" in refused.text
     run = start(backend, client, recipe="provisional")
     assert run.startswith("provisional-3-")
+
+
+def test_a_run_shows_its_curves_while_it_trains(backend: WithModels) -> None:
+    client = browser(backend, "viewer")
+    runs = Runs(backend.engine)
+    name = runs.request(3, recipe="smoke", reason="first", trigger="cli").run
+    owned = claim(runs, name, owner="nowhere/1/1")
+    assert owned is not None
+    ledger = RunLedger(backend.engine, owned)
+    for step, value in ((1, 2.0), (2, 1.0), (2, 1.25), (3, float("nan"))):
+        ledger.measure("detector", "box loss", step, value)
+    page = client.get(f"/console/runs/{name}").text
+    assert 'data-fragment="curves"' in page
+    assert "Detector: loss" in page
+    assert client.get(f"/api/v1/runs/{name}").json()["curves"] == {
+        "detector": {"box loss": [[1, 2.0], [2, 1.25]]}
+    }
+
+
+def test_runs_are_paged(backend: WithModels) -> None:
+    client = browser(backend, "viewer")
+    runs = Runs(backend.engine)
+    for number in range(53):
+        runs.cancel(runs.request(3, recipe="smoke", reason=f"number {number}", trigger="cli").run)
+    first = client.get("/console/runs?project=3").text
+    assert first.count('<th scope="row">') == 50
+    assert "page=2" in first
+    second = client.get("/console/runs?project=3&page=2").text
+    assert second.count('<th scope="row">') == 3
+    assert "number 0<" in second
+    assert "Older runs" not in second

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cli.doctor.diagnosis import Diagnosis, broken, skipped, warning, well
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis, broken, skipped, warning, well
+from mammo.doctor.inspection import Inspection
 from mammo.labelstudio.config_review import review_config
 from mammo.labelstudio.project_connection import SECRET_HEADER, TITLE, WEBHOOK_ACTIONS
 

@@ -8,10 +8,10 @@ import pytest
 import redis
 from rq import Worker
 
-from cli.doctor.diagnosis import Diagnosis
-from cli.doctor.inspection import Inspection
-from cli.doctor.service_checks import check_decoders, check_queue, check_storage
 from mammo.broker import redis_connection
+from mammo.doctor.diagnosis import Diagnosis
+from mammo.doctor.inspection import Inspection
+from mammo.doctor.service_checks import check_decoders, check_queue, check_storage
 from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of
 from mammo.site import Site
 
@@ -70,7 +70,7 @@ def test_a_data_folder_that_others_may_access_is_broken_and_not_opened(tmp_path:
 def test_decoders_that_cannot_be_locked_are_a_warning_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, reason: str | None
 ) -> None:
-    monkeypatch.setattr("cli.doctor.service_checks.unlocked", lambda: reason)
+    monkeypatch.setattr("mammo.doctor.service_checks.unlocked", lambda: reason)
     with Site.load() as site:
         (found,) = check_decoders(Inspection(site=site))
     assert (found.check, found.state) == ("decoders", "ok" if reason is None else "warning")

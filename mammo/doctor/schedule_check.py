@@ -10,9 +10,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
-from cli.doctor.inspection import Inspection
 from mammo.database import event, reading, reconciliation
+from mammo.doctor.diagnosis import Diagnosis, broken, skipped, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import StorageUnavailable
 
 MISSED_ROUNDS = 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.doctor.diagnosis import Diagnosis, broken, skipped, well
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis, broken, skipped, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import MammoError
 from mammo.exchange.task_data import TWINS
 from mammo.images.task_images import MAMMOGRAM_KEY, of_task

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cli.doctor.diagnosis import Diagnosis, broken, skipped, warning, well
-from cli.doctor.inspection import Inspection
+from mammo.doctor.diagnosis import Diagnosis, broken, skipped, warning, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import LabelStudioError
 
 RELEASE = "1.23"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from cli.doctor.diagnosis import Diagnosis, broken, warning, well
-from cli.doctor.inspection import Inspection
 from mammo.database import SCHEMA, reading
 from mammo.dicom.decoder_lock import unlocked
+from mammo.doctor.diagnosis import Diagnosis, broken, warning, well
+from mammo.doctor.inspection import Inspection
 from mammo.errors import MammoError, StorageUnavailable
 from mammo.runs.jobs import QueueCondition
 from mammo.site import Site
