@@ -115,9 +115,7 @@ class Refining:
         for name, answer in answers.items():
             if answer.saved is None and self._is_recent(answer):
                 earlier[name] = answer.steps
-                current.append(
-                    DrawnFinding(region=answer.region, mask=answer.mask, attributes=(), relations=())
-                )
+                current.append(DrawnFinding(region=answer.region, mask=answer.mask, attributes=()))
         spacing = mammogram.spacing or ASSUMED_SPACING
         found = DrawnFindings(findings=tuple(current)).at(click.steps[0].points[0], spacing)
         if found is None:

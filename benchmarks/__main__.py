@@ -11,7 +11,16 @@ from benchmarks.result import Result
 
 
 def main(names: list[str]) -> int:
-    helpers = {"__main__", "hq_sam_baseline", "paper", "reencoding", "result", "sahi_baseline", "senders"}
+    helpers = {
+        "__main__",
+        "annotator_site",
+        "hq_sam_baseline",
+        "paper",
+        "phantom_exams",
+        "reencoding",
+        "result",
+    }
+    helpers |= {"sahi_baseline", "senders"}
     names_of_all = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)
     chosen = [k for k in names_of_all if not names or any(k == n or k.startswith(f"{n}_") for n in names)]
     unknown = [n for n in names if not any(k == n or k.startswith(f"{n}_") for k in names_of_all)]

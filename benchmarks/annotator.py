@@ -42,6 +42,7 @@ REGIONS = """() => (window.Htx?.annotationStore?.selected?.serializeAnnotation()
     .filter(each => each.type === "polygonlabels" || each.type === "brushlabels")"""
 LINKS = """() => (window.Htx?.annotationStore?.selected?.serializeAnnotation() ?? [])
     .filter(each => each.type === "relation")"""
+OFFSET = "view => window.Htx.annotationStore.selected.names.get(view).alignmentOffset.x"
 SELECTED = """() => (window.Htx?.annotationStore?.selected?.regions ?? [])
     .some(each => each.inSelection || each.selected)"""
 READY = """task => {
@@ -151,7 +152,9 @@ class Screen:
         locator = self.page.locator(f".view-{view} img" if view != "image" else "img").first
         box = locator.bounding_box()
         assert box is not None
-        return box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"]
+        # An image that is as high as it may be is narrower than its canvas, and drawn at one side of it.
+        offset = self.page.evaluate(OFFSET, view)
+        return box["x"] + offset + x / 100 * box["width"], box["y"] + y / 100 * box["height"]
 
     def middle(self, region: dict[str, Any]) -> tuple[float, float]:
         return self.place(region["to_name"], *centre(region))

@@ -82,7 +82,7 @@ def _timed(
     prelabeller: Prelabeller,
     seconds: list[float],
 ) -> Mask:
-    finding = DrawnFinding(region={"id": "x"}, mask=mask, attributes=(), relations=())
+    finding = DrawnFinding(region={"id": "x"}, mask=mask, attributes=())
     began = time.process_time()
     refined = refine(
         Target(finding=finding, mask=mask, earlier=earlier, fresh=(step,)),

@@ -159,6 +159,35 @@ def convert(
 
 
 @project.command()
+def hotkeys(
+    accounts: Annotated[
+        list[str] | None, typer.Argument(help="E-mail addresses in Label Studio; without any: all members.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ACTION=KEY",
+            help="Such as submit=space or delete=delete; repeat for several. Actions: submit, skip, undo, redo, "
+            "delete, link, hide, unselect.",
+        ),
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Take away the accounts' own keys of these actions first.")
+    ] = False,
+) -> None:
+    """Set keys of accounts in Label Studio's editor; without --key, print them. They hold in all projects.
+
+    The token must be that of a member of the same organization. A key of the exam's page is refused.
+    """
+    from cli.project.hotkeys import show_hotkeys
+    from mammo.site import Site
+
+    show_hotkeys(
+        accounts or (), key or (), reset=reset, site=Site.load(), console=text_console(soft_wrap=True)
+    )
+
+
+@project.command()
 def doctor(
     project: Annotated[int | None, typer.Option(help="Label Studio project id.")] = None,
     url: Annotated[

@@ -45,8 +45,6 @@ class DrawnFinding:
     attributes: tuple[Mapping[str, Any], ...]
     """Results of controls about this region: choices, ratings, texts."""
 
-    relations: tuple[Mapping[str, Any], ...]
-
     @property
     def id(self) -> str:
         return str(self.region["id"])
@@ -181,13 +179,6 @@ def _finding(region: Mapping[str, Any], mask: Mask, result: Result, tags: Contro
             if each.get("from_name") not in {region.get("from_name"), *tags.prompts}
             and each.get("type") in NOT_DRAWN
             and each.get("to_name") == region.get("to_name")
-        ),
-        relations=tuple(
-            each
-            for each in result
-            if isinstance(each, Mapping)
-            and each.get("type") == "relation"
-            and region["id"] in (each.get("from_id"), each.get("to_id"))
         ),
     )
 

@@ -37,8 +37,8 @@ INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <li><b>Right, and nothing missing:</b> submit, <b>Ctrl + Enter</b>.</li>
 <li><b>Not a finding:</b> click its outline, press <b>Backspace</b>. Ctrl + Z brings it back.</li>
 <li><b>Outline wrong:</b> click it and drag its corners.</li>
-<li><b>Missed:</b> switch on Auto-Annotation, take the pink point tool of the view, press <b>1</b> and click a bright
-point of the cluster.</li>
+<li><b>Missed:</b> switch on Auto-Annotation and Auto-Accept Suggestions, take the pink point tool of the view, press
+<b>1</b> and click a bright point of the cluster.</li>
 <li><b>Look closer:</b> <b>6</b> both CC, <b>7</b> both MLO, <b>8</b> right, <b>9</b> left, <b>5</b> all four;
 <b>I</b> inverts, <b>U</b> raises the contrast; Ctrl + wheel zooms.</li>
 <li><b>Nothing there:</b> delete what is drawn and submit. An empty exam counts as much as a full one.</li>

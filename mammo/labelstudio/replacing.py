@@ -1,8 +1,9 @@
 """Replacing a region: the results that make Label Studio put a new outline in the place of an old one.
 
 Label Studio replaces the region with the id of a suggestion that is accepted, and drops the region's attributes unless
-the suggestion repeats them. While a suggestion waits for ✓, a relation of the region refers to both and the page fails
-(1.23.2), unless the suggestion repeats the relation.
+the suggestion repeats them. It keeps the region's relations. A suggestion must not repeat these: its region has the id
+of the old one while they are read, which is ambiguous, and the page shows an error instead of the images (1.23.2). It
+does so as well while a suggestion for a linked region waits for ✓, so linked regions need *Auto-Accept Suggestions*.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def replacement(
     size: Size,
     meta: Mapping[str, Any],
 ) -> list[Region]:
-    """Return the region with other pixels, its attributes and relations; same id, control, labels and kind.
+    """Return the region with other pixels, and its attributes; same id, control, labels and kind.
 
     Args:
         finding: the region as it is.
@@ -71,7 +72,7 @@ def replacement(
     attributes = [
         _kept(each) | {"value": {**_without_geometry(each), **geometry}} for each in finding.attributes
     ]
-    return [region, *attributes, *map(dict, finding.relations)]
+    return [region, *attributes]
 
 
 def outline_region(

@@ -124,7 +124,7 @@ def test_a_click_far_from_every_outline_asks_for_a_new_one() -> None:
 
 
 @pytest.mark.parametrize("source", ["drafts", "annotations", "predictions"])
-def test_attributes_and_relations_come_back_with_the_outline_and_those_of_other_regions_do_not(
+def test_attributes_come_back_with_the_outline_and_neither_those_of_other_regions_nor_relations_do(
     source: str,
 ) -> None:
     region, other = drawn(), drawn("c8", Box(100, 90, 130, 110))
@@ -150,15 +150,13 @@ def test_attributes_and_relations_come_back_with_the_outline_and_those_of_other_
         label_config=CONFIG,
     ).json()["results"][0]
     assert [(each.get("id"), each.get("from_name")) for each in answer["result"]] == [
-        ("c7", "outline"), ("c7", "morphology"), ("c7", "suspicion"), (None, None),
+        ("c7", "outline"), ("c7", "morphology"), ("c7", "suspicion"),
     ]  # fmt: skip
-    outline, morphology, suspicion, relation = answer["result"]
-    assert relation == linked
+    outline, morphology, suspicion = answer["result"]
     assert morphology["value"]["choices"] == ["amorphous"]
     assert suspicion["value"]["rating"] == 3
     assert morphology["value"]["points"] == outline["value"]["points"] != region["value"]["points"]
-    unlinked = answer | {"result": answer["result"][:-1]}
-    assert LabelInterface(CONFIG).validate_prediction(unlinked, return_errors=True) == []
+    assert LabelInterface(CONFIG).validate_prediction(answer, return_errors=True) == []
 
 
 def test_a_finding_that_is_painted_is_repainted() -> None:

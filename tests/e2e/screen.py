@@ -161,8 +161,8 @@ class Screen:
         self.page.locator(f".lsf-toolbar__smart [aria-label={name}]").click()
         self._settle(200)
 
-    def ask(self, gesture: Any) -> dict[str, Any]:
-        """Make a gesture with a smart tool and wait for the model's region."""
+    def ask(self, gesture: Any, *, waits: bool = True) -> dict[str, Any]:
+        """Make a gesture with a smart tool and wait for the model's region; False: it is accepted by itself."""
         with self.page.expect_response(
             lambda r: "interactive-annotating" in r.url, timeout=PATIENCE
         ) as found:
@@ -171,7 +171,10 @@ class Screen:
         self.asked.append(json.loads(answer.request.post_data or "")["context"]["result"])
         self.answered.append(answer.json()["data"]["result"])
         region, *_ = self.answered[-1]
-        self.page.get_by_test_id("bottombar-accept-suggestions-button").wait_for(timeout=PATIENCE)
+        if waits:
+            self.page.get_by_test_id("bottombar-accept-suggestions-button").wait_for(timeout=PATIENCE)
+        else:
+            self._settle(1000)
         return dict(region)
 
     def accept(self) -> None:

@@ -17,26 +17,24 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks.phantom_exams import exam_data, exam_views
 from cli.demo.stack import Stack
 from cli.demo.walk import TWINS, Walk
 from cli.project.connecting import ProjectOptions, create_project
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.dicom import write_mammogram
-from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
-from mammo.exchange.importing import import_mammogram
+from mammo.exam_views import EXAM_VIEWS, ExamView
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.images.image_downloads import ImageDownloads
-from mammo.images.task_images import IMAGE_FACTS, TaskImages
+from mammo.images.task_images import TaskImages
 from mammo.labelstudio.exam_config import NO_KEY, exam_config
 from mammo.labelstudio.exam_page import TAB_TITLE
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_connection import SECRET_HEADER
 from mammo.models import ModelRegistry
-from mammo.phantom import phantom_view, vendor_a
 from mammo.site import Site
 from mammo.trace import HistoryEntry, trace
 from tests.e2e.conftest import ARTIFACTS
@@ -145,39 +143,13 @@ class Ward:
         return traced.history
 
 
-def exam_data(stack: Stack, patient: str, *, missing: str = "") -> dict[str, Any]:
-    """Data of a task: a phantom and its twin for each view."""
-    root, served = stack.settings.mammogram_root, stack.label_studio.files
-    assert root is not None
-    data: dict[str, Any] = {EXAM_TITLE: f"{patient}, 2026-11-30, 0.07 mm/px", "exam": "2026-11-30"}
-    for view in EXAM_VIEWS:
-        data |= {view.key: "", view.title_key: view.title}
-        if view.name == missing:
-            continue
-        drawn = phantom_view(
-            SEED,
-            laterality=view.laterality,
-            view=view.view,
-            clusters=2,
-            appearance=vendor_a(),
-            width=SIZE.width,
-            height=SIZE.height,
-        )
-        file = root / f"exam-{patient}-{view.name}.dcm"
-        write_mammogram(
-            file,
-            drawn.stored,
-            laterality=view.laterality,
-            view=view.view,
-            spacing_mm=drawn.spacing_mm,
-            bits=drawn.bits,
-            patient_id=patient,
-            entropy=f"{patient} {view.name}",
-        )
-        described = import_mammogram(file, root=root, files=served, patient_secret=SECRET)
-        data |= {view.key: described["image"], "patient": described["patient"]}
-        data |= {view.fact_key(each): described[each] for each in IMAGE_FACTS if each in described}
-    return data
+def data_of(stack: Stack, patient: str, *, missing: str = "") -> dict[str, Any]:
+    """Data of the task of a patient with two clusters in each breast."""
+    clusters = {"L": 2, "R": 2}
+    views = exam_views(
+        stack, patient, seed=SEED, size=SIZE, clusters=clusters, secret=SECRET, missing=missing
+    )
+    return exam_data(views)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +174,7 @@ def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
     )
     page = browser.new_page(viewport={"width": 1920, "height": 1080})
     try:
-        data = [exam_data(stack, "PHANTOM-A"), exam_data(stack, "PHANTOM-B", missing="LCC")]
+        data = [data_of(stack, "PHANTOM-A"), data_of(stack, "PHANTOM-B", missing="LCC")]
         whole, partial = walk.client.import_tasks(walk.project, data)
         walk.cases = {}
         walk.prelabel(silent)

@@ -158,14 +158,15 @@ def test_a_negative_click_replaces_a_prelabel_by_a_smaller_one_and_undo_brings_i
     before = desk.result()
     here = near_the_edge(finding.mask)
     screen.page.get_by_text("Auto-Annotation").click()
+    # A suggestion for a linked outline must not wait, or the page shows an error instead of the image.
+    screen.page.get_by_text("Auto-Accept Suggestions").click()
     screen.zoom_in(here, scale=1.5)
     screen.choose_smart_tool("key-point-tool")
     screen.take("1")
-    region = screen.ask(lambda: screen.click(here, negative=True))
+    region = screen.ask(lambda: screen.click(here, negative=True), waits=False)
     assert region["id"] == finding.id
-    screen.shot("refining-1-asked")
-    screen.accept()
-    screen.shot("refining-2-accepted")
+    screen.shot("refining-accepted")
+    assert screen.page.locator(".konvajs-content canvas").count() > 0
     assert names_and_details(desk.result()) == names_and_details(before)
     smaller = desk.outline(finding.id)
     assert not smaller.holds(here)

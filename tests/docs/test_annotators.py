@@ -1,0 +1,157 @@
+"""Every sentence of the annotators' page that says what a gesture does is executed by a test, or is on a list of those
+that are not. A new sentence must be on one of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+GESTURE = re.compile(
+    r"\b(click|press|drag|draw|paint|wheel|switch|take|choose|point at|submit|brush|Escape)\w*\b"
+    r"|\bdelete what|Ctrl|Alt|Shift|✓|✗|\*\*[\dA-Z]\*\*",
+    re.IGNORECASE,
+)
+
+EXAM, ANNOTATOR = "tests/e2e/test_exam.py::", "tests/e2e/test_annotator.py::"
+FINDINGS, REFINING = "tests/e2e/test_findings.py::", "tests/e2e/test_refining.py::"
+READ_AND_SAID = f"{EXAM}test_what_was_read_and_said_reaches_the_store_once_per_image"
+LARGER = f"{EXAM}test_a_key_enlarges_a_pair_and_another_shows_all_views_again"
+PROMPTS = f"{ANNOTATOR}test_a_click_and_a_click_beside_become_a_mask"
+BY_BOX = f"{ANNOTATOR}test_a_box_becomes_a_mask"
+BY_CLICK = f"{FINDINGS}test_a_click_asks_for_an_outline_that_is_kept_as_it_was_shown"
+SMALLER = f"{REFINING}test_a_negative_click_replaces_a_prelabel_by_a_smaller_one_and_undo_brings_it_back"
+TOOLS = f"{ANNOTATOR}test_tools_are_at_hand_and_prompts_apart_from_findings"
+ACCEPTED = f"{FINDINGS}test_a_prelabel_that_is_submitted_untouched_comes_back_as_the_findings_that_were_sent"
+DELETED = f"{FINDINGS}test_a_click_and_a_key_delete_one_of_three_findings_and_leave_the_others_as_they_were"
+NO_FINDINGS = (
+    "tests/mammo/labelstudio/test_interpretation.py"
+    "::test_other_labels_attributes_relations_and_prompts_are_no_findings"
+)
+SERVER = "tests/backend/test_refining.py::"
+
+EXECUTED = {
+    "The model has outlined": f"{EXAM}test_all_four_views_and_every_outline_are_in_the_window",
+    "What you submit is the truth": f"{EXAM}test_the_dataset_version_has_an_item_of_every_view",
+    "accept what the model drew": ACCEPTED,
+    "remove a finding": DELETED,
+    "undo → Ctrl + Z": SMALLER,
+    "see two views larger": LARGER,
+    "invert the images": LARGER,
+    "raise the contrast": LARGER,
+    "describe a finding": READ_AND_SAID,
+    "describe the exam": READ_AND_SAID,
+    "zoom where the pointer is": TOOLS,
+    "see what lies under the drawings": f"{ANNOTATOR}test_a_prelabel_is_painted_on_its_pixels",
+    "Switch on **Auto-Annotation**": PROMPTS,
+    "Point at the last tool": PROMPTS,
+    "Press **1** and click": BY_CLICK,
+    "Press **1** again": PROMPTS,
+    "All clicks together refine": PROMPTS,
+    "Take the suggestion with ✓": BY_CLICK,
+    "Your clicks disappear": f"{ANNOTATOR}test_what_was_shown_is_what_is_stored",
+    "For a box": BY_BOX,
+    "A box narrower than": f"{ANNOTATOR}test_a_narrow_box_becomes_the_outline_of_one_calcification",
+    "What you take with ✓": f"{ANNOTATOR}test_what_was_shown_is_what_is_stored",
+    "A click that is still there": NO_FINDINGS,
+    "An outline need not be drawn anew": SMALLER,
+    "too large → ": SMALLER,
+    "The answer takes the place": SMALLER,
+    "With *Auto-Accept Suggestions* on": SMALLER,
+    "Further clicks start": f"{SERVER}test_successive_clicks_add_up_whether_they_wait_were_saved_or_not_yet",
+    "Separate patches of a mask": "tests/mammo/labelstudio/test_interpretation.py",
+    "*The model found 31 clusters": "tests/mammo/labelstudio/test_rendering.py",
+    "A negative click removes": "tests/backend/test_refining.py",
+    "A click outside all outlines": "tests/backend/test_refining.py",
+    "Ellipses, vectors and bitmasks": "tests/backend/test_refining.py",
+    "The text also says": "tests/backend/test_refining.py",
+    "The outline changes within": "tests/backend/test_refining.py",
+}
+"""Beginning of a sentence -> the test that executes it, or the file of those that do."""
+
+BY_BENCHMARK = {
+    "correct an outline": "_drag",
+    "say that two outlines are the same lesion": "_connect",
+    "ask the model → **1**": "_ask_for",
+    "outline a finding by hand": "_draw",
+    "too small → ": "_ask_for",
+    "Press Escape first": "_ask_for",
+}
+"""Beginning of a sentence -> the gesture of `benchmarks/corrections/hands.py` that executes it."""
+
+NOT_EXECUTED = (
+    "say that there is nothing",
+    "leave an image unread",
+    "Press *Label All Tasks*",
+    "zoom one view",
+    "move the image",
+    "brightness, contrast",
+    "Outline → 5",
+    "Mask → 4",
+    "Box → 3",
+    "Point → 6",
+    "A point is better than nothing",
+    "To enlarge one, choose it",
+    "The label is deselected",
+    "Where a task shows one image",
+    "A suggestion that you do not take",
+    "An outline that is linked",
+    "To get a new finding nearer",
+    "After ✗ or Ctrl + Z",
+    "The text of an outline that you drag",
+    "no drawing at all",
+)
+"""Beginnings of the other sentences; move one up when a test executes it."""
+
+
+def statements(page: str) -> list[str]:
+    """Rows of tables and sentences, in their order, without links and pictures."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"!\[[^\]]*\]\([^)]*\)", "", page))
+    found: list[str] = []
+    for block in re.split(r"\n\s*\n|\n(?=\||\d\. |\* |#)", text):
+        line = re.sub(r"^(\d\.|\*)\s+", "", " ".join(block.split()))
+        if line.startswith("|"):
+            cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+            found.append(" → ".join(filter(None, cells)))
+        elif not line.startswith("#"):
+            found += re.split(r"(?<=[.!?]) (?=[A-Z*`])", line)
+    return [each for each in found if each]
+
+
+def gestures() -> list[str]:
+    page = (ROOT / "docs/annotators.md").read_text()
+    return [each for each in statements(page) if GESTURE.search(each)]
+
+
+def test_every_sentence_about_a_gesture_is_executed_or_listed() -> None:
+    known = (*EXECUTED, *BY_BENCHMARK, *NOT_EXECUTED)
+    assert [each for each in gestures() if not each.startswith(known)] == []
+
+
+def test_every_sentence_that_is_listed_is_on_the_page_once() -> None:
+    said = gestures()
+    counts = {
+        each: sum(sentence.startswith(each) for sentence in said)
+        for each in (*EXECUTED, *BY_BENCHMARK, *NOT_EXECUTED)
+    }
+    assert {each: count for each, count in counts.items() if count != 1} == {}
+
+
+def test_the_tests_that_execute_them_exist() -> None:
+    hands = names_in(ROOT / "benchmarks/corrections/hands.py")
+    assert set(BY_BENCHMARK.values()) <= hands
+    for test in EXECUTED.values():
+        file, _, name = test.partition("::")
+        assert (ROOT / file).is_file(), file
+        assert not name or name in names_in(ROOT / file), test
+
+
+def names_in(file: Path) -> set[str]:
+    return {each.name for each in ast.walk(ast.parse(file.read_text())) if isinstance(each, ast.FunctionDef)}
+
+
+def test_a_new_sentence_is_noticed() -> None:
+    page = "# A\n\n| do | so |\n|---|---|\n| see | press **Q** |\n\nIt is so. Press **X**,\nthen click. See *this*.\n"
+    said = [each for each in statements(page) if GESTURE.search(each)]
+    assert said == ["see → press **Q**", "Press **X**, then click."]
