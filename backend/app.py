@@ -28,10 +28,12 @@ from backend.prefetch import Prefetch
 from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
+from backend.refreshed import Refreshed
 from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
 from backend.services import Services
 from backend.shadow import Shadow
 from backend.suggestions import Suggestions
+from mammo.readers import ProjectReaders
 
 MAX_CLICKS = 2
 MAX_TASKS = 1
@@ -45,6 +47,7 @@ def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
     overviews = ProjectOverviews(services.site)
+    reader_figures: Refreshed[int, ProjectReaders] = Refreshed(services.site.readers)
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -66,6 +69,7 @@ def create_app(services: Services) -> FastAPI:
             if listener:
                 await anyio.to_thread.run_sync(listener.stop)
             overviews.close()
+            reader_figures.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -85,6 +89,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
     app.state.overviews = overviews
+    app.state.readers = reader_figures
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()

@@ -50,6 +50,8 @@ def run() -> Result:
                     "/console/runs/{run}",
                     "/console/models",
                     "/console/models/{version}",
+                    "/console/people?project=1&period=all",
+                    "/console/look-again?project=1",
                     "/console/audit",
                     "/docs",
                     "/api/v1/projects",

@@ -25,6 +25,7 @@ from cli.notifications import notifications
 from cli.order import order
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
+from cli.readers import readers
 from cli.reading.commands import reading
 from cli.report import report
 from cli.runs import runs
@@ -68,6 +69,7 @@ for command in (init, serve, work, demo):
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
+app.add_typer(readers, name="readers", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)
 app.add_typer(notifications, name="notifications", rich_help_panel=SERVICE)

@@ -17,6 +17,7 @@ from mammo.database.connection import (
 )
 from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
+from mammo.database.reader_tables import known_case, label_doubt
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -68,6 +69,8 @@ __all__ = [
     "event",
     "image_pin",
     "insert",
+    "known_case",
+    "label_doubt",
     "metadata",
     "model_note",
     "model_version",
