@@ -35,6 +35,7 @@ from backend.routes import health, metrics, predict, provenance, readings, runs,
 from backend.services import Services
 from backend.shadow import Shadow
 from backend.suggestions import Suggestions
+from mammo.readers import ProjectReaders
 from mammo.stages import StageReport
 
 MAX_CLICKS = 2
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
     overviews, problems = ProjectOverviews(services.site), Problems(services.site)
     evidence = ModelEvidence(services.site)
     stage_reports: Refreshed[int, StageReport] = Refreshed(partial(_stage_report, services))
+    reader_figures: Refreshed[int, ProjectReaders] = Refreshed(services.site.readers)
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -75,6 +77,7 @@ def create_app(services: Services) -> FastAPI:
             evidence.close()
             stage_reports.close()
             problems.close()
+            reader_figures.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -97,6 +100,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.evidence = evidence
     app.state.stage_reports = stage_reports
     app.state.problems = problems
+    app.state.readers = reader_figures
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()

@@ -10,6 +10,9 @@ from fastapi import Depends, HTTPException, Request
 from backend.callers import Caller
 from mammo.access import Role, includes
 
+NAMES_FROM: Role = "administrator"
+"""Role from which readers have names; below it they have pseudonyms."""
+
 
 def _require(role: Role) -> Callable[[Request], Awaitable[Caller]]:
     async def caller(request: Request) -> Caller:
@@ -27,3 +30,8 @@ VIEWER = Depends(_require("viewer"))
 ViewerDep = Annotated[Caller, VIEWER]
 LeadDep = Annotated[Caller, Depends(_require("lead"))]
 AdministratorDep = Annotated[Caller, Depends(_require("administrator"))]
+
+
+def sees_names(caller: Caller) -> bool:
+    """Whether a caller sees the names of readers."""
+    return includes(caller.role, NAMES_FROM)

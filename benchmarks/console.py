@@ -66,6 +66,8 @@ def run() -> Result:
                     "/console/projects/1/stage",
                     "/console/projects/1/shadow?second=previous",
                     "/console/notifications",
+                    "/console/people?project=1&period=all",
+                    "/console/look-again?project=1",
                     "/console/audit",
                     "/docs",
                     "/api/v1/projects",

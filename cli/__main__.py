@@ -26,6 +26,7 @@ from cli.order import order
 from cli.pacs import pacs
 from cli.project.commands import connect, doctor, project
 from cli.project.commands import prelabel as prelabel_project
+from cli.readers import readers
 from cli.reading.commands import reading
 from cli.report import report
 from cli.runs import runs
@@ -69,6 +70,7 @@ for command in (init, serve, work, demo):
 app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
+app.add_typer(readers, name="readers", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
 app.add_typer(pacs, name="pacs", rich_help_panel=IMAGES)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)

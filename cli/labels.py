@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.site_choice import changing_site
 from cli.text_console import text_console
 
 labels = typer.Typer(help="Find labels that are probably wrong.", no_args_is_help=True)
@@ -28,24 +29,16 @@ def look_again(
     """
     from rich.table import Table
 
-    from mammo.database import reading
-    from mammo.errors import ModelNotFound
     from mammo.site import Site
-    from training.datasets.versions import newest_name, open_dataset_version
+    from training.datasets.versions import newest_dataset_version
     from training.second_look import second_look
     from training.second_look.unlearned import Lineage
 
     with Site.load() as site:
-        with reading(site.engine) as connection:
-            name = newest_name(connection, project)
-        if name is None:
-            raise ModelNotFound(
-                f"project {project} has no dataset version; `yolo-mlsam dataset build --project {project}` makes one",
-                code="unknown_dataset",
-            )
+        dataset = newest_dataset_version(project, engine=site.engine, blobs=site.blobs)
         hasty = {(each.annotation, each.image) for each in site.efforts(project).records if each.hasty}
         look = second_look(
-            open_dataset_version(name, blobs=site.blobs),
+            dataset,
             store=site.store,
             lineage=Lineage(site.registry, site.blobs),
             tags=site.tags(project),
@@ -75,3 +68,80 @@ def look_again(
     console.print(f"{look.num_compared} of {look.num_images} images were compared, {len(look.labels)} doubts")
     for reason, count in sorted(look.skipped.items()):
         console.print(f"not compared: {count}, {reason}")
+
+
+@labels.command()
+def search(
+    project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)],
+    predictions: Annotated[
+        int,
+        typer.Option(
+            help="Most tasks to predict, because no stored prediction may be used.", min=0, max=10_000
+        ),
+    ] = 200,
+) -> None:
+    """Search the newest dataset version for doubtful labels, on a worker, and record them for *Look again*.
+
+    Each task is predicted by the newest champion that did not learn from its patient, or by the starter.
+    """
+    from mammo.runs.jobs import LookAgain
+
+    with changing_site() as site:
+        job = site.queue.enqueue_look_again(LookAgain(project, predictions))
+    state = "is queued" if job.created else "was active already"
+    text_console(soft_wrap=True).print(
+        f"the search {state} as {job.job_id}; `labels doubts` lists what it finds"
+    )
+
+
+@labels.command("doubts")
+def doubts(
+    project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)],
+    limit: Annotated[int, typer.Option(help="Maximum number of doubts.", min=1, max=100_000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the doubts that searches have recorded, those that were sent back, and the precision so far."""
+    from rich.table import Table
+
+    from mammo.site import Site
+
+    with Site.load() as site:
+        records = site.second_looks.records
+        found = records.ranked(project, limit=limit, is_open=True)
+        sent = records.ranked(project, limit=limit, is_open=False)
+        precision = site.second_looks.precision(project)
+    console = text_console(soft_wrap=True)
+    if as_json:
+        groups = {name: [each.to_json() for each in found] for name, found in precision.items()}
+        lists = {"open": [each.to_json() for each in found], "sent": [each.to_json() for each in sent]}
+        console.print_json(data={"project": project, **lists, "precision": groups})
+        return
+    table = Table("score", "what", "task", "annotation", "state")
+    for each in (*found, *sent):
+        table.add_row(f"{each.score:.2f}", each.sentence, str(each.task), str(each.annotation), each.state)
+    console.print(table)
+    for group in (*precision["all"], *precision["cause"], *precision["score"]):
+        console.print(
+            f"{group.group}: {group.changed} of {group.answered} labels were changed by their readers"
+        )
+
+
+@labels.command("send-back")
+def send_back(
+    project: Annotated[int, typer.Option(help="Label Studio project id.", min=1)],
+    limit: Annotated[int, typer.Option(help="Maximum number of doubts.", min=1, max=500)] = 20,
+) -> None:
+    """Send the strongest recorded doubts back to the readers of the labels.
+
+    Each reader finds them in Label Studio in a tab *Second look* with the own name. A submitted or updated annotation
+    is the answer, also if nothing was changed.
+    """
+    from cli.current_user import current_user
+
+    with changing_site() as site:
+        site.make_room()
+        sent = site.second_looks.send_back(project, limit=limit, actor=current_user())
+    text_console(soft_wrap=True).print(
+        f"project {project}: {sent.doubts} doubts about {sent.tasks} tasks were sent back to {len(sent.tabs)} readers"
+        + (f"; {sent.gone} are about tasks that are gone" if sent.gone else "")
+    )

@@ -73,6 +73,10 @@ def _tree(trace: Trace) -> Tree:
     corrections = tree.add("corrections")
     for entry in trace.history:
         _add_entry(corrections, entry)
+    if trace.second_looks:
+        looks = tree.add("second looks")
+        for look in trace.second_looks:
+            looks.add(f"{look['cause']} {look['image']}, score {look['score']:.2f}: {look['state']}")
     trainings = tree.add("trained on" if trace.dataset_uses else "not in any dataset version yet")
     for training in trace.dataset_uses:
         revision = "this revision" if training.current else "an older revision"

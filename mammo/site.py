@@ -9,7 +9,7 @@ imports neither pydicom nor scipy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from mammo.notifications import NotificationService
     from mammo.pacs import PacsClient, Retriever, UidMap
     from mammo.pacs.results import PacsResults
+    from mammo.readers import KnownCases, ProjectReaders
     from mammo.readings import ReadingRecords, ReadingService
     from mammo.runs import RunService
     from mammo.runs.jobs import JobQueue
+    from mammo.second_looks import SecondLookService
     from mammo.stages import StageLog, StageService, Withholding
     from mammo.trace import Trace
     from mammo.worklist.service import WorklistService
@@ -250,6 +252,36 @@ class Site(SiteStorage):
 
         return ReadingRecords(self.engine)
 
+    @cached_property
+    def known_cases(self) -> KnownCases:
+        from mammo.readers import KnownCases
+
+        return KnownCases(self.engine, self.store)
+
+    @cached_property
+    def second_looks(self) -> SecondLookService:
+        from mammo.second_looks import SecondLookService
+        from mammo.second_looks.records import DoubtRecords
+
+        return SecondLookService(
+            records=DoubtRecords(self.engine), store=self.store, client=lambda: self.client, tags=self.tags
+        )
+
+    def readers(self, project: int) -> ProjectReaders:
+        """Return who read what in a project, how much is left, and how alike its readers are; see `mammo.readers`."""
+        from mammo.readers import project_readers
+
+        return project_readers(
+            project,
+            efforts=self.efforts(project),
+            store=self.store,
+            records=self.reading_records,
+            known_cases=self.known_cases,
+            client=self.label_studio,
+            tags=self.tags,
+            secret=self.settings.annotator_secret,
+        )
+
     def readings(self, *, s3_keys: tuple[str, str] = ("", "")) -> ReadingService:
         """Return the service for double readings.
 
@@ -306,10 +338,14 @@ class Site(SiteStorage):
         return notes
 
     def reconcile(self, project: int, *, complete: bool = False) -> Reconciliation:
-        """Reconcile a project's corrections with Label Studio; see `mammo.annotations.reconcile`."""
+        """Reconcile a project's corrections with Label Studio, and record answers to second looks among them."""
         from mammo.annotations import reconcile
 
-        return reconcile(project, client=self.client, store=self.store, engine=self.engine, complete=complete)
+        result = reconcile(
+            project, client=self.client, store=self.store, engine=self.engine, complete=complete
+        )
+        self.second_looks.settle(project)
+        return result
 
     def efforts(self, project: int) -> Efforts:
         """Return the edit effort of a project's corrections; see `mammo.efforts`."""
@@ -327,7 +363,7 @@ class Site(SiteStorage):
         """Return the origin of a correction, and the models that learned from it."""
         from mammo.trace import trace
 
-        return trace(
+        found = trace(
             annotation,
             store=self.store,
             engine=self.engine,
@@ -335,6 +371,8 @@ class Site(SiteStorage):
             secret=self.settings.annotator_secret,
             tags=self.tags,
         )
+        looks = self.second_looks.records.of_annotation(annotation)
+        return replace(found, second_looks=[each.to_json() for each in looks])
 
     def comparison(self, project: int, versions: Sequence[str]) -> dict[str, Any]:
         """Compare two model versions on a project's tasks: with each other, and with the corrections."""

@@ -109,6 +109,8 @@ class Trace:
 
     history: list[HistoryEntry]
     dataset_uses: list[DatasetUse]
+    second_looks: Sequence[Mapping[str, Any]] = ()
+    """Doubts about it that were sent back to its reader, with their causes and answers; `mammo.second_looks`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trace as a JSON object; times stay `datetime`."""

@@ -20,13 +20,25 @@ from rq import get_current_job
 from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, is_provisional, this_process
 from mammo.runs.claims import STALE
-from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, Payload, PrelabelProject, Retrain, read_payload
+from mammo.runs.jobs import (
+    ADAPT,
+    LOOK_AGAIN,
+    PRELABEL,
+    RETRAIN,
+    Adapt,
+    LookAgain,
+    Payload,
+    PrelabelProject,
+    Retrain,
+    read_payload,
+)
 from mammo.site import Site
 from worker.acceptance import accept_predictions
 from worker.adapting import adapt_on_site, announce_promotion
 from worker.claimed_run import run_steps
 from worker.current_site import open_site
 from worker.learning_curve import record_learning_curve
+from worker.looking_again import look_again as find_doubts
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.provisional import make_provisional
@@ -178,7 +190,13 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
         return summary
 
 
-JOBS = {RETRAIN: retrain, ADAPT: adapt, PRELABEL: prelabel_project}
+def look_again(payload: dict[str, Any]) -> dict[str, Any]:
+    """Find the labels of a project that are probably wrong; see `worker.looking_again`."""
+    with _job("look-again", LookAgain, payload) as (order, _, report), open_site() as site:
+        return find_doubts(order.project, predictions=order.predictions, site=site, report=report)
+
+
+JOBS = {RETRAIN: retrain, ADAPT: adapt, PRELABEL: prelabel_project, LOOK_AGAIN: look_again}
 """Every job that a worker runs; see `worker.registered_job`."""
 
 

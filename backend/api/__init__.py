@@ -1,13 +1,26 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, notifications.py, audit.py    its resources
+runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, readers.py, second_looks.py, notifications.py,
+audit.py       its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
 """
 
-from backend.api import audit, description, models, notifications, problems, projects, runs, stages, verdicts
+from backend.api import (
+    audit,
+    description,
+    models,
+    notifications,
+    problems,
+    projects,
+    readers,
+    runs,
+    second_looks,
+    stages,
+    verdicts,
+)
 
 ROUTERS = (
     projects.router,
@@ -16,6 +29,8 @@ ROUTERS = (
     verdicts.router,
     models.router,
     stages.router,
+    readers.router,
+    second_looks.router,
     notifications.router,
     audit.router,
 )

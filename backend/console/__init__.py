@@ -4,6 +4,7 @@ rendering.py   Renderer: templates to answers, with their headers
 assets.py      Assets: style sheet and script, served under names that hold their hash
 navigation.py  the sections of the navigation
 charts.py      line charts as SVG
+chosen_project.py  the project that a page shows
 forms.py       fields of a form, after its token was checked
 error_pages.py errors as pages
 routes/        one module per page; each has a `router`, which `ROUTERS` lists

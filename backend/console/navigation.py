@@ -24,6 +24,8 @@ SECTIONS = (
     Section("overview", "Overview", "/console"),
     Section("runs", "Runs", "/console/runs"),
     Section("models", "Models", "/console/models"),
+    Section("people", "People", "/console/people"),
+    Section("look-again", "Look again", "/console/look-again"),
     Section("notifications", "Notifications", "/console/notifications", "administrator"),
     Section("audit", "Audit", "/console/audit", "administrator"),
     Section("docs", "HTTP API", "/docs"),

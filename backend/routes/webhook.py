@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import structlog
 from fastapi import APIRouter, HTTPException, Request
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTasks
 
 from backend.answers import Json
 from backend.dependencies import ServicesDep
@@ -33,6 +33,9 @@ ANNOTATION_CREATED = "ANNOTATION_CREATED"
 
 ANNOTATED = frozenset({ANNOTATION_CREATED, "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED"})
 """Events that may bring a project to the number of corrections that starts a retrain."""
+
+ANSWERS = ANNOTATED | {"ANNOTATIONS_DELETED"}
+"""Events that may answer a second look."""
 
 STORED_HEADERS = ("content-type", "content-length", "user-agent", "date", "x-request-id")
 """Headers that describe content and sender. None contains a secret or names a person."""
@@ -87,7 +90,7 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
     answer: dict[str, Any] = {"status": "ok", "event": receipt.event, "duplicate": receipt.duplicate}
     if receipt.problems:
         answer["unreadable"] = _unreadable(receipt, services)
-    after = None
+    after = BackgroundTasks()
     if not receipt.duplicate and services.settings.prefetch_tasks:
         if action == TASKS_CREATED:
             request.app.state.prefetch.created(receipt.event, body)
@@ -95,13 +98,10 @@ async def webhook(request: Request, services: ServicesDep) -> Json:
             request.app.state.prefetch.annotated(receipt.project, body)
     if action == START_TRAINING:
         answer |= await _start_training(receipt.project, services)
-    elif (
-        action in ANNOTATED
-        and not receipt.duplicate
-        and receipt.project
-        and services.triggers.counts_corrections
-    ):
-        after = BackgroundTask(_train_if_due, receipt.project, services)
+    elif action in ANSWERS and not receipt.duplicate and receipt.project:
+        after.add_task(_settle_second_looks, receipt.project, services)
+        if action in ANNOTATED and services.triggers.counts_corrections:
+            after.add_task(_train_if_due, receipt.project, services)
     return Json(answer, 201, background=after)
 
 
@@ -165,6 +165,14 @@ def _request_training(project: int, services: Services) -> dict[str, Any]:
     if started.problem:
         outcome["waits"] = started.problem
     return {"job": started.run, "training": outcome}
+
+
+def _settle_second_looks(project: int, services: Services) -> None:
+    """Record what an event answers to labels that were sent back; a later reconciliation does it otherwise."""
+    try:
+        services.site.second_looks.settle(project)
+    except MammoError as error:
+        log.warning("answers to second looks are not recorded yet", project=project, code=error.code)
 
 
 def _train_if_due(project: int, services: Services) -> None:

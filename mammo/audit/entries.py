@@ -27,6 +27,8 @@ Action = Literal[
     "user's password changed",
     "key added",
     "key revoked",
+    "labels sent back",
+    "known cases named",
 ]
 
 GENESIS = "0" * 64

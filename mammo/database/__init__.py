@@ -20,6 +20,7 @@ from mammo.database.notification_tables import notification, notification_channe
 from mammo.database.pacs_result_tables import pacs_result
 from mammo.database.pacs_tables import pacs_instance
 from mammo.database.provisional_tables import learning_curve, provisional_model
+from mammo.database.reader_tables import known_case, label_doubt
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -72,6 +73,8 @@ __all__ = [
     "event",
     "image_pin",
     "insert",
+    "known_case",
+    "label_doubt",
     "learning_curve",
     "metadata",
     "model_note",

@@ -12,6 +12,40 @@ from typing import Any
 
 from mammo.labelstudio.connection import Connection
 
+SELDOM_READ = tuple(
+    f"tasks:{name}"
+    for name in (
+        "inner_id",
+        "completed_at",
+        "cancelled_annotations",
+        "total_predictions",
+        "annotations_results",
+        "annotations_ids",
+        "predictions_score",
+        "predictions_model_versions",
+        "predictions_results",
+        "file_upload",
+        "storage_filename",
+        "created_at",
+        "updated_at",
+        "updated_by",
+        "avg_lead_time",
+        "draft_exists",
+    )
+)
+"""Columns that a tab about a field of the data leaves out, so that the field is seen."""
+
+
+def _list_of(title: str, *, ordering: str, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a tab: the tasks that meet a condition, in an order."""
+    return {
+        "title": title,
+        "type": "list",
+        "target": "tasks",
+        "ordering": [ordering],
+        "filters": {"conjunction": "and", "items": [dict(condition)]},
+    }
+
 
 class ProjectTabs(Connection):
     """Tabs of a project's data manager, and the task data that they sort by."""
@@ -39,14 +73,34 @@ class ProjectTabs(Connection):
             "type": "Number",
             "value": 0,
         }
-        data = {
-            "title": title,
-            "type": "list",
-            "target": "tasks",
-            "ordering": [f"tasks:data.{field}"],
-            "filters": {"conjunction": "and", "items": [unannotated]},
+        return self._show(project, _list_of(title, ordering=f"tasks:data.{field}", condition=unannotated))
+
+    def show_marked_tab(self, project: int, *, title: str, field: str, mark: str) -> int:
+        """Create or update a tab of the tasks with a mark in a field of their data; returns its id.
+
+        A project without any tab gets its default one first, which Label Studio shows only as long as there is none.
+
+        Args:
+            project: project id.
+            title: identifies the tab; a tab with this title is updated.
+            field: key of the task data; tasks without it are not in the tab.
+            mark: text that the field contains.
+        """
+        marked = {
+            "filter": f"filter:tasks:data.{field}",
+            "operator": "contains",
+            "type": "String",
+            "value": mark,
         }
-        known = self._tab(project, title)
+        if not self._tabs(project):
+            self._create_tab(
+                {"project": project, "data": {"title": "Default", "type": "list", "target": "tasks"}}
+            )
+        tab = _list_of(title, ordering="tasks:id", condition=marked)
+        return self._show(project, {**tab, "hiddenColumns": {"explore": list(SELDOM_READ), "labeling": []}})
+
+    def _show(self, project: int, data: Mapping[str, Any]) -> int:
+        known = self._tab(project, data["title"])
         body = {"project": project, "data": data}
         if known is None:
             return self._create_tab(body)

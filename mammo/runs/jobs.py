@@ -28,6 +28,7 @@ from mammo.runs.states import is_provisional
 RETRAIN = "worker.jobs.retrain"
 ADAPT = "worker.jobs.adapt"
 PRELABEL = "worker.jobs.prelabel_project"
+LOOK_AGAIN = "worker.jobs.look_again"
 
 LIGHT, PREDICT, TRAIN = "light", "predict", "train"
 QUEUES = (LIGHT, PREDICT, TRAIN)
@@ -54,7 +55,7 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 Project = Annotated[int, Field(ge=0, lt=2**63)]
 
-Payload = TypeVar("Payload", "Retrain", "Adapt", "PrelabelProject")
+Payload = TypeVar("Payload", "Retrain", "Adapt", "PrelabelProject", "LookAgain")
 
 
 @with_config(STRICT)
@@ -97,6 +98,16 @@ class PrelabelProject:
     project: Project
     model_version: str | None = None
     """None: the version that serves the project at the time the job runs."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class LookAgain:
+    """Find the labels of a project's newest dataset version that are probably wrong."""
+
+    project: Project
+    predictions: int
+    """Most tasks that are predicted for it, because no stored prediction of them may be used."""
 
 
 def read_payload(kind: type[Payload], payload: object) -> Payload:
@@ -231,6 +242,11 @@ class JobQueue:
         """
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
         return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
+
+    def enqueue_look_again(self, payload: LookAgain) -> Enqueued:
+        """Enqueue a search for doubtful labels, unless one of the project is active. Raises as `enqueue_prelabel`."""
+        slot = f"yolo-mlsam:look-again:{payload.project}"
+        return self._enqueue_once(slot, self._queues[PREDICT], LOOK_AGAIN, asdict(payload))
 
     def status(self, job_id: str) -> JobStatus:
         """Return the status of a job; its state is `unknown` if RQ does not have it.

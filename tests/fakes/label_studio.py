@@ -45,6 +45,7 @@ class FakeLabelStudio:
 
         self.tabs: list[Body] = []
         """In the order in which the page shows them."""
+        self.users: list[Body] = [{"id": USER, "email": "one@clinic.example"}]
         self.versions: dict[str, int] = {}
         """Model versions that have predictions, and how many."""
 
@@ -85,6 +86,9 @@ class FakeLabelStudio:
             ),
             ("POST", r"/api/projects/(\d+)/import", self._import),
             ("GET", r"/api/tasks", self._list_tasks),
+            ("GET", r"/api/tasks/(\d+)/", self._task),
+            ("PATCH", r"/api/tasks/(\d+)/", self._patch_task),
+            ("GET", r"/api/users/", lambda body, params: self.users),
             ("GET", r"/api/tasks/(\d+)/annotations/", self._annotations),
             ("POST", r"/api/tasks/(\d+)/annotations/", self._annotate),
             ("GET", r"/api/predictions/", self._list_predictions),
@@ -184,6 +188,12 @@ class FakeLabelStudio:
         asked = params.get("project", "")
         rows = [counted(row) | row for row in self.tasks if str(row.get("project", asked)) == asked]
         return self._page(rows, params, "tasks")
+
+    def _task(self, body: None, params: dict[str, str], number: str) -> Body | None:
+        return next((row for row in self.tasks if row["id"] == int(number)), None)
+
+    def _patch_task(self, body: Body, params: dict[str, str], number: str) -> Body:
+        return self._change(self.tasks, number, body)
 
     def _list_predictions(self, body: None, params: dict[str, str]) -> list[Body]:
         return [row for row in self.predictions if row["task"] == int(params["task"])]

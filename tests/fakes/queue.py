@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo.errors import StorageUnavailable
-from mammo.runs.jobs import Enqueued, JobStatus, PrelabelProject, QueueCondition, Retrain
+from mammo.runs.jobs import Enqueued, JobStatus, LookAgain, PrelabelProject, QueueCondition, Retrain
 
 CONDITION = QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 
@@ -31,6 +31,7 @@ class FakeQueue:
     """Job by project."""
 
     prelabels: list[PrelabelProject] = field(default_factory=list)
+    searches: list[LookAgain] = field(default_factory=list)
     num_looks: int = 0
 
     def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
@@ -46,6 +47,11 @@ class FakeQueue:
         self._reach()
         self.prelabels.append(payload)
         return Enqueued("job-1", created=True)
+
+    def enqueue_look_again(self, payload: LookAgain) -> Enqueued:
+        self._reach()
+        self.searches.append(payload)
+        return Enqueued("predict-1-0123456789ab", created=True)
 
     def status(self, job_id: str) -> JobStatus:
         self._reach()

@@ -138,6 +138,18 @@ def newest_name(connection: Connection, project: int) -> str | None:
     return name
 
 
+def newest_dataset_version(project: int, *, engine: Engine, blobs: Blobs) -> DatasetVersion:
+    """Open a project's newest dataset version; raises ModelNotFound (code `unknown_dataset`): it has none."""
+    with reading(engine) as connection:
+        name = newest_name(connection, project)
+    if name is None:
+        raise ModelNotFound(
+            f"project {project} has no dataset version; `yolo-mlsam dataset build --project {project}` makes one",
+            code="unknown_dataset",
+        )
+    return open_dataset_version(name, blobs=blobs)
+
+
 def find_dataset_version(prefix: str, *, engine: Engine) -> str:
     """The name of the only dataset version that begins with a prefix.
 

@@ -15,9 +15,11 @@ from mammo.geometry import ASSUMED_SPACING, Box, Spacing
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import PixelBudget
+from mammo.second_looks import Cause
 from training.datasets.items import Item
 from training.datasets.versions import DatasetVersion
-from training.second_look.doubts import HASTY_SCORE, Cause, Doubt, doubts
+from training.second_look.doubts import HASTY_SCORE, Doubt, doubts
+from training.second_look.model_agreement import ModelAgreement
 from training.second_look.unlearned import Lineage
 
 
@@ -39,6 +41,9 @@ class DoubtedLabel:
     distance_mm: float | None
     model_version: str
     """Whose prediction disagrees; empty if none is needed (`hasty`)."""
+
+    content_hash: str
+    """Of the annotation as the dataset version has it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the doubt as a JSON object; the box as [x0, y0, x1, y1]."""
@@ -79,16 +84,20 @@ def second_look(
         tags: controls and labels of the project.
         hasty: annotation and image key of the prelabels that were accepted within seconds.
     """
-    predicted = _predictions(dataset, store, lineage)
+    predicted = unlearned_predictions(dataset, store=store, lineage=lineage)
     by_task: dict[int, list[Item]] = defaultdict(list)
     for item in dataset.items:
         by_task[item.task_id].append(item)
-    labels: list[DoubtedLabel] = []
+    compared: dict[str, list[tuple[Item, list[Finding]]]] = defaultdict(list)
+    labels = [
+        _label(item, Doubt(cause="hasty", score=HASTY_SCORE), "")
+        for item in dataset.items
+        if (item.annotation_id, item.image_key) in hasty
+    ]
     skipped: Counter[str] = Counter()
-    num_compared = 0
     for task, items in by_task.items():
         prelabel = predicted.get(task)
-        reason, findings = _unusable(prelabel, items), dict[str, list[Finding]]()
+        reason, findings = unusable(prelabel, items), dict[str, list[Finding]]()
         if prelabel is not None and not reason:
             try:
                 findings = _findings(prelabel, tags)
@@ -99,21 +108,24 @@ def second_look(
                 skipped[reason] += 1
             else:
                 assert prelabel is not None
-                num_compared += 1
-                raised = doubts(item.clusters, findings.get(item.image_key, []), spacing=_spacing(item))
-                labels += [_label(item, each, prelabel.model_version) for each in raised]
-            if (item.annotation_id, item.image_key) in hasty:
-                labels.append(_label(item, Doubt(cause="hasty", score=HASTY_SCORE), ""))
+                compared[prelabel.model_version].append((item, findings.get(item.image_key, [])))
+    for version, images in compared.items():
+        agreement = ModelAgreement.of((item.clusters, found, _spacing(item)) for item, found in images)
+        for item, found in images:
+            raised = doubts(item.clusters, found, spacing=_spacing(item), agreement=agreement)
+            labels += [_label(item, each, version) for each in raised]
     return SecondLook(
         dataset_version=dataset.name,
         labels=tuple(sorted(labels, key=lambda each: (-each.score, each.task, each.image))),
         num_images=len(dataset.items),
-        num_compared=num_compared,
+        num_compared=sum(map(len, compared.values())),
         skipped=dict(skipped),
     )
 
 
-def _predictions(dataset: DatasetVersion, store: AnnotationStore, lineage: Lineage) -> dict[int, Prelabel]:
+def unlearned_predictions(
+    dataset: DatasetVersion, *, store: AnnotationStore, lineage: Lineage
+) -> dict[int, Prelabel]:
     """Return the newest model's prediction of each task from which that model did not learn."""
     patients = {item.task_id: item.patient for item in dataset.items}
     newest: dict[int, Prelabel] = {}
@@ -127,7 +139,7 @@ def _predictions(dataset: DatasetVersion, store: AnnotationStore, lineage: Linea
     return newest
 
 
-def _unusable(prelabel: Prelabel | None, items: list[Item]) -> str:
+def unusable(prelabel: Prelabel | None, items: list[Item]) -> str:
     """Return why a task's images cannot be compared with its prediction; empty if they can."""
     if prelabel is None:
         return "no model that did not learn from the patient has predicted it"
@@ -164,4 +176,5 @@ def _label(item: Item, doubt: Doubt, version: str) -> DoubtedLabel:
         box=doubt.box,
         distance_mm=None if doubt.distance_mm is None else round(doubt.distance_mm, 2),
         model_version=version,
+        content_hash=item.content_hash,
     )
