@@ -6,7 +6,8 @@ from fastapi import HTTPException
 
 from backend.services import Services
 from mammo.labelstudio.existing_projects import require_project
-from mammo.runs.jobs import Enqueued, LookAgain
+from mammo.runs.jobs import Enqueued
+from mammo.runs.payloads import LookAgain
 from mammo.second_looks import Sent
 
 MAX_PREDICTIONS = 10_000

@@ -39,7 +39,8 @@ from mammo.models import Alias
 from mammo.models.starter_files import starter_files
 from mammo.phantom import vendor_a
 from mammo.pipeline import Prelabeller
-from mammo.runs.jobs import Enqueued, QueueCondition, Retrain
+from mammo.runs.jobs import Enqueued, QueueCondition
+from mammo.runs.payloads import Retrain
 from mammo.segmenter import EmbeddingCache, Segmenter
 from mammo.segmenter.config import mlsam
 from mammo.segmenter.network import Mlsam

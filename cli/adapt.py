@@ -9,7 +9,7 @@ import typer
 from cli.site_choice import changing_site
 
 if TYPE_CHECKING:
-    from mammo.runs.jobs import Adapt
+    from mammo.runs.payloads import Adapt
     from mammo.site import Site
 
 UNREADABLE = 2
@@ -39,7 +39,7 @@ def adapt(
 
     The same command continues an interrupted run. Exit code 2: some images could not be read and were left out.
     """
-    from mammo.runs.jobs import Adapt
+    from mammo.runs.payloads import Adapt
     from mammo.runs.states import NO_PROJECT
 
     order = Adapt(project or NO_PROJECT, recipe, reason, tuple(dict.fromkeys(backgrounds)))

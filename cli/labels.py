@@ -84,7 +84,7 @@ def search(
 
     Each task is predicted by the newest champion that did not learn from its patient, or by the starter.
     """
-    from mammo.runs.jobs import LookAgain
+    from mammo.runs.payloads import LookAgain
 
     with changing_site() as site:
         job = site.queue.enqueue_look_again(LookAgain(project, predictions))

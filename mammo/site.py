@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mammo.errors import InvalidSettings
@@ -380,19 +379,6 @@ class Site(SiteStorage):
 
         names = named_versions(versions, self.registry)
         return compare_versions(project, names, store=self.store, tags=self.tags(project)).to_json()
-
-    def require_patient_secret(self) -> bytes:
-        """Return the secret of the patient keys; raises InvalidSettings: it is not set."""
-        secret = self.settings.patient_secret.get_secret_value().encode()
-        if not secret:
-            raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the images of a patient are grouped by it")
-        return secret
-
-    def require_mammogram_root(self) -> Path:
-        """Return the folder of the DICOM files; raises InvalidSettings: it is not set."""
-        if self.settings.mammogram_root is None:
-            raise InvalidSettings("set YOLO_MLSAM_MAMMOGRAM_ROOT to the folder of the mammograms")
-        return self.settings.mammogram_root
 
     def close(self) -> None:
         """Write pending records, and close all connections."""

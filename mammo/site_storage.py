@@ -14,7 +14,7 @@ import structlog
 
 from mammo.database import open_database, sqlite_file
 from mammo.disk_reserve import DiskReserve
-from mammo.errors import MammoError, ModelNotFound, StorageUnavailable
+from mammo.errors import InvalidSettings, MammoError, ModelNotFound, StorageUnavailable
 from mammo.private_files import make_private, make_private_file
 from mammo.settings import Settings
 
@@ -202,3 +202,16 @@ class SiteStorage:
                 return starter
             model = champion.version
         return self.registry.files(model, into=self.settings.models)
+
+    def require_patient_secret(self) -> bytes:
+        """Return the secret of the patient keys; raises InvalidSettings: it is not set."""
+        secret = self.settings.patient_secret.get_secret_value().encode()
+        if not secret:
+            raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the images of a patient are grouped by it")
+        return secret
+
+    def require_mammogram_root(self) -> Path:
+        """Return the folder of the DICOM files; raises InvalidSettings: it is not set."""
+        if self.settings.mammogram_root is None:
+            raise InvalidSettings("set YOLO_MLSAM_MAMMOGRAM_ROOT to the folder of the mammograms")
+        return self.settings.mammogram_root

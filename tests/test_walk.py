@@ -232,7 +232,7 @@ def test_a_mammogram_walks_the_whole_loop(world, tmp_path: Path):
 def test_a_run_on_too_few_patients_says_how_many_more_it_needs(world):
     engine, services, registry = world
     from mammo.errors import InsufficientData
-    from mammo.runs.jobs import Retrain
+    from mammo.runs.payloads import Retrain
 
     with pytest.raises(InsufficientData, match="annotate some tasks first"):
         retrain(

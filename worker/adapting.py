@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammo.errors import InvalidSettings
 from mammo.runs import Run, RunLedger
-from mammo.runs.jobs import PrelabelProject
+from mammo.runs.payloads import PrelabelProject
 from mammo.runs.states import NO_PROJECT
 from mammo.site import Site
 from worker.retraining import retrain_context

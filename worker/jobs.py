@@ -20,18 +20,8 @@ from rq import get_current_job
 from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, is_provisional, this_process
 from mammo.runs.claims import STALE
-from mammo.runs.jobs import (
-    ADAPT,
-    LOOK_AGAIN,
-    PRELABEL,
-    RETRAIN,
-    Adapt,
-    LookAgain,
-    Payload,
-    PrelabelProject,
-    Retrain,
-    read_payload,
-)
+from mammo.runs.jobs import ADAPT, LOOK_AGAIN, PRELABEL, RETRAIN
+from mammo.runs.payloads import Adapt, LookAgain, Payload, PrelabelProject, Retrain, read_payload
 from mammo.site import Site
 from worker.acceptance import accept_predictions
 from worker.adapting import adapt_on_site, announce_promotion

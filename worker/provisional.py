@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammo.errors import InvalidSettings
 from mammo.runs import RunLedger
-from mammo.runs.jobs import Retrain
+from mammo.runs.payloads import Retrain
 from mammo.site import Site
 from worker.retraining import retrain_context
 

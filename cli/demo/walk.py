@@ -21,7 +21,8 @@ from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
-from mammo.runs.jobs import JobQueue, JobStatus, PrelabelProject
+from mammo.runs.jobs import JobQueue, JobStatus
+from mammo.runs.payloads import PrelabelProject
 from mammo.site import Site
 from training.cases import Case, Progress
 

@@ -12,7 +12,8 @@ from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import MammoError, StorageUnavailable
 from mammo.findings import MAX_FINDINGS
-from mammo.runs.jobs import PREDICT, PrelabelProject
+from mammo.runs.jobs import PREDICT
+from mammo.runs.payloads import PrelabelProject
 
 NO_WORKER = (
     "no worker takes prelabelling jobs: this one waits for `yolo-mlsam work` (Ctrl-C leaves it in the queue)"

@@ -19,7 +19,8 @@ from mammo.audit import append
 from mammo.database import writing
 from mammo.errors import MammoError, RunConflict
 from mammo.runs.claims import owner_is_alive, owner_is_lost
-from mammo.runs.jobs import Adapt, Enqueued, JobQueue, Retrain
+from mammo.runs.jobs import Enqueued, JobQueue
+from mammo.runs.payloads import Adapt, Retrain
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import ADAPTATION, ORDER, Runs
 from mammo.runs.run import Run

@@ -18,7 +18,8 @@ from rq.serializers import JSONSerializer
 
 from mammo.broker import redis_connection
 from mammo.models.champion_announcements import ChampionListener, announce_champion
-from mammo.runs.jobs import LIGHT, PRELABEL, QUEUES, JobQueue, PrelabelProject, Retrain
+from mammo.runs.jobs import LIGHT, PRELABEL, QUEUES, JobQueue
+from mammo.runs.payloads import PrelabelProject, Retrain
 from worker import health
 from worker.stoppable_worker import make_worker
 

@@ -101,6 +101,7 @@ NOT_EXECUTED = (
     "After ✗ or Ctrl + Z",
     "The text of an outline that you drag",
     "no drawing at all",
+    "Correct your annotation, or press",
 )
 """Beginnings of the other sentences; move one up when a test executes it."""
 

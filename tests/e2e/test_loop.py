@@ -13,7 +13,7 @@ from mammo.database import open_database
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
-from mammo.runs.jobs import PrelabelProject
+from mammo.runs.payloads import PrelabelProject
 from training.cases import silent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]

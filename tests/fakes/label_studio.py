@@ -40,7 +40,6 @@ class FakeLabelStudio:
         self.backends: list[Body] = []
         self.webhooks: list[Body] = []
         self.storages: list[Body] = []
-        self.accounts: list[Body] = []
         """Members of the organization."""
 
         self.tabs: list[Body] = []
@@ -78,11 +77,10 @@ class FakeLabelStudio:
             ("PATCH", r"/api/projects/(\d+)/", self._patch_project),
             ("GET", r"/api/projects/(\d+)/model-versions/", lambda body, params, number: self.versions),
             ("GET", r"/api/current-user/whoami", lambda body, params: {"id": USER}),
-            ("GET", r"/api/users/", lambda body, params: self.accounts),
             (
                 "PATCH",
                 r"/api/users/(\d+)/",
-                lambda body, params, number: self._change(self.accounts, number, body),
+                lambda body, params, number: self._change(self.users, number, body),
             ),
             ("POST", r"/api/projects/(\d+)/import", self._import),
             ("GET", r"/api/tasks", self._list_tasks),

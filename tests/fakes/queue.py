@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo.errors import StorageUnavailable
-from mammo.runs.jobs import Enqueued, JobStatus, LookAgain, PrelabelProject, QueueCondition, Retrain
+from mammo.runs.jobs import Enqueued, JobStatus, QueueCondition
+from mammo.runs.payloads import LookAgain, PrelabelProject, Retrain
 
 CONDITION = QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 

@@ -14,7 +14,8 @@ import redis
 
 from mammo.broker import explain, is_away, redis_connection
 from mammo.errors import InvalidSettings, StorageUnavailable
-from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain
+from mammo.runs.jobs import JobQueue
+from mammo.runs.payloads import PrelabelProject, Retrain
 
 LIMIT = 2.0
 """Seconds in which a request is answered, whatever Redis does."""

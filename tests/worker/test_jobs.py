@@ -15,7 +15,8 @@ from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.errors import InsufficientData
 from mammo.runs import RunLedger, Runs, RunService, claim, this_process
-from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, Adapt, JobQueue, PrelabelProject, Retrain
+from mammo.runs.jobs import ADAPT, PRELABEL, RETRAIN, JobQueue
+from mammo.runs.payloads import Adapt, PrelabelProject, Retrain
 from mammo.settings import Settings
 from tests.sites import site_of
 from worker import jobs
@@ -83,6 +84,9 @@ def fake_retrain(monkeypatch, behave):
     import training.retrain.retrain
 
     monkeypatch.setattr(jobs, "retrain_context", lambda site: "context")
+    monkeypatch.setattr(
+        jobs, "record_learning_curve", lambda *_: None
+    )  # it reads the gate of the real recipes
     monkeypatch.setattr(training, "recipes", recipes, raising=False)
     monkeypatch.setattr(training.retrain.retrain, "retrain", behave)
 

@@ -20,7 +20,8 @@ from rq.serializers import JSONSerializer
 
 from cli.__main__ import main
 from mammo.broker import redis_connection
-from mammo.runs.jobs import JobQueue, Retrain
+from mammo.runs.jobs import JobQueue
+from mammo.runs.payloads import Retrain
 from mammo.settings import PREFIX
 from worker import health
 from worker.placement import WorkerSpec

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mammo.backgrounds import Background, BackgroundSet
 from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
 from mammo.runs import RunLedger, require_trainable
-from mammo.runs.jobs import Adapt
+from mammo.runs.payloads import Adapt
 from mammo.runs.records import FINDINGS, PICTURES
 from training.adapt.held_out import Rates, evaluate_held_out, operating_threshold, parts_of
 from training.adapt.images import Images, frozen_dataset, require_enough_images, split, unique

@@ -19,7 +19,7 @@ from mammo.models import CHAMPION, PROVISIONAL, Alias, ModelFiles
 from mammo.models.aliases import find
 from mammo.models.provisional import serve, withdraw
 from mammo.runs import RunLedger
-from mammo.runs.jobs import Retrain
+from mammo.runs.payloads import Retrain
 from training.cases import Case, Progress
 from training.datasets.folds import Fold
 from training.datasets.versions import DatasetVersion

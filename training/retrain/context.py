@@ -14,7 +14,7 @@ from mammo.blobs import Blobs
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.runs import RunLedger
-from mammo.runs.jobs import Adapt, Retrain
+from mammo.runs.payloads import Adapt, Retrain
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
 from training.datasets.sources import PREFERENCE, ReadOptions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.runs import RunLedger
-from mammo.runs.jobs import Retrain
+from mammo.runs.payloads import Retrain
 from mammo.runs.records import PICTURES
 from training.gate.data_requirements import require_enough_data
 from training.gate.gate import judge

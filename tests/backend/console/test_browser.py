@@ -75,6 +75,8 @@ def pages(site: ConsoleSite) -> list[str]:
         "/console",
         "/console/runs",
         *(f"/console/runs/{name}" for name in runs),
+        f"/console/runs/{history.kept}/verdict",
+        f"/console/runs/{history.kept}/verdict/images/0",
         "/console/models",
         *(f"/console/models/{name}" for name in models),
         "/console/notifications",
@@ -272,3 +274,16 @@ def test_a_channel_is_added_tried_and_removed(browser: Browser, site: ConsoleSit
         page.get_by_role("row").filter(has_text="delivered").wait_for()
         page.get_by_role("button", name="Remove channel 1").click()
         page.get_by_text("Nobody is told of anything yet.").wait_for()
+
+
+def test_why_the_last_challenger_lost_and_its_worst_case(browser: Browser, site: ConsoleSite) -> None:
+    with page_of(browser, site, "viewer") as page:
+        project = page.get_by_role("region", name=f"Project {PROJECT}")
+        project.get_by_role("link", name="on pictures").click()
+        page.get_by_text(f"kept {site.history.champion}").first.wait_for()
+        page.get_by_role("heading", name="worst first").wait_for()
+        worst = page.get_by_role("list").filter(has=page.get_by_role("img")).get_by_role("listitem").first
+        assert "only the champion found it" in (worst.text_content() or "")
+        assert worst.get_by_role("img").is_visible()
+        worst.get_by_role("link").first.click()
+        page.get_by_role("img").first.wait_for()

@@ -15,7 +15,8 @@ from backend.routes.webhook import UNKNOWN
 from mammo.annotations import Receipt
 from mammo.errors import StorageUnavailable
 from mammo.labelstudio.client import SECRET_HEADER
-from mammo.runs.jobs import Enqueued, Retrain
+from mammo.runs.jobs import Enqueued
+from mammo.runs.payloads import Retrain
 from tests.backend.fakes import BASIC, HOOK, Backend, FakeStore
 
 SAVED = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 1, "result": []}}

@@ -16,9 +16,9 @@ from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     server = FakeLabelStudio()
-    server.accounts.append({"id": 3, "email": "reader@example.com", "custom_hotkeys": {}})
+    server.users = [{"id": 3, "email": "reader@example.com", "custom_hotkeys": {}}]
     monkeypatch.setattr(
-        "mammo.site.LabelStudioClient",
+        "mammo.labelstudio.LabelStudioClient",
         lambda url, key: LabelStudioClient(url, key, transport=server.transport),
     )
     return server

@@ -10,7 +10,8 @@ import pytest
 from cli.__main__ import main
 from cli.project import prelabelling
 from mammo.errors import StorageUnavailable
-from mammo.runs.jobs import JobStatus, PrelabelProject
+from mammo.runs.jobs import JobStatus
+from mammo.runs.payloads import PrelabelProject
 from tests.fakes.queue import CONDITION, FakeQueue
 
 DONE = {"version": "m2", "predicted": 3, "already": 1, "withheld": 0, "failed": {}}

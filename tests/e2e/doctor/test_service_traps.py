@@ -23,7 +23,8 @@ from mammo.annotations import AnnotationStore
 from mammo.broker import redis_connection
 from mammo.database import open_database
 from mammo.labelstudio import LabelStudioClient
-from mammo.runs.jobs import JobQueue, PrelabelProject
+from mammo.runs.jobs import JobQueue
+from mammo.runs.payloads import PrelabelProject
 from mammo.settings import PREFIX, Settings
 from tests.backend.fakes import PASSWORD, SECRET
 from tests.e2e.conftest import LABEL_STUDIO

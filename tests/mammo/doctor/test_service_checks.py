@@ -12,7 +12,8 @@ from mammo.broker import redis_connection
 from mammo.doctor.diagnosis import Diagnosis
 from mammo.doctor.inspection import Inspection
 from mammo.doctor.service_checks import check_decoders, check_queue, check_storage
-from mammo.runs.jobs import JobQueue, PrelabelProject, Retrain, lists_of
+from mammo.runs.jobs import JobQueue, lists_of
+from mammo.runs.payloads import PrelabelProject, Retrain
 from mammo.site import Site
 
 

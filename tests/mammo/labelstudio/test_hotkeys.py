@@ -18,7 +18,7 @@ SUBMIT, _ = ACTIONS["submit"]
 @pytest.fixture
 def server() -> FakeLabelStudio:
     server = FakeLabelStudio()
-    server.accounts += [
+    server.users = [
         {"id": 1, "email": "admin@example.com", "custom_hotkeys": {}},
         {"id": 2, "email": "Reader@example.com", "custom_hotkeys": {"tools:tool:brush": {"key": "b"}}},
     ]
@@ -31,11 +31,11 @@ def test_an_account_gets_its_keys_and_keeps_its_others(server: FakeLabelStudio) 
     assert member.key("submit") is None
     changed = set_keys(client, member, parse_keys(["submit=space", "delete=delete"]), reset=False)
     assert (changed.key("submit"), changed.key("delete"), changed.key("undo")) == ("space", "delete", None)
-    assert server.accounts[1]["custom_hotkeys"]["tools:tool:brush"] == {"key": "b"}
-    assert server.accounts[0]["custom_hotkeys"] == {}
+    assert server.users[1]["custom_hotkeys"]["tools:tool:brush"] == {"key": "b"}
+    assert server.users[0]["custom_hotkeys"] == {}
     (again,) = members(client, ["reader@example.com"])
     set_keys(client, again, {}, reset=True)
-    assert server.accounts[1]["custom_hotkeys"] == {"tools:tool:brush": {"key": "b"}}
+    assert server.users[1]["custom_hotkeys"] == {"tools:tool:brush": {"key": "b"}}
 
 
 def test_only_what_is_asked_for_is_sent(server: FakeLabelStudio) -> None:

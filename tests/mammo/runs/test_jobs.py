@@ -10,21 +10,8 @@ from rq.serializers import JSONSerializer
 
 from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings, StorageUnavailable
-from mammo.runs.jobs import (
-    FORMER_NAMES,
-    LIGHT,
-    PREDICT,
-    PRELABEL,
-    QUEUES,
-    RETRAIN,
-    TRAIN,
-    Adapt,
-    JobQueue,
-    PrelabelProject,
-    Retrain,
-    lists_of,
-    read_payload,
-)
+from mammo.runs.jobs import FORMER_NAMES, LIGHT, PREDICT, PRELABEL, QUEUES, RETRAIN, TRAIN, JobQueue, lists_of
+from mammo.runs.payloads import Adapt, PrelabelProject, Retrain, read_payload
 
 
 @pytest.fixture

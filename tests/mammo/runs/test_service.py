@@ -14,7 +14,8 @@ from rq.serializers import JSONSerializer
 from mammo.broker import redis_connection
 from mammo.errors import RunConflict, StorageUnavailable
 from mammo.runs import QuietHours, Runs, RunService, claim, this_process
-from mammo.runs.jobs import Adapt, JobQueue, Retrain
+from mammo.runs.jobs import JobQueue
+from mammo.runs.payloads import Adapt, Retrain
 
 DEAD = f"{socket.gethostname()}/999999999/1"
 NOW = timedelta(0)

@@ -17,7 +17,7 @@ from cli.adapt import lines_of
 from mammo.annotations import AnnotationStore
 from mammo.errors import Cancelled, InsufficientData, InvalidBackgrounds
 from mammo.runs import RunLedger, Runs, claim
-from mammo.runs.jobs import Adapt
+from mammo.runs.payloads import Adapt
 from mammo.verdicts.archive import VerdictArchive, verdict_blobs
 from mammo.verdicts.places import places
 from mammo.verdicts.report import write_report

@@ -11,7 +11,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import PROVISIONAL, ProvisionalModels
 from mammo.models.provisional import serve
 from mammo.runs import RunLedger, Runs, claim
-from mammo.runs.jobs import Retrain
+from mammo.runs.payloads import Retrain
 from tests.training.detections import square
 from training.provisional.left_out import groups_of
 from training.provisional.provisional import corrected_cases, provisional

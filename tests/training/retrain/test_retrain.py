@@ -11,7 +11,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ProvisionalModels
 from mammo.models.provisional import serve
 from mammo.runs import RunLedger, Runs, claim
-from mammo.runs.jobs import Retrain
+from mammo.runs.payloads import Retrain
 from tests.training.detections import square
 from tests.training.earlier_release import freeze_as_before
 from training.datasets.building import build_dataset_version
