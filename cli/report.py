@@ -42,3 +42,44 @@ def verdict(
     except OSError as error:
         raise StorageUnavailable(f"{out} cannot be written ({error.strerror}); name another file") from error
     text_console(soft_wrap=True, highlight=False).print(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
+
+
+@report.command()
+def evidence(
+    project: Annotated[int, typer.Option(help="Project in Label Studio.", min=1)],
+    out: Annotated[Path, typer.Option(help="New folder to write.", file_okay=False)],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Private key that signs it; `yolo-mlsam models keygen` makes one.", dir_okay=False),
+    ] = None,
+) -> None:
+    """Write what is known of the model that serves a project, as a folder that can be handed over.
+
+    Model card, data sheet, verdict, history of the gate, learning curve, readers (by pseudonym), signs of automation
+    bias, audit trail, software, and their hashes; as a page and as files. It holds no image, and claims no regulatory
+    standing.
+    """
+    from backend.evidence_pack import gather, write_pack
+    from mammo.site import Site
+
+    with Site.load() as site:
+        files = write_pack(gather(site, project), project=project, to=out, key=key)
+    text_console(soft_wrap=True, highlight=False).print(
+        f"{out / 'index.html'}, and {len(files) - 1} more files"
+    )
+
+
+@report.command()
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An evidence pack.", file_okay=False)],
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(help="Public key (hexadecimal) that must have signed it; several times."),
+    ] = None,
+) -> None:
+    """Check that an evidence pack is as it was written, and who signed it."""
+    from backend.evidence_pack import check_pack
+
+    number = check_pack(folder, trusted=trust)
+    signed = "signed with a trusted key" if trust else "its signature was not checked: give --trust KEY"
+    text_console(soft_wrap=True, highlight=False).print(f"{number} files are as they were written; {signed}")

@@ -310,6 +310,8 @@ def correct(site: Site, label_studio: FakeLabelStudio, *, now: datetime, version
             prelabels.append({**prelabels[-1], "model_version": other, "regions": shifted, "shown_at": None})
     waiting = range(1, 31)
     label_studio.add_tasks(PROJECT, *({"image": "/data/1.png"} for _ in waiting))
+    read = WEEKS * IMAGES_PER_WEEK
+    label_studio.projects[PROJECT] |= {"task_number": read + len(waiting), "finished_task_number": read}
     with writing(site.engine) as connection:
         connection.execute(sa.insert(prelabel), prelabels)
 

@@ -50,6 +50,7 @@ def console_site(
     sockets = Path(tempfile.mkdtemp(prefix="mlsam-"))  # short: socket paths end at 107 bytes
     redis = RedisServer(sockets).start()
     fake = FakeLabelStudio()
+    fake.users = [{"id": user, "first_name": name} for user, name in NAMES.items()]
     for project in (PROJECT, QUIET_PROJECT):
         fake.add_project(project)
     try:

@@ -10,8 +10,9 @@ from cli.models.names import find_version
 from cli.site_choice import changing_site
 from cli.text_console import text_console
 from mammo.errors import InvalidSettings
-from mammo.models.bundles import export_bundle, export_starter, import_bundle, make_key, verify_bundle
+from mammo.models.bundles import export_bundle, export_starter, import_bundle, verify_bundle
 from mammo.models.registry import require_usable
+from mammo.models.signing import make_key
 from mammo.models.starter_files import starter_files, starter_manifest
 from mammo.site import Site
 

@@ -9,8 +9,6 @@ sizes and hashes are verified too, and no name in a bundle is used as a path.
 from __future__ import annotations
 
 import json
-import os
-import re
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -18,21 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mammo.errors import InvalidBundle, StorageUnavailable
-from mammo.input_files import read_input
 from mammo.models.bundle_archive import BundleArchive, open_archive
 from mammo.models.manifests import PARTS, STAYS_AT_SITE, problem_of_files
 from mammo.models.registry import ModelFiles, ModelRegistry, require_usable
+from mammo.models.signing import parsed_object, private_key, public_key_of, require_trusted, signature_of
 from mammo.models.starter_files import starter_files, starter_manifest
 from mammo.printable import printable
 
@@ -43,34 +33,8 @@ MAX_TEXT_BYTES = 2**20
 """Largest manifest, in bytes."""
 
 MAX_SIGNATURE_BYTES = 2**12
-KEY, SIGNED = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{128}")
-"""A public key and a signature, in hexadecimal."""
-
 MAX_WEIGHTS_BYTES = 8 * 2**30
 """Largest weight file, in bytes (SAM ViT-H in float32 has 2.4 GiB)."""
-
-
-def make_key(path: Path) -> str:
-    """Write a new private key, readable by its owner only; returns the public key in hexadecimal.
-
-    Raises:
-        StorageUnavailable: The file already exists, or cannot be written.
-    """
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-    except FileExistsError:
-        raise StorageUnavailable(
-            f"{path.name} already exists, and a key is never overwritten; choose another file name"
-        ) from None
-    except OSError as error:
-        raise StorageUnavailable(
-            f"{path.name} cannot be written: {error.strerror}; check the folder and its permissions"
-        ) from error
-    return key.public_key().public_bytes_raw().hex()
 
 
 def export_bundle(
@@ -88,7 +52,7 @@ def export_bundle(
         InvalidBundle: The key cannot be read; or the weights must not leave the site (code `stays_at_site`).
         StorageUnavailable: The file cannot be written.
     """
-    signer = _private_key(key)
+    signer = private_key(key)
     manifest = registry.manifest(version)
     require_usable(manifest)
     if manifest.get(STAYS_AT_SITE) and not same_site:
@@ -109,7 +73,7 @@ def export_starter(*, key: Path, to: Path) -> str:
         InvalidBundle: The key cannot be read.
         StorageUnavailable: The file cannot be written.
     """
-    signer = _private_key(key)
+    signer = private_key(key)
     with _folder_beside(to) as folder:
         return _write(starter_manifest(), starter_files(), signer, folder=folder, to=to)
 
@@ -118,16 +82,14 @@ def _write(
     manifest: Mapping[str, Any], files: ModelFiles, signer: Ed25519PrivateKey, *, folder: Path, to: Path
 ) -> str:
     content = json.dumps({"format": FORMAT, **manifest}, sort_keys=True, indent=1).encode()
-    public_key = signer.public_key().public_bytes_raw().hex()
-    signature = json.dumps({"key": public_key, "signature": signer.sign(content).hex()}).encode()
     partial = folder / "bundle"
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(MANIFEST, content)
-        archive.writestr(SIGNATURE, signature)
+        archive.writestr(SIGNATURE, signature_of(content, signer))
         for part in PARTS:
             archive.write(getattr(files, part), f"{part}.safetensors")
     partial.replace(to)
-    return public_key
+    return public_key_of(signer)
 
 
 @contextmanager
@@ -167,7 +129,7 @@ def import_bundle(registry: ModelRegistry, bundle: Path, *, trusted: Collection[
     """
     name = printable(bundle.name)
     with open_archive(bundle, members=MEMBERS) as archive:
-        manifest = _parsed(_trusted_manifest(archive, name, trusted), name)
+        manifest = parsed_object(_trusted_manifest(archive, name, trusted), name)
         if manifest.pop("format", None) != FORMAT:
             raise InvalidBundle(f"{name} has another format than {FORMAT!r}; update this installation")
         if problem := problem_of_files(manifest):
@@ -184,40 +146,10 @@ def _trusted_manifest(archive: BundleArchive, name: str, trusted: Collection[str
         InvalidBundle: It is not signed with a trusted key.
     """
     content = archive.read(MANIFEST, max_bytes=MAX_TEXT_BYTES)
-    signed = _parsed(archive.read(SIGNATURE, max_bytes=MAX_SIGNATURE_BYTES), name)
-    key, signature = str(signed.get("key")).lower(), str(signed.get("signature")).lower()
-    if not KEY.fullmatch(key) or not SIGNED.fullmatch(signature):
-        raise InvalidBundle(
-            f"{name} is not signed: its {SIGNATURE} holds no key and signature; get a new copy"
-        )
-    if key not in {each.strip().lower() for each in trusted}:
-        raise InvalidBundle(
-            f"{name} is signed with the key {key}, which this installation does not trust; verify it with "
-            "the sender over another channel, then pass it with --trust or YOLO_MLSAM_TRUSTED_KEYS"
-        )
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(signature), content)
-    except (InvalidSignature, ValueError):  # ValueError: the key is no point of the curve
-        raise InvalidBundle(
-            f"{name}: the signature does not match, so the bundle was changed after it was signed; get a new copy"
-        ) from None
+    require_trusted(
+        content, archive.read(SIGNATURE, max_bytes=MAX_SIGNATURE_BYTES), trusted=trusted, name=name
+    )
     return content
-
-
-def _parsed(content: bytes, name: str) -> dict[str, Any]:
-    """Parse a JSON object of a bundle.
-
-    Raises:
-        InvalidBundle: It is none.
-    """
-    try:
-        parsed = orjson.loads(content)
-        orjson.dumps(parsed)  # what is nested more deeply could not be stored
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
-        raise InvalidBundle(f"{name} is damaged: {printable(error, length=100)}; copy it again") from None
-    if not isinstance(parsed, dict):
-        raise InvalidBundle(f"{name} is damaged: expected a JSON object; copy it again")
-    return parsed
 
 
 def _unpack(archive: BundleArchive, part: str, manifest: dict[str, Any], folder: Path) -> Path:
@@ -231,15 +163,3 @@ def _unpack(archive: BundleArchive, part: str, manifest: dict[str, Any], folder:
     if archive.copy(member, path) != expected["sha256"]:
         raise InvalidBundle(f"the {part} differs from the signed one; copy the bundle again")
     return path
-
-
-def _private_key(path: Path) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(read_input(path, max_bytes=MAX_TEXT_BYTES), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise InvalidBundle(
-            f"{path.name} is no private key; create one with `yolo-mlsam models keygen`"
-        ) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InvalidBundle(f"{path.name} is no Ed25519 key; create one with `yolo-mlsam models keygen`")
-    return key

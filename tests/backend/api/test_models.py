@@ -13,7 +13,8 @@ from mammo.database import open_database
 from mammo.efforts.effort_records import Efforts
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import STARTER, STAYS_AT_SITE, ModelRegistry
-from mammo.models.bundles import make_key, verify_bundle
+from mammo.models.bundles import verify_bundle
+from mammo.models.signing import make_key
 from tests.backend.api.test_api import program
 from tests.backend.console.access import browser
 from tests.backend.fakes import Backend

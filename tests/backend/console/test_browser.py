@@ -13,7 +13,7 @@ from mammo.runs import RunLedger, Runs
 from mammo.runs.claims import Claim
 from tests.chromium import chromium
 from tests.console_history import HOSTILE, PROJECT
-from tests.console_site import PASSWORD, USERS, ConsoleSite, console_site
+from tests.console_site import NAMES, PASSWORD, USERS, ConsoleSite, console_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -79,6 +79,8 @@ def pages(site: ConsoleSite) -> list[str]:
         f"/console/runs/{history.kept}/verdict/images/0",
         "/console/models",
         *(f"/console/models/{name}" for name in models),
+        f"/console/people?project={PROJECT}&period=all",
+        f"/console/look-again?project={PROJECT}",
         "/console/notifications",
         f"/console/projects/{PROJECT}/stage",
         f"/console/projects/{PROJECT}/shadow?second=previous",
@@ -178,7 +180,7 @@ def test_the_keyboard_is_enough(browser: Browser, site: ConsoleSite) -> None:
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Models", level=1).wait_for()
         order = []
-        for _ in range(9):
+        for _ in range(16):
             page.keyboard.press("Tab")
             order.append(focused(page))
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -207,6 +209,9 @@ def test_everything_is_read_and_done_without_a_script(browser: Browser, site: Co
             assert page.locator("h1").count() == 1
         page.goto("/console/runs")
         page.get_by_label("Project").select_option("5")
+        page.get_by_label("Recipe").select_option(
+            "provisional"
+        )  # a retrain would be refused: it has no correction
         page.get_by_label("Why").fill("<b>a test</b> without a script")
         page.get_by_role("button", name="Start").click()
         page.get_by_text("<b>a test</b> without a script").first.wait_for()
@@ -287,3 +292,13 @@ def test_why_the_last_challenger_lost_and_its_worst_case(browser: Browser, site:
         assert worst.get_by_role("img").is_visible()
         worst.get_by_role("link").first.click()
         page.get_by_role("img").first.wait_for()
+
+
+def test_who_annotated_what_last_week_and_how_much_is_left(browser: Browser, site: ConsoleSite) -> None:
+    with page_of(browser, site, "administrator") as page:
+        page.get_by_role("link", name="People").click()
+        page.get_by_role("link", name="Last week").click()
+        page.get_by_text("30 of 102 tasks are still to be read").wait_for()
+        rows = page.get_by_role("table", name=re.compile("^Who read what")).get_by_role("row")
+        texts = [row for row in rows.all_text_contents() if any(name in row for name in NAMES.values())]
+        assert 0 < len(texts) <= len(NAMES)

@@ -11,7 +11,8 @@ from mammo.detector import DetectorNetwork, DetectorSpec, load_network, save_det
 from mammo.detector.normalise import Normalisation
 from mammo.errors import InvalidBundle, InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.models import ModelRegistry
-from mammo.models.bundles import MEMBERS, export_bundle, import_bundle, make_key
+from mammo.models.bundles import MEMBERS, export_bundle, import_bundle
+from mammo.models.signing import make_key
 from tests.mammo.models.versions import POINT, register, starter
 
 

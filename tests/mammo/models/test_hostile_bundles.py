@@ -13,14 +13,8 @@ from cli.__main__ import app
 from mammo.database import open_database
 from mammo.errors import InvalidBundle, InvalidWeights, MammoError
 from mammo.models import ModelRegistry
-from mammo.models.bundles import (
-    MANIFEST,
-    MAX_TEXT_BYTES,
-    export_bundle,
-    import_bundle,
-    make_key,
-    verify_bundle,
-)
+from mammo.models.bundles import MANIFEST, MAX_TEXT_BYTES, export_bundle, import_bundle, verify_bundle
+from mammo.models.signing import make_key
 from tests.mammo.models.hostile_bundles import DEEP, hostile_files, members_of, signed, special_files
 from tests.mammo.models.versions import register
 
