@@ -95,9 +95,10 @@ def export(
     fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
     """Export a dataset version for other tools. Images are referenced by path and SHA-256, not copied."""
+    from mammo.exchange.export.dicom_results import RESULT_KINDS
     from mammo.exchange.export.formats import FORMATS
 
-    formats = sorted(set(FORMATS) - {"seg"})  # a DICOM Segmentation needs the mammogram's own file
+    formats = sorted(set(FORMATS) - set(RESULT_KINDS))  # results as DICOM need the mammogram's own file
     if kind not in formats:
         raise typer.BadParameter(f"expected {', '.join(formats)}, got {kind!r}", param_hint="--format")
     if fold not in ("train", "validation", "test", "all"):

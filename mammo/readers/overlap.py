@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, groupby
 
 from mammo.annotations import AnnotationStore, Correction, CorrectionHeader
@@ -101,9 +102,7 @@ def _agreements(
             first.content_hash,
             second.content_hash,
             digest=hashlib.sha256(text.encode()).hexdigest(),
-            compute=lambda image=image: compare(  # type: ignore[misc]
-                on_first[image], on_second[image], rules=rules, spacing=spacing
-            ),
+            compute=partial(compare, on_first[image], on_second[image], rules=rules, spacing=spacing),
         )
         found.append((image, agreement))
     return sorted(found)

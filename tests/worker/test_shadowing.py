@@ -21,6 +21,7 @@ def site(server, store):
     with LabelStudioClient(URL, KEY, transport=server.transport) as client:
         yield site_of(
             Settings(shadow="challenger", project_models="9=m0001-aa"),
+            provisional=SimpleNamespace(versions=dict),
             registry=SimpleNamespace(find=lambda name: "m0002-aa"),
             load_model=lambda version: FakePrelabeller(),
             label_studio=client,

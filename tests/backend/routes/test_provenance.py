@@ -25,7 +25,7 @@ def test_a_trace_is_json():
     fields = {"annotation": 3, "task": 5, "project": 1, "present": True, "automatic": False, "prelabel": None}
     found = Trace(**fields, history=[], dataset_uses=[])
     answer = get("/annotations/3/trace", trace=lambda annotation: found)
-    assert answer.json() == {**fields, "history": [], "trainings": []}
+    assert answer.json() == {**fields, "history": [], "trainings": [], "second_looks": []}
 
 
 @pytest.mark.parametrize("path", ["/annotations/3/trace", "/projects/4/effort"])
