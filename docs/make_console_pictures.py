@@ -24,12 +24,15 @@ WIDTH = 1100
 
 QUALITY = 60
 MARGIN = 16
+VERDICT_HEIGHT = 2500
+"""Of the picture of a verdict, in pixels: figures, curves and the first places."""
+
 PATIENCE = 60_000
 """Longest wait for a figure that is computed in the background, in milliseconds."""
 
 
 def main() -> None:
-    """Write `console-overview.webp`, `console-run.webp`, `console-models.webp` and `console-audit.webp`."""
+    """Write `console-NAME.webp` of overview, run, models, verdict, people and audit."""
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-console-", ignore_cleanup_errors=True) as folder,
         console_site(Path(folder), reason="a first try") as site,
@@ -59,6 +62,10 @@ def photograph(page: Page, site: ConsoleSite) -> None:
     save(page, "run", until=".log")
     wait_for(page, "/console/models", "Versions judged in project 3")
     save(page, "models", until="section.card")
+    page.goto(f"/console/runs/{site.history.kept}/verdict")
+    save(page, "verdict", until="main", height=VERDICT_HEIGHT)
+    wait_for(page, "/console/people?project=3&period=all", "Who read what")
+    save(page, "people", until="main")
     page.goto("/console/audit")
     save(page, "audit", until="table")
 
@@ -71,13 +78,13 @@ def wait_for(page: Page, path: str, text: str) -> None:
         page.reload()
 
 
-def save(page: Page, name: str, *, until: str) -> None:
-    """Write a page as WebP, down to the end of the first element that a selector names."""
+def save(page: Page, name: str, *, until: str, height: int = 10_000) -> None:
+    """Write a page as WebP, down to the end of the first element that a selector names, or to a height in pixels."""
     assert HOSTILE not in page.content()
     box = page.locator(until).first.bounding_box()
     assert box is not None
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-    shot = shot.crop((0, 0, shot.width, min(round(box["y"] + box["height"]) + MARGIN, shot.height)))
+    shot = shot.crop((0, 0, shot.width, min(round(box["y"] + box["height"]) + MARGIN, shot.height, height)))
     shot = shot.resize((WIDTH, round(shot.height * WIDTH / shot.width)), Image.Resampling.LANCZOS)
     path = PICTURES / f"console-{name}.webp"
     shot.save(path, quality=QUALITY, method=6)

@@ -49,6 +49,7 @@ class Renderer:
             duration=duration,
             figure=figure,
             capitalize_first=capitalize_first,
+            code=code,
         )
 
     def text(self, template: str, **facts: Any) -> str:
@@ -118,3 +119,10 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {minutes:02d} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def code(text: str) -> str:
+    """Return a sentence with what stands between backticks as `code` elements."""
+    span = Markup("<code>{}</code>")
+    parts = text.split("`")
+    return Markup("").join(span.format(part) if number % 2 else part for number, part in enumerate(parts))

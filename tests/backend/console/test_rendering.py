@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from backend.console.assets import Assets
-from backend.console.rendering import Renderer, duration
+from backend.console.rendering import Renderer, code, duration
 from tests.backend.console.access import HTML, browser
 from tests.backend.fakes import Backend
 
@@ -56,3 +56,8 @@ def test_a_forgotten_fact_is_an_error_not_a_blank() -> None:
 )
 def test_a_duration_is_read_at_a_glance(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_command_in_a_sentence_is_code_and_nothing_in_it_is_run() -> None:
+    assert code("run `yolo-mlsam work` now") == "run <code>yolo-mlsam work</code> now"
+    assert code("`<b>` <b>") == "<code>&lt;b&gt;</code> &lt;b&gt;"
