@@ -115,6 +115,7 @@ def test_slow_clicks_hold_no_place_that_others_need_and_tasks_neither(
     assert predict(backend, task(99))[0]["result"]
     assert not any(each.done() for each in slow)
     assert {purpose for purpose, _ in backend.images.fetched} == {"click", "task"}
+    server.released.set()  # else the senders wait for the end of their downloads
 
 
 def test_the_tasks_of_one_request_overtake_a_slow_one_and_the_results_keep_their_order(

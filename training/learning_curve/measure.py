@@ -23,7 +23,7 @@ def only(evaluation: Evaluation, patients: Collection[str]) -> Evaluation:
 
 def value(evaluation: Evaluation, *, rule: GateRule) -> float:
     """The primary score over all images, in [0, 1]; NaN without a true cluster."""
-    return primary_score(evaluation, rule=rule)(np.ones(len(evaluation.images)))
+    return float(primary_score(evaluation, rule=rule)(np.ones(len(evaluation.images))))
 
 
 def pseudo_values(evaluation: Evaluation, *, rule: GateRule) -> Floats:

@@ -71,7 +71,7 @@ def more_patients(differences: Floats, *, held_out: int, rule: GateRule, gain: f
     freedom = _degrees_of_freedom(differences)
     tail = (1 - LEVEL) / 2
     # High quantiles of chi-squared go with small variances.
-    variances = [freedom * spread**2 / chi2.ppf(q, freedom) for q in (0.5, 1 - tail, tail)]
+    variances = [freedom * spread**2 / float(chi2.ppf(q, freedom)) for q in (0.5, 1 - tail, tail)]
     z = float(norm.ppf(rule.confidence) + norm.ppf(POWER))
     needed = [max(z**2 * variance / gain**2, rule.min_patients) for variance in variances]
     missing = [max(0.0, (each - held_out) / HELD_OUT) for each in needed]

@@ -2,6 +2,7 @@
 
 import json
 
+import orjson
 import pytest
 
 from training.evaluation.model_version import Evaluation, ImageScore
@@ -57,6 +58,9 @@ def test_points_of_growing_dataset_versions_are_measured_on_the_same_patients():
     assert curve.law.forecast(60).value > 0.7
     content = curve.to_json()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
+    assert orjson.loads(orjson.dumps(content)) == content, (
+        "it is stored with orjson, which takes no float of numpy"
+    )
     assert [each["patients"] for each in content["law"]["forecast"]] == [38, 45, 60]
     assert "gain of 0.05" in content["sentence"]
 
