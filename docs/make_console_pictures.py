@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from tests.chromium import chromium
 from tests.console_history import HOSTILE
 from tests.console_site import PASSWORD, USERS, ConsoleSite, console_site
 
 PICTURES = Path(__file__).parent / "pictures"
-WINDOW = {"width": 1366, "height": 768}
+WINDOW: ViewportSize = {"width": 1366, "height": 768}
 WIDTH = 1100
 """Of a picture, in pixels."""
 
@@ -38,7 +38,7 @@ def main() -> None:
         console_site(Path(folder), reason="a first try") as site,
         chromium() as browser,
     ):
-        page = browser.new_page(base_url=site.url, viewport=WINDOW, reduced_motion="reduce")  # type: ignore[arg-type]
+        page = browser.new_page(base_url=site.url, viewport=WINDOW, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE)
         log_in(page)
         photograph(page, site)

@@ -18,6 +18,7 @@ from mammo.audit.export import FIELDS, csv_row
 from mammo.efforts.effort_records import grouped
 from mammo.errors import UnknownProject
 from mammo.lenient_json import dumps
+from mammo.models.learned_from import learned_from
 from mammo.runs import Run
 from mammo.site import Site
 from mammo.verdicts.record import VerdictRecord
@@ -42,7 +43,7 @@ def gather(site: Site, project: int) -> list[Part]:
     dataset = serving.manifest.get("dataset_version")
     return [
         _model(describe(site, serving.version), site.weights_of(serving.version)),
-        data_sheet(dataset if isinstance(dataset, str) else None, blobs=site.blobs),
+        data_sheet(learned_from(dataset, blobs=site.blobs) if isinstance(dataset, str) else None),
         _verdict(verdict_record(site, serving)),
         _history(site, project),
         _curve(site.learning_curves.newest(project)),

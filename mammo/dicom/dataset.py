@@ -1,8 +1,8 @@
 """Parses a DICOM data set from hostile bytes, and reads its elements safely.
 
 pydicom converts an element on first access and has no common exception type: a damaged file may raise anything, and the
-message may quote a patient's name. Parsing and conversion therefore happen in this module only, and no message of
-pydicom is passed on.
+message may quote a patient's name. Parsing and conversion therefore happen in this module, and in those of results,
+which let no exception and no message of pydicom through either.
 """
 
 from __future__ import annotations

@@ -34,11 +34,14 @@ TYPE_2 = (
 _NOT_IN_LONG_STRING = re.compile(r"[\\\x00-\x1f\x7f]")
 
 
+MadeBy = Literal["automatic", "semiautomatic", "manual"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """Origin of findings: a model, a person who corrected a model, or a person."""
 
-    made_by: Literal["automatic", "semiautomatic", "manual"]
+    made_by: MadeBy
     name: str = NAME
     version: str = "none"
     """The model version."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import quantiles
 from typing import Any
 
 import orjson
@@ -23,6 +24,17 @@ class FoldCounts:
     patients: int
     images: int
     findings: int
+    readers: tuple[tuple[str, int], ...]
+    """Pseudonyms of those who corrected, and their images; most first."""
+
+    views: tuple[tuple[str, int], ...]
+    """Images by view, such as `LCC`; `unknown` where an image states none."""
+
+    density: tuple[tuple[str, int], ...]
+    """Images by the breast density that their reader stated; `not stated` where nobody did."""
+
+    spacing_mm: tuple[float, ...]
+    """Quartiles of the pixel spacings that images state; empty if none does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +44,26 @@ class LearnedFrom:
     dataset_version: str
     project: int
     folds: tuple[FoldCounts, ...]
-    readers: tuple[tuple[str, int], ...]
-    """Pseudonyms of those whose corrections taught, and their images; most first."""
-
-    views: tuple[tuple[str, int], ...]
-    """Of the training images: such as `LCC`; `unknown` where an image states none."""
-
     excluded: int
     """Corrections that were left out."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as a JSON object."""
-        return asdict(self) | {"readers": dict(self.readers), "views": dict(self.views)}
+        folds = [
+            asdict(each) | {name: dict(getattr(each, name)) for name in ("readers", "views", "density")}
+            for each in self.folds
+        ]
+        return asdict(self) | {"folds": folds, "readers": dict(self.readers), "views": dict(self.views)}
+
+    @property
+    def readers(self) -> tuple[tuple[str, int], ...]:
+        """Those whose corrections taught, and their images."""
+        return self.fold("train").readers
+
+    @property
+    def views(self) -> tuple[tuple[str, int], ...]:
+        """Training images by view."""
+        return self.fold("train").views
 
     def fold(self, name: str) -> FoldCounts:
         return next(each for each in self.folds if each.fold == name)
@@ -63,13 +83,10 @@ def learned_from(dataset: str, *, blobs: Blobs) -> LearnedFrom:
     manifest = orjson.loads(blobs.read(dataset))
     try:
         items: list[Mapping[str, Any]] = manifest["items"]
-        taught = [item for item in items if item["fold"] == "train"]
         return LearnedFrom(
             dataset_version=dataset,
             project=int(manifest["project"]),
             folds=tuple(_counts(fold, [item for item in items if item["fold"] == fold]) for fold in FOLDS),
-            readers=tuple(Counter(str(item["annotator"]) for item in taught).most_common()),
-            views=tuple(Counter(str(item["view"] or "unknown") for item in taught).most_common()),
             excluded=len(manifest["excluded"]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -85,4 +102,17 @@ def _counts(fold: str, items: list[Mapping[str, Any]]) -> FoldCounts:
         patients=len({item["patient"] for item in items}),
         images=len(items),
         findings=sum(len(item["findings"]) for item in items),
+        readers=_counted(str(item["annotator"]) for item in items),
+        views=_counted(str(item["view"] or "unknown") for item in items),
+        density=_counted(str(item.get("density") or "not stated") for item in items),
+        spacing_mm=_quartiles([item["spacing_mm"] for item in items if item.get("spacing_mm") is not None]),
     )
+
+
+def _counted(names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(Counter(names).most_common())
+
+
+def _quartiles(values: list[float]) -> tuple[float, ...]:
+    found = quantiles(values, n=4) if len(values) > 1 else values * 3
+    return tuple(round(value, 4) for value in found)

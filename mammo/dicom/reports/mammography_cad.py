@@ -17,7 +17,7 @@ One document for the mammograms of a study, as small as the templates allow:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from mammo.dicom.reports import content_items as items
 from mammo.dicom.reports.report import Predecessor, check_findings, outline
 from mammo.dicom.results import (
     NAME,
+    MadeBy,
     Origin,
     digest,
     long_string,
@@ -50,7 +51,7 @@ from mammo.findings import Finding
 
 SERIES_NUMBER = 102
 ENGLISH = Code("en", "RFC5646", "English")
-ALGORITHMS = {
+ALGORITHMS: Mapping[MadeBy, str] = {
     "automatic": "{name}",
     "semiautomatic": "{name}, corrected by a person",
     "manual": "drawn by a person",

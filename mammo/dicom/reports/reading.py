@@ -349,7 +349,7 @@ def _with_algorithm(origin: Origin, node: _Node) -> Origin:
     for kind, form in ALGORITHMS.items():
         stem = form.removeprefix("{name}")
         if stem and said.endswith(stem):
-            made_by, said = kind, said.removesuffix(stem)  # type: ignore[assignment]
+            made_by, said = kind, said.removesuffix(stem)
     parameters = [text(each.item, "TextValue") for each in node.named(codes.DCM.AlgorithmParameters)]
     prefix = "weights SHA-256: "
     return Origin(

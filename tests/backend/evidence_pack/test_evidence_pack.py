@@ -53,7 +53,7 @@ def test_a_pack_says_which_model_serves_from_what_data_and_why(
     read = {each.stem: json.loads(each.read_bytes()) for each in folder.glob("*.json")}
     assert read["model-card"]["version"] == history.champion
     assert len(read["model-card"]["weights"]) == 2
-    assert read["dataset"]["folds"]["test"]["patients"] == 4
+    assert {each["fold"]: each["patients"] for each in read["dataset"]["folds"]}["test"] == 4
     assert read["verdict"]["run"] == history.promoted
     assert len(read["verdict"]["challenger"]["curve"]["low"]) > 2
     assert {run["id"] for run in read["gate-history"]["runs"]} == {
