@@ -10,6 +10,9 @@ ARGS ?=
 PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
+# uv installs without bytecode. What is imported is compiled once and kept, also where the environment says otherwise (images
+# of Python often do): the tests start some hundred processes, and compiling torch takes longer than loading it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo test test-all coverage check format lint types layers docs pages pictures bench env pin sbom clean
 .DEFAULT_GOAL := install

@@ -21,7 +21,7 @@ from backend.credentials import bearer_keys, has_key
 from backend.error_table import answer, status_of
 from backend.local import is_local
 from backend.services import Services
-from mammo.access import Role
+from mammo.access.roles import Role
 from mammo.errors import MammoError
 
 COOKIE = "yolo_mlsam_session"

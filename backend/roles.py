@@ -8,7 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Request
 
 from backend.callers import Caller
-from mammo.access import Role, includes
+from mammo.access.roles import Role, includes
 
 NAMES_FROM: Role = "administrator"
 """Role from which readers have names; below it they have pseudonyms."""

@@ -20,7 +20,7 @@ from mammo.site_storage import SiteStorage
 if TYPE_CHECKING:
     import redis
 
-    from mammo.access import Access
+    from mammo.access.access import Access
     from mammo.annotations import Reconciliation
     from mammo.blinding import Blinding
     from mammo.efforts.effort_records import Efforts
@@ -214,7 +214,7 @@ class Site(SiteStorage):
 
     @cached_property
     def access(self) -> Access:
-        from mammo.access import Access
+        from mammo.access.access import Access
 
         return Access.of(self.engine)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mammo.access import ROLES
+from mammo.access.roles import ROLES
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 from tests.backend_process import BackendProcess

@@ -155,13 +155,13 @@ class RetrainingSite:
     def queue(self) -> JobQueue:
         return JobQueue(redis_connection(self.redis.url))
 
-    def desk(self) -> RunService:
+    def service(self) -> RunService:
         """What `yolo-mlsam runs` and every backend ask for runs, and send lost ones on with."""
         return RunService.of(self.settings, self.engine, self.queue())
 
     def ask(self) -> str:
         """A run, as the command line asks for one; its id."""
-        return self.desk().start(PROJECT, recipe="smoke", reason="the test", trigger="cli").run
+        return self.service().start(PROJECT, recipe="smoke", reason="the test", trigger="cli").run
 
     def wait(self, run: str, until: Callable[[Run], bool], *, within: float) -> Run:
         """Look at a run until it is as wanted."""
@@ -173,12 +173,12 @@ class RetrainingSite:
 
     def wait_sending(self, run: str, until: Callable[[Run], bool], *, every: float, within: float) -> Run:
         """As `wait`, and lost runs are sent on meanwhile, as every backend does."""
-        desk, sent_at = self.desk(), time.monotonic()
+        service, sent_at = self.service(), time.monotonic()
 
         def wanted(found: Run) -> bool:
             nonlocal sent_at
             if time.monotonic() - sent_at > every:
-                desk.requeue_lost()
+                service.requeue_lost()
                 sent_at = time.monotonic()
             return until(found)
 

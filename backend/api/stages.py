@@ -15,7 +15,7 @@ from backend.callers import Caller
 from backend.dependencies import ServicesDep
 from backend.roles import LeadDep, ViewerDep
 from backend.services import Services
-from mammo.access import includes
+from mammo.access.roles import includes
 from mammo.stages import Stage
 
 router = APIRouter(prefix="/api/v1", tags=["stages"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mammo.access import Role
+from mammo.access.roles import Role
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from backend.callers import Caller
 from backend.console.assets import Assets
 from backend.console.navigation import SECTIONS
-from mammo.access import includes
+from mammo.access.roles import includes
 from mammo.verdicts.report import TEMPLATES as VERDICT_TEMPLATES
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -51,10 +51,10 @@ def add_public_set(
                     _copy(given / path.name, path)
                 else:
 
-                    def told(here: int, _: int | None, before: int = received) -> None:
+                    def report(here: int, _: int | None, before: int = received) -> None:
                         progress(before + here, total)
 
-                    fetch(image.file, folder, progress=told, allow_network=True, client=client)
+                    fetch(image.file, folder, progress=report, allow_network=True, client=client)
             received += image.size
             progress(received, total)
         backgrounds = public.within(folder)

@@ -38,7 +38,7 @@ def silences(
         last: when the last correction of each project arrived.
         is_done: whether a project has no task left to annotate, so that silence is no news.
     """
-    told: list[tuple[Channel, Notice]] = []
+    deliveries: list[tuple[Channel, Notice]] = []
     for channel in channels:
         for project, at in last.items():
             limit = at + timedelta(days=channel.quiet_days)
@@ -54,8 +54,8 @@ def silences(
                 facts={"since": at.isoformat(timespec="seconds"), "days": channel.quiet_days},
             )
             if channel.wants(notice) and not is_done(project):
-                told.append((channel, notice))
-    return told
+                deliveries.append((channel, notice))
+    return deliveries
 
 
 def disk_position(position: int, *, free: int) -> int:

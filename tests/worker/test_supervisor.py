@@ -23,6 +23,7 @@ from mammo.broker import redis_connection
 from mammo.runs.jobs import JobQueue
 from mammo.runs.payloads import Retrain
 from mammo.settings import PREFIX
+from tests.waiting import until
 from worker import health
 from worker.placement import WorkerSpec
 from worker.supervisor import SETTLED_SECONDS, WorkerProcess
@@ -69,10 +70,7 @@ class Site:
         return bool(select.select([self.label_studio], [], [], 0)[0])
 
     def until(self, condition: Callable[[], object], *, seconds: float = 200) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.05)
+        until(condition, seconds=seconds, says=lambda: self.log)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend.callers import CSRF_HEADER
-from mammo.access import Role
+from mammo.access.roles import Role
 from mammo.learning_curves import LearningCurves
 from tests.backend.console.access import browser, token_in
 from tests.backend.fakes import BASIC, Backend

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 from backend.connections.limits import ConnectionLimits
 from backend.connections.server import Server, bind
 from tests.backend.fakes import SECRET, Backend
+from tests.waiting import until
 
 LIMITS = ConnectionLimits(max_connections=1000, max_per_address=500)
 EVENT = b'{"action":"ANNOTATION_CREATED","project":{"id":3}}'
@@ -123,10 +123,3 @@ def is_open(connection: socket.socket) -> bool:
 
 def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

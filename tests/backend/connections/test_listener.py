@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from backend.connections import listener
-from tests.backend.connections.served import event, is_open, one_answer, rest, serving, status, until
+from tests.backend.connections.served import event, is_open, one_answer, rest, serving, status
+from tests.waiting import until
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
 

@@ -20,8 +20,8 @@ from tests.backend.connections.served import (
     rest,
     serving,
     status,
-    until,
 )
+from tests.waiting import until
 
 LONG = 600.0
 """Seconds that no test waits: a deadline that is not the one under test."""

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from backend.app import create_app
-from mammo.access import Role
+from mammo.access.roles import Role
 from tests.backend.fakes import Backend
 
 PASSWORD = "a long enough password"

@@ -9,6 +9,7 @@ from mammo.errors import StageRefused
 from mammo.stages import StageLog, StageRules, StageService
 from tests.backend.fakes import BASIC, Backend
 from tests.backend.test_suggestions import click, clicked
+from tests.waiting import until
 
 TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
 
@@ -17,19 +18,12 @@ def backend(why=None):
     return Backend(parts={"withholding": lambda project, task, data: why})
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("why", ["assisted", "blind"])
 def test_a_withheld_task_gets_no_prediction_at_all_and_our_silent_copy_is_kept(why):
     made = backend(why)
     with made.client:
         assert made.predict(TASK).json() == {"results": [[]]}
-        wait_for(lambda: made.store.prelabels)
+        until(lambda: made.store.prelabels)
     kept = made.store.prelabels[3, 7, "m1"]
     assert kept.regions
     assert kept.shown_at is None
@@ -40,7 +34,7 @@ def test_it_is_predicted_once_however_often_it_is_opened():
     made = backend("blind")
     with made.client:
         made.predict(TASK)
-        wait_for(lambda: made.store.prelabels)
+        until(lambda: made.store.prelabels)
         count = len(made.model.prelabelled)
         for _ in range(3):
             assert made.predict(TASK).json() == {"results": [[]]}
@@ -60,7 +54,7 @@ def test_a_silent_prediction_counts_as_shown_from_the_moment_it_is_handed_out():
     made = backend("assisted")
     with made.client:
         made.predict(TASK)
-        wait_for(lambda: made.store.prelabels)
+        until(lambda: made.store.prelabels)
         made.services.site.__dict__["withholding"] = lambda *_: None
         (result,) = made.predict(TASK).json()["results"]
     assert result["result"]

@@ -2,13 +2,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from cli.demo.processes import Processes, ProcessFailed, free_port
+from tests.waiting import until
 
 SLEEP = "import time; time.sleep(600)"
 FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).wait()"
@@ -25,20 +25,13 @@ def gone(pid: int) -> bool:
         return True
 
 
-def wait_for(condition, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_stopping_leaves_no_grandchild(tmp_path: Path):
     before = descendants()
     with Processes(tmp_path) as processes:
         processes.launch("family", [sys.executable, "-c", FAMILY], environment=dict(os.environ))
-        wait_for(lambda: len(descendants() - before) >= 2)
+        until(lambda: len(descendants() - before) >= 2)
         family = descendants() - before
-    wait_for(lambda: all(gone(pid) for pid in family))
+    until(lambda: all(gone(pid) for pid in family))
 
 
 def test_a_killed_parent_leaves_no_child(tmp_path: Path):
@@ -61,7 +54,7 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path):
     with parent.stdout as output:
         child = int(output.readline())
     # The child sets its death signal before it becomes the program, so wait for the program.
-    wait_for(
+    until(
         lambda: (
             "time.sleep" in " ".join(psutil.Process(child).cmdline())
             and "mammo.leash" not in str(psutil.Process(child).cmdline())
@@ -69,7 +62,7 @@ def test_a_killed_parent_leaves_no_child(tmp_path: Path):
     )
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    wait_for(lambda: gone(child))
+    until(lambda: gone(child))
 
 
 def test_a_process_that_ends_early_is_reported_with_the_end_of_its_log(tmp_path: Path):

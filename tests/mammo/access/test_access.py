@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from mammo.access import Access, includes
+from mammo.access.access import Access
+from mammo.access.roles import includes
 from mammo.access.sessions import LIFETIME
 from mammo.database import api_key, console_session, console_user, reading
 from mammo.errors import InvalidAccess
