@@ -50,7 +50,7 @@ class ImageUids:
 
 
 def referenced_images(data: bytes) -> list[ImageUids]:
-    """Return the images that a result of ours refers to, as the site's files are identified."""
+    """Return the mammograms that a result of ours refers to, as the site's files are identified."""
     dataset = _read(data)
     if "ReferencedSeriesSequence" in dataset:  # a segmentation
         studies = [(dataset.StudyInstanceUID, dataset.ReferencedSeriesSequence, "ReferencedInstanceSequence")]
@@ -68,6 +68,7 @@ def referenced_images(data: bytes) -> list[ImageUids]:
         for study, all_series, keyword in studies
         for series in all_series
         for image in series[keyword]
+        if image.ReferencedSOPClassUID != dataset.SOPClassUID  # not the segmentation that this one replaces
     ]
 
 

@@ -62,6 +62,16 @@ class Tracking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Predecessor:
+    """The version of a result that a newer one replaces."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultSource:
     """The identifiers and the size of a mammogram that results refer to. The UIDs may identify a patient."""
 

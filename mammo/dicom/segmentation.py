@@ -21,6 +21,7 @@ from mammo.atomic_files import replacing
 from mammo.dicom.limits import check_size
 from mammo.dicom.results import (
     Origin,
+    Predecessor,
     Tracking,
     digest,
     long_string,
@@ -53,7 +54,7 @@ def write_segmentation(
     source: Path | bytes,
     origin: Origin,
     calcifications: Sequence[Mask] = (),
-    predecessor: str = "",
+    predecessor: Predecessor | None = None,
     synthetic: bool = False,
 ) -> None:
     """Write the masks of one mammogram as a DICOM Segmentation in the mammogram's study.
@@ -66,8 +67,8 @@ def write_segmentation(
         source: the DICOM file of the mammogram.
         origin: who made the masks.
         calcifications: masks of single calcifications; they form one segment.
-        predecessor: SOPInstanceUID of the version that this one replaces. A segmentation cannot name it, but has
-            another UID with it: a correction that is taken back is a new version too.
+        predecessor: the version that this one replaces, in the same study; see `_name_predecessor`. With it the file
+            has other UIDs: a correction that is taken back is a new version too.
         synthetic: use the constant dates of `write_mammogram`, so that the same call writes the same bytes.
 
     Raises:
@@ -78,7 +79,8 @@ def write_segmentation(
     """
     image = referenced_image(source)
     layers = _layers(findings, calcifications, check_size(int(image.Columns), int(image.Rows)))
-    text = f"{image.SOPInstanceUID}/{origin}/{digest(list(findings), list(calcifications))}/{predecessor}"
+    earlier = predecessor.sop_instance_uid if predecessor else ""
+    text = f"{image.SOPInstanceUID}/{origin}/{digest(list(findings), list(calcifications))}/{earlier}"
     segments = _descriptions(image, findings, origin, with_calcifications=bool(calcifications))
     try:
         with without_quoting_names():
@@ -90,6 +92,8 @@ def write_segmentation(
     dimensions = derived_uid(f"{text}/dimensions")  # highdicom draws a random one
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
+    if predecessor:
+        _name_predecessor(segmentation, predecessor)
     if synthetic:
         _set_dates(segmentation)
     with replacing(path) as part:
@@ -111,6 +115,27 @@ def _layers(findings: Sequence[Finding], calcifications: Sequence[Mask], size: S
     for mask in calcifications:
         mask.paste(layers[0, :, :, -1])
     return layers
+
+
+def _name_predecessor(segmentation: hd.seg.Segmentation, predecessor: Predecessor) -> None:
+    """Name the version that a segmentation replaces: as a related image, since the IOD has no place for predecessors.
+
+    It is in the Referenced Image Sequence (General Reference Module, PS3.3 C.12.4), without a purpose, because no code
+    of CID 7201 means an earlier version; and, as every instance that is referenced, in the Common Instance Reference
+    Module (PS3.3 C.12.2), there after the mammogram, which readers expect first.
+    """
+    segmentation.ReferencedImageSequence = [_reference(predecessor)]
+    series = Dataset()
+    series.SeriesInstanceUID = predecessor.series_instance_uid
+    series.ReferencedInstanceSequence = [_reference(predecessor)]
+    segmentation.ReferencedSeriesSequence.append(series)
+
+
+def _reference(predecessor: Predecessor) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = predecessor.sop_class_uid
+    reference.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    return reference
 
 
 def _set_dates(segmentation: hd.seg.Segmentation) -> None:

@@ -16,8 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from mammo.database import insert, pacs_result, reading, writing
-from mammo.dicom.reports.report import Predecessor
-from mammo.dicom.results import ResultSource
+from mammo.dicom.results import Predecessor, ResultSource
 
 LEASE = timedelta(minutes=15)
 """Time for which a claim holds; longer than an attempt takes."""

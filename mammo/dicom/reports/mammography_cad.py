@@ -32,11 +32,12 @@ from mammo.dicom import projection
 from mammo.dicom.dataset import text
 from mammo.dicom.reports import codes as words
 from mammo.dicom.reports import content_items as items
-from mammo.dicom.reports.report import Predecessor, check_findings, outline
+from mammo.dicom.reports.report import check_findings, outline
 from mammo.dicom.results import (
     NAME,
     MadeBy,
     Origin,
+    Predecessor,
     digest,
     long_string,
     no_reference,

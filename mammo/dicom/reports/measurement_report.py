@@ -20,10 +20,11 @@ from pydicom.sr.coding import Code
 from mammo.atomic_files import replacing
 from mammo.dicom import projection
 from mammo.dicom.reports import codes as words
-from mammo.dicom.reports.report import Predecessor, check_findings, outline
+from mammo.dicom.reports.report import check_findings, outline
 from mammo.dicom.results import (
     NAME,
     Origin,
+    Predecessor,
     digest,
     long_string,
     no_reference,

@@ -26,16 +26,6 @@ Vertices = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predecessor:
-    """The version of a report that a newer one replaces."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportedFinding:
     """One finding as a report states it."""
 

@@ -11,8 +11,7 @@ from typing import Literal
 from mammo.dicom.reports.mammography_cad import CadImage, write_mammography_cad
 from mammo.dicom.reports.measurement_report import write_measurement_report
 from mammo.dicom.reports.reading import read_report
-from mammo.dicom.reports.report import Predecessor
-from mammo.dicom.results import ResultSource, digest, result_source
+from mammo.dicom.results import Predecessor, ResultSource, digest, result_source
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
@@ -113,7 +112,7 @@ def _segmentation(
             source=_source(image),
             origin=image.origin,
             calcifications=image.calcifications,
-            predecessor=predecessor.sop_instance_uid if predecessor else "",
+            predecessor=predecessor,
         )
     return refusals
 

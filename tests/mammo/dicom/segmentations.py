@@ -23,11 +23,20 @@ class Segmentation:
     findings: tuple[Finding, ...]
     calcifications: Mask | None
     tracking_uids: tuple[str, ...]
+    predecessor: str
+    """SOPInstanceUID of the segmentation that this one replaces; empty if it replaces none."""
 
 
 def read_segmentation(path: Path) -> Segmentation:
     read = hd.seg.segread(path)
-    ((_, _, image),) = read.get_source_image_uids()
+    images = {
+        str(source.ReferencedSOPInstanceUID)
+        for frame in read.PerFrameFunctionalGroupsSequence
+        for derivation in frame.DerivationImageSequence
+        for source in derivation.SourceImageSequence
+    }
+    (image,) = images
+    assert str(read.get_source_image_uids()[0][2]) == image, "the first one that is referenced"
     findings, trackers = [], []
     calcifications: Mask | None = None
     for number in read.segment_numbers:
@@ -46,9 +55,12 @@ def read_segmentation(path: Path) -> Segmentation:
         )
         trackers.append(str(segment.tracking_uid))
     return Segmentation(
-        image=str(image),
+        image=image,
         size=Size(int(read.Columns), int(read.Rows)),
         findings=tuple(findings),
         calcifications=calcifications,
         tracking_uids=tuple(trackers),
+        predecessor="".join(
+            str(each.ReferencedSOPInstanceUID) for each in read.get("ReferencedImageSequence") or ()
+        ),
     )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mammo.dicom.results import Origin
+from mammo.dicom.reidentification import referenced_images
+from mammo.dicom.results import Origin, Predecessor
 from mammo.dicom.segmentation import MAX_SEGMENTS, write_segmentation
 from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
@@ -19,6 +20,7 @@ from mammo.geometry import Box
 from mammo.masks import Mask
 from mammo.phantom import phantom_view
 from tests.mammo.dicom.files import PATIENT, mammogram_file, with_elements
+from tests.mammo.dicom.module_tables import contradictions
 from tests.mammo.dicom.segmentations import read_segmentation
 from tests.mammo.dicom.validator import assert_valid
 
@@ -118,6 +120,22 @@ def test_a_cluster_keeps_its_tracking_uid_when_its_outline_is_corrected(tmp_path
     assert len(set(first.tracking_uids)) == 2
     files = {pydicom.dcmread(segmentation_file(tmp_path, finding(x, 5))).SOPInstanceUID for x in (3, 4, 4)}
     assert len(files) == 2
+
+
+def test_a_new_version_names_the_one_that_it_replaces_and_its_image_first(tmp_path: Path) -> None:
+    first = pydicom.dcmread(segmentation_file(tmp_path))
+    predecessor = Predecessor(
+        sop_class_uid=first.SOPClassUID,
+        sop_instance_uid=first.SOPInstanceUID,
+        series_instance_uid=first.SeriesInstanceUID,
+        study_instance_uid=first.StudyInstanceUID,
+    )
+    path = segmentation_file(tmp_path, predecessor=predecessor)
+    assert_valid(path, "Segmentation")
+    assert contradictions(pydicom.dcmread(path)) == contradictions(first)
+    back = read_segmentation(path)
+    assert back.predecessor == first.SOPInstanceUID != pydicom.dcmread(path).SOPInstanceUID
+    assert [each.instance for each in referenced_images(path.read_bytes())] == [back.image]
 
 
 def test_a_lesion_has_the_same_tracking_uid_in_all_views_of_its_study(tmp_path: Path) -> None:

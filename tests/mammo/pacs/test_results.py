@@ -114,10 +114,8 @@ def test_what_was_sent_is_not_sent_again_and_what_changed_replaces_it(
         assert service.send().num_delivered == 0
         reports = [each for each in held(orthanc) if each.Modality == "SR"]
         assert len(reports) == number
-    names = {str(each.SOPInstanceUID) for each in reports}
-    replaced = {_predecessor(each) for each in reports}
-    assert replaced - names == {""}
-    (newest,) = names - replaced
+    newest = _newest(reports)
+    _newest([each for each in held(orthanc) if each.Modality == "SEG"])
     last = next(each for each in reports if each.SOPInstanceUID == newest)
     path = tmp_path / "last"
     last.save_as(path)
@@ -127,7 +125,19 @@ def test_what_was_sent_is_not_sent_again_and_what_changed_replaces_it(
     assert len(set().union(*tracked)) == 2
 
 
+def _newest(versions: list[pydicom.Dataset]) -> str:
+    """The one that none replaces; each other is replaced by one, and one replaces none."""
+    names = {str(each.SOPInstanceUID) for each in versions}
+    replaced = [_predecessor(each) for each in versions]
+    assert len(set(replaced)) == len(versions)
+    assert set(replaced) - names == {""}
+    (newest,) = names - set(replaced)
+    return newest
+
+
 def _predecessor(report: pydicom.Dataset) -> str:
+    for image in report.get("ReferencedImageSequence", []):
+        return str(image.ReferencedSOPInstanceUID)
     for study in report.get("PredecessorDocumentsSequence", []):
         assert study.StudyInstanceUID == report.StudyInstanceUID
         return str(study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)

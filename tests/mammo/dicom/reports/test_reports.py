@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES
 from mammo.dicom.reports import codes
-from mammo.dicom.reports.report import MAX_CORNERS, Predecessor
-from mammo.dicom.results import Origin
+from mammo.dicom.reports.report import MAX_CORNERS
+from mammo.dicom.results import Origin, Predecessor
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
