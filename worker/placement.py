@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mammo.runs.jobs import QUEUES, TRAIN, lists_of
+from mammo.runs.jobs import LIGHT, PREDICT, TRAIN, lists_of
 from worker.gpus import NO_GPU, Gpu
 
 
@@ -20,19 +20,21 @@ class WorkerSpec:
 
 
 def place_workers(queues: Iterable[str], gpus: Sequence[Gpu]) -> list[WorkerSpec]:
-    """Return one `train` worker per GPU (one on the CPU if there is none) and one worker for all other queues.
+    """Return one `train` worker per GPU (one on the CPU if there is none), and one for each other queue.
 
-    The latter shares the last GPU, so that predictions are fast and at most one training is slowed down.
+    That of `predict` shares the last GPU, so that predictions are fast and at most one training is slowed down. They
+    do not wait for an import from a PACS, which may take hours and is of the queue `light`.
 
     Raises:
         InvalidSettings: a queue name is unknown, or there is none.
     """
     names = set(queues)
     lists_of(names)
-    other = tuple(queue for queue in QUEUES if queue in names and queue != TRAIN)
     specs = []
-    if other:
-        specs.append(WorkerSpec("-".join(other), other, gpus[-1].variables if gpus else NO_GPU))
+    if LIGHT in names:
+        specs.append(WorkerSpec(LIGHT, (LIGHT,), NO_GPU))
+    if PREDICT in names:
+        specs.append(WorkerSpec(PREDICT, (PREDICT,), gpus[-1].variables if gpus else NO_GPU))
     if TRAIN in names:
         specs += [WorkerSpec(f"{TRAIN}-{gpu.label}", (TRAIN,), gpu.variables) for gpu in gpus]
         if not gpus:

@@ -9,9 +9,10 @@ from worker.placement import WorkerSpec, place_workers
 TWO = [Gpu("gpu0", {VISIBLE: "GPU-a"}), Gpu("gpu1", {VISIBLE: "GPU-b"})]
 
 
-def test_each_gpu_has_one_trainer_and_the_rest_is_one_workers():
+def test_each_gpu_has_one_trainer_and_predictions_wait_for_no_import():
     assert place_workers(["train", "predict", "light"], TWO) == [
-        WorkerSpec("light-predict", ("light", "predict"), {VISIBLE: "GPU-b"}),
+        WorkerSpec("light", ("light",), NO_GPU),
+        WorkerSpec("predict", ("predict",), {VISIBLE: "GPU-b"}),
         WorkerSpec("train-gpu0", ("train",), {VISIBLE: "GPU-a"}),
         WorkerSpec("train-gpu1", ("train",), {VISIBLE: "GPU-b"}),
     ]
