@@ -31,6 +31,7 @@ from backend.project_overview import ProjectOverviews
 from backend.rate_limit import RateLimit
 from backend.recent_images import RecentImages
 from backend.refreshed import Refreshed
+from backend.requested_pacs import MAX_SEARCHES
 from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
 from backend.services import Services
 from backend.shadow import Shadow
@@ -96,6 +97,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.click_images = ImageFetcher(app.state.recent_images, purpose="click", metrics=services.metrics)
     app.state.click_limiter = CapacityLimiter(MAX_CLICKS)
     app.state.event_limiter = CapacityLimiter(MAX_EVENTS)
+    app.state.pacs_searches = CapacityLimiter(MAX_SEARCHES)
     app.state.overviews = overviews
     app.state.evidence = evidence
     app.state.stage_reports = stage_reports

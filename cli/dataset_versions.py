@@ -95,8 +95,8 @@ def export(
     fold: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
     """Export a dataset version for other tools. Images are referenced by path and SHA-256, not copied."""
-    from mammo.exchange.export.dicom_results import RESULT_KINDS
     from mammo.exchange.export.formats import FORMATS
+    from mammo.result_kinds import RESULT_KINDS
 
     formats = sorted(set(FORMATS) - set(RESULT_KINDS))  # results as DICOM need the mammogram's own file
     if kind not in formats:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -11,14 +10,12 @@ from rich.console import Console
 from rich.progress import track
 
 from cli.current_user import current_user
-from mammo.efforts.effort_records import annotator_pseudonym
 from mammo.errors import InvalidSettings
-from mammo.exchange.export.dicom_results import RESULT_KINDS
 from mammo.exchange.export.formats import FORMATS
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.prelabels import read_prelabels
-from mammo.exchange.export.project import read_project
 from mammo.printable import printable
+from mammo.result_kinds import RESULT_KINDS
 from mammo.site import Site
 
 REFUSED = 2
@@ -94,15 +91,7 @@ def _read(
 ) -> Iterator[LabelledImage | Refusal]:
     if project is None:
         return read_prelabels(paths, images=images, weights=site.weights_of)
-    return read_project(
-        site.client, project, site.images, weights=site.weights_of, pseudonym=_pseudonym(site)
-    )
-
-
-def _pseudonym(site: Site) -> Callable[[int | None], str]:
-    """Return what names annotators in results: without a secret, a pseudonym could be reversed, so there is none."""
-    secret = site.settings.annotator_secret
-    return partial(annotator_pseudonym, secret=secret) if secret else lambda user: ""
+    return site.labelled_images(project)
 
 
 def _send(site: Site, items: _Items, kind: str) -> int:

@@ -11,10 +11,10 @@ import typer
 from cli.site_choice import changing_site
 
 if TYPE_CHECKING:
-    from cli.project.connecting import Screen
     from mammo.exchange.datasets.contents import DatasetOptions
     from mammo.exchange.datasets.reading import Summary
     from mammo.exchange.datasets.tasks import TaskWriter
+    from mammo.exchange.import_target import Screen
     from mammo.labelstudio import ControlTags
     from mammo.site import Site
 
@@ -95,9 +95,9 @@ def _import(
     from rich.console import Console
     from rich.progress import track
 
-    from cli.import_mammograms import screen_of
     from mammo.errors import InvalidSettings
     from mammo.exchange.datasets.reading import READERS, read_dataset
+    from mammo.exchange.import_target import screen_of
     from mammo.printable import printable
 
     if options.kind not in READERS:

@@ -106,15 +106,13 @@ def import_(
     there. Exit code 2: some images were refused, or must be looked at first.
     """
     from cli.pacs_importing import PacsImport
+    from mammo.pacs.import_order import ImportOrder
 
     conditions = _query(
         study, patient, accession, since, until, body_part, view, laterality, raw=convert_for_processing
     )
     command = PacsImport(
-        query=conditions,
-        priors=priors,
-        limit=limit,
-        offset=offset,
+        order=ImportOrder(query=conditions, priors=priors, limit=limit, offset=offset),
         project=project,
         twins=twins,
         identified=identified,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,15 @@ from rich.progress import track
 from rich.table import Table
 
 from cli.current_user import current_user
-from cli.import_mammograms import Project, report
-from cli.project.connecting import Screen
+from cli.import_mammograms import report
 from cli.site_choice import changing_site
 from cli.text_console import text_console
-from mammo.exchange.importing import Outcome, Rules
-from mammo.pacs import PacsOutcome, Query, find, record_retrieval, retrieve_studies
+from mammo.exchange.import_target import Screen
+from mammo.exchange.importing import Rules
+from mammo.pacs import PacsOutcome, Query, find
+from mammo.pacs.import_order import ImportOrder
+from mammo.pacs.importer import Imported
+from mammo.pacs.studies import by_study
 from mammo.printable import printable_path
 from mammo.site import Site
 
@@ -34,35 +36,21 @@ def query_command(query: Query, *, priors: bool, limit: int, offset: int, as_jso
         console.print_json(data=[each.to_json() for each in found])
         return
     table = Table("day", "patient", "accession", "study", "images", "left out")
-    for _, members in groupby(found, key=lambda each: each.study):
-        images = list(members)
-        first = images[0]
-        day = f"{first.day}{' (prior)' if first.is_prior else ''}"
-        views = ", ".join(f"{each.laterality}{each.view}" or "?" for each in images if not each.skipped)
-        reasons = _counted(each.skipped for each in images if each.skipped)
-        left_out = "; ".join(f"{count} {reason}" for reason, count in reasons.items())
-        table.add_row(day, first.patient, first.accession, first.study, views, left_out)
+    studies = by_study(found)
+    for each in studies:
+        day = f"{each.day}{' (prior)' if each.is_prior else ''}"
+        left_out = "; ".join(f"{count} {reason}" for reason, count in each.left_out.items())
+        table.add_row(day, each.patient, each.accession, each.study, ", ".join(each.views), left_out)
     console.print(table)
-    num_studies = len({each.study for each in found})
     taken = sum(not each.skipped for each in found)
-    console.print(f"{taken} images of {num_studies} studies; {len(found) - taken} left out")
-
-
-def _counted(reasons: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for each in reasons:
-        counts[each] = counts.get(each, 0) + 1
-    return counts
+    console.print(f"{taken} images of {len(studies)} studies; {len(found) - taken} left out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PacsImport:
     """One import from the PACS."""
 
-    query: Query
-    priors: bool
-    limit: int
-    offset: int
+    order: ImportOrder
     project: int
     twins: Path | None
     identified: bool
@@ -78,44 +66,21 @@ class PacsImport:
             LabelStudioError: Label Studio does not answer or refuses.
         """
         rules = Rules(
-            allow_identified=self.identified, convert_for_processing=not self.query.only_for_presentation
+            allow_identified=self.identified,
+            convert_for_processing=not self.order.query.only_for_presentation,
         )
-        outcome, tasks = PacsOutcome(), Outcome()
+        imported = Imported()
         with changing_site(creates=True) as site:
-            into = Project.of(
-                site,
-                self.project,
-                twins=self.twins,
-                rules=rules,
-                screen=self.screen,
-                show_year=self.show_year,
+            into = site.import_target(
+                self.project, rules=rules, twins=self.twins, screen=self.screen, show_year=self.show_year
             )
-            retriever = site.pacs_retriever(keeps_identity=self.identified)
-            images = list(
-                find(site.pacs, self.query, priors=self.priors, limit=self.limit, offset=self.offset)
-            )
+            importer = site.pacs_importer(into)
             try:
-                failure = retrieve_studies(
-                    images,
-                    retriever,
-                    connections=site.settings.pacs_connections,
-                    outcome=outcome,
-                    progress=_progress,
-                )
-                into.import_(outcome.files, tasks)
+                importer.run(self.order, actor=current_user(), imported=imported, progress=_progress)
             finally:  # also after an interrupt: the same command continues from here
-                record_retrieval(
-                    site.engine,
-                    outcome,
-                    project=self.project,
-                    actor=current_user(),
-                    keeps_identity=self.identified,
-                )
-                _report(outcome)
-                report(tasks, project=self.project)
-            if failure is not None:
-                raise failure
-        return 2 if outcome.refused or outcome.flagged or tasks.refused or tasks.listed else 0
+                _report(imported.retrieved)
+                report(imported.tasks, project=self.project)
+        return 0 if imported.is_whole else 2
 
 
 def _report(outcome: PacsOutcome) -> None:
@@ -134,5 +99,5 @@ def _report(outcome: PacsOutcome) -> None:
     typer.echo(f"{outcome.num_new} images from the PACS, {outcome.num_present} were here already")
 
 
-def _progress(finished: Sequence[Any] | Iterable[Any], total: int) -> Iterable[Any]:
-    return track(finished, "Retrieving", total=total, console=Console(file=sys.stderr))
+def _progress(stage: str, finished: Iterable[Any], total: int) -> Iterable[Any]:
+    return track(finished, stage, total=total, console=Console(file=sys.stderr))

@@ -159,6 +159,14 @@ class UnknownRun(MammoError):
     code = "unknown_run"
 
 
+class UnknownImport(MammoError):
+    code = "unknown_import"
+
+
+class ImportConflict(MammoError):
+    code = "import_conflict"
+
+
 class RunConflict(MammoError):
     code = "run_conflict"
 

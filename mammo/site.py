@@ -1,9 +1,9 @@
 """Site: the composition root, which builds every component of an installation from its settings.
 
 Backend, worker and command line take database, store, registry, Label Studio client and all else from here, and build
-nothing themselves, so that no second wiring can forget an option. What needs neither Redis nor Label Studio is built by
-the base, `mammo.site_storage`. A component is imported and built when it is first used: a command that lists runs
-imports neither pydicom nor scipy.
+nothing themselves, so that no second wiring can forget an option. Its bases build what is kept (`mammo.site_storage`)
+and what goes in and out (`mammo.site_exchange`). A component is imported and built when it is first used: a command
+that lists runs imports neither pydicom nor scipy.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from mammo.errors import InvalidSettings
 from mammo.settings import Settings
-from mammo.site_storage import SiteStorage
+from mammo.site_exchange import SiteExchange
 
 if TYPE_CHECKING:
     import redis
@@ -24,14 +23,8 @@ if TYPE_CHECKING:
     from mammo.annotations import Reconciliation
     from mammo.blinding import Blinding
     from mammo.efforts.effort_records import Efforts
-    from mammo.images.image_downloads import ImageDownloads
-    from mammo.images.task_images import TaskImages
-    from mammo.labelstudio import LabelStudioClient
-    from mammo.labelstudio.project_tags import ProjectTags
     from mammo.models.champion_announcements import ChampionListener
     from mammo.notifications import NotificationService
-    from mammo.pacs import PacsClient, Retriever, UidMap
-    from mammo.pacs.results import PacsResults
     from mammo.readers import KnownCases, ProjectReaders
     from mammo.readings import ReadingRecords, ReadingService
     from mammo.runs import RunService
@@ -43,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site(SiteStorage):
+class Site(SiteExchange):
     """One installation. Safe to share between threads once its components are built; must be closed."""
 
     broker_seconds: int = 0
@@ -86,99 +79,6 @@ class Site(SiteStorage):
         from mammo.models.champion_announcements import ChampionListener
 
         return ChampionListener(self.redis, on_announcement)
-
-    @cached_property
-    def label_studio(self) -> LabelStudioClient | None:
-        """None if Label Studio's address or API key is not set."""
-        from mammo.labelstudio import LabelStudioClient
-
-        key = self.settings.label_studio_api_key.get_secret_value()
-        if not self.settings.label_studio_url or not key:
-            return None
-        return LabelStudioClient(self.settings.label_studio_url, key)
-
-    @property
-    def client(self) -> LabelStudioClient:
-        """Raises InvalidSettings: Label Studio's address or API key is not set."""
-        if self.label_studio is None:
-            raise InvalidSettings(
-                "set YOLO_MLSAM_LABEL_STUDIO_URL and YOLO_MLSAM_LABEL_STUDIO_API_KEY: "
-                "this needs Label Studio's tasks and annotations"
-            )
-        return self.label_studio
-
-    @cached_property
-    def service_account(self) -> LabelStudioClient:
-        """Client with the account of automatic annotations; raises InvalidSettings: its token is not set."""
-        from mammo.labelstudio import LabelStudioClient
-
-        key = self.settings.service_api_key.get_secret_value()
-        if not self.settings.label_studio_url or not key:
-            raise InvalidSettings(
-                "set YOLO_MLSAM_SERVICE_API_KEY: the automatic stage submits annotations with this token"
-            )
-        return LabelStudioClient(self.settings.label_studio_url, key)
-
-    @cached_property
-    def tags(self) -> ProjectTags:
-        """Control tags by project. Without Label Studio, every project is refused."""
-        from mammo.labelstudio.project_tags import ProjectTags
-
-        return ProjectTags(self.label_studio)
-
-    @cached_property
-    def downloads(self) -> ImageDownloads:
-        """Raises InvalidSettings: the list of image hosts cannot be parsed; StorageUnavailable: see `data_dir`."""
-        from mammo.images.image_downloads import ImageDownloads
-
-        _ = self.data_dir
-        return ImageDownloads.of(self.settings, self.label_studio)
-
-    @cached_property
-    def pacs(self) -> PacsClient:
-        """Raises InvalidSettings: no PACS is set, or one of its certificates cannot be read."""
-        from mammo.pacs import PacsClient
-
-        return PacsClient.of(self.settings)
-
-    @cached_property
-    def pacs_uids(self) -> UidMap:
-        """Which image of the PACS an image of the site is. Raises InvalidSettings: the patient secret is not set."""
-        from mammo.pacs import UidMap
-
-        return UidMap(self.engine, self.require_patient_secret())
-
-    def pacs_retriever(self, *, keeps_identity: bool) -> Retriever:
-        """Return what makes files of images of the PACS, in the folder `pacs` of the mammograms.
-
-        Raises:
-            InvalidSettings: PACS, folder or patient secret are not set, or the secret is too short.
-        """
-        from mammo.pacs import Retriever
-
-        try:
-            return Retriever(
-                self.pacs,
-                self.pacs_uids,
-                folder=self.require_mammogram_root() / "pacs",
-                scratch=self.data_dir,
-                secret=self.require_patient_secret(),
-                max_bytes=self.settings.max_image_bytes,
-                keeps_identity=keeps_identity,
-            )
-        except ValueError as error:
-            raise InvalidSettings(f"YOLO_MLSAM_PATIENT_SECRET: {error}") from None
-
-    @cached_property
-    def images(self) -> TaskImages:
-        from mammo.images.task_images import TaskImages
-
-        return TaskImages(
-            root=self.settings.mammogram_root,
-            downloads=self.downloads,
-            patient_secret=self.settings.patient_secret.get_secret_value().encode() or None,
-            max_bytes=self.settings.max_image_bytes,
-        )
 
     @cached_property
     def blinding(self) -> Blinding:
@@ -229,21 +129,6 @@ class Site(SiteStorage):
         from mammo.notifications import NotificationService
 
         return NotificationService.of(self.settings, engine=self.engine, client=self.label_studio)
-
-    @cached_property
-    def pacs_results(self) -> PacsResults:
-        """Results for the PACS; one is needed only when they are sent."""
-        from mammo.pacs.outbox import ResultOutbox
-        from mammo.pacs.results import PacsResults, originals_of
-
-        is_mapped = bool(
-            self.settings.patient_secret.get_secret_value()
-        )  # without one, no file was de-identified
-        return PacsResults(
-            outbox=ResultOutbox(self.engine),
-            pacs=lambda: self.pacs,
-            originals=lambda instances: originals_of(self.pacs_uids.find, instances) if is_mapped else {},
-        )
 
     @cached_property
     def reading_records(self) -> ReadingRecords:
@@ -382,7 +267,7 @@ class Site(SiteStorage):
 
     def close(self) -> None:
         """Write pending records, and close all connections."""
-        for name in ("store", "label_studio", "service_account", "pacs", "redis"):
+        for name in ("store", "label_studio", "service_account", "pacs", "pacs_for_people", "redis"):
             if (component := self.__dict__.get(name)) is not None:
                 component.close()
         if "engine" in self.__dict__:

@@ -210,6 +210,14 @@ class SiteStorage:
             raise InvalidSettings("set YOLO_MLSAM_PATIENT_SECRET: the images of a patient are grouped by it")
         return secret
 
+    def require_twin_root(self) -> Path:
+        """Return the folder of the 8-bit twins; raises InvalidSettings: it is not set."""
+        if self.settings.twin_root is None:
+            raise InvalidSettings(
+                "set YOLO_MLSAM_TWIN_ROOT to the folder that Label Studio serves, or give --twins"
+            )
+        return self.settings.twin_root
+
     def require_mammogram_root(self) -> Path:
         """Return the folder of the DICOM files; raises InvalidSettings: it is not set."""
         if self.settings.mammogram_root is None:

@@ -63,6 +63,7 @@ def console_site(
                 "auth_password": PASSWORD,
                 "webhook_secret": "the secret of a test",
                 "patient_secret": "the console's test",
+                "pacs_url": "https://pacs.example/dicom-web",
                 "recipe": "finetune",
             }
             with Site(settings=Settings.load(**values), creates=True) as site:

@@ -213,6 +213,20 @@ def test_commands_write_twins_where_label_studio_reads_them(compose):
     assert compose["services"]["admin"]["entrypoint"] == ["yolo-mlsam"]
 
 
+def test_the_file_for_the_pacs_on_the_console_fits_the_one_that_it_is_added_to(compose):
+    file = ROOT / "deploy/pacs-console.yml"
+    checked = run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for name, added in yaml.safe_load(file.read_text())["services"].items():
+        assert name in compose["services"]
+        given = {key.removeprefix(PREFIX).lower() for key in added["environment"]}
+        assert given <= set(Settings.model_fields)
+        assert set(added["networks"]) <= set(compose["networks"])
+        assert secrets_of(added) <= set(compose["secrets"])
+        pacs = compose["services"]["pacs"]
+        assert set(added.get("volumes", ())) <= set(pacs["volumes"]), "as the commands have them"
+
+
 def test_prometheus_asks_with_the_key_whose_digest_the_backend_is_given(compose, tmp_path, monkeypatch):
     assert run(sys.executable, "deploy/make_env.py", tmp_path).returncode == 0
     (job,) = yaml.safe_load((MONITORING / "prometheus.yml").read_text())["scrape_configs"]

@@ -20,8 +20,17 @@ from rq import get_current_job
 from mammo.errors import InvalidSettings, MammoError, RunConflict, UnknownRun
 from mammo.runs import Claim, Run, RunLedger, Runs, claim, is_provisional, this_process
 from mammo.runs.claims import STALE
-from mammo.runs.jobs import ADAPT, LOOK_AGAIN, PRELABEL, RETRAIN
-from mammo.runs.payloads import Adapt, LookAgain, Payload, PrelabelProject, Retrain, read_payload
+from mammo.runs.jobs import ADAPT, IMPORT_FROM_PACS, LOOK_AGAIN, PRELABEL, RETRAIN, SEND_RESULTS
+from mammo.runs.payloads import (
+    Adapt,
+    ImportFromPacs,
+    LookAgain,
+    Payload,
+    PrelabelProject,
+    Retrain,
+    SendResults,
+    read_payload,
+)
 from mammo.site import Site
 from worker.acceptance import accept_predictions
 from worker.adapting import adapt_on_site, announce_promotion
@@ -186,7 +195,30 @@ def look_again(payload: dict[str, Any]) -> dict[str, Any]:
         return find_doubts(order.project, predictions=order.predictions, site=site, report=report)
 
 
-JOBS = {RETRAIN: retrain, ADAPT: adapt, PRELABEL: prelabel_project, LOOK_AGAIN: look_again}
+def import_from_pacs(payload: dict[str, Any]) -> dict[str, Any]:
+    """Import images from the PACS into a project; see `worker.pacs`."""
+    from worker.pacs import import_from_pacs as work
+
+    with _job("import-from-pacs", ImportFromPacs, payload) as (order, _, report), open_site() as site:
+        return work(order.project, order.number, site=site, report=report)
+
+
+def send_results(payload: dict[str, Any]) -> dict[str, Any]:
+    """Send the results of a project to the PACS; see `worker.pacs`."""
+    from worker.pacs import send_results as work
+
+    with _job("send-results", SendResults, payload) as (order, _, report), open_site() as site:
+        return work(order.project, order.kind, actor=order.actor, site=site, report=report)
+
+
+JOBS = {
+    RETRAIN: retrain,
+    ADAPT: adapt,
+    PRELABEL: prelabel_project,
+    LOOK_AGAIN: look_again,
+    IMPORT_FROM_PACS: import_from_pacs,
+    SEND_RESULTS: send_results,
+}
 """Every job that a worker runs; see `worker.registered_job`."""
 
 

@@ -1,8 +1,9 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, readers.py, second_looks.py, notifications.py,
-audit.py       its resources
+runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, readers.py, second_looks.py, pacs.py,
+notifications.py, audit.py
+               its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
@@ -13,6 +14,7 @@ from backend.api import (
     description,
     models,
     notifications,
+    pacs,
     problems,
     projects,
     readers,
@@ -31,6 +33,7 @@ ROUTERS = (
     stages.router,
     readers.router,
     second_looks.router,
+    pacs.router,
     notifications.router,
     audit.router,
 )

@@ -26,6 +26,7 @@ SECTIONS = (
     Section("models", "Models", "/console/models"),
     Section("people", "People", "/console/people"),
     Section("look-again", "Look again", "/console/look-again"),
+    Section("pacs", "PACS", "/console/pacs", "lead"),
     Section("notifications", "Notifications", "/console/notifications", "administrator"),
     Section("audit", "Audit", "/console/audit", "administrator"),
     Section("docs", "HTTP API", "/docs"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError, UnreadableImage
 from mammo.exchange.exam_tasks import shows_exam
+from mammo.exchange.import_target import Screen
 from mammo.exchange.task_data import TWINS
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
@@ -33,9 +34,6 @@ from mammo.site import Site
 from mammo.worklist.service import FIELD, TITLE
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-
-Screen = Literal["exam", "image"]
-"""What the page of a task shows: the four views of an exam, or one image."""
 
 MAX_CONFIG = 2**20
 """Largest labeling config, in bytes."""

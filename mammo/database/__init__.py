@@ -18,7 +18,7 @@ from mammo.database.connection import (
 from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
 from mammo.database.pacs_result_tables import pacs_result
-from mammo.database.pacs_tables import pacs_instance
+from mammo.database.pacs_tables import pacs_import, pacs_instance
 from mammo.database.provisional_tables import learning_curve, provisional_model
 from mammo.database.reader_tables import known_case, label_doubt
 from mammo.database.tables import (
@@ -83,6 +83,7 @@ __all__ = [
     "notification_channel",
     "notification_cursor",
     "open_database",
+    "pacs_import",
     "pacs_instance",
     "pacs_result",
     "patient_fold",

@@ -20,7 +20,7 @@ from mammo.images.downloads import AddressRule
 from mammo.labelstudio.connection import trusted_certificates
 from mammo.pacs.bandwidth import Bandwidth
 from mammo.pacs.multipart import boundary, parts
-from mammo.pacs.transport import PacsTransport
+from mammo.pacs.transport import MAX_ATTEMPTS, PacsTransport
 from mammo.settings import Settings
 
 Level = Literal["studies", "series", "instances"]
@@ -29,6 +29,9 @@ Answer = dict[str, Any]
 """A data set in the DICOM JSON model (PS3.18 F.2)."""
 
 DICOM = "application/dicom"
+
+PATIENCE = 30.0
+"""Time limit of one answer while somebody waits for it, in seconds."""
 
 NOT_SET = "set YOLO_MLSAM_PACS_URL to the DICOMweb address of the PACS, for example https://HOST/dicom-web"
 
@@ -73,8 +76,11 @@ class PacsClient:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
     @classmethod
-    def of(cls, settings: Settings) -> PacsClient:
+    def of(cls, settings: Settings, *, somebody_waits: bool = False) -> PacsClient:
         """Return the client of the PACS that the settings name.
+
+        Args:
+            somebody_waits: give up early, and ask a busy PACS only once.
 
         Raises:
             InvalidSettings: they name none, or a certificate that cannot be read.
@@ -84,7 +90,8 @@ class PacsClient:
         transport = PacsTransport(
             rule=AddressRule.parse(settings.private_networks),
             tls=_tls(settings),
-            seconds=settings.pacs_seconds,
+            seconds=min(settings.pacs_seconds, PATIENCE) if somebody_waits else settings.pacs_seconds,
+            attempts=1 if somebody_waits else MAX_ATTEMPTS,
             least_rate=settings.download_bytes_per_second,
             bandwidth=Bandwidth(settings.pacs_bytes_per_second),
         )

@@ -27,9 +27,10 @@ from mammo.errors import MammoError, PacsError
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.pacs.outbox import PacsResult, ResultOutbox
 from mammo.pacs.storing import require_stored
+from mammo.result_kinds import ResultKind
 
 if TYPE_CHECKING:
-    from mammo.exchange.export.dicom_results import ResultKind, Subject
+    from mammo.exchange.export.dicom_results import Subject
 
 log = structlog.get_logger()
 

@@ -49,6 +49,7 @@ class PacsTransport(BaseAdapter):
         seconds: float,
         least_rate: float,
         bandwidth: Bandwidth,
+        attempts: int = MAX_ATTEMPTS,
         resolve: Resolve = resolve,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -59,6 +60,7 @@ class PacsTransport(BaseAdapter):
             seconds: time limit of one answer.
             least_rate: bytes per second that an answer must arrive at; 0: any.
             bandwidth: what all answers together may use.
+            attempts: requests that are sent while the PACS is busy.
             resolve: resolves host names.
             sleep: waits for so many seconds.
         """
@@ -66,6 +68,7 @@ class PacsTransport(BaseAdapter):
         self._rule, self._tls = rule, tls
         self._seconds, self._least_rate = seconds, least_rate
         self._bandwidth = bandwidth
+        self._attempts = attempts
         self._resolve, self._sleep = resolve, sleep
 
     def send(
@@ -91,7 +94,7 @@ class PacsTransport(BaseAdapter):
             response.close()
             wait = retry_after(response.headers.get("Retry-After"), attempt=attempt)
             busy = response.status_code in BUSY and repeatable
-            if not busy or attempt >= MAX_ATTEMPTS or wait > MAX_WAIT:
+            if not busy or attempt >= self._attempts or wait > MAX_WAIT:
                 raise refusal(self._host(request), response.status_code, wait=wait if busy else None)
             self._sleep(wait)
             attempt += 1

@@ -1,27 +1,25 @@
 """UidMap: which image of the PACS an image of the site is, so that results find their way back.
 
 A row is found by the UID that the site's file has. What leads to the patient, PatientID and UIDs at the PACS, is
-encrypted (Fernet: AES-128-CBC with HMAC-SHA-256) with a key that is derived from the site's patient secret (HKDF, RFC
-5869): a copy of the database alone identifies nobody, and whoever has the secret can undo the de-identification.
+encrypted with a key that is derived from the site's patient secret (`mammo.pacs.site_cipher`): a copy of the database
+alone identifies nobody, and whoever has the secret can undo the de-identification.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 import orjson
 import sqlalchemy as sa
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.fernet import InvalidToken
 from sqlalchemy.engine import Engine
 
 from mammo.database import insert, pacs_instance, reading, writing
 from mammo.dicom.instance_identity import InstanceIdentity
 from mammo.errors import PacsError
+from mammo.pacs.site_cipher import site_cipher
 
 BATCH = 500
 """UIDs that are looked up in one statement."""
@@ -36,8 +34,7 @@ class UidMap:
             secret: the site's patient secret.
         """
         self._engine = engine
-        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"yolo-mlsam pacs uid map").derive(secret)
-        self._cipher = Fernet(base64.urlsafe_b64encode(key))
+        self._cipher = site_cipher(secret, "pacs uid map")
 
     def record(self, instance: str, study: str, original: InstanceIdentity) -> None:
         """Record which image of the PACS a file is; a second time changes nothing.

@@ -21,18 +21,27 @@ from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from mammo.broker import operation
 from mammo.errors import InvalidSettings
-from mammo.runs.payloads import Adapt, LookAgain, PrelabelProject, Retrain
+from mammo.runs.payloads import (
+    Adapt,
+    ImportFromPacs,
+    LookAgain,
+    PrelabelProject,
+    Retrain,
+    SendResults,
+)
 from mammo.runs.states import is_provisional
 
 RETRAIN = "worker.jobs.retrain"
 ADAPT = "worker.jobs.adapt"
 PRELABEL = "worker.jobs.prelabel_project"
 LOOK_AGAIN = "worker.jobs.look_again"
+IMPORT_FROM_PACS = "worker.jobs.import_from_pacs"
+SEND_RESULTS = "worker.jobs.send_results"
 
 LIGHT, PREDICT, TRAIN = "light", "predict", "train"
 QUEUES = (LIGHT, PREDICT, TRAIN)
 """Queues in the order in which a worker of several serves them: short jobs first, and predictions before training,
-because annotators wait for them. `light` is for short jobs that need neither a neural network nor torch."""
+because annotators wait for them. `light` is for jobs that need neither a neural network nor torch."""
 
 FORMER_NAMES = {PREDICT: "prelabel", TRAIN: "retrain"}
 """Names of the queues in earlier versions. Workers serve them too, because a job enqueued before an upgrade, and one
@@ -173,6 +182,19 @@ class JobQueue:
         slot = f"yolo-mlsam:look-again:{payload.project}"
         return self._enqueue_once(slot, self._queues[PREDICT], LOOK_AGAIN, asdict(payload))
 
+    def enqueue_pacs_import(self, payload: ImportFromPacs) -> Enqueued:
+        """Enqueue an import, unless one into the project is active. Raises as `enqueue_prelabel`.
+
+        The job has the id `import_job(payload.number)`; an ended one with that id is replaced.
+        """
+        slot, job = f"yolo-mlsam:pacs-import:{payload.project}", import_job(payload.number)
+        return self._enqueue_once(slot, self._queues[LIGHT], IMPORT_FROM_PACS, asdict(payload), job_id=job)
+
+    def enqueue_results(self, payload: SendResults) -> Enqueued:
+        """Enqueue the sending of a project's results, unless the same is active. Raises as `enqueue_prelabel`."""
+        slot = f"yolo-mlsam:results:{payload.project}:{payload.kind}"
+        return self._enqueue_once(slot, self._queues[LIGHT], SEND_RESULTS, asdict(payload))
+
     def status(self, job_id: str) -> JobStatus:
         """Return the status of a job; its state is `unknown` if RQ does not have it.
 
@@ -293,6 +315,11 @@ class JobQueue:
             return Job.fetch(job_id, connection=self._connection, serializer=JSONSerializer)
         except NoSuchJobError:
             return None
+
+
+def import_job(number: int) -> str:
+    """Return the id of the job of an import from the PACS."""
+    return f"pacs-import-{number}"
 
 
 def _retrain_slot(project: int) -> str:

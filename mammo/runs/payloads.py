@@ -9,13 +9,16 @@ import orjson
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from mammo.errors import InvalidSettings
+from mammo.result_kinds import ResultKind
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """Validation of payloads: no number as text, no unknown field."""
 
 Project = Annotated[int, Field(ge=0, lt=2**63)]
 
-Payload = TypeVar("Payload", "Retrain", "Adapt", "PrelabelProject", "LookAgain")
+Payload = TypeVar(
+    "Payload", "Retrain", "Adapt", "PrelabelProject", "LookAgain", "ImportFromPacs", "SendResults"
+)
 
 
 @with_config(STRICT)
@@ -68,6 +71,27 @@ class LookAgain:
     project: Project
     predictions: int
     """Most tasks that are predicted for it, because no stored prediction of them may be used."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class ImportFromPacs:
+    """Import what a row of the database names: it may name patients, and Redis shall not."""
+
+    project: Project
+    number: Annotated[int, Field(gt=0, lt=2**63)]
+    """Of `mammo.pacs.import_log`."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class SendResults:
+    """Send the results of a project's annotations to the PACS."""
+
+    project: Project
+    kind: ResultKind
+    actor: str
+    """Who asked for it."""
 
 
 def read_payload(kind: type[Payload], payload: object) -> Payload:

@@ -111,7 +111,7 @@ def test_the_output_of_phantom_comes_in_whole_by_patient_and_view(
 
 def test_without_a_folder_of_twins_nothing_is_imported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings(monkeypatch, root)
-    with pytest.raises(InvalidSettings, match=r"--twins.*YOLO_MLSAM_TWIN_ROOT"):
+    with pytest.raises(InvalidSettings, match=r"YOLO_MLSAM_TWIN_ROOT.*--twins"):
         import_command([root], project=7, twins=None)
 
 

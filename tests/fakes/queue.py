@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mammo.errors import StorageUnavailable
-from mammo.runs.jobs import Enqueued, JobStatus, QueueCondition
-from mammo.runs.payloads import LookAgain, PrelabelProject, Retrain
+from mammo.runs.jobs import Enqueued, JobStatus, QueueCondition, import_job
+from mammo.runs.payloads import ImportFromPacs, LookAgain, PrelabelProject, Retrain, SendResults
 
 CONDITION = QueueCondition(waiting=2, failed=1, workers=3, unserved={"train": 1})
 
@@ -33,6 +33,10 @@ class FakeQueue:
 
     prelabels: list[PrelabelProject] = field(default_factory=list)
     searches: list[LookAgain] = field(default_factory=list)
+    imports: list[ImportFromPacs] = field(default_factory=list)
+    """That are active, one per project."""
+
+    sendings: list[SendResults] = field(default_factory=list)
     num_looks: int = 0
 
     def enqueue_retrain(self, payload: Retrain, *, run: str | None = None) -> Enqueued:
@@ -53,6 +57,18 @@ class FakeQueue:
         self._reach()
         self.searches.append(payload)
         return Enqueued("predict-1-0123456789ab", created=True)
+
+    def enqueue_pacs_import(self, payload: ImportFromPacs) -> Enqueued:
+        self._reach()
+        holders = [each for each in self.imports if each.project == payload.project]
+        if not holders:
+            self.imports.append(payload)
+        return Enqueued(import_job((holders or [payload])[0].number), created=not holders)
+
+    def enqueue_results(self, payload: SendResults) -> Enqueued:
+        self._reach()
+        self.sendings.append(payload)
+        return Enqueued("light-7-0123456789ab", created=True)
 
     def status(self, job_id: str) -> JobStatus:
         self._reach()

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from mammo.dicom.reports.mammography_cad import CadImage, write_mammography_cad
 from mammo.dicom.reports.measurement_report import write_measurement_report
@@ -16,9 +15,7 @@ from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import ImageNotFound, InvalidRegion, MammoError
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.findings import Finding
-
-ResultKind = Literal["seg", "sr", "cad-sr"]
-RESULT_KINDS: tuple[ResultKind, ...] = ("seg", "sr", "cad-sr")
+from mammo.result_kinds import ResultKind
 
 
 @dataclass(frozen=True, kw_only=True)

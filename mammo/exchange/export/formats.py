@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 
 from mammo.atomic_files import replacing
-from mammo.exchange.export.dicom_results import ResultKind, result, subjects
+from mammo.exchange.export.dicom_results import result, subjects
 from mammo.exchange.export.file_names import FileNames
 from mammo.exchange.export.labelled_image import POINT_ONLY, LabelledImage, Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.masks.pixel_edges import edge_polygons
 from mammo.printable import printable
+from mammo.result_kinds import ResultKind
 
 CATEGORY = {"id": 1, "name": CLUSTER, "supercategory": "calcification"}
 LIST = "images.json"

@@ -81,6 +81,7 @@ def pages(site: ConsoleSite) -> list[str]:
         *(f"/console/models/{name}" for name in models),
         f"/console/people?project={PROJECT}&period=all",
         f"/console/look-again?project={PROJECT}",
+        "/console/pacs",
         "/console/notifications",
         f"/console/projects/{PROJECT}/stage",
         f"/console/projects/{PROJECT}/shadow?second=previous",

@@ -41,9 +41,10 @@ class HostileServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
-    def client(self, **changes: Any) -> PacsClient:
+    def client(self, *, somebody_waits: bool = False, **changes: Any) -> PacsClient:
         url = f"http://127.0.0.1:{self._server.server_port}/dicom-web"
-        return PacsClient.of(Settings.load(pacs_url=url, private_networks="127.0.0.0/8", **changes))
+        settings = Settings.load(pacs_url=url, private_networks="127.0.0.0/8", **changes)
+        return PacsClient.of(settings, somebody_waits=somebody_waits)
 
     def __enter__(self) -> Self:
         self._thread.start()

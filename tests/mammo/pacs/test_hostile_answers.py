@@ -85,6 +85,15 @@ def test_a_busy_pacs_is_asked_again_when_it_says() -> None:
     assert len(server.requests) == 3
 
 
+def test_while_somebody_waits_a_busy_pacs_is_asked_once() -> None:
+    with (
+        HostileServer(Reply(status=503, headers={"Retry-After": "0"})) as server,
+        pytest.raises(PacsError) as error,
+    ):
+        server.client(somebody_waits=True).search("studies", {}, limit=1, offset=0)
+    assert (error.value.code, len(server.requests)) == ("pacs_busy", 1)
+
+
 @pytest.mark.parametrize("body", [b"<html/>", b"[1]", b'{"a": ', b"7", b'"text"', b"[" * 10**5])
 def test_an_answer_to_a_query_that_is_no_dicom_json_is_one_sentence(body: bytes) -> None:
     with HostileServer(Reply(body=body, content_type=JSON)) as server, pytest.raises(PacsError) as error:

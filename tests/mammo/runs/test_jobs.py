@@ -10,8 +10,26 @@ from rq.serializers import JSONSerializer
 
 from mammo.broker import redis_connection
 from mammo.errors import InvalidSettings, StorageUnavailable
-from mammo.runs.jobs import FORMER_NAMES, LIGHT, PREDICT, PRELABEL, QUEUES, RETRAIN, TRAIN, JobQueue, lists_of
-from mammo.runs.payloads import Adapt, PrelabelProject, Retrain, read_payload
+from mammo.runs.jobs import (
+    FORMER_NAMES,
+    LIGHT,
+    PREDICT,
+    PRELABEL,
+    QUEUES,
+    RETRAIN,
+    TRAIN,
+    JobQueue,
+    import_job,
+    lists_of,
+)
+from mammo.runs.payloads import (
+    Adapt,
+    ImportFromPacs,
+    PrelabelProject,
+    Retrain,
+    SendResults,
+    read_payload,
+)
 
 
 @pytest.fixture
@@ -130,6 +148,28 @@ def test_prelabels_are_asked_for_once_per_version_and_go_before_training(queue, 
     assert queue.enqueue_prelabel(PrelabelProject(1)).created
     assert fetch(connection, first.job_id).origin == PREDICT
     assert queue.active(1) is None
+
+
+def test_one_import_at_a_time_goes_into_a_project_and_is_begun_again_under_its_name(queue, connection):
+    first = queue.enqueue_pacs_import(ImportFromPacs(7, 1))
+    assert (first.job_id, first.created) == (import_job(1), True)
+    assert fetch(connection, first.job_id).origin == LIGHT
+    for number in (1, 2):
+        again = queue.enqueue_pacs_import(ImportFromPacs(7, number))
+        assert (again.job_id, again.created) == (first.job_id, False)
+    assert queue.enqueue_pacs_import(ImportFromPacs(8, 3)).created
+    end(connection, first.job_id, state="failed")
+    assert queue.enqueue_pacs_import(ImportFromPacs(7, 1)) == first
+    assert queue.status(first.job_id).state == "queued"
+
+
+def test_results_are_sent_once_at_a_time_per_project_and_kind(queue, connection):
+    first = queue.enqueue_results(SendResults(7, "sr", "ann"))
+    assert fetch(connection, first.job_id).origin == LIGHT
+    assert queue.enqueue_results(SendResults(7, "sr", "bob")).created is False
+    assert queue.enqueue_results(SendResults(7, "seg", "ann")).created
+    with pytest.raises(InvalidSettings, match="kind"):
+        read_payload(SendResults, {"project": 7, "kind": "coco", "actor": "ann"})
 
 
 def test_the_status_tells_stage_progress_and_the_reason_of_a_failure(queue, connection):
