@@ -302,10 +302,8 @@ def _morphology(node: _Node, comments: Sequence[str]) -> str | None:
 
 def _suspicion(node: _Node, comments: Sequence[str]) -> str | None:
     """Return the category of a finding; None for one that is no word here, such as 4 without a subdivision."""
-    subdivided = next(
-        (words.SUSPICION_TEXTS[each] for each in comments if each in words.SUSPICION_TEXTS), None
-    )
-    return subdivided or _word(node.first(words.ASSESSMENT_CATEGORY), words.READ_SUSPICIONS)
+    subdivided = (words.SUSPICION_TEXTS[each] for each in comments if each in words.SUSPICION_TEXTS)
+    return next(subdivided, None) or _word(node.first(words.ASSESSMENT_CATEGORY), words.READ_SUSPICIONS)
 
 
 def _descriptor(node: _Node | None, known: dict[str, str], allowed: Sequence[str]) -> str | None:
