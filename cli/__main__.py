@@ -200,12 +200,15 @@ def reconcile(
 @app.command(rich_help_panel=READINGS)
 def trace(
     annotation: Annotated[int, typer.Argument(help="Label Studio annotation id.", min=1)],
+    comments: Annotated[
+        bool, typer.Option("--comments", help="Show what people wrote about findings. It may name a patient.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Trace an annotation: its prelabel, who changed what, and the models trained on it."""
     from cli.trace import trace_command
 
-    trace_command(annotation, as_json=as_json)
+    trace_command(annotation, comments=comments, as_json=as_json)
 
 
 @app.command(rich_help_panel=READINGS)
@@ -250,6 +253,13 @@ def export(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images; default: that of each JSON file.")
     ] = None,
+    comments: Annotated[
+        bool,
+        typer.Option(
+            "--comments",
+            help="Export what people wrote about findings too (project; coco and sr). It may name a patient.",
+        ),
+    ] = False,
 ) -> None:
     """Export findings as DICOM, COCO, YOLO or PNG, or send them to the PACS.
 
@@ -258,7 +268,15 @@ def export(
     from cli.export import export_command
 
     raise typer.Exit(
-        export_command(files or [], project=project, kind=format_, out=out, images=images, to=to)
+        export_command(
+            files or [],
+            project=project,
+            kind=format_,
+            out=out,
+            images=images,
+            to=to,
+            comments=comments,
+        )
     )
 
 

@@ -21,6 +21,9 @@ from mammo.site import Site
 REFUSED = 2
 """Exit code if anything was not exported, or waits for the PACS."""
 
+WITH_COMMENTS = ("coco", "sr")
+"""Formats that can hold what a person wrote about a finding."""
+
 PACS = "pacs"
 """The destination of `--to`."""
 
@@ -59,8 +62,12 @@ def export_command(
     out: Path | None,
     images: Path | None,
     to: str = "",
+    comments: bool = False,
 ) -> int:
     """Export prelabel files, or a project's annotations. Refused images do not stop the others.
+
+    Args:
+        comments: export what people wrote about findings too.
 
     Returns:
         0, or `REFUSED`.
@@ -75,8 +82,12 @@ def export_command(
         raise InvalidSettings(
             f"--to {PACS} sends a --format of {', '.join(RESULT_KINDS)}, got {printable(kind)}"
         )
+    if comments and (project is None or kind not in WITH_COMMENTS):
+        raise InvalidSettings(
+            f"--comments needs a --project and a --format of {', '.join(WITH_COMMENTS)}, which can hold comments"
+        )
     with Site.load() as site:
-        items = _Items(_read(site, paths, project=project, images=images))
+        items = _Items(_read(site, paths, project=project, images=images, comments=comments))
         if out is None:
             return _send(site, items, kind)
         out.mkdir(parents=True, exist_ok=True)
@@ -87,11 +98,11 @@ def export_command(
 
 
 def _read(
-    site: Site, paths: Sequence[Path], *, project: int | None, images: Path | None
+    site: Site, paths: Sequence[Path], *, project: int | None, images: Path | None, comments: bool
 ) -> Iterator[LabelledImage | Refusal]:
     if project is None:
         return read_prelabels(paths, images=images, weights=site.weights_of)
-    return site.labelled_images(project)
+    return site.labelled_images(project, comments=comments)
 
 
 def _send(site: Site, items: _Items, kind: str) -> int:

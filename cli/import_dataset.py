@@ -131,6 +131,15 @@ def report(summary: Summary, *, dry_run: bool) -> Iterator[str]:
     if summary.small_parts:
         largest = max(summary.small_parts)
         yield f"  {len(summary.small_parts)} parts of masks, of {largest} pixels at most, were left out"
+    if summary.words or summary.lost_words:
+        lost = (
+            f"; {summary.lost_words} words or comments are left out, for which the project has no control"
+            if summary.lost_words
+            else ""
+        )
+        yield f"  {summary.words} words of BI-RADS{lost}"
+    for word, count in summary.unread_words.most_common(20):
+        yield f"  left out, as it is no word of BI-RADS: {word} ({count})"
     yield from (f"  class {name}: {count}" for name, count in summary.classes.most_common(50))
 
 
@@ -152,7 +161,8 @@ def _tags(project: int | None, site: Site, screen: Screen | None) -> ControlTags
     """Return the control tags of a dry run's project; without a project, those of a built-in labeling config."""
     from mammo.labelstudio import ControlTags
     from mammo.labelstudio.exam_config import exam_config
+    from mammo.labelstudio.image_config import image_config
 
     if project is not None:
         return site.tags(project)
-    return ControlTags.read(exam_config()) if screen == "exam" else ControlTags()
+    return ControlTags.read(exam_config() if screen == "exam" else image_config())

@@ -30,6 +30,8 @@ def show(
     """Show the readers of a project in a period, how alike they are, and the tasks that are left."""
     from rich.table import Table
 
+    from cli.reading.showing import print_descriptors
+    from cli.trace import words_cell
     from mammo.printable import printable
     from mammo.site import Site
 
@@ -42,8 +44,10 @@ def show(
         return
     known = ("known cases", "hits", "misses", "false marks") if found.num_known_cases else ()
     changes = ("accepted", "edited", "added", "deleted")
-    table = Table("reader", "images", "hours", "median s", *changes, "within seconds", *known)
-    for row in found.rows(**days, with_names=names):
+    rows = found.rows(**days, with_names=names)
+    described = ("words given/changed/removed/accepted",) if any(row.tally.words for row in rows) else ()
+    table = Table("reader", "images", "hours", "median s", *changes, "within seconds", *described, *known)
+    for row in rows:
         tally = row.tally
         median = "" if tally.median_seconds is None else f"{tally.median_seconds:.0f}"
         figures = [str(getattr(tally, name)) for name in changes] + [str(tally.hasty)]
@@ -54,6 +58,7 @@ def show(
             f"{tally.total_seconds / 3600:.1f}",
             median,
             *figures,
+            *([words_cell(dict(tally.words))] if described else []),
             *map(str, cases),
         )
     console.print(table)
@@ -65,6 +70,7 @@ def show(
         console.print(
             f"{both}: agreed on {pair.agreed} of {pair.images} images; kappa {kappa} ({pair.kappa.patients} patients)"
         )
+        print_descriptors(pair.descriptors, console)
     left = (
         f"{found.left} of {found.tasks} tasks are left" if found.left is not None else "tasks left: unknown"
     )

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 
 import typer
 from rich.table import Table
 from rich.tree import Tree
 
 from cli.text_console import text_console
+from mammo.efforts.edit_effort import WordCounts
 from mammo.efforts.effort_records import GROUPS, grouped
 from mammo.lenient_json import dumps
 from mammo.site import Site
 from mammo.trace import HistoryEntry, Trace
 
 
-def trace_command(annotation: int, *, as_json: bool) -> None:
-    """Print the history of one annotation."""
+def trace_command(annotation: int, *, comments: bool, as_json: bool) -> None:
+    """Print the history of one annotation, with what people wrote about findings if `comments` is set."""
     with Site.load() as site:
-        trace = site.trace(annotation)
+        trace = site.trace(annotation, comments=comments)
     console = text_console()
     if as_json:
         console.print_json(dumps(trace.to_json()).decode())
@@ -44,11 +44,12 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
             )
     console = text_console()
     if as_json:
-        rows = [dict(zip(by, group, strict=True)) | asdict(summary) for group, summary in groups.items()]
+        rows = [dict(zip(by, group, strict=True)) | summary.to_json() for group, summary in groups.items()]
         console.print_json(dumps(rows).decode())
         return
     columns = ("images", "accepted", "Dice", "added/image", "deleted/image", "crumbs", "median s", "hasty")
-    table = Table(*by, *columns)
+    described = any(summary.words for summary in groups.values())
+    table = Table(*by, *columns, *(["words given/changed/removed/accepted"] if described else []))
     for group, summary in groups.items():
         cells = (
             summary.images,
@@ -59,9 +60,15 @@ def effort_command(projects: Sequence[int], *, by: Sequence[str], as_json: bool)
             summary.crumbs,
             _format(summary.lead_time, "{:.0f}"),
             summary.hasty,
+            *([words_cell(summary.words)] if described else []),
         )
         table.add_row(*group, *map(str, cells))
     console.print(table if groups else "there are no corrections yet")
+
+
+def words_cell(words: Mapping[str, WordCounts]) -> str:
+    """Return what became of words, a line per descriptor, such as `morphology 3/0/0/1`."""
+    return "\n".join(f"{name} {'/'.join(map(str, counts))}" for name, counts in words.items())
 
 
 def _tree(trace: Trace) -> Tree:
@@ -121,8 +128,16 @@ def _add_entry(tree: Tree, entry: HistoryEntry) -> None:
             details.append(f"outline {change.boundary_shift:.1f} px")
         stated = dict(entry.descriptors.get(change.finding, {}))
         lesion = stated.pop("lesion", "")
+        suspicion = stated.pop("suspicion", "")
+        comment = entry.comments.get(change.finding)
         details += [
             *stated.values(),
+            *([f"BI-RADS {suspicion}"] if suspicion else []),
+            *(
+                [f"comment: {comment}" if comment else "a comment"]
+                if change.finding in entry.comments
+                else []
+            ),
             *([f"same lesion as {lesion}"] if lesion not in ("", change.finding) else []),
         ]
         branch.add(

@@ -5,7 +5,7 @@ ImageFindings: what a model finds on one image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mammo.geometry import Box, Point
 from mammo.landmarks import Landmarks
@@ -54,7 +54,11 @@ class Finding:
 
     morphology: str | None = None
     distribution: str | None = None
+    suspicion: str | None = None
     """What a person said about the calcifications, in words of `mammo.bi_rads`; None: nothing."""
+
+    comment: str = field(default="", repr=False)
+    """What a person wrote about the finding; may name a patient, so it is in neither `descriptors` nor `attributes`."""
 
     id: str = ""
     """Identifier, unique within a prediction or annotation; empty until one is assigned."""
@@ -74,7 +78,11 @@ class Finding:
     @property
     def descriptors(self) -> dict[str, str]:
         """The descriptors that are known, by name."""
-        words = {"morphology": self.morphology, "distribution": self.distribution}
+        words = {
+            "morphology": self.morphology,
+            "distribution": self.distribution,
+            "suspicion": self.suspicion,
+        }
         return {name: word for name, word in words.items() if word is not None}
 
     @property

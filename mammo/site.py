@@ -243,8 +243,8 @@ class Site(SiteExchange):
             tags=self.tags(project),
         )
 
-    def trace(self, annotation: int) -> Trace:
-        """Return the origin of a correction, and the models that learned from it."""
+    def trace(self, annotation: int, *, comments: bool = False) -> Trace:
+        """Return the origin of a correction, and the models that learned from it; see `mammo.trace.trace`."""
         from mammo.trace import trace
 
         found = trace(
@@ -254,6 +254,7 @@ class Site(SiteExchange):
             registry=self.registry,
             secret=self.settings.annotator_secret,
             tags=self.tags,
+            comments=comments,
         )
         looks = self.second_looks.records.of_annotation(annotation)
         return replace(found, second_looks=[each.to_json() for each in looks])

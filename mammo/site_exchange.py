@@ -201,8 +201,11 @@ class SiteExchange(SiteStorage):
             keeps_identity=keeps_identity,
         )
 
-    def labelled_images(self, project: int) -> Iterator[LabelledImage | Refusal]:
+    def labelled_images(self, project: int, *, comments: bool = False) -> Iterator[LabelledImage | Refusal]:
         """Yield the images of a project's annotated tasks, for export; see `mammo.exchange.export.project`.
+
+        Args:
+            comments: with what people wrote about findings, which may name a patient.
 
         Without a secret, a pseudonym of an annotator could be reversed, so there is none.
         """
@@ -216,4 +219,5 @@ class SiteExchange(SiteStorage):
             self.images,
             weights=self.weights_of,
             pseudonym=lambda user: annotator_pseudonym(user, secret=secret) if secret else "",
+            comments=comments,
         )

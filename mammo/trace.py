@@ -60,7 +60,10 @@ class HistoryEntry:
     """Changes against the prelabel, finding by finding; None for a deletion, or if a region cannot be interpreted."""
 
     descriptors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """`morphology`, `distribution` and `lesion` that are stated, by the id of the finding."""
+    """`morphology`, `distribution`, `suspicion` and `lesion` that are stated, by the id of the finding."""
+
+    comments: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    """What was written about a finding, by its id; None if that was not asked for."""
 
     exam: Mapping[str, str] = field(default_factory=dict)
     """`density` and `assessment` of the exam that are stated."""
@@ -128,12 +131,14 @@ def trace(
     registry: ModelRegistry,
     secret: bytes,
     tags: TagsLookup,
+    comments: bool = False,
 ) -> Trace:
     """Trace one annotation.
 
     Args:
         secret: Key of the annotators' pseudonyms.
         tags: Returns the control tags of the annotation's project.
+        comments: Whether to tell what people wrote about findings, which may name a patient.
 
     Raises:
         UnknownAnnotation: The store has no event of the annotation.
@@ -161,7 +166,9 @@ def trace(
         present=annotation in existing and not existing[annotation].cancelled,
         automatic=automatic,
         prelabel=_shown(prelabel, list(project_tags.on(newest.task_data))) if prelabel else None,
-        history=[_history_entry(event, prelabel, secret, project_tags) for event in events],
+        history=[
+            _history_entry(event, prelabel, secret, project_tags, with_comments=comments) for event in events
+        ],
         dataset_uses=_dataset_uses(annotation, newest, engine, registry),
     )
 
@@ -197,7 +204,12 @@ def _shown(prelabel: Prelabel, images: Sequence[ControlTags]) -> ShownPrelabel:
 
 
 def _history_entry(
-    event: AnnotationEvent, prelabel: Prelabel | None, secret: bytes, tags: ControlTags
+    event: AnnotationEvent,
+    prelabel: Prelabel | None,
+    secret: bytes,
+    tags: ControlTags,
+    *,
+    with_comments: bool,
 ) -> HistoryEntry:
     content = event.content
     entry = HistoryEntry(
@@ -212,13 +224,18 @@ def _history_entry(
     if content is None:
         return entry
     try:
-        return _with_changes(entry, content, prelabel, tags)
+        return _with_changes(entry, content, prelabel, tags, with_comments=with_comments)
     except InvalidRegion as error:
         return replace(entry, problem=str(error))
 
 
 def _with_changes(
-    entry: HistoryEntry, content: Correction, prelabel: Prelabel | None, tags: ControlTags
+    entry: HistoryEntry,
+    content: Correction,
+    prelabel: Prelabel | None,
+    tags: ControlTags,
+    *,
+    with_comments: bool,
 ) -> HistoryEntry:
     """Add the changes on each image of the task.
 
@@ -226,18 +243,23 @@ def _with_changes(
         InvalidRegion: A region cannot be interpreted.
     """
     all_changes: list[Change] = []
-    crumbs, descriptors = 0, dict[str, dict[str, str]]()
+    crumbs, descriptors, comments = 0, dict[str, dict[str, str]](), dict[str, str | None]()
     for image_tags, after in interpret_images(
         content.result, tags=tags, data=content.task_data, sizes=content.sizes
     ):
         before = from_regions(prelabel.regions, tags=image_tags) if prelabel else []
         crumbs += after.crumbs
         descriptors |= {each.id: each.attributes for each in after.findings if each.attributes}
+        comments |= {
+            each.id: each.comment if with_comments else None for each in after.findings if each.comment
+        }
         for change in changes(before, after.findings):
             note = PART_DELETED if change.kind == "deleted" and change.finding in after.deleted else ""
             all_changes.append(replace(change, image=image_tags.image_key, note=note))
     exam = exam_descriptors(content.result, tags).stated
-    return replace(entry, changes=all_changes, crumbs=crumbs, descriptors=descriptors, exam=exam)
+    return replace(
+        entry, changes=all_changes, crumbs=crumbs, descriptors=descriptors, comments=comments, exam=exam
+    )
 
 
 def _dataset_uses(

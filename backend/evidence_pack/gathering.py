@@ -193,7 +193,7 @@ def _readers(site: Site, project: int) -> Part:
 
 def _bias(site: Site, project: int) -> Part:
     efforts = site.efforts(project)
-    groups = {arm: asdict(summary) for (arm,), summary in grouped(efforts.records, ["arm"]).items()}
+    groups = {arm: summary.to_json() for (arm,), summary in grouped(efforts.records, ["arm"]).items()}
     return Part(
         file="automation-bias.json",
         title="Signs of automation bias",

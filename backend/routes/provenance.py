@@ -41,7 +41,7 @@ async def effort(
         raise HTTPException(422, f"`by` takes distinct names from {', '.join(GROUPS)}, got {by!r}")
     efforts = await anyio.to_thread.run_sync(partial(services.site.efforts, project))
     rows = [
-        {**dict(zip(names, group, strict=True)), **asdict(summary)}
+        {**dict(zip(names, group, strict=True)), **summary.to_json()}
         for group, summary in grouped(efforts.records, names).items()
     ]
     unreadable = [asdict(each) for each in efforts.unreadable]

@@ -32,7 +32,10 @@ def create(
     ] = "exam",
     descriptors: Annotated[
         bool,
-        typer.Option(help="Ask for morphology, distribution, density and BI-RADS assessment (exam)."),
+        typer.Option(
+            help="Ask for words of BI-RADS about findings (morphology, distribution, suspicion) and the exam (density, "
+            "assessment), and for comments."
+        ),
     ] = True,
     local: Annotated[
         Path | None, typer.Option(help="Folder below Label Studio's document root, as Label Studio sees it.")
@@ -111,10 +114,20 @@ def prelabel(
 
 @project.command()
 def convert(
-    project: Annotated[int, typer.Argument(help="Label Studio project id, of one-image tasks.")],
-    exam: Annotated[  # the only conversion that exists
-        bool, typer.Option("--exam", help="Into tasks that show the four views of an exam.")
+    project: Annotated[
+        int, typer.Argument(help="Label Studio project id; with --exam, one of one-image tasks.")
     ],
+    exam: Annotated[
+        bool,
+        typer.Option("--exam", help="Into a new project, whose tasks show the four views of an exam."),
+    ] = False,
+    descriptors: Annotated[
+        bool | None,
+        typer.Option(
+            help="Ask for words of BI-RADS and comments. Without --exam, the project's own labeling config is changed, "
+            "and its annotations stay; default with --exam: ask."
+        ),
+    ] = None,
     title: Annotated[
         str | None, typer.Option(help="Title of the new project; default: the old one's, and (exams).")
     ] = None,
@@ -137,20 +150,32 @@ def convert(
         bool, typer.Option("--apply", help="Make the new project; otherwise only print the plan.")
     ] = False,
 ) -> None:
-    """Move a project into a new one whose tasks show exams. The old project is not changed. Safe to repeat.
+    """Convert a project: into a new one whose tasks show exams, or to one that asks for descriptors, or no longer does.
 
-    Exit code 2: some tasks stay behind, each with the reason.
+    With --exam, the old project is not changed. Safe to repeat. Exit code 2: some tasks stay behind, each with the
+    reason.
     """
     from cli.project.converting import ConvertOptions, convert_project
+    from cli.project.switching import switch_descriptors
     from mammo.site import Site
 
+    if not exam and descriptors is None:
+        raise typer.BadParameter("expected --exam, --descriptors or --no-descriptors", param_hint="--exam")
+    if not exam and (title or config or leave_out or one_exam_per_patient or show_year):
+        raise typer.BadParameter(
+            "without --exam only --descriptors, --no-descriptors and --apply have a meaning",
+            param_hint="--exam",
+        )
     if not exam:
-        raise typer.BadParameter("expected --exam", param_hint="--exam")
+        console = text_console(soft_wrap=True)
+        switch_descriptors(project, on=bool(descriptors), apply=apply, site=Site.load(), console=console)
+        return
     options = ConvertOptions(
         project=project,
         title=title,
         config=config,
         leave_out=leave_out or (),
+        descriptors=descriptors is not False,
         one_exam_per_patient=one_exam_per_patient,
         show_year=show_year,
         apply=apply,

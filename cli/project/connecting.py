@@ -15,11 +15,12 @@ from mammo.exchange.import_target import Screen
 from mammo.exchange.task_data import TWINS
 from mammo.file_names import require_text
 from mammo.input_files import open_input, read_input
-from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config
+from mammo.labelstudio import ControlTags, LabelStudioClient
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.exam_page import INSTRUCTIONS, TAB_TITLE, exam_tab
+from mammo.labelstudio.image_config import image_config
 from mammo.labelstudio.local_files import (
     PICTURE,
     TEST_IMAGE,
@@ -64,7 +65,7 @@ class ProjectOptions:
     """Of a new project with a built-in labeling config."""
 
     descriptors: bool = True
-    """Whether a new project of exams asks for morphology, distribution, density and assessment."""
+    """Whether a new project asks for words of BI-RADS and comments."""
 
 
 def create_project(options: ProjectOptions, *, site: Site, console: Console) -> int:
@@ -121,7 +122,8 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
 
 def _built_in(options: ProjectOptions) -> str:
     """Return the built-in labeling config of a screen."""
-    return exam_config(descriptors=options.descriptors) if options.screen == "exam" else labeling_config()
+    built_in = exam_config if options.screen == "exam" else image_config
+    return built_in(descriptors=options.descriptors)
 
 
 def _require_config(config: str, options: ProjectOptions) -> None:

@@ -43,6 +43,9 @@ class ConvertOptions:
     leave_out: Sequence[str] = ()
     """Controls whose results are not moved."""
 
+    descriptors: bool = True
+    """Whether the built-in labeling config asks for words of BI-RADS and comments."""
+
     one_exam_per_patient: bool = False
     show_year: bool = False
     apply: bool = False
@@ -67,7 +70,7 @@ def convert_project(options: ConvertOptions, *, site: Site, console: Console) ->
         new = client.find_project(title)
         if new == options.project:
             raise InvalidSettings("expected the title of a new project, got that of the old one; see --title")
-        config = _config(client, new, options.config)
+        config = _config(client, new, options.config, descriptors=options.descriptors)
         if options.apply:
             site.reconcile(options.project, complete=True)  # so that every automatic annotation is known
         plan = plan_conversion(
@@ -113,7 +116,7 @@ def described(plan: ConversionPlan) -> Iterator[str]:
         yield f"keys of the task data that stay behind: {', '.join(sorted(plan.lost_keys))}"
 
 
-def _config(client: LabelStudioClient, new: int | None, file: Path | None) -> str:
+def _config(client: LabelStudioClient, new: int | None, file: Path | None, *, descriptors: bool) -> str:
     """Return the labeling config of the new project: its own if it exists, else a file's or the built-in one."""
     if new is not None:
         if file is not None:
@@ -122,7 +125,7 @@ def _config(client: LabelStudioClient, new: int | None, file: Path | None) -> st
                 "or give another --title"
             )
         return str(client.project(new)["label_config"])
-    config = exam_config() if file is None else read_config(file)
+    config = exam_config(descriptors=descriptors) if file is None else read_config(file)
     require_usable(review_config(config))
     return config
 

@@ -77,12 +77,20 @@ def print_descriptors(descriptors: Sequence[DescriptorAgreement], console: Conso
     """Print the agreement on each descriptor; nothing without descriptors."""
     if not descriptors:
         return
+    ordered = ("weighted kappa",) if any(each.weighted for each in descriptors) else ()
     table = Table(
-        "descriptor", "both say", "reader 1 only", "reader 2 only", "same word", "kappa (95 % interval)"
+        "descriptor",
+        "both say",
+        "reader 1 only",
+        "reader 2 only",
+        "same word",
+        "kappa (95 % interval)",
+        *ordered,
     )
     for each in descriptors:
         counts = map(str, (each.compared, each.only_first, each.only_second))
-        table.add_row(each.name, *counts, _format(each.observed), str(each.kappa))
+        weighted = [str(each.weighted or "")] if ordered else []
+        table.add_row(each.name, *counts, _format(each.observed), str(each.kappa), *weighted)
     console.print(table)
     for each in descriptors:
         different = Counter({pair: number for pair, number in each.table.items() if pair[0] != pair[1]})

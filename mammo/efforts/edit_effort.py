@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,27 @@ class Change:
     """Explanation, where the kind alone does not say why."""
 
 
+class WordCounts(NamedTuple):
+    """What became of the words about findings and exam, such as a morphology."""
+
+    given: int = 0
+    """Said by the person alone."""
+
+    changed: int = 0
+    """Proposed, and replaced by the person."""
+
+    removed: int = 0
+    """Proposed, and taken away by the person, who says none."""
+
+    accepted: int = 0
+    """Proposed, and kept."""
+
+    @property
+    def said(self) -> int:
+        """Words of the annotation, whoever said them first."""
+        return self.given + self.changed + self.accepted
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditEffort:
     """Number of findings of one image by their change."""
@@ -63,6 +84,9 @@ class EditEffort:
     crumbs: int = 0
     """Parts of masks that were ignored in the correction because they are too small to be visible or intended."""
 
+    words: tuple[tuple[str, WordCounts], ...] = ()
+    """Descriptor and what became of its words, sorted; without those of which no word was said."""
+
     @property
     def untouched(self) -> bool:
         """Whether nothing was changed; also true if prelabel and correction are both empty."""
@@ -75,8 +99,17 @@ class EditEffort:
         return self.accepted / num_findings if num_findings else None
 
 
-def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> EditEffort:
-    """Count the changes between a prelabel and its correction."""
+def edit_effort(
+    prelabel: Sequence[Finding],
+    correction: Sequence[Finding],
+    *,
+    exams: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+) -> EditEffort:
+    """Count the changes between a prelabel and its correction.
+
+    Args:
+        exams: what the prelabel and the correction say about the exam, by descriptor.
+    """
     kinds = [change.kind for change in changes(prelabel, correction)]
     accepted, added, deleted = (kinds.count(kind) for kind in ("accepted", "added", "deleted"))
     return EditEffort(
@@ -85,7 +118,16 @@ def edit_effort(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> E
         added=added,
         deleted=deleted,
         dice=_dice(prelabel, correction),
+        words=_words(prelabel, correction, exams),
     )
+
+
+def total_words(counts: Iterable[tuple[tuple[str, WordCounts], ...]]) -> tuple[tuple[str, WordCounts], ...]:
+    """Add up what became of words, descriptor by descriptor."""
+    totals: dict[str, WordCounts] = {}
+    for name, each in (pair for pairs in counts for pair in pairs):
+        totals[name] = WordCounts(*map(sum, zip(totals.get(name, WordCounts()), each, strict=True)))
+    return tuple(sorted(totals.items()))
 
 
 def changes(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> list[Change]:
@@ -116,6 +158,7 @@ def total_effort(efforts: Sequence[EditEffort]) -> EditEffort:
         deleted=sum(effort.deleted for effort in efforts),
         dice=sum(dice) / len(dice) if dice else None,
         crumbs=sum(effort.crumbs for effort in efforts),
+        words=total_words(effort.words for effort in efforts),
     )
 
 
@@ -154,6 +197,34 @@ def _matches(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iter
             rows.add(row)
             columns.add(column)
             yield row, column
+
+
+def _words(
+    prelabel: Sequence[Finding],
+    correction: Sequence[Finding],
+    exams: tuple[Mapping[str, str], Mapping[str, str]],
+) -> tuple[tuple[str, WordCounts], ...]:
+    """Compare the words about each finding and about the exam. Words about a deleted finding went with it."""
+    matches = {column: row for row, column in _matches(prelabel, correction)}
+    pairs = [
+        (prelabel[matches[index]].descriptors if index in matches else {}, finding.descriptors)
+        for index, finding in enumerate(correction)
+    ]
+    return total_words(
+        (
+            (
+                name,
+                WordCounts(
+                    given=name not in before,
+                    changed=name in before and after.get(name, before[name]) != before[name],
+                    removed=name not in after,
+                    accepted=name in before and after.get(name) == before[name],
+                ),
+            ),
+        )
+        for before, after in (*pairs, exams)
+        for name in (*before, *(each for each in after if each not in before))
+    )
 
 
 def _change(before: Finding, after: Finding) -> Change:

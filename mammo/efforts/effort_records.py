@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy.engine import Engine
 
@@ -30,7 +30,7 @@ from mammo.annotations import (
     shown_prelabel,
     silent_prelabel,
 )
-from mammo.efforts.edit_effort import EditEffort, total_effort
+from mammo.efforts.edit_effort import EditEffort, WordCounts, total_effort
 from mammo.efforts.measured_efforts import Measured, measured_efforts
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.worklist.order import UNORDERED, strategies
@@ -126,6 +126,14 @@ class EffortSummary:
 
     hasty: int
     """Number of hasty records; see `EffortRecord.hasty`."""
+
+    words: Mapping[str, WordCounts] = field(default_factory=dict)
+    """What became of the words of BI-RADS, by descriptor."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as a JSON object."""
+        words = {name: counts._asdict() for name, counts in self.words.items()}
+        return {**{each.name: getattr(self, each.name) for each in fields(self)}, "words": words}
 
 
 class ComparedCorrection(NamedTuple):
@@ -240,6 +248,7 @@ def summarise(records: Sequence[EffortRecord]) -> EffortSummary:
         crumbs=total.crumbs,
         lead_time=median(times) if times else None,
         hasty=sum(record.hasty for record in records),
+        words=dict(total.words),
     )
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.engine import Engine
 from mammo.annotations import AnnotationStore, Correction, CorrectionHeader, PrelabelHeader
 from mammo.database import edit_effort as edit_effort_table
 from mammo.database import insert, reading, revision, writing
-from mammo.efforts.edit_effort import EditEffort, edit_effort
+from mammo.efforts.edit_effort import EditEffort, WordCounts, edit_effort
 from mammo.errors import InvalidRegion
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
@@ -90,11 +91,17 @@ def _efforts(
     Raises:
         InvalidRegion: A region cannot be interpreted.
     """
-    efforts = {}
+    efforts: dict[str, EditEffort] = {}
+    # Words about the exam are counted once, with its first image.
+    exams = exam_descriptors(prelabel_regions, tags).stated, exam_descriptors(content.result, tags).stated
     for image_tags, corrected in interpret_images(
         content.result, tags=tags, data=content.task_data, sizes=content.sizes
     ):
-        effort = edit_effort(from_regions(prelabel_regions, tags=image_tags), corrected.findings)
+        effort = edit_effort(
+            from_regions(prelabel_regions, tags=image_tags),
+            corrected.findings,
+            exams=({}, {}) if efforts else exams,
+        )
         efforts[image_tags.image_key] = replace(effort, crumbs=corrected.crumbs)
     return efforts
 
@@ -128,8 +135,11 @@ def _store(engine: Engine, measured: Mapping[Key, Measured], digest: str) -> dic
 
 
 def _encode(measured: Measured) -> bytes:
-    """Encode a measurement as JSON: code, reason, then for each image its key and its figures in order of `FIGURES`."""
-    images = [[image, *FIGURES(effort)] for image, effort in measured.images]
+    """Encode a measurement as JSON: code, reason, then for each image its key, figures (`FIGURES`) and words."""
+    images = [
+        [image, *FIGURES(effort), [[name, list(counts)] for name, counts in effort.words]]
+        for image, effort in measured.images
+    ]
     return orjson.dumps([measured.code, measured.reason, *images])
 
 
@@ -140,10 +150,16 @@ def _decode(encoded: bytes) -> Measured:
             (
                 image,
                 EditEffort(
-                    accepted=accepted, edited=edited, added=added, deleted=deleted, dice=dice, crumbs=crumbs
+                    accepted=accepted,
+                    edited=edited,
+                    added=added,
+                    deleted=deleted,
+                    dice=dice,
+                    crumbs=crumbs,
+                    words=tuple((name, WordCounts(*counts)) for name, counts in words),
                 ),
             )
-            for image, accepted, edited, added, deleted, dice, crumbs in images
+            for image, accepted, edited, added, deleted, dice, crumbs, words in images
         ),
         code,
         reason,

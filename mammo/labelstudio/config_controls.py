@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES
+from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES, SUSPICIONS
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import (
     NOTE_CONTROL,
@@ -29,11 +29,14 @@ DRAWN = (
 )
 """Control tags whose regions can be findings, in lower case. The model fills the first four."""
 
-OF_FINDINGS = {"morphology": MORPHOLOGIES, "distribution": DISTRIBUTIONS}
+OF_FINDINGS = {"morphology": MORPHOLOGIES, "distribution": DISTRIBUTIONS, "suspicion": SUSPICIONS}
 """Names of controls that describe a finding, without the image, with their words."""
 
 OF_EXAMS = {"density": DENSITIES, "assessment": ASSESSMENTS}
 """Names of controls that describe the exam, with their words."""
+
+COMMENT = "comment"
+"""Name of the TextArea about a finding, without the image."""
 
 
 @dataclass
@@ -93,6 +96,12 @@ def is_note(control: str, tag: ElementTree.Element, *, image: str) -> bool:
     """Whether a control is the TextArea for the model's note about an image."""
     names = (NOTE_CONTROL, f"{NOTE_CONTROL}-{image}")
     return tag.tag.lower() == "textarea" and control in names and not is_true(tag, "perRegion")
+
+
+def is_comment(control: str, tag: ElementTree.Element, *, image: str) -> bool:
+    """Whether a control is the TextArea in which people write about a finding on an image."""
+    names = (COMMENT, f"{COMMENT}-{image}")
+    return tag.tag.lower() == "textarea" and control in names and is_true(tag, "perRegion")
 
 
 def described(control: str, tag: ElementTree.Element, *, image: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Descriptors: what an annotation says about its findings and its exam in words of BI-RADS.
+"""Descriptors: what an annotation says about its findings and its exam, in words of BI-RADS and in a person's own.
 
 A result about a finding has the id of its region. Label Studio 1.23 also stores results of controls of another image
 there (a key of hidden choices, "Keep label selected"); these say nothing about the finding and are left out.
@@ -12,7 +12,7 @@ from typing import Any
 
 from mammo.errors import InvalidRegion
 from mammo.findings import Finding
-from mammo.labelstudio.config_controls import OF_EXAMS, OF_FINDINGS
+from mammo.labelstudio.config_controls import COMMENT, OF_EXAMS, OF_FINDINGS
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.lenient_json import shown
 
@@ -46,7 +46,7 @@ def exam_descriptors(result: Iterable[Result], tags: ControlTags) -> ExamDescrip
     names = {getattr(tags, name): name for name in OF_EXAMS}
     words: dict[str, str] = {}
     for each in result:
-        name = names.get(_control(each))
+        name = names.get(_control(each, "choices"))
         if name is not None and (word := _word(each, OF_EXAMS[name])) is not None:
             words[name] = word
     return ExamDescriptors(**words)
@@ -55,7 +55,7 @@ def exam_descriptors(result: Iterable[Result], tags: ControlTags) -> ExamDescrip
 def finding_descriptors(
     result: Iterable[Result], tags: ControlTags, *, ids: Collection[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the morphology and distribution of the findings on one image, by the id of their region.
+    """Return what is said about the findings on one image, as fields of `Finding`, by the id of their region.
 
     Args:
         result: `annotation.result`; results about regions on other images are skipped.
@@ -63,16 +63,21 @@ def finding_descriptors(
         ids: of the regions on the image.
 
     Raises:
-        InvalidRegion: a word is unknown (code `unknown_descriptor`).
+        InvalidRegion: a word is unknown (code `unknown_descriptor`), or a comment is no text.
     """
     names = {getattr(tags, name): name for name in OF_FINDINGS}
     words: dict[str, dict[str, Any]] = {}
     for each in result:
-        name, region = names.get(_control(each)), str(each.get("id"))
-        if name is None or region not in ids or not tags.shows(each):
+        region = str(each.get("id"))
+        if region not in ids or not tags.shows(each):
             continue
-        if (word := _word(each, OF_FINDINGS[name])) is not None:
-            words.setdefault(region, {})[name] = word
+        if (name := names.get(_control(each, "choices"))) is not None:
+            if (word := _word(each, OF_FINDINGS[name])) is not None:
+                words.setdefault(region, {})[name] = word
+        elif (
+            tags.comment is not None and _control(each, "textarea") == tags.comment and (text := _text(each))
+        ):
+            words.setdefault(region, {})[COMMENT] = text
     return words
 
 
@@ -87,16 +92,40 @@ def descriptor_regions(finding: Finding, region: Result, tags: ControlTags) -> l
     kind = str(region["type"])
     shape = {key: value for key, value in region["value"].items() if key not in (kind, "labels")}
     common = {key: value for key, value in region.items() if key not in ("value", "score", "meta")}
-    return [
+    described = [
         common | {"from_name": control, "type": "choices", "value": shape | {"choices": [word]}}
         for name, word in finding.descriptors.items()
         if (control := getattr(tags, name)) is not None
     ]
+    if finding.comment and tags.comment is not None:
+        value = shape | {"text": finding.comment.split("\n")}
+        described.append(common | {"from_name": tags.comment, "type": "textarea", "value": value})
+    return described
 
 
-def _control(result: object) -> str | None:
-    """Return the control of a result about a choice; None for any other. Annotations are untrusted."""
-    if not isinstance(result, Mapping) or result.get("type") != "choices":
+def exam_regions(words: Mapping[str, str], tags: ControlTags) -> list[dict[str, Any]]:
+    """Return the results that describe an exam; the inverse of `exam_descriptors`.
+
+    Args:
+        words: of some keys of `OF_EXAMS`.
+        tags: control tags of the project; a descriptor without a control is left out.
+    """
+    return [
+        {
+            "id": name,
+            "from_name": control,
+            "to_name": tags.image,
+            "type": "choices",
+            "value": {"choices": [word]},
+        }
+        for name, word in words.items()
+        if (control := getattr(tags, name)) is not None
+    ]
+
+
+def _control(result: object, kind: str) -> str | None:
+    """Return the control of a result of a kind; None for any other. Annotations are untrusted."""
+    if not isinstance(result, Mapping) or result.get("type") != kind:
         return None
     control = result.get("from_name")
     return control if isinstance(control, str) else None
@@ -115,3 +144,13 @@ def _word(result: Result, words: Collection[str]) -> str | None:
             code="unknown_descriptor",
         )
     return str(chosen[0])
+
+
+def _text(result: Result) -> str:
+    """Return what was written, one paragraph per line; empty for nothing. A message never quotes it."""
+    value = result.get("value")
+    written = value.get("text") if isinstance(value, Mapping) else None
+    lines = [written] if isinstance(written, str) else written or []
+    if not isinstance(lines, list) or not all(isinstance(each, str) for each in lines):
+        raise InvalidRegion(f"{result.get('from_name')!r} has something else than text: write it again")
+    return "\n".join(lines).strip()

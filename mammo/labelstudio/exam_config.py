@@ -2,34 +2,25 @@
 
 Label Studio 1.23 decides what it may contain:
 
-* Label controls of one kind share a key, which serves every view. Choices about findings and the exam must have a key
-  too, or Label Studio takes one that is free, such as 4 or Q, which then answers for a hidden control of another view;
-  so they get one that keyboards lack.
+* Label controls of one kind share a key, which serves every view.
 * Drawing by hand has no key either: after it, the keys of the prompts work only when the smart tool of each view is
   chosen again.
 * A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
 * The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
-* `whenTagName` is the control of the selected region, not its image.
 """
 
 from __future__ import annotations
 
-from mammo.bi_rads import ASSESSMENTS, DENSITIES, DISTRIBUTIONS, MORPHOLOGIES
+from collections.abc import Mapping
+
 from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
+from mammo.labelstudio.descriptor_controls import TITLES, exam_controls, finding_controls
 from mammo.labelstudio.relations import SAME_LESION
 
 HANGINGS = {"CC": "6", "MLO": "7", "R": "8", "L": "9"}
 """Key that enlarges the two views of a projection or of a breast; 5 shows all four alike."""
-
-SHORT = {
-    "coarse heterogeneous": "coarse het.",
-    "fine pleomorphic": "fine pleom.",
-    "fine linear or branching": "fine linear",
-    "typically benign": "benign",
-}
-"""What the page shows for long words."""
 
 NO_KEY = "f19"
 """Key of choices that no key should make. It is the last function key that Label Studio knows; it reads F20 as F."""
@@ -38,6 +29,8 @@ _STYLE = """
     .exam .bar, .exam .row { display: flex; gap: 2px 20px; align-items: center; flex-wrap: wrap; }
     .exam .bar .lsf-choices, .exam .row .lsf-choices { margin: 0; }
     .exam .row sup, .exam .row .lsf-hint, .exam .draw .lsf-label__hotkey { display:none; }
+    .exam .row i { color: #888; font-size: 11px; font-style: normal; }
+    .exam .row .lsf-text-area { flex: 1 1 12em; margin: 0 !important; }
     .exam .bar h4, .exam .view h4, .exam .row h4 { margin: 0 !important; font-size: 15px; white-space: nowrap; }
     .exam .views { display: flex; gap: 2px; background: #000; }
     .exam .view { flex: 1 1 0; min-width: 0; background: #000; }
@@ -65,8 +58,8 @@ def exam_config(*, descriptors: bool = True) -> str:
     """Return the labeling config of projects whose tasks show an exam, as XML.
 
     Args:
-        descriptors: with choices for morphology and distribution of each finding, and density and assessment of the
-            exam.
+        descriptors: with words for morphology, distribution and suspicion of each finding and a field for a comment,
+            and words for density and assessment of the exam.
     """
     per_finding = [_finding_choices(view) for view in EXAM_VIEWS] if descriptors else []
     return "\n".join(
@@ -151,38 +144,23 @@ def _view(view: ExamView) -> str:
 
 def _finding_choices(view: ExamView) -> str:
     """Return the descriptors of the selected finding of one view."""
-    controls = "\n".join(
-        f'      <Choices name="{name}-{view.name}" toName="{view.name}" perRegion="true" choice="single-radio" '
-        f'showInline="true">{_choices(words)}</Choices>'
-        for name, words in (("morphology", MORPHOLOGIES), ("distribution", DISTRIBUTIONS))
-    )
+    controls = finding_controls(view.name, suffix=f"-{view.name}")
+    # Of morphology and distribution, the words say which is which.
+    lines = _lines(controls, titles={"suspicion": TITLES["suspicion"]})
     return f"""    <View visibleWhen="region-selected" whenTagName="outline-{view.name}" className="row">
-{controls}
+{lines}
     </View>"""
 
 
 def _exam_choices() -> str:
-    """Return the descriptors of the exam. They name one view, because a control must; they hold for all."""
-    first = EXAM_VIEWS[0].name
-    controls = "\n".join(
-        f'    <Header size="5" value="{title}"/>\n'
-        f'    <Choices name="{name}" toName="{first}" choice="single-radio" showInline="true">'
-        f"{_choices(words)}</Choices>"
-        for name, title, words in (
-            ("density", "Density", DENSITIES),
-            ("assessment", "BI-RADS", ASSESSMENTS),
-        )
-    )
+    """Return the descriptors of the exam."""
     return f"""  <View className="row">
-{controls}
+{_lines(exam_controls(EXAM_VIEWS[0].name), titles=TITLES)}
   </View>"""
 
 
-def _choices(words: tuple[str, ...]) -> str:
-    """Return choices without an alias: a prediction with the value instead of the alias would tick nothing."""
-    return "".join(
-        f'<Choice value="{word}" hotkey="{NO_KEY}"'
-        + (f' html="{SHORT[word]}"' if word in SHORT else "")
-        + "/>"
-        for word in words
+def _lines(controls: Mapping[str, str], *, titles: Mapping[str, str]) -> str:
+    return "\n".join(
+        (f'      <Header size="5" value="{titles[name]}"/>\n' if name in titles else "") + f"      {control}"
+        for name, control in controls.items()
     )

@@ -41,6 +41,8 @@ INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <b>1</b> and click a bright point of the cluster.</li>
 <li><b>Look closer:</b> <b>6</b> both CC, <b>7</b> both MLO, <b>8</b> right, <b>9</b> left, <b>5</b> all four;
 <b>I</b> inverts, <b>U</b> raises the contrast; Ctrl + wheel zooms.</li>
+<li><b>Words:</b> click an outline, then press the key that stands beside a word below the images; the last line is
+about the exam. All are optional. Write no names into a comment.</li>
 <li><b>Nothing there:</b> delete what is drawn and submit. An empty exam counts as much as a full one.</li>
 </ul>"""
 """HTML of the page behind the button Instructions."""

@@ -79,7 +79,7 @@ def parse_keys(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def page_keys() -> frozenset[str]:
-    """Return the keys of prompts, hangings and looks on the page of an exam."""
+    """Return the keys of prompts, hangings, looks and words on the page of an exam."""
     root = parse_config(exam_config())
     return frozenset(key for tag in root.iter() if (key := tag.get("hotkey")) and key != NO_KEY)
 

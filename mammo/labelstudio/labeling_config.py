@@ -1,9 +1,4 @@
-"""Labeling configs: our own, and the control tags for clusters in any project's.
-
-Findings are drawn with the result controls (outline, mask, box, point). Prompts for the model have controls of their
-own, which are `smartOnly`, so the remains of a prompt are never taken for an annotation. A negative click is Alt +
-click with the same label, because Label Studio does not send two labels at once.
-"""
+"""Labeling configs: the control tags for clusters in any project's."""
 
 from __future__ import annotations
 
@@ -16,56 +11,22 @@ from xml.etree import ElementTree
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_controls import (
+    COMMENT,
     OF_EXAMS,
     OF_FINDINGS,
     ClusterLabels,
     described,
     finding_choices,
+    is_comment,
     is_note,
 )
 from mammo.labelstudio.config_xml import NOTE_CONTROL, attribute, is_true, parse_config, targets
-
-PROMPT_CONTROLS = ("prompt-point", "prompt-box")
-
-_CONFIG = f"""<View style="display: flex;">
-  <View style="flex: 0 0 8em; margin-right: 1em;">
-    <Header size="6" value="Ask the model"/>
-    <KeyPointLabels name="prompt-point" toName="image" smart="true" smartOnly="true">
-      <Label value="{CLUSTER}" html="Click" hint="Pink point tool: 1, then click. Alt: not here. Ctrl: in a box."
-        background="#2f6fde" hotkey="1" model_index="0"/>
-    </KeyPointLabels>
-    <RectangleLabels name="prompt-box" toName="image" smart="true" smartOnly="true">
-      <Label value="{CLUSTER}" html="Box" hint="With the pink box tool: 2, then draw."
-        background="#2f6fde" hotkey="2"/>
-    </RectangleLabels>
-    <Header size="6" value="Findings"/>
-    <RectangleLabels name="box" toName="image" smart="false" strokeWidth="2" opacity="0">
-      <Label value="{CLUSTER}" html="Box" background="#f2a33a" hotkey="3"/>
-    </RectangleLabels>
-    <BrushLabels name="mask" toName="image" smart="false">
-      <Label value="{CLUSTER}" html="Mask" background="#e4572e" hotkey="4"/>
-    </BrushLabels>
-    <PolygonLabels name="outline" toName="image" smart="false" strokeWidth="2" opacity="0">
-      <Label value="{CLUSTER}" html="Outline" background="#e4572e" hotkey="5"/>
-    </PolygonLabels>
-    <KeyPointLabels name="point" toName="image" smart="false" strokeWidth="2">
-      <Label value="{CLUSTER}" html="Point" background="#34a06b" hotkey="6" model_index="0"/>
-    </KeyPointLabels>
-    <TextArea name="{NOTE_CONTROL}" toName="image" editable="false" maxSubmissions="0"/>
-  </View>
-  <View style="flex: 1 1 auto; min-width: 0;">
-    <Image name="image" value="$image" zoom="true" zoomControl="true" brightnessControl="true" contrastControl="true"/>
-  </View>
-</View>
-"""
-# `html` is the displayed text; the label itself is `Cluster` in every control. Controls are smart by default, and a
-# smart control for findings would send a drawn region to the model and then remove it, hence smart="false". Opacity 0
-# keeps the lesion visible inside its region. maxSubmissions="0" hides the input field of the note.
+from mammo.labelstudio.image_config import PROMPT_CONTROLS, image_config
 
 
 def labeling_config() -> str:
-    """Return the labeling config of the projects that we create, as XML."""
-    return _CONFIG
+    """Return the labeling config of projects whose tasks show one image, without descriptors, as XML."""
+    return image_config(descriptors=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +58,11 @@ class ControlTags:
 
     morphology: str | None = None
     distribution: str | None = None
+    suspicion: str | None = None
     """Choices controls about a region on this image, with words of `mammo.bi_rads`."""
+
+    comment: str | None = None
+    """TextArea in which people write about a region on this image."""
 
     density: str | None = None
     assessment: str | None = None
@@ -181,6 +146,8 @@ class ControlTags:
                 continue
             elif kind == "textarea":
                 note = control if is_note(control, tag, image=name) else note
+                if is_comment(control, tag, image=name):
+                    descriptors.setdefault(COMMENT, control)
             elif kind == "choices" and not choices and not is_true(tag, "perRegion"):
                 choices = finding_choices(control, tag)
             elif kind not in ("choices", "taxonomy"):

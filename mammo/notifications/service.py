@@ -120,7 +120,9 @@ class NotificationService:
                 notices += found
                 moved |= {journal.name: cursor} if cursor > after else {}
         notices += self._disk(cursors, moved, now)
-        deliveries = [(channel, notice) for notice in notices for channel in channels if channel.wants(notice)]
+        deliveries = [
+            (channel, notice) for notice in notices for channel in channels if channel.wants(notice)
+        ]
         deliveries += self._silences(channels, now)
         return self.outbox.add(deliveries, now=now, cursors=moved)
 

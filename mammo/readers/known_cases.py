@@ -24,11 +24,10 @@ from mammo.findings import Finding
 from mammo.geometry import ASSUMED_SPACING, Spacing
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.project_tags import TagsLookup
-from mammo.readers.overlap import findings_by_image
 from mammo.readers.tallies import Day, Tally
-from mammo.readings.cases import spacing_of
 from mammo.readings.matching import match
 from mammo.readings.rules import ReadingRules
+from mammo.readings.task_readings import findings_by_image, spacings_by_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +108,13 @@ class KnownCases:
             try:
                 drawn = findings_by_image(answer, tags(project))
                 true = findings_by_image(truth, tags(truth.project_id))
-                spacing = spacing_of(truth) or ASSUMED_SPACING
+                spacings = spacings_by_image(truth, tags(truth.project_id))
             except (InvalidRegion, InvalidTaskData):
                 continue
             reader = annotator_pseudonym(answer.completed_by, secret=secret)
             tally = found.setdefault((reader, answer.updated_at.date()), Tally())
             for image in drawn.keys() & true.keys():
-                _count(tally, true[image], drawn[image], spacing)
+                _count(tally, true[image], drawn[image], spacings.get(image) or ASSUMED_SPACING)
         return found
 
     def _answers(self, project: int) -> Iterator[tuple[Correction, Correction]]:

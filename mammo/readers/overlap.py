@@ -15,14 +15,14 @@ from itertools import combinations, groupby
 from mammo.annotations import AnnotationStore, Correction, CorrectionHeader
 from mammo.blinding import patient_or_task
 from mammo.errors import InvalidRegion, InvalidTaskData
-from mammo.findings import Finding
-from mammo.labelstudio.interpretation import interpret_images
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
 from mammo.readings.agreement import Agreement, compare
-from mammo.readings.cases import COMPARISON, spacing_of
+from mammo.readings.cases import COMPARISON
 from mammo.readings.records import ReadingRecords
 from mammo.readings.rules import ReadingRules
+from mammo.readings.task_readings import findings_by_image, spacings_by_image
 
 CHUNK = 100
 """Pairs whose content is read at once."""
@@ -79,12 +79,6 @@ def _pairs(headers: Sequence[CorrectionHeader]) -> list[tuple[CorrectionHeader, 
     return pairs
 
 
-def findings_by_image(correction: Correction, tags: ControlTags) -> dict[str, list[Finding]]:
-    """Return the findings of a correction on each image of its task; raises InvalidRegion."""
-    read = interpret_images(correction.result, tags=tags, data=correction.task_data, sizes=correction.sizes)
-    return {image_tags.image_key: list(each.findings) for image_tags, each in read}
-
-
 def _agreements(
     first: Correction,
     second: Correction,
@@ -93,16 +87,24 @@ def _agreements(
     tags: ControlTags,
 ) -> list[tuple[str, Agreement]]:
     """Return the agreement on each image; computed once, then stored."""
-    spacing = spacing_of(first)
+    spacings = spacings_by_image(first, tags)
     on_first, on_second = findings_by_image(first, tags), findings_by_image(second, tags)
+    said = exam_descriptors(first.result, tags).stated, exam_descriptors(second.result, tags).stated
     found = []
-    for image in on_first.keys() & on_second.keys():
+    for number, image in enumerate(sorted(on_first.keys() & on_second.keys())):
         text = f"overlap {COMPARISON} {rules.digest} {digest_of_tags(tags)} {image}"
         agreement = records.agreement(
             first.content_hash,
             second.content_hash,
             digest=hashlib.sha256(text.encode()).hexdigest(),
-            compute=partial(compare, on_first[image], on_second[image], rules=rules, spacing=spacing),
+            compute=partial(
+                compare,
+                on_first[image],
+                on_second[image],
+                rules=rules,
+                spacing=spacings.get(image),
+                exams=({}, {}) if number else said,  # they count once, with the first image
+            ),
         )
         found.append((image, agreement))
-    return sorted(found)
+    return found

@@ -17,6 +17,7 @@ from mammo.readers.overlap import Overlap, overlaps
 from mammo.readers.tallies import Day, Tally, by_reader, tallies
 from mammo.readings import ReadingRecords, summarise
 from mammo.readings.cases import cases_of
+from mammo.readings.descriptor_agreement import DescriptorAgreement, descriptor_agreements
 from mammo.readings.kappa import Kappa, cohens_kappa, ratings_by_patient
 
 MAX_NAME = 100
@@ -56,6 +57,7 @@ class ReaderRow:
             "hits": tally.hits,
             "misses": tally.misses,
             "false_marks": tally.false_marks,
+            "words": {name: counts._asdict() for name, counts in tally.words},
         }
 
 
@@ -74,6 +76,9 @@ class ReaderPair:
     kappa: Kappa
     """Of lesion presence per patient."""
 
+    descriptors: tuple[DescriptorAgreement, ...] = ()
+    """Agreement on words of BI-RADS, for each descriptor that one of the two used."""
+
     def to_json(self) -> dict[str, Any]:
         return {
             "first": self.first,
@@ -82,6 +87,7 @@ class ReaderPair:
             "agreed": self.agreed,
             "patients": self.kappa.patients,
             "kappa": self.kappa.value,
+            "descriptors": {each.name: each.to_json() for each in self.descriptors},
         }
 
 
@@ -199,6 +205,7 @@ def _pairs(found: Sequence[Overlap], pseudonym: Callable[[int | None], str]) -> 
             kappa=cohens_kappa(
                 ratings_by_patient((each.patient, each.agreement.present) for each in images).values()
             ),
+            descriptors=descriptor_agreements((each.patient, each.agreement) for each in images),
         )
         for (first, second), images in sorted(by_pair.items())
     ]
@@ -229,6 +236,7 @@ def _double_reading(
             images=len(compared),
             agreed=sum(each.agreed for each in compared),
             kappa=summary.kappa,
+            descriptors=summary.descriptors,
         )
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from statistics import median
 
+from mammo.efforts.edit_effort import WordCounts, total_words
 from mammo.efforts.effort_records import EffortRecord
 
 Day = tuple[str, date]
@@ -46,11 +47,15 @@ class Tally:
     false_marks: int = 0
     """The reader's findings on them that are none."""
 
+    words: tuple[tuple[str, WordCounts], ...] = ()
+    """What became of words of BI-RADS, by descriptor; where no prelabel was shown, all are the reader's own."""
+
     def add(self, other: Tally) -> None:
         """Add the figures of another tally."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.seconds += other.seconds
+        self.words = total_words((self.words, other.words))
 
     @property
     def accept_rate(self) -> float | None:
@@ -73,7 +78,7 @@ class Tally:
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else None
 
 
-COUNTS = tuple(name for name in Tally.__dataclass_fields__ if name != "seconds")
+COUNTS = tuple(name for name in Tally.__dataclass_fields__ if name not in ("seconds", "words"))
 
 
 def tallies(records: Iterable[EffortRecord]) -> dict[Day, Tally]:
@@ -84,6 +89,7 @@ def tallies(records: Iterable[EffortRecord]) -> dict[Day, Tally]:
         tally = found.setdefault((record.annotator, record.at.date()), Tally())
         tally.images += 1
         tally.hasty += record.hasty
+        tally.words = total_words((tally.words, _own_words(record)))
         if record.arm == "prelabelled":
             tally.prelabelled += 1
             for name in ("accepted", "edited", "added", "deleted"):
@@ -94,6 +100,14 @@ def tallies(records: Iterable[EffortRecord]) -> dict[Day, Tally]:
             if record.lead_time is not None:
                 tally.seconds.append(record.lead_time)
     return found
+
+
+def _own_words(record: EffortRecord) -> tuple[tuple[str, WordCounts], ...]:
+    """Return a reader's words. Without a shown prelabel, none was changed or accepted, even if it would be equal."""
+    if record.arm == "prelabelled":
+        return record.effort.words
+    said = ((name, WordCounts(given=counts.said)) for name, counts in record.effort.words)
+    return tuple((name, counts) for name, counts in said if counts.given)
 
 
 def by_reader(days: Mapping[Day, Tally], *, since: date | None, until: date | None) -> dict[str, Tally]:

@@ -1,9 +1,9 @@
-"""Agreement of two readings of one image, lesion by lesion."""
+"""Agreement of two readings of an image or an exam, lesion by lesion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class LesionAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Comparison of two readings of one image."""
+    """Comparison of two readings of one image, or of all images of a task (`joined`)."""
 
     lesions: tuple[LesionAgreement, ...]
     only_first: tuple[int, ...]
@@ -83,6 +83,22 @@ class Agreement:
         unmatched = [0.0] if self.only_first or self.only_second else []
         measured = [lesion.dice for lesion in self.lesions if lesion.dice is not None]
         return min(measured + unmatched, default=1.0)
+
+    def part(self, first: range, second: range) -> Agreement:
+        """Return the agreement on one image of several; the inverse of `joined`.
+
+        Args:
+            first, second: numbers of the findings on the image, in either reading.
+        """
+        return Agreement(
+            lesions=tuple(
+                replace(each, first=each.first - first.start, second=each.second - second.start)
+                for each in self.lesions
+                if each.first in first
+            ),
+            only_first=tuple(each - first.start for each in self.only_first if each in first),
+            only_second=tuple(each - second.start for each in self.only_second if each in second),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that the database stores."""
@@ -154,14 +170,38 @@ def compare(
         ),
         only_first=tuple(index for index in range(len(first)) if index not in matched_first),
         only_second=tuple(index for index in range(len(second)) if index not in matched_second),
-        words=_both(*exams),
+        words=both_words(*exams),
+    )
+
+
+def joined(parts: Iterable[tuple[Agreement, int, int]], *, words: Words) -> Agreement:
+    """Return the agreement on several images, whose findings are numbered through.
+
+    Args:
+        parts: of each image, the agreement and the number of findings of either reading.
+        words: what the readers say about the exam.
+    """
+    lesions: list[LesionAgreement] = []
+    only_first: list[int] = []
+    only_second: list[int] = []
+    start_first = start_second = 0
+    for part, num_first, num_second in parts:
+        lesions += [
+            replace(each, first=each.first + start_first, second=each.second + start_second)
+            for each in part.lesions
+        ]
+        only_first += [each + start_first for each in part.only_first]
+        only_second += [each + start_second for each in part.only_second]
+        start_first, start_second = start_first + num_first, start_second + num_second
+    return Agreement(
+        lesions=tuple(lesions), only_first=tuple(only_first), only_second=tuple(only_second), words=words
     )
 
 
 def _compare_lesion(
     a: int, b: int, first: Finding, second: Finding, *, rules: ReadingRules, spacing: Spacing | None
 ) -> LesionAgreement:
-    words = _both(first.descriptors, second.descriptors)
+    words = both_words(first.descriptors, second.descriptors)
     if first.is_point or second.is_point:
         return LesionAgreement(
             first=a, second=b, dice=None, boundary_px=None, boundary_mm=None, disagreements=(), words=words
@@ -191,7 +231,8 @@ def _compare_lesion(
     )
 
 
-def _both(first: Mapping[str, str], second: Mapping[str, str]) -> Words:
+def both_words(first: Mapping[str, str], second: Mapping[str, str]) -> Words:
+    """Return the words of two readers, by descriptor."""
     return {name: (first.get(name), second.get(name)) for name in sorted({*first, *second})}
 
 

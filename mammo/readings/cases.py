@@ -1,4 +1,4 @@
-"""Cases: the current state of each image that is read twice, computed from the annotation store.
+"""Cases: the current state of each task that is read twice, computed from the annotation store.
 
 The latest round that both readers have completed decides. The arbiter's annotation overrides it. The only thing
 written is the agreement of two readings, as a cache; annotations are never changed.
@@ -9,28 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from mammo.annotations import Correction
 from mammo.errors import InvalidRegion, InvalidTaskData
 from mammo.findings import Finding
-from mammo.geometry import Size, Spacing
+from mammo.geometry import Size
 from mammo.identifiers import identifier
-from mammo.labelstudio.descriptors import exam_descriptors
-from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_tags import digest_of_tags
-from mammo.readings.agreement import Agreement, compare
-from mammo.readings.consensus import consensus
+from mammo.readings.agreement import Agreement
 from mammo.readings.records import ARBITER, READERS, DoubleReading, ReadingRecords, Role
 from mammo.readings.rules import ReadingRules
-from mammo.stated_facts import stated_spacing
+from mammo.readings.task_readings import task_agreement, task_consensus
 
 Outcome = Literal["waiting", "agreed", "disagreed", "arbitrated", "unreadable"]
 """`waiting`: no round has been read by both readers. `unreadable`: a region of a reading, or its task's data, cannot be
 interpreted."""
 
-COMPARISON = 3
+COMPARISON = 4
 """Version of the comparison; increment it when its results change, so that stored agreements are computed anew."""
 
 RoundReadings = tuple[Correction | None, Correction | None]
@@ -39,10 +37,10 @@ RoundReadings = tuple[Correction | None, Correction | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image and all its readings."""
+    """One image, or the images of one exam, and all its readings."""
 
     id: int
-    """Task of the source project that shows the image."""
+    """Task of the source project that shows it."""
 
     rounds: tuple[RoundReadings, ...]
     """Readings of each round."""
@@ -139,21 +137,15 @@ def cases_of(
     )
 
 
-def findings_of(correction: Correction, tags: ControlTags) -> list[Finding]:
-    """Return the findings of one reading.
+def consensus_of(case: Case, image: str, *, rules: ReadingRules, tags: ControlTags) -> list[Finding]:
+    """Return the consensus of the two readings of a case whose readings agree, on one of its images.
 
-    Raises:
-        InvalidRegion: A region cannot be interpreted.
+    Args:
+        image: image key.
     """
-    return from_regions(correction.result, tags=tags, size=correction.sizes.get(tags.image_key))
-
-
-def consensus_of(case: Case, *, rules: ReadingRules, tags: ControlTags) -> list[Finding]:
-    """Return the consensus of the two readings of a case whose readings agree."""
     assert case.readings is not None
     assert case.agreement is not None
-    first, second = (findings_of(reading, tags) for reading in case.readings)
-    return consensus(first, second, case.agreement, rule=rules.consensus)
+    return task_consensus(*case.readings, case.agreement, image=image, rule=rules.consensus, tags=tags)
 
 
 def complete(readings: RoundReadings) -> tuple[Correction, Correction] | None:
@@ -169,15 +161,6 @@ def patient_of(correction: Correction) -> str | None:
         InvalidTaskData: The patient key cannot be read.
     """
     return identifier(correction.task_data.get("patient"))
-
-
-def spacing_of(correction: Correction) -> Spacing | None:
-    """Return the pixel spacing that the task states; None if it states none.
-
-    Raises:
-        InvalidTaskData: The spacing cannot be read.
-    """
-    return stated_spacing(correction.task_data.get("spacing_mm"))
 
 
 def _newest_by_task(corrections: Iterable[Correction]) -> dict[int, Correction]:
@@ -250,14 +233,10 @@ def _agreement(
     records: ReadingRecords,
     tags: ControlTags,
 ) -> Agreement:
-    def compute() -> Agreement:
-        return compare(
-            findings_of(first, tags),
-            findings_of(second, tags),
-            rules=rules,
-            spacing=spacing_of(first),
-            exams=(exam_descriptors(first.result, tags).stated, exam_descriptors(second.result, tags).stated),
-        )
-
     digest = hashlib.sha256(f"{COMPARISON} {rules.digest} {digest_of_tags(tags)}".encode()).hexdigest()
-    return records.agreement(first.content_hash, second.content_hash, digest=digest, compute=compute)
+    return records.agreement(
+        first.content_hash,
+        second.content_hash,
+        digest=digest,
+        compute=partial(task_agreement, first, second, rules=rules, tags=tags),
+    )

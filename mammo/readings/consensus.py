@@ -9,7 +9,8 @@ STAPLE depends on the share of background, so it runs on the bounding box of bot
 whole image. With two readers its result often equals the intersection or the union.
 
 Two boxes without masks become a box: their intersection, their bounding box, or (for STAPLE) the mean of their corners.
-A descriptor on which both readers say the same word is that of the consensus; any other is left out.
+A descriptor on which both readers say the same word is that of the consensus; any other is left out, and so are
+comments: nobody has said them together.
 An outline and a point become the outline, whatever the rule: a point gives a location but no extent. Two points become
 the point midway.
 """
@@ -53,6 +54,7 @@ def consensus_finding(first: Finding, second: Finding, *, rule: ConsensusRule) -
         _consensus_shape(first, second, rule=rule),
         morphology=agreed.get("morphology"),
         distribution=agreed.get("distribution"),
+        suspicion=agreed.get("suspicion"),
         lesion="",
     )
 

@@ -1,7 +1,7 @@
 """Agreement of two readers on words of BI-RADS, descriptor by descriptor.
 
-Only what both readers say is compared: a descriptor is optional, so silence is no opinion. Morphology and distribution
-are compared on the lesions that both readers found, density and assessment on the images that both have read.
+Only what both readers say is compared: a descriptor is optional, so silence is no opinion. Morphology, distribution and
+suspicion are compared on the lesions that both readers found, density and assessment on the images that both have read.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mammo.labelstudio.config_controls import OF_EXAMS, OF_FINDINGS
 from mammo.readings.agreement import Agreement
-from mammo.readings.kappa import nominal_kappa
+from mammo.readings.kappa import nominal_kappa, weighted_kappa
 from mammo.readings.kappa_interval import KappaInterval, kappa_interval
+
+ORDERED = frozenset({"suspicion", "density"})
+"""Descriptors whose words have an order. Morphologies and distributions have one only roughly, and assessment 0 is none
+of the degrees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,11 @@ class DescriptorAgreement:
     """Share of the compared ones with the same word; None when there are none."""
 
     kappa: KappaInterval
+    """Of words without an order."""
+
+    weighted: KappaInterval | None
+    """Of ordered words, with linear weights; None for a descriptor whose words have no order."""
+
     table: dict[tuple[str, str], int]
     """(word of the first reader, word of the second) -> number, in the order of `mammo.bi_rads`."""
 
@@ -52,6 +62,9 @@ class DescriptorAgreement:
             "kappa": self.kappa.value,
             "low": self.kappa.low,
             "high": self.kappa.high,
+            "weighted": self.weighted.value if self.weighted else None,
+            "weighted_low": self.weighted.low if self.weighted else None,
+            "weighted_high": self.weighted.high if self.weighted else None,
             "table": [
                 {"first": first, "second": second, "number": number}
                 for (first, second), number in self.table.items()
@@ -94,6 +107,9 @@ def _agreement(
         patients=len({patient for patient, _ in compared}),
         observed=sum(first == second for first, second in ratings) / len(ratings) if ratings else None,
         kappa=kappa_interval(compared, nominal_kappa),
+        weighted=(
+            kappa_interval(compared, partial(weighted_kappa, order=words)) if name in ORDERED else None
+        ),
         table={
             (first, second): counts[first, second]
             for first in words

@@ -67,6 +67,31 @@ def nominal_kappa(ratings: Sequence[tuple[Hashable, Hashable]]) -> float | None:
     return (n * agreed - chance) / (n**2 - chance) if n**2 > chance else None
 
 
+def weighted_kappa(
+    ratings: Sequence[tuple[Hashable, Hashable]], *, order: Sequence[Hashable]
+) -> float | None:
+    """Return Cohen's kappa of ordered words with linear weights (Cohen 1968).
+
+    1 - n sum |i - j| o_ij / sum |i - j| f_i s_j, where o_ij of the n ratings are (i, j), and the first reader uses word
+    i f_i times, the second word j s_j times.
+
+    Args:
+        ratings: word of the first and of the second reader.
+        order: all words, in their order.
+
+    Returns:
+        At most 1; None where it is undefined: no ratings, or both readers always use the same one word.
+    """
+    place = {word: index for index, word in enumerate(order)}
+    places = [(place[first], place[second]) for first, second in ratings]
+    first, second = (Counter(pair[reader] for pair in places) for reader in (0, 1))
+    observed = sum(abs(one - other) for one, other in places)
+    chance = sum(
+        abs(one - other) * times * often for one, times in first.items() for other, often in second.items()
+    )
+    return 1 - len(places) * observed / chance if chance else None
+
+
 def ratings_by_patient(images: Iterable[tuple[str, tuple[bool, bool]]]) -> Mapping[str, tuple[bool, bool]]:
     """Rate a patient positive for a reader if the reader found a lesion in any of the patient's images.
 

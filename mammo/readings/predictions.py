@@ -2,24 +2,25 @@
 
 The arbiter sees both readings as "reading A" and "reading B". A keyed hash of the case decides which reader is A, so
 the choice is stable but cannot be guessed. Everything that could identify a reader (region ids, scores, author, time,
-tool, order) is replaced. Both predictions have the same model version, because Label Studio shows only one version.
+tool, order, comments) is replaced or left out; words of BI-RADS are kept. Both predictions have the same model version,
+because Label Studio shows only one version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from mammo.annotations import Correction
-from mammo.findings import Finding
 from mammo.geometry import Size
+from mammo.labelstudio.descriptors import exam_descriptors, exam_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.regions import size_of
 from mammo.labelstudio.rendering import truth_regions
-from mammo.readings.cases import Case, findings_of
+from mammo.readings.cases import Case
+from mammo.readings.task_readings import findings_by_image
 
 ARBITER_VERSION = "readings"
 """Model version of the two readings in the arbiter's project."""
@@ -58,17 +59,16 @@ def arbiter_predictions(case: Case, *, source: int, secret: bytes, tags: Control
     """
     assert case.readings is not None
     assert case.agreement is not None
-    size = _image_size(case.readings)
-    readings = [findings_of(reading, tags) for reading in case.readings]
+    readings = list(case.readings)
     if swapped(source, case.id, secret=secret):
         readings.reverse()
     return [
         {
-            "result": _anonymous(findings, name=name, size=size, tags=tags),
+            "result": _anonymous(reading, name=name, tags=tags),
             "score": case.agreement.worst_dice,
             "model_version": ARBITER_VERSION,
         }
-        for name, findings in zip(NAMES, readings, strict=True)
+        for name, reading in zip(NAMES, readings, strict=True)
     ]
 
 
@@ -77,22 +77,25 @@ def second_look_predictions(reading: Correction) -> list[dict[str, Any]]:
     return [{"result": reading.result, "score": 0.5, "model_version": SECOND_LOOK_VERSION}]
 
 
-def _anonymous(
-    findings: Sequence[Finding], *, name: str, size: Size, tags: ControlTags
-) -> list[dict[str, Any]]:
-    anonymous = [replace(finding, id="", score=1.0, prompts=()) for finding in findings]
-    anonymous.sort(key=lambda finding: finding.box.as_tuple())  # hides the drawing order
-    regions = truth_regions(anonymous, size=size, tags=tags, source=name)
+def _anonymous(reading: Correction, *, name: str, tags: ControlTags) -> list[dict[str, Any]]:
+    """Return what a reading says, without what its reader could be recognised by."""
+    findings = findings_by_image(reading, tags)
+    regions: list[dict[str, Any]] = []
+    for image in tags.on(reading.task_data):
+        on_image = [
+            replace(each, id="", score=1.0, prompts=(), comment="")
+            for each in findings.get(image.image_key, [])
+        ]
+        on_image.sort(key=lambda finding: finding.box.as_tuple())  # hides the drawing order
+        if on_image:
+            regions += truth_regions(on_image, size=_image_size(reading, image), tags=image, source=name)
+    exam = exam_regions(exam_descriptors(reading.result, tags).stated, tags)
     return [
         {key: value for key, value in region.items() if key != "score"} | {"meta": {"text": [name]}}
-        for region in regions
+        for region in [*regions, *exam]
     ]
 
 
-def _image_size(readings: Sequence[Correction]) -> Size:
-    """Return the image size that the regions state; two readings that disagree have at least one region."""
-    for reading in readings:
-        for region in reading.result:
-            if "original_width" in region:
-                return size_of(region)
-    raise AssertionError("two empty readings agree")
+def _image_size(reading: Correction, image: ControlTags) -> Size:
+    """Return the size that the regions on an image state; only asked for an image with a finding."""
+    return next(size_of(each) for each in reading.result if "original_width" in each and image.shows(each))

@@ -87,7 +87,7 @@ class ReadingService:
 
         Raises:
             ReadingConflict: An account does not exist or has two roles, the project already has another double
-                reading, or its tasks show several images.
+                reading, or its tasks show lists of images.
             LabelStudioError: Label Studio refuses.
         """
         users = self._user_ids(emails or {})
@@ -175,13 +175,13 @@ class ReadingService:
         """Return the control tags of the source project, which its reader projects share.
 
         Raises:
-            ReadingConflict: Its tasks show several images; readings are compared one image per task.
+            ReadingConflict: Its tasks show a list of images, whose number differs from task to task.
         """
         tags = ControlTags.read(self.client.project(source)["label_config"])
-        if tags.pages or tags.siblings:
+        if any(each.pages for each in (tags, *tags.siblings)):
             raise ReadingConflict(
-                f"the tasks of project {source} show several mammograms, but a double reading compares one mammogram "
-                "per task; make a project with one task per image, and use that as the source"
+                f"the tasks of project {source} show lists of mammograms, page by page, which a double reading cannot "
+                "compare; make a project whose tasks show one image or an exam, and use that as the source"
             )
         return tags
 

@@ -19,8 +19,8 @@ from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.project_tags import TagsLookup
-from mammo.readers.overlap import findings_by_image
 from mammo.readers.project_readers import name_of
+from mammo.readings.task_readings import findings_by_image
 from mammo.second_looks.answers import answer_to
 from mammo.second_looks.doubt import Answer, LabelDoubt, StoredDoubt
 from mammo.second_looks.precision import Precision, band_of, precision_by

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -56,7 +56,7 @@ IMAGES = {each.image: each for each in (TAGS, *TAGS.siblings)}
 SEED = 441
 SECRET = b"the exam"
 WINDOWS = ((1366, 768), (1920, 1080), (2560, 1440))
-STRAY_KEYS = ("4", "0", "q", "z", "x", "c", "n")
+STRAY_KEYS = ("4", "0", "n", "y", "j")
 """Keys that Label Studio gives to choices without one."""
 
 _RESULTS = """() => {
@@ -280,14 +280,15 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
     ward.click_inside(view, described)
     for key in STRAY_KEYS:
         ward.press(key)
-    per = page.locator(".per")
-    per.locator("input[name='fine pleomorphic']:visible").check(force=True)
-    per.locator("input[name='segmental']:visible").check(force=True)
+    for key in ("Shift+K", "Shift+P", "s", "x"):  # a word replaces another
+        ward.press(key)
+    page.locator(".per textarea:visible, .per input[type=text]:visible").fill("as told by Mrs Doe")
+    page.keyboard.press("Enter")
     ward.shot("exam-described")
-    ward.press("5")
-    page.locator("input[name='c']").check(force=True)
-    page.locator("input[name='4A']").check(force=True)
     ward.press("Escape")
+    ward.press("5")
+    for key in ("Shift+Y", "Shift+4"):
+        ward.press(key)
     other = EXAM_VIEWS[3]
     deleted, *_ = proposed[other.name]
     ward.press("7")
@@ -303,13 +304,23 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
     (annotation,) = ward.walk.client.annotations(ward.whole)
     names = {each.get("from_name") for each in annotation["result"]}
     assert "hanging" in names, "Label Studio stores how the page was shown"
+    ticked = {f"morphology-{each.name}" for each in EXAM_VIEWS}
+    assert ticked <= names, "Label Studio stores the word in the controls of all views"
     ward.walk.annotations += 1
     ward.walk.expect_corrections()
     (entry,) = ward.history()
     words = {name: {**each, "lesion": ""} for name, each in entry.descriptors.items() if "morphology" in each}
     assert words == {
-        described.id: {"morphology": "fine pleomorphic", "distribution": "segmental", "lesion": ""}
+        described.id: {
+            "morphology": "fine pleomorphic",
+            "distribution": "segmental",
+            "suspicion": "4B",
+            "lesion": "",
+        }
     }
+    assert entry.comments == {described.id: None}, (
+        "a trace tells that there is a comment, and not what it says"
+    )
     assert entry.exam == {"density": "c", "assessment": "4A"}
     kinds = {(each.image, each.finding): each.kind for each in entry.changes or []}
     expected = {(name, each.id): "accepted" for name, findings in proposed.items() for each in findings}
@@ -324,7 +335,9 @@ def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
     counts = {view.name: len(ward.findings(view)) for view in EXAM_VIEWS}
     assert {name: len(item.truth) for name, item in items.items()} == counts | {"LMLO": counts["LMLO"] - 1}
     assert {(item.density, item.assessment) for item in items.values()} == {("c", "4A")}
-    assert sum("morphology" in each.descriptors for item in items.values() for each in item.truth) == 1
+    said = [each.descriptors for item in items.values() for each in item.truth if each.descriptors]
+    assert said == [{"morphology": "fine pleomorphic", "distribution": "segmental", "suspicion": "4B"}]
+    assert "Doe" not in str([asdict(item) for item in dataset.items])
     assert dataset.num_unexplained == 0
 
 

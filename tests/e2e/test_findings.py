@@ -25,6 +25,7 @@ from mammo.findings import Finding
 from mammo.geometry import Point, Size
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
+from mammo.labelstudio.image_config import image_config
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SIZE = Size(1664, 2048)
-TAGS = ControlTags()
+CONFIG = image_config()
+TAGS = ControlTags.read(CONFIG)
 SEEDS = {"untouched": 421, "deleted": 422, "clicked": 423}
 SECRET = b"the findings"
 
@@ -99,7 +101,7 @@ class Ward:
 def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
     """A project of ours with three mammograms of three clusters each, prelabelled when they are opened."""
     walk = Walk.on(running_stack)
-    walk.create_project()
+    walk.create_project(CONFIG)
     root, server = running_stack.settings.mammogram_root, running_stack.label_studio
     assert root is not None
     data, tissue, files = {}, {}, []
@@ -148,6 +150,14 @@ def far_from(findings: list[Finding], tissue: np.ndarray) -> Point:
     return Point(x, y)
 
 
+def middle_of(finding: Finding) -> Point:
+    """The pixel of a finding that lies next to its middle."""
+    assert finding.mask is not None
+    rows, columns = np.nonzero(finding.mask.bitmap)
+    middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
+    return Point(int(columns[middle]) + finding.mask.x0, int(rows[middle]) + finding.mask.y0)
+
+
 def same(one: Finding, other: Finding) -> bool:
     both = one.mask is not None and other.mask is not None and one.mask.dice(other.mask) == 1
     return (one.id, one.box, both) == (other.id, other.box, True)
@@ -172,10 +182,7 @@ def test_a_click_and_a_key_delete_one_of_three_findings_and_leave_the_others_as_
     findings = ward.findings("deleted")
     assert len(findings) >= 3
     gone = max(findings, key=lambda finding: finding.score)
-    assert gone.mask is not None
-    rows, columns = np.nonzero(gone.mask.bitmap)
-    middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
-    inside = Point(int(columns[middle]) + gone.mask.x0, int(rows[middle]) + gone.mask.y0)
+    inside = middle_of(gone)
     screen = ward.screen
     view = screen.zoom_in(inside, scale=1.5)
     screen.page.mouse.click(*view.on_screen(inside))
@@ -183,10 +190,24 @@ def test_a_click_and_a_key_delete_one_of_three_findings_and_leave_the_others_as_
     screen.press("Backspace")
     screen.shot("findings-3-deleted")
     assert screen.count("polygon") == len(findings) - 1
+    described = next(each for each in findings if each is not gone)
+    inside = middle_of(described)
+    screen.page.mouse.click(*screen.zoom_in(inside, scale=1.5).on_screen(inside))
+    for key in ("Shift+V", "g", "q"):
+        screen.press(key)
+    screen.shot("findings-3-described")
+    screen.press("Escape")
+    for key in ("Shift+W", "Shift+E", "Shift+E"):
+        screen.press(key)
+    screen.shot("findings-3-exam-described")
     back = {finding.id: finding for finding in from_regions(ward.submit("deleted"), tags=TAGS)}
     left = {finding.id: finding for finding in findings if finding is not gone}
     assert back.keys() == left.keys()
     assert all(same(back[name], left[name]) for name in left)
+    words = {"morphology": "vascular", "distribution": "grouped", "suspicion": "2"}
+    assert {name: each.descriptors for name, each in back.items() if each.descriptors} == {
+        described.id: words
+    }
     changes = ward.trace("deleted").history[-1].changes or []
     assert {change.finding: change.kind for change in changes} == dict.fromkeys(left, "accepted") | {
         gone.id: "deleted"
@@ -229,6 +250,9 @@ def test_a_dataset_version_holds_exactly_what_was_meant(ward: Ward) -> None:
         "deleted": len(ward.findings("deleted")) - 1,
         "clicked": len(ward.findings("clicked")) + 1,
     }
+    item = items[ward.tasks["deleted"]]
+    assert (item.density, item.assessment) == ("a", None)
+    assert [each.descriptors["morphology"] for each in item.truth if each.descriptors] == ["vascular"]
     assert (dataset.num_unexplained, dataset.num_crumbs, dataset.num_deleted) == (0, 0, 0)
 
 

@@ -8,19 +8,24 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
+from cli.project.switching import switch_descriptors
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
 from mammo.dicom import write_mammogram
+from mammo.errors import InvalidRegion
 from mammo.exchange.importing import import_mammogram
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import IMAGE_FACTS, TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view, vendor_a
+from mammo.site import Site
+from tests.mammo.labelstudio.test_descriptors import about
 from training.cases import silent
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
@@ -152,3 +157,26 @@ def test_a_correction_becomes_an_item_of_each_image(exam: tuple[Walk, int, dict[
         sent = [each for each in prediction["result"] if tags.shows(each)]
         assert len(items[key].truth) == len(sent) - tags.shows(gone)
         assert [each.box for each in items[key].truth] == [each.box for each in from_regions(left, tags=tags)]
+
+
+def test_the_project_begins_to_ask_for_words_and_keeps_its_annotation(
+    exam: tuple[Walk, int, dict[str, PhantomView]],
+) -> None:
+    walk, task, _ = exam
+    (before,) = walk.client.annotations(task)
+    console = Console(quiet=True)
+
+    def switch(*, on: bool) -> ControlTags:
+        site = Site(settings=walk.stack.settings)
+        switch_descriptors(walk.project, on=on, apply=True, site=site, console=console)
+        return ControlTags.read(str(walk.client.project(walk.project)["label_config"]))
+
+    assert switch(on=True).morphology == "morphology-LCC"
+    assert walk.client.annotations(task)[0]["result"] == before["result"]
+    assert switch(on=False).morphology is None, "no annotation says anything yet"
+    tags = switch(on=True)
+    region = next(each for each in before["result"] if tags.shows(each))
+    word = about(region, "morphology-LCC", "skin")
+    walk.client.call("PATCH", f"/api/annotations/{before['id']}/", json={"result": [*before["result"], word]})
+    with pytest.raises(InvalidRegion, match="say something with morphology-LCC"):
+        switch(on=False)

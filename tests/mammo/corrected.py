@@ -15,6 +15,8 @@ CONFIG = """<View>
   <RectangleLabels name="ask" toName="picture" smart="true" smartOnly="true">
     <Label value="Microcalcification"/>
   </RectangleLabels>
+  <Choices name="morphology" toName="picture" perRegion="true"><Choice value="skin"/><Choice value="rim"/></Choices>
+  <Choices name="density" toName="picture"><Choice value="a"/><Choice value="b"/></Choices>
 </View>"""
 """The labeling config of the project: its own control names and its own label, none of them our defaults."""
 

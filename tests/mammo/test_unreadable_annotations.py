@@ -12,7 +12,7 @@ from mammo.efforts.shadow_comparison import compare_versions
 from mammo.errors import ImageNotFound
 from mammo.geometry import Size
 from mammo.models import ModelRegistry
-from mammo.readings.cases import findings_of
+from mammo.readings.task_readings import findings_by_image
 from mammo.trace import trace
 from tests.mammo.corrected import SECRET, SIZE, TAGS, correct, regions, show
 from tests.mammo.labelstudio.bombs import painted
@@ -84,7 +84,7 @@ def test_a_second_look_at_all_annotations_names_it(store):
 def test_a_double_reading_refuses_it(store):
     unreadable = next(each for each in store.corrections(1) if each.annotation_id == 4)
     with pytest.raises(Exception, match=REASON):
-        findings_of(unreadable, TAGS)
+        findings_by_image(unreadable, TAGS)
 
 
 def test_it_asks_for_no_training(store):

@@ -22,6 +22,7 @@ from mammo.geometry import Size
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.masks import PixelBudget
+from mammo.readings.task_readings import agreed_exam_words
 from mammo.runs import require_trainable
 from training.cases import Progress, silent
 from training.datasets.folds import assign_folds, folds_before
@@ -178,10 +179,11 @@ class _ItemBuilder:
             pinned=pinned,
             secret=secret,
             budget=budget,
-            findings=candidate.findings() if candidate.findings else None,
+            findings=candidate.findings(tags.image_key) if candidate.findings else None,
         )
         if not candidate.origins:
             return replace(item, source=candidate.source)
+        exam = agreed_exam_words(*candidate.origins, tags)
         readers = [annotator_pseudonym(each.completed_by, secret=secret) for each in candidate.origins]
         return replace(
             item,
@@ -189,6 +191,8 @@ class _ItemBuilder:
             annotator="+".join(readers),
             updated_at=max(each.updated_at for each in candidate.origins).isoformat(),
             origins=tuple((each.annotation_id, each.content_hash) for each in candidate.origins),
+            density=exam.get("density"),
+            assessment=exam.get("assessment"),
         )
 
 

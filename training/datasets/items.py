@@ -44,12 +44,12 @@ IMAGE_KEYS = ("image", *IMAGE_FACTS, *TASK_FACTS, TASK_KEY)
 IMAGE_ERRORS = frozenset({"label_studio_404", "foreign_image", "too_large"})
 """Codes of a LabelStudioError that concern this image alone and would be raised again for it."""
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of the format of items in a manifest."""
 
-READABLE = (2, 3, 4, 5, 6)
+READABLE = (2, 3, 4, 5, 6, 7)
 """Schemas that this release reads. Schema 2 has no `source`, 3 only short text as patients, 4 no findings with
-`point`, 5 neither descriptors nor lesions."""
+`point`, 5 neither descriptors nor lesions, 6 no suspicion and no benign kinds."""
 
 Source = Literal["single", "consensus", "arbiter"]
 """Origin of an item's truth: one annotator, two readers who agree, or the arbiter."""
@@ -93,7 +93,8 @@ class Item:
     fold: Fold
     findings: tuple[dict[str, Any], ...]
     """`{"box": [x0, y0, x1, y1], "mask": COCO RLE or null}` in pixels of the image; `"point": true` if only a place is
-    known; `morphology`, `distribution` and `lesion` if they are known."""
+    known; `morphology`, `distribution`, `suspicion` and `lesion` if they are known. Comments are left out: a dataset
+    version never changes, so a name in one could never be removed."""
 
     image_key: str = ""
     """Key of the image among those of the task; empty for the only one."""
@@ -127,6 +128,7 @@ class Item:
                 is_point=bool(finding.get("point")),
                 morphology=finding.get("morphology"),
                 distribution=finding.get("distribution"),
+                suspicion=finding.get("suspicion"),
                 lesion=finding.get("lesion", ""),
             )
             for finding in self.findings

@@ -130,9 +130,13 @@ def _reread(candidate: Candidate, newest: _NewestVersion, tags: ControlTags, *, 
     try:
         images = read_annotation(correction, tags)
         if candidate.findings is not None:
-            consensus = tuple(candidate.findings())
             images = [
-                replace(each, interpretation=replace(each.interpretation, findings=consensus))
+                replace(
+                    each,
+                    interpretation=replace(
+                        each.interpretation, findings=tuple(candidate.findings(each.tags.image_key))
+                    ),
+                )
                 for each in images
             ]
         interpretations = [each.interpretation for each in images]

@@ -74,11 +74,12 @@ class Candidate:
     task: int
     """The task of the project that shows the image."""
 
-    origins: tuple[Correction, ...] = ()
+    origins: tuple[Correction, Correction] | tuple[()] = ()
     """Both readings of a consensus; empty otherwise."""
 
-    findings: Callable[[], list[Finding]] | None = None
-    """Computes the truth of a consensus; may raise InvalidRegion. None: the findings of the correction."""
+    findings: Callable[[str], list[Finding]] | None = None
+    """Computes the truth of a consensus on an image, by its key; may raise InvalidRegion. None: the findings of the
+    correction."""
 
     basis: str = "single"
     """Identifies the source, and all that a consensus depends on besides the correction."""

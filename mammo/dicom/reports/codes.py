@@ -10,32 +10,51 @@ MORPHOLOGIES: dict[str, Code] = {
     "coarse heterogeneous": codes.SCT.HeterogeneousCalcification,
     "fine pleomorphic": codes.DCM.FinePleomorphicCalcification,
     "fine linear or branching": codes.SCT.FineLinearBranchingCastingCalcification,
+    "skin": codes.SCT.CalcifiedSkinOfBreast,
+    "vascular": codes.SCT.VascularCalcificationRadiographicFinding,
+    "coarse or popcorn-like": codes.SCT.CoarsePopcornLikeCalcification,
+    "large rod-like": codes.SCT.LargeRodLikeCalcification,
+    "round": codes.SCT.RoundShapedCalcification,
+    "rim": codes.SCT.EggshellCalcification,
+    "dystrophic": codes.SCT.DystrophicCalcification,
+    "milk of calcium": codes.SCT.MilkOfCalciumCalcification,
+    "suture": codes.SCT.CalcifiedSutureMaterial,
 }
 """Word of `mammo.bi_rads` -> code of CID 6010, Mammography Calcification Types. A word that the group has no code for
-(`typically benign`) is written as text."""
+(`typically benign`) is written as text. BI-RADS calls `rim` what the 4th edition called eggshell or rim."""
 
-BENIGN = "typically benign"
 READ_MORPHOLOGIES: dict[str, str] = {
     **{code.value: word for word, code in MORPHOLOGIES.items()},
     codes.SCT.FineLinearCastingCalcification.value: "fine linear or branching",
-    **{
-        code.value: BENIGN
-        for code in (
-            codes.SCT.CalcifiedSkinOfBreast,
-            codes.SCT.CalcifiedSutureMaterial,
-            codes.SCT.CoarsePopcornLikeCalcification,
-            codes.SCT.DystrophicCalcification,
-            codes.SCT.EggshellCalcification,
-            codes.SCT.LargeRodLikeCalcification,
-            codes.SCT.LucentCenteredCalcification,
-            codes.SCT.MilkOfCalciumCalcification,
-            codes.SCT.PunctateCalcification,
-            codes.SCT.RoundShapedCalcification,
-            codes.SCT.VascularCalcificationRadiographicFinding,
-        )
-    },
+    codes.SCT.LucentCenteredCalcification.value: "rim",
+    codes.SCT.PunctateCalcification.value: "round",
 }
-"""Code value of CID 6010 -> word: other programs write kinds that BI-RADS calls typically benign."""
+"""Code value of CID 6010 -> word. The 5th edition counts lucent-centred among rim, and punctate among round ones."""
+
+
+def _category(code: Code, number: int) -> Code:
+    """Return the code of an assessment category with a meaning of at most 64 characters, which SNOMED CT's exceeds."""
+    return Code(code.value, code.scheme_designator, f"Mammography assessment (Category {number})")
+
+
+_CATEGORY_4 = _category(
+    codes.SCT.MammographyAssessmentCategory4SuspiciousAbnormalityBiopsyShouldBeConsidered, 4
+)
+SUSPICIONS: dict[str, Code] = {
+    "2": _category(codes.SCT.MammographyAssessmentCategory2BenignFinding, 2),
+    "3": _category(codes.SCT.MammographyAssessmentCategory3ProbablyBenignFindingShortIntervalFollowUp, 3),
+    **dict.fromkeys(("4A", "4B", "4C"), _CATEGORY_4),
+    "5": _category(codes.SCT.MammographyAssessmentCategory5HighlySuggestiveOfMalignancy, 5),
+}
+"""Word of `mammo.bi_rads` -> code of the assessment category. 4A, 4B and 4C are subdivisions of category 4 that have no
+codes; which one it is, is written as text."""
+
+READ_SUSPICIONS: dict[str, str] = {SUSPICIONS[word].value: word for word in ("2", "3", "5")}
+"""Code value -> word. Category 4 is no word without its subdivision."""
+
+SUSPICION_TEXTS = {f"BI-RADS {word}": word for word in ("4A", "4B", "4C")}
+"""Text -> the subdivision that it states."""
+
 
 DISTRIBUTIONS: dict[str, Code] = {
     "diffuse": codes.SCT.DiffuseCalcificationDistribution,
@@ -59,6 +78,7 @@ SIDES: dict[str, Code] = {"L": codes.SCT.LeftBreast, "R": codes.SCT.RightBreast}
 """CID 6022, Side."""
 
 CALCIFICATION_TYPE = codes.DCM.CalcificationType
+ASSESSMENT_CATEGORY = codes.DCM.AssessmentCategory
 CALCIFICATION_DISTRIBUTION = codes.DCM.CalcificationDistribution
 NUM_CALCIFICATIONS = codes.DCM.NumberOfCalcifications
 LONG_AXIS = codes.SCT.LongAxis

@@ -1,7 +1,8 @@
 """Writes findings as a measurement report (PS3.16 TID 1500) in a Comprehensive SR document (PS3.3 A.35.3).
 
 One document per mammogram, with one measurement group (TID 1410) per finding: tracking identifiers, finding site, image
-region, sizes in mm, number of calcifications, morphology and distribution. A report without findings says that there
+region, sizes in mm, number of calcifications, morphology, distribution
+and suspicion. A report without findings says that there
 are none.
 """
 
@@ -129,11 +130,18 @@ def _group(
         qualitative_evaluations=_evaluations(finding),
         geometric_purpose=words.OUTLINE if finding.mask else words.BOUNDED_BY,
     )
-    if finding.morphology is not None and finding.morphology not in words.MORPHOLOGIES:
+    for text in _comments(finding):
         group[0].ContentSequence.append(
-            sr.TextContentItem(codes.DCM.Comment, finding.morphology, sr.RelationshipTypeValues.CONTAINS)
+            sr.TextContentItem(codes.DCM.Comment, text, sr.RelationshipTypeValues.CONTAINS)
         )
     return group
+
+
+def _comments(finding: Finding) -> list[str]:
+    """Words without a code, and what a person wrote; that is there only if whoever exports has asked for it."""
+    uncoded = [finding.morphology] if finding.morphology not in (None, *words.MORPHOLOGIES) else []
+    subdivisions = [text for text, word in words.SUSPICION_TEXTS.items() if word == finding.suspicion]
+    return [text for text in (*uncoded, *subdivisions, finding.comment) if text]
 
 
 def _measurements(finding: Finding, spacing: Spacing | None, count: int | None) -> list[sr.Measurement]:
@@ -157,6 +165,7 @@ def _evaluations(finding: Finding) -> list[sr.QualitativeEvaluation]:
     pairs = [
         (words.CALCIFICATION_TYPE, words.MORPHOLOGIES.get(finding.morphology or "")),
         (words.CALCIFICATION_DISTRIBUTION, words.DISTRIBUTIONS.get(finding.distribution or "")),
+        (words.ASSESSMENT_CATEGORY, words.SUSPICIONS.get(finding.suspicion or "")),
     ]
     return [sr.QualitativeEvaluation(name, code) for name, code in pairs if code is not None]
 

@@ -235,16 +235,19 @@ def _finding(
     score: float,
 ) -> ReportedFinding:
     box, mask = _extent(vertices, size, budget, is_box=is_box)
+    comments = [text(each.item, "TextValue") for each in node.named(codes.DCM.Comment)]
     finding = Finding(
         label=CLUSTER,
         score=score,
         box=box,
         mask=mask,
         is_point=len(vertices) == 1,
-        morphology=_morphology(node),
+        morphology=_morphology(node, comments),
         distribution=_descriptor(
             node.first(words.CALCIFICATION_DISTRIBUTION), words.READ_DISTRIBUTIONS, DISTRIBUTIONS
         ),
+        suspicion=_suspicion(node, comments),
+        comment="\n".join(each for each in comments if each not in (*MORPHOLOGIES, *words.SUSPICION_TEXTS)),
         id=tracked.identifier if tracked else "",
     )
     count = _number(node, words.NUM_CALCIFICATIONS)
@@ -290,12 +293,17 @@ def _vertices(region: _Node) -> Vertices:
     return vertices
 
 
-def _morphology(node: _Node) -> str | None:
+def _morphology(node: _Node, comments: Sequence[str]) -> str | None:
     coded = _descriptor(node.first(words.CALCIFICATION_TYPE), words.READ_MORPHOLOGIES, MORPHOLOGIES)
     if coded is not None:
         return coded
-    comments = [text(each.item, "TextValue") for each in node.named(codes.DCM.Comment)]
     return next((each for each in comments if each in MORPHOLOGIES), None)
+
+
+def _suspicion(node: _Node, comments: Sequence[str]) -> str | None:
+    """Return the category of a finding; None for one that is no word here, such as 4 without a subdivision."""
+    subdivided = (words.SUSPICION_TEXTS[each] for each in comments if each in words.SUSPICION_TEXTS)
+    return next(subdivided, None) or _word(node.first(words.ASSESSMENT_CATEGORY), words.READ_SUSPICIONS)
 
 
 def _descriptor(node: _Node | None, known: dict[str, str], allowed: Sequence[str]) -> str | None:

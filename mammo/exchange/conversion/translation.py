@@ -16,6 +16,7 @@ from mammo.errors import InvalidRegion
 from mammo.exam_views import EXAM_VIEWS, ExamView
 from mammo.findings import Finding
 from mammo.labelstudio.cluster_regions import checked, regions_of
+from mammo.labelstudio.config_controls import COMMENT, OF_FINDINGS
 from mammo.labelstudio.config_xml import is_true, labels_of, parse_config, targets
 from mammo.labelstudio.interpretation import Interpretation, interpret
 from mammo.labelstudio.labeling_config import ControlTags
@@ -164,7 +165,8 @@ class Translation:
         if str(result.get("id")) in cluster_ids:
             if result.get("type") == "labels":
                 return True
-            if not kept and control is not None and control in (old.morphology, old.distribution):
+            redrawn = {getattr(old, name) for name in (*OF_FINDINGS, COMMENT)} - {None}
+            if not kept and control in redrawn:
                 return True
         if control is None or control != old.choices:
             return False
@@ -211,7 +213,8 @@ class Translation:
                 if shape is None:
                     break  # the region is part of another finding now
                 geometry = {key: each for key, each in shape["value"].items() if key != shape["type"]}
-                moved["value"] = geometry | {kind: dict(result["value"])[kind]}
+                said = "text" if kind == "textarea" else kind
+                moved["value"] = geometry | {said: dict(result["value"])[said]}
             return moved
         raise InvalidRegion(
             f"the new labeling config has no place for what {control!r} states; add the control, or give "
@@ -271,8 +274,8 @@ def _require_same(before: Sequence[Finding], after: Sequence[Finding]) -> None:
 
 
 def _same(one: Finding, other: Finding) -> bool:
-    """Whether two findings have equal pixels, boxes, kinds, scores and descriptors."""
-    facts = [(each.box, each.is_point, each.score, each.descriptors) for each in (one, other)]
+    """Whether two findings have equal pixels, boxes, kinds, scores, descriptors and comments."""
+    facts = [(each.box, each.is_point, each.score, each.descriptors, each.comment) for each in (one, other)]
     if facts[0] != facts[1] or (one.mask is None) != (other.mask is None):
         return False
     if one.mask is None or other.mask is None:

@@ -4,8 +4,9 @@
     <file_name>             below the folder or its `images/`; of an address of Label Studio, the last part
 
 The patient of an image is the PatientID of its file, else its `patient` field, else the match of --patient-pattern in
-its `file_name`. An image without annotations has no clusters, except in Label Studio's own export, where it is refused.
-Images with the same id or file are all refused.
+its `file_name`. Words of BI-RADS are those of `attributes` and of the image's `density` and `assessment`; others are
+left out and counted. An image without annotations has no clusters, except in Label Studio's own export, where it is
+refused. Images with the same id or file are all refused.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from mammo.exchange.datasets.contents import DatasetImage, DatasetOptions, boxed
 from mammo.exchange.datasets.json_files import read_object
 from mammo.exchange.datasets.named_files import image_file
 from mammo.exchange.datasets.patients import PatientRule
+from mammo.exchange.datasets.stated_words import stated_words
 from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.identifiers import identifier
+from mammo.labelstudio.config_controls import COMMENT, OF_EXAMS, OF_FINDINGS
 from mammo.masks import Mask, PixelBudget, union
 from mammo.masks.polygons import polygon_mask
 from mammo.printable import printable
@@ -87,6 +90,10 @@ class CocoImage(BaseModel):
     spacing_mm: Annotated[Any, _parsed_by(stated_spacing)] = None
     """A `Spacing` or None."""
 
+    density: Any = None
+    assessment: Any = None
+    """What is said about the exam; see `mammo.exchange.datasets.stated_words`."""
+
 
 class CocoAnnotation(BaseModel):
     """A row of `annotations`; `bbox` is x, y, width, height."""
@@ -97,6 +104,19 @@ class CocoAnnotation(BaseModel):
     bbox: list[float] | None = Field(default=None, max_length=4)
     segmentation: dict[str, Any] | Annotated[list[Any], Field(max_length=MAX_POLYGONS)] | None = None
     keypoints: list[Any] | None = None
+    attributes: Any = None
+    """What is said about the cluster, in an object; see `mammo.exchange.datasets.stated_words`."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The attributes; empty if they are something else."""
+        return self.attributes if isinstance(self.attributes, dict) else {}
+
+    @property
+    def comment(self) -> str:
+        """What a person wrote about the cluster."""
+        written = self.said.get(COMMENT)
+        return written if isinstance(written, str) else ""
 
 
 class CocoCategory(BaseModel):
@@ -221,6 +241,10 @@ def _image(
             "Label Studio's COCO export omits brush regions and includes unannotated tasks, so an image without "
             "annotations may contain clusters; use `yolo-mlsam export --format coco`"
         )
+    clusters = [row for row in rows if row.category_id in document.clusters]
+    words, unread = stated_words({"density": image.density, "assessment": image.assessment}, of=OF_EXAMS)
+    for row in clusters:
+        unread += stated_words(row.said, of=OF_FINDINGS)[1]
     file, path = image_file(options.folder, image.file_name)
     stated = None if image.width is None or image.height is None else Size(image.width, image.height)
     spacing = image.spacing_mm
@@ -231,13 +255,15 @@ def _image(
         path=None if image.patient else path,
         findings=partial(
             _findings,
-            [row for row in rows if row.category_id in document.clusters],
+            clusters,
             stated,
             are_paired=document.by_label_studio,
         ),
         classes=tuple(document.names[row.category_id] for row in rows),
         laterality=image.laterality,
         view=image.view,
+        words=words,
+        unread_words=tuple(unread),
         trusts_file=True,
         spacing_mm=(spacing.row_mm, spacing.column_mm) if spacing else None,
     )
@@ -255,16 +281,17 @@ def _findings(
 
 
 def _finding(row: CocoAnnotation, size: Size, budget: PixelBudget) -> Finding:
-    name = f"annotation-{row.id}"
+    words, _ = stated_words(row.said, of=OF_FINDINGS)
+    described: dict[str, Any] = {"id": f"annotation-{row.id}", "comment": row.comment, **words}
     mask = _mask(row.segmentation, size, budget)
     if mask is not None:
-        return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, id=name)
+        return Finding(label=CLUSTER, score=1.0, box=mask.frame, mask=mask, **described)
     if row.keypoints:
         raise ValueError("an annotation has key points, but neither a mask nor a box")
     if row.bbox is None or len(row.bbox) != 4 or not all(abs(value) <= 1e6 for value in row.bbox):
         raise ValueError("an annotation has neither a mask nor a box of four numbers")
     x, y, width, height = row.bbox
-    return replace(boxed(x, y, x + width, y + height, size), id=name)
+    return replace(boxed(x, y, x + width, y + height, size), **described)
 
 
 def _mask(segmentation: dict[str, Any] | list[Any] | None, size: Size, budget: PixelBudget) -> Mask | None:

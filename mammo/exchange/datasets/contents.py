@@ -7,7 +7,7 @@ import io
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -83,6 +83,12 @@ class DatasetImage:
     view: str | None = None
     spacing_mm: float | tuple[float, float] | None = None
     """Pixel spacing in mm; (row, column) if they differ."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What the data set says about the exam: `density` and `assessment`, in words of `mammo.bi_rads`."""
+
+    unread_words: tuple[str, ...] = ()
+    """Descriptions of what it says about findings or exam in other words, which are left out."""
 
     trusts_file: bool = False
     """Whether the PatientID of the file takes precedence over `patient`: for local files, not for public data sets."""

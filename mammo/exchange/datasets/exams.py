@@ -22,6 +22,7 @@ from mammo.exchange.export.labelled_image import Refusal
 from mammo.findings import Finding
 from mammo.geometry import Spacing
 from mammo.labelstudio import ControlTags
+from mammo.labelstudio.descriptors import exam_regions
 from mammo.labelstudio.regions import Region
 
 
@@ -98,6 +99,7 @@ class DatasetExams:
         for exam in grouping.exams:
             images = {view: self._images[each.name] for view, each in exam.images.items()}
             try:
+                _words(images)
                 is_new = self._writer is None or self._write(self._writer, exam, images)
             except LabelStudioError:
                 raise
@@ -116,7 +118,22 @@ class DatasetExams:
         )
         data["dataset"] = next(iter(images.values())).data["dataset"]
         result = [region for image in images.values() for region in image.regions]
+        result += exam_regions(_words(images), next(iter(self._tags.values())))
         return writer.write_exam(data, result, hashes=[image.sha256 for image in images.values()])
+
+
+def _words(images: Mapping[ExamView, ReadImage]) -> dict[str, str]:
+    """Return what the data set says about an exam, by all of its images.
+
+    Raises:
+        ValueError: its images say different things.
+    """
+    words: dict[str, str] = {}
+    for image in images.values():
+        for name, word in image.item.words.items():
+            if words.setdefault(name, word) != word:
+                raise ValueError(f"the images of its exam state different words as {name}; correct them")
+    return words
 
 
 def _exam_image(name: str, image: ReadImage) -> ExamImage:

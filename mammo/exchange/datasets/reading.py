@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mammo.dicom import read_intake
@@ -28,6 +28,8 @@ from mammo.exchange.task_data import require_deidentified
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags
+from mammo.labelstudio.config_controls import COMMENT
+from mammo.labelstudio.descriptors import exam_regions
 from mammo.stated_facts import stated_spacing
 
 READERS: dict[str, Callable[[DatasetOptions], Iterator[DatasetImage | Refusal]]] = {
@@ -69,7 +71,29 @@ class Summary:
     classes: Counter[str] = field(default_factory=Counter)
     """Number of occurrences of the data set's categories."""
 
+    words: int = 0
+    """Number of words of BI-RADS about findings and exams."""
+
+    lost_words: int = 0
+    """Those, and comments, for which the project has no control."""
+
+    unread_words: Counter[str] = field(default_factory=Counter)
+    """Descriptions of words that are none of BI-RADS, and are left out."""
+
     refusals: list[Refusal] = field(default_factory=list)
+
+    def add_words(self, findings: list[Finding], exam: Mapping[str, str], tags: ControlTags) -> None:
+        """Count what is said about an image.
+
+        Args:
+            findings: of the image.
+            exam: what is said about its exam.
+            tags: control tags of the image.
+        """
+        names = [name for finding in findings for name in finding.descriptors] + list(exam)
+        comments = [COMMENT for finding in findings if finding.comment]
+        self.words += len(names)
+        self.lost_words += sum(getattr(tags, name) is None for name in names + comments)
 
     def add(self, item: DatasetImage, given: list[Finding], findings: list[Finding], *, patient: str) -> None:
         """Count an image.
@@ -185,12 +209,15 @@ class _Reading:
         findings = [replace(finding, mask=None) for finding in given] if options.boxes_only else given
         tags = self._tags if self._exams is None else self._exams.tags_of(item, intake)
         regions = checked_regions(findings, size=size, tags=tags, kind=options.kind)
+        self.summary.add_words(findings, item.words, tags)
+        self.summary.unread_words.update(item.unread_words)
         first = self._first_places.setdefault(intake.sha256, item.where)
         if first != item.where:
             raise ValueError(f"it is the same image as {first}")
         spacing = intake.spacing or stated_spacing(item.spacing_mm) or stated_spacing(options.spacing_mm)
         if self._exams is None:
-            if writer and not writer.write(item, intake, regions, spacing=spacing):
+            described = [*regions, *exam_regions(item.words, tags)]
+            if writer and not writer.write(item, intake, described, spacing=spacing):
                 self.summary.already += 1
             self.summary.add(item, given, findings, patient=patient)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mammo.dicom.results import Origin
 from mammo.evidence import num_calcifications
 from mammo.findings import Finding
 from mammo.geometry import Size
+from mammo.labelstudio.config_controls import COMMENT
 from mammo.masks import Mask
 
 WeightsOf = Callable[[str], tuple[str, ...]]
@@ -59,6 +60,16 @@ class LabelledImage:
     def counts(self) -> tuple[int | None, ...]:
         """Number of calcifications of each finding."""
         return self.num_calcifications or (None,) * len(self.findings)
+
+    def without_comments(self) -> LabelledImage:
+        """Return the image without what people wrote about its findings."""
+        return replace(
+            self,
+            findings=tuple(replace(finding, comment="") for finding in self.findings),
+            attributes=tuple(
+                {name: value for name, value in each.items() if name != COMMENT} for each in self.attributes
+            ),
+        )
 
     @property
     def has_point(self) -> bool:

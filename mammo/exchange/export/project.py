@@ -21,6 +21,7 @@ from mammo.identifiers import identifier
 from mammo.images.task_images import MAMMOGRAM_KEY, TaskImages, of_task
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
 from mammo.labelstudio.cluster_regions import require_on_images
+from mammo.labelstudio.config_controls import COMMENT
 from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.masks import PixelBudget
 from mammo.stated_facts import stated_spacing
@@ -35,6 +36,7 @@ def read_project(
     *,
     weights: WeightsOf = no_weights,
     pseudonym: Callable[[int | None], str] = lambda user: "",
+    comments: bool = False,
 ) -> Iterator[LabelledImage | Refusal]:
     """Yield the images of every annotated task, with the findings of its newest annotation that is not cancelled.
 
@@ -44,6 +46,7 @@ def read_project(
         images: reads the images.
         weights: says which weights a model version has.
         pseudonym: of a Label Studio user.
+        comments: whether findings keep what people wrote about them, which may name a patient.
     """
     tags = ControlTags.read(str(client.project(project)["label_config"]))
     for task in client.tasks(project, all_fields=True):
@@ -60,6 +63,7 @@ def read_project(
             for on_image in require_on_images(newest.get("result") or [], tags=tags, data=data):
                 of_image = of_task(number, data, tags=on_image)
                 labelled = _labelled(number, of_image, newest, images, tags=on_image, budget=budget)
+                labelled = labelled if comments else labelled.without_comments()
                 person = pseudonym(_author(newest))
                 origin = replace(labelled.origin, weights=weights(labelled.origin.version), person=person)
                 yield replace(labelled, origin=origin)
@@ -115,7 +119,10 @@ def _labelled(
         | {"task": number}
         | ({"image_tag": tags.image_key} if tags.image_key else {})
         | exam_descriptors(annotation.get("result") or [], tags).stated,
-        attributes=tuple(finding.attributes for finding in findings),
+        attributes=tuple(
+            finding.attributes | ({COMMENT: finding.comment} if finding.comment else {})
+            for finding in findings
+        ),
     )
 
 

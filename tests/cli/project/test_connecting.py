@@ -9,11 +9,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cli.project.connecting import ProjectOptions, connect_project, create_project, unusable_images
+from cli.project.connecting import ProjectOptions, Screen, connect_project, create_project, unusable_images
 from mammo.errors import InvalidRegion, InvalidSettings, LabelStudioError
 from mammo.labelstudio import LabelStudioClient, labeling_config
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.exam_page import TAB_TITLE
+from mammo.labelstudio.image_config import image_config
 from mammo.settings import Settings
 from mammo.site import Site
 from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
@@ -45,6 +46,17 @@ def settings() -> Settings:
 @pytest.fixture
 def console() -> Console:
     return Console(record=True, width=200)
+
+
+@pytest.mark.parametrize("screen", ["exam", "image"])
+@pytest.mark.parametrize("descriptors", [True, False])
+def test_a_new_project_asks_for_words_on_either_screen_unless_told_not_to(
+    server: FakeLabelStudio, settings: Settings, console: Console, screen: Screen, descriptors: bool
+) -> None:
+    options = ProjectOptions(title="new", url=BACKEND, screen=screen, descriptors=descriptors)
+    project = create_project(options, site=Site(settings=settings), console=console)
+    built_in = exam_config if screen == "exam" else image_config
+    assert server.projects[project]["label_config"] == built_in(descriptors=descriptors)
 
 
 def order(title: str = "breasts", **fields: object) -> ProjectOptions:
@@ -106,7 +118,7 @@ def test_a_new_project_of_single_images_gets_our_config_and_is_connected(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     project = create_project(order(), site=Site(settings=settings), console=console)
-    assert server.projects[project]["label_config"] == labeling_config()
+    assert server.projects[project]["label_config"] == image_config()
     assert [row["url"] for row in server.backends] == [BACKEND]
     assert [hook["url"] for hook in server.webhooks] == [f"{BACKEND}/webhook"]
     said = console.export_text()

@@ -2,7 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from mammo.efforts.edit_effort import EditEffort, boundary_shift, changes, edit_effort, total_effort
+from mammo.efforts.edit_effort import (
+    EditEffort,
+    WordCounts,
+    boundary_shift,
+    changes,
+    edit_effort,
+    total_effort,
+)
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box
 from tests.training.detections import square
@@ -48,6 +55,27 @@ def test_dice_is_of_all_pixels_and_does_not_exist_where_there_are_none():
     assert edit_effort([square(0, 0)], []).dice == 0.0
     assert edit_effort([], [square(0, 0)]).dice == 0.0
     assert edit_effort([], []).dice is None
+
+
+def test_words_are_given_changed_removed_or_accepted_and_go_with_a_deleted_finding():
+    proposed = [
+        replace(square(0, 0, name="c1"), morphology="amorphous", distribution="grouped", suspicion="4A"),
+        replace(square(100, 0, name="c2"), morphology="skin"),
+    ]
+    said = [
+        replace(square(0, 0, name="c1"), morphology="amorphous", distribution="linear"),
+        replace(square(200, 0), morphology="rim"),
+    ]
+    effort = edit_effort(proposed, said, exams=({"density": "b"}, {"density": "b", "assessment": "3"}))
+    assert dict(effort.words) == {
+        "assessment": WordCounts(given=1),
+        "density": WordCounts(accepted=1),
+        "distribution": WordCounts(changed=1),
+        "morphology": WordCounts(given=1, accepted=1),
+        "suspicion": WordCounts(removed=1),
+    }
+    assert dict(total_effort([effort, effort]).words)["morphology"] == WordCounts(given=2, accepted=2)
+    assert edit_effort([square(0, 0)], [square(0, 0)]).words == ()
 
 
 def test_the_total_adds_counts_and_averages_dice_over_images_with_pixels():

@@ -11,7 +11,7 @@ import pytest
 
 from mammo.errors import InvalidRegion
 from mammo.findings import CLUSTER, Finding
-from mammo.labelstudio.descriptors import exam_descriptors
+from mammo.labelstudio.descriptors import exam_descriptors, exam_regions
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
@@ -115,24 +115,24 @@ def test_density_and_assessment_hold_for_the_exam_whichever_view_they_name() -> 
 
 
 @pytest.mark.parametrize(
-    "words", [["round"], ["amorphous", "fine pleomorphic"], [["amorphous"]], "amorphous"]
+    "words", [["spiculated"], ["amorphous", "fine pleomorphic"], [["amorphous"]], "amorphous"]
 )
 def test_a_word_that_is_not_understood_is_refused_and_not_left_out(words: Any) -> None:
     region = outline("LCC", "a")
     result = [region, about(region, "morphology-LCC", "amorphous", value={"choices": words})]
-    with pytest.raises(InvalidRegion, match="expected one of typically benign") as error:
+    with pytest.raises(InvalidRegion, match="expected one of skin") as error:
         from_regions(result, tags=IMAGES["LCC"])
     assert error.value.code == "unknown_descriptor"
 
 
 def test_a_control_with_other_words_is_somebody_elses() -> None:
-    config = exam_config().replace('<Choice value="amorphous"', '<Choice value="round"')
+    config = exam_config().replace('<Choice value="amorphous"', '<Choice value="spiculated"')
     tags = ControlTags.read(config)
     assert (tags.morphology, tags.distribution) == (None, "distribution-RCC")
     region = outline("RCC", "a")
     assert [
         each.descriptors
-        for each in from_regions([region, about(region, "morphology-RCC", "round")], tags=tags)
+        for each in from_regions([region, about(region, "morphology-RCC", "spiculated")], tags=tags)
     ] == [{}]
 
 
@@ -145,12 +145,15 @@ def test_descriptors_come_back_as_they_were_written_and_label_studio_takes_them(
         id="a",
         morphology="fine linear or branching",
         distribution="segmental",
+        suspicion="4B",
+        comment="seen before\nunchanged",
     )
     result = truth_regions([finding], size=SIZE, tags=IMAGES["LMLO"], source="reader")
-    assert [each["from_name"] for each in result] == ["outline-LMLO", "morphology-LMLO", "distribution-LMLO"]
+    names = ("outline", "morphology", "distribution", "suspicion", "comment")
+    assert [each["from_name"] for each in result] == [f"{name}-LMLO" for name in names]
     assert {each["id"] for each in result} == {"LMLO-a"}
     (back,) = found(result)["LMLO"]
-    assert back.descriptors == finding.descriptors
+    assert (back.descriptors, back.comment) == (finding.descriptors, finding.comment)
     prediction = {"result": result, "score": 1.0, "model_version": "reader"}
     assert validation_errors(prediction, config=exam_config()) == []
 
@@ -159,3 +162,49 @@ def test_a_descriptor_without_a_control_is_left_out() -> None:
     finding = Finding(label=CLUSTER, score=1.0, box=A, mask=filled(A), id="a", morphology="amorphous")
     tags = ControlTags.read(exam_config(descriptors=False))
     assert len(truth_regions([finding], size=SIZE, tags=tags, source="reader")) == 1
+
+
+def test_a_key_ticks_the_word_in_the_controls_of_all_views_and_only_the_regions_own_counts() -> None:
+    region = outline("LCC", "x")
+    ticked = [
+        about(region, f"morphology-{view}", "skin", to_name="LCC") for view in ("RCC", "LCC", "RMLO", "LMLO")
+    ]
+    read = found([region, *ticked])
+    assert [[each.morphology for each in findings] for findings in read.values()] == [[], ["skin"], [], []]
+
+
+def test_an_older_config_with_one_word_for_all_benign_kinds_is_read_as_before() -> None:
+    config = """<View><Image name="image" value="$image"/>
+      <PolygonLabels name="outline" toName="image"><Label value="Cluster"/></PolygonLabels>
+      <Choices name="morphology" toName="image" perRegion="true"><Choice value="typically benign"/>
+        <Choice value="amorphous"/></Choices></View>"""
+    tags = ControlTags.read(config)
+    region = polygon(A, id="a")
+    (read,) = from_regions([region, about(region, "morphology", "typically benign")], tags=tags)
+    assert (read.morphology, tags.suspicion, tags.comment) == ("typically benign", None, None)
+
+
+def test_what_a_person_writes_is_kept_apart_and_never_shown_by_accident() -> None:
+    region = outline("LCC", "a")
+    written = region | {
+        "from_name": "comment-LCC",
+        "type": "textarea",
+        "value": {"text": ["Mrs Doe", "again"]},
+    }
+    (read,) = found([region, written])["LCC"]
+    assert read.comment == "Mrs Doe\nagain"
+    assert "Doe" not in f"{read!r} {read.descriptors} {read.attributes}"
+    (empty,) = found([region, written | {"value": {"text": []}}])["LCC"]
+    assert empty.comment == ""
+    with pytest.raises(InvalidRegion) as error:
+        found([region, written | {"value": {"text": ["Mrs Doe", 7]}}])
+    assert "Doe" not in str(error.value)
+
+
+def test_words_about_the_exam_come_back_as_they_were_written() -> None:
+    words = {"density": "b", "assessment": "4C"}
+    result = exam_regions(words, TAGS)
+    assert exam_descriptors(result, TAGS).stated == words
+    prediction = {"result": result, "score": 1.0, "model_version": "reader"}
+    assert validation_errors(prediction, config=exam_config()) == []
+    assert exam_regions(words, ControlTags.read(exam_config(descriptors=False))) == []

@@ -1,17 +1,20 @@
 """Who read what: sums over days, readers who read the same image, and cases whose truth is known."""
 
+from dataclasses import replace
 from datetime import date
 
 import httpx
 import pytest
 
 from mammo.audit import AuditTrail
+from mammo.efforts.edit_effort import WordCounts
 from mammo.efforts.effort_records import annotator_pseudonym, effort_records
 from mammo.errors import UnknownAnnotation
+from mammo.labelstudio.descriptors import exam_regions
 from mammo.readers import KnownCases, project_readers
 from mammo.readings import ReadingRecords
 from tests.fakes.label_studio import FakeLabelStudio
-from tests.mammo.corrected import CONFIG, SECRET, TAGS, correct, show
+from tests.mammo.corrected import CONFIG, SECRET, TAGS, correct, regions, show
 from tests.training.detections import square
 
 FIRST, SECOND = square(20, 20, name="c1"), square(200, 20, name="c2")
@@ -71,6 +74,29 @@ def test_who_read_what_in_a_period_and_how_much_is_left(store, read):
     assert (always.accepted, always.hasty) == (3, 1)
     assert set(rows(readers, until=MONDAY)) == {reader(7)}
     assert (readers.tasks, readers.done, readers.left) == (40, 3, 37)
+
+
+def test_words_are_counted_by_reader_and_compared_between_two(store, read):
+    described = replace(FIRST, morphology="skin")
+    show(store, described, task=5)
+    correct(store, described, task=5, annotation=1, user=7)
+    kept = regions(replace(FIRST, morphology="rim"))
+    correct(store, task=5, annotation=2, user=8, result=[*kept, *exam_regions({"density": "b"}, TAGS)])
+    correct(store, described, task=6, annotation=3, user=7)  # read without a prelabel
+    readers = read()
+    words = {name: dict(tally.words) for name, tally in rows(readers).items()}
+    assert words == {
+        reader(7): {"morphology": WordCounts(given=1, accepted=1)},
+        reader(8): {"density": WordCounts(given=1), "morphology": WordCounts(changed=1)},
+    }
+    (pair,) = readers.pairs
+    assert [(each.name, each.compared, each.only_second) for each in pair.descriptors] == [
+        ("morphology", 1, 0),
+        ("density", 0, 1),
+    ]
+    sent = readers.to_json(since=None, until=None, with_names=False)
+    assert {row["reader"]: row["words"] for row in sent["readers"]}[reader(8)]["morphology"]["changed"] == 1
+    assert sent["pairs"][0]["descriptors"]["morphology"]["compared"] == 1
 
 
 def test_names_are_those_of_label_studio_and_only_for_who_may_see_them(store, read):

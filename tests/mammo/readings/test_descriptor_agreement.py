@@ -88,3 +88,25 @@ def test_words_survive_the_database_and_different_ones_are_no_disagreement_about
     assert Agreement.from_json(agreement.to_json()) == agreement
     assert agreement.lesions[0].words == {"morphology": ("amorphous", None), "distribution": (None, "linear")}
     assert agreement.agreed
+
+
+def test_neighbouring_degrees_of_suspicion_are_a_smaller_difference_than_distant_ones() -> None:
+    def of_suspicion(*pairs: tuple[str, str]) -> DescriptorAgreement:
+        said = [
+            compared([replace(HERE, suspicion=first)], [replace(HERE, suspicion=second)])
+            for first, second in pairs
+        ]
+        (found,) = descriptor_agreements((f"p{number}", each) for number, each in enumerate(said))
+        return found
+
+    near, far = (
+        of_suspicion(("2", "3"), ("5", "5"), ("2", "2")),
+        of_suspicion(("2", "5"), ("5", "5"), ("2", "2")),
+    )
+    assert near.weighted is not None
+    assert far.weighted is not None
+    assert near.weighted.value is not None
+    assert far.weighted.value is not None
+    assert near.weighted.value > far.weighted.value
+    assert descriptor_agreements([("p", one("amorphous", "skin"))])[0].weighted is None
+    assert near.to_json()["weighted"] == near.weighted.value

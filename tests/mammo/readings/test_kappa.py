@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mammo.readings.kappa import cohens_kappa, ratings_by_patient
+from mammo.readings.kappa import cohens_kappa, nominal_kappa, ratings_by_patient, weighted_kappa
 
 agreement = importlib.import_module(
     "nltk.metrics.agreement"
@@ -38,3 +38,17 @@ def test_it_is_the_kappa_of_nltk(ratings):
 def test_a_patient_counts_once_and_any_image_with_a_finding_makes_it_positive():
     images = [("p1", (False, False)), ("p1", (True, False)), ("p2", (False, True)), ("p3", (False, False))]
     assert ratings_by_patient(images) == {"p1": (True, False), "p2": (False, True), "p3": (False, False)}
+
+
+def test_weighted_kappa_of_ordered_words_is_that_of_a_table_worked_by_hand():
+    # Readers are one step apart twice, two steps once. Rates: first (2, 1, 1), second (1, 2, 1) of low, middle, high.
+    ratings = [("low", "low"), ("low", "middle"), ("middle", "high"), ("high", "middle")]
+    # observed: 0 + 1 + 1 + 1; by chance / n: (2*1*0 + 2*2*1 + 2*1*2 + 1*1*1 + 0 + 1*1*1 + 1*1*2 + 1*2*1 + 0) / 4
+    assert weighted_kappa(ratings, order=("low", "middle", "high")) == pytest.approx(1 - 3 / (14 / 4))
+    assert weighted_kappa([("low", "low"), ("high", "high")], order=("low", "high")) == 1
+    assert weighted_kappa([("low", "low")], order=("low", "high")) is None
+    assert weighted_kappa([], order=("low", "high")) is None
+    two = [("a", "b"), ("a", "a"), ("b", "b")]
+    assert weighted_kappa(two, order=("a", "b")) == pytest.approx(nominal_kappa(two)), (
+        "two words have no degrees"
+    )

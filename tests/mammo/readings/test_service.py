@@ -67,13 +67,11 @@ def test_new_images_and_a_changed_labeling_config_reach_both_readers(clinic):
     assert clinic.service.sync(clinic.source).added == {}
 
 
-def test_a_project_whose_tasks_show_several_mammograms_is_refused(engine, tmp_path):
+def test_a_project_whose_tasks_show_lists_of_mammograms_is_refused(engine, tmp_path):
     clinic = Clinic(engine, tmp_path, rounds=1)
-    tool = '<PolygonLabels name="p" toName="mlo"><Label value="Cluster"/></PolygonLabels>'
-    second = f'<Image name="mlo" value="$mlo"/>{tool}'
     config = clinic.site.rows[clinic.source]["label_config"]
-    clinic.site.rows[clinic.source]["label_config"] = config.replace("</View>", second + "</View>", 1)
-    with pytest.raises(ReadingConflict, match="several mammograms"):
+    clinic.site.rows[clinic.source]["label_config"] = config.replace('value="$image"', 'valueList="$image"')
+    with pytest.raises(ReadingConflict, match="lists of mammograms"):
         clinic.create()
     clinic.store.close()
 

@@ -168,3 +168,30 @@ def test_the_trace_says_what_was_said_about_each_finding(
     }
     assert entry.exam == {"density": "c", "assessment": "4B"}
     json.dumps(traced.to_json(), default=str)
+
+
+def test_what_a_person_wrote_is_told_only_if_asked_and_is_in_no_dataset_version(
+    store: AnnotationStore, engine: Any, tmp_path: Any
+) -> None:
+    first, *others = corrected()
+    written = first | {"from_name": "comment-LCC", "type": "textarea", "value": {"text": ["as Mrs Doe told"]}}
+    said = about(first, "suspicion-LCC", "4C")
+    send(store, [first, *others, written, said], task_data())
+    blobs = Blobs(tmp_path / "blobs")
+    items = {item.image_key: item for item in build(store, engine, blobs).items}
+    assert items["LCC"].truth[0].descriptors == {"morphology": "amorphous", "suspicion": "4C"}
+    assert "Doe" not in str([item.to_json(blobs) for item in items.values()])
+    registry = ModelRegistry(engine, tmp_path / "blobs")
+    for comments, told in ((False, None), (True, "as Mrs Doe told")):
+        traced = trace(
+            3,
+            store=store,
+            engine=engine,
+            registry=registry,
+            secret=b"s",
+            tags={1: TAGS}.__getitem__,
+            comments=comments,
+        )
+        assert traced.history[0].comments == {"LCC-a": told}
+        assert ("Doe" in str(traced.to_json())) == comments
+        assert "Doe" not in repr(traced)

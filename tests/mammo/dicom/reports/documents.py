@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from hypothesis import strategies as st
 
-from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES
+from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES, SUSPICIONS
 from mammo.dicom.reports.mammography_cad import CadImage, write_mammography_cad
 from mammo.dicom.reports.measurement_report import write_measurement_report
 from mammo.dicom.reports.reading import read_report
@@ -106,6 +106,8 @@ def clusters(draw: st.DrawFn) -> Finding:
         draw(st.integers(0, 40)),
         morphology=draw(st.sampled_from([None, *MORPHOLOGIES])),
         distribution=draw(st.sampled_from([None, *DISTRIBUTIONS])),
+        suspicion=draw(st.sampled_from([None, *SUSPICIONS])),
+        comment=draw(st.sampled_from(["", "seen before", "ärgerlich\nnah"])),
         id=draw(st.sampled_from(["", "f1", "ring", "a\\b"])),
         lesion=draw(st.sampled_from(["", "L1"])),
     )

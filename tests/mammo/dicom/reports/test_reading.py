@@ -69,7 +69,7 @@ def test_findings_on_another_image_are_none_of_this_one(tmp_path: Path) -> None:
     assert read_report(path, image="1.2.3", size=SIZE).findings == ()
 
 
-def test_a_benign_kind_by_another_program_is_typically_benign(tmp_path: Path) -> None:
+def test_a_benign_kind_by_another_program_is_that_kind(tmp_path: Path) -> None:
     path = write(tmp_path / "a.dcm", "cad", finding(morphology="amorphous"))
 
     def vascular(item: Dataset) -> None:
@@ -77,7 +77,17 @@ def test_a_benign_kind_by_another_program_is_typically_benign(tmp_path: Path) ->
             item.ConceptCodeSequence[0].CodeValue = "129759000"
 
     (back,) = read(edited(path, vascular, "ConceptCodeSequence")).findings
-    assert back.finding.morphology == "typically benign"
+    assert back.finding.morphology == "vascular"
+
+
+def test_a_category_without_its_subdivision_is_no_word_here(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", "measurements", finding(suspicion="4A"))
+
+    def nothing(item: Dataset) -> None:
+        item.TextValue = "seen by two"
+
+    (back,) = read(edited(path, nothing, "TextValue")).findings
+    assert (back.finding.suspicion, back.finding.comment) == (None, "seen by two")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES
+from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES, SUSPICIONS
 from mammo.dicom.reports import codes
 from mammo.dicom.reports.report import MAX_CORNERS
 from mammo.dicom.results import Origin, Predecessor
@@ -46,7 +46,7 @@ both = pytest.mark.parametrize("kind", KINDS)
 def test_validators_find_no_error_and_a_viewer_shows_the_words(
     tmp_path: Path, kind: str, origin: Origin
 ) -> None:
-    described = finding(morphology="fine pleomorphic", distribution="segmental")
+    described = finding(morphology="fine pleomorphic", distribution="segmental", suspicion="4B")
     path = write(tmp_path / "a.dcm", kind, described, origin=origin)
     assert_valid(path, NAMES[kind])
     assert contradictions(pydicom.dcmread(path)) == []
@@ -95,6 +95,8 @@ def test_findings_come_back_as_they_were(
         assert actual.finding.distribution == expected.distribution
         is_coded = kind == "measurements" or expected.morphology in codes.MORPHOLOGIES
         assert actual.finding.morphology == (expected.morphology if is_coded else None)
+        own = (expected.suspicion, expected.comment) if kind == "measurements" else (None, "")
+        assert (actual.finding.suspicion, actual.finding.comment) == own
         assert (actual.laterality, actual.num_calcifications) == ("L", count)
 
 
@@ -195,3 +197,5 @@ def test_every_word_of_bi_rads_has_a_code_of_the_standard_or_is_known_to_have_no
         codes.MORPHOLOGIES
     )
     assert set(codes.READ_MORPHOLOGIES.values()) <= set(MORPHOLOGIES)
+    assert set(SUSPICIONS) == set(codes.SUSPICIONS)
+    assert {*codes.READ_SUSPICIONS.values(), *codes.SUSPICION_TEXTS.values()} == set(SUSPICIONS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Box, Point, Size
 from mammo.labelstudio import ControlTags, from_regions, labeling_config
 from mammo.labelstudio.exam_config import exam_config
+from mammo.labelstudio.image_config import image_config
 from mammo.labelstudio.region_meta import meta_value
 from mammo.labelstudio.relations import same_lesion
 from mammo.labelstudio.rendering import to_regions, truth_regions
@@ -239,3 +241,15 @@ def test_a_relation_does_not_come_to_mean_the_same_lesion() -> None:
         translate([*outlines, by_hand], LMLO)
     leaving = Translation(labeling_config(), exam_config(), leave_out=["relation"])
     assert len(leaving([*outlines, by_hand], LMLO)) == 2
+
+
+def test_words_and_comments_move_with_their_finding_also_if_it_is_drawn_again() -> None:
+    old = ControlTags.read(image_config())
+    described = replace(square(8, 8), morphology="rim", suspicion="2", comment="seen before")
+    outlined = truth_regions([described], size=SIZE, tags=old.outlined(), source="m")
+    painted = truth_regions([described], size=SIZE, tags=old.painted(), source="m")
+    translate = Translation(image_config(), exam_config())
+    tags = translate.views[LMLO]
+    for result in (outlined, painted):
+        (moved,) = from_regions(translate(result, LMLO), tags=tags)
+        assert (moved.descriptors, moved.comment) == (described.descriptors, described.comment)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,38 @@ def test_what_we_export_comes_back(tmp_path: Path, name: str) -> None:
     assert first.mask is not None
     np.testing.assert_array_equal(first.mask.full(SIZE), solid.mask.full(SIZE))
     assert (second.box, second.mask) == (BOX_ONLY.box, None)
+
+
+def test_words_that_we_export_come_back_and_other_words_are_left_out_aloud(tmp_path: Path) -> None:
+    described = replace(ring(3, 4), morphology="milk of calcium", distribution="grouped", suspicion="2")
+    image = labelled("p1_lcc", described)
+    facts = {"density": "c", "assessment": "2"}
+    write_coco([replace(image, attributes=(described.attributes,), facts=facts)], tmp_path)
+    digital(tmp_path / "p1_lcc.dcm", 1)
+    (back,), _ = read("coco", tmp_path)
+    (finding,) = findings_of(back)
+    assert (finding.descriptors, dict(back.words), back.unread_words) == (described.descriptors, facts, ())
+    document = json.loads((tmp_path / "coco.json").read_text())
+    said = {
+        "morphology": "casting",
+        "distribution": "Clustered",
+        "suspicion": 3,
+        "comment": "seen",
+        "hidden": True,
+    }
+    document["annotations"][0]["attributes"] = said
+    document["images"][0] |= {"density": "2", "assessment": None}
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    (tmp_path / "coco-polygons.json").unlink()
+    (other,), _ = read("coco", tmp_path)
+    (finding,) = findings_of(other)
+    assert finding.descriptors == {"distribution": "grouped", "suspicion": "3"}
+    assert (finding.comment, dict(other.words)) == ("seen", {})
+    assert other.unread_words == ("density '2'", "morphology 'casting'")
+    found = summary("coco", tmp_path)
+    assert (found.words, found.lost_words, found.unread_words.total()) == (2, 3, 2), (
+        "these tags have no controls"
+    )
 
 
 def test_another_category_is_named_by_a_label(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mammo.exchange.datasets.contents import DatasetOptions
 from mammo.exchange.datasets.reading import Summary, read_dataset
 from mammo.exchange.datasets.tasks import TaskWriter
 from mammo.labelstudio import ControlTags, LabelStudioClient, from_regions
+from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.exam_config import exam_config
 from tests.cli.test_import_dataset import SECRET, Studio
 from tests.fakes.label_studio import KEY, URL
@@ -72,6 +74,40 @@ def test_findings_lie_on_the_views_of_their_exam(
     assert cluster.box.as_tuple() == (4, 6, 10, 12)
     assert from_regions(annotation["result"], tags=VIEWS["lcc"]) == []
     assert len(exams) == 2
+
+
+def test_words_of_a_data_set_become_those_of_findings_and_exam(
+    tmp_path: Path, studio: Studio, client: LabelStudioClient
+) -> None:
+    names = {"RCC": ("R", "CC"), "LCC": ("L", "CC")}
+    for seed, name in enumerate(names):
+        digital(tmp_path / f"{name}.dcm", seed, study_uid="1.2.1")
+    images = [
+        {
+            "id": number,
+            "file_name": f"{name}.dcm",
+            "patient": "p",
+            "laterality": side,
+            "view": view,
+            "density": "B",
+        }
+        for number, (name, (side, view)) in enumerate(names.items(), start=1)
+    ]
+    annotation = {"id": 1, "image_id": 2, "category_id": 1, "bbox": [3, 4, 8, 9]}
+    annotation["attributes"] = {"morphology": "vascular", "suspicion": "2"}
+    document = {"images": images, "annotations": [annotation], "categories": [{"id": 1, "name": "Cluster"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    assert imported(client, tmp_path, "coco").refusals == []
+    (task,) = studio.tasks
+    (result,) = [each["result"] for each in task["annotations"]]
+    (cluster,) = from_regions(result, tags=VIEWS["lcc"])
+    assert cluster.descriptors == {"morphology": "vascular", "suspicion": "2"}
+    assert exam_descriptors(result, TAGS).stated == {"density": "b"}
+    images[0]["density"] = "c"
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    studio.tasks.clear()
+    (refused, _) = imported(client, tmp_path, "coco").refusals
+    assert "different words as density" in refused.reason
 
 
 def test_a_second_run_imports_nothing_and_an_interrupted_one_goes_on(

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mammo.exchange.export.formats import write_coco, write_sr
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.export.project import read_project
 from mammo.findings import Finding
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio import ControlTags, LabelStudioClient, labeling_config, truth_regions
+from mammo.labelstudio.image_config import image_config
 from tests.fakes.label_studio import KEY, URL, FakeLabelStudio
 from tests.mammo.dicom.files import mammogram_file
 from tests.mammo.exchange.export.labelled_images import SIZE, ring
@@ -91,3 +94,26 @@ def test_a_task_that_cannot_be_exported_is_named_and_the_others_come_out(tmp_pat
     )
     assert [item.where for item in items if isinstance(item, Refusal)] == ["task 1", "task 2", "task 3"]
     assert isinstance(items[3], LabelledImage)
+
+
+def test_what_a_person_wrote_comes_out_only_if_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(mammogram_file())
+    tags = ControlTags.read(image_config())
+    described = replace(ring(3, 4), suspicion="3", comment="as Mrs Doe told")
+    studio = FakeLabelStudio()
+    studio.projects[1] = {"id": 1, "label_config": image_config()}
+    result = truth_regions([described], size=SIZE, tags=tags, source="m0002")
+    studio.tasks = [
+        {"id": 1, "project": 1, "data": {"mammogram": "a.dcm"}, "annotations": [annotation(1, result)]}
+    ]
+    images = TaskImages(root=tmp_path, downloads=None)
+    for comments in (False, True):
+        with LabelStudioClient(URL, KEY, transport=studio.transport) as client:
+            (image,) = read_project(client, 1, images, comments=comments)
+        assert isinstance(image, LabelledImage)
+        assert write_coco([image], tmp_path) == []
+        write_sr([image], tmp_path)
+        (report,) = tmp_path.glob("*.sr.dcm")
+        assert ("Doe" in (tmp_path / "coco.json").read_text()) == comments
+        assert (b"Doe" in report.read_bytes()) == comments
+        assert image.attributes[0]["suspicion"] == "3"
