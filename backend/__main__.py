@@ -160,6 +160,7 @@ def wire(site: Site) -> Services:
             check=partial(self_test, registry),
             every=settings.reload_seconds,
             pins=settings.pinned_models,
+            find_pins=site.pins.versions,
             provisional=site.provisional.versions,
             swapped=freeze_garbage_collection,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -35,8 +35,9 @@ from backend.requested_pacs import MAX_SEARCHES
 from backend.routes import health, metrics, predict, provenance, readings, runs, setup, stages, webhook
 from backend.services import Services
 from backend.shadow import Shadow
+from backend.shadow_pictures import ShadowPictures
 from backend.suggestions import Suggestions
-from mammo.readers import ProjectReaders
+from mammo.readers import ProjectReaders, names_by_pseudonym
 from mammo.stages import StageReport
 
 MAX_CLICKS = 2
@@ -51,9 +52,10 @@ def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
     overviews, problems = ProjectOverviews(services.site), Problems(services.site)
-    evidence = ModelEvidence(services.site)
+    evidence, shadow_pictures = ModelEvidence(services.site), ShadowPictures(services)
     stage_reports: Refreshed[int, StageReport] = Refreshed(partial(_stage_report, services))
     reader_figures: Refreshed[int, ProjectReaders] = Refreshed(services.site.readers)
+    reader_names: Refreshed[None, Mapping[str, str]] = Refreshed(partial(_reader_names, services))
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
@@ -76,9 +78,11 @@ def create_app(services: Services) -> FastAPI:
                 await anyio.to_thread.run_sync(listener.stop)
             overviews.close()
             evidence.close()
+            shadow_pictures.close()
             stage_reports.close()
             problems.close()
             reader_figures.close()
+            reader_names.close()
             await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -100,9 +104,11 @@ def create_app(services: Services) -> FastAPI:
     app.state.pacs_searches = CapacityLimiter(MAX_SEARCHES)
     app.state.overviews = overviews
     app.state.evidence = evidence
+    app.state.shadow_pictures = shadow_pictures
     app.state.stage_reports = stage_reports
     app.state.problems = problems
     app.state.readers = reader_figures
+    app.state.reader_names = reader_names
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
     paths: set[str] = set()
@@ -124,6 +130,10 @@ def create_app(services: Services) -> FastAPI:
 
 def _stage_report(services: Services, project: int) -> StageReport:
     return services.site.stages.show(project)
+
+
+def _reader_names(services: Services, _: None) -> Mapping[str, str]:
+    return names_by_pseudonym(services.site.label_studio, secret=services.settings.annotator_secret)
 
 
 def _close(services: Services, *backlogs: Backlog) -> None:

@@ -6,8 +6,8 @@ show the same sections.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from backend.model_cards import ModelCard
@@ -38,6 +38,10 @@ NEVER_ANYWHERE = (
 )
 
 
+CORRECTED_BY = "corrected by"
+"""Row of the readers."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of a card: rows, or sentences."""
@@ -53,6 +57,23 @@ class CardDocument:
 
     version: str
     sections: tuple[Section, ...]
+    readers: tuple[tuple[str, int], ...] = ()
+    """Pseudonyms of those whose corrections taught it, and their images."""
+
+    def with_names(self, names: Mapping[str, str]) -> CardDocument:
+        """Return the card with the names of readers, for who may see them.
+
+        Args:
+            names: by pseudonym; a reader without one keeps the pseudonym.
+        """
+        row = CORRECTED_BY, _corrected_by((names.get(each) or each, images) for each, images in self.readers)
+        sections = (
+            replace(
+                each, rows=tuple(row if name == CORRECTED_BY else (name, value) for name, value in each.rows)
+            )
+            for each in self.sections
+        )
+        return replace(self, sections=tuple(sections))
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as a JSON object."""
@@ -96,6 +117,7 @@ def card_document(
             Section("Limits", sentences=LIMITS),
             Section("Never tested on", sentences=tuple(never_tested(learned, record))),
         ),
+        readers=learned.readers if learned is not None else (),
     )
 
 
@@ -128,8 +150,7 @@ def _data(card: ModelCard, root: ModelCard, learned: LearnedFrom | None) -> Sect
             rows.append(
                 (name, f"{count.patients} patients, {count.images} images, {count.findings} clusters")
             )
-        readers = ", ".join(f"{name} ({images} images)" for name, images in learned.readers)
-        rows.append(("corrected by", readers or "nobody"))
+        rows.append((CORRECTED_BY, _corrected_by(learned.readers)))
         rows.append(("left out", f"{learned.excluded} corrections"))
     elif dataset := card.manifest.get("dataset_version"):
         rows.append(("dataset version", f"{str(dataset)[:12]}, whose manifest cannot be read now"))
@@ -138,6 +159,10 @@ def _data(card: ModelCard, root: ModelCard, learned: LearnedFrom | None) -> Sect
         prefix = "" if root.version == card.version else f"{root.version}, "
         rows += [(f"{prefix}{part}", str(data)) for part, data in sorted(taught.items())]
     return Section("Data", rows=tuple(rows) or (("data", "nothing is recorded"),))
+
+
+def _corrected_by(readers: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} ({images} images)" for name, images in readers) or "nobody"
 
 
 def _recipe(card: ModelCard) -> Section:

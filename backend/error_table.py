@@ -22,6 +22,7 @@ STATUS: dict[type[errors.MammoError], int] = {
     errors.UnknownReading: 404,
     errors.ReadingConflict: 409,
     errors.PromotionConflict: 409,
+    errors.PinRefused: 409,
     errors.StageRefused: 409,
     errors.NeverTrainedFrom: 409,
     errors.UnknownProject: 404,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.console.error_pages import error_page, wants_page
 from backend.error_table import answer
 from backend.logs import where
 from backend.metrics import Metrics
@@ -101,10 +104,10 @@ class Guard:
         except ClientDisconnect:
             log.info("the client disconnected before its request was complete")
         except Exception as error:  # the last place that can hide a traceback from the caller
-            log.error("unexpected error", error=type(error).__name__, where=where(error))
+            incident = secrets.token_hex(6)
+            log.error("unexpected error", incident=incident, error=type(error).__name__, where=where(error))
             if status == 0:
-                failed = answer("internal", "internal error; see the server's log", status=500)
-                await failed(scope, receive, guarded)
+                await _failed(Request(scope), incident)(scope, receive, guarded)
         other = scope["path"] if scope["path"] in self._paths else "other"
         route = getattr(scope.get("route"), "path", other)
         self._metrics.requests.labels(route=route, status=str(status)).inc()
@@ -118,3 +121,16 @@ class Guard:
             if self._num_unlogged:
                 facts["not_logged_before"], self._num_unlogged = self._num_unlogged, 0
         line("request", **facts)
+
+
+def _failed(request: Request, incident: str) -> Response:
+    """Return the answer to a request that failed unexpectedly: a page for a person at the console, else JSON."""
+    message = (
+        f"an unexpected error, incident {incident}: the server's log has this number beside what happened"
+    )
+    try:
+        if wants_page(request):
+            return error_page(request, message, status=500)
+    except Exception as error:  # whatever failed, the page may fail for the same reason
+        log.error("the page of an error failed", incident=incident, error=type(error).__name__)
+    return answer("internal", message, status=500)

@@ -51,6 +51,17 @@ class Loaded:
     prelabeller: Prelabeller
 
 
+@dataclass(frozen=True)
+class PinnedModels:
+    """The projects that are pinned, and what is loaded for them; replaced as a whole."""
+
+    versions: Mapping[int, str]
+    """By project."""
+
+    loaded: Mapping[str, Loaded]
+    """By version; one that does not load is missing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
     """State of the host, shown by `/health`."""
@@ -77,6 +88,7 @@ class ModelHost:
         every: float,
         check: Check | None = None,
         pins: Mapping[int, str] | None = None,
+        find_pins: Callable[[], Mapping[int, str]] | None = None,
         provisional: Callable[[], Mapping[int, str]] = dict,
         swapped: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -86,7 +98,9 @@ class ModelHost:
             champions: the model registry.
             every: seconds between two looks.
             check: self-test; a version that fails it is not tried again by this process.
-            pins: model versions of projects that do not follow the champion; loaded once, and never freed.
+            pins: model versions of the projects that the settings pin.
+            find_pins: returns those of all pinned projects at each look; None: they are `pins` for ever. Until a new
+                version is loaded, the model of before serves; one that does not load is never replaced by another.
             provisional: returns the provisional versions by project. One serves as soon as it is loaded, and until
                 then, or if it does not load, the champion does.
             swapped: called after each swap, when the host no longer holds the previous model.
@@ -94,8 +108,9 @@ class ModelHost:
         self._champions = champions
         self._load = load
         self._every = every
-        self._pins = dict(pins or {})
-        self._pinned: dict[str, Loaded] = {}
+        of_settings = dict(pins or {})
+        self._find_pins = find_pins or (lambda: of_settings)
+        self._pinned = PinnedModels(of_settings, {})
         self._pin_retry_at: dict[str, float] = {}
         self._look_up_provisional = provisional
         self._provisional: dict[int, Loaded] = {}
@@ -130,14 +145,15 @@ class ModelHost:
         Raises:
             ModelNotFound: it is not loaded yet (code `model_not_loaded`).
         """
-        pin = self._pins.get(project) if project is not None else None
-        if pin is not None and pin not in self._pinned:
+        pinned = self._pinned
+        pin = pinned.versions.get(project) if project is not None else None
+        if pin is not None and pin not in pinned.loaded:
             raise ModelNotFound(
                 f"project {project} is pinned to model {pin}, which is not loaded (yet); see the server's log",
                 code="model_not_loaded",
             )
         own = self._provisional.get(project) if project is not None else None
-        loaded = self._pinned[pin] if pin else own or self._loaded
+        loaded = pinned.loaded[pin] if pin else own or self._loaded
         if loaded is None:
             reason = f" ({self._problem})" if self._problem else ""
             raise ModelNotFound(
@@ -148,20 +164,28 @@ class ModelHost:
     @property
     def own_models(self) -> frozenset[int]:
         """The projects that do not follow the champion."""
-        return frozenset(self._pins) | frozenset(self._provisional)
+        return frozenset(self._pinned.versions) | frozenset(self._provisional)
 
     def status(self) -> HostStatus:
         loaded = self._loaded
         return HostStatus(
             serving=loaded.version if loaded else None,
             champion=self._champion,
-            pinned=tuple(sorted({*self._pinned, *(each.version for each in self._provisional.values())})),
+            pinned=tuple(
+                sorted({*self._pinned.loaded, *(each.version for each in self._provisional.values())})
+            ),
             problem=self._problem,
         )
 
     def look(self) -> None:
         """Look once; load and swap in a new champion. Never raises; problems are shown in `status`."""
-        self._load_pins()
+        try:
+            self._load_pins()
+        # Whatever fails in the database, every model that is loaded keeps serving. Before the pins are known, nothing
+        # serves: the champion must not be used in a project that is pinned.
+        except Exception as error:
+            self._note(error, event="the pinned models cannot be looked up", version=None)
+            return
         try:
             version = self._champions.champion().version
         # Whatever fails in the registry, the loaded model keeps serving.
@@ -178,9 +202,16 @@ class ModelHost:
         self._load_provisional()
 
     def _load_pins(self) -> None:
-        for version in sorted(set(self._pins.values()) - self._pinned.keys()):
-            if (loaded := self._load_beside(version, kind="pinned")) is not None:
-                self._pinned[version] = loaded
+        """Load new pinned versions, then let them serve, and free those that no project is pinned to any more."""
+        versions, before = dict(self._find_pins()), self._pinned
+        loaded: dict[str, Loaded] = {}
+        for version in sorted(set(versions.values())):
+            found = before.loaded.get(version) or self._load_beside(version, kind="pinned")
+            if found is not None:
+                loaded[version] = found
+        self._pinned = PinnedModels(versions, loaded)
+        if before.loaded.keys() - loaded.keys():
+            self._swapped()
 
     def _load_provisional(self) -> None:
         """Load new provisional versions, and free those that serve no more."""
@@ -213,6 +244,8 @@ class ModelHost:
     def _load_whole(self, version: str) -> Prelabeller:
         if self._loaded and self._loaded.version == version:
             return self._loaded.prelabeller
+        if (pinned := self._pinned.loaded.get(version)) is not None:
+            return pinned.prelabeller
         try:
             return load_whole(version, load=self._load, check=self._check)
         except InvalidWeights as error:

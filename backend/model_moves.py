@@ -1,9 +1,10 @@
-"""Moves of the champion by a person, over HTTP: promote a version, roll back; each with a reason."""
+"""What a person decides about models: promote a version, roll back, pin a project, unpin it; each with a reason."""
 
 from __future__ import annotations
 
 from mammo.errors import PromotionConflict
-from mammo.models import Alias
+from mammo.labelstudio.existing_projects import require_project
+from mammo.models import Alias, Pin
 from mammo.site import Site
 
 
@@ -45,3 +46,33 @@ def roll_back(site: Site, *, reason: str, actor: str, version: str | None = None
     after = site.registry.roll_back(reason, actor=actor)
     site.announce_champion(after.version)
     return after
+
+
+def pin(site: Site, project: int, version: str, *, reason: str, actor: str) -> Pin:
+    """Keep a project on a model version; the running backends are told.
+
+    Args:
+        version: its name, or that of an alias, whose version of now is meant.
+
+    Raises:
+        UnknownProject: Label Studio has no such project.
+        ModelNotFound, PinRefused: see `ProjectPins.pin`.
+    """
+    require_project(site.label_studio, project)
+    found = site.registry.find(version) or version
+    site.make_room()
+    made = site.pins.pin(project, found, reason=reason, actor=actor)
+    site.announce_champion(site.registry.champion().version)
+    return made
+
+
+def unpin(site: Site, project: int, *, reason: str, actor: str) -> str:
+    """Let a project follow the champion again; returns the version that it was pinned to.
+
+    Raises:
+        ModelNotFound, PinRefused: see `ProjectPins.unpin`.
+    """
+    site.make_room()
+    version = site.pins.unpin(project, reason=reason, actor=actor)
+    site.announce_champion(site.registry.champion().version)
+    return version

@@ -12,7 +12,7 @@ from typing import Any
 from backend.readiness import Waiting, readiness
 from backend.refreshed import PATIENCE, Figure, Refreshed
 from mammo.efforts.effort_records import grouped
-from mammo.models import Promotion, Provisional
+from mammo.models import Pin, Promotion, Provisional
 from mammo.runs import Run
 from mammo.runs.records import PICTURES
 from mammo.site import Site
@@ -44,7 +44,9 @@ class ProjectOverview:
     project: int
     serving: str | None
     serving_since: datetime | None
-    is_pinned: bool
+    pin: Pin | None
+    """What keeps the project on this model; None if nothing does."""
+
     provisional: Provisional | None
     """The provisional model that serves the project; None if another model does."""
 
@@ -68,7 +70,8 @@ class ProjectOverview:
             "project": self.project,
             "serving": self.serving,
             "serving_since": self.serving_since.isoformat() if self.serving_since else None,
-            "pinned": self.is_pinned,
+            "pinned": self.pin is not None,
+            "pin": self.pin.to_json() if self.pin else None,
             "provisional": self.provisional is not None,
             "corrections_waiting": waiting.corrections if waiting else None,
             "patients_waiting": waiting.patients if waiting else None,
@@ -94,12 +97,19 @@ class ProjectOverviews:
             self._measure, stamp=lambda _: site.store.last_event(), thread=thread
         )
 
-    def all(self) -> list[ProjectOverview]:
-        """Return the overview of every project, by number."""
+    def all(self, *, ends: float | None = None) -> list[ProjectOverview]:
+        """Return the overview of every project, by number.
+
+        Args:
+            ends: time, by `time.monotonic`, until which a first look waits; None: `PATIENCE` from now.
+        """
         projects = {*self._site.store.projects(), *self._site.runs.runs.projects()} - {0}
-        history, ends = self._site.registry.history(), time.monotonic() + PATIENCE
-        provisional = self._site.provisional.all()
-        return [self._overview(project, history, provisional, ends) for project in sorted(projects)]
+        history, ends = self._site.registry.history(), time.monotonic() + PATIENCE if ends is None else ends
+        provisional, pins = self._site.provisional.all(), self._site.pins.all()
+        return [
+            self._overview(project, history, pins.get(project), provisional.get(project), ends)
+            for project in sorted(projects)
+        ]
 
     def effort(self, project: int, *, ends: float) -> Figure[list[WeekOfEffort]]:
         """Return the edit effort of a project by week, oldest first.
@@ -118,22 +128,21 @@ class ProjectOverviews:
         self,
         project: int,
         history: Sequence[Promotion],
-        provisional: Mapping[int, Provisional],
+        pin: Pin | None,
+        provisional: Provisional | None,
         ends: float,
     ) -> ProjectOverview:
-        pinned = self._site.settings.pinned_models.get(project)
-        own = None if pinned else provisional.get(project)
-        own_version = own.version if own else None
+        own = pin or provisional
         runs = self._site.runs.runs
         waiting = self._waiting.get(project, patience=_left(ends))
         ended, active = runs.last_retrain(project), runs.active(project)
         outcome = runs.result(ended.id, "outcome") if ended else {}
         return ProjectOverview(
             project=project,
-            serving=pinned or own_version or (history[-1].version if history else None),
-            serving_since=own.since if own else history[-1].at if history and not pinned else None,
-            is_pinned=pinned is not None,
-            provisional=own,
+            serving=own.version if own else history[-1].version if history else None,
+            serving_since=own.since if own else history[-1].at if history else None,
+            pin=pin,
+            provisional=None if pin else provisional,
             waiting=waiting,
             readiness=self._readiness(waiting, active),
             last_run=ended,

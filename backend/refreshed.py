@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -24,7 +25,8 @@ EVERY = timedelta(seconds=60)
 """Age from which a figure is computed again when somebody looks at it."""
 
 PATIENCE = 0.05
-"""Seconds for which a first look waits: long enough for a small project."""
+"""Seconds for which a first look waits: long enough for a small project. Later looks at a figure that is still being
+computed wait only until so long after its computation began."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Refreshed(Generic[Key, Value]):
         self._patience = patience
         self._lock = threading.Lock()
         self._figures: dict[Key, Figure[Value]] = {}
-        self._running: dict[Key, Future[Figure[Value]]] = {}
+        self._running: dict[Key, tuple[Future[Figure[Value]], float]] = {}
+        """What is being computed, and when that was asked for, by `time.monotonic`."""
+
         self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="figures")
 
     def get(self, key: Key, *, patience: float | None = None) -> Figure[Value]:
@@ -72,6 +76,7 @@ class Refreshed(Generic[Key, Value]):
         Args:
             patience: seconds for which a first look waits; None: those of all.
         """
+        now = time.monotonic()
         with self._lock:
             known = self._figures.get(key)
             is_fresh = (
@@ -81,11 +86,14 @@ class Refreshed(Generic[Key, Value]):
                 return known
             running = self._running.get(key)
             if running is None:
-                running = self._running[key] = self._thread.submit(self._refresh, key)
+                running = self._running[key] = self._thread.submit(self._refresh, key), now
         if known is not None:
             return known
+        figure, asked_at = running
         try:
-            return running.result(self._patience if patience is None else patience)
+            return figure.result(
+                max(0.0, asked_at + (self._patience if patience is None else patience) - now)
+            )
         except NotYet:
             return Figure()
 

@@ -1,47 +1,120 @@
-"""Runs that somebody asks for over HTTP, by program or on the console."""
+"""Runs that somebody asks for: over HTTP, on the console, on the command line, or with Label Studio's button.
+
+`require_possible` decides for all of them whether a run can succeed.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+import sqlalchemy as sa
+import structlog
 
 from backend.readiness import Waiting
-from backend.services import Services
-from mammo.errors import InsufficientData
+from mammo.audit import REFUSED_RUN, append
+from mammo.database import audit_entry, writing
+from mammo.errors import InsufficientData, NeverTrainedFrom, StorageUnavailable
 from mammo.labelstudio.existing_projects import require_project
-from mammo.runs import Started
+from mammo.runs import Started, Trigger
 from mammo.runs.states import is_provisional
 from mammo.training_settings import RecipeName
 
+if TYPE_CHECKING:
+    from backend.services import Services
+    from mammo.site import Site
+
+BUTTON = "START_TRAINING"
+"""Actor of a refusal in the audit trail, and reason of a run: Label Studio does not say who pressed its button."""
+
+REPEATED_AFTER = timedelta(days=1)
+"""Age from which the same refusal of a project is recorded again. Label Studio may press the button at every save."""
+
+log = structlog.get_logger()
+
 
 def start_requested(
-    services: Services, project: int, *, reason: str, recipe: str | None, actor: str = ""
+    services: Services,
+    project: int,
+    *,
+    reason: str,
+    recipe: str | None,
+    actor: str = "",
+    trigger: Trigger = "api",
 ) -> Started:
     """Start a run, unless the project has an active one.
 
     Raises:
         UnknownProject: Label Studio has no such project.
-        InsufficientData: the run could not succeed; the message says what it needs.
+        InsufficientData: see `require_possible`.
         NeverTrainedFrom, StorageUnavailable: see `RetrainTriggers.start`.
     """
-    require_project(services.site.label_studio, project)
-    recipe_name = recipe or services.settings.recipe
-    runs = services.site.runs
-    # a provisional model does without the gate, and is refused where it is made
-    if not is_provisional(recipe_name) and runs.runs.active(project) is None and runs.is_trainable(project):
-        _require_enough(services, project, recipe=cast(RecipeName, recipe_name))
-    return services.triggers.start(project, reason=reason, trigger="api", recipe=recipe, actor=actor)
+    if trigger != "button":  # Label Studio has named the project itself, and waits for us
+        require_project(services.site.label_studio, project)
+    try:
+        require_possible(services.site, project, recipe=recipe or services.settings.recipe)
+    except InsufficientData:
+        services.metrics.trainings.labels(outcome="refused").inc()
+        raise
+    return services.triggers.start(project, reason=reason, trigger=trigger, recipe=recipe, actor=actor)
 
 
-def _require_enough(services: Services, project: int, *, recipe: RecipeName) -> None:
-    """Refuse a run that would fail for lack of data after it has waited for a worker."""
+def require_possible(site: Site, project: int, *, recipe: str) -> None:
+    """Refuse a run that would fail for lack of data after it has waited for a worker.
+
+    Not refused here are a request that the project's active run covers, a project that must not be trained on, which
+    the run itself refuses, and a provisional model, which does without the gate and is refused where it is made.
+
+    Raises:
+        InsufficientData: the run could not succeed; the message says what it needs.
+        LabelStudioError, StorageUnavailable: the corrections cannot be counted now.
+    """
+    runs = site.runs
+    if is_provisional(recipe) or runs.runs.active(project) is not None or not runs.is_trainable(project):
+        return
 
     def refusal() -> str | None:
-        return Waiting.of(project, services.store).refusal(services.settings, recipe)
+        return Waiting.of(project, site.store).refusal(site.settings, cast(RecipeName, recipe))
 
     why = refusal()
-    if why is not None and services.site.label_studio is not None:
+    if why is not None and site.label_studio is not None:
         # As a worker would do first: events may have been lost.
-        services.site.reconcile(project, complete=True)
+        site.reconcile(project, complete=True)
         why = refusal()
     if why is not None:
         raise InsufficientData(f"a run of project {project} cannot succeed: {why}")
+
+
+def start_by_button(services: Services, project: int) -> Started:
+    """Start the run that somebody asks for with Label Studio's button; a refusal is recorded.
+
+    Label Studio's dialog cannot show a reason. People read it on the console, where the project is *ready to learn* or
+    not, in the audit trail, and where notifications of the topic `run-refused` go, for example the model's note.
+
+    Raises:
+        InsufficientData, NeverTrainedFrom, StorageUnavailable: see `start_requested`.
+    """
+    try:
+        return start_requested(services, project, reason=BUTTON, recipe=None, trigger="button")
+    except (InsufficientData, NeverTrainedFrom) as error:
+        try:
+            _record_refusal(services.site, project, reason=str(error))
+        except StorageUnavailable as problem:  # the answer has the reason all the same
+            log.warning("the refusal of a run is not recorded", project=project, code=problem.code)
+        raise
+
+
+def _record_refusal(site: Site, project: int, *, reason: str) -> None:
+    """Record why a run was refused, unless the same was recorded lately."""
+    columns, subject = audit_entry.c, f"project {project}"
+    last = (
+        sa.select(columns.reason, columns.at)
+        .where(columns.action == REFUSED_RUN, columns.subject == subject)
+        .order_by(columns.number.desc())
+        .limit(1)
+    )
+    with writing(site.engine) as connection:
+        before = connection.execute(last).one_or_none()
+        if before and before.reason == reason and datetime.now(UTC) - before.at < REPEATED_AFTER:
+            return
+        append(connection, actor=BUTTON, action=REFUSED_RUN, subject=subject, reason=reason)

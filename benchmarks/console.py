@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from starlette.testclient import TestClient
 
-from backend.__main__ import SWITCH_SECONDS, wire
+from backend.__main__ import SWITCH_SECONDS, freeze_garbage_collection, wire
 from backend.app import create_app
 from benchmarks.effort import CORRECTIONS, SECRET, TAGS, annotate, copy_efforts
 from benchmarks.result import Result, milliseconds
@@ -49,6 +49,7 @@ def run() -> Result:
                 Runs(site.engine), site.blobs, champion=version, challenger=version, lost=IMAGES
             )
             services = replace(wire(site), insecure=True)
+            freeze_garbage_collection()  # as when a model has been loaded
             client = TestClient(
                 create_app(services), base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML
             )

@@ -38,8 +38,8 @@ def add(
     topics: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: run-finished, run-failed, promoted, rolled-back, sent-back, corrections-stopped, "
-            "disk-nearly-full; default: all."
+            help="Comma-separated: run-finished, run-failed, run-refused, promoted, rolled-back, sent-back, "
+            "corrections-stopped, disk-nearly-full; default: all."
         ),
     ] = "",
     quiet_days: Annotated[

@@ -62,7 +62,7 @@ def show(
             *map(str, cases),
         )
     console.print(table)
-    for pair in found.pairs:
+    for pair in found.pairs(**days):
         both = " and ".join(
             printable(found.label(each, with_names=names)) for each in (pair.first, pair.second)
         )

@@ -139,10 +139,13 @@ def start(
 ) -> None:
     """Start a retrain now, or a run for a provisional model, unless the project has an active one.
 
+    A retrain that could not succeed, for lack of corrections or of patients to hold out, is refused with that reason.
+
     A provisional model is judged by leaving patients out. If it is better than the champion, it serves this project
     only, as version p0003-..., and never becomes champion. A retrain that the gate promotes takes its place; before,
     `models withdraw` ends it.
     """
+    from backend.requested_runs import require_possible
     from mammo.labelstudio.existing_projects import require_project
     from mammo.training_settings import RecipeName
 
@@ -153,9 +156,11 @@ def start(
         raise typer.BadParameter("a provisional model has a recipe of its own", param_hint="--recipe")
     with changing_site() as site:
         require_project(site.label_studio, project)
+        chosen = "provisional" if provisional else recipe or site.settings.recipe
+        require_possible(site, project, recipe=chosen)
         started = site.runs.start(
             project,
-            recipe="provisional" if provisional else recipe or site.settings.recipe,
+            recipe=chosen,
             reason=reason,
             trigger="cli",
             actor=current_user(),

@@ -22,6 +22,7 @@
     ├── ReadingConflict            a double reading conflicts with the request, or another step of it is running
     ├── ModelNotFound              the registry does not have a model version or alias
     ├── PromotionConflict          the champion has moved since a promotion was decided
+    ├── PinRefused                 a project cannot be pinned to a model version
     ├── StageRefused               a project must not change to the requested stage now
     ├── NeverTrainedFrom           a project must not be trained on
     ├── UnknownProject             Label Studio has no such project
@@ -141,6 +142,10 @@ class ReadingConflict(MammoError):
 
 class PromotionConflict(MammoError):
     code = "promotion_conflict"
+
+
+class PinRefused(MammoError):
+    code = "pin_refused"
 
 
 class StageRefused(MammoError):

@@ -187,7 +187,8 @@ class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 
     project_models: Annotated[str, AfterValidator(pins)] = ""
-    """Projects pinned to a model version, comma separated, for example `3=m0002-3fa9c2d1,7=m0005-91c04ab7`."""
+    """Projects pinned to a model version, comma separated, for example `3=m0002-3fa9c2d1,7=m0005-91c04ab7`; they go
+    before pins made on the console or with `models pin`."""
 
     shadow: str = Field("", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")
     """`challenger` or a model version that predicts silently beside the champion; empty: none."""

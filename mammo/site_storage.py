@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mammo.backgrounds import Backgrounds
     from mammo.blobs import Blobs
     from mammo.learning_curves import LearningCurves
-    from mammo.models import ModelFiles, ModelRegistry, ProvisionalModels
+    from mammo.models import ModelFiles, ModelRegistry, ProjectPins, ProvisionalModels
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
     from mammo.verdicts.archive import VerdictArchive
@@ -144,14 +144,21 @@ class SiteStorage:
         return ProvisionalModels(self.engine)
 
     @cached_property
+    def pins(self) -> ProjectPins:
+        """The projects that are kept on one model version, by the settings or by a person."""
+        from mammo.models import ProjectPins
+
+        return ProjectPins(self.engine, self.registry, settings=self.settings.pinned_models)
+
+    @cached_property
     def learning_curves(self) -> LearningCurves:
         from mammo.learning_curves import LearningCurves
 
         return LearningCurves(self.engine)
 
     def own_models(self) -> dict[int, str]:
-        """Return the version of each project that does not follow the champion: a setting's, else a provisional one."""
-        return self.provisional.versions() | self.settings.pinned_models
+        """Return the version of each project that does not follow the champion: its pin's, else a provisional one."""
+        return self.provisional.versions() | self.pins.versions()
 
     def load_model(self, version: str, *, embeddings: EmbeddingCache | None = None) -> Prelabeller:
         """Load a model version of the registry into this process.

@@ -1,9 +1,8 @@
 """The HTTP API under `/api/v1`, which the console, dashboards and scripts share.
 
 schemas.py     bodies of requests
-runs.py, verdicts.py, models.py, projects.py, problems.py, stages.py, readers.py, second_looks.py, pacs.py,
-notifications.py, audit.py
-               its resources
+runs.py, verdicts.py, models.py, pins.py, shadows.py, projects.py, problems.py, stages.py, readers.py, second_looks.py,
+pacs.py, notifications.py, audit.py   its resources
 description.py its description: OpenAPI as JSON, and a page at `/docs`
 
 An error is `{"error": CODE, "message": SENTENCE}` (`backend.error_table`). The roles are checked by `backend.roles`.
@@ -15,11 +14,13 @@ from backend.api import (
     models,
     notifications,
     pacs,
+    pins,
     problems,
     projects,
     readers,
     runs,
     second_looks,
+    shadows,
     stages,
     verdicts,
 )
@@ -30,6 +31,8 @@ ROUTERS = (
     runs.router,
     verdicts.router,
     models.router,
+    pins.router,
+    shadows.router,
     stages.router,
     readers.router,
     second_looks.router,

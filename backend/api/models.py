@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from backend.answers import Json
-from backend.api.schemas import Number, Reason, Version, VersionQuery
+from backend.api.schemas import Number, Reason, Version
+from backend.callers import Caller
+from backend.card_document import CardDocument
 from backend.dependencies import ServicesDep
 from backend.model_cards import all_cards, card
 from backend.model_evidence import descent, describe, figures_of
 from backend.model_moves import promote as promote_version
 from backend.model_moves import roll_back as roll_back_champion
-from backend.roles import AdministratorDep, ViewerDep
+from backend.refreshed import Refreshed
+from backend.roles import AdministratorDep, ViewerDep, sees_names
 from backend.services import Services
 from mammo.errors import InvalidBundle, ModelNotFound
 from mammo.models.bundles import export_bundle
@@ -51,9 +54,16 @@ async def show(version: Version, services: ServicesDep, _: ViewerDep) -> Json:
 
 
 @router.get("/models/{version}/card")
-async def show_card(version: Version, services: ServicesDep, _: ViewerDep) -> Json:
-    """Return the model card: data, recipe, figures with their intervals, licence, limits, what was never tested."""
-    return Json((await anyio.to_thread.run_sync(describe, services.site, version)).to_json())
+async def show_card(request: Request, version: Version, services: ServicesDep, caller: ViewerDep) -> Json:
+    """Return the model card: data, recipe, figures with their intervals, licence, limits, what was never tested.
+
+    Readers have names for administrators, pseudonyms for others.
+    """
+
+    def read() -> CardDocument:
+        return with_reader_names(describe(services.site, version), request.app.state.reader_names, caller)
+
+    return Json((await anyio.to_thread.run_sync(read)).to_json())
 
 
 @router.get("/models/{version}/bundle", response_class=StreamingResponse)
@@ -72,19 +82,6 @@ async def compare(project: Number, services: ServicesDep, _: ViewerDep) -> Json:
     return Json({"project": project, "common": figures.to_json() if figures else None})
 
 
-@router.get("/projects/{project}/shadow")
-async def shadow(
-    project: Number,
-    services: ServicesDep,
-    _: ViewerDep,
-    first: VersionQuery = "champion",
-    second: VersionQuery = "challenger",
-) -> Json:
-    """Compare two versions' predictions of the same tasks: with each other, and with the corrections."""
-    compare = partial(services.site.comparison, project, (first, second))
-    return Json(await anyio.to_thread.run_sync(compare))
-
-
 @router.post("/models/{version}/promote")
 async def promote(version: Version, why: Reason, services: ServicesDep, caller: AdministratorDep) -> Json:
     """Make a version the champion. 409: somebody else moved the champion meanwhile."""
@@ -101,8 +98,21 @@ async def roll_back(why: Reason, services: ServicesDep, caller: AdministratorDep
     return Json({"champion": champion.version, "epoch": champion.epoch})
 
 
+def with_reader_names(
+    document: CardDocument, names: Refreshed[None, Mapping[str, str]], caller: Caller
+) -> CardDocument:
+    """Return a card with the names of its readers, if the caller may see them and Label Studio says them."""
+    if not (document.readers and sees_names(caller)):
+        return document
+    return document.with_names(names.get(None).value or {})
+
+
 async def card_file(services: Services, name: str) -> Response:
-    """Return a model card as a Markdown file; raises ModelNotFound: there is no such version."""
+    """Return a model card as a Markdown file, with pseudonyms, because it is passed on.
+
+    Raises:
+        ModelNotFound: there is no such version.
+    """
     document = await anyio.to_thread.run_sync(describe, services.site, name)
     headers = {"Content-Disposition": f'attachment; filename="{document.version}-card.md"'}
     return Response(document.to_markdown(), media_type="text/markdown", headers=headers)

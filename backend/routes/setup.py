@@ -38,8 +38,8 @@ async def setup(request: Request, services: ServicesDep) -> dict[str, str]:
     requested = _requested_version(body.get("extra_params"))
     if requested is not None and requested != version:
         raise ModelNotFound(
-            "the connection's extra_params ask for a model version that does not serve this project; pin it with "
-            "YOLO_MLSAM_PROJECT_MODELS, or remove it from extra_params",
+            "the connection's extra_params ask for a model version that does not serve this project; pin it at the "
+            "console or with `yolo-mlsam models pin`, or remove it from extra_params",
             code="other_model",
         )
     return {"model_version": version}

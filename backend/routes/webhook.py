@@ -20,6 +20,7 @@ from starlette.background import BackgroundTasks
 
 from backend.answers import Json
 from backend.dependencies import ServicesDep
+from backend.requested_runs import start_by_button
 from backend.schemas import json_body, read_json
 from backend.services import Services
 from mammo.annotations import AnnotationStore, Receipt
@@ -47,7 +48,10 @@ REQUEST_SECONDS, LOOKUP_SECONDS = 1.2, 0.5
 """Seconds that START_TRAINING waits for its request, and then for a look at whether the run is recorded: an annotator's
 save may be waiting."""
 
-UNKNOWN = "not known yet: the database is slow; `yolo-mlsam runs list` shows whether the run is recorded"
+UNKNOWN = (
+    "not known yet: the corrections are still being counted, or the database is slow; `yolo-mlsam runs list` shows "
+    "whether the run is recorded"
+)
 SLOW = "the job queue is slow; the run is recorded, and the backend enqueues it if the queue has not taken it"
 
 log = structlog.get_logger()
@@ -157,7 +161,7 @@ def _recorded_training(project: int, services: Services) -> dict[str, Any]:
 
 def _request_training(project: int, services: Services) -> dict[str, Any]:
     try:
-        started = services.triggers.start(project, reason="START_TRAINING", trigger="button")
+        started = start_by_button(services, project)
     except MammoError as error:
         log.warning("a retrain could not be requested", project=project, code=error.code)
         return {"training": {"queued": False, "reason": str(error)}}

@@ -13,13 +13,19 @@ from cli.models.names import find_version
 from cli.text_console import text_console
 from mammo.atomic_files import replacing
 from mammo.errors import StorageUnavailable
+from mammo.printable import printable
+from mammo.readers import names_by_pseudonym
 from mammo.site import Site
 
 
-def write_card(name: str, *, out: Path | None, as_json: bool) -> None:
+def write_card(name: str, *, out: Path | None, names: bool, as_json: bool) -> None:
     """Print a model card, or write it as Markdown."""
     with Site.load() as site:
         document = describe(site, find_version(site.registry, name))
+        if names:
+            secret = site.settings.annotator_secret
+            found = names_by_pseudonym(site.client, secret=secret)
+            document = document.with_names({each: printable(name) for each, name in found.items()})
     console = text_console(soft_wrap=True, highlight=False)
     if as_json:
         console.print_json(orjson.dumps(document.to_json()).decode())

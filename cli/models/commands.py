@@ -46,12 +46,15 @@ def card(
     out: Annotated[
         Path | None, typer.Option(help="Markdown file to write; default: print it.", dir_okay=False)
     ] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Name readers as Label Studio does; default: their pseudonyms.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the model card: data, recipe, figures with intervals, licence, limits, what was never tested."""
     from cli.models.cards import write_card
 
-    write_card(version, out=out, as_json=as_json)
+    write_card(version, out=out, names=names, as_json=as_json)
 
 
 @models.command("compare")
@@ -111,6 +114,33 @@ def withdraw(
 ) -> None:
     """End the service of a project's provisional model: from then on the champion serves the project."""
     from cli.models.moving import withdraw as run
+
+    run(project, reason)
+
+
+@models.command("pin")
+def pin(
+    version: Version,
+    project: Annotated[int, typer.Option(help="Label Studio project that stays with this version.", min=1)],
+    reason: Reason,
+) -> None:
+    """Keep a project on a version, whatever the champion becomes. The version's files are verified first.
+
+    Running backends serve it within seconds, without a restart. A project that YOLO_MLSAM_PROJECT_MODELS names is
+    pinned there, and cannot be pinned here.
+    """
+    from cli.models.moving import pin as run
+
+    run(project, version, reason)
+
+
+@models.command("unpin")
+def unpin(
+    project: Annotated[int, typer.Option(help="Project that is pinned.", min=1)],
+    reason: Reason,
+) -> None:
+    """Let a project that was pinned follow the champion again, or its provisional model if it has one."""
+    from cli.models.moving import unpin as run
 
     run(project, reason)
 

@@ -27,8 +27,12 @@ def list_versions() -> None:
     for name, alias in ALIASES.items():
         if target := registry.alias(alias):
             aliases.setdefault(target.version, []).append(name)
+    pins = site.pins.versions()
+    for project, version in pins.items():
+        aliases.setdefault(version, []).append(f"pinned in project {project}")
     for project, version in site.provisional.versions().items():
-        aliases.setdefault(version, []).append(f"serves project {project}")
+        if project not in pins:
+            aliases.setdefault(version, []).append(f"serves project {project}")
     table = Table("alias", _wrapped("version"), "parent", "recipe", "dataset", "verdict", "made (UTC)")
     for version in registry.versions():
         manifest = registry.manifest(version)

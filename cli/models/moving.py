@@ -1,7 +1,9 @@
-"""`models promote`, `rollback` and `withdraw`: choose which version serves, with a reason."""
+"""`models promote`, `rollback`, `pin`, `unpin` and `withdraw`: choose which version serves, with a reason."""
 
 from __future__ import annotations
 
+from backend.model_moves import pin as pin_project
+from backend.model_moves import unpin as unpin_project
 from cli.current_user import current_user
 from cli.models.names import find_version
 from cli.site_choice import changing_site
@@ -56,6 +58,28 @@ def withdraw(project: int, reason: str) -> None:
     site.announce_champion(champion)
     text_console(soft_wrap=True, highlight=False).print(
         f"{version} no longer serves project {project}; {site.serving(project)} does"
+    )
+
+
+def pin(project: int, name: str, reason: str) -> None:
+    """Keep a project on a version, after checking its files."""
+    _require_reason(reason)
+    site = changing_site()
+    made = pin_project(site, project, find_version(site.registry, name), reason=reason, actor=current_user())
+    text_console(soft_wrap=True, highlight=False).print(
+        f"project {project} is pinned to {made.version}; running backends load it within "
+        f"{site.settings.reload_seconds:g} s and its start\n"
+        f'`yolo-mlsam models unpin --project {project} --reason "..."` lets it follow the champion again'
+    )
+
+
+def unpin(project: int, reason: str) -> None:
+    """Let a project follow the champion again."""
+    _require_reason(reason)
+    site = changing_site()
+    version = unpin_project(site, project, reason=reason, actor=current_user())
+    text_console(soft_wrap=True, highlight=False).print(
+        f"project {project} is no longer pinned to {version}; {site.serving(project)} serves it"
     )
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from cli.site_choice import changing_site
 from cli.text_console import text_console
-from mammo.models import ModelRegistry
+from mammo.models import ModelRegistry, Pin
 from mammo.models.garbage import collect, referenced_blobs, spent_versions, unreferenced
+from mammo.models.pins import SETTING
 from mammo.runs import Runs
 from mammo.settings import PREFIX, Settings
 from mammo.verdicts.archive import verdict_blobs
@@ -21,7 +22,13 @@ def gc(*, delete: bool, older_than: int) -> None:
     site = changing_site()
     registry, blobs, engine = site.registry, site.blobs, site.engine
     console = text_console(soft_wrap=True, highlight=False)
-    in_use = versions_in_use(site.settings, registry, Runs(engine), provisional=site.provisional.versions())
+    in_use = versions_in_use(
+        site.settings,
+        registry,
+        Runs(engine),
+        pins=site.pins.all(),
+        provisional=site.provisional.versions(),
+    )
     for name, user in in_use.items():
         text = f"kept for {user}" if registry.find(name) else f"named by {user}, but not in the registry"
         console.print(f"{name}: {text}")
@@ -47,17 +54,26 @@ def gc(*, delete: bool, older_than: int) -> None:
 
 
 def versions_in_use(
-    settings: Settings, registry: ModelRegistry, runs: Runs, *, provisional: Mapping[int, str]
+    settings: Settings,
+    registry: ModelRegistry,
+    runs: Runs,
+    *,
+    pins: Mapping[int, Pin],
+    provisional: Mapping[int, str],
 ) -> dict[str, str]:
     """Return the versions that a setting, a project or an unfinished run still uses, with their users.
 
     Args:
+        pins: the projects that are kept on a version.
         provisional: the provisional versions that serve, by project.
     """
     users = [(settings.shadow, f"{PREFIX}SHADOW")] if settings.shadow else []
     users += [
-        (version, f"project {project} in {PREFIX}PROJECT_MODELS")
-        for project, version in settings.pinned_models.items()
+        (
+            pin.version,
+            f"project {project}{f' in {SETTING}' if pin.is_setting else f', which {pin.actor} pinned to it'}",
+        )
+        for project, pin in pins.items()
     ]
     users += [
         (version, f"project {project}, which it serves provisionally")

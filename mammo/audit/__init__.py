@@ -5,7 +5,7 @@ trail.py     append, read and verify the chain
 export.py    rows of CSV
 """
 
-from mammo.audit.entries import GENESIS, Action, Entry
+from mammo.audit.entries import GENESIS, REFUSED_RUN, Action, Entry
 from mammo.audit.trail import AuditTrail, Verification, append
 
-__all__ = ["GENESIS", "Action", "AuditTrail", "Entry", "Verification", "append"]
+__all__ = ["GENESIS", "REFUSED_RUN", "Action", "AuditTrail", "Entry", "Verification", "append"]

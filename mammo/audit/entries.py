@@ -13,7 +13,10 @@ Action = Literal[
     "model rolled back",
     "provisional model serves",
     "provisional model withdrawn",
+    "project pinned",
+    "project unpinned",
     "run started",
+    "run refused",
     "run cancelled",
     "run resumed",
     "stage changed",
@@ -34,6 +37,9 @@ Action = Literal[
     "labels sent back",
     "known cases named",
 ]
+
+REFUSED_RUN: Action = "run refused"
+"""Label Studio's button asked for a run that could not succeed."""
 
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""

@@ -19,6 +19,7 @@ from mammo.database.full_disk import sqlite_file
 from mammo.database.notification_tables import notification, notification_channel, notification_cursor
 from mammo.database.pacs_result_tables import pacs_result
 from mammo.database.pacs_tables import pacs_import, pacs_instance
+from mammo.database.pin_tables import project_pin
 from mammo.database.provisional_tables import learning_curve, provisional_model
 from mammo.database.reader_tables import known_case, label_doubt
 from mammo.database.tables import (
@@ -89,6 +90,7 @@ __all__ = [
     "patient_fold",
     "prelabel",
     "probe_write",
+    "project_pin",
     "promotion",
     "provisional_model",
     "reading",

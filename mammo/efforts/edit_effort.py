@@ -136,14 +136,14 @@ def changes(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> list[
     Findings are matched one-to-one, by equal ids first, then by largest overlap. A point matches only a point: it gives
     a location but no outline, so it is no edit of an outlined finding.
     """
-    matches = dict(_matches(prelabel, correction))
+    pairs = dict(matches(prelabel, correction))
     from_prelabel = [
-        _change(before, correction[matches[index]])
-        if index in matches
+        _change(before, correction[pairs[index]])
+        if index in pairs
         else Change(kind="deleted", finding=before.id)
         for index, before in enumerate(prelabel)
     ]
-    matched = set(matches.values())
+    matched = set(pairs.values())
     added = (after for index, after in enumerate(correction) if index not in matched)
     return [*from_prelabel, *(Change(kind="added", finding=after.id) for after in added)]
 
@@ -182,18 +182,18 @@ def _mean_distance(points: npt.NDArray[np.float64], others: npt.NDArray[np.float
     return float(np.mean(distances))
 
 
-def _matches(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterator[tuple[int, int]]:
+def matches(prelabel: Sequence[Finding], correction: Sequence[Finding]) -> Iterator[tuple[int, int]]:
     """Yield the indices of matching findings: equal ids first, then by decreasing overlap."""
     candidates = [
-        (before.id == after.id != "", _overlap(before, after), row, column)
+        (before.id == after.id != "", overlap(before, after), row, column)
         for row, before in enumerate(prelabel)
         for column, after in enumerate(correction)
         if before.is_point == after.is_point
     ]
     rows: set[int] = set()
     columns: set[int] = set()
-    for same_id, overlap, row, column in sorted(candidates, key=lambda c: (not c[0], -c[1], *c[2:])):
-        if (same_id or overlap > 0) and row not in rows and column not in columns:
+    for same_id, shared, row, column in sorted(candidates, key=lambda c: (not c[0], -c[1], *c[2:])):
+        if (same_id or shared > 0) and row not in rows and column not in columns:
             rows.add(row)
             columns.add(column)
             yield row, column
@@ -205,9 +205,9 @@ def _words(
     exams: tuple[Mapping[str, str], Mapping[str, str]],
 ) -> tuple[tuple[str, WordCounts], ...]:
     """Compare the words about each finding and about the exam. Words about a deleted finding went with it."""
-    matches = {column: row for row, column in _matches(prelabel, correction)}
+    before_of = {column: row for row, column in matches(prelabel, correction)}
     pairs = [
-        (prelabel[matches[index]].descriptors if index in matches else {}, finding.descriptors)
+        (prelabel[before_of[index]].descriptors if index in before_of else {}, finding.descriptors)
         for index, finding in enumerate(correction)
     ]
     return total_words(
@@ -242,7 +242,7 @@ def _change(before: Finding, after: Finding) -> Change:
 def _kind(before: Finding, after: Finding) -> ChangeKind:
     if before.label != after.label:
         return "relabelled"
-    if _overlap(before, after) >= MIN_OVERLAP:
+    if overlap(before, after) >= MIN_OVERLAP:
         return "accepted"
     if before.mask is None and after.mask is None:
         same_size = (before.box.width, before.box.height) == (after.box.width, after.box.height)
@@ -254,7 +254,7 @@ def _kind(before: Finding, after: Finding) -> ChangeKind:
     return "moved" if same_shape else "reshaped"
 
 
-def _overlap(before: Finding, after: Finding) -> float:
+def overlap(before: Finding, after: Finding) -> float:
     """Return the overlap of two findings, in [0, 1]: the smaller of box IoU and mask Dice."""
     box_iou = before.box.iou(after.box)
     if before.mask is None and after.mask is None:

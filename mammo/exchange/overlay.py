@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mammo.findings import Finding
 from mammo.geometry import Box
 from mammo.masks import Mask
+from mammo.verdicts.crops import grey_levels
 
 Picture = npt.NDArray[np.uint8]
 """H x W x 3, RGB."""
@@ -25,11 +26,7 @@ CALCIFICATION = (90, 230, 240)
 
 def grey_picture(pixels: npt.NDArray[np.float32]) -> Picture:
     """Return pixels (H x W, float32 in [0, 1]) as a picture, stretched to the percentiles 1 to 99.8 of the breast."""
-    breast = pixels[::8, ::8]
-    breast = breast[breast > 0]
-    low, high = np.percentile(breast, (1.0, 99.8)) if breast.size else (0.0, 1.0)
-    scaled = np.clip((pixels - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
-    return np.repeat(scaled[:, :, None], 3, axis=2)
+    return np.repeat(grey_levels(pixels)[:, :, None], 3, axis=2)
 
 
 def draw(

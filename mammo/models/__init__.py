@@ -2,6 +2,7 @@
 
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.models.manifests import PARTS, PROVISIONAL, STAYS_AT_SITE
+from mammo.models.pins import Pin, ProjectPins
 from mammo.models.provisional import Provisional, ProvisionalModels
 from mammo.models.registry import STARTER, UNUSABLE, ModelFiles, ModelRegistry, Note
 
@@ -19,6 +20,8 @@ __all__ = [
     "ModelFiles",
     "ModelRegistry",
     "Note",
+    "Pin",
+    "ProjectPins",
     "Promotion",
     "Provisional",
     "ProvisionalModels",

@@ -2,7 +2,7 @@
 
 A provisional model is made from a few corrections and judged by leaving patients out, so it has learned from patients
 that the gate holds out. It therefore never becomes champion, and no training begins with it: it serves its project in
-the champion's place, which is recorded here. A setting that pins the project goes before it.
+the champion's place, which is recorded here. What pins the project (`mammo.models.pins`) goes before it.
 """
 
 from __future__ import annotations

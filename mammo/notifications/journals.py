@@ -1,4 +1,5 @@
-"""Journals: notices of what the database records: ends of runs, moves of the champion, changes of stage by the audit.
+"""Journals: notices of what the database records: ends of runs, moves of the champion, changes of stage by the audit,
+runs that were refused.
 
 A journal is read from a cursor on. In PostgreSQL a row may be committed after one with a higher number, so the cursor
 stays behind rows that are younger than `SETTLED`, and these are read again; a channel is told of an event once.
@@ -14,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from mammo.database import promotion, run, run_event, stage_change
+from mammo.audit import REFUSED_RUN
+from mammo.database import audit_entry, promotion, run, run_event, stage_change
 from mammo.models import CHAMPION
 from mammo.notifications.notice import Notice
 from mammo.runs.failures import ADVICE
@@ -99,6 +101,17 @@ def _sent_back(row: Any) -> Notice:
     )
 
 
+def _refused(row: Any) -> Notice:
+    project = int(row.subject.removeprefix("project "))
+    return Notice(
+        event=f"run-refused-{row.id}",
+        topic="run-refused",
+        project=project,
+        at=row.at,
+        text=f"Start training did nothing: {row.reason}.",
+    )
+
+
 def journals() -> Iterator[Journal]:
     """Yield every journal."""
     ends = (*VERDICTS, "failed")
@@ -123,4 +136,13 @@ def journals() -> Iterator[Journal]:
         sa.select(stage_change).where(stage_change.c.actor == AUDIT),
         stage_change.c.id,
         _sent_back,
+    )
+    refused = audit_entry.c
+    yield Journal(
+        "refused-runs",
+        sa.select(refused.number.label("id"), refused.at, refused.subject, refused.reason).where(
+            refused.action == REFUSED_RUN
+        ),
+        refused.number,
+        _refused,
     )

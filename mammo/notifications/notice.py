@@ -12,13 +12,15 @@ import orjson
 Topic = Literal[
     "run-finished",
     "run-failed",
+    "run-refused",
     "promoted",
     "rolled-back",
     "sent-back",
     "corrections-stopped",
     "disk-nearly-full",
 ]
-"""`sent-back`: the audit returned a project to a lower stage."""
+"""`run-refused`: a run that Label Studio's button asked for could not succeed; `sent-back`: the audit returned a
+project to a lower stage."""
 
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -13,12 +13,10 @@ from mammo.errors import MammoError
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.project_tags import TagsLookup
 from mammo.readers.known_cases import KnownCases
-from mammo.readers.overlap import Overlap, overlaps
+from mammo.readers.overlap import overlaps
+from mammo.readers.pairs import ImagesOfPair, ReaderPair, pairs_of_double_reading, pairs_of_overlaps
 from mammo.readers.tallies import Day, Tally, by_reader, tallies
-from mammo.readings import ReadingRecords, summarise
-from mammo.readings.cases import cases_of
-from mammo.readings.descriptor_agreement import DescriptorAgreement, descriptor_agreements
-from mammo.readings.kappa import Kappa, cohens_kappa, ratings_by_patient
+from mammo.readings import ReadingRecords
 
 MAX_NAME = 100
 """Characters of a name that are shown."""
@@ -62,41 +60,11 @@ class ReaderRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReaderPair:
-    """How far two readers agree, over all images that both have read."""
-
-    first: str
-    """Pseudonym, or the role in a double reading."""
-
-    second: str
-    images: int
-    agreed: int
-    """Images with the same lesions and matching outlines, or without any in both readings."""
-
-    kappa: Kappa
-    """Of lesion presence per patient."""
-
-    descriptors: tuple[DescriptorAgreement, ...] = ()
-    """Agreement on words of BI-RADS, for each descriptor that one of the two used."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "first": self.first,
-            "second": self.second,
-            "images": self.images,
-            "agreed": self.agreed,
-            "patients": self.kappa.patients,
-            "kappa": self.kappa.value,
-            "descriptors": {each.name: each.to_json() for each in self.descriptors},
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
 class ProjectReaders:
     """The readers of one project."""
 
     days: Mapping[Day, Tally]
-    pairs: tuple[ReaderPair, ...]
+    images_of_pairs: tuple[ImagesOfPair, ...]
     unreadable: int
     """Corrections that are not counted, because a region of them cannot be interpreted."""
 
@@ -130,6 +98,15 @@ class ProjectReaders:
             for each, tally in found.items()
         ]
 
+    def pairs(self, *, since: date | None, until: date | None) -> list[ReaderPair]:
+        """Return how alike the readers were on the images of a period; pairs without one are left out.
+
+        Args:
+            since, until: first and last day (UTC); None: without an end.
+        """
+        found = (each.within(since=since, until=until) for each in self.images_of_pairs)
+        return [each for each in found if each is not None]
+
     def label(self, reader: str, *, with_names: bool) -> str:
         """Return a reader's name if it may be shown and is known, else the pseudonym."""
         return (self.names.get(reader) if with_names else None) or reader
@@ -142,7 +119,7 @@ class ProjectReaders:
             "readers": [
                 each.to_json() for each in self.rows(since=since, until=until, with_names=with_names)
             ],
-            "pairs": [each.to_json() for each in self.pairs],
+            "pairs": [each.to_json() for each in self.pairs(since=since, until=until)],
             "tasks": self.tasks,
             "done": self.done,
             "left": self.left,
@@ -181,64 +158,14 @@ def project_readers(
     asked = _from_label_studio(client, project, pseudonym)
     return ProjectReaders(
         days=days,
-        pairs=(
-            *_pairs(list(found), pseudonym),
-            *_double_reading(project, store=store, records=records, tags=tags),
+        images_of_pairs=(
+            *pairs_of_overlaps(found, pseudonym),
+            *pairs_of_double_reading(project, store=store, records=records, tags=tags),
         ),
         unreadable=len(efforts.unreadable),
         num_known_cases=len(known_cases.of(project)),
         **asked,
     )
-
-
-def _pairs(found: Sequence[Overlap], pseudonym: Callable[[int | None], str]) -> list[ReaderPair]:
-    by_pair: dict[tuple[str, str], list[Overlap]] = {}
-    for each in found:
-        key = pseudonym(each.first.completed_by), pseudonym(each.second.completed_by)
-        by_pair.setdefault(key, []).append(each)
-    return [
-        ReaderPair(
-            first=first,
-            second=second,
-            images=len(images),
-            agreed=sum(each.agreement.agreed for each in images),
-            kappa=cohens_kappa(
-                ratings_by_patient((each.patient, each.agreement.present) for each in images).values()
-            ),
-            descriptors=descriptor_agreements((each.patient, each.agreement) for each in images),
-        )
-        for (first, second), images in sorted(by_pair.items())
-    ]
-
-
-def _double_reading(
-    project: int, *, store: AnnotationStore, records: ReadingRecords, tags: TagsLookup
-) -> list[ReaderPair]:
-    """Return the pair of a project's double reading, if it has one; kappa is that of the first round."""
-    if project not in records.sources():
-        return []
-    double = records.find(project)
-    summary = summarise(
-        double,
-        cases_of(
-            double,
-            corrections=store.corrections,
-            sizes=store.image_sizes,
-            records=records,
-            tags=tags(project),
-        ),
-    )
-    compared = [case.agreement for case in summary.cases if case.agreement is not None]
-    return [
-        ReaderPair(
-            first="reader 1 of the double reading",
-            second="reader 2",
-            images=len(compared),
-            agreed=sum(each.agreed for each in compared),
-            kappa=summary.kappa,
-            descriptors=summary.descriptors,
-        )
-    ]
 
 
 def _from_label_studio(
@@ -257,6 +184,20 @@ def _from_label_studio(
         "tasks": tasks if isinstance(tasks, int) else None,
         "done": done if isinstance(done, int) else None,
     }
+
+
+def names_by_pseudonym(client: LabelStudioClient | None, *, secret: bytes) -> dict[str, str]:
+    """Return the names of all users of Label Studio by pseudonym; empty without Label Studio.
+
+    Args:
+        secret: key of the pseudonyms.
+
+    Raises:
+        LabelStudioError: it cannot be reached or refuses.
+    """
+    if client is None:
+        return {}
+    return {annotator_pseudonym(int(each["id"]), secret=secret): name_of(each) for each in client.users()}
 
 
 def name_of(user: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 record.py      VerdictRecord: what the gate keeps of both evaluations; a versioned JSON
 places.py      lesions and false alarms, classified by what changed, worst first
+crops.py       parts of a mammogram as grey pictures; shapes.py findings as boxes and outlines
 strata.py      found lesions by size, and by the tissue around them
 versions.py    model versions on the same held-out images
 figure_names.py    the gate's figures in words

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from backend.card_document import card_document, never_tested
 from backend.model_cards import ModelCard
+from mammo.models.learned_from import FoldCounts, LearnedFrom
 from mammo.verdicts.record import Model
 from tests.mammo.verdicts.records import found, image, lesion, record
 
@@ -48,6 +50,26 @@ def test_a_card_names_what_its_held_out_images_do_not_have() -> None:
     assert "from 20 mm" in untested
     assert "without a cluster" not in untested, "one held-out image has none"
     assert never_tested(None, None)[0].startswith("patients of this site")
+
+
+def test_readers_have_pseudonyms_unless_names_are_given() -> None:
+    counts = FoldCounts(
+        fold="train",
+        patients=2,
+        images=5,
+        findings=3,
+        readers=(("r-1", 3), ("r-2", 2)),
+        views=(),
+        density=(),
+        spacing_mm=(),
+    )
+    folds = tuple(replace(counts, fold=fold) for fold in ("train", "validation", "test"))
+    learned = LearnedFrom(dataset_version="d1", project=3, folds=folds, excluded=0)
+    document = card_document(card(), root=card(), learned=learned, record=None)
+    assert rows(document, "Data")["corrected by"] == "r-1 (3 images), r-2 (2 images)"
+    named = document.with_names({"r-1": "Ada Reader"})
+    assert rows(named, "Data")["corrected by"] == "Ada Reader (3 images), r-2 (2 images)"
+    assert "Ada" not in document.to_markdown()
 
 
 def test_a_version_that_no_gate_has_judged_says_so() -> None:

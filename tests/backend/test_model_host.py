@@ -9,7 +9,7 @@ import pytest
 
 from backend.model_host import MAX_PAUSE, ModelHost
 from mammo.dicom import Mammogram
-from mammo.errors import InvalidWeights, ModelNotFound
+from mammo.errors import InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import ImageFindings
 from tests.backend.fakes import FakePrelabeller, FakeRegistry
 
@@ -248,3 +248,66 @@ def test_while_the_database_is_away_a_loaded_provisional_model_keeps_serving() -
     is_away = True
     host.look()
     assert host.current(3).version == "p1"
+
+
+def test_a_project_that_is_pinned_meanwhile_is_served_by_its_version_until_it_is_unpinned() -> None:
+    registry, pins, freed = FakeRegistry(), dict[int, str](), []
+    host: ModelHost = ModelHost(
+        registry,
+        load=registry.load,
+        every=2.0,
+        clock=Clock(),
+        pins={9: "m0"},
+        find_pins=lambda: {**pins, 9: "m0"},
+        swapped=lambda: freed.append(host.status().pinned),
+    )
+    host.look()
+    pins[3] = "m5"
+    assert (host.current(3).version, host.current(9).version) == ("m1", "m0")  # until the next look
+    host.look()
+    assert (host.current(3).version, host.own_models) == ("m5", {3, 9})
+    pins[3] = "m6"
+    host.look()
+    assert (host.current(3).version, host.status().pinned) == ("m6", ("m0", "m6"))
+    del pins[3]
+    host.look()
+    assert (host.current(3).version, host.status().pinned) == ("m1", ("m0",))
+    assert freed[-2:] == [("m0", "m6"), ("m0",)]
+
+
+def test_a_pinned_champion_is_loaded_once() -> None:
+    registry = FakeRegistry()
+    host = ModelHost(registry, load=registry.load, every=2.0, find_pins=lambda: {3: "m1"})
+    host.look()
+    assert (host.current(3).version, host.current().version, registry.loads) == ("m1", "m1", ["m1"])
+
+
+def test_a_version_that_is_pinned_meanwhile_and_does_not_load_is_not_replaced_by_another() -> None:
+    registry, pins = FakeRegistry(), dict[int, str]()
+    registry.broken = {"m5"}
+    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), find_pins=lambda: pins)
+    host.look()
+    pins[3] = "m5"
+    host.look()
+    with pytest.raises(ModelNotFound, match="pinned to model m5"):
+        host.current(3)
+    assert host.current(4).version == "m1"
+
+
+def test_before_the_pins_are_known_nothing_serves_and_afterwards_an_outage_changes_nothing() -> None:
+    registry, away = FakeRegistry(), [True]
+
+    def find() -> dict[int, str]:
+        if away:
+            raise StorageUnavailable("the database is gone")
+        return {3: "m5"}
+
+    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), find_pins=find)
+    host.look()
+    assert (host.status().serving, host.status().problem) == (None, "storage_unavailable")
+    away.clear()
+    host.look()
+    away.append(True)
+    registry.version = "m2"
+    host.look()
+    assert (host.current(3).version, host.current().version) == ("m5", "m1")

@@ -48,4 +48,4 @@ def test_a_connection_that_asks_for_another_version_than_the_one_that_serves_is_
     assert setup(backend, "3.1", extra_params={"model_version": "m0"}).status_code == 200
     refused = setup(backend, "4.1", extra_params={"model_version": "m0"})
     assert (refused.status_code, refused.json()["error"]) == (409, "other_model")
-    assert "YOLO_MLSAM_PROJECT_MODELS" in refused.json()["message"]
+    assert "yolo-mlsam models pin" in refused.json()["message"]

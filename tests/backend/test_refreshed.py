@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
 
 from backend.refreshed import Refreshed
 from mammo.errors import StorageUnavailable
@@ -25,6 +28,17 @@ def test_a_slow_figure_keeps_nobody_waiting_and_is_there_later() -> None:
     assert figures.get(21).value is None
     go_on.set()
     assert waited(figures, 21).value == 42  # type: ignore[attr-defined]
+    figures.close()
+
+
+def test_a_later_look_does_not_wait_for_what_was_asked_for_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, go_on = [0.0], threading.Event()
+    monkeypatch.setattr("backend.refreshed.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    figures: Refreshed[int, int] = Refreshed(lambda key: key if go_on.wait(20) else 0, patience=15)
+    assert figures.get(21, patience=0.0).value is None
+    clock[0] = 15.0
+    assert figures.get(21).value is None
+    go_on.set()
     figures.close()
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from mammo.database import open_database
+from mammo.database import dataset_version, open_database, writing
+from mammo.errors import InsufficientData
 from mammo.runs import Runs
 from tests.mammo.exchange.import_files import FakeTasks
 
@@ -17,7 +20,21 @@ def site(tmp_path, redis_url, monkeypatch):
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_MLSAM_DATABASE_URL", f"sqlite:///{tmp_path / 'site.db'}")
     monkeypatch.setenv("YOLO_MLSAM_REDIS_URL", redis_url)
-    return Runs(open_database(f"sqlite:///{tmp_path / 'site.db'}"))
+    engine = open_database(f"sqlite:///{tmp_path / 'site.db'}")
+    for project in (3, 7):
+        add_dataset(engine, project, held_out=10)
+    return Runs(engine)
+
+
+def add_dataset(engine, project, *, held_out):
+    """A dataset version with so many held-out patients."""
+    facts = {"name": f"d{project}", "num_items": 20, "num_excluded": 0, "last_event": 0}
+    with writing(engine) as connection:
+        connection.execute(
+            sa.insert(dataset_version).values(
+                **facts, project=project, num_held_out=held_out, created_at=datetime.now(UTC)
+            )
+        )
 
 
 def run(*arguments: str):
@@ -83,3 +100,17 @@ def test_a_run_of_a_project_that_does_not_exist_is_refused_and_not_recorded(site
     assert "has no project 77" in str(run("start", "--project", "77").exception)
     assert site.newest() == []
     assert run("start", "--project", "7").exit_code == 0
+
+
+def test_a_run_that_cannot_succeed_is_refused_with_the_reason_of_http_and_not_recorded(site):
+    refused = run("start", "--project", "4").exception
+    assert isinstance(refused, InsufficientData)
+    assert str(refused) == (
+        "a run of project 4 cannot succeed: there is no correction yet; annotate some tasks first"
+    )
+    add_dataset(site.engine, 5, held_out=1)
+    assert "needs 8 held-out patients with the recipe finetune" in str(
+        run("start", "--project", "5").exception
+    )
+    assert site.newest() == []
+    assert run("start", "--project", "5", "--provisional").exit_code == 0

@@ -6,26 +6,18 @@ import gzip
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
 import orjson
 
 from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from mammo.geometry import Box, Spacing
-from mammo.masks import Mask
-from mammo.verdicts.record import Answer, Found, Image, Lesion, Shape
+from mammo.verdicts.record import Answer, Found, Image, Lesion
+from mammo.verdicts.shapes import shape_of
 from training.cases import Case
 from training.metrics import centre_rule, pair
 
 if TYPE_CHECKING:  # brings torch in
     from mammo.detector import Detection
-
-MAX_PARTS = 24
-"""Outlines of one mask that are kept, largest first."""
-
-TOLERANCE = 0.7
-"""Distance in pixels by which a kept outline may differ from the mask's."""
 
 
 class SeenImages:
@@ -51,7 +43,7 @@ class SeenImages:
             size=(size.width, size.height),
             spacing=(spacing.row_mm, spacing.column_mm) if spacing else None,
             lesions=tuple(
-                Lesion(shape=_shape(each), diameter_mm=_diameter(each.box, spacing)) for each in case.truth
+                Lesion(shape=shape_of(each), diameter_mm=_diameter(each.box, spacing)) for each in case.truth
             ),
             champion=answer,
             challenger=answer,
@@ -84,7 +76,7 @@ def _answer(case: Case, detections: Sequence[Detection], findings: Sequence[Find
             best[lesion] = detection.score
     shown = pair(findings, truth, uncertain=case.uncertain, rule=centre_rule)
     found = [
-        Found(shape=_shape(finding), score=finding.score, lesion=lesion, dice=_dice(finding, lesion, case))
+        Found(shape=shape_of(finding), score=finding.score, lesion=lesion, dice=_dice(finding, lesion, case))
         for finding, lesion in shown
     ]
     return Answer(found=tuple(found), best=tuple(best))
@@ -97,14 +89,3 @@ def _dice(finding: Finding, lesion: int | None, case: Case) -> float | None:
 
 def _diameter(box: Box, spacing: Spacing | None) -> float | None:
     return max(box.width * spacing.column_mm, box.height * spacing.row_mm) if spacing else None
-
-
-def _shape(finding: Finding) -> Shape:
-    parts = finding.mask.components()[:MAX_PARTS] if finding.mask is not None else ()
-    return Shape(corners=finding.box.as_tuple(), parts=tuple(_outline(part) for part in parts))
-
-
-def _outline(part: Mask) -> tuple[tuple[int, int], ...]:
-    points = np.array([(point.x, point.y) for point in part.outline()], np.int32)
-    simple = cv2.approxPolyDP(points, TOLERANCE, closed=True)
-    return tuple((int(x), int(y)) for x, y in simple[:, 0])

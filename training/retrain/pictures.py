@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from mammo.blobs import Blobs
 from mammo.dicom import Mammogram
 from mammo.errors import Cancelled, MammoError
 from mammo.geometry import Box, Size
-from mammo.pixels import Pixels
 from mammo.runs.records import FINDINGS
+from mammo.verdicts.crops import CROP_PIXELS, CROP_QUALITY, Grey, encode, frame_around, grey_levels
 from mammo.verdicts.places import Place, places
 from mammo.verdicts.record import FORMAT, Answer, Image, LeftOut, Model, Part, Picture, VerdictRecord
 from training.cases import Case, Progress
@@ -34,17 +32,11 @@ MAX_CROPS = 240
 MAX_BYTES = 24 * 2**20
 """Of all pictures of a run. Whole images are stored in its first half, their largest size in its first quarter."""
 
-CROP_MM = 25.0
-"""Least side of a crop, in mm."""
-
-CROP_PIXELS = 448
-"""Longest side of a crop as stored, in pixels; a larger one is reduced."""
-
 LEVELS = (640, 1600, 3200)
 """Longest side of the whole image as stored, in pixels, in several sizes; of a smaller image, its own."""
 
-CROP_QUALITY, LEVEL_QUALITY = 88, 72
-"""Of WebP, in 1 to 100: for looking, not for a diagnosis."""
+LEVEL_QUALITY = 72
+"""Of WebP, in 1 to 100."""
 
 log = structlog.get_logger()
 
@@ -147,9 +139,11 @@ def draw(record: VerdictRecord, cases: Sequence[Case], *, blobs: Blobs, progress
             log.warning("no picture of a held-out image", run=record.run, code=error.code)
             unread += 1
             continue
-        grey = _grey(mammogram.pixels)
+        grey = grey_levels(mammogram.pixels)
         for place in here:
-            crops[place.key] = _store(grey, _frame(place.box, image), CROP_PIXELS, CROP_QUALITY, blobs)
+            column_mm = image.spacing[1] if image.spacing else None
+            frame = frame_around(place.box, Size(*image.size), column_mm=column_mm)
+            crops[place.key] = _store(grey, frame, CROP_PIXELS, CROP_QUALITY, blobs)
         sides = _level_sides(mammogram.size, spent)
         levels = tuple(_store(grey, mammogram.size.box, side, LEVEL_QUALITY, blobs) for side in sides)
         images[number] = _measured(image.model_copy(update={"levels": levels}), mammogram)
@@ -173,34 +167,14 @@ def _level_sides(size: Size, spent: int) -> tuple[int, ...]:
     return (*smaller, longest) if len(smaller) < len(sides) else smaller
 
 
-def _grey(pixels: Pixels) -> npt.NDArray[np.uint8]:
-    """H x W, uint8, stretched to the percentiles 1 to 99.8 of the breast, as overlays are."""
-    breast = pixels[::8, ::8]
-    breast = breast[breast > 0]
-    low, high = np.percentile(breast, (1.0, 99.8)) if breast.size else (0.0, 1.0)
-    return np.clip((pixels - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
-
-
-def _frame(box: Box, image: Image) -> Box:
-    """A square around a box, inside the image where the image is large enough."""
-    least = CROP_MM / image.spacing[1] if image.spacing else CROP_PIXELS
-    side = round(max(least, 1.5 * max(box.width, box.height)))
-    size = Size(*image.size)
-    width, height = min(side, size.width), min(side, size.height)
-    return Box.centred(*box.centre, width=width, height=height).moved_into(size)
-
-
-def _store(grey: npt.NDArray[np.uint8], frame: Box, side: int, quality: int, blobs: Blobs) -> Picture:
-    cut: npt.NDArray[Any] = np.ascontiguousarray(grey[frame.slices])
-    scale = min(1.0, side / max(frame.width, frame.height))
-    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    if scale < 1:
-        cut = cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode(".webp", cut, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    assert done, "a grey image can be encoded"
-    content = encoded.tobytes()
+def _store(grey: Grey, frame: Box, side: int, quality: int, blobs: Blobs) -> Picture:
+    content, size = encode(grey, frame, side=side, quality=quality)
     return Picture(
-        sha256=blobs.put(content), width=width, height=height, frame=frame.as_tuple(), bytes=len(content)
+        sha256=blobs.put(content),
+        width=size.width,
+        height=size.height,
+        frame=frame.as_tuple(),
+        bytes=len(content),
     )
 
 

@@ -10,7 +10,9 @@ from backend.console.routes import (
     overview,
     pacs,
     people,
+    pins,
     runs,
+    shadows,
     stages,
     verdict,
 )
@@ -22,6 +24,8 @@ ROUTERS = (
     runs.router,
     verdict.router,
     models.router,
+    pins.router,
+    shadows.router,
     people.router,
     look_again.router,
     pacs.router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -10,8 +11,8 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
-from backend.api.models import bundle_file, card_file
-from backend.api.schemas import Number, Version, VersionQuery
+from backend.api.models import bundle_file, card_file, with_reader_names
+from backend.api.schemas import Version
 from backend.card_document import estimate
 from backend.console.charts import Series, line_chart
 from backend.console.forms import read_form, required_reason
@@ -24,7 +25,7 @@ from backend.model_moves import roll_back as roll_back_champion
 from backend.refreshed import Figure
 from backend.roles import AdministratorDep, ViewerDep
 from backend.services import Services
-from mammo.models import CHALLENGER, CHAMPION, PREVIOUS
+from mammo.models import CHAMPION
 from mammo.models.aliases import champion_stack
 from mammo.runs.states import NO_PROJECT
 from mammo.verdicts.versions import CommonFigures, Estimate
@@ -46,6 +47,8 @@ async def models(request: Request, services: ServicesDep, _: ViewerDep) -> HTMLR
         stack = champion_stack(history)
         return {
             "cards": all_cards(registry),
+            "pins": list(services.site.pins.all().values()),
+            "projects": sorted({*services.site.store.projects(), *services.site.runs.runs.projects()} - {0}),
             "history": list(reversed(history)),
             "before": stack[-2] if len(stack) > 1 else None,
             "compared": [(each, *_compared(evidence, each)) for each in _projects(services)],
@@ -53,39 +56,6 @@ async def models(request: Request, services: ServicesDep, _: ViewerDep) -> HTMLR
 
     facts = await anyio.to_thread.run_sync(read)
     return render(request, "models.html", section="models", estimate=estimate, **facts)
-
-
-@router.get("/projects/{project}/shadow")
-async def shadow(
-    request: Request,
-    project: Number,
-    services: ServicesDep,
-    _: ViewerDep,
-    first: VersionQuery = "champion",
-    second: VersionQuery = "challenger",
-) -> HTMLResponse:
-    """Show how two versions predicted the same tasks, and where they differ most."""
-    evidence = cast(ModelEvidence, request.app.state.evidence)
-
-    def read() -> dict[str, Any]:
-        registry = services.site.registry
-        return {
-            "names": [CHAMPION, CHALLENGER, PREVIOUS, *reversed(registry.versions())],
-            "figure": evidence.shadow(project, first, second),
-        }
-
-    facts = await anyio.to_thread.run_sync(read)
-    settings = services.settings
-    return render(
-        request,
-        "shadow.html",
-        section="models",
-        project=project,
-        first=first,
-        second=second,
-        label_studio=settings.label_studio_public_url or settings.label_studio_url,
-        **facts,
-    )
 
 
 @router.post("/models/rollback")
@@ -99,21 +69,25 @@ async def roll_back(request: Request, services: ServicesDep, caller: Administrat
 
 
 @router.get("/models/{version}")
-async def model(request: Request, version: Version, services: ServicesDep, _: ViewerDep) -> HTMLResponse:
+async def model(request: Request, version: Version, services: ServicesDep, caller: ViewerDep) -> HTMLResponse:
     """Show a version: its descent, its card, and when it was champion."""
     evidence = cast(ModelEvidence, request.app.state.evidence)
+    names = request.app.state.reader_names
 
     def read() -> dict[str, Any]:
         registry = services.site.registry
         found = card(registry, version)
+        document = evidence.card(found.version)
+        if document.value is not None:
+            document = replace(document, value=with_reader_names(document.value, names, caller))
         return {
             "card": found,
             "is_champion": CHAMPION in found.aliases,
             "line": descent(registry, found.version),
-            "document": evidence.card(found.version),
+            "document": document,
             "can_export": services.settings.bundle_key is not None,
             "pinned_in": sorted(
-                project for project, pin in services.settings.pinned_models.items() if pin == found.version
+                project for project, pin in services.site.pins.versions().items() if pin == found.version
             ),
         }
 

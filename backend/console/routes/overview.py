@@ -35,10 +35,10 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
     problems = cast(Problems, request.app.state.problems)
 
     def read() -> list[dict[str, Any]]:
-        history, listed = services.site.registry.history(), overviews.all()
-        curves = services.site.learning_curves
-        # However many projects there are, a first look waits once.
+        # However many projects and figures there are, a first look waits once.
         ends = monotonic() + PATIENCE
+        history, listed = services.site.registry.history(), overviews.all(ends=ends)
+        curves = services.site.learning_curves
         return [
             {
                 **_facts(

@@ -46,6 +46,7 @@ async def people(
         section="people",
         readers=readers,
         rows=readers.rows(since=days.since, until=days.until, with_names=with_names) if readers else [],
+        pairs=readers.pairs(since=days.since, until=days.until) if readers else [],
         days=days,
         period="" if since or until else period,
         periods=PERIODS,

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from mammo.annotations import AnnotationStore
 from mammo.database import open_database
-from mammo.efforts.effort_records import Efforts
+from mammo.efforts.effort_records import Efforts, annotator_pseudonym
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import STARTER, STAYS_AT_SITE, ModelRegistry
 from mammo.models.bundles import verify_bundle
@@ -18,6 +19,9 @@ from mammo.models.signing import make_key
 from tests.backend.api.test_api import program
 from tests.backend.console.access import browser
 from tests.backend.fakes import Backend
+from tests.fakes.label_studio import FakeLabelStudio
+
+HOSTILE = "<script>alert(1)</script>"
 
 
 class WithStarter(Backend):
@@ -73,6 +77,37 @@ def test_the_card_is_on_the_page_and_a_file(backend: WithStarter) -> None:
     file = client.get(f"/console/models/{backend.second}/card.md")
     assert file.headers["Content-Disposition"].endswith('-card.md"')
     assert "## Never tested on" in file.text
+
+
+def test_the_card_names_readers_for_administrators_only_and_not_in_the_file(
+    backend: WithStarter, tmp_path: Path
+) -> None:
+    site = backend.services.site
+    reader = annotator_pseudonym(7, secret=site.settings.annotator_secret)
+    item = {"fold": "train", "patient": "p", "findings": [], "annotator": reader, "view": "LCC"}
+    manifest = {"project": 3, "items": [item], "excluded": []}
+    facts = {"threshold": 0.3, "prompt_rule": "robust", "prompt_count": 3}
+    version = site.registry.register(
+        detector=tmp_path / "weights",
+        segmenter=tmp_path / "weights",
+        manifest=facts | {"dataset_version": site.blobs.put(orjson.dumps(manifest))},
+    )
+    server = FakeLabelStudio()
+    server.users = [{"id": 7, "first_name": HOSTILE, "last_name": "", "email": "a@b.example"}]
+    site.__dict__["label_studio"] = server.client()
+    path = f"/console/models/{version}"
+    for role in ("viewer", "lead"):
+        page = browser(backend, role, name=role).get(path).text  # type: ignore[arg-type]
+        assert f"{reader} (1 images)" in page
+        assert "alert" not in page
+    client = browser(backend, "administrator")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; (1 images)" in client.get(path).text
+    data = next(
+        s for s in client.get(f"/api/v1/models/{version}/card").json()["sections"] if s["title"] == "Data"
+    )
+    assert dict(data["rows"])["corrected by"] == f"{HOSTILE} (1 images)"
+    assert reader in client.get(f"{path}/card.md").text
+    assert "alert" not in client.get(f"{path}/card.md").text
 
 
 def test_an_administrator_downloads_a_signed_bundle_and_nothing_stays(

@@ -13,8 +13,10 @@ import pytest
 
 from backend.routes.webhook import UNKNOWN
 from mammo.annotations import Receipt
+from mammo.audit import AuditTrail
 from mammo.errors import StorageUnavailable
 from mammo.labelstudio.client import SECRET_HEADER
+from mammo.notifications import NewChannel
 from mammo.runs.jobs import Enqueued
 from mammo.runs.payloads import Retrain
 from tests.backend.fakes import BASIC, HOOK, Backend, FakeStore
@@ -155,6 +157,42 @@ def test_start_training_does_not_wait_for_a_queue_that_hangs_and_names_the_recor
     assert "the job queue is slow" in answer.json()["training"]["waits"]
 
 
+def test_the_button_is_refused_with_the_reason_of_http_which_people_find_elsewhere() -> None:
+    backend = Backend(parts={"make_room": lambda: None})
+    backend.store.dataset = None
+    answers = [send(backend, START | {"n": n}).json()["training"] for n in range(2)]
+    assert (
+        answers[0]
+        == answers[1]
+        == {
+            "queued": False,
+            "reason": "a run of project 3 cannot succeed: there is no correction yet; annotate some tasks first",
+        }
+    )
+    over_http = backend.client.post("/projects/3/runs", json={}, headers=BASIC)
+    assert over_http.json()["message"] == answers[0]["reason"]
+    site = backend.services.site
+    assert site.runs.runs.newest() == []
+    (entry,) = AuditTrail(site.engine).newest()  # once, although it was pressed twice
+    assert (entry.action, entry.actor, entry.subject) == ("run refused", "START_TRAINING", "project 3")
+    assert backend.counted('yolo_mlsam_training_requests_total{outcome="refused"} 3.0')
+
+
+def test_a_refusal_is_told_where_a_channel_wants_it_also_in_the_models_note() -> None:
+    backend = Backend(parts={"make_room": lambda: None})
+    told = backend.services.site.notifications
+    told.add(NewChannel(kind="note", target="", project=3), actor="anna")
+    backend.store.dataset = None
+    send(backend, START)
+    told.round()
+    (note,) = told.notes(3)
+    assert note.endswith(
+        "Start training did nothing: a run of project 3 cannot succeed: there is no correction yet; "
+        "annotate some tasks first."
+    )
+    assert told.notes(4) == []
+
+
 @pytest.mark.parametrize("lookup", ["slow", "away", "nothing"])
 def test_what_a_slow_database_has_recorded_is_not_known_and_said_so(
     monkeypatch: pytest.MonkeyPatch, lookup: str
@@ -170,6 +208,7 @@ def test_what_a_slow_database_has_recorded_is_not_known_and_said_so(
         if lookup == "away":
             raise StorageUnavailable("locked")
 
+    monkeypatch.setattr("backend.requested_runs.require_possible", lambda *_, **__: None)
     monkeypatch.setattr(runs, "start", lambda *_, **__: time.sleep(0.5))
     monkeypatch.setattr(runs.runs, "active", active)
     answer = send(backend, START)

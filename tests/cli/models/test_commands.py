@@ -70,6 +70,20 @@ def test_a_provisional_model_is_listed_as_such_kept_by_gc_and_withdrawn_with_a_r
         run("withdraw", "--project", "4", "--reason", "again")
 
 
+def test_a_pinned_project_is_listed_kept_by_gc_and_unpinned_with_a_reason(site, tmp_path):
+    first = register(site, tmp_path, "a")
+    assert f"project 4 is pinned to {first}" in run("pin", first, "--project", "4", "--reason", "a trial")
+    row = next(line for line in run("list").splitlines() if first in line)
+    assert "pinned in project 4" in row
+    assert re.search(rf"{first}: kept for project 4, which \S+@\S+ pinned to it", run("gc"))
+    told = run("unpin", "--project", "4", "--reason", "it has ended")
+    assert f"project 4 is no longer pinned to {first}; starter-" in told
+    with pytest.raises(ModelNotFound, match="not pinned"):
+        run("unpin", "--project", "4", "--reason", "again")
+    with pytest.raises(InvalidSettings, match="--reason is empty"):
+        run("pin", first, "--project", "4", "--reason", " ")
+
+
 def test_a_version_whose_files_are_damaged_is_not_promoted_and_one_that_failed_elsewhere_is_with_a_warning(
     site, tmp_path
 ):

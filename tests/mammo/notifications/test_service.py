@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mammo.annotations import AnnotationStore
+from mammo.audit import REFUSED_RUN, append
+from mammo.database import writing
 from mammo.disk_reserve import NEARLY_FULL, ROOMY_AGAIN
 from mammo.errors import InsufficientData, LabelStudioError
 from mammo.notifications.outbox import LEASE, PAUSES
@@ -350,6 +352,10 @@ def test_nothing_of_a_patient_is_in_any_message(any_engine, there, tmp_path):
         run(any_engine, error=KeyError(NAME))
         versions(any_engine, tmp_path, why=f"better on {NAME}")
         send_back(any_engine)
+        with writing(any_engine) as connection:
+            append(
+                connection, actor="a test", action=REFUSED_RUN, subject="project 3", reason="too few patients"
+            )
         told.free_bytes = lambda _folder: 0
         told.round()
         told.clock.advance(days=7.1)
@@ -360,7 +366,7 @@ def test_nothing_of_a_patient_is_in_any_message(any_engine, there, tmp_path):
     from mammo.notifications import TOPICS
 
     assert set(topics(there)) == set(TOPICS), "each topic was sent"
-    assert len(mails.mails) == len(there.seen) == 9
+    assert len(mails.mails) == len(there.seen) == 10
     assert notes
     for text in (*sent, *notes):
         assert "doe" not in text.lower()

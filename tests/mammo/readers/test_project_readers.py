@@ -48,6 +48,10 @@ def read(store, engine):
     return gather
 
 
+def pairs(readers, since=None, until=None):
+    return readers.pairs(since=since, until=until)
+
+
 def rows(readers, since=None, until=None, names=False):
     found = readers.rows(since=since, until=until, with_names=names)
     return {row.name or row.reader: row.tally for row in found}
@@ -89,7 +93,7 @@ def test_words_are_counted_by_reader_and_compared_between_two(store, read):
         reader(7): {"morphology": WordCounts(given=1, accepted=1)},
         reader(8): {"density": WordCounts(given=1), "morphology": WordCounts(changed=1)},
     }
-    (pair,) = readers.pairs
+    (pair,) = pairs(readers)
     assert [(each.name, each.compared, each.only_second) for each in pair.descriptors] == [
         ("morphology", 1, 0),
         ("density", 0, 1),
@@ -124,11 +128,26 @@ def test_two_readers_of_the_same_images_agree_or_not(store, read):
     correct(store, task=6, annotation=4, user=8)
     correct(store, task=7, annotation=5, user=7)
     correct(store, task=7, annotation=6, user=8)
-    (pair,) = read().pairs
+    (pair,) = pairs(read())
     assert {pair.first, pair.second} == {reader(7), reader(8)}
     assert (pair.images, pair.agreed, pair.kappa.patients) == (3, 2, 3)
     assert pair.kappa.value == pytest.approx(0.4)
-    assert read().pairs == (pair,), "computed once, then stored"
+    assert pairs(read()) == [pair], "computed once, then stored"
+
+
+def test_kappa_is_of_the_period_and_an_image_counts_when_the_second_reader_has_read_it(store, read):
+    correct(store, FIRST, task=5, annotation=1, user=7)
+    correct(store, FIRST, task=5, annotation=2, user=8)
+    for number, user, minutes in ((3, 7, 0), (4, 8, DAY)):
+        correct(store, *[FIRST] * (user == 7), task=6, annotation=number, user=user, minutes=minutes)
+    readers = read()
+    (always,), (monday,) = pairs(readers), pairs(readers, until=MONDAY)
+    (tuesday,) = pairs(readers, since=TUESDAY, until=TUESDAY)
+    assert (always.images, monday.images, tuesday.images) == (2, 1, 1)
+    assert (monday.agreed, tuesday.agreed, tuesday.kappa.only_first) == (1, 0, 1)
+    assert pairs(readers, until=date(2026, 11, 22)) == []
+    shown = readers.to_json(since=TUESDAY, until=TUESDAY, with_names=False)["pairs"]
+    assert [each["images"] for each in shown] == [1]
 
 
 def test_a_known_case_counts_what_was_found_and_missed_and_what_is_not_there(store, engine, read):

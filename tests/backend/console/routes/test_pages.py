@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.database import dataset_version, open_database, writing
@@ -294,3 +295,29 @@ def test_runs_are_paged(backend: WithModels) -> None:
     assert second.count('<th scope="row">') == 3
     assert "number 0<" in second
     assert "Older runs" not in second
+
+
+@pytest.mark.parametrize("breaks", ["facts", "rendering"])
+def test_what_fails_unexpectedly_is_a_page_with_a_number_that_the_log_has_and_no_detail(
+    backend: WithModels, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    client = browser(backend, "viewer")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("mammo.runs.Runs.newest", fail)
+    if breaks == "rendering":
+        monkeypatch.setattr("backend.console.rendering.Renderer.text", fail)
+    with structlog.testing.capture_logs() as logs:
+        answer = client.get("/console/runs")
+    assert answer.status_code == 500
+    (logged,) = [each["incident"] for each in logs if each["event"] == "unexpected error"]
+    assert logged in answer.text
+    assert "secret detail" not in answer.text
+    is_page = answer.headers["Content-Type"].startswith("text/html")
+    assert is_page is (breaks == "facts")
+    if is_page:
+        assert "<h1>Something went wrong</h1>" in answer.text
+    other = client.get("/api/v1/runs")
+    assert (other.status_code, other.json()["error"]) == (500, "internal")

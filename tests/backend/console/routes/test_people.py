@@ -65,7 +65,7 @@ def figures(reader: str) -> ProjectReaders:
     early = Tally(images=500, annotations=500)
     return ProjectReaders(
         days={(reader, LAST_WEEK): read, (reader, date(2020, 1, 1)): early},
-        pairs=(),
+        images_of_pairs=(),
         unreadable=0,
         num_known_cases=0,
         names={reader: HOSTILE},
