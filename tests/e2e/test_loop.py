@@ -14,6 +14,11 @@ from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.runs.payloads import PrelabelProject
+from mammo.second_looks import LabelDoubt
+from mammo.site import Site
+from tests.backend.console.access import PASSWORD, token_in
+from tests.e2e.edits import update_annotation
+from tests.waiting import until
 from training.cases import silent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -128,6 +133,45 @@ def test_a_correction_is_stored_once_however_often_its_webhook_arrives(walk, run
         assert answer.status_code in (200, 201)
     assert len(store.corrections(walk.project)) == before
     store.close()
+
+
+def test_a_label_that_is_sent_back_is_in_its_readers_tab_until_the_answer_is_recorded_with_its_cause(
+    walk, run
+):
+    site, project = Site(settings=walk.stack.settings), walk.project
+    header = next(each for each in site.store.correction_headers(project) if walk.cases[each.task_id].truth)
+    raised = LabelDoubt(
+        task=header.task_id,
+        annotation=header.annotation_id,
+        image="",
+        revision=header.revision,
+        cause="missed",
+        score=0.9,
+    )
+    site.second_looks.records.replace(project, [raised])
+    site.access.users.add("lena", "lead", password=PASSWORD, actor="a test")
+    with httpx.Client(base_url=walk.stack.backend_url, trust_env=False, timeout=30) as browser:
+        browser.post("/console/login", data={"name": "lena", "password": PASSWORD})
+        token = token_in(browser.get(f"/console/look-again?project={project}").text)
+        form = {"csrf": token, "project": str(project), "limit": "1"}
+        sent = browser.post("/console/look-again/send", data=form)
+    assert sent.headers["Location"].endswith("&sent=1"), sent.text
+    tabs = walk.client.call("GET", "/api/dm/views/", params={"project": project})
+    (tab,) = [each for each in tabs if each["data"]["title"].startswith("Second look: ")]
+
+    def in_tab() -> list[dict]:
+        return walk.client.call("GET", "/api/tasks", params={"view": tab["id"], "fields": "all"})["tasks"]
+
+    (task,) = in_tab()
+    assert task["id"] == header.task_id
+    assert "a lesion may have been missed" in task["data"]["second_look"]
+    update_annotation(walk.client, header.annotation_id, [])
+    until(lambda: not in_tab())
+    (settled,) = site.second_looks.records.ranked(project, limit=9, is_open=False)
+    assert (settled.cause, settled.answer) == ("missed", "changed")
+    (recorded,) = site.trace(header.annotation_id).second_looks
+    assert (recorded["cause"], recorded["state"]) == ("missed", "changed")
+    site.close()
 
 
 def test_the_command_line_prelabels_the_same_files_without_a_server(walk, tmp_path: Path):
