@@ -59,7 +59,8 @@ def create_app(services: Services) -> FastAPI:
     listener = services.champion_listener and services.champion_listener(services.host.wake)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(started: FastAPI) -> AsyncIterator[None]:
+        started.state.renderer.compile()
         services.host.start()
         if listener:
             listener.start()

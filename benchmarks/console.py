@@ -50,9 +50,9 @@ def run() -> Result:
             )
             services = replace(wire(site), insecure=True)
             freeze_garbage_collection()  # as when a model has been loaded
-            client = TestClient(
-                create_app(services), base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML
-            )
+            app = create_app(services)
+            app.state.renderer.compile()  # as at the start of the backend
+            client = TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 1), headers=HTML)
             rows = [
                 (path, *_measured(client, path.format(run=NEWEST, version=version, judged=judged)))
                 for path in (

@@ -52,6 +52,11 @@ class Renderer:
             code=code,
         )
 
+    def compile(self) -> None:
+        """Compile every page now, so that its first reader does not wait for it."""
+        for name in self._templates.list_templates(extensions=["html"]):
+            self._templates.get_template(name)
+
     def text(self, template: str, **facts: Any) -> str:
         """Return a rendered template."""
         return self._templates.get_template(template).render(facts)
