@@ -292,18 +292,20 @@ def selected(page: Page) -> bool:
     return bool(page.evaluate(SELECTED))
 
 
-def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
-    """Do every job on some exams, and accept others; the same views as one-image tasks beside it."""
+def run(*, exams: int = EXAMS, shots: Path | None = None, with_images: bool = True) -> Result:
+    """Do every job on some exams, and accept others; the same views as one-image tasks beside it, unless left out."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     measured: dict[str, Measured] = {"exam": {}, "image": {}}
     opened: dict[str, float] = {}
-    memory: dict[str, tuple[float, float]] = {}
+    memory: dict[str, list[float]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-annotator-", ignore_cleanup_errors=True) as folder,
-        annotator_site(Path(folder), num_exams=exams) as site,
+        annotator_site(Path(folder), num_exams=exams, with_images=with_images) as site,
         sync_playwright() as playwright,
     ):
         for name, project, views in (("exam", site.exams, 4), ("image", site.images, 1)):
+            if name == "image" and not with_images:
+                continue
             browser = playwright.chromium.launch(
                 executable_path=program, args=["--no-sandbox", "--disable-gpu"]
             )
@@ -311,14 +313,14 @@ def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
             screen.log_in()
             empty = chromium_bytes()
             opened[name] = screen.begin()
-            first = chromium_bytes() - empty
+            memory[name] = [chromium_bytes() - empty]
             for number in range(exams - 1):
                 if name == "exam" and number % 2 == 0:
                     correct_exam(screen, measured[name])
                 if shots is not None:
                     screen.page.screenshot(path=shots / f"annotator-{name}-{number}.png")
                 accept(screen, measured[name], times=4 // views)
-            memory[name] = (first, chromium_bytes() - empty)
+                memory[name].append(chromium_bytes() - empty)
             browser.close()
     return _table(measured, opened, memory)
 
@@ -334,9 +336,7 @@ def chromium_bytes() -> float:
     return float(total)
 
 
-def _table(
-    measured: dict[str, Measured], opened: dict[str, float], memory: dict[str, tuple[float, float]]
-) -> Result:
+def _table(measured: dict[str, Measured], opened: dict[str, float], memory: dict[str, list[float]]) -> Result:
     def cell(screen: str, job: str) -> str:
         times = measured[screen].get(job)
         if not times:
@@ -345,17 +345,18 @@ def _table(
         return f"{seconds:.1f} s, {actions:g} actions"
 
     rows: list[tuple[str, ...]] = [(job, cell("exam", job), cell("image", job)) for job in JOBS]
-    rows.append(("open the first task", *(f"{opened[name]:.1f} s" for name in ("exam", "image"))))
-    memories = (f"{first / 2**30:.2f} / {last / 2**30:.2f} GiB" for first, last in memory.values())
-    rows.append(("memory of the browser, first and last task", *memories))
+    rows.append(("open the first task", *(f"{each:.1f} s" for each in opened.values())))
+    for number in sorted({0, *range(9, len(memory["exam"]), 10), len(memory["exam"]) - 1}):
+        gibibytes = (f"{of_exams[number] / 2**30:.2f} GiB" for of_exams in memory.values())
+        rows.append((f"memory of the browser, exam {number + 1}", *gibibytes))
     return Result(
         title="A scripted annotator",
         method=(
             f"Median of {len(measured['exam'][ACCEPT])} exams of four phantoms, Label Studio and Chromium on this "
             f"machine, window {WINDOW['width']} x {WINDOW['height']}. Seconds from the first action to its result."
         ),
-        columns=("job", "exam of four views", "four one-image tasks"),
-        rows=rows,
+        columns=("job", "exam of four views", "four one-image tasks")[: 1 + len(opened)],
+        rows=[row[: 1 + len(opened)] for row in rows],
     )
 
 
@@ -364,9 +365,10 @@ def main(
     shots: Annotated[
         Path | None, typer.Option(help="Folder for screenshots.", file_okay=False, exists=True)
     ] = None,
+    images: Annotated[bool, typer.Option(help="The same views as one-image tasks, too.")] = True,
 ) -> None:
     """Measure what an annotator's gestures cost."""
-    typer.echo(run(exams=exams, shots=shots).markdown())
+    typer.echo(run(exams=exams, shots=shots, with_images=images).markdown())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, MISSING, ExamView
+from mammo.exam_views import (
+    EXAM_TITLE,
+    EXAM_VIEWS,
+    FINDINGS_COLUMN,
+    MISSING,
+    NOTE_COLUMN,
+    VIEWS_COLUMN,
+    ExamView,
+)
 from mammo.geometry import Spacing
 from mammo.images.task_images import IMAGE_FACTS
 from mammo.labelstudio.labeling_config import ControlTags
@@ -58,7 +66,7 @@ def exam_task_data(
 
     Returns:
         For each view `rcc` (empty when it is missing), its facts `rcc_sha256`, ..., and `rcc_title`; `exam_title`,
-        `patient` and `exam`.
+        `patient`, `exam` and `views`; and `findings` and `note`, which are empty until the exam is prelabelled.
     """
     data: dict[str, Any] = {"patient": facts.patient, "exam": facts.exam}
     for view in EXAM_VIEWS:
@@ -74,6 +82,8 @@ def exam_task_data(
         _common_spacing([spacings.get(view) for view in images]),
     ]
     data[EXAM_TITLE] = ", ".join(filter(None, parts))
+    data[VIEWS_COLUMN] = ", ".join(view.title for view in EXAM_VIEWS if view in images)
+    data |= {FINDINGS_COLUMN: "", NOTE_COLUMN: ""}
     return data
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mammo.exam_views import EXAM_VIEWS
+from mammo.exam_views import EXAM_VIEWS, FINDINGS_COLUMN, NOTE_COLUMN
 
 TAB_TITLE = "Exams"
 
@@ -31,6 +32,9 @@ _HIDDEN = (
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
 """Facts about each view that are for the service."""
 
+_HIDDEN_KEYS = ("exam", "exam_title")
+"""Keys of the exam that are for the service, or are said in other columns."""
+
 INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <p>Outlines of the model are a proposal, and often wrong. What you submit is the truth that it learns from.</p>
 <ul>
@@ -49,12 +53,12 @@ about the exam. All are optional. Write no names into a comment.</li>
 
 
 def exam_tab() -> dict[str, Any]:
-    """Return the tab of the data manager: pictures of the views, patient, exam, score and model version.
+    """Return the tab of the data manager: pictures and names of the views, patient, findings, note, score and version.
 
     Exams are in the order of their patients, because Label Studio orders a tab by one column only.
     """
     facts = [view.fact_key(fact) for view in EXAM_VIEWS for fact in _HIDDEN_FACTS]
-    data = [f"tasks:data.{key}" for key in [*facts, "exam_title"]]
+    data = [f"tasks:data.{key}" for key in [*facts, *_HIDDEN_KEYS]]
     others = [f"tasks:data.{view.key}" for view in EXAM_VIEWS[1:]]
     hidden = [*(f"tasks:{column}" for column in _HIDDEN), *data]
     return {
@@ -64,3 +68,15 @@ def exam_tab() -> dict[str, Any]:
         "hiddenColumns": {"explore": hidden, "labeling": [*hidden, *others]},
         "ordering": ["tasks:data.patient"],
     }
+
+
+def exam_columns(result: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the list of tasks says about the prediction of an exam: number of findings, and the model's notes.
+
+    Args:
+        result: of the prediction.
+    """
+    results = list(result)
+    found = {each["id"] for each in results if "original_width" in each}
+    notes = [line for each in results if each["type"] == "textarea" for line in each["value"]["text"]]
+    return {FINDINGS_COLUMN: len(found), NOTE_COLUMN: " ".join(dict.fromkeys(notes))}

@@ -169,8 +169,23 @@ def test_tools_are_at_hand_and_prompts_apart_from_findings(desk):
     desk.screen.press("v")
     desk.screen.press("Shift+Digit2")
     assert desk.screen.view().scale == pytest.approx(1.0, abs=0.01)
+    left = desk.screen.view().x
+    desk.screen.press("h")
+    page.mouse.move(700, 500)
+    page.mouse.down()
+    page.mouse.move(600, 450, steps=5)
+    page.mouse.up()
+    assert desk.screen.view().x == pytest.approx(left - 100, abs=5)
+    desk.screen.press("v")
     desk.screen.press("Shift+Digit1")
     assert desk.screen.view().scale < 0.25
+    image = "window.Htx.annotationStore.selected.names.get('image')"
+    for tool in ("brightness", "contrast"):
+        page.locator(f".lsf-toolbar [aria-label={tool}]").hover()
+        page.locator(".lsf-range__body:visible").last.click(position={"x": 3, "y": 5})
+        assert page.evaluate(f"{image}.{tool}Grade") != 100
+        page.evaluate(f"{image}.set{tool.capitalize()}Grade(100)")
+    page.mouse.move(5, 5)
 
 
 def test_a_click_and_a_click_beside_become_a_mask(desk):
@@ -185,6 +200,8 @@ def test_a_click_and_a_click_beside_become_a_mask(desk):
     screen.choose_smart_tool("key-point-tool")
     screen.take("1")
     first = screen.ask(lambda: screen.click(here))
+    label = screen.page.locator(".lsf-label").first
+    assert "selected" not in (label.get_attribute("class") or ""), "a label is put down after each click"
     rows, columns = np.nonzero(mask_of(first).full(SIZE))
     far = int(np.argmax(np.hypot(rows - here.y, columns - here.x)))
     screen.take("1")

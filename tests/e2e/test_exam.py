@@ -224,6 +224,12 @@ def test_the_projects_data_open_in_the_tab_of_exams(ward: Ward) -> None:
     said = ward.page.inner_text("body")
     assert TAB_TITLE in said
     assert "sha256" not in said.lower()
+    for column in ("R CC, L CC, R MLO, L MLO", "R CC, R MLO, L MLO", ward.walk.version()):
+        assert column in said, column
+    counts = [each["data"]["findings"] for each in ward.walk.client.tasks(ward.walk.project)]
+    assert max(counts) == sum(len(ward.findings(view)) for view in EXAM_VIEWS)
+    ward.page.get_by_text("Label All Tasks").click()
+    ward.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("width", "height"), WINDOWS)
@@ -268,6 +274,14 @@ def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> 
     ward.press("i")
     ward.press("u")
     assert ward.page.evaluate(canvas) == "none"
+    ward.page.locator(".view-RCC img").first.hover(force=True)
+    ward.page.keyboard.down("Control")
+    ward.page.mouse.wheel(0, -480)
+    ward.page.keyboard.up("Control")
+    ward.page.wait_for_timeout(400)
+    zoom = "view => window.Htx.annotationStore.selected.names.get(view).zoomScale"
+    assert ward.page.evaluate(zoom, "RCC") > 1
+    assert [ward.page.evaluate(zoom, view) for view in ("LCC", "RMLO", "LMLO")] == [1, 1, 1]
 
 
 def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> None:
@@ -327,8 +341,20 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
     assert kinds == expected | {(other.name, deleted.id): "deleted"}
 
 
+def test_an_exam_that_is_skipped_stays_unread(ward: Ward) -> None:
+    ward.open(ward.partial)
+    with ward.page.expect_response(
+        lambda r: r.request.method == "POST" and f"/api/tasks/{ward.partial}/annotations" in r.url,
+        timeout=PATIENCE,
+    ):
+        ward.page.keyboard.press("Control+Space")
+    (annotation,) = ward.walk.client.annotations(ward.partial)
+    assert annotation["was_cancelled"]
+
+
 def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
     dataset = built(ward)
+    assert {item.task_id for item in dataset.items} == {ward.whole}
     items = {item.image_key: item for item in dataset.items}
     assert list(items) == [view.name for view in EXAM_VIEWS]
     assert dataset.excluded == ()
