@@ -15,19 +15,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as TimeoutError_
 
 from benchmarks.annotator_site import AnnotatorSite, annotator_site
+from benchmarks.exam_stream import chromium_bytes, long_stream, read_stream
 from benchmarks.result import Result
 
 EXAMS = 6
+STREAM = 30
+"""Exams of the long stream."""
 WINDOW: ViewportSize = {"width": 1920, "height": 1080}
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds."""
@@ -292,20 +294,18 @@ def selected(page: Page) -> bool:
     return bool(page.evaluate(SELECTED))
 
 
-def run(*, exams: int = EXAMS, shots: Path | None = None, with_images: bool = True) -> Result:
-    """Do every job on some exams, and accept others; the same views as one-image tasks beside it, unless left out."""
+def run(*, exams: int = EXAMS, stream: int = STREAM, shots: Path | None = None) -> Result:
+    """Do every job on some exams, and accept others; the same views as one-image tasks beside it; a long stream."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     measured: dict[str, Measured] = {"exam": {}, "image": {}}
     opened: dict[str, float] = {}
-    memory: dict[str, list[float]] = {}
+    memory: dict[str, tuple[float, float]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-annotator-", ignore_cleanup_errors=True) as folder,
-        annotator_site(Path(folder), num_exams=exams, with_images=with_images) as site,
+        annotator_site(Path(folder), num_exams=exams) as site,
         sync_playwright() as playwright,
     ):
         for name, project, views in (("exam", site.exams, 4), ("image", site.images, 1)):
-            if name == "image" and not with_images:
-                continue
             browser = playwright.chromium.launch(
                 executable_path=program, args=["--no-sandbox", "--disable-gpu"]
             )
@@ -313,30 +313,27 @@ def run(*, exams: int = EXAMS, shots: Path | None = None, with_images: bool = Tr
             screen.log_in()
             empty = chromium_bytes()
             opened[name] = screen.begin()
-            memory[name] = [chromium_bytes() - empty]
+            first = chromium_bytes() - empty
             for number in range(exams - 1):
                 if name == "exam" and number % 2 == 0:
                     correct_exam(screen, measured[name])
                 if shots is not None:
                     screen.page.screenshot(path=shots / f"annotator-{name}-{number}.png")
                 accept(screen, measured[name], times=4 // views)
-                memory[name].append(chromium_bytes() - empty)
+            memory[name] = (first, chromium_bytes() - empty)
             browser.close()
-    return _table(measured, opened, memory)
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        screen = Screen(browser.new_page(viewport=WINDOW), site, long_stream(site, stream), 4)
+        screen.log_in()
+        rows = read_stream(screen, stream)
+        browser.close()
+    table = _table(measured, opened, memory)
+    return replace(table, rows=[*table.rows, *rows])
 
 
-def chromium_bytes() -> float:
-    """Return the proportional set size of all processes of Chromium that belong to this one."""
-    processes = psutil.Process().children(recursive=True)
-    total = 0
-    for each in processes:
-        with suppress(psutil.Error):
-            if "chromium" in each.name():
-                total += each.memory_full_info().pss
-    return float(total)
-
-
-def _table(measured: dict[str, Measured], opened: dict[str, float], memory: dict[str, list[float]]) -> Result:
+def _table(
+    measured: dict[str, Measured], opened: dict[str, float], memory: dict[str, tuple[float, float]]
+) -> Result:
     def cell(screen: str, job: str) -> str:
         times = measured[screen].get(job)
         if not times:
@@ -345,30 +342,31 @@ def _table(measured: dict[str, Measured], opened: dict[str, float], memory: dict
         return f"{seconds:.1f} s, {actions:g} actions"
 
     rows: list[tuple[str, ...]] = [(job, cell("exam", job), cell("image", job)) for job in JOBS]
-    rows.append(("open the first task", *(f"{each:.1f} s" for each in opened.values())))
-    for number in sorted({0, *range(9, len(memory["exam"]), 10), len(memory["exam"]) - 1}):
-        gibibytes = (f"{of_exams[number] / 2**30:.2f} GiB" for of_exams in memory.values())
-        rows.append((f"memory of the browser, exam {number + 1}", *gibibytes))
+    rows.append(("open the first task", *(f"{opened[name]:.1f} s" for name in ("exam", "image"))))
+    memories = (f"{first / 2**30:.2f} / {last / 2**30:.2f} GiB" for first, last in memory.values())
+    rows.append(("memory of the browser, first and last task", *memories))
     return Result(
         title="A scripted annotator",
         method=(
             f"Median of {len(measured['exam'][ACCEPT])} exams of four phantoms, Label Studio and Chromium on this "
             f"machine, window {WINDOW['width']} x {WINDOW['height']}. Seconds from the first action to its result."
         ),
-        columns=("job", "exam of four views", "four one-image tasks")[: 1 + len(opened)],
-        rows=[row[: 1 + len(opened)] for row in rows],
+        columns=("job", "exam of four views", "four one-image tasks"),
+        rows=rows,
     )
 
 
 def main(
     exams: Annotated[int, typer.Option(min=2, help="Exams; the last one is only opened.")] = EXAMS,
+    stream: Annotated[
+        int, typer.Option(min=2, help="Exams of the long stream, one after the other.")
+    ] = STREAM,
     shots: Annotated[
         Path | None, typer.Option(help="Folder for screenshots.", file_okay=False, exists=True)
     ] = None,
-    images: Annotated[bool, typer.Option(help="The same views as one-image tasks, too.")] = True,
 ) -> None:
     """Measure what an annotator's gestures cost."""
-    typer.echo(run(exams=exams, shots=shots, with_images=images).markdown())
+    typer.echo(run(exams=exams, stream=stream, shots=shots).markdown())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 A task that shows an exam has for each view `rcc` its address (empty for a missing view), the facts `rcc_mammogram`,
 `rcc_sha256`, `rcc_spacing_mm`, `rcc_view` and `rcc_laterality`, and `rcc_title`; and `exam_title`, `patient`, `exam`,
-`views`, `findings` and `note` for all views.
+`views`, `findings`, `note` and `prior` for all views.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ FINDINGS_COLUMN = "findings"
 
 NOTE_COLUMN = "note"
 """Key of the model's notes, for the list of tasks."""
+
+PRIOR = "prior"
+"""Key of the pictures of the patient's exam before this one, as HTML."""
+
+OF_THE_PAGE = (VIEWS_COLUMN, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR)
+"""Keys that are written for the page and the list of tasks alone."""
 
 MISSING = ""
 """Address of a view that an exam lacks. Label Studio refuses a task without the key."""

@@ -11,6 +11,7 @@ TAB_TITLE = "Exams"
 
 _HIDDEN = (
     "inner_id",
+    "total_predictions",
     "completed_at",
     "cancelled_annotations",
     "annotators",
@@ -32,7 +33,7 @@ _HIDDEN = (
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
 """Facts about each view that are for the service."""
 
-_HIDDEN_KEYS = ("exam", "exam_title")
+_HIDDEN_KEYS = ("exam", "exam_title", "prior")
 """Keys of the exam that are for the service, or are said in other columns."""
 
 INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
@@ -44,7 +45,8 @@ INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <li><b>Missed:</b> switch on Auto-Annotation and Auto-Accept Suggestions, take the pink point tool of the view, press
 <b>1</b> and click a bright point of the cluster.</li>
 <li><b>Look closer:</b> <b>6</b> both CC, <b>7</b> both MLO, <b>8</b> right, <b>9</b> left, <b>5</b> all four;
-<b>I</b> inverts, <b>U</b> raises the contrast; Ctrl + wheel zooms.</li>
+<b>I</b> inverts, <b>U</b> raises the contrast,
+<b>0</b> shows the earlier exam; Ctrl + wheel zooms.</li>
 <li><b>Words:</b> click an outline, then press the key that stands beside a word below the images; the last line is
 about the exam. All are optional. Write no names into a comment.</li>
 <li><b>Nothing there:</b> delete what is drawn and submit. An empty exam counts as much as a full one.</li>

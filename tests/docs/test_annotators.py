@@ -25,7 +25,6 @@ SMALLER = f"{REFINING}test_a_negative_click_replaces_a_prelabel_by_a_smaller_one
 TOOLS = f"{ANNOTATOR}test_tools_are_at_hand_and_prompts_apart_from_findings"
 ACCEPTED = f"{FINDINGS}test_a_prelabel_that_is_submitted_untouched_comes_back_as_the_findings_that_were_sent"
 DELETED = f"{FINDINGS}test_a_click_and_a_key_delete_one_of_three_findings_and_leave_the_others_as_they_were"
-DRAWN = f"{FINDINGS}test_every_tool_draws_a_region_of_its_kind"
 NO_FINDINGS = (
     "tests/mammo/labelstudio/test_interpretation.py"
     "::test_other_labels_attributes_relations_and_prompts_are_no_findings"
@@ -44,6 +43,7 @@ EXECUTED = {
     "see two views larger": LARGER,
     "invert the images": LARGER,
     "raise the contrast": LARGER,
+    "see the earlier exam": LARGER,
     "describe a finding": READ_AND_SAID,
     "describe the exam": READ_AND_SAID,
     "The page shows the key": READ_AND_SAID,
@@ -82,11 +82,6 @@ EXECUTED = {
     "Press *Label All Tasks*": f"{EXAM}test_the_projects_data_open_in_the_tab_of_exams",
     "zoom one view": LARGER,
     "move the image": TOOLS,
-    "brightness, contrast": TOOLS,
-    "Outline → 5": DRAWN,
-    "Mask → 4": DRAWN,
-    "Box → 3": DRAWN,
-    "Point → 6": DRAWN,
     "The label is deselected": PROMPTS,
 }
 """Beginning of a sentence -> the test that executes it, or the file of those that do."""
@@ -102,6 +97,11 @@ BY_BENCHMARK = {
 """Beginning of a sentence -> the gesture of `benchmarks/corrections/hands.py` that executes it."""
 
 NOT_EXECUTED = (
+    "brightness, contrast",
+    "Outline → 5",
+    "Mask → 4",
+    "Box → 3",
+    "Point → 6",
     "To enlarge one, choose it",
     "Where a task shows one image",
     "A suggestion that you do not take",

@@ -179,13 +179,6 @@ def test_tools_are_at_hand_and_prompts_apart_from_findings(desk):
     desk.screen.press("v")
     desk.screen.press("Shift+Digit1")
     assert desk.screen.view().scale < 0.25
-    image = "window.Htx.annotationStore.selected.names.get('image')"
-    for tool in ("brightness", "contrast"):
-        page.locator(f".lsf-toolbar [aria-label={tool}]").hover()
-        page.locator(".lsf-range__body:visible").last.click(position={"x": 3, "y": 5})
-        assert page.evaluate(f"{image}.{tool}Grade") != 100
-        page.evaluate(f"{image}.set{tool.capitalize()}Grade(100)")
-    page.mouse.move(5, 5)
 
 
 def test_a_click_and_a_click_beside_become_a_mask(desk):

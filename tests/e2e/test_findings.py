@@ -256,38 +256,6 @@ def test_a_dataset_version_holds_exactly_what_was_meant(ward: Ward) -> None:
     assert (dataset.num_unexplained, dataset.num_crumbs, dataset.num_deleted) == (0, 0, 0)
 
 
-def test_every_tool_draws_a_region_of_its_kind(ward: Ward) -> None:
-    ward.open("clicked")
-    screen, mouse = ward.screen, ward.screen.page.mouse
-    x, y = screen.view().on_screen(far_from(ward.findings("clicked"), ward.tissue["clicked"]))
-    corners = [(x, y), (x + 20, y), (x + 20, y + 20), (x, y + 20), (x, y)]
-
-    def click(*places: tuple[float, float]) -> None:
-        for place in places:
-            mouse.click(*place)
-            screen.page.wait_for_timeout(200)
-
-    def drag() -> None:
-        mouse.move(x + 30, y + 30)
-        mouse.down()
-        mouse.move(x + 50, y + 45, steps=5)
-        mouse.up()
-
-    for key, kind, gesture in (
-        ("5", "polygon", lambda: click(*corners)),
-        ("3", "rectangle", drag),
-        ("4", "brush", drag),
-        ("6", "keypoint", lambda: click((x - 30, y - 30))),
-    ):
-        before = screen.count(kind)
-        screen.press("Escape")
-        screen.press(key)
-        gesture()
-        screen.page.wait_for_timeout(600)
-        assert screen.count(kind) == before + 1, kind
-    screen.shot("findings-6-drawn")
-
-
 def built(ward: Ward) -> DatasetVersion:
     settings = ward.walk.stack.settings
     engine = open_database(settings.database)
