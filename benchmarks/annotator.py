@@ -15,19 +15,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as TimeoutError_
 
 from benchmarks.annotator_site import AnnotatorSite, annotator_site
+from benchmarks.exam_stream import chromium_bytes, long_stream, read_stream
 from benchmarks.result import Result
 
 EXAMS = 6
+STREAM = 30
+"""Exams of the long stream."""
 WINDOW: ViewportSize = {"width": 1920, "height": 1080}
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds."""
@@ -292,8 +294,8 @@ def selected(page: Page) -> bool:
     return bool(page.evaluate(SELECTED))
 
 
-def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
-    """Do every job on some exams, and accept others; the same views as one-image tasks beside it."""
+def run(*, exams: int = EXAMS, stream: int = STREAM, shots: Path | None = None) -> Result:
+    """Do every job on some exams, and accept others; the same views as one-image tasks beside it; a long stream."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     measured: dict[str, Measured] = {"exam": {}, "image": {}}
     opened: dict[str, float] = {}
@@ -320,18 +322,13 @@ def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
                 accept(screen, measured[name], times=4 // views)
             memory[name] = (first, chromium_bytes() - empty)
             browser.close()
-    return _table(measured, opened, memory)
-
-
-def chromium_bytes() -> float:
-    """Return the proportional set size of all processes of Chromium that belong to this one."""
-    processes = psutil.Process().children(recursive=True)
-    total = 0
-    for each in processes:
-        with suppress(psutil.Error):
-            if "chromium" in each.name():
-                total += each.memory_full_info().pss
-    return float(total)
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        screen = Screen(browser.new_page(viewport=WINDOW), site, long_stream(site, stream), 4)
+        screen.log_in()
+        rows = read_stream(screen, stream)
+        browser.close()
+    table = _table(measured, opened, memory)
+    return replace(table, rows=[*table.rows, *rows])
 
 
 def _table(
@@ -361,12 +358,15 @@ def _table(
 
 def main(
     exams: Annotated[int, typer.Option(min=2, help="Exams; the last one is only opened.")] = EXAMS,
+    stream: Annotated[
+        int, typer.Option(min=2, help="Exams of the long stream, one after the other.")
+    ] = STREAM,
     shots: Annotated[
         Path | None, typer.Option(help="Folder for screenshots.", file_okay=False, exists=True)
     ] = None,
 ) -> None:
     """Measure what an annotator's gestures cost."""
-    typer.echo(run(exams=exams, shots=shots).markdown())
+    typer.echo(run(exams=exams, stream=stream, shots=shots).markdown())
 
 
 if __name__ == "__main__":

@@ -69,8 +69,10 @@ def exam_views(
     return images
 
 
-def exam_data(images: dict[ExamView, dict[str, Any]]) -> dict[str, Any]:
-    """Return the data of the task that shows the views of a patient."""
+def exam_data(
+    images: dict[ExamView, dict[str, Any]], *, prior: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the data of the task that shows the views of a patient, and those of an earlier exam by its data."""
     patient = next(iter(images.values()))["patient"]
     spacings = {view: Spacing(*image["spacing_mm"], source="imager") for view, image in images.items()}
-    return exam_task_data(images, facts=ExamFacts(patient=patient, exam=DAY), spacings=spacings)
+    return exam_task_data(images, facts=ExamFacts(patient=patient, exam=DAY), spacings=spacings, prior=prior)

@@ -1,8 +1,8 @@
 """The views of an exam, and the keys under which the data of its task state them.
 
 A task that shows an exam has for each view `rcc` its address (empty for a missing view), the facts `rcc_mammogram`,
-`rcc_sha256`, `rcc_spacing_mm`, `rcc_view` and `rcc_laterality`, and `rcc_title`; and `exam_title`, `patient` and
-`exam` for all views.
+`rcc_sha256`, `rcc_spacing_mm`, `rcc_view` and `rcc_laterality`, and `rcc_title`; and `exam_title`, `patient`, `exam`,
+`views`, `findings`, `note` and `prior` for all views.
 """
 
 from __future__ import annotations
@@ -13,6 +13,21 @@ from typing import Any, Literal
 
 EXAM_TITLE = "exam_title"
 """Key of the text in the header of an exam's page."""
+
+VIEWS_COLUMN = "views"
+"""Key of the views that an exam has, for the list of tasks."""
+
+FINDINGS_COLUMN = "findings"
+"""Key of the number of the model's findings, for the list of tasks; empty before it has looked."""
+
+NOTE_COLUMN = "note"
+"""Key of the model's notes, for the list of tasks."""
+
+PRIOR = "prior"
+"""Key of the pictures of the patient's exam before this one, as HTML."""
+
+OF_THE_PAGE = (VIEWS_COLUMN, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR)
+"""Keys that are written for the page and the list of tasks alone."""
 
 MISSING = ""
 """Address of a view that an exam lacks. Label Studio refuses a task without the key."""

@@ -12,7 +12,9 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
+from mammo.exam_views import FINDINGS_COLUMN, has_exam_keys
 from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.exam_page import exam_columns
 from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
 from mammo.site import Site
@@ -71,8 +73,11 @@ def prelabel_tasks(
     counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
     for index, task in enumerate(_unread_first(client, project), 1):
         number = task["id"]
-        if task.get("total_predictions") != 0 and _has_prediction(client, number, version):
+        known = _prediction(client, number, version) if task.get("total_predictions") != 0 else None
+        if known is not None:
             counts["already"] += 1
+            if has_exam_keys(task["data"]) and task["data"].get(FINDINGS_COLUMN, "") == "":
+                _fill_columns(client, number, known)
         else:
             shown = withheld(project, number, task["data"]) is None
             try:
@@ -84,6 +89,8 @@ def prelabel_tasks(
                 failures.unavailable = 0
                 if shown:
                     _push(client, number, prediction, version, wait=wait)
+                    if has_exam_keys(task["data"]):
+                        _fill_columns(client, number, prediction)
                 counts["predicted" if shown else "withheld"] += 1
                 cut.add(num_cut)
         report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks{cut}")
@@ -186,8 +193,9 @@ def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str,
             yield task
 
 
-def _has_prediction(client: LabelStudioClient, task: int, version: str) -> bool:
-    return any(each.get("model_version") == version for each in client.predictions(task))
+def _prediction(client: LabelStudioClient, task: int, version: str) -> Prediction | None:
+    """Return a task's prediction of a model version; None without one."""
+    return next((each for each in client.predictions(task) if each.get("model_version") == version), None)
 
 
 def _push(
@@ -212,11 +220,24 @@ def _push(
             return
         wait(pause)
         try:
-            if _has_prediction(client, task, version):
+            if _prediction(client, task, version) is not None:
                 return
         except LabelStudioError as error:
             if not _is_temporary(error):
                 raise
+
+
+def _fill_columns(client: LabelStudioClient, task: int, prediction: Mapping[str, Any]) -> None:
+    """Write what the list of tasks says of the prediction of an exam into its task.
+
+    The data are read again, since they may have changed since the tasks were listed. The prediction is there already,
+    so a failure is logged only.
+    """
+    try:
+        data = client.task(task)["data"]
+        client.set_task_data(task, data | exam_columns(prediction["result"]))
+    except LabelStudioError as error:
+        log.warning("columns of an exam not written", task=task, code=error.code)
 
 
 def _is_temporary(error: LabelStudioError) -> bool:

@@ -59,7 +59,8 @@ class Hands(Reader):
         self._screen.page.locator(f".view-{view} .draw .lsf-label").first.click()
         for point in [*points, points[0]]:
             self._screen.hands.click(self._screen.place(view, *point))
-            self._screen.page.wait_for_timeout(150)
+            # The page of a busy machine is late.
+            self._screen.page.wait_for_timeout(SETTLE)
         self._screen.until(lambda: len(self._screen.regions()) == len(before) + 1)
         self._screen.hands.key("Escape")
         # After drawing, the keys of the prompts need the pink tool again.

@@ -100,13 +100,18 @@ def import_exams(
             outcome.listed += [
                 f"{image.name}: {reason}" for image in exam.images.values() if files[image.name].task is None
             ]
+        shown = {str(task["data"].get("exam")): task["data"] for task in tasks}
+        earlier = _earlier(grouping.exams, secret=options.patient_secret)
         for key, images in progress(_described(executor, exams, files, options, outcome), len(exams)):
             if images is None:
                 continue
             headers = {view: files[image.name].header for view, image in exams[key].images.items()}
             facts = exam_facts(exams[key], key, headers.values(), show_year=show_year)
             spacings = {view: header.spacing for view, header in headers.items()}
-            waiting.append(exam_task_data(images, facts=facts, spacings=spacings))
+            shown[key] = exam_task_data(
+                images, facts=facts, spacings=spacings, prior=shown.get(earlier.get(key, ""))
+            )
+            waiting.append(shown[key])
             if len(waiting) >= BATCH:
                 outcome.num_new += len(client.import_tasks(project, waiting))
                 waiting.clear()
@@ -117,6 +122,23 @@ def import_exams(
 def exam_key(exam: Exam, *, secret: bytes) -> str:
     """Return the key of an exam: that of its study, or, without one, of its patient and date."""
     return exam.study or patient_key(f"exam {exam.patient} {exam.day}", secret)
+
+
+def _earlier(exams: Iterable[Exam], *, secret: bytes) -> dict[str, str]:
+    """Return for the key of each exam the key of the patient's exam before it, if both have a date.
+
+    Args:
+        exams: in the order of patient and date.
+        secret: of the keys.
+    """
+    earlier: dict[str, str] = {}
+    last: dict[str, Exam] = {}
+    for exam in (each for each in exams if each.day):
+        before = last.get(exam.patient)
+        if before is not None and before.day < exam.day:
+            earlier[exam_key(exam, secret=secret)] = exam_key(before, secret=secret)
+        last[exam.patient] = exam
+    return earlier
 
 
 def _identity(data: Mapping[str, Any]) -> tuple[str, str]:

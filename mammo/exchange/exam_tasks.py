@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
-from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, MISSING, ExamView
+from mammo.exam_views import (
+    EXAM_TITLE,
+    EXAM_VIEWS,
+    FINDINGS_COLUMN,
+    MISSING,
+    NOTE_COLUMN,
+    PRIOR,
+    VIEWS_COLUMN,
+    ExamView,
+)
 from mammo.geometry import Spacing
 from mammo.images.task_images import IMAGE_FACTS
 from mammo.labelstudio.labeling_config import ControlTags
@@ -48,6 +58,7 @@ def exam_task_data(
     *,
     facts: ExamFacts,
     spacings: Mapping[ExamView, Spacing | None],
+    prior: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the task data of an exam.
 
@@ -55,10 +66,12 @@ def exam_task_data(
         images: data of each image, as `mammo.exchange.task_data.task_data` returns them; missing views are left out.
         facts: of the exam.
         spacings: of the images, with their sources.
+        prior: task data of the patient's exam before this one; None without one.
 
     Returns:
         For each view `rcc` (empty when it is missing), its facts `rcc_sha256`, ..., and `rcc_title`; `exam_title`,
-        `patient` and `exam`.
+        `patient`, `exam` and `views`; `findings` and `note`, which are empty until the exam is
+        prelabelled; and `prior`, the pictures of the exam before this one.
     """
     data: dict[str, Any] = {"patient": facts.patient, "exam": facts.exam}
     for view in EXAM_VIEWS:
@@ -74,7 +87,25 @@ def exam_task_data(
         _common_spacing([spacings.get(view) for view in images]),
     ]
     data[EXAM_TITLE] = ", ".join(filter(None, parts))
+    data[VIEWS_COLUMN] = ", ".join(view.title for view in EXAM_VIEWS if view in images)
+    data |= {FINDINGS_COLUMN: "", NOTE_COLUMN: "", PRIOR: prior_pictures(prior)}
     return data
+
+
+def prior_pictures(prior: Mapping[str, Any] | None) -> str:
+    """Return the views of an exam as HTML. Browsers load `lazy` pictures once they are shown, and not before.
+
+    Args:
+        prior: task data of the exam; None for a sentence that there is none.
+    """
+    if prior is None:
+        return "<p>No earlier exam of this patient is known.</p>"
+    pictures = "".join(
+        f'<img loading="lazy" alt="{view.title}" src="{escape(address)}">' if address else "<i></i>"
+        for view in EXAM_VIEWS
+        for address in [str(prior.get(view.key) or "")]
+    )
+    return f"<p>{pictures}</p><b>Earlier exam: {escape(str(prior.get(EXAM_TITLE, '')))}</b>"
 
 
 def _common_spacing(spacings: list[Spacing | None]) -> str:

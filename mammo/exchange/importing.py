@@ -228,7 +228,7 @@ def describe(content: bytes, file: Path, options: ImportOptions) -> dict[str, An
         )
     data = task_data(
         intake,
-        image=write_twin(intake, options.twins),
+        image=write_twin(intake, options.twins, spacing=intake.spacing),
         mammogram=mammogram,
         patient=intake.patient,
         spacing=intake.spacing,

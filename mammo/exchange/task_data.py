@@ -1,7 +1,7 @@
 """Task data of an imported image: refusal of files that identify their patient, the 8-bit twin, and the `data` object.
 
-A twin has exactly the geometry of its DICOM file, because percent coordinates and brush masks depend on it. It is named
-after the SHA-256 of the file, so no patient tag becomes part of a URL.
+A twin has exactly the geometry of its DICOM file, because percent coordinates and brush masks depend on it; a scale bar
+lies in its air. It is named after the SHA-256 of the file, so no patient tag becomes part of a URL.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from mammo.atomic_files import replacing
 from mammo.dicom import Intake, encode_png
+from mammo.dicom.scale_bar import with_scale_bar
 from mammo.errors import UnreadableImage
 from mammo.geometry import Spacing
 
@@ -43,12 +44,13 @@ def require_deidentified(intake: Intake, *, allow_identified: bool) -> None:
         )
 
 
-def write_twin(intake: Intake, folder: Path) -> str:
-    """Write the 8-bit twin of an image, unless it exists; return its address in Label Studio.
+def write_twin(intake: Intake, folder: Path, *, spacing: Spacing | None) -> str:
+    """Write the 8-bit twin of an image, unless it exists, with a scale bar; return its address in Label Studio.
 
     Args:
         intake: the image.
         folder: the folder that Label Studio serves as local files.
+        spacing: pixel spacing; None if unknown, then the twin has no scale bar.
 
     Raises:
         OSError: the twin cannot be written.
@@ -57,7 +59,7 @@ def write_twin(intake: Intake, folder: Path) -> str:
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)
         with replacing(twin, shared=True) as part:
-            part.write_bytes(encode_png(intake.twin))
+            part.write_bytes(encode_png(with_scale_bar(intake.twin, spacing)))
     return f"/data/local-files/?d={TWINS}/{twin.name}"
 
 

@@ -7,13 +7,14 @@ Label Studio 1.23 decides what it may contain:
   chosen again.
 * A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
 * The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
+* The exam before this one is pictures of the page: a second row of Image tags costs as much again as the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, ExamView
+from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, PRIOR, ExamView
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
 from mammo.labelstudio.descriptor_controls import TITLES, exam_controls, finding_controls
@@ -39,11 +40,22 @@ _STYLE = """
       background: #f4f4f4; }
     .exam .ctl .lsf-labels { margin: 0; }
     @media (max-width: 1700px) {
-      .exam .ctl { gap: 0; padding: 0 2px; }
-      .exam .ctl h4 { font-size: 12px; }
-      .exam .ctl .lsf-label { padding: 0 4px; font-size: 12px; }
+      .exam .ctl { gap: 2px; padding: 0 2px; }
+      .exam .ctl h4 { font-size: 11px; }
+      .exam .ctl .lsf-label { padding: 0 3px; font-size: 12px; }
       .exam .ctl .lsf-label__hotkey { display:none; }
     }
+    .exam .stage { position: relative; }
+    .exam .prior { display:none; position: absolute; inset: 0; z-index: 5; background: #000; }
+    .exam:has(.look input[name=prior]:checked) .prior { display: block; }
+    body:has(.exam .look input[name=prior]:checked) .relations-overlay { visibility: hidden; }
+    .exam .prior div { height: 100%; margin: 0; padding: 0; border: 0; }
+    .exam .prior p { display: flex; gap: 2px; height: calc(100% - 24px); margin: 0; color: #eee; }
+    .exam .prior p :is(img, i) { flex: 1 1 0; min-width: 0; object-fit: contain; }
+    .exam .prior p :nth-child(odd) { object-position: right; }
+    .exam .prior p :nth-child(even) { object-position: left; }
+    .exam .prior b { color: #eee; }
+    .exam:has(.look input[name=inverted]:checked) .prior img { filter: invert(1); }
     .exam .note { background: #fff3cd; }
     .exam .per { min-height: 34px; }
     .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }
@@ -67,8 +79,11 @@ def exam_config(*, descriptors: bool = True) -> str:
             '<View className="exam">',
             f"  <Style>{_STYLE}{''.join(_shrink(each) for each in HANGINGS)}  </Style>",
             _bar(),
+            '  <View className="stage">',
             '  <View className="views">',
             *(_view(view) for view in EXAM_VIEWS),
+            "  </View>",
+            f'  <View className="prior"><HyperText name="{PRIOR}" value="${PRIOR}" inline="true"/></View>',
             "  </View>",
             *(
                 ['  <View className="per">', *per_finding, "  </View>", _exam_choices()]
@@ -110,6 +125,7 @@ def _bar() -> str:
     <View className="look">
       <Choices name="look" toName="{first}" choice="multiple" showInline="true">
         <Choice value="inverted" hotkey="i"/><Choice value="contrast" hotkey="u"/>
+        <Choice value="{PRIOR}" hotkey="0"/>
       </Choices>
     </View>
   </View>"""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mammo.exam_views import EXAM_VIEWS
+from mammo.exam_views import EXAM_VIEWS, FINDINGS_COLUMN, NOTE_COLUMN
 
 TAB_TITLE = "Exams"
 
 _HIDDEN = (
     "inner_id",
+    "total_predictions",
     "completed_at",
     "cancelled_annotations",
     "annotators",
@@ -31,6 +33,9 @@ _HIDDEN = (
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
 """Facts about each view that are for the service."""
 
+_HIDDEN_KEYS = ("exam", "exam_title", "prior")
+"""Keys of the exam that are for the service, or are said in other columns."""
+
 INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <p>Outlines of the model are a proposal, and often wrong. What you submit is the truth that it learns from.</p>
 <ul>
@@ -40,7 +45,8 @@ INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
 <li><b>Missed:</b> switch on Auto-Annotation and Auto-Accept Suggestions, take the pink point tool of the view, press
 <b>1</b> and click a bright point of the cluster.</li>
 <li><b>Look closer:</b> <b>6</b> both CC, <b>7</b> both MLO, <b>8</b> right, <b>9</b> left, <b>5</b> all four;
-<b>I</b> inverts, <b>U</b> raises the contrast; Ctrl + wheel zooms.</li>
+<b>I</b> inverts, <b>U</b> raises the contrast,
+<b>0</b> shows the earlier exam; Ctrl + wheel zooms.</li>
 <li><b>Words:</b> click an outline, then press the key that stands beside a word below the images; the last line is
 about the exam. All are optional. Write no names into a comment.</li>
 <li><b>Nothing there:</b> delete what is drawn and submit. An empty exam counts as much as a full one.</li>
@@ -49,12 +55,12 @@ about the exam. All are optional. Write no names into a comment.</li>
 
 
 def exam_tab() -> dict[str, Any]:
-    """Return the tab of the data manager: pictures of the views, patient, exam, score and model version.
+    """Return the tab of the data manager: pictures and names of the views, patient, findings, note, score and version.
 
     Exams are in the order of their patients, because Label Studio orders a tab by one column only.
     """
     facts = [view.fact_key(fact) for view in EXAM_VIEWS for fact in _HIDDEN_FACTS]
-    data = [f"tasks:data.{key}" for key in [*facts, "exam_title"]]
+    data = [f"tasks:data.{key}" for key in [*facts, *_HIDDEN_KEYS]]
     others = [f"tasks:data.{view.key}" for view in EXAM_VIEWS[1:]]
     hidden = [*(f"tasks:{column}" for column in _HIDDEN), *data]
     return {
@@ -64,3 +70,15 @@ def exam_tab() -> dict[str, Any]:
         "hiddenColumns": {"explore": hidden, "labeling": [*hidden, *others]},
         "ordering": ["tasks:data.patient"],
     }
+
+
+def exam_columns(result: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the list of tasks says about the prediction of an exam: number of findings, and the model's notes.
+
+    Args:
+        result: of the prediction.
+    """
+    results = list(result)
+    found = {each["id"] for each in results if "original_width" in each}
+    notes = [line for each in results if each["type"] == "textarea" for line in each["value"]["text"]]
+    return {FINDINGS_COLUMN: len(found), NOTE_COLUMN: " ".join(dict.fromkeys(notes))}

@@ -205,6 +205,15 @@ def test_what_was_undone_is_forgotten() -> None:
     assert pixels(answer).holds(Point(42, 42))
 
 
+def test_a_finding_that_is_deleted_comes_back_with_a_click_beside_it_until_that_is_saved() -> None:
+    """Only the draft tells what is on the screen; Label Studio saves it some seconds after a deletion."""
+    backend = Backend()
+    unsaved = task(drafts=[draft(of_person(drawn()))])
+    assert ids(click(backend, clicked(90, 50, positive=True), task=unsaved)) == ["c7"]
+    saved = task(number=8, drafts=[draft()], predictions=[{"result": [drawn()]}])
+    assert ids(click(backend, clicked(90, 50, positive=True), task=saved)) != ["c7"]
+
+
 def test_clicks_of_another_task_or_image_are_not_remembered_for_this_one() -> None:
     backend = Backend()
     click(backend, clicked(42, 42, positive=False), task=task(predictions=[{"result": [drawn()]}]))

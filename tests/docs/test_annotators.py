@@ -36,10 +36,14 @@ EXECUTED = {
     "What you submit is the truth": f"{EXAM}test_the_dataset_version_has_an_item_of_every_view",
     "accept what the model drew": ACCEPTED,
     "remove a finding": DELETED,
+    "say that there is nothing": (
+        "tests/training/datasets/test_building.py::test_a_normal_mammogram_is_a_case_without_findings"
+    ),
     "undo → Ctrl + Z": SMALLER,
     "see two views larger": LARGER,
     "invert the images": LARGER,
     "raise the contrast": LARGER,
+    "see the earlier exam": LARGER,
     "describe a finding": READ_AND_SAID,
     "describe the exam": READ_AND_SAID,
     "The page shows the key": READ_AND_SAID,
@@ -70,6 +74,15 @@ EXECUTED = {
     "Ellipses, vectors and bitmasks": "tests/backend/test_refining.py",
     "The text also says": "tests/backend/test_refining.py",
     "The outline changes within": "tests/backend/test_refining.py",
+    "An outline that you deleted less than": (
+        f"{SERVER}test_a_finding_that_is_deleted_comes_back_with_a_click_beside_it_until_that_is_saved"
+    ),
+    "After ✗ or Ctrl + Z": f"{SERVER}test_what_was_undone_is_forgotten",
+    "leave an image unread": f"{EXAM}test_an_exam_that_is_skipped_stays_unread",
+    "Press *Label All Tasks*": f"{EXAM}test_the_projects_data_open_in_the_tab_of_exams",
+    "zoom one view": LARGER,
+    "move the image": TOOLS,
+    "The label is deselected": PROMPTS,
 }
 """Beginning of a sentence -> the test that executes it, or the file of those that do."""
 
@@ -84,24 +97,16 @@ BY_BENCHMARK = {
 """Beginning of a sentence -> the gesture of `benchmarks/corrections/hands.py` that executes it."""
 
 NOT_EXECUTED = (
-    "say that there is nothing",
-    "leave an image unread",
-    "Press *Label All Tasks*",
-    "zoom one view",
-    "move the image",
     "brightness, contrast",
     "Outline → 5",
     "Mask → 4",
     "Box → 3",
     "Point → 6",
-    "A point is better than nothing",
     "To enlarge one, choose it",
-    "The label is deselected",
     "Where a task shows one image",
     "A suggestion that you do not take",
     "An outline that is linked",
     "To get a new finding nearer",
-    "After ✗ or Ctrl + Z",
     "The text of an outline that you drag",
     "no drawing at all",
     "Correct your annotation, or press",

@@ -169,6 +169,14 @@ def test_tools_are_at_hand_and_prompts_apart_from_findings(desk):
     desk.screen.press("v")
     desk.screen.press("Shift+Digit2")
     assert desk.screen.view().scale == pytest.approx(1.0, abs=0.01)
+    left = desk.screen.view().x
+    desk.screen.press("h")
+    page.mouse.move(700, 500)
+    page.mouse.down()
+    page.mouse.move(600, 450, steps=5)
+    page.mouse.up()
+    assert desk.screen.view().x == pytest.approx(left - 100, abs=5)
+    desk.screen.press("v")
     desk.screen.press("Shift+Digit1")
     assert desk.screen.view().scale < 0.25
 
@@ -185,6 +193,8 @@ def test_a_click_and_a_click_beside_become_a_mask(desk):
     screen.choose_smart_tool("key-point-tool")
     screen.take("1")
     first = screen.ask(lambda: screen.click(here))
+    label = screen.page.locator(".lsf-label").first
+    assert "selected" not in (label.get_attribute("class") or ""), "a label is put down after each click"
     rows, columns = np.nonzero(mask_of(first).full(SIZE))
     far = int(np.argmax(np.hypot(rows - here.y, columns - here.x)))
     screen.take("1")

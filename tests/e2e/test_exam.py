@@ -56,7 +56,7 @@ IMAGES = {each.image: each for each in (TAGS, *TAGS.siblings)}
 SEED = 441
 SECRET = b"the exam"
 WINDOWS = ((1366, 768), (1920, 1080), (2560, 1440))
-STRAY_KEYS = ("4", "0", "n", "y", "j")
+STRAY_KEYS = ("4", "n", "y", "j")
 """Keys that Label Studio gives to choices without one."""
 
 _RESULTS = """() => {
@@ -143,13 +143,15 @@ class Ward:
         return traced.history
 
 
-def data_of(stack: Stack, patient: str, *, missing: str = "") -> dict[str, Any]:
-    """Data of the task of a patient with two clusters in each breast."""
+def data_of(
+    stack: Stack, patient: str, *, missing: str = "", prior: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Data of the task of a patient with two clusters in each breast, and an earlier exam."""
     clusters = {"L": 2, "R": 2}
     views = exam_views(
         stack, patient, seed=SEED, size=SIZE, clusters=clusters, secret=SECRET, missing=missing
     )
-    return exam_data(views)
+    return exam_data(views, prior=prior)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,8 @@ def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
     )
     page = browser.new_page(viewport={"width": 1920, "height": 1080})
     try:
-        data = [data_of(stack, "PHANTOM-A"), data_of(stack, "PHANTOM-B", missing="LCC")]
+        earlier = data_of(stack, "PHANTOM-B", missing="LCC")
+        data = [data_of(stack, "PHANTOM-A", prior=earlier), earlier]
         whole, partial = walk.client.import_tasks(walk.project, data)
         walk.cases = {}
         walk.prelabel(silent)
@@ -224,6 +227,12 @@ def test_the_projects_data_open_in_the_tab_of_exams(ward: Ward) -> None:
     said = ward.page.inner_text("body")
     assert TAB_TITLE in said
     assert "sha256" not in said.lower()
+    for column in ("R CC, L CC, R MLO, L MLO", "R CC, R MLO, L MLO", ward.walk.version()):
+        assert column in said, column
+    counts = [each["data"]["findings"] for each in ward.walk.client.tasks(ward.walk.project)]
+    assert max(counts) == sum(len(ward.findings(view)) for view in EXAM_VIEWS)
+    ward.page.get_by_text("Label All Tasks").click()
+    ward.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("width", "height"), WINDOWS)
@@ -268,6 +277,22 @@ def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> 
     ward.press("i")
     ward.press("u")
     assert ward.page.evaluate(canvas) == "none"
+    loaded = "() => [...document.querySelectorAll('.prior img')].map(each => each.naturalWidth > 0)"
+    assert ward.page.evaluate(loaded) == [False] * 3
+    ward.press("0")
+    ward.page.wait_for_function(f"() => ({loaded})().every(Boolean)", timeout=PATIENCE)
+    ward.shot("exam-prior")
+    links = "getComputedStyle(document.querySelector('.relations-overlay')).visibility"
+    assert ward.page.evaluate(links) == "hidden", "links of this exam over the pictures of the other"
+    ward.press("0")
+    assert not ward.page.locator(".prior img").first.is_visible()
+    ward.page.locator(".view-RCC img").first.hover(force=True)
+    ward.page.keyboard.down("Control")
+    ward.page.mouse.wheel(0, -480)
+    ward.page.keyboard.up("Control")
+    zoom = "view => window.Htx.annotationStore.selected.names.get(view).zoomScale"
+    ward.page.wait_for_function(f"() => ({zoom})('RCC') > 1", timeout=PATIENCE)
+    assert [ward.page.evaluate(zoom, view) for view in ("LCC", "RMLO", "LMLO")] == [1, 1, 1]
 
 
 def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> None:
@@ -327,8 +352,23 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
     assert kinds == expected | {(other.name, deleted.id): "deleted"}
 
 
+def test_an_exam_that_is_skipped_stays_unread(ward: Ward) -> None:
+    url = f"{ward.walk.stack.label_studio.url}/projects/{ward.walk.project}/data?labeling=1"
+    ward.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
+    ward.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
+    ward.page.wait_for_timeout(3000)
+    ward.page.mouse.click(30, 950)  # beside the instructions, which Label Studio shows once per visit
+    with ward.page.expect_response(
+        lambda r: r.request.method == "POST" and f"/api/tasks/{ward.partial}/annotations" in r.url,
+        timeout=PATIENCE,
+    ) as saved:
+        ward.page.keyboard.press("Control+Space")
+    assert saved.value.json()["was_cancelled"] is True
+
+
 def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
     dataset = built(ward)
+    assert {item.task_id for item in dataset.items} == {ward.whole}
     items = {item.image_key: item for item in dataset.items}
     assert list(items) == [view.name for view in EXAM_VIEWS]
     assert dataset.excluded == ()

@@ -9,6 +9,7 @@ from mammo.errors import ImageNotFound, ImageUnavailable, LabelStudioError, Unsu
 from mammo.findings import ImageFindings
 from mammo.geometry import Size
 from mammo.images.task_images import TaskImages
+from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.settings import Settings
@@ -350,3 +351,17 @@ def test_a_stored_prediction_that_is_pushed_later_counts_as_well(store):
     result = prelabel(server, store, model=SimpleNamespace(version="m0002-aa"))
     assert result["cut"] == {"tasks": 2, "findings": 8}
     assert all(prediction["result"][-1]["type"] == "textarea" for (prediction,) in pushed(server).values())
+
+
+def test_the_list_of_exams_says_what_was_found_but_nothing_of_a_withheld_one(store):
+    """Also of an exam that was predicted when it was opened; what others wrote into the task meanwhile stays."""
+    server = FakeLabelStudio()
+    server.add_project(1, config=exam_config())
+    exam = {"rcc": "1.png", "lcc": "2.png", "rmlo": "", "lmlo": "", "findings": "", "note": ""}
+    server.add_tasks(1, exam, dict(exam), dict(exam))
+    prelabel(server, store, withheld=lambda project, task, data: "blind" if task == 2 else None)
+    said = [(each["data"]["findings"], each["data"]["note"]) for each in server.tasks]
+    assert said == [(2, ""), ("", ""), (2, "")]
+    server.tasks[0]["data"] |= {"findings": "", "reading_order": "0000001"}
+    prelabel(server, store, withheld=lambda project, task, data: "blind" if task == 2 else None)
+    assert server.tasks[0]["data"] == exam | {"findings": 2, "reading_order": "0000001"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from mammo.dicom.image_header import ImageHeader
 from mammo.errors import InvalidRegion, InvalidTaskData, MammoError
-from mammo.exam_views import ExamView
+from mammo.exam_views import OF_THE_PAGE, ExamView
 from mammo.exchange.conversion.merging import merged_annotations, merged_predictions
 from mammo.exchange.conversion.translation import Translation
 from mammo.exchange.exam_importing import exam_facts, exam_key
@@ -173,7 +173,7 @@ def _add(
         values = [task["data"].get(fact) for task in tasks.values()]
         if values[0] is not None and all(value == values[0] for value in values):
             data[fact] = values[0]
-    known = {translation.old.value, "image", *IMAGE_FACTS, *TASK_FACTS, *data}
+    known = {translation.old.value, "image", *IMAGE_FACTS, *TASK_FACTS, *data} - set(OF_THE_PAGE)
     plan.lost_keys |= {each for task in tasks.values() for each in task["data"]} - known
     plan.num_several_authors += merged.num_several_authors
     plan.num_predictions_left += sum(len(task.get("predictions") or ()) for task in tasks.values())

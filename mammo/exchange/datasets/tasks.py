@@ -109,7 +109,7 @@ class TaskWriter:
         mammogram = image.file.resolve().relative_to(self._root).as_posix()
         data = task_data(
             intake,
-            image=write_twin(intake, self._twins),
+            image=write_twin(intake, self._twins, spacing=spacing),
             mammogram=mammogram,
             patient=self.patient(image, intake),
             spacing=spacing,

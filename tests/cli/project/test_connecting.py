@@ -76,7 +76,9 @@ def test_a_new_project_shows_exams_and_opens_with_their_tab_and_instructions(
     assert "Backspace" in made["expert_instruction"]
     assert [tab["data"]["title"] for tab in server.tabs] == [TAB_TITLE, "Default", "Reading order"]
     hidden = server.tabs[0]["data"]["hiddenColumns"]["explore"]
-    shown = {f"tasks:data.{key}" for key in ("rcc", "lcc", "rmlo", "lmlo", "patient", "exam")}
+    shown = {
+        f"tasks:data.{key}" for key in ("rcc", "lcc", "rmlo", "lmlo", "patient", "views", "findings", "note")
+    }
     shown |= {"tasks:predictions_score", "tasks:predictions_model_versions"}
     assert shown.isdisjoint(hidden)
     assert {f"tasks:data.{view}_sha256" for view in ("rcc", "lcc", "rmlo", "lmlo")} <= set(hidden)

@@ -12,7 +12,7 @@ from mammo.errors import LabelStudioError
 from mammo.exam_views import EXAM_VIEWS, has_exam_keys
 from mammo.exchange import exam_importing, importing
 from mammo.exchange.exam_importing import import_exams
-from mammo.exchange.exam_tasks import shows_exam
+from mammo.exchange.exam_tasks import prior_pictures, shows_exam
 from mammo.exchange.importing import ImportOptions, Outcome, Rules, images_of
 from mammo.images.task_images import TaskImages, of_task
 from mammo.labelstudio import ControlTags
@@ -202,3 +202,31 @@ def test_only_a_project_with_the_keys_of_all_views_shows_exams() -> None:
     assert shows_exam(TAGS)
     assert not shows_exam(ControlTags())
     assert not shows_exam(ControlTags.read(EXAM_CONFIG.replace("$lmlo", "$image")))
+
+
+def test_a_task_has_the_pictures_of_the_patients_exam_before_it_and_of_nobody_elses(root: Path) -> None:
+    first = exam_files(root, study="1.2.1", day="20220102", views=EXAM_VIEWS[:3])
+    second = exam_files(root, study="1.2.2", day="20230102")
+    last = exam_files(root, study="1.2.3", day="20240102")
+    other = exam_files(root, patient="PHANTOM-2", study="1.2.4", day="20210102")
+    client = FakeTasks()
+    run(root, client, paths=[*first, *second, *other])
+    run(root, client, paths=[*first, *second, *last])
+    tasks = client.data
+    shown = {data["exam"]: [data[view.key] for view in EXAM_VIEWS if data[view.key]] for data in tasks}
+    priors = [[exam for exam, addresses in shown.items() if addresses[0] in data["prior"]] for data in tasks]
+    ours = [data["exam"] for data in tasks if data["patient"] == patient_key("PHANTOM-1", SECRET)]
+    assert dict(zip([data["exam"] for data in tasks], priors, strict=True)) == {
+        ours[0]: [],
+        ours[1]: [ours[0]],
+        ours[2]: [ours[1]],
+        next(data["exam"] for data in tasks if data["exam"] not in ours): [],
+    }
+    (second_task,) = [data for data in tasks if data["exam"] == ours[1]]
+    assert second_task["prior"].count("<img") == 3
+
+
+def test_whatever_a_header_says_is_text_among_the_pictures() -> None:
+    pictures = prior_pictures({"rcc": 'x" onerror="alert(1)', "exam_title": "<script>"})
+    assert "<script" not in pictures
+    assert 'onerror="' not in pictures
