@@ -43,6 +43,7 @@ def backend(server, log: Path) -> Iterator[BackendProcess]:
             "YOLO_MLSAM_AUTH_PASSWORD": "p",
             "YOLO_MLSAM_WEBHOOK_SECRET": "s",
             "YOLO_MLSAM_RUNTIME": "torch",
+            "YOLO_MLSAM_RECIPE": "smoke",
             "YOLO_MLSAM_DATA_DIR": str(log.parent / "data"),
             "YOLO_MLSAM_REDIS_URL": server.url,
         },
@@ -51,9 +52,21 @@ def backend(server, log: Path) -> Iterator[BackendProcess]:
     process.start()
     try:
         process.wait(serves=True)  # loading a model takes all cores
+        for project in (1, 9):
+            annotate(process, project)
         yield process
     finally:
         process.kill()
+
+
+def annotate(backend: BackendProcess, project: int) -> None:
+    """Correct images of as many patients as a run of the recipe smoke needs."""
+    for number in range(project * 10, project * 10 + 2):
+        annotation = {"id": number, "task": number, "result": [], "was_cancelled": False, "completed_by": 1}
+        task = {"id": number, "data": {"image": f"/data/{number}.png", "patient": f"patient {number}"}}
+        event = {"action": "ANNOTATION_CREATED", "project": {"id": project}, "task": task}
+        event |= {"annotation": annotation | {"updated_at": "2026-11-27T08:00:00Z"}}
+        assert backend.send(orjson.dumps(event)).status_code == 201
 
 
 def ask(backend: BackendProcess, path: str, **body: object) -> httpx.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 OTHER = PROJECT + 1
 """A project of which nothing is known before the outage."""
+
+
+def ask_for_run(url: str, project: int, **order: str) -> dict[str, Any]:
+    """The answer to a request for a run, which is kept although the queue is away."""
+    answer = httpx.post(
+        f"{url}/projects/{project}/runs",
+        json={"reason": "while the queue is away", **order},
+        auth=("label-studio", PASSWORD),
+        timeout=60,
+        trust_env=False,
+    )
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def test_an_outage_of_the_queue_loses_no_run_no_trigger_and_no_correction(request, tmp_path, record_property):
@@ -37,19 +52,10 @@ def test_an_outage_of_the_queue_loses_no_run_no_trigger_and_no_correction(reques
         for each in others:  # another project has its first corrections, and somebody asks for its first run
             body = each | {"project": {"id": OTHER}, "annotation": each["annotation"] | {"project": OTHER}}
             assert site.backend.send(json.dumps(body).encode()).status_code == 201
-        started = site.backend.send(
-            json.dumps({"action": "START_TRAINING", "project": {"id": OTHER}}).encode()
-        )
-        assert started.status_code == 201, started.text
-        again = httpx.post(
-            f"{site.backend.url}/projects/{PROJECT}/runs",
-            json={"reason": "while the queue is away"},
-            auth=("label-studio", PASSWORD),
-            timeout=60,
-            trust_env=False,
-        )
-        assert again.status_code == 202, again.text
-        assert (again.json()["run"], again.json()["created"]) == (run, False)
+        started = ask_for_run(site.backend.url, OTHER, recipe="provisional")
+        assert started["created"]
+        again = ask_for_run(site.backend.url, PROJECT)
+        assert (again["run"], again["created"]) == (run, False)
         time.sleep(max(0.0, seconds - (time.monotonic() - away_at)))
         redis.start()
         back_at = time.monotonic()
@@ -59,7 +65,7 @@ def test_an_outage_of_the_queue_loses_no_run_no_trigger_and_no_correction(reques
         assert site.wait_for_job(run, within=300).state == "finished"
         (other,) = site.runs.newest(project=OTHER)
         found = site.wait(other.id, lambda each: not each.active, within=LONG)
-        assert (found.state, found.failure) == ("failed", "bad_data"), (
+        assert (found.id, found.state, found.failure) == (started["run"], "failed", "bad_data"), (
             "a worker took it up, and two are too few"
         )
         assert found.claimed_at is not None

@@ -20,8 +20,9 @@ def server():
 def site(server, store):
     with LabelStudioClient(URL, KEY, transport=server.transport) as client:
         yield site_of(
-            Settings(shadow="challenger", project_models="9=m0001-aa"),
+            Settings(shadow="challenger"),
             provisional=SimpleNamespace(versions=dict),
+            pins=SimpleNamespace(versions=lambda: {9: "m0001-aa"}),
             registry=SimpleNamespace(find=lambda name: "m0002-aa"),
             load_model=lambda version: FakePrelabeller(),
             label_studio=client,
