@@ -37,13 +37,13 @@ def _category(code: Code, number: int) -> Code:
     return Code(code.value, code.scheme_designator, f"Mammography assessment (Category {number})")
 
 
-_CATEGORY_4 = _category(
+CATEGORY_4 = _category(
     codes.SCT.MammographyAssessmentCategory4SuspiciousAbnormalityBiopsyShouldBeConsidered, 4
 )
 SUSPICIONS: dict[str, Code] = {
     "2": _category(codes.SCT.MammographyAssessmentCategory2BenignFinding, 2),
     "3": _category(codes.SCT.MammographyAssessmentCategory3ProbablyBenignFindingShortIntervalFollowUp, 3),
-    **dict.fromkeys(("4A", "4B", "4C"), _CATEGORY_4),
+    **dict.fromkeys(("4A", "4B", "4C"), CATEGORY_4),
     "5": _category(codes.SCT.MammographyAssessmentCategory5HighlySuggestiveOfMalignancy, 5),
 }
 """Word of `mammo.bi_rads` -> code of the assessment category. 4A, 4B and 4C are subdivisions of category 4 that have no
