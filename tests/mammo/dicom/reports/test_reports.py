@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES, SUSPICIONS
 from mammo.dicom.reports import codes
 from mammo.dicom.reports.report import MAX_CORNERS
-from mammo.dicom.results import Origin, digest, Predecessor
+from mammo.dicom.results import Origin, Predecessor, digest
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
