@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from mammo.pacs.outbox import ResultOutbox
@@ -112,6 +113,7 @@ def test_one_import_at_a_time_goes_into_a_project_and_one_that_ended_is_continue
         ("/pacs/search", {"patient": "PID*"}, 422),
         ("/pacs/search", {"since": "2026-02-01", "until": "2026-01-01"}, 422),
         ("/projects/7/pacs-imports", {"studies": ["1.2/../3"]}, 422),
+        ("/projects/7/pacs-imports", {"studies": [f"1.2.{each}" for each in range(101)]}, 422),
         ("/projects/77/pacs-imports", SINCE, 404),
         ("/projects/77/pacs-results", {"format": "sr"}, 404),
         ("/projects/7/pacs-results", {"format": "coco"}, 422),
@@ -150,10 +152,36 @@ def test_a_pacs_that_is_away_is_one_sentence(backend: Backend, pacs: FakePacs) -
     assert (answer.status_code, answer.json()["error"]) == (502, "pacs_unreachable")
 
 
-def test_a_search_that_takes_too_long_ends(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [{}, {"view": "XCCL"}], ids=["with images", "without any"])
+def test_a_search_that_takes_too_long_ends(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
     monkeypatch.setattr("backend.requested_pacs.SEARCH_SECONDS", -1.0)
-    answer = program(backend).post("/api/v1/pacs/search", json=SINCE)
+    answer = program(backend).post("/api/v1/pacs/search", json=SINCE | more)
     assert (answer.status_code, answer.json()["error"]) == (502, "pacs_long_search")
+
+
+def test_a_page_whose_studies_have_no_such_image_does_not_say_that_there_is_none(
+    backend: Backend, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PACS knows no view, so a study is found whose images are all of another one."""
+    for instance, file in list(pacs.files.items()):
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        if header.PatientID == "PID-0" and header.ViewPosition == "CC":
+            del pacs.files[instance]
+    monkeypatch.setattr("backend.console.routes.pacs.PAGE", 1)
+    client = browser(backend, "administrator")
+    first = submit(client, f"{PAGE}/search", on=PAGE, view="CC", **SINCE).text
+    assert "No mammogram of these studies meets all conditions." in first
+    assert "Studies 1 to 1 of 2" in first
+    assert "Later studies" in first
+    second = submit(client, f"{PAGE}/search", on=PAGE, view="CC", offset="1", **SINCE).text
+    assert "PID-1" in second
+    assert "Later studies" not in second
+    beyond = submit(client, f"{PAGE}/search", on=PAGE, view="CC", offset="2", **SINCE).text
+    assert "no study that meets all conditions beyond these" in beyond
+    answer = program(backend).post("/api/v1/pacs/search", json={**SINCE, "view": "CC", "limit": 1}).json()
+    assert answer == {"studies": [], "num_all": 2}
 
 
 def test_a_lead_sees_imports_and_results_and_no_patient(backend: Backend) -> None:
