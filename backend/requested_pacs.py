@@ -101,15 +101,15 @@ def start_import(services: Services, project: int, order: ImportOrder, *, actor:
 
     Raises:
         UnknownProject: Label Studio has no such project.
-        InvalidSettings: PACS, folders or secret are not set, or the project shows no mammograms.
+        InvalidSettings: PACS, folders or secret are not set, or the project shows no mammograms, or exams of which the
+            order would take a part.
         ImportConflict: another import into the project is active.
         StorageUnavailable: Redis does not answer.
     """
     site = services.site
     require_project(site.label_studio, project)
-    site.pacs_importer(
-        site.import_target(project, rules=Rules())
-    )  # refuses now what the job would refuse later
+    importer = site.pacs_importer(site.import_target(project, rules=Rules()))
+    importer.require_possible(order)  # refuses now what the job would refuse later
     number = site.pacs_imports.add(order, project=project, actor=actor)
     try:
         _enqueue(services, project, number)

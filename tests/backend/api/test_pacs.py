@@ -8,6 +8,7 @@ from typing import Any
 import pydicom
 import pytest
 
+from mammo.labelstudio.exam_config import exam_config
 from mammo.pacs.outbox import ResultOutbox
 from mammo.pacs.results import PacsResults
 from tests.backend.api.test_api import program
@@ -126,6 +127,20 @@ def test_what_cannot_be_meant_is_refused_without_a_name(
     refused = program(backend).post(f"/api/v1{path}", json=body)
     assert (refused.status_code, set(refused.json())) == (status, {"error", "message"})
     assert names_nobody(refused.text)
+
+
+@pytest.mark.parametrize("part", [{"view": "CC"}, {"laterality": "L"}, {"body_part": "BREAST"}])
+def test_no_part_of_an_exam_is_imported_where_it_would_look_like_all_of_it(
+    backend: Backend, part: dict[str, str]
+) -> None:
+    server = backend.services.site.client.server  # type: ignore[attr-defined]
+    server.projects[7]["label_config"] = exam_config()
+    client = program(backend)
+    refused = client.post("/api/v1/projects/7/pacs-imports", json=SINCE | part)
+    assert refused.status_code == 409
+    assert "exams, which are imported as a whole" in refused.json()["message"]
+    assert client.get("/api/v1/pacs/imports").json()["imports"] == []
+    assert client.post("/api/v1/projects/7/pacs-imports", json=SINCE).status_code == 202
 
 
 def test_without_a_pacs_everything_says_what_to_set() -> None:
