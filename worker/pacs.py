@@ -88,7 +88,7 @@ def send_results(project: int, kind: ResultKind, *, actor: str, site: Site, repo
         "new": queued.num_new,
         "unchanged": queued.num_unchanged,
         "refused": len(reasons),
-        "reasons": [*reasons[:MAX_LISTED], *dict.fromkeys(sent.problems)],
+        "reasons": [*reasons[:MAX_LISTED], *list(dict.fromkeys(sent.problems))[:MAX_LISTED]],
         "delivered": sent.num_delivered,
         "wait": results.outbox.counts().get("waiting", 0),
     }

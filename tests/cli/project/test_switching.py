@@ -89,7 +89,11 @@ def test_without_knowing_what_annotations_say_nothing_is_taken_away(server: Fake
 
 @pytest.mark.parametrize(
     ("words", "reason"),
-    [((), "expected --exam, --descriptors"), (("--descriptors", "--show-year"), "without --exam only")],
+    [
+        ((), "expected --exam, --descriptors"),
+        (("--descriptors", "--show-year"), "without --exam only"),
+        (("--exam", "--no-descriptors", "--config", __file__), "the file says whether words are asked for"),
+    ],
 )
 def test_a_call_without_a_meaning_is_refused(
     words: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
