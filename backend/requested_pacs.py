@@ -136,7 +136,8 @@ def continue_import(services: Services, number: int, *, actor: str) -> None:
         _enqueue(services, found.project, number)
     except MammoError:
         if found.state != "waiting":
-            imports.ended(number, outcome=found.outcome or {}, problem=found.problem)
+            # As it was.
+            imports.ended(number, outcome=found.outcome or {}, problem=found.problem, at=found.ended_at)
         raise
     reason = f"import {number} from the PACS: {found.what}"
     _record(services, actor, "import continued", subject=f"project {found.project}", reason=reason)
