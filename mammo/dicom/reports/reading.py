@@ -7,7 +7,7 @@ report; further content is skipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -236,19 +236,18 @@ def _finding(
 ) -> ReportedFinding:
     box, mask = _extent(vertices, size, budget, is_box=is_box)
     comments = [text(each.item, "TextValue") for each in node.named(codes.DCM.Comment)]
-    morphology, suspicion = _morphology(node, comments), _suspicion(node, comments)
     finding = Finding(
         label=CLUSTER,
         score=score,
         box=box,
         mask=mask,
         is_point=len(vertices) == 1,
-        morphology=morphology,
+        morphology=_morphology(node, comments),
         distribution=_descriptor(
             node.first(words.CALCIFICATION_DISTRIBUTION), words.READ_DISTRIBUTIONS, DISTRIBUTIONS
         ),
-        suspicion=suspicion,
-        comment="\n".join(comments),
+        suspicion=_suspicion(node, comments),
+        comment="\n".join(comments),  # what the two above have left
         id=tracked.identifier if tracked else "",
     )
     count = _number(node, words.NUM_CALCIFICATIONS)
@@ -296,30 +295,16 @@ def _vertices(region: _Node) -> Vertices:
 
 def _morphology(node: _Node, comments: list[str]) -> str | None:
     """Return the morphology of a finding, and take it from the comments where it has no code."""
-    coded = node.first(words.CALCIFICATION_TYPE)
-    if coded is not None:
+    if (coded := node.first(words.CALCIFICATION_TYPE)) is not None:
         return _descriptor(coded, words.READ_MORPHOLOGIES, MORPHOLOGIES)
-    return _taken(comments, {word: word for word in MORPHOLOGIES if word not in words.MORPHOLOGIES})
+    return words.taken(comments, words.UNCODED)
 
 
 def _suspicion(node: _Node, comments: list[str]) -> str | None:
-    """Return the category of a finding, and take the subdivision of category 4 from the comments.
-
-    None for a category that is no word here, such as 4 without a subdivision. Without category 4, a comment that reads
-    like a subdivision is what somebody wrote, and no word.
-    """
-    category = node.first(words.ASSESSMENT_CATEGORY)
-    if category is not None and category.code == words.CATEGORY_4.value:
-        return _taken(comments, words.SUSPICION_TEXTS)
+    """Return the category of a finding, and take its subdivision from the comments; None for one that is no word."""
+    if (category := node.first(words.ASSESSMENT_CATEGORY)) and category.code == words.CATEGORY_4.value:
+        return words.taken(comments, words.SUSPICION_TEXTS)
     return _word(category, words.READ_SUSPICIONS)
-
-
-def _taken(comments: list[str], known: Mapping[str, str]) -> str | None:
-    """Remove the first comment that states a word, and return the word; None if none does."""
-    for index, comment in enumerate(comments):
-        if comment in known:
-            return known[comments.pop(index)]
-    return None
 
 
 def _descriptor(node: _Node | None, known: dict[str, str], allowed: Sequence[str]) -> str | None:
