@@ -6,7 +6,6 @@ A search is answered at once, within a deadline, and nothing of it is kept. Impo
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,14 @@ from typing import Any
 from backend.services import Services
 from mammo.audit import Action, append
 from mammo.database import writing
-from mammo.errors import ImportConflict, InvalidSettings, MammoError, PacsError, StorageUnavailable
+from mammo.errors import ImportConflict, InvalidSettings, MammoError, StorageUnavailable
 from mammo.exchange.importing import Rules
 from mammo.labelstudio.existing_projects import require_project
-from mammo.pacs import Query, find
+from mammo.pacs import Query
+from mammo.pacs.hurried import HurriedPacs
 from mammo.pacs.import_log import PacsImport
 from mammo.pacs.import_order import ImportOrder
+from mammo.pacs.query import find_studies, images_of
 from mammo.pacs.studies import FoundStudy, by_study
 from mammo.result_kinds import ResultKind
 from mammo.runs.jobs import ACTIVE, Enqueued, JobStatus, import_job
@@ -29,7 +30,7 @@ MAX_SEARCHES = 2
 """Searches at once; the PACS serves a hospital."""
 
 SEARCH_SECONDS = 60.0
-"""Time limit of a search."""
+"""Time limit of a search; the request that it meets may take `mammo.pacs.client.PATIENCE` longer."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +71,29 @@ def why_no_import(services: Services) -> str | None:
     return None
 
 
-def search(
-    services: Services, query: Query, *, priors: bool, limit: int, offset: int, actor: str
-) -> list[FoundStudy]:
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Answer to a search. Identifies patients."""
+
+    studies: list[FoundStudy]
+    """Of one page, without those that have no image that meets the query."""
+
+    num_all: int
+    """Studies of all pages, whatever their images are."""
+
+
+def search(services: Services, query: Query, *, priors: bool, limit: int, offset: int, actor: str) -> Found:
     """Return the studies of the PACS that meet a query. That somebody searched is in the audit trail, not for whom.
 
     Raises:
         InvalidSettings: no PACS is set.
         PacsError: the PACS does not answer, refuses, or takes too long (code `pacs_long_search`).
     """
-    site, images = services.site, []
-    deadline = time.monotonic() + SEARCH_SECONDS
-    for image in find(site.pacs_for_people, query, priors=priors, limit=limit, offset=offset):
-        images.append(image)
-        if time.monotonic() > deadline:
-            raise PacsError(
-                f"the PACS at {site.pacs_for_people.host} takes longer than {SEARCH_SECONDS:.0f} s for this search; "
-                "narrow it by dates, or use `yolo-mlsam pacs query`",
-                code="pacs_long_search",
-            )
-    studies = by_study(images)
+    pacs = HurriedPacs(pacs=services.site.pacs_for_people, seconds=SEARCH_SECONDS)
+    found = find_studies(pacs, query)
+    studies = by_study(images_of(pacs, found[offset : offset + limit], query, priors=priors))
     _record(services, actor, "PACS searched", subject="PACS", reason=f"{len(studies)} studies shown")
-    return studies
+    return Found(studies=studies, num_all=len(found))
 
 
 def start_import(services: Services, project: int, order: ImportOrder, *, actor: str) -> int:
@@ -99,15 +101,15 @@ def start_import(services: Services, project: int, order: ImportOrder, *, actor:
 
     Raises:
         UnknownProject: Label Studio has no such project.
-        InvalidSettings: PACS, folders or secret are not set, or the project shows no mammograms.
+        InvalidSettings: PACS, folders or secret are not set, or the project shows no mammograms, or exams of which the
+            order would take a part.
         ImportConflict: another import into the project is active.
         StorageUnavailable: Redis does not answer.
     """
     site = services.site
     require_project(site.label_studio, project)
-    site.pacs_importer(
-        site.import_target(project, rules=Rules())
-    )  # refuses now what the job would refuse later
+    importer = site.pacs_importer(site.import_target(project, rules=Rules()))
+    importer.require_possible(order)  # refuses now what the job would refuse later
     number = site.pacs_imports.add(order, project=project, actor=actor)
     try:
         _enqueue(services, project, number)
@@ -134,7 +136,8 @@ def continue_import(services: Services, number: int, *, actor: str) -> None:
         _enqueue(services, found.project, number)
     except MammoError:
         if found.state != "waiting":
-            imports.ended(number, outcome=found.outcome or {}, problem=found.problem)
+            # As it was.
+            imports.ended(number, outcome=found.outcome or {}, problem=found.problem, at=found.ended_at)
         raise
     reason = f"import {number} from the PACS: {found.what}"
     _record(services, actor, "import continued", subject=f"project {found.project}", reason=reason)

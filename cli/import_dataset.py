@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 REFUSED = 2
 """Exit code if anything was refused."""
 
+MAX_LISTED = 20
+"""Most descriptions of what is left out that are printed."""
+
 
 def import_dataset(
     kind: Annotated[
@@ -138,8 +141,10 @@ def report(summary: Summary, *, dry_run: bool) -> Iterator[str]:
             else ""
         )
         yield f"  {summary.words} words of BI-RADS{lost}"
-    for word, count in summary.unread_words.most_common(20):
-        yield f"  left out, as it is no word of BI-RADS: {word} ({count})"
+    for word, count in summary.unread_words.most_common(MAX_LISTED):
+        yield f"  left out, because it is not understood: {word} ({count})"
+    if (further := len(summary.unread_words) - MAX_LISTED) > 0:
+        yield f"  left out, because they are not understood: {further} others"
     yield from (f"  class {name}: {count}" for name, count in summary.classes.most_common(50))
 
 

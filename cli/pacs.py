@@ -111,8 +111,12 @@ def import_(
     conditions = _query(
         study, patient, accession, since, until, body_part, view, laterality, raw=convert_for_processing
     )
+    try:
+        order = ImportOrder(query=conditions, priors=priors, limit=limit, offset=offset)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--limit") from None
     command = PacsImport(
-        order=ImportOrder(query=conditions, priors=priors, limit=limit, offset=offset),
+        order=order,
         project=project,
         twins=twins,
         identified=identified,

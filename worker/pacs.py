@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from mammo.errors import MammoError
+from mammo.errors import MammoError, UnknownImport
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.importing import Rules
 from mammo.pacs.importer import MAX_LISTED, Imported
@@ -29,10 +29,12 @@ def import_from_pacs(project: int, number: int, *, site: Site, report: Report) -
         InvalidSettings: PACS, folders or the secret are not set on this host.
         PacsError: the PACS cannot be asked; what had arrived of whole studies is imported all the same.
         LabelStudioError: Label Studio does not answer or refuses.
-        UnknownImport: there is no such import.
+        UnknownImport: there is no such import into the project.
     """
     imports, imported = site.pacs_imports, Imported()
     found, problem = imports.get(number), None
+    if found.project != project:  # anybody who can write into Redis may have made the job
+        raise UnknownImport(f"import {number} from the PACS is not one into project {project}")
     imports.reopen(number)  # an attempt that was stopped has ended it
     try:
         report("searching", 0.0, "asking the PACS")
@@ -86,7 +88,7 @@ def send_results(project: int, kind: ResultKind, *, actor: str, site: Site, repo
         "new": queued.num_new,
         "unchanged": queued.num_unchanged,
         "refused": len(reasons),
-        "reasons": [*reasons[:MAX_LISTED], *dict.fromkeys(sent.problems)],
+        "reasons": [*reasons[:MAX_LISTED], *list(dict.fromkeys(sent.problems))[:MAX_LISTED]],
         "delivered": sent.num_delivered,
         "wait": results.outbox.counts().get("waiting", 0),
     }

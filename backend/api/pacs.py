@@ -79,8 +79,12 @@ class Conditions(BaseModel):
 
     @property
     def order(self) -> ImportOrder:
-        """Raises HTTPException as `query`."""
-        return ImportOrder(query=self.query, priors=self.priors, limit=self.limit, offset=self.offset)
+        """Raises HTTPException as `query`; also if more studies are named than `limit`."""
+        query = self.query
+        try:
+            return ImportOrder(query=query, priors=self.priors, limit=self.limit, offset=self.offset)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
 
 
 class SearchConditions(Conditions):
@@ -103,6 +107,9 @@ async def search(
 ) -> Json:
     """List the studies with mammograms that meet all conditions; the answer names patients, as the PACS does.
 
+    `num_all` is the number of studies of all pages. A study none of whose mammograms meets the conditions counts there
+    and is not listed, so a page may be shorter than `limit`, or empty, before the last one.
+
     It is a POST so that no address holds what names a patient. 409: no PACS is set; 502: it does not answer.
     """
     ask = partial(
@@ -115,7 +122,7 @@ async def search(
         actor=caller.name,
     )
     found = await anyio.to_thread.run_sync(ask, limiter=request.app.state.pacs_searches)
-    return Json({"studies": [each.to_json() for each in found]})
+    return Json({"studies": [each.to_json() for each in found.studies], "num_all": found.num_all})
 
 
 @router.post("/projects/{project}/pacs-imports", status_code=202)
@@ -158,7 +165,10 @@ async def show(number: ImportNumber, services: ServicesDep, _: LeadDep) -> Json:
 
 @router.post("/pacs/imports/{number}/continue", status_code=202)
 async def go_on(number: ImportNumber, services: ServicesDep, caller: AdministratorDep) -> Json:
-    """Continue an import that failed or was interrupted; one that has finished takes what is new. 409: it is active."""
+    """Continue an import that failed or was interrupted; one that has finished takes what is new.
+
+    It takes the same studies as before: at most its `limit`, oldest first. 409: it is active.
+    """
     order = partial(requested_pacs.continue_import, services, number, actor=caller.name)
     await anyio.to_thread.run_sync(order)
     return Json({"import": number}, 202)

@@ -161,6 +161,10 @@ def convert(
 
     if not exam and descriptors is None:
         raise typer.BadParameter("expected --exam, --descriptors or --no-descriptors", param_hint="--exam")
+    if exam and config and descriptors is not None:
+        raise typer.BadParameter(
+            "with --config, the file says whether words are asked for", param_hint="--descriptors"
+        )
     if not exam and (title or config or leave_out or one_exam_per_patient or show_year):
         raise typer.BadParameter(
             "without --exam only --descriptors, --no-descriptors and --apply have a meaning",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from cli.project.connecting import require_usable
-from mammo.errors import InvalidRegion
+from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio import ControlTags, LabelStudioClient
 from mammo.labelstudio.config_review import review_config
 from mammo.labelstudio.descriptor_switch import descriptor_names, with_descriptors, without_descriptors
@@ -30,7 +30,9 @@ def switch_descriptors(project: int, *, on: bool, apply: bool, site: Site, conso
             console.print(f"project {project}: nothing to change", highlight=False)
             return
         if gone := before - after:
-            _require_unused(client, project, gone)
+            double = site.reading_records.find_or_none(project) if site.has_database else None
+            for each in (project, *(double.project_ids if double else ())):  # readers have the same config
+                _require_unused(client, each, gone)
         for verb, names in (("added", after - before), ("taken away", gone)):
             if names:
                 console.print(f"{verb}: {', '.join(sorted(names))}", highlight=False, markup=False)
@@ -50,9 +52,11 @@ def _require_unused(client: LabelStudioClient, project: int, controls: set[str])
     """Refuse to take away controls that annotations use: what they say would no longer be read."""
     summary = client.call("GET", f"/api/projects/{project}/summary/")
     created = summary.get("created_annotations") if isinstance(summary, dict) else None
-    used = {
-        name: count for key, count in (created or {}).items() if (name := str(key).split("|")[0]) in controls
-    }
+    if not isinstance(created, dict):
+        raise LabelStudioError(
+            f"Label Studio does not say which controls the annotations of project {project} use, so none is taken away"
+        )
+    used = {name for key in created if (name := str(key).split("|")[0]) in controls}
     if used:
         raise InvalidRegion(
             f"annotations of project {project} say something with {', '.join(sorted(used))}; without these controls it "

@@ -168,7 +168,7 @@ def _add(sha256: hashlib._Hash, value: object) -> None:
         # Not the score of the model, which does not change what a person confirmed, nor what readers are told.
         words = value.id, value.lesion, value.morphology, value.distribution, value.box.as_tuple()
         # Apart, so that results without them keep the digest that an earlier release gave them.
-        newer = [each for each in (value.suspicion, value.comment) if each]
+        newer = [each for each in (("suspicion", value.suspicion), ("comment", value.comment)) if each[1]]
         _add(sha256, [words, value.mask, *newer])
     elif isinstance(value, Mask):
         sha256.update(repr(value.frame.as_tuple()).encode() + value.bitmap.tobytes())

@@ -6,7 +6,7 @@ and a control that exists keeps its name and its words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
 from mammo.labelstudio.config_controls import COMMENT, OF_EXAMS, OF_FINDINGS
@@ -38,12 +38,13 @@ def with_descriptors(config: str) -> str:
     taken = {key.lower() for tag in root.iter() if (key := tag.get("hotkey"))}
     block = Element("View", {"className": BLOCK})
     for image in (tags, *tags.siblings):
-        _add_missing_words(root, image, taken)
+        _add_missing_words(root, image, OF_FINDINGS, taken)
         suffix = "" if image.is_only_image else f"-{image.image}"
         view = ElementTree.SubElement(block, "View", {"visibleWhen": "region-selected"})
         for name, control in finding_controls(image.image, suffix=suffix).items():
             if getattr(image, name) is None and not _is_named(root, f"{name}{suffix}"):
                 view.append(_without_keys(parse_config(control), taken))
+    _add_missing_words(root, tags, OF_EXAMS, taken)
     for name, control in exam_controls(tags.image).items():
         if getattr(tags, name) is None and not _is_named(root, name):
             block.append(_without_keys(parse_config(control), taken))
@@ -65,8 +66,12 @@ def without_descriptors(config: str) -> str:
     root, names = _parsed(config), descriptor_names(ControlTags.read(config))
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.get("name") in names or child.get("className") == BLOCK:
+            if child.get("name") in names:
                 parent.remove(child)
+    for parent in list(root.iter()):
+        for block in [each for each in parent if each.get("className") == BLOCK]:
+            if not any(_named(block)):  # else somebody has put controls of their own there
+                parent.remove(block)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -114,9 +119,9 @@ def _is_named(root: Element, name: str) -> bool:
     return any(tag.get("name") == name for tag in _named(root))
 
 
-def _add_missing_words(root: Element, image: ControlTags, taken: set[str]) -> None:
-    """Append the words that an image's controls of descriptors lack."""
-    for name in OF_FINDINGS:
+def _add_missing_words(root: Element, image: ControlTags, names: Iterable[str], taken: set[str]) -> None:
+    """Append the words that an image's controls of these descriptors lack."""
+    for name in names:
         for tag in _named(root):
             if tag.get("name") == getattr(image, name):
                 present = {label.stored for _, label in labels_of(tag)}

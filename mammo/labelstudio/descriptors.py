@@ -43,7 +43,7 @@ def exam_descriptors(result: Iterable[Result], tags: ControlTags) -> ExamDescrip
     Raises:
         InvalidRegion: a word is unknown (code `unknown_descriptor`).
     """
-    names = {getattr(tags, name): name for name in OF_EXAMS}
+    names = _names(tags, OF_EXAMS)
     words: dict[str, str] = {}
     for each in result:
         name = names.get(_control(each, "choices"))
@@ -65,7 +65,7 @@ def finding_descriptors(
     Raises:
         InvalidRegion: a word is unknown (code `unknown_descriptor`), or a comment is no text.
     """
-    names = {getattr(tags, name): name for name in OF_FINDINGS}
+    names = _names(tags, OF_FINDINGS)
     words: dict[str, dict[str, Any]] = {}
     for each in result:
         region = str(each.get("id"))
@@ -123,12 +123,17 @@ def exam_regions(words: Mapping[str, str], tags: ControlTags) -> list[dict[str, 
     ]
 
 
-def _control(result: object, kind: str) -> str | None:
-    """Return the control of a result of a kind; None for any other. Annotations are untrusted."""
+def _names(tags: ControlTags, descriptors: Iterable[str]) -> dict[str, str]:
+    """Return what the controls of a project describe, by control."""
+    return {control: name for name in descriptors if (control := getattr(tags, name)) is not None}
+
+
+def _control(result: object, kind: str) -> str:
+    """Return the control of a result of a kind; empty for any other. Annotations are untrusted."""
     if not isinstance(result, Mapping) or result.get("type") != kind:
-        return None
+        return ""
     control = result.get("from_name")
-    return control if isinstance(control, str) else None
+    return control if isinstance(control, str) else ""
 
 
 def _word(result: Result, words: Collection[str]) -> str | None:

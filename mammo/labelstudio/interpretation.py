@@ -8,7 +8,7 @@ with an unsupported shape, or an unknown label or image, refuses the whole annot
     brush region by hand                        one finding per component, unless it intersects a rectangle
     rectangle                                   one finding, with the components of the drawn masks that it intersects
     key point without a parent                  one finding with a known position and an unknown extent
-    morphology and distribution of a region     those of its finding
+    words and comment of a region               those of the findings that have its pixels
     relation with a region of another view      the same lesion
     prompts, other relations and choices        no finding
 """
@@ -42,6 +42,7 @@ from mammo.labelstudio.region_meta import (
     predicted_pixels,
     predicted_prompts,
 )
+from mammo.labelstudio.region_words import Extent, described_findings
 from mammo.labelstudio.regions import box_of, mask_of, other_size, point_of, score_of, shape_of, size_of
 from mammo.labelstudio.relations import lesions_of
 from mammo.masks import Mask, PixelBudget, union
@@ -115,8 +116,10 @@ def interpret(
     words = finding_descriptors(result, tags, ids={str(region.get("id")) for region in regions})
     lesions = lesions_of(result)
     findings = tuple(
-        replace(each, **words.get(each.id, {}), lesion=lesions.get(each.id, ""))
-        for each in interpretation.findings
+        replace(each, lesion=lesions.get(each.id, ""))
+        for each in described_findings(
+            interpretation.findings, words, clusters.extents, budget=clusters.budget
+        )
     )
     return replace(interpretation, findings=findings, drawn=len(regions))
 
@@ -178,7 +181,10 @@ class _ClusterRegions:
     def __init__(self, tags: ControlTags, size: Size | None, budget: PixelBudget) -> None:
         self._tags = tags
         self._image_size = size
-        self._budget = budget
+        self.budget = budget
+        self.extents: list[tuple[str, Extent]] = []
+        """(region id, what was drawn) of all but rectangles, which are findings of their own."""
+
         self._size: Size | None = None
         self._index = 0
         self._outlines: list[_Outline] = []
@@ -212,7 +218,9 @@ class _ClusterRegions:
         elif shape == "keypoint":
             self._add_point(region, name)
         elif shape == "brush" and predicted_pixels(region) is None:
-            mask = mask_of(region, budget=self._budget)
+            mask = mask_of(region, budget=self.budget)
+            if mask is not None:
+                self.extents.append((name, mask))
             if self._older.includes(region):
                 self._older.add_brush(region, mask)
             elif mask is not None:
@@ -234,12 +242,16 @@ class _ClusterRegions:
     def _add_point(self, region: Mapping[str, Any], name: str) -> None:
         parent = predicted_finding(region) or (str(region["parentID"]) if region.get("parentID") else None)
         if parent is None:
-            self._points.append((name or f"point-{len(self._points)}", point_of(region)))
+            point = point_of(region)
+            self.extents.append((name, point))
+            self._points.append((name or f"point-{len(self._points)}", point))
         else:
             self._prompts.setdefault(parent, []).append(point_of(region))
 
     def _add_outline(self, region: Mapping[str, Any], name: str, shape: str) -> None:
-        mask, predicted = mask_of(region, budget=self._budget), predicted_pixels(region)
+        mask, predicted = mask_of(region, budget=self.budget), predicted_pixels(region)
+        if mask is not None:
+            self.extents.append((name, mask))
         if mask is None and shape != "brush":
             raise InvalidRegion(
                 f"an outline ({shape}) encloses no pixel; draw it again or delete it", code="no_area"
@@ -315,7 +327,7 @@ class _ClusterRegions:
         findings += self._point_findings(findings)
         if len(findings) > MAX_FINDINGS:
             raise too_many_findings()
-        self._budget.spend(EDGE * sum(each.mask.num_edges for each in findings if each.mask is not None))
+        self.budget.spend(EDGE * sum(each.mask.num_edges for each in findings if each.mask is not None))
         return Interpretation(
             findings=tuple(findings),
             deleted=tuple(dict.fromkeys([*self._deleted, *older.deleted])),

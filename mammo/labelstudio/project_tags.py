@@ -18,7 +18,7 @@ from mammo.labelstudio.labeling_config import ControlTags
 CACHE_SECONDS = 30.0
 """Lifetime of cached tags; the labeling config may change at any time."""
 
-INTERPRETATION_VERSION = 3
+INTERPRETATION_VERSION = 4
 """Increment when `interpretation.interpret` changes its result, so that stored interpretations are recomputed."""
 
 TagsLookup = Callable[[int], ControlTags]

@@ -90,17 +90,20 @@ class ImportLog:
                 .values(state="waiting", problem=None, ended_at=None)
             )
 
-    def ended(self, number: int, *, outcome: dict[str, Any], problem: str | None) -> None:
+    def ended(
+        self, number: int, *, outcome: dict[str, Any], problem: str | None, at: datetime | None = None
+    ) -> None:
         """Record how an import ended.
 
         Args:
             problem: why it failed; None: it did not.
+            at: when it did; None: now.
         """
         values = {
-            "state": "failed" if problem else "finished",
+            "state": "finished" if problem is None else "failed",
             "outcome": orjson.dumps(outcome).decode(),
             "problem": problem and problem[:MAX_PROBLEM],
-            "ended_at": datetime.now(UTC),
+            "ended_at": at or datetime.now(UTC),
         }
         with writing(self._engine) as connection:
             connection.execute(sa.update(pacs_import).where(pacs_import.c.id == number).values(values))

@@ -21,6 +21,13 @@ class ImportOrder:
 
     offset: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: more studies are named than would be taken."""
+        if self.limit < (named := len(set(self.query.studies))):
+            raise ValueError(
+                f"{named} studies are named, but at most {self.limit} are taken: raise the limit"
+            )
+
     @property
     def what(self) -> str:
         """What is asked for, without anything that names a patient."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.engine import Engine
 
+from mammo.errors import InvalidSettings
 from mammo.exchange.import_target import ImportTarget
 from mammo.exchange.importing import Outcome
 from mammo.pacs.client import PacsClient
@@ -66,6 +67,19 @@ class PacsImporter:
 
     keeps_identity: bool
 
+    def require_possible(self, order: ImportOrder) -> None:
+        """Refuse an order that would leave views out of an exam, where they would look as if they had not been taken.
+
+        Raises:
+            InvalidSettings: the tasks of the project show exams, and the order names views, a side or a body part.
+        """
+        query = order.query
+        if self.target.screen == "exam" and (query.view or query.laterality or query.body_part):
+            raise InvalidSettings(
+                f"the tasks of project {self.target.project} show exams, which are imported as a whole: leave out "
+                "view, laterality and body part, or choose a project whose tasks show one image"
+            )
+
     def run(self, order: ImportOrder, *, actor: str, imported: Imported, progress: Progress) -> None:
         """Import what an order names; the same order continues an interrupted import.
 
@@ -74,9 +88,11 @@ class PacsImporter:
             imported: filled in meanwhile, so that it is available after an exception.
 
         Raises:
+            InvalidSettings: see `require_possible`.
             PacsError: the PACS cannot be asked; what had arrived of whole studies is imported all the same.
             LabelStudioError: Label Studio does not answer or refuses.
         """
+        self.require_possible(order)
         retrieved = imported.retrieved
         found = find(self.pacs, order.query, priors=order.priors, limit=order.limit, offset=order.offset)
         images = list(found)

@@ -7,13 +7,13 @@ accession number, study and date, study by study; whatever it answers is compare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from mammo.errors import PacsError
 from mammo.identifiers import identifier
-from mammo.pacs.client import Answer, Level, PacsClient
+from mammo.pacs.client import Answer, Level
 from mammo.pacs.dicom_json import MAX_UID, UID, has, text, uid
 
 PAGE = 100
@@ -97,8 +97,29 @@ class FoundImage:
         return dict(vars(self))
 
 
+class SearchedPacs(Protocol):
+    """What a search asks of `mammo.pacs.client.PacsClient`."""
+
+    @property
+    def host(self) -> str: ...
+
+    def search(
+        self,
+        level: Level,
+        filters: Mapping[str, str],
+        *,
+        fields: Sequence[str] = (),
+        study: str | None = None,
+        series: str | None = None,
+        limit: int,
+        offset: int,
+    ) -> list[Answer]: ...
+
+    def metadata(self, study: str, series: str) -> list[Answer]: ...
+
+
 def find(
-    pacs: PacsClient, query: Query, *, priors: bool = False, limit: int, offset: int = 0
+    pacs: SearchedPacs, query: Query, *, priors: bool = False, limit: int, offset: int = 0
 ) -> Iterator[FoundImage]:
     """Yield the images that meet a query, and those of the wrong kind with a reason, study by study, oldest first.
 
@@ -110,10 +131,21 @@ def find(
     Raises:
         PacsError: the PACS does not answer or refuses.
     """
-    studies = sorted(
+    studies = find_studies(pacs, query)[offset : offset + limit]
+    yield from images_of(pacs, studies, query, priors=priors)
+
+
+def find_studies(pacs: SearchedPacs, query: Query) -> list[Answer]:
+    """Return the studies that meet a query, oldest first; which of their images do is not asked. Raises as `find`."""
+    return sorted(
         _studies(pacs, query), key=lambda each: (text(each, "StudyDate"), uid(each, "StudyInstanceUID"))
     )
-    studies = studies[offset : offset + limit]
+
+
+def images_of(
+    pacs: SearchedPacs, studies: Sequence[Answer], query: Query, *, priors: bool
+) -> Iterator[FoundImage]:
+    """Yield the images of studies as `find` does; of a study without an image that meets the query, none."""
     seen = {uid(each, "StudyInstanceUID") for each in studies}
     earlier = list[Answer]()
     if priors:
@@ -134,7 +166,7 @@ def find(
         yield from _images(pacs, study, query, is_prior=False)
 
 
-def _studies(pacs: PacsClient, query: Query) -> list[Answer]:
+def _studies(pacs: SearchedPacs, query: Query) -> list[Answer]:
     filters = {"ModalitiesInStudy": "MG"}
     if query.patient:
         filters["PatientID"] = query.patient
@@ -167,7 +199,7 @@ def _same(found: str, asked: str) -> bool:
     return identifier(found) == identifier(asked)
 
 
-def _images(pacs: PacsClient, study: Answer, query: Query, *, is_prior: bool) -> Iterator[FoundImage]:
+def _images(pacs: SearchedPacs, study: Answer, query: Query, *, is_prior: bool) -> Iterator[FoundImage]:
     study_uid = uid(study, "StudyInstanceUID")
     for series in _all(pacs, "series", {"Modality": "MG"}, key="SeriesInstanceUID", study=study_uid):
         if text(series, "Modality") not in ("MG", ""):
@@ -218,7 +250,7 @@ def _reason(image: Mapping[str, Any], query: Query) -> str:
 
 
 def _all(
-    pacs: PacsClient, level: Level, filters: Mapping[str, str], *, key: str, **options: Any
+    pacs: SearchedPacs, level: Level, filters: Mapping[str, str], *, key: str, **options: Any
 ) -> list[Answer]:
     """Return the matches of all pages; a PACS may send fewer at once than it is asked for, or ignore the page."""
     found: dict[str, Answer] = {}

@@ -6,8 +6,10 @@ views of an exam. Words about the exam are compared once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mammo.annotations import Correction
-from mammo.errors import ImageNotFound
+from mammo.errors import ImageNotFound, InvalidTaskData
 from mammo.findings import Finding
 from mammo.geometry import Spacing
 from mammo.images.task_images import of_task
@@ -45,20 +47,26 @@ def task_agreement(
     """Return the agreement of two readings of a task, on all of its images.
 
     Args:
-        first, second: the readings; both show the same images.
+        first, second: the readings.
         rules: of the comparison.
         tags: control tags of the project.
 
     Raises:
-        InvalidRegion, InvalidTaskData: a reading, or its task, cannot be interpreted.
+        InvalidRegion, InvalidTaskData: a reading, or its task, cannot be interpreted, or the readers saw different
+            images.
     """
     on_first, on_second = findings_by_image(first, tags), findings_by_image(second, tags)
+    if on_first.keys() != on_second.keys():  # what one of them found there would be compared with nothing
+        raise InvalidTaskData(
+            f"the two readers saw different images: {_named(on_first)} and {_named(on_second)}; give the task that "
+            "lacks some the same data, and have it read again"
+        )
     spacings = spacings_by_image(first, tags)
     parts = [
         (
-            compare(found, on_second.get(image, []), rules=rules, spacing=spacings.get(image)),
+            compare(found, on_second[image], rules=rules, spacing=spacings.get(image)),
             len(found),
-            len(on_second.get(image, [])),
+            len(on_second[image]),
         )
         for image, found in on_first.items()
     ]
@@ -99,6 +107,10 @@ def agreed_exam_words(first: Correction, second: Correction, tags: ControlTags) 
     """Return the words about the exam on which two readings agree, by descriptor."""
     words = both_words(*(exam_descriptors(reading.result, tags).stated for reading in (first, second)))
     return {name: one for name, (one, other) in words.items() if one is not None and one == other}
+
+
+def _named(images: Mapping[str, object]) -> str:
+    return ", ".join(images) or "one"
 
 
 def _spacing(reading: Correction, image: ControlTags) -> Spacing | None:

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from sqlalchemy.engine import Engine
 
-from mammo.errors import PacsError
+from mammo.errors import PacsError, UnknownImport
 from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags, labeling_config, truth_regions
@@ -111,6 +111,13 @@ def test_a_stop_leaves_an_import_to_be_continued(site: Site, pacs: FakePacs) -> 
     with pytest.raises(KeyboardInterrupt):
         work(site, number, stop)
     assert site.pacs_imports.get(number).state == "failed"
+
+
+def test_a_job_takes_no_import_into_another_project(site: Site, pacs: FakePacs) -> None:
+    number = asked(site, "PID-0")
+    with pytest.raises(UnknownImport, match="not one into project 8"):
+        import_from_pacs(8, number, site=site, report=lambda *_: None)
+    assert (pacs.num_retrieved, site.pacs_imports.get(number).state) == (0, "waiting")
 
 
 def test_results_go_to_the_study_of_their_image_once(

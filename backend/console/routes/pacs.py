@@ -62,7 +62,7 @@ async def pacs(
 async def search(request: Request, services: ServicesDep, caller: AdministratorDep) -> HTMLResponse:
     """Show the studies that meet the conditions of a form."""
     form = await read_form(request)
-    conditions = _conditions(form, SearchConditions, limit=PAGE + 1)
+    conditions = _conditions(form, SearchConditions, limit=PAGE)
     ask = partial(
         requested_pacs.search,
         services,
@@ -73,18 +73,17 @@ async def search(request: Request, services: ServicesDep, caller: AdministratorD
         actor=caller.name,
     )
     found = await anyio.to_thread.run_sync(ask, limiter=request.app.state.pacs_searches)
-    chosen = [each for each in found if not each.is_prior]
     asked = {name: form[name] for name in (*TEXTS, *CHOICES) if form.get(name)}
     return render(
         request,
         "pacs_search.html",
         section="pacs",
         asked=asked,
-        studies=chosen[:PAGE],
-        priors=[each for each in found if each.is_prior],
+        studies=[each for each in found.studies if not each.is_prior],
+        priors=[each for each in found.studies if each.is_prior],
+        num_all=found.num_all,
         offset=conditions.offset,
         page=PAGE,
-        has_more=len(chosen) > PAGE,
     )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+
+from mammo.bi_rads import BENIGN
 
 MORPHOLOGIES: dict[str, Code] = {
     "amorphous": codes.SCT.AmorphousCalcification,
@@ -23,6 +27,9 @@ MORPHOLOGIES: dict[str, Code] = {
 """Word of `mammo.bi_rads` -> code of CID 6010, Mammography Calcification Types. A word that the group has no code for
 (`typically benign`) is written as text. BI-RADS calls `rim` what the 4th edition called eggshell or rim."""
 
+UNCODED = {BENIGN: BENIGN}
+"""Text -> the morphology that it states."""
+
 READ_MORPHOLOGIES: dict[str, str] = {
     **{code.value: word for word, code in MORPHOLOGIES.items()},
     codes.SCT.FineLinearCastingCalcification.value: "fine linear or branching",
@@ -37,13 +44,13 @@ def _category(code: Code, number: int) -> Code:
     return Code(code.value, code.scheme_designator, f"Mammography assessment (Category {number})")
 
 
-_CATEGORY_4 = _category(
+CATEGORY_4 = _category(
     codes.SCT.MammographyAssessmentCategory4SuspiciousAbnormalityBiopsyShouldBeConsidered, 4
 )
 SUSPICIONS: dict[str, Code] = {
     "2": _category(codes.SCT.MammographyAssessmentCategory2BenignFinding, 2),
     "3": _category(codes.SCT.MammographyAssessmentCategory3ProbablyBenignFindingShortIntervalFollowUp, 3),
-    **dict.fromkeys(("4A", "4B", "4C"), _CATEGORY_4),
+    **dict.fromkeys(("4A", "4B", "4C"), CATEGORY_4),
     "5": _category(codes.SCT.MammographyAssessmentCategory5HighlySuggestiveOfMalignancy, 5),
 }
 """Word of `mammo.bi_rads` -> code of the assessment category. 4A, 4B and 4C are subdivisions of category 4 that have no
@@ -89,3 +96,11 @@ OUTLINE = codes.DCM.Outline
 
 BOUNDED_BY = codes.SCT.BoundedBy
 """Geometric purpose of a region that is the bounding box of a finding without an outline (CID 219)."""
+
+
+def taken(comments: list[str], known: Mapping[str, str]) -> str | None:
+    """Remove the first comment that states a word, and return the word; None if none does."""
+    for index, comment in enumerate(comments):
+        if comment in known:
+            return known[comments.pop(index)]
+    return None

@@ -1,9 +1,8 @@
 """Writes findings as a measurement report (PS3.16 TID 1500) in a Comprehensive SR document (PS3.3 A.35.3).
 
 One document per mammogram, with one measurement group (TID 1410) per finding: tracking identifiers, finding site, image
-region, sizes in mm, number of calcifications, morphology, distribution
-and suspicion. A report without findings says that there
-are none.
+region, sizes in mm, number of calcifications, morphology, distribution and suspicion. A report without findings says
+that there are none.
 """
 
 from __future__ import annotations

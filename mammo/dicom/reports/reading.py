@@ -247,7 +247,7 @@ def _finding(
             node.first(words.CALCIFICATION_DISTRIBUTION), words.READ_DISTRIBUTIONS, DISTRIBUTIONS
         ),
         suspicion=_suspicion(node, comments),
-        comment="\n".join(each for each in comments if each not in (*MORPHOLOGIES, *words.SUSPICION_TEXTS)),
+        comment="\n".join(comments),  # what the two above have left
         id=tracked.identifier if tracked else "",
     )
     count = _number(node, words.NUM_CALCIFICATIONS)
@@ -293,17 +293,18 @@ def _vertices(region: _Node) -> Vertices:
     return vertices
 
 
-def _morphology(node: _Node, comments: Sequence[str]) -> str | None:
-    coded = _descriptor(node.first(words.CALCIFICATION_TYPE), words.READ_MORPHOLOGIES, MORPHOLOGIES)
-    if coded is not None:
-        return coded
-    return next((each for each in comments if each in MORPHOLOGIES), None)
+def _morphology(node: _Node, comments: list[str]) -> str | None:
+    """Return the morphology of a finding, and take it from the comments where it has no code."""
+    if (coded := node.first(words.CALCIFICATION_TYPE)) is not None:
+        return _descriptor(coded, words.READ_MORPHOLOGIES, MORPHOLOGIES)
+    return words.taken(comments, words.UNCODED)
 
 
-def _suspicion(node: _Node, comments: Sequence[str]) -> str | None:
-    """Return the category of a finding; None for one that is no word here, such as 4 without a subdivision."""
-    subdivided = (words.SUSPICION_TEXTS[each] for each in comments if each in words.SUSPICION_TEXTS)
-    return next(subdivided, None) or _word(node.first(words.ASSESSMENT_CATEGORY), words.READ_SUSPICIONS)
+def _suspicion(node: _Node, comments: list[str]) -> str | None:
+    """Return the category of a finding, and take its subdivision from the comments; None for one that is no word."""
+    if (category := node.first(words.ASSESSMENT_CATEGORY)) and category.code == words.CATEGORY_4.value:
+        return words.taken(comments, words.SUSPICION_TEXTS)
+    return _word(category, words.READ_SUSPICIONS)
 
 
 def _descriptor(node: _Node | None, known: dict[str, str], allowed: Sequence[str]) -> str | None:

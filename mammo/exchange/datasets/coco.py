@@ -118,6 +118,16 @@ class CocoAnnotation(BaseModel):
         written = self.said.get(COMMENT)
         return written if isinstance(written, str) else ""
 
+    @property
+    def unread(self) -> list[str]:
+        """Descriptions of what is said about the cluster and not understood; what a person wrote is not quoted."""
+        _, unread = stated_words(self.said, of=OF_FINDINGS)
+        if self.attributes and not self.said:
+            unread.append("attributes that are no object")
+        if not isinstance(self.said.get(COMMENT), str | None):
+            unread.append("a comment that is no text")
+        return unread
+
 
 class CocoCategory(BaseModel):
     """A row of `categories`."""
@@ -244,7 +254,7 @@ def _image(
     clusters = [row for row in rows if row.category_id in document.clusters]
     words, unread = stated_words({"density": image.density, "assessment": image.assessment}, of=OF_EXAMS)
     for row in clusters:
-        unread += stated_words(row.said, of=OF_FINDINGS)[1]
+        unread += row.unread
     file, path = image_file(options.folder, image.file_name)
     stated = None if image.width is None or image.height is None else Size(image.width, image.height)
     spacing = image.spacing_mm

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
+from mammo.labelstudio.exam_config import exam_config
 from mammo.pacs.outbox import ResultOutbox
 from mammo.pacs.results import PacsResults
 from tests.backend.api.test_api import program
@@ -98,8 +100,9 @@ def test_one_import_at_a_time_goes_into_a_project_and_one_that_ended_is_continue
     backend.queue.imports.clear()
     backend.queue.down = True
     imports.ended(1, outcome={}, problem="again")
+    before = imports.get(1)
     assert client.post("/api/v1/pacs/imports/1/continue").status_code == 503
-    assert imports.get(1).problem == "again"
+    assert imports.get(1) == before
     assert client.post("/api/v1/projects/7/pacs-imports", json=SINCE).status_code == 503
     assert len(imports.newest(limit=9)) == 1, "what could not be queued is not kept"
 
@@ -112,6 +115,7 @@ def test_one_import_at_a_time_goes_into_a_project_and_one_that_ended_is_continue
         ("/pacs/search", {"patient": "PID*"}, 422),
         ("/pacs/search", {"since": "2026-02-01", "until": "2026-01-01"}, 422),
         ("/projects/7/pacs-imports", {"studies": ["1.2/../3"]}, 422),
+        ("/projects/7/pacs-imports", {"studies": [f"1.2.{each}" for each in range(101)]}, 422),
         ("/projects/77/pacs-imports", SINCE, 404),
         ("/projects/77/pacs-results", {"format": "sr"}, 404),
         ("/projects/7/pacs-results", {"format": "coco"}, 422),
@@ -124,6 +128,20 @@ def test_what_cannot_be_meant_is_refused_without_a_name(
     refused = program(backend).post(f"/api/v1{path}", json=body)
     assert (refused.status_code, set(refused.json())) == (status, {"error", "message"})
     assert names_nobody(refused.text)
+
+
+@pytest.mark.parametrize("part", [{"view": "CC"}, {"laterality": "L"}, {"body_part": "BREAST"}])
+def test_no_part_of_an_exam_is_imported_where_it_would_look_like_all_of_it(
+    backend: Backend, part: dict[str, str]
+) -> None:
+    server = backend.services.site.client.server  # type: ignore[attr-defined]
+    server.projects[7]["label_config"] = exam_config()
+    client = program(backend)
+    refused = client.post("/api/v1/projects/7/pacs-imports", json=SINCE | part)
+    assert refused.status_code == 409
+    assert "exams, which are imported as a whole" in refused.json()["message"]
+    assert client.get("/api/v1/pacs/imports").json()["imports"] == []
+    assert client.post("/api/v1/projects/7/pacs-imports", json=SINCE).status_code == 202
 
 
 def test_without_a_pacs_everything_says_what_to_set() -> None:
@@ -150,10 +168,36 @@ def test_a_pacs_that_is_away_is_one_sentence(backend: Backend, pacs: FakePacs) -
     assert (answer.status_code, answer.json()["error"]) == (502, "pacs_unreachable")
 
 
-def test_a_search_that_takes_too_long_ends(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [{}, {"view": "XCCL"}], ids=["with images", "without any"])
+def test_a_search_that_takes_too_long_ends(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, more: dict[str, str]
+) -> None:
     monkeypatch.setattr("backend.requested_pacs.SEARCH_SECONDS", -1.0)
-    answer = program(backend).post("/api/v1/pacs/search", json=SINCE)
+    answer = program(backend).post("/api/v1/pacs/search", json=SINCE | more)
     assert (answer.status_code, answer.json()["error"]) == (502, "pacs_long_search")
+
+
+def test_a_page_whose_studies_have_no_such_image_does_not_say_that_there_is_none(
+    backend: Backend, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PACS knows no view, so a study is found whose images are all of another one."""
+    for instance, file in list(pacs.files.items()):
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        if header.PatientID == "PID-0" and header.ViewPosition == "CC":
+            del pacs.files[instance]
+    monkeypatch.setattr("backend.console.routes.pacs.PAGE", 1)
+    client = browser(backend, "administrator")
+    first = submit(client, f"{PAGE}/search", on=PAGE, view="CC", **SINCE).text
+    assert "No mammogram of these studies meets all conditions." in first
+    assert "Studies 1 to 1 of 2" in first
+    assert "Later studies" in first
+    second = submit(client, f"{PAGE}/search", on=PAGE, view="CC", offset="1", **SINCE).text
+    assert "PID-1" in second
+    assert "Later studies" not in second
+    beyond = submit(client, f"{PAGE}/search", on=PAGE, view="CC", offset="2", **SINCE).text
+    assert "no study that meets all conditions beyond these" in beyond
+    answer = program(backend).post("/api/v1/pacs/search", json={**SINCE, "view": "CC", "limit": 1}).json()
+    assert answer == {"studies": [], "num_all": 2}
 
 
 def test_a_lead_sees_imports_and_results_and_no_patient(backend: Backend) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from sqlalchemy.engine import Engine
 
 from cli.__main__ import main
 from cli.project.switching import switch_descriptors
-from mammo.errors import InvalidRegion
+from mammo.errors import InvalidRegion, LabelStudioError
 from mammo.labelstudio.exam_config import exam_config
+from mammo.readings import ReadingRecords, ReadingRules
+from mammo.settings import Settings
 from tests.fakes.label_studio import FakeLabelStudio
 from tests.sites import site_of
 
@@ -58,9 +61,39 @@ def test_what_annotations_say_is_not_taken_away(server: FakeLabelStudio) -> None
     assert server.projects[1]["label_config"] == exam_config()
 
 
+def test_what_readers_of_a_double_reading_say_is_not_taken_away_either(
+    server: FakeLabelStudio, engine: Engine
+) -> None:
+    switch(server, on=True, apply=True)
+    records = ReadingRecords(engine)
+    records.create(1, rules=ReadingRules(), users={})
+    records.record_project(1, "reader-1", 1, 5)
+    used = {"comment-LMLO|LMLO|textarea": 1}
+    server.routes.append(
+        ("GET", r"/api/projects/5/summary/", lambda body, params: {"created_annotations": used})
+    )
+    settings = Settings(database_url="sqlite:////nowhere/unused.db")
+    site = site_of(settings, label_studio=server.client(), engine=engine)
+    with pytest.raises(InvalidRegion, match="project 5 say something with comment-LMLO"):
+        switch_descriptors(1, on=False, apply=True, site=site, console=Console())
+    assert server.projects[1]["label_config"] == exam_config()
+
+
+def test_without_knowing_what_annotations_say_nothing_is_taken_away(server: FakeLabelStudio) -> None:
+    switch(server, on=True, apply=True)
+    server.routes[-1] = ("GET", r"/api/projects/1/summary/", lambda body, params: {})
+    site = site_of(label_studio=server.client())
+    with pytest.raises(LabelStudioError, match="does not say which controls"):
+        switch_descriptors(1, on=False, apply=True, site=site, console=Console())
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
-    [((), "expected --exam, --descriptors"), (("--descriptors", "--show-year"), "without --exam only")],
+    [
+        ((), "expected --exam, --descriptors"),
+        (("--descriptors", "--show-year"), "without --exam only"),
+        (("--exam", "--no-descriptors", "--config", __file__), "the file says"),
+    ],
 )
 def test_a_call_without_a_meaning_is_refused(
     words: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]

@@ -76,3 +76,19 @@ def test_switched_off_again_only_descriptors_are_gone() -> None:
     assert descriptor_names(ControlTags.read(bare)) == set()
     names = {tag.get("name") for tag in ElementTree.fromstring(bare).iter() if tag.get("name")}
     assert names == {"cc", "mlo", "a", "b", "density"}
+
+
+def test_an_exam_control_gets_the_words_that_it_lacks() -> None:
+    fewer = OWN.replace('<Choice value="dense"/>', '<Choice value="a"/><Choice value="b"/>')
+    root = ElementTree.fromstring(with_descriptors(fewer))
+    (density,) = [tag for tag in root.iter() if tag.get("name") == "density"]
+    assert [each.get("value") for each in density] == ["a", "b", "c", "d"]
+
+
+def test_what_somebody_put_among_our_descriptors_stays() -> None:
+    own = '<Choices name="quality" toName="cc"><Choice value="blurred"/></Choices>'
+    config = with_descriptors(OWN).replace(
+        '<View className="descriptors">', f'<View className="descriptors">{own}'
+    )
+    assert own in config
+    assert 'name="quality"' in without_descriptors(config)

@@ -208,3 +208,12 @@ def test_words_about_the_exam_come_back_as_they_were_written() -> None:
     prediction = {"result": result, "score": 1.0, "model_version": "reader"}
     assert validation_errors(prediction, config=exam_config()) == []
     assert exam_regions(words, ControlTags.read(exam_config(descriptors=False))) == []
+
+
+def test_a_project_that_asks_for_nothing_reads_no_words_from_shapes() -> None:
+    bare = ControlTags.read(exam_config(descriptors=False))
+    region = outline("RCC", "x")
+    region["value"]["choices"] = ["4A"]
+    assert exam_descriptors([region], bare).stated == {}
+    (one,) = from_regions([region], tags=bare)
+    assert one.descriptors == {}

@@ -141,3 +141,14 @@ def test_a_lesion_in_another_view_is_a_dispute_and_the_arbiter_sees_both_with_th
     assert items["RCC"].truth[0].descriptors == {"morphology": "skin"}
     assert {(item.source, item.density) for item in items.values()} == {("arbiter", "a")}
     assert "Doe" not in str(items)
+
+
+def test_a_view_that_one_reader_did_not_see_makes_no_agreement(clinic):
+    whole, _ = clinic.cases
+    clinic.site.by_id[clinic.task("reader-1", whole)]["data"]["lmlo"] = ""
+    read(clinic, "reader-1", whole, {"RCC": [HERE]})
+    read(clinic, "reader-2", whole, {"RCC": [HERE], "LMLO": [ELSEWHERE]})
+    clinic.service.sync(clinic.source)
+    (case, _) = clinic.service.cases(clinic.source).cases
+    assert (case.id, case.outcome) == (whole, "unreadable")
+    assert "different images: RCC, LCC, RMLO and RCC, LCC, RMLO, LMLO" in case.problem

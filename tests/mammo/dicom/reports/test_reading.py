@@ -90,6 +90,22 @@ def test_a_category_without_its_subdivision_is_no_word_here(tmp_path: Path) -> N
     assert (back.finding.suspicion, back.finding.comment) == (None, "seen by two")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"comment": "round"},
+        {"suspicion": "3", "comment": "BI-RADS 4C"},
+        {"morphology": "amorphous", "suspicion": "4A", "comment": "BI-RADS 4B"},
+        {"morphology": "rim", "comment": "typically benign"},
+        {"morphology": "typically benign", "suspicion": "4C", "comment": "as in 2019"},
+    ],
+)
+def test_a_comment_that_reads_like_a_word_is_a_comment(tmp_path: Path, options: dict[str, str]) -> None:
+    written = finding(**options)
+    (back,) = read(write(tmp_path / "a.dcm", "measurements", written)).findings
+    assert (back.finding.descriptors, back.finding.comment) == (written.descriptors, written.comment)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_report_is_refused_or_read_and_never_raises_anything_else(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mammo.bi_rads import DISTRIBUTIONS, MORPHOLOGIES, SUSPICIONS
 from mammo.dicom.reports import codes
 from mammo.dicom.reports.report import MAX_CORNERS
-from mammo.dicom.results import Origin, Predecessor
+from mammo.dicom.results import Origin, Predecessor, digest
 from mammo.dicom.segmentation import write_segmentation
 from mammo.errors import UnreadableImage
 from mammo.findings import CLUSTER, Finding
@@ -199,3 +199,8 @@ def test_every_word_of_bi_rads_has_a_code_of_the_standard_or_is_known_to_have_no
     assert set(codes.READ_MORPHOLOGIES.values()) <= set(MORPHOLOGIES)
     assert set(SUSPICIONS) == set(codes.SUSPICIONS)
     assert {*codes.READ_SUSPICIONS.values(), *codes.SUSPICION_TEXTS.values()} == set(SUSPICIONS)
+
+
+def test_a_word_and_the_same_text_as_a_comment_are_different_results() -> None:
+    said = [finding(), finding(suspicion="2"), finding(comment="2"), finding(suspicion="2", comment="2")]
+    assert len({digest(each) for each in said}) == len(said)

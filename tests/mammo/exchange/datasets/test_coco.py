@@ -125,6 +125,22 @@ def test_words_that_we_export_come_back_and_other_words_are_left_out_aloud(tmp_p
     )
 
 
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        (["amorphous"], "attributes that are no object"),
+        ({"comment": ["DOE^JANE"]}, "a comment that is no text"),
+        ({"comment": None, "morphology": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_is_said_in_another_shape_is_listed_too(tmp_path: Path, attributes: Any, reason: str) -> None:
+    content = document()
+    content["annotations"][0]["attributes"] = attributes
+    images, _ = read("coco", coco(tmp_path, content))
+    assert [each for image in images for each in image.unread_words] == ([reason] if reason else [])
+
+
 def test_another_category_is_named_by_a_label(tmp_path: Path) -> None:
     coco(tmp_path)
     assert summary("coco", tmp_path, label="Mass").clusters == 1
