@@ -12,7 +12,7 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
-from mammo.exam_views import FINDINGS_COLUMN, has_exam_keys
+from mammo.exam_views import has_exam_keys
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.exam_page import exam_columns
 from mammo.labelstudio.predictions import suspicion
@@ -47,7 +47,7 @@ def prelabel_tasks(
     Args:
         report: called with stage, progress in [0, 1] and message; may raise to stop.
         withheld: takes project, task and task data; returns why annotators get no prelabel of the task, or None if they
-            get one. The prediction of a withheld task is stored and not pushed.
+            get one. The prediction of a withheld task is stored and not pushed; nothing is written about it.
 
     Returns:
         `version`, and the number of tasks `predicted`, `already` (predicted before), `withheld` and `failed` (by error
@@ -70,16 +70,17 @@ def prelabel_tasks(
         news=_news(site, project, version),
     )
     total = int(described.get("task_number") or 0)
-    counts, cut, failures, index = Counter[str](), _Cut(), _Failures(), 0
+    counts, cut, failures, index, is_shown = Counter[str](), _Cut(), _Failures(), 0, False
     for index, task in enumerate(_unread_first(client, project), 1):
         number = task["id"]
         known = _prediction(client, number, version) if task.get("total_predictions") != 0 else None
+        shown = withheld(project, number, task["data"]) is None
         if known is not None:
             counts["already"] += 1
-            if has_exam_keys(task["data"]) and task["data"].get(FINDINGS_COLUMN, "") == "":
-                _fill_columns(client, number, known)
+            is_shown |= shown
+            if shown:
+                _fill_columns(client, task, known)
         else:
-            shown = withheld(project, number, task["data"]) is None
             try:
                 prediction, num_cut = _predict(tasks, task, project=project, store=site.store, shown=shown)
             except MammoError as error:
@@ -89,14 +90,13 @@ def prelabel_tasks(
                 failures.unavailable = 0
                 if shown:
                     _push(client, number, prediction, version, wait=wait)
-                    if has_exam_keys(task["data"]):
-                        _fill_columns(client, number, prediction)
+                    _fill_columns(client, task, prediction)
                 counts["predicted" if shown else "withheld"] += 1
                 cut.add(num_cut)
         report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks{cut}")
     if index:
         report("prelabel", 1.0, f"{index} of {index} tasks{cut}")
-    if counts["predicted"] or counts["already"]:
+    if counts["predicted"] or is_shown:
         client.set_model_version(project, version)
     return {
         "version": version,
@@ -227,17 +227,25 @@ def _push(
                 raise
 
 
-def _fill_columns(client: LabelStudioClient, task: int, prediction: Mapping[str, Any]) -> None:
-    """Write what the list of tasks says of the prediction of an exam into its task.
+def _fill_columns(client: LabelStudioClient, task: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
+    """Write what the list of tasks says of the prediction of an exam into its task, unless it says so already.
 
     The data are read again, since they may have changed since the tasks were listed. The prediction is there already,
     so a failure is logged only.
+
+    Args:
+        task: as it was listed; one that shows no exam has no such columns.
     """
+    number, listed = task["id"], task["data"]
+    if not has_exam_keys(listed):
+        return
+    columns = exam_columns(prediction["result"])
+    if all(listed.get(name) == value for name, value in columns.items()):
+        return
     try:
-        data = client.task(task)["data"]
-        client.set_task_data(task, data | exam_columns(prediction["result"]))
+        client.set_task_data(number, client.task(number)["data"] | columns)
     except LabelStudioError as error:
-        log.warning("columns of an exam not written", task=task, code=error.code)
+        log.warning("columns of an exam not written", task=number, code=error.code)
 
 
 def _is_temporary(error: LabelStudioError) -> bool:

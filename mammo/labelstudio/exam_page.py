@@ -79,6 +79,7 @@ def exam_columns(result: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         result: of the prediction.
     """
     results = list(result)
-    found = {each["id"] for each in results if "original_width" in each}
-    notes = [line for each in results if each["type"] == "textarea" for line in each["value"]["text"]]
+    found = {each.get("id") for each in results if "original_width" in each}
+    written = [each["value"] for each in results if each.get("type") == "textarea" and "value" in each]
+    notes = [line for value in written for line in value.get("text", ())]
     return {FINDINGS_COLUMN: len(found), NOTE_COLUMN: " ".join(dict.fromkeys(notes))}

@@ -68,3 +68,11 @@ def test_a_cancelled_job_is_cancelled_in_the_shadows_turn_too(site):
 
     with pytest.raises(Cancelled):
         shadow_tasks(1, serving="m0001-aa", site=site, report=stop)
+
+
+def test_predictions_of_the_shadow_from_when_it_was_champion_are_not_shown_again(site, server):
+    server.predictions.append({"id": 1, "task": 1, "model_version": "m0002-aa", "result": []})
+    server.predictions.append({"id": 2, "task": 1, "model_version": "m0001-aa", "result": []})
+    server.projects[1]["model_version"] = "m0001-aa"
+    assert shadow_tasks(1, serving="m0001-aa", site=site, report=quiet)["silent"] == 1
+    assert shown(server) == "m0001-aa"
