@@ -77,3 +77,8 @@ def exam_view(laterality: object, view: object) -> ExamView | None:
 def has_exam_keys(data: Mapping[str, Any]) -> bool:
     """Whether the data of a task have the keys of all four views."""
     return all(each.key in data for each in EXAM_VIEWS)
+
+
+def without_findings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of a task without what the list of tasks says of the model's findings in an exam."""
+    return {**data, FINDINGS_COLUMN: "", NOTE_COLUMN: ""} if has_exam_keys(data) else dict(data)

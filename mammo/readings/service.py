@@ -20,6 +20,7 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ReadingConflict
+from mammo.exam_views import without_findings
 from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.readings.cases import Case, Cases, cases_of
@@ -264,8 +265,8 @@ class ReadingService:
         return synced
 
     def _source_data(self, source: int) -> dict[int, dict[str, Any]]:
-        """Return the data of every task of the source project, by task."""
-        return {int(task["id"]): dict(task["data"]) for task in self.client.tasks(source)}
+        """Return the data of every task of the source project, by task, without what the model says of it."""
+        return {int(task["id"]): without_findings(task["data"]) for task in self.client.tasks(source)}
 
     def _user_ids(self, emails: Mapping[Role, str]) -> dict[Role, int]:
         if not emails:

@@ -152,3 +152,15 @@ def test_a_view_that_one_reader_did_not_see_makes_no_agreement(clinic):
     (case, _) = clinic.service.cases(clinic.source).cases
     assert (case.id, case.outcome) == (whole, "unreadable")
     assert "different images: RCC, LCC, RMLO and RCC, LCC, RMLO, LMLO" in case.problem
+
+
+def test_readers_are_not_told_what_the_model_has_found_in_the_source(engine, tmp_path):
+    clinic = Clinic(engine, tmp_path, images=0, rounds=1, consensus="union")
+    clinic.site.rows[clinic.source]["label_config"] = exam_config()
+    exam = {view.key: f"{view.name}.png" for view in EXAM_VIEWS} | {"patient": "p1"}
+    said = {"findings": 3, "note": "2 more", "prior": "<p></p>"}
+    clinic.cases.append(clinic.site._task(clinic.source, exam | said))
+    double = clinic.create()
+    (task,) = clinic.site.tasks(double.project("reader-1").id)
+    assert (task["data"]["findings"], task["data"]["note"], task["data"]["prior"]) == ("", "", "<p></p>")
+    clinic.store.close()
