@@ -100,7 +100,7 @@ def import_exams(
             outcome.listed += [
                 f"{image.name}: {reason}" for image in exam.images.values() if files[image.name].task is None
             ]
-        shown = {str(task["data"].get("exam")): task["data"] for task in tasks}
+        shown = {_identity(task["data"]): task["data"] for task in tasks}
         earlier = _earlier(grouping.exams, secret=options.patient_secret)
         for key, images in progress(_described(executor, exams, files, options, outcome), len(exams)):
             if images is None:
@@ -108,10 +108,11 @@ def import_exams(
             headers = {view: files[image.name].header for view, image in exams[key].images.items()}
             facts = exam_facts(exams[key], key, headers.values(), show_year=show_year)
             spacings = {view: header.spacing for view, header in headers.items()}
-            shown[key] = exam_task_data(
-                images, facts=facts, spacings=spacings, prior=shown.get(earlier.get(key, ""))
-            )
-            waiting.append(shown[key])
+            # By patient, too: files that were made carelessly share a study between patients.
+            prior = shown.get((facts.patient, earlier.get(key, "")))
+            data = exam_task_data(images, facts=facts, spacings=spacings, prior=prior)
+            shown[_identity(data)] = data
+            waiting.append(data)
             if len(waiting) >= BATCH:
                 outcome.num_new += len(client.import_tasks(project, waiting))
                 waiting.clear()

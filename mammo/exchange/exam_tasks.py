@@ -96,10 +96,10 @@ def prior_pictures(prior: Mapping[str, Any] | None) -> str:
     """Return the views of an exam as HTML. Browsers load `lazy` pictures once they are shown, and not before.
 
     Args:
-        prior: task data of the exam; None for a sentence that there is none.
+        prior: task data of the exam; None for a sentence that none is linked.
     """
     if prior is None:
-        return "<p>No earlier exam of this patient is known.</p>"
+        return "<p>No earlier exam is linked to this one.</p>"
     pictures = "".join(
         f'<img loading="lazy" alt="{view.title}" src="{escape(address)}">' if address else "<i></i>"
         for view in EXAM_VIEWS

@@ -230,3 +230,15 @@ def test_whatever_a_header_says_is_text_among_the_pictures() -> None:
     pictures = prior_pictures({"rcc": 'x" onerror="alert(1)', "exam_title": "<script>"})
     assert "<script" not in pictures
     assert 'onerror="' not in pictures
+
+
+def test_a_study_that_two_patients_share_does_not_show_the_exam_of_the_other(root: Path) -> None:
+    other = exam_files(root, patient="PHANTOM-2", study="1.2.1", day="20210102")
+    client = FakeTasks()
+    run(root, client, paths=other)
+    broken, *more = exam_files(root / "ours", study="1.2.1", day="20220102")
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    last = exam_files(root / "ours", study="1.2.2", day="20230102")
+    assert run(root, client, paths=[broken, *more, *last]).num_new == 1
+    assert client.data[1]["patient"] == patient_key("PHANTOM-1", SECRET)
+    assert client.data[1]["prior"] == "<p>No earlier exam is linked to this one.</p>"
