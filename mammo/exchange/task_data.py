@@ -1,7 +1,8 @@
 """Task data of an imported image: refusal of files that identify their patient, the 8-bit twin, and the `data` object.
 
 A twin has exactly the geometry of its DICOM file, because percent coordinates and brush masks depend on it; a scale bar
-lies in its air. It is named after the SHA-256 of the file, so no patient tag becomes part of a URL.
+lies in its air. It is named after the SHA-256 of the file, so no patient tag becomes part of a URL; and after the pixel
+spacing if the file does not state it, so that no twin has the scale bar of another import's spacing.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def write_twin(intake: Intake, folder: Path, *, spacing: Spacing | None) -> str:
     Raises:
         OSError: the twin cannot be written.
     """
-    twin = folder / TWINS / f"{intake.sha256}.png"
+    scale = f"-{spacing.row_mm:g}x{spacing.column_mm:g}" if spacing and spacing != intake.spacing else ""
+    twin = folder / TWINS / f"{intake.sha256}{scale}.png"
     if not twin.exists():
         twin.parent.mkdir(parents=True, exist_ok=True)
         with replacing(twin, shared=True) as part:

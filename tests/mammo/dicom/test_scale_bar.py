@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from mammo.dicom import read_mammogram, write_mammogram
 from mammo.dicom.scale_bar import GREY, MAX_AIR, TICK_MM, with_scale_bar
 from mammo.exchange.importing import import_mammogram
+from mammo.exchange.task_data import write_twin
 from mammo.geometry import Spacing
 from mammo.images.task_images import TaskImages
 from mammo.phantom import phantom_view, vendor_a
@@ -101,3 +106,15 @@ def test_the_twin_of_an_import_has_it_and_what_the_networks_read_has_not(tmp_pat
     assert np.array_equal(opened.pixels, before)
     bar = (seen == GREY) & (before < 0.05)
     assert bar.any(), "the phantom has air beside the breast"
+
+
+def test_a_spacing_that_was_given_wrong_leaves_no_wrong_bar_behind(tmp_path: Path) -> None:
+    image = twin()
+    intake = cast(Any, SimpleNamespace(sha256="ab" * 32, twin=image, spacing=None))
+    lengths = []
+    for spacing in (None, Spacing(0.2, 0.2, "given"), SPACING):
+        address = write_twin(intake, tmp_path, spacing=spacing)
+        seen = cv2.imread(str(tmp_path / address.split("?d=")[1]), cv2.IMREAD_GRAYSCALE)
+        assert seen is not None
+        lengths.append(line(seen, image)[0] if spacing else int((seen != image).sum()))
+    assert lengths == [0, pytest.approx(253, abs=2), pytest.approx(506, abs=2)]
