@@ -28,6 +28,9 @@ PATIENCE = 0.05
 """Seconds for which a first look waits: long enough for a small project. Later looks at a figure that is still being
 computed wait only until so long after its computation began."""
 
+MAX_FIGURES = 1000
+"""Figures that are kept, the newest: whoever looks chooses the keys."""
+
 
 @dataclass(frozen=True)
 class Figure(Generic[Value]):
@@ -101,6 +104,7 @@ class Refreshed(Generic[Key, Value]):
         """Compute a figure anew at the next look, because what it is made of was changed."""
         with self._lock:
             self._figures.pop(key, None)
+            self._stamps.pop(key, None)
 
     def close(self) -> None:
         """Start no computation any more."""
@@ -122,6 +126,10 @@ class Refreshed(Generic[Key, Value]):
                 None, datetime.now(UTC), "this figure could not be computed; see the server's log"
             )
         with self._lock:
+            self._figures.pop(key, None)  # the newest is the last
             self._figures[key], self._stamps[key] = figure, stamp
             self._running.pop(key, None)
+            if len(self._figures) > MAX_FIGURES:
+                oldest = next(iter(self._figures))
+                del self._figures[oldest], self._stamps[oldest]
         return figure

@@ -126,6 +126,7 @@ class ShadowPictures:
         self._drawn.close()
 
     def _draw(self, key: Key) -> tuple[ShownPlace, ...]:
+        self._keep(key)
         project, first, second, tasks = key
         site = self._services.site
         places = differing_places(
@@ -138,11 +139,16 @@ class ShadowPictures:
         )
         with self._lock:
             self._kept[key] = shown
+        return shown
+
+    def _keep(self, key: Key) -> None:
+        """Make a comparison the newest, and forget the oldest; also before one that fails, whose problem is kept."""
+        with self._lock:
+            self._kept.setdefault(key, ())
             self._kept.move_to_end(key)
             forgotten = [self._kept.popitem(last=False)[0] for _ in range(len(self._kept) - MAX_COMPARISONS)]
         for each in forgotten:
             self._drawn.forget(each)
-        return shown
 
     def _of_image(
         self, task: int, tags: ControlTags, places: Sequence[DifferingPlace]
@@ -155,8 +161,9 @@ class ShadowPictures:
             for place in places:
                 yield _shown(place, problem=f"its image cannot be read now ({error.code})")
             return
+        seen = places[0].image_sha256
         is_alone = tags.is_only_image and tags.page is None  # else the prelabels name several images at once
-        if is_alone and mammogram.sha256 != places[0].image_sha256:
+        if not seen or (is_alone and mammogram.sha256 != seen):
             for place in places:
                 yield _shown(place, problem=OTHER_IMAGE)
             return

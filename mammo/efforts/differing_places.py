@@ -30,7 +30,7 @@ class DifferingPlace:
     """Of the image within the task."""
 
     image_sha256: str
-    """Of the prelabels' images; see `Prelabel.image_sha256`."""
+    """Of the prelabels' images; see `Prelabel.image_sha256`. Empty: the versions have seen different ones."""
 
     first: Finding | None
     second: Finding | None
@@ -86,6 +86,7 @@ def differing_places(
 
 def _of_task(first: Prelabel, second: Prelabel, tags: ControlTags) -> Iterator[DifferingPlace]:
     budget = PixelBudget()
+    seen = first.image_sha256 if first.image_sha256 == second.image_sha256 else ""
     for each in tags.everywhere([*first.regions, *second.regions]):
         try:
             before, after = (
@@ -97,9 +98,7 @@ def _of_task(first: Prelabel, second: Prelabel, tags: ControlTags) -> Iterator[D
         others = set(range(len(after))) - set(pairs.values())
         sides = [(one, after[pairs[n]] if n in pairs else None) for n, one in enumerate(before)]
         for one, other in [*sides, *((None, after[n]) for n in sorted(others))]:
-            place = DifferingPlace(
-                task=first.task, tags=each, image_sha256=first.image_sha256, first=one, second=other
-            )
+            place = DifferingPlace(task=first.task, tags=each, image_sha256=seen, first=one, second=other)
             if place.overlap < MIN_OVERLAP:
                 yield place
 

@@ -74,3 +74,11 @@ def test_a_problem_is_its_sentence_and_a_bug_tells_nothing() -> None:
     assert figures.get(1).problem == "the disk is full"
     assert "Doe" not in figures.get(0).problem
     figures.close()
+
+
+def test_whoever_asks_for_figures_of_anything_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.refreshed.MAX_FIGURES", 2)
+    figures: Refreshed[int, int] = Refreshed(lambda key: key, patience=20)
+    assert [figures.get(key).value for key in range(5)] == [0, 1, 2, 3, 4]
+    assert list(figures._figures) == list(figures._stamps) == [3, 4]
+    figures.close()

@@ -35,7 +35,7 @@ def regions(*findings, version="m1", turned=False):
     return [region | {"image_rotation": 90} for region in rendered] if turned else rendered
 
 
-def show(store, *findings, task=5, version="m1", num_cut=0, shown=True, turned=False):
+def show(store, *findings, task=5, version="m1", num_cut=0, shown=True, turned=False, sha256="ab" * 32):
     """Record a prelabel, as `/predict` does, or a silent one."""
     store.record_prelabel(
         project=1,
@@ -43,7 +43,7 @@ def show(store, *findings, task=5, version="m1", num_cut=0, shown=True, turned=F
         model_version=version,
         regions=regions(*findings, version=version, turned=turned),
         score=0.7,
-        images={"": "ab" * 32},
+        images={"": sha256},
         sizes={"": SIZE},
         num_cut=num_cut,
         shown=shown,

@@ -37,3 +37,10 @@ def test_a_prelabel_that_cannot_be_interpreted_has_no_places(store):
     show(store, FIRST, version="m1", turned=True)
     show(store, SECOND, version="m2", shown=False)
     assert places(store) == []
+
+
+def test_versions_that_have_seen_different_images_say_so(store):
+    show(store, FIRST, version="m1")
+    show(store, version="m2", shown=False, sha256="cd" * 32)
+    (place,) = places(store)
+    assert place.image_sha256 == ""
