@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,9 @@ BUTTON = "START_TRAINING"
 
 REPEATED_AFTER = timedelta(days=1)
 """Age from which the same refusal of a project is recorded again. Label Studio may press the button at every save."""
+
+NUMBER = re.compile(r"\d+")
+"""In a reason: how many patients are needed still changes from save to save."""
 
 log = structlog.get_logger()
 
@@ -78,8 +82,9 @@ def require_possible(site: Site, project: int, *, recipe: str) -> None:
 
     why = refusal()
     if why is not None and site.label_studio is not None:
-        # As a worker would do first: events may have been lost.
-        site.reconcile(project, complete=True)
+        # Events may have been lost. What was changed since the last time is enough: deleted tasks add no correction,
+        # and Label Studio's button may ask at every save.
+        site.reconcile(project)
         why = refusal()
     if why is not None:
         raise InsufficientData(f"a run of project {project} cannot succeed: {why}")
@@ -105,7 +110,7 @@ def start_by_button(services: Services, project: int) -> Started:
 
 
 def _record_refusal(site: Site, project: int, *, reason: str) -> None:
-    """Record why a run was refused, unless the same was recorded lately."""
+    """Record why a run was refused, unless the same, its numbers aside, was recorded lately."""
     columns, subject = audit_entry.c, f"project {project}"
     last = (
         sa.select(columns.reason, columns.at)
@@ -115,6 +120,7 @@ def _record_refusal(site: Site, project: int, *, reason: str) -> None:
     )
     with writing(site.engine) as connection:
         before = connection.execute(last).one_or_none()
-        if before and before.reason == reason and datetime.now(UTC) - before.at < REPEATED_AFTER:
+        is_recent = before is not None and datetime.now(UTC) - before.at < REPEATED_AFTER
+        if before is not None and is_recent and NUMBER.sub("", before.reason) == NUMBER.sub("", reason):
             return
         append(connection, actor=BUTTON, action=REFUSED_RUN, subject=subject, reason=reason)

@@ -14,12 +14,13 @@ import pytest
 from backend.routes.webhook import UNKNOWN
 from mammo.annotations import Receipt
 from mammo.audit import AuditTrail
-from mammo.errors import StorageUnavailable
+from mammo.errors import InsufficientData, StorageUnavailable
 from mammo.labelstudio.client import SECRET_HEADER
 from mammo.notifications import NewChannel
 from mammo.runs.jobs import Enqueued
 from mammo.runs.payloads import Retrain
 from tests.backend.fakes import BASIC, HOOK, Backend, FakeStore
+from tests.fakes.label_studio import FakeLabelStudio
 
 SAVED = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 1, "result": []}}
 START = {"action": "START_TRAINING", "project": {"id": 3}}
@@ -298,3 +299,30 @@ def test_a_fault_of_ours_is_a_500_without_a_word_of_it_for_the_caller(
     assert "RuntimeError" in log
     assert "test_webhook.py" in log
     assert "Doe^Jane" not in log + answer.text
+
+
+def test_a_refusal_of_which_only_the_numbers_changed_is_recorded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed = iter((12, 11))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InsufficientData(f"annotate about {next(needed)} more patients first")
+
+    monkeypatch.setattr("backend.requested_runs.require_possible", refuse)
+    backend = Backend(parts={"make_room": lambda: None})
+    said = [send(backend, START | {"n": n}).json()["training"]["reason"] for n in range(2)]
+    assert [each.split()[2] for each in said] == ["12", "11"]
+    (entry,) = AuditTrail(backend.services.site.engine).newest()
+    assert "12" in entry.reason
+
+
+def test_a_button_that_is_pressed_at_every_save_compares_changed_tasks_only() -> None:
+    asked: list[tuple[int, dict[str, bool]]] = []
+    backend = Backend(
+        parts={"make_room": lambda: None, "reconcile": lambda project, **how: asked.append((project, how))}
+    )
+    backend.store.dataset = None
+    backend.services.site.__dict__["label_studio"] = FakeLabelStudio().client()
+    send(backend, START)
+    assert asked == [(3, {})]
