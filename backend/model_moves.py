@@ -62,7 +62,7 @@ def pin(site: Site, project: int, version: str, *, reason: str, actor: str) -> P
     found = site.registry.find(version) or version
     site.make_room()
     made = site.pins.pin(project, found, reason=reason, actor=actor)
-    site.announce_champion(site.registry.champion().version)
+    site.announce_champion(made.version)  # whatever a message names, the backends look up champion and pins
     return made
 
 
@@ -74,5 +74,5 @@ def unpin(site: Site, project: int, *, reason: str, actor: str) -> str:
     """
     site.make_room()
     version = site.pins.unpin(project, reason=reason, actor=actor)
-    site.announce_champion(site.registry.champion().version)
+    site.announce_champion(version)
     return version

@@ -67,8 +67,8 @@ def pin(project: int, name: str, reason: str) -> None:
     site = changing_site()
     made = pin_project(site, project, find_version(site.registry, name), reason=reason, actor=current_user())
     text_console(soft_wrap=True, highlight=False).print(
-        f"project {project} is pinned to {made.version}; running backends load it within "
-        f"{site.settings.reload_seconds:g} s and its start\n"
+        f"project {project} is pinned to {made.version}; running backends begin to load it within "
+        f"{site.settings.reload_seconds:g} s, and serve it then\n"
         f'`yolo-mlsam models unpin --project {project} --reason "..."` lets it follow the champion again'
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from mammo.models import STARTER, ModelRegistry
+from backend.model_moves import pin, unpin
+from mammo.models import STARTER, ModelRegistry, Pin
 from tests.backend.api.test_api import program
 from tests.backend.console.access import browser, submit
 from tests.backend.fakes import Backend
@@ -99,3 +101,20 @@ def test_the_same_over_http_for_administrators_only(backend: WithVersions) -> No
     )
     assert client.post("/api/v1/projects/7/pin", json={"version": backend.second}).status_code == 422
     assert program(backend, "lead").post("/api/v1/projects/7/pin", json=order).status_code == 403
+
+
+def test_a_pin_that_was_made_does_not_fail_for_want_of_a_champion() -> None:
+    told: list[str] = []
+    site = SimpleNamespace(
+        label_studio=None,
+        registry=SimpleNamespace(find=lambda name: name),
+        pins=SimpleNamespace(
+            pin=lambda project, version, **_: Pin(project=project, version=version),
+            unpin=lambda project, **_: "m0002",
+        ),
+        make_room=lambda: None,
+        announce_champion=told.append,
+    )
+    assert pin(cast(Any, site), 7, "m0002", reason="x", actor="anna").version == "m0002"
+    assert unpin(cast(Any, site), 7, reason="x", actor="anna") == "m0002"
+    assert len(told) == 2
