@@ -6,6 +6,7 @@ trained.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import orjson
 import sqlalchemy as sa
@@ -21,13 +23,14 @@ from mammo.database import dataset_version, prelabel, promotion, run_event, writ
 from mammo.database import model_version as model_table
 from mammo.database import run as run_table
 from mammo.detector import Detection
-from mammo.dicom import Mammogram
+from mammo.dicom import Mammogram, encode_png
 from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Size
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
 from mammo.models import STARTER
+from mammo.phantom import phantom_view, vendor_b
 from mammo.pipeline import Prelabeller
 from mammo.runs import RunLedger, Runs, Trigger, claim
 from mammo.runs.failures import ADVICE, Failure
@@ -54,6 +57,7 @@ RULE = GateRule(min_patients=4, draws=200)
 READERS = (1, 2, 7)
 WEEKS, IMAGES_PER_WEEK = 9, 8
 SIZE = Size(1200, 1500)
+PICTURE = "/data/upload/3/1.png"
 TAGS = ControlTags()
 HOSTILE = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"> {{7*7}}"
 """A reason that a browser would run if a page forgot to escape it."""
@@ -275,6 +279,11 @@ def freeze(site: Site, held_out: Sequence[Case], *, patients: int, at: datetime)
 def correct(site: Site, label_studio: FakeLabelStudio, *, now: datetime, versions: tuple[str, str]) -> None:
     """Weeks of corrections, whose prelabels get better."""
     chance = np.random.default_rng(7)
+    content = picture()
+    sha256 = hashlib.sha256(content).hexdigest()
+    label_studio.before = lambda request: (
+        httpx.Response(200, content=content) if request.url.path == PICTURE else None
+    )
     prelabels = []
     for number in range(1, WEEKS * IMAGES_PER_WEEK + 1):
         week = (number - 1) // IMAGES_PER_WEEK
@@ -284,7 +293,7 @@ def correct(site: Site, label_studio: FakeLabelStudio, *, now: datetime, version
         task = {
             "id": number,
             "project": PROJECT,
-            "data": {"image": "/data/1.png", "patient": f"{number // 4:016x}"},
+            "data": {"image": PICTURE, "patient": f"{number // 4:016x}"},
         }
         annotation = {
             "id": 100 + number, "task": number, "project": PROJECT, "completed_by": READERS[number % 3],
@@ -301,7 +310,7 @@ def correct(site: Site, label_studio: FakeLabelStudio, *, now: datetime, version
         label_studio.tasks.append({**task, "updated_at": at.isoformat(), "annotations": [annotation]})
         prelabels.append(
             {"project": PROJECT, "task": number, "model_version": served, "regions": regions(0, served),
-             "score": 0.7, "image_sha256": "ab" * 32, "created_at": at - timedelta(days=1),
+             "score": 0.7, "image_sha256": sha256, "created_at": at - timedelta(days=1),
              "shown_at": at - timedelta(hours=1)}
         )  # fmt: skip
         if number % 3 == 0:  # the other version predicted it silently
@@ -309,11 +318,18 @@ def correct(site: Site, label_studio: FakeLabelStudio, *, now: datetime, version
             shifted = regions(4 if number % 2 else 40, other)
             prelabels.append({**prelabels[-1], "model_version": other, "regions": shifted, "shown_at": None})
     waiting = range(1, 31)
-    label_studio.add_tasks(PROJECT, *({"image": "/data/1.png"} for _ in waiting))
+    label_studio.add_tasks(PROJECT, *({"image": PICTURE} for _ in waiting))
     read = WEEKS * IMAGES_PER_WEEK
     label_studio.projects[PROJECT] |= {"task_number": read + len(waiting), "finished_task_number": read}
     with writing(site.engine) as connection:
         connection.execute(sa.insert(prelabel), prelabels)
+
+
+def picture() -> bytes:
+    """The image of every task, as PNG."""
+    view = phantom_view(9400, appearance=vendor_b(), width=SIZE.width, height=SIZE.height, spacing_mm=0.15)
+    levels = np.interp(view.stored, (0, view.stored.max()), (0, 255)).astype(np.uint8)
+    return encode_png(levels)
 
 
 @cache

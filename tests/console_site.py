@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rq import Worker
+
 from mammo.access.roles import ROLES
+from mammo.runs.jobs import QUEUES
 from mammo.settings import PREFIX, Settings
 from mammo.site import Site
 from tests.backend_process import BackendProcess
@@ -68,6 +71,7 @@ def console_site(
             }
             with Site(settings=Settings.load(**values), creates=True) as site:
                 history = fill(site, fake, folder, now=now or datetime.now(UTC), reason=reason)
+                fake.serving, fake.versions = history.champion, {history.champion: len(fake.tasks)}
                 for role in ROLES:
                     site.access.users.add(USERS[role], role, password=PASSWORD, actor="root@server")
                 environment = {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()}
@@ -75,9 +79,25 @@ def console_site(
                 backend.start()
                 try:
                     backend.wait(serves=False)
+                    make_healthy(site, backend)
                     yield ConsoleSite(backend.url, site, history, fake, backend)
                 finally:
                     backend.kill()
     finally:
         redis.stop()
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def make_healthy(site: Site, backend: BackendProcess) -> None:
+    """Connect both projects to the backend, as `project connect` does, and register a worker that takes no job."""
+    settings = site.settings
+    for project in (PROJECT, QUIET_PROJECT):
+        site.client.connect_backend(
+            project,
+            backend.url,
+            user=settings.auth_user,
+            password=settings.auth_password.get_secret_value(),
+            webhook_secret=settings.webhook_secret.get_secret_value(),
+        )
+    site.reconcile(PROJECT)
+    Worker(QUEUES, connection=site.redis, name="gpu-1", default_worker_ttl=3600).register_birth()

@@ -18,6 +18,7 @@ from mammo.labelstudio.labeling_config import labeling_config
 KEY = "legacy-token"
 PERSONAL = "eyJhbGciOi.eyJ0b2tlbl.c2lnbmF0dXJl"
 URL = "http://label-studio.test:8080"
+RELEASE = "1.23.2"
 USER = 1
 """Whose token it is."""
 
@@ -66,7 +67,6 @@ class FakeLabelStudio:
         """How many access tokens were handed out; only the newest one is good."""
 
         self.routes: list[tuple[str, str, Callable[..., Any]]] = [
-            ("GET", r"/health", lambda body, params: {"status": "UP"}),
             (
                 "GET",
                 r"/api/projects/",
@@ -77,6 +77,8 @@ class FakeLabelStudio:
             ("PATCH", r"/api/projects/(\d+)/", self._patch_project),
             ("GET", r"/api/projects/(\d+)/model-versions/", lambda body, params, number: self.versions),
             ("GET", r"/api/current-user/whoami", lambda body, params: {"id": USER}),
+            ("GET", r"/api/version", lambda body, params: {"release": RELEASE}),
+            ("GET", r"/api/jwt/settings", lambda body, params: {"legacy_api_tokens_enabled": True}),
             (
                 "PATCH",
                 r"/api/users/(\d+)/",
@@ -101,7 +103,7 @@ class FakeLabelStudio:
                 lambda body, params, number: self._change(self.tabs, number, body),
             ),
             ("POST", r"/api/dm/views/order/", self._order_tabs),
-            ("GET", r"/api/ml/", lambda body, params: self.backends),
+            ("GET", r"/api/ml/", lambda body, params: of_project(self.backends, params)),
             ("POST", r"/api/ml/", self._connect),
             (
                 "PATCH",
@@ -109,8 +111,8 @@ class FakeLabelStudio:
                 lambda body, params, number: self._change(self.backends, number, body),
             ),
             ("DELETE", r"/api/ml/(\d+)", self._delete_backend),
-            ("GET", r"/api/webhooks/", lambda body, params: self.webhooks),
-            ("POST", r"/api/webhooks/", lambda body, params: self._add(self.webhooks, body)),
+            ("GET", r"/api/webhooks/", lambda body, params: of_project(self.webhooks, params)),
+            ("POST", r"/api/webhooks/", self._add_webhook),
             ("PATCH", r"/api/webhooks/(\d+)/", self._patch_webhook),
             ("DELETE", r"/api/webhooks/(\d+)/", self._delete_webhook),
         ]
@@ -136,6 +138,8 @@ class FakeLabelStudio:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.log.append(request)
+        if request.url.path == "/health":  # anybody may ask
+            return httpx.Response(200, json={"status": "UP"})
         if request.url.path == "/api/token/refresh/":
             if orjson.loads(request.content) != {"refresh": PERSONAL}:
                 return httpx.Response(401, json={"detail": "Token is invalid"})
@@ -237,10 +241,13 @@ class FakeLabelStudio:
             {"task_ids": made} if params.get("return_task_ids") == "true" else {}
         )
 
-    def _connect(self, body: Body, params: dict[str, str]) -> Body:
+    def _connect(self, body: Body, params: dict[str, str]) -> Body | None:
         """Connecting adds a webhook for everything and without any header, unless one to this URL is there."""
+        project = self.projects.get(body["project"])
+        if project is None:
+            return None
         url = body["url"] + "/webhook"
-        if not any(hook["url"] == url for hook in self.webhooks):
+        if not any(hook["url"] == url for hook in of_project(self.webhooks, {"project": str(project["id"])})):
             hook = {
                 "url": url,
                 "headers": {},
@@ -249,9 +256,13 @@ class FakeLabelStudio:
                 "project": body["project"],
             }
             self._add(self.webhooks, hook)
-        project = self.projects[body["project"]]
         project["model_version"] = project.get("model_version") or body["title"]
-        return self._add(self.backends, body | {"model_version": self.serving})
+        state = {"state": "CO", "readable_state": "Connected", "basic_auth_pass_is_set": True}
+        return self._add(self.backends, body | state | {"model_version": self.serving})
+
+    def _add_webhook(self, body: Body, params: dict[str, str]) -> Body | None:
+        """Webhooks of actions that do not exist are refused."""
+        return None if "NO_SUCH_ACTION" in body["actions"] else self._add(self.webhooks, body)
 
     def _patch_project(self, body: Body, params: dict[str, str], number: str) -> Body:
         """It knows the versions that have predictions, and the titles of backends."""
@@ -273,6 +284,11 @@ class FakeLabelStudio:
     def _delete_webhook(self, body: None, params: dict[str, str], number: str) -> bytes:
         self.webhooks = [hook for hook in self.webhooks if hook["id"] != int(number)]
         return b""
+
+
+def of_project(rows: list[Body], params: dict[str, str]) -> list[Body]:
+    """The rows of the project that is asked for; one that names no project is of every one."""
+    return [row for row in rows if str(row.get("project", params["project"])) == params["project"]]
 
 
 def counted(task: Body) -> Body:

@@ -32,15 +32,15 @@ def connect(server: Callable[[httpx.Request], httpx.Response], key: str = KEY, u
 
 def test_a_legacy_token_is_sent_as_it_is() -> None:
     server = FakeLabelStudio()
-    Connection(URL, KEY, transport=server.transport).call("GET", "/health")
+    Connection(URL, KEY, transport=server.transport).call("GET", "/api/version")
     assert [request.headers["Authorization"] for request in server.log] == [f"Token {KEY}"]
 
 
 def test_a_personal_token_is_exchanged_once_for_an_access_token() -> None:
     server = FakeLabelStudio()
     client = Connection(URL, PERSONAL, transport=server.transport)
-    client.call("GET", "/health")
-    client.call("GET", "/health")
+    client.call("GET", "/api/version")
+    client.call("GET", "/api/version")
     assert server.access == 1
     assert [r.headers.get("Authorization") for r in server.log] == [
         None,
@@ -54,18 +54,18 @@ def test_an_access_token_is_renewed_when_its_time_is_over_and_when_the_server_fo
 ) -> None:
     server = FakeLabelStudio()
     client = Connection(URL, PERSONAL, transport=server.transport)
-    client.call("GET", "/health")
+    client.call("GET", "/api/version")
     server.access += 1  # the one we hold is no longer good
-    client.call("GET", "/health")
+    client.call("GET", "/api/version")
     monkeypatch.setattr(connection, "ACCESS_SECONDS", -1.0)
-    client.call("GET", "/api/ml/")
+    client.call("GET", "/api/version")
     assert server.log[-1].headers["Authorization"] == f"Bearer access-{server.access}"
 
 
 @pytest.mark.parametrize("key", [KEY + "-wrong", PERSONAL + "wrong"])
 def test_a_refused_token_is_explained_and_not_shown(key: str) -> None:
     with pytest.raises(LabelStudioError, match="YOLO_MLSAM_LABEL_STUDIO_API_KEY") as error:
-        Connection(URL, key, transport=FakeLabelStudio().transport).call("GET", "/health")
+        Connection(URL, key, transport=FakeLabelStudio().transport).call("GET", "/api/version")
     assert key not in str(error.value)
     assert error.value.code == "label_studio_401"
 
