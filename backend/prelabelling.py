@@ -46,6 +46,7 @@ class Prelabelling:
             open_image=services.images.open,
             store=services.store,
             news=self._news(),
+            words=services.site.word_head(project),
         )
         self.tags = self._tasks.tags
 

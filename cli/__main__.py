@@ -35,6 +35,7 @@ from cli.site_choice import QuietOption, SiteOption, choose_site
 from cli.stages import stage
 from cli.train import train
 from cli.weight_commands import weights
+from cli.words import words
 from mammo.errors import MammoError
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ app.add_typer(dataset_versions, name="dataset", rich_help_panel=READINGS)
 app.add_typer(labels, name="labels", rich_help_panel=READINGS)
 app.add_typer(reading, name="reading", rich_help_panel=READINGS)
 app.add_typer(readers, name="readers", rich_help_panel=READINGS)
+app.add_typer(words, name="words", rich_help_panel=READINGS)
 app.add_typer(stage, name="stage", rich_help_panel=LABEL_STUDIO)
 app.add_typer(pacs, name="pacs", rich_help_panel=IMAGES)
 app.add_typer(order, name="order", rich_help_panel=LABEL_STUDIO)

@@ -55,7 +55,13 @@ class Finding:
     morphology: str | None = None
     distribution: str | None = None
     suspicion: str | None = None
-    """What a person said about the calcifications, in words of `mammo.bi_rads`; None: nothing."""
+    """What a person said about the calcifications, or a head proposed, in words of `mammo.bi_rads`; None: nothing."""
+
+    proposed: tuple[tuple[str, float], ...] = ()
+    """Descriptors whose word a head proposed, each with its probability in [0, 1]; the others are a person's."""
+
+    word_head: str = ""
+    """Name of that head; see `mammo.words`."""
 
     comment: str = field(default="", repr=False)
     """What a person wrote about the finding; may name a patient, so it is in neither `descriptors` nor `attributes`."""

@@ -24,18 +24,13 @@ from mammo.masks import Mask
 from mammo.masks.instances import GAP_MM
 from mammo.masks.instances import calcifications as instances_of
 from mammo.models import ModelFiles
-from mammo.prompts import PROMPT_RULES, robust_points
+from mammo.prompts import PROMPT_RULES, PROMPT_SPACING_MM
 from mammo.segmenter import EmbeddingCache, Segmentation, Segmenter
 from mammo.segmenter.mask_prior import segmentation_of
-
-PROMPT_SPACING_MM = 0.5
-"""Least distance between two point prompts, in mm; about the nearest-neighbour distance within a cluster."""
+from mammo.words.features import specks_of
 
 MAX_CALCIFICATION_PROMPTS = 32
 """Maximum number of point prompts for the calcifications of a cluster."""
-
-MAX_SPECKS = 64
-"""Maximum number of specks that are looked for in a mask."""
 
 MIN_CALCIFICATION_MM = 0.2
 """Least diameter of a calcification, in mm: most smaller instances of the starter are noise
@@ -274,16 +269,8 @@ class Prelabeller:
         return evidence(mammogram.pixels, mask, spacing=mammogram.spacing).text()
 
     def specks(self, mammogram: Mammogram, mask: Mask) -> tuple[Point, ...]:
-        """Return the specks in a mask by the robust prompt rule, strongest first, at most `MAX_SPECKS`."""
-        spacing = mammogram.spacing or ASSUMED_SPACING
-        found = robust_points(
-            mammogram.pixels,
-            mask.frame.within(mammogram.size),
-            count=MAX_SPECKS,
-            spacing=spacing.pixels(PROMPT_SPACING_MM),
-            mm_per_pixel=spacing.mean_mm,
-        )
-        return tuple(point for point in found if mask.holds(point))
+        """Return the specks in a mask, strongest first; see `mammo.words.features.specks_of`."""
+        return specks_of(mammogram, mask)
 
     def calcifications(self, mammogram: Mammogram, box: Box) -> list[Mask]:
         """Return the masks of the calcifications in a box, largest first.

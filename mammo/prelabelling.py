@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 
@@ -15,6 +15,7 @@ from mammo.errors import ImageNotFound
 from mammo.findings import ImageFindings
 from mammo.geometry import Size
 from mammo.images.task_images import of_task
+from mammo.labelstudio.descriptors import offered_words
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import certainty, suspicion
@@ -22,6 +23,9 @@ from mammo.labelstudio.relations import names_same_lesion
 from mammo.labelstudio.rendering import notes_of_images, share_ids, to_regions
 from mammo.settings import Settings
 from mammo.two_views import BreastViews
+
+if TYPE_CHECKING:
+    from mammo.words.head import WordHead
 
 Prediction = dict[str, Any]
 """`result`, `score` and `model_version`, in Label Studio's format."""
@@ -79,6 +83,9 @@ class TaskPrelabeller:
     news: tuple[str, ...] = ()
     """What annotators are told in the note of every image; `mammo.notifications`."""
 
+    words: WordHead | None = None
+    """Proposes words of BI-RADS for the findings; None: none are proposed."""
+
     @classmethod
     def of(
         cls,
@@ -90,12 +97,14 @@ class TaskPrelabeller:
         open_image: Callable[[Mapping[str, Any]], Mammogram],
         store: AnnotationStore,
         news: Sequence[str] = (),
+        words: WordHead | None = None,
     ) -> Self:
         """Return the prelabeller of one project, configured by the settings.
 
         Args:
             project: None if Label Studio does not name it; then no option of a project applies.
             news: what annotators are told on every image.
+            words: proposes words for the findings; None: none are proposed.
 
         Raises:
             InvalidRegion: the model can fill none of the config's controls.
@@ -109,6 +118,7 @@ class TaskPrelabeller:
             open_image=open_image,
             store=store,
             news=tuple(news),
+            words=words,
         )
 
     @property
@@ -141,6 +151,10 @@ class TaskPrelabeller:
         for image_tags, described in zip(self._images(data), self.images_of(task, data), strict=True):
             mammogram = self.open_image(described)
             on_image = self.prelabeller.prelabel(mammogram, threshold=self.threshold)
+            if self.words is not None:
+                offered = offered_words(self.config, image_tags)
+                proposed = self.words.propose(mammogram, on_image.findings, offered=offered)
+                on_image = replace(on_image, findings=proposed)
             views.add(on_image, described, mammogram, tags=image_tags)
             regions += to_regions(
                 on_image.findings,

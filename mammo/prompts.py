@@ -16,6 +16,9 @@ from mammo.errors import InvalidPrompt
 from mammo.geometry import Box, Point, Size
 from mammo.pixels import Pixels, size_of
 
+PROMPT_SPACING_MM = 0.5
+"""Least distance between two point prompts, in mm; about the nearest-neighbour distance within a cluster."""
+
 MAX_CALCIFICATION_MM = 1.05
 """Diameter of the largest calcification that the robust rule looks for."""
 

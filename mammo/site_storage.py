@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mammo.pipeline import Prelabeller
     from mammo.segmenter import EmbeddingCache
     from mammo.verdicts.archive import VerdictArchive
+    from mammo.words.head import WordHead
+    from mammo.words.records import WordHeads
 
 log = structlog.get_logger()
 
@@ -155,6 +157,24 @@ class SiteStorage:
         from mammo.learning_curves import LearningCurves
 
         return LearningCurves(self.engine)
+
+    @cached_property
+    def word_heads(self) -> WordHeads:
+        """The heads that propose words of BI-RADS, most of them switched off."""
+        from mammo.words.records import WordHeads
+
+        return WordHeads(self.engine)
+
+    def word_head(self, project: int | None) -> WordHead | None:
+        """Return the head that proposes words in a project; None: none does, or it cannot be read now. Never raises.
+
+        Without it a prelabel is whole: a person says the words.
+        """
+        try:
+            return None if project is None else self.word_heads.serving(project)
+        except MammoError as error:
+            log.warning("words are not proposed", project=project, code=error.code)
+            return None
 
     def own_models(self) -> dict[int, str]:
         """Return the version of each project that does not follow the champion: its pin's, else a provisional one."""

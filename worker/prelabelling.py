@@ -68,6 +68,7 @@ def prelabel_tasks(
         open_image=site.images.open,
         store=site.store,
         news=_news(site, project, version),
+        words=site.word_head(project),
     )
     total = int(described.get("task_number") or 0)
     counts, cut, failures, index, is_shown = Counter[str](), _Cut(), _Failures(), 0, False

@@ -36,6 +36,8 @@ Action = Literal[
     "key revoked",
     "labels sent back",
     "known cases named",
+    "words switched on",
+    "words switched off",
 ]
 
 REFUSED_RUN: Action = "run refused"

@@ -53,6 +53,7 @@ from mammo.database.tables import (
     task_arm,
     task_order,
 )
+from mammo.database.word_tables import word_head
 
 __all__ = [
     "MIGRATION_LOCK",
@@ -108,5 +109,6 @@ __all__ = [
     "stage_change",
     "task_arm",
     "task_order",
+    "word_head",
     "writing",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 from mammo.errors import InvalidRegion
 from mammo.findings import Finding
 from mammo.labelstudio.config_controls import COMMENT, OF_EXAMS, OF_FINDINGS
+from mammo.labelstudio.config_xml import labels_of, parse_config
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.lenient_json import shown
 
@@ -79,6 +80,21 @@ def finding_descriptors(
         ):
             words.setdefault(region, {})[COMMENT] = text
     return words
+
+
+def offered_words(config: str, tags: ControlTags) -> dict[str, set[str]]:
+    """Return the words that a project offers about a finding on an image, by descriptor.
+
+    Args:
+        config: labeling config of the project; it may offer some of the words only.
+        tags: control tags of the image.
+    """
+    stored = {
+        tag.get("name"): {label.stored for _, label in labels_of(tag)}
+        for tag in parse_config(config).iter()
+        if tag.tag.lower() == "choices"
+    }
+    return {name: stored[control] for name in OF_FINDINGS if (control := getattr(tags, name)) is not None}
 
 
 def descriptor_regions(finding: Finding, region: Result, tags: ControlTags) -> list[dict[str, Any]]:

@@ -270,11 +270,17 @@ class ControlTags:
 
     def fit(self, result: Sequence[Mapping[str, Any]]) -> bool:
         """Whether regions of an earlier prediction use the controls, labels and choices that one would use now."""
-        controls = {self.polygon or self.brush, self.rectangle, self.choices, self.note} - {None}
+        controls = {self.polygon or self.brush, self.rectangle, self.choices, self.note, *self._descriptors}
+        controls -= {None}
         return all(
             region.get("from_name") in controls and self.shows(region) and self._has_label_of(region)
             for region in result
         )
+
+    @property
+    def _descriptors(self) -> dict[str | None, str]:
+        """The controls of descriptors of findings, with what they describe."""
+        return {control: name for name in OF_FINDINGS if (control := getattr(self, name)) is not None}
 
     def _has_label_of(self, region: Mapping[str, Any]) -> bool:
         """Whether a region's label or choice still exists in the config; a note needs none."""
@@ -282,6 +288,8 @@ class ControlTags:
         if region.get("type") == "textarea":
             return True
         if region.get("type") == "choices" and isinstance(value, Mapping):
+            if (name := self._descriptors.get(region.get("from_name"))) is not None:
+                return value.get("choices") in [[word] for word in OF_FINDINGS[name]]
             return value.get("choices") in ([self.choice_found], [self.choice_nothing])
         return self.is_cluster(region)
 

@@ -153,6 +153,8 @@ def _finding_region(
     }
     if finding.text:
         meta["text"] = list(finding.text)
+    if finding.proposed:
+        meta["words"] = {"head": finding.word_head, **dict(finding.proposed)}
     if tags.rectangle and (mask is None or not (tags.polygon or tags.brush)):
         return rectangle_region(box, size=size, tags=tags) | common | {"meta": meta}
     if mask is None:
