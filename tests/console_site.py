@@ -100,4 +100,4 @@ def make_healthy(site: Site, backend: BackendProcess) -> None:
             webhook_secret=settings.webhook_secret.get_secret_value(),
         )
     site.reconcile(PROJECT)
-    Worker(QUEUES, connection=site.redis, name="gpu-1", default_worker_ttl=3600).register_birth()
+    Worker(QUEUES, connection=site.redis, name="gpu-1", worker_ttl=3600).register_birth()
