@@ -17,7 +17,7 @@ from mammo.geometry import Box, Point, Size
 from tests.e2e.conftest import ARTIFACTS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FloatRect, Locator, Page
 
 BRUSH = np.array([0x2E, 0x57, 0xE4], np.float32)
 """Colour of the brush in the labeling config; blue, green, red."""
@@ -44,6 +44,15 @@ _PLACE = """() => {
 
 _REGIONS = "() => (window.Htx?.annotationStore?.selected?.regions ?? []).map(region => region.type)"
 """The kinds of the annotation's regions."""
+
+
+def box_at_rest(shown: Locator) -> FloatRect:
+    """Return where something is shown, once a busy machine has laid the page out."""
+    before = None
+    while (box := shown.bounding_box()) is None or box != before:
+        before = box
+        shown.page.wait_for_timeout(400)
+    return box
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from mammo.models import ModelRegistry
 from mammo.site import Site
 from mammo.trace import HistoryEntry, trace
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.screen import PATIENCE, Screen
+from tests.e2e.screen import PATIENCE, Screen, box_at_rest
 from training.cases import silent
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
@@ -114,8 +114,7 @@ class Ward:
         rows, columns = np.nonzero(finding.mask.bitmap)
         middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
         x, y = int(columns[middle]) + finding.mask.x0, int(rows[middle]) + finding.mask.y0
-        box = self.page.locator(f".view-{view.name} img").first.bounding_box()
-        assert box is not None
+        box = box_at_rest(self.page.locator(f".view-{view.name} img").first)
         scale = box["width"] / SIZE.width
         self.page.mouse.click(box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale)
         self.page.wait_for_timeout(600)
