@@ -101,6 +101,22 @@ class Results(BaseModel):
     format: ResultKind
 
 
+async def searched(
+    request: Request, conditions: SearchConditions, services: ServicesDep, caller: AdministratorDep
+) -> requested_pacs.Found:
+    """Search the PACS in a thread of the few that may."""
+    ask = partial(
+        requested_pacs.search,
+        services,
+        conditions.query,
+        priors=conditions.priors,
+        limit=conditions.limit,
+        offset=conditions.offset,
+        actor=caller.name,
+    )
+    return await anyio.to_thread.run_sync(ask, limiter=request.app.state.pacs_searches)
+
+
 @router.post("/pacs/search")
 async def search(
     request: Request, conditions: SearchConditions, services: ServicesDep, caller: AdministratorDep
@@ -112,16 +128,7 @@ async def search(
 
     It is a POST so that no address holds what names a patient. 409: no PACS is set; 502: it does not answer.
     """
-    ask = partial(
-        requested_pacs.search,
-        services,
-        conditions.query,
-        priors=conditions.priors,
-        limit=conditions.limit,
-        offset=conditions.offset,
-        actor=caller.name,
-    )
-    found = await anyio.to_thread.run_sync(ask, limiter=request.app.state.pacs_searches)
+    found = await searched(request, conditions, services, caller)
     return Json({"studies": [each.to_json() for each in found.studies], "num_all": found.num_all})
 
 

@@ -117,8 +117,11 @@ def normalised_label(text: str) -> str:
     return " ".join(re.split(r"[\s_-]+", text.casefold())).strip()
 
 
-def parse_config(config: str) -> ElementTree.Element:
+def parse_config(config: str, *, with_comments: bool = False) -> ElementTree.Element:
     """Parse a labeling config.
+
+    Args:
+        with_comments: keep comments, as elements whose tag is no text, so that the config can be written again.
 
     Raises:
         InvalidRegion: it is too long, declares a document type or entities, or is not XML (code `labeling_config`).
@@ -131,7 +134,8 @@ def parse_config(config: str) -> ElementTree.Element:
             code="labeling_config",
         )
     try:
-        return ElementTree.fromstring(config)  # noqa: S314
+        builder = ElementTree.TreeBuilder(insert_comments=with_comments)
+        return ElementTree.fromstring(config, ElementTree.XMLParser(target=builder))  # noqa: S314
     except ElementTree.ParseError as error:
         raise InvalidRegion(
             f"the project's labeling config is not XML: {error}", code="labeling_config"

@@ -34,7 +34,7 @@ def with_descriptors(config: str) -> str:
     if (built_in := _built_in(config, descriptors=True)) is not None:
         return built_in
     tags = ControlTags.read(config)
-    root = _parsed(config)
+    root = parse_config(config, with_comments=True)
     taken = {key.lower() for tag in root.iter() if (key := tag.get("hotkey"))}
     block = Element("View", {"className": BLOCK})
     for image in (tags, *tags.siblings):
@@ -63,7 +63,7 @@ def without_descriptors(config: str) -> str:
     """
     if (built_in := _built_in(config, descriptors=False)) is not None:
         return built_in
-    root, names = _parsed(config), descriptor_names(ControlTags.read(config))
+    root, names = parse_config(config, with_comments=True), descriptor_names(ControlTags.read(config))
     for parent in list(root.iter()):
         for child in list(parent):
             if child.get("name") in names:
@@ -101,13 +101,6 @@ def _controls(config: str) -> list[tuple[object, ...]]:
         for tag in parse_config(config).iter()
         if tag.get("name") and tag.get("name") not in descriptors
     )
-
-
-def _parsed(config: str) -> Element:
-    """Return the root of a config, with its comments."""
-    parse_config(config)  # refuses entities
-    builder = ElementTree.TreeBuilder(insert_comments=True)
-    return ElementTree.fromstring(config, ElementTree.XMLParser(target=builder))  # noqa: S314
 
 
 def _named(root: Element) -> Iterator[Element]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import HTMLResponse, Response
 
 from backend import requested_pacs
-from backend.api.pacs import MAX_IMPORTED, Conditions, ImportNumber, SearchConditions
+from backend.api.pacs import MAX_IMPORTED, Conditions, ImportNumber, SearchConditions, searched
 from backend.console.forms import read_form
 from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
@@ -63,16 +63,7 @@ async def search(request: Request, services: ServicesDep, caller: AdministratorD
     """Show the studies that meet the conditions of a form."""
     form = await read_form(request)
     conditions = _conditions(form, SearchConditions, limit=PAGE)
-    ask = partial(
-        requested_pacs.search,
-        services,
-        conditions.query,
-        priors=conditions.priors,
-        limit=conditions.limit,
-        offset=conditions.offset,
-        actor=caller.name,
-    )
-    found = await anyio.to_thread.run_sync(ask, limiter=request.app.state.pacs_searches)
+    found = await searched(request, conditions, services, caller)
     asked = {name: form[name] for name in (*TEXTS, *CHOICES) if form.get(name)}
     return render(
         request,
