@@ -6,9 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rq import Worker
 
@@ -21,6 +22,9 @@ from tests.conftest import RedisServer
 from tests.console_history import HOSTILE, PROJECT, QUIET_PROJECT, READERS, History, fill
 from tests.fakes.label_studio import KEY, FakeLabelStudio
 from tests.fakes.served import served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import StorageState
 
 PASSWORD = "the password of a test"
 USERS = {"viewer": "vera", "lead": "lena", "administrator": "anna"}
@@ -38,6 +42,8 @@ class ConsoleSite:
     history: History
     label_studio: FakeLabelStudio
     backend: BackendProcess
+    sessions: dict[str, StorageState] = field(default_factory=dict)
+    """What a browser keeps of the session of each role."""
 
 
 @contextmanager

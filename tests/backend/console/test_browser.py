@@ -16,7 +16,7 @@ from tests.console_history import HOSTILE, PROJECT
 from tests.console_site import NAMES, PASSWORD, USERS, ConsoleSite, console_site
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, StorageState
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,8 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def page_of(browser: Browser, site: ConsoleSite, role: str | None, **options: Any) -> Iterator[Page]:
     """A page on which a user of this role has logged in; at its end, nothing was logged to its console."""
-    context = browser.new_context(base_url=site.url, **options)
+    state = session_of(browser, site, role) if role is not None else None
+    context = browser.new_context(base_url=site.url, storage_state=state, **options)
     context.set_default_timeout(PATIENCE)
     page, problems = context.new_page(), list[str]()
     # What a browser says of an answer 403 or 404 is no fault.
@@ -52,19 +53,30 @@ def page_of(browser: Browser, site: ConsoleSite, role: str | None, **options: An
         lambda message: None if REFUSED in message.text else problems.append(message.text),
     )
     page.on("pageerror", lambda error: problems.append(str(error)))
-    if role is not None:
-        log_in(page, role)
-    yield page
-    assert problems == []
-    context.close()
+    try:
+        if role is not None:
+            page.goto("/")
+            page.get_by_role("heading", name="Overview", level=1).wait_for()
+        yield page
+        assert problems == []
+    finally:
+        context.close()
 
 
-def log_in(page: Page, role: str) -> None:
-    page.goto("/")
-    page.get_by_label("User name").fill(USERS[role])
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_role("heading", name="Overview", level=1).wait_for()
+def session_of(browser: Browser, site: ConsoleSite, role: str) -> StorageState:
+    """The cookies of this role's session. Each logs in once: the backend allows few log-ins a minute."""
+    if role not in site.sessions:
+        context = browser.new_context(base_url=site.url)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_label("User name").fill(USERS[role])
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Overview", level=1).wait_for()
+        site.sessions[role] = context.storage_state()
+        context.close()
+    return site.sessions[role]
 
 
 def pages(site: ConsoleSite) -> list[str]:
