@@ -25,6 +25,7 @@ from mammo.pacs.studies import FoundStudy, by_study
 from mammo.result_kinds import ResultKind
 from mammo.runs.jobs import ACTIVE, Enqueued, JobStatus, import_job
 from mammo.runs.payloads import ImportFromPacs, SendResults
+from mammo.site import Site
 
 MAX_SEARCHES = 2
 """Searches at once; the PACS serves a hospital."""
@@ -43,7 +44,8 @@ class ImportProgress:
 
     @property
     def state(self) -> str:
-        """`queued`, `started`, `finished`, `failed`, `interrupted` (its job is gone), or `unknown` (no queue)."""
+        """`queued`, `started`, `finished`, `failed`, `stopped` by a person, `interrupted` (its job is gone), or
+        `unknown` (the queue does not answer)."""
         if self.asked.state != "waiting":
             return self.asked.state
         if self.status is None:
@@ -53,7 +55,7 @@ class ImportProgress:
     @property
     def has_ended(self) -> bool:
         """Whether it may be continued, or begun again to take what is new."""
-        return self.state in ("finished", "failed", "interrupted")
+        return self.state in ("finished", "failed", "stopped", "interrupted")
 
     def to_json(self) -> dict[str, Any]:
         status = self.status
@@ -135,12 +137,24 @@ def continue_import(services: Services, number: int, *, actor: str) -> None:
     try:
         _enqueue(services, found.project, number)
     except MammoError:
-        if found.state != "waiting":
-            # As it was.
-            imports.ended(number, outcome=found.outcome or {}, problem=found.problem, at=found.ended_at)
+        imports.restore(found)
         raise
     reason = f"import {number} from the PACS: {found.what}"
     _record(services, actor, "import continued", subject=f"project {found.project}", reason=reason)
+
+
+def stop_import(site: Site, number: int, *, actor: str) -> None:
+    """Stop an import that waits or runs, within one image; it can be continued.
+
+    Raises:
+        UnknownImport: there is none of this number.
+        ImportConflict: it has ended.
+    """
+    site.make_room()
+    site.pacs_imports.stop(number, actor=actor)
+    # Where the queue does not answer: the job sees that it was stopped, once a worker takes it.
+    with suppress(StorageUnavailable):
+        site.queue.drop(import_job(number))
 
 
 def progress_of(services: Services, asked: PacsImport) -> ImportProgress:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.pacs_imports import imports, stop
 from cli.pacs_results import results, send
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ pacs = typer.Typer(
     help="Find mammograms in the PACS, import them, and send results back.", no_args_is_help=True
 )
 
+pacs.command()(imports)
+pacs.command()(stop)
 pacs.command()(send)
 pacs.command()(results)
 

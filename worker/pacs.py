@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from mammo.errors import MammoError, UnknownImport
+from mammo.errors import Cancelled, MammoError, UnknownImport
 from mammo.exchange.export.labelled_image import LabelledImage, Refusal
 from mammo.exchange.importing import Rules
 from mammo.pacs.importer import MAX_LISTED, Imported
@@ -18,6 +18,8 @@ Report = Callable[[str, float, str], None]
 
 def import_from_pacs(project: int, number: int, *, site: Site, report: Report) -> dict[str, Any]:
     """Import what a row of `mammo.pacs.import_log` names; it records how that ended.
+
+    An import that a person stopped ends between two images, and is no failure: it can be continued.
 
     Args:
         report: called with stage, progress in [0, 1] and message; may raise to stop.
@@ -35,13 +37,23 @@ def import_from_pacs(project: int, number: int, *, site: Site, report: Report) -
     found, problem = imports.get(number), None
     if found.project != project:  # anybody who can write into Redis may have made the job
         raise UnknownImport(f"import {number} from the PACS is not one into project {project}")
-    imports.reopen(number)  # an attempt that was stopped has ended it
+    if found.state == "stopped":
+        return imported.to_json()
+    imports.reopen(number)  # an attempt whose worker ended has ended it
+
+    def watched(stage: str, progress: float, message: str) -> None:
+        if imports.get(number).state == "stopped":
+            raise Cancelled(f"import {number} from the PACS was stopped")
+        report(stage, progress, message)
+
     try:
-        report("searching", 0.0, "asking the PACS")
+        watched("searching", 0.0, "asking the PACS")
         order = imports.order(number)
         rules = Rules(convert_for_processing=not order.query.only_for_presentation)
         importer = site.pacs_importer(site.import_target(project, rules=rules))
-        importer.run(order, actor=found.actor, imported=imported, progress=partial(_counted, report))
+        importer.run(order, actor=found.actor, imported=imported, progress=partial(_counted, watched))
+    except Cancelled:
+        return imported.to_json()
     except MammoError as error:
         problem = str(error)
         raise

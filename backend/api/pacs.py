@@ -181,6 +181,14 @@ async def go_on(number: ImportNumber, services: ServicesDep, caller: Administrat
     return Json({"import": number}, 202)
 
 
+@router.post("/pacs/imports/{number}/stop")
+async def stop(number: ImportNumber, services: ServicesDep, caller: AdministratorDep) -> Json:
+    """Stop an import that waits or runs, within one image; it can be continued. 409: it has ended."""
+    order = partial(requested_pacs.stop_import, services.site, number, actor=caller.name)
+    await anyio.to_thread.run_sync(order)
+    return Json({"import": number})
+
+
 @router.post("/projects/{project}/pacs-results", status_code=202)
 async def send(project: Number, results: Results, services: ServicesDep, caller: AdministratorDep) -> Json:
     """Send the results of a project's annotations to the PACS, in the background; what it has already is not sent.

@@ -24,6 +24,7 @@ Action = Literal[
     "PACS searched",
     "import started",
     "import continued",
+    "import stopped",
     "results sent",
     "channel added",
     "channel removed",

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
 from sqlalchemy.engine import Engine
 
+from mammo.audit import append
 from mammo.database import pacs_import, reading, writing
-from mammo.errors import PacsError, UnknownImport
+from mammo.errors import ImportConflict, PacsError, UnknownImport
 from mammo.pacs.import_order import ImportOrder
 from mammo.pacs.site_cipher import site_cipher
 
-ImportState = Literal["waiting", "finished", "failed"]
+ImportState = Literal["waiting", "finished", "failed", "stopped"]
 
 MAX_PROBLEM = 400
 """Maximum length of the recorded reason of a failure, in characters."""
@@ -37,7 +38,8 @@ class PacsImport:
 
     actor: str
     state: ImportState
-    """`waiting` until its job ends it; whether that job is there, the queue knows (`mammo.runs.jobs.import_job`)."""
+    """`waiting` until its job ends it, or a person stops it; whether that job is there, the queue knows
+    (`mammo.runs.jobs.import_job`)."""
 
     outcome: dict[str, Any] | None
     """As `mammo.pacs.importer.Imported.to_json` returns it."""
@@ -90,23 +92,54 @@ class ImportLog:
                 .values(state="waiting", problem=None, ended_at=None)
             )
 
-    def ended(
-        self, number: int, *, outcome: dict[str, Any], problem: str | None, at: datetime | None = None
-    ) -> None:
-        """Record how an import ended.
+    def stop(self, number: int, *, actor: str) -> None:
+        """End an import that waits or runs; its job sees that between two images.
+
+        Raises:
+            UnknownImport: there is none of this number.
+            ImportConflict: it has ended.
+        """
+        found = self.get(number)
+        with writing(self._engine) as connection:
+            stopped = connection.execute(
+                sa.update(pacs_import)
+                .where(pacs_import.c.id == number, pacs_import.c.state == "waiting")
+                .values(state="stopped", ended_at=datetime.now(UTC))
+            )
+            if not stopped.rowcount:
+                raise ImportConflict(
+                    f"import {number} has ended ({self.get(number).state}); only one that waits or runs is stopped"
+                )
+            reason = f"import {number} from the PACS: {found.what}"
+            append(
+                connection,
+                actor=actor,
+                action="import stopped",
+                subject=f"project {found.project}",
+                reason=reason,
+            )
+
+    def ended(self, number: int, *, outcome: dict[str, Any], problem: str | None) -> None:
+        """Record how an import ended; a stopped one stays stopped.
 
         Args:
             problem: why it failed; None: it did not.
-            at: when it did; None: now.
         """
+        state = "finished" if problem is None else "failed"
         values = {
-            "state": "finished" if problem is None else "failed",
+            "state": sa.case((pacs_import.c.state == "stopped", "stopped"), else_=state),
             "outcome": orjson.dumps(outcome).decode(),
             "problem": problem and problem[:MAX_PROBLEM],
-            "ended_at": at or datetime.now(UTC),
+            "ended_at": datetime.now(UTC),
         }
         with writing(self._engine) as connection:
             connection.execute(sa.update(pacs_import).where(pacs_import.c.id == number).values(values))
+
+    def restore(self, found: PacsImport) -> None:
+        """Undo `reopen`: record that an import ended as it was found."""
+        values = {"state": found.state, "problem": found.problem, "ended_at": found.ended_at}
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(pacs_import).where(pacs_import.c.id == found.id).values(values))
 
     def order(self, number: int) -> ImportOrder:
         """Return what an import shall take.

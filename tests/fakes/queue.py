@@ -87,7 +87,9 @@ class FakeQueue:
         held = [project for project, job in self.active.items() if job == job_id]
         for project in held:
             del self.active[project]
-        return bool(held)
+        imports = [each for each in self.imports if import_job(each.number) == job_id]
+        self.imports = [each for each in self.imports if each not in imports]
+        return bool(held or imports)
 
     def condition(self) -> QueueCondition:
         self._reach()

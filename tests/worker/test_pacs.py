@@ -113,6 +113,25 @@ def test_a_stop_leaves_an_import_to_be_continued(site: Site, pacs: FakePacs) -> 
     assert site.pacs_imports.get(number).state == "failed"
 
 
+def test_a_person_ends_an_import_between_two_images_and_it_is_continued(site: Site, pacs: FakePacs) -> None:
+    number = asked(site, "PID-0")
+
+    def stop(stage: str, progress: float, message: str) -> None:
+        if message.startswith("2 of"):
+            site.pacs_imports.stop(number, actor="lena")
+
+    outcome = work(site, number, stop)
+    stopped = site.pacs_imports.get(number)
+    assert (stopped.state, stopped.problem, stopped.outcome) == ("stopped", None, outcome)
+    assert (outcome["tasks_new"], pacs.num_retrieved < 5) == (0, True)
+    assert work(site, number) == {**outcome, "images_new": 0}, "a job that waited does nothing"
+    site.pacs_imports.reopen(number)
+    assert work(site, number)["tasks_new"] == 4
+    assert pacs.num_retrieved == 4, "what had come is not retrieved again"
+    actions = [(entry.action, entry.actor) for entry in site.access.trail.newest(limit=9)]
+    assert ("import stopped", "lena") in actions
+
+
 def test_a_job_takes_no_import_into_another_project(site: Site, pacs: FakePacs) -> None:
     number = asked(site, "PID-0")
     with pytest.raises(UnknownImport, match="not one into project 8"):

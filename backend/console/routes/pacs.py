@@ -106,6 +106,17 @@ async def go_on(
     return see_other("/console/pacs#imports")
 
 
+@router.post("/imports/{number}/stop")
+async def stop(
+    request: Request, number: ImportNumber, services: ServicesDep, caller: AdministratorDep
+) -> Response:
+    """Stop an import."""
+    await read_form(request)
+    order = partial(requested_pacs.stop_import, services.site, number, actor=caller.name)
+    await anyio.to_thread.run_sync(order)
+    return see_other("/console/pacs#imports")
+
+
 @router.post("/results")
 async def send(request: Request, services: ServicesDep, caller: AdministratorDep) -> Response:
     """Send the results of a project."""

@@ -107,6 +107,20 @@ def test_one_import_at_a_time_goes_into_a_project_and_one_that_ended_is_continue
     assert len(imports.newest(limit=9)) == 1, "what could not be queued is not kept"
 
 
+def test_an_import_is_stopped_and_may_be_continued(backend: Backend) -> None:
+    client, imports = program(backend), backend.services.site.pacs_imports
+    client.post("/api/v1/projects/7/pacs-imports", json=SINCE)
+    assert client.post("/api/v1/pacs/imports/1/stop").json() == {"import": 1}
+    assert imports.get(1).state == "stopped"
+    assert backend.queue.imports == [], "its job is gone"
+    again = client.post("/api/v1/pacs/imports/1/stop")
+    assert (again.status_code, again.json()["error"]) == (409, "import_conflict")
+    assert client.post("/api/v1/pacs/imports/1/continue").status_code == 202
+    assert [each[0] for each in trail(backend)] == ["import started", "import stopped", "import continued"]
+    viewer = program(backend, "lead")
+    assert viewer.post("/api/v1/pacs/imports/1/stop").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -120,6 +134,7 @@ def test_one_import_at_a_time_goes_into_a_project_and_one_that_ended_is_continue
         ("/projects/77/pacs-results", {"format": "sr"}, 404),
         ("/projects/7/pacs-results", {"format": "coco"}, 422),
         ("/pacs/imports/9/continue", None, 404),
+        ("/pacs/imports/9/stop", None, 404),
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_a_name(
@@ -248,6 +263,9 @@ def test_the_page_shows_an_import_to_its_end_and_continues_it(backend: Backend) 
     client, imports = browser(backend, "administrator"), backend.services.site.pacs_imports
     submit(client, f"{PAGE}/imports", on=PAGE, project="7", what="all", **SINCE)
     assert 'aria-label="Progress of import 1"' in client.get(PAGE).text
+    assert submit(client, f"{PAGE}/imports/1/stop", on=PAGE).status_code == 303
+    assert imports.get(1).state == "stopped"
+    assert submit(client, f"{PAGE}/imports/1/continue", on=PAGE).status_code == 303
     outcome = {
         "images_new": 5, "images_present": 0, "left_out": {"of several frames": 2}, "to_be_looked_at": 1,
         "incomplete_studies": 1, "tasks_new": 4, "tasks_known": 0, "num_refused": 1,

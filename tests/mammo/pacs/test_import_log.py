@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from mammo.database import pacs_import, reading
-from mammo.errors import PacsError, UnknownImport
+from mammo.errors import ImportConflict, PacsError, UnknownImport
 from mammo.pacs import Query
 from mammo.pacs.import_log import ImportLog
 from mammo.pacs.import_order import ImportOrder
@@ -48,6 +48,22 @@ def test_it_waits_ends_and_may_wait_again(engine: Engine) -> None:
     log.remove(second)
     with pytest.raises(UnknownImport, match=f"no import {second}"):
         log.get(second)
+
+
+def test_only_what_waits_is_stopped_and_it_stays_stopped(any_engine: Engine) -> None:
+    log = ImportLog(any_engine, SECRET)
+    number = log.add(ORDER, project=7, actor="ann")
+    log.stop(number, actor="lena")
+    with pytest.raises(ImportConflict, match=r"has ended \(stopped\)"):
+        log.stop(number, actor="lena")
+    log.ended(number, outcome={"tasks_new": 1}, problem=None)
+    found = log.get(number)
+    assert (found.state, found.outcome) == ("stopped", {"tasks_new": 1})
+    log.reopen(number)
+    log.restore(found)
+    assert log.get(number) == found
+    with pytest.raises(UnknownImport):
+        log.stop(99, actor="lena")
 
 
 def test_with_another_secret_an_order_is_refused(engine: Engine) -> None:
