@@ -25,6 +25,7 @@ Action = Literal[
     "import started",
     "import continued",
     "results sent",
+    "results retried",
     "channel added",
     "channel removed",
     "problem repaired",
