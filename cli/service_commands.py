@@ -88,7 +88,7 @@ def demo(
     ] = 13,
     held_out: Annotated[
         int, typer.Option(min=2, help="Further patients on whom the gate judges, two views each.")
-    ] = 12,
+    ] = 24,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="Rounds of correcting, training and gate.")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0: a free one.")] = 0,
     keep: Annotated[
