@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mammo.errors import PromotionConflict
+from mammo.errors import ModelNotFound, PromotionConflict
 from mammo.labelstudio.existing_projects import require_project
 from mammo.models import Alias, Pin
 from mammo.site import Site
@@ -52,18 +52,33 @@ def pin(site: Site, project: int, version: str, *, reason: str, actor: str) -> P
     """Keep a project on a model version; the running backends are told.
 
     Args:
-        version: its name, or that of an alias, whose version of now is meant.
+        version: its name or the beginning of it, or that of an alias, whose version of now is meant.
 
     Raises:
         UnknownProject: Label Studio has no such project.
         ModelNotFound, PinRefused: see `ProjectPins.pin`.
     """
     require_project(site.label_studio, project)
-    found = site.registry.find(version) or version
+    found = site.registry.find(version) or _begun(site, version)
     site.make_room()
     made = site.pins.pin(project, found, reason=reason, actor=actor)
     site.announce_champion(made.version)  # whatever a message names, the backends look up champion and pins
     return made
+
+
+def _begun(site: Site, beginning: str) -> str:
+    """Return the only version whose name begins like this; what was given if none does.
+
+    Raises:
+        ModelNotFound: several do.
+    """
+    begun = [version for version in site.registry.versions() if version.startswith(beginning)]
+    if len(begun) > 1:
+        raise ModelNotFound(
+            f"{len(begun)} versions begin with {beginning}, such as {begun[-1]}; give more of the name",
+            code="ambiguous_version",
+        )
+    return begun[0] if begun else beginning
 
 
 def unpin(site: Site, project: int, *, reason: str, actor: str) -> str:

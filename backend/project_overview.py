@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from backend.connected_projects import ConnectedProjects
 from backend.readiness import Waiting, readiness
 from backend.refreshed import PATIENCE, Figure, Refreshed
+from backend.requested_runs import Refusal, newest_refusals
 from mammo.efforts.effort_records import grouped
 from mammo.models import Pin, Promotion, Provisional
 from mammo.runs import Run
 from mammo.runs.records import PICTURES
 from mammo.site import Site
+from mammo.words.records import WordState
 
 VERDICTS = {
     "promoted": "The challenger was promoted",
@@ -42,6 +45,15 @@ class ProjectOverview:
     """What the first page says of a project."""
 
     project: int
+    is_new: bool
+    """Whether it is connected, and nothing of it was prelabelled or annotated yet."""
+
+    words: WordState
+    """Whether the model proposes words of BI-RADS."""
+
+    refusal: Refusal | None
+    """What Label Studio's button was refused lately, since the last run; None: nothing."""
+
     serving: str | None
     serving_since: datetime | None
     pin: Pin | None
@@ -68,6 +80,11 @@ class ProjectOverview:
         waiting = self.waiting.value
         return {
             "project": self.project,
+            "new": self.is_new,
+            "proposed_words": list(self.words.proposes),
+            "refused_at": self.refusal.at.isoformat() if self.refusal else None,
+            "refused": self.refusal.reason if self.refusal else None,
+            "next_step": next_step(self.project) if self.is_new else None,
             "serving": self.serving,
             "serving_since": self.serving_since.isoformat() if self.serving_since else None,
             "pinned": self.pin is not None,
@@ -84,6 +101,14 @@ class ProjectOverview:
         }
 
 
+def next_step(project: int) -> str:
+    """Return what to do in a project of which nothing was prelabelled or annotated yet."""
+    return (
+        "Nothing of this project was prelabelled or annotated yet. Import mammograms (`yolo-mlsam import FOLDER "
+        f"--project {project}`), open a task in Label Studio, and submit the corrected outlines."
+    )
+
+
 class ProjectOverviews:
     """Reads the overviews of a site. Counting corrections takes long, so it is done in the background."""
 
@@ -93,22 +118,35 @@ class ProjectOverviews:
         self._waiting: Refreshed[int, Waiting] = Refreshed(
             lambda project: Waiting.of(project, site.store), stamp=self._news, thread=thread
         )
+        self._connected = ConnectedProjects(site)
         self._efforts: Refreshed[int, list[WeekOfEffort]] = Refreshed(
             self._measure, stamp=lambda _: site.store.last_event(), thread=thread
         )
 
     def all(self, *, ends: float | None = None) -> list[ProjectOverview]:
-        """Return the overview of every project, by number.
+        """Return the overview of every project that is connected, or of which anything is known, by number.
 
         Args:
             ends: time, by `time.monotonic`, until which a first look waits; None: `PATIENCE` from now.
         """
-        projects = {*self._site.store.projects(), *self._site.runs.runs.projects()} - {0}
-        history, ends = self._site.registry.history(), time.monotonic() + PATIENCE if ends is None else ends
+        ends = time.monotonic() + PATIENCE if ends is None else ends
+        known = {*self._site.store.projects(), *self._site.runs.runs.projects()} - {0}
+        connected = self._connected.all(patience=_left(ends))
+        history = self._site.registry.history()
         provisional, pins = self._site.provisional.all(), self._site.pins.all()
+        words, refusals = self._site.word_heads.states(), newest_refusals(self._site)
         return [
-            self._overview(project, history, pins.get(project), provisional.get(project), ends)
-            for project in sorted(projects)
+            self._overview(
+                project,
+                history,
+                pins.get(project),
+                provisional.get(project),
+                ends,
+                is_new=project not in known,
+                words=words.get(project) or WordState(project=project),
+                refusal=refusals.get(project),
+            )
+            for project in sorted(known.union(connected))
         ]
 
     def effort(self, project: int, *, ends: float) -> Figure[list[WeekOfEffort]]:
@@ -121,6 +159,7 @@ class ProjectOverviews:
 
     def close(self) -> None:
         """Start no computation any more."""
+        self._connected.close()
         self._waiting.close()
         self._efforts.close()
 
@@ -131,14 +170,23 @@ class ProjectOverviews:
         pin: Pin | None,
         provisional: Provisional | None,
         ends: float,
+        *,
+        is_new: bool,
+        words: WordState,
+        refusal: Refusal | None,
     ) -> ProjectOverview:
         own = pin or provisional
         runs = self._site.runs.runs
         waiting = self._waiting.get(project, patience=_left(ends))
         ended, active = runs.last_retrain(project), runs.active(project)
         outcome = runs.result(ended.id, "outcome") if ended else {}
+        if refusal and any(run is not None and run.created_at > refusal.at for run in (ended, active)):
+            refusal = None  # a later run was possible
         return ProjectOverview(
             project=project,
+            is_new=is_new,
+            words=words,
+            refusal=refusal,
             serving=own.version if own else history[-1].version if history else None,
             serving_since=own.since if own else history[-1].at if history else None,
             pin=pin,

@@ -19,15 +19,34 @@ DEFAULT_SENT = 20
 """Labels that are sent back at once."""
 
 
-def search(services: Services, project: int, *, predictions: int) -> Enqueued:
+def search(services: Services, project: int, *, predictions: int, folds: int = 0, seed: int = 0) -> Enqueued:
     """Enqueue a search for doubtful labels, unless one of the project is active.
 
+    Args:
+        folds, seed: of out-of-fold predictions; with 0 folds, stored predictions are used.
+
     Raises:
+        HTTPException: 422, one fold.
         UnknownProject: Label Studio has no such project.
         StorageUnavailable: Redis does not answer.
     """
+    if folds == 1:
+        raise HTTPException(422, "one fold leaves nobody to learn from: 0, or at least 2 folds")
     require_project(services.site.label_studio, project)
-    return services.queue.enqueue_look_again(LookAgain(project, predictions))
+    return services.queue.enqueue_look_again(LookAgain(project, predictions, folds, seed))
+
+
+def cancel_search(services: Services, project: int, *, actor: str) -> str:
+    """Cancel the active search of a project; returns its job id.
+
+    Raises:
+        HTTPException: 409, none is active.
+        StorageUnavailable: Redis does not answer.
+    """
+    job = services.queue.cancel_looking_again(project, actor=actor)
+    if job is None:
+        raise HTTPException(409, f"no search of project {project} is active")
+    return job
 
 
 def send_back(services: Services, project: int, *, limit: int, actor: str) -> Sent:

@@ -184,7 +184,7 @@ def send_results(services: Services, project: int, kind: ResultKind, *, actor: s
     return enqueued
 
 
-def retry(services: Services) -> int:
+def retry(services: Services, *, actor: str) -> int:
     """Make due now what waits for the PACS after a failed attempt; return the number of results.
 
     Raises:
@@ -192,7 +192,7 @@ def retry(services: Services) -> int:
     """
     site = services.site
     _ = site.pacs
-    return site.pacs_results.outbox.hasten(now=site.pacs_results.clock())
+    return site.pacs_results.outbox.hasten(now=site.pacs_results.clock(), actor=actor)
 
 
 def _enqueue(services: Services, project: int, number: int) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +15,7 @@ import structlog
 
 from backend.readiness import Waiting
 from mammo.audit import REFUSED_RUN, append
-from mammo.database import audit_entry, writing
+from mammo.database import audit_entry, reading, writing
 from mammo.errors import InsufficientData, NeverTrainedFrom, StorageUnavailable
 from mammo.labelstudio.existing_projects import require_project
 from mammo.runs import Started, Trigger
@@ -31,10 +32,21 @@ BUTTON = "START_TRAINING"
 REPEATED_AFTER = timedelta(days=1)
 """Age from which the same refusal of a project is recorded again. Label Studio may press the button at every save."""
 
+SHOWN_FOR = timedelta(days=7)
+"""Age up to which a refusal is shown."""
+
 NUMBER = re.compile(r"\d+")
 """In a reason: how many patients are needed still changes from save to save."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A run that Label Studio's button asked for in vain."""
+
+    at: datetime
+    reason: str
 
 
 def start_requested(
@@ -93,8 +105,8 @@ def require_possible(site: Site, project: int, *, recipe: str) -> None:
 def start_by_button(services: Services, project: int) -> Started:
     """Start the run that somebody asks for with Label Studio's button; a refusal is recorded.
 
-    Label Studio's dialog cannot show a reason. People read it on the console, where the project is *ready to learn* or
-    not, in the audit trail, and where notifications of the topic `run-refused` go, for example the model's note.
+    Label Studio's dialog says *Request Sent! Response: {}* whatever we answer. People read the reason on the console's
+    first page, in the audit trail, and where notifications of the topic `run-refused` go, such as the model's note.
 
     Raises:
         InsufficientData, NeverTrainedFrom, StorageUnavailable: see `start_requested`.
@@ -107,6 +119,20 @@ def start_by_button(services: Services, project: int) -> Started:
         except StorageUnavailable as problem:  # the answer has the reason all the same
             log.warning("the refusal of a run is not recorded", project=project, code=problem.code)
         raise
+
+
+def newest_refusals(site: Site) -> dict[int, Refusal]:
+    """Return what Label Studio's button was refused lately, by project; of several, the newest."""
+    columns = audit_entry.c
+    lately = datetime.now(UTC) - SHOWN_FOR
+    statement = (
+        sa.select(columns.subject, columns.at, columns.reason)
+        .where(columns.action == REFUSED_RUN, columns.actor == BUTTON, columns.at > lately)
+        .order_by(columns.number)
+    )
+    with reading(site.engine) as connection:
+        rows = connection.execute(statement).all()
+    return {int(row.subject.removeprefix("project ")): Refusal(row.at, row.reason) for row in rows}
 
 
 def _record_refusal(site: Site, project: int, *, reason: str) -> None:

@@ -17,12 +17,13 @@ from typing import Any
 import structlog
 
 from backend.refreshed import Figure, Refreshed
-from backend.services import Services
+from backend.services import Images, Services
 from mammo.dicom import Mammogram
 from mammo.efforts.differing_places import DifferingPlace, differing_places
 from mammo.errors import MammoError, UnknownRun
 from mammo.images.task_images import of_task
 from mammo.labelstudio.labeling_config import ControlTags
+from mammo.site import Site
 from mammo.verdicts.crops import encode, frame_around, grey_levels
 from mammo.verdicts.record import Found, Picture
 from mammo.verdicts.shapes import shape_of
@@ -128,15 +129,8 @@ class ShadowPictures:
     def _draw(self, key: Key) -> tuple[ShownPlace, ...]:
         self._keep(key)
         project, first, second, tasks = key
-        site = self._services.site
-        places = differing_places(
-            project, (first, second), tasks, store=site.store, tags=site.tags(project), limit=MAX_PLACES
-        )
-        shown = tuple(
-            each
-            for (task, tags), here in groupby(places, key=lambda place: (place.task, place.tags))
-            for each in self._of_image(task, tags, list(here))
-        )
+        services = self._services
+        shown = draw_places(project, (first, second), tasks, site=services.site, images=services.images)
         with self._lock:
             self._kept[key] = shown
         return shown
@@ -150,24 +144,44 @@ class ShadowPictures:
         for each in forgotten:
             self._drawn.forget(each)
 
-    def _of_image(
-        self, task: int, tags: ControlTags, places: Sequence[DifferingPlace]
-    ) -> Iterator[ShownPlace]:
-        try:
-            data = self._services.site.client.task(task)["data"]
-            mammogram = self._services.images.open(of_task(task, data, tags=tags))
-        except MammoError as error:
-            log.warning("no picture of a differing task", task=task, code=error.code)
-            for place in places:
-                yield _shown(place, problem=f"its image cannot be read now ({error.code})")
-            return
-        seen = places[0].image_sha256
-        is_alone = tags.is_only_image and tags.page is None  # else the prelabels name several images at once
-        if not seen or (is_alone and mammogram.sha256 != seen):
-            for place in places:
-                yield _shown(place, problem=OTHER_IMAGE)
-            return
-        yield from _cut_out(mammogram, places)
+
+def draw_places(
+    project: int, versions: tuple[str, str], tasks: Sequence[int], *, site: Site, images: Images
+) -> tuple[ShownPlace, ...]:
+    """Draw the places where two versions differ.
+
+    Args:
+        versions: their full names.
+        tasks: those that are looked at, most differing first.
+    """
+    places = differing_places(
+        project, versions, tasks, store=site.store, tags=site.tags(project), limit=MAX_PLACES
+    )
+    return tuple(
+        each
+        for (task, tags), here in groupby(places, key=lambda place: (place.task, place.tags))
+        for each in _of_image(task, tags, list(here), site=site, images=images)
+    )
+
+
+def _of_image(
+    task: int, tags: ControlTags, places: Sequence[DifferingPlace], *, site: Site, images: Images
+) -> Iterator[ShownPlace]:
+    try:
+        data = site.client.task(task)["data"]
+        mammogram = images.open(of_task(task, data, tags=tags))
+    except MammoError as error:
+        log.warning("no picture of a differing task", task=task, code=error.code)
+        for place in places:
+            yield _shown(place, problem=f"its image cannot be read now ({error.code})")
+        return
+    seen = places[0].image_sha256
+    is_alone = tags.is_only_image and tags.page is None  # else the prelabels name several images at once
+    if not seen or (is_alone and mammogram.sha256 != seen):
+        for place in places:
+            yield _shown(place, problem=OTHER_IMAGE)
+        return
+    yield from _cut_out(mammogram, places)
 
 
 def _cut_out(mammogram: Mammogram, places: Sequence[DifferingPlace]) -> Iterator[ShownPlace]:

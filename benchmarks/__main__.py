@@ -15,10 +15,12 @@ def main(names: list[str]) -> int:
         "__main__",
         "annotator_site",
         "hq_sam_baseline",
+        "out_of_fold",
         "paper",
         "phantom_exams",
         "reencoding",
         "result",
+        "second_look",
     }
     helpers |= {"sahi_baseline", "senders"}
     names_of_all = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)

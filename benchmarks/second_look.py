@@ -33,6 +33,7 @@ from mammo.phantom import vendor_b
 from mammo.pipeline import Prelabeller
 from training.cases import Case
 from training.insertion.material import MaterialPlan, write_material
+from training.out_of_fold import finding_of, finding_to_json
 from training.phantom_cases import PHANTOM_SECRET, write_phantom_patients
 from training.second_look import Cause, ModelAgreement, doubts
 
@@ -90,23 +91,11 @@ def predicted(cases: Sequence[Case], folder: Path) -> list[Image]:
         assert mammogram.spacing is not None
         if not path.is_file():
             found = model.prelabel(mammogram, threshold=None).findings
-            entries = [
-                {"score": each.score, "mask": each.mask and each.mask.to_coco(mammogram.size)}
-                | {"box": each.box.as_tuple()}
-                for each in found
-            ]
+            entries = [finding_to_json(each, mammogram.size) for each in found]
             with replacing(path) as part:
                 part.write_text(json.dumps(entries))
             print(f"{number} of {len(cases)}, {time.monotonic() - began:.0f} s", flush=True)
-        findings = tuple(
-            Finding(
-                label=CLUSTER,
-                score=each["score"],
-                box=Box(*each["box"]),
-                mask=Mask.from_coco(each["mask"]) if each["mask"] else None,
-            )
-            for each in json.loads(path.read_bytes())
-        )
+        findings = tuple(finding_of(each) for each in json.loads(path.read_bytes()))
         images.append((tuple(case.truth), findings, mammogram.spacing, mammogram.size))
     return images
 

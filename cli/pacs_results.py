@@ -19,12 +19,13 @@ def send(
 
     The backend does so too, every half minute while it runs.
     """
+    from cli.current_user import current_user
     from cli.export import send_due
     from mammo.site import Site
 
     with Site.load() as site:
         if now:
-            site.pacs_results.outbox.hasten(now=site.pacs_results.clock())
+            site.pacs_results.outbox.hasten(now=site.pacs_results.clock(), actor=current_user())
         code = send_due(site)
     raise typer.Exit(code)
 

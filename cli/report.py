@@ -29,18 +29,13 @@ def verdict(
 
     It shows parts of mammograms: keep it as you keep those.
     """
-    from mammo.atomic_files import replacing
-    from mammo.errors import StorageUnavailable
+    from cli.pages import write_page
     from mammo.site import Site
     from mammo.verdicts.report import write_report
 
     with Site.load() as site:
         text = write_report(site.verdicts.runs.find(run), archive=site.verdicts, max_bytes=max_mib * 2**20)
-    try:
-        with replacing(out, mode=0o600) as part:
-            part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageUnavailable(f"{out} cannot be written ({error.strerror}); name another file") from error
+    write_page(out, text)
     text_console(soft_wrap=True, highlight=False).print(f"{out}: {len(text.encode()) / 1e6:.1f} MB")
 
 

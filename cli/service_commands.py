@@ -83,7 +83,12 @@ def demo(
     label_studio: Annotated[
         Path, typer.Option(help="The label-studio program of a separate environment.")
     ] = Path(".venv-label-studio/bin/label-studio"),
-    patients: Annotated[int, typer.Option(min=9, help="Phantom patients, four views each.")] = 16,
+    patients: Annotated[
+        int, typer.Option(min=9, help="Phantom patients to correct and to read, four views each.")
+    ] = 13,
+    held_out: Annotated[
+        int, typer.Option(min=2, help="Further patients on whom the gate judges, two views each.")
+    ] = 24,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="Rounds of correcting, training and gate.")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Label Studio's port; 0: a free one.")] = 0,
     keep: Annotated[
@@ -101,6 +106,7 @@ def demo(
     options = DemoOptions(
         label_studio=label_studio,
         patients=patients,
+        held_out=held_out,
         rounds=rounds,
         port=port,
         keep=keep,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -38,6 +39,7 @@ from worker.claimed_run import run_steps
 from worker.current_site import open_site
 from worker.learning_curve import record_learning_curve
 from worker.looking_again import look_again as find_doubts
+from worker.looking_again import stoppable
 from worker.prelabelling import prelabel_tasks
 from worker.progress import JobProgress
 from worker.provisional import make_provisional
@@ -191,8 +193,9 @@ def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
 
 def look_again(payload: dict[str, Any]) -> dict[str, Any]:
     """Find the labels of a project that are probably wrong; see `worker.looking_again`."""
-    with _job("look-again", LookAgain, payload) as (order, _, report), open_site() as site:
-        return find_doubts(order.project, predictions=order.predictions, site=site, report=report)
+    with _job("look-again", LookAgain, payload) as (order, job_id, report), open_site() as site:
+        cancelled_by = partial(site.queue.cancelled_by, job_id)
+        return find_doubts(order, site=site, report=stoppable(report, cancelled_by))
 
 
 def import_from_pacs(payload: dict[str, Any]) -> dict[str, Any]:

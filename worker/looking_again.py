@@ -1,19 +1,28 @@
-"""The search for labels that are probably wrong: predict what has no usable prediction, compare, and record doubts."""
+"""The search for labels that are probably wrong: predict what has no usable prediction, compare, and record doubts.
+
+No image is compared with a prediction by a model that has learned from its patient. Without folds, older models predict
+the patients that the serving model has learned from, which costs no training; with folds, `training.out_of_fold` trains
+a model for each fold of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from mammo.errors import ModelNotFound
+import redis
+
+from mammo.errors import Cancelled, InsufficientData, ModelNotFound
 from mammo.models import CHAMPION
 from mammo.models.starter_files import starter_files
 from mammo.prelabelling import TaskPrelabeller
 from mammo.readers import overlaps
+from mammo.runs.payloads import LookAgain
 from mammo.second_looks import LabelDoubt
 from mammo.site import Site
 from training.datasets.versions import DatasetVersion, newest_dataset_version
-from training.second_look import DoubtedLabel, second_look
+from training.second_look import DoubtedLabel, Predictions, second_look, stored_predictions
 from training.second_look.differing import differing
 from training.second_look.predicting import predict_tasks, tasks_to_predict
 from training.second_look.unlearned import Lineage
@@ -21,48 +30,119 @@ from training.second_look.unlearned import Lineage
 MAX_DOUBTS = 2000
 """Strongest doubts that are recorded; every confirmed lesion has a faint one about its outline."""
 
+CANCEL_SECONDS = 2.0
+"""How often a search looks whether it is cancelled."""
+
 Report = Callable[[str, float, str], None]
 
 
-def look_again(project: int, *, predictions: int, site: Site, report: Report) -> dict[str, Any]:
+def look_again(order: LookAgain, *, site: Site, report: Report) -> dict[str, Any]:
     """Record the doubts about the labels of a project's newest dataset version; those that were sent back stay.
 
     Args:
-        predictions: most tasks that are predicted, because no stored prediction of them may be used.
         report: called with stage, progress in [0, 1] and message; may raise to stop.
 
     Returns:
-        `dataset_version`, and the number of `images`, of those `compared`, of `doubts`, of tasks `predicted`, `failed`
-        and `left` without a prediction.
+        `dataset_version`, `serving` (the version that serves the project), `learned` (tasks that it has learned from),
+        `skipped` (images without a prediction, by reason), `folds`, and the number of `images`, of those `compared` and
+        of `doubts`. Without folds also the number of tasks `predicted`, `failed` and `left` without a prediction; with
+        folds also `seed`, `base` and `recipe`.
 
     Raises:
         ModelNotFound: the project has no dataset version.
+        InsufficientData: there are too few patients for the folds, or no version that learned from none of them.
         LabelStudioError: Label Studio cannot be reached or refuses.
     """
+    project = order.project
     site.second_looks.settle(project)
     dataset = newest_dataset_version(project, engine=site.engine, blobs=site.blobs)
     lineage = Lineage(site.registry, site.blobs)
-    counts = _predict(dataset, lineage, predictions, site, report)
-    report("comparing", 0.9, "comparing labels and predictions")
     tags = site.tags(project)
-    look = second_look(
-        dataset,
-        store=site.store,
-        lineage=lineage,
-        tags=tags,
-        hasty={(each.annotation, each.image) for each in site.efforts(project).records if each.hasty},
-    )
+    if order.folds:
+        predictions, facts = _out_of_fold(order, dataset, lineage, site, report)
+    else:
+        facts = _predict(dataset, lineage, order.predictions, site, report)
+        predictions = stored_predictions(dataset, store=site.store, lineage=lineage, tags=tags)
+    report("comparing", 0.9, "comparing labels and predictions")
+    hasty = {(each.annotation, each.image) for each in site.efforts(project).records if each.hasty}
+    look = second_look(dataset, predictions, hasty=hasty)
     differ = differing(overlaps(project, store=site.store, records=site.reading_records, tags=tags))
     doubts = [*_current(look.labels, dataset.project, site), *differ]
     doubts.sort(key=lambda each: -each.score)
-    num_open = site.second_looks.records.replace(project, doubts[:MAX_DOUBTS])
-    return {
+    serving = site.serving(project)
+    found = {
         "dataset_version": dataset.name,
         "images": look.num_images,
         "compared": look.num_compared,
-        "doubts": num_open,
-        **counts,
+        "skipped": look.skipped,
+        "serving": serving,
+        "learned": tasks_learned(dataset, lineage.patients(serving)),
+        "folds": order.folds,
+        **facts,
     }
+    num_open = site.second_looks.records.replace(project, doubts[:MAX_DOUBTS], search=found)
+    return {**found, "doubts": num_open}
+
+
+def tasks_learned(dataset: DatasetVersion, patients: Collection[str] | None) -> list[int]:
+    """Return the tasks from which a model has learned; all, if it is not known from which patients it learned."""
+    return sorted({each.task_id for each in dataset.items if patients is None or each.patient in patients})
+
+
+def stoppable(report: Report, cancelled_by: Callable[[], str | None]) -> Report:
+    """Return a report that raises Cancelled once somebody has cancelled the search."""
+    asked_at = -CANCEL_SECONDS
+
+    def tell(stage: str, progress: float, message: str) -> None:
+        nonlocal asked_at
+        report(stage, progress, message)
+        if time.monotonic() - asked_at < CANCEL_SECONDS:
+            return
+        asked_at = time.monotonic()
+        try:
+            actor = cancelled_by()
+        except redis.RedisError:  # hours of training do not end for it
+            return
+        if actor is not None:
+            raise Cancelled(f"cancelled by {actor}; the same search goes on with the fold where it was")
+
+    return tell
+
+
+def _out_of_fold(
+    order: LookAgain, dataset: DatasetVersion, lineage: Lineage, site: Site, report: Report
+) -> tuple[Predictions, dict[str, Any]]:
+    """Predict all images by models that were trained for it; returns how, too."""
+    from training.out_of_fold import FoldPlan, out_of_fold_predictions  # brings torch in
+    from training.provisional.recipes import PROVISIONAL_RECIPES
+    from worker.retraining import retrain_context
+
+    patients = {item.patient for item in dataset.items}
+    base = next((each for each in _champions(site) if _is_new_to(each, patients, lineage)), None)
+    if base is None:
+        raise InsufficientData(
+            "no model version is known to have learned from none of these patients, so none can be fine-tuned without "
+            "a fold; `yolo-mlsam models list` shows those of this site, and the starter learned from no patient"
+        )
+    recipe = "provisional-smoke" if site.settings.recipe == "smoke" else "provisional"
+    plan = FoldPlan(folds=order.folds, seed=order.seed, base=base, recipe=recipe)
+    context = retrain_context(site)
+    predictions = out_of_fold_predictions(
+        dataset,
+        plan,
+        base=site.registry.files(base, into=site.settings.models),
+        recipe=PROVISIONAL_RECIPES[recipe],
+        networks=context.networks,
+        open_image=context.open_image,
+        folder=site.settings.runs / f"look-again-{order.project}-{dataset.name[:12]}-{plan.key}",
+        progress=lambda share, message: report("out of fold", 0.9 * share, message),
+    )
+    return predictions, plan.to_json()
+
+
+def _is_new_to(version: str, patients: Collection[str], lineage: Lineage) -> bool:
+    learned = lineage.patients(version)
+    return learned is not None and learned.isdisjoint(patients)
 
 
 def _predict(

@@ -215,6 +215,7 @@ async def outbox(services: ServicesDep, _: LeadDep, limit: Annotated[int, Query(
 
 
 @router.post("/pacs/results/retry")
-async def retry(services: ServicesDep, _: AdministratorDep) -> Json:
+async def retry(services: ServicesDep, caller: AdministratorDep) -> Json:
     """Make due now what waits after a failed attempt; the backend sends it within half a minute."""
-    return Json({"due": await anyio.to_thread.run_sync(partial(requested_pacs.retry, services))})
+    request = partial(requested_pacs.retry, services, actor=caller.name)
+    return Json({"due": await anyio.to_thread.run_sync(request)})

@@ -7,23 +7,27 @@ import signal
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
 from cli.demo.processes import Processes, resident_bytes
-from cli.demo.report import Comparison, summary_table, write_report
+from cli.demo.report import Comparison, Round, summary_table, write_report
 from cli.demo.stack import Stack, finish_stack, launch_stack
 from cli.demo.steps import Step, steps
-from cli.demo.walk import Reading, Walk
+from cli.demo.walk import Reading, StepFailed, Walk
+from cli.pages import write_page
+from mammo.efforts.edit_effort import total_effort
 from mammo.errors import MammoError
 from mammo.phantom import vendor_b
+from mammo.site import Site
+from mammo.verdicts.report import write_report as write_verdict
 from training import cases as training_cases
 from training.cases import Case
 from training.phantom_cases import write_phantom_patients
@@ -31,11 +35,17 @@ from training.phantom_cases import write_phantom_patients
 POSITIVE = 0.85
 """Probability that a phantom breast has clusters: with a screening rate, the demo would need thousands of patients."""
 
+VERDICT = "verdict.html"
+"""File of the last verdict, with pictures of what champion and challenger found and missed."""
+
 NUM_UNSEEN = 2
 """Patients that no round corrects: the edit effort before and after is measured on them."""
 
 MIN_FIRST_ROUND = 7
-"""Patients of the first round: the split holds two of them out, the minimum of the demo's gate."""
+"""Patients of the first round: with fewer there is hardly anything to learn from."""
+
+HELD_OUT_VIEWS = 2
+"""Of a held-out patient, those of one breast: the gate draws patients, so it learns more from patients than views."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,11 @@ class DemoOptions:
 
     label_studio: Path
     patients: int
+    """That are corrected, or read at the end."""
+
+    held_out: int
+    """Patients on whom the gate judges."""
+
     rounds: int
     port: int
     keep: Path | None
@@ -72,7 +87,11 @@ def run_demo(options: DemoOptions) -> int:
             console.print(f"All files are in {folder}, logs in {folder / 'logs'}")
             peak_memory = _watch_memory()
             walk, report, version = _run_loop(options, folder, processes, console)
-            console.print(f"Report: {report}")
+            console.print(f"Report: {report}", soft_wrap=True)
+            console.print(
+                f"Verdict with pictures: {report.with_name(report.name.replace('report.png', VERDICT))}",
+                soft_wrap=True,
+            )
             console.print(
                 f"Took {(time.monotonic() - started_at) / 60:.1f} min; "
                 f"peak memory {peak_memory() / 2**30:.1f} GiB (RSS)"
@@ -112,7 +131,7 @@ def _run_loop(
     _print_addresses(console, stack)
     with steps(console) as step:
         with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as progress:
-            cases = _phantoms(options, stack, progress)
+            cases, held_out = _phantoms(options, stack, progress)
         with step("  Label Studio, backend and worker are up"):
             finish_stack(stack)
         walk = Walk.on(stack)
@@ -125,60 +144,86 @@ def _run_loop(
             first = walk.version()
             assert walk.ask_backend(min(walk.cases))["model_version"] == first
         *batches, unseen = _batches(walk, options.rounds)
-        version, verdicts = first, []
+        with step(f"  {options.held_out} more patients, held out with their known truth") as progress:
+            walk.hold_out(held_out, progress)
+        version, rounds = first, []
         for number, tasks in enumerate(batches, 1):
-            version, verdict = _run_round(walk, number, tasks, version, step=step, console=console)
-            verdicts.append(verdict)
+            version, ended = _run_round(walk, number, tasks, version, step=step, console=console)
+            judged = ended.verdict["num_patients"]
+            if judged < options.held_out:
+                raise StepFailed(f"the gate judged on {judged} patients, but {options.held_out} are held out")
+            rounds.append(ended)
         with step("8 unseen patients, read with the new prelabels") as progress:
             before = _readings(walk, unseen, first)
             after = walk.read(unseen, version, progress)
-    report = _report(Comparison(first, version, before, after), verdicts, walk, folder, console)
+    report = _report(Comparison(first, version, before, after), rounds, walk, folder, console)
     if options.keep is None:
         report = Path(shutil.copy(report, Path.cwd() / "demo-report.png"))
+        shutil.copy(folder / VERDICT, Path.cwd() / f"demo-{VERDICT}")
     return walk, report, version
 
 
 def _run_round(
     walk: Walk, number: int, tasks: list[int], version: str, *, step: Step, console: Console
-) -> tuple[str, dict[str, Any]]:
-    """Correct some tasks and retrain; return the version that serves afterwards, and the verdict."""
+) -> tuple[str, Round]:
+    """Correct some tasks and retrain; return the version that serves afterwards, and what the round brought."""
     with step(f"5 the expert corrects (round {number})") as progress:
-        walk.read(tasks, version, progress)
+        readings = walk.read(tasks, version, progress)
     with step(f"6 train, evaluate, judge (round {number})") as progress:
         outcome = walk.train(progress)
     verdict = outcome["verdict"]
+    ended = Round(outcome["run"], verdict, total_effort([each.effort for each in readings]), len(readings))
     if not verdict["promote"]:
         console.print(f"The gate keeps {version}: {verdict['reason']}")
-        return version, verdict
+        return version, ended
     challenger = outcome["challenger"]
     with step(f"7 hot reload of {challenger}"):
         walk.expect_reload(challenger)
     with step("7 new predictions beside the old ones") as progress:
         walk.expect_refresh(challenger, progress)
-    return challenger, verdict
+    return challenger, ended
 
 
-def _report(
-    comparison: Comparison, verdicts: list[dict[str, Any]], walk: Walk, folder: Path, console: Console
-) -> Path:
-    console.print(summary_table(verdicts, comparison))
-    for verdict in verdicts:
-        console.print(f"Verdict: {verdict['reason']}")
+def _report(comparison: Comparison, rounds: list[Round], walk: Walk, folder: Path, console: Console) -> Path:
+    console.print(summary_table(rounds, comparison))
+    for ended in rounds:
+        console.print(f"Verdict: {ended.verdict['reason']}")
+        console.print(f"It rests on {ended.ground}.", highlight=False)
+    with Site(settings=walk.stack.settings) as site:
+        run = site.verdicts.runs.find(rounds[-1].run)
+        page = write_verdict(run, archive=site.verdicts)
+    write_page(folder / VERDICT, page)
     report = folder / "report.png"
-    write_report(report, comparison, walk.cases)
+    write_report(report, comparison, rounds, walk.cases)
     return report
 
 
-def _phantoms(options: DemoOptions, stack: Stack, progress: training_cases.Progress) -> list[Case]:
-    assert stack.settings.mammogram_root is not None
-    return write_phantom_patients(
-        stack.settings.mammogram_root,
-        seeds=range(options.seed, options.seed + options.patients),
-        appearance=vendor_b(),  # the starter was trained on vendor_a, so there is something to learn
-        positive=POSITIVE,
-        patient_secret=stack.settings.patient_secret.get_secret_value().encode(),
-        progress=progress,
-    )
+def _phantoms(
+    options: DemoOptions, stack: Stack, progress: training_cases.Progress
+) -> tuple[list[Case], list[Case]]:
+    """Return the images of the patients that are corrected, and those of the patients that are held out."""
+    root = stack.settings.mammogram_root
+    assert root is not None
+    last = options.seed + options.patients
+    share = options.patients / (options.patients + options.held_out)
+    drawn = [
+        write_phantom_patients(
+            folder,
+            seeds=seeds,
+            appearance=vendor_b(),  # the starter was trained on vendor_a, so there is something to learn
+            positive=POSITIVE,
+            patient_secret=stack.settings.patient_secret.get_secret_value().encode(),
+            progress=training_cases.portion(progress, start, end),
+        )
+        for folder, seeds, start, end in (
+            (root, range(options.seed, last), 0.0, share),
+            (root / "held-out", range(last, last + options.held_out), share, 1.0),
+        )
+    ]
+    views = defaultdict[str, list[Case]](list)
+    for case in drawn[1]:
+        views[case.patient].append(case)
+    return drawn[0], [case for cases in views.values() for case in cases[:HELD_OUT_VIEWS]]
 
 
 def _batches(walk: Walk, rounds: int) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +36,42 @@ class Comparison:
     after: Sequence[Reading]
 
 
-def summary_table(verdicts: Sequence[Mapping[str, Any]], comparison: Comparison) -> Table:
-    """Return sensitivity and Dice on the held-out patients per round, and the edit effort on unseen patients."""
+@dataclass(frozen=True)
+class Round:
+    """A round of correcting, training and judging."""
+
+    run: str
+    verdict: Mapping[str, Any]
+    """`Verdict.to_json`."""
+
+    effort: EditEffort
+    """Of the expert, on the prelabels of the version that served before."""
+
+    images: int
+    """That the expert read."""
+
+    @property
+    def ground(self) -> str:
+        """What the verdict rests on, in words."""
+        verdict = self.verdict
+        low, high = verdict["interval"]
+        return (
+            f"{verdict['num_patients']} held-out patients ({verdict['num_images']} images, {verdict['num_truth']} "
+            f"clusters) that no model has learned from: difference of the score {verdict['difference']:+.3f}, 90 % "
+            f"interval {low:+.3f} to {high:+.3f}, better in {verdict['confidence']:.1%} of {verdict['rule']['draws']} "
+            f"draws of patients, of which {verdict['rule']['confidence']:.0%} are required"
+        )
+
+
+def summary_table(rounds: Sequence[Round], comparison: Comparison) -> Table:
+    """Return sensitivity and Dice on the held-out patients and the edit effort per round, and on unseen patients."""
     table = Table(
         title="Before and after (phantom results: they say nothing about patients)", title_justify="left"
     )
     for heading in ("", "before", "after", "held out"):
         table.add_column(heading, justify="left" if not heading else "right")
-    for index, verdict in enumerate(verdicts, 1):
+    for index, each in enumerate(rounds, 1):
+        verdict = each.verdict
         champion, challenger = verdict["champion"], verdict["challenger"]
         where = f"{verdict['num_patients']} patients, {verdict['num_truth']} clusters"
         for name, key in (
@@ -52,6 +81,7 @@ def summary_table(verdicts: Sequence[Mapping[str, Any]], comparison: Comparison)
         ):
             table.add_row(f"round {index}: {name}", f"{champion[key]:.2f}", f"{challenger[key]:.2f}", where)
         table.add_row(f"round {index}: verdict", "", "promoted" if verdict["promote"] else "kept", "")
+        table.add_row(f"round {index}: {_work(each.effort)}", "", "", f"{each.images} corrected images")
     before, after = _total(comparison.before), _total(comparison.after)
     unseen = f"{len(comparison.before)} unseen images"
     for name in ("accepted", "edited", "added", "deleted"):
@@ -60,8 +90,10 @@ def summary_table(verdicts: Sequence[Mapping[str, Any]], comparison: Comparison)
     return table
 
 
-def write_report(path: Path, comparison: Comparison, cases: Mapping[int, Case]) -> None:
-    """Write a PNG of prelabels and truth on up to three unseen images, before and after, and of the edit effort.
+def write_report(
+    path: Path, comparison: Comparison, rounds: Sequence[Round], cases: Mapping[int, Case]
+) -> None:
+    """Write a PNG of prelabels and truth on up to three unseen images, before and after, effort, and last verdict.
 
     Args:
         path: the PNG file.
@@ -91,9 +123,17 @@ def write_report(path: Path, comparison: Comparison, cases: Mapping[int, Case]) 
             axis.axis("off")
     _bars(axes[-1][0], comparison)
     axes[-1][1].axis("off")
-    axes[-1][1].text(
-        0, 0.5, "Phantoms, not patients:\nthese figures say nothing\nabout clinical performance.", fontsize=11
+    last = rounds[-1]
+    said = (
+        f"The gate {'promoted' if last.verdict['promote'] else 'did not promote'} the challenger: "
+        f"{last.verdict['reason']}.",
+        f"The verdict rests on {last.ground}.",
+        "What champion and challenger found on these patients is in verdict.html, with pictures.",
+        *(f"Round {n}, {each.images} images: {_work(each.effort)}." for n, each in enumerate(rounds, 1)),
+        "Phantoms, not patients: these figures say nothing about clinical performance.",
     )
+    text = "\n\n".join(textwrap.fill(each, 58) for each in said)
+    axes[-1][1].text(0, 1, text, fontsize=10, va="top", transform=axes[-1][1].transAxes)
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
@@ -111,6 +151,11 @@ def _bars(axis: Any, comparison: Comparison) -> None:
     axis.set_ylabel("regions")
     axis.set_title("Edit effort on unseen patients", fontsize=10)
     axis.legend(fontsize=8)
+
+
+def _work(effort: EditEffort) -> str:
+    counts = (f"{getattr(effort, name)} {name}" for name in ("accepted", "edited", "added", "deleted"))
+    return f"regions {', '.join(counts)}"
 
 
 def _frame(findings: Sequence[Finding]) -> Box:

@@ -11,6 +11,7 @@ import httpx
 
 from cli.demo.expert import correct
 from cli.demo.stack import Stack
+from mammo.blobs import hash_file
 from mammo.efforts.edit_effort import EditEffort, edit_effort
 from mammo.errors import MammoError
 from mammo.exchange.importing import import_mammogram
@@ -24,7 +25,8 @@ from mammo.labelstudio.rendering import truth_regions
 from mammo.runs.jobs import JobQueue, JobStatus
 from mammo.runs.payloads import PrelabelProject
 from mammo.site import Site
-from training.cases import Case, Progress
+from training.cases import Case, Progress, portion
+from training.datasets.folds import Fold, assign_folds
 
 POLL_SECONDS = 0.5
 JOB_SECONDS = 3600.0
@@ -93,24 +95,49 @@ class Walk:
         )
 
     def import_cases(self, cases: Sequence[Case], progress: Progress) -> None:
-        """Make a twin and a task for every phantom below the mammogram root."""
+        """Make a twin and a task for every phantom; their files are below the mammogram root."""
         settings = self.stack.settings
         root = settings.mammogram_root
         assert root is not None
         secret = settings.patient_secret.get_secret_value().encode()
         by_image = {case.image: case for case in cases}
         described = []
-        files = sorted(root.rglob("*.dcm"))
+        files = [file for file in sorted(root.rglob("*.dcm")) if hash_file(file) in by_image]
         for index, file in enumerate(files, 1):
             described.append(
                 import_mammogram(file, root=root, files=self.stack.label_studio.files, patient_secret=secret)
             )
             progress(index / len(files), f"{index} of {len(files)} mammograms")
         self.client.import_tasks(self.project, described)
+        known = len(self.cases)
         for task in self.client.tasks(self.project):
-            self.data[task["id"]] = task["data"]
-            self.cases[task["id"]] = by_image[task["data"]["sha256"]]
-        _require(len(self.cases) == len(cases), f"{len(cases)} mammograms became {len(self.cases)} tasks")
+            if task["id"] not in self.cases:
+                self.data[task["id"]] = task["data"]
+                self.cases[task["id"]] = by_image[task["data"]["sha256"]]
+        became = len(self.cases) - known
+        _require(became == len(cases), f"{len(cases)} mammograms became {became} tasks")
+
+    def hold_out(self, cases: Sequence[Case], progress: Progress) -> None:
+        """Give the gate patients whose truth is known: import them, annotate them with it, and never train on them.
+
+        Nobody has seen a prelabel of them, so their truth owes nothing to a model.
+        """
+        before = set(self.cases)
+        self.import_cases(cases, portion(progress, 0.0, 0.8))
+        tasks = sorted(set(self.cases) - before)
+        for index, task in enumerate(tasks, 1):
+            truth = self.cases[task].truth
+            regions = truth_regions(truth, size=self.size(task), tags=self.tags, source="phantom")
+            self.client.annotate(task, regions)
+            self.annotations += 1
+            progress(0.8 + 0.2 * index / len(tasks), f"truth of {index} of {len(tasks)} mammograms")
+        self.expect_corrections()
+        positive = {
+            case.patient: any(each.truth for each in cases if each.patient == case.patient) for case in cases
+        }
+        test: tuple[Fold, ...] = ("test",)
+        with Site(settings=self.stack.settings) as site:
+            assign_folds(site.engine, positive, before=dict.fromkeys(positive, test))
 
     def prelabel(self, progress: Progress) -> None:
         """Prelabel every task with the champion through the queue; check the predictions in Label Studio."""

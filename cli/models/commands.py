@@ -84,11 +84,18 @@ def shadow(
     first: Version = "champion",
     second: Version = "challenger",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="HTML file to write, with pictures of where they differ most.", dir_okay=False),
+    ] = None,
 ) -> None:
-    """Compare two versions' predictions of the same tasks: with each other, and with the corrections."""
+    """Compare two versions' predictions of the same tasks: with each other, and with the corrections.
+
+    The file of --pictures shows parts of mammograms: keep it as you keep those.
+    """
     from cli.models.shadowing import compare
 
-    compare(project, first, second, as_json=as_json)
+    compare(project, first, second, as_json=as_json, pictures=pictures)
 
 
 @models.command("promote")

@@ -12,6 +12,7 @@ from cli.models.names import ALIASES, find_version
 from cli.models.verdict import own_numbers, verdict_sentences, verdict_table
 from cli.text_console import text_console
 from mammo.models import PROVISIONAL, UNUSABLE, ModelRegistry, Promotion
+from mammo.models.removal import removed_versions
 from mammo.printable import printable
 from mammo.site import Site
 
@@ -113,8 +114,9 @@ def _facts(registry: ModelRegistry, version: str) -> dict[str, Any]:
 
 
 def _verdict(registry: ModelRegistry, version: str, *, provisional: bool) -> str:
-    kinds = {note.kind: note.detail for note in registry.notes(version)}
-    if "files_removed" in kinds:
+    kept = registry.notes(version)
+    kinds = {note.kind: note.detail for note in kept}
+    if removed_versions(kept):
         return "files removed"
     if "self_test_failed" in kinds:
         return "self-test failed"

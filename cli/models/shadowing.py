@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 from rich.table import Table
 
+from backend.shadow_report import write_shadow_report
 from cli.models.names import find_version
+from cli.pages import write_page
 from cli.text_console import text_console
 from mammo.efforts.shadow_comparison import compare_versions
 from mammo.site import Site
 
 
-def compare(project: int, first: str, second: str, *, as_json: bool) -> None:
-    """Print how well two versions agree, and how well each agrees with the corrections."""
+def compare(project: int, first: str, second: str, *, as_json: bool, pictures: Path | None) -> None:
+    """Print how well two versions agree, and how well each agrees with the corrections.
+
+    Args:
+        pictures: HTML file to write, which shows where they differ; None: none.
+
+    Raises:
+        StorageUnavailable: the file cannot be written.
+    """
     with Site.load() as site:
         versions = find_version(site.registry, first), find_version(site.registry, second)
         comparison = compare_versions(project, versions, store=site.store, tags=site.tags(project))
+        if pictures is not None:
+            write_page(pictures, write_shadow_report(comparison, site=site))
     console = text_console(soft_wrap=True, highlight=False)
     if as_json:
         console.print_json(orjson.dumps(comparison.to_json()).decode())

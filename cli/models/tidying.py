@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from cli.site_choice import changing_site
@@ -34,8 +34,8 @@ def gc(*, delete: bool, older_than: int) -> None:
         console.print(f"{name}: {text}")
     spent = spent_versions(registry, older_than=timedelta(days=older_than), keep=in_use)
 
-    def referenced() -> set[str]:
-        blobs_in_use = referenced_blobs(registry, without=spent) | blobs_of_dataset_versions(engine, blobs)
+    def referenced(without: Iterable[str] = ()) -> set[str]:
+        blobs_in_use = referenced_blobs(registry, without=without) | blobs_of_dataset_versions(engine, blobs)
         return blobs_in_use | Runs(engine).blobs() | verdict_blobs(engine)
 
     for version in spent:
@@ -46,7 +46,7 @@ def gc(*, delete: bool, older_than: int) -> None:
         deleted = collect(blobs, registry, spent=spent, referenced=referenced)
         console.print(f"deleted {len(deleted)} files, {sum(blob.bytes for blob in deleted) / 1e6:.1f} MB")
     else:
-        garbage = unreferenced(blobs, referenced())
+        garbage = unreferenced(blobs, referenced(without=spent))
         console.print(
             f"{len(garbage)} files, {sum(blob.bytes for blob in garbage) / 1e6:.1f} MB can be deleted; "
             "add --delete to delete them"

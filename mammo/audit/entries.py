@@ -26,6 +26,7 @@ Action = Literal[
     "import continued",
     "import stopped",
     "results sent",
+    "results retried",
     "channel added",
     "channel removed",
     "problem repaired",

@@ -21,7 +21,7 @@ from mammo.database.pacs_result_tables import pacs_result
 from mammo.database.pacs_tables import pacs_import, pacs_instance
 from mammo.database.pin_tables import project_pin
 from mammo.database.provisional_tables import learning_curve, provisional_model
-from mammo.database.reader_tables import known_case, label_doubt
+from mammo.database.reader_tables import known_case, label_doubt, label_search
 from mammo.database.tables import (
     RowId,
     UtcTime,
@@ -77,6 +77,7 @@ __all__ = [
     "insert",
     "known_case",
     "label_doubt",
+    "label_search",
     "learning_curve",
     "metadata",
     "model_note",

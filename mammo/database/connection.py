@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from mammo.database.full_disk import connect_to_read, full_disk, sqlite_file
 from mammo.errors import StorageUnavailable
 
-SCHEMA = "0027"
+SCHEMA = "0029"
 """The newest migration in `mammo/database/migrations/versions`."""
 
 MIGRATION_LOCK = 0x596F6C6F

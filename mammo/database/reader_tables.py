@@ -1,4 +1,4 @@
-"""The tables of known cases and of doubted labels; `mammo.readers` and `mammo.second_looks` say what they mean."""
+"""The tables of known cases (see `mammo.readers`), and of searches and doubted labels (see `mammo.second_looks`)."""
 
 from __future__ import annotations
 
@@ -41,4 +41,12 @@ label_doubt = sa.Table(
     sa.Column("answer_revision", sa.BigInteger),
     sa.Column("answered_at", UtcTime),
     sa.Index("ix_label_doubt_project", "project", "sent_at"),
+)
+
+label_search = sa.Table(
+    "label_search",  # the newest search of each project for labels that are probably wrong, as JSON
+    metadata,
+    sa.Column("project", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
 )

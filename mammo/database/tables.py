@@ -15,7 +15,7 @@ run, run_stage, run_event, run_trigger    mammo.runs
 console_user, console_session, api_key    mammo.access (in `access_tables`)
 audit_entry                        mammo.audit (in `access_tables`)
 known_case                         mammo.readers.known_cases (in `reader_tables`)
-label_doubt                        mammo.second_looks.records (in `reader_tables`)
+label_doubt, label_search          mammo.second_looks.records (in `reader_tables`)
 """
 
 from __future__ import annotations

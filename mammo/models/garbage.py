@@ -14,9 +14,9 @@ from mammo.blobs import BlobInfo, Blobs
 from mammo.errors import InvalidWeights
 from mammo.models.manifests import PARTS, sha256_of
 from mammo.models.registry import UNUSABLE, ModelRegistry
+from mammo.models.removal import removed_versions
 from mammo.printable import printable
 
-FILES_REMOVED = "files_removed"
 GRACE = timedelta(days=1)
 """Grace period of a blob: longer than any run takes from storing its blobs to registering them."""
 
@@ -30,7 +30,7 @@ def referenced_blobs(registry: ModelRegistry, *, without: Iterable[str] = ()) ->
     Raises:
         InvalidWeights: The manifest of a version does not name its files, which are then unknown.
     """
-    removed = {note.version for note in registry.notes() if note.kind == FILES_REMOVED} | set(without)
+    removed = removed_versions(registry.notes()) | set(without)
     referenced: set[str] = set()
     for version in registry.versions():
         if version in removed:
@@ -60,7 +60,7 @@ def spent_versions(
     aliased = {
         alias.version for name in ("champion", "challenger", "previous") if (alias := registry.alias(name))
     }
-    removed = {note.version for note in registry.notes() if note.kind == FILES_REMOVED}
+    removed = removed_versions(registry.notes())
     cutoff = (now or datetime.now(UTC)) - older_than
     return [
         version
@@ -90,17 +90,17 @@ def collect(
     """Record the removal of versions' files, then delete all unreferenced blobs; returns the deleted blobs.
 
     The notes are written first: a crash in between leaves blobs for the next collection, and never a version whose
-    files are missing without a note.
+    files are missing without a note. A version that has an alias or serves a project by now keeps its files.
 
     Args:
         spent: Versions whose files are removed; see `spent_versions`.
-        referenced: Returns the SHA-256 of all blobs in use, without those of these versions; called after the notes.
+        referenced: Returns the SHA-256 of all blobs in use; called after the notes, which say whose files are removed.
 
     Raises:
         StorageUnavailable: The blob store does not respond; deletions made so far persist.
     """
     for version in spent:
-        registry.note(version, FILES_REMOVED, {"reason": "it never served"})
+        registry.remove_files(version)
     garbage = unreferenced(blobs, referenced(), grace=grace, now=now)
     for blob in garbage:
         blobs.delete(blob.digest)

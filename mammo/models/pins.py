@@ -21,6 +21,7 @@ from mammo.errors import InvalidWeights, ModelNotFound, PinRefused
 from mammo.models.aliases import unknown_version
 from mammo.models.manifests import PROVISIONAL
 from mammo.models.registry import ModelRegistry
+from mammo.models.removal import is_removed, lock
 
 SETTING = "YOLO_MLSAM_PROJECT_MODELS"
 
@@ -107,6 +108,13 @@ class ProjectPins:
         made = Pin(project=project, version=version, reason=reason, actor=actor, since=datetime.now(UTC))
         row = asdict(made)
         with writing(self._engine) as connection:
+            lock(connection, version)
+            if is_removed(connection, version):  # they may still be there: deleting them takes a while
+                raise PinRefused(
+                    f"project {project} was not pinned: `models gc` is removing the files of {version}; import its "
+                    "bundle to restore them",
+                    code="files_removed",
+                )
             before = connection.scalar(
                 sa.select(project_pin.c.version).where(project_pin.c.project == project)
             )

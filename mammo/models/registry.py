@@ -26,6 +26,7 @@ from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.models import aliases
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.models.manifests import PARTS, problem_of, problem_of_name, problem_of_settings
+from mammo.models.removal import remove_files, removed_versions, restore_files
 from mammo.models.version_rows import canonical_manifest, insert_version
 from mammo.printable import printable
 from mammo.settings import Bucket
@@ -63,7 +64,7 @@ class Note:
 
     version: str
     kind: str
-    """`verdict`, `self_test_failed` or `files_removed`."""
+    """`verdict`, `self_test_failed`, `files_removed` or `files_restored`."""
 
     detail: dict[str, Any]
     at: datetime
@@ -157,6 +158,7 @@ class ModelRegistry:
                 model_version.c.version == name, model_version.c.content_hash.in_(digests)
             )
             if connection.scalar(registered) is not None:
+                restore_files(connection, name)
                 return name
             return insert_version(connection, content, digests[1], name=name)
 
@@ -210,7 +212,7 @@ class ModelRegistry:
         try:
             yield
         except InvalidWeights as error:
-            if any(note.kind == "files_removed" for note in self.notes(version)):
+            if removed_versions(self.notes(version)):
                 raise InvalidWeights(
                     f"the files of {version} were removed by `models gc`; import its bundle to restore them",
                     code="files_removed",
@@ -338,6 +340,10 @@ class ModelRegistry:
             recorded = sa.select(model_note.c.id).filter_by(**row)
             if connection.scalar(recorded) is None:
                 connection.execute(sa.insert(model_note).values(**row, at=datetime.now(UTC)))
+
+    def remove_files(self, version: str) -> bool:
+        """Record that a version's files are removed, unless it is used by now; see `mammo.models.removal`."""
+        return remove_files(self._engine, version)
 
     def notes(self, version: str | None = None) -> list[Note]:
         """Return the notes about one version, or about all, oldest first."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from mammo.database import insert, model_version
 from mammo.errors import InvalidWeights
 from mammo.models.manifests import PROVISIONAL, problem_of_name
+from mammo.models.removal import restore_files
 
 
 def canonical_manifest(content: Mapping[str, Any]) -> bytes:
@@ -50,4 +51,5 @@ def insert_version(
         other_hash = sa.select(model_version.c.content_hash).where(model_version.c.version == version)
         if connection.scalar(other_hash) not in (None, digest):
             raise InvalidWeights(f"model version {version} is already registered with other files")
+    restore_files(connection, str(existing))
     return str(existing)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from mammo.audit import append
 from mammo.database import insert, pacs_result, reading, writing
 from mammo.dicom.results import Predecessor, ResultSource
 
@@ -175,8 +176,11 @@ class ResultOutbox:
         pause = PAUSES[min(result.attempts, len(PAUSES)) - 1]
         self._update(result, due_at=now + pause, problem=problem[:MAX_PROBLEM])
 
-    def hasten(self, *, now: datetime) -> int:
-        """Make all waiting results due, but those that are being sent; return their number."""
+    def hasten(self, *, now: datetime, actor: str) -> int:
+        """Make all waiting results due, but those that are being sent; return their number.
+
+        Recorded in the audit trail if there is any.
+        """
         table = pacs_result
         with writing(self._engine) as connection:
             changed = connection.execute(
@@ -184,7 +188,11 @@ class ResultOutbox:
                 .where(table.c.state == "waiting", table.c.due_at > now, table.c.problem.is_not(None))
                 .values(due_at=now)
             )
-        return int(changed.rowcount)
+            due = int(changed.rowcount)
+            if due:
+                reason = f"{due} results are due now"
+                append(connection, actor=actor, action="results retried", subject="PACS", reason=reason)
+        return due
 
     def newest(self, *, limit: int) -> list[PacsResult]:
         """Return results, newest first."""

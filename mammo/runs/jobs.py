@@ -178,9 +178,44 @@ class JobQueue:
         return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
 
     def enqueue_look_again(self, payload: LookAgain) -> Enqueued:
-        """Enqueue a search for doubtful labels, unless one of the project is active. Raises as `enqueue_prelabel`."""
-        slot = f"yolo-mlsam:look-again:{payload.project}"
-        return self._enqueue_once(slot, self._queues[PREDICT], LOOK_AGAIN, asdict(payload))
+        """Enqueue a search for doubtful labels, unless one of the project is active. Raises as `enqueue_prelabel`.
+
+        One with folds trains, so it waits where trainings wait.
+        """
+        queue = self._queues[TRAIN if payload.folds else PREDICT]
+        return self._enqueue_once(_look_again_slot(payload.project), queue, LOOK_AGAIN, asdict(payload))
+
+    def looking_again(self, project: int) -> JobStatus | None:
+        """Return the newest search of a project for doubtful labels, as far as the queue knows it.
+
+        Raises:
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
+        """
+        with operation():
+            job_id = self._connection.get(_look_again_slot(project))
+            job = self._fetch(job_id.decode("ascii", "replace")) if isinstance(job_id, bytes) else None
+            return None if job is None else _describe(job)
+
+    def cancel_looking_again(self, project: int, *, actor: str) -> str | None:
+        """Cancel the active search of a project; returns its job id, or None without one.
+
+        One that a worker has begun ends at its next report of progress; the folds that are done are kept.
+
+        Raises:
+            StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
+        """
+        with operation():
+            job = self._holder(_look_again_slot(project), self._connection)
+            if job is None:
+                return None
+            self._connection.set(_cancel_key(job.id), actor.encode(), ex=RESULT_SECONDS)
+            self.drop(job.id)
+            return str(job.id)
+
+    def cancelled_by(self, job_id: str) -> str | None:
+        """Return who has cancelled a job that has begun; None if nobody has. Raises redis.RedisError."""
+        actor = self._connection.get(_cancel_key(job_id))
+        return actor.decode(errors="replace") if isinstance(actor, bytes) else None
 
     def enqueue_pacs_import(self, payload: ImportFromPacs) -> Enqueued:
         """Enqueue an import, unless one into the project is active. Raises as `enqueue_prelabel`.
@@ -324,6 +359,14 @@ def import_job(number: int) -> str:
 
 def _retrain_slot(project: int) -> str:
     return f"yolo-mlsam:retrain:{project}"
+
+
+def _look_again_slot(project: int) -> str:
+    return f"yolo-mlsam:look-again:{project}"
+
+
+def _cancel_key(job_id: str) -> str:
+    return f"yolo-mlsam:cancel:{job_id}"
 
 
 def _unknown(job_id: str) -> JobStatus:

@@ -14,6 +14,9 @@ from mammo.result_kinds import ResultKind
 STRICT = ConfigDict(extra="forbid", strict=True)
 """Validation of payloads: no number as text, no unknown field."""
 
+MAX_FOLDS = 20
+"""Most folds of out-of-fold predictions; each costs a training."""
+
 Project = Annotated[int, Field(ge=0, lt=2**63)]
 
 Payload = TypeVar(
@@ -71,6 +74,16 @@ class LookAgain:
     project: Project
     predictions: int
     """Most tasks that are predicted for it, because no stored prediction of them may be used."""
+
+    folds: Annotated[int, Field(ge=0, le=MAX_FOLDS)] = 0
+    """Folds of out-of-fold predictions; 0: stored predictions are used, and `predictions` more are made."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the split into folds."""
+
+    def __post_init__(self) -> None:
+        if self.folds == 1:
+            raise ValueError("one fold leaves nobody to learn from: 0, or at least 2 folds")
 
 
 @with_config(STRICT)

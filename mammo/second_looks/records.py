@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from mammo.audit.trail import append
-from mammo.database import event, label_doubt, reading, revision, writing
+from mammo.database import event, label_doubt, label_search, reading, revision, writing
 from mammo.geometry import Box
 from mammo.second_looks.doubt import Answer, LabelDoubt, StoredDoubt
 
@@ -35,10 +36,13 @@ class DoubtRecords:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def replace(self, project: int, doubts: Sequence[LabelDoubt]) -> int:
+    def replace(self, project: int, doubts: Sequence[LabelDoubt], *, search: Mapping[str, Any]) -> int:
         """Replace the open doubts of a project.
 
         A doubt that was sent back before, about the same revision and place, is not raised again.
+
+        Args:
+            search: how they were found, as JSON values; `newest_search` returns it.
 
         Returns:
             Number of open doubts.
@@ -64,7 +68,19 @@ class DoubtRecords:
                 connection.execute(
                     sa.insert(label_doubt), [{"project": project, "found_at": now, **_row(x)} for x in new]
                 )
+            connection.execute(sa.delete(label_search).where(label_search.c.project == project))
+            values = {"project": project, "content": orjson.dumps(search), "at": now}
+            connection.execute(sa.insert(label_search).values(values))
         return len(new)
+
+    def newest_search(self, project: int) -> dict[str, Any] | None:
+        """Return how the open doubts of a project were found, with `at` (ISO, UTC); None before the first search."""
+        statement = sa.select(label_search).where(label_search.c.project == project)
+        with reading(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        return {**orjson.loads(row.content), "at": row.at.isoformat(timespec="seconds")}
 
     def ranked(self, project: int, *, limit: int, is_open: bool) -> list[StoredDoubt]:
         """Return the first doubts of a project: the open ones, strongest first, or those sent back, newest first."""

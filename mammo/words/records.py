@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,6 +58,40 @@ class KeptHead:
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WordState:
+    """Whether the model proposes words in a project."""
+
+    project: int
+    proposes: tuple[str, ...] = ()
+    """Words of the head that is on."""
+
+    on_since: datetime | None = None
+    """None: none is on."""
+
+    on_by: str | None = None
+    measured_at: datetime | None = None
+    """When a head was fitted last; None: never."""
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told."""
+        if self.on_since is not None:
+            return (
+                f"The model proposes {', '.join(self.proposes)} since {self.on_since:%Y-%m-%d}, switched on by "
+                f"{self.on_by}."
+            )
+        if self.measured_at is not None:
+            return (
+                f"The model proposes none. What it could propose was measured on {self.measured_at:%Y-%m-%d}: "
+                f"`yolo-mlsam words show --project {self.project}`."
+            )
+        return (
+            "The model proposes none, and it was not measured whether it could: "
+            f"`yolo-mlsam words fit --project {self.project}`."
+        )
+
+
 class WordHeads:
     """Keeps heads; safe to use from several threads and processes."""
 
@@ -90,6 +124,25 @@ class WordHeads:
         return self._one(
             sa.select(word_head).where(columns.project == project, columns.on_since.is_not(None))
         )
+
+    def states(self) -> dict[int, WordState]:
+        """Return whether words are proposed, by project, of those for which a head was fitted."""
+        columns = word_head.c
+        measured = sa.select(columns.project, sa.func.max(columns.fitted_at)).group_by(columns.project)
+        with reading(self._engine) as connection:
+            states = {
+                project: WordState(project=project, measured_at=at)
+                for project, at in connection.execute(measured)
+            }
+            rows = connection.execute(sa.select(word_head).where(columns.on_since.is_not(None))).all()
+        for head in map(_kept, rows):
+            states[head.project] = replace(
+                states[head.project],
+                proposes=tuple(head.proposes),
+                on_since=head.on_since,
+                on_by=head.on_by,
+            )
+        return states
 
     def serving(self, project: int) -> WordHead | None:
         """Return the head that proposes words in a project, ready for use; None: none does.
@@ -177,4 +230,8 @@ class WordHeads:
     def _one(self, statement: sa.Select[Any]) -> KeptHead | None:
         with reading(self._engine) as connection:
             row = connection.execute(statement.order_by(word_head.c.fitted_at.desc()).limit(1)).one_or_none()
-        return None if row is None else KeptHead(**{**row._mapping, "content": orjson.loads(row.content)})
+        return None if row is None else _kept(row)
+
+
+def _kept(row: Any) -> KeptHead:
+    return KeptHead(**{**row._mapping, "content": orjson.loads(row.content)})

@@ -21,6 +21,9 @@ from tests.e2e.edits import update_annotation
 from tests.waiting import until
 from training.cases import silent
 
+SEARCH = {"folds": 0, "images": 28, "compared": 28, "skipped": {}, "serving": "", "learned": []}
+"""How the doubts of a test were found."""
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 
@@ -148,7 +151,7 @@ def test_a_label_that_is_sent_back_is_in_its_readers_tab_until_the_answer_is_rec
         cause="missed",
         score=0.9,
     )
-    site.second_looks.records.replace(project, [raised])
+    site.second_looks.records.replace(project, [raised], search=SEARCH)
     site.access.users.add("lena", "lead", password=PASSWORD, actor="a test")
     with httpx.Client(base_url=walk.stack.backend_url, trust_env=False, timeout=30) as browser:
         browser.post("/console/login", data={"name": "lena", "password": PASSWORD})

@@ -287,7 +287,9 @@ class FakeLabelStudio:
 
 
 def of_project(rows: list[Body], params: dict[str, str]) -> list[Body]:
-    """The rows of the project that is asked for; one that names no project is of every one."""
+    """The rows of the project that is asked for, or all; one that names no project is of every one."""
+    if "project" not in params:
+        return list(rows)
     return [row for row in rows if str(row.get("project", params["project"])) == params["project"]]
 
 

@@ -58,6 +58,17 @@ class FakeQueue:
         self.searches.append(payload)
         return Enqueued("predict-1-0123456789ab", created=True)
 
+    def looking_again(self, project: int) -> JobStatus | None:
+        self._reach()
+        active = any(each.project == project for each in self.searches)
+        return self.status("predict-1-0123456789ab") if active else None
+
+    def cancel_looking_again(self, project: int, *, actor: str) -> str | None:
+        self._reach()
+        active = [each for each in self.searches if each.project == project]
+        self.searches = [each for each in self.searches if each.project != project]
+        return "predict-1-0123456789ab" if active else None
+
     def enqueue_pacs_import(self, payload: ImportFromPacs) -> Enqueued:
         self._reach()
         holders = [each for each in self.imports if each.project == payload.project]

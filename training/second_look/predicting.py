@@ -1,8 +1,9 @@
 """Predictions of a dataset version's tasks by models that did not learn from their patients.
 
 Each task is predicted by the newest champion that learned from none of its patients, and failing that by the starter,
-which learned from no patient at all. So a prediction is always out of fold, without training a model per fold; what it
-costs is that an older model predicts the patients of the training fold.
+which learned from no patient at all. So no prediction is of an image that its model has learned from, without training
+a model per fold; what it costs is that an older model predicts the patients of the training fold. See
+`training.out_of_fold` for models that have learned from the project, but not from the patient.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mammo.errors import ImageUnavailable, LabelStudioError, MammoError
 from mammo.prelabelling import TaskPrelabeller
 from training.datasets.items import Item, is_about_one_image
 from training.datasets.versions import DatasetVersion
-from training.second_look.listing import unlearned_predictions, unusable
+from training.second_look.predictions import unlearned_predictions, unusable
 from training.second_look.unlearned import Lineage
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from mammo.words.features import Floats, features
 from training.cases import Progress
 from training.datasets.items import AUTOMATIC, Item, OpenImage, image_changed, is_about_one_image
 from training.datasets.versions import DatasetVersion
-from training.second_look.listing import unusable
+from training.second_look.predictions import unusable
 
 DESCRIPTORS = ("morphology", "distribution")
 """What a head may propose. Suspicion is a judgement of the person who answers for it."""

@@ -12,7 +12,7 @@ from mammo.site import Site
 from mammo.words.head import SCHEMA
 from training.cases import Progress
 from training.datasets.versions import newest_dataset_version
-from training.second_look.listing import unlearned_predictions
+from training.second_look.predictions import unlearned_predictions
 from training.second_look.unlearned import Lineage
 from training.words.examples import Examples, examples_of
 from training.words.figures import calibration_error, confusion, exact_limit, figure, lower_limit, share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,11 +15,21 @@ from backend.console.chosen_project import chosen_project
 from backend.console.forms import read_form
 from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
-from backend.requested_looks import DEFAULT_PREDICTIONS, DEFAULT_SENT, MAX_SENT, search, send_back
+from backend.requested_looks import (
+    DEFAULT_PREDICTIONS,
+    DEFAULT_SENT,
+    MAX_SENT,
+    cancel_search,
+    search,
+    send_back,
+)
 from backend.roles import LeadDep, ViewerDep, sees_names
 from backend.services import Services
 from mammo.efforts.effort_records import annotator_pseudonym
 from mammo.errors import MammoError
+from mammo.runs.jobs import ACTIVE
+from mammo.runs.payloads import MAX_FOLDS
+from mammo.second_looks import sentences
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 
@@ -31,7 +42,6 @@ async def look_again(
     services: ServicesDep,
     caller: ViewerDep,
     project: Annotated[int | None, Query(gt=0, lt=2**63)] = None,
-    job: Annotated[str, Query(max_length=64, pattern=r"^([a-z]+-[0-9]+-[0-9a-f]{12})?$")] = "",
     sent: Annotated[int | None, Query(ge=0, le=MAX_SENT)] = None,
 ) -> HTMLResponse:
     """Show the doubts about a project's labels, strongest first, and what readers answered."""
@@ -39,8 +49,10 @@ async def look_again(
 
     def read() -> dict[str, Any]:
         number, projects = chosen_project(services, project)
-        facts = {"project": number, "projects": projects, "job": _job(services, job)}
-        return facts | (_doubts(request, services, number, with_names=with_names) if number else {})
+        facts: dict[str, Any] = {"project": number, "projects": projects}
+        if not number:
+            return facts
+        return facts | _doubts(request, services, number, with_names=with_names) | _search(services, number)
 
     facts = await anyio.to_thread.run_sync(read)
     return render(
@@ -50,6 +62,7 @@ async def look_again(
         sent_now=sent,
         default_sent=DEFAULT_SENT,
         max_sent=MAX_SENT,
+        max_folds=MAX_FOLDS,
         label_studio=services.settings.label_studio_public_url or services.settings.label_studio_url,
         **facts,
     )
@@ -58,10 +71,20 @@ async def look_again(
 @router.post("/look-again/search")
 async def start_search(request: Request, services: ServicesDep, _: LeadDep) -> Response:
     """Search a project's labels."""
+    form = await read_form(request)
+    number = _number(form, "project", most=2**63 - 1)
+    folds = _number(form, "folds", most=MAX_FOLDS, least=0)
+    order = partial(search, services, number, predictions=DEFAULT_PREDICTIONS, folds=folds)
+    await anyio.to_thread.run_sync(order)
+    return see_other(f"/console/look-again?project={number}")
+
+
+@router.post("/look-again/cancel")
+async def cancel(request: Request, services: ServicesDep, caller: LeadDep) -> Response:
+    """Cancel the search of a project."""
     number = _number(await read_form(request), "project", most=2**63 - 1)
-    order = partial(search, services, number, predictions=DEFAULT_PREDICTIONS)
-    enqueued = await anyio.to_thread.run_sync(order)
-    return see_other(f"/console/look-again?project={number}&job={enqueued.job_id}")
+    await anyio.to_thread.run_sync(partial(cancel_search, services, number, actor=caller.name))
+    return see_other(f"/console/look-again?project={number}")
 
 
 @router.post("/look-again/send")
@@ -93,18 +116,25 @@ def _doubts(request: Request, services: Services, project: int, *, with_names: b
     }
 
 
-def _job(services: Services, job: str) -> Any:
-    """Return the state of a search; None if none is asked for, or nobody knows."""
-    if not job:
-        return None
+def _search(services: Services, project: int) -> dict[str, Any]:
+    """Return the newest search, in sentences, the tasks that the serving model has learned from, and the job."""
+    newest = services.site.second_looks.records.newest_search(project)
     try:
-        return services.queue.status(job)
-    except MammoError:
-        return None
+        job = services.queue.looking_again(project)
+    except MammoError:  # the doubts are shown without it
+        job = None
+    return {
+        "search": newest,
+        "searched_at": datetime.fromisoformat(newest["at"]) if newest else None,
+        "found": sentences(newest) if newest else [],
+        "learned": set(newest["learned"]) if newest else set(),
+        "job": job,
+        "is_searching": job is not None and job.state in ACTIVE,
+    }
 
 
-def _number(form: dict[str, str], name: str, *, most: int) -> int:
+def _number(form: dict[str, str], name: str, *, most: int, least: int = 1) -> int:
     value = form.get(name, "")
-    if not re.fullmatch(r"[1-9][0-9]{0,18}", value, re.ASCII) or int(value) > most:
-        raise HTTPException(422, f"{name} must be a whole number from 1 to {most}")
+    if not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII) or not least <= int(value) <= most:
+        raise HTTPException(422, f"{name} must be a whole number from {least} to {most}")
     return int(value)

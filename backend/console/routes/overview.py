@@ -20,7 +20,7 @@ from backend.console.forms import read_form
 from backend.console.rendering import render, see_other
 from backend.dependencies import ServicesDep
 from backend.problems import INSTALLATION, Problems
-from backend.project_overview import ProjectOverview, ProjectOverviews, WeekOfEffort
+from backend.project_overview import ProjectOverview, ProjectOverviews, WeekOfEffort, next_step
 from backend.refreshed import PATIENCE, Figure
 from backend.roles import AdministratorDep, ViewerDep
 from mammo.models import Promotion
@@ -45,6 +45,7 @@ async def overview(request: Request, services: ServicesDep, _: ViewerDep) -> HTM
                     each, overviews.effort(each.project, ends=ends), history, curves.newest(each.project)
                 ),
                 "problems": problems.of(each.project),
+                "next_step": next_step(each.project) if each.is_new else "",
             }
             for each in listed
         ]

@@ -130,10 +130,10 @@ async def send(request: Request, services: ServicesDep, caller: AdministratorDep
 
 
 @router.post("/results/retry")
-async def retry(request: Request, services: ServicesDep, _: AdministratorDep) -> Response:
+async def retry(request: Request, services: ServicesDep, caller: AdministratorDep) -> Response:
     """Try again now what failed."""
     await read_form(request)
-    due = await anyio.to_thread.run_sync(partial(requested_pacs.retry, services))
+    due = await anyio.to_thread.run_sync(partial(requested_pacs.retry, services, actor=caller.name))
     return see_other(f"/console/pacs?due={due}#results")
 
 

@@ -53,6 +53,7 @@ async def shadow(
         first=first,
         second=second,
         drawing=drawing,
+        address=lambda place: f"/console/projects/{project}/shadow/pictures/{place.picture.sha256}",
         max_tasks=MAX_TASKS,
         max_places=MAX_PLACES,
         label_studio=settings.label_studio_public_url or settings.label_studio_url,

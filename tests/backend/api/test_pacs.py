@@ -303,4 +303,10 @@ def test_the_page_sends_results_and_shows_what_waits_and_why(
     assert view.study not in page
     retried = submit(client, f"{PAGE}/results/retry", on=PAGE)
     assert retried.headers["location"] == f"{PAGE}?due=1#results"
+    newest = backend.services.site.access.trail.newest()[0]
+    assert (newest.action, newest.subject, newest.reason) == (
+        "results retried",
+        "PACS",
+        "1 results are due now",
+    )
     assert program(backend).get("/api/v1/pacs/results").json()["counts"] == {"waiting": 1}

@@ -238,6 +238,13 @@ def test_a_shadow_is_compared_with_the_champion_on_the_command_line(site, studio
     found = json.loads(run("shadow", "champion", "challenger", "--project", "1", "--json"))
     assert [row["dice"] for row in found["distances"]] == [pytest.approx(2 / 3, abs=0.01), 1.0]
     assert found["versions"] == [starter, version]
+    page = tmp_path / "differing.html"
+    run("shadow", "--project", "1", "--pictures", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert starter in text
+    assert "no picture" in text, "this Label Studio has no image"
+    assert "script" not in text
+    assert page.stat().st_mode & 0o777 == 0o600
 
 
 def test_rows_that_cannot_be_used_are_named_and_break_no_command(site, tmp_path):

@@ -69,3 +69,20 @@ def test_what_others_refer_to_and_what_is_young_stays(registry, blobs):
     assert unreferenced(blobs, {mask}) == []
     soon = datetime.now(UTC) + GRACE + timedelta(minutes=1)
     assert [blob.bytes for blob in unreferenced(blobs, {mask}, now=soon)] == [6]
+
+
+def test_a_version_that_is_registered_again_has_its_files_back_and_keeps_them_if_it_is_used(
+    registry, blobs, tmp_path
+):
+    lost = register(registry, tmp_path, "a")
+
+    def gc():
+        spent = spent_versions(registry, older_than=AGE, keep=[], now=LATER)
+        return collect(blobs, registry, spent=spent, referenced=lambda: referenced_blobs(registry), now=LATER)
+
+    assert gc()
+    assert register(registry, tmp_path, "a") == lost
+    registry.verify(lost)
+    registry.promote(lost, expected_epoch=0, reason="it is needed after all")
+    assert gc() == []
+    registry.verify(lost)

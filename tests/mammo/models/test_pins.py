@@ -1,10 +1,16 @@
 """Pins: a person keeps a project on one version; refused if nothing could serve it, and recorded with its reason."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from mammo.audit import AuditTrail
+from mammo.blobs import Blobs
 from mammo.errors import ModelNotFound, PinRefused
 from mammo.models import PROVISIONAL, ModelRegistry, ProjectPins
+from mammo.models.garbage import collect, referenced_blobs, spent_versions
 from tests.mammo.models.versions import register, starter
 
 WHO = {"reason": "the trial ends with it", "actor": "anna"}
@@ -82,5 +88,49 @@ def test_a_version_whose_files_were_collected_is_refused_with_the_remedy(pins, r
     registry._blobs.delete(registry.manifest(version)["detector"]["sha256"])
     registry.note(version, "files_removed", {"reason": "it never served"})
     with pytest.raises(PinRefused, match="import its bundle") as refused:
+        pins.pin(3, version, **WHO)
+    assert refused.value.code == "files_removed"
+
+
+def test_a_pin_and_the_removal_of_files_in_the_same_moment_never_leave_a_pin_without_files(
+    pins, registry, tmp_path
+):
+    for number in range(12):
+        version = register(registry, tmp_path, f"race-{number}")
+        begin = threading.Barrier(2)
+
+        def pin(version=version, number=number, begin=begin):
+            begin.wait()
+            try:
+                pins.pin(100 + number, version, **WHO)
+            except PinRefused as refused:
+                return refused.code
+            return "pinned"
+
+        def remove(version=version, begin=begin):
+            begin.wait()
+            return registry.remove_files(version)
+
+        with ThreadPoolExecutor(2) as threads:
+            pinned, removed = threads.submit(pin), threads.submit(remove)
+            outcome = pinned.result(), removed.result()
+        assert outcome in {("pinned", False), ("files_removed", True)}, outcome
+        if outcome[1]:  # the files are still there, and about to be deleted
+            with pytest.raises(PinRefused, match="import its"):
+                pins.pin(100 + number, version, **WHO)
+
+
+def test_a_version_that_is_pinned_after_gc_has_listed_it_keeps_its_files(pins, registry, tmp_path):
+    blobs = Blobs(tmp_path / "blobs")
+    version = register(registry, tmp_path, "a")
+    later = datetime.now(UTC) + timedelta(days=100)
+    spent = spent_versions(registry, older_than=timedelta(days=90), keep=[], now=later)
+    assert spent == [version]
+    pins.pin(3, version, **WHO)
+    collect(blobs, registry, spent=spent, referenced=lambda: referenced_blobs(registry), now=later)
+    registry.verify(version)
+    assert pins.unpin(3, **WHO) == version
+    assert collect(blobs, registry, spent=spent, referenced=lambda: referenced_blobs(registry), now=later)
+    with pytest.raises(PinRefused) as refused:
         pins.pin(3, version, **WHO)
     assert refused.value.code == "files_removed"

@@ -244,7 +244,7 @@ def test_a_refusal_is_one_sentence(
     assert all(problem in each and NAME not in each and view.study not in each for each in sent.problems)
     (row,) = service.outbox.newest(limit=9)
     assert (row.state, row.attempts) == (state, 1)
-    assert service.outbox.hasten(now=Clock.now) == (state == "waiting")
+    assert service.outbox.hasten(now=Clock.now, actor="anna") == (state == "waiting")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from mammo.runs.jobs import (
 from mammo.runs.payloads import (
     Adapt,
     ImportFromPacs,
+    LookAgain,
     PrelabelProject,
     Retrain,
     SendResults,
@@ -247,3 +248,33 @@ def test_a_patient_connection_outlives_a_restart_of_the_broker(private_redis):
     timer.start()
     assert queue.active(1) == enqueued.job_id
     timer.join()
+
+
+def test_a_search_with_folds_waits_where_trainings_wait_and_a_project_has_one_search(queue, connection):
+    first = queue.enqueue_look_again(LookAgain(1, 200, 5, 7))
+    assert fetch(connection, first.job_id).origin == TRAIN
+    again = queue.enqueue_look_again(LookAgain(1, 200))
+    assert (again.job_id, again.created) == (first.job_id, False)
+    assert queue.looking_again(1).id == first.job_id
+    assert queue.looking_again(2) is None
+
+
+def test_a_waiting_search_is_cancelled_and_a_running_one_is_told_who_cancelled_it(queue, connection):
+    waiting = queue.enqueue_look_again(LookAgain(1, 200, 5))
+    assert queue.cancel_looking_again(1, actor="lena") == waiting.job_id
+    assert queue.looking_again(1) is None
+    running = queue.enqueue_look_again(LookAgain(1, 200, 5))
+    fetch(connection, running.job_id).set_status("started")
+    assert queue.cancelled_by(running.job_id) is None
+    assert queue.cancel_looking_again(1, actor="lena") == running.job_id
+    assert queue.cancelled_by(running.job_id) == "lena"
+    end(connection, running.job_id, state="failed")
+    assert queue.cancel_looking_again(1, actor="lena") is None
+
+
+def test_one_fold_is_refused_before_it_is_queued_and_in_a_payload():
+    with pytest.raises(ValueError, match="at least 2 folds"):
+        LookAgain(1, 200, 1)
+    with pytest.raises(InvalidSettings):
+        read_payload(LookAgain, {"project": 1, "predictions": 200, "folds": 1, "seed": 0})
+    assert read_payload(LookAgain, {"project": 1, "predictions": 200}).folds == 0, "of an earlier release"

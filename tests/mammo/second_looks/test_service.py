@@ -46,7 +46,7 @@ class Clinic:
         )
 
     def raise_(self, *doubts):
-        self.looks.records.replace(1, doubts)
+        self.looks.records.replace(1, doubts, search={})
 
     def send(self, limit=100):
         return self.looks.send_back(1, limit=limit, actor="lena")

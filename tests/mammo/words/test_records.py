@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 from mammo.audit import AuditTrail
 from mammo.database import word_head, writing
 from mammo.errors import InsufficientData, InvalidWeights, ModelNotFound
-from mammo.words.records import WordHeads
+from mammo.words.records import WordHeads, WordState
 from tests.mammo.words.heads import content
 from tests.sites import site_of
 from tests.training.project import NOW
@@ -45,6 +45,19 @@ def test_a_head_that_is_fitted_later_proposes_only_after_it_is_switched_on_itsel
     on = heads.on(3)
     assert on is not None
     assert on.name == second.name
+
+
+def test_whether_words_are_proposed_is_said_of_every_project(engine: Engine) -> None:
+    heads = WordHeads(engine)
+    assert heads.states() == {}
+    assert "was not measured" in WordState(project=4).sentence
+    heads.keep(content())
+    assert "words show --project 3" in heads.states()[3].sentence
+    on = heads.turn_on(3, reason="measured", actor="lena")
+    heads.keep(content(dataset="ef" * 32))
+    state = heads.states()[3]
+    assert (state.proposes, state.on_by) == (tuple(on.proposes), "lena")
+    assert f"proposes {', '.join(on.proposes)} since" in state.sentence
 
 
 def test_the_same_head_is_kept_once(engine: Engine) -> None:

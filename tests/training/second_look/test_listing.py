@@ -11,7 +11,7 @@ from tests.training.detections import square
 from tests.training.project import SIZE, Project, sha
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
-from training.second_look import second_look
+from training.second_look import second_look, stored_predictions
 from training.second_look.unlearned import Lineage
 
 TAGS = ControlTags()
@@ -57,7 +57,8 @@ class Site:
 
     def look(self, *, hasty=()):
         lineage = Lineage(self.registry, self.blobs)
-        return second_look(self.dataset, store=self.store, lineage=lineage, tags=TAGS, hasty=hasty)
+        predictions = stored_predictions(self.dataset, store=self.store, lineage=lineage, tags=TAGS)
+        return second_look(self.dataset, predictions, hasty=hasty)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,15 +11,16 @@ import sqlalchemy as sa
 import structlog
 
 from mammo.annotations import AnnotationStore
-from mammo.database import dataset_version, open_database, writing
+from mammo.database import dataset_version, open_database, run, writing
 from mammo.efforts.effort_records import Efforts
+from mammo.errors import InsufficientData
 from mammo.learning_curves import LearningCurves
 from mammo.models import PROVISIONAL, STARTER, ModelRegistry
 from mammo.models.provisional import serve
 from mammo.runs import Runs, claim
 from mammo.runs.claims import RunLedger
 from tests.backend.console.access import browser, submit
-from tests.backend.fakes import Backend
+from tests.backend.fakes import HOOK, Backend
 from tests.mammo.exchange.import_files import FakeTasks
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)> \"'{{7*7}}"
@@ -222,6 +223,28 @@ def test_the_overview_says_what_waits_what_was_decided_and_what_runs(backend: Wi
     assert "Nothing new to learn from" in page
     assert backend.services.site.registry.champion().version in page
     assert f"{datetime.now(UTC):%Y-%m}" in page
+
+
+def test_what_label_studios_button_was_refused_is_on_the_first_page_until_a_run_begins(
+    backend: WithModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InsufficientData("annotate about 12 more <patients> first")
+
+    monkeypatch.setattr("backend.requested_runs.require_possible", refuse)
+    press = {"action": "START_TRAINING", "project": {"id": 3}}
+    assert backend.client.post("/webhook", json=press, headers=HOOK).status_code == 201
+    add_project(backend)  # by a run that is older
+    with writing(backend.engine) as connection:
+        connection.execute(sa.update(run).values(created_at=datetime.now(UTC) - timedelta(hours=1)))
+    client = browser(backend, "viewer")
+    page = client.get("/console").text
+    assert "Start Training</em> was refused" in page
+    assert "annotate about 12 more &lt;patients&gt; first" in page
+    (project,) = client.get("/api/v1/projects").json()["projects"]
+    assert project["refused"] == "annotate about 12 more <patients> first"
+    Runs(backend.engine).request(3, recipe="smoke", reason="now", trigger="cli")
+    assert "was refused" not in client.get("/console").text
 
 
 CURVE = {

@@ -24,6 +24,17 @@ from tests.training.detections import square
 HOSTILE = "<script>alert(1)</script>{{7*7}}"
 LAST_WEEK = datetime.now(UTC).date() - timedelta(days=7)
 PAGE = "/console/look-again?project=1"
+SEARCH = {
+    "folds": 5,
+    "seed": 3,
+    "base": "starter-1",
+    "recipe": "provisional",
+    "images": 40,
+    "compared": 38,
+    "skipped": {"the prediction does not show all findings": 2},
+    "serving": "m0002-taught",
+    "learned": [5],
+}
 
 
 class Clinic(Backend):
@@ -79,7 +90,7 @@ def doubt(clinic: Clinic) -> None:
     raised = LabelDoubt(
         task=5, annotation=3, image="", revision=revision, cause="missed", score=0.9, box=square(200, 20).box
     )
-    clinic.services.site.second_looks.records.replace(1, [raised])
+    clinic.services.site.second_looks.records.replace(1, [raised], search=SEARCH)
 
 
 def test_who_annotated_what_last_week_and_how_much_is_left_is_on_one_page(clinic: Clinic) -> None:
@@ -155,11 +166,44 @@ def updated() -> bytes:
 
 def test_a_search_is_asked_for_by_page_and_by_api(clinic: Clinic) -> None:
     client = browser(clinic, "lead")
-    answer = submit(client, "/console/look-again/search", on=PAGE, project="1")
-    assert answer.headers["Location"].startswith(f"{PAGE}&job=")
-    headers = {"X-CSRF-Token": token_in(client.get(PAGE).text)}
-    assert client.post("/api/v1/projects/1/second-looks", headers=headers).status_code == 202
-    assert [each.predictions for each in clinic.queue.searches] == [200, 200]
+    answer = submit(client, "/console/look-again/search", on=PAGE, project="1", folds="0")
+    assert answer.headers["Location"] == PAGE
+    page = client.get(PAGE).text
+    assert "A search is running, 50 %" in page.replace("50%", "50 %")
+    headers = {"X-CSRF-Token": token_in(page)}
+    path = "/api/v1/projects/1/second-looks"
+    assert client.post(path, headers=headers, json={"folds": 5, "seed": 7}).status_code == 202
+    assert [(each.predictions, each.folds, each.seed) for each in clinic.queue.searches] == [
+        (200, 0, 0),
+        (200, 5, 7),
+    ]
+    assert client.post(path, headers=headers, json={"folds": 1}).status_code == 422
+    assert submit(client, "/console/look-again/search", on=PAGE, project="1", folds="21").status_code == 422
+    assert client.get(path).json()["job"]["state"] in ("started", "finished")
+
+
+def test_a_search_is_cancelled_by_page_and_by_api(clinic: Clinic) -> None:
+    client = browser(clinic, "lead")
+    submit(client, "/console/look-again/search", on=PAGE, project="1", folds="5")
+    assert "Cancel the search" in client.get(PAGE).text
+    assert submit(client, "/console/look-again/cancel", on=PAGE, project="1").headers["Location"] == PAGE
+    page = client.get(PAGE).text
+    assert "Cancel the search" not in page
+    headers = {"X-CSRF-Token": token_in(page)}
+    refused = client.post("/api/v1/projects/1/second-looks/cancel", headers=headers)
+    assert (refused.status_code, clinic.queue.searches) == (409, [])
+
+
+def test_the_page_says_how_doubts_were_found_and_which_images_the_serving_model_has_learned_from(
+    clinic: Clinic,
+) -> None:
+    doubt(clinic)
+    client = browser(clinic, "viewer")
+    page = client.get(PAGE).text
+    assert "Out of fold: 5 folds of patients (seed 3)" in page
+    assert "38 of 40 images were compared" in page
+    assert "m0002-taught has learned from it" in page
+    assert client.get("/api/v1/projects/1/second-looks").json()["search"]["learned"] == [5]
 
 
 def test_a_viewer_reads_and_sends_nothing(clinic: Clinic) -> None:

@@ -65,6 +65,21 @@ def test_a_project_is_pinned_shown_and_unpinned_on_the_console(backend: WithVers
     assert backend.services.site.pins.versions() == {9: "m0"}
 
 
+def test_a_version_is_typed_by_its_beginning_if_only_one_begins_so(
+    backend: WithVersions, tmp_path: Path
+) -> None:
+    registry = cast(ModelRegistry, backend.services.site.registry)
+    third = register(registry, tmp_path, "b")
+    client = browser(backend, "administrator")
+    page = client.get("/console/models").text
+    assert f'<option value="{third}"></option>' in page
+    form = {"project": "7", "reason": "x"}
+    refused = submit(client, "/console/pins", on="/console/models", version="m", **form)
+    assert (refused.status_code, "2 versions begin with m" in refused.text) == (404, True), refused.text
+    assert submit(client, "/console/pins", on="/console/models", version=third[:5], **form).status_code == 303
+    assert backend.services.site.pins.versions()[7] == third
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "said"),
     [

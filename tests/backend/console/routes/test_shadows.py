@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
 import cv2
 import numpy as np
 
+from backend.shadow_report import write_shadow_report
 from mammo.annotations import AnnotationStore
 from mammo.dicom import Mammogram
+from mammo.efforts.shadow_comparison import compare_versions
 from mammo.geometry import Spacing
 from mammo.models import ModelRegistry
 from tests.backend.console.access import browser
@@ -101,3 +104,18 @@ def test_an_image_that_was_replaced_has_no_picture_and_the_page_says_so(engine: 
     page = page_of(client, "/console/projects/1/shadow")
     assert page.count("its image is another one than the versions have seen") == 2
     assert "<image" not in page
+
+
+def test_the_same_pictures_are_one_file_that_needs_no_server(engine: Any, tmp_path: Any) -> None:
+    backend = backend_of(engine, tmp_path, Images("ab" * 32))
+    site = backend.services.site
+    site.__dict__["images"] = backend.services.images
+    comparison = compare_versions(1, backend.versions, store=site.store, tags=TAGS)
+    page = write_shadow_report(comparison, site=site)
+    pictures = re.findall(r'<image href="data:image/webp;base64,([^"]+)"', page)
+    assert len(pictures) == 2
+    assert base64.b64decode(pictures[0])[8:12] == b"WEBP"
+    assert page.count('<path class="champion"') == 2
+    assert "only the second" in page
+    assert "http-equiv" in page
+    assert "src=" not in page.replace("img-src", "").replace("style-src", "").replace("default-src", "")
