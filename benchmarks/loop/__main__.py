@@ -67,8 +67,7 @@ def _material(
 ) -> Material:
     if backgrounds is None:
         return phantoms(plan, seed, work / "phantoms", progress=progress)
-    folder = work / "inserted"
-    return inserted(backgrounds, plan, seed, folder, spacing_mm=spacing_mm, progress=progress)
+    return inserted(backgrounds, plan, seed, work / "inserted", spacing_mm=spacing_mm)
 
 
 class Lines:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mammo.backgrounds import Background
+from benchmarks import second_look
 from mammo.dicom import Mammogram
-from mammo.geometry import Spacing
 from mammo.phantom import vendor_b
 from training.cases import Case, Progress
-from training.insertion.material import MaterialPlan, write_material
 from training.phantom_cases import PHANTOM_SECRET, write_phantom_patients
 
 FIRST_SEED = 830_000
@@ -78,30 +75,19 @@ def phantoms(plan: Plan, seed: int, folder: Path, *, progress: Progress) -> Mate
             progress=progress,
         )
         sets.append(cases[:: 4 // plan.views])
-    name = f"phantoms of {appearance.name}, {plan.width} x {plan.height}, seeds from {first}"
+    name = f"phantoms of {appearance.name}, {plan.width} x {plan.height}"
     return Material(name, *sets)
 
 
-def inserted(
-    backgrounds: Path, plan: Plan, seed: int, folder: Path, *, spacing_mm: float, progress: Progress
-) -> Material:
+def inserted(backgrounds: Path, plan: Plan, seed: int, folder: Path, *, spacing_mm: float) -> Material:
     """Insert clusters into the images of a folder, once each and in a film look; the last quarter is frozen.
 
     Args:
         backgrounds: folder of normal mammograms, PNG; each is taken for one patient.
+        spacing_mm: of the backgrounds.
     """
-    normals = [
-        Background(
-            path=path,
-            spacing=Spacing(spacing_mm, spacing_mm, "given"),
-            patient=path.stem,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for path in sorted(backgrounds.glob("*.png"))
-    ]
     number = FIRST_SEED + 1000 * seed
-    wanted = MaterialPlan(phantoms=0, film_phantoms=0, digital_copies=0, film_copies=1, seed=number)
-    cases = write_material(folder, wanted, normals, processes=1, progress=progress)
+    cases = second_look.inserted(backgrounds, folder, spacing_mm=spacing_mm, seed=number)
     split = round(0.75 * len(cases))
-    project = cases[: min(split, plan.patients * plan.views)]
-    return Material(f"clusters in {len(normals)} real backgrounds, seed {number}", project, cases[split:])
+    name = f"clusters in {len(cases)} real backgrounds, film look"
+    return Material(name, cases[:split][: plan.patients], cases[split:])

@@ -38,11 +38,14 @@ def _rounds(results: Results) -> int:
 
 
 def _method(results: Results) -> str:
-    some = next(project for projects in results.values() for project in projects.values())
-    seeds = sorted({seed for projects in results.values() for seed in projects})
+    projects = [project for each in results.values() for project in each.values()]
+    some = projects[0]
+    seeds = sorted({project.seed for project in projects})
+    frozen = next((each for project in projects if (each := project.frozen(1))), None)
+    kept = f"{len(frozen.patients)} frozen patients with {len(frozen.images)}; " if frozen else ""
     return (
-        f"{some.plan['patients']} patients, {len(some.images)} images in {_rounds(results)} rounds, "
-        f"{some.plan['frozen']} frozen patients ({some.material}); seeds {', '.join(map(str, seeds))}."
+        f"{len({image.patient for image in some.images})} patients with {len(some.images)} images in "
+        f"{_rounds(results)} rounds, {kept}{some.material}, project seeds {', '.join(map(str, seeds))}."
     )
 
 
@@ -140,14 +143,18 @@ def _labels_table(results: Results) -> Result:
     rows = []
     for name, projects in results.items():
         labels = Labels.of(projects)
-        shown, blind = Shown.of(projects, "prelabelled"), Shown.of(projects, "control")
+        shown, blind = (
+            _shown(Shown.of(projects, arm)) if name != "no-model" else ""
+            for arm in ("prelabelled", "control")
+        )
         rows.append(
             (
                 name,
                 f"{labels.found:.1%}",
                 f"{labels.false:.2f}",
                 f"{labels.dice:.3f}",
-                *(_shown(each) for each in (shown, blind)),
+                shown,
+                blind,
             )
         )
     return Result(
