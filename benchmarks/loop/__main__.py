@@ -105,6 +105,9 @@ def main(
     frozen: Annotated[int, typer.Option(min=2, help="Patients that are never annotated.")] = Plan.frozen,
     rounds: Annotated[int, typer.Option(min=2)] = Plan.rounds,
     views: Annotated[int, typer.Option(help="Images of a phantom patient: 1, 2 or 4.")] = Plan.views,
+    groups: Annotated[
+        int, typer.Option(min=2, help="Left-out groups that judge a provisional model.")
+    ] = Plan.groups,
     smoke: Annotated[bool, typer.Option(help="Train for seconds; the figures mean nothing.")] = False,
     backgrounds: Annotated[
         Path | None,
@@ -116,7 +119,7 @@ def main(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     if views not in (1, 2, 4):
         raise typer.BadParameter(f"--views is 1, 2 or 4; got {views}")
-    plan = Plan(patients=patients, frozen=frozen, rounds=rounds, views=views, smoke=smoke)
+    plan = Plan(patients=patients, frozen=frozen, rounds=rounds, views=views, groups=groups, smoke=smoke)
     for table in run(
         out=out,
         arms=_arms(arms),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.loop.gestures import Tool, prices
+from benchmarks.loop.gestures import DECISIONS, Tool, prices
 from benchmarks.loop.simulation import ReadImage, Simulated
 from training.evaluation.model_version import Evaluation
 from training.gate.gate import GateRule, primary_score
@@ -32,6 +32,17 @@ def seconds(projects: Projects, number: int, *, tool: Tool = "polygon", reading:
     """Return the mean seconds per image of a round over all projects; NaN without an image."""
     values = [
         seconds_of(image, tool=tool, reading=reading)
+        for project in projects.values()
+        for image in project.images
+        if image.round == number
+    ]
+    return ratio(sum(values), len(values))
+
+
+def flawless(projects: Projects, number: int) -> float:
+    """Return the mean seconds per image of a round if every prelabel were the truth: the least that any model costs."""
+    values = [
+        prices().work({DECISIONS: 1 + image.lesions, "submit and see the next task": 1}, tool="polygon")
         for project in projects.values()
         for image in project.images
         if image.round == number

@@ -37,6 +37,9 @@ class Plan:
     height: int = 896
     """Of a phantom view, in pixels: a small breast, so that one core suffices."""
 
+    groups: int = 4
+    """Left-out groups by which a provisional model is judged; eight in the product."""
+
     smoke: bool = False
     """Whether to train by recipes of seconds, whose models are useless."""
 

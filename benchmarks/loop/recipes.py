@@ -31,11 +31,16 @@ class Recipes:
         return replace(self.retrain, gate=GateRule(min_patients=1))
 
 
-FULL = Recipes(
-    Recipe(detector=detector_provisional(), segmenter=segmenter_provisional()),
-    replace(PROVISIONAL_RECIPES["provisional"], copies=1, max_groups=4),
-)
-"""Half the inserted copies and half the left-out groups of the product: five trainings in place of nine."""
+def recipes_of(*, groups: int, smoke: bool) -> Recipes:
+    """Return what a simulation trains.
 
-SMOKE = Recipes(RECIPES["smoke"], PROVISIONAL_RECIPES["provisional-smoke"])
-"""Seconds: tests that the parts work together."""
+    Args:
+        groups: left-out groups by which a provisional model is judged, and trainings besides the one on all patients.
+        smoke: train for seconds: tests that the parts work together.
+    """
+    if smoke:
+        return Recipes(RECIPES["smoke"], PROVISIONAL_RECIPES["provisional-smoke"])
+    return Recipes(
+        Recipe(detector=detector_provisional(), segmenter=segmenter_provisional()),
+        replace(PROVISIONAL_RECIPES["provisional"], copies=1, max_groups=groups),
+    )

@@ -14,7 +14,7 @@ from benchmarks.loop.arms import Arm
 from benchmarks.loop.gestures import prices
 from benchmarks.loop.patients import Material, Plan
 from benchmarks.loop.project import SimulatedProject
-from benchmarks.loop.recipes import FULL, SMOKE
+from benchmarks.loop.recipes import recipes_of
 from mammo.atomic_files import replacing
 from mammo.findings import Finding
 from mammo.geometry import Point
@@ -101,7 +101,7 @@ def simulate(
     folder = work / "sites" / f"{seed}-{arm.name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    recipes = SMOKE if plan.smoke else FULL
+    recipes = recipes_of(groups=plan.groups, smoke=plan.smoke)
     project = SimulatedProject.create(folder, arm, material, recipes=recipes, pieces=work / "pieces")
     images: list[ReadImage] = []
     rounds: list[Round] = []

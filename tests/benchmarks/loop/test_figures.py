@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks.loop.arms import ARMS
-from benchmarks.loop.figures import Labels, gained, hours_until, saved, score, seconds
+from benchmarks.loop.figures import Labels, flawless, gained, hours_until, saved, score, seconds
 from benchmarks.loop.gestures import DECISIONS, prices
 from benchmarks.loop.report import tables
 from benchmarks.loop.simulation import ReadImage, Round, Simulated
@@ -68,6 +68,11 @@ def test_seconds_are_the_mean_over_the_images_of_a_round():
     assert seconds({0: project([10, 20])}, 2) == pytest.approx((20 + 2.5) * DECISION)
     assert seconds({0: project([10, 20])}, 2, reading=5.0) == pytest.approx((20 + 2.5) * DECISION + 5.0)
     assert math.isnan(seconds({0: project([10])}, 3))
+
+
+def test_a_flawless_prelabel_costs_the_decisions_and_the_next_task():
+    least = 3 * DECISION + prices().of("submit and see the next task")  # the image, and two lesions
+    assert flawless({0: project([10])}, 1) == pytest.approx(least)
 
 
 def test_a_saving_is_a_share_of_the_other_arms_seconds_on_the_same_images():
