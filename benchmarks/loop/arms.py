@@ -32,19 +32,22 @@ class Arm:
         return asdict(self)
 
 
+STARTER = Arm(name="starter", model="starter")
 LOOP = Arm(name="loop")
 
 ARMS: Mapping[str, Arm] = {
     arm.name: arm
     for arm in (
         Arm(name="no-model", model="none"),
-        Arm(name="starter", model="starter"),
+        STARTER,
         LOOP,
         replace(LOOP, name="no-gate", gate=False),
         replace(LOOP, name="no-provisional", provisional=False),
         replace(LOOP, name="uncertain-first", order="score"),
         replace(LOOP, name="blind", blind_share=0.25),
         replace(LOOP, name="credulous", annotator="credulous", blind_share=0.25),
+        replace(STARTER, name="starter-blind", blind_share=0.25),
+        replace(STARTER, name="starter-credulous", annotator="credulous", blind_share=0.25),
     )
 }
 """By name.
@@ -57,6 +60,7 @@ ARMS: Mapping[str, Arm] = {
     uncertain-first  as the loop; the least certain prelabels are read first
     blind            as the loop; a quarter of the patients is read without a prelabel
     credulous        the same, by annotators who accept too easily
+    starter-...      the last two without learning: what the annotators alone make of it
 """
 
 MAIN = ("no-model", "starter", "loop", "no-gate")
