@@ -209,8 +209,14 @@ def evaluate_on_test(
         stored = run.ledger.result(role)
         if stored is None:
             seen = SeenImages()
-            networks = run.context.networks
-            evaluation = evaluate(networks.load(files), folds.test, progress=progress, observe=seen)
+            context = run.context
+            evaluation = evaluate(
+                context.networks.load(files),
+                folds.test,
+                progress=progress,
+                observe=seen,
+                cache=context.evaluations,
+            )
             findings = run.context.blobs.put(seen.to_bytes())
             stored = run.ledger.keep(role, {**evaluation.to_json(), FINDINGS: findings})
         return Evaluation.from_json(stored)
