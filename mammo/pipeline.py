@@ -117,6 +117,7 @@ class Prelabeller:
             threads=threads,
             runtime=runtime,
             cache=exported and exported / "detector",
+            bfloat16=files.bfloat16,
         )
         segmenter = Segmenter.load(
             files.segmenter,
