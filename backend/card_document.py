@@ -183,6 +183,7 @@ def _recipe(card: ModelCard) -> Section:
             f"{manifest.get('prompt_count', '?')} points by the rule {manifest.get('prompt_rule', '?')}",
         )
     )
+    rows.append(("number format here", card.precision or "float32: bfloat16 was not checked here"))
     if manifest.get("code_version"):
         rows.append(("made by release", str(manifest["code_version"])))
     return Section("Recipe", rows=tuple(rows))

@@ -17,6 +17,7 @@ from mammo.models import (
     Note,
     Promotion,
 )
+from mammo.models.precision_notes import newest_check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ class ModelCard:
     """Why it cannot be used, or should not."""
 
     moves: tuple[Promotion, ...] = field(default=())
+
+    precision: str = ""
+    """Sentence of the newest check that bfloat16 finds the same here; empty without one that holds."""
 
     @property
     def provisional_for(self) -> int | None:
@@ -55,6 +59,7 @@ class ModelCard:
             "manifest": dict(self.manifest),
             "verdict": dict(self.verdict) or None,
             "problems": list(self.problems),
+            "precision": self.precision or None,
             "moves": [
                 {"at": move.at.isoformat(), "move": move.kind, "actor": move.actor, "reason": move.reason}
                 for move in self.moves
@@ -124,4 +129,5 @@ def _card(
         verdict=verdicts[-1] if verdicts else {},
         problems=tuple(problems),
         moves=tuple(move for move in history if move.version == version),
+        precision=str((newest_check(notes) or {}).get("sentence", "")),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +75,9 @@ class HostStatus:
 
     problem: str | None
     """Error code of the last look; None if it succeeded."""
+
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    """What computes the networks of the version that serves, with its number format; empty before there is one."""
 
 
 class ModelHost:
@@ -175,6 +178,7 @@ class ModelHost:
                 sorted({*self._pinned.loaded, *(each.version for each in self._provisional.values())})
             ),
             problem=self._problem,
+            runtimes=loaded.prelabeller.runtimes if loaded else {},
         )
 
     def look(self) -> None:
@@ -268,7 +272,13 @@ class ModelHost:
         before = self._loaded.version if self._loaded else None
         self._loaded = Loaded(version, prelabeller)
         self._problem, self._failed, self._failures = None, "", 0
-        log.info("model serves", version=version, before=before, seconds=round(self._clock() - started_at, 3))
+        log.info(
+            "model serves",
+            version=version,
+            before=before,
+            seconds=round(self._clock() - started_at, 3),
+            **prelabeller.runtimes,
+        )
         self._swapped()
 
     def _note(self, error: Exception, *, event: str, **facts: object) -> None:

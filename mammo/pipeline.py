@@ -7,12 +7,14 @@ Serving, the evaluation gate and the command line all use this composition, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from mammo.blobs import hash_file
 from mammo.detector import Detection, Detector, RuntimeName, find_breast
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidPrompt, UnreadableImage
@@ -56,6 +58,7 @@ class Prelabeller:
         prompt_rule: str,
         prompt_count: int,
         presence_threshold: float,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:
@@ -68,6 +71,7 @@ class Prelabeller:
             presence_threshold: a finding with a lower presence, in [0, 1], has no mask. It keeps its box, because the
                 detector's operating point was calibrated without the segmenter. 0 disables the threshold; it has no
                 effect for weights without a presence head.
+            identity: all that the results depend on besides pixels, code and processor, as JSON values; None: unknown.
 
         Raises:
             ValueError: the prompt rule is unknown.
@@ -78,6 +82,7 @@ class Prelabeller:
             )
         self.version = version
         self.threshold = threshold
+        self.identity = identity
         self._detector = detector
         self._segmenter = segmenter
         self._rule = PROMPT_RULES[prompt_rule]
@@ -107,22 +112,38 @@ class Prelabeller:
             InvalidWeights: a file does not match its specification.
             UnusableRuntime: the given runtime cannot run a network.
         """
+        detector = Detector.load(
+            files.detector,
+            threads=threads,
+            runtime=runtime,
+            cache=exported and exported / "detector",
+            bfloat16=files.bfloat16,
+        )
+        segmenter = Segmenter.load(
+            files.segmenter,
+            threads=threads,
+            cache=embeddings,
+            runtime=runtime,
+            exported=exported and exported / "segmenter",
+        )
         return cls(
-            Detector.load(
-                files.detector, threads=threads, runtime=runtime, cache=exported and exported / "detector"
-            ),
-            Segmenter.load(
-                files.segmenter,
-                threads=threads,
-                cache=embeddings,
-                runtime=runtime,
-                exported=exported and exported / "segmenter",
-            ),
+            detector,
+            segmenter,
             version=files.version,
             threshold=files.threshold,
             prompt_rule=files.prompt_rule,
             prompt_count=files.prompt_count,
             presence_threshold=files.presence_threshold,
+            identity={
+                "detector": hash_file(files.detector),
+                "segmenter": hash_file(files.segmenter),
+                "threshold": files.threshold,
+                "prompt_rule": files.prompt_rule,
+                "prompt_count": files.prompt_count,
+                "presence_threshold": files.presence_threshold,
+                "runtimes": [detector.computes, segmenter.computes],
+                "threads": threads,
+            },
         )
 
     @property

@@ -171,6 +171,9 @@ class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     embedding_disk_bytes: int = Field(2 * 2**30, ge=0)
     """Disk space for embedded regions in `data_dir`, in bytes; they outlive the process; 0: no cache."""
 
+    evaluation_cache_bytes: int = Field(64 * 2**20, ge=0)
+    """Disk space for what model versions found on the images of evaluations, in `data_dir`, in bytes; 0: no cache."""
+
     max_image_bytes: int = Field(256 * 2**20, ge=2**20)
     """Largest accepted image file, in bytes."""
 
@@ -325,6 +328,11 @@ class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     def embeddings(self) -> Path:
         """Folder of the segmenter's embedded regions."""
         return self.data_dir / "embeddings"
+
+    @property
+    def evaluations(self) -> Path:
+        """Folder of what model versions found on the images of evaluations."""
+        return self.data_dir / "evaluations"
 
     @property
     def runs(self) -> Path:

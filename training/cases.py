@@ -64,6 +64,10 @@ class Case:
     task: int | None = None
     """The Label Studio task that the truth is from; None for phantoms."""
 
+    reading: str | None = None
+    """What determines the pixels and their spacing besides the bytes of the file; None: unknown, so that no result on
+    the image may be cached."""
+
     calcifications: tuple[Mask, ...] = ()
     """Every single calcification of the clusters, if known, as for phantoms; otherwise empty."""
 

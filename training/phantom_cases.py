@@ -182,6 +182,7 @@ def _case(folder: Path, name: str, entry: dict[str, Any], patient_secret: bytes)
         patient=patient_key(name, patient_secret),
         read=partial(read_mammogram, folder / entry["file"], patient_secret=patient_secret),
         truth=tuple(truth),
+        reading="as the file states",
         calcifications=tuple(specks.components()) if specks else (),
     )
 

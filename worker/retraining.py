@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 def retrain_context(site: Site) -> RetrainContext:
     """Return the networks, stores and folders that a retrain on this site works with."""
     from training.datasets.sources import preference
+    from training.evaluation.cache import EvaluationCache
     from training.retrain.context import RetrainContext
     from training.retrain.networks import Networks
 
     settings = site.settings
+    size = settings.evaluation_cache_bytes
     return RetrainContext(
         engine=site.engine,
         store=site.store,
@@ -31,6 +33,7 @@ def retrain_context(site: Site) -> RetrainContext:
             exported=settings.exported,
             processes=settings.train_processes,
         ),
+        evaluations=EvaluationCache(settings.evaluations, max_bytes=size) if size else None,
         train_on_automatic=settings.train_on_automatic,
         runs=settings.runs,
         models=settings.models,

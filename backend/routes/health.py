@@ -27,7 +27,7 @@ async def root(request: Request, services: ServicesDep) -> Json | RedirectRespon
 @router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(services: ServicesDep) -> Json:
-    """UP means that this server responds; `model_version` is null until a model is loaded.
+    """UP means that this server responds; `model_version` is null until a model is loaded, which `runtimes` compute.
 
     `problem` is the error code of the storage (corrections are then answered with 503), else of loading the model. A
     storage problem is checked again after the response, so that the next request learns when it is over.
@@ -38,6 +38,7 @@ async def health(services: ServicesDep) -> Json:
         "model_class": "Yolo-MLSAM",
         "model_version": status.serving,
         "champion": status.champion,
+        "runtimes": dict(status.runtimes),
         "problem": storage or status.problem,
     }
     return Json(answer, background=BackgroundTask(services.store.retry) if storage else None)

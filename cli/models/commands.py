@@ -57,6 +57,23 @@ def card(
     write_card(version, out=out, names=names, as_json=as_json)
 
 
+@models.command("check-precision")
+def check_precision(
+    dataset: Annotated[str, typer.Option(help="Dataset version (SHA-256), on whose validation fold.")],
+    version: Version = "champion",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check whether a version's detector may compute in bfloat16 here, which is about twice as fast.
+
+    It may if it finds the same as in float32 on the validation patients: an equal FROC, and no loss at the operating
+    point. The result is noted with the version and holds for this kind of processor and this release;
+    YOLO_MLSAM_RUNTIME=auto goes by it. Retrains do this by themselves. Exit code 1: float32 goes on serving.
+    """
+    from cli.models.precision import check_precision as run
+
+    raise typer.Exit(run(version, dataset=dataset, as_json=as_json))
+
+
 @models.command("compare")
 def compare(
     project: Annotated[int, typer.Option(help="Label Studio project whose verdicts are compared.", min=1)],

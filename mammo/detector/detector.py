@@ -43,13 +43,14 @@ class Detector:
         key: str = "",
         threads: int = 0,
         mode: Mode = "auto",
+        bfloat16: bool = False,
     ) -> None:
         """Prepare a network for detection.
 
         Args:
             network: with its final weights; it is fused in place and cannot be trained afterwards.
             facts: metadata of the training.
-            runtime, cache, key, threads: see `open_runtime`.
+            runtime, cache, key, threads, bfloat16: see `open_runtime`.
             mode: see `Mode`.
 
         Raises:
@@ -58,7 +59,9 @@ class Detector:
         self.spec: DetectorSpec = network.spec
         self.facts: dict[str, Any] = facts or {}
         network.eval().fuse(verbose=False)
-        self.runtime: Runtime = open_runtime(network, name=runtime, key=key, cache=cache, threads=threads)
+        self.runtime: Runtime = open_runtime(
+            network, name=runtime, key=key, cache=cache, threads=threads, bfloat16=bfloat16
+        )
         on_gpu = isinstance(self.runtime, TorchRuntime) and self.runtime.device.type == "cuda"
         self._whole = mode == "whole" or (mode == "auto" and on_gpu)
 
@@ -71,6 +74,7 @@ class Detector:
         runtime: RuntimeName = "auto",
         cache: Path | None = None,
         mode: Mode = "auto",
+        bfloat16: bool = False,
     ) -> Self:
         """Load a detector from a safetensors file.
 
@@ -80,6 +84,7 @@ class Detector:
             runtime: see `mammo.detector.runtime`.
             cache: folder of exported networks; None disables the cache.
             mode: see `Mode`.
+            bfloat16: see `open_runtime`.
 
         Raises:
             InvalidWeights: see `load_network`.
@@ -89,7 +94,16 @@ class Detector:
             torch.set_num_threads(threads)
         network, facts = load_network(weights)
         key = hash_file(weights)
-        return cls(network, facts=facts, runtime=runtime, cache=cache, key=key, threads=threads, mode=mode)
+        return cls(
+            network,
+            facts=facts,
+            runtime=runtime,
+            cache=cache,
+            key=key,
+            threads=threads,
+            mode=mode,
+            bfloat16=bfloat16,
+        )
 
     @property
     def computes(self) -> str:

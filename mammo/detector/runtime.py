@@ -1,10 +1,11 @@
 """Runtimes that execute the network. torch is the reference; OpenVINO is faster on a CPU and checked against torch.
 
-auto            torch on a GPU; else OpenVINO in float32 if it passes its check, else torch with the reason logged
+auto            torch on a GPU; else OpenVINO if it passes its check, else torch with the reason logged. In float32,
+                unless a stored check of the weights allows bfloat16 (`mammo.models.precision_notes`)
 torch           the reference
 openvino        float32; every score within 1e-4 of torch's
-openvino-bf16   bfloat16 on processors that support it: twice as fast, with different scores; never chosen by `auto`.
-                On other processors it is `openvino`, with a warning
+openvino-bf16   bfloat16 on processors that support it, whatever was checked: twice as fast, with different scores. On
+                other processors it is `openvino`, with a warning
 """
 
 from __future__ import annotations
@@ -69,7 +70,13 @@ class TorchRuntime:
 
 
 def open_runtime(
-    network: DetectorNetwork, *, name: RuntimeName, key: str, cache: Path | None, threads: int
+    network: DetectorNetwork,
+    *,
+    name: RuntimeName,
+    key: str,
+    cache: Path | None,
+    threads: int,
+    bfloat16: bool = False,
 ) -> Runtime:
     """Choose and prepare a runtime.
 
@@ -79,6 +86,7 @@ def open_runtime(
         key: SHA-256 of the weights.
         cache: folder of exported networks; None exports every time (a second or two).
         threads: CPU threads; 0 lets the runtime choose.
+        bfloat16: whether `auto` may compute in bfloat16: a check has found the detections equal on this processor.
 
     Raises:
         UnusableRuntime: the runtime was requested by name and fails, or its results differ from torch's.
@@ -88,6 +96,14 @@ def open_runtime(
     # Imported on use: the import of OpenVINO takes a third of a second.
     from mammo.detector.runtime_openvino import OpenVinoRuntime
 
+    if name == "auto" and bfloat16:
+        try:
+            reduced = OpenVinoRuntime.open(network, precision="bf16", key=key, cache=cache, threads=threads)
+        except UnusableRuntime as error:
+            log.warning("the detector runs in float32: %s", error)
+        else:
+            if reduced.precision == "bf16":
+                return reduced
     try:
         runtime = OpenVinoRuntime.open(
             network,

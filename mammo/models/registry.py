@@ -26,6 +26,7 @@ from mammo.errors import InvalidWeights, ModelNotFound
 from mammo.models import aliases
 from mammo.models.aliases import CHALLENGER, CHAMPION, PREVIOUS, Alias, AliasName, Promotion
 from mammo.models.manifests import PARTS, problem_of, problem_of_name, problem_of_settings
+from mammo.models.precision_notes import allows_bfloat16
 from mammo.models.removal import remove_files, removed_versions, restore_files
 from mammo.models.version_rows import canonical_manifest, insert_version
 from mammo.printable import printable
@@ -57,6 +58,9 @@ class ModelFiles:
     presence_threshold: float = 0.0
     """Lowest presence probability of a detection that becomes a mask, in [0, 1]; 0: every detection does."""
 
+    bfloat16: bool = False
+    """Whether a stored check allows its detector to compute in bfloat16 here; see `mammo.models.precision_notes`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
@@ -64,7 +68,7 @@ class Note:
 
     version: str
     kind: str
-    """`verdict`, `self_test_failed`, `files_removed` or `files_restored`."""
+    """`verdict`, `precision_check`, `self_test_failed`, `files_removed` or `files_restored`."""
 
     detail: dict[str, Any]
     at: datetime
@@ -190,6 +194,7 @@ class ModelRegistry:
             prompt_rule=manifest["prompt_rule"],
             prompt_count=manifest["prompt_count"],
             presence_threshold=manifest.get("presence_threshold", 0.0),
+            bfloat16=allows_bfloat16(self.notes(version)),
         )
 
     def verify(self, version: str) -> None:

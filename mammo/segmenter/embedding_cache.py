@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
-import structlog
 from cachetools import LRUCache
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mammo.atomic_files import replacing
+from mammo.bounded_folder import BoundedFolder
 from mammo.segmenter.runtime import Features
 
 SUFFIX = ".safetensors"
-
-log = structlog.get_logger()
 
 
 class EmbeddingCache:
@@ -81,58 +77,21 @@ class EmbeddingCache:
 
 
 class _Folder:
-    """The disk tier, one file per key. A full disk, a damaged file or a missing folder is only a cache miss."""
+    """The disk tier."""
 
     def __init__(self, folder: Path, budget: int) -> None:
-        self._folder = folder
-        self._budget = budget
-        self._lock = threading.Lock()
-        self._total: int | None = None
-        """Size of the folder when it was last listed, plus the bytes written since; None before."""
+        self._files = BoundedFolder(folder, suffix=SUFFIX, max_bytes=budget, what="an embedding")
 
     def read(self, key: str) -> Features | None:
-        """Read the features of a key; None on a miss. A damaged file is deleted."""
-        path = self._folder / f"{key}{SUFFIX}"
-        try:
-            tensors = load_file(path)
-            features = Features(tensors["neck"], tensors.get("fused"))
-            os.utime(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, SafetensorError, KeyError) as error:
-            log.warning("a cached embedding cannot be read and is computed again", error=type(error).__name__)
-            with contextlib.suppress(OSError):
-                path.unlink()
-            return None
-        return features
+        """Read the features of a key; None on a miss."""
+        return self._files.read(key, _load, damaged=(SafetensorError, KeyError))
 
     def write(self, key: str, features: Features) -> None:
-        """Store the features of a key; a failure is logged."""
+        """Store the features of a key."""
         tensors = {name: array for name, array in features._asdict().items() if array is not None}
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with replacing(self._folder / f"{key}{SUFFIX}", shared=True, mode=0o600) as part:
-                save_file(tensors, part)
-                written = part.stat().st_size
-            self._shrink(written)
-        except (OSError, SafetensorError) as error:
-            log.warning("an embedding cannot be stored on disk", error=type(error).__name__)
+        self._files.write(key, partial(save_file, tensors), failed=(SafetensorError,))
 
-    def _shrink(self, written: int) -> None:
-        """Delete the least recently used files until the folder fits its size; other processes may do the same."""
-        with self._lock, contextlib.suppress(FileNotFoundError):
-            if self._total is not None and self._total + written <= self._budget:
-                self._total += written
-                return
-            files = []
-            for path in self._folder.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    stat = path.stat()
-                    files.append((stat.st_mtime_ns, stat.st_size, path))
-            total = sum(size for _, size, _ in files)
-            for _, size, path in sorted(files):
-                if total <= self._budget:
-                    break
-                path.unlink(missing_ok=True)
-                total -= size
-            self._total = total
+
+def _load(path: Path) -> Features:
+    tensors = load_file(path)
+    return Features(tensors["neck"], tensors.get("fused"))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -164,6 +164,8 @@ class FakeSegmentation:
 
 class FakePrelabeller:
     """Finds one filled box in every image; remembers what it was asked."""
+
+    runtimes: ClassVar = {"detector": "fake", "segmenter": "fake"}
 
     def __init__(self, version: str = "m1") -> None:
         self.version = version

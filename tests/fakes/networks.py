@@ -90,6 +90,9 @@ class FakeNetworks:
     def load(self, files: ModelFiles) -> Prelabeller:
         return fake_prelabeller(files)
 
+    def check_precision(self, files: ModelFiles, cases: list, **_: Any) -> None:
+        return None
+
     def libraries(self) -> dict[str, str]:
         return {"torch": "none"}
 

@@ -43,5 +43,8 @@ class FakeNetworks:
             runtimes={"detector": "fake runtime"},
         )
 
+    def check_precision(self, files, cases, **_):
+        return None
+
     def libraries(self):
         return {"torch": "2.0"}

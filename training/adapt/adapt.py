@@ -220,10 +220,15 @@ def _evaluate(
     with run.progress.step(role) as progress:
         stored = run.ledger.result(role)
         if stored is None:
-            networks = run.context.networks
+            context = run.context
             seen = SeenImages()
             evaluation = evaluate_held_out(
-                networks.load(files), held_out, test, progress=progress, observe=seen
+                context.networks.load(files),
+                held_out,
+                test,
+                progress=progress,
+                observe=seen,
+                cache=context.evaluations,
             )
             findings = run.context.blobs.put(seen.to_bytes())
             stored = run.ledger.keep(role, {**evaluation.to_json(), FINDINGS: findings})

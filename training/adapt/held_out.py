@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mammo.verdicts.record import Part
 from training.adapt.material import HeldOut
 from training.cases import Case, Progress, portion
+from training.evaluation.cache import EvaluationCache
 from training.evaluation.model_version import LOW_THRESHOLD, Observer, evaluate, unobserved
 from training.evaluation.operating_point import MAX_THRESHOLD, threshold_at
 from training.gate.adapted import AdaptedEvaluation, together
@@ -34,19 +35,23 @@ def evaluate_held_out(
     *,
     progress: Progress,
     observe: Observer = unobserved,
+    cache: EvaluationCache | None = None,
 ) -> AdaptedEvaluation:
     """Evaluate a model version on the held-out backgrounds, untouched and with clusters, and on frozen test cases.
 
     Args:
         test: may be empty.
         observe: called with the results of every image, in the order of `parts_of`.
+        cache: see `evaluate`.
     """
     parts = (held_out.untouched, held_out.inserted, test)
     total, done = sum(map(len, parts)), 0
     evaluations = []
     for cases in parts:
         share = portion(progress, done / total, (done + len(cases)) / total)
-        evaluations.append(evaluate(prelabeller, cases, progress=share, observe=observe) if cases else None)
+        evaluations.append(
+            evaluate(prelabeller, cases, progress=share, observe=observe, cache=cache) if cases else None
+        )
         done += len(cases)
     untouched, inserted, on_test = evaluations
     assert untouched is not None, "an adaptation holds images out"

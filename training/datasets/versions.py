@@ -7,6 +7,7 @@ never changes after it is named, and the same corrections give the same name, in
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class DatasetVersion:
                 truth=item.truth,
                 uncertain=item.uncertain,
                 task=item.task_id,
+                reading=_reading(item),
             )
             for item in self.items
             if item.fold == fold
@@ -191,3 +193,8 @@ def _read(item: Item, open_image: OpenImage) -> Mammogram:
     if mammogram.sha256 != item.image:
         raise image_changed(item.task_id)
     return mammogram
+
+
+def _reading(item: Item) -> str:
+    """SHA-256 of all that an image is opened by: its spacing, as the task states it, and whether it was converted."""
+    return hashlib.sha256(orjson.dumps(item.task_data, option=orjson.OPT_SORT_KEYS)).hexdigest()

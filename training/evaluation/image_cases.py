@@ -200,7 +200,9 @@ class _Reading:
             self.source.patients.of(name, stated=item.patient, path=item.file), self.secret
         )
         patient = self.numbers.setdefault(key, f"patient-{len(self.numbers) + 1:04d}")
-        case = Case(image=mammogram.sha256, patient=patient, read=read, truth=truth)
+        case = Case(
+            image=mammogram.sha256, patient=patient, read=read, truth=truth, reading=f"spacing {given}"
+        )
         self._add(printable(name, length=MAX_NAME), case, mammogram)
 
     def _add(self, name: str, case: Case, mammogram: Mammogram) -> None:

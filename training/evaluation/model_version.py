@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from training.cases import Case, Progress
+from training.evaluation.cache import EvaluationCache
+from training.evaluation.image_result import ImageFacts, ImageResult
 from training.metrics import Froc, Hits, centre_rule, froc, judged, lesion_dice, match
 from training.metrics.ratio import ratio
 
@@ -111,12 +112,12 @@ class Evaluation:
 
 
 class Observer(Protocol):
-    """Receives the results of each image, while its pixels are there."""
+    """Receives the results of each image."""
 
     def __call__(
         self,
         case: Case,
-        mammogram: Mammogram,
+        facts: ImageFacts,
         detections: Sequence[Detection],
         findings: Sequence[Finding],
     ) -> None:
@@ -128,7 +129,7 @@ class Observer(Protocol):
 
 
 def unobserved(
-    case: Case, mammogram: Mammogram, detections: Sequence[Detection], findings: Sequence[Finding]
+    case: Case, facts: ImageFacts, detections: Sequence[Detection], findings: Sequence[Finding]
 ) -> None:
     """An `Observer` that does nothing."""
 
@@ -139,6 +140,7 @@ def evaluate(
     *,
     progress: Progress,
     observe: Observer = unobserved,
+    cache: EvaluationCache | None = None,
 ) -> Evaluation:
     """Prelabel every case and compare the result with its truth.
 
@@ -146,26 +148,48 @@ def evaluate(
         cases: with masks, in original pixels.
         progress: called after every image; may raise `Cancelled`.
         observe: called with the results of every image.
+        cache: of what models found before; an image whose result is known is not even read. None: without.
     """
     images = []
     for index, case in enumerate(cases, 1):
-        mammogram = case.read()
-        began = time.perf_counter()
-        detections = prelabeller.detect(mammogram, threshold=min(LOW_THRESHOLD, prelabeller.threshold))
-        shown = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
-        seconds = time.perf_counter() - began
+        result = found_on(prelabeller, case, cache=cache)
         truth = [finding.box for finding in case.truth]
-        findings = judged(shown.findings, truth, uncertain=case.uncertain)
-        observe(case, mammogram, detections, shown.findings)
+        findings = judged(result.findings, truth, uncertain=case.uncertain)
+        observe(case, result.facts, result.detections, result.findings)
         images.append(
             ImageScore(
                 image=case.image,
                 patient=case.patient,
-                hits=match(detections, truth, uncertain=case.uncertain, rule=centre_rule),
+                hits=match(result.detections, truth, uncertain=case.uncertain, rule=centre_rule),
                 dice=lesion_dice(findings, case.truth),
                 num_findings=len(findings),
-                seconds=round(seconds, 3),
+                seconds=round(result.seconds, 3),
             )
         )
         progress(index / len(cases), f"{index} of {len(cases)} images")
     return Evaluation(prelabeller.version, prelabeller.threshold, tuple(images))
+
+
+def found_on(prelabeller: Prelabeller, case: Case, *, cache: EvaluationCache | None) -> ImageResult:
+    """Return what a model finds on an image: its detections from `LOW_THRESHOLD` on, and its findings.
+
+    Args:
+        cache: of earlier results; None: without.
+    """
+    threshold = min(LOW_THRESHOLD, prelabeller.threshold)
+    known = cache.get(prelabeller, case, threshold=threshold) if cache else None
+    if known is not None:
+        return known
+    mammogram = case.read()
+    began = time.perf_counter()
+    detections = prelabeller.detect(mammogram, threshold=threshold)
+    shown = prelabeller.prelabel(mammogram, threshold=None, detections=detections)
+    result = ImageResult(
+        facts=mammogram,
+        detections=tuple(detections),
+        findings=shown.findings,
+        seconds=time.perf_counter() - began,
+    )
+    if cache:
+        cache.put(prelabeller, case, result, threshold=threshold)
+    return result

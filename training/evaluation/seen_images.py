@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mammo.dicom import Mammogram
 from mammo.findings import Finding
 from mammo.geometry import Box, Spacing
 from mammo.verdicts.record import Answer, Found, Image, Lesion
 from mammo.verdicts.shapes import shape_of
 from training.cases import Case
+from training.evaluation.image_result import ImageFacts
 from training.metrics import centre_rule, pair
 
 if TYPE_CHECKING:  # brings torch in
@@ -29,17 +29,17 @@ class SeenImages:
     def __call__(
         self,
         case: Case,
-        mammogram: Mammogram,
+        facts: ImageFacts,
         detections: Sequence[Detection],
         findings: Sequence[Finding],
     ) -> None:
         answer = _answer(case, detections, findings)
-        size, spacing = mammogram.size, mammogram.spacing
+        size, spacing = facts.size, facts.spacing
         image = Image(
             sha256=case.image,
             patient=case.patient,
             task=case.task,
-            view=f"{mammogram.laterality or ''}{mammogram.view or ''}" or None,
+            view=f"{facts.laterality or ''}{facts.view or ''}" or None,
             size=(size.width, size.height),
             spacing=(spacing.row_mm, spacing.column_mm) if spacing else None,
             lesions=tuple(

@@ -71,7 +71,7 @@ def measure_shares(
     copies = draw_copies(train, recipe, folder=folder / "material", progress=portion(progress, 0.0, 0.05))
     trainer = Trainer(networks=context.networks, start=champion, recipe=recipe, copies=copies)
     load = context.networks.load
-    before = evaluate(load(champion), test, progress=portion(progress, 0.05, 0.15))
+    before = evaluate(load(champion), test, progress=portion(progress, 0.05, 0.15), cache=context.evaluations)
     measurements = []
     for number, size in enumerate(sizes_of(len(patients))):
         part = portion(

@@ -182,7 +182,10 @@ def _evaluate_champion(run: ProvisionalRun, champion: ModelFiles, cases: list[Ca
     with run.progress.step("champion") as progress:
         stored = run.ledger.result("champion")
         if stored is None:
-            evaluation = evaluate(run.context.networks.load(champion), cases, progress=progress)
+            context = run.context
+            evaluation = evaluate(
+                context.networks.load(champion), cases, progress=progress, cache=context.evaluations
+            )
             stored = run.ledger.keep("champion", evaluation.to_json())
         return Evaluation.from_json(stored)
 

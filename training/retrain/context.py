@@ -18,6 +18,7 @@ from mammo.runs.payloads import Adapt, Retrain
 from training.datasets.building import Fingerprint
 from training.datasets.items import OpenImage, Source
 from training.datasets.sources import PREFERENCE, ReadOptions
+from training.evaluation.cache import EvaluationCache
 from training.retrain.step_progress import StepProgress
 
 if TYPE_CHECKING:  # these bring torch in
@@ -47,6 +48,9 @@ class RetrainContext:
 
     prefer: Sequence[Source] = PREFERENCE
     """Sources of truth for an image that several people have read, best first."""
+
+    evaluations: EvaluationCache | None = None
+    """What model versions found on images in earlier runs; None: every run computes everything."""
 
     train_on_automatic: bool = False
     """Whether annotations that no person has reviewed are training material."""

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from mammo.detector import RuntimeName
 from mammo.models import ModelFiles
 from mammo.pipeline import Prelabeller
 from training.cases import Case, Measure, Progress
 from training.detector.finetune import finetune_detector
+from training.evaluation.precision_check import PrecisionRule, check_model
 from training.segmenter.finetune import finetune_segmenter
 from training.segmenter.recipes import SegmenterRecipe
 
@@ -64,6 +66,22 @@ class Networks:
 
     def load(self, files: ModelFiles) -> Prelabeller:
         return Prelabeller.load(files, threads=self.threads, runtime=self.runtime, exported=self.exported)
+
+    def check_precision(
+        self, files: ModelFiles, cases: Sequence[Case], *, progress: Progress
+    ) -> dict[str, Any] | None:
+        """Return the detail of a precision note; None where this worker's runtime never computes in bfloat16."""
+        if self.runtime != "auto":
+            return None
+        check = check_model(
+            files,
+            cases,
+            threads=self.threads,
+            exported=self.exported,
+            rule=PrecisionRule(),
+            progress=progress,
+        )
+        return check.to_json() if check else None
 
     def libraries(self) -> dict[str, str]:
         """Installed version of each of `LIBRARIES`."""

@@ -21,6 +21,7 @@ from training.retrain.pictures import keep_pictures
 from training.retrain.step_progress import ReportStep, StepProgress
 from training.retrain.steps import (
     Folds,
+    check_precision,
     evaluate_on_test,
     freeze_dataset,
     register_challenger,
@@ -87,6 +88,7 @@ def retrain(
     version = register_challenger(
         retrain_run, champion, dataset, folds, detector=detector, segmenter=segmenter
     )
+    check_precision(retrain_run, version, folds)
     challenger = context.registry.files(version, into=context.models)
     before = evaluate_on_test(retrain_run, "champion", champion, folds)
     after = evaluate_on_test(retrain_run, "challenger", challenger, folds)

@@ -17,7 +17,8 @@ SHARES = {
     "detector": 0.40,
     "segmenter": 0.30,
     "operating point": 0.05,
-    "champion": 0.10,
+    "precision": 0.02,
+    "champion": 0.08,
     "challenger": 0.08,
     "pictures": 0.02,
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mammo.models import STAYS_AT_SITE, Alias, ModelFiles
+from mammo.models.precision_notes import PRECISION_CHECK
 from mammo.models.self_test import MIN_SCORE, record
 from mammo.runs import require_trainable
 from mammo.runs.records import FINDINGS
@@ -201,6 +202,19 @@ def register_once(
         return str(run.ledger.keep("registered", {"version": version})["version"])
 
 
+def check_precision(run: RetrainRun, version: str, folds: Folds) -> None:
+    """Note whether a version's detector may compute in bfloat16, before the gate evaluates it as it will serve."""
+    with run.progress.step("precision") as progress:
+        context = run.context
+        if any(note.kind == PRECISION_CHECK for note in context.registry.notes(version)):
+            return
+        files = context.registry.files(version, into=context.models)
+        detail = context.networks.check_precision(files, folds.validation, progress=progress)
+        if detail is not None:
+            context.registry.note(version, PRECISION_CHECK, detail)
+            run.ledger.log(detail["sentence"])
+
+
 def evaluate_on_test(
     run: RetrainRun, role: Literal["champion", "challenger"], files: ModelFiles, folds: Folds
 ) -> Evaluation:
@@ -209,8 +223,14 @@ def evaluate_on_test(
         stored = run.ledger.result(role)
         if stored is None:
             seen = SeenImages()
-            networks = run.context.networks
-            evaluation = evaluate(networks.load(files), folds.test, progress=progress, observe=seen)
+            context = run.context
+            evaluation = evaluate(
+                context.networks.load(files),
+                folds.test,
+                progress=progress,
+                observe=seen,
+                cache=context.evaluations,
+            )
             findings = run.context.blobs.put(seen.to_bytes())
             stored = run.ledger.keep(role, {**evaluation.to_json(), FINDINGS: findings})
         return Evaluation.from_json(stored)

@@ -23,6 +23,7 @@ from mammo.errors import UnusableRuntime
 from mammo.models import exported_networks
 from mammo.phantom import phantom_view
 from mammo.pixels import Pixels
+from mammo.processor import has_bfloat16
 from tests.mammo.detector.networks import lively_network
 
 STARTER = Path(mammo.__file__).parent / "starter" / "detector.safetensors"
@@ -168,6 +169,23 @@ def weights(folder: Path, *, seed: int) -> Path:
     path = folder / f"{seed}.safetensors"
     save_detector(path, lively_network(DetectorSpec(attention="none"), seed=seed, spread=0.5), facts={})
     return path
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+def test_auto_computes_in_bfloat16_only_where_it_may(cache: Path) -> None:
+    assert Detector.load(STARTER, threads=1, cache=cache, bfloat16=True).runtime.name == "openvino-bf16"
+    assert (
+        Detector.load(STARTER, threads=1, runtime="openvino", cache=cache, bfloat16=True).computes
+        == "openvino"
+    )
+    assert Detector.load(STARTER, threads=1, runtime="torch", cache=cache, bfloat16=True).computes == "torch"
+
+
+def test_auto_falls_back_to_float32_where_bfloat16_differs_from_torch(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ov.SCORE_BOUND, "bf16", -1.0)
+    assert Detector.load(STARTER, threads=1, cache=cache, bfloat16=True).runtime.name == "openvino"
 
 
 def test_other_weights_never_get_the_exported_network_of_these(tmp_path: Path) -> None:

@@ -144,6 +144,9 @@ class FakeNetworks:
             runtimes={"detector": "fake runtime"},
         )
 
+    def check_precision(self, files: Any, cases: Any, **_: Any) -> None:
+        return None
+
     def libraries(self) -> dict[str, str]:
         return {"torch": "2.0"}
 
