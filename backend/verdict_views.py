@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
+from mammo.identifiers import pseudonym
 from mammo.runs import Run
 from mammo.verdicts.places import Kind, Place
 from mammo.verdicts.record import Found, Picture, VerdictRecord
@@ -88,6 +89,7 @@ class VerdictView:
             "view": image.view,
             "task": image.task,
             "patient": image.patient,
+            "pseudonym": pseudonym(image.patient),
             "box": list(place.box.as_tuple()),
             "diameter_mm": place.lesion.diameter_mm if place.lesion else None,
             "champion": _found(place.champion, place.champion_best),

@@ -12,6 +12,7 @@ from cli.text_console import text_console
 from mammo.efforts.edit_effort import WordCounts
 from mammo.efforts.effort_records import GROUPS, grouped
 from mammo.lenient_json import dumps
+from mammo.printable import printable
 from mammo.site import Site
 from mammo.trace import HistoryEntry, Trace
 
@@ -75,7 +76,10 @@ def _tree(trace: Trace) -> Tree:
     state = "current" if trace.present else "deleted or skipped"
     if trace.automatic:
         state += ", submitted automatically and unchanged"
-    tree = Tree(f"annotation {trace.annotation} · task {trace.task} · project {trace.project} · {state}")
+    patient = f" · patient {printable(trace.patient)}" if trace.patient else ""
+    tree = Tree(
+        f"annotation {trace.annotation} · task {trace.task} · project {trace.project}{patient} · {state}"
+    )
     _add_prelabel(tree, trace)
     corrections = tree.add("corrections")
     for entry in trace.history:

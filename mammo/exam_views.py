@@ -2,7 +2,7 @@
 
 A task that shows an exam has for each view `rcc` its address (empty for a missing view), the facts `rcc_mammogram`,
 `rcc_sha256`, `rcc_spacing_mm`, `rcc_view` and `rcc_laterality`, and `rcc_title`; and `exam_title`, `patient`, `exam`,
-`views`, `findings`, `note` and `prior` for all views.
+`pseudonym`, `views`, `findings`, `note` and `prior` for all views.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 EXAM_TITLE = "exam_title"
 """Key of the text in the header of an exam's page."""
+
+PSEUDONYM = "pseudonym"
+"""Key of what people read in place of the patient key; see `mammo.identifiers.pseudonym`."""
 
 VIEWS_COLUMN = "views"
 """Key of the views that an exam has, for the list of tasks."""
@@ -26,7 +29,7 @@ NOTE_COLUMN = "note"
 PRIOR = "prior"
 """Key of the pictures of the patient's exam before this one, as HTML."""
 
-OF_THE_PAGE = (VIEWS_COLUMN, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR)
+OF_THE_PAGE = (PSEUDONYM, VIEWS_COLUMN, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR)
 """Keys that are written for the page and the list of tasks alone."""
 
 MISSING = ""

@@ -21,6 +21,7 @@ from mammo.labelstudio.prediction_check import require_valid
 from mammo.labelstudio.predictions import certainty, suspicion
 from mammo.labelstudio.relations import names_same_lesion
 from mammo.labelstudio.rendering import notes_of_images, share_ids, to_regions
+from mammo.labelstudio.shown_version import VERSION_CONTROL, version_results
 from mammo.settings import Settings
 from mammo.two_views import BreastViews
 
@@ -173,6 +174,7 @@ class TaskPrelabeller:
         regions += notes_of_images(found, model_version=self.version, news=self.news)
         if names_same_lesion(self.config):
             regions += views.relations()
+        regions += version_results(self.config, version=self.version)
         prediction = {"result": regions, "score": suspicion(regions), "model_version": self.version}
         require_valid(prediction, config=self.config)
         return TaskPrelabel(
@@ -225,7 +227,7 @@ class TaskPrelabeller:
         if len(digests) == len(stated) and digest_of_images(digests) != prelabel.image_sha256:
             return None
         for region in prelabel.regions:
-            if region.get("type") == "relation":
+            if region.get("type") == "relation" or region.get("from_name") == VERSION_CONTROL:
                 continue
             tags = next((each for each in images if each.shows(region)), None)
             if tags is None or not tags.fit([region]):

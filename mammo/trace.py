@@ -16,6 +16,7 @@ from mammo.database import dataset_item, dataset_version, reading
 from mammo.efforts.edit_effort import Change, changes
 from mammo.efforts.effort_records import annotator_pseudonym, prelabel_of
 from mammo.errors import InvalidRegion, UnknownAnnotation
+from mammo.identifiers import pseudonym
 from mammo.labelstudio.descriptors import exam_descriptors
 from mammo.labelstudio.interpretation import from_regions, interpret_images
 from mammo.labelstudio.labeling_config import ControlTags
@@ -101,6 +102,9 @@ class Trace:
     annotation: int
     task: int | None
     project: int | None
+    patient: str
+    """What people read in place of the patient key; empty if the task states no patient."""
+
     present: bool
     """Whether it is part of the current view: neither deleted nor skipped."""
 
@@ -163,6 +167,7 @@ def trace(
         annotation=annotation,
         task=newest.task_id,
         project=newest.project_id,
+        patient=pseudonym(newest.task_data.get("patient")),
         present=annotation in existing and not existing[annotation].cancelled,
         automatic=automatic,
         prelabel=_shown(prelabel, list(project_tags.on(newest.task_data))) if prelabel else None,

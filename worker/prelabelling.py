@@ -14,7 +14,7 @@ from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 from mammo.exam_views import has_exam_keys
 from mammo.labelstudio.client import LabelStudioClient
-from mammo.labelstudio.exam_page import exam_columns
+from mammo.labelstudio.exam_page import exam_columns, named_patient
 from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
 from mammo.site import Site
@@ -229,7 +229,7 @@ def _push(
 
 
 def _fill_columns(client: LabelStudioClient, task: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
-    """Write what the list of tasks says of the prediction of an exam into its task, unless it says so already.
+    """Write what the list of tasks says of an exam and its prediction into its task, unless it says so already.
 
     The data are read again, since they may have changed since the tasks were listed. The prediction is there already,
     so a failure is logged only.
@@ -240,7 +240,7 @@ def _fill_columns(client: LabelStudioClient, task: Mapping[str, Any], prediction
     number, listed = task["id"], task["data"]
     if not has_exam_keys(listed):
         return
-    columns = exam_columns(prediction["result"])
+    columns = exam_columns(prediction["result"]) | named_patient(listed)
     if all(listed.get(name) == value for name, value in columns.items()):
         return
     try:

@@ -15,6 +15,7 @@ from backend.callers import Caller
 from backend.console.assets import Assets
 from backend.console.navigation import SECTIONS
 from mammo.access.roles import includes
+from mammo.identifiers import pseudonym
 from mammo.verdicts.report import TEMPLATES as VERDICT_TEMPLATES
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,6 +51,7 @@ class Renderer:
             figure=figure,
             capitalize_first=capitalize_first,
             code=code,
+            pseudonym=pseudonym,
         )
 
     def compile(self) -> None:

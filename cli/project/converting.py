@@ -77,7 +77,7 @@ def convert_project(options: ConvertOptions, *, site: Site, console: Console) ->
             _without_automatic(client, options.project, site=site, console=console),
             translation=Translation(str(old["label_config"]), config, leave_out=options.leave_out),
             header_of=headers_in(site.images, patient_secret=secret),
-            converted=converted_exams(client.tasks(new)) if new is not None else (),
+            converted=converted_exams(client.tasks(new)) if new is not None else {},
             patient_secret=secret,
             one_exam_per_patient=options.one_exam_per_patient,
             show_year=options.show_year,

@@ -77,7 +77,7 @@ def import_exams(
         LabelStudioError: Label Studio refused a request.
     """
     tasks = [{"id": task["id"], "data": task["data"]} for task in client.tasks(project)]
-    existing = {_identity(task["data"]): int(task["id"]) for task in tasks}
+    existing = {exam_identity(task["data"]): int(task["id"]) for task in tasks}
     with _threads() as executor:
         files = _files(executor, paths, options, known=images_of(tasks), outcome=outcome, progress=progress)
         grouping = group_exams(_exam_image(name, file.header) for name, file in files.items())
@@ -100,8 +100,8 @@ def import_exams(
             outcome.listed += [
                 f"{image.name}: {reason}" for image in exam.images.values() if files[image.name].task is None
             ]
-        shown = {_identity(task["data"]): task["data"] for task in tasks}
-        earlier = _earlier(grouping.exams, secret=options.patient_secret)
+        shown = {exam_identity(task["data"]): task["data"] for task in tasks}
+        earlier = earlier_exams(grouping.exams, secret=options.patient_secret)
         for key, images in progress(_described(executor, exams, files, options, outcome), len(exams)):
             if images is None:
                 continue
@@ -111,7 +111,7 @@ def import_exams(
             # By patient, too: files that were made carelessly share a study between patients.
             prior = shown.get((facts.patient, earlier.get(key, "")))
             data = exam_task_data(images, facts=facts, spacings=spacings, prior=prior)
-            shown[_identity(data)] = data
+            shown[exam_identity(data)] = data
             waiting.append(data)
             if len(waiting) >= BATCH:
                 outcome.num_new += len(client.import_tasks(project, waiting))
@@ -125,7 +125,7 @@ def exam_key(exam: Exam, *, secret: bytes) -> str:
     return exam.study or patient_key(f"exam {exam.patient} {exam.day}", secret)
 
 
-def _earlier(exams: Iterable[Exam], *, secret: bytes) -> dict[str, str]:
+def earlier_exams(exams: Iterable[Exam], *, secret: bytes) -> dict[str, str]:
     """Return for the key of each exam the key of the patient's exam before it, if both have a date.
 
     Args:
@@ -142,7 +142,8 @@ def _earlier(exams: Iterable[Exam], *, secret: bytes) -> dict[str, str]:
     return earlier
 
 
-def _identity(data: Mapping[str, Any]) -> tuple[str, str]:
+def exam_identity(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return patient and exam of the data of a task."""
     return str(data.get("patient")), str(data.get("exam"))
 
 

@@ -14,10 +14,12 @@ from mammo.exam_views import (
     MISSING,
     NOTE_COLUMN,
     PRIOR,
+    PSEUDONYM,
     VIEWS_COLUMN,
     ExamView,
 )
 from mammo.geometry import Spacing
+from mammo.identifiers import pseudonym
 from mammo.images.task_images import IMAGE_FACTS
 from mammo.labelstudio.labeling_config import ControlTags
 
@@ -70,7 +72,7 @@ def exam_task_data(
 
     Returns:
         For each view `rcc` (empty when it is missing), its facts `rcc_sha256`, ..., and `rcc_title`; `exam_title`,
-        `patient`, `exam` and `views`; `findings` and `note`, which are empty until the exam is
+        `patient`, `exam`, `pseudonym` and `views`; `findings` and `note`, which are empty until the exam is
         prelabelled; and `prior`, the pictures of the exam before this one.
     """
     data: dict[str, Any] = {"patient": facts.patient, "exam": facts.exam}
@@ -81,12 +83,13 @@ def exam_task_data(
         if image is not None:
             data |= {view.fact_key(fact): image[fact] for fact in IMAGE_FACTS if fact in image}
     parts = [
-        f"Patient {facts.patient}",
+        f"Patient {pseudonym(facts.patient)}",
         f"{facts.age_band} years" if facts.age_band[:1].isdigit() else facts.age_band,
         facts.year,
         _common_spacing([spacings.get(view) for view in images]),
     ]
     data[EXAM_TITLE] = ", ".join(filter(None, parts))
+    data[PSEUDONYM] = pseudonym(facts.patient)
     data[VIEWS_COLUMN] = ", ".join(view.title for view in EXAM_VIEWS if view in images)
     data |= {FINDINGS_COLUMN: "", NOTE_COLUMN: "", PRIOR: prior_pictures(prior)}
     return data

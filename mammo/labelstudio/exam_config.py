@@ -19,6 +19,7 @@ from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
 from mammo.labelstudio.descriptor_controls import TITLES, exam_controls, finding_controls
 from mammo.labelstudio.relations import SAME_LESION
+from mammo.labelstudio.shown_version import VERSION_CONTROL
 
 HANGINGS = {"CC": "6", "MLO": "7", "R": "8", "L": "9"}
 """Key that enlarges the two views of a projection or of a breast; 5 shows all four alike."""
@@ -57,6 +58,7 @@ _STYLE = """
     .exam .prior b { color: #eee; }
     .exam:has(.look input[name=inverted]:checked) .prior img { filter: invert(1); }
     .exam .note { background: #fff3cd; }
+    .exam .version .lsf-text-area { margin: 0 !important; }
     .exam .per { min-height: 34px; }
     .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }
     .exam:has(.look input[name=contrast]:checked) .konvajs-content canvas:first-child {
@@ -119,6 +121,9 @@ def _bar() -> str:
     )
     return f"""  <View className="bar">
     <Header size="5" value="${EXAM_TITLE}"/>
+    <View className="version">
+      <TextArea name="{VERSION_CONTROL}" toName="{first}" editable="false" maxSubmissions="0"/>
+    </View>
     <View className="layout">
       <Choices name="hanging" toName="{first}" choice="single-radio" showInline="true">{hangings}</Choices>
     </View>

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mammo.exam_views import EXAM_VIEWS, FINDINGS_COLUMN, NOTE_COLUMN
+from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR, PSEUDONYM
+from mammo.identifiers import pseudonym
+from mammo.labelstudio.shown_version import VERSION_CONTROL
 
 TAB_TITLE = "Exams"
 
@@ -33,7 +35,7 @@ _HIDDEN = (
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
 """Facts about each view that are for the service."""
 
-_HIDDEN_KEYS = ("exam", "exam_title", "prior")
+_HIDDEN_KEYS = ("patient", "exam", "exam_title", "prior")
 """Keys of the exam that are for the service, or are said in other columns."""
 
 INSTRUCTIONS = """<h3>Four views, one outline per finding</h3>
@@ -55,7 +57,7 @@ about the exam. All are optional. Write no names into a comment.</li>
 
 
 def exam_tab() -> dict[str, Any]:
-    """Return the tab of the data manager: pictures and names of the views, patient, findings, note, score and version.
+    """Return the tab of the data manager: pseudonym, pictures and names of the views, findings, note, score, version.
 
     Exams are in the order of their patients, because Label Studio orders a tab by one column only.
     """
@@ -78,8 +80,26 @@ def exam_columns(result: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     Args:
         result: of the prediction.
     """
-    results = list(result)
+    results = [each for each in result if each.get("from_name") != VERSION_CONTROL]
     found = {each.get("id") for each in results if "original_width" in each}
     written = [each["value"] for each in results if each.get("type") == "textarea" and "value" in each]
     notes = [line for value in written for line in value.get("text", ())]
     return {FINDINGS_COLUMN: len(found), NOTE_COLUMN: " ".join(dict.fromkeys(notes))}
+
+
+def named_patient(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the data of an exam's task say of its patient to people, with the pseudonym in place of the key.
+
+    Tasks of earlier releases lack the pseudonym, and have the key in their header and above the earlier exam.
+
+    Args:
+        data: of the task.
+    """
+    key = str(data.get("patient") or "")
+    shown = {name: data[name] for name in (EXAM_TITLE, PRIOR) if isinstance(data.get(name), str)}
+    if not key:
+        return shown
+    changed = {
+        name: text.replace(f"Patient {key}", f"Patient {pseudonym(key)}") for name, text in shown.items()
+    }
+    return {PSEUDONYM: pseudonym(key), **changed}

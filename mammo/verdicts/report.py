@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mammo.identifiers import pseudonym
 from mammo.runs import Run
 from mammo.verdicts import drawing
 from mammo.verdicts.archive import VerdictArchive
@@ -118,10 +119,12 @@ def write_report(run: Run, *, archive: VerdictArchive, max_bytes: int = MAX_BYTE
 
 def environment() -> Environment:
     """Return the environment of the templates. Every value is escaped; an unknown name is an error."""
-    return Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["pseudonym"] = pseudonym
+    return templates

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mammo.dicom import patient_key
 from mammo.errors import InvalidTaskData
-from mammo.identifiers import MAX_EXACT, MAX_KEY, identifier, stored_key
+from mammo.identifiers import MAX_EXACT, MAX_KEY, identifier, pseudonym, stored_key
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,24 @@ def test_a_number_with_a_point_is_its_whole_number_or_refused(number: float) -> 
 def test_a_stored_key_fits_and_tells_apart(one: str, other: str) -> None:
     assert len(stored_key(one)) <= MAX_KEY
     assert (stored_key(one) == stored_key(other)) == (one == other)
+
+
+def test_people_read_a_short_pseudonym_of_a_patient_key() -> None:
+    assert pseudonym("0123456789abcdef") == "04HM-ASW9"
+    assert pseudonym("ffffffffffffffff") == "ZZZZ-ZZZZ"
+
+
+@given(st.lists(st.text("0123456789abcdef", min_size=16, max_size=16), min_size=2, max_size=20))
+def test_pseudonyms_sort_as_the_keys_do(keys: list[str]) -> None:
+    assert [pseudonym(each) for each in sorted(keys)] == sorted(map(pseudonym, keys))
+
+
+def test_ten_thousand_patients_of_a_site_have_different_pseudonyms() -> None:
+    keys = [patient_key(f"patient {number}", b"a site's secret") for number in range(10_000)]
+    assert len(set(map(pseudonym, keys))) == len(keys)
+
+
+@pytest.mark.parametrize("other", ["", "p1", "PHANTOM-000006", 4711, "0123456789ABCDEF", "é" * 16])
+def test_what_is_no_key_of_ours_is_read_as_it_is(other: object) -> None:
+    assert pseudonym(other) == str(other)
+    assert pseudonym(None) == ""

@@ -12,9 +12,11 @@ import structlog
 
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageNotFound
+from mammo.exam_views import EXAM_VIEWS
 from mammo.findings import ImageFindings
 from mammo.geometry import Size
 from mammo.labelstudio import ControlTags, from_regions, labeling_config
+from mammo.labelstudio.exam_config import exam_config
 from mammo.prelabelling import TaskPrelabeller
 from mammo.settings import Settings
 from tests.training.detections import square
@@ -111,6 +113,17 @@ def test_a_recorded_prediction_comes_back_for_the_same_image_and_controls_only(t
     assert tasks(renamed).recorded(7, data, project=3) is None
     assert tasks(brush_projects="3").recorded(7, data, project=3) is None
     assert tasks().recorded(8, data, project=3) is None
+
+
+def test_an_exam_states_its_model_version_and_comes_back_whichever_view_it_lacks(tasks: Make) -> None:
+    data = {view.key: "" for view in EXAM_VIEWS} | {"lmlo": "lmlo.png", "lmlo_sha256": sha("lmlo.png")}
+    made = tasks(exam_config()).predict(7, data)
+    assert types(made.prediction["result"]) == ["polygonlabels", "textarea"]
+    assert made.prediction["result"][-1]["value"] == {"text": ["Outlined by model m0001-aa"]}
+    tasks(exam_config()).record(7, made, project=3, shown=True)
+    recorded = tasks(exam_config()).recorded(7, data, project=3)
+    assert recorded is not None
+    assert recorded.regions == made.prediction["result"]
 
 
 def test_findings_that_are_not_shown_are_noted_counted_and_logged_without_patient_data(tasks: Make) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mammo.dicom.image_header import ImageHeader, read_header
 from mammo.dicom.limits import MAX_BYTES, read_bytes
 from mammo.errors import ImageNotFound
 from mammo.exchange.conversion.plan import HeaderOf, NewTask
+from mammo.exchange.exam_importing import exam_identity
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio.client import LabelStudioClient
 
@@ -17,9 +18,9 @@ BATCH = 5
 """Exams per request; an interrupted conversion loses at most the upload of these, and none in part."""
 
 
-def converted_exams(tasks: Iterable[Mapping[str, Any]]) -> Collection[tuple[str, str]]:
-    """Return patient and exam of the tasks of a project."""
-    return {(str(task["data"].get("patient")), str(task["data"].get("exam"))) for task in tasks}
+def converted_exams(tasks: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the data of the tasks of a project, by patient and exam."""
+    return {exam_identity(task["data"]): task["data"] for task in tasks}
 
 
 def headers_in(images: TaskImages, *, patient_secret: bytes) -> HeaderOf:

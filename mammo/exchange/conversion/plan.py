@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from mammo.errors import InvalidRegion, InvalidTaskData, MammoError
 from mammo.exam_views import OF_THE_PAGE, ExamView
 from mammo.exchange.conversion.merging import merged_annotations, merged_predictions
 from mammo.exchange.conversion.translation import Translation
-from mammo.exchange.exam_importing import exam_facts, exam_key
+from mammo.exchange.exam_importing import earlier_exams, exam_facts, exam_identity, exam_key
 from mammo.exchange.exam_tasks import exam_task_data
 from mammo.exchange.exams import Exam, ExamImage, group_exams
 from mammo.geometry import Spacing
@@ -79,7 +79,7 @@ def plan_conversion(
     *,
     translation: Translation,
     header_of: HeaderOf,
-    converted: Collection[tuple[str, str]],
+    converted: Mapping[tuple[str, str], Mapping[str, Any]],
     patient_secret: bytes,
     one_exam_per_patient: bool = False,
     show_year: bool = False,
@@ -90,7 +90,7 @@ def plan_conversion(
         tasks: of the old project, with annotations and predictions.
         translation: from the old project's labeling config to the new one's.
         header_of: see `HeaderOf`.
-        converted: patient and exam of the tasks that the new project has.
+        converted: data of the tasks that the new project has, by patient and exam.
         patient_secret: secret of the keys of exams.
         one_exam_per_patient: all images of a patient are of one exam, whatever their files say.
         show_year: state the year of each exam in its header.
@@ -114,14 +114,19 @@ def plan_conversion(
     plan.not_moved += [
         f"{each.image.name}: {unreadable.get(each.image.name, each.reason)}" for each in grouping.listed
     ]
+    earlier = earlier_exams(grouping.exams, secret=patient_secret)
+    shown = dict(converted)
     for exam in grouping.exams:
         key = exam_key(exam, secret=patient_secret)
         if (exam.patient, key) in converted:
             plan.num_converted += 1
             continue
         members = {view: images[each.name] for view, each in exam.images.items()}
+        prior = shown.get((exam.patient, earlier.get(key, "")))
         try:
-            _add(plan, exam, key, members, translation=translation, show_year=show_year)
+            data = _data(exam, key, members, prior=prior, show_year=show_year)
+            shown[exam_identity(data)] = data  # its pictures exist, whether its annotations move or not
+            _add(plan, data, members, translation=translation)
         except (InvalidRegion, InvalidTaskData) as error:
             numbers = ", ".join(str(each.task["id"]) for each in members.values())
             plan.not_moved.append(f"the exam of the tasks {numbers}: {error}")
@@ -151,28 +156,40 @@ def _exam_image(name: str, image: _Image, *, one_exam_per_patient: bool) -> Exam
     )
 
 
-def _add(
-    plan: ConversionPlan,
+def _data(
     exam: Exam,
     key: str,
     members: Mapping[ExamView, _Image],
     *,
-    translation: Translation,
+    prior: Mapping[str, Any] | None,
     show_year: bool,
-) -> None:
-    tasks = {view: image.task for view, image in members.items()}
-    merged = merged_annotations(tasks, translation)
-    predictions = merged_predictions(tasks, translation)
+) -> dict[str, Any]:
+    """Return the data of an exam's task; `prior` are those of the patient's exam before it."""
     headers = [image.header for image in members.values() if image.header]
     data = exam_task_data(
         {view: image.data | {"image": image.data.get("image", "")} for view, image in members.items()},
         facts=exam_facts(exam, key, headers, show_year=show_year),
         spacings={view: _spacing(image) for view, image in members.items()},
+        prior=prior,
     )
     for fact in PROJECT_FACTS:
-        values = [task["data"].get(fact) for task in tasks.values()]
+        values = [image.task["data"].get(fact) for image in members.values()]
         if values[0] is not None and all(value == values[0] for value in values):
             data[fact] = values[0]
+    return data
+
+
+def _add(
+    plan: ConversionPlan,
+    data: dict[str, Any],
+    members: Mapping[ExamView, _Image],
+    *,
+    translation: Translation,
+) -> None:
+    """Add the task of an exam with its annotations and predictions."""
+    tasks = {view: image.task for view, image in members.items()}
+    merged = merged_annotations(tasks, translation)
+    predictions = merged_predictions(tasks, translation)
     known = {translation.old.value, "image", *IMAGE_FACTS, *TASK_FACTS, *data} - set(OF_THE_PAGE)
     plan.lost_keys |= {each for task in tasks.values() for each in task["data"]} - known
     plan.num_several_authors += merged.num_several_authors

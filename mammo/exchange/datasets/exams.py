@@ -15,7 +15,7 @@ from mammo.errors import LabelStudioError
 from mammo.exam_views import EXAM_VIEWS, ExamView, exam_view
 from mammo.exchange.datasets.contents import DatasetImage
 from mammo.exchange.datasets.tasks import TaskWriter
-from mammo.exchange.exam_importing import exam_facts, exam_key
+from mammo.exchange.exam_importing import earlier_exams, exam_facts, exam_identity, exam_key
 from mammo.exchange.exam_tasks import exam_task_data
 from mammo.exchange.exams import STANDARD, Exam, ExamImage, group_exams
 from mammo.exchange.export.labelled_image import Refusal
@@ -63,6 +63,8 @@ class DatasetExams:
         self._tags = {view: images[view.key] for view in EXAM_VIEWS}
         self._writer = writer
         self._images: dict[str, ReadImage] = {}
+        self._earlier: dict[str, str] = {}
+        self._shown: dict[tuple[str, str], dict[str, Any]] = {}
 
     def tags_of(self, item: DatasetImage, intake: Intake) -> ControlTags:
         """Return the control tags of an image's view.
@@ -96,6 +98,8 @@ class DatasetExams:
         grouping = group_exams(_exam_image(name, image) for name, image in self._images.items())
         refusals = [Refusal(each.image.name, each.reason) for each in grouping.listed]
         written = list[tuple[ReadImage, bool]]()
+        if self._writer is not None:
+            self._earlier = earlier_exams(grouping.exams, secret=self._writer.patient_secret)
         for exam in grouping.exams:
             images = {view: self._images[each.name] for view, each in exam.images.items()}
             try:
@@ -115,7 +119,9 @@ class DatasetExams:
             {view: image.data for view, image in images.items()},
             facts=exam_facts(exam, key, [image.header for image in images.values()], show_year=False),
             spacings={view: image.spacing for view, image in images.items()},
+            prior=self._shown.get((exam.patient, self._earlier.get(key, ""))),
         )
+        self._shown[exam_identity(data)] = data
         data["dataset"] = next(iter(images.values())).data["dataset"]
         result = [region for image in images.values() for region in image.regions]
         result += exam_regions(_words(images), next(iter(self._tags.values())))

@@ -14,6 +14,7 @@ from mammo.exchange import exam_importing, importing
 from mammo.exchange.exam_importing import import_exams
 from mammo.exchange.exam_tasks import prior_pictures, shows_exam
 from mammo.exchange.importing import ImportOptions, Outcome, Rules, images_of
+from mammo.identifiers import pseudonym
 from mammo.images.task_images import TaskImages, of_task
 from mammo.labelstudio import ControlTags
 from tests.mammo.exchange.exam_files import EXAM_CONFIG, change, exam_files
@@ -48,9 +49,9 @@ def test_an_exam_becomes_one_task_whose_every_view_can_be_read(root: Path) -> No
         assert mammogram.sha256 == data[view.fact_key("sha256")]
         assert data[view.title_key] == f"{view.title}  0.07 mm"
         assert (root.parent / "served" / data[view.key].split("?d=")[1]).is_file()
-    assert (
-        data["exam_title"] == f"Patient {data['patient']}, 60-69 years, 0.07 mm per pixel (at the detector)"
-    )
+    shown = pseudonym(data["patient"])
+    assert data["exam_title"] == f"Patient {shown}, 60-69 years, 0.07 mm per pixel (at the detector)"
+    assert data["pseudonym"] == shown
 
 
 def test_neither_study_nor_date_is_in_a_task_and_a_year_only_if_it_may_be(root: Path) -> None:

@@ -22,6 +22,7 @@ from tests.mammo.exchange.datasets.test_cbis_ddsm import film, mask, mask_film, 
 from tests.mammo.exchange.datasets.test_cbis_ddsm import row as cbis_row
 from tests.mammo.exchange.datasets.test_inbreast import SQUARE
 from tests.mammo.exchange.datasets.test_vindr import CALC, row, vindr
+from tests.mammo.exchange.exam_files import change
 
 TAGS = ControlTags.read(exam_config())
 VIEWS = {each.value: each for each in (TAGS, *TAGS.siblings)}
@@ -124,6 +125,27 @@ def test_a_second_run_imports_nothing_and_an_interrupted_one_goes_on(
     assert len(studio.tasks) == 2
     assert {"shows some of the images of its exam" in each.reason for each in later.refusals} == {True}
     assert len(later.refusals) == 2
+
+
+def test_an_exam_has_the_pictures_of_the_womans_exam_before_it(
+    tmp_path: Path, studio: Studio, client: LabelStudioClient
+) -> None:
+    exams = {"1_aa_MG_R_CC": ("1.2.1", "2023"), "2_aa_MG_L_CC": ("1.2.1", "2023")}
+    exams |= {"3_aa_MG_R_CC": ("1.2.2", "2024"), "4_bb_MG_R_CC": ("1.2.3", "2022")}
+    for seed, (name, (study, year)) in enumerate(exams.items()):
+        file = tmp_path / "AllDICOMs" / f"{name}_ANON.dcm"
+        digital(file, seed, study_uid=study)
+        change(file, StudyDate=f"{year}0102")
+    write(tmp_path / "AllXML" / "1.xml", region_list(("Cluster", SQUARE)))
+    for _ in range(2):
+        assert imported(client, tmp_path, "inbreast").refusals == []
+    first, *others = sorted(
+        (task["data"] for task in studio.tasks), key=lambda data: data["lcc"], reverse=True
+    )
+    (other,) = [data for data in others if data["patient"] != first["patient"]]
+    (later,) = [data for data in others if data["patient"] == first["patient"]]
+    assert all(first[key] in later["prior"] for key in ("rcc", "lcc"))
+    assert "<img" not in first["prior"] + other["prior"]
 
 
 def test_a_study_of_vindr_is_an_exam_whose_boxes_are_outlined(
