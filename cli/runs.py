@@ -43,7 +43,7 @@ def list_(
     from mammo.site import Site
 
     with Site.load() as site:
-        newest = site.runs.runs.newest(project=project, active=active, limit=limit)
+        newest = site.run_records.newest(project=project, active=active, limit=limit)
     if as_json:
         _console().print_json(data=[run.to_json() for run in newest])
         return

@@ -186,6 +186,9 @@ class Settings(TrainingSettings, NotificationSettings, PacsSettings):
     predict_seconds: float = Field(75.0, gt=0)
     """Time limit of one `/predict`, in seconds (Label Studio waits 100 s); remaining tasks are finished afterwards."""
 
+    refresh_seconds: float = Field(600.0, gt=0)
+    """Time after which the new prelabels of a promotion let other jobs of the queue go first, in seconds."""
+
     prefetch_tasks: int = Field(4, ge=0)
     """New tasks of an import that the idle backend prelabels before they are opened; 0: none."""
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mammo.learning_curves import LearningCurves
     from mammo.models import ModelFiles, ModelRegistry, ProjectPins, ProvisionalModels
     from mammo.pipeline import Prelabeller
+    from mammo.runs import Runs
     from mammo.segmenter import EmbeddingCache
     from mammo.verdicts.archive import VerdictArchive
     from mammo.words.head import WordHead
@@ -98,11 +99,17 @@ class SiteStorage:
         return Blobs(self.settings.blobs)
 
     @cached_property
-    def verdicts(self) -> VerdictArchive:
+    def run_records(self) -> Runs:
+        """The runs as rows: to look at them needs no queue."""
         from mammo.runs import Runs
+
+        return Runs(self.engine)
+
+    @cached_property
+    def verdicts(self) -> VerdictArchive:
         from mammo.verdicts.archive import VerdictArchive
 
-        return VerdictArchive(Runs(self.engine), self.blobs)
+        return VerdictArchive(self.run_records, self.blobs)
 
     @cached_property
     def backgrounds(self) -> Backgrounds:

@@ -45,11 +45,11 @@ def adapt_on_site(run: Run, ledger: RunLedger, site: Site, report: ReportStep) -
 
 
 def announce_promotion(project: int, version: str, site: Site) -> None:
-    """Tell the backends of a new champion or provisional model, and enqueue the prelabelling of its project, if any.
+    """Tell the backends of a new champion or provisional model, and enqueue the refresh of its project, if any.
 
     Raises:
         StorageUnavailable: Redis does not respond.
     """
     site.announce_champion(version)
     if project != NO_PROJECT:
-        site.queue.enqueue_prelabel(PrelabelProject(project, version))
+        site.queue.enqueue_prelabel(PrelabelProject(project, version, refresh=True))

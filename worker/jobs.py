@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ from worker.current_site import open_site
 from worker.learning_curve import record_learning_curve
 from worker.looking_again import look_again as find_doubts
 from worker.looking_again import stoppable
-from worker.prelabelling import prelabel_tasks
+from worker.prelabelling import Part, prelabel_tasks
 from worker.progress import JobProgress
 from worker.provisional import make_provisional
 from worker.retraining import retrain_context
@@ -175,14 +176,21 @@ def _retrain(
 def prelabel_project(payload: dict[str, Any]) -> dict[str, Any]:
     """Give every task of a project a prediction of one model version; see `worker.prelabelling`.
 
-    In the automatic stage some predictions become annotations; see `worker.acceptance`.
+    A refresh enqueues its next part, and ends when another version serves the project. In the automatic stage some
+    predictions become annotations; see `worker.acceptance`.
     """
     with _job("prelabel", PrelabelProject, payload) as (order, _, report), open_site() as site:
         version = order.model_version or site.serving(order.project)
+        if order.refresh and site.serving(order.project) != version:
+            return {"version": version, "superseded": True}
         prelabeller = site.load_model(version)
+        part = Part.of(order.after, site.settings) if order.refresh else None
         summary = prelabel_tasks(
-            order.project, prelabeller, site=site, report=report, withheld=site.withholding
+            order.project, prelabeller, site=site, report=report, withheld=site.withholding, part=part
         )
+        if (last := summary.get("after")) is not None:  # the rest, behind the jobs that wait
+            site.queue.enqueue_prelabel(replace(order, model_version=version, after=last))
+            return summary
         if version not in site.provisional.versions().values():  # people read what such a model finds
             summary["automatic"] = accept_predictions(order.project, version=version, site=site)
         shadow = shadow_tasks(order.project, serving=version, site=site, report=report)

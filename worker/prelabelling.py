@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from mammo.labelstudio.client import LabelStudioClient
 from mammo.labelstudio.exam_page import exam_columns, named_patient
 from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
+from mammo.settings import Settings
 from mammo.site import Site
 from training.datasets.items import is_about_one_image
 
@@ -29,6 +30,26 @@ MAX_UNAVAILABLE = 5
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a refresh: the unread tasks after one, until the time is up.
+
+    A task that was annotated gets no new prelabel: nobody would read it. What is shown changes with the last part only,
+    because Label Studio asks for no prediction of a task that has one of another version.
+    """
+
+    after: int
+    """Id of the last task of the part before; 0: this is the first."""
+
+    until: float
+    """By `time.monotonic`."""
+
+    @classmethod
+    def of(cls, after: int, settings: Settings) -> Part:
+        """Return the part that begins now."""
+        return cls(after, time.monotonic() + settings.refresh_seconds)
+
+
 def prelabel_tasks(
     project: int,
     prelabeller: ImagePrelabeller,
@@ -36,6 +57,7 @@ def prelabel_tasks(
     site: Site,
     report: Callable[[str, float, str], None],
     withheld: Callable[[int, int, Mapping[str, Any]], str | None],
+    part: Part | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
     """Predict the tasks that lack a prediction of this version, then show the version to annotators.
@@ -48,10 +70,12 @@ def prelabel_tasks(
         report: called with stage, progress in [0, 1] and message; may raise to stop.
         withheld: takes project, task and task data; returns why annotators get no prelabel of the task, or None if they
             get one. The prediction of a withheld task is stored and not pushed; nothing is written about it.
+        part: of a refresh; None: all tasks.
 
     Returns:
         `version`, and the number of tasks `predicted`, `already` (predicted before), `withheld` and `failed` (by error
-        code); `cut` counts the `findings` that predictions of this call do not show, and the `tasks` that have some.
+        code); `cut` counts the `findings` that predictions of this call do not show, and the `tasks` that have some. A
+        part that leaves tasks to the next one has `after`, its last task.
 
     Raises:
         LabelStudioError: Label Studio does not answer or refuses; pushed predictions stay.
@@ -71,8 +95,11 @@ def prelabel_tasks(
         words=site.word_head(project),
     )
     total = int(described.get("task_number") or 0)
-    counts, cut, failures, index, is_shown = Counter[str](), _Cut(), _Failures(), 0, False
-    for index, task in enumerate(_unread_first(client, project), 1):
+    counts, cut, failures, index, last = Counter[str](), _Cut(), _Failures(), 0, None
+    is_shown = part is not None and part.after > 0
+    for index, task in enumerate(_listed(client, project, part), 1):
+        if part is not None and last is not None and time.monotonic() >= part.until:
+            break
         number = task["id"]
         known = _prediction(client, number, version) if task.get("total_predictions") != 0 else None
         shown = withheld(project, number, task["data"]) is None
@@ -95,10 +122,13 @@ def prelabel_tasks(
                 counts["predicted" if shown else "withheld"] += 1
                 cut.add(num_cut)
         report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks{cut}")
-    if index:
-        report("prelabel", 1.0, f"{index} of {index} tasks{cut}")
-    if counts["predicted"] or is_shown:
-        client.set_model_version(project, version)
+        last = number
+    else:
+        last = None  # nothing is left
+        if index:
+            report("prelabel", 1.0, f"{index} of {index} tasks{cut}")
+        if counts["predicted"] or is_shown:
+            client.set_model_version(project, version)
     return {
         "version": version,
         "predicted": counts["predicted"],
@@ -106,6 +136,7 @@ def prelabel_tasks(
         "withheld": counts["withheld"],
         "failed": dict(failures.by_code),
         "cut": asdict(cut),
+        **({} if last is None else {"after": last}),
     }
 
 
@@ -178,6 +209,14 @@ def _predict(
     made = tasks.predict(number, data)
     tasks.record(number, made, project=project, shown=shown)
     return made.prediction, made.num_cut
+
+
+def _listed(client: LabelStudioClient, project: int, part: Part | None) -> Iterable[dict[str, Any]]:
+    """Return the tasks to predict, in order: all of them, or the unread ones of a part."""
+    if part is None:
+        return _unread_first(client, project)
+    unread = (task for task in client.tasks(project) if not task.get("total_annotations"))
+    return sorted((task for task in unread if task["id"] > part.after), key=lambda task: int(task["id"]))
 
 
 def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str, Any]]:

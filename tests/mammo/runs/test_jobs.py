@@ -114,6 +114,7 @@ def test_a_job_is_plain_json_by_name_and_without_a_time_limit(queue, connection)
         Adapt(0, "demo", "a", ("one", "two")),
         PrelabelProject(2),
         PrelabelProject(2, "m1"),
+        PrelabelProject(2, "m1", refresh=True, after=7),
     ],
 )
 def test_what_our_queue_writes_is_read(payload):
