@@ -22,5 +22,6 @@ from benchmarks.result import Result
 
 def run() -> Iterable[Result]:
     """Simulate the main arms of one seed, unless an earlier call has, and return the tables."""
-    tables: Iterable[Result] = importlib.import_module("benchmarks.loop.__main__").run()
+    command = importlib.import_module("benchmarks.loop.__main__")
+    tables: Iterable[Result] = command.run(progress=command.Lines())
     return tables

@@ -19,7 +19,7 @@ from mammo.atomic_files import replacing
 from mammo.blobs import hash_file
 from mammo.detector import Detection
 from mammo.dicom import Mammogram
-from mammo.findings import Finding, ImageFindings
+from mammo.findings import CLUSTER, Finding, ImageFindings
 from mammo.geometry import Box, Point
 from mammo.masks import Mask
 from mammo.models import ModelFiles
@@ -159,7 +159,7 @@ class RememberingPrelabeller(Prelabeller):
         stored = self._remembered(key, compute)
         findings = [
             Finding(
-                label="Cluster",
+                label=CLUSTER,
                 score=each["score"],
                 box=Box(*each["box"]),
                 mask=Mask.from_coco(each["mask"]) if each["mask"] else None,

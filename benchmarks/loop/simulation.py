@@ -74,7 +74,7 @@ class Simulated:
     images: tuple[ReadImage, ...]
     rounds: tuple[Round, ...]
     efforts: tuple[Mapping[str, Any], ...]
-    """Arm, round by image, and counts of the edit effort of every annotation."""
+    """Edit effort of every annotation: whether its reader was blind (`control`), model version, counts, Dice."""
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
