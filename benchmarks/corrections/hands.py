@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import cv2
@@ -23,12 +24,20 @@ LARGE = {"RCC": "6", "LCC": "6", "RMLO": "7", "LMLO": "7"}
 SAME_ON_SCREEN = 0.9
 """As `SAME`; a pixel of the screen is two or more of the image, and the mouse goes by whole ones."""
 
+MIN_RADIUS = 2.5
+"""Of an outline by hand, in percent of the image's width: a click on a handle is none on the image."""
+
+TRIES = 5
+"""Places that are tried for an outline by hand."""
+
 SETTLE = 400
 """Milliseconds until the page shows another hanging."""
 
 
 class Hands(Reader):
     """Corrects the exam that a page shows. `result` is what the page would submit."""
+
+    _max_corners = 5
 
     def __init__(self, screen: Screen, **reader: Any) -> None:
         super().__init__(**reader)
@@ -53,6 +62,16 @@ class Hands(Reader):
         if self._screen.page.evaluate(SELECTED) != [name]:
             raise Impossible
 
+    def _add_by_hand(self) -> str:
+        for _ in range(TRIES - 1):
+            with suppress(Impossible):
+                return super()._add_by_hand()
+        return super()._add_by_hand()
+
+    def _around(self, middle: Sequence[float], radius: float) -> list[list[float]]:
+        """Return an outline whose corners are farther apart than Label Studio's handles are wide."""
+        return super()._around(middle, max(radius, MIN_RADIUS))
+
     def _draw(self, view: str, points: Points) -> str:
         before = {each["id"] for each in self._outlines()}
         self._enlarge(view)
@@ -61,7 +80,11 @@ class Hands(Reader):
             self._screen.hands.click(self._screen.place(view, *point))
             # The page of a busy machine is late.
             self._screen.page.wait_for_timeout(SETTLE)
-        self._screen.until(lambda: len(self._screen.regions()) == len(before) + 1)
+        self._screen.page.wait_for_timeout(5 * SETTLE)
+        if len(self._screen.regions()) == len(before):
+            # A toolbar or the label of a link lay above a corner: nothing was drawn, and Escape drops what was begun.
+            self._screen.hands.key("Escape")
+            raise Impossible
         self._screen.hands.key("Escape")
         # After drawing, the keys of the prompts need the pink tool again.
         self._screen.page.locator(f".view-{view} .lsf-toolbar .lsf-toolbar__group").last.click()

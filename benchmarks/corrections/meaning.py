@@ -30,6 +30,9 @@ class Meant:
     change: Change
     """Against the prelabel."""
 
+    stands_for: str = ""
+    """Id of the prelabelled finding that was drawn anew as this one; empty for its own."""
+
     words: dict[str, str] = field(default_factory=dict)
     """`morphology` and `distribution`, as far as the reader chose them."""
 
@@ -64,8 +67,9 @@ class Meaning:
 
     def delete(self, name: str) -> None:
         """Forget a finding and its links."""
-        if self.findings.pop(name).change != "added":
-            self.deleted.add(name)
+        meant = self.findings.pop(name)
+        if meant.change != "added":
+            self.deleted.add(meant.stands_for or name)
         self.links = {pair for pair in self.links if name not in pair}
 
     def lesions(self) -> set[frozenset[str]]:

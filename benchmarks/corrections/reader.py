@@ -51,6 +51,9 @@ class Impossible(Exception):
 class Reader:
     """Corrects one exam."""
 
+    _max_corners = 10
+    """Of an outline that is drawn."""
+
     def __init__(
         self,
         prediction: Sequence[Mapping[str, Any]],
@@ -133,10 +136,11 @@ class Reader:
         points = self._around(centre(meant.points), 1.1 * spread(meant.points))
         self._remove(name)
         self.meaning.delete(name)
-        self.meaning.deleted.discard(name)
+        origin = meant.stands_for or name
+        self.meaning.deleted.discard(origin)
         new = self._draw(meant.view, points)
         change: Change = "added" if meant.change == "added" else "edited"
-        self.meaning.findings[new] = Meant(meant.view, points, change)
+        self.meaning.findings[new] = Meant(meant.view, points, change, stands_for=origin)
         return new
 
     def _add_by_hand(self) -> str:
@@ -237,7 +241,7 @@ class Reader:
 
     def _around(self, middle: Sequence[float], radius: float) -> list[list[float]]:
         """Return an outline that one could have drawn around a place."""
-        corners = self._random.randint(6, 10)
+        corners = min(self._random.randint(6, 10), self._max_corners)
         points = []
         for corner in range(corners):
             angle, length = 2 * math.pi * corner / corners, radius * self._random.uniform(0.8, 1.2)

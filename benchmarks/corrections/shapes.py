@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mammo.labelstudio.shown_version import VERSION_CONTROL
+
 Shape = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 """Type, origin, keys of the result, keys of its value."""
 
@@ -31,6 +33,7 @@ RECORDED: frozenset[Shape] = frozenset(
         ("polygonlabels", "prediction-changed", OURS, OUTLINE),
         ("polygonlabels", "manual", OURS, OUTLINE),
         ("polygonlabels", "manual", PLACE, OUTLINE),
+        ("polygonlabels", "manual", NOTED, OUTLINE),
         ("choices", "prediction", NOTED, CHOICE),
         ("choices", "prediction-changed", NOTED, CHOICE),
         ("choices", "manual", NOTED, CHOICE),
@@ -41,8 +44,8 @@ RECORDED: frozenset[Shape] = frozenset(
 )
 """What Label Studio 1.23.2 submitted in Chromium; `python -m benchmarks.corrections` compares."""
 
-VIEWING = ("hanging", "look")
-"""Choices that say how the page was shown."""
+VIEWING = ("hanging", "look", VERSION_CONTROL)
+"""Controls that say how the page was shown, and by which model it was outlined."""
 
 
 def shapes(result: Iterable[Mapping[str, Any]]) -> set[Shape]:

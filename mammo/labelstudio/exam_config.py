@@ -58,7 +58,9 @@ _STYLE = """
     .exam .prior b { color: #eee; }
     .exam:has(.look input[name=inverted]:checked) .prior img { filter: invert(1); }
     .exam .note { background: #fff3cd; }
-    .exam .version .lsf-text-area { margin: 0 !important; }
+    .exam .version div { min-height: 0 !important; margin: 0 !important; padding: 0 !important;
+      border: 0 !important; background: none !important; }
+    .exam .version button { display:none; }
     .exam .per { min-height: 34px; }
     .exam:has(.look input[name=inverted]:checked) .konvajs-content canvas:first-child { filter: invert(1); }
     .exam:has(.look input[name=contrast]:checked) .konvajs-content canvas:first-child {

@@ -14,14 +14,14 @@ from mammo.labelstudio.config_xml import parse_config, targets
 VERSION_CONTROL = "model-version"
 """Name of the TextArea in which a prediction says which model version made it."""
 
-_NUMBERED = re.compile(r"([mp]\d{4,})-[0-9a-f]{8}")
-"""Name of a version that the registry numbered."""
+_DIGEST = re.compile(r"([mp]\d{4,}|starter)-[0-9a-f]{8}")
+"""Name of a version that the registry numbered, or of the packaged one."""
 
 
 def short_version(version: str) -> str:
-    """Return the number of a model version, `m0002` for `m0002-3fa9c2d1`; any other name as it is."""
-    numbered = _NUMBERED.fullmatch(version)
-    return numbered[1] if numbered else version
+    """Return a model version without its digest, `m0002` for `m0002-3fa9c2d1`; any other name as it is."""
+    digested = _DIGEST.fullmatch(version)
+    return digested[1] if digested else version
 
 
 def version_results(config: str, *, version: str) -> list[dict[str, Any]]:

@@ -29,6 +29,8 @@ NO_FINDINGS = (
     "tests/mammo/labelstudio/test_interpretation.py"
     "::test_other_labels_attributes_relations_and_prompts_are_no_findings"
 )
+DRAWING = "tests/e2e/test_drawing.py::"
+OUTLINED = f"{DRAWING}test_a_closed_outline_is_a_finding_also_beside_another_one"
 SERVER = "tests/backend/test_refining.py::"
 
 EXECUTED = {
@@ -83,6 +85,33 @@ EXECUTED = {
     "zoom one view": LARGER,
     "move the image": TOOLS,
     "The label is deselected": PROMPTS,
+    "To enlarge one, choose it": f"{ANNOTATOR}test_a_mask_that_is_chosen_in_the_list_is_enlarged_by_the_brush",
+    "brightness, contrast": f"{DRAWING}test_brightness_and_contrast_follow_their_sliders",
+    "Outline → 5": OUTLINED,
+    "To get a new finding nearer": OUTLINED,
+    "Mask → 4": f"{DRAWING}test_a_mask_is_painted_with_a_brush_that_grows_and_erased",
+    "Box → 3": f"{DRAWING}test_an_outline_that_a_box_meets_becomes_its_mask",
+    "Point → 6": f"{DRAWING}test_a_point_is_a_finding_of_unknown_extent",
+    "A suggestion that you do not take": f"{DRAWING}test_a_suggestion_that_is_not_taken_is_not_saved",
+    "The text of an outline that you drag": (
+        f"{DRAWING}test_the_text_of_an_outline_that_is_dragged_stays_as_it_was"
+    ),
+    "no drawing at all": (
+        f"{DRAWING}test_where_nothing_is_drawn_a_click_asks_for_an_outline_and_a_person_draws_one"
+    ),
+    "Correct your annotation and press": (
+        "tests/e2e/test_loop.py"
+        "::test_a_label_that_is_sent_back_is_in_its_readers_tab_until_the_answer_is_recorded_with_its_cause"
+    ),
+    "If it is right, set a point": (
+        f"{DRAWING}test_a_point_that_is_deleted_again_and_update_answer_a_second_look_and_end_it"
+    ),
+    "An outline that is linked": (
+        f"{REFINING}test_a_suggestion_for_a_linked_outline_that_waits_breaks_the_page_until_it_is_loaded_again"
+    ),
+    "Where a task shows one image": (
+        f"{EXAM}test_a_click_in_another_view_drops_a_suggestion_that_waits_unless_it_is_taken_at_once"
+    ),
 }
 """Beginning of a sentence -> the test that executes it, or the file of those that do."""
 
@@ -96,21 +125,7 @@ BY_BENCHMARK = {
 }
 """Beginning of a sentence -> the gesture of `benchmarks/corrections/hands.py` that executes it."""
 
-NOT_EXECUTED = (
-    "brightness, contrast",
-    "Outline → 5",
-    "Mask → 4",
-    "Box → 3",
-    "Point → 6",
-    "To enlarge one, choose it",
-    "Where a task shows one image",
-    "A suggestion that you do not take",
-    "An outline that is linked",
-    "To get a new finding nearer",
-    "The text of an outline that you drag",
-    "no drawing at all",
-    "Correct your annotation, or press",
-)
+NOT_EXECUTED: tuple[str, ...] = ()
 """Beginnings of the other sentences; move one up when a test executes it."""
 
 

@@ -293,3 +293,32 @@ def test_what_was_shown_is_what_is_stored(desk):
         assert result[name]["from_name"] == "mask"
     with closing(AnnotationStore(open_database(desk.walk.stack.settings.database))) as store:
         assert len(store.corrections(desk.walk.project)) == 1
+
+
+def test_a_mask_that_is_chosen_in_the_list_is_enlarged_by_the_brush(desk):
+    screen = desk.screen
+    screen.open(desk.walk.stack.label_studio, desk.walk.project, desk.task)
+    (stored,) = desk.walk.client.annotations(desk.task)
+    before = {region["id"]: mask_of(region) for region in stored["result"] if region["type"] == "brushlabels"}
+    name = max(before, key=lambda each: before[each].area)
+    frame = before[name].frame
+    view = screen.zoom_in(Point(frame.x1, frame.y1), scale=1.0)
+    script = "() => window.Htx.annotationStore.selected.regions.map(region => region.cleanId)"
+    place = screen.page.evaluate(script).index(name)
+    screen.page.locator(".lsf-outliner-item").nth(place).click()
+    screen.press("b")
+    screen.page.mouse.move(*view.on_screen(Point(frame.x1 - 5, frame.y1 - 5)))
+    screen.page.mouse.down()
+    screen.page.mouse.move(*view.on_screen(Point(frame.x1 + 60, frame.y1 + 60)), steps=8)
+    screen.page.mouse.up()
+    screen.press("Escape")
+    screen.shot("annotator-7-enlarged")
+    with screen.page.expect_response(
+        lambda r: r.request.method == "PATCH" and f"/api/annotations/{stored['id']}" in r.url,
+        timeout=120_000,
+    ):
+        screen.page.get_by_test_id("bottombar-update-button").click()
+    (now,) = desk.walk.client.annotations(desk.task)
+    after = {region["id"]: mask_of(region) for region in now["result"] if region["type"] == "brushlabels"}
+    assert after.keys() == before.keys(), "no mask more"
+    assert after[name].area > before[name].area

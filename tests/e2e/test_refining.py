@@ -201,3 +201,20 @@ def test_the_trace_says_that_the_finding_was_changed_and_no_other(desk: Desk) ->
     assert kinds == {each.id: "accepted" for each in desk.findings} | {desk.largest.id: "reshaped"}
     (sent,) = desk.walk.client.annotations(desk.task)
     assert "amorphous" in str([each for each in sent["result"] if each.get("id") == desk.largest.id])
+
+
+def test_a_suggestion_for_a_linked_outline_that_waits_breaks_the_page_until_it_is_loaded_again(
+    desk: Desk,
+) -> None:
+    screen, page = desk.screen, desk.screen.page
+    screen.open(desk.walk.stack.label_studio, desk.walk.project, desk.task)
+    page.get_by_text("Auto-Accept Suggestions").click()
+    here = near_the_edge(desk.outline(desk.largest.id))
+    screen.zoom_in(here, scale=1.5)
+    screen.choose_smart_tool("key-point-tool")
+    screen.take("1")
+    screen.ask(lambda: screen.click(here, negative=True), waits=False)
+    screen.shot("refining-broken")
+    assert page.locator(".konvajs-content canvas").count() == 0
+    screen.open(desk.walk.stack.label_studio, desk.walk.project, desk.task)
+    assert page.locator(".konvajs-content canvas").count() > 0

@@ -17,6 +17,7 @@ from mammo.labelstudio.shown_version import short_version, version_results
     [
         ("m0002-3fa9c2d1", "m0002"),
         ("p12345-3fa9c2d1", "p12345"),
+        ("starter-1e896848", "starter"),
         ("starter-2026.11", "starter-2026.11"),
         ("m0002-3fa9c2d1x", "m0002-3fa9c2d1x"),
     ],
