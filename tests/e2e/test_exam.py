@@ -9,184 +9,57 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import httpx
-import numpy as np
 import pytest
-from rich.console import Console
 
-from benchmarks.phantom_exams import exam_data, exam_views
 from cli.demo.stack import Stack
-from cli.demo.walk import TWINS, Walk
-from cli.project.connecting import ProjectOptions, create_project
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.exam_views import EXAM_VIEWS, ExamView
-from mammo.findings import Finding
-from mammo.geometry import Size
+from mammo.exam_views import EXAM_VIEWS
+from mammo.identifiers import pseudonym
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
-from mammo.labelstudio.exam_config import NO_KEY, exam_config
+from mammo.labelstudio.exam_config import NO_KEY
 from mammo.labelstudio.exam_page import TAB_TITLE
-from mammo.labelstudio.interpretation import from_regions
-from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.project_connection import SECRET_HEADER
-from mammo.models import ModelRegistry
-from mammo.site import Site
-from mammo.trace import HistoryEntry, trace
-from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.screen import PATIENCE, Screen, box_at_rest
-from training.cases import silent
+from mammo.labelstudio.shown_version import VERSION_CONTROL, short_version
+from tests.e2e.exam_ward import CONFIG, RESULTS, SECRET, TAGS, Ward, open_ward
+from tests.e2e.screen import PATIENCE
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import DatasetVersion
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-SIZE = Size(1280, 1664)
-CONFIG = exam_config()
-TAGS = ControlTags.read(CONFIG)
-IMAGES = {each.image: each for each in (TAGS, *TAGS.siblings)}
-SEED = 441
-SECRET = b"the exam"
 WINDOWS = ((1366, 768), (1920, 1080), (2560, 1440))
 STRAY_KEYS = ("4", "n", "y", "j")
 """Keys that Label Studio gives to choices without one."""
 
-_RESULTS = """() => {
-    const annotation = window.Htx?.annotationStore?.selected;
-    return annotation ? JSON.parse(JSON.stringify(annotation.serializeAnnotation())) : [];
-}"""
-
-
-@dataclass
-class Ward:
-    """A project of exams: one of four views, and one that lacks a view."""
-
-    walk: Walk
-    page: Page
-    whole: int
-    """Id of the task with all views."""
-
-    partial: int
-    """Id of the task without LCC."""
-
-    def prediction(self, task: int) -> dict[str, Any]:
-        (prediction,) = self.walk.client.predictions(task)
-        return dict(prediction)
-
-    def findings(self, view: ExamView) -> list[Finding]:
-        """What the model proposed on one view of the whole exam."""
-        return from_regions(self.prediction(self.whole)["result"], tags=IMAGES[view.name])
-
-    def open(self, task: int) -> None:
-        url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
-        self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
-        self.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
-        self.page.wait_for_function(
-            "() => [...document.querySelectorAll('.view img')].filter(i => i.complete && i.width > 90).length >= 3",
-            timeout=PATIENCE,
-        )
-        self.page.wait_for_timeout(1500)
-
-    def results(self) -> list[dict[str, Any]]:
-        """What the page would submit now."""
-        return list(self.page.evaluate(_RESULTS))
-
-    def width(self, view: str) -> float:
-        box = self.page.locator(f".view-{view}").bounding_box()
-        assert box is not None
-        return float(box["width"])
-
-    def press(self, key: str) -> None:
-        self.page.keyboard.press(key)
-        self.page.wait_for_timeout(400)
-
-    def click_inside(self, view: ExamView, finding: Finding) -> None:
-        """Click the pixel of a finding that lies next to its middle."""
-        assert finding.mask is not None
-        rows, columns = np.nonzero(finding.mask.bitmap)
-        middle = int(np.argmin(np.hypot(rows - rows.mean(), columns - columns.mean())))
-        x, y = int(columns[middle]) + finding.mask.x0, int(rows[middle]) + finding.mask.y0
-        box = box_at_rest(self.page.locator(f".view-{view.name} img").first)
-        scale = box["width"] / SIZE.width
-        self.page.mouse.click(box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale)
-        self.page.wait_for_timeout(600)
-
-    def shot(self, name: str) -> None:
-        self.page.mouse.move(5, 5)
-        self.page.wait_for_timeout(700)
-        ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=PATIENCE)
-
-    def history(self) -> list[HistoryEntry]:
-        """What the trace says of the annotation of the whole exam."""
-        settings = self.walk.stack.settings
-        engine = open_database(settings.database)
-        with closing(AnnotationStore(engine)) as store:
-            (correction,) = store.corrections(self.walk.project)
-            traced = trace(
-                correction.annotation_id,
-                store=store,
-                engine=engine,
-                registry=ModelRegistry(engine, settings.blobs),
-                secret=SECRET,
-                tags=lambda _project: TAGS,
-            )
-        return traced.history
-
-
-def data_of(
-    stack: Stack, patient: str, *, missing: str = "", prior: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Data of the task of a patient with two clusters in each breast, and an earlier exam."""
-    clusters = {"L": 2, "R": 2}
-    views = exam_views(
-        stack, patient, seed=SEED, size=SIZE, clusters=clusters, secret=SECRET, missing=missing
-    )
-    return exam_data(views, prior=prior)
-
 
 @pytest.fixture(scope="module")
 def ward(running_stack: Stack, browser: Browser) -> Iterator[Ward]:
-    """Made by the command, prelabelled by the job; its webhook is doubled."""
-    stack = running_stack
-    walk = Walk.on(stack)
-    twins = stack.label_studio.files.resolve() / TWINS
-    twins.mkdir(exist_ok=True)
-    options = ProjectOptions(title="Exams", url=stack.backend_url, local=twins)
-    walk.project = create_project(options, site=Site(settings=stack.settings), console=Console(quiet=True))
-    walk.client.call(
-        "POST",
-        "/api/webhooks/",
-        json={
-            "project": walk.project,
-            "url": f"{stack.backend_url}/webhook?again=1",
-            "headers": {SECRET_HEADER: stack.settings.webhook_secret.get_secret_value()},
-            "send_payload": True,
-            "send_for_all_actions": True,
-        },
-    )
-    page = browser.new_page(viewport={"width": 1920, "height": 1080})
-    try:
-        earlier = data_of(stack, "PHANTOM-B", missing="LCC")
-        data = [data_of(stack, "PHANTOM-A", prior=earlier), earlier]
-        whole, partial = walk.client.import_tasks(walk.project, data)
-        walk.cases = {}
-        walk.prelabel(silent)
-        Screen(page, SIZE).log_in(stack.label_studio)
-        yield Ward(walk, page, whole, partial)
-    finally:
-        page.close()
-        for file in (stack.settings.mammogram_root or twins).glob("exam-PHANTOM-*.dcm"):
-            file.unlink()
-        walk.client.call("DELETE", f"/api/projects/{walk.project}/")
+    """A ward whose webhook is doubled."""
+    with open_ward(running_stack, browser, title="Four views", patients=("PHANTOM-A", "PHANTOM-B")) as ward:
+        secret = running_stack.settings.webhook_secret.get_secret_value()
+        ward.walk.client.call(
+            "POST",
+            "/api/webhooks/",
+            json={
+                "project": ward.walk.project,
+                "url": f"{running_stack.backend_url}/webhook?again=1",
+                "headers": {SECRET_HEADER: secret},
+                "send_payload": True,
+                "send_for_all_actions": True,
+            },
+        )
+        yield ward
 
 
 def test_an_exam_is_prelabelled_in_one_prediction_with_one_score_and_version(ward: Ward) -> None:
@@ -196,15 +69,18 @@ def test_an_exam_is_prelabelled_in_one_prediction_with_one_score_and_version(war
         assert 0 <= prediction["score"] <= 1
         on = {region["to_name"] for region in prediction["result"] if region["type"] == "polygonlabels"}
         assert on == {view.name for view in EXAM_VIEWS} - {missing}
-        assert {region["type"] for region in prediction["result"]} <= {"polygonlabels", "relation"}
+        assert {region["type"] for region in prediction["result"]} <= {
+            "polygonlabels",
+            "relation",
+            "textarea",
+        }
+        (version,) = [region for region in prediction["result"] if region["type"] == "textarea"]
+        assert version["from_name"] == VERSION_CONTROL
 
 
 def test_the_backend_answers_the_same_for_an_exam_that_is_opened(ward: Ward) -> None:
-    (data,) = [
-        each["data"] for each in ward.walk.client.tasks(ward.walk.project) if each["id"] == ward.partial
-    ]
     body = {
-        "tasks": [{"id": ward.partial, "data": data, "project": ward.walk.project}],
+        "tasks": [{"id": ward.partial, "data": ward.data(ward.partial), "project": ward.walk.project}],
         "project": f"{ward.walk.project}.1",
         "label_config": CONFIG,
         "params": {"context": None},
@@ -221,17 +97,20 @@ def test_the_backend_answers_the_same_for_an_exam_that_is_opened(ward: Ward) -> 
 def test_the_projects_data_open_in_the_tab_of_exams(ward: Ward) -> None:
     ward.page.goto(f"{ward.walk.stack.label_studio.url}/projects/{ward.walk.project}/data", timeout=PATIENCE)
     ward.page.locator(".dm-thumbnail, .lsf-table img, img").first.wait_for(timeout=PATIENCE)
-    ward.page.wait_for_timeout(3000)
+    key = ward.data(ward.whole)["patient"]
+    ward.page.get_by_text(pseudonym(key)).first.wait_for(timeout=PATIENCE)
     ward.shot("exam-tab")
     said = ward.page.inner_text("body")
     assert TAB_TITLE in said
     assert "sha256" not in said.lower()
+    assert pseudonym(key) in said
+    assert key not in said
     for column in ("R CC, L CC, R MLO, L MLO", "R CC, R MLO, L MLO", ward.walk.version()):
         assert column in said, column
     counts = [each["data"]["findings"] for each in ward.walk.client.tasks(ward.walk.project)]
     assert max(counts) == sum(len(ward.findings(view)) for view in EXAM_VIEWS)
     ward.page.get_by_text("Label All Tasks").click()
-    ward.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
+    ward.page.wait_for_function(f"({RESULTS})().length > 0", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("width", "height"), WINDOWS)
@@ -247,9 +126,12 @@ def test_all_four_views_and_every_outline_are_in_the_window(ward: Ward, width: i
         assert box["y"] + box["height"] <= height
     drawn = [each["to_name"] for each in ward.results() if each["type"] == "polygonlabels"]
     assert Counter(drawn) == {view.name: len(ward.findings(view)) for view in EXAM_VIEWS}
-    regions = ward.page.evaluate("() => window.Htx.annotationStore.selected.regions.length")
-    assert regions == len(drawn), "regions of two views were taken for one"
-    assert NO_KEY not in ward.page.inner_text("body")
+    regions = ward.page.evaluate("() => window.Htx.annotationStore.selected.regions.map(each => each.type)")
+    assert regions.count("polygonregion") == len(drawn), "regions of two views were taken for one"
+    said = ward.page.inner_text(".exam")
+    assert NO_KEY not in said
+    assert f"Patient {pseudonym(ward.data(ward.whole)['patient'])}, " in said
+    assert f"Outlined by model {short_version(ward.walk.version())}" in said
 
 
 def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> None:
@@ -332,7 +214,9 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
     assert ticked <= names, "Label Studio stores the word in the controls of all views"
     ward.walk.annotations += 1
     ward.walk.expect_corrections()
-    (entry,) = ward.history()
+    traced = ward.traced()
+    (entry,) = traced.history
+    assert traced.patient == pseudonym(ward.data(ward.whole)["patient"])
     words = {name: {**each, "lesion": ""} for name, each in entry.descriptors.items() if "morphology" in each}
     assert words == {
         described.id: {
@@ -354,7 +238,7 @@ def test_what_was_read_and_said_reaches_the_store_once_per_image(ward: Ward) -> 
 def test_an_exam_that_is_skipped_stays_unread(ward: Ward) -> None:
     url = f"{ward.walk.stack.label_studio.url}/projects/{ward.walk.project}/data?labeling=1"
     ward.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
-    ward.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
+    ward.page.wait_for_function(f"({RESULTS})().length > 0", timeout=PATIENCE)
     ward.page.wait_for_timeout(3000)
     ward.page.mouse.click(30, 950)  # beside the instructions, which Label Studio shows once per visit
     with ward.page.expect_response(
