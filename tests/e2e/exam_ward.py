@@ -69,6 +69,10 @@ class Ward:
         return from_regions(self.prediction(self.whole)["result"], tags=IMAGES[view.name])
 
     def open(self, task: int) -> None:
+        """Show a task as the model left it: Label Studio kept a draft of what was pressed on it before."""
+        self.page.goto("about:blank")
+        for draft in self.walk.client.drafts(task):
+            self.walk.client.call("DELETE", f"/api/drafts/{draft['id']}/")
         url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
         self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
         self.page.wait_for_function(f"({RESULTS})().length > 0", timeout=PATIENCE)
