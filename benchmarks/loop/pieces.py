@@ -104,6 +104,7 @@ class RememberingPrelabeller(Prelabeller):
         """
         self.version = files.version
         self.threshold = files.threshold
+        self.identity = None  # it caches by itself
         self._files, self._networks, self._folder = files, networks, folder
         self._detector_hash, self._segmenter_hash = hash_file(files.detector), hash_file(files.segmenter)
 

@@ -236,7 +236,7 @@ def test_a_point_that_is_deleted_again_and_update_answer_a_second_look_and_end_i
         cause="missed",
         score=0.9,
     )
-    site.second_looks.records.replace(project, [raised])
+    site.second_looks.records.replace(project, [raised], search={})
     sent = site.second_looks.send_back(project, limit=1, actor="a test")
     (tab,) = sent.tabs.values()
     page = ward.screen.page

@@ -82,7 +82,7 @@ def test_the_score_of_an_exam_is_that_of_its_most_likely_finding_and_its_certain
 
 def test_what_is_not_shown_of_a_view_is_said_under_that_view(exams: TaskPrelabeller) -> None:
     (note,) = [
-        each for each in exams.predict(7, task_data()).prediction["result"] if each["type"] == "textarea"
+        each for each in exams.predict(7, task_data()).prediction["result"] if each["from_name"].startswith("model-note")
     ]
     assert (note["from_name"], note["to_name"]) == ("model-note-RMLO", "RMLO")
     assert "The model found 4 clusters on this image and shows the 1" in note["value"]["text"][0]

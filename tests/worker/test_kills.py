@@ -145,7 +145,7 @@ def check(site: RetrainingSite, run: str, ended: Run) -> None:
     trained = [move.version for move in site.registry.history(CHALLENGER)]
     assert trained == [challenger], "one move"
     assert site.registry.versions()[2:] == [challenger]
-    assert [note.kind for note in site.registry.notes(challenger)] == ["verdict"]
+    assert [note.kind for note in site.registry.notes(challenger)][-1:] == ["verdict"]
     while site.horses():  # the prelabels of the new champion, which fail at once: there is no Label Studio
         time.sleep(0.5)
     site.stop()

@@ -23,6 +23,7 @@ def get(path, **parts):
 
 def test_a_trace_is_json():
     fields = {"annotation": 3, "task": 5, "project": 1, "present": True, "automatic": False, "prelabel": None}
+    fields["patient"] = "7K4M-2QX9"
     found = Trace(**fields, history=[], dataset_uses=[])
     answer = get("/annotations/3/trace", trace=lambda annotation: found)
     assert answer.json() == {**fields, "history": [], "trainings": [], "second_looks": []}
