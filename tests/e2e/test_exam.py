@@ -86,6 +86,9 @@ class Ward:
         return from_regions(self.prediction(self.whole)["result"], tags=IMAGES[view.name])
 
     def open(self, task: int) -> None:
+        self.page.goto("about:blank")
+        for draft in self.walk.client.drafts(task):  # Label Studio kept what an earlier test had pressed
+            self.walk.client.call("DELETE", f"/api/drafts/{draft['id']}/")
         url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
         self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
         self.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
