@@ -38,7 +38,7 @@ from mammo.models import ModelRegistry
 from mammo.site import Site
 from mammo.trace import HistoryEntry, trace
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.screen import PATIENCE, Screen, box_at_rest
+from tests.e2e.screen import PATIENCE, Screen, box_at_rest, forget_drafts
 from training.cases import silent
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
@@ -86,9 +86,7 @@ class Ward:
         return from_regions(self.prediction(self.whole)["result"], tags=IMAGES[view.name])
 
     def open(self, task: int) -> None:
-        self.page.goto("about:blank")
-        for draft in self.walk.client.drafts(task):  # Label Studio kept what an earlier test had pressed
-            self.walk.client.call("DELETE", f"/api/drafts/{draft['id']}/")
+        forget_drafts(self.page, self.walk.client, task)
         url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
         self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
         self.page.wait_for_function(f"({_RESULTS})().length > 0", timeout=PATIENCE)
