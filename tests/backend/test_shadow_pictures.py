@@ -16,7 +16,7 @@ def test_comparisons_that_fail_are_forgotten_like_others() -> None:
         raise LabelStudioError("gone")
 
     site = SimpleNamespace(tags=tags, store=None)
-    pictures = ShadowPictures(cast(Any, SimpleNamespace(site=site)))
+    pictures = ShadowPictures(cast(Any, SimpleNamespace(site=site, images=None)))
     for project in range(MAX_COMPARISONS + 3):
         until(partial(is_told, pictures, project))
     assert len(pictures._drawn._figures) == MAX_COMPARISONS

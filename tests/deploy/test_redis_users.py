@@ -95,7 +95,12 @@ def test_a_job_goes_from_the_queue_through_a_worker_and_back_as_our_user(server,
     process = work(server.url, QUEUES)
     process.join(60)
     assert process.exitcode == 0
-    assert queue.status(job.job_id).result == {"project": 3, "model_version": None, "refresh": False, "after": 0}
+    assert queue.status(job.job_id).result == {
+        "project": 3,
+        "model_version": None,
+        "refresh": False,
+        "after": 0,
+    }
     assert queue.status(lost.job_id).error == "ValueError: as it should"
     assert queue.active(4) is None
     assert queue.condition().failed == 1

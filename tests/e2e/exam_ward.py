@@ -26,7 +26,7 @@ from mammo.models import ModelRegistry
 from mammo.site import Site
 from mammo.trace import Trace, trace
 from tests.e2e.conftest import ARTIFACTS
-from tests.e2e.screen import PATIENCE, Screen, box_at_rest
+from tests.e2e.screen import PATIENCE, Screen, box_at_rest, forget_drafts
 from training.cases import silent
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ class Ward:
 
     def open(self, task: int) -> None:
         """Show a task as the model left it: Label Studio kept a draft of what was pressed on it before."""
-        self.page.goto("about:blank")
-        for draft in self.walk.client.drafts(task):
-            self.walk.client.call("DELETE", f"/api/drafts/{draft['id']}/")
+        forget_drafts(self.page, self.walk.client, task)
         url = f"{self.walk.stack.label_studio.url}/projects/{self.walk.project}/data?task={task}"
         self.page.goto(url, wait_until="domcontentloaded", timeout=PATIENCE)
         self.page.wait_for_function(f"({RESULTS})().length > 0", timeout=PATIENCE)

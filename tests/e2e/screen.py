@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cli.demo.label_studio_server import LabelStudioServer
 from mammo.geometry import Box, Point, Size
+from mammo.labelstudio import LabelStudioClient
 from tests.e2e.conftest import ARTIFACTS
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ _PLACE = """() => {
 
 _REGIONS = "() => (window.Htx?.annotationStore?.selected?.regions ?? []).map(region => region.type)"
 """The kinds of the annotation's regions."""
+
+
+def forget_drafts(page: Page, client: LabelStudioClient, task: int) -> None:
+    """Leave the page, and delete what Label Studio kept of what was done on a task and not submitted."""
+    page.goto("about:blank")
+    for draft in client.drafts(task):
+        client.call("DELETE", f"/api/drafts/{draft['id']}/")
 
 
 def box_at_rest(shown: Locator) -> FloatRect:

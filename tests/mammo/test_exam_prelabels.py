@@ -18,6 +18,7 @@ from mammo.labelstudio import from_regions
 from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.labelstudio.prediction_check import validation_errors
+from mammo.labelstudio.shown_version import VERSION_CONTROL
 from mammo.prelabelling import TaskPrelabeller
 from mammo.settings import Settings
 from tests.backend.fakes import BOX, Backend
@@ -82,7 +83,9 @@ def test_the_score_of_an_exam_is_that_of_its_most_likely_finding_and_its_certain
 
 def test_what_is_not_shown_of_a_view_is_said_under_that_view(exams: TaskPrelabeller) -> None:
     (note,) = [
-        each for each in exams.predict(7, task_data()).prediction["result"] if each["from_name"].startswith("model-note")
+        each
+        for each in exams.predict(7, task_data()).prediction["result"]
+        if each["from_name"].startswith("model-note")
     ]
     assert (note["from_name"], note["to_name"]) == ("model-note-RMLO", "RMLO")
     assert "The model found 4 clusters on this image and shows the 1" in note["value"]["text"][0]
@@ -90,7 +93,9 @@ def test_what_is_not_shown_of_a_view_is_said_under_that_view(exams: TaskPrelabel
 
 def test_a_view_that_the_exam_lacks_is_neither_opened_nor_predicted(exams: TaskPrelabeller) -> None:
     made = exams.predict(7, task_data("RCC", "LMLO"))
-    assert {each["to_name"] for each in made.prediction["result"]} == {"LCC", "RMLO"}
+    (*regions, version) = made.prediction["result"]
+    assert {each["to_name"] for each in regions} == {"LCC", "RMLO"}
+    assert version["from_name"] == VERSION_CONTROL
     assert set(made.images) == {"LCC", "RMLO"}
 
 
@@ -121,7 +126,9 @@ def test_a_recorded_prediction_whose_regions_share_ids_is_made_again(
 def test_predict_answers_an_exam_over_http() -> None:
     (result,) = Backend().predict({"id": 7, "data": task_data("LCC")}, label_config=CONFIG).json()["results"]
     assert (result["score"], result["model_version"]) == (0.8, "m1")
-    assert [each["to_name"] for each in result["result"]] == ["RCC", "RMLO", "LMLO"]
+    (*regions, version) = result["result"]
+    assert [each["to_name"] for each in regions] == ["RCC", "RMLO", "LMLO"]
+    assert version["value"] == {"text": ["Outlined by model m1"]}
     for name in ("RCC", "RMLO", "LMLO"):
         assert [each.box for each in from_regions(result["result"], tags=IMAGES[name])] == [BOX]
     assert validation_errors(result, config=CONFIG) == []

@@ -77,7 +77,8 @@ def test_a_new_project_shows_exams_and_opens_with_their_tab_and_instructions(
     assert [tab["data"]["title"] for tab in server.tabs] == [TAB_TITLE, "Default", "Reading order"]
     hidden = server.tabs[0]["data"]["hiddenColumns"]["explore"]
     shown = {
-        f"tasks:data.{key}" for key in ("rcc", "lcc", "rmlo", "lmlo", "pseudonym", "views", "findings", "note")
+        f"tasks:data.{key}"
+        for key in ("rcc", "lcc", "rmlo", "lmlo", "pseudonym", "views", "findings", "note")
     }
     shown |= {"tasks:predictions_score", "tasks:predictions_model_versions"}
     assert shown.isdisjoint(hidden)

@@ -171,9 +171,9 @@ def weights(folder: Path, *, seed: int) -> Path:
     return path
 
 
-@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
 def test_auto_computes_in_bfloat16_only_where_it_may(cache: Path) -> None:
-    assert Detector.load(STARTER, threads=1, cache=cache, bfloat16=True).runtime.name == "openvino-bf16"
+    may = "openvino-bf16" if has_bfloat16() else "openvino"
+    assert Detector.load(STARTER, threads=1, cache=cache, bfloat16=True).runtime.name == may
     assert (
         Detector.load(STARTER, threads=1, runtime="openvino", cache=cache, bfloat16=True).computes
         == "openvino"
