@@ -94,7 +94,7 @@ def search(services: Services, query: Query, *, priors: bool, limit: int, offset
     pacs = HurriedPacs(pacs=services.site.pacs_for_people, seconds=SEARCH_SECONDS)
     found = find_studies(pacs, query)
     studies = by_study(images_of(pacs, found[offset : offset + limit], query, priors=priors))
-    _record(services, actor, "PACS searched", subject="PACS", reason=f"{len(studies)} studies shown")
+    _record(services.site, actor, "PACS searched", subject="PACS", reason=f"{len(studies)} studies shown")
     return Found(studies=studies, num_all=len(found))
 
 
@@ -114,16 +114,16 @@ def start_import(services: Services, project: int, order: ImportOrder, *, actor:
     importer.require_possible(order)  # refuses now what the job would refuse later
     number = site.pacs_imports.add(order, project=project, actor=actor)
     try:
-        _enqueue(services, project, number)
+        _enqueue(site, project, number)
     except MammoError:
         site.pacs_imports.remove(number)
         raise
     reason = f"import {number} from the PACS: {order.what}"
-    _record(services, actor, "import started", subject=f"project {project}", reason=reason)
+    _record(site, actor, "import started", subject=f"project {project}", reason=reason)
     return number
 
 
-def continue_import(services: Services, number: int, *, actor: str) -> None:
+def continue_import(site: Site, number: int, *, actor: str) -> None:
     """Enqueue an import that has ended once more: it continues, or takes what is new at the PACS.
 
     Raises:
@@ -131,16 +131,16 @@ def continue_import(services: Services, number: int, *, actor: str) -> None:
         ImportConflict: it is active, or another import into its project is.
         StorageUnavailable: Redis does not answer.
     """
-    imports = services.site.pacs_imports
+    imports = site.pacs_imports
     found = imports.get(number)
     imports.reopen(number)
     try:
-        _enqueue(services, found.project, number)
+        _enqueue(site, found.project, number)
     except MammoError:
         imports.restore(found)
         raise
     reason = f"import {number} from the PACS: {found.what}"
-    _record(services, actor, "import continued", subject=f"project {found.project}", reason=reason)
+    _record(site, actor, "import continued", subject=f"project {found.project}", reason=reason)
 
 
 def stop_import(site: Site, number: int, *, actor: str) -> None:
@@ -179,7 +179,11 @@ def send_results(services: Services, project: int, kind: ResultKind, *, actor: s
     enqueued = services.queue.enqueue_results(SendResults(project, kind, actor))
     if enqueued.created:
         _record(
-            services, actor, "results sent", subject=f"project {project}", reason=f"to the PACS as {kind}"
+            services.site,
+            actor,
+            "results sent",
+            subject=f"project {project}",
+            reason=f"to the PACS as {kind}",
         )
     return enqueued
 
@@ -195,16 +199,16 @@ def retry(services: Services, *, actor: str) -> int:
     return site.pacs_results.outbox.hasten(now=site.pacs_results.clock(), actor=actor)
 
 
-def _enqueue(services: Services, project: int, number: int) -> None:
+def _enqueue(site: Site, project: int, number: int) -> None:
     """Raises ImportConflict: the import is active, or another one into the project."""
-    enqueued = services.queue.enqueue_pacs_import(ImportFromPacs(project, number))
+    enqueued = site.queue.enqueue_pacs_import(ImportFromPacs(project, number))
     if not enqueued.created:
         raise ImportConflict(
             f"an import into project {project} is active ({enqueued.job_id}); wait until it has ended"
         )
 
 
-def _record(services: Services, actor: str, action: Action, *, subject: str, reason: str) -> None:
-    services.site.make_room()
-    with writing(services.site.engine) as connection:
+def _record(site: Site, actor: str, action: Action, *, subject: str, reason: str) -> None:
+    site.make_room()
+    with writing(site.engine) as connection:
         append(connection, actor=actor, action=action, subject=subject, reason=reason)

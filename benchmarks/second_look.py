@@ -33,6 +33,7 @@ from mammo.phantom import vendor_b
 from mammo.pipeline import Prelabeller
 from training.cases import Case
 from training.insertion.material import MaterialPlan, write_material
+from training.metrics.bootstrap import Floats
 from training.out_of_fold import finding_of, finding_to_json
 from training.phantom_cases import PHANTOM_SECRET, write_phantom_patients
 from training.second_look import Cause, ModelAgreement, doubts
@@ -152,7 +153,7 @@ def _ellipse(box: Box) -> Mask:
     return Mask(inside, box.x0, box.y0)
 
 
-def by_doubts(shown: Sequence[Image], labels: Sequence[Planted]) -> np.ndarray:
+def by_doubts(shown: Sequence[Image], labels: Sequence[Planted]) -> Floats:
     """Return the strongest doubt of each image."""
     images = [
         (label, found, spacing) for (_, found, spacing, _), (label, _) in zip(shown, labels, strict=True)
@@ -169,7 +170,7 @@ def by_doubts(shown: Sequence[Image], labels: Sequence[Planted]) -> np.ndarray:
     )
 
 
-def by_cleanlab(shown: Sequence[Image], labels: Sequence[Planted]) -> np.ndarray:
+def by_cleanlab(shown: Sequence[Image], labels: Sequence[Planted]) -> Floats:
     """Return one minus cleanlab's label quality of each image."""
     from cleanlab.object_detection.rank import get_label_quality_scores
 
@@ -192,7 +193,7 @@ def _corners(box: Box) -> tuple[int, int, int, int]:
     return box.x0, box.y0, box.x1, box.y1
 
 
-def precision(scores: np.ndarray, labels: Sequence[Planted], rng: np.random.Generator) -> float:
+def precision(scores: Floats, labels: Sequence[Planted], rng: np.random.Generator) -> float:
     """Return the share of planted errors among the images looked at first; ties in random order."""
     looked_at = max(round(SHARE * len(labels)), 1)
     order = np.lexsort((rng.random(len(scores)), -scores))[:looked_at]

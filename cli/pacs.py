@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.pacs_imports import imports, stop
+from cli.pacs_imports import continue_, imports, stop
 from cli.pacs_results import results, send
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ pacs = typer.Typer(
 
 pacs.command()(imports)
 pacs.command()(stop)
+pacs.command("continue")(continue_)
 pacs.command()(send)
 pacs.command()(results)
 

@@ -1,4 +1,4 @@
-"""`yolo-mlsam pacs imports` and `stop`: the imports that were asked for on the console or over HTTP."""
+"""`yolo-mlsam pacs imports`, `stop` and `continue`: the imports that were asked for on the console or over HTTP."""
 
 from __future__ import annotations
 
@@ -37,13 +37,26 @@ def imports(
         typer.echo("nothing was imported from the console or by programs")
 
 
-def stop(
-    number: Annotated[int, typer.Argument(help="Number of the import, as `pacs imports` lists it.", min=1)],
-) -> None:
-    """Stop an import of the console within one image. What has come is kept; the console continues it."""
+Number = Annotated[int, typer.Argument(help="Number of the import, as `pacs imports` lists it.", min=1)]
+
+
+def stop(number: Number) -> None:
+    """Stop an import of the console within one image. What has come is kept; `pacs continue` continues it."""
     from backend.requested_pacs import stop_import
     from mammo.site import Site
 
     with Site.load() as site:
         stop_import(site, number, actor=current_user())
     typer.echo(f"import {number} is stopped")
+
+
+def continue_(number: Number) -> None:
+    """Continue an import of the console that has ended, in the background; a finished one takes what is new."""
+    from backend.requested_pacs import continue_import
+    from mammo.site import Site
+
+    with Site.load() as site:
+        continue_import(site, number, actor=current_user())
+    typer.echo(
+        f"import {number} waits for a worker of the queue light; `yolo-mlsam pacs imports` shows its end"
+    )

@@ -176,7 +176,7 @@ async def go_on(number: ImportNumber, services: ServicesDep, caller: Administrat
 
     It takes the same studies as before: at most its `limit`, oldest first. 409: it is active.
     """
-    order = partial(requested_pacs.continue_import, services, number, actor=caller.name)
+    order = partial(requested_pacs.continue_import, services.site, number, actor=caller.name)
     await anyio.to_thread.run_sync(order)
     return Json({"import": number}, 202)
 

@@ -101,7 +101,7 @@ async def go_on(
 ) -> Response:
     """Continue an import."""
     await read_form(request)
-    order = partial(requested_pacs.continue_import, services, number, actor=caller.name)
+    order = partial(requested_pacs.continue_import, services.site, number, actor=caller.name)
     await anyio.to_thread.run_sync(order)
     return see_other("/console/pacs#imports")
 
