@@ -17,7 +17,7 @@ from mammo.models import STARTER, STAYS_AT_SITE, ModelRegistry
 from mammo.models.bundles import verify_bundle
 from mammo.models.signing import make_key
 from tests.backend.api.test_api import program
-from tests.backend.console.access import browser
+from tests.backend.console.access import browser, page_at_rest
 from tests.backend.fakes import Backend
 from tests.fakes.label_studio import FakeLabelStudio
 
@@ -72,7 +72,7 @@ def test_a_version_has_a_line_of_descent_and_a_card(backend: WithStarter) -> Non
 
 def test_the_card_is_on_the_page_and_a_file(backend: WithStarter) -> None:
     client = browser(backend, "viewer")
-    page = client.get(f"/console/models/{backend.second}").text
+    page = page_at_rest(client, f"/console/models/{backend.second}")
     assert "Never tested on" in page
     file = client.get(f"/console/models/{backend.second}/card.md")
     assert file.headers["Content-Disposition"].endswith('-card.md"')
@@ -97,11 +97,11 @@ def test_the_card_names_readers_for_administrators_only_and_not_in_the_file(
     site.__dict__["label_studio"] = server.client()
     path = f"/console/models/{version}"
     for role in ("viewer", "lead"):
-        page = browser(backend, role, name=role).get(path).text  # type: ignore[arg-type]
+        page = page_at_rest(browser(backend, role, name=role), path)  # type: ignore[arg-type]
         assert f"{reader} (1 images)" in page
         assert "alert" not in page
     client = browser(backend, "administrator")
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; (1 images)" in client.get(path).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; (1 images)" in page_at_rest(client, path)
     data = next(
         s for s in client.get(f"/api/v1/models/{version}/card").json()["sections"] if s["title"] == "Data"
     )

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from backend.app import create_app
 from mammo.access.roles import Role
 from tests.backend.fakes import Backend
+from tests.waiting import until
 
 PASSWORD = "a long enough password"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -37,6 +38,19 @@ def token_in(page: str) -> str:
     found = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)
     assert found
     return found[1]
+
+
+def page_at_rest(client: TestClient, path: str) -> str:
+    """Return a page once everything on it is there: what takes long is made in the background."""
+    page = ""
+
+    def is_complete() -> bool:
+        nonlocal page
+        page = client.get(path).text
+        return "reload in a moment" not in page
+
+    until(is_complete)
+    return page
 
 
 def submit(client: TestClient, path: str, *, on: str, **fields: str) -> Any:

@@ -19,7 +19,7 @@ from mammo.models import PROVISIONAL, STARTER, ModelRegistry
 from mammo.models.provisional import serve
 from mammo.runs import Runs, claim
 from mammo.runs.claims import RunLedger
-from tests.backend.console.access import browser, submit
+from tests.backend.console.access import browser, page_at_rest, submit
 from tests.backend.fakes import HOOK, Backend
 from tests.mammo.exchange.import_files import FakeTasks
 
@@ -279,7 +279,7 @@ def test_a_provisional_model_is_marked_and_the_curve_is_drawn(backend: WithModel
     assert page.count("dot-0") > 3  # a dot of each point, and one of the key
     assert "<td>forecast</td>" in page
     assert f"provisional, project {3}" in client.get("/console/models").text
-    card = client.get(f"/console/models/{version}").text
+    card = page_at_rest(client, f"/console/models/{version}")
     assert "cannot become champion" in card
     assert "/promote" not in card
     refused = submit(client, f"/console/models/{version}/promote", on="/console/runs", reason="I want it")
