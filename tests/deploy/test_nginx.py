@@ -36,6 +36,8 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def do_POST(self) -> None:
+        # A server that answers before it has read all may close the connection on nginx, which then says 502.
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
