@@ -128,7 +128,7 @@ def write_report(
         f"The gate {'promoted' if last.verdict['promote'] else 'did not promote'} the challenger: "
         f"{last.verdict['reason']}.",
         f"The verdict rests on {last.ground}.",
-        "What champion and challenger found on these patients is in verdict.html, with pictures.",
+        "What champion and challenger found on these patients is in the page beside this report, with pictures.",
         *(f"Round {n}, {each.images} images: {_work(each.effort)}." for n, each in enumerate(rounds, 1)),
         "Phantoms, not patients: these figures say nothing about clinical performance.",
     )
