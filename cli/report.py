@@ -53,7 +53,7 @@ def evidence(
         typer.Option(help="Private key that signs it; `yolo-mlsam models keygen` makes one.", dir_okay=False),
     ] = None,
 ) -> None:
-    """Write what is known of the model that serves a project, or of the champion, as a folder that can be handed over.
+    """Write what is known of a project's model, or of the champion, as a folder that can be handed over.
 
     Model card, data sheet, verdict, history of the gate, audit trail, software, and their hashes; of a project also its
     learning curve, readers (by pseudonym) and signs of automation bias. As a page and as files. It holds no image, and claims no regulatory

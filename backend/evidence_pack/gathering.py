@@ -133,6 +133,7 @@ def _curve_table(role: str, model: Mapping[str, Any]) -> Table:
 
 def _history(site: Site, project: int | None) -> Part:
     runs = [run for run in site.runs.runs.newest(project=project, limit=MAX_RUNS) if not run.active]
+    whose = "Runs" if project is None else "Runs of the project"
     moves = site.registry.history()
     return Part(
         file="gate-history.json",
@@ -142,7 +143,7 @@ def _history(site: Site, project: int | None) -> Part:
         ),
         tables=(
             Table(
-                caption=f"{'Runs' if project is None else 'Runs of the project'} that have ended, newest first, at most {MAX_RUNS}",
+                caption=f"{whose} that have ended, newest first, at most {MAX_RUNS}",
                 columns=("created", "run", "state", "recipe", "why"),
                 rows=tuple(_run_row(site, run) for run in runs),
             ),
