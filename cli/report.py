@@ -56,8 +56,8 @@ def evidence(
     """Write what is known of a project's model, or of the champion, as a folder that can be handed over.
 
     Model card, data sheet, verdict, history of the gate, audit trail, software, and their hashes; of a project also its
-    learning curve, readers (by pseudonym) and signs of automation bias. As a page and as files. It holds no image, and claims no regulatory
-    standing.
+    learning curve, readers (by pseudonym) and signs of automation bias. As a page and as files. It holds no image, and
+    claims no regulatory standing.
     """
     from backend.evidence_pack import gather, write_pack
     from mammo.site import Site
