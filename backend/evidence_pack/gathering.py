@@ -42,13 +42,15 @@ def gather(site: Site, project: int | None) -> list[Part]:
         StorageUnavailable: the database or the store of blobs does not answer.
     """
     if project is None:
-        return [*_of_model(site, site.registry.champion().version, None), _audit(site), _software()]
+        champion = site.registry.champion().version
+        return [*_of_model(site, champion), _history(site, None), _audit(site), _software()]
     if project not in {*site.store.projects(), *site.runs.runs.projects()}:
         raise UnknownProject(
             f"nothing is recorded of project {project}; `yolo-mlsam runs list` shows projects"
         )
     return [
-        *_of_model(site, site.serving(project), project),
+        *_of_model(site, site.serving(project)),
+        _history(site, project),
         _curve(site.learning_curves.newest(project)),
         _readers(site, project),
         _bias(site, project),
@@ -57,14 +59,13 @@ def gather(site: Site, project: int | None) -> list[Part]:
     ]
 
 
-def _of_model(site: Site, version: str, project: int | None) -> list[Part]:
+def _of_model(site: Site, version: str) -> list[Part]:
     model = card(site.registry, version)
     dataset = model.manifest.get("dataset_version")
     return [
         _model(describe(site, version), site.weights_of(version)),
         data_sheet(learned_from(dataset, blobs=site.blobs) if isinstance(dataset, str) else None),
         _verdict(verdict_record(site, model)),
-        _history(site, project),
     ]
 
 
