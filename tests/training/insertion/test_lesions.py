@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from training.insertion.insertion import draw
-from training.insertion.lesions import MIN_CALCIFICATIONS, sample_benign, sample_inserted_cluster
+from mammo.phantom.randomised import MIN_CALCIFICATIONS
+from training.insertion.lesions import sample_benign, sample_inserted_cluster
 
 
 def extents() -> list[float]:
