@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.insertion.insertion import draw
 from mammo.phantom.randomised import MIN_CALCIFICATIONS
+from training.insertion.insertion import draw
 from training.insertion.lesions import sample_benign, sample_inserted_cluster
 
 
