@@ -15,7 +15,7 @@ import numpy as np
 from mammo.geometry import ASSUMED_SPACING, Spacing
 from mammo.masks import Mask
 from mammo.pixels import Pixels, size_of
-from mammo.prompts import peaks, speck_contrast
+from mammo.prompts import contrast_noise, peaks, speck_contrast
 
 MIN_NOISE = 4.0
 """Contrast of a speck above that of its surroundings, in standard deviations of their noise."""
@@ -28,9 +28,6 @@ MAX_SPECKS = 128
 
 LIKELY_ODDS = 2.0
 """Odds of a likely finding, in multiples of the odds at the detector's operating point."""
-
-NORMAL = 1.4826
-"""Standard deviation of a normal distribution, in median absolute deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +69,7 @@ def evidence(pixels: Pixels, mask: Mask, *, spacing: Spacing | None) -> Evidence
     frame = mask.frame.within(size_of(pixels))
     pixel = spacing or ASSUMED_SPACING
     contrast = speck_contrast(pixels, frame, mm_per_pixel=pixel.mean_mm)
-    around = contrast[contrast > 0]
-    middle = float(np.median(around)) if around.size else 0.0
-    noise = NORMAL * float(np.median(np.abs(around - middle))) if around.size else 0.0
+    middle, noise = contrast_noise(contrast)
     specks = []
     if noise > 0:
         inside = np.where(mask.bitmap[frame.shifted(-mask.x0, -mask.y0).slices], contrast, 0)

@@ -36,6 +36,9 @@ median to the maximum grey value."""
 MIN_CONTRAST = 0.3
 """Contrast that a speck needs, as a fraction of the strongest speck's; weaker specks are noise."""
 
+NORMAL = 1.4826
+"""Standard deviation of a normal distribution, in median absolute deviations."""
+
 MAX_POINTS = 256
 """Maximum number of points in one prompt: each is a token of the decoder's attention."""
 
@@ -120,6 +123,19 @@ def speck_contrast(pixels: Pixels, region: Box, *, mm_per_pixel: float) -> npt.N
     contrast = _speck_contrast(surroundings, diameter=diameter)
     contrast[_excluded(surroundings, diameter=diameter, skin=round(SKIN_MM / mm_per_pixel))] = 0
     return contrast[region.shifted(-context.x0, -context.y0).slices]
+
+
+def contrast_noise(contrast: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return the median of a speck contrast, and its noise: the standard deviation that its median deviation implies.
+
+    Args:
+        contrast: of `speck_contrast`; its zeros are not measured. Without other values both results are 0.
+    """
+    measured = contrast[contrast > 0]
+    if not measured.size:
+        return 0.0, 0.0
+    middle = float(np.median(measured))
+    return middle, NORMAL * float(np.median(np.abs(measured - middle)))
 
 
 PROMPT_RULES: Mapping[str, PromptRule] = {"paper": brightest_points, "robust": robust_points}

@@ -146,8 +146,9 @@ class Sources:
         return Images(
             title="Full-field: breast_cancer_classifier, AGPL-3.0, measured on only",
             about="Four images of two women (nyukat/breast_cancer_classifier; 0.07 mm, 12 bit) with three groups of "
-            "calcifications that were seen by eye, not by a radiologist. They helped to choose the operating point of "
-            "starter-1e896848. Of each group: the score of the best box whose centre lies in it.",
+            "calcifications that were seen by eye, not by a radiologist. They helped to choose the rate of false "
+            "positives at which the starter's operating point is set. Of each group: the score of the best box whose "
+            "centre lies in it.",
             evaluated=_evaluated(cases, [], on_normals=False),
             files={name: case.image for name, case in zip(GROUPS, cases, strict=True)},
             few=True,

@@ -14,7 +14,7 @@ from mammo.detector.resample import Scale, resample, scale_to
 from mammo.detector.runtime import RuntimeName
 from mammo.detector.spec import DetectorSpec
 from mammo.detector.tiling import Detection, cut_tile
-from mammo.detector.weights import add_facts, load_network, save_detector
+from mammo.detector.weights import add_facts, load_network, save_detector, set_speck_weight
 
 __all__ = [
     "Breast",
@@ -34,4 +34,5 @@ __all__ = [
     "resample",
     "save_detector",
     "scale_to",
+    "set_speck_weight",
 ]

@@ -14,6 +14,7 @@ from mammo.detector.normalise import Breast, find_breast, normalise
 from mammo.detector.resample import Scale, resample, scale_to
 from mammo.detector.runtime import Runtime, RuntimeName, TorchRuntime, open_runtime
 from mammo.detector.spec import DetectorSpec
+from mammo.detector.specks import weigh
 from mammo.detector.tiling import MAX_PIXELS, STRIDE, Candidate, Detection, cut_tile, merge, plan_tiles
 from mammo.detector.weights import load_network
 from mammo.errors import UnreadableImage
@@ -140,7 +141,11 @@ class Detector:
             rows = self.runtime.detect(cut_tile(planes, tile), threshold=threshold)
             tile_in_image = tile.shifted(frame.x0, frame.y0)
             candidates += [_to_mammogram(row, tile_in_image, scale) for row in rows.tolist()]
-        return [each for each in merge(candidates, size) if breast.holds(*scale.position(*each.box.centre))]
+        found = [each for each in merge(candidates, size) if breast.holds(*scale.position(*each.box.centre))]
+        if not self.spec.speck_weight:
+            return found
+        found = weigh(found, pixels, spacing=spacing, weight=self.spec.speck_weight)  # lowers scores only
+        return [each for each in found if each.score >= threshold]
 
     def _plan(self, breast: Breast, size: Size) -> list[Box]:
         """The tiles of a breast: a single one in `whole` mode, where it is small enough."""

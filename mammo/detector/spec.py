@@ -51,6 +51,10 @@ class DetectorSpec:
     normalisation: Normalisation = "grey-and-p99-contrast"
     """Name of the normalisation in `normalise.py` with which the tensors were trained."""
 
+    speck_weight: Annotated[float, Field(ge=0, le=4)] = 0.0
+    """How much the contrast of its specks weighs in the score of a detection, see `specks.py`; 0 in weights that do not
+    state it, whose scores are the network's alone."""
+
     def __post_init__(self) -> None:
         if self.attention != "none" and not self.after:
             raise ValueError(

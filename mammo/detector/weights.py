@@ -6,6 +6,7 @@ Nothing is unpickled. Names and shapes of the tensors must match the spec exactl
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,6 +73,18 @@ def add_facts(path: Path, facts: dict[str, Any]) -> None:
     """
     network, stored = load_network(path)
     save_detector(path, network, facts={**stored, **facts})
+
+
+def set_speck_weight(path: Path, weight: float) -> None:
+    """Set `DetectorSpec.speck_weight` of a weights file; its tensors and facts stay unchanged.
+
+    Raises:
+        InvalidWeights: see `load_network`.
+        ValueError: the weight is out of range.
+    """
+    network, facts = load_network(path)
+    network.spec = SPEC.validate_python({**asdict(network.spec), "speck_weight": weight})
+    save_detector(path, network, facts=facts)
 
 
 def load_network(path: Path) -> tuple[DetectorNetwork, dict[str, Any]]:

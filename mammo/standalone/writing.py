@@ -110,6 +110,7 @@ def _networks(folder: Path, files: ModelFiles) -> dict[str, Any]:
         "max_findings": MAX_FINDINGS,
         "spacing_mm": detector.spec.spacing_mm,
         "normalisation": detector.spec.normalisation,
+        "speck_weight": detector.spec.speck_weight,
         "input_size": segmenter.config.input_size,
         "channels": segmenter.config.channels,
     }

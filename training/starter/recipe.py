@@ -1,8 +1,8 @@
 """The recipe of the starter weights, as `yolo-mlsam train-starter` runs it.
 
     1. draw phantom patients, and public backgrounds with inserted clusters: sets for training, validation and test
-    2. detector: train from scratch; train on, on new images, with its false alarms as hard tiles; set the operating
-       point on validation, evaluate on test
+    2. detector: train from scratch; train on, on new images, with its false alarms as hard tiles; weigh specks; set
+       the operating point on validation, evaluate on test
     3. segmenter: train from scratch on phantoms; train on, on the detector's training images with its false alarms;
        evaluate on test
     4. evaluate both together and write the manifest
@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from mammo.backgrounds import BackgroundSet
 from mammo.detector import add_facts as add_detector_facts
+from mammo.detector import set_speck_weight
 from mammo.phantom import vendor_a
 from mammo.segmenter.weights import add_facts as add_segmenter_facts
 from mammo.segmenter.weights import load_segmenter, save_segmenter
@@ -85,6 +86,10 @@ are looks of a few women: on images of other sites the rate is several times hig
 MIN_PRESENCE_AUC = 0.75
 """Below it, on validation, the presence head does not tell clusters from the detector's false positives and is left out
 of the shipped weights."""
+
+SPECK_WEIGHT = 0.5
+"""Weight of specks in the detector's scores (`mammo.detector.specks`), chosen on the validation patients, on the looks
+of women held out and on film (docs/experiments.md, 2026-12-02). The trainings go without."""
 
 DEFAULT_THRESHOLD = 0.2
 """The detector's threshold when the validation patients do not define one."""
@@ -160,7 +165,7 @@ class StarterRun:
 
 
 def train_detector(run: StarterRun) -> None:
-    """Train the detector, set its operating point and evaluate it; its file records all three."""
+    """Train the detector, weigh specks, set its operating point and evaluate it; its file records all of it."""
     first = finetune_detector(
         run.material.cases("train"),
         [],
@@ -177,9 +182,14 @@ def train_detector(run: StarterRun) -> None:
         folder=run.work / "detector-mined",
         progress=run.progress,
     )
-    weights = run.weights("detector")
-    shutil.copyfile(trained, weights)
+    shutil.copyfile(trained, run.weights("detector"))
+    settle_detector(run)
 
+
+def settle_detector(run: StarterRun) -> None:
+    """Weigh specks in the scores of a trained detector, set its operating point and evaluate it."""
+    weights = run.weights("detector")
+    set_speck_weight(weights, SPECK_WEIGHT)
     detect = low_threshold_detector(weights)
     point = set_operating_point(detect, run)
     test = run.cases("detector", "test")

@@ -26,6 +26,7 @@ from planes import (  # type: ignore[import-not-found]
     read,
     region_planes,
     resample,
+    speck_factor,
     specks,
 )
 
@@ -49,9 +50,9 @@ def network(name: str) -> Any:
 
 def detect(pixels: Array, spacing: tuple[float, float] | None, threshold: float) -> list[Array]:
     """Return (x0, y0, x1, y1, score) of each cluster in pixels of the image, highest score first."""
-    pixels, scale = resample(pixels, spacing, trained_mm=model()["spacing_mm"])
-    breast = Breast.find(pixels)
-    planes, left, top = detector_planes(pixels, breast, kind=model()["normalisation"], finer=scale.max())
+    resampled, scale = resample(pixels, spacing, trained_mm=model()["spacing_mm"])
+    breast = Breast.find(resampled)
+    planes, left, top = detector_planes(resampled, breast, kind=model()["normalisation"], finer=scale.max())
     boxes = network("detector")(planes[None])[0][0].astype(np.float64)
     boxes = boxes[boxes[:, 4] >= threshold]
     boxes[:, :4] += np.array([left, top, left, top])
@@ -60,7 +61,30 @@ def detect(pixels: Array, spacing: tuple[float, float] | None, threshold: float)
         if not any(overlap(box, other) > MERGE for other in found):
             found.append(box)
     on_breast = [box for box in found if breast.holds((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)]
-    return [box / np.array([*scale, *scale, 1]) for box in on_breast][: model()["max_findings"]]
+    scored = [weighed(box / np.array([*scale, *scale, 1]), pixels, spacing) for box in on_breast]
+    scored = sorted((box for box in scored if box[4] >= threshold), key=lambda box: -float(box[4]))
+    return scored[: model()["max_findings"]]
+
+
+def weighed(box: Array, pixels: Array, spacing: tuple[float, float] | None) -> Array:
+    """Return a box with its score lowered where its specks stand out little from the noise."""
+    weight = model()["speck_weight"]
+    if not weight:
+        return box
+    factor = speck_factor(pixels, whole(box, pixels.shape), millimetres(spacing))
+    odds = box[4] * np.exp(weight * factor)
+    return np.append(box[:4], odds / (1 - box[4] + odds))
+
+
+def whole(box: Array, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the whole pixels of an image of H x W that a box touches: x0, y0, x1, y1."""
+    low, high = np.floor(box[:2]).clip(0), np.ceil(box[2:4]).clip(0, shape[::-1])
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def millimetres(spacing: tuple[float, float] | None) -> float:
+    """Return the mean pixel spacing; that of training where none is stated."""
+    return sum(spacing) / 2 if spacing else 0.07
 
 
 def overlap(one: Array, other: Array, *, of_union: bool = False) -> float:
@@ -112,10 +136,9 @@ def find(
     """Return the findings as JSON objects, and the union of their masks."""
     height, width = pixels.shape
     findings, union = [], np.zeros(pixels.shape, bool)
-    for x0, y0, x1, y1, score in detect(pixels, spacing, threshold):
-        low, high = np.floor([x0, y0]).clip(0), np.ceil([x1, y1]).clip(0, [width, height])
-        box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-        mask, presence = segment(pixels, box, sum(spacing) / 2 if spacing else 0.07)
+    for found in detect(pixels, spacing, threshold):
+        box, score = whole(found, (height, width)), found[4]
+        mask, presence = segment(pixels, box, millimetres(spacing))
         if presence is not None and presence < model()["presence_threshold"]:
             mask[:] = False
         union |= mask

@@ -191,16 +191,42 @@ def specks(
     if rule == "robust":
         values = _speck_contrast(pixels, box, mm)
         least = 0.3 * float(values.max()) if values.max() > 0 else np.inf
+    return [(x + x0, y + y0) for y, x in _peaks(values, mm, count=count, least=least)]
+
+
+def _peaks(values: Array, mm: float, *, count: int, least: float) -> list[tuple[int, int]]:
+    """Return row and column of the highest values, highest first, no two closer than 0.5 mm; changes `values`."""
     gap = max(1, round(0.5 / mm))
     rows, columns = np.ogrid[: values.shape[0], : values.shape[1]]
-    points: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     for _ in range(count):
         y, x = (int(each) for each in np.unravel_index(np.argmax(values), values.shape))
         if values[y, x] == -np.inf or values[y, x] < least:
             break
-        points.append((x + x0, y + y0))
+        places.append((y, x))
         values[(rows - y) ** 2 + (columns - x) ** 2 < gap**2] = -np.inf
-    return points
+    return places
+
+
+def speck_factor(pixels: Array, box: tuple[int, int, int, int], mm: float) -> float:
+    """Return the mean over the eight strongest specks of a box of log((1 + z) / 21), at most 0.
+
+    z is the contrast of a speck in standard deviations of the noise, from 2.5 to 20; 0 if there is none.
+    """
+    margin, (height, width) = round(2 / mm), pixels.shape
+    x0, y0 = max(0, box[0] - margin), max(0, box[1] - margin)
+    contrast = _speck_contrast(
+        pixels, (x0, y0, min(width, box[2] + margin), min(height, box[3] + margin)), mm
+    )
+    measured, strengths = contrast[contrast > 0], np.zeros(8)
+    if measured.size:
+        middle = float(np.median(measured))
+        noise = 1.4826 * float(np.median(np.abs(measured - middle)))
+        inside = contrast[box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0].copy()
+        places = _peaks(inside, mm, count=8, least=middle + 2.5 * noise) if noise > 0 else []
+        for index, (y, x) in enumerate(places):
+            strengths[index] = (contrast[y + box[1] - y0, x + box[0] - x0] - middle) / noise
+    return float(np.log((1 + np.minimum(strengths, 20)) / 21).mean())
 
 
 def _speck_contrast(pixels: Array, box: tuple[int, int, int, int], mm: float) -> Array:

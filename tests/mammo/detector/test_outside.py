@@ -55,7 +55,7 @@ def test_most_clusters_are_found_on_film_scans_and_on_finer_detectors(
     for seed in SEEDS:
         phantom = view(seed, spacing_mm=spacing_mm)
         detections = detector.detect(
-            pixels_of(phantom, bits=bits), threshold=0.2, spacing=Spacing(spacing_mm, spacing_mm, "given")
+            pixels_of(phantom, bits=bits), threshold=0.13, spacing=Spacing(spacing_mm, spacing_mm, "given")
         )
         num_hits += hits(detections, phantom)
         num_false += len(detections) - hits(detections, phantom)

@@ -37,7 +37,7 @@ def test_the_starter_finds_most_clusters_and_raises_few_false_alarms(detector: D
     num_clusters = num_found = num_false = 0
     for seed in range(9001, 9007):
         phantom = view(seed, clusters=1)
-        centres = [centre for centre, _ in detect(detector, phantom, 0.2)]
+        centres = [centre for centre, _ in detect(detector, phantom, 0.13)]
         boxes = [finding.box for finding in phantom.truth]
         num_clusters += len(boxes)
         num_found += sum(any(box.contains(centre) for centre in centres) for box in boxes)

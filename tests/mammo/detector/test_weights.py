@@ -10,7 +10,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mammo.blobs import hash_file
-from mammo.detector import DetectorNetwork, DetectorSpec, add_facts, load_network, save_detector
+from mammo.detector import (
+    DetectorNetwork,
+    DetectorSpec,
+    add_facts,
+    load_network,
+    save_detector,
+    set_speck_weight,
+)
 from mammo.detector.weights import FORMAT
 from mammo.errors import InvalidWeights
 
@@ -144,3 +151,28 @@ def test_the_same_detector_is_always_the_same_file(network: DetectorNetwork, tmp
         hashes.add(hash_file(path))
     assert len(hashes) == 1
     assert load_network(path)[1] == facts
+
+
+def test_the_weight_of_specks_changes_no_tensor_and_no_fact(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "weighed.safetensors"
+    path.write_bytes(weights.read_bytes())
+    set_speck_weight(path, 0.75)
+    network, facts = load_network(path)
+    assert (network.spec.speck_weight, facts) == (0.75, load_network(weights)[1])
+    before, after = load_file(weights), load_file(path)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 4.1, float("nan")])
+def test_a_weight_of_specks_out_of_range_is_refused(weights: Path, tmp_path: Path, weight: float) -> None:
+    path = tmp_path / "weighed.safetensors"
+    path.write_bytes(weights.read_bytes())
+    with pytest.raises(ValueError, match="speck_weight"):
+        set_speck_weight(path, weight)
+    assert path.read_bytes() == weights.read_bytes()
+
+
+def test_weights_that_state_no_weight_of_specks_have_none(weights: Path, tmp_path: Path) -> None:
+    older = rewritten(weights, tmp_path / "older.safetensors", lambda t, m: _without(m, "speck_weight"))
+    assert load_network(older)[0].spec.speck_weight == 0
