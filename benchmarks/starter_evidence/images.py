@@ -102,8 +102,9 @@ class Sources:
         return Images(
             title="Film: mini-MIAS, research only",
             about=f"{len(films)} film scans of women without calcifications (0.2 mm, 8 bit; Suckling et al. 1994), "
-            "untouched, and one copy of each with inserted clusters. The scans went into no weights; some served to "
-            "choose the network's input planes, and 16 to choose the constants of the baseline.",
+            "untouched, and one copy of each with inserted clusters. The scans went into no tensors; some served to "
+            "choose the network's input planes, all to choose how specks weigh in its scores, and 16 to choose the "
+            "constants of the baseline.",
             evaluated=_evaluated([_untouched(film) for film in films], inserted),
             files=_hashes(films),
         )
@@ -124,7 +125,7 @@ class Sources:
             about=f"{len(women)} women that no weights have seen ({', '.join(sorted(HELD_OUT))}; Project-MONAI/"
             "model-zoo, breast_density_classification): their images, further looks of them, and looks with inserted "
             "clusters. Three women are few, so the intervals are too narrow; and the starter's operating point was set "
-            "on other looks of these women, so its false positives are too few here.",
+            "on other looks of these women, and how specks weigh was chosen on them, so its figures are too good here.",
             evaluated=_evaluated(untouched, self._draw("full-field", plan, women)),
             files=_hashes(women),
         )
@@ -169,7 +170,7 @@ class Sources:
             title="Phantoms",
             about=f"Phantoms of `vendor_a`, seeds {seeds.start} to {seeds.stop - 1}, four views each. The generator "
             "that draws them drew the starter's training material too: an easy task, which says nothing of patients. "
-            "False positives count on every image.",
+            "These seeds were seen when it was chosen how specks weigh. False positives count on every image.",
             evaluated=_evaluated(cases, [], on_normals=False),
             files={},
         )

@@ -88,8 +88,8 @@ MIN_PRESENCE_AUC = 0.75
 of the shipped weights."""
 
 SPECK_WEIGHT = 0.5
-"""Weight of specks in the detector's scores (`mammo.detector.specks`), chosen on the validation patients, on the looks
-of women held out and on film (docs/experiments.md, 2026-12-02). The trainings go without."""
+"""Weight of specks in the detector's scores (`mammo.detector.specks`). It was chosen when the figures of the test
+patients were in sight too (docs/experiments.md, 2026-12-02). The trainings go without."""
 
 DEFAULT_THRESHOLD = 0.2
 """The detector's threshold when the validation patients do not define one."""

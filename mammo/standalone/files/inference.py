@@ -26,7 +26,7 @@ from planes import (  # type: ignore[import-not-found]
     read,
     region_planes,
     resample,
-    speck_factor,
+    mean_log_strength,
     specks,
 )
 
@@ -71,8 +71,8 @@ def weighed(box: Array, pixels: Array, spacing: tuple[float, float] | None) -> A
     weight = model()["speck_weight"]
     if not weight:
         return box
-    factor = speck_factor(pixels, whole(box, pixels.shape), millimetres(spacing))
-    odds = box[4] * np.exp(weight * factor)
+    strength = mean_log_strength(pixels, whole(box, pixels.shape), millimetres(spacing))
+    odds = box[4] * np.exp(weight * strength)
     return np.append(box[:4], odds / (1 - box[4] + odds))
 
 

@@ -208,7 +208,7 @@ def _peaks(values: Array, mm: float, *, count: int, least: float) -> list[tuple[
     return places
 
 
-def speck_factor(pixels: Array, box: tuple[int, int, int, int], mm: float) -> float:
+def mean_log_strength(pixels: Array, box: tuple[int, int, int, int], mm: float) -> float:
     """Return the mean over the eight strongest specks of a box of log((1 + z) / 21), at most 0.
 
     z is the contrast of a speck in standard deviations of the noise, from 2.5 to 20; 0 if there is none.
