@@ -23,10 +23,10 @@ from planes import (  # type: ignore[import-not-found]
     Array,
     Breast,
     detector_planes,
+    mean_log_strength,
     read,
     region_planes,
     resample,
-    mean_log_strength,
     specks,
 )
 
