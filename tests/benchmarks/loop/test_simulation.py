@@ -39,11 +39,22 @@ def test_before_anything_is_learned_the_loop_costs_what_the_starter_costs(simula
     assert first["starter"] == first["loop"] == first["no-gate"]
 
 
-def test_only_without_a_gate_a_useless_challenger_serves(simulated):
-    starter = simulated["starter"].rounds[0].version
-    assert [each.version for each in simulated["loop"].rounds] == [starter, starter]
-    assert simulated["loop"].rounds[0].training["kind"] == "provisional"
-    assert simulated["no-gate"].rounds[1].version != starter
+def test_a_provisional_model_serves_the_next_round_if_and_only_if_its_verdict_says_so(simulated):
+    promoted = {}
+    for arm in ("loop", "credulous"):
+        first, second = simulated[arm].rounds
+        assert first.training["kind"] == "provisional"
+        assert first.training["promoted"] == (second.version != first.version)
+        assert first.training["promoted"] <= (first.training["after"] > first.training["before"])
+        promoted[arm] = first.training["promoted"]
+    assert set(promoted.values()) == {True, False}, promoted
+
+
+def test_only_without_a_gate_a_challenger_serves_that_lost(simulated):
+    first, second = simulated["no-gate"].rounds
+    assert first.training["kind"] == "retrain"
+    assert first.training["reason"].startswith(f"kept {first.version}")
+    assert second.version != first.version
 
 
 def test_without_a_model_nothing_is_shown_asked_or_evaluated(simulated):
