@@ -40,14 +40,11 @@ def test_before_anything_is_learned_the_loop_costs_what_the_starter_costs(simula
 
 
 def test_a_provisional_model_serves_the_next_round_if_and_only_if_its_verdict_says_so(simulated):
-    promoted = {}
     for arm in ("loop", "credulous"):
         first, second = simulated[arm].rounds
         assert first.training["kind"] == "provisional"
         assert first.training["promoted"] == (second.version != first.version)
         assert first.training["promoted"] <= (first.training["after"] > first.training["before"])
-        promoted[arm] = first.training["promoted"]
-    assert set(promoted.values()) == {True, False}, promoted
 
 
 def test_only_without_a_gate_a_challenger_serves_that_lost(simulated):
