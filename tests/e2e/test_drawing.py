@@ -13,6 +13,7 @@ import pytest
 from cli.demo.stack import Stack
 from mammo.findings import Finding
 from mammo.geometry import Box, Point
+from mammo.identifiers import pseudonym
 from mammo.labelstudio.interpretation import from_regions
 from mammo.second_looks import LabelDoubt
 from mammo.site import Site
@@ -301,3 +302,11 @@ def test_where_nothing_is_drawn_a_click_asks_for_an_outline_and_a_person_draws_o
     assert len(found(ward)) == 2
     assert asked["id"] in found(ward)
     assert len(ward.submit("empty")) == 2
+
+
+def test_the_page_names_the_patient_by_a_pseudonym(ward: Ward) -> None:
+    ward.open("drawn")
+    key = ward.walk.client.task(ward.tasks["drawn"])["data"]["patient"]
+    said = ward.screen.page.locator(".lsf-main-view, .lsf-editor").first.inner_text()
+    assert pseudonym(key) in said
+    assert key not in said
