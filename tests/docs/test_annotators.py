@@ -46,6 +46,7 @@ EXECUTED = {
     "invert the images": LARGER,
     "raise the contrast": LARGER,
     "see the earlier exam": LARGER,
+    "look closer at the earlier exam": LARGER,
     "describe a finding": READ_AND_SAID,
     "describe the exam": READ_AND_SAID,
     "The page shows the key": READ_AND_SAID,

@@ -19,7 +19,7 @@ from cli.demo.stack import Stack
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.exam_views import EXAM_VIEWS
+from mammo.exam_views import EXAM_VIEWS, PRIOR
 from mammo.identifiers import pseudonym
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
@@ -27,7 +27,7 @@ from mammo.labelstudio.exam_config import NO_KEY
 from mammo.labelstudio.exam_page import TAB_TITLE
 from mammo.labelstudio.project_connection import SECRET_HEADER
 from mammo.labelstudio.shown_version import VERSION_CONTROL, short_version
-from tests.e2e.exam_ward import CONFIG, RESULTS, SECRET, TAGS, Ward, open_ward
+from tests.e2e.exam_ward import CONFIG, RESULTS, SECRET, SIZE, TAGS, Ward, open_ward
 from tests.e2e.screen import PATIENCE
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
@@ -165,6 +165,7 @@ def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> 
     ward.shot("exam-prior")
     links = "getComputedStyle(document.querySelector('.relations-overlay')).visibility"
     assert ward.page.evaluate(links) == "hidden", "links of this exam over the pictures of the other"
+    looks_closer_at_the_earlier_exam(ward)
     ward.press("0")
     assert not ward.page.locator(".prior img").first.is_visible()
     ward.page.locator(".view-RCC img").first.hover(force=True)
@@ -262,6 +263,40 @@ def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
     assert said == [{"morphology": "fine pleomorphic", "distribution": "segmental", "suspicion": "4B"}]
     assert "Doe" not in str([asdict(item) for item in dataset.items])
     assert dataset.num_unexplained == 0
+
+
+def looks_closer_at_the_earlier_exam(ward: Ward) -> None:
+    """The keys of pairs hold for it, too; a picture that is clicked has its full size until one clicks below it."""
+    pictures = ward.page.locator(".prior img")  # R CC, R MLO, L MLO
+
+    def widths() -> list[float]:
+        return [box["width"] if (box := each.bounding_box()) else 0 for each in pictures.all()]
+
+    all_views = widths()
+    ward.press("7")
+    ward.shot("exam-prior-pair")
+    assert widths()[0] == 0
+    assert min(widths()[1:]) > 1.5 * all_views[1]
+    ward.press("5")
+    assert widths() == pytest.approx(all_views, abs=3)
+    pictures.nth(1).click()
+    ward.page.wait_for_timeout(400)
+    ward.shot("exam-prior-full-size")
+    assert widths() == [0, SIZE.width, 0]
+    assert (box := ward.page.locator(".prior p").bounding_box())
+    assert box["height"] > 600, "the room below the views is used"
+    scrolled = (
+        "() => [document.querySelector('.prior p').scrollLeft, document.querySelector('.prior p').scrollTop]"
+    )
+    before = ward.page.evaluate(scrolled)
+    ward.page.mouse.move(900, 500)
+    ward.page.mouse.wheel(0, 300)
+    ward.page.wait_for_timeout(400)
+    assert ward.page.evaluate(scrolled)[1] > before[1]
+    ward.page.locator(".prior b").click()
+    ward.page.wait_for_timeout(400)
+    assert widths() == pytest.approx(all_views, abs=3)
+    assert [each["type"] for each in ward.results() if each["to_name"] == PRIOR] == []
 
 
 def built(ward: Ward) -> DatasetVersion:
