@@ -14,6 +14,7 @@ def main(names: list[str]) -> int:
     helpers = {
         "__main__",
         "annotator_site",
+        "browser_memory",
         "hq_sam_baseline",
         "out_of_fold",
         "paper",

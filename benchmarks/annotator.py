@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,15 +24,10 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as TimeoutError_
 
 from benchmarks.annotator_site import AnnotatorSite, annotator_site
-from benchmarks.exam_stream import chromium_bytes, long_stream, read_stream
+from benchmarks.browser_memory import chromium_bytes
 from benchmarks.result import Result
 
 EXAMS = 6
-STREAM = 40
-"""Exams of the long stream."""
-
-STREAM_PATIENTS = 3
-"""Different exams in it; each time under names of its own."""
 WINDOW: ViewportSize = {"width": 1920, "height": 1080}
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds."""
@@ -53,7 +48,7 @@ SELECTED = """() => (window.Htx?.annotationStore?.selected?.regions ?? [])
 READY = """task => {
     const annotation = window.Htx?.annotationStore?.selected;
     const images = [...document.querySelectorAll("img")];
-    return annotation && window.Htx.task?.id !== task && annotation.regions.length > 0
+    return annotation && window.Htx.task?.id !== task && annotation.regions.length >= REGIONS
         && images.filter(each => each.complete && each.naturalWidth > 1000).length >= MINIMUM;
 }"""
 
@@ -95,6 +90,9 @@ class Screen:
     num_images: int
     """Images on the page."""
 
+    num_regions: int = 1
+    """Regions that a task shows at least."""
+
     hands: Hands = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +131,7 @@ class Screen:
         return int(self.page.evaluate("() => window.Htx.task.id"))
 
     def await_task(self, previous: int | None) -> None:
-        condition = READY.replace("MINIMUM", str(self.num_images))
+        condition = READY.replace("MINIMUM", str(self.num_images)).replace("REGIONS", str(self.num_regions))
         self.page.wait_for_function(condition, arg=previous, timeout=PATIENCE)
 
     def regions(self) -> list[dict[str, Any]]:
@@ -297,9 +295,8 @@ def selected(page: Page) -> bool:
     return bool(page.evaluate(SELECTED))
 
 
-def run(*, exams: int = EXAMS, stream: int = STREAM, shots: Path | None = None) -> Result:
-    """Do every job on some exams, and accept others; the same views as one-image tasks beside it; a long stream."""
-    rows = run_stream(stream).rows
+def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
+    """Do every job on some exams, and accept others; the same views as one-image tasks beside it."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     measured: dict[str, Measured] = {"exam": {}, "image": {}}
     opened: dict[str, float] = {}
@@ -326,29 +323,7 @@ def run(*, exams: int = EXAMS, stream: int = STREAM, shots: Path | None = None) 
                 accept(screen, measured[name], times=4 // views)
             memory[name] = (first, chromium_bytes() - empty)
             browser.close()
-    table = _table(measured, opened, memory)
-    return replace(table, rows=[*table.rows, *rows])
-
-
-def run_stream(number: int) -> Result:
-    """Accept exam after exam, in a browser of its own."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with (
-        tempfile.TemporaryDirectory(prefix="yolo-mlsam-stream-", ignore_cleanup_errors=True) as folder,
-        annotator_site(Path(folder), num_exams=STREAM_PATIENTS, with_images=False) as site,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        screen = Screen(browser.new_page(viewport=WINDOW), site, long_stream(site, number), 4)
-        screen.log_in()
-        rows = read_stream(screen, number)
-        browser.close()
-    return Result(
-        title="A long label stream",
-        method=f"{number} exams of four phantoms, each with pictures of its own, in one tab of Chromium.",
-        columns=("", "exam of four views", ""),
-        rows=rows,
-    )
+    return _table(measured, opened, memory)
 
 
 def _table(
@@ -378,17 +353,12 @@ def _table(
 
 def main(
     exams: Annotated[int, typer.Option(min=2, help="Exams; the last one is only opened.")] = EXAMS,
-    stream: Annotated[
-        int, typer.Option(min=2, help="Exams of the long stream, one after the other.")
-    ] = STREAM,
     shots: Annotated[
         Path | None, typer.Option(help="Folder for screenshots.", file_okay=False, exists=True)
     ] = None,
-    only_stream: Annotated[bool, typer.Option("--only-stream", help="Only the long stream.")] = False,
 ) -> None:
     """Measure what an annotator's gestures cost."""
-    result = run_stream(stream) if only_stream else run(exams=exams, stream=stream, shots=shots)
-    typer.echo(result.markdown())
+    typer.echo(run(exams=exams, shots=shots).markdown())
 
 
 if __name__ == "__main__":

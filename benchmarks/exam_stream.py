@@ -1,119 +1,239 @@
-"""A long label stream of exams: what the next one takes, and whether the browser's memory grows.
+"""A long label stream of exams: what the next one takes, and what the browser's memory grows by.
 
-Memory is read after a forced garbage collection, so that it is what the page holds, and not what waits to be collected.
+    python -m benchmarks.exam_stream --exams 40 --variant ours --variant plain
+
+Variants say where growth comes from: ours, or Label Studio's; that of the drawings, or that of the pictures.
 """
 
 from __future__ import annotations
 
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
 
-import numpy as np
-import psutil
-from scipy import stats
+import typer
+from playwright.sync_api import sync_playwright
 
-from benchmarks.annotator_site import AnnotatorSite
+from benchmarks.annotator import WINDOW, Screen
+from benchmarks.annotator_site import AnnotatorSite, annotator_site
+from benchmarks.browser_memory import BrowserMemory, memory_of, session_of, slope
+from benchmarks.result import Result
 from mammo.exam_views import EXAM_VIEWS
 from mammo.exchange.task_data import TWINS
+from mammo.findings import CLUSTER
+from mammo.geometry import Size
 from mammo.labelstudio.exam_config import exam_config
 
-if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession
+EXAMS = 40
+"""Exams of a stream."""
 
-    from benchmarks.annotator import Screen
+WIDTH = 1280
+"""Of the pictures, in pixels; they are higher by a third."""
+
+PATIENTS = 1
+"""Different exams in it, shown again and again."""
 
 WARM_UP = 10
 """Exams at the beginning during which caches fill; the slope is that of the others."""
 
+QUANTITIES = {
+    "browser": "browser, MiB",
+    "page": "process of the page, MiB",
+    "heap": "heap of its scripts, MiB",
+    "num_detached": "nodes outside the document",
+    "num_listeners": "listeners",
+}
+"""Field of `BrowserMemory` -> its words."""
+
+
+class Variant(StrEnum):
+    """What a stream shows."""
+
+    OURS = "ours"
+    """The exam screen, with predictions."""
+
+    OURS_EMPTY = "ours-empty"
+    """The exam screen, without predictions."""
+
+    OURS_SAME_PICTURES = "ours-same-pictures"
+    """The exam screen, with predictions; all exams show the same four pictures."""
+
+    PLAIN = "plain"
+    """Four Image tags with a polygon control each and nothing else, with predictions."""
+
+    PLAIN_EMPTY = "plain-empty"
+    """The same without predictions."""
+
+    @property
+    def is_ours(self) -> bool:
+        return self.value.startswith("ours")
+
+    @property
+    def has_predictions(self) -> bool:
+        return not self.value.endswith("empty")
+
 
 @dataclass(frozen=True)
-class Slope:
-    """Growth per exam, with its 95 % interval."""
+class Stream:
+    """What was seen on the way."""
 
-    value: float
-    low: float
-    high: float
+    seconds: list[float]
+    """Until the next exam was shown; of all exams but the first."""
 
-    def __str__(self) -> str:
-        return f"{self.value:+.1f} MiB per exam ({self.low:+.1f} to {self.high:+.1f})"
+    memory: list[BrowserMemory]
+    """At each exam."""
+
+    reloaded: BrowserMemory
+    """After the page was loaded again."""
+
+    reopened: BrowserMemory
+    """After its tab was closed, and the stream opened in another."""
+
+    def of(self, quantity: str) -> list[float]:
+        return [float(getattr(each, quantity)) for each in self.memory]
 
 
-def long_stream(site: AnnotatorSite, num_exams: int) -> int:
+def long_stream(site: AnnotatorSite, num_exams: int, variant: Variant) -> int:
     """Make a project of exams with the images and predictions of those that there are, again and again; return its id.
 
-    Each exam has twins under names of its own, so that a browser takes them for pictures that it has not seen.
+    Each exam has twins under names of its own, so that a browser takes them for pictures that it has not seen; but for
+    the variant with the same pictures.
     """
     client, twins = site.exams.client, site.stack.label_studio.files / TWINS
     known = [(task["data"], client.predictions(task["id"])[0]) for task in client.tasks(site.exams.project)]
-    project = client.create_project("A long stream", exam_config())
+    config = exam_config() if variant.is_ours else plain_config()
+    project = client.create_project(f"A long stream, {variant}", config)
     for number in range(num_exams):
         data, prediction = dict(known[number % len(known)][0]), known[number % len(known)][1]
-        for view in EXAM_VIEWS:
-            twin = f"exam-{number}-{view.name}.png"
+        for view in EXAM_VIEWS if variant is not Variant.OURS_SAME_PICTURES else ():
+            twin = f"{variant}-{number}-{view.name}.png"
             shutil.copyfile(twins / Path(data[view.key]).name, twins / twin)
             data[view.key] = f"/data/local-files/?d={TWINS}/{twin}"
         (task,) = client.import_tasks(project, [data])
-        client.push_prediction(task, {key: prediction[key] for key in ("result", "score", "model_version")})
-        client.set_model_version(project, prediction["model_version"])
+        if variant.has_predictions:
+            shown = prediction["result"] if variant.is_ours else polygons(prediction["result"])
+            version = prediction["model_version"]
+            client.push_prediction(
+                task, {"result": shown, "score": prediction["score"], "model_version": version}
+            )
+            client.set_model_version(project, version)
     return project
 
 
-def read_stream(screen: Screen, number: int) -> list[tuple[str, str, str]]:
-    """Accept exam after exam; return rows: what the next one took, and the memory of the browser on the way."""
-    session = screen.page.context.new_cdp_session(screen.page)
-    session.send("Performance.enable")
-    empty, _ = memory_of(session)
+def plain_config() -> str:
+    """Return a config of the four views side by side, with what a polygon needs and nothing else."""
+    views = "".join(
+        f'<View style="flex: 1 1 0; min-width: 0"><Image name="{view.name}" value="${view.key}"/>'
+        f'<PolygonLabels name="outline-{view.name}" toName="{view.name}"><Label value="{CLUSTER}"/></PolygonLabels>'
+        "</View>"
+        for view in EXAM_VIEWS
+    )
+    return f'<View style="display: flex">{views}</View>'
+
+
+def polygons(result: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the outlines of a prediction, without what is said about them."""
+    kept = (
+        "id",
+        "type",
+        "from_name",
+        "to_name",
+        "original_width",
+        "original_height",
+        "image_rotation",
+        "value",
+    )
+    return [{key: each[key] for key in kept} for each in result if each["type"] == "polygonlabels"]
+
+
+def read_stream(screen: Screen, number: int) -> Stream:
+    """Accept exam after exam but the last one, which is loaded again, and opened in another tab."""
+    session, seconds = session_of(screen.page), list[float]()
     screen.begin()
-    whole, script, seconds = list[float](), list[float](), list[float]()
-    for index in range(number):
-        if index:
-            task, began = screen.task, time.perf_counter()
-            screen.hands.key("Control+Enter")
-            screen.await_task(task)
-            seconds.append(time.perf_counter() - began)
-        of_browser, of_scripts = memory_of(session)
-        whole.append((of_browser - empty) / 2**20)
-        script.append(of_scripts / 2**20)
-        print(f"exam {index + 1}: {whole[-1]:.0f} MiB, scripts {script[-1]:.1f} MiB", flush=True)
-    took = f"{statistics.median(seconds):.1f} s, {max(seconds):.1f} s"
+    memory = [memory_of(screen.page, session)]
+    for index in range(1, number):
+        task, began = screen.task, time.perf_counter()
+        screen.hands.key("Control+Enter")
+        screen.await_task(task)
+        seconds.append(time.perf_counter() - began)
+        memory.append(memory_of(screen.page, session))
+        print(f"exam {index + 1}: {memory[-1]}", flush=True)
+    screen.begin()
+    reloaded = memory_of(screen.page, session)
+    print(f"loaded again: {reloaded}", flush=True)
+    other = screen.page.context.new_page()
+    screen.page.close()
+    screen = Screen(other, screen.site, screen.project, screen.num_images, screen.num_regions)
+    screen.begin()
+    reopened = memory_of(other, session_of(other))
+    print(f"in another tab: {reopened}", flush=True)
+    return Stream(seconds, memory, reloaded, reopened)
+
+
+def rows_of(stream: Stream, variant: Variant) -> list[tuple[str, ...]]:
+    """Return a row for each quantity: what the browser held on the way, and what it grew by."""
+    number = len(stream.memory)
     shown = sorted({0, number - 1, *range(number // 4 - 1, number, max(1, number // 4))})
     exams = ", ".join(str(each + 1) for each in shown)
-    rows = [(f"next exam of a stream of {number}, median and slowest", took, "")]
-    for name, values in (("memory of the browser", whole), ("heap of its scripts", script)):
+    took = f"{statistics.median(stream.seconds):.1f} s, {max(stream.seconds):.1f} s"
+    rows: list[tuple[str, ...]] = [(variant, "next exam, median and slowest", took, "")]
+    for quantity, words in QUANTITIES.items():
+        values = stream.of(quantity)
         held = ", ".join(f"{values[each]:.0f}" for each in shown)
-        rows.append((f"{name} at exams {exams}", f"{held} MiB", ""))
-        if number > WARM_UP + 2:
-            rows.append((f"{name}, growth after exam {WARM_UP}", str(slope(values[WARM_UP:])), ""))
+        growth = str(slope(values[WARM_UP:])) if number > WARM_UP + 2 else ""
+        rows.append((variant, f"{words}, at exams {exams}", held, growth))
+        afterwards = (getattr(each, quantity) for each in (stream.reloaded, stream.reopened))
+        held = ", ".join(f"{each:.0f}" for each in afterwards)
+        rows.append((variant, f"{words}, loaded again, in another tab", held, ""))
     return rows
 
 
-def slope(values: Sequence[float]) -> Slope:
-    """Return the slope of a line through values, with the 95 % interval of a least-squares fit."""
-    fit = stats.linregress(np.arange(len(values)), values)
-    half = float(stats.t.ppf(0.975, len(values) - 2)) * fit.stderr
-    return Slope(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
+def run(
+    *, exams: int = EXAMS, variants: Sequence[Variant] = (Variant.OURS, Variant.PLAIN), width: int = WIDTH
+) -> Result:
+    """Accept exam after exam, each variant in a browser of its own."""
+    size = Size(width, width * 13 // 10)
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    rows = list[tuple[str, ...]]()
+    with (
+        tempfile.TemporaryDirectory(prefix="yolo-mlsam-stream-", ignore_cleanup_errors=True) as folder,
+        annotator_site(Path(folder), num_exams=PATIENTS, size=size, with_images=False) as site,
+        sync_playwright() as playwright,
+    ):
+        for variant in variants:
+            print(variant, flush=True)
+            project = long_stream(site, exams, variant)
+            browser = playwright.chromium.launch(
+                executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+            )
+            page = browser.new_context(viewport=WINDOW).new_page()
+            screen = Screen(page, site, project, len(EXAM_VIEWS), num_regions=int(variant.has_predictions))
+            screen.log_in()
+            rows += rows_of(read_stream(screen, exams), variant)
+            browser.close()
+    return Result(
+        title="A long label stream",
+        method=f"{exams} exams of four phantoms of {size.width} x {size.height} in one tab of Chromium; growth per "
+        f"exam after exam {WARM_UP}, with the 95 % interval of a line.",
+        columns=("variant", "quantity", "value", "growth per exam"),
+        rows=rows,
+    )
 
 
-def memory_of(session: CDPSession) -> tuple[float, float]:
-    """Return the bytes that the browser, and that the scripts of its page hold, after a garbage collection."""
-    for _ in range(2):  # the first frees what the second can collect
-        session.send("HeapProfiler.collectGarbage")
-    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    return chromium_bytes(), float(metrics["JSHeapUsedSize"])
+def main(
+    exams: Annotated[int, typer.Option(min=2, help="Exams of each stream, one after the other.")] = EXAMS,
+    variant: Annotated[list[Variant] | None, typer.Option(help="What to show; all without it.")] = None,
+    width: Annotated[int, typer.Option(min=1100, help="Of the pictures, in pixels.")] = WIDTH,
+) -> None:
+    """Measure what a long label stream holds."""
+    typer.echo(run(exams=exams, variants=variant or list(Variant), width=width).markdown())
 
 
-def chromium_bytes() -> float:
-    """Return the proportional set size of all processes of Chromium that belong to this one."""
-    processes = psutil.Process().children(recursive=True)
-    total = 0
-    for each in processes:
-        with suppress(psutil.Error):
-            if "chromium" in each.name():
-                total += each.memory_full_info().pss
-    return float(total)
+if __name__ == "__main__":
+    typer.run(main)

@@ -19,8 +19,9 @@ from mammo.labelstudio import ControlTags, LabelStudioClient
 from mammo.labelstudio.client import name_of_upload
 from mammo.labelstudio.config_review import ConfigReview, review_config
 from mammo.labelstudio.exam_config import exam_config
-from mammo.labelstudio.exam_page import INSTRUCTIONS, TAB_TITLE, exam_tab
+from mammo.labelstudio.exam_page import INSTRUCTIONS, exam_tab
 from mammo.labelstudio.image_config import image_config
+from mammo.labelstudio.image_page import image_tab
 from mammo.labelstudio.local_files import (
     PICTURE,
     TEST_IMAGE,
@@ -84,19 +85,21 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
         project = client.find_project(options.title)
         config = read_config(options.config) if options.config else None
         if project is None:
-            config = config or _built_in(options)
+            is_built_in, config = config is None, config or _built_in(options)
             _require_config(config, options)
             shows_exams = shows_exam(ControlTags.read(config))
             project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
             console.print(f"project {project}: created")
+            tab = exam_tab() if shows_exams else image_tab() if is_built_in else None
         else:
             _require_config(config or str(client.project(project)["label_config"]), options)
             if config:
                 client.update_project(project, label_config=config)
             shows_exams = shows_exam(ControlTags.read(str(client.project(project)["label_config"])))
             console.print(f"project {project}: adopted")
-        if shows_exams and client.show_first_tab(project, exam_tab()):
-            console.print(f"project {project}: the tab {TAB_TITLE!r} is the first one")
+            tab = exam_tab() if shows_exams else None
+        if tab is not None and client.show_first_tab(project, tab):
+            console.print(f"project {project}: the tab {tab['title']!r} is the first one")
         _connect(client, project, options.url, settings=site.settings, console=console)
         client.show_tab(project, title=TITLE, field=FIELD)
         console.print(Text(f"project {project}: tab {TITLE!r}; `yolo-mlsam order plan {project}` fills it"))

@@ -96,7 +96,9 @@ def exam_task_data(
 
 
 def prior_pictures(prior: Mapping[str, Any] | None) -> str:
-    """Return the views of an exam as HTML. Browsers load `lazy` pictures once they are shown, and not before.
+    """Return the views of an exam as HTML, each of which can take the focus.
+
+    Browsers load `lazy` pictures once they are shown, and not before.
 
     Args:
         prior: task data of the exam; None for a sentence that none is linked.
@@ -104,7 +106,9 @@ def prior_pictures(prior: Mapping[str, Any] | None) -> str:
     if prior is None:
         return "<p>No earlier exam is linked to this one.</p>"
     pictures = "".join(
-        f'<img loading="lazy" alt="{view.title}" src="{escape(address)}">' if address else "<i></i>"
+        f'<img tabindex="0" loading="lazy" alt="{view.title}" src="{escape(address)}">'
+        if address
+        else "<i></i>"
         for view in EXAM_VIEWS
         for address in [str(prior.get(view.key) or "")]
     )

@@ -14,7 +14,9 @@ from mammo.atomic_files import replacing
 from mammo.dicom import Intake, encode_png
 from mammo.dicom.scale_bar import with_scale_bar
 from mammo.errors import UnreadableImage
+from mammo.exam_views import PSEUDONYM
 from mammo.geometry import Spacing
+from mammo.identifiers import pseudonym
 
 TWINS = "twins"
 """Folder of the twins, below the folder that Label Studio serves as local files."""
@@ -78,13 +80,14 @@ def task_data(
         spacing: pixel spacing; None if unknown.
 
     Returns:
-        `image`, `mammogram`, `sha256`, `patient`, `view`, `laterality`, and `spacing_mm` as [row, column].
+        `image`, `mammogram`, `sha256`, `patient`, `pseudonym`, `view`, `laterality`, and `spacing_mm` as [row, column].
     """
     return {
         "image": image,
         "mammogram": mammogram,
         "sha256": intake.sha256,
         "patient": patient,
+        PSEUDONYM: pseudonym(patient),
         "view": intake.view,
         "laterality": intake.laterality,
         "spacing_mm": [spacing.row_mm, spacing.column_mm] if spacing else None,

@@ -7,7 +7,8 @@ Label Studio 1.23 decides what it may contain:
   chosen again.
 * A view is shrunk rather than hidden: hiding one that a relation ends at breaks the editor.
 * The style has neither `>` nor quotes, which Label Studio rewrites or reads as names of tags.
-* The exam before this one is pictures of the page: a second row of Image tags costs as much again as the first.
+* The exam before this one is pictures of the page: a second row of Image tags costs as much again as the first. The
+  picture that has the focus has its full size, and scrolls; of a right breast it begins at the chest wall.
 """
 
 from __future__ import annotations
@@ -55,6 +56,11 @@ _STYLE = """
     .exam .prior p :is(img, i) { flex: 1 1 0; min-width: 0; object-fit: contain; }
     .exam .prior p :nth-child(odd) { object-position: right; }
     .exam .prior p :nth-child(even) { object-position: left; }
+    .exam .prior:has(img:focus) { bottom: auto; height: calc(100vh - 310px); min-height: 100%; }
+    .exam .prior p:has(img:focus) { display: block; overflow: auto; }
+    .exam .prior p:has(img:nth-child(odd):focus) { direction: rtl; }
+    .exam .prior p:has(img:focus) :not(:focus) { display:none; }
+    .exam .prior p img:focus { max-width: none; outline: none; }
     .exam .prior b { color: #eee; }
     .exam:has(.look input[name=inverted]:checked) .prior img { filter: invert(1); }
     .exam .note { background: #fff3cd; }
@@ -106,12 +112,16 @@ def _enlarges(hanging: str, view: ExamView) -> bool:
 
 
 def _shrink(hanging: str) -> str:
-    """Return the rules that shrink the views which a hanging does not enlarge."""
-    others = ", ".join(f".view-{view.name}" for view in EXAM_VIEWS if not _enlarges(hanging, view))
-    chosen = f"    .exam:has(.layout input[name={hanging}]:checked) :is({others})"
+    """Return the rules that shrink the views which a hanging does not enlarge, and hide those of the earlier exam."""
+    others = [each for each in enumerate(EXAM_VIEWS, start=1) if not _enlarges(hanging, each[1])]
+    chosen = f"    .exam:has(.layout input[name={hanging}]:checked)"
+    views = f"{chosen} :is({', '.join(f'.view-{view.name}' for _, view in others)})"
+    pictures = f"{chosen} .prior p :is({', '.join(f':nth-child({place})' for place, _ in others)})"
     return (
-        f"{chosen} {{ flex: 0 0 110px; order: 2; }}\n"
-        f"{chosen} :is(.lsf-labels, .lsf-toolbar) {{ visibility: hidden; }}\n"
+        f"{views} {{ flex: 0 0 110px; order: 2; }}\n"
+        f"{views} :is(.lsf-labels, .lsf-toolbar) {{ visibility: hidden; }}\n"
+        f"{views} h4 {{ font-size: 11px; }}\n"
+        f"{pictures} {{ display:none; }}\n"
     )
 
 

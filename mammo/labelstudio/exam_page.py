@@ -11,26 +11,29 @@ from mammo.labelstudio.shown_version import VERSION_CONTROL
 
 TAB_TITLE = "Exams"
 
-_HIDDEN = (
-    "inner_id",
-    "total_predictions",
-    "completed_at",
-    "cancelled_annotations",
-    "annotators",
-    "file_upload",
-    "storage_filename",
-    "created_at",
-    "updated_at",
-    "updated_by",
-    "avg_lead_time",
-    "draft_exists",
-    "annotations_results",
-    "predictions_results",
-    "annotations_ids",
-    "reviewers",
-    "comment_count",
+NOT_ABOUT_IMAGES = tuple(
+    f"tasks:{column}"
+    for column in (
+        "inner_id",
+        "total_predictions",
+        "completed_at",
+        "cancelled_annotations",
+        "annotators",
+        "file_upload",
+        "storage_filename",
+        "created_at",
+        "updated_at",
+        "updated_by",
+        "avg_lead_time",
+        "draft_exists",
+        "annotations_results",
+        "predictions_results",
+        "annotations_ids",
+        "reviewers",
+        "comment_count",
+    )
 )
-"""Columns of Label Studio that say nothing about an exam."""
+"""Columns of Label Studio that say nothing about an exam or an image."""
 
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")
 """Facts about each view that are for the service."""
@@ -64,7 +67,7 @@ def exam_tab() -> dict[str, Any]:
     facts = [view.fact_key(fact) for view in EXAM_VIEWS for fact in _HIDDEN_FACTS]
     data = [f"tasks:data.{key}" for key in [*facts, *_HIDDEN_KEYS]]
     others = [f"tasks:data.{view.key}" for view in EXAM_VIEWS[1:]]
-    hidden = [*(f"tasks:{column}" for column in _HIDDEN), *data]
+    hidden = [*NOT_ABOUT_IMAGES, *data]
     return {
         "title": TAB_TITLE,
         "type": "list",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mammo.exam_views import PSEUDONYM
 from mammo.findings import CLUSTER
 from mammo.labelstudio.config_xml import NOTE_CONTROL
 from mammo.labelstudio.descriptor_controls import TITLES, exam_controls, finding_controls
@@ -17,6 +18,7 @@ PROMPT_CONTROLS = ("prompt-point", "prompt-box")
 
 _CONFIG = f"""<View style="display: flex;">
   <View style="flex: 0 0 {{width}}; margin-right: 1em;">
+    <Header size="6" value="${PSEUDONYM}"/>
     <Header size="6" value="Ask the model"/>
     <KeyPointLabels name="prompt-point" toName="image" smart="true" smartOnly="true">
       <Label value="{CLUSTER}" html="Click" hint="Pink point tool: 1, then click. Alt: not here. Ctrl: in a box."
@@ -48,7 +50,8 @@ _CONFIG = f"""<View style="display: flex;">
 """
 # `html` is the displayed text; the label itself is `Cluster` in every control. Controls are smart by default, and a
 # smart control for findings would send a drawn region to the model and then remove it, hence smart="false". Opacity 0
-# keeps the lesion visible inside its region. maxSubmissions="0" hides the input field of the note.
+# keeps the lesion visible inside its region. maxSubmissions="0" hides the input field of the note. A task without a
+# pseudonym has an empty header: Label Studio requires no key of a tag without a name.
 
 
 _STYLE = """    <Style>

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -106,11 +107,7 @@ def open_ward(stack: Stack, browser: Browser, *, seeds: Mapping[str, int]) -> It
             entropy=f"findings {name}",
         )
         data[name] = import_mammogram(files[-1], root=root, files=server.files, patient_secret=SECRET)
-        tissue[name] = cv2.erode(
-            (read_mammogram(files[-1]).pixels > AIR).astype(np.uint8),
-            np.ones((201, 201), np.uint8),
-            borderValue=0,
-        ).astype(np.bool_)
+        tissue[name] = tissue_of(files[-1], margin=100)
     page = browser.new_page(viewport={"width": 1500, "height": 1000})
     try:
         walk.client.import_tasks(walk.project, list(data.values()))
@@ -124,6 +121,13 @@ def open_ward(stack: Stack, browser: Browser, *, seeds: Mapping[str, int]) -> It
         for file in files:
             file.unlink()
         walk.client.call("DELETE", f"/api/projects/{walk.project}/")
+
+
+def tissue_of(file: Path, *, margin: int) -> np.ndarray:
+    """H x W bool of a mammogram: True in the breast, at least `margin` pixels from its edge."""
+    inside = (read_mammogram(file).pixels > AIR).astype(np.uint8)
+    side = 2 * margin + 1
+    return cv2.erode(inside, np.ones((side, side), np.uint8), borderValue=0).astype(np.bool_)
 
 
 def far_from(findings: list[Finding], tissue: np.ndarray) -> Point:

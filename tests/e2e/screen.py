@@ -29,6 +29,9 @@ OPACITY = 0.6
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds: the machine may be busy."""
 
+LOSE_FOCUS = "() => document.activeElement?.blur()"
+"""A switch that was clicked keeps the focus, and with it the keys."""
+
 _PLACE = """() => {
     const areas = [...document.querySelectorAll("img")].map(image => [image, image.getBoundingClientRect()]);
     const [image, whole] = areas.sort((a, b) => b[1].width * b[1].height - a[1].width * a[1].height)[0];

@@ -13,11 +13,12 @@ import pytest
 from cli.demo.stack import Stack
 from mammo.findings import Finding
 from mammo.geometry import Box, Point
+from mammo.identifiers import pseudonym
 from mammo.labelstudio.interpretation import from_regions
 from mammo.second_looks import LabelDoubt
 from mammo.site import Site
 from tests.e2e.image_ward import TAGS, Ward, far_from, middle_of, open_ward
-from tests.e2e.screen import PATIENCE, box_at_rest
+from tests.e2e.screen import LOSE_FOCUS, PATIENCE, box_at_rest
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -301,3 +302,37 @@ def test_where_nothing_is_drawn_a_click_asks_for_an_outline_and_a_person_draws_o
     assert len(found(ward)) == 2
     assert asked["id"] in found(ward)
     assert len(ward.submit("empty")) == 2
+
+
+def test_the_page_names_the_patient_by_a_pseudonym(ward: Ward) -> None:
+    ward.open("drawn")
+    key = ward.walk.client.task(ward.tasks["drawn"])["data"]["patient"]
+    said = ward.screen.page.locator(".lsf-main-view, .lsf-editor").first.inner_text()
+    assert pseudonym(key) in said
+    assert key not in said
+
+
+def test_a_click_that_is_accepted_by_itself_is_not_sent_with_the_next_one(ward: Ward) -> None:
+    screen, place = ward.screen, away(ward, "drawn")
+    beside = Point(place.x + 20, place.y)
+    auto_annotate(ward)
+    screen.zoom_in(place, scale=1.0)
+    screen.choose_smart_tool("key-point-tool")
+
+    def clicks(*, waits: bool) -> list[int]:
+        """How many clicks are sent with the first one, and with the second."""
+        for each in (place, beside):
+            if not waits:
+                screen.press("Escape")  # what was accepted may be selected
+            screen.take("1")
+            screen.ask(lambda at=each: screen.click(at), waits=waits)
+        return [sum("is_positive" in each for each in context) for context in screen.asked[-2:]]
+
+    assert clicks(waits=True) == [1, 2]
+    screen.page.get_by_test_id("bottombar-reject-suggestions-button").click()
+    rest(ward)
+    screen.page.get_by_text("Auto-Accept Suggestions").click()
+    screen.page.evaluate(LOSE_FOCUS)
+    assert clicks(waits=False) == [1, 1]
+    screen.shot("drawing-auto-accepted")
+    screen.page.get_by_text("Auto-Accept Suggestions").click()

@@ -19,16 +19,19 @@ from cli.demo.stack import Stack
 from mammo.annotations import AnnotationStore
 from mammo.blobs import Blobs
 from mammo.database import open_database
-from mammo.exam_views import EXAM_VIEWS
+from mammo.exam_views import EXAM_VIEWS, PRIOR
+from mammo.geometry import Point
 from mammo.identifiers import pseudonym
 from mammo.images.image_downloads import ImageDownloads
 from mammo.images.task_images import TaskImages
 from mammo.labelstudio.exam_config import NO_KEY
 from mammo.labelstudio.exam_page import TAB_TITLE
+from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.project_connection import SECRET_HEADER
 from mammo.labelstudio.shown_version import VERSION_CONTROL, short_version
-from tests.e2e.exam_ward import CONFIG, RESULTS, SECRET, TAGS, Ward, open_ward
-from tests.e2e.screen import PATIENCE
+from tests.e2e.exam_ward import CONFIG, IMAGES, RESULTS, SECRET, SIZE, TAGS, Ward, open_ward
+from tests.e2e.image_ward import far_from, tissue_of
+from tests.e2e.screen import LOSE_FOCUS, PATIENCE
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import DatasetVersion
@@ -41,6 +44,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 WINDOWS = ((1366, 768), (1920, 1080), (2560, 1440))
 STRAY_KEYS = ("4", "n", "y", "j")
 """Keys that Label Studio gives to choices without one."""
+
+SUGGESTED = """() => [...window.Htx.annotationStore.selected.suggestions.values()]
+    .map(each => each.object.name)"""
+"""Views with a suggestion that waits."""
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +172,7 @@ def test_a_key_enlarges_a_pair_and_another_shows_all_views_again(ward: Ward) -> 
     ward.shot("exam-prior")
     links = "getComputedStyle(document.querySelector('.relations-overlay')).visibility"
     assert ward.page.evaluate(links) == "hidden", "links of this exam over the pictures of the other"
+    looks_closer_at_the_earlier_exam(ward)
     ward.press("0")
     assert not ward.page.locator(".prior img").first.is_visible()
     ward.page.locator(".view-RCC img").first.hover(force=True)
@@ -262,6 +270,91 @@ def test_the_dataset_version_has_an_item_of_every_view(ward: Ward) -> None:
     assert said == [{"morphology": "fine pleomorphic", "distribution": "segmental", "suspicion": "4B"}]
     assert "Doe" not in str([asdict(item) for item in dataset.items])
     assert dataset.num_unexplained == 0
+
+
+def test_a_click_in_another_view_drops_a_suggestion_that_waits_and_none_that_is_accepted_by_itself(
+    ward: Ward,
+) -> None:
+    page, right, left = ward.page, ("RCC", "RMLO"), ("LCC", "LMLO")
+    ward.open(ward.whole)
+    ward.press("5")  # it was submitted with MLO enlarged
+    page.get_by_text("Auto-Annotation").click()
+    for view in (*right, *left):
+        page.locator(f".view-{view} .lsf-toolbar__group").last.click()
+        page.wait_for_timeout(400)
+    before, waiting = outlines(ward), []
+    places = {view: place_without_finding(ward, view) for view in (*right, *left)}
+    for view in right:
+        ask(ward, view, places[view])
+        waiting.append(page.evaluate(SUGGESTED))
+    ward.shot("exam-suggested")
+    assert waiting == [["RCC"], ["RMLO"]]
+    page.get_by_test_id("bottombar-reject-suggestions-button").click()
+    assert outlines(ward) == before
+    page.get_by_text("Auto-Accept Suggestions").click()
+    page.evaluate(LOSE_FOCUS)
+    for view in left:
+        ask(ward, view, places[view])
+    ward.shot("exam-auto-accepted")
+    assert outlines(ward) == before + Counter(left)
+    assert page.evaluate(SUGGESTED) == []
+
+
+def looks_closer_at_the_earlier_exam(ward: Ward) -> None:
+    """The keys of pairs hold for it, too; a picture that is clicked has its full size until one clicks below it."""
+    pictures = ward.page.locator(".prior img")  # R CC, R MLO, L MLO
+
+    def widths() -> list[float]:
+        return [box["width"] if (box := each.bounding_box()) else 0 for each in pictures.all()]
+
+    all_views = widths()
+    ward.press("7")
+    ward.shot("exam-prior-pair")
+    assert widths()[0] == 0
+    assert min(widths()[1:]) > 1.5 * all_views[1]
+    ward.press("5")
+    assert widths() == pytest.approx(all_views, abs=3)
+    pictures.nth(1).click()
+    ward.page.wait_for_timeout(400)
+    ward.shot("exam-prior-full-size")
+    assert widths() == [0, SIZE.width, 0]
+    assert (box := ward.page.locator(".prior p").bounding_box())
+    assert box["height"] > 600, "the room below the views is used"
+    scrolled = (
+        "() => [document.querySelector('.prior p').scrollLeft, document.querySelector('.prior p').scrollTop]"
+    )
+    before = ward.page.evaluate(scrolled)
+    ward.page.mouse.move(900, 500)
+    ward.page.mouse.wheel(0, 300)
+    ward.page.wait_for_timeout(400)
+    assert ward.page.evaluate(scrolled)[1] > before[1]
+    ward.page.locator(".prior b").click()
+    ward.page.wait_for_timeout(400)
+    assert widths() == pytest.approx(all_views, abs=3)
+    assert [each["type"] for each in ward.results() if each["to_name"] == PRIOR] == []
+
+
+def ask(ward: Ward, view: str, place: Point) -> None:
+    """Take up the prompt, click, and wait for the model's outline."""
+    ward.press("Escape")
+    ward.press("1")
+    at = ward.on_screen(view, place)
+    with ward.page.expect_response(lambda r: "interactive-annotating" in r.url, timeout=PATIENCE):
+        ward.page.mouse.click(*at)
+    ward.page.wait_for_timeout(1500)
+
+
+def outlines(ward: Ward) -> Counter[str]:
+    """Number of outlines that the page would submit, by view."""
+    return Counter(each["to_name"] for each in ward.results() if each["type"] == "polygonlabels")
+
+
+def place_without_finding(ward: Ward, view: str) -> Point:
+    """A pixel of the breast that is far from all outlines of a view."""
+    root = ward.walk.stack.settings.mammogram_root
+    assert root is not None
+    tissue = tissue_of(root / ward.data(ward.whole)[f"{view.lower()}_mammogram"], margin=50)
+    return far_from(from_regions(ward.results(), tags=IMAGES[view]), tissue)
 
 
 def built(ward: Ward) -> DatasetVersion:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mammo.dicom.image_header import ImageHeader
 from mammo.errors import InvalidRegion, InvalidTaskData, MammoError
-from mammo.exam_views import OF_THE_PAGE, ExamView
+from mammo.exam_views import OF_THE_PAGE, PSEUDONYM, ExamView
 from mammo.exchange.conversion.merging import merged_annotations, merged_predictions
 from mammo.exchange.conversion.translation import Translation
 from mammo.exchange.exam_importing import earlier_exams, exam_facts, exam_identity, exam_key
@@ -190,7 +190,8 @@ def _add(
     tasks = {view: image.task for view, image in members.items()}
     merged = merged_annotations(tasks, translation)
     predictions = merged_predictions(tasks, translation)
-    known = {translation.old.value, "image", *IMAGE_FACTS, *TASK_FACTS, *data} - set(OF_THE_PAGE)
+    others = set(OF_THE_PAGE) - {PSEUDONYM}
+    known = {translation.old.value, "image", *IMAGE_FACTS, *TASK_FACTS, *data} - others
     plan.lost_keys |= {each for task in tasks.values() for each in task["data"]} - known
     plan.num_several_authors += merged.num_several_authors
     plan.num_predictions_left += sum(len(task.get("predictions") or ()) for task in tasks.values())

@@ -122,6 +122,7 @@ def test_a_new_project_of_single_images_gets_our_config_and_is_connected(
 ) -> None:
     project = create_project(order(), site=Site(settings=settings), console=console)
     assert server.projects[project]["label_config"] == image_config()
+    assert [tab["data"]["title"] for tab in server.tabs] == ["Images", "Reading order"]
     assert [row["url"] for row in server.backends] == [BACKEND]
     assert [hook["url"] for hook in server.webhooks] == [f"{BACKEND}/webhook"]
     said = console.export_text()
@@ -138,6 +139,7 @@ def test_a_project_of_that_title_is_adopted_with_its_own_config(
     for _ in range(2):
         assert create_project(order(), site=Site(settings=settings), console=console) == 1
     assert server.projects[1]["label_config"] == theirs
+    assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
     assert (len(server.projects), len(server.backends), len(server.webhooks)) == (1, 1, 1)
     assert "no control prompts the model" in console.export_text()
 
@@ -268,7 +270,7 @@ def test_a_project_gets_the_storage_of_the_twins_a_tab_and_a_look_at_a_picture(
     for _ in range(2):
         create_project(order(), site=Site(settings=settings), console=console)
     assert [row["path"] for row in server.storages] == [str(tmp_path / "twins")]
-    assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
+    assert [tab["data"]["title"] for tab in server.tabs] == ["Images", "Reading order"]
     assert "browsers get the images" in console.export_text()
 
 

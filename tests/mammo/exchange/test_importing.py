@@ -16,6 +16,7 @@ from mammo.dicom import display_twin, patient_key, read_mammogram
 from mammo.errors import ImageNotFound, LabelStudioError, UnreadableImage
 from mammo.exchange import importing
 from mammo.exchange.importing import ImportOptions, Rules, import_files, import_mammogram
+from mammo.identifiers import pseudonym
 from mammo.images.task_images import TaskImages, of_task
 from mammo.labelstudio import ControlTags
 from tests.mammo.exchange.import_files import ID, NAME, SECRET, FakeTasks, dicom, seven_files
@@ -49,6 +50,7 @@ def test_every_file_becomes_one_task_with_its_twin(root: Path) -> None:
         twin = cv2.imread(str(root.parent / "served" / data["image"].split("?d=")[1]), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(twin, display_twin(file))
         assert data["patient"] == patient_key("PHANTOM-1", SECRET)
+        assert data["pseudonym"] == pseudonym(data["patient"]) != data["patient"]
         assert data["spacing_mm"] == [0.07, 0.07]
     assert not list((root.parent / "served").rglob("*.partial"))
 
