@@ -22,7 +22,7 @@ def main(names: list[str]) -> int:
         "result",
         "second_look",
     }
-    helpers |= {"sahi_baseline", "senders"}
+    helpers |= {"sahi_baseline", "senders", "starter_evidence"}
     names_of_all = sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - helpers)
     chosen = [k for k in names_of_all if not names or any(k == n or k.startswith(f"{n}_") for n in names)]
     unknown = [n for n in names if not any(k == n or k.startswith(f"{n}_") for k in names_of_all)]

@@ -41,18 +41,23 @@ def verdict(
 
 @report.command()
 def evidence(
-    project: Annotated[int, typer.Option(help="Project in Label Studio.", min=1)],
     out: Annotated[Path, typer.Option(help="New folder to write.", file_okay=False)],
+    project: Annotated[
+        int | None,
+        typer.Option(
+            help="Project in Label Studio. Default: the champion, whatever project it serves.", min=1
+        ),
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option(help="Private key that signs it; `yolo-mlsam models keygen` makes one.", dir_okay=False),
     ] = None,
 ) -> None:
-    """Write what is known of the model that serves a project, as a folder that can be handed over.
+    """Write what is known of a project's model, or of the champion, as a folder that can be handed over.
 
-    Model card, data sheet, verdict, history of the gate, learning curve, readers (by pseudonym), signs of automation
-    bias, audit trail, software, and their hashes; as a page and as files. It holds no image, and claims no regulatory
-    standing.
+    Model card, data sheet, verdict, history of the gate, audit trail, software, and their hashes; of a project also its
+    learning curve, readers (by pseudonym) and signs of automation bias. As a page and as files. It holds no image, and
+    claims no regulatory standing.
     """
     from backend.evidence_pack import gather, write_pack
     from mammo.site import Site

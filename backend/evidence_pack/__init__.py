@@ -1,7 +1,7 @@
-"""The evidence pack of a project: what is known of the model that serves it, as files that can be handed over.
+"""The evidence pack of a project or of the champion: what is known of a model, as files that can be handed over.
 
 part.py       Part: one document
-gathering.py  the parts of a project
+gathering.py  the parts of a pack
 data_sheet.py what a dataset version holds
 software.py   bill of materials of the installed software (CycloneDX)
 folder.py     writing the folder, hashing, signing, and checking one

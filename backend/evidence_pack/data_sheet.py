@@ -12,7 +12,7 @@ FILE, TITLE = "dataset.json", "Data"
 def data_sheet(learned: LearnedFrom | None) -> Part:
     """Describe the dataset version that a model learned from; None: none."""
     if learned is None:
-        sentence = "No correction of this project has taught the model that serves it."
+        sentence = "This model has not learned from corrections."
         return Part(file=FILE, title=TITLE, content=b"null\n", sentences=(sentence,))
     sizes = tuple(
         (each.fold, str(each.patients), str(each.images), str(each.findings)) for each in learned.folds

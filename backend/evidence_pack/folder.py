@@ -21,10 +21,11 @@ MAX_BYTES = 2**30
 """Largest file of a pack that is checked, in bytes."""
 
 
-def write_pack(parts: Sequence[Part], *, project: int, to: Path, key: Path | None) -> list[str]:
+def write_pack(parts: Sequence[Part], *, project: int | None, to: Path, key: Path | None) -> list[str]:
     """Write a pack into a new folder; returns the names of its files.
 
     Args:
+        project: None: the pack is about the champion of the installation.
         key: file of the private key that signs it; None: it is not signed.
 
     Raises:
@@ -85,7 +86,7 @@ def check_pack(folder: Path, *, trusted: Collection[str] | None) -> int:
     return len(listed)
 
 
-def _page(parts: Sequence[Part], *, project: int, is_signed: bool) -> bytes:
+def _page(parts: Sequence[Part], *, project: int | None, is_signed: bool) -> bytes:
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

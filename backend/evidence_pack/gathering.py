@@ -1,4 +1,7 @@
-"""The parts of a project's evidence pack, read from what is recorded. Readers have pseudonyms; no image is in it."""
+"""The parts of an evidence pack, read from what is recorded. Readers have pseudonyms; no image is in it.
+
+A project's pack is about the model that serves it, its readers and its runs; the installation's about its champion.
+"""
 
 from __future__ import annotations
 
@@ -27,30 +30,42 @@ from mammo.verdicts.report import figure_rows
 MAX_RUNS = 1000
 
 
-def gather(site: Site, project: int) -> list[Part]:
+def gather(site: Site, project: int | None) -> list[Part]:
     """Read the parts.
+
+    Args:
+        project: None: of the installation's champion, without what only projects have (readers, learning curve).
 
     Raises:
         UnknownProject: nothing is recorded of the project.
         InvalidWeights: the dataset version or the verdict of the serving model is damaged.
         StorageUnavailable: the database or the store of blobs does not answer.
     """
+    if project is None:
+        champion = site.registry.champion().version
+        return [*_of_model(site, champion), _history(site, None), _audit(site), _software()]
     if project not in {*site.store.projects(), *site.runs.runs.projects()}:
         raise UnknownProject(
             f"nothing is recorded of project {project}; `yolo-mlsam runs list` shows projects"
         )
-    serving = card(site.registry, site.serving(project))
-    dataset = serving.manifest.get("dataset_version")
     return [
-        _model(describe(site, serving.version), site.weights_of(serving.version)),
-        data_sheet(learned_from(dataset, blobs=site.blobs) if isinstance(dataset, str) else None),
-        _verdict(verdict_record(site, serving)),
+        *_of_model(site, site.serving(project)),
         _history(site, project),
         _curve(site.learning_curves.newest(project)),
         _readers(site, project),
         _bias(site, project),
         _audit(site),
         _software(),
+    ]
+
+
+def _of_model(site: Site, version: str) -> list[Part]:
+    model = card(site.registry, version)
+    dataset = model.manifest.get("dataset_version")
+    return [
+        _model(describe(site, version), site.weights_of(version)),
+        data_sheet(learned_from(dataset, blobs=site.blobs) if isinstance(dataset, str) else None),
+        _verdict(verdict_record(site, model)),
     ]
 
 
@@ -117,8 +132,9 @@ def _curve_table(role: str, model: Mapping[str, Any]) -> Table:
     )
 
 
-def _history(site: Site, project: int) -> Part:
+def _history(site: Site, project: int | None) -> Part:
     runs = [run for run in site.runs.runs.newest(project=project, limit=MAX_RUNS) if not run.active]
+    whose = "Runs" if project is None else "Runs of the project"
     moves = site.registry.history()
     return Part(
         file="gate-history.json",
@@ -128,7 +144,7 @@ def _history(site: Site, project: int) -> Part:
         ),
         tables=(
             Table(
-                caption=f"Runs of the project that have ended, newest first, at most {MAX_RUNS}",
+                caption=f"{whose} that have ended, newest first, at most {MAX_RUNS}",
                 columns=("created", "run", "state", "recipe", "why"),
                 rows=tuple(_run_row(site, run) for run in runs),
             ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mammo.phantom.appearance import Appearance, vendor_a
 from mammo.phantom.calcifications import DISTRIBUTIONS, Cluster, sample_cluster
@@ -22,6 +23,8 @@ MIN_EXTENT_MM = 2.0
 """Extent of the smallest clusters; those of `sample_cluster` start at 6 mm."""
 
 MIN_CALCIFICATIONS = 4
+"""Least number of calcifications of a shrunk cluster. BI-RADS calls five within 1 cm grouped; of those drawn, one may
+be too small to show."""
 
 
 def sample_appearance(rng: np.random.Generator) -> Appearance:
@@ -47,10 +50,7 @@ def shrunk(cluster: Cluster, rng: np.random.Generator) -> Cluster:
 
     Their sizes stay.
     """
-    extent = 2 * cluster.radius_mm
-    scale = float(rng.uniform(min(1.0, MIN_EXTENT_MM / extent), 1.0))
-    number = len(cluster.diameters)
-    chosen = rng.permutation(number)[: max(MIN_CALCIFICATIONS, round(number * min(1.0, 0.4 + scale)))]
+    scale, chosen = shrinking(2 * cluster.radius_mm, len(cluster.diameters), rng)
     return replace(
         cluster,
         offsets=cluster.offsets[chosen] * scale,
@@ -58,6 +58,21 @@ def shrunk(cluster: Cluster, rng: np.random.Generator) -> Cluster:
         densities=cluster.densities[chosen],
         seeds=cluster.seeds[chosen],
     )
+
+
+def shrinking(extent_mm: float, number: int, rng: np.random.Generator) -> tuple[float, npt.NDArray[np.int_]]:
+    """Draw the scale that brings a cluster to an extent of down to `MIN_EXTENT_MM`, and the calcifications it keeps.
+
+    Args:
+        extent_mm: of the cluster, as large as it is drawn.
+        number: of its calcifications.
+
+    Returns:
+        The factor on its distances, in (0, 1], and indices below `number`.
+    """
+    scale = float(rng.uniform(min(1.0, MIN_EXTENT_MM / extent_mm), 1.0))
+    kept = max(MIN_CALCIFICATIONS, round(number * min(1.0, 0.4 + scale)))
+    return scale, rng.permutation(number)[:kept]
 
 
 def randomised_view(seed: int, *, clusters: int) -> PhantomView:

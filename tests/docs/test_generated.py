@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pkgutil import iter_modules
 from fastapi.routing import APIRoute
 
 import backend.routes
+from backend.evidence_pack import check_pack
 from docs.make_pages import DOCS, docstrings, documented_settings, pages, settings_page
+from docs.make_starter_evidence import FOLDER
 from mammo.dicom.decoding_pool import MESSAGES
+from mammo.models.starter_files import starter_manifest
 from mammo.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, ROOT
 
@@ -21,6 +25,16 @@ from tests.docs.pages import PAGES, ROOT
 def test_every_page_that_repeats_the_code_equals_it() -> None:
     stale = [str(path.relative_to(ROOT)) for path, text in pages().items() if path.read_text() != text]
     assert stale == [], "run `make pages`"
+
+
+def test_the_evidence_pack_in_the_docs_is_of_the_starter_that_is_shipped() -> None:
+    check_pack(FOLDER, trusted=None)
+    shipped = starter_manifest()
+    document = json.loads((FOLDER / "model-card.json").read_text())
+    hashes = {f"{network} {facts['sha256']}" for network, facts in shipped["weights"].items()}
+    assert (document["version"], set(document["weights"])) == (shipped["version"], hashes), (
+        "run `python -m docs.make_starter_evidence`"
+    )
 
 
 def test_every_setting_is_on_the_settings_page_once() -> None:

@@ -43,7 +43,9 @@ def unreadable_tasks(walk: Walk) -> float:
     """What the backend has counted so far: other modules' tests ask the same one."""
     url = f"{walk.stack.backend_url}/metrics"
     metrics = httpx.get(url, auth=walk.stack.auth, timeout=10, trust_env=False).text
-    counted = re.search(r'^yolo_mlsam_predictions_total\{outcome="unreadable"\} (\S+)$', metrics, re.MULTILINE)
+    counted = re.search(
+        r'^yolo_mlsam_predictions_total\{outcome="unreadable"\} (\S+)$', metrics, re.MULTILINE
+    )
     return float(counted[1]) if counted else 0.0
 
 

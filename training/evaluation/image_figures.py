@@ -116,12 +116,14 @@ def measure_images(
     threshold: float,
     draws: int,
     seed: int,
+    sizes_mm: Sequence[float] = SIZES_MM,
 ) -> ImageFigures:
     """Compute every figure of one detector.
 
     Args:
         threshold: the operating point, chosen on other patients.
         draws, seed: of the bootstrap.
+        sizes_mm: limits of the ranges of lesion size, ascending.
     """
     facts = ImageFacts.of(scored, evaluated)
     owners = [image.patient for image in scored]
@@ -151,17 +153,19 @@ def measure_images(
         false_positives_cm2=mean(counts.false * counted, facts.breast_cm2 * counted),
         iou=mean(overlaps, facts.lesions),
         by_score={score: mean(Counts.of(hits, score).false * counted, counted) for score in SCORES},
-        by_size=_by_size(scored, facts, (threshold, threshold_of(hits, counted, SIZE_RATE)), mean),
+        by_size=_by_size(
+            scored, facts, (threshold, threshold_of(hits, counted, SIZE_RATE)), mean, sizes_mm=sizes_mm
+        ),
         seconds=round(float(np.median([image.seconds for image in scored])), 3) if scored else math.nan,
     )
 
 
-def size_range(millimetres: float) -> str:
+def size_range(millimetres: float, sizes_mm: Sequence[float] = SIZES_MM) -> str:
     """Return the name of the range of sizes that a lesion belongs to."""
-    for low, high in zip((0.0, *SIZES_MM), SIZES_MM, strict=False):
+    for low, high in zip((0.0, *sizes_mm), sizes_mm, strict=False):
         if millimetres < high:
             return f"below {high:g} mm" if low == 0 else f"{low:g} to {high:g} mm"
-    return f"{SIZES_MM[-1]:g} mm and more"
+    return f"{sizes_mm[-1]:g} mm and more"
 
 
 def longest_mm(box: Box, spacing: Spacing) -> float:
@@ -194,6 +198,8 @@ def _by_size(
     facts: ImageFacts,
     thresholds: tuple[float, float],
     mean: Callable[[Floats, Floats], Interval],
+    *,
+    sizes_mm: Sequence[float],
 ) -> dict[str, BySize]:
     """Sensitivity by range of size, smallest first.
 
@@ -203,12 +209,12 @@ def _by_size(
     count: dict[str, list[Floats]] = {}  # lesions, found at each threshold: by image
     for index, (image, spacing) in enumerate(zip(scored, facts.spacings, strict=True)):
         for lesion in image.truth:
-            name = size_range(longest_mm(lesion, spacing))
+            name = size_range(longest_mm(lesion, spacing), sizes_mm)
             vectors = count.setdefault(name, [np.zeros(len(scored)) for _ in range(3)])
             vectors[0][index] += 1
             for found, threshold in zip(vectors[1:], thresholds, strict=True):
                 found[index] += best_hit(image, lesion) >= threshold
-    order = [size_range(limit - 1) for limit in (*SIZES_MM, SIZES_MM[-1] + 2)]
+    order = [size_range(limit - 1, sizes_mm) for limit in (*sizes_mm, sizes_mm[-1] + 2)]
     return {
         name: BySize(
             lesions=int(count[name][0].sum()),

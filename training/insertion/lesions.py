@@ -14,18 +14,12 @@ import numpy.typing as npt
 
 from mammo.phantom import Cluster, sample_cluster
 from mammo.phantom.calcifications import Distribution, Morphology, contrast, thickness
+from mammo.phantom.randomised import shrinking
 from mammo.phantom.texture import Field
 
 Kind = Literal["cluster", "single", "coarse", "rim", "vessel", "dust", "hair"]
 
 DISTRIBUTION_SHARES: Mapping[Distribution, float] = {"grouped": 0.6, "linear": 0.2, "segmental": 0.2}
-
-MIN_EXTENT_MM = 2.0
-"""Extent of the smallest inserted clusters; phantoms' own clusters start at 6 mm."""
-
-MIN_CALCIFICATIONS = 4
-"""Least number of calcifications of an inserted cluster. BI-RADS calls five within 1 cm grouped; of those drawn, one
-may be too small to show."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +76,7 @@ def sample_inserted_cluster(rng: np.random.Generator) -> Lesion:
     cluster = sample_cluster(rng, distribution=distribution)
     rows, columns = _projected(cluster, rng)
     extent = 2 * float(np.hypot(rows, columns).max())
-    scale = float(rng.uniform(min(1.0, MIN_EXTENT_MM / extent), 1.0))
-    number = max(MIN_CALCIFICATIONS, round(len(rows) * min(1.0, 0.4 + scale)))
-    chosen = rng.permutation(len(rows))[:number]
+    scale, chosen = shrinking(extent, len(rows), rng)
     return Lesion(
         "cluster",
         tuple(

@@ -80,6 +80,20 @@ def test_a_project_of_which_nothing_is_recorded_is_refused(filled: tuple[Site, H
         gather(filled[0], 77)
 
 
+def test_a_pack_of_the_installation_is_about_its_champion_and_has_nothing_that_only_projects_have(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "pack"
+    with Site.load(creates=True, data_dir=tmp_path / "data") as site:
+        write_pack(gather(site, None), project=None, to=folder, key=None)
+        champion = site.registry.champion().version
+    assert json.loads((folder / "model-card.json").read_text())["version"] == champion
+    present = {each.name for each in folder.iterdir()}
+    assert present.isdisjoint({"readers.json", "learning-curve.json", "automation-bias.json"})
+    assert {"gate-history.json", "audit.csv", "software.cdx.json"} <= present
+    assert "Evidence pack of the champion" in (folder / "index.html").read_text()
+
+
 def test_a_pack_is_checked_file_by_file_and_against_its_signer(tmp_path: Path) -> None:
     public = make_key(tmp_path / "key")
     folder = tmp_path / "pack"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mammo.detector import Detection
@@ -11,7 +13,7 @@ from tests.training.detections import square
 from training.cases import Case
 from training.evaluation.detector import ScoredImage
 from training.evaluation.image_cases import EvaluationImage, EvaluationSet
-from training.evaluation.image_figures import ImageFigures, measure_images
+from training.evaluation.image_figures import SIZES_MM, ImageFigures, measure_images
 
 SPACING = Spacing(0.1, 0.1, "given")
 
@@ -69,9 +71,11 @@ def scored(*names: str) -> list[ScoredImage]:
     ]
 
 
-def measured(*names: str, threshold: float = 0.5, on_normals: bool = True) -> ImageFigures:
+def measured(
+    *names: str, threshold: float = 0.5, on_normals: bool = True, sizes_mm: Sequence[float] = SIZES_MM
+) -> ImageFigures:
     images = evaluated(*names, on_normals=on_normals)
-    return measure_images(scored(*names), images, threshold=threshold, draws=200, seed=0)
+    return measure_images(scored(*names), images, threshold=threshold, draws=200, seed=0, sizes_mm=sizes_mm)
 
 
 ALL = ("small", "large", "clean", "marked")

@@ -61,3 +61,12 @@ def test_normals_alone_have_a_rate_and_positives_alone_a_sensitivity() -> None:
     assert math.isnan(normals.sensitivity.value)
     assert normals.by_size == {}
     assert measured("small", on_normals=False).sensitivity.value == 1.0
+
+
+def test_the_ranges_of_size_can_be_chosen() -> None:
+    by_size = measured(*ALL, sizes_mm=(4.0, 8.0)).by_size
+    assert {name: each.lesions for name, each in by_size.items()} == {
+        "below 4 mm": 1,
+        "4 to 8 mm": 1,
+        "8 mm and more": 1,
+    }

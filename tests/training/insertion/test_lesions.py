@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mammo.phantom.randomised import MIN_CALCIFICATIONS
 from training.insertion.insertion import draw
-from training.insertion.lesions import MIN_CALCIFICATIONS, sample_benign, sample_inserted_cluster
+from training.insertion.lesions import sample_benign, sample_inserted_cluster
 
 
 def extents() -> list[float]:
