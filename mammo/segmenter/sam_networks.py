@@ -1,8 +1,7 @@
-"""Imports segment_anything's networks alone, before any other module of this package names them.
+"""Imports the networks of segment_anything alone, before any other module of this package names them.
 
-`import segment_anything` imports its predictor too, and with it torchvision, whose compiler takes longer to import than
-torch. Nothing here needs either. The package itself stays unmodified: whoever imports it later gets all of it, with the
-same classes.
+`import segment_anything` imports its predictor too, and with it torchvision, whose imports take as long as torch.
+Nothing here needs either. Who imports segment_anything itself, later or before, gets all of it, with the same classes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ PACKAGE = "segment_anything"
 
 
 def import_networks() -> None:
-    """Import `segment_anything.modeling` without the package's own `__init__`.
+    """Import `segment_anything.modeling` without running the package's own `__init__`.
 
     Raises:
         ModuleNotFoundError: segment_anything is not installed.
