@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mammo.findings import Finding
 from mammo.landmarks import Landmarks
@@ -60,6 +59,10 @@ def same_lesions(cc: ViewFindings, mlo: ViewFindings) -> list[Pair]:
 
     Each finding is in one pair at most: the assignment has the greatest sum of log-odds (Hungarian method).
     """
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # the backend, which imports this module, starts without scipy
+
     if not cc.findings or not mlo.findings:
         return []
     odds = np.array([[log_odds(one, other, cc=cc, mlo=mlo) for other in mlo.findings] for one in cc.findings])

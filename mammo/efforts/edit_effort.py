@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
 
 from mammo.findings import Finding
 from mammo.masks import Mask, union
@@ -178,6 +177,8 @@ def boundary_shift(before: Mask, after: Mask, *, pixel: tuple[float, float]) -> 
 
 def _mean_distance(points: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
     """Return the mean distance of N x 2 points from the nearest of M x 2 others."""
+    from scipy.spatial import KDTree  # the backend, which imports this module, starts without scipy
+
     distances, _ = KDTree(others).query(points)
     return float(np.mean(distances))
 

@@ -14,7 +14,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from mammo.findings import POINT_REACH_MM, Finding
 from mammo.geometry import Box, Spacing
@@ -39,6 +38,10 @@ def match(
         match_centres: Also match two boxes if the centre of either lies in the other.
         spacing: Pixel spacing, for the distance of two points.
     """
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # the backend, which imports this module, starts without scipy
+
     if not first or not second:
         return []
     similarity = np.array(

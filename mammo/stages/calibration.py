@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
-
 from mammo.efforts.effort_records import EffortRecord
 from mammo.stages.rules import StageRules
 
@@ -75,6 +73,8 @@ def calibrate(records: Iterable[EffortRecord], rules: StageRules) -> Calibration
 
 def lower_bound(successes: int, trials: int, confidence: float) -> float:
     """Return the one-sided exact lower confidence bound of a proportion (Clopper and Pearson 1934), in [0, 1]."""
+    from scipy.special import betaincinv  # the backend, which imports this module, starts without scipy
+
     if successes == 0:
         return 0.0
     return float(betaincinv(successes, trials - successes + 1, 1 - confidence))

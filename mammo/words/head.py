@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 import orjson
-from scipy.special import softmax
 
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights
@@ -72,6 +71,8 @@ class DescriptorHead:
 
     def probabilities(self, x: Floats) -> Floats:
         """Return the probability of each word: N x 35 features to N x K, rows that sum to 1."""
+        from scipy.special import softmax  # the backend, which imports this module, starts without scipy
+
         standard = np.clip((x - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         return np.asarray(
             softmax((standard @ self.weights[:-1] + self.weights[-1]) / self.temperature, axis=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -87,3 +89,9 @@ def test_the_garbage_collector_passes_over_what_is_loaded_and_still_collects_the
         assert later() is None
     finally:
         gc.unfreeze()
+
+
+def test_the_backend_is_imported_without_scipy_and_the_networks() -> None:
+    script = "import backend.__main__, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {"torch", "ultralytics", "scipy"} & set(done.stdout.split()) == set()

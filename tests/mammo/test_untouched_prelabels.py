@@ -7,6 +7,7 @@ crumb beside them: crumbs made findings out of nothing before, and today's start
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mammo.phantom import phantom_view, vendor_a, vendor_b, vendor_c
 from mammo.pipeline import Prelabeller
 
 LOOKS = (vendor_a, vendor_b, vendor_c)
+Prelabelled = tuple[Mammogram, tuple[Finding, ...]]
 FORMS = {"outlines": ControlTags().outlined(), "brush": ControlTags().painted()}
 
 
@@ -47,20 +49,30 @@ def view(seed: int, folder: Path) -> Mammogram:
     return read_mammogram(file, spacing=None)
 
 
-@pytest.fixture(scope="module", params=[20, pytest.param(200, marks=pytest.mark.slow)])
-def prelabels(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> list[tuple[Mammogram, tuple[Finding, ...]]]:
+@pytest.fixture(scope="module")
+def first_prelabels(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], list[Prelabelled]]:
+    """Returns the first so many views and their findings; each is drawn and predicted once."""
     folder = tmp_path_factory.mktemp("untouched")
     prelabeller = Prelabeller.load(starter_files(), runtime="torch", threads=1)
-    prelabelled = []
-    for seed in range(request.param):
-        mammogram = view(seed, folder)
-        findings = prelabeller.prelabel(mammogram, threshold=None).findings
-        prelabelled.append(
-            (mammogram, tuple(with_crumb(each) for each in findings) if seed % 3 == 0 else findings)
-        )
-    return prelabelled
+    prelabelled: list[Prelabelled] = []
+
+    def first(number: int) -> list[Prelabelled]:
+        for seed in range(len(prelabelled), number):
+            mammogram = view(seed, folder)
+            findings = prelabeller.prelabel(mammogram, threshold=None).findings
+            prelabelled.append(
+                (mammogram, tuple(with_crumb(each) for each in findings) if seed % 3 == 0 else findings)
+            )
+        return prelabelled[:number]
+
+    return first
+
+
+@pytest.fixture(scope="module", params=[20, pytest.param(200, marks=pytest.mark.slow)])
+def prelabels(
+    first_prelabels: Callable[[int], list[Prelabelled]], request: pytest.FixtureRequest
+) -> list[Prelabelled]:
+    return first_prelabels(request.param)
 
 
 def with_crumb(finding: Finding) -> Finding:
@@ -80,7 +92,7 @@ def handed_back(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_untouched_prelabel_is_exactly_the_findings_that_were_sent(
-    prelabels: list[tuple[Mammogram, tuple[Finding, ...]]], form: str
+    prelabels: list[Prelabelled], form: str
 ) -> None:
     tags = FORMS[form]
     num_findings = num_parts = 0

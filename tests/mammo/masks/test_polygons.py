@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from mammo.geometry import Point, Size
 from mammo.masks import Mask
-from mammo.masks.polygons import MIN_IOU, mask_outline, polygon_mask
+from mammo.masks.polygons import MIN_IOU, mask_outline, polygon_mask, without_holes
 
 SIZE = Size(20, 16)
 corner = st.tuples(st.floats(-5, 25), st.floats(-5, 21))
@@ -38,6 +38,13 @@ def test_a_polygon_beside_the_image_or_between_pixel_centres_is_no_mask() -> Non
     sliver = np.array([[3.6, 3.6], [4.4, 3.6], [4.0, 4.4]])
     assert polygon_mask(beside, size=SIZE) is None
     assert polygon_mask(sliver, size=SIZE) is None
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20))))
+def test_holes_are_filled_as_scipy_fills_them(bitmap: npt.NDArray[np.bool_]) -> None:
+    filled = without_holes(Mask(bitmap, 3, 2))
+    assert (filled.x0, filled.y0) == (3, 2)
+    np.testing.assert_array_equal(filled.bitmap, ndimage.binary_fill_holes(bitmap))
 
 
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20))))
