@@ -14,7 +14,8 @@ from benchmarks.result import Result
 from mammo.dicom import Mammogram, read_mammogram, write_mammogram
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.masks.polygons import FINE_IOU, MIN_IOU, Vertices, mask_outline, polygon_mask
+from mammo.masks.outlines import FINE_IOU, HANDFUL, MIN_IOU, mask_outline
+from mammo.masks.polygons import Vertices, polygon_mask
 from mammo.models.starter_files import starter_files
 from mammo.phantom import phantom_view, vendor_a
 from mammo.site import Site
@@ -22,8 +23,6 @@ from mammo.site import Site
 CLUSTERS = 50
 FIRST_SEED = 9400
 SIZE = Size(1664, 2048)
-HANDFUL = 16
-"""Vertices that can be told apart on the screen, and moved."""
 
 
 def run() -> Result:
@@ -34,8 +33,15 @@ def run() -> Result:
         "1.5 px": lambda mask: _at(mask, 1.5),
         "2 px": lambda mask: _at(mask, 2.0),
         "16 vertices, evenly spaced": _even,
-        f"largest with IoU {MIN_IOU} (adopted)": lambda mask: mask_outline(mask, min_part=0, min_iou=MIN_IOU),
-        f"largest with IoU {FINE_IOU}": lambda mask: mask_outline(mask, min_part=0, min_iou=FINE_IOU),
+        f"largest with IoU {MIN_IOU}": lambda mask: mask_outline(
+            mask, min_part=0, min_iou=MIN_IOU, enough=None
+        ),
+        f"the same, then {HANDFUL} vertices if they reach it (adopted)": lambda mask: mask_outline(
+            mask, min_part=0, min_iou=MIN_IOU, enough=HANDFUL
+        ),
+        f"largest with IoU {FINE_IOU}": lambda mask: mask_outline(
+            mask, min_part=0, min_iou=FINE_IOU, enough=None
+        ),
     }.items():
         began = time.perf_counter()
         outlines = [make(mask) for mask in masks]
@@ -111,13 +117,13 @@ def _contours(mask: Mask) -> list[np.ndarray]:
 
 def _at(mask: Mask, tolerance: float) -> Vertices:
     """The outline at one tolerance in pixels."""
-    every = mask_outline(mask, min_part=0, min_iou=1.0)
+    every = mask_outline(mask, min_part=0, min_iou=1.0, enough=None)
     fewer = cv2.approxPolyDP((every - every[0]).astype(np.float32)[:, None], tolerance, closed=True)[:, 0]
     return fewer.astype(np.float64) + every[0]
 
 
 def _even(mask: Mask) -> Vertices:
-    every = mask_outline(mask, min_part=0, min_iou=1.0)
+    every = mask_outline(mask, min_part=0, min_iou=1.0, enough=None)
     steps = np.hypot(*(np.roll(every, -1, axis=0) - every).T)
     along = np.concatenate([[0], np.cumsum(steps)])
     at = np.linspace(0, along[-1], HANDFUL, endpoint=False)

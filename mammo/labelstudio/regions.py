@@ -21,7 +21,8 @@ from mammo.labelstudio.brush_parts import CRUMB
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.lenient_json import shown
 from mammo.masks import Mask, PixelBudget
-from mammo.masks.polygons import FINE_IOU, MIN_IOU, mask_outline, polygon_mask
+from mammo.masks.outlines import FINE_IOU, HANDFUL, MIN_IOU, mask_outline
+from mammo.masks.polygons import polygon_mask
 
 Region = dict[str, Any]
 """A region as Label Studio's JSON represents it: one element of `result`."""
@@ -41,22 +42,23 @@ _DECIMALS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class OutlineForm:
-    """Parameters of `mammo.masks.polygons.mask_outline`."""
+    """Parameters of `mammo.masks.outlines.mask_outline`."""
 
     min_part: float
     min_iou: float
+    enough: int | None
 
 
-EDITABLE = OutlineForm(min_part=CRUMB, min_iou=MIN_IOU)
+EDITABLE = OutlineForm(min_part=CRUMB, min_iou=MIN_IOU, enough=HANDFUL)
 """Few vertices and no crumbs, for a prelabel that a person corrects."""
 
-COMPLETE = OutlineForm(min_part=0.0, min_iou=MIN_IOU)
+COMPLETE = OutlineForm(min_part=0.0, min_iou=MIN_IOU, enough=HANDFUL)
 """Few vertices and every component, for the answer to a click."""
 
-FINE = OutlineForm(min_part=0.0, min_iou=FINE_IOU)
+FINE = OutlineForm(min_part=0.0, min_iou=FINE_IOU, enough=None)
 """More vertices, for an answer whose simpler outline contradicts a click."""
 
-EXACT = OutlineForm(min_part=0.0, min_iou=1.0)
+EXACT = OutlineForm(min_part=0.0, min_iou=1.0, enough=None)
 """Along the pixel edges, for annotations by people."""
 
 
@@ -136,7 +138,7 @@ def polygon_region(
         raise ValueError(
             f"expected a mask inside {size.width} x {size.height} pixels, got one at {mask.frame.as_tuple()}"
         )
-    vertices = mask_outline(mask, min_part=form.min_part, min_iou=form.min_iou)
+    vertices = mask_outline(mask, min_part=form.min_part, min_iou=form.min_iou, enough=form.enough)
     points = [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in vertices]
     value = {"points": points, "closed": True}
     region = _region("polygonlabels", tags.polygon, value, tags=tags, size=size)

@@ -47,7 +47,7 @@ def to_regions(
 
     A mask becomes a polygon, else a brush region, else the rectangle of its box, depending on the project's controls.
     Polygons are simplified so that a person can edit them: holes are filled and crumbs left out; the IoU of every
-    remaining component is at least `mammo.masks.polygons.MIN_IOU`. A box without a mask becomes a rectangle, or the
+    remaining component is at least `mammo.masks.outlines.MIN_IOU`. A box without a mask becomes a rectangle, or the
     polygon or brush region of the box. A point becomes a key point.
 
     Args:

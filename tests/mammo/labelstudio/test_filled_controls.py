@@ -15,7 +15,7 @@ from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.predictions import prediction
 from mammo.labelstudio.rendering import to_regions
 from mammo.masks import Mask
-from mammo.masks.polygons import MIN_IOU
+from mammo.masks.outlines import MIN_IOU
 
 SIZE = Size(160, 120)
 BOX = Box(10, 20, 60, 70)
