@@ -34,7 +34,7 @@ EXAMS = 40
 """Exams of a stream."""
 
 WIDTH = 1280
-"""Of the pictures, in pixels; they are higher by a third."""
+"""Of the pictures, in pixels; they are higher by three tenths."""
 
 PATIENTS = 1
 """Different exams in it, shown again and again."""

@@ -14,7 +14,7 @@ from benchmarks.result import Result
 from mammo.dicom import Mammogram, read_mammogram, write_mammogram
 from mammo.geometry import Size
 from mammo.masks import Mask
-from mammo.masks.outlines import FINE_IOU, HANDFUL, MIN_IOU, mask_outline
+from mammo.masks.outlines import FINE_IOU, MIN_IOU, TARGET_VERTICES, mask_outline
 from mammo.masks.polygons import Vertices, polygon_mask
 from mammo.models.starter_files import starter_files
 from mammo.phantom import phantom_view, vendor_a
@@ -34,13 +34,13 @@ def run() -> Result:
         "2 px": lambda mask: _at(mask, 2.0),
         "16 vertices, evenly spaced": _even,
         f"largest with IoU {MIN_IOU}": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=MIN_IOU, enough=None
+            mask, min_part=0, min_iou=MIN_IOU, target_vertices=None
         ),
-        f"the same, then {HANDFUL} vertices if they reach it (adopted)": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=MIN_IOU, enough=HANDFUL
+        f"the same, then {TARGET_VERTICES} vertices if they reach it (adopted)": lambda mask: mask_outline(
+            mask, min_part=0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
         ),
         f"largest with IoU {FINE_IOU}": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=FINE_IOU, enough=None
+            mask, min_part=0, min_iou=FINE_IOU, target_vertices=None
         ),
     }.items():
         began = time.perf_counter()
@@ -55,7 +55,7 @@ def run() -> Result:
             (
                 name,
                 f"{counts.min()}, {np.median(counts):.0f}, {counts.max()}",
-                f"{(counts <= HANDFUL).sum()} of {len(masks)}",
+                f"{(counts <= TARGET_VERTICES).sum()} of {len(masks)}",
                 f"{np.median(overlaps):.3f}",
                 f"{min(overlaps):.3f}",
                 f"{seconds * 1000:.1f} ms",
@@ -68,7 +68,7 @@ def run() -> Result:
         columns=(
             "tolerance",
             "vertices: least, median, most",
-            f"at most {HANDFUL}",
+            f"at most {TARGET_VERTICES}",
             "IoU, median",
             "IoU, least",
             "time",
@@ -117,15 +117,15 @@ def _contours(mask: Mask) -> list[np.ndarray]:
 
 def _at(mask: Mask, tolerance: float) -> Vertices:
     """The outline at one tolerance in pixels."""
-    every = mask_outline(mask, min_part=0, min_iou=1.0, enough=None)
+    every = mask_outline(mask, min_part=0, min_iou=1.0, target_vertices=None)
     fewer = cv2.approxPolyDP((every - every[0]).astype(np.float32)[:, None], tolerance, closed=True)[:, 0]
     return fewer.astype(np.float64) + every[0]
 
 
 def _even(mask: Mask) -> Vertices:
-    every = mask_outline(mask, min_part=0, min_iou=1.0, enough=None)
+    every = mask_outline(mask, min_part=0, min_iou=1.0, target_vertices=None)
     steps = np.hypot(*(np.roll(every, -1, axis=0) - every).T)
     along = np.concatenate([[0], np.cumsum(steps)])
-    at = np.linspace(0, along[-1], HANDFUL, endpoint=False)
+    at = np.linspace(0, along[-1], TARGET_VERTICES, endpoint=False)
     closed = np.concatenate([every, every[:1]])
     return np.stack([np.interp(at, along, closed[:, axis]) for axis in (0, 1)], axis=1)

@@ -59,9 +59,8 @@ def same_lesions(cc: ViewFindings, mlo: ViewFindings) -> list[Pair]:
 
     Each finding is in one pair at most: the assignment has the greatest sum of log-odds (Hungarian method).
     """
-    from scipy.optimize import (
-        linear_sum_assignment,
-    )  # the backend, which imports this module, starts without scipy
+    # Here, because the backend, which imports this module, starts without scipy.
+    from scipy.optimize import linear_sum_assignment
 
     if not cc.findings or not mlo.findings:
         return []

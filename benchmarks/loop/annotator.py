@@ -29,7 +29,7 @@ from mammo.findings import CLUSTER, Finding
 from mammo.geometry import Point, Size, Spacing
 from mammo.masks import Mask
 from mammo.masks.extents import boundary
-from mammo.masks.outlines import HANDFUL, MIN_IOU, mask_outline
+from mammo.masks.outlines import MIN_IOU, TARGET_VERTICES, mask_outline
 from training.metrics import centre_rule, pair
 
 Ask = Callable[[Point], Mask | None]
@@ -235,7 +235,7 @@ def _grown(mask: Mask, pixels: int) -> Mask:
 
 def _vertices(mask: Mask) -> npt.NDArray[np.float64]:
     """Return the vertices of the outline as it is shown, N x 2."""
-    return mask_outline(mask, min_part=1.0, min_iou=MIN_IOU, enough=HANDFUL)
+    return mask_outline(mask, min_part=1.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
 
 
 def _finding(mask: Mask, name: str) -> Finding:

@@ -177,7 +177,8 @@ def boundary_shift(before: Mask, after: Mask, *, pixel: tuple[float, float]) -> 
 
 def _mean_distance(points: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
     """Return the mean distance of N x 2 points from the nearest of M x 2 others."""
-    from scipy.spatial import KDTree  # the backend, which imports this module, starts without scipy
+    # Here, because the backend, which imports this module, starts without scipy.
+    from scipy.spatial import KDTree
 
     distances, _ = KDTree(others).query(points)
     return float(np.mean(distances))

@@ -7,32 +7,12 @@ from typing import Any
 
 from mammo.exam_views import EXAM_TITLE, EXAM_VIEWS, FINDINGS_COLUMN, NOTE_COLUMN, PRIOR, PSEUDONYM
 from mammo.identifiers import pseudonym
+from mammo.labelstudio.project_tabs import SELDOM_READ
 from mammo.labelstudio.shown_version import VERSION_CONTROL
 
 TAB_TITLE = "Exams"
 
-NOT_ABOUT_IMAGES = tuple(
-    f"tasks:{column}"
-    for column in (
-        "inner_id",
-        "total_predictions",
-        "completed_at",
-        "cancelled_annotations",
-        "annotators",
-        "file_upload",
-        "storage_filename",
-        "created_at",
-        "updated_at",
-        "updated_by",
-        "avg_lead_time",
-        "draft_exists",
-        "annotations_results",
-        "predictions_results",
-        "annotations_ids",
-        "reviewers",
-        "comment_count",
-    )
-)
+NOT_ABOUT_IMAGES = (*SELDOM_READ, "tasks:annotators", "tasks:reviewers", "tasks:comment_count")
 """Columns of Label Studio that say nothing about an exam or an image."""
 
 _HIDDEN_FACTS = ("mammogram", "sha256", "spacing_mm", "view", "laterality", "converted", "title")

@@ -21,8 +21,6 @@ SELDOM_READ = tuple(
         "total_predictions",
         "annotations_results",
         "annotations_ids",
-        "predictions_score",
-        "predictions_model_versions",
         "predictions_results",
         "file_upload",
         "storage_filename",
@@ -33,7 +31,10 @@ SELDOM_READ = tuple(
         "draft_exists",
     )
 )
-"""Columns that a tab about a field of the data leaves out, so that the field is seen."""
+"""Columns of Label Studio that no tab of ours shows."""
+
+ABOUT_PREDICTIONS = ("tasks:predictions_score", "tasks:predictions_model_versions")
+"""Columns that a tab about a field of the data leaves out besides, so that the field is seen."""
 
 
 def _list_of(title: str, *, ordering: str, condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +98,9 @@ class ProjectTabs(Connection):
                 {"project": project, "data": {"title": "Default", "type": "list", "target": "tasks"}}
             )
         tab = _list_of(title, ordering="tasks:id", condition=marked)
-        return self._show(project, {**tab, "hiddenColumns": {"explore": list(SELDOM_READ), "labeling": []}})
+        return self._show(
+            project, {**tab, "hiddenColumns": {"explore": [*SELDOM_READ, *ABOUT_PREDICTIONS], "labeling": []}}
+        )
 
     def _show(self, project: int, data: Mapping[str, Any]) -> int:
         known = self._tab(project, data["title"])

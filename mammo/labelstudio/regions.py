@@ -21,7 +21,7 @@ from mammo.labelstudio.brush_parts import CRUMB
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.lenient_json import shown
 from mammo.masks import Mask, PixelBudget
-from mammo.masks.outlines import FINE_IOU, HANDFUL, MIN_IOU, mask_outline
+from mammo.masks.outlines import FINE_IOU, MIN_IOU, TARGET_VERTICES, mask_outline
 from mammo.masks.polygons import polygon_mask
 
 Region = dict[str, Any]
@@ -46,19 +46,19 @@ class OutlineForm:
 
     min_part: float
     min_iou: float
-    enough: int | None
+    target_vertices: int | None
 
 
-EDITABLE = OutlineForm(min_part=CRUMB, min_iou=MIN_IOU, enough=HANDFUL)
+EDITABLE = OutlineForm(min_part=CRUMB, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
 """Few vertices and no crumbs, for a prelabel that a person corrects."""
 
-COMPLETE = OutlineForm(min_part=0.0, min_iou=MIN_IOU, enough=HANDFUL)
+COMPLETE = OutlineForm(min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
 """Few vertices and every component, for the answer to a click."""
 
-FINE = OutlineForm(min_part=0.0, min_iou=FINE_IOU, enough=None)
+FINE = OutlineForm(min_part=0.0, min_iou=FINE_IOU, target_vertices=None)
 """More vertices, for an answer whose simpler outline contradicts a click."""
 
-EXACT = OutlineForm(min_part=0.0, min_iou=1.0, enough=None)
+EXACT = OutlineForm(min_part=0.0, min_iou=1.0, target_vertices=None)
 """Along the pixel edges, for annotations by people."""
 
 
@@ -138,7 +138,9 @@ def polygon_region(
         raise ValueError(
             f"expected a mask inside {size.width} x {size.height} pixels, got one at {mask.frame.as_tuple()}"
         )
-    vertices = mask_outline(mask, min_part=form.min_part, min_iou=form.min_iou, enough=form.enough)
+    vertices = mask_outline(
+        mask, min_part=form.min_part, min_iou=form.min_iou, target_vertices=form.target_vertices
+    )
     points = [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in vertices]
     value = {"points": points, "closed": True}
     region = _region("polygonlabels", tags.polygon, value, tags=tags, size=size)

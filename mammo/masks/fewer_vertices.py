@@ -11,15 +11,15 @@ from mammo.masks.polygons import Vertices, polygon_mask
 STEPS = (1 / 64, 1 / 128, 1 / 256)
 """How far a vertex is moved at a time, as shares of the square root of the mask's area."""
 
-NUM_ROUNDS = 4
+MAX_ROUNDS = 4
 """Most rounds over all vertices with one step."""
 
-MOST_SURPLUS = 0.5
+MAX_SURPLUS = 0.5
 """An outline with a larger share of surplus vertices stays as it is: it would not get by with so few."""
 
 
-def with_fewer_vertices(outline: Vertices, mask: Mask, *, enough: int, min_iou: float) -> Vertices:
-    """Return an outline with at most `enough` vertices, or as few as keep the IoU with the mask.
+def with_fewer_vertices(outline: Vertices, mask: Mask, *, target_vertices: int, min_iou: float) -> Vertices:
+    """Return an outline with at most `target_vertices` vertices, or as few as keep the IoU with the mask.
 
     Again and again the vertex that costs least IoU is taken away, and the others are moved along rows and columns, one
     at a time, as long as that gains IoU and the least is not reached (coordinate ascent).
@@ -27,32 +27,32 @@ def with_fewer_vertices(outline: Vertices, mask: Mask, *, enough: int, min_iou: 
     Args:
         outline: N x 2 (x, y) in the continuous pixel frame; one loop that encloses the mask with at least `min_iou`.
         mask: what it encloses; not empty.
-        enough: number of vertices at which nothing more is taken away; at least 3.
+        target_vertices: number of vertices at which nothing more is taken away; at least 3.
         min_iou: least IoU of the rasterised outline and the mask, in [0, 1].
     """
-    if len(outline) > enough * (1 + MOST_SURPLUS):
+    if len(outline) > target_vertices * (1 + MAX_SURPLUS):
         return outline
-    while len(outline) > enough:
+    while len(outline) > target_vertices:
         shorter = max(
             (np.delete(outline, vertex, axis=0) for vertex in range(len(outline))),
             key=lambda each: _iou(each, mask),
         )
-        moved = _moved(shorter, mask, min_iou=min_iou)
-        if _iou(moved, mask) < min_iou:
+        moved, iou = _moved(shorter, mask, min_iou=min_iou)
+        if iou < min_iou:
             break
         outline = moved
     return outline
 
 
-def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> Vertices:
-    """Move the vertices, none of them out of the mask's frame, until the IoU is reached or grows no more."""
+def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> tuple[Vertices, float]:
+    """Move the vertices, none of them out of the mask's frame, until the IoU is reached or grows no more; return it."""
     frame = mask.frame
     least, most = np.array([frame.x0, frame.y0]), np.array([frame.x1, frame.y1])
     best = _iou(outline, mask)
     for share in STEPS:
         step = share * mask.area**0.5
         moves = step * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-        for _ in range(NUM_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             before = best
             for vertex in range(len(outline)):
                 for move in moves:
@@ -62,10 +62,10 @@ def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> Vertices:
                     if iou > best:
                         best, outline = iou, candidate
             if best >= min_iou:
-                return outline
+                return outline, best
             if best == before:
                 break
-    return outline
+    return outline, best
 
 
 def _iou(outline: Vertices, mask: Mask) -> float:

@@ -17,7 +17,7 @@ FIRST_TOLERANCE = 0.15
 """Largest distance between an outline and its simplification that is tried, as a share of the square root of the
 area."""
 
-LEAST_TOLERANCE = 0.1
+MIN_TOLERANCE = 0.1
 """Smallest tolerance that is tried, in pixels."""
 
 NUM_TOLERANCES = 32
@@ -30,14 +30,14 @@ MIN_IOU = 0.975
 """Least IoU of a component, holes filled, and the outline that a person is to edit: with it, the outlines of clusters
 have 10 to 18 vertices, which can be told apart and moved on the screen (docs/benchmarks.md)."""
 
-HANDFUL = 16
+TARGET_VERTICES = 16
 """Vertices of a component that a person is to edit: with more, the handles of a cluster of 7 mm touch."""
 
 FINE_IOU = 0.995
 """Least IoU of an outline that has to agree with clicks."""
 
 
-def mask_outline(mask: Mask, *, min_part: float, min_iou: float, enough: int | None) -> Vertices:
+def mask_outline(mask: Mask, *, min_part: float, min_iou: float, target_vertices: int | None) -> Vertices:
     """Return one closed outline of a whole mask: N x 2 (x, y) in the continuous pixel frame of the image.
 
     Each further component or hole is connected to the nearest vertex by a line that runs there and back: by the
@@ -49,29 +49,30 @@ def mask_outline(mask: Mask, *, min_part: float, min_iou: float, enough: int | N
         min_iou: least IoU of each component, holes filled, and its rasterised outline. The outline through the
             midpoints of the pixel edges is simplified (Douglas and Peucker 1973) by the largest tolerance that reaches
             it, and each side is then fitted to its part of the outline by least squares, so that a simplified outline
-            is as often outside the pixels as inside. A component that needs less than `LEAST_TOLERANCE`, such as one of
+            is as often outside the pixels as inside. A component that needs less than `MIN_TOLERANCE`, such as one of
             a few pixels, gets all corners of its pixels. 1: along the pixel edges, with holes.
-        enough: vertices of a component at which `with_fewer_vertices` stops to take some away; None: it takes none.
+        target_vertices: number of vertices of a component down to which `with_fewer_vertices` takes some away; None: it
+            takes none.
     """
     components = mask.components()
     outline: Vertices = np.zeros((0, 2))
     for component in components:
         if component.area < min_part * components[0].area:
             break
-        for vertices in _outlines(component, min_iou=min_iou, enough=enough):
+        for vertices in _outlines(component, min_iou=min_iou, target_vertices=target_vertices):
             outline = _connected(outline, vertices)
     return outline
 
 
-def _outlines(component: Mask, *, min_iou: float, enough: int | None) -> list[Vertices]:
+def _outlines(component: Mask, *, min_iou: float, target_vertices: int | None) -> list[Vertices]:
     """Return one outline, or several where parts of the component touch at a corner only, or holes are kept."""
     if min_iou == 1:
         return [np.array(loop, np.float64) for loop in edge_loops(component)]
     filled = without_holes(component)
     outlines = _simplified_outlines(filled, min_iou=min_iou)
-    if enough is None or len(outlines) > 1:
+    if target_vertices is None or len(outlines) > 1:
         return outlines
-    return [with_fewer_vertices(outlines[0], filled, enough=enough, min_iou=min_iou)]
+    return [with_fewer_vertices(outlines[0], filled, target_vertices=target_vertices, min_iou=min_iou)]
 
 
 def without_holes(mask: Mask) -> Mask:
@@ -96,8 +97,8 @@ def _simplified_outlines(component: Mask, *, min_iou: float) -> list[Vertices]:
     loops = edge_loops(component)
     paths = [_midpoints(loop) for loop in loops]
     size = Size(component.frame.x1, component.frame.y1)
-    first = max(FIRST_TOLERANCE * component.area**0.5, LEAST_TOLERANCE)
-    tolerances = np.geomspace(LEAST_TOLERANCE, first, NUM_TOLERANCES)
+    first = max(FIRST_TOLERANCE * component.area**0.5, MIN_TOLERANCE)
+    tolerances = np.geomspace(MIN_TOLERANCE, first, NUM_TOLERANCES)
     found = [np.array(loop, np.float64) for loop in loops]
     low, high = 0, len(tolerances)
     while low < high:

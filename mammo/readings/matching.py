@@ -38,9 +38,8 @@ def match(
         match_centres: Also match two boxes if the centre of either lies in the other.
         spacing: Pixel spacing, for the distance of two points.
     """
-    from scipy.optimize import (
-        linear_sum_assignment,
-    )  # the backend, which imports this module, starts without scipy
+    # Here, because the backend, which imports this module, starts without scipy.
+    from scipy.optimize import linear_sum_assignment
 
     if not first or not second:
         return []

@@ -73,7 +73,8 @@ def calibrate(records: Iterable[EffortRecord], rules: StageRules) -> Calibration
 
 def lower_bound(successes: int, trials: int, confidence: float) -> float:
     """Return the one-sided exact lower confidence bound of a proportion (Clopper and Pearson 1934), in [0, 1]."""
-    from scipy.special import betaincinv  # the backend, which imports this module, starts without scipy
+    # Here, because the backend, which imports this module, starts without scipy.
+    from scipy.special import betaincinv
 
     if successes == 0:
         return 0.0

@@ -71,7 +71,8 @@ class DescriptorHead:
 
     def probabilities(self, x: Floats) -> Floats:
         """Return the probability of each word: N x 35 features to N x K, rows that sum to 1."""
-        from scipy.special import softmax  # the backend, which imports this module, starts without scipy
+        # Here, because the backend, which imports this module, starts without scipy.
+        from scipy.special import softmax
 
         standard = np.clip((x - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
         return np.asarray(
