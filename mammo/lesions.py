@@ -21,10 +21,10 @@ import numpy as np
 from mammo.findings import Finding
 from mammo.landmarks import Landmarks
 
-BIAS = -0.459
-PER_MM = -0.047
-PER_LOG_SIZE = -1.797
-PER_LOGIT = 0.963
+BIAS = 0.467
+PER_MM = -0.068
+PER_LOG_SIZE = -2.337
+PER_LOGIT = 0.902
 
 MIN_PROBABILITY = 0.5
 """Least probability of a proposed pair."""
