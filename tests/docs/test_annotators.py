@@ -55,6 +55,9 @@ EXECUTED = {
     "zoom where the pointer is": TOOLS,
     "see what lies under the drawings": f"{ANNOTATOR}test_a_prelabel_is_painted_on_its_pixels",
     "Switch on **Auto-Annotation**": PROMPTS,
+    "Then click an empty place of the bar": (
+        f"{DRAWING}test_a_click_that_is_accepted_by_itself_is_not_sent_with_the_next_one"
+    ),
     "Point at the last tool": PROMPTS,
     "Press **1** and click": BY_CLICK,
     "Press **1** again": PROMPTS,

@@ -29,8 +29,7 @@ OPACITY = 0.6
 PATIENCE = 120_000
 """Longest wait for the page, in milliseconds: the machine may be busy."""
 
-LOSE_FOCUS = "() => document.activeElement?.blur()"
-"""A switch that was clicked keeps the focus, and with it the keys."""
+_FOCUSED = "() => document.activeElement?.type ?? null"
 
 _PLACE = """() => {
     const areas = [...document.querySelectorAll("img")].map(image => [image, image.getBoundingClientRect()]);
@@ -64,6 +63,14 @@ def box_at_rest(shown: Locator) -> FloatRect:
         before = box
         shown.page.wait_for_timeout(400)
     return box
+
+
+def leave_switch(page: Page) -> None:
+    """Click an empty place of the bar below the image: a switch that was clicked keeps the focus, and so the keys."""
+    assert page.evaluate(_FOCUSED) == "checkbox", "what annotators are told to do is not needed any more"
+    bar = box_at_rest(page.locator(".lsf-bottombar"))
+    page.mouse.click(bar["x"] + 0.75 * bar["width"], bar["y"] + bar["height"] / 2)
+    assert page.evaluate(_FOCUSED) is None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mammo.labelstudio.interpretation import from_regions
 from mammo.second_looks import LabelDoubt
 from mammo.site import Site
 from tests.e2e.image_ward import TAGS, Ward, far_from, middle_of, open_ward
-from tests.e2e.screen import LOSE_FOCUS, PATIENCE, box_at_rest
+from tests.e2e.screen import PATIENCE, box_at_rest, leave_switch
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ def test_a_click_that_is_accepted_by_itself_is_not_sent_with_the_next_one(ward: 
     screen.page.get_by_test_id("bottombar-reject-suggestions-button").click()
     rest(ward)
     screen.page.get_by_text("Auto-Accept Suggestions").click()
-    screen.page.evaluate(LOSE_FOCUS)
+    leave_switch(screen.page)
     assert clicks(waits=False) == [1, 1]
     screen.shot("drawing-auto-accepted")
     screen.page.get_by_text("Auto-Accept Suggestions").click()

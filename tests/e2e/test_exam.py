@@ -31,7 +31,7 @@ from mammo.labelstudio.project_connection import SECRET_HEADER
 from mammo.labelstudio.shown_version import VERSION_CONTROL, short_version
 from tests.e2e.exam_ward import CONFIG, IMAGES, RESULTS, SECRET, SIZE, TAGS, Ward, open_ward
 from tests.e2e.image_ward import far_from, tissue_of
-from tests.e2e.screen import LOSE_FOCUS, PATIENCE
+from tests.e2e.screen import PATIENCE, leave_switch
 from training.datasets.building import build_dataset_version
 from training.datasets.sources import PREFERENCE, ReadOptions
 from training.datasets.versions import DatasetVersion
@@ -292,7 +292,7 @@ def test_a_click_in_another_view_drops_a_suggestion_that_waits_and_none_that_is_
     page.get_by_test_id("bottombar-reject-suggestions-button").click()
     assert outlines(ward) == before
     page.get_by_text("Auto-Accept Suggestions").click()
-    page.evaluate(LOSE_FOCUS)
+    leave_switch(page)
     for view in left:
         ask(ward, view, places[view])
     ward.shot("exam-auto-accepted")
