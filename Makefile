@@ -53,7 +53,7 @@ test-all: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 # Every test, then line and branch coverage of all processes, which run slower for it.
 coverage: $(VENV)/.installed $(LS_VENV)/.installed $(LS_ML_VENV)/.installed
 	rm -rf .coverage
-	$(TEST_ENVIRONMENT) $(VENV)/bin/coverage run -m pytest $(PARALLEL) $(ARGS)
+	COVERAGE_ROOT=$(CURDIR) $(TEST_ENVIRONMENT) $(VENV)/bin/coverage run -m pytest $(PARALLEL) $(ARGS)
 	$(VENV)/bin/python -m tests.coverage_report
 
 # What CI runs.
