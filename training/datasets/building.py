@@ -1,4 +1,7 @@
-"""Building a dataset version: read new and changed annotations, reuse the other items of the newest version."""
+"""Building a dataset version: new and changed annotations are read, the other items of the newest version reused.
+
+Step 9 of the walk.
+"""
 
 from __future__ import annotations
 
