@@ -21,7 +21,7 @@ from backend.connections.server import Server, bind
 from backend.local import is_loopback
 from backend.logs import configure
 from backend.metrics import Metrics
-from backend.model_host import SELF_TEST_FAILED, ModelHost
+from backend.model_host import SELF_TEST_FAILED, ModelHost, ProjectVersions
 from backend.notifying import Notifier
 from backend.reconciling import Reconciler
 from backend.retrain_triggers import RetrainTriggers
@@ -159,9 +159,11 @@ def wire(site: Site) -> Services:
             load=load,
             check=partial(self_test, registry),
             every=settings.reload_seconds,
-            pins=settings.pinned_models,
-            find_pins=site.pins.versions,
-            provisional=site.provisional.versions,
+            projects=ProjectVersions(
+                before_first_look=settings.pinned_models,
+                pinned=site.pins.versions,
+                provisional=site.provisional.versions,
+            ),
             swapped=freeze_garbage_collection,
         ),
         images=site.images,

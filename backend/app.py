@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -38,6 +39,7 @@ from backend.shadow import Shadow
 from backend.shadow_pictures import ShadowPictures
 from backend.suggestions import Suggestions
 from mammo.readers import ProjectReaders, names_by_pseudonym
+from mammo.site import Site
 from mammo.stages import StageReport
 
 MAX_CLICKS = 2
@@ -48,6 +50,14 @@ MAX_EVENTS = 8
 """Threads that store events. Their own limit: a database that cannot be written to must not block all other routes."""
 
 
+class _Background(Protocol):
+    """A thread that works while the backend runs."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 def create_app(services: Services) -> FastAPI:
     """Build the application. Its lifespan starts the background threads, and closes the site at the end."""
     backlog, shadow = Backlog(), Shadow(services, services.shadow)
@@ -56,35 +66,20 @@ def create_app(services: Services) -> FastAPI:
     stage_reports: Refreshed[int, StageReport] = Refreshed(partial(_stage_report, services))
     reader_figures: Refreshed[int, ProjectReaders] = Refreshed(services.site.readers)
     reader_names: Refreshed[None, Mapping[str, str]] = Refreshed(partial(_reader_names, services))
-    listener = services.champion_listener and services.champion_listener(services.host.wake)
+    computed = (overviews, evidence, shadow_pictures, stage_reports, problems, reader_figures, reader_names)
+    threads = [*_threads(services), backlog, shadow.backlog]
 
     @asynccontextmanager
     async def lifespan(started: FastAPI) -> AsyncIterator[None]:
         started.state.renderer.compile()
-        services.host.start()
-        if listener:
-            listener.start()
-        if services.reconciler:
-            services.reconciler.start()
-        if services.schedule:
-            services.schedule.start()
-        for sender in filter(None, (services.notifier, services.result_sender)):
-            sender.start()
-        backlog.start()
-        shadow.backlog.start()
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
-            if listener:
-                await anyio.to_thread.run_sync(listener.stop)
-            overviews.close()
-            evidence.close()
-            shadow_pictures.close()
-            stage_reports.close()
-            problems.close()
-            reader_figures.close()
-            reader_names.close()
-            await anyio.to_thread.run_sync(_close, services, backlog, shadow.backlog)
+            for each in computed:
+                each.close()
+            await anyio.to_thread.run_sync(_close, threads, services.site)
 
     app = FastAPI(title="Yolo-MLSAM", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
@@ -112,21 +107,43 @@ def create_app(services: Services) -> FastAPI:
     app.state.reader_names = reader_names
     app.state.login_limits = LoginLimits()
     app.state.renderer = Renderer(Assets.read())
-    paths: set[str] = set()
+    paths = _add_routes(app)
+    install_handlers(app)
+    _add_middleware(app, services, paths=paths)
+    return app
+
+
+def _threads(services: Services) -> list[_Background]:
+    """Return the background threads of the services that there are, in the order in which they start."""
+    listener = services.champion_listener and services.champion_listener(services.host.wake)
+    optional = (
+        listener,
+        services.reconciler,
+        services.schedule,
+        services.notifier,
+        services.result_sender,
+    )
+    return [services.host, *(each for each in optional if each)]
+
+
+def _add_routes(app: FastAPI) -> frozenset[str]:
+    """Add all routes; returns their paths."""
     modules = (webhook, health, setup, predict, metrics, provenance, readings, stages, runs)
+    paths: set[str] = set()
     for router in (*(module.router for module in modules), *api.ROUTERS, api.DESCRIPTION, *ROUTERS):
         app.include_router(router)
         paths |= {each.path for each in router.routes if isinstance(each, Route)}
-    install_handlers(app)
+    return frozenset(paths)
+
+
+def _add_middleware(app: FastAPI, services: Services, *, paths: frozenset[str]) -> None:
+    """Add the middleware from the innermost to the outermost."""
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(SecretRequired, services=services)
     app.add_middleware(RateLimit, is_exempt=partial(is_exempt_from_guess_limit, settings=services.settings))
     app.add_middleware(Identify, services=services)
     app.add_middleware(OwnPagesOnly)
-    app.add_middleware(
-        Guard, metrics=services.metrics, paths=frozenset(paths)
-    )  # added last, so it is the outermost
-    return app
+    app.add_middleware(Guard, metrics=services.metrics, paths=paths)
 
 
 def _stage_report(services: Services, project: int) -> StageReport:
@@ -137,14 +154,7 @@ def _reader_names(services: Services, _: None) -> Mapping[str, str]:
     return names_by_pseudonym(services.site.label_studio, secret=services.settings.annotator_secret)
 
 
-def _close(services: Services, *backlogs: Backlog) -> None:
-    for backlog in backlogs:
-        backlog.stop()
-    services.host.stop()
-    if services.reconciler:
-        services.reconciler.stop()
-    if services.schedule:
-        services.schedule.stop()
-    for sender in filter(None, (services.notifier, services.result_sender)):
-        sender.stop()
-    services.site.close()
+def _close(threads: Sequence[_Background], site: Site) -> None:
+    for thread in reversed(threads):
+        thread.stop()
+    site.close()

@@ -51,6 +51,22 @@ class Loaded:
     prelabeller: Prelabeller
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProjectVersions:
+    """The projects that do not follow the champion, and how the host learns of changes."""
+
+    before_first_look: Mapping[int, str] = field(default_factory=dict)
+    """Pinned version by project, as the settings have it."""
+
+    pinned: Callable[[], Mapping[int, str]] | None = None
+    """Returns the pinned version of each pinned project; called at each look. None: they never change. Until a new
+    version is loaded, the previous model serves; one that does not load is never replaced by another."""
+
+    provisional: Callable[[], Mapping[int, str]] = dict
+    """Returns the provisional version by project. One serves as soon as it is loaded; until then, or if it does not
+    load, the champion does."""
+
+
 @dataclass(frozen=True)
 class PinnedModels:
     """The projects that are pinned, and what is loaded for them; replaced as a whole."""
@@ -90,9 +106,7 @@ class ModelHost:
         load: Load,
         every: float,
         check: Check | None = None,
-        pins: Mapping[int, str] | None = None,
-        find_pins: Callable[[], Mapping[int, str]] | None = None,
-        provisional: Callable[[], Mapping[int, str]] = dict,
+        projects: ProjectVersions | None = None,
         swapped: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,21 +115,18 @@ class ModelHost:
             champions: the model registry.
             every: seconds between two looks.
             check: self-test; a version that fails it is not tried again by this process.
-            pins: model versions of the projects that the settings pin.
-            find_pins: returns those of all pinned projects at each look; None: they are `pins` for ever. Until a new
-                version is loaded, the model of before serves; one that does not load is never replaced by another.
-            provisional: returns the provisional versions by project. One serves as soon as it is loaded, and until
-                then, or if it does not load, the champion does.
+            projects: those with a version of their own; None: every project follows the champion.
             swapped: called after each swap, when the host no longer holds the previous model.
         """
         self._champions = champions
         self._load = load
         self._every = every
-        of_settings = dict(pins or {})
-        self._find_pins = find_pins or (lambda: of_settings)
-        self._pinned = PinnedModels(of_settings, {})
+        projects = projects or ProjectVersions()
+        first_pins = dict(projects.before_first_look)
+        self._look_up_pins = projects.pinned or (lambda: first_pins)
+        self._pinned = PinnedModels(first_pins, {})
         self._pin_retry_at: dict[str, float] = {}
-        self._look_up_provisional = provisional
+        self._look_up_provisional = projects.provisional
         self._provisional: dict[int, Loaded] = {}
         self._clock = clock
         self._loaded: Loaded | None = None
@@ -207,12 +218,12 @@ class ModelHost:
 
     def _load_pins(self) -> None:
         """Load new pinned versions, then let them serve, and free those that no project is pinned to any more."""
-        versions, before = dict(self._find_pins()), self._pinned
+        versions, before = dict(self._look_up_pins()), self._pinned
         loaded: dict[str, Loaded] = {}
         for version in sorted(set(versions.values())):
-            found = before.loaded.get(version) or self._load_beside(version, kind="pinned")
-            if found is not None:
-                loaded[version] = found
+            model = before.loaded.get(version) or self._load_beside(version, kind="pinned")
+            if model is not None:
+                loaded[version] = model
         self._pinned = PinnedModels(versions, loaded)
         if before.loaded.keys() - loaded.keys():
             self._swapped()

@@ -57,7 +57,7 @@ log = structlog.get_logger()
 
 
 def retrain(payload: dict[str, Any]) -> dict[str, Any]:
-    """Train a challenger on a project's corrections, and promote it if the gate agrees; or a provisional model.
+    """Train a challenger on a project's corrections, and promote it if the gate agrees; or train a provisional model.
 
     See `training.retrain.retrain` and `training.provisional.provisional`.
     """

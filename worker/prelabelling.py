@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -26,6 +26,9 @@ PAUSES = (1.0, 5.0, 20.0)
 
 MAX_UNAVAILABLE = 5
 """After this many unavailable images in a row, their server is taken to be down."""
+
+Withheld = Callable[[int, int, Mapping[str, Any]], str | None]
+"""Takes project, task and task data; returns why annotators get no prelabel of the task, or None if they get one."""
 
 log = structlog.get_logger()
 
@@ -56,7 +59,7 @@ def prelabel_tasks(
     *,
     site: Site,
     report: Callable[[str, float, str], None],
-    withheld: Callable[[int, int, Mapping[str, Any]], str | None],
+    withheld: Withheld,
     part: Part | None = None,
     wait: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
@@ -68,8 +71,8 @@ def prelabel_tasks(
 
     Args:
         report: called with stage, progress in [0, 1] and message; may raise to stop.
-        withheld: takes project, task and task data; returns why annotators get no prelabel of the task, or None if they
-            get one. The prediction of a withheld task is stored and not pushed; nothing is written about it.
+        withheld: whether annotators get a prelabel of a task. The prediction of a withheld task is stored and not
+            pushed; nothing is written about it.
         part: of a refresh; None: all tasks.
 
     Returns:
@@ -82,7 +85,7 @@ def prelabel_tasks(
         ImageUnavailable: the image server is down.
         StorageUnavailable: our copy of a prediction could not be stored.
     """
-    version, client = prelabeller.version, site.client
+    client = site.client
     described = client.project(project)
     tasks = TaskPrelabeller.of(
         prelabeller,
@@ -91,53 +94,23 @@ def prelabel_tasks(
         settings=site.settings,
         open_image=site.images.open,
         store=site.store,
-        news=_news(site, project, version),
+        news=_news(site, project, prelabeller.version),
         words=site.word_head(project),
     )
-    total = int(described.get("task_number") or 0)
-    counts, cut, failures, index, last = Counter[str](), _Cut(), _Failures(), 0, None
-    is_shown = part is not None and part.after > 0
+    total, index, last = int(described.get("task_number") or 0), 0, None
+    refresh = _Refresh(tasks, project, client, site.store, withheld, wait)
     for index, task in enumerate(_listed(client, project, part), 1):
         if part is not None and last is not None and time.monotonic() >= part.until:
-            break
-        number = task["id"]
-        known = _prediction(client, number, version) if task.get("total_predictions") != 0 else None
-        shown = withheld(project, number, task["data"]) is None
-        if known is not None:
-            counts["already"] += 1
-            is_shown |= shown
-            if shown:
-                _fill_columns(client, task, known)
-        else:
-            try:
-                prediction, num_cut = _predict(tasks, task, project=project, store=site.store, shown=shown)
-            except MammoError as error:
-                if not failures.tolerate(error, task=number):
-                    raise
-            else:
-                failures.unavailable = 0
-                if shown:
-                    _push(client, number, prediction, version, wait=wait)
-                    _fill_columns(client, task, prediction)
-                counts["predicted" if shown else "withheld"] += 1
-                cut.add(num_cut)
-        report("prelabel", min(index / max(total, index), 1.0), f"{index} of {max(total, index)} tasks{cut}")
-        last = number
-    else:
-        last = None  # nothing is left
-        if index:
-            report("prelabel", 1.0, f"{index} of {index} tasks{cut}")
-        if counts["predicted"] or is_shown:
-            client.set_model_version(project, version)
-    return {
-        "version": version,
-        "predicted": counts["predicted"],
-        "already": counts["already"],
-        "withheld": counts["withheld"],
-        "failed": dict(failures.by_code),
-        "cut": asdict(cut),
-        **({} if last is None else {"after": last}),
-    }
+            return refresh.summary() | {"after": last}
+        refresh.prelabel(task)
+        total = max(total, index)
+        report("prelabel", min(index / total, 1.0), f"{index} of {total} tasks{refresh.cut}")
+        last = task["id"]
+    if index:
+        report("prelabel", 1.0, f"{index} of {index} tasks{refresh.cut}")
+    if refresh.num_shown or (part is not None and part.after > 0):
+        client.set_model_version(project, prelabeller.version)
+    return refresh.summary()
 
 
 def _news(site: Site, project: int, version: str) -> list[str]:
@@ -188,27 +161,76 @@ class _Failures:
         return True
 
 
-def _predict(
-    tasks: TaskPrelabeller, task: Mapping[str, Any], *, project: int, store: AnnotationStore, shown: bool
-) -> tuple[Prediction, int]:
-    """Return a task's prediction, the stored one if there is one, and record whether annotators see it.
+@dataclass
+class _Refresh:
+    """Predictions of one model version for the tasks of a project, and what became of them."""
 
-    Returns:
-        The prediction, and the number of findings that it does not show.
-    """
-    number, data = task["id"], task["data"]
-    # A project's own threshold may have changed since the prediction was stored, so what is shown is predicted anew.
-    if tasks.threshold is None or not shown:
-        prelabel = tasks.recorded(number, data, project=project)
-        if prelabel is not None:
+    tasks: TaskPrelabeller
+    project: int
+    client: LabelStudioClient
+    store: AnnotationStore
+    withheld: Withheld
+    wait: Callable[[float], None]
+    counts: Counter[str] = field(default_factory=Counter)
+    cut: _Cut = field(default_factory=_Cut)
+    failures: _Failures = field(default_factory=_Failures)
+    num_shown: int = 0
+    """Tasks whose prediction of this version annotators see."""
+
+    def prelabel(self, task: Mapping[str, Any]) -> None:
+        """Predict a task, and push the prediction, unless Label Studio has one of this version or it is withheld."""
+        number = task["id"]
+        shown = self.withheld(self.project, number, task["data"]) is None
+        prediction = None
+        if task.get("total_predictions") != 0:
+            prediction = _prediction(self.client, number, self.tasks.version)
+        if prediction is not None:
+            self.counts["already"] += 1
+        else:
+            try:
+                prediction, num_cut = self._predict(number, task["data"], shown=shown)
+            except MammoError as error:
+                if not self.failures.tolerate(error, task=number):
+                    raise
+                return
+            self.failures.unavailable = 0
             if shown:
-                store.show_prelabel(project, number, tasks.version)
-            score = suspicion(prelabel.regions)
-            stored = {"result": prelabel.regions, "score": score, "model_version": tasks.version}
-            return stored, prelabel.num_cut or 0
-    made = tasks.predict(number, data)
-    tasks.record(number, made, project=project, shown=shown)
-    return made.prediction, made.num_cut
+                _push(self.client, number, prediction, self.tasks.version, wait=self.wait)
+            self.counts["predicted" if shown else "withheld"] += 1
+            self.cut.add(num_cut)
+        if shown:
+            self.num_shown += 1
+            _fill_columns(self.client, task, prediction)
+
+    def _predict(self, task: int, data: Mapping[str, Any], *, shown: bool) -> tuple[Prediction, int]:
+        """Return a task's prediction, the stored one if there is one, and record whether annotators see it.
+
+        Returns:
+            The prediction, and the number of findings that it does not show.
+        """
+        tasks, project = self.tasks, self.project
+        # The project's own threshold may have changed since the prediction was stored, so a shown one is predicted
+        # again.
+        if tasks.threshold is None or not shown:
+            prelabel = tasks.recorded(task, data, project=project)
+            if prelabel is not None:
+                if shown:
+                    self.store.show_prelabel(project, task, tasks.version)
+                score = suspicion(prelabel.regions)
+                stored = {"result": prelabel.regions, "score": score, "model_version": tasks.version}
+                return stored, prelabel.num_cut or 0
+        made = tasks.predict(task, data)
+        tasks.record(task, made, project=project, shown=shown)
+        return made.prediction, made.num_cut
+
+    def summary(self) -> dict[str, Any]:
+        """Return the result as `prelabel_tasks` does."""
+        return {
+            "version": self.tasks.version,
+            **{name: self.counts[name] for name in ("predicted", "already", "withheld")},
+            "failed": dict(self.failures.by_code),
+            "cut": asdict(self.cut),
+        }
 
 
 def _listed(client: LabelStudioClient, project: int, part: Part | None) -> Iterable[dict[str, Any]]:

@@ -31,7 +31,6 @@ class Stack:
     processes: Processes
     settings: Settings
     label_studio: LabelStudioServer
-    redis_program: str
 
     @property
     def backend_url(self) -> str:
@@ -111,7 +110,7 @@ def launch_stack(
     values = environment_of(settings)
     del values[f"{PREFIX}SITE"]
     write_site_file(site_file, values, comment=comment)
-    return Stack(processes, settings, server, redis.program)
+    return Stack(processes, settings, server)
 
 
 def finish_stack(stack: Stack) -> None:

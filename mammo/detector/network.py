@@ -9,30 +9,14 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import ValidationError
 from torch import Tensor, nn
 from ultralytics.nn.modules import C2f, Conv
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils.torch_utils import initialize_weights
 
 from mammo.detector.attention import build_attention
-from mammo.detector.spec import SPEC, DetectorSpec
-from mammo.errors import InvalidWeights
+from mammo.detector.spec import DetectorSpec
 from mammo.findings import CLUSTER
-
-_KEY = "mammo_spec"
-
-
-def spec_of(config: dict[str, Any]) -> DetectorSpec:
-    """Read the specification from a network's config (`network.yaml`), which ultralytics stores with the network.
-
-    Raises:
-        InvalidWeights: the specification is missing or invalid.
-    """
-    try:
-        return SPEC.validate_python(config[_KEY], strict=False)
-    except (KeyError, ValidationError) as error:
-        raise InvalidWeights(f"the model config has no valid specification of a detector: {error}") from error
 
 
 class C2fAttention(C2f):  # type: ignore[misc]  # ultralytics has no type annotations
@@ -77,7 +61,6 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
         """
         super().__init__(_layers(spec), ch=3, nc=1, verbose=False)
         self.spec = spec
-        self.yaml[_KEY] = SPEC.dump_python(spec, mode="json")
         self.names = {0: CLUSTER}
         if spec.class_width is not None:
             self._widen_classes(spec.class_width)
@@ -97,15 +80,6 @@ class DetectorNetwork(DetectionModel):  # type: ignore[misc]
                 gate_bias=gate_bias,
             )
             self.model[index] = C2fAttention.wrap(block, attention)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the architecture in the config of a network, with random weights.
-
-        Raises:
-            InvalidWeights: see `spec_of`.
-        """
-        return cls(spec_of(config))
 
     def _widen_classes(self, width: int) -> None:
         """Replace the class branch of the head by one with `width` channels, initialised like the stock branch."""

@@ -13,7 +13,6 @@ UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 """A well-formed UID (PS3.5 chapter 9): numbers separated by dots."""
 
 MAX_UID = 64
-ORIENTATION = re.compile(r"[APRLHF]{1,3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +24,6 @@ class DicomSource:
     series_instance_uid: str
     study_instance_uid: str
 
-    frame_of_reference_uid: str | None = None
-    """None in most mammograms: a projection has no frame of reference."""
-
-    patient_orientation: tuple[str, str] | None = None
-    """Patient directions of rows and columns, such as `("A", "R")`: up to three of A P R L H F each."""
-
 
 def source_of(dataset: FileDataset) -> DicomSource | None:
     """The source of a data set; None unless all three instance UIDs are well formed."""
@@ -39,15 +32,11 @@ def source_of(dataset: FileDataset) -> DicomSource | None:
     )
     if not (instance and series and study):
         return None
-    directions = tuple(text(dataset, "PatientOrientation").split("\\"))
-    is_oriented = len(directions) == 2 and all(ORIENTATION.fullmatch(direction) for direction in directions)
     return DicomSource(
         sop_class_uid=uid_of(dataset, "SOPClassUID") or "",
         sop_instance_uid=instance,
         series_instance_uid=series,
         study_instance_uid=study,
-        frame_of_reference_uid=uid_of(dataset, "FrameOfReferenceUID"),
-        patient_orientation=(directions[0], directions[1]) if is_oriented else None,
     )
 
 

@@ -30,9 +30,6 @@ class Extent:
     box: Box
     """Bounding box, in image pixels."""
 
-    longest_pixels: float
-    """Largest distance between two pixel corners, divided by the mean spacing."""
-
     area_mm2: float | None
     """Area in mm²."""
 
@@ -83,17 +80,15 @@ def extent(mask: Mask, *, spacing: Spacing | None) -> Extent:
         ValueError: no pixel is set.
     """
     box = bounding_box(coordinates(mask))
-    corners = np.array([corner for loop in edge_loops(mask) for corner in loop], np.float64)
     column_mm, row_mm = (spacing.column_mm, spacing.row_mm) if spacing else (1.0, 1.0)
-    longest = _diameter(corners * (column_mm, row_mm))
+    corners = np.array([corner for loop in edge_loops(mask) for corner in loop], np.float64)
     return Extent(
         area_pixels=mask.area,
         box=box,
-        longest_pixels=longest / (spacing.mean_mm if spacing else 1.0),
         area_mm2=mask.area * column_mm * row_mm if spacing else None,
         width_mm=box.width * column_mm if spacing else None,
         height_mm=box.height * row_mm if spacing else None,
-        longest_mm=longest if spacing else None,
+        longest_mm=_diameter(corners * (column_mm, row_mm)) if spacing else None,
     )
 
 

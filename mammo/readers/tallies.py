@@ -72,11 +72,6 @@ class Tally:
         """Median time per annotation; None if Label Studio reports none."""
         return median(self.seconds) if self.seconds else None
 
-    @property
-    def hit_rate(self) -> float | None:
-        """Share of the true findings of known cases that the reader has; None without any."""
-        return self.hits / (self.hits + self.misses) if self.hits + self.misses else None
-
 
 COUNTS = tuple(name for name in Tally.__dataclass_fields__ if name not in ("seconds", "words"))
 

@@ -10,13 +10,12 @@ service    SecondLookService: lists, sends back, and settles what was answered
 The doubts are found by `training.second_look`.
 """
 
-from mammo.second_looks.doubt import CAUSES, Cause, LabelDoubt, StoredDoubt
+from mammo.second_looks.doubt import Cause, LabelDoubt, StoredDoubt
 from mammo.second_looks.precision import Precision, precision_by
 from mammo.second_looks.searches import learned_sentence, sentences
 from mammo.second_looks.service import SecondLookService, Sent
 
 __all__ = [
-    "CAUSES",
     "Cause",
     "LabelDoubt",
     "Precision",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from mammo.geometry import Box
 
@@ -12,8 +12,6 @@ Cause = Literal["missed", "nothing-there", "outline", "hasty", "readers-differ"]
 """`missed`: a lesion is predicted where no label is. `nothing-there`: a label where nothing is predicted. `outline`:
 both have the lesion, and their outlines differ. `hasty`: a prelabel was accepted unchanged within seconds.
 `readers-differ`: two people have read the image, and one of them differently."""
-
-CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 Answer = Literal["changed", "confirmed"]
 """`changed`: the reader corrected what was doubted. `confirmed`: the reader left it as it was."""

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from backend.app import create_app
 from backend.metrics import Metrics
-from backend.model_host import ModelHost
+from backend.model_host import ModelHost, ProjectVersions
 from backend.retrain_triggers import RetrainTriggers
 from backend.services import Services
 from backend.shadow_model import ShadowModel
@@ -320,7 +320,7 @@ class Backend:
             self.registry,
             load=self.registry.load,
             every=0.01,
-            pins=settings(**self.changes).pinned_models,
+            projects=ProjectVersions(before_first_look=settings(**self.changes).pinned_models),
         )
         self.host.look()
         configured = settings(**self.changes)

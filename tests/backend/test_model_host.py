@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from backend.model_host import MAX_PAUSE, ModelHost
+from backend.model_host import MAX_PAUSE, ModelHost, ProjectVersions
 from mammo.dicom import Mammogram
 from mammo.errors import InvalidWeights, ModelNotFound, StorageUnavailable
 from mammo.findings import ImageFindings
@@ -210,7 +210,13 @@ def test_a_host_that_is_woken_looks_at_once() -> None:
 
 def test_a_provisional_model_serves_its_project_as_soon_as_it_is_loaded_and_until_it_is_withdrawn() -> None:
     registry, provisional = FakeRegistry(), dict[int, str]()
-    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=lambda: provisional)
+    host = ModelHost(
+        registry,
+        load=registry.load,
+        every=2.0,
+        clock=Clock(),
+        projects=ProjectVersions(provisional=lambda: provisional),
+    )
     host.look()
     provisional[3] = "p1"
     assert host.current(3).version == "m1"
@@ -229,7 +235,13 @@ def test_a_provisional_model_serves_its_project_as_soon_as_it_is_loaded_and_unti
 def test_a_provisional_model_that_does_not_load_leaves_its_project_with_the_champion() -> None:
     registry = FakeRegistry()
     registry.broken = {"p1"}
-    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=lambda: {3: "p1"})
+    host = ModelHost(
+        registry,
+        load=registry.load,
+        every=2.0,
+        clock=Clock(),
+        projects=ProjectVersions(provisional=lambda: {3: "p1"}),
+    )
     host.look()
     assert host.current(3).version == "m1"
     assert host.status().problem is not None
@@ -243,7 +255,13 @@ def test_while_the_database_is_away_a_loaded_provisional_model_keeps_serving() -
             raise ConnectionError
         return {3: "p1"}
 
-    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), provisional=provisional)
+    host = ModelHost(
+        registry,
+        load=registry.load,
+        every=2.0,
+        clock=Clock(),
+        projects=ProjectVersions(provisional=provisional),
+    )
     host.look()
     is_away = True
     host.look()
@@ -257,8 +275,7 @@ def test_a_project_that_is_pinned_meanwhile_is_served_by_its_version_until_it_is
         load=registry.load,
         every=2.0,
         clock=Clock(),
-        pins={9: "m0"},
-        find_pins=lambda: {**pins, 9: "m0"},
+        projects=ProjectVersions(before_first_look={9: "m0"}, pinned=lambda: {**pins, 9: "m0"}),
         swapped=lambda: freed.append(host.status().pinned),
     )
     host.look()
@@ -277,7 +294,9 @@ def test_a_project_that_is_pinned_meanwhile_is_served_by_its_version_until_it_is
 
 def test_a_pinned_champion_is_loaded_once() -> None:
     registry = FakeRegistry()
-    host = ModelHost(registry, load=registry.load, every=2.0, find_pins=lambda: {3: "m1"})
+    host = ModelHost(
+        registry, load=registry.load, every=2.0, projects=ProjectVersions(pinned=lambda: {3: "m1"})
+    )
     host.look()
     assert (host.current(3).version, host.current().version, registry.loads) == ("m1", "m1", ["m1"])
 
@@ -285,7 +304,9 @@ def test_a_pinned_champion_is_loaded_once() -> None:
 def test_a_version_that_is_pinned_meanwhile_and_does_not_load_is_not_replaced_by_another() -> None:
     registry, pins = FakeRegistry(), dict[int, str]()
     registry.broken = {"m5"}
-    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), find_pins=lambda: pins)
+    host = ModelHost(
+        registry, load=registry.load, every=2.0, clock=Clock(), projects=ProjectVersions(pinned=lambda: pins)
+    )
     host.look()
     pins[3] = "m5"
     host.look()
@@ -302,7 +323,9 @@ def test_before_the_pins_are_known_nothing_serves_and_afterwards_an_outage_chang
             raise StorageUnavailable("the database is gone")
         return {3: "m5"}
 
-    host = ModelHost(registry, load=registry.load, every=2.0, clock=Clock(), find_pins=find)
+    host = ModelHost(
+        registry, load=registry.load, every=2.0, clock=Clock(), projects=ProjectVersions(pinned=find)
+    )
     host.look()
     assert (host.status().serving, host.status().problem) == (None, "storage_unavailable")
     away.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.model_host import ProjectVersions
 from tests.backend.fakes import BASIC, Backend
 
 TASK = {"id": 7, "data": {"image": "/x.png", "sha256": "a" * 64}}
@@ -34,7 +35,12 @@ def test_a_new_champion_leaves_a_pinned_project_alone() -> None:
 def test_a_pinned_version_that_does_not_load_is_never_replaced_by_another_one() -> None:
     backend = Backend(changes={"project_models": "3=gone"})
     backend.registry.broken = {"gone"}
-    backend.host = type(backend.host)(backend.registry, load=backend.registry.load, every=1, pins={3: "gone"})
+    backend.host = type(backend.host)(
+        backend.registry,
+        load=backend.registry.load,
+        every=1,
+        projects=ProjectVersions(before_first_look={3: "gone"}),
+    )
     backend.host.look()
     object.__setattr__(backend.services, "host", backend.host)
     answer = backend.predict(TASK)

@@ -1,4 +1,7 @@
-"""Building a dataset version: read new and changed annotations, reuse the other items of the newest version."""
+"""Building a dataset version: new and changed annotations are read, the other items of the newest version reused.
+
+Step 9 of the walk.
+"""
 
 from __future__ import annotations
 
@@ -89,24 +92,10 @@ def build_dataset_version(
             f"project {project} has no corrections yet: annotate some tasks first, or run `yolo-mlsam reconcile` if "
             "webhooks were lost"
         )
-    items: list[Item] = []
-    for index, candidate in enumerate(candidates, 1):
-        correction = candidate.correction
-        if correction.automatic and not options.with_automatic:
-            reason = "the service submitted it and no person has changed it"
-            excluded.append(Excluded.of(correction, AUTOMATIC, reason))
-            continue
-        try:
-            items += builder.items_of(candidate)
-        except MammoError as error:
-            if not is_about_one_image(error):
-                raise
-            # A region that cannot be read on one image may belong to another, so the whole annotation is excluded.
-            excluded.append(Excluded.of(correction, error.code, str(error)))
-        progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
+    items, not_used = builder.read(candidates, progress)
     items, superseded = _one_per_image(items, options.prefer)
     items, held_back = hold_back(_with_folds(engine, blobs, items))
-    dataset = _named(project, items, [*excluded, *superseded, *held_back], blobs)
+    dataset = _named(project, items, [*excluded, *not_used, *superseded, *held_back], blobs)
     _record(engine, dataset, last_event=last_event, digests=builder.digests)
     if dataset.num_alone:
         log.warning(
@@ -146,6 +135,26 @@ class _ItemBuilder:
 
     digests: dict[tuple[int, str], str | None] = field(default_factory=dict)
     """Of every image seen, by annotation and image key."""
+
+    def read(self, candidates: Sequence[Candidate], progress: Progress) -> tuple[list[Item], list[Excluded]]:
+        """Return the items of all candidates, and those that are excluded: automatic ones, and unreadable ones."""
+        items: list[Item] = []
+        excluded: list[Excluded] = []
+        for index, candidate in enumerate(candidates, 1):
+            correction = candidate.correction
+            if correction.automatic and not self.options.with_automatic:
+                reason = "the service submitted it and no person has changed it"
+                excluded.append(Excluded.of(correction, AUTOMATIC, reason))
+                continue
+            try:
+                items += self.items_of(candidate)
+            except MammoError as error:
+                if not is_about_one_image(error):
+                    raise
+                # A region that cannot be read on one image may belong to another, so the whole annotation is excluded.
+                excluded.append(Excluded.of(correction, error.code, str(error)))
+            progress(index / len(candidates), f"{index} of {len(candidates)} corrections")
+        return items, excluded
 
     def items_of(self, candidate: Candidate) -> list[Item]:
         """The items of every image of a candidate.

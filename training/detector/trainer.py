@@ -7,9 +7,8 @@ random numbers after a restart, and trains on one thread.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,7 +22,6 @@ import mammo.detector.hardening  # noqa: F401  # must precede the import of ultr
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from mammo.detector import DetectorNetwork, DetectorSpec, save_detector
-from mammo.detector.network import spec_of
 from mammo.errors import TrainingDiverged
 from mammo.findings import CLUSTER
 from training.cases import Measure, Progress
@@ -47,12 +45,6 @@ class TrainableNetwork(DetectorNetwork):
     def __init__(self, spec: DetectorSpec, *, gate_bias: float, rule: BoxLoss) -> None:
         super().__init__(spec, gate_bias=gate_bias)
         self.rule = rule
-        self.yaml["box_loss"] = asdict(rule)  # next to the spec, in ultralytics' config of the model
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """See `DetectorNetwork.from_config`; the config includes the box loss."""
-        return cls(spec_of(config), gate_bias=0.0, rule=BoxLoss(**config["box_loss"]))
 
     def loss(self, batch: dict[str, Any], preds: Any = None) -> Any:
         """The training loss of a batch. Images are in channels-last order, which is a fifth faster on a CPU."""

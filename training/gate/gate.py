@@ -1,5 +1,7 @@
 """The gate: decides whether a challenger replaces the champion. A pure function of two evaluations.
 
+Step 11 of the walk.
+
 Both model versions were evaluated on the same images of the same held-out patients. The primary score is the mean of
 detection (mean sensitivity at a few false-positive rates) and segmentation (mean Dice over all true clusters). Patients
 are drawn with replacement, the same draws for both versions (a paired bootstrap). The challenger must be strictly

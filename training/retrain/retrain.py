@@ -1,5 +1,7 @@
 """A retrain: corrections -> dataset version -> challenger -> verdict -> promotion, if the challenger wins.
 
+Step 10 of the walk.
+
 `retrain` is the list of steps. Every step writes its result into the run's ledger exactly once. A killed run resumes
 at the first step without a result, with the same dataset version and against the same champion.
 """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -42,9 +41,7 @@ from training.segmenter.rois import (
     TrainingRegions,
     TrainingRoi,
     cut_rois,
-    is_tiny,
-    num_at_uncertain_places,
-    num_without_mask,
+    training_counts,
 )
 from training.segmenter.validation import RoiScore, score_rois
 
@@ -106,12 +103,7 @@ def finetune_segmenter(
     facts = {
         "start_sha256": hash_file(start) if start else None,
         "detector_sha256": hash_file(detector) if detector and detect else None,
-        "num_train_patients": len({roi.patient for roi in rois}),
-        "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
-        "num_train_regions": dict(Counter(roi.kind for roi in rois)),
-        "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=network.config) for roi in rois),
-        "num_without_outline": num_without_mask(train),
-        "num_beside_a_place": num_at_uncertain_places(train),
+        **training_counts(rois, train, config=network.config),
     }
     run: Callable[..., Path] = partial(train_network, network, TrainingRegions(rois, held_out))
     if processes > 1:
@@ -134,14 +126,14 @@ def _start_network(start: Path | None, recipe: SegmenterRecipe) -> tuple[Mlsam, 
             network.mask_decoder.silence_middle()
         return network, False
     network = load_segmenter(start)[0]
-    wanted = replace(
+    config = replace(
         network.config,
         presence=network.config.presence or "presence" in recipe.adds,
         box_prior=network.config.box_prior or "box_prior" in recipe.adds,
     )
-    if wanted == network.config:
+    if config == network.config:
         return network, True
-    return grown(network, wanted, seed=recipe.seed), False
+    return grown(network, config, seed=recipe.seed), False
 
 
 def cut_once(
@@ -227,16 +219,7 @@ def train_network(
     network.load_state_dict(best.weights, strict=False)
     merge_lora(network)
     if group.is_first:
-        run_facts = {
-            "recipe": recipe.name,
-            "policy": recipe.policy,
-            "precision": recipe.precision,
-            "seed": recipe.seed,
-            "steps": recipe.steps,
-            "run": key,
-            "validation": asdict(best.score) if best.score else None,
-        }
-        save_segmenter(path, network, facts={**(facts or {}), **run_facts})
+        save_segmenter(path, network, facts={**(facts or {}), **_run_facts(recipe, key, best)})
         _checkpoints(folder).remove()
     group.wait()
     return path
@@ -302,6 +285,18 @@ class _Best:
 
     weights: dict[str, Tensor]
     score: RoiScore | None
+
+
+def _run_facts(recipe: SegmenterRecipe, key: str, best: _Best) -> dict[str, Any]:
+    return {
+        "recipe": recipe.name,
+        "policy": recipe.policy,
+        "precision": recipe.precision,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "run": key,
+        "validation": asdict(best.score) if best.score else None,
+    }
 
 
 def select_trained(network: Mlsam, recipe: SegmenterRecipe) -> list[nn.Parameter]:

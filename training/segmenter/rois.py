@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,6 +159,20 @@ def speck_points(pixels: Pixels, box: Box, *, count: int, spacing: Spacing | Non
     return robust_points(
         pixels, box, count=count, spacing=spacing.pixels(SPECK_SPACING_MM), mm_per_pixel=spacing.mean_mm
     )
+
+
+def training_counts(
+    rois: Sequence[TrainingRoi], cases: Sequence[Case], *, config: MlsamConfig
+) -> dict[str, Any]:
+    """Return what a network is trained on, and what is left out, as numbers to record with its weights."""
+    return {
+        "num_train_patients": len({roi.patient for roi in rois}),
+        "num_train_clusters": sum(roi.kind == "cluster" for roi in rois),
+        "num_train_regions": dict(Counter(roi.kind for roi in rois)),
+        "num_tiny": sum(roi.kind == "cluster" and is_tiny(roi, config=config) for roi in rois),
+        "num_without_outline": num_without_mask(cases),
+        "num_beside_a_place": num_at_uncertain_places(cases),
+    }
 
 
 def num_without_mask(cases: Sequence[Case]) -> int:

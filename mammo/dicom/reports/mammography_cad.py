@@ -17,6 +17,7 @@ One document for the mammograms of a study, as small as the templates allow:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +46,14 @@ from mammo.dicom.results import (
     tracking,
     without_quoting_names,
 )
-from mammo.dicom.source import ORIENTATION
 from mammo.dicom.writing import DATE, TIME, derived_uid
 from mammo.errors import UnsupportedImage
 from mammo.findings import Finding
 
 SERIES_NUMBER = 102
+ORIENTATION = re.compile(r"[APRLHF]{1,3}")
+"""Patient direction of the rows or the columns, such as "A"."""
+
 ENGLISH = Code("en", "RFC5646", "English")
 ALGORITHMS: Mapping[MadeBy, str] = {
     "automatic": "{name}",

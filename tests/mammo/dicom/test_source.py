@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import pydicom
 import pytest
@@ -18,8 +17,6 @@ def test_a_mammogram_knows_the_objects_that_results_refer_to() -> None:
         sop_instance_uid=dataset.SOPInstanceUID,
         series_instance_uid=dataset.SeriesInstanceUID,
         study_instance_uid=dataset.StudyInstanceUID,
-        frame_of_reference_uid=None,
-        patient_orientation=("P", "FL"),
     )
 
 
@@ -28,13 +25,6 @@ def test_a_mammogram_knows_the_objects_that_results_refer_to() -> None:
 )
 def test_a_uid_that_is_none_is_not_handed_on(uid: str) -> None:
     assert read_mammogram(with_elements(SOPInstanceUID=uid)).source is None
-
-
-@pytest.mark.parametrize("sides", [["A"], ["A", "X"], ["<b>", "R"], ["A", "R", "F"]])
-def test_an_orientation_that_is_none_is_left_out(sides: Any) -> None:
-    source = read_mammogram(with_elements(PatientOrientation=sides)).source
-    assert source is not None
-    assert source.patient_orientation is None
 
 
 def test_the_source_is_not_printed_with_the_mammogram() -> None:

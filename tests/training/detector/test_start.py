@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from training.detector.box_loss import BoxLoss, DetectorLoss
 from training.detector.finetune import finetune_detector
 from training.detector.recipes import detector_smoke
 from training.detector.start import prepare
-from training.detector.trainer import TrainableNetwork
 
 CASES = [case(1, Box(60, 200, 110, 250)), case(3)]
 RECIPE = replace(detector_smoke(), tile=96, background=0.2)
@@ -130,14 +128,3 @@ def test_weights_that_do_not_say_continue_with_ciou_and_those_that_say_nonsense_
 def test_a_weight_that_is_no_weight_is_the_callers_mistake(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="not negative"):
         BoxLoss(kind="paper", **bad)
-
-
-def test_spec_and_box_loss_travel_in_the_models_own_config() -> None:
-    spec = DetectorSpec(attention="eca", p2=True, after=(2, 6), tile=1024)
-    network = TrainableNetwork(spec, gate_bias=0.0, rule=PAPER)
-    again = TrainableNetwork.from_config(deepcopy(network).yaml)
-    assert (again.spec, again.rule) == (spec, PAPER)
-    again.load_state_dict(network.state_dict(), strict=True)
-    assert DetectorNetwork.from_config(network.yaml).spec == spec
-    with pytest.raises(InvalidWeights, match="no valid specification"):
-        DetectorNetwork.from_config({"nc": 1})
