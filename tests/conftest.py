@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """In two processes, one runs the real Label Studio; tests of one file stay together: they share what is dear."""
+    """One process runs the real Label Studio; the tests of one file stay together, because they share what is dear."""
     # By a scheduler of our own: with pytest 9.2, pytest-xdist 3.8 does not see its `xdist_group` marks.
     if config.getvalue("dist") != "loadscope":
         return None
