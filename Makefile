@@ -6,9 +6,8 @@ LS_ML_VENV := .venv-label-studio-ml
 SBOM_VENV := .venv-sbom
 UV = $(VENV)/bin/uv --no-config --no-progress
 ARGS ?=
-# Three processes: one has the real Label Studio and often waits for it, the others the rest, so that two cores are busy.
-# `make test PARALLEL=` runs all in one.
-PARALLEL ?= --numprocesses 3 --dist loadscope --no-loadscope-reorder
+# Two processes: one has the real Label Studio, the other the rest. `make test PARALLEL=` runs all in one.
+PARALLEL ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # The processes share the cores: threads of one that spin while they wait would take them from the other.
 TEST_ENVIRONMENT := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 # uv installs without bytecode. What is imported is compiled once and kept, also where the environment says otherwise (images
