@@ -8,6 +8,7 @@ result; the machine's own, since a script does not think. A job is done on sever
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 import statistics
@@ -91,7 +92,7 @@ class Screen:
     """Images on the page."""
 
     num_regions: int = 1
-    """Regions that a task shows at least."""
+    """Regions that a task shows at least; 0 where the model may have found nothing."""
 
     hands: Hands = field(init=False)
 
@@ -186,9 +187,10 @@ Measured = dict[str, list[tuple[float, int]]]
 
 
 def correct_exam(screen: Screen, measured: Measured) -> None:
-    """Do every job but the first on the exam that is shown; leaves one finding less and one link more."""
+    """Do every job but the first on the exam that is shown; one that it does not allow is left out."""
+    if not screen.regions():
+        return
     hands = screen.hands
-    arm_smart_tools(screen)
     add_by_click(screen, measured)
     shrink_by_click(screen, measured)
     largest = max(screen.regions(), key=area)
@@ -209,19 +211,22 @@ def correct_exam(screen: Screen, measured: Measured) -> None:
         hands.key("Control+z")
         screen.until(lambda: len(screen.regions()) == number)
     hands.key("Escape")
-    links = len(screen.links())
-    first, second = pair_to_link(screen.regions())
+    links = screen.links()
+    pair = pair_to_link(screen.regions(), links)
+    if pair is None:
+        return
+    first, second = pair
     with screen.job(measured, LINK):
         hands.click(screen.middle(first))
         screen.until(lambda: selected(screen.page))
         hands.key("Alt+r")
         hands.click(screen.middle(second))
-        screen.until(lambda: len(screen.links()) == links + 1)
+        screen.until(lambda: len(screen.links()) == len(links) + 1)
     hands.key("Escape")
 
 
-def arm_smart_tools(screen: Screen) -> None:
-    """Choose the smart point tool of every view, as an annotator does once per browser."""
+def choose_smart_points(screen: Screen) -> None:
+    """Choose the smart point tool of every view, as an annotator does once per browser; again, it chooses boxes."""
     screen.hands.key("Escape")
     for group in screen.page.locator(".lsf-toolbar").all():
         group.locator(".lsf-toolbar__group").last.click()
@@ -282,13 +287,16 @@ def distance(one: Sequence[float], other: Sequence[float]) -> float:
     return math.dist(one, other)
 
 
-def pair_to_link(regions: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a region of CC and one of MLO of a breast."""
-    for breast in ("L", "R"):
-        cc, mlo = (next((r for r in regions if r["to_name"] == f"{breast}{v}"), None) for v in ("CC", "MLO"))
-        if cc is not None and mlo is not None:
-            return cc, mlo
-    raise LookupError("no breast has findings in both views")
+def pair_to_link(
+    regions: list[dict[str, Any]], links: list[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return a region of CC and one of MLO of a breast that are not linked; None if there are none."""
+    linked = {frozenset((link["from_id"], link["to_id"])) for link in links}
+    for one, other in itertools.combinations(sorted(regions, key=lambda region: str(region["to_name"])), 2):
+        views = one["to_name"], other["to_name"]
+        if views in (("LCC", "LMLO"), ("RCC", "RMLO")) and {one["id"], other["id"]} not in linked:
+            return one, other
+    return None
 
 
 def selected(page: Page) -> bool:
@@ -310,11 +318,13 @@ def run(*, exams: int = EXAMS, shots: Path | None = None) -> Result:
             browser = playwright.chromium.launch(
                 executable_path=program, args=["--no-sandbox", "--disable-gpu"]
             )
-            screen = Screen(browser.new_page(viewport=WINDOW), site, project.project, views)
+            screen = Screen(browser.new_page(viewport=WINDOW), site, project.project, views, num_regions=0)
             screen.log_in()
             empty = chromium_bytes()
             opened[name] = screen.begin()
             first = chromium_bytes() - empty
+            if name == "exam":
+                choose_smart_points(screen)
             for number in range(exams - 1):
                 if name == "exam" and number % 2 == 0:
                     correct_exam(screen, measured[name])

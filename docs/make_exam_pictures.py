@@ -16,7 +16,7 @@ import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import ViewportSize, sync_playwright
 
-from benchmarks.annotator import Screen, area, arm_smart_tools, centre, pair_to_link, selected
+from benchmarks.annotator import Screen, area, centre, choose_smart_points, pair_to_link, selected
 from benchmarks.annotator_site import annotator_site
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def main() -> None:
         screen = Screen(browser.new_page(viewport=WINDOW), site, site.exams.project, 4)
         screen.log_in()
         screen.begin()
-        arm_smart_tools(screen)
+        choose_smart_points(screen)
         frames = Frames(screen)
         work(screen, frames)
         browser.close()
@@ -183,7 +183,9 @@ def correct(screen: Screen, frames: Frames) -> None:
 def describe(screen: Screen, frames: Frames) -> None:
     """Choose words for a finding and for the exam, and link two findings."""
     hands = screen.hands
-    one, other = pair_to_link(screen.regions())
+    pair = pair_to_link(screen.regions(), screen.links())
+    assert pair is not None, "the first exam has no findings that can be linked; take another seed"
+    one, other = pair
     hands.click(screen.middle(one))
     screen.until(lambda: selected(screen.page))
     hands.key("Shift+P")

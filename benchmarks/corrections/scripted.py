@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from benchmarks.annotator import WINDOW, Screen, arm_smart_tools
+from benchmarks.annotator import WINDOW, Screen, choose_smart_points
 from benchmarks.annotator_site import SECRET, AnnotatorSite, annotator_site
 from benchmarks.corrections.hands import Hands
 from benchmarks.corrections.project import ExamProject, correct
@@ -82,7 +82,7 @@ def in_browser(
         screen = Screen(browser.new_page(viewport=WINDOW), site, site.exams.project, 4)
         screen.log_in()
         screen.begin()
-        arm_smart_tools(screen)
+        choose_smart_points(screen)
         for share in shares:
             task = screen.task
             hands = Hands(screen, **project.reader(tasks[task], project.editor(task), draw))

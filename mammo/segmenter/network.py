@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from segment_anything.modeling import PromptEncoder
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mammo.segmenter.box_prior import box_basis
 from mammo.segmenter.config import MlsamConfig, ViT
@@ -131,3 +133,26 @@ def new_network(config: MlsamConfig, *, seed: int) -> Mlsam:
         if isinstance(network.image_encoder, Encoder):
             nn.init.trunc_normal_(network.image_encoder.pos_embed, std=0.02)
     return network
+
+
+class _WithoutProducts(TorchFunctionMode):
+    """Returns the first factor in place of a product, which has the same shape.
+
+    Tensors of the meta device have no values. But the first product of one imports `torch._dynamo`, about 1 s of CPU
+    time that each process which loads a network would pay.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return args[0] if func is Tensor.mul else func(*args, **(kwargs or {}))
+
+
+def network_without_values(config: MlsamConfig) -> Mlsam:
+    """Build a network on the meta device: its tensors have names, shapes and types, but no memory and no values."""
+    with torch.device("meta"), _WithoutProducts():
+        return Mlsam(config)

@@ -19,7 +19,7 @@ from mammo.blobs import hash_file
 from mammo.errors import InvalidWeights
 from mammo.models.public_weights import CATALOGUE, PublicWeights, find
 from mammo.segmenter.config import ENCODERS, MlsamConfig, ViT, hq_sam, sam
-from mammo.segmenter.network import Mlsam
+from mammo.segmenter.network import network_without_values
 from mammo.segmenter.weights import save_segmenter
 
 CONFIGURATIONS: Mapping[str, MlsamConfig] = {
@@ -64,8 +64,7 @@ def convert(path: Path, *, name: str, out: Path) -> Path:
         raise ValueError(f"expected a segmenter, got {name}, which is a {entry.network}")
     config = CONFIGURATIONS[entry.architecture]
     tensors = read_checkpoint(path)
-    with torch.device("meta"):
-        network = Mlsam(config)
+    network = network_without_values(config)
     dropped = {} if isinstance(config.vit, ViT) else CLASSIFIER
     _check(tensors, expected={**_shapes(network.state_dict()), **dropped}, entry=entry, file=path.name)
     tensors = {key: tensor for key, tensor in tensors.items() if key not in dropped}

@@ -17,7 +17,7 @@ from mammo.atomic_files import replacing
 from mammo.errors import InvalidWeights
 from mammo.input_files import open_input
 from mammo.segmenter.config import MlsamConfig
-from mammo.segmenter.network import Mlsam
+from mammo.segmenter.network import Mlsam, network_without_values
 
 KEY = "yolo-mlsam"
 KIND = "segmenter"
@@ -76,8 +76,7 @@ def load_segmenter(path: Path) -> tuple[Mlsam, Facts]:
     try:
         with open_input(path), safe_open(path, framework="pt") as file:
             config, facts = _parse(path.name, file.metadata())
-            with torch.device("meta"):
-                network = Mlsam(config)
+            network = network_without_values(config)
             parameters = network.state_dict()
             expected = {name: tuple(tensor.shape) for name, tensor in parameters.items()}
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

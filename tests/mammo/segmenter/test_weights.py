@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -117,3 +119,14 @@ def test_weights_that_float16_cannot_hold_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="hf_token"):
         save_segmenter(tmp_path / "x.safetensors", network, facts={})
     assert not list(tmp_path.iterdir())
+
+
+def test_loading_does_not_import_the_compiler_of_torch(weights):
+    code = (
+        "import sys; from pathlib import Path; from mammo.segmenter.weights import load_segmenter\n"
+        "load_segmenter(Path(sys.argv[1])); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(weights)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
