@@ -6,7 +6,7 @@ The annotations arrive as Label Studio's webhooks do; database, store, registry,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +38,13 @@ PROJECT = 1
 ANNOTATOR = 1
 POSITIVE_SHARE = 0.5
 """Of the random order, whose strata are known only where prelabels are."""
+
+
+def random_tasks(unread: Iterable[int], number: int) -> list[int]:
+    """Return the next unread tasks in the random order of project 1, which depends on their ids only."""
+    candidates = [Candidate(task=task, stratum="unknown") for task in unread]
+    order = planned(candidates, "random", project=PROJECT, positive_share=POSITIVE_SHARE, limit=number)
+    return [place.task for place in order]
 
 
 class SimulatedProject:
@@ -96,18 +103,17 @@ class SimulatedProject:
         The random order asks for no prelabel, so it is the same in every arm.
         """
         if self.arm.order == "random":
-            candidates = [Candidate(task=task, stratum="unknown") for task in self.unread]
-        else:
-            prelabels = {task: self.prelabel(task, shown=False) for task in self.unread}
-            candidates = [
-                Candidate(
-                    task=task,
-                    stratum="positive" if each.regions else "negative",
-                    score=each.score,
-                    model_version=each.model_version,
-                )
-                for task, each in prelabels.items()
-            ]
+            return random_tasks(self.unread, number)
+        prelabels = {task: self.prelabel(task, shown=False) for task in self.unread}
+        candidates = [
+            Candidate(
+                task=task,
+                stratum="positive" if each.regions else "negative",
+                score=each.score,
+                model_version=each.model_version,
+            )
+            for task, each in prelabels.items()
+        ]
         order = planned(
             candidates, self.arm.order, project=PROJECT, positive_share=POSITIVE_SHARE, limit=number
         )
@@ -131,6 +137,10 @@ class SimulatedProject:
         recorded = self._site.store.prelabel(PROJECT, task, prelabeller.version)
         assert recorded is not None, "it was recorded above"
         return recorded
+
+    def regions(self, task: int, *, shown: bool) -> list[dict[str, Any]]:
+        """Return the regions of a task's prelabel."""
+        return self.prelabel(task, shown=shown).regions
 
     def annotate(self, task: int, regions: Sequence[Mapping[str, Any]], *, seconds: float) -> None:
         """Store an annotation as Label Studio's webhook brings it; the task is read then."""

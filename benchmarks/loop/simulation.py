@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.loop.annotator import RATES, Annotator, Correction
 from benchmarks.loop.arms import Arm
 from benchmarks.loop.gestures import prices
 from benchmarks.loop.patients import Material, Plan
 from benchmarks.loop.project import SimulatedProject
-from benchmarks.loop.recipes import recipes_of
+from benchmarks.loop.recipes import Recipes, recipes_of
 from mammo.atomic_files import replacing
 from mammo.findings import Finding
 from mammo.geometry import Point
@@ -24,6 +24,9 @@ from mammo.masks import Mask
 from training.cases import Case, Progress, portion, silent
 from training.evaluation.model_version import Evaluation, evaluate
 from training.metrics import centre_rule, lesion_dice, pair
+
+if TYPE_CHECKING:
+    from benchmarks.loop.served_project import ServedProject
 
 READING = 5.0
 """Seconds of reading that are added to an annotation's lead time, so that it resembles a person's. Not measured; tables
@@ -95,13 +98,24 @@ class Simulated:
 
 
 def simulate(
-    arm: Arm, material: Material, plan: Plan, *, seed: int, work: Path, progress: Progress
+    arm: Arm,
+    material: Material,
+    plan: Plan,
+    *,
+    seed: int,
+    work: Path,
+    progress: Progress,
+    recipes: Recipes | None = None,
 ) -> Simulated:
-    """Simulate a project from its first image to its last. A repeated call reuses the pieces of a stopped one."""
+    """Simulate a project from its first image to its last. A repeated call reuses the pieces of a stopped one.
+
+    Args:
+        recipes: what is trained; default: `recipes_of` the plan.
+    """
     folder = work / "sites" / f"{seed}-{arm.name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    recipes = recipes_of(groups=plan.groups, smoke=plan.smoke)
+    recipes = recipes or recipes_of(groups=plan.groups, smoke=plan.smoke)
     project = SimulatedProject.create(folder, arm, material, recipes=recipes, pieces=work / "pieces")
     images: list[ReadImage] = []
     rounds: list[Round] = []
@@ -156,7 +170,7 @@ def simulate(
     )
 
 
-def read_image(project: SimulatedProject, task: int, *, number: int, seed: int) -> ReadImage:
+def read_image(project: SimulatedProject | ServedProject, task: int, *, number: int, seed: int) -> ReadImage:
     """Let the annotator read one task."""
     case, arm = project.unread[task], project.arm
     mammogram = case.read()
@@ -166,7 +180,7 @@ def read_image(project: SimulatedProject, task: int, *, number: int, seed: int) 
     regions: list[dict[str, Any]] = []
     ask = None
     if arm.model != "none":
-        regions = project.prelabel(task, shown=not blind).regions
+        regions = project.regions(task, shown=not blind)
         model = project.model()
 
         def ask(point: Point) -> Mask | None:
