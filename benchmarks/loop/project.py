@@ -47,6 +47,19 @@ def random_tasks(unread: Iterable[int], number: int) -> list[int]:
     return [place.task for place in order]
 
 
+def ended(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of a run, from the product's own summary: kind, verdict in short, and scores."""
+    verdict = summary["verdict"]
+    return {
+        "kind": summary["run"].partition("-")[0],
+        "promoted": summary["promoted"] or bool(summary.get("provisional")),
+        "reason": summary["reason"],
+        "patients": verdict["num_patients"],
+        "before": verdict["champion"]["primary"],
+        "after": verdict["challenger"]["primary"],
+    }
+
+
 class SimulatedProject:
     """One project of one arm: its tasks, what serves it, and what its annotations have taught."""
 
@@ -172,11 +185,11 @@ class SimulatedProject:
         if not self.arm.gate:
             return self._unjudged(number, progress)
         with suppress(InsufficientData):
-            return self._ended(self._run("retrain", number, progress))
+            return ended(self._run("retrain", number, progress))
         if not self.arm.provisional:
             return {"kind": "none", "reason": "too few held-out patients for the gate"}
         try:
-            return self._ended(self._run("provisional", number, progress))
+            return ended(self._run("provisional", number, progress))
         except (InsufficientData, RunConflict) as error:
             return {"kind": "none", "reason": str(error)}
 
@@ -196,7 +209,7 @@ class SimulatedProject:
             registry.promote(
                 summary["challenger"], expected_epoch=epoch, reason="this arm has no gate", actor="simulation"
             )
-        return self._ended(summary) | {"promoted": True}
+        return ended(summary) | {"promoted": True}
 
     def _run(self, kind: str, number: int, progress: Progress) -> dict[str, Any]:
         name, runs = f"{kind}-{PROJECT}-{number:012d}", Runs(self._site.engine)
@@ -228,18 +241,6 @@ class SimulatedProject:
         except (InsufficientData, RunConflict):
             runs.cancel(name, reason="too few patients, or enough for the gate", actor="simulation")
             raise
-
-    @staticmethod
-    def _ended(summary: Mapping[str, Any]) -> dict[str, Any]:
-        verdict = summary["verdict"]
-        return {
-            "kind": summary["run"].partition("-")[0],
-            "promoted": summary["promoted"] or bool(summary.get("provisional")),
-            "reason": summary["reason"],
-            "patients": verdict["num_patients"],
-            "before": verdict["champion"]["primary"],
-            "after": verdict["challenger"]["primary"],
-        }
 
     @cached_property
     def _context(self) -> RetrainContext:

@@ -133,6 +133,11 @@ def compare(simulated: Simulated, served: Simulated) -> Result:
         rows.append(
             (str(number), "score on the frozen patients", *texts, f"{scores[1] - scores[0]:+.3f}", "")
         )
+        if number < ROUNDS:
+            trained = [project.rounds[number - 1].training for project in (simulated, served)]
+            texts = [f"{each['before']:.3f}, {each['after']:.3f}, {_fate(each)}" for each in trained]
+            gap = f"{trained[1]['after'] - trained[0]['after']:+.3f}"
+            rows.append((str(number), "verdict on the provisional model: before, after", *texts, gap, ""))
     return Result(
         title="The loop on a real stack, and simulated",
         method=(
@@ -142,6 +147,10 @@ def compare(simulated: Simulated, served: Simulated) -> Result:
         columns=("round", "what", "simulated", "real stack", "difference (95 % interval)", "equal images"),
         rows=rows,
     )
+
+
+def _fate(training: Mapping[str, Any]) -> str:
+    return "serves" if training["promoted"] else "refused"
 
 
 def _weighted(values: Floats, weights: Floats) -> float:

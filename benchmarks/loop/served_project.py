@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.loop.arms import LOOP
 from benchmarks.loop.patients import Material
 from benchmarks.loop.pieces import RememberingPrelabeller, SharedNetworks
+from benchmarks.loop.project import ended
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
 from mammo.blobs import hash_file
@@ -96,7 +97,7 @@ class ServedProject:
         self.unread.pop(task)
 
     def learn(self, progress: Progress) -> dict[str, Any]:
-        """Wait for the webhooks, then let the worker make a provisional model; return its outcome."""
+        """Wait for the webhooks, then let the worker make a provisional model; return what became of it."""
         self._walk.expect_corrections()
         runs = self._site.runs
         started = runs.start(
@@ -112,8 +113,9 @@ class ServedProject:
                 raise RuntimeError(f"{run.id} is {run.state} after {PATIENCE:.0f} s: {run.message}")
             progress(run.progress, f"{run.stage}: {run.message}")
             time.sleep(2)
-        outcome: dict[str, Any] = runs.runs.results(run.id)["outcome"]
-        return outcome
+        if run.state == "failed":
+            raise RuntimeError(f"{run.id} has failed: {run.error}")
+        return ended(runs.runs.results(run.id)["outcome"])
 
     def close(self) -> None:
         self._site.close()
