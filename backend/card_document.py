@@ -122,7 +122,7 @@ def card_document(
 
 
 def never_tested(learned: LearnedFrom | None, record: VerdictRecord | None) -> list[str]:
-    """Return what no figure of a version covers, as far as that can be told from its held-out images."""
+    """Return what no figure of a version covers, as far as its held-out images show that."""
     if record is None:
         return ["patients of this site: no verdict with its images is kept", *NEVER_ANYWHERE]
     lesions = [lesion for image in record.images for lesion in image.lesions]

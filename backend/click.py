@@ -113,7 +113,7 @@ def read_click(regions: Sequence[Mapping[str, Any]], tags: ControlTags, *, image
 
     Label Studio sends every region with the type and label of the newest one. Regions of other images, and regions
     drawn by the model (`origin` starts with `prediction`), are ignored. Key points of a smart tool have `is_positive`;
-    key points without it are no prompts. Rectangles and brush strokes cannot be told apart in this way, so only the
+    key points without it are no prompts. Rectangles and brush strokes cannot be distinguished in this way, so only the
     newest one is used.
 
     Args:

@@ -9,7 +9,7 @@ from mammo.site import Site
 
 
 def promote(site: Site, version: str, *, reason: str, actor: str) -> Alias:
-    """Make a version the champion, after checking its files; the running backends are told.
+    """Make a version the champion, after checking its files; the running backends are notified.
 
     Returns:
         The champion; unchanged if it is this version already.
@@ -49,7 +49,7 @@ def roll_back(site: Site, *, reason: str, actor: str, version: str | None = None
 
 
 def pin(site: Site, project: int, version: str, *, reason: str, actor: str) -> Pin:
-    """Keep a project on a model version; the running backends are told.
+    """Keep a project on a model version; the running backends are notified.
 
     Args:
         version: its name or the beginning of it, or that of an alias, whose version of now is meant.

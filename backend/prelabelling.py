@@ -133,7 +133,7 @@ class Prelabelling:
         return out_of_time(loaded=self._loaded, metrics=self._services.metrics, tags=self.tags)
 
     def _news(self) -> list[str]:
-        """Return what annotators are told in the note of every image; nothing while the database is away."""
+        """Return the sentences for the note of every image; nothing while the database is away."""
         try:
             return self._services.site.news(self._project, self._loaded.version)
         except StorageUnavailable as error:

@@ -1,4 +1,4 @@
-"""`yolo-mlsam notifications`: who is told of what, a test, and the delivery log."""
+"""`yolo-mlsam notifications`: who is notified of what, a test, and the delivery log."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ AMPLE = 32 * 2**20
 """Free bytes from which the reserve is filled: it must not itself fill the disk."""
 
 NEARLY_FULL = 2 * 2**30
-"""Free bytes below which people are told: a run writes a gigabyte or more."""
+"""Free bytes below which people are notified: a run writes a gigabyte or more."""
 
 ROOMY_AGAIN = 3 * 2**30
-"""Free bytes from which the disk no longer counts as nearly full, so that nobody is told twice at the limit."""
+"""Free bytes from which the disk no longer counts as nearly full, so that nobody is notified twice at the limit."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 

@@ -1,4 +1,4 @@
-"""Evidence: what a reader is told about a finding besides its outline: its size, its specks, and how sure the model is.
+"""Evidence: what is shown of a finding besides its outline: its size, its specks, and the confidence of the model.
 
 Specks are counted by the contrast that the robust prompt rule uses. A speck is a local maximum in the mask whose
 contrast exceeds the median of the surroundings by `MIN_NOISE` times their noise; no two are closer than `SPECK_GAP_MM`.

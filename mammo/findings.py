@@ -50,7 +50,7 @@ class Finding:
     """Width of one mask logit, in image pixels; None for a finding that a person drew."""
 
     text: tuple[str, ...] = ()
-    """What a reader is told about the finding, in lines; empty for a finding that a person drew."""
+    """Text shown with the finding, as lines; empty for a finding that a person drew."""
 
     morphology: str | None = None
     distribution: str | None = None

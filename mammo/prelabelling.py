@@ -82,7 +82,7 @@ class TaskPrelabeller:
     """Stores the predictions."""
 
     news: tuple[str, ...] = ()
-    """What annotators are told in the note of every image; `mammo.notifications`."""
+    """Sentences for the note of every image; `mammo.notifications`."""
 
     words: WordHead | None = None
     """Proposes words of BI-RADS for the findings; None: none are proposed."""
@@ -104,7 +104,7 @@ class TaskPrelabeller:
 
         Args:
             project: None if Label Studio does not name it; then no option of a project applies.
-            news: what annotators are told on every image.
+            news: sentences for the note of every image.
             words: proposes words for the findings; None: none are proposed.
 
         Raises:

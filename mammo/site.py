@@ -209,7 +209,7 @@ class Site(SiteExchange):
         return self.own_models().get(project) or self.registry.champion().version
 
     def news(self, project: int | None, version: str) -> list[str]:
-        """Return what annotators are told in the note of every image of a project that a version predicts.
+        """Return the sentences for the note of every image of a project that a version predicts.
 
         Raises:
             StorageUnavailable: the database does not answer.

@@ -114,7 +114,7 @@ def prelabel_tasks(
 
 
 def _news(site: Site, project: int, version: str) -> list[str]:
-    """Return what annotators are told in the note of every image; nothing while the database is away."""
+    """Return the sentences for the note of every image; nothing while the database is away."""
     try:
         return site.news(project, version)
     except StorageUnavailable as error:

@@ -1,4 +1,4 @@
-"""`/api/v1/notifications`: who is told of what, a test, and the delivery log."""
+"""`/api/v1/notifications`: who is notified of what, a test, and the delivery log."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ event of its own (`RECONCILED`), and what has been deleted as a deletion, so the
 The task list names each annotation with the time of its last change. Content is fetched only for tasks that differ, so
 the cost grows with the changes. Every change of an annotation, deletions included, updates its task's `updated_at`, so
 a reconciliation asks only for tasks changed since the last one. Deleted tasks are in no list: only a complete
-reconciliation notices them, except those that a webhook told of lately: a late webhook may show one alive again.
+reconciliation notices them, except those that a recent webhook reported: a late webhook may show one alive again.
 """
 
 from __future__ import annotations

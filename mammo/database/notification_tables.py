@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from mammo.database.tables import AnyText, RowId, UtcTime, metadata
 
 notification_channel = sa.Table(
-    "notification_channel",  # who is told of what; a removed one stays, because the log names it
+    "notification_channel",  # who is notified of what; a removed one stays, because the log names it
     metadata,
     sa.Column("id", RowId, primary_key=True),
     sa.Column("project", sa.BigInteger),  # NULL: every project

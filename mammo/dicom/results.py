@@ -165,7 +165,7 @@ def _add(sha256: hashlib._Hash, value: object) -> None:
         for each in value:
             _add(sha256, each)
     elif isinstance(value, Finding):
-        # Not the score of the model, which does not change what a person confirmed, nor what readers are told.
+        # Not the score of the model, which does not change what a person confirmed, nor the words shown with it.
         words = value.id, value.lesion, value.morphology, value.distribution, value.box.as_tuple()
         # Apart, so that results without them keep the digest that an earlier release gave them.
         newer = [each for each in (("suspicion", value.suspicion), ("comment", value.comment)) if each[1]]

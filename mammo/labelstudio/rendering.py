@@ -222,7 +222,7 @@ def notes_of_images(
     Args:
         images: control tags and findings of each image of a task.
         model_version: recorded in the `meta`.
-        news: what annotators are told on every image.
+        news: sentences for the note of every image.
     """
     lines: dict[tuple[str, str], list[str]] = {}
     cuts: Counter[tuple[str, str]] = Counter()

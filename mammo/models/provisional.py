@@ -21,7 +21,7 @@ PROVISIONAL_NOTE = (
     "A provisional model made this prelabel: it learned from a few corrections of this project. "
     "Check it with more care than usual."
 )
-"""What annotators are told with every prelabel of such a version."""
+"""Text in the note of every prelabel of such a version."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Notifications: people learn what happens in a project, by signed webhook, by e-mail, or in the note of a task.
 
     journals     what happened, read from the tables that record it     conditions   silence, and a disk that fills up
-    notice       one sentence and its facts; nothing of a patient       channels     who is told of what
+    notice       one sentence and its facts; nothing of a patient       channels     who is notified of what
     outbox       one row for each notice and channel, and its attempts  deliverers   how a notice is sent
     service      reads, sends, repeats
 

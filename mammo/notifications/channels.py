@@ -1,4 +1,4 @@
-"""Channels: who is told of what, and by which means."""
+"""Channels: who is notified of what, and how."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["webhook", "email", "note"]
 """`note`: the model's note on the tasks that are predicted next."""
 
 QUIET_DAYS = 7
-"""Days without a correction after which people are told, unless a channel says otherwise: longer than a weekend."""
+"""Days without a correction after which people are notified, unless a channel says otherwise: longer than a weekend."""
 
 MAX_TARGET = 2000
 """Maximum length of an address, in characters."""
@@ -39,7 +39,7 @@ class NewChannel:
     """None: every project."""
 
     topics: tuple[str, ...] = ()
-    """What it is told of; empty: everything."""
+    """Topics it receives; empty: all."""
 
     quiet_days: int = QUIET_DAYS
     """See `Channel.quiet_days`."""
@@ -59,14 +59,14 @@ class Channel:
 
     topics: tuple[str, ...]
     quiet_days: int
-    """Days without a correction after which `corrections-stopped` is told."""
+    """Days without a correction after which `corrections-stopped` is sent."""
 
     actor: str
     created_at: datetime
     removed_at: datetime | None
 
     def wants(self, notice: Notice) -> bool:
-        """Whether the channel is told of something; nothing from before it was added, or of another project."""
+        """Return whether the channel receives a notice: not one from before it was added, nor of another project."""
         mine = self.project is None or notice.project is None or notice.project == self.project
         return mine and notice.topic in self.topics and notice.at >= self.created_at
 

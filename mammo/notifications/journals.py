@@ -2,7 +2,7 @@
 runs that were refused.
 
 A journal is read from a cursor on. In PostgreSQL a row may be committed after one with a higher number, so the cursor
-stays behind rows that are younger than `SETTLED`, and these are read again; a channel is told of an event once.
+stays behind rows that are younger than `SETTLED`, and these are read again; a channel receives each event once.
 """
 
 from __future__ import annotations

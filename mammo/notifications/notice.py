@@ -1,4 +1,4 @@
-"""Notice: what people are told. Built from numbers, names of models and runs, and sentences of ours only."""
+"""Notice: one message to people. Built from numbers, names of models and runs, and sentences of ours only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Notice:
     """One thing that happened. No field holds text of a task, an image or a person."""
 
     event: str
-    """Names what happened; a channel is told of each event once."""
+    """Identifies the event; a channel receives each event once."""
 
     topic: str
     """A `Topic`, or `TEST`."""

@@ -93,7 +93,7 @@ class Outbox:
         now: datetime,
         cursors: dict[str, int] | None = None,
     ) -> int:
-        """Store messages and move cursors in one transaction; a channel that was told of an event is not told again.
+        """Store messages and move cursors in one transaction; a channel receives each event once.
 
         Returns:
             The number of new messages.

@@ -241,7 +241,7 @@ class NotificationService:
         name = f"disk-{self.host}"[:120]
         try:
             free = self.free_bytes(self.folder)
-        except OSError as error:  # what else happened is told all the same
+        except OSError as error:  # the other notices are sent all the same
             log.warning("the free space of the data folder cannot be read", error=type(error).__name__)
             return []
         before = cursors.get(name, 0)

@@ -6,7 +6,7 @@ records.py      Runs: request, show, cancel and resume runs
 claims.py       which process works on a run, and what it may write
 service.py      RunService: runs and the jobs that tell workers of them
 jobs.py         job queue: names, status
-payloads.py     what a job is told, as JSON
+payloads.py     the arguments of a job, as JSON
 failures.py     why a run failed, for a person
 quiet_hours.py  hours in which no run starts by itself
 trainable.py    projects that may be trained on

@@ -17,7 +17,7 @@ FACTS = (
     "presence_point",
     "evaluation",
 )
-"""Keys of a manifest that are told to others: not the run, its reason or the names of a site's dataset versions."""
+"""Keys of a manifest that are published: not the run, its reason or the names of a site's dataset versions."""
 
 MAX_FACT = 4000
 """Longest fact, in characters of JSON."""

@@ -75,7 +75,7 @@ class WordState:
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """One sentence for people."""
         if self.on_since is not None:
             return (
                 f"The model proposes {', '.join(self.proposes)} since {self.on_since:%Y-%m-%d}, switched on by "

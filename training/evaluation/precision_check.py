@@ -3,7 +3,7 @@
 bfloat16 moves scores. A version may serve in it only if, on patients of this site, the mean sensitivity at a few
 false-positive rates (FROC) is equal, and at the operating point neither sensitivity falls nor false positives rise.
 Equal means that the 95 % interval of the difference, by a paired bootstrap over patients, lies within a margin; a loss
-is told from the end of the interval that is worse.
+is judged by the end of the interval that is worse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Curve: the points of a project's learning curve, their power law, and what a person is told.
+"""Curve: the points of a project's learning curve, their power law, and one sentence for people.
 
 Training at every share of the patients after each run would cost as much as the run again and again. So after a judged
 run the points that the project's runs have left behind are used: dataset versions grow, a patient keeps her fold, and
@@ -88,7 +88,7 @@ class Curve:
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """One sentence for people."""
         if self.missing is None:
             return "too few held-out patients to say when the gate could tell a gain; correct more patients"
         return self.missing.sentence
@@ -138,7 +138,7 @@ def curve_of(
     Args:
         measurements: those without a held-out patient in common with the others are left out, oldest first.
         judged: None: never.
-        rule: whose primary score is measured, and by whose confidence a gain is told.
+        rule: whose primary score is measured, and whose confidence a gain must reach.
         gain: of the primary score.
     """
     shared, used = _comparable(measurements)

@@ -44,7 +44,7 @@ class MorePatients:
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """One sentence for people."""
         value, low, high = (
             _rounded(each) for each in (self.patients.value, self.patients.low, self.patients.high)
         )

@@ -1,4 +1,4 @@
-"""`/console/notifications`: who is told of what, the delivery log, and the forms for channels."""
+"""`/console/notifications`: who is notified of what, the delivery log, and the forms for channels."""
 
 from __future__ import annotations
 

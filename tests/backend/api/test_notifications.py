@@ -1,4 +1,4 @@
-"""`/api/v1/notifications` and its page: administrators choose who is told of what."""
+"""`/api/v1/notifications` and its page: administrators choose who is notified of what."""
 
 from __future__ import annotations
 
