@@ -135,11 +135,11 @@ def new_network(config: MlsamConfig, *, seed: int) -> Mlsam:
     return network
 
 
-class _WithoutProducts(TorchFunctionMode):
-    """Returns the first factor in place of a product, which has the same shape.
+class _WithoutValues(TorchFunctionMode):
+    """Leaves out what only gives values to tensors of the meta device, which have none.
 
-    Tensors of the meta device have no values. But the first product of one imports `torch._dynamo`, about 1 s of CPU
-    time that each process which loads a network would pay.
+    There, the functions of `torch.nn.init` and products import `torch._dynamo`, about 2 s of CPU time that each process
+    which loads a network would pay. Both return a tensor of the shape of their first argument.
     """
 
     def __torch_function__(
@@ -149,10 +149,13 @@ class _WithoutProducts(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        return args[0] if func is Tensor.mul else func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func is Tensor.mul or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def network_without_values(config: MlsamConfig) -> Mlsam:
     """Build a network on the meta device: its tensors have names, shapes and types, but no memory and no values."""
-    with torch.device("meta"), _WithoutProducts():
+    with torch.device("meta"), _WithoutValues():
         return Mlsam(config)

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from mammo.segmenter.config import TABLE3, hq_sam, mlsam, sam
-from mammo.segmenter.network import BOTTOM_RIGHT, NEGATIVE, PADDING, POSITIVE, TOP_LEFT, Mlsam, new_network
+from mammo.segmenter.network import (
+    BOTTOM_RIGHT,
+    NEGATIVE,
+    PADDING,
+    POSITIVE,
+    TOP_LEFT,
+    Mlsam,
+    network_without_values,
+    new_network,
+)
 from tests.mammo.segmenter.networks import SMALL, small, some_pixels
 
 BOX = ([[[8.0, 8.0], [40.0, 30.0]]], [[TOP_LEFT, BOTTOM_RIGHT]])
@@ -134,3 +143,11 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_generator_alone(
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert any(not torch.equal(a[name], c[name]) for name in a)
+
+
+@pytest.mark.parametrize("encoder", ["vit_b", "vit_t", "starter"])
+def test_a_network_without_values_has_the_tensors_of_one_with_values(encoder):
+    config = mlsam(encoder)
+    network = network_without_values(config)
+    assert {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} == meta(config)
+    assert all(parameter.is_meta for parameter in network.parameters())
