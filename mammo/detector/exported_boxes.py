@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import deepcopy
 
 import openvino  # type: ignore[import-untyped]
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from mammo.detector.decode import RawMaps
 from mammo.detector.network import DetectorNetwork
+from mammo.models.exported_networks import convert_network
 
 
 class _Boxes(nn.Module):
@@ -53,8 +53,6 @@ def export_boxes(network: DetectorNetwork) -> openvino.Model:
     fused.fuse(verbose=False)
     # In training mode the head returns its raw maps.
     fused.model[-1].training = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
-        model = openvino.convert_model(_Boxes(fused), example_input=torch.zeros(1, 3, 64, 96))
+    model = convert_network(_Boxes(fused), torch.zeros(1, 3, 64, 96))
     model.reshape([1, 3, -1, -1])
     return model

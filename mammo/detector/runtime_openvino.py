@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Self
@@ -24,7 +23,14 @@ from mammo.detector.decode import BoxBranch, RawMaps, decode_anchors
 from mammo.detector.network import DetectorNetwork
 from mammo.detector.normalise import Planes
 from mammo.errors import UnusableRuntime
-from mammo.models.exported_networks import Precision, compile_network, load_exported, release, store_exported
+from mammo.models.exported_networks import (
+    Precision,
+    compile_network,
+    convert_network,
+    load_exported,
+    release,
+    store_exported,
+)
 
 SCORE_BOUND: dict[Precision, float] = {"f32": 1e-4, "bf16": 0.02}
 """Maximum difference of a score from torch's."""
@@ -147,9 +153,7 @@ def export(network: DetectorNetwork) -> openvino.Model:
         RuntimeError: OpenVINO does not support the network.
     """
     module = _Exported(deepcopy(network)).eval()  # a copy: the conversion changes the mode of the module
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
-        model = openvino.convert_model(module, example_input=torch.zeros(1, 3, 64, 96))
+    model = convert_network(module, torch.zeros(1, 3, 64, 96))
     model.reshape([1, 3, -1, -1])
     return model
 

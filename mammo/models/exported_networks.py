@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,29 @@ Precision = Literal["f32", "bf16"]
 
 MAX_STORED = 8
 """Exported networks that are stored side by side; the oldest are deleted."""
+
+
+def convert_network(network: Any, example: Any) -> openvino.Model:
+    """Convert a network of torch by tracing it.
+
+    Torch's own check of a trace would run it twice more and import `torch.distributed`, 2 s of CPU time. Who converts a
+    network compares its outputs with torch's.
+
+    Args:
+        network: a module, in evaluation mode.
+        example: its input, or a tuple of its inputs.
+
+    Raises:
+        RuntimeError: OpenVINO does not support the network.
+    """
+    from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped]  # imports torch
+        TorchScriptPythonDecoder,
+    )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
+        trace = TorchScriptPythonDecoder(network, example_input=example, trace_kwargs={"check_trace": False})
+        return openvino.convert_model(trace, example_input=example)
 
 
 def compile_network(

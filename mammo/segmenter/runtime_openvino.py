@@ -14,7 +14,6 @@ The decoder is always in float32: it is cheap, and logits near zero decide about
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from mammo.errors import UnusableRuntime
-from mammo.models.exported_networks import CompiledNetwork, Precision, load_exported, release, store_exported
+from mammo.models.exported_networks import (
+    CompiledNetwork,
+    Precision,
+    convert_network,
+    load_exported,
+    release,
+    store_exported,
+)
 from mammo.segmenter.config import MlsamConfig
 from mammo.segmenter.embedding import code_hash
 from mammo.segmenter.network import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, Mlsam
@@ -222,30 +228,28 @@ def export(network: Mlsam) -> dict[str, openvino.Model]:
         RuntimeError: OpenVINO does not support the network.
     """
     S, g, C = network.config.input_size, network.config.grid, network.config.decoder_width
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns about every shape that becomes a constant
-        encoder = openvino.convert_model(_Encoder(network).eval(), example_input=torch.zeros(1, 3, S, S))
-        encoder.reshape([1, 3, S, S])
-        side = 4 * g
-        features = [torch.zeros(1, C, g, g).half()]
-        if len(encoder.outputs) > 1:
-            features.append(torch.zeros(1, C // 8, side, side).half())
-        example = (
-            torch.zeros(1, 3, 2),
-            torch.tensor([[POSITIVE, TOP_LEFT, BOTTOM_RIGHT]]),
-            torch.zeros(1, 1, side, side),
-            torch.tensor([False]),
-            *features,
-        )
-        decoder = openvino.convert_model(_Decoder(network).eval(), example_input=example)
-        shapes: list[list[int]] = [
-            [1, -1, 2],
-            [1, -1],
-            [1, 1, side, side],
-            [1],
-            *([*f.shape] for f in features),
-        ]
-        decoder.reshape(dict(enumerate(shapes)))
+    encoder = convert_network(_Encoder(network).eval(), torch.zeros(1, 3, S, S))
+    encoder.reshape([1, 3, S, S])
+    side = 4 * g
+    features = [torch.zeros(1, C, g, g).half()]
+    if len(encoder.outputs) > 1:
+        features.append(torch.zeros(1, C // 8, side, side).half())
+    example = (
+        torch.zeros(1, 3, 2),
+        torch.tensor([[POSITIVE, TOP_LEFT, BOTTOM_RIGHT]]),
+        torch.zeros(1, 1, side, side),
+        torch.tensor([False]),
+        *features,
+    )
+    decoder = convert_network(_Decoder(network).eval(), example)
+    shapes: list[list[int]] = [
+        [1, -1, 2],
+        [1, -1],
+        [1, 1, side, side],
+        [1],
+        *([*f.shape] for f in features),
+    ]
+    decoder.reshape(dict(enumerate(shapes)))
     return {"encoder": encoder, "decoder": decoder}
 
 
