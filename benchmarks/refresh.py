@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,8 +17,8 @@ from benchmarks.result import Result
 from cli.demo.label_studio_server import wait_for_label_studio
 from cli.demo.processes import Processes
 from cli.demo.stack import launch_stack
-from cli.demo.walk import Walk
 from mammo.exchange.importing import import_mammogram
+from mammo.labelstudio.labeling_config import labeling_config
 from mammo.phantom import vendor_a
 from mammo.site import Site
 from training.cases import silent
@@ -65,22 +65,23 @@ def run(sizes: Sequence[int] = TASKS) -> Result:
             for file in sorted(stack.settings.mammogram_root.rglob("*.dcm"))[:UNREAD]
         ]
         wait_for_label_studio(processes, stack.label_studio)
-        walk = Walk.on(stack)
-        walk.create_project()
-        site = Site(settings=stack.settings)
-        prelabeller = site.load_model(site.serving(walk.project))
+        site = Site(settings=stack.settings, creates=True)
+        _ = site.registry  # registers the starter
+        client = site.client
+        project = client.create_project("A project that grows", labeling_config())
+        prelabeller = site.load_model(site.serving(project))
         annotated = 0
         for size in sizes:
             read = [images[number % UNREAD] for number in range(size - UNREAD - annotated)]
-            walk.client.import_tasks(walk.project, read, annotations=[[{"result": []}]] * len(read))
+            client.import_tasks(project, read, annotations=[[{"result": []}]] * len(read))
             annotated += len(read)
-            unread = walk.client.import_tasks(walk.project, images)
+            unread = client.import_tasks(project, images)
             began = time.perf_counter()
-            listed = sum(1 for _ in walk.client.tasks(walk.project))
+            listed = sum(1 for _ in client.tasks(project))
             listing = time.perf_counter() - began
             began = time.perf_counter()
             summary = prelabel_tasks(
-                walk.project,
+                project,
                 prelabeller,
                 site=site,
                 report=lambda *_: None,
@@ -92,26 +93,26 @@ def run(sizes: Sequence[int] = TASKS) -> Result:
             rows.append(_row(size, listing, refresh))
             print(rows[-1], flush=True)
             for task in unread:
-                walk.client.call("DELETE", f"/api/tasks/{task}/")
+                client.call("DELETE", f"/api/tasks/{task}/")
     return Result(
         title="A promotion's refresh",
         method=(
             f"A real Label Studio; all tasks are annotated but {UNREAD} phantoms of 2560 x 3328, which nobody has "
             "read. Starter model, float32."
         ),
-        columns=("tasks", "listing all of them", "the refresh", "each unread task", "every task predicted"),
+        columns=("tasks", "listing all of them", "the refresh", "each unread task", "if all were unread"),
         rows=rows,
     )
 
 
-def _row(size: int, listing: float, refresh: float) -> tuple[Any, ...]:
-    each = (refresh - listing) / UNREAD
+def _row(size: int, listing: float, refresh: float) -> tuple[str, ...]:
+    each = refresh / UNREAD
     return (
         f"{size:,}",
         f"{listing:.1f} s",
         f"{refresh:.1f} s",
         f"{each:.2f} s",
-        f"{(listing + each * size) / 3600:.2f} h",
+        f"{each * size / 3600:.2f} h",
     )
 
 

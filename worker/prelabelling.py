@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import structlog
 from mammo.annotations import AnnotationStore
 from mammo.errors import ImageUnavailable, LabelStudioError, MammoError, StorageUnavailable
 from mammo.exam_views import has_exam_keys
-from mammo.labelstudio.client import LabelStudioClient
+from mammo.labelstudio.client import PAGE, LabelStudioClient
 from mammo.labelstudio.exam_page import exam_columns, named_patient
 from mammo.labelstudio.predictions import suspicion
 from mammo.prelabelling import ImagePrelabeller, Prediction, TaskPrelabeller
@@ -233,12 +233,20 @@ class _Refresh:
         }
 
 
-def _listed(client: LabelStudioClient, project: int, part: Part | None) -> Iterable[dict[str, Any]]:
-    """Return the tasks to predict, in order: all of them, or the unread ones of a part."""
-    if part is None:
-        return _unread_first(client, project)
-    unread = (task for task in client.tasks(project) if not task.get("total_annotations"))
-    return sorted((task for task in unread if task["id"] > part.after), key=lambda task: int(task["id"]))
+def _listed(client: LabelStudioClient, project: int, part: Part | None) -> Iterator[dict[str, Any]]:
+    """Yield the tasks to predict, in order: all of them, or the unread ones of a part."""
+    return _unread_first(client, project) if part is None else _unread_after(client, project, part.after)
+
+
+def _unread_after(client: LabelStudioClient, project: int, task: int) -> Iterator[dict[str, Any]]:
+    """Yield the tasks without annotations after one, by id.
+
+    A page begins after the last task of the page before, so a task that is annotated meanwhile moves no other one, and
+    a part asks for no more of a large project than it predicts.
+    """
+    while page := client.next_tasks(project, task, PAGE):
+        yield from page
+        task = page[-1]["id"]
 
 
 def _unread_first(client: LabelStudioClient, project: int) -> Iterator[dict[str, Any]]:
