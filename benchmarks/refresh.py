@@ -93,7 +93,7 @@ def run(sizes: Sequence[int] = TASKS) -> Result:
             rows.append(_row(size, listing, refresh))
             print(rows[-1], flush=True)
             for task in unread:
-                client.call("DELETE", f"/api/tasks/{task}/")
+                client.delete_task(task)
     return Result(
         title="A promotion's refresh",
         method=(

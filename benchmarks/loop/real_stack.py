@@ -5,6 +5,7 @@ python -m benchmarks.loop.real_stack --out FOLDER
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -58,6 +59,8 @@ def run(*, out: Path = OUT / "real-stack", patients: int = 16, frozen: int = 20)
 
 
 def _served(material: Material, plan: Plan, folder: Path, *, pieces: Path, progress: Progress) -> Simulated:
+    for part in ("data", "label-studio", "redis"):  # of an earlier call; the phantoms stay
+        shutil.rmtree(folder / part, ignore_errors=True)
     with Processes(folder / "logs") as processes:
         stack = launch_stack(
             processes,

@@ -6,7 +6,6 @@ the worker. Only the annotator is simulated. Her clicks ask the model that serve
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,6 @@ from mammo.exchange.importing import import_mammogram
 from mammo.runs.payloads import PrelabelProject
 from mammo.site import Site
 from training.cases import Progress
-
-PATIENCE = 3600.0
-"""Longest wait for a job, in seconds."""
 
 
 class ServedProject:
@@ -75,14 +71,8 @@ class ServedProject:
 
     def prelabel(self, progress: Progress) -> None:
         """Let the worker prelabel every task with the model that serves."""
-        queue = self._walk.queue
-        queued = queue.enqueue_prelabel(PrelabelProject(self._walk.project, self.serving))
-        deadline = time.monotonic() + PATIENCE
-        while (status := queue.status(queued.job_id)).state != "finished":
-            if status.state == "failed" or time.monotonic() > deadline:
-                raise RuntimeError(f"prelabelling is {status.state}: {status.error}")
-            progress(status.progress, status.message)
-            time.sleep(0.5)
+        order = PrelabelProject(self._walk.project, self.serving)
+        self._walk.finish(self._walk.queue.enqueue_prelabel(order).job_id, progress)
 
     def regions(self, task: int, *, shown: bool) -> list[dict[str, Any]]:
         """Return the regions of the prediction that Label Studio has of the model that serves."""
@@ -99,23 +89,14 @@ class ServedProject:
     def learn(self, progress: Progress) -> dict[str, Any]:
         """Wait for the webhooks, then let the worker make a provisional model; return what became of it."""
         self._walk.expect_corrections()
-        runs = self._site.runs
-        started = runs.start(
+        started = self._site.runs.start(
             self._walk.project,
             recipe="provisional",
             reason="a round has ended",
             trigger="api",
             actor="benchmark",
         )
-        deadline = time.monotonic() + PATIENCE
-        while (run := runs.runs.get(started.run)).active:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{run.id} is {run.state} after {PATIENCE:.0f} s: {run.message}")
-            progress(run.progress, f"{run.stage}: {run.message}")
-            time.sleep(2)
-        if run.state == "failed":
-            raise RuntimeError(f"{run.id} has failed: {run.error}")
-        return ended(runs.runs.results(run.id)["outcome"])
+        return ended(self._walk.finish(started.run, progress).result or {})
 
     def close(self) -> None:
         self._site.close()

@@ -142,7 +142,7 @@ class Walk:
     def prelabel(self, progress: Progress) -> None:
         """Prelabel every task with the champion through the queue; check the predictions in Label Studio."""
         queued = self.queue.enqueue_prelabel(PrelabelProject(self.project, None))
-        self._finish(queued.job_id, progress)
+        self.finish(queued.job_id, progress)
         self.expect_predictions(self.version())
 
     def version(self) -> str:
@@ -220,7 +220,7 @@ class Walk:
         self.client.start_training(self.connection.ml_backend)
         _require(self.queue.active(self.project) == first, "a second trigger started a second run")
         assert first is not None
-        return self._finish(first, progress).result or {}
+        return self.finish(first, progress).result or {}
 
     def expect_reload(self, version: str) -> None:
         """Check that the backend loads the promoted version."""
@@ -246,8 +246,12 @@ class Walk:
             time.sleep(4 * POLL_SECONDS)
         self.expect_predictions(version)
 
-    def _finish(self, job_id: str, progress: Progress) -> JobStatus:
-        """Wait for a job, reporting its progress."""
+    def finish(self, job_id: str, progress: Progress) -> JobStatus:
+        """Wait for a job, reporting its progress.
+
+        Raises:
+            StepFailed: it failed or was cancelled, or takes more than an hour.
+        """
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             status = self.queue.status(job_id)

@@ -139,7 +139,7 @@ def test_images_come_from_the_pacs_and_what_was_corrected_goes_back_to_their_stu
     tasks = list(walk.client.tasks(walk.project))
     assert not [planted for planted in PLANTED if planted in repr(tasks).lower()]
 
-    walk._finish(walk.queue.enqueue_prelabel(PrelabelProject(walk.project, None)).job_id, silent)
+    walk.finish(walk.queue.enqueue_prelabel(PrelabelProject(walk.project, None)).job_id, silent)
     version, corrected, annotations, num_found = walk.version(), {}, {}, 0
     for number, task in enumerate(tasks):
         (prediction,) = walk.client.predictions(task["id"])
